@@ -1,0 +1,87 @@
+# Every target sets up what it needs in a virtual environment inside the checkout.
+# Wanted beforehand: Rust, CPython 3.10 or newer, make. `.ci/tools` names what is missing.
+#
+# PYTHON=python3.12 chooses an interpreter (its environment is then .venv-python3.12).
+# TESTS="tests/python/layers -k gru" chooses Python tests.
+
+PYTHON ?=
+TESTS ?=
+VENV := $(if $(PYTHON),.venv-$(notdir $(PYTHON)),.venv)
+BIN := $(VENV)/bin
+LOCKED := $(if $(CI),--locked)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUST := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml
+BINDING := --features python,abi3
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+export VIRTUAL_ENV := $(abspath $(VENV))
+unexport CONDA_PREFIX PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-python bench bench-peers lint format docs deep clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.plot $(VENV)/.built ## Forecast the weather of Seattle and draw the picture
+	$(BIN)/python examples/seattle_forecast.py
+
+test: test-rust test-python ## Build, then run the tests of Rust and Python and all examples
+
+test-rust: $(VENV)/.made
+	cargo test $(LOCKED)
+	@for example in $(basename $(notdir $(wildcard examples/*.rs))); do \
+		echo "example $$example"; \
+		cargo run $(LOCKED) --quiet --profile test --example $$example || exit 1; \
+	done
+
+test-python: $(VENV)/.dev $(VENV)/.built
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: $(VENV)/.made ## Time the engine, and the limits of this machine
+	cargo bench $(LOCKED)
+
+bench-peers: $(VENV)/.peers $(VENV)/.built ## Time layers and training against other frameworks
+	$(BIN)/python benches/python/peers.py
+
+lint: $(VENV)/.dev $(VENV)/.built ## Check format, lints, types, crate documents, licences
+	cargo fmt --check
+	cargo clippy $(LOCKED) --all-targets -- -D warnings
+	cargo clippy $(LOCKED) --all-targets $(BINDING) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --no-deps --quiet
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python .ci/third_party.py --check
+
+format: $(VENV)/.dev ## Rewrite the sources in the project's format
+	cargo fmt
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/.docs $(VENV)/.built ## Render the documents into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+deep: $(VENV)/.dev $(VENV)/.built ## Sweeps, Miri and sanitizers, where the tools exist (an hour)
+	.ci/deep $(BIN)/python
+
+clean: ## Remove all that was built, the virtual environments too
+	rm -rf target build dist docs/_build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f python/ferrnn/_core*.so python/ferrnn/_core*.pyd
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An interrupted step leaves no stamp, and is done again.
+$(VENV)/.made:
+	@python=$$(.ci/tools "$(PYTHON)") && echo "environment $(VENV) of $$python" \
+		&& "$$python" -m venv --clear $(VENV)
+	@$(PIP) 'maturin>=1.9.4,<2'
+	@touch $@
+
+# `maturin develop` installs the package in place, together with an extra's packages.
+$(VENV)/.plot $(VENV)/.dev $(VENV)/.docs $(VENV)/.peers: $(VENV)/.made pyproject.toml
+	$(BIN)/maturin develop $(LOCKED) --release --quiet --extras $(subst .,,$(notdir $@))
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.made $(RUST)
+	$(BIN)/maturin develop $(LOCKED) --release --quiet --skip-install
+	@touch $@

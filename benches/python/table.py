@@ -1,0 +1,112 @@
+"""The table of times, floors and ratios, as text and as a dated record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from cases import MODES, Job
+from floor import Machine, cpu_name
+from floor import floor as floor_of
+from timing import median_ratio
+
+OURS = "ferrnn"
+RECORD = Path(__file__).resolve().parents[1] / "record"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one job took, in seconds a call and round, at a number of threads."""
+
+    job: Job
+    threads: int
+    seconds: dict[str, list[float]]
+
+    def best_peer(self, own: frozenset[str] = frozenset({OURS, "predict"})) -> str | None:
+        """The peer with the least median time."""
+        peers = {n: statistics.median(s) for n, s in self.seconds.items() if n not in own}
+        return min(peers, key=peers.__getitem__) if peers else None
+
+
+def duration(seconds: float) -> str:
+    """Three digits with a unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def header(peers: list[str]) -> list[str]:
+    """The names of the columns."""
+    theirs = [peer for peer in peers if peer != OURS]
+    return ["cell", "batch,time,in,units", "thr", "floor", OURS, "x floor", *theirs, "best/ours"]
+
+
+def cells(line: Line, peers: list[str], machine: Machine) -> list[str]:
+    """One row: minima, and beside each peer the median over rounds of its time over ours."""
+    job, least = line.job, floor_of(line.job, machine, line.threads)
+    ours = line.seconds.get(OURS)
+    row = [job.cell, ",".join(map(str, job.sizes)), str(line.threads), duration(least)]
+    row += [duration(min(ours)), f"{min(ours) / least:.2f}"] if ours else ["-", "-"]
+    for peer in peers:
+        if peer == OURS:
+            continue
+        theirs = line.seconds.get(peer)
+        if theirs is None:
+            row.append("-")
+        elif ours is None:
+            row.append(duration(min(theirs)))
+        else:
+            row.append(f"{duration(min(theirs))} ({median_ratio(theirs, ours):.2f})")
+    best = line.best_peer()
+    if ours and best:
+        row.append(f"{median_ratio(line.seconds[best], ours):.2f} {best}")
+    else:
+        row.append("-")
+    return row
+
+
+def markdown(lines: list[Line], peers: list[str], machine: Machine) -> str:
+    """A section with a table for each mode."""
+    parts = []
+    for mode, title in MODES.items():
+        chosen = [line for line in lines if line.job.mode == mode]
+        if not chosen:
+            continue
+        here = [p for p in peers if p == OURS or any(p in line.seconds for line in chosen)]
+        rows = [header(here), *(cells(line, here, machine) for line in chosen)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        text = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+                for row in rows]  # fmt: skip
+        text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+        parts.append(f"## {mode}: {title}\n\n" + "\n".join(text))
+    return "\n\n".join(parts) + "\n"
+
+
+def record(
+    lines: list[Line],
+    peers: list[str],
+    machine: Machine,
+    versions: dict[str, str],
+    notes: list[str],
+) -> Path:
+    """Writes `benches/record/<date>-peers.md` and gives its path."""
+    now = dt.datetime.now(dt.timezone.utc)
+    about = [
+        f"# Peers, {now:%Y-%m-%d %H:%M} UTC",
+        "",
+        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
+        f"- {machine.describe()}",
+        "- Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "- float32, interleaved in one run; times are minima",
+        "- ratios: the median over rounds of their time over ours (above 1: ours is faster)",
+        *(f"- {note}" for note in notes),
+        "",
+    ]
+    RECORD.mkdir(parents=True, exist_ok=True)
+    path = RECORD / f"{now:%Y-%m-%d-%H%M}-peers.md"
+    path.write_text("\n".join(about) + "\n" + markdown(lines, peers, machine))
+    return path

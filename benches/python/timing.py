@@ -1,0 +1,64 @@
+"""Times contestants in turns, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Run = Callable[[], object]
+
+
+def round_robin(
+    runs: Mapping[str, Run], *, rounds: int, slice_seconds: float
+) -> dict[str, list[float]]:
+    """Seconds per call of each, one entry a round; a turn is a burst of calls.
+
+    A burst lasts about `slice_seconds` (one call at least), and begins with calls that do not
+    count: after another's turn the caches are cold, and threads that spin for a while are not
+    parked yet. The order turns around every round.
+    """
+    bursts = {name: _burst(run, slice_seconds) for name, run in runs.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    gc.collect()
+    gc.disable()
+    try:
+        for index in range(rounds):
+            for name in names if index % 2 == 0 else reversed(names):
+                time.sleep(0.002)
+                seconds[name].append(_time(runs[name], bursts[name]))
+    finally:
+        gc.enable()
+    return seconds
+
+
+def _burst(run: Run, slice_seconds: float) -> int:
+    """How many calls fill a slice; warms up on the way."""
+    for _ in range(3):
+        start = time.perf_counter()
+        run()
+        once = time.perf_counter() - start
+        if once > slice_seconds:
+            return 1
+    calls = max(1, int(slice_seconds / once / 10))
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    once = (time.perf_counter() - start) / calls
+    return max(1, int(slice_seconds / once))
+
+
+def _time(run: Run, calls: int) -> float:
+    for _ in range(1 + calls // 8):
+        run()
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+def median_ratio(theirs: list[float], ours: list[float]) -> float:
+    """The median over rounds of theirs / ours."""
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))

@@ -1,0 +1,62 @@
+"""Recurrent networks on the CPU: layers with Keras' names on an engine in Rust."""
+
+from ferrnn import (
+    activations,
+    backend,
+    callbacks,
+    config,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    random,
+    testing,
+    utils,
+)
+from ferrnn._version import __version__
+from ferrnn.core.initializers import Initializer
+from ferrnn.core.layer import Call, Layer
+from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
+from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.parameter import Parameter as Variable
+from ferrnn.layers.input import Input
+from ferrnn.models.sequential import Sequential
+from ferrnn.training.loss import Loss
+from ferrnn.training.metrics import Metric
+from ferrnn.training.optimizer import Optimizer
+
+__all__ = [
+    "Call",
+    "Gradients",
+    "Initializer",
+    "Input",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Optimizer",
+    "Parameter",
+    "Sequential",
+    "Variable",
+    "__version__",
+    "activations",
+    "backend",
+    "callbacks",
+    "clear_buffers",
+    "config",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "num_threads",
+    "optimizers",
+    "random",
+    "set_num_threads",
+    "simd_level",
+    "testing",
+    "utils",
+]

@@ -1,0 +1,106 @@
+"""The native engine: what Rust offers Python."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+@final
+class Weights:
+    """One recurrent cell's weights, packed for this machine; frozen."""
+
+    def __new__(
+        cls,
+        cell: str,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None = None,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        reset_after: bool = True,
+    ) -> Weights: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+
+@final
+class Problem:
+    """What a recurrent call reads: checked once, then plain data; frozen."""
+
+    def __new__(
+        cls,
+        weights: Weights,
+        inputs: Array,
+        initial_state: Sequence[Array] | None = None,
+        mask: Mask | None = None,
+        input_dropout: Array | None = None,
+        recurrent_dropout: Array | None = None,
+        go_backwards: bool = False,
+        return_sequences: bool = True,
+        zero_output_for_mask: bool = False,
+    ) -> Problem: ...
+
+@final
+class Residuals:
+    """What forward kept for backward; opaque."""
+
+@final
+class DenseWeights:
+    """A Dense layer's kernel and bias, packed for this machine; frozen."""
+
+    def __new__(
+        cls, kernel: Array, bias: Array | None = None, activation: str = "linear"
+    ) -> DenseWeights: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+
+def rnn_forward(
+    weights: Weights, problem: Problem, differentiable: bool = False
+) -> tuple[Array, tuple[Array, ...], Residuals | None]:
+    """Outputs `[batch, time, units]` (or `[batch, units]`), the final states, the residuals."""
+
+def rnn_backward(
+    weights: Weights,
+    residuals: Residuals,
+    problem: Problem,
+    outputs: Array,
+    d_outputs: Array | None = None,
+    d_final_state: Sequence[Array | None] | None = None,
+    inputs_need_gradient: bool = True,
+    consume: bool = False,
+) -> tuple[Array | None, tuple[Array, ...], tuple[Array, ...]]:
+    """Gradients by the inputs, by kernel, recurrent kernel (and bias), and by the initial states."""
+
+def dense_forward(
+    weights: DenseWeights, inputs: Array, differentiable: bool = False
+) -> tuple[Array, Array | None]:
+    """`activation(inputs @ kernel + bias)` for inputs `[rows, features]`, and what backward wants."""
+
+def dense_backward(
+    weights: DenseWeights,
+    inputs: Array,
+    outputs: Array,
+    saved: Array | None,
+    d_outputs: Array,
+    inputs_need_gradient: bool = True,
+) -> tuple[Array | None, tuple[Array, ...]]:
+    """Gradients by the inputs, and by kernel (and bias)."""
+
+def simd_level() -> str:
+    """The instruction set in use: `portable`, `avx2` or `avx512`."""
+
+def num_threads() -> int:
+    """The number of threads a call may use."""
+
+def set_num_threads(threads: int) -> None:
+    """Sets the number of threads a call may use."""
+
+def clear_buffers() -> None:
+    """Returns pooled scratch memory to the system."""

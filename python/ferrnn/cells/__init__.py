@@ -1,0 +1,1 @@
+"""Recurrent cells: their weights, and one step with its gradient."""

@@ -1,0 +1,212 @@
+"""What the built-in cells share: settings, weights, initial states and the drawing of dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ferrnn.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
+from ferrnn.core import activations, initializers
+from ferrnn.core.layer import Call, Layer
+from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.random import SeedGenerator
+from ferrnn.core.types import Array
+
+NO_DROPOUT = DropoutMasks()
+
+
+class Cell(Layer):
+    """One step of a recurrent layer; subclass it, or offer the same attributes.
+
+    A cell of your own sets `state_size` (an int, or a list of ints for several states), makes its
+    weights in `build`, and defines
+
+        step(inputs, states, call) -> (output, states), vjp
+        vjp(d_output, d_states, grads) -> d_inputs, d_states
+
+    with inputs `[batch, features]` and states a tuple of `[batch, size]`; the vjp may be None
+    unless `call.differentiable`.
+    """
+
+    state_size: Any
+
+    @property
+    def output_size(self) -> int:
+        """The length of the output: that of the first state."""
+        return int(flatten(self.state_size)[0])
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
+        """Zeros `[batch, size]` for each state."""
+        if batch_size is None:
+            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
+        return [np.zeros((batch_size, size), self.dtype) for size in flatten(self.state_size)]
+
+    def draw_dropout(self, batch: int, features: int) -> Dropout:
+        """The dropout masks of one training call; None without dropout."""
+        return None
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, states: Any, training: bool | None = None
+    ) -> tuple[Array, Any]:
+        """One step from the given states: the output and the new states, nested as they came."""
+        array = self.cast_inputs(inputs)
+        if not self.built:
+            self.build(array.shape)
+        flat = tuple(np.asarray(state, self.dtype) for state in flatten(states))
+        call = Call(training=bool(training))
+        masks = self.draw_dropout(len(array), array.shape[-1]) if training else None
+        step: Any = self.step
+        (output, new), _ = step(array, flat, call, masks) if masks else step(array, flat, call)
+        return output, pack(states, new)
+
+    def step(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        """One step and its vjp."""
+        raise NotImplementedError(f"the cell {self.name!r} does not define `step`")
+
+
+class BuiltInCell(Cell):
+    """A cell with `kernel`, `recurrent_kernel` and `bias`, gates side by side in their columns."""
+
+    takes_flat_states: ClassVar[bool] = True
+    native_name: ClassVar[str]
+    gates: ClassVar[int]
+
+    kernel: Parameter
+    recurrent_kernel: Parameter
+    bias: Parameter | None
+    packed: Any = None  # the engine's copy of the weights, and the versions it was made from
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: Any,
+        use_bias: bool,
+        initializers_of: dict[str, Any],
+        unsupported: dict[str, Any],
+        dropout: float,
+        recurrent_dropout: float,
+        seed: int | None,
+        layer_options: dict[str, Any],
+    ) -> None:
+        self.implementation = int(layer_options.pop("implementation", 2))
+        super().__init__(**layer_options)
+        self.units = check_units(units, self.name)
+        refuse(unsupported, self.name)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(initializers_of["kernel"])
+        self.recurrent_initializer = initializers.get(initializers_of["recurrent"])
+        self.bias_initializer = initializers.get(initializers_of["bias"])
+        for setting in unsupported:
+            setattr(self, setting, None)
+        self.dropout = clamp_rate("dropout", dropout)
+        self.recurrent_dropout = clamp_rate("recurrent_dropout", recurrent_dropout)
+        if self.recurrent_dropout:
+            self.implementation = 1
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.state_size: Any = self.units
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "packed"}
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        """The shape of the bias."""
+        return (self.gates * self.units,)
+
+    def initial_bias(self, shape: tuple[int, ...], dtype: object = None) -> Array:
+        """The bias before training."""
+        return np.asarray(self.bias_initializer(shape, dtype=dtype))
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights for inputs `[batch, features]`."""
+        if self._own_weights:
+            return
+        features = input_shape[-1]
+        if not features:
+            raise ValueError(
+                f"the cell {self.name!r} must be built for a known number of features, at least "
+                f"one, received the shape {tuple(input_shape)}"
+            )
+        width = self.gates * self.units
+        self.kernel = self.add_weight((features, width), self.kernel_initializer, "kernel")
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width), self.recurrent_initializer, "recurrent_kernel"
+        )
+        self.bias = (
+            self.add_weight(self.bias_shape, self.initial_bias, "bias") if self.use_bias else None
+        )
+
+    def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
+        count = self.gates if self.implementation == 1 else 1
+        inputs = self._draw(self.dropout, (count, batch, features))
+        recurrent = self._draw(self.recurrent_dropout, (count, batch, self.units))
+        if inputs is None and recurrent is None:
+            return None
+        return DropoutMasks(inputs, recurrent)
+
+    def _draw(self, rate: float, shape: tuple[int, ...]) -> Array | None:
+        # Keras: a rate of 1 leaves LSTM and GRU as they are (SimpleRNN overrides this).
+        if not 0 < rate < 1:
+            return None
+        return self.seed_generator.dropout_mask(shape, rate, self.dtype)
+
+    def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
+        """Adds the gradient by a bias that is added once to every row."""
+        if self.bias is not None:
+            grads.add(self.bias, d_projected.sum(axis=0))
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": None,
+            "recurrent_regularizer": None,
+            "bias_regularizer": None,
+            "kernel_constraint": None,
+            "recurrent_constraint": None,
+            "bias_constraint": None,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+
+def check_units(units: object, owner: str) -> int:
+    """`units` as an int; it must be a positive whole number."""
+    if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
+        raise ValueError(
+            "Received an invalid value for argument `units`, expected a positive integer, "
+            f"got {units!r} (in {owner!r})"
+        )
+    return int(units)
+
+
+def clamp_rate(argument: str, rate: object) -> float:
+    """A dropout rate, brought into [0, 1]."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
+        raise TypeError(f"`{argument}` must be a number between 0 and 1, received {rate!r}")
+    value = float(rate)
+    if math.isnan(value):
+        raise ValueError(f"`{argument}` must be a number between 0 and 1, received {rate!r}")
+    return min(1.0, max(0.0, value))
+
+
+def refuse(arguments: dict[str, Any], owner: str) -> None:
+    """Raises for an argument of Keras' that is not supported yet and was used all the same."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise NotImplementedError(
+                f"`{argument}` is not supported yet (in {owner!r}), received {value!r}"
+            )

@@ -1,0 +1,143 @@
+"""What any cell offers, built in or a user's: its states, and its step in one common form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+from ferrnn.core.types import Array
+
+States: TypeAlias = tuple[Array, ...]
+StepVjp: TypeAlias = Callable[[Array, States, Gradients], tuple[Array, States]]
+
+
+class DropoutMasks(NamedTuple):
+    """Masks of one call, already scaled: `[1 or gates, batch, features]` and `[.., units]`."""
+
+    inputs: Array | None = None
+    recurrent: Array | None = None
+
+
+# What a cell's `draw_dropout` gives and its `step` takes: a stack has one entry for each cell.
+Dropout: TypeAlias = "DropoutMasks | tuple[Any, ...] | None"
+
+
+class Step(Protocol):
+    """One step: inputs `[batch, features]`, states flat, to output and states, and the vjp."""
+
+    def __call__(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = ...
+    ) -> tuple[tuple[Array, States], StepVjp | None]: ...
+
+
+def check_cell(cell: Any) -> None:
+    """Refuses what is no cell."""
+    if not callable(getattr(cell, "step", None)) and not callable(getattr(cell, "call", None)):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Argument `cell` should have a `call` method (or a `step` method with its vjp). "
+            f"Received: cell={cell!r}"
+        )
+    if not hasattr(cell, "state_size"):
+        raise ValueError(f"The RNN cell should have a `state_size` attribute. Received: {cell!r}")
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of nested lists and tuples, in order.
+
+    >>> flatten([[1, 2], 3])
+    [1, 2, 3]
+    """
+    if isinstance(structure, list | tuple):
+        return [leaf for part in structure for leaf in flatten(part)]
+    return [structure]
+
+
+def pack(structure: Any, flat: Sequence[Any], container: type = list) -> Any:
+    """`flat` in the nesting of `structure`.
+
+    >>> pack([[1, 2], 3], ["h", "c", "s"])
+    [['h', 'c'], 's']
+    """
+    leaves = iter(flat)
+
+    def place(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return container(place(inner) for inner in part)
+        return next(leaves)
+
+    return place(structure)
+
+
+def output_size(cell: Any) -> int:
+    """The length of a cell's output: `output_size`, else its first state."""
+    size = getattr(cell, "output_size", None)
+    return int(flatten(cell.state_size)[0] if size is None else size)
+
+
+def initial_state(cell: Any, batch: int, dtype: str) -> States:
+    """The cell's own initial state, flat; zeros `[batch, size]` if it does not define any."""
+    own = getattr(cell, "get_initial_state", None)
+    if own is None:
+        return tuple(np.zeros((batch, size), dtype) for size in flatten(cell.state_size))
+    return tuple(np.asarray(state, dtype) for state in flatten(own(batch_size=batch)))
+
+
+def draw_dropout(cell: Any, batch: int, features: int) -> Dropout:
+    """The dropout masks of one training call; None for a cell without dropout."""
+    draw = getattr(cell, "draw_dropout", None)
+    drawn: Dropout = None if draw is None else draw(batch, features)
+    return drawn
+
+
+def step_of(cell: Any) -> Step:
+    """The cell's step on flat states, whichever way the cell was written."""
+    if getattr(cell, "takes_flat_states", False):
+        found: Step = cell.step
+        return found
+    return _own_step(cell) if callable(getattr(cell, "step", None)) else _keras_step(cell)
+
+
+def _own_step(cell: Any) -> Step:
+    """A user's `step(inputs, states, call)`, its states nested as its `state_size`."""
+    structure = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+
+    def step(
+        inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        (output, new), own_vjp = cell.step(inputs, pack(structure, states, tuple), call)
+        if own_vjp is None:
+            return (output, tuple(flatten(new))), None
+
+        def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
+            d_inputs, d_previous = own_vjp(d_output, pack(structure, d_states, tuple), grads)
+            return d_inputs, tuple(flatten(d_previous))
+
+        return (output, tuple(flatten(new))), vjp
+
+    return step
+
+
+def _keras_step(cell: Any) -> Step:
+    """A cell written for Keras, `call(inputs, states[, training])`: forward only."""
+    structure = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+    takes_training = "training" in inspect.signature(cell.call).parameters
+
+    def step(
+        inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        if call.differentiable:
+            raise NotImplementedError(
+                f"the cell {type(cell).__name__} defines only `call`: training such a cell "
+                "(gradients of plain Python code) is not supported yet; define "
+                "`step(inputs, states, call) -> (output, states), vjp`"
+            )
+        options = {"training": call.training} if takes_training else {}
+        output, new = cell.call(inputs, pack(structure, states), **options)
+        return (np.asarray(output), tuple(np.asarray(state) for state in flatten(new))), None
+
+    return step

@@ -1,0 +1,15 @@
+"""Settings of a session, under Keras' names."""
+
+from ferrnn.core.config import epsilon, floatx, set_epsilon, set_floatx
+from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
+
+__all__ = [
+    "clear_buffers",
+    "epsilon",
+    "floatx",
+    "num_threads",
+    "set_epsilon",
+    "set_floatx",
+    "set_num_threads",
+    "simd_level",
+]

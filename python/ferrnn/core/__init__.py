@@ -1,0 +1,1 @@
+"""What layers rest on: parameters, gradients, the layer contract, initializers, activations."""

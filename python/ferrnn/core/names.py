@@ -1,0 +1,67 @@
+"""Names of objects: counted per class, and the path under which a weight was made."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_counts: Counter[str] = Counter()
+_scopes: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("scopes", default=())
+
+
+def snake_case(name: str) -> str:
+    """Gives a class's name as Keras writes it in paths and files.
+
+    >>> snake_case("SimpleRNN"), snake_case("LSTMCell"), snake_case("Conv1D")
+    ('simple_rnn', 'lstm_cell', 'conv1d')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    name = re.sub("([a-z])([A-Z])", r"\1_\2", name)
+    return name.lower()
+
+
+def unique_name(prefix: str) -> str:
+    """Gives `prefix`, then `prefix_1`, `prefix_2`, ...
+
+    >>> unique_name("doctest_layer"), unique_name("doctest_layer")
+    ('doctest_layer', 'doctest_layer_1')
+    """
+    count = _counts[prefix]
+    _counts[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Starts the counting of names again. `free_memory` is there for Keras' sake: nothing is held.
+
+    >>> clear_session()
+    >>> unique_name("lstm")
+    'lstm'
+    """
+    _counts.clear()
+
+
+@contextmanager
+def name_scope(name: str, owner: object = None) -> Iterator[None]:
+    """Weights made inside are found under `name/...`; entering twice for one owner counts once."""
+    scopes = _scopes.get()
+    if owner is not None and scopes and scopes[-1][1] is owner:
+        yield
+        return
+    token = _scopes.set((*scopes, (name, owner)))
+    try:
+        yield
+    finally:
+        _scopes.reset(token)
+
+
+def path_of(name: str) -> str:
+    """The path of something called `name` made in the current scope.
+
+    >>> with name_scope("lstm"):
+    ...     path_of("kernel")
+    'lstm/kernel'
+    """
+    return "/".join([*(scope for scope, _ in _scopes.get()), name])

@@ -1,0 +1,174 @@
+"""A layer's weights, and the gradients by them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import ItemsView, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ferrnn.core.names import path_of
+from ferrnn.core.types import Array
+
+# One counter for all parameters: a version names one write of one parameter, so that a cache may
+# keep versions without keeping parameters.
+_versions = itertools.count(1)
+
+
+class Parameter:
+    """An array that training changes; readers see it read-only, and every write has a version.
+
+    >>> kernel = Parameter([[1.0, 2.0]], "kernel")
+    >>> kernel.shape, kernel.dtype.name, kernel.value.flags.writeable
+    ((1, 2), 'float64', False)
+    >>> before = kernel.version
+    >>> kernel.assign([[3.0, 4.0]])
+    >>> kernel.numpy().tolist(), kernel.version > before
+    ([[3.0, 4.0]], True)
+    """
+
+    __slots__ = ("__weakref__", "_data", "_view", "name", "path", "trainable", "version")
+
+    _data: Array
+    _view: Array
+
+    def __init__(
+        self,
+        value: ArrayLike,
+        name: str,
+        *,
+        trainable: bool = True,
+        path: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self.name = name
+        self.path = path_of(name) if path is None else path
+        self.trainable = trainable
+        self._replace(np.array(value, dtype=dtype, order="C"))
+
+    def _replace(self, data: Array) -> None:
+        view = data.view()
+        view.flags.writeable = False
+        self._data, self._view, self.version = data, view, next(_versions)
+
+    @property
+    def value(self) -> Array:
+        """A read-only view of the array."""
+        return self._view
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The array's dtype."""
+        return self._data.dtype
+
+    def numpy(self) -> Array:
+        """A copy of the array."""
+        return np.array(self._data)
+
+    def assign(self, value: ArrayLike | Parameter) -> None:
+        """Takes a new value of the same shape, cast to the parameter's dtype."""
+        data = np.array(value.value if isinstance(value, Parameter) else value, order="C")
+        if data.shape != self.shape:
+            raise ValueError(
+                f"`value` for the weight {self.path!r} must have the shape {self.shape}, "
+                f"received {data.shape}"
+            )
+        if data.dtype.kind not in "fiub":
+            raise TypeError(
+                f"`value` for the weight {self.path!r} must hold real numbers, "
+                f"received the dtype {data.dtype}"
+            )
+        self._replace(data.astype(self.dtype, copy=False))
+
+    @contextmanager
+    def writing(self) -> Iterator[Array]:
+        """A writable view, for an update in place; leaving the block makes a new version."""
+        try:
+            yield self._data
+        finally:
+            self.version = next(_versions)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.array(self._view, dtype=dtype, copy=copy)
+
+    def __reduce__(self) -> Any:
+        return _restored, (self._data, self.name, self.trainable, self.path)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __repr__(self) -> str:
+        return f"<Parameter path={self.path} shape={self.shape} dtype={self.dtype}>"
+
+
+def _restored(data: Array, name: str, trainable: bool, path: str) -> Parameter:
+    """A parameter from a pickle or a deep copy: the view and the version are its own."""
+    return Parameter(data, name, trainable=trainable, path=path)
+
+
+class Gradients:
+    """Gradients of one scalar by parameters, summed over every use of a parameter.
+
+    >>> bias = Parameter([0.0, 0.0], "bias")
+    >>> grads = Gradients()
+    >>> grads.add(bias, np.array([1.0, 2.0]))
+    >>> grads.add(bias, np.array([1.0, 1.0]))
+    >>> grads[bias].tolist(), len(grads)
+    ([2.0, 3.0], 1)
+    """
+
+    __slots__ = ("_sums",)
+
+    def __init__(self) -> None:
+        self._sums: dict[Parameter, Array] = {}
+
+    def add(self, parameter: Parameter, gradient: Array) -> None:
+        """Adds `gradient` to what is there; never writes to an array that was handed over."""
+        if gradient.shape != parameter.shape:
+            raise ValueError(
+                f"`gradient` by the weight {parameter.path!r} must have the shape "
+                f"{parameter.shape}, received {gradient.shape}"
+            )
+        known = self._sums.get(parameter)
+        self._sums[parameter] = gradient if known is None else known + gradient
+
+    def __getitem__(self, parameter: Parameter) -> Array:
+        try:
+            return self._sums[parameter]
+        except KeyError:
+            raise KeyError(f"no gradient by the weight {parameter.path!r}") from None
+
+    def get(self, parameter: Parameter, default: Array | None = None) -> Array | None:
+        """The gradient by `parameter`, or `default`."""
+        return self._sums.get(parameter, default)
+
+    def items(self) -> ItemsView[Parameter, Array]:
+        """Pairs of parameter and gradient, in order of first use."""
+        return self._sums.items()
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._sums)
+
+    def __contains__(self, parameter: object) -> bool:
+        return parameter in self._sums
+
+    def __len__(self) -> int:
+        return len(self._sums)

@@ -1,0 +1,10 @@
+"""The array types that signatures speak of."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Mask: TypeAlias = NDArray[np.bool_]
+Shape: TypeAlias = tuple[int | None, ...]

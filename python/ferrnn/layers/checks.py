@@ -1,0 +1,61 @@
+"""Checks of what a recurrent layer is given, with errors that say what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn.cells.protocol import flatten
+from ferrnn.core.types import Array, Mask
+
+
+def checked_sequence(layer: str, inputs: Array, rank: int | None, features: int | None) -> None:
+    """Refuses sequences of a wrong rank or number of features."""
+    if inputs.ndim != rank and (rank is not None or inputs.ndim < 2):
+        wanted = f"ndim={rank} [batch, time, features]" if rank else "ndim>=2 [batch, time, ...]"
+        raise ValueError(
+            f"Input 0 of layer {layer!r} is incompatible with the layer: expected {wanted}, "
+            f"found ndim={inputs.ndim}. Full shape received: {inputs.shape}"
+        )
+    if features is not None and inputs.shape[-1] != features:
+        raise ValueError(
+            f"Input 0 of layer {layer!r} is incompatible with the layer: expected {features} "
+            f"features on the last axis, found {inputs.shape[-1]}. "
+            f"Full shape received: {inputs.shape}"
+        )
+
+
+def checked_mask(layer: str, mask: Any, inputs: Array) -> Mask:
+    """The mask as booleans; it must be `[batch, time]` as the inputs are."""
+    known = np.asarray(mask)
+    if known.shape != inputs.shape[:2]:
+        raise ValueError(
+            f"`mask` of layer {layer!r} must have the shape [batch, time] of the inputs, "
+            f"{inputs.shape[:2]}, received {known.shape}"
+        )
+    if known.dtype == np.bool_:
+        return known
+    if known.dtype.kind not in "iuf":
+        raise TypeError(f"`mask` of layer {layer!r} must be boolean, received {known.dtype}")
+    nonzero: Mask = np.not_equal(known, 0)
+    return nonzero
+
+
+def checked_states(
+    layer: str, state_size: Sequence[Any], states: Sequence[Array], batch: int | None
+) -> None:
+    """Refuses states of a wrong number, batch or length."""
+    sizes = flatten(list(state_size))
+    if len(states) != len(sizes):
+        raise ValueError(
+            f"`initial_state` of layer {layer!r} must hold {len(sizes)} states of the sizes "
+            f"{list(state_size)}, received {len(states)}"
+        )
+    for index, (state, size) in enumerate(zip(states, sizes, strict=True)):
+        if isinstance(size, int | np.integer) and state.shape != (batch, size):
+            raise ValueError(
+                f"state {index} of `initial_state` of layer {layer!r} must have the shape "
+                f"[batch, units] = {(batch, int(size))}, received {state.shape}"
+            )

@@ -1,0 +1,296 @@
+"""A recurrent layer over any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ferrnn.cells.base import BuiltInCell, Cell
+from ferrnn.cells.gru import GRUCell
+from ferrnn.cells.lstm import LSTMCell
+from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, initial_state, pack
+from ferrnn.cells.protocol import output_size as output_size_of
+from ferrnn.cells.simple_rnn import SimpleRNNCell
+from ferrnn.cells.stacked import StackedRNNCells
+from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.masked import MaskedOutput
+from ferrnn.core.parameter import Gradients
+from ferrnn.core.types import Array, Mask
+from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states
+from ferrnn.sequence import fused, stepwise
+
+_CELLS: dict[str, type[Cell]] = {
+    kind.__name__: kind for kind in (LSTMCell, GRUCell, SimpleRNNCell, StackedRNNCells)
+}
+_INFERENCE = Call()
+_TRAINING = Call(training=True)
+
+
+class RNN(Layer):
+    """Runs a cell over time: inputs `[batch, time, features]`.
+
+    The outputs are `[batch, units]`, the last step's, or `[batch, time, units]` with
+    `return_sequences`; with `return_state` a tuple of the outputs and the final states. A list of
+    cells is stacked. With `go_backwards` time runs from the last step to the first, and outputs
+    stand in that order. A mask `[batch, time]` is True at real steps: elsewhere the state is
+    carried over and the output repeated (before the first real step the initial h), or zero with
+    `zero_output_for_mask`. A stateful layer starts from where its last call ended.
+
+    >>> layer = RNN([LSTMCell(4), LSTMCell(7)], return_sequences=True, return_state=True)
+    >>> outputs, lower, upper = layer(np.ones((2, 3, 6)))
+    >>> outputs.shape, np.shape(lower), np.shape(upper)
+    ((2, 3, 7), (2, 2, 4), (2, 2, 7))
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, list | tuple):
+            cell = StackedRNNCells(cell)
+        check_cell(cell)
+        of_cell = cell.dtype if isinstance(cell, Layer) else None
+        kwargs["dtype"] = of_cell if kwargs.get("dtype") is None else kwargs["dtype"]
+        super().__init__(**kwargs)
+        if of_cell is not None and of_cell != self.dtype:
+            raise ValueError(
+                f"`dtype` of layer {self.name!r} must be that of its cell, {of_cell}, "
+                f"received {self.dtype}"
+            )
+        self.cell = cell
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self._rank = 3 if isinstance(cell, BuiltInCell) else None
+        self._features: int | None = None
+        self._states: Any = None
+
+    # Shapes and states.
+
+    def build(self, input_shape: Any) -> None:
+        shape = tuple(input_shape)
+        if len(shape) < 3 and (self._rank or len(shape) < 2):
+            raise ValueError(
+                f"layer {self.name!r} must be built for `[batch, time, features]`, "
+                f"received the shape {shape}"
+            )
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((shape[0], *shape[2:]))
+        self._features = shape[-1]
+        if self.stateful and self._states is None and shape[0] is not None:
+            self._states = self._packed(initial_state(self.cell, shape[0], self.dtype))
+
+    @property
+    def state_size(self) -> list[Any]:
+        """The sizes of the states: one entry for each state of the cell, or cell of a stack."""
+        size = self.cell.state_size
+        return list(size) if isinstance(size, list | tuple) else [size]
+
+    @property
+    def states(self) -> Any:
+        """The stored states of a stateful layer, where the next call starts; None before any.
+
+        They can be set at any time. A layer that is not stateful keeps what was set and, as in
+        Keras, starts every call from its initial state all the same.
+        """
+        return self._states
+
+    @states.setter
+    def states(self, value: Any) -> None:
+        if value is not None:
+            flat = [np.array(state, self.dtype) for state in flatten(_listed(value))]
+            batch = len(flat[0]) if flat and flat[0].ndim else None
+            checked_states(self.name, self.state_size, flat, batch)
+            value = pack(_listed(value), flat, tuple if isinstance(value, tuple) else list)
+        self._states = value
+
+    def reset_state(self, states: Any = None) -> None:
+        """Sets the stored states to zeros, or to `states`."""
+        if states is not None:
+            self.states = states
+        elif self._states is not None:
+            zeros = [np.zeros_like(state) for state in flatten(self._states)]
+            self._states = pack(self._states, zeros)
+
+    reset_states = reset_state
+
+    def get_initial_state(self, batch_size: int) -> list[Any]:
+        """The states that a call starts from unless given others."""
+        return self._packed(initial_state(self.cell, batch_size, self.dtype))
+
+    def _packed(self, flat: Sequence[Any]) -> list[Any]:
+        """Flat states as users see them: an entry for each state, or for each cell of a stack."""
+        if not isinstance(self.cell, StackedRNNCells):
+            return list(pack(self.state_size, flat))
+        shapes = [
+            size if isinstance(size, list | tuple) or not isinstance(cell, Cell) else [size]
+            for cell, size in zip(self.cell.cells, self.cell.state_size, strict=True)
+        ]
+        return list(pack(shapes, flat))
+
+    # Calling.
+
+    def __call__(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: ArrayLike | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        """Outputs for sequences `[batch, time, features]`, from the given initial states."""
+        inputs: Any = self.cast_inputs(sequences)
+        if not self.built:
+            checked_sequence(self.name, inputs, self._rank, None)
+            self.build(inputs.shape)
+        if mask is None and type(sequences) is MaskedOutput:
+            mask = sequences._keras_mask
+        if initial_state is not None:
+            states = flatten(_listed(initial_state))
+            inputs = (inputs, *(np.asarray(state, self.dtype) for state in states))
+        if mask is None:
+            return self.forward(inputs, _TRAINING if training else _INFERENCE)[0]
+        known = checked_mask(self.name, mask, inputs if initial_state is None else inputs[0])
+        outputs, _ = self.forward(inputs, Call(training=bool(training), mask=known))
+        return self._with_mask(outputs, self.compute_mask(inputs, known))
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs and vjp for sequences, or for a tuple of sequences and initial states.
+
+        The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
+        """
+        sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
+        if not self.built:
+            self.build(sequences.shape)
+        checked_sequence(self.name, sequences, self._rank, self._features)
+        mask = call.mask
+        if mask is not None:
+            mask = checked_mask(self.name, mask, sequences)
+        cell = self.cell
+        dropout = None
+        if call.training:
+            dropout = draw_dropout(cell, len(sequences), sequences.shape[-1])
+        scan = fused.scan if fused.supports(cell) else stepwise.scan
+        outputs, final, scan_vjp = scan(
+            cell,
+            sequences,
+            self._start(states, len(sequences)),
+            call,
+            mask=mask,
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+            zero_output_for_mask=self.zero_output_for_mask,
+            dropout=dropout,
+        )
+        if self.stateful:
+            self._states = self._packed(final)
+        returned = (outputs, *self._packed(final)) if self.return_state else outputs
+        if scan_vjp is None:
+            return returned, None
+        with_states = bool(states)
+
+        def vjp(d_returned: Any, grads: Gradients) -> Any:
+            d_outputs, d_final = d_returned, None
+            if self.return_state:
+                d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
+            d_sequences, d_states = scan_vjp(d_outputs, d_final, grads)
+            return (d_sequences, *d_states) if with_states else d_sequences
+
+        return returned, vjp
+
+    def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
+        """The states to start from; None for the cell's own initial state."""
+        if given:
+            checked_states(self.name, self.state_size, given, batch)
+            return given
+        if not self.stateful or self._states is None:
+            return None
+        stored: States = tuple(flatten(self._states))
+        if stored and len(stored[0]) != batch:
+            raise ValueError(
+                "If an RNN is stateful, the batch size of the input sequences must be the same as "
+                f"the batch size of the initial state. Layer {self.name!r} received a batch of "
+                f"{batch}, while its states have a batch of {len(stored[0])}; call `reset_state` "
+                "with states of that batch, or set `states = None`, before changing it"
+            )
+        return stored
+
+    def _flat_gradients(self, d_states: Sequence[Any]) -> list[Array | None]:
+        """Gradients by the returned states, flat; None for a whole cell stands for all of it."""
+        flat: list[Array | None] = []
+        for size, d_state in zip(self.state_size, d_states, strict=True):
+            count = len(flatten(size))
+            flat += [None] * count if d_state is None else flatten(d_state)
+        return flat
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of what a call returns, states and all."""
+        batch, time = input_shape[0], input_shape[1]
+        width = output_size_of(self.cell)
+        outputs = (batch, time, width) if self.return_sequences else (batch, width)
+        if not self.return_state:
+            return outputs
+        sizes = flatten(self.cell.state_size)
+        return (outputs, *self._packed([(batch, size) for size in sizes]))
+
+    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+        """The inputs' mask for the outputs at all steps, none for the last output and states."""
+        # As in Keras the mask is not reversed with go_backwards, though the outputs are.
+        outputs = mask if self.return_sequences else None
+        return [outputs, *(None for _ in self.state_size)] if self.return_state else outputs
+
+    # Configuration.
+
+    def _flags(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
+        return {**self._flags(), "cell": cell}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """A new layer; `custom_objects` names the classes of cells that are not built in."""
+        config = dict(config)
+        if "cell" in config:
+            config["cell"] = _cell_from_config(config["cell"], custom_objects or {})
+        return cls(**config)
+
+
+def _cell_from_config(serialized: Any, custom_objects: dict[str, Any]) -> Any:
+    name, config = serialized["class_name"], dict(serialized["config"])
+    kind = custom_objects.get(name) or _CELLS.get(name)
+    if kind is None:
+        raise ValueError(
+            f"the class of the cell {name!r} is not known: pass it in `custom_objects`"
+        )
+    if kind is StackedRNNCells:
+        config["cells"] = [_cell_from_config(cell, custom_objects) for cell in config["cells"]]
+    return kind.from_config(config) if hasattr(kind, "from_config") else kind(**config)
+
+
+def _listed(states: Any) -> Any:
+    """States in a list or tuple, whether there are several or one array."""
+    return states if isinstance(states, list | tuple) else [states]

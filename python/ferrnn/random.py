@@ -1,0 +1,5 @@
+"""Random numbers, under Keras' names."""
+
+from ferrnn.core.random import SeedGenerator
+
+__all__ = ["SeedGenerator"]

@@ -1,0 +1,187 @@
+"""Built-in cells and stacks of them over time, in the engine; the results are `stepwise`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ferrnn._core import Problem, Residuals, Weights, rnn_backward, rnn_forward
+from ferrnn.cells.base import NO_DROPOUT, BuiltInCell
+from ferrnn.cells.gru import GRUCell
+from ferrnn.cells.lstm import LSTMCell
+from ferrnn.cells.protocol import Dropout, DropoutMasks, States
+from ferrnn.cells.simple_rnn import SimpleRNNCell
+from ferrnn.cells.stacked import StackedRNNCells
+from ferrnn.core.activations import Activation
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+from ferrnn.core.types import Array, Mask
+from ferrnn.sequence.protocol import Scanned, ScanVjp
+
+# Exactly these: a subclass may override anything, and then runs step by step.
+_BUILT_IN = (LSTMCell, GRUCell, SimpleRNNCell)
+
+
+def supports(cell: Any) -> bool:
+    """Whether the engine runs the cell: a built-in one, its activations known, or a stack."""
+    kind = type(cell)
+    if kind in _BUILT_IN:
+        return _is_native(cell.activation) and (
+            kind is SimpleRNNCell or _is_native(cell.recurrent_activation)
+        )
+    return kind is StackedRNNCells and all(supports(part) for part in cell.cells)
+
+
+def _is_native(activation: Any) -> bool:
+    return type(activation) is Activation and activation.native
+
+
+def scan(
+    cell: Any,
+    inputs: Array,
+    initial_state: States | None,
+    call: Call,
+    *,
+    mask: Mask | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    zero_output_for_mask: bool = False,
+    dropout: Dropout = None,
+) -> Scanned:
+    """As `stepwise.scan`, for cells that `supports` accepts."""
+    if type(cell) is StackedRNNCells:
+        return _scan_stack(
+            cell,
+            inputs,
+            initial_state,
+            call,
+            mask=mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            zero_output_for_mask=zero_output_for_mask,
+            dropout=dropout,
+        )
+    weights = packed_weights(cell)
+    masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
+    problem = Problem(
+        weights,
+        inputs,
+        initial_state,
+        mask,
+        masks.inputs,
+        masks.recurrent,
+        go_backwards,
+        return_sequences,
+        zero_output_for_mask,
+    )
+    outputs, final_states, residuals = rnn_forward(weights, problem, call.differentiable)
+    if residuals is None:
+        return outputs, final_states, None
+    return outputs, final_states, _vjp(cell, weights, problem, residuals, outputs, call)
+
+
+def packed_weights(cell: BuiltInCell) -> Weights:
+    """The cell's weights as the engine wants them, packed anew after every write to one."""
+    kernel, recurrent, bias = cell.kernel, cell.recurrent_kernel, cell.bias
+    key = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
+    packed: tuple[Any, Weights] | None = cell.packed
+    if packed is not None and packed[0] == key:
+        return packed[1]
+    gate = getattr(cell, "recurrent_activation", None)
+    weights = Weights(
+        cell.native_name,
+        kernel.value,
+        recurrent.value,
+        None if bias is None else bias.value,
+        activation=cell.activation.__name__,
+        recurrent_activation="sigmoid" if gate is None else gate.__name__,
+        reset_after=getattr(cell, "reset_after", True),
+    )
+    cell.packed = (key, weights)  # one assignment: another thread sees both or neither
+    return weights
+
+
+def _vjp(
+    cell: BuiltInCell,
+    weights: Weights,
+    problem: Problem,
+    residuals: Residuals,
+    outputs: Array,
+    call: Call,
+) -> ScanVjp:
+    parameters = [cell.kernel, cell.recurrent_kernel]
+    if cell.bias is not None:
+        parameters.append(cell.bias)
+
+    def vjp(
+        d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
+    ) -> tuple[Array | None, States]:
+        d_inputs, d_weights, d_initial = rnn_backward(
+            weights,
+            residuals,
+            problem,
+            outputs,
+            d_outputs,
+            d_final_states,
+            call.inputs_need_gradient,
+            call.consume,
+        )
+        for parameter, gradient in zip(parameters, d_weights, strict=True):
+            grads.add(parameter, gradient)
+        return d_inputs, d_initial
+
+    return vjp
+
+
+def _scan_stack(
+    stack: StackedRNNCells,
+    inputs: Array,
+    initial_state: States | None,
+    call: Call,
+    *,
+    mask: Mask | None,
+    go_backwards: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    dropout: Dropout,
+) -> Scanned:
+    """One call of the engine for each cell; the cells above the first see processing order."""
+    above = replace(call, inputs_need_gradient=True)
+    last = len(stack.cells) - 1
+    outputs = inputs
+    final_states: list[Array] = []
+    vjps: list[ScanVjp | None] = []
+    for index, (cell, span) in enumerate(zip(stack.cells, stack.spans, strict=True)):
+        outputs, final, vjp = scan(
+            cell,
+            outputs,
+            None if initial_state is None else initial_state[span],
+            above if index else call,
+            mask=mask,
+            go_backwards=go_backwards and index == 0,
+            return_sequences=return_sequences or index < last,
+            zero_output_for_mask=zero_output_for_mask and index == last,
+            dropout=dropout[index] if dropout else None,
+        )
+        if index == 0 and mask is not None and go_backwards:
+            mask = np.ascontiguousarray(mask[:, ::-1])
+        final_states += final
+        vjps.append(vjp)
+    if not call.differentiable:
+        return outputs, tuple(final_states), None
+
+    def stack_vjp(
+        d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
+    ) -> tuple[Array | None, States]:
+        d_initial: list[Array] = []
+        for span, vjp in zip(reversed(stack.spans), reversed(vjps), strict=True):
+            assert vjp is not None
+            d_final = None if d_final_states is None else d_final_states[span]
+            d_outputs, d_states = vjp(d_outputs, d_final, grads)
+            d_initial = [*d_states, *d_initial]
+        return d_outputs, tuple(d_initial)
+
+    return outputs, tuple(final_states), stack_vjp

@@ -1,0 +1,291 @@
+//! Activation functions on vectors, and their derivatives from what forward kept.
+
+use crate::error::{Error, Result};
+use crate::simd::{Element, Simd};
+
+/// `exp(x) - 1` for clamped x as `2^n · p + (2^n - 1)`: returns `(2^n, p)`.
+#[inline(always)]
+fn exp_parts<T: Element, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
+    let n = s.round(s.mul(x, s.splat(T::LOG2_E)));
+    let r = s.neg_mul_add(n, s.splat(T::LN_2[0]), x);
+    let r = s.neg_mul_add(n, s.splat(T::LN_2[1]), r);
+    let mut q = s.splat(T::EXPM1[0]);
+    for &coefficient in &T::EXPM1[1..] {
+        q = s.mul_add(q, r, s.splat(coefficient));
+    }
+    (s.pow2(n), s.mul_add(s.mul(r, r), q, r))
+}
+
+/// e^-|x|; zero where that is below the smallest normal number.
+#[inline(always)]
+fn exp_minus_abs<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let limit = s.splat(T::EXP_MIN);
+    let y = s.sub(s.splat(T::ZERO), s.abs(x));
+    let (scale, p) = exp_parts(s, s.max(limit, y));
+    let e = s.mul_add(scale, p, scale);
+    s.select_lt(y, limit, s.splat(T::ZERO), e)
+}
+
+/// 1 / (1 + e^-x), accurate relative to the result on both sides; NaN stays NaN.
+#[inline(always)]
+pub fn sigmoid<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let e = exp_minus_abs(s, x);
+    let one = s.splat(T::ONE);
+    let numerator = s.select_lt(x, s.splat(T::ZERO), e, one);
+    s.div(numerator, s.add(one, e))
+}
+
+/// tanh x: odd to the bit, accurate relative to the result near zero; NaN stays NaN.
+#[inline(always)]
+pub fn tanh<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let y = s.min(s.splat(T::TANH_MAX), s.abs(x));
+    let (scale, p) = exp_parts(s, s.add(y, y));
+    let expm1 = s.mul_add(scale, p, s.sub(scale, s.splat(T::ONE)));
+    s.copy_sign(s.div(expm1, s.add(expm1, s.splat(T::of(2.0)))), x)
+}
+
+/// e^x - 1 for x <= 0.
+#[inline(always)]
+fn expm1_negative<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let (scale, p) = exp_parts(s, s.max(s.splat(T::EXP_MIN), x));
+    s.mul_add(scale, p, s.sub(scale, s.splat(T::ONE)))
+}
+
+/// e^x; infinite above the range, zero below the normal one.
+#[inline(always)]
+fn exp<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let (low, high) = (s.splat(T::EXP_MIN), s.splat(T::EXP_MAX));
+    // Half of x twice: the scale of the largest results would not be a normal number.
+    let half = s.mul(s.min(high, s.max(low, x)), s.splat(T::of(0.5)));
+    let (scale, p) = exp_parts(s, half);
+    let root = s.mul_add(scale, p, scale);
+    let e = s.select_lt(x, low, s.splat(T::ZERO), s.mul(root, root));
+    s.select_lt(high, x, s.splat(T::of(f64::INFINITY)), e)
+}
+
+/// An activation function, by Keras' name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// tanh x
+    Tanh,
+    /// 1 / (1 + e^-x)
+    Sigmoid,
+    /// x / 6 + 1/2, kept in \[0, 1\]
+    HardSigmoid,
+    /// max(x, 0)
+    Relu,
+    /// x
+    Linear,
+    /// x / (1 + |x|)
+    Softsign,
+    /// ln(1 + e^x)
+    Softplus,
+    /// x for x > 0, else e^x - 1 (Clevert et al., 2016)
+    Elu,
+    /// `elu` scaled to keep mean and variance (Klambauer et al., 2017)
+    Selu,
+    /// x · sigmoid x
+    Silu,
+    /// x Φ(x), with the exact error function (Hendrycks and Gimpel, 2016)
+    Gelu,
+    /// e^x
+    Exponential,
+}
+
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+
+impl Activation {
+    /// Every activation with its name.
+    pub const ALL: [(&'static str, Self); 12] = [
+        ("tanh", Self::Tanh),
+        ("sigmoid", Self::Sigmoid),
+        ("hard_sigmoid", Self::HardSigmoid),
+        ("relu", Self::Relu),
+        ("linear", Self::Linear),
+        ("softsign", Self::Softsign),
+        ("softplus", Self::Softplus),
+        ("elu", Self::Elu),
+        ("selu", Self::Selu),
+        ("silu", Self::Silu),
+        ("gelu", Self::Gelu),
+        ("exponential", Self::Exponential),
+    ];
+
+    /// The activation called `name`; `argument` is what an error names.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn named(argument: &'static str, name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name);
+        found.map(|&(_, activation)| activation).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|&(name, _)| name).collect();
+            Error::value(argument, format!("one of {}", names.join(", ")), name)
+        })
+    }
+
+    /// Whether backward needs the input; from the others the output suffices.
+    #[must_use]
+    pub fn keeps_input(self) -> bool {
+        matches!(self, Self::Silu | Self::Gelu)
+    }
+
+    /// f(x), lane by lane.
+    #[inline(always)]
+    pub fn apply<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+        match self {
+            Self::Tanh => tanh(s, x),
+            Self::Sigmoid => sigmoid(s, x),
+            Self::HardSigmoid => {
+                let y = s.mul_add(x, s.splat(T::of(1.0 / 6.0)), s.splat(T::of(0.5)));
+                s.max(zero, s.min(one, y))
+            }
+            Self::Relu => s.max(zero, x),
+            Self::Linear => x,
+            Self::Softsign => s.div(x, s.add(one, s.abs(x))),
+            Self::Softplus => {
+                s.add(s.max(zero, x), s.map(exp_minus_abs(s, x), T::ln_1p))
+            }
+            Self::Elu => s.select_lt(zero, x, x, expm1_negative(s, s.min(zero, x))),
+            Self::Selu => {
+                let negative = s.mul(s.splat(T::of(SELU_ALPHA)), expm1_negative(s, s.min(zero, x)));
+                s.mul(s.splat(T::of(SELU_SCALE)), s.select_lt(zero, x, x, negative))
+            }
+            Self::Silu => s.mul(x, sigmoid(s, x)),
+            Self::Gelu => s.mul(x, normal_cdf(s, x)),
+            Self::Exponential => exp(s, x),
+        }
+    }
+
+    /// f and f' from what forward kept: the input of `silu` and `gelu`, the output of the others.
+    #[inline(always)]
+    pub fn derivative<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+        let slope = match self {
+            Self::Tanh => s.neg_mul_add(kept, kept, one),
+            Self::Sigmoid => s.neg_mul_add(kept, kept, kept),
+            Self::HardSigmoid => {
+                let inside = s.select_lt(kept, one, s.splat(T::of(1.0 / 6.0)), zero);
+                s.select_lt(zero, kept, inside, zero)
+            }
+            Self::Relu => s.select_lt(zero, kept, one, zero),
+            Self::Linear => one,
+            Self::Softsign => {
+                let rest = s.sub(one, s.abs(kept));
+                s.mul(rest, rest)
+            }
+            Self::Softplus => s.sub(one, exp_minus_abs(s, kept)),
+            Self::Elu => s.select_lt(zero, kept, one, s.add(kept, one)),
+            Self::Selu => {
+                let scale = s.splat(T::of(SELU_SCALE));
+                let negative = s.add(kept, s.splat(T::of(SELU_SCALE * SELU_ALPHA)));
+                s.select_lt(zero, kept, scale, negative)
+            }
+            Self::Silu => {
+                let sigma = sigmoid(s, kept);
+                let value = s.mul(kept, sigma);
+                return (value, s.mul_add(value, s.sub(one, sigma), sigma));
+            }
+            Self::Gelu => {
+                let cdf = normal_cdf(s, kept);
+                let square = s.mul(kept, kept);
+                let density = exp(s, s.mul(square, s.splat(T::of(-0.5))));
+                let density = s.mul(density, s.splat(T::of(0.398_942_280_401_432_7)));
+                return (s.mul(kept, cdf), s.mul_add(kept, density, cdf));
+            }
+            Self::Exponential => kept,
+        };
+        (kept, slope)
+    }
+}
+
+/// Φ(x), the distribution of a standard normal variable.
+#[inline(always)]
+fn normal_cdf<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    let erf = s.map(s.mul(x, s.splat(T::of(std::f64::consts::FRAC_1_SQRT_2))), T::erf);
+    s.mul_add(erf, s.splat(T::of(0.5)), s.splat(T::of(0.5)))
+}
+
+/// The pair of functions a cell applies: one to its gates, one to its candidate and output.
+pub trait Activations<T: Element>: Copy + Send + Sync {
+    /// The function of the gates.
+    fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
+    /// The function of the candidate.
+    fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
+    /// What backward wants to have of a gate.
+    fn keep_gate<V>(self, input: V, output: V) -> V;
+    /// What backward wants to have of a candidate.
+    fn keep_candidate<V>(self, input: V, output: V) -> V;
+    /// Value and slope of a gate from what was kept.
+    fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V);
+    /// Value and slope of a candidate from what was kept.
+    fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V);
+}
+
+/// Sigmoid gates, tanh candidate: compiled in.
+#[derive(Clone, Copy, Debug)]
+pub struct Standard;
+
+impl<T: Element> Activations<T> for Standard {
+    #[inline(always)]
+    fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        sigmoid(s, x)
+    }
+    #[inline(always)]
+    fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        tanh(s, x)
+    }
+    #[inline(always)]
+    fn keep_gate<V>(self, _input: V, output: V) -> V {
+        output
+    }
+    #[inline(always)]
+    fn keep_candidate<V>(self, _input: V, output: V) -> V {
+        output
+    }
+    #[inline(always)]
+    fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        Activation::Sigmoid.derivative(s, kept)
+    }
+    #[inline(always)]
+    fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        Activation::Tanh.derivative(s, kept)
+    }
+}
+
+/// Any pair, chosen at run time.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen {
+    /// The function of the gates.
+    pub gate: Activation,
+    /// The function of the candidate.
+    pub candidate: Activation,
+}
+
+impl<T: Element> Activations<T> for Chosen {
+    #[inline(always)]
+    fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        self.gate.apply(s, x)
+    }
+    #[inline(always)]
+    fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        self.candidate.apply(s, x)
+    }
+    #[inline(always)]
+    fn keep_gate<V>(self, input: V, output: V) -> V {
+        if self.gate.keeps_input() { input } else { output }
+    }
+    #[inline(always)]
+    fn keep_candidate<V>(self, input: V, output: V) -> V {
+        if self.candidate.keeps_input() { input } else { output }
+    }
+    #[inline(always)]
+    fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        self.gate.derivative(s, kept)
+    }
+    #[inline(always)]
+    fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        self.candidate.derivative(s, kept)
+    }
+}

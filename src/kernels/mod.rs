@@ -1,0 +1,6 @@
+//! Mathematics that cells share: elementary functions, the register tile, packed operands.
+
+pub mod activation;
+pub mod long_product;
+pub mod pack;
+pub mod tile;

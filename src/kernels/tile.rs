@@ -1,0 +1,258 @@
+//! The register tile: a few rows times a few vectors of columns, summed in order of depth.
+//!
+//! Every element is one chain of multiply-adds in order of depth, whatever the tile's size and place
+//! are. So results do not depend on how many rows are computed together, or by whom.
+
+use super::pack::Packed;
+use crate::simd::{Element, Kernel, Simd};
+
+/// The left side of a tile: `MR` rows, one element for each step of depth.
+pub trait Left<T, const MR: usize>: Copy {
+    /// Steps of depth.
+    fn depth(self) -> usize;
+    /// The element of a row at a step.
+    fn at(self, row: usize, k: usize) -> T;
+}
+
+/// Rows that lie in memory one element after the other.
+#[derive(Clone, Copy)]
+pub struct Rows<'a, T, const MR: usize>([&'a [T]; MR]);
+
+impl<'a, T, const MR: usize> Rows<'a, T, MR> {
+    /// Rows `row(0)`, `row(1)`, ... of `buffer`, `stride` apart, of `depth` elements each.
+    #[inline(always)]
+    pub fn new(
+        buffer: &'a [T],
+        stride: usize,
+        depth: usize,
+        row: impl Fn(usize) -> usize,
+    ) -> Self {
+        let mut rows = [&buffer[..0]; MR];
+        for (n, slot) in rows.iter_mut().enumerate() {
+            *slot = &buffer[row(n) * stride..][..depth];
+        }
+        Self(rows)
+    }
+}
+
+impl<T: Copy, const MR: usize> Left<T, MR> for Rows<'_, T, MR> {
+    #[inline(always)]
+    fn depth(self) -> usize {
+        self.0[0].len()
+    }
+    #[inline(always)]
+    fn at(self, row: usize, k: usize) -> T {
+        self.0[row][k]
+    }
+}
+
+/// Rows that lie side by side: all elements of one step of depth, then those of the next.
+#[derive(Clone, Copy)]
+pub struct Columns<'a, T, const MR: usize>(pub &'a [[T; MR]]);
+
+impl<T: Copy, const MR: usize> Left<T, MR> for Columns<'_, T, MR> {
+    #[inline(always)]
+    fn depth(self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn at(self, row: usize, k: usize) -> T {
+        self.0[k][row]
+    }
+}
+
+/// `accumulators[row][block][gate] += left[row] · right[block][..][first + gate]`
+#[inline(always)]
+pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, const W: usize>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; MR],
+    left: L,
+    right: [&[[S::V; W]]; PB],
+    first: usize,
+) where
+    T: Element,
+    S: Simd<T>,
+    L: Left<T, MR>,
+{
+    let depth = left.depth();
+    let mut right = right;
+    for block in &mut right {
+        *block = &block[..depth];
+    }
+    assert!(first + G <= W, "gates beyond the packed width");
+    for k in 0..depth {
+        // Rows before columns: loading all columns first leaves too few registers on AVX2, where
+        // the spills halve the speed.
+        let mut rows = [s.splat(T::ZERO); MR];
+        for r in 0..MR {
+            rows[r] = s.splat(left.at(r, k));
+        }
+        for b in 0..PB {
+            for g in 0..G {
+                let column = right[b][k][first + g];
+                for r in 0..MR {
+                    accumulators[r][b][g] = s.mul_add(rows[r], column, accumulators[r][b][g]);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts `count` rows evenly into tiles of at most `most` rows: gives the size of the tile at `row`.
+#[inline(always)]
+pub fn rows_at(count: usize, row: usize, most: usize) -> usize {
+    let rest = count - row;
+    rest.div_ceil(rest.div_ceil(most))
+}
+
+/// Calls `$body` with the constant `$MR` equal to `$rows`, at most six and at most `$most`.
+macro_rules! with_rows {
+    ($rows:expr, $most:expr, $MR:ident => $body:expr) => {
+        match $rows {
+            1 => { const $MR: usize = 1; $body }
+            2 => { const $MR: usize = 2; $body }
+            3 => { const $MR: usize = 3; $body }
+            4 if const { $most > 3 } => { const $MR: usize = 4; $body }
+            5 if const { $most > 3 } => { const $MR: usize = 5; $body }
+            6 if const { $most > 3 } => { const $MR: usize = 6; $body }
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+pub(crate) use with_rows;
+
+/// What a product's sums start from.
+#[derive(Clone, Copy)]
+pub enum Start<'a, T> {
+    /// Zero.
+    Zero,
+    /// What the output holds.
+    Output,
+    /// A row of vectors for each block of columns, `[block][width][LANES]`.
+    Bias(&'a [T]),
+}
+
+/// `out = start + left · right` for any number of rows.
+pub struct Product<'a, T: Element> {
+    /// Rows of the left side, `stride` elements apart, of which `depth` from `from` take part.
+    pub left: &'a [T],
+    /// Elements between the starts of two rows.
+    pub stride: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// The first element of each row that takes part.
+    pub from: usize,
+    /// The right side.
+    pub right: &'a Packed<T>,
+    /// The first row of the right side that takes part, and their number.
+    pub depth: (usize, usize),
+    /// Aligned output; strides and offset count vectors.
+    pub out: &'a mut [T],
+    /// The vector where block 0 of row 0 goes.
+    pub offset: usize,
+    /// Vectors between two blocks of columns.
+    pub block_stride: usize,
+    /// Vectors between two rows.
+    pub row_stride: usize,
+    /// What the sums start from.
+    pub start: Start<'a, T>,
+}
+
+impl<T: Element> Kernel<T> for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        match self.right.width() {
+            1 => self.all_blocks::<S, 1>(s),
+            2 => self.all_blocks::<S, 2>(s),
+            3 => self.all_blocks::<S, 3>(s),
+            4 => self.all_blocks::<S, 4>(s),
+            width => unreachable!("a packed width of {width}"),
+        }
+    }
+}
+
+impl<T: Element> Product<'_, T> {
+    #[inline(always)]
+    fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
+        let blocks = self.right.blocks();
+        let mut block = 0;
+        while block < blocks {
+            // Four vectors of columns in a tile, whatever the width.
+            block += match blocks - block {
+                4.. if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
+                2.. if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
+                _ => self.all_rows::<S, 1, G>(s, block),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
+        &mut self,
+        s: S,
+        block: usize,
+    ) -> usize {
+        let mut row = 0;
+        while row < self.rows {
+            let rows = rows_at(self.rows, row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
+            row += rows;
+        }
+        PB
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
+        &mut self,
+        s: S,
+        row: usize,
+        block: usize,
+    ) {
+        let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
+        let left = Rows::<T, MR>::new(&self.left[self.from..], self.stride, self.depth.1, |r| {
+            row + r
+        });
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
+        let at = |r: usize, b: usize| {
+            self.offset + (block + b) * self.block_stride + (row + r) * self.row_stride
+        };
+        for r in 0..MR {
+            for b in 0..PB {
+                match self.start {
+                    Start::Zero => {}
+                    Start::Output => {
+                        acc[r][b].copy_from_slice(&s.vectors(self.out)[at(r, b)..][..G]);
+                    }
+                    Start::Bias(bias) => {
+                        acc[r][b].copy_from_slice(&s.vectors(bias)[(block + b) * G..][..G]);
+                    }
+                }
+            }
+        }
+        accumulate(s, &mut acc, left, right, 0);
+        for r in 0..MR {
+            for b in 0..PB {
+                let from = at(r, b);
+                s.vectors_mut(self.out)[from..][..G].copy_from_slice(&acc[r][b]);
+            }
+        }
+    }
+}
+
+/// `PB` neighbouring blocks of a packed operand, cut to the rows that take part.
+#[inline(always)]
+pub fn blocks<'a, T: Element, S: Simd<T>, const PB: usize, const W: usize>(
+    s: S,
+    packed: &'a Packed<T>,
+    first: usize,
+    depth: (usize, usize),
+) -> [&'a [[S::V; W]]; PB] {
+    let (rows, _) = s.vectors(packed.data()).as_chunks::<W>();
+    let mut found = [&rows[..0]; PB];
+    for (b, slot) in found.iter_mut().enumerate() {
+        *slot = &rows[(first + b) * packed.depth() + depth.0..][..depth.1];
+    }
+    found
+}

@@ -1,0 +1,258 @@
+//! Memory: aligned buffers that are pooled, and strided views of the caller's arrays.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
+use crate::simd::Element;
+
+/// Alignment of every buffer: a cache line, and the widest vector.
+const ALIGN: usize = 64;
+/// What the pool keeps at most, in bytes and in buffers.
+const POOL_BYTES: usize = 1 << 29;
+const POOL_BUFFERS: usize = 256;
+
+/// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them.
+/// Taken with `try_lock` only: a lock that another thread held at a `fork` stays locked in the
+/// child, which then simply allocates.
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), bytes: 0 });
+
+struct Pool {
+    free: Vec<Block>,
+    bytes: usize,
+}
+
+/// Initialised memory of `bytes` bytes at a multiple of `ALIGN`.
+struct Block {
+    at: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a block owns its memory; nothing else points into it.
+unsafe impl Send for Block {}
+
+impl Block {
+    fn zeroed(bytes: usize) -> Result<Self> {
+        let layout =
+            Layout::from_size_align(bytes, ALIGN).map_err(|_| Error::Memory(bytes))?;
+        // SAFETY: `bytes` is not zero, see `Buffer::taken`.
+        let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Error::Memory(bytes))?;
+        Ok(Self { at, bytes })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this size and alignment, which were valid there.
+        unsafe {
+            dealloc(self.at.as_ptr(), Layout::from_size_align_unchecked(self.bytes, ALIGN));
+        }
+    }
+}
+
+/// Returns all pooled memory to the system.
+pub fn clear_buffers() {
+    if let Ok(mut pool) = POOL.try_lock() {
+        pool.free.clear();
+        pool.bytes = 0;
+    }
+}
+
+/// An aligned array whose memory comes from the pool and goes back to it.
+pub struct Buffer<T: Element> {
+    block: Option<Block>,
+    len: usize,
+    elements: PhantomData<T>,
+}
+
+// SAFETY: a buffer owns its elements, which are `Send` and `Sync`.
+unsafe impl<T: Element> Send for Buffer<T> {}
+// SAFETY: as above; shared access only reads.
+unsafe impl<T: Element> Sync for Buffer<T> {}
+
+impl<T: Element> Buffer<T> {
+    /// `len` elements of unspecified value.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn taken(len: usize) -> Result<Self> {
+        let bytes = len.checked_mul(size_of::<T>()).ok_or(Error::Memory(usize::MAX))?;
+        let bytes = bytes.checked_next_multiple_of(ALIGN).ok_or(Error::Memory(usize::MAX))?;
+        if bytes == 0 {
+            return Ok(Self::default());
+        }
+        let pooled = POOL.try_lock().ok().and_then(|mut pool| {
+            // The smallest that is large enough and not wasteful.
+            let fits = |b: &Block| b.bytes >= bytes && b.bytes <= bytes + bytes / 4;
+            let candidates = pool.free.iter().enumerate().filter(|(_, b)| fits(b));
+            let best = candidates.min_by_key(|(_, b)| b.bytes).map(|(at, _)| at)?;
+            let block = pool.free.swap_remove(best);
+            pool.bytes -= block.bytes;
+            Some(block)
+        });
+        let block = pooled.map_or_else(|| Block::zeroed(bytes), Ok)?;
+        Ok(Self { block: Some(block), len, elements: PhantomData })
+    }
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        let mut buffer = Self::taken(len)?;
+        buffer.fill(T::ZERO);
+        Ok(buffer)
+    }
+}
+
+impl<T: Element> Default for Buffer<T> {
+    /// No elements, no memory.
+    fn default() -> Self {
+        Self { block: None, len: 0, elements: PhantomData }
+    }
+}
+
+impl<T: Element> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let (Some(block), Ok(mut pool)) = (self.block.take(), POOL.try_lock()) else { return };
+        if pool.bytes + block.bytes <= POOL_BYTES && pool.free.len() < POOL_BUFFERS {
+            pool.bytes += block.bytes;
+            pool.free.push(block);
+        }
+    }
+}
+
+impl<T: Element> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        let Some(block) = &self.block else { return &[] };
+        // SAFETY: the block has at least `len` elements, aligned and initialised; any bits are a
+        // valid `T`, which is `f32` or `f64` (`Element` is sealed).
+        unsafe { std::slice::from_raw_parts(block.at.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: Element> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        let Some(block) = &self.block else { return &mut [] };
+        // SAFETY: as for `deref`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(block.at.as_ptr().cast(), self.len) }
+    }
+}
+
+/// Number of elements of `shape`, if they can be addressed.
+fn elements(shape: [usize; 3]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n))
+}
+
+/// An array `[batch, time, features]` to read: any stride of batch and time, features contiguous.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    at: *const T,
+    shape: [usize; 3],
+    strides: [isize; 2],
+    array: PhantomData<&'a [T]>,
+}
+
+// SAFETY: a view only reads elements that are borrowed for its lifetime.
+unsafe impl<T: Sync> Send for View<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for View<'_, T> {}
+
+impl<'a, T> View<'a, T> {
+    /// A C-contiguous array.
+    ///
+    /// # Errors
+    /// If `array` does not have the elements of `shape`.
+    pub fn contiguous(array: &'a [T], shape: [usize; 3]) -> Result<Self> {
+        if elements(shape) != Some(array.len()) {
+            return Err(Error::shape("array", shape, [array.len()]));
+        }
+        let strides = [(shape[1] * shape[2]).cast_signed(), shape[2].cast_signed()];
+        Ok(Self { at: array.as_ptr(), shape, strides, array: PhantomData })
+    }
+
+    /// A strided array; strides count elements.
+    ///
+    /// # Safety
+    /// For the lifetime `'a`, every element that `shape` and `strides` reach from `at` is valid to
+    /// read, aligned, and written by nobody.
+    pub unsafe fn from_raw(at: *const T, shape: [usize; 3], strides: [isize; 2]) -> Self {
+        Self { at, shape, strides, array: PhantomData }
+    }
+
+    /// Batch, time and features.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The features of one row at one step.
+    #[must_use]
+    pub fn row(&self, row: usize, step: usize) -> &'a [T] {
+        assert!(row < self.shape[0] && step < self.shape[1], "outside the view");
+        let offset = row.cast_signed() * self.strides[0] + step.cast_signed() * self.strides[1];
+        // SAFETY: both indices are inside the shape, for which the constructor's caller vouched.
+        unsafe { std::slice::from_raw_parts(self.at.offset(offset), self.shape[2]) }
+    }
+}
+
+/// An array `[batch, time, features]` to write: any stride of batch and time, features contiguous.
+#[derive(Debug)]
+pub struct ViewMut<'a, T> {
+    at: *mut T,
+    shape: [usize; 3],
+    strides: [isize; 2],
+    array: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: a view has its elements to itself, see `from_raw` and `split`.
+unsafe impl<T: Send> Send for ViewMut<'_, T> {}
+
+impl<'a, T> ViewMut<'a, T> {
+    /// A C-contiguous array.
+    ///
+    /// # Errors
+    /// If `array` does not have the elements of `shape`.
+    pub fn contiguous(array: &'a mut [T], shape: [usize; 3]) -> Result<Self> {
+        if elements(shape) != Some(array.len()) {
+            return Err(Error::shape("array", shape, [array.len()]));
+        }
+        let strides = [(shape[1] * shape[2]).cast_signed(), shape[2].cast_signed()];
+        Ok(Self { at: array.as_mut_ptr(), shape, strides, array: PhantomData })
+    }
+
+    /// Batch, time and features.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The features of one row at one step.
+    #[must_use]
+    pub fn row(&mut self, row: usize, step: usize) -> &mut [T] {
+        assert!(row < self.shape[0] && step < self.shape[1], "outside the view");
+        let offset = row.cast_signed() * self.strides[0] + step.cast_signed() * self.strides[1];
+        // SAFETY: both indices are inside the shape, whose elements this view has to itself.
+        unsafe { std::slice::from_raw_parts_mut(self.at.offset(offset), self.shape[2]) }
+    }
+
+    /// One view for each range of rows, for different threads. Panics unless the ranges follow each
+    /// other and lie inside the batch.
+    #[must_use]
+    pub fn split(self, rows: impl Iterator<Item = Range<usize>>) -> Vec<Self> {
+        let mut end = 0;
+        let part = |range: Range<usize>| {
+            assert!(end <= range.start && range.start <= range.end, "ranges overlap");
+            assert!(range.end <= self.shape[0], "outside the view");
+            end = range.end;
+            let at = self.at.wrapping_offset(range.start.cast_signed() * self.strides[0]);
+            let shape = [range.len(), self.shape[1], self.shape[2]];
+            Self { at, shape, strides: self.strides, array: PhantomData }
+        };
+        rows.map(part).collect()
+    }
+}

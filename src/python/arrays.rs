@@ -1,0 +1,201 @@
+//! Arrays of NumPy: borrowed as they are where the engine can read them, copied where it cannot.
+
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object,
+};
+use numpy::{Element as NumpyElement, PyArrayDescr, PyArrayDescrMethods, PyUntypedArray};
+use numpy::{PyUntypedArrayMethods, dtype};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::memory::{View, ViewMut};
+use crate::simd::Element;
+
+/// A type that both sides know.
+pub(super) trait Number: Element + NumpyElement {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+/// An array `[batch, time, features]` that is kept alive and read in place. Other threads must not
+/// write to it during a call, as with NumPy's own functions.
+pub(super) struct Held<T> {
+    /// Keeps the memory alive.
+    _array: Py<PyUntypedArray>,
+    at: *const T,
+    shape: [usize; 3],
+    strides: [isize; 2],
+}
+
+// SAFETY: the pointer is only read, through views that borrow `self`, which holds the array.
+unsafe impl<T: Send> Send for Held<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Held<T> {}
+
+impl<T> Held<T> {
+    pub(super) fn view(&self) -> View<'_, T> {
+        // SAFETY: `hold` has checked that the array's memory is aligned and has this shape and
+        // these strides; `_array` keeps it alive, and NumPy does not move an array's memory
+        // while a reference to it is held.
+        unsafe { View::from_raw(self.at, self.shape, self.strides) }
+    }
+}
+
+/// How an array's axes become batch, time and features.
+#[derive(Clone, Copy)]
+pub(super) enum Axes {
+    /// `[batch, time, features]`, or dropout's `[masks, batch, size]`.
+    Three,
+    /// `[batch, features]`, one step.
+    Two,
+    /// `[batch, time]`, one feature.
+    Mask,
+}
+
+impl Axes {
+    fn count(self) -> usize {
+        if matches!(self, Self::Three) { 3 } else { 2 }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Three => "a three-dimensional array",
+            Self::Two | Self::Mask => "a two-dimensional array",
+        }
+    }
+}
+
+/// Borrows `object`, or a copy of it where its features are not neighbours, it is not aligned or has
+/// foreign byte order.
+pub(super) fn hold<T: NumpyElement>(
+    argument: &str,
+    object: &Bound<'_, PyAny>,
+    axes: Axes,
+) -> PyResult<Held<T>> {
+    let py = object.py();
+    let Ok(array) = object.cast::<PyUntypedArray>() else {
+        let received = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected a NumPy array, received {received}"
+        )));
+    };
+    let wanted = dtype::<T>(py);
+    if !same_kind(&array.dtype(), &wanted) {
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected dtype {wanted}, received {}",
+            array.dtype()
+        )));
+    }
+    if array.ndim() != axes.count() {
+        return Err(PyValueError::new_err(format!(
+            "`{argument}`: expected {}, received shape {:?}",
+            axes.words(),
+            array.shape()
+        )));
+    }
+    if readable(array, &wanted, axes) {
+        return Ok(borrowed(array, axes));
+    }
+    let kwargs = PyDict::new(py);
+    kwargs.set_item("dtype", wanted)?;
+    let copy = py.import("numpy")?.call_method("ascontiguousarray", (array,), Some(&kwargs))?;
+    Ok(borrowed(copy.cast::<PyUntypedArray>()?, axes))
+}
+
+fn same_kind(given: &Bound<'_, PyArrayDescr>, wanted: &Bound<'_, PyArrayDescr>) -> bool {
+    given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize()
+}
+
+fn readable(
+    array: &Bound<'_, PyUntypedArray>,
+    wanted: &Bound<'_, PyArrayDescr>,
+    axes: Axes,
+) -> bool {
+    let size = wanted.itemsize().cast_signed();
+    let strides = array.strides();
+    let features = array.shape().last().copied().unwrap_or(0);
+    let neighbours = matches!(axes, Axes::Mask) || features <= 1 || strides.last() == Some(&size);
+    // SAFETY: the pointer is that of a live array object.
+    let flags = unsafe { (*array.as_array_ptr()).fields.flags };
+    array.dtype().is_equiv_to(wanted)
+        && neighbours
+        && flags & NPY_ARRAY_ALIGNED != 0
+        && strides.iter().all(|stride| stride % size == 0)
+}
+
+fn borrowed<T>(array: &Bound<'_, PyUntypedArray>, axes: Axes) -> Held<T> {
+    let size = size_of::<T>().cast_signed();
+    let (n, by) = (array.shape(), array.strides());
+    let (shape, strides) = match axes {
+        Axes::Three => ([n[0], n[1], n[2]], [by[0] / size, by[1] / size]),
+        Axes::Two => ([n[0], 1, n[1]], [by[0] / size, 0]),
+        Axes::Mask => ([n[0], n[1], 1], [by[0] / size, by[1] / size]),
+    };
+    // SAFETY: the pointer is that of a live array object.
+    let at = unsafe { (*array.as_array_ptr()).fields.data }.cast::<T>().cast_const();
+    Held { _array: array.clone().unbind(), at, shape, strides }
+}
+
+/// A new array, to be filled before anybody sees it.
+pub(super) struct New<T> {
+    array: Py<PyAny>,
+    at: *mut T,
+    len: usize,
+}
+
+// SAFETY: nobody else knows the array yet.
+unsafe impl<T: Send> Send for New<T> {}
+
+impl<T: Number> New<T> {
+    /// An array of `shape`, allocated by NumPy.
+    pub(super) fn new(py: Python<'_>, shape: &[usize]) -> PyResult<Self> {
+        let too_large = || {
+            let shape = format!("{shape:?}");
+            pyo3::exceptions::PyMemoryError::new_err(format!("an array of shape {shape}"))
+        };
+        let sizes: Result<Vec<_>, _> = shape.iter().map(|&n| isize::try_from(n)).collect();
+        let mut sizes = sizes.map_err(|_| too_large())?;
+        let len = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+        let len = len.ok_or_else(too_large)?;
+        // SAFETY: a call of NumPy's C interface with a valid type number and sizes; null means that
+        // an exception is set, which `from_owned_ptr_or_err` takes over.
+        let array = unsafe {
+            let class = get_type_object(py, NpyTypes::PyArray_Type);
+            let array = PY_ARRAY_API.PyArray_New(
+                py,
+                class,
+                shape.len() as i32,
+                sizes.as_mut_ptr(),
+                dtype::<T>(py).num(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                0,
+                0,
+                std::ptr::null_mut(),
+            );
+            Bound::from_owned_ptr_or_err(py, array)?
+        };
+        // SAFETY: `PyArray_New` gave an array object.
+        let raw = unsafe { &*array.as_ptr().cast::<PyArrayObject>() };
+        Ok(Self { at: raw.fields.data.cast(), len, array: array.unbind() })
+    }
+
+    /// The elements, zeros first: nothing uninitialised is ever read.
+    pub(super) fn elements(&mut self) -> &mut [T] {
+        // SAFETY: the array has `len` elements, is C-contiguous, and nobody else has it; zero bits
+        // are a valid `f32` or `f64` (`Element` is sealed).
+        unsafe {
+            self.at.write_bytes(0, self.len);
+            std::slice::from_raw_parts_mut(self.at, self.len)
+        }
+    }
+
+    /// To be written as `[batch, time, features]`.
+    pub(super) fn view(&mut self, shape: [usize; 3]) -> crate::error::Result<ViewMut<'_, T>> {
+        ViewMut::contiguous(self.elements(), shape)
+    }
+
+    pub(super) fn finish(self) -> Py<PyAny> {
+        self.array
+    }
+}

@@ -1,0 +1,542 @@
+//! Time forward: projection by chunks, then step after step.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::plan::{Plan, Slice};
+use super::problem::Problem;
+use super::residuals::{Kept, Residuals};
+use super::step::{Place, RowMajor, Step};
+use super::weights::Weights;
+use crate::cells::{Cell, Visitor};
+use crate::error::{Error, Result};
+use crate::kernels::activation::{Activation, Standard};
+use crate::kernels::pack::row_stride;
+use crate::kernels::tile::{Product, Start};
+use crate::memory::{Buffer, ViewMut};
+use crate::simd::Element;
+use crate::threads::{self, Stop};
+
+/// Where a call's results go.
+pub struct Results<'a, T> {
+    /// The outputs, of [`Problem::output_shape`].
+    pub outputs: ViewMut<'a, T>,
+    /// The final states, `[batch, 1, units]` each.
+    pub state: Vec<ViewMut<'a, T>>,
+}
+
+/// Runs `problem` and writes `results`; with `keep`, gives what backward wants. `stop` is asked
+/// about every 10 ms, on the calling thread, whether to give up.
+///
+/// # Errors
+/// If an array of `results` has another shape, if memory runs out, or if `stop` said so.
+pub fn forward<T: Element>(
+    weights: &Weights<T>,
+    problem: &Problem<'_, T>,
+    results: Results<'_, T>,
+    keep: bool,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<Residuals<T>>> {
+    check(weights, problem, &results)?;
+    let plan = Plan::new(weights, problem);
+    let rows = || plan.slices.iter().map(|slice| slice.rows.clone());
+    let outputs = results.outputs.split(rows());
+    let mut states: Vec<_> = plan.slices.iter().map(|_| Vec::new()).collect();
+    for state in results.state {
+        for (of_slice, part) in states.iter_mut().zip(state.split(rows())) {
+            of_slice.push(part);
+        }
+    }
+    let runs = plan.slices.iter().zip(outputs).zip(states);
+    let mut runs = runs
+        .map(|((slice, outputs), state)| Run::new(weights, problem, slice, outputs, state, keep))
+        .collect::<Result<Vec<_>>>()?;
+    let stop = Stop::new(stop);
+    threads::for_each(plan.threads, &mut runs, |worker, run| {
+        run.result = run.all_chunks(&plan.chunks, worker, &stop);
+    });
+    let mut kept = Vec::new();
+    for run in runs {
+        run.result?;
+        kept.extend(run.kept);
+    }
+    Ok(keep.then(|| Residuals::new(plan, kept, problem.inputs.shape())))
+}
+
+fn check<T: Element>(
+    weights: &Weights<T>,
+    problem: &Problem<'_, T>,
+    results: &Results<'_, T>,
+) -> Result<()> {
+    if results.outputs.shape() != problem.output_shape() {
+        return Err(Error::shape("outputs", problem.output_shape(), results.outputs.shape()));
+    }
+    let expected = [problem.inputs.shape()[0], 1, weights.units];
+    if results.state.len() != weights.states() {
+        return Err(Error::value("state", weights.states().to_string(), results.state.len()));
+    }
+    match results.state.iter().find(|state| state.shape() != expected) {
+        Some(wrong) => Err(Error::shape("state", expected, wrong.shape())),
+        None => Ok(()),
+    }
+}
+
+/// A slice on its way through time.
+struct Run<'a, 'p, T: Element> {
+    weights: &'a Weights<T>,
+    problem: &'a Problem<'p, T>,
+    slice: &'a Slice,
+    outputs: ViewMut<'a, T>,
+    state: Vec<ViewMut<'a, T>>,
+    kept: Option<Kept<T>>,
+    result: Result<()>,
+    /// Elements between the rows of `previous`, `produced` and `operand`.
+    stride: usize,
+    /// The outputs before the step and after it, by row.
+    previous: Buffer<T>,
+    produced: Buffer<T>,
+    /// What an early phase produced, by row.
+    early: Buffer<T>,
+    /// What the recurrent weights multiply, where that is neither of these.
+    operand: Buffer<T>,
+    /// The other states, `[block][row][state][LANES]`.
+    others: Buffer<T>,
+}
+
+impl<'a, 'p, T: Element> Run<'a, 'p, T> {
+    fn new(
+        weights: &'a Weights<T>,
+        problem: &'a Problem<'p, T>,
+        slice: &'a Slice,
+        outputs: ViewMut<'a, T>,
+        state: Vec<ViewMut<'a, T>>,
+        keep: bool,
+    ) -> Result<Self> {
+        let rows = slice.rows.len();
+        let stride = row_stride(weights.units);
+        let phases = weights.layout.phases.len();
+        let by_row = |needed: bool| Buffer::zeroed(if needed { rows * stride } else { 0 });
+        let mut run = Self {
+            weights,
+            problem,
+            slice,
+            outputs,
+            state,
+            kept: keep.then(Kept::default),
+            result: Ok(()),
+            stride,
+            previous: by_row(true)?,
+            produced: by_row(true)?,
+            early: by_row(phases > 1)?,
+            operand: by_row(problem.dropout.recurrent.is_some())?,
+            others: Buffer::zeroed(
+                rows * weights.layout.states * weights.padded_units(),
+            )?,
+        };
+        run.read_initial_state();
+        Ok(run)
+    }
+
+    fn read_initial_state(&mut self) {
+        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
+        for (number, array) in self.problem.initial_state.iter().enumerate() {
+            for row in 0..self.slice.rows.len() {
+                let from = array.row(self.slice.rows.start + row, 0);
+                if number == 0 {
+                    self.previous[row * self.stride..][..from.len()].copy_from_slice(from);
+                    continue;
+                }
+                for (block, values) in from.chunks(lanes).enumerate() {
+                    let at = (block * self.slice.rows.len() + row) * states + number - 1;
+                    self.others[at * lanes..][..values.len()].copy_from_slice(values);
+                }
+            }
+        }
+    }
+
+    fn write_final_state(&mut self) {
+        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
+        for (number, array) in self.state.iter_mut().enumerate() {
+            for row in 0..self.slice.rows.len() {
+                let to = array.row(row, 0);
+                if number == 0 {
+                    to.copy_from_slice(&self.previous[row * self.stride..][..to.len()]);
+                    continue;
+                }
+                for (block, values) in to.chunks_mut(lanes).enumerate() {
+                    let at = (block * self.slice.rows.len() + row) * states + number - 1;
+                    values.copy_from_slice(&self.others[at * lanes..][..values.len()]);
+                }
+            }
+        }
+        if self.problem.return_sequences {
+            return;
+        }
+        let last = self.problem.inputs.shape()[1].checked_sub(1);
+        for row in 0..self.slice.rows.len() {
+            let to = self.outputs.row(row, 0);
+            let real =
+                last.is_none_or(|step| self.problem.active(self.slice.rows.start + row, step));
+            if real || !self.problem.zero_output_for_mask {
+                to.copy_from_slice(&self.previous[row * self.stride..][..to.len()]);
+            } else {
+                to.fill(T::ZERO);
+            }
+        }
+    }
+
+    fn all_chunks(
+        &mut self,
+        chunks: &[Range<usize>],
+        worker: usize,
+        stop: &Stop<'_>,
+    ) -> Result<()> {
+        let (blocks, width) = (self.weights.blocks(), self.weights.layout.slots.len());
+        let largest = chunks.iter().map(|chunk| self.slice.rows_in(chunk)).max().unwrap_or(0);
+        let vectors = blocks * self.weights.lanes();
+        let mut scratch = Buffer::taken(if self.kept.is_some() { 0 } else { largest * width * vectors })?;
+        let mut staged = Buffer::taken(largest * row_stride(self.weights.features))?;
+        for chunk in chunks {
+            stop.poll(worker)?;
+            let rows = self.slice.rows_in(chunk);
+            let size = rows * width * vectors;
+            let mut own = match &self.kept {
+                Some(_) => Some(Buffer::taken(size)?),
+                None => None,
+            };
+            let slots = match &mut own {
+                Some(own) => &mut **own,
+                None => &mut scratch[..size],
+            };
+            self.project(chunk, rows, slots, &mut staged)?;
+            let mut chunk_kept = self.chunk_kept(rows)?;
+            for step in chunk.clone() {
+                let first = self.slice.before(step) - self.slice.before(chunk.start);
+                self.step(step, Place { first, rows }, slots, &mut chunk_kept)?;
+            }
+            if let (Some(kept), Some(own)) = (&mut self.kept, own) {
+                kept.slots.push(own);
+                kept.states.push(chunk_kept.states);
+                kept.outputs.push(chunk_kept.outputs);
+                kept.operands.push(chunk_kept.operands);
+            }
+        }
+        self.write_final_state();
+        Ok(())
+    }
+
+    fn chunk_kept(&self, rows: usize) -> Result<ChunkKept<T>> {
+        let keep = self.kept.is_some();
+        let taken = |yes: bool, size: usize| Buffer::taken(if keep && yes { size } else { 0 });
+        let layout = self.weights.layout;
+        let own_outputs = !self.problem.outputs_hold_states();
+        Ok(ChunkKept {
+            states: taken(true, rows * layout.states * self.weights.padded_units())?,
+            outputs: taken(own_outputs, rows * self.stride)?,
+            operands: taken(layout.phases.len() > 1, rows * self.stride)?,
+        })
+    }
+
+    /// Fills the slots of a chunk with biases and the input's product.
+    fn project(
+        &self,
+        chunk: &Range<usize>,
+        rows: usize,
+        slots: &mut [T],
+        staged: &mut [T],
+    ) -> Result<()> {
+        let weights = self.weights;
+        let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
+        let inputs = weights.layout.input.1;
+        if width > inputs {
+            for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
+                for row in values.chunks_exact_mut(width * lanes) {
+                    let own = &weights.own_bias[block * (width - inputs) * lanes..];
+                    row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
+                }
+            }
+        }
+        let stride = row_stride(weights.features);
+        let product = |left: &[T], slots: &mut [T], slot: Option<usize>, right, start| {
+            let product = Product {
+                left,
+                stride,
+                rows,
+                from: 0,
+                right,
+                depth: (0, weights.features),
+                out: slots,
+                offset: slot.unwrap_or(0),
+                block_stride: rows * width,
+                row_stride: width,
+                start,
+            };
+            T::dispatch(weights.level, product);
+        };
+        if masks(self.problem.dropout.inputs) <= 1 {
+            self.stage_inputs(chunk, 0, staged);
+            product(staged, slots, None, &weights.kernel, Start::Bias(&weights.input_bias));
+            return Ok(());
+        }
+        for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
+            for row in values.chunks_exact_mut(width * lanes) {
+                let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
+                row[..inputs * lanes].copy_from_slice(bias);
+            }
+        }
+        for (slot, right) in weights.by_slot()?.kernel.iter().enumerate() {
+            self.stage_inputs(chunk, weights.layout.slots[slot], staged);
+            product(staged, slots, Some(slot), right, Start::Output);
+        }
+        Ok(())
+    }
+
+    /// Copies the inputs of the chunk's rows, times their dropout mask, one after the other.
+    fn stage_inputs(&self, chunk: &Range<usize>, gate: usize, staged: &mut [T]) {
+        let mut rows = staged.chunks_exact_mut(row_stride(self.weights.features));
+        let mask = self.problem.dropout.inputs;
+        for step in chunk.clone() {
+            let time = self.problem.time_of(step);
+            for (&row, to) in self.slice.active(step).iter().zip(&mut rows) {
+                let row = self.slice.rows.start + row as usize;
+                let from = self.problem.inputs.row(row, time);
+                copy_masked(to, from, mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row)));
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        place: Place,
+        slots: &mut [T],
+        kept: &mut ChunkKept<T>,
+    ) -> Result<()> {
+        let active = self.slice.active(step);
+        if !kept.outputs.is_empty() {
+            copy_rows(active, &self.previous, self.stride, &mut kept.outputs[place.first * self.stride..]);
+        }
+        // A later phase reads what an earlier one produced and writes elsewhere.
+        let mut early = std::mem::take(&mut self.early);
+        let phases = if active.is_empty() { 0 } else { self.weights.layout.phases.len() };
+        for phase in 0..phases {
+            if phase > 0 && !kept.operands.is_empty() {
+                let to = &mut kept.operands[place.first * self.stride..];
+                copy_rows(active, &early, self.stride, to);
+            }
+            let operand = self.prepare_operand(phase, active, &early, place, slots)?;
+            let last = phase + 1 == phases;
+            let (data, produced) = if last {
+                let plain = if phase == 0 { &self.previous } else { &early };
+                (operand.choose(plain, &self.operand), &mut self.produced)
+            } else {
+                (operand.choose(&self.previous, &self.operand), &mut early)
+            };
+            let states_kept = !kept.states.is_empty();
+            self.weights.cell.visit(StepVisitor {
+                weights: self.weights,
+                phase,
+                active,
+                operand: data.map(|data| RowMajor { data, stride: self.stride }),
+                slots,
+                place,
+                previous: RowMajor { data: &self.previous, stride: self.stride },
+                produced,
+                state: &mut self.others,
+                slice_rows: self.slice.rows.len(),
+                kept_state: states_kept.then_some(&mut *kept.states),
+                outputs: (last && self.problem.return_sequences)
+                    .then_some((&mut self.outputs, step)),
+            });
+        }
+        self.early = early;
+        self.carry(step, active);
+        std::mem::swap(&mut self.previous, &mut self.produced);
+        Ok(())
+    }
+
+    /// Makes what the recurrent weights multiply, or adds its products to the slots where each gate
+    /// has a mask of its own.
+    fn prepare_operand(
+        &mut self,
+        phase: usize,
+        active: &[u32],
+        early: &[T],
+        place: Place,
+        slots: &mut [T],
+    ) -> Result<Operand> {
+        let (weights, stride) = (self.weights, self.stride);
+        let source = if phase == 0 { &*self.previous } else { early };
+        let mask = self.problem.dropout.recurrent;
+        let mask_row = |gate: usize, row: u32| {
+            let row = self.slice.rows.start + row as usize;
+            mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row))
+        };
+        let (first, count) = weights.layout.phases[phase];
+        let count_masks = masks(mask);
+        if count_masks <= 1 {
+            if count_masks == 0 {
+                return Ok(Operand::Plain);
+            }
+            for &row in active {
+                let at = row as usize * stride;
+                let from = &source[at..][..weights.units];
+                copy_masked(&mut self.operand[at..], from, mask_row(0, row));
+            }
+            return Ok(Operand::Masked);
+        }
+        let width = weights.layout.slots.len();
+        for slot in first..first + count {
+            let right = &weights.by_slot()?.recurrent[phase][slot - first];
+            for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
+                let from = &source[row as usize * stride..][..weights.units];
+                copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
+            }
+            let product = Product {
+                left: &self.operand,
+                stride,
+                rows: active.len(),
+                from: 0,
+                right,
+                depth: (0, weights.units),
+                out: &mut *slots,
+                offset: place.first * width + slot,
+                block_stride: place.rows * width,
+                row_stride: width,
+                start: Start::Output,
+            };
+            T::dispatch(weights.level, product);
+        }
+        Ok(Operand::Added)
+    }
+
+    /// Rows that do not take the step keep their states and repeat their output, or give zeros.
+    fn carry(&mut self, step: usize, active: &[u32]) {
+        if active.len() == self.slice.rows.len() {
+            return;
+        }
+        let mut taking = active.iter().copied().peekable();
+        for row in 0..self.slice.rows.len() {
+            if taking.next_if_eq(&(row as u32)).is_some() {
+                continue;
+            }
+            let from = &self.previous[row * self.stride..][..self.stride];
+            self.produced[row * self.stride..][..self.stride].copy_from_slice(from);
+            if self.problem.return_sequences {
+                let to = self.outputs.row(row, step);
+                if self.problem.zero_output_for_mask {
+                    to.fill(T::ZERO);
+                } else {
+                    to.copy_from_slice(&from[..to.len()]);
+                }
+            }
+        }
+    }
+}
+
+/// What the recurrent weights multiply in a phase.
+enum Operand {
+    /// The previous output, or what the phase before produced.
+    Plain,
+    /// That times a dropout mask.
+    Masked,
+    /// Nothing: the product is in the slots.
+    Added,
+}
+
+impl Operand {
+    fn choose<'a, T>(&self, plain: &'a [T], masked: &'a [T]) -> Option<&'a [T]> {
+        match self {
+            Self::Plain => Some(plain),
+            Self::Masked => Some(masked),
+            Self::Added => None,
+        }
+    }
+}
+
+/// What a chunk keeps besides its slots; empty where nothing is wanted.
+struct ChunkKept<T: Element> {
+    states: Buffer<T>,
+    outputs: Buffer<T>,
+    operands: Buffer<T>,
+}
+
+/// A phase of a step for the cell at hand.
+struct StepVisitor<'a, 'o, T: Element> {
+    weights: &'a Weights<T>,
+    phase: usize,
+    active: &'a [u32],
+    operand: Option<RowMajor<'a, T>>,
+    slots: &'a mut [T],
+    place: Place,
+    previous: RowMajor<'a, T>,
+    produced: &'a mut [T],
+    state: &'a mut [T],
+    slice_rows: usize,
+    kept_state: Option<&'a mut [T]>,
+    outputs: Option<(&'a mut ViewMut<'o, T>, usize)>,
+}
+
+impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
+    fn visit<C: Cell<T>>(self) {
+        macro_rules! run {
+            ($activations:expr, $phase:literal) => {
+                T::dispatch(
+                    self.weights.level,
+                    Step::<T, C, _, $phase> {
+                        cell: PhantomData,
+                        activations: $activations,
+                        active: self.active,
+                        operand: self.operand,
+                        weights: &self.weights.recurrent[$phase],
+                        slots: self.slots,
+                        place: self.place,
+                        previous: self.previous,
+                        produced: self.produced,
+                        state: self.state,
+                        slice_rows: self.slice_rows,
+                        kept_state: self.kept_state,
+                        outputs: self.outputs,
+                    },
+                )
+            };
+        }
+        match (is_standard(self.weights), self.phase) {
+            (true, 0) => run!(Standard, 0),
+            (true, _) => run!(Standard, 1),
+            (false, 0) => run!(self.weights.activations, 0),
+            (false, _) => run!(self.weights.activations, 1),
+        }
+    }
+}
+
+/// Whether the activations are those that are compiled in.
+pub(super) fn is_standard<T: Element>(weights: &Weights<T>) -> bool {
+    let chosen = weights.activations;
+    chosen.gate == Activation::Sigmoid && chosen.candidate == Activation::Tanh
+}
+
+/// The number of dropout masks.
+pub(super) fn masks<T>(mask: Option<crate::memory::View<'_, T>>) -> usize {
+    mask.map_or(0, |mask| mask.shape()[0])
+}
+
+/// `to = from · mask`, without a mask `to = from`.
+pub(super) fn copy_masked<T: Element>(to: &mut [T], from: &[T], mask: Option<&[T]>) {
+    let to = &mut to[..from.len()];
+    match mask {
+        None => to.copy_from_slice(from),
+        Some(mask) => {
+            for ((to, &from), &mask) in to.iter_mut().zip(from).zip(mask) {
+                *to = from * mask;
+            }
+        }
+    }
+}
+
+/// Copies the rows called `rows`, one after the other.
+pub(super) fn copy_rows<T: Element>(rows: &[u32], from: &[T], stride: usize, to: &mut [T]) {
+    for (&row, to) in rows.iter().zip(to.chunks_exact_mut(stride)) {
+        to.copy_from_slice(&from[row as usize * stride..][..stride]);
+    }
+}

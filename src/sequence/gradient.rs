@@ -1,0 +1,222 @@
+//! The weights' gradients: products over all steps and rows, each element one chain of sums in
+//! order of step, then row. Neither slices, chunks nor threads change that order.
+
+use std::ops::Range;
+
+use super::forward::{copy_masked, masks};
+use super::plan::Plan;
+use super::residuals::{At, History};
+use super::weights::Weights;
+use crate::error::Result;
+use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
+use crate::memory::Buffer;
+use crate::simd::Element;
+use crate::threads::{self, Stop};
+
+/// Where the gradients go, in Keras' layout.
+pub(super) struct WeightGradients<'a, T> {
+    pub(super) kernel: &'a mut [T],
+    pub(super) recurrent_kernel: &'a mut [T],
+    pub(super) bias: Option<&'a mut [T]>,
+}
+
+/// The left side of a gradient's product.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Inputs,
+    /// The previous output.
+    Outputs,
+    /// What the second phase multiplied.
+    Operands,
+}
+
+/// One product: the gradients of some gates' weights by one source.
+#[derive(Clone, Copy)]
+struct Spec {
+    source: Source,
+    /// The slots that take part, a range.
+    slots: (usize, usize),
+    /// Which dropout mask multiplies the source.
+    mask: usize,
+}
+
+/// A range of blocks of one product, for one thread.
+struct Task<T: Element> {
+    spec: Spec,
+    blocks: Range<usize>,
+    /// `[block][panel of rows][row][slot][LANES]`
+    sums: Buffer<T>,
+    result: Result<()>,
+}
+
+/// Computes the gradients from the slots, which hold the gradients by the sums.
+pub(super) fn compute<T: Element>(
+    weights: &Weights<T>,
+    plan: &Plan,
+    histories: &[History<'_, T>],
+    slots: &[Vec<Buffer<T>>],
+    mut into: WeightGradients<'_, T>,
+    stop: &Stop<'_>,
+) -> Result<()> {
+    let mut tasks = Vec::new();
+    for spec in specs(weights, histories.first()) {
+        let (blocks, parts) = (weights.blocks(), plan.threads.min(weights.blocks()));
+        for part in 0..parts {
+            let blocks = part * blocks / parts..(part + 1) * blocks / parts;
+            let rows = panels(weights, spec) * weights.level.rows::<T>();
+            let sums = Buffer::zeroed(blocks.len() * rows * spec.slots.1 * weights.lanes())?;
+            tasks.push(Task { spec, blocks, sums, result: Ok(()) });
+        }
+    }
+    threads::for_each(plan.threads, &mut tasks, |worker, task| {
+        task.result = run(weights, plan, histories, slots, task, &|| stop.poll(worker));
+    });
+    for task in tasks {
+        unpack(weights, &task, &mut into);
+        task.result?;
+    }
+    Ok(())
+}
+
+/// The products that a cell's gradients take; one for each slot where gates have their own masks.
+fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> Vec<Spec> {
+    let layout = weights.layout;
+    let dropout = history.map(|history| history.problem.dropout);
+    let mut specs = Vec::new();
+    let mut push = |source, (first, count): (usize, usize), masks: usize| {
+        if masks <= 1 {
+            specs.push(Spec { source, slots: (first, count), mask: 0 });
+            return;
+        }
+        for slot in first..first + count {
+            specs.push(Spec { source, slots: (slot, 1), mask: layout.slots[slot] });
+        }
+    };
+    push(Source::Inputs, layout.input, masks(dropout.and_then(|dropout| dropout.inputs)));
+    for (phase, &slots) in layout.phases.iter().enumerate() {
+        let source = if phase == 0 { Source::Outputs } else { Source::Operands };
+        push(source, slots, masks(dropout.and_then(|dropout| dropout.recurrent)));
+    }
+    specs
+}
+
+/// Elements of a row of the source, without the one that stands for the bias.
+fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+    if spec.source == Source::Inputs { weights.features } else { weights.units }
+}
+
+/// Panels of rows of the gradient; the row after the last is the bias'.
+fn panels<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+    (size(weights, spec) + 1).div_ceil(weights.level.rows::<T>())
+}
+
+fn run<T: Element>(
+    weights: &Weights<T>,
+    plan: &Plan,
+    histories: &[History<'_, T>],
+    slots: &[Vec<Buffer<T>>],
+    task: &mut Task<T>,
+    poll: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    let tile_rows = weights.level.rows::<T>();
+    let panels = panels(weights, task.spec);
+    let rows_of = |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
+    let largest = plan.chunks.iter().map(rows_of).max().unwrap_or(0);
+    let mut left = Buffer::zeroed(panels * largest * tile_rows)?;
+    let mut row = Buffer::zeroed(panels * tile_rows)?;
+    let mut stretches: Vec<Stretch<'_, T>> = Vec::new();
+    for (number, chunk) in plan.chunks.iter().enumerate() {
+        poll()?;
+        let depth = rows_of(chunk);
+        stretches.clear();
+        let mut k = 0;
+        for step in chunk.clone() {
+            for (history, slots) in histories.iter().zip(slots) {
+                let active = history.slice.active(step);
+                let first = history.slice.before(step) - history.slice.before(chunk.start);
+                for (position, &of_slice) in active.iter().enumerate() {
+                    let at = At {
+                        chunk: number,
+                        chunk_row: first + position,
+                        row: of_slice as usize,
+                        step,
+                    };
+                    read(weights, task.spec, history, at, &mut row);
+                    for (panel, values) in row.chunks_exact(tile_rows).enumerate() {
+                        left[(panel * depth + k) * tile_rows..][..tile_rows].copy_from_slice(values);
+                    }
+                    k += 1;
+                }
+                let rows = history.slice.rows_in(chunk);
+                add_stretch(&mut stretches, &slots[number], rows, first, active.len());
+            }
+        }
+        let kernel = LongProduct {
+            left: &left[..panels * depth * tile_rows],
+            depth,
+            right: &stretches,
+            width: weights.layout.slots.len(),
+            slots: task.spec.slots,
+            blocks: task.blocks.clone(),
+            sums: &mut task.sums,
+        };
+        T::dispatch(weights.level, kernel);
+    }
+    Ok(())
+}
+
+/// Reads the source's row for one row of a step, and a one for the bias.
+fn read<T: Element>(
+    weights: &Weights<T>,
+    spec: Spec,
+    history: &History<'_, T>,
+    at: At,
+    to: &mut [T],
+) {
+    let size = size(weights, spec);
+    let row = history.slice.rows.start + at.row;
+    let problem = history.problem;
+    let (from, mask) = match spec.source {
+        Source::Inputs => {
+            (Some(problem.inputs.row(row, problem.time_of(at.step))), problem.dropout.inputs)
+        }
+        Source::Outputs => (history.output_before(at), problem.dropout.recurrent),
+        Source::Operands => (Some(history.operand(at)), problem.dropout.recurrent),
+    };
+    match from {
+        Some(from) => copy_masked(to, from, mask.map(|mask| mask.row(spec.mask, row))),
+        None => to[..size].fill(T::ZERO),
+    }
+    to[size] = T::ONE;
+}
+
+/// Writes a task's sums where Keras has them.
+fn unpack<T: Element>(weights: &Weights<T>, task: &Task<T>, into: &mut WeightGradients<'_, T>) {
+    let (units, lanes) = (weights.units, weights.lanes());
+    let columns = weights.layout.gates * units;
+    let tile_rows = weights.level.rows::<T>();
+    let Task { spec, .. } = *task;
+    let (first, count) = spec.slots;
+    let size = size(weights, spec);
+    let rows = panels(weights, spec) * tile_rows;
+    for (n, block) in task.blocks.clone().enumerate() {
+        let filled = lanes.min(units - block * lanes);
+        for row in 0..=size {
+            for slot in 0..count {
+                let at = ((n * rows + row) * count + slot) * lanes;
+                let sums = &task.sums[at..][..filled];
+                let column = weights.layout.slots[first + slot] * units + block * lanes;
+                let to = match (spec.source, &mut into.bias) {
+                    (Source::Inputs, _) if row < size => &mut into.kernel[row * columns + column..],
+                    (_, _) if row < size => &mut into.recurrent_kernel[row * columns + column..],
+                    (Source::Inputs, Some(bias)) => &mut bias[column..],
+                    (_, Some(bias)) if weights.layout.recurrent_bias => {
+                        &mut bias[columns + column..]
+                    }
+                    _ => continue,
+                };
+                to[..filled].copy_from_slice(sums);
+            }
+        }
+    }
+}

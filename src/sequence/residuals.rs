@@ -1,0 +1,107 @@
+//! What forward keeps for backward.
+
+use super::plan::{Plan, Slice};
+use super::problem::Problem;
+use crate::error::{Error, Result};
+use crate::memory::{Buffer, View};
+use crate::simd::Element;
+
+/// What one forward pass kept: to be given to [`super::backward`] with the same problem.
+pub struct Residuals<T: Element> {
+    pub(super) plan: Plan,
+    pub(super) slices: Vec<Kept<T>>,
+    pub(super) shape: [usize; 3],
+    consumed: bool,
+}
+
+/// What a slice kept, by chunk.
+#[derive(Default)]
+pub(super) struct Kept<T: Element> {
+    /// What the cell keeps, `[block][chunk row][slot][LANES]`.
+    pub(super) slots: Vec<Buffer<T>>,
+    /// The states but the output before each step, `[block][chunk row][state][LANES]`.
+    pub(super) states: Vec<Buffer<T>>,
+    /// The outputs before each step, `[chunk row][stride]`, where the caller's outputs lack them.
+    pub(super) outputs: Vec<Buffer<T>>,
+    /// What the second phase multiplied, `[chunk row][stride]`.
+    pub(super) operands: Vec<Buffer<T>>,
+}
+
+impl<T: Element> Residuals<T> {
+    pub(super) fn new(plan: Plan, slices: Vec<Kept<T>>, shape: [usize; 3]) -> Self {
+        Self { plan, slices, shape, consumed: false }
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let buffers = |kept: &Kept<T>| {
+            let all = [&kept.slots, &kept.states, &kept.outputs, &kept.operands];
+            all.into_iter().flatten().map(|buffer| buffer.len()).sum::<usize>()
+        };
+        self.slices.iter().map(buffers).sum::<usize>() * size_of::<T>()
+    }
+
+    /// Each slice's slots, to be overwritten: the kept ones if `consume`, else copies.
+    pub(super) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Buffer<T>>>> {
+        if self.consumed {
+            return Err(Error::Consumed);
+        }
+        if consume {
+            self.consumed = true;
+            return Ok(self.slices.iter_mut().map(|kept| std::mem::take(&mut kept.slots)).collect());
+        }
+        let copy = |slots: &Buffer<T>| {
+            let mut copy = Buffer::taken(slots.len())?;
+            copy.copy_from_slice(slots);
+            Ok(copy)
+        };
+        self.slices.iter().map(|kept| kept.slots.iter().map(copy).collect()).collect()
+    }
+}
+
+/// A row of a step: where it is in the chunk, in the slice and in time.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    /// Number of the chunk.
+    pub(super) chunk: usize,
+    /// Row of the chunk.
+    pub(super) chunk_row: usize,
+    /// Row of the slice.
+    pub(super) row: usize,
+    /// Number of the step.
+    pub(super) step: usize,
+}
+
+/// Where the outputs before each step can be read.
+#[derive(Clone, Copy)]
+pub(super) struct History<'a, T: Element> {
+    pub(super) problem: &'a Problem<'a, T>,
+    pub(super) slice: &'a Slice,
+    pub(super) kept: &'a Kept<T>,
+    /// The outputs that forward returned.
+    pub(super) outputs: View<'a, T>,
+    /// Elements between the rows of what was kept.
+    pub(super) stride: usize,
+}
+
+impl<'a, T: Element> History<'a, T> {
+    /// The output before a step; `None` for the zeros before the first.
+    pub(super) fn output_before(&self, at: At) -> Option<&'a [T]> {
+        if !self.problem.outputs_hold_states() {
+            let rows = &self.kept.outputs[at.chunk];
+            return Some(&rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]);
+        }
+        let row = self.slice.rows.start + at.row;
+        match at.step {
+            0 => self.problem.initial_state.first().map(|state| state.row(row, 0)),
+            step => Some(self.outputs.row(row, step - 1)),
+        }
+    }
+
+    /// What the second phase of a step multiplied.
+    pub(super) fn operand(&self, at: At) -> &'a [T] {
+        let rows = &self.kept.operands[at.chunk];
+        &rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]
+    }
+}

@@ -1,0 +1,266 @@
+//! A cell's weights, packed once for the machine at hand.
+
+use std::sync::OnceLock;
+
+use crate::cells::{CellKind, Layout};
+use crate::error::{Error, Result};
+use crate::kernels::activation::{Activation, Chosen};
+use crate::kernels::pack::Packed;
+use crate::memory::Buffer;
+use crate::simd::{Element, Level};
+
+/// What a cell can be told besides its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The function of the candidate and the output.
+    pub activation: Activation,
+    /// The function of the gates.
+    pub recurrent_activation: Activation,
+    /// The instruction set; `None` is the one in use ([`Level::current`]).
+    pub level: Option<Level>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            level: None,
+        }
+    }
+}
+
+/// A cell's weights as Keras lays them out, C-contiguous.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a, T> {
+    /// `[features, gates · units]`
+    pub kernel: &'a [T],
+    /// `[units, gates · units]`
+    pub recurrent_kernel: &'a [T],
+    /// `[gates · units]`, or twice that where the recurrent product has a bias of its own.
+    pub bias: Option<&'a [T]>,
+}
+
+/// A cell's weights, packed; what backward and dropout want besides is packed on first use.
+pub struct Weights<T: Element> {
+    pub(super) cell: CellKind,
+    pub(super) layout: Layout,
+    pub(super) level: Level,
+    pub(super) features: usize,
+    pub(super) units: usize,
+    pub(super) has_bias: bool,
+    pub(super) activations: Chosen,
+    /// The input's product: `[block][features][input slots][LANES]`.
+    pub(super) kernel: Packed<T>,
+    /// Each phase's product with the previous output.
+    pub(super) recurrent: Vec<Packed<T>>,
+    /// What the slots of the input's product start from, `[block][input slots][LANES]`.
+    pub(super) input_bias: Buffer<T>,
+    /// What the slots that the input's product leaves out start from, `[block][LANES]` each.
+    pub(super) own_bias: Buffer<T>,
+    transposed: OnceLock<Transposed<T>>,
+    by_slot: OnceLock<BySlot<T>>,
+}
+
+/// The transposes, for gradients on their way back. Depth runs over slots, then padded units.
+pub(super) struct Transposed<T: Element> {
+    pub(super) kernel: Packed<T>,
+    pub(super) recurrent: Vec<Packed<T>>,
+}
+
+/// One product for each slot, for dropout with a mask for each gate.
+pub(super) struct BySlot<T: Element> {
+    /// By slot.
+    pub(super) kernel: Vec<Packed<T>>,
+    /// By phase and slot.
+    pub(super) recurrent: Vec<Vec<Packed<T>>>,
+}
+
+impl<T: Element> Weights<T> {
+    /// Packs the weights of a cell with `features` inputs and `units` units.
+    ///
+    /// # Errors
+    /// If an array does not have the shape that goes with `features` and `units`, if either is
+    /// zero, or if memory runs out.
+    pub fn new(
+        cell: CellKind,
+        options: Options,
+        features: usize,
+        units: usize,
+        raw: Raw<'_, T>,
+    ) -> Result<Self> {
+        let layout = cell.layout();
+        let level = options.level.map_or_else(Level::current, Ok)?;
+        check(layout, features, units, raw)?;
+        let columns = layout.gates * units;
+        let gate = |slot: usize| layout.slots[slot] * units;
+        let pack = |matrix: &[T], depth, (first, count): (usize, usize)| {
+            Packed::new(level, depth, count, units, |k, slot, unit| {
+                matrix[k * columns + gate(first + slot) + unit]
+            })
+        };
+        let kernel = pack(raw.kernel, features, layout.input)?;
+        let recurrent = layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, units, slots));
+        let recurrent = recurrent.collect::<Result<Vec<_>>>()?;
+
+        let (lanes, blocks) = (level.lanes::<T>(), kernel.blocks());
+        let inputs = layout.input.1;
+        let mut input_bias = Buffer::zeroed(blocks * inputs * lanes)?;
+        let mut own_bias = Buffer::zeroed(blocks * (layout.slots.len() - inputs) * lanes)?;
+        if let Some(bias) = raw.bias {
+            for unit in 0..units {
+                let (block, lane) = (unit / lanes, unit % lanes);
+                for slot in 0..inputs {
+                    let own = T::wide(bias[gate(slot) + unit]);
+                    // A gate's two biases are only ever added, unless the gate has two slots.
+                    let twice = layout.slots.iter().filter(|&&g| g == layout.slots[slot]).count();
+                    let other = if layout.recurrent_bias && twice == 1 {
+                        bias[columns + gate(slot) + unit].wide()
+                    } else {
+                        0.0
+                    };
+                    input_bias[(block * inputs + slot) * lanes + lane] = T::of(own + other);
+                }
+                for slot in inputs..layout.slots.len() {
+                    own_bias[block * lanes + lane] = bias[columns + gate(slot) + unit];
+                }
+            }
+        }
+        Ok(Self {
+            cell,
+            layout,
+            level,
+            features,
+            units,
+            has_bias: raw.bias.is_some(),
+            activations: Chosen {
+                gate: options.recurrent_activation,
+                candidate: options.activation,
+            },
+            kernel,
+            recurrent,
+            input_bias,
+            own_bias,
+            transposed: OnceLock::new(),
+            by_slot: OnceLock::new(),
+        })
+    }
+
+    /// Number of input features.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Number of units.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.units
+    }
+
+    /// Number of state arrays: the output's, then the others.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        1 + self.layout.states
+    }
+
+    /// Number of gates.
+    #[must_use]
+    pub fn gates(&self) -> usize {
+        self.layout.gates
+    }
+
+    /// Number of elements of the bias, if the cell has one.
+    #[must_use]
+    pub fn bias_len(&self) -> Option<usize> {
+        self.has_bias.then(|| bias_len(self.layout, self.units))
+    }
+
+    /// Elements of a vector.
+    pub(super) fn lanes(&self) -> usize {
+        self.level.lanes::<T>()
+    }
+
+    /// Blocks of units.
+    pub(super) fn blocks(&self) -> usize {
+        self.kernel.blocks()
+    }
+
+    /// Units rounded up to whole blocks.
+    pub(super) fn padded_units(&self) -> usize {
+        self.blocks() * self.lanes()
+    }
+
+    /// Multiply-adds of one step of one row.
+    pub(super) fn work(&self) -> usize {
+        (self.features + self.units) * self.layout.gates * self.units
+    }
+
+    pub(super) fn transposed(&self) -> Result<&Transposed<T>> {
+        lazily(&self.transposed, || {
+            let padded = self.padded_units();
+            let turn = |packed: &Packed<T>, columns| {
+                Packed::new(self.level, packed.width() * padded, 1, columns, |k, _, column| {
+                    packed.element(column, k / padded, k % padded)
+                })
+            };
+            let recurrent = self.recurrent.iter().map(|packed| turn(packed, self.units));
+            Ok(Transposed {
+                kernel: turn(&self.kernel, self.features)?,
+                recurrent: recurrent.collect::<Result<_>>()?,
+            })
+        })
+    }
+
+    pub(super) fn by_slot(&self) -> Result<&BySlot<T>> {
+        lazily(&self.by_slot, || {
+            let split = |packed: &Packed<T>| {
+                let one = |slot| {
+                    Packed::new(self.level, packed.depth(), 1, self.units, |k, _, unit| {
+                        packed.element(k, slot, unit)
+                    })
+                };
+                (0..packed.width()).map(one).collect::<Result<Vec<_>>>()
+            };
+            Ok(BySlot {
+                kernel: split(&self.kernel)?,
+                recurrent: self.recurrent.iter().map(split).collect::<Result<_>>()?,
+            })
+        })
+    }
+}
+
+/// The value of `cell`, made on first use; an error is not kept.
+fn lazily<V>(cell: &OnceLock<V>, make: impl FnOnce() -> Result<V>) -> Result<&V> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
+}
+
+fn bias_len(layout: Layout, units: usize) -> usize {
+    layout.gates * units * if layout.recurrent_bias { 2 } else { 1 }
+}
+
+fn check<T>(layout: Layout, features: usize, units: usize, raw: Raw<'_, T>) -> Result<()> {
+    for (argument, size) in [("features", features), ("units", units)] {
+        if size == 0 {
+            return Err(Error::value(argument, "a positive number", size));
+        }
+    }
+    let columns = layout.gates.checked_mul(units).ok_or(Error::Memory(usize::MAX))?;
+    if features.checked_mul(columns) != Some(raw.kernel.len()) {
+        return Err(Error::shape("kernel", [features, columns], [raw.kernel.len()]));
+    }
+    if units.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
+        let received = [raw.recurrent_kernel.len()];
+        return Err(Error::shape("recurrent_kernel", [units, columns], received));
+    }
+    match raw.bias {
+        Some(bias) if bias.len() != bias_len(layout, units) => {
+            Err(Error::shape("bias", [bias_len(layout, units)], [bias.len()]))
+        }
+        _ => Ok(()),
+    }
+}

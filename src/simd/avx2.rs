@@ -1,0 +1,223 @@
+//! AVX2 and FMA: vectors of 32 bytes, sixteen registers.
+//!
+//! Every `unsafe` block in the implementations rests on one fact: an [`Avx2`] exists only where
+//! [`Avx2::detect`] has found the instructions, so calling them is defined. Loads and stores check
+//! the slice first.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token, if the CPU has the instructions.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        found.then_some(Self(()))
+    }
+
+    /// Runs `kernel` in a function that is compiled with the instructions.
+    pub(super) fn enter<T, K: Kernel<T>>(self, kernel: K) -> K::Output
+    where
+        Self: Simd<T>,
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<T, S: Simd<T>, K: Kernel<T>>(s: S, kernel: K) -> K::Output {
+            kernel.run(s)
+        }
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe { compiled(self, kernel) }
+    }
+}
+
+macro_rules! avx2 {
+    ($type:ident, $vector:ident, $lanes:literal, $op:ident) => {
+        impl Simd<$type> for Avx2 {
+            type V = $vector;
+            const LANES: usize = $lanes;
+            const ROWS: usize = 3;
+
+            #[inline(always)]
+            fn splat(self, value: $type) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::splat(value) }
+            }
+            #[inline(always)]
+            fn load(self, from: &[$type]) -> Self::V {
+                let from = &from[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::load(from.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store(self, v: Self::V, to: &mut [$type]) {
+                let to = &mut to[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::store(to.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn vectors(self, buffer: &[$type]) -> &[Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements.
+                let (head, vectors, tail) = unsafe { buffer.align_to() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn vectors_mut(self, buffer: &mut [$type]) -> &mut [Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements, and they for any of its.
+                let (head, vectors, tail) = unsafe { buffer.align_to_mut() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::add(a, b) }
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sub(a, b) }
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::div(a, b) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::neg_mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::min(a, b) }
+            }
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::max(a, b) }
+            }
+            #[inline(always)]
+            fn abs(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::and_not($op::splat(-0.0), a) }
+            }
+            #[inline(always)]
+            fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe {
+                    let bit = $op::splat(-0.0);
+                    $op::or($op::and_not(bit, a), $op::and(bit, sign))
+                }
+            }
+            #[inline(always)]
+            fn round(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::round(a) }
+            }
+            #[inline(always)]
+            fn pow2(self, n: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::pow2(n) }
+            }
+            #[inline(always)]
+            fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::select($op::less(a, b), yes, no) }
+            }
+        }
+    };
+}
+
+avx2!(f32, __m256, 8, ps);
+avx2!(f64, __m256d, 4, pd);
+
+/// Short names for the instructions on eight `f32`.
+mod ps {
+    use std::arch::x86_64::*;
+    pub use std::arch::x86_64::{
+        _mm256_add_ps as add, _mm256_and_ps as and, _mm256_andnot_ps as and_not,
+        _mm256_div_ps as div, _mm256_fmadd_ps as mul_add, _mm256_fnmadd_ps as neg_mul_add,
+        _mm256_loadu_ps as load, _mm256_max_ps as max, _mm256_min_ps as min, _mm256_mul_ps as mul,
+        _mm256_or_ps as or, _mm256_set1_ps as splat, _mm256_storeu_ps as store,
+        _mm256_sub_ps as sub,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn round(a: __m256) -> __m256 {
+        _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn pow2(n: __m256) -> __m256 {
+        let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn less(a: __m256, b: __m256) -> __m256 {
+        _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn select(mask: __m256, yes: __m256, no: __m256) -> __m256 {
+        _mm256_blendv_ps(no, yes, mask)
+    }
+}
+
+/// Short names for the instructions on four `f64`.
+mod pd {
+    use std::arch::x86_64::*;
+    pub use std::arch::x86_64::{
+        _mm256_add_pd as add, _mm256_and_pd as and, _mm256_andnot_pd as and_not,
+        _mm256_div_pd as div, _mm256_fmadd_pd as mul_add, _mm256_fnmadd_pd as neg_mul_add,
+        _mm256_loadu_pd as load, _mm256_max_pd as max, _mm256_min_pd as min, _mm256_mul_pd as mul,
+        _mm256_or_pd as or, _mm256_set1_pd as splat, _mm256_storeu_pd as store,
+        _mm256_sub_pd as sub,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn round(a: __m256d) -> __m256d {
+        _mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn pow2(n: __m256d) -> __m256d {
+        let exponent = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n));
+        let exponent = _mm256_add_epi64(exponent, _mm256_set1_epi64x(1023));
+        _mm256_castsi256_pd(_mm256_slli_epi64::<52>(exponent))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn less(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn select(mask: __m256d, yes: __m256d, no: __m256d) -> __m256d {
+        _mm256_blendv_pd(no, yes, mask)
+    }
+}

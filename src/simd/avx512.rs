@@ -1,0 +1,222 @@
+//! AVX-512 (F, DQ, VL): vectors of 64 bytes, thirty-two registers.
+//!
+//! Every `unsafe` block in the implementations rests on one fact: an [`Avx512`] exists only where
+//! [`Avx512::detect`] has found the instructions, so calling them is defined. Loads and stores check
+//! the slice first.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the CPU has AVX-512 F, DQ and VL.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, if the CPU has the instructions.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        found.then_some(Self(()))
+    }
+
+    /// Runs `kernel` in a function that is compiled with the instructions.
+    pub(super) fn enter<T, K: Kernel<T>>(self, kernel: K) -> K::Output
+    where
+        Self: Simd<T>,
+    {
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+        fn compiled<T, S: Simd<T>, K: Kernel<T>>(s: S, kernel: K) -> K::Output {
+            kernel.run(s)
+        }
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe { compiled(self, kernel) }
+    }
+}
+
+macro_rules! avx512 {
+    ($type:ident, $vector:ident, $lanes:literal, $op:ident) => {
+        impl Simd<$type> for Avx512 {
+            type V = $vector;
+            const LANES: usize = $lanes;
+            const ROWS: usize = 6;
+
+            #[inline(always)]
+            fn splat(self, value: $type) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::splat(value) }
+            }
+            #[inline(always)]
+            fn load(self, from: &[$type]) -> Self::V {
+                let from = &from[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::load(from.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store(self, v: Self::V, to: &mut [$type]) {
+                let to = &mut to[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::store(to.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn vectors(self, buffer: &[$type]) -> &[Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements.
+                let (head, vectors, tail) = unsafe { buffer.align_to() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn vectors_mut(self, buffer: &mut [$type]) -> &mut [Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements, and they for any of its.
+                let (head, vectors, tail) = unsafe { buffer.align_to_mut() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::add(a, b) }
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sub(a, b) }
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::div(a, b) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::neg_mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::min(a, b) }
+            }
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::max(a, b) }
+            }
+            #[inline(always)]
+            fn abs(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::and_not($op::splat(-0.0), a) }
+            }
+            #[inline(always)]
+            fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe {
+                    let bit = $op::splat(-0.0);
+                    $op::or($op::and_not(bit, a), $op::and(bit, sign))
+                }
+            }
+            #[inline(always)]
+            fn round(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::round(a) }
+            }
+            #[inline(always)]
+            fn pow2(self, n: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::pow2(n) }
+            }
+            #[inline(always)]
+            fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::select($op::less(a, b), yes, no) }
+            }
+        }
+    };
+}
+
+avx512!(f32, __m512, 16, ps);
+avx512!(f64, __m512d, 8, pd);
+
+/// Short names for the instructions on sixteen `f32`.
+mod ps {
+    use std::arch::x86_64::*;
+    pub use std::arch::x86_64::{
+        _mm512_add_ps as add, _mm512_and_ps as and, _mm512_andnot_ps as and_not,
+        _mm512_div_ps as div, _mm512_fmadd_ps as mul_add, _mm512_fnmadd_ps as neg_mul_add,
+        _mm512_loadu_ps as load, _mm512_max_ps as max, _mm512_min_ps as min, _mm512_mul_ps as mul,
+        _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_storeu_ps as store,
+        _mm512_sub_ps as sub,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn round(a: __m512) -> __m512 {
+        _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn pow2(n: __m512) -> __m512 {
+        _mm512_scalef_ps(_mm512_set1_ps(1.0), n)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn less(a: __m512, b: __m512) -> __mmask16 {
+        _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 {
+        _mm512_mask_blend_ps(mask, no, yes)
+    }
+}
+
+/// Short names for the instructions on eight `f64`.
+mod pd {
+    use std::arch::x86_64::*;
+    pub use std::arch::x86_64::{
+        _mm512_add_pd as add, _mm512_and_pd as and, _mm512_andnot_pd as and_not,
+        _mm512_div_pd as div, _mm512_fmadd_pd as mul_add, _mm512_fnmadd_pd as neg_mul_add,
+        _mm512_loadu_pd as load, _mm512_max_pd as max, _mm512_min_pd as min, _mm512_mul_pd as mul,
+        _mm512_or_pd as or, _mm512_set1_pd as splat, _mm512_storeu_pd as store,
+        _mm512_sub_pd as sub,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn round(a: __m512d) -> __m512d {
+        _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn pow2(n: __m512d) -> __m512d {
+        _mm512_scalef_pd(_mm512_set1_pd(1.0), n)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn less(a: __m512d, b: __m512d) -> __mmask8 {
+        _mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn select(mask: __mmask8, yes: __m512d, no: __m512d) -> __m512d {
+        _mm512_mask_blend_pd(mask, no, yes)
+    }
+}

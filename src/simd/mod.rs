@@ -1,0 +1,352 @@
+//! Vectors: one trait, one file for each instruction set, and the choice between them.
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::fmt::Debug;
+use std::ops::{Add, Mul};
+use std::sync::OnceLock;
+
+pub use portable::Portable;
+#[cfg(debug_assertions)]
+pub use portable::Wide;
+#[cfg(target_arch = "x86_64")]
+pub use {avx2::Avx2, avx512::Avx512};
+
+use crate::error::{Error, Result};
+
+/// A floating-point type the engine computes in, with the constants of its elementary functions.
+pub trait Element:
+    Copy
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Debug
+    + Add<Output = Self>
+    + Mul<Output = Self>
+    + Send
+    + Sync
+    + 'static
+    + private::Sealed
+{
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// log2(e).
+    const LOG2_E: Self;
+    /// ln 2 in two parts; the first has so few bits that its product with an exponent is exact.
+    const LN_2: [Self; 2];
+    /// Below this, `exp` is smaller than the smallest normal number and counts as zero.
+    const EXP_MIN: Self;
+    /// Above this, `exp` overflows.
+    const EXP_MAX: Self;
+    /// From here on, `tanh` rounds to one.
+    const TANH_MAX: Self;
+    /// `exp(r) - 1 = r + r² q(r)` for |r| <= ln(2) / 2: coefficients of `q`, highest power first.
+    const EXPM1: &'static [Self];
+
+    /// The nearest value to `value`.
+    fn of(value: f64) -> Self;
+    /// `value` as `f64`, exactly.
+    fn wide(self) -> f64;
+    /// ln(1 + self).
+    fn ln_1p(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
+    /// Runs `kernel` with the instructions of `level`.
+    fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output;
+}
+
+/// A computation written once for any instruction set. Everything `run` calls must be
+/// `#[inline(always)]`, so that it is compiled with the instructions of `s`.
+pub trait Kernel<T> {
+    /// What `run` returns.
+    type Output;
+    /// Computes with the instructions that `s` stands for.
+    fn run<S: Simd<T>>(self, s: S) -> Self::Output;
+}
+
+/// The vector operations of one instruction set. A value of the type proves that the CPU has it.
+pub trait Simd<T>: Copy {
+    /// `LANES` elements.
+    type V: Copy + Send + Sync + 'static;
+    /// Elements of a vector.
+    const LANES: usize;
+    /// Rows of the largest register tile: what fits beside four vectors of columns.
+    const ROWS: usize;
+
+    /// `value` in all lanes.
+    fn splat(self, value: T) -> Self::V;
+    /// The first `LANES` elements.
+    fn load(self, from: &[T]) -> Self::V;
+    /// The first `LANES` elements of `to` become `v`.
+    fn store(self, v: Self::V, to: &mut [T]);
+    /// An aligned buffer as vectors. Panics if it is not aligned or not a whole number of them.
+    fn vectors(self, buffer: &[T]) -> &[Self::V];
+    /// As `vectors`, to write.
+    fn vectors_mut(self, buffer: &mut [T]) -> &mut [Self::V];
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a - b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// c - a · b, rounded as `mul_add`.
+    fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller; `b` if either is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` if either is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// |a|
+    fn abs(self, a: Self::V) -> Self::V;
+    /// |a| with the sign of `sign`.
+    fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V;
+    /// The nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// 2^n for an integral n in the exponent range of normal numbers.
+    fn pow2(self, n: Self::V) -> Self::V;
+    /// `yes` where a < b, else `no`; NaN compares false.
+    fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// The first `LANES` elements of a slice that may be shorter; zero beyond its end.
+    #[inline(always)]
+    fn load_partial(self, from: &[T]) -> Self::V
+    where
+        T: Element,
+    {
+        if from.len() >= Self::LANES {
+            return self.load(from);
+        }
+        let mut lanes = [T::ZERO; MAX_LANES];
+        for (lane, &value) in lanes.iter_mut().zip(from) {
+            *lane = value;
+        }
+        self.load(&lanes)
+    }
+
+    /// Stores as many lanes as `to` has room for.
+    #[inline(always)]
+    fn store_partial(self, v: Self::V, to: &mut [T])
+    where
+        T: Element,
+    {
+        if to.len() >= Self::LANES {
+            return self.store(v, to);
+        }
+        let mut lanes = [T::ZERO; MAX_LANES];
+        self.store(v, &mut lanes);
+        for (value, &lane) in to.iter_mut().zip(&lanes) {
+            *value = lane;
+        }
+    }
+
+    /// `f` of each lane: for functions that no instruction helps with.
+    #[inline(always)]
+    fn map(self, v: Self::V, f: fn(T) -> T) -> Self::V
+    where
+        T: Element,
+    {
+        let mut lanes = [T::ZERO; MAX_LANES];
+        self.store(v, &mut lanes);
+        for lane in &mut lanes[..Self::LANES] {
+            *lane = f(*lane);
+        }
+        self.load(&lanes)
+    }
+}
+
+/// The most lanes a vector of any instruction set has.
+pub const MAX_LANES: usize = 16;
+
+/// An instruction set this CPU has.
+#[derive(Clone, Copy, Debug)]
+pub enum Level {
+    /// Plain arrays of four or two elements: what every CPU of the architecture can do.
+    Portable(Portable),
+    /// Plain arrays as wide as AVX-512's vectors: slow, for tests of the wide layouts.
+    #[cfg(debug_assertions)]
+    Wide(Wide),
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// AVX-512 F, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// Every level this CPU has, slowest first.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let mut levels = vec![
+            #[cfg(debug_assertions)]
+            Self::Wide(Wide),
+            Self::Portable(Portable),
+        ];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(Avx2::detect().map(Self::Avx2));
+            levels.extend(Avx512::detect().map(Self::Avx512));
+        }
+        levels
+    }
+
+    /// The level called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name, or this CPU does not have it.
+    pub fn named(name: &str) -> Result<Self> {
+        let all = Self::all();
+        let found = all.iter().copied().find(|level| level.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = all.iter().map(|level| level.name()).collect();
+            Error::value("FERRNN_SIMD", format!("one of {}", names.join(", ")), name)
+        })
+    }
+
+    /// The level in use: the one `FERRNN_SIMD` names, else the fastest.
+    ///
+    /// # Errors
+    /// If `FERRNN_SIMD` names one that this CPU does not have.
+    pub fn current() -> Result<Self> {
+        static CURRENT: OnceLock<Result<Level>> = OnceLock::new();
+        CURRENT
+            .get_or_init(|| match std::env::var("FERRNN_SIMD") {
+                Ok(name) if !name.is_empty() => Self::named(&name),
+                _ => Ok(*Self::all().last().unwrap_or(&Self::Portable(Portable))),
+            })
+            .clone()
+    }
+
+    /// The name that `FERRNN_SIMD` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable(_) => "portable",
+            #[cfg(debug_assertions)]
+            Self::Wide(_) => "wide",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Elements of a vector of `T`.
+    #[must_use]
+    pub fn lanes<T: Element>(self) -> usize {
+        struct Lanes;
+        impl<T> Kernel<T> for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn run<S: Simd<T>>(self, _: S) -> usize {
+                S::LANES
+            }
+        }
+        T::dispatch(self, Lanes)
+    }
+
+    /// Rows of the largest register tile.
+    #[must_use]
+    pub fn rows<T: Element>(self) -> usize {
+        struct Rows;
+        impl<T> Kernel<T> for Rows {
+            type Output = usize;
+            #[inline(always)]
+            fn run<S: Simd<T>>(self, _: S) -> usize {
+                S::ROWS
+            }
+        }
+        T::dispatch(self, Rows)
+    }
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+macro_rules! element {
+    ($type:ident, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
+        impl Element for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const LOG2_E: Self = std::$type::consts::LOG2_E;
+            const LN_2: [Self; 2] = $ln2;
+            const EXP_MIN: Self = $limits[0];
+            const EXP_MAX: Self = $limits[1];
+            const TANH_MAX: Self = $limits[2];
+            const EXPM1: &'static [Self] = &$expm1;
+
+            fn of(value: f64) -> Self {
+                value as Self
+            }
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+            fn ln_1p(self) -> Self {
+                $type::ln_1p(self)
+            }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
+                match level {
+                    Level::Portable(s) => kernel.run(s),
+                    #[cfg(debug_assertions)]
+                    Level::Wide(s) => kernel.run(s),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2(s) => s.enter(kernel),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512(s) => s.enter(kernel),
+                }
+            }
+        }
+    };
+}
+
+// The polynomials: for f32 a minimax fit of degree 5 (as in Cephes' expf), for f64 the Taylor
+// coefficients 1/13! .. 1/2!, whose remainder r^14/14! is below 2^-57.
+element!(
+    f32,
+    libm::erff,
+    [-87.336_54, 88.722_83, 9.2],
+    [0.693_359_375, -2.121_944_4e-4],
+    [
+        1.987_569_2e-4,
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        5.000_000_1e-1,
+    ]
+);
+element!(
+    f64,
+    libm::erf,
+    [-708.396_418_532_264_1, 709.782_712_893_384, 19.1],
+    [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10],
+    [
+        1.605_904_383_682_161_5e-10,
+        2.087_675_698_786_81e-9,
+        2.505_210_838_544_172e-8,
+        2.755_731_922_398_589e-7,
+        2.755_731_922_398_589e-6,
+        2.480_158_730_158_730_2e-5,
+        1.984_126_984_126_984e-4,
+        1.388_888_888_888_889e-3,
+        8.333_333_333_333_333e-3,
+        4.166_666_666_666_666_4e-2,
+        1.666_666_666_666_666_6e-1,
+        0.5,
+    ]
+);

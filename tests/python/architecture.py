@@ -1,0 +1,213 @@
+"""Reads the imports of the sources, and names those that point the wrong way."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+LONGEST_FILE = 450
+
+# A Python room may use the rooms listed for it, and itself.
+PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
+    "core": frozenset(),
+    "cells": frozenset({"core"}),
+    "sequence": frozenset({"core", "cells"}),
+    "layers": frozenset({"core", "cells", "sequence"}),
+    # The fit loop works on a protocol: it knows no layer by name.
+    "training": frozenset({"core"}),
+    "models": frozenset({"core", "cells", "sequence", "layers", "training"}),
+    "interop": frozenset({"core", "cells", "sequence", "layers", "training", "models"}),
+    "ops": frozenset({"core"}),
+    "testing": frozenset({"core"}),
+    "datasets": frozenset({"core"}),
+}
+NATIVE_IMPORTERS = frozenset({"core/native.py", "sequence/fused.py"})
+RUNTIME_DEPENDENCIES = frozenset({"numpy"})
+
+# A Rust room may use the rooms before its own line, and itself.
+RUST_ORDER = (
+    {"error"},
+    {"simd"},
+    {"memory"},
+    {"threads"},
+    {"kernels"},
+    {"cells"},
+    {"sequence", "dense", "optimizer"},
+    {"python"},
+)
+RUST_RANK = {room: rank for rank, rooms in enumerate(RUST_ORDER) for room in rooms}
+UNSAFE_ROOMS = frozenset({"simd", "memory", "threads", "python"})
+
+
+def python_problems(package: Path) -> Iterator[str]:
+    """What is wrong with the imports below the folder of the package `ferrnn`."""
+    inner: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        room = name.split("/")[0].removesuffix(".py")
+        for node, function in _imports(tree):
+            where = f"{name}:{node.lineno}"
+            for target in _targets(node):
+                yield from _direction(where, name, room, target)
+                if function is not None and not _lazy(name, function):
+                    top = target.split(".")[0]
+                    if top == "ferrnn" or top in RUNTIME_DEPENDENCIES or _standard(top):
+                        yield f"{where}: imports {target} inside the function {function}"
+                    else:
+                        inner.setdefault(top, set()).add(name)
+    for dependency, names in sorted(inner.items()):
+        if len(names) > 1:
+            yield f"{dependency} is imported in functions of several modules: {sorted(names)}"
+
+
+def rust_problems(source: Path) -> Iterator[str]:
+    """What is wrong with the paths and the unsafe code below the folder `src`."""
+    for path in sorted(source.rglob("*.rs")):
+        name = path.relative_to(source).as_posix()
+        room = name.split("/")[0].removesuffix(".rs")
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        code = [_code(line) for line in lines]
+        if room == "lib":
+            yield from _crate_root(name, code)
+            continue
+        if room not in RUST_RANK:
+            yield f"{name}: the room {room} has no place in the order"
+            continue
+        for number, used in _crate_paths("\n".join(code)):
+            if used not in RUST_RANK:
+                yield f"{name}:{number}: uses crate::{used}, which is no room"
+            elif used != room and RUST_RANK[used] >= RUST_RANK[room]:
+                yield f"{name}:{number}: {room} uses {used}"
+        for number, line in enumerate(code, 1):
+            yield from _line(f"{name}:{number}", name, room, line)
+            if re.search(r"\bunsafe\s*(\{|impl\b)", line) and not _argued(lines, number):
+                yield f"{name}:{number}: unsafe without a SAFETY comment"
+
+
+def long_files(root: Path, folders: tuple[str, ...]) -> Iterator[str]:
+    """Sources that are two files: those of more than `LONGEST_FILE` lines."""
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in {".py", ".pyi", ".rs"}:
+                count = len(path.read_text(encoding="utf-8").splitlines())
+                if count > LONGEST_FILE:
+                    yield f"{path.relative_to(root).as_posix()}: {count} lines"
+
+
+def _imports(tree: ast.AST, function: str | None = None) -> Iterator[tuple[ast.stmt, str | None]]:
+    """Each import, with the name of the function around it."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, function
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _imports(node, function or node.name)
+        else:
+            yield from _imports(node, function)
+
+
+def _targets(node: ast.stmt) -> list[str]:
+    """The full names an import statement may bring in; a relative one is `.name`."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    assert isinstance(node, ast.ImportFrom)
+    if node.level:
+        return [f".{node.module or ''}"]
+    if node.module == "ferrnn":
+        return [f"ferrnn.{alias.name}" for alias in node.names]
+    return [node.module or ""]
+
+
+def _direction(where: str, name: str, room: str, target: str) -> Iterator[str]:
+    if target.startswith("."):
+        yield f"{where}: relative import {target}; write the full name"
+        return
+    parts = target.split(".")
+    if parts[0] != "ferrnn":
+        return
+    if len(parts) > 1 and parts[1] == "_core":
+        if name not in NATIVE_IMPORTERS:
+            yield f"{where}: imports _core"
+        return
+    if room not in PYTHON_ROOMS:  # a public module, which only hands on names
+        return
+    if len(parts) == 1 or parts[1] not in PYTHON_ROOMS:
+        yield f"{where}: {room} imports {target}, a public module that only hands on names"
+    elif parts[1] != room and parts[1] not in PYTHON_ROOMS[room]:
+        yield f"{where}: {room} imports {target}"
+
+
+def _lazy(name: str, function: str) -> bool:
+    return name.endswith("__init__.py") and function == "__getattr__"
+
+
+def _standard(top: str) -> bool:
+    return top in sys.stdlib_module_names
+
+
+def _code(line: str) -> str:
+    """A line of Rust without its strings and its comment."""
+    without_strings = re.sub(r'"(\\.|[^"\\])*"', '""', line)
+    return without_strings.split("//")[0]
+
+
+def _crate_paths(code: str) -> Iterator[tuple[int, str]]:
+    """The line and the room of each `crate::room` and of each name in `crate::{...}`."""
+    for match in re.finditer(r"\bcrate::(\w+|\{)", code):
+        number = code.count("\n", 0, match.start()) + 1
+        if match.group(1) != "{":
+            yield number, match.group(1)
+            continue
+        for item in _items(code[match.end() :]):
+            if item != "self":
+                yield number, item
+
+
+def _items(text: str) -> Iterator[str]:
+    """The first name of each item of a group, whose opening brace stands before the text."""
+    depth, item = 1, ""
+    for letter in text:
+        if letter == "," and depth == 1:
+            yield item.split("::", maxsplit=1)[0].strip()
+            item = ""
+            continue
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if depth == 0:
+            break
+        item += letter
+    if item.strip():
+        yield item.split("::")[0].strip()
+
+
+def _line(where: str, name: str, room: str, line: str) -> Iterator[str]:
+    outside = "super::super" if "/" in name and not name.endswith("/mod.rs") else "super"
+    if re.match(rf"(pub(\(.*\))?\s+)?use {outside}::", line):
+        yield f"{where}: reaches another room through super; write crate::"
+    if room != "python" and re.search(r"\b(pyo3|numpy)::", line):
+        yield f"{where}: Python's types outside of python"
+    if room != "simd" and re.search(r"\b(core|std)::arch\b", line):
+        yield f"{where}: intrinsics outside of simd"
+    if room not in UNSAFE_ROOMS and re.search(r"\bunsafe\b", line):
+        yield f"{where}: unsafe code in {room}"
+
+
+def _crate_root(name: str, code: list[str]) -> Iterator[str]:
+    for number, line in enumerate(code, 1):
+        if re.match(r"\s*(pub(\(.*\))?\s+)?(unsafe\s+)?(fn|struct|enum|trait|impl|static)\b", line):
+            yield f"{name}:{number}: code in the crate root"
+
+
+def _argued(lines: list[str], number: int) -> bool:
+    """Whether a SAFETY comment stands on the line, or in the comment above its statement."""
+    if "SAFETY:" in lines[number - 1]:
+        return True
+    for above in reversed(lines[: number - 1]):
+        text = above.strip()
+        if text.startswith("//"):
+            if "SAFETY:" in text:
+                return True
+        elif text.endswith((";", "}")) or not text:
+            return False
+    return False

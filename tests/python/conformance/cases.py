@@ -1,0 +1,247 @@
+"""Cases that run every cell through every engine: random weights, states and masks of any size."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ferrnn.cells.gru import GRUCell
+from ferrnn.cells.lstm import LSTMCell
+from ferrnn.cells.protocol import DropoutMasks
+from ferrnn.cells.simple_rnn import SimpleRNNCell
+from ferrnn.cells.stacked import StackedRNNCells
+from ferrnn.core.layer import Call
+
+BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign")
+GROWING = ("relu", "linear", "softplus", "elu", "selu", "silu", "gelu", "exponential")
+# One of the two is bounded, lest states explode.
+ACTIVATIONS = (
+    ("tanh", "sigmoid"),
+    *((growing, gate) for growing, gate in zip(GROWING, itertools.cycle(BOUNDED), strict=False)),
+    *((bounded, gate) for bounded, gate in zip(itertools.cycle(BOUNDED), GROWING, strict=False)),
+    ("sigmoid", "tanh"),
+    ("hard_sigmoid", "softsign"),
+    ("softsign", "hard_sigmoid"),
+)
+CELLS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "stack")
+FACTORS = {
+    "cell": CELLS,
+    "activations": ACTIVATIONS,
+    "bias": (True, False),
+    "mask": ("none", "right", "left", "holes"),
+    "zeroed": (False, True),
+    "backwards": (False, True),
+    "initial_state": (False, True),
+    "dropout": ("none", "inputs", "recurrent", "shared", "per_gate"),
+    "sequences": (True, False),
+    "units": (1, 3, 16, 17, 100),
+    "batch": (1, 5, 33),
+    "time": (1, 2, 9),
+    "features": (1, 7, 16),
+}
+PRODUCT = {
+    "cell": CELLS[:4],
+    "units": (1, 3, 16, 17),
+    "batch": (1, 5, 33),
+    "time": (1, 2, 9),
+    "mask": ("none", "right", "holes"),
+    "zeroed": (False, True),
+    "backwards": (False, True),
+    "initial_state": (False, True),
+    "dropout": ("none", "shared", "per_gate"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting of every factor."""
+
+    cell: str = "lstm"
+    activations: tuple[str, str] = ("tanh", "sigmoid")
+    bias: bool = True
+    mask: str = "none"
+    zeroed: bool = False
+    backwards: bool = False
+    initial_state: bool = True
+    dropout: str = "none"
+    sequences: bool = True
+    units: int = 3
+    batch: int = 5
+    time: int = 4
+    features: int = 7
+    dtype: str = field(default="float64", kw_only=True)
+
+    @property
+    def masked(self):
+        return self.mask != "none"
+
+    def rng(self, purpose):
+        sizes = [self.units, self.batch, self.time, self.features, CELLS.index(self.cell)]
+        return np.random.default_rng([purpose, *sizes])
+
+    def make_cell(self):
+        if self.cell == "stack":
+            below = self._single("gru", self.units + 2, self.features)
+            above = self._single("lstm", self.units, self.units + 2)
+            stack = StackedRNNCells([below, above], dtype=self.dtype)
+            stack.built = True
+            return stack
+        return self._single(self.cell, self.units, self.features)
+
+    def _single(self, kind, units, features):
+        activation, gate = self.activations
+        options = {"use_bias": self.bias, "activation": activation, "dtype": self.dtype}
+        if kind == "simple_rnn":
+            cell = SimpleRNNCell(units, **options)
+        elif kind == "lstm":
+            cell = LSTMCell(units, recurrent_activation=gate, **options)
+        else:
+            options["reset_after"] = kind == "gru"
+            cell = GRUCell(units, recurrent_activation=gate, **options)
+        cell.build((None, features))
+        rng = self.rng(units)
+        # So that gates are neither shut nor linear, and long products do not grow states.
+        size = 0.8 if not self.growing else 0.05 if gate == "exponential" else 0.2
+        scales = [size / np.sqrt(features), size / np.sqrt(units), 0.3]
+        for parameter, scale in zip(cell.weights, scales, strict=False):
+            parameter.assign((rng.normal(size=parameter.shape) + self._lift) * scale)
+        return cell
+
+    @property
+    def growing(self):
+        """Whether an activation has no bound."""
+        return any(name in GROWING for name in self.activations)
+
+    @property
+    def _lift(self):
+        """Moves weights and inputs up, so that a few relu units are not all dead."""
+        return 1.0 if "relu" in self.activations else 0.0
+
+    def make_inputs(self):
+        rng = self.rng(1001)
+        inputs = rng.normal(size=(self.batch, self.time, self.features)) + self._lift
+        return inputs.astype(self.dtype)
+
+    def make_states(self, cell):
+        if not self.initial_state:
+            return None
+        rng = self.rng(1002)
+        shapes = [state.shape for state in _flat(cell.get_initial_state(self.batch))]
+        return tuple((0.7 * rng.normal(size=shape)).astype(self.dtype) for shape in shapes)
+
+    def make_mask(self):
+        if not self.masked:
+            return None
+        rng = self.rng(1003)
+        if self.mask == "holes":
+            mask = rng.random((self.batch, self.time)) < 0.6
+            mask[-1] = True  # something must reach the loss
+            return mask
+        lengths = rng.integers(0, self.time + 1, self.batch)
+        lengths[-1] = self.time
+        steps = np.arange(self.time)[None, :]
+        if self.mask == "left":
+            steps = self.time - 1 - steps
+        return steps < lengths[:, None]
+
+    def make_dropout(self, cell):
+        if self.cell == "stack":
+            sizes = [self.features, cell.cells[0].units]
+            return tuple(
+                self._masks(part, size) for part, size in zip(cell.cells, sizes, strict=True)
+            )
+        return self._masks(cell, self.features)
+
+    def _masks(self, cell, features):
+        if self.dropout == "none":
+            return None
+        rng = self.rng(1004 + features)
+        count = cell.gates if self.dropout in ("per_gate", "recurrent") else 1
+
+        def draw(width):
+            kept = rng.random((count, self.batch, width)) < 0.7
+            kept[:, -1, 0] = True
+            return (kept / 0.7).astype(self.dtype)
+
+        inputs = draw(features) if self.dropout != "recurrent" else None
+        recurrent = draw(cell.units) if self.dropout != "inputs" else None
+        return DropoutMasks(inputs, recurrent)
+
+    def idle(self, cell):
+        """The weights that no gradient can reach: those of h, when it is zero all along."""
+        if self.initial_state or self.time > 1:
+            return []
+        cells = cell.cells if self.cell == "stack" else [cell]
+        return [part.recurrent_kernel for part in cells]
+
+    def forward(self, scan, cell, *, differentiable=True):
+        """A function of inputs and states as `check_vjp` wants it."""
+        mask, dropout = self.make_mask(), self.make_dropout(cell)
+        call = Call(differentiable=differentiable)
+
+        def forward(arrays):
+            inputs, *states = arrays
+            outputs, final, scan_vjp = scan(
+                cell,
+                inputs,
+                tuple(states) or None,
+                call,
+                mask=mask,
+                go_backwards=self.backwards,
+                return_sequences=self.sequences,
+                zero_output_for_mask=self.zeroed,
+                dropout=dropout,
+            )
+
+            def vjp(d_all, grads):
+                d_inputs, d_states = scan_vjp(d_all[0], d_all[1:], grads)
+                return (d_inputs, *(d_states if states else ()))
+
+            return (outputs, *final), vjp
+
+        return forward
+
+    def arrays(self, cell):
+        return (self.make_inputs(), *(self.make_states(cell) or ()))
+
+
+def pairwise(factors):
+    """Rows in which every pair of settings of two factors occurs, fewest first; deterministic."""
+    names = list(factors)
+    missing = {
+        (a, x, b, y)
+        for a, b in itertools.combinations(range(len(names)), 2)
+        for x in range(len(factors[names[a]]))
+        for y in range(len(factors[names[b]]))
+    }
+    while missing:
+        row = _row_from(min(missing), names, factors, missing)
+        missing -= {(a, row[a], b, row[b]) for a, b in itertools.combinations(range(len(names)), 2)}
+        yield {name: factors[name][row[index]] for index, name in enumerate(names)}
+
+
+def _row_from(pair, names, factors, missing):
+    """A row with the given pair, then greedily the setting that covers most missing pairs."""
+    a, x, b, y = pair
+    row = {a: x, b: y}
+    for index in range(len(names)):
+        if index in row:
+            continue
+
+        def gain(setting, index=index):
+            covered = 0
+            for other, chosen in row.items():
+                low, high = sorted([(index, setting), (other, chosen)])
+                covered += (*low, *high) in missing
+            return covered
+
+        settings = range(len(factors[names[index]]))
+        row[index] = max(settings, key=lambda s: (gain(s), -((s + len(missing)) % len(settings))))
+    return row
+
+
+def _flat(states):
+    return [leaf for part in states for leaf in (part if isinstance(part, list) else [part])]
+
+
+PAIRWISE = [Case(**row) for row in pairwise(FACTORS)]

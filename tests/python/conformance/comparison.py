@@ -1,0 +1,29 @@
+"""One case through both ways of running a cell."""
+
+import numpy as np
+
+from ferrnn.core.parameter import Gradients
+from ferrnn.sequence import fused, stepwise
+
+
+def run(case, cell, scan):
+    """Outputs with states, gradients by the arrays, and those by the weights."""
+    (*values,), vjp = case.forward(scan, cell)(case.arrays(cell))
+    rng = case.rng(1005)
+    d_values = tuple(rng.normal(size=value.shape).astype(case.dtype) for value in values)
+    grads = Gradients()
+    d_arrays = vjp(d_values, grads)
+    return values, d_arrays, [grads[parameter] for parameter in cell.weights]
+
+
+def expect_same(case, *, rtol, atol):
+    """Both ways give the same; a weight's gradient is judged by its largest entry."""
+    cell = case.make_cell()
+    given, expected = run(case, cell, fused.scan), run(case, cell, stepwise.scan)
+    for one, two in zip((*given[0], *given[1]), (*expected[0], *expected[1]), strict=True):
+        assert one.shape == two.shape
+        np.testing.assert_allclose(one, two, rtol=rtol, atol=atol)
+    for one, two in zip(given[2], expected[2], strict=True):
+        assert one.shape == two.shape
+        scale = 1 + np.abs(two).max()
+        np.testing.assert_allclose(one / scale, two / scale, rtol=rtol, atol=atol)

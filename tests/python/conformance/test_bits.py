@@ -1,0 +1,140 @@
+"""Equality to the last bit: threads, batches, padding, and time in pieces do not matter."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conformance.cases import CELLS, Case
+from conformance.comparison import run
+from ferrnn.core import native
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+from ferrnn.layers import Dense
+from ferrnn.sequence import fused
+
+DTYPES = ("float32", "float64")
+# The second is enough work for threads, with one row only.
+SIZES = ({"batch": 33, "time": 12, "units": 65, "features": 19}, {"batch": 1, "units": 300})
+
+
+@pytest.fixture
+def threads():
+    before = native.num_threads()
+    yield native.set_num_threads
+    native.set_num_threads(before)
+
+
+def expect_same_bits(given, expected):
+    for one, two in zip(given, expected, strict=True):
+        assert one.dtype == two.dtype
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", SIZES, ids=["many rows", "one row"])
+@pytest.mark.parametrize("masked", ["none", "holes"])
+@pytest.mark.parametrize("name", CELLS)
+def test_any_number_of_threads_gives_the_same_bits(name, masked, sizes, dtype, threads):
+    case = replace(Case(cell=name, mask=masked, dtype=dtype), **sizes)
+    cell = case.make_cell()
+    threads(1)
+    expected = run(case, cell, fused.scan)
+    for count in (2, 3):
+        threads(count)
+        for given, wanted in zip(run(case, cell, fused.scan), expected, strict=True):
+            expect_same_bits(given, wanted)
+
+
+def gradients(cell, inputs, states, d_values, **options):
+    """Outputs, states, and the gradients that belong to single rows."""
+    call = Call(differentiable=True)
+    outputs, final, vjp = fused.scan(cell, inputs, states, call, **options)
+    d_inputs, d_states = vjp(d_values[0], d_values[1:], Gradients())
+    return [outputs, *final, d_inputs, *d_states]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("units", [3, 64, 100])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
+    case = Case(cell=name, batch=37, time=5, units=units, features=9, mask="holes", dtype=dtype)
+    cell = case.make_cell()
+    inputs, states, mask = case.make_inputs(), case.make_states(cell), case.make_mask()
+    rng = case.rng(1005)
+    shapes = [(37, 5, units), *(state.shape for state in states)]
+    d_values = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    together = gradients(cell, inputs, states, d_values, mask=mask)
+    for rows in (slice(0, 1), slice(17, 18), slice(36, 37), slice(5, 12)):
+        alone = gradients(
+            cell,
+            inputs[rows],
+            tuple(state[rows] for state in states),
+            [d_value[rows] for d_value in d_values],
+            mask=mask[rows],
+        )
+        expect_same_bits(alone, [value[rows] for value in together])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_padding_changes_no_bit(name, backwards, dtype):
+    case = Case(cell=name, batch=6, time=5, units=17, features=9, dtype=dtype)
+    cell = case.make_cell()
+    inputs, states = case.make_inputs(), case.make_states(cell)
+    rng = case.rng(1005)
+    shapes = [(6, 5, 17), *(state.shape for state in states)]
+    d_values = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    plain = gradients(cell, inputs, states, d_values, go_backwards=backwards)
+    padding = np.full((6, 4, 9), np.nan, dtype)  # what stands at masked steps is never read
+    longer = np.concatenate([inputs, padding], axis=1)
+    mask = np.arange(9)[None, :].repeat(6, axis=0) < 5
+    nothing = np.zeros((6, 4, 17), dtype)
+    parts = [nothing, d_values[0]] if backwards else [d_values[0], nothing]
+    d_longer = [np.concatenate(parts, axis=1), *d_values[1:]]
+    padded = gradients(cell, longer, states, d_longer, mask=mask, go_backwards=backwards)
+    real = slice(4, 9) if backwards else slice(0, 5)
+    outputs, d_inputs = padded[0], padded[1 + len(states)]
+    assert not d_inputs[:, 5:].any()
+    padded[0], padded[1 + len(states)] = outputs[:, real], d_inputs[:, :5]
+    expect_same_bits(padded, plain)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [1, 5, 33])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_whole_sequence_is_the_same_as_step_by_step(name, batch, dtype):
+    case = Case(cell=name, batch=batch, time=7, units=33, features=9, dtype=dtype)
+    cell = case.make_cell()
+    inputs, states = case.make_inputs(), case.make_states(cell)
+    outputs, final, _ = fused.scan(cell, inputs, states, Call())
+    steps = []
+    for t in range(7):
+        output, states, _ = fused.scan(cell, inputs[:, t : t + 1], states, Call())
+        steps.append(output)
+    expect_same_bits([np.concatenate(steps, axis=1), *states], [outputs, *final])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", [None, "relu", "tanh", "softmax"])
+def test_dense_is_the_same_alone_in_a_batch_and_on_any_threads(activation, dtype, threads):
+    layer = Dense(70, activation, dtype=dtype)
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(150, 90)).astype(dtype)
+    d_outputs = rng.normal(size=(150, 70)).astype(dtype)
+
+    def both(rows):
+        outputs, vjp = layer.forward(inputs[rows], Call(differentiable=True))
+        grads = Gradients()
+        return [outputs, vjp(d_outputs[rows], grads)], [grads[w] for w in layer.weights]
+
+    layer.build((None, 90))
+    threads(1)
+    expected, expected_weights = both(slice(None))
+    for count in (2, 3):
+        threads(count)
+        given, weights = both(slice(None))
+        expect_same_bits([*given, *weights], [*expected, *expected_weights])
+    for rows in (slice(0, 1), slice(149, 150), slice(31, 44)):
+        expect_same_bits(both(rows)[0], [value[rows] for value in expected])

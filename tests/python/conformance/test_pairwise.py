@@ -1,0 +1,34 @@
+"""Every pair of settings: gradients against finite differences, the engine against NumPy."""
+
+from dataclasses import replace
+
+import pytest
+
+from conformance.cases import FACTORS, PAIRWISE
+from conformance.comparison import expect_same
+from ferrnn.sequence import fused, stepwise
+from ferrnn.testing import check_vjp
+
+
+def named(case):
+    settings = [getattr(case, name) for name in FACTORS]
+    return "-".join("+".join(s) if isinstance(s, tuple) else str(s) for s in settings)
+
+
+@pytest.mark.parametrize("case", PAIRWISE, ids=named)
+@pytest.mark.parametrize("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
+def test_gradients_match_finite_differences(case, scan):
+    cell = case.make_cell()
+    idle = case.idle(cell)
+    moving = [parameter for parameter in cell.weights if parameter not in idle]
+    check_vjp(case.forward(scan, cell), case.arrays(cell), moving)
+
+
+@pytest.mark.parametrize("case", PAIRWISE, ids=named)
+def test_fused_equals_stepwise(case):
+    expect_same(case, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", PAIRWISE, ids=named)
+def test_fused_equals_stepwise_in_float32(case):
+    expect_same(replace(case, dtype="float32"), rtol=2e-4, atol=2e-5)

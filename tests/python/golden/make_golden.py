@@ -1,0 +1,71 @@
+"""Makes the golden files beside it, from real Keras on its JAX backend.
+
+Run it in an environment of its own, then look at the difference::
+
+    python3.11 -m venv /tmp/golden && /tmp/golden/bin/pip install keras==3.15.1 jax==0.10.2 numpy
+    /tmp/golden/bin/python tests/python/golden/make_golden.py
+
+The same versions on the same machine write the same bytes. Inputs and weights are random
+multiples of 1/256 (exact in both dtypes, and they compress), biases included; nothing is
+constant. On JAX, Keras computes tanh, mean and others of float64 in float32, by a table of dtypes;
+here that entry is as the TensorFlow backend has it, so that float64 files are float64 throughout.
+Each `.npz` holds a table in JSON (versions, cases, arrays named `<case>/<what>`) and the
+numbers of all arrays of a dtype in a row; `golden.py` reads it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["JAX_ENABLE_X64"] = "1"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import json
+import platform
+from pathlib import Path
+
+import jax
+import keras
+import numpy as np
+from keras.src.backend.common import dtypes
+
+from make_layers import dense_cases, recurrent_cases, stacked_cases
+from make_training import loss_cases, metric_cases, optimizer_cases, run_cases
+from making import Cases
+
+HERE = Path(__file__).parent
+MAKERS = {
+    "recurrent": recurrent_cases,
+    "stacked": stacked_cases,
+    "dense": dense_cases,
+    "losses": loss_cases,
+    "optimizers": optimizer_cases,
+    "metrics": metric_cases,
+    "training": run_cases,
+}
+
+
+def main() -> None:
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+    versions = {
+        "keras": keras.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(versions))
+    total = 0
+    for name, make in MAKERS.items():
+        cases = Cases()
+        make(cases)
+        target = HERE / f"{name}.npz"
+        cases.write(target, versions)
+        size = target.stat().st_size
+        total += size
+        print(f"{target.name}: {len(cases.table)} cases, {size / 1e3:.0f} kB")
+    print(f"total {total / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Losses and their gradients against Keras."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ferrnn
+import golden
+from ferrnn.core.parameter import Gradients
+
+
+@pytest.mark.parametrize("name", golden.names("losses"))
+def test_value_and_gradient_are_those_of_keras(name: str) -> None:
+    case = golden.load("losses", name)
+    loss = getattr(ferrnn.losses, case.about["loss"])(**case.about["options"])
+    weight, mask = case.get("sample_weight"), case.get("mask")
+    y_true, y_pred = case["y_true"], case["y_pred"]
+    value, vjp = loss.forward(y_true, y_pred, sample_weight=weight, mask=mask)
+    np.testing.assert_allclose(value, case["value"], rtol=1e-12)
+    d_pred = vjp(case["d_value"], Gradients())
+    assert d_pred.shape == y_pred.shape
+    np.testing.assert_allclose(d_pred, case["d_pred"], rtol=1e-11, atol=1e-14)
+    if mask is None:
+        np.testing.assert_array_equal(loss(y_true, y_pred, sample_weight=weight), value)
+
+
+@pytest.mark.parametrize("name", [n for n in golden.names("losses") if n.endswith("-masked")])
+def test_masked_entries_do_not_matter(name: str) -> None:
+    case = golden.load("losses", name)
+    loss = getattr(ferrnn.losses, case.about["loss"])(**case.about["options"])
+    spoiled = np.where(case["mask"][..., None], case["y_pred"], 0.25)
+    value, _ = loss.forward(case["y_true"], spoiled, mask=case["mask"])
+    np.testing.assert_allclose(value, case["value"], rtol=1e-12)

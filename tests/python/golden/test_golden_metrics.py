@@ -1,0 +1,24 @@
+"""Metrics against Keras, over three updates of different sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ferrnn
+import golden
+
+
+@pytest.mark.parametrize("name", golden.names("metrics"))
+def test_results_are_those_of_keras(name: str) -> None:
+    case = golden.load("metrics", name)
+    metric = getattr(ferrnn.metrics, case.about["metric"])()
+    for update, expected in enumerate(case["results"]):
+        weight = case.get(f"sample_weight_{update}")
+        y_true, y_pred = case[f"y_true_{update}"], case[f"y_pred_{update}"]
+        metric.update_state(y_true, y_pred, sample_weight=weight)
+        np.testing.assert_allclose(metric.result(), expected, rtol=1e-6)
+    assert len(set(case["results"].tolist())) > 1, "one result three times proves little"
+    metric.reset_state()
+    metric.update_state(case["y_true_0"], case["y_pred_0"], case.get("sample_weight_0"))
+    np.testing.assert_allclose(metric.result(), case["results"][0], rtol=1e-6)

@@ -1,0 +1,59 @@
+"""What the documents show runs: README, docs/, and every docstring."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import ferrnn
+from documents import python_blocks
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+WITH_CODE = [path for path in DOCUMENTS if python_blocks(path)]
+MODULES = ["ferrnn"] + [
+    found.name
+    for found in pkgutil.walk_packages(ferrnn.__path__, "ferrnn.")
+    if not found.name.endswith("._core")
+]
+PUBLIC = [ferrnn.layers, ferrnn.losses, ferrnn.metrics, ferrnn.optimizers, ferrnn.models]
+
+
+@pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_code_in_documents_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for block in python_blocks(path):
+        exec(compile(block, str(path), "exec"), names)
+
+
+def test_readme_has_code():
+    assert ROOT / "README.md" in WITH_CODE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_hold(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=flags)
+    assert failed == 0, "see the captured output"
+
+
+def classes(module: ModuleType) -> list[type]:
+    return [
+        found
+        for name, found in vars(module).items()
+        if inspect.isclass(found) and not name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize(
+    "public", sorted({found for module in PUBLIC for found in classes(module)}, key=str)
+)
+def test_public_classes_show_an_example(public):
+    assert public.__doc__, "a docstring is missing"
+    assert ">>>" in public.__doc__, "the docstring lacks an example that runs"

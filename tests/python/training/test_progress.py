@@ -1,0 +1,119 @@
+"""The progress bar on a terminal and elsewhere."""
+
+import io
+import re
+import sys
+
+import pytest
+
+from ferrnn.training import progress
+from ferrnn.training.progress import Progbar
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only when a test says so."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+
+    def advance(seconds):
+        now[0] += seconds
+
+    return advance
+
+
+def screen(output):
+    """What is left to see of each line, without colours."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    return [line.split("\r")[-1].rstrip() for line in plain.split("\n")]
+
+
+def test_a_terminal_sees_a_bar(monkeypatch, clock):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    bar = Progbar(4)
+    for step in range(1, 5):
+        clock(0.5)
+        bar.update(step, [("loss", 1.0 / step)], finalize=False)
+        if step == 2:
+            assert screen(terminal.getvalue()) == [
+                "2/4 ━━━━━━━━━━━━━━━━━━━━ 1s 500ms/step - loss: 0.7500"
+            ]
+            assert "\x1b[32m" + "━" * 10 + "\x1b[0m" in terminal.getvalue()
+    bar.update(4, [("loss", 0.25), ("val_loss", 0.0005)], finalize=True)
+    assert screen(terminal.getvalue()) == [
+        "4/4 ━━━━━━━━━━━━━━━━━━━━ 2s 500ms/step - loss: 0.2500 - val_loss: 5.0000e-04",
+        "",
+    ]
+
+
+def test_a_bar_is_drawn_now_and_then_only(monkeypatch, clock):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    bar = Progbar(1000)
+    for step in range(1, 1000):
+        clock(0.001)
+        bar.update(step)
+    assert terminal.getvalue().count("\r") == 20
+
+
+def test_a_shorter_line_covers_a_longer_one(monkeypatch, clock):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    bar = Progbar(200, stateful_metrics=["loss"])
+    clock(90.0)
+    bar.update(1, [("loss", 1e-9)])
+    clock(1.0)
+    bar.update(2, [("loss", 1.0)])
+    first, second = terminal.getvalue().split("\r")[1:]
+    assert len(second) == len(first)
+
+
+def test_long_waits_and_unknown_lengths(monkeypatch, clock):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    bar = Progbar(100)
+    clock(50.0)
+    bar.update(1)
+    assert "1/100" in screen(terminal.getvalue())[-1]
+    assert "1:22:30 50s/step" in screen(terminal.getvalue())[-1]
+    unknown = Progbar(None)
+    clock(1.0)
+    unknown.update(3)
+    assert screen(terminal.getvalue())[-1] == "      3/Unknown 1s 333ms/step"
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_elsewhere_one_line_at_the_end(capsys, clock, verbose):
+    bar = Progbar(3, verbose=verbose)
+    for step in range(1, 4):
+        clock(0.002)
+        bar.update(step, [("loss", 0.5)])
+    output = capsys.readouterr().out
+    assert output == "3/3 - 0s - 2ms/step - loss: 0.5000\n"
+
+
+def test_silence(capsys):
+    Progbar(1, verbose=0).update(1, [("loss", 0.5)])
+    assert capsys.readouterr().out == ""
+
+
+def test_values_are_averaged_over_steps_unless_stateful(capsys):
+    bar = Progbar(None, verbose=2, stateful_metrics=["mae"])
+    bar.update(2, [("loss", 1.0), ("mae", 1.0)])
+    bar.add(2, [("loss", 3.0), ("mae", 3.0)])
+    assert bar._shown() == " - loss: 2.0000 - mae: 3.0000"
+
+
+def test_an_output_without_unicode_is_written_to(monkeypatch):
+    raw = io.BytesIO()
+    ascii_terminal = io.TextIOWrapper(raw, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_terminal)
+    progress.write("━━ 1/2\n")
+    assert raw.getvalue() == b"== 1/2\n"
+    monkeypatch.undo()
