@@ -9,11 +9,12 @@ TESTS ?=
 VENV := $(if $(PYTHON),.venv-$(notdir $(PYTHON)),.venv)
 BIN := $(VENV)/bin
 LOCKED := $(if $(CI),--locked)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-RUST := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml
+RUST := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
 BINDING := --features python,abi3
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export VIRTUAL_ENV := $(abspath $(VENV))
+export PIP_QUIET := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
@@ -73,15 +74,16 @@ clean: ## Remove all that was built, the virtual environments too
 # An interrupted step leaves no stamp, and is done again.
 $(VENV)/.made:
 	@python=$$(.ci/tools "$(PYTHON)") && echo "environment $(VENV) of $$python" \
-		&& "$$python" -m venv --clear $(VENV)
-	@$(PIP) 'maturin>=1.9.4,<2'
+		&& "$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install 'maturin>=1.9.4,<2'
 	@touch $@
 
 # `maturin develop` installs the package in place, together with an extra's packages.
 $(VENV)/.plot $(VENV)/.dev $(VENV)/.docs $(VENV)/.peers: $(VENV)/.made pyproject.toml
-	$(BIN)/maturin develop $(LOCKED) --release --quiet --extras $(subst .,,$(notdir $@))
+	@echo "installing the packages of the extra $(subst .,,$(notdir $@)), compiling the engine"
+	@$(BIN)/maturin develop $(LOCKED) --release --quiet --extras $(subst .,,$(notdir $@))
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.made $(RUST)
-	$(BIN)/maturin develop $(LOCKED) --release --quiet --skip-install
+	@$(BIN)/maturin develop $(LOCKED) --release --quiet --skip-install
 	@touch $@

@@ -97,11 +97,11 @@ impl<T: Element> Weights<T> {
         Ok(self.transposed.get_or_init(|| packed))
     }
 
-    fn plan(&self, rows: usize) -> (usize, Vec<Range<usize>>) {
+    fn plan(&self, rows: usize) -> Result<(usize, Vec<Range<usize>>)> {
         let work = rows.saturating_mul(self.features).saturating_mul(self.units);
-        let threads = threads::worth(work);
+        let threads = threads::worth(work)?;
         let parts = rows.div_ceil(CHUNK_ROWS).next_multiple_of(threads).min(rows);
-        (threads, (0..parts).map(|n| n * rows / parts..(n + 1) * rows / parts).collect())
+        Ok((threads, (0..parts).map(|n| n * rows / parts..(n + 1) * rows / parts).collect()))
     }
 }
 
@@ -121,7 +121,7 @@ pub fn forward<T: Element>(
     if let Some(sums) = &sums {
         expect("sums", [rows, 1, weights.units], sums.shape())?;
     }
-    let (threads, parts) = weights.plan(rows);
+    let (threads, parts) = weights.plan(rows)?;
     let outputs = outputs.split(parts.iter().cloned());
     let sums: Vec<_> = match sums {
         Some(sums) => sums.split(parts.iter().cloned()).into_iter().map(Some).collect(),
@@ -228,7 +228,7 @@ pub fn backward<T: Element>(
     }
     let stride = row_stride(weights.units);
     let mut d_sums = Buffer::zeroed(rows * stride)?;
-    let (threads, parts) = weights.plan(rows);
+    let (threads, parts) = weights.plan(rows)?;
     let transposed = if d_inputs.is_some() { Some(weights.transposed()?) } else { None };
     let mut d_inputs: Vec<_> = match d_inputs {
         Some(view) => view.split(parts.iter().cloned()).into_iter().map(Some).collect(),

@@ -49,8 +49,8 @@ fn simd_level() -> PyResult<&'static str> {
 
 /// The number of threads a call may use.
 #[pyfunction]
-fn num_threads() -> usize {
-    crate::threads::count()
+fn num_threads() -> PyResult<usize> {
+    Ok(crate::threads::count()?)
 }
 
 /// Sets the number of threads a call may use.

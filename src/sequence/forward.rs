@@ -38,7 +38,7 @@ pub fn forward<T: Element>(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Residuals<T>>> {
     check(weights, problem, &results)?;
-    let plan = Plan::new(weights, problem);
+    let plan = Plan::new(weights, problem)?;
     let rows = || plan.slices.iter().map(|slice| slice.rows.clone());
     let outputs = results.outputs.split(rows());
     let mut states: Vec<_> = plan.slices.iter().map(|_| Vec::new()).collect();

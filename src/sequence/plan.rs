@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::problem::Problem;
 use super::weights::Weights;
+use crate::error::Result;
 use crate::simd::Element;
 
 /// The most rows of a slice: enough to use a panel of weights often, few enough for the cache.
@@ -65,9 +66,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> Self {
+    pub(super) fn new<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> Result<Self> {
         let [batch, time, _] = problem.inputs.shape();
-        let threads = crate::threads::worth(batch.saturating_mul(time).saturating_mul(weights.work()));
+        let threads = crate::threads::worth(batch.saturating_mul(time).saturating_mul(weights.work()))?;
         let count = slices(batch, threads, weights.level.rows::<T>());
         let slices: Vec<_> = (0..count)
             .map(|n| Slice::new(problem, n * batch / count..(n + 1) * batch / count))
@@ -75,7 +76,7 @@ impl Plan {
         let rows = batch.div_ceil(count.max(1)).max(1);
         let steps = chunk_steps(rows, time);
         let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
-        Self { slices, chunks, threads }
+        Ok(Self { slices, chunks, threads })
     }
 }
 

@@ -191,9 +191,9 @@ impl<T: Element> Weights<T> {
         self.blocks() * self.lanes()
     }
 
-    /// Multiply-adds of one step of one row.
+    /// Multiply-adds of one step of one row; an activation takes the time of about eight.
     pub(super) fn work(&self) -> usize {
-        (self.features + self.units) * self.layout.gates * self.units
+        (self.features + self.units + 8) * self.layout.gates * self.units
     }
 
     pub(super) fn transposed(&self) -> Result<&Transposed<T>> {

@@ -38,8 +38,11 @@ class StackedRNNCells(Cell):
     takes_flat_states: ClassVar[bool] = True
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
         cells = list(cells)
+        of_cells = {cell.dtype for cell in cells if isinstance(cell, Layer)}
+        if kwargs.get("dtype") is None and len(of_cells) == 1:
+            kwargs["dtype"] = next(iter(of_cells))
+        super().__init__(**kwargs)
         if not cells:
             raise ValueError("`cells` must hold at least one cell, received an empty list")
         for cell in cells:
@@ -50,6 +53,11 @@ class StackedRNNCells(Cell):
                     f"All cells must have a `state_size` attribute. Received cells={cells}"
                 )
             check_cell(cell)
+        if not of_cells <= {self.dtype}:
+            raise ValueError(
+                f"all cells of {self.name!r} must have one dtype, that of the stack, "
+                f"received {sorted(of_cells)} for {self.dtype}"
+            )
         self.cells = cells
         counts = [len(flatten(cell.state_size)) for cell in cells]
         ends = np.cumsum(counts).tolist()

@@ -96,6 +96,7 @@ class Layer:
             raise ValueError(f"`name` must be a string without '/', received {name!r}")
         self.name = unique_name(snake_case(kind)) if name is None else name
         self.dtype = standardize_dtype(dtype)
+        self._float = np.dtype(self.dtype)
         self.built = False
         self._trainable = bool(trainable)
         self._own_weights: list[Parameter] = []
@@ -161,22 +162,22 @@ class Layer:
 
     def cast_inputs(self, inputs: Any) -> Array:
         """`inputs` as an array of the layer's dtype; no copy if it is one."""
-        if isinstance(inputs, SymbolicTensor):
-            raise NotImplementedError(
-                "functional models (calling a layer on an Input) are not supported yet: layer "
-                f"{self.name!r} was called on {inputs!r}; use Sequential, or call it on an array"
-            )
         array = inputs if type(inputs) is np.ndarray else self._as_array(inputs)
-        if array.dtype.name == self.dtype and array.dtype.isnative:
-            return array if type(array) is np.ndarray else array.view(np.ndarray)
+        if array.dtype is self._float:  # NumPy holds one object for each native dtype
+            return array
         if array.dtype.kind not in "fiub":
             raise TypeError(
                 f"`inputs` of layer {self.name!r} must hold real numbers, "
                 f"received the dtype {array.dtype}"
             )
-        return array.astype(self.dtype)
+        return array.astype(self._float, copy=False)
 
     def _as_array(self, inputs: Any) -> Array:
+        if isinstance(inputs, SymbolicTensor):
+            raise NotImplementedError(
+                "functional models (calling a layer on an Input) are not supported yet: layer "
+                f"{self.name!r} was called on {inputs!r}; use Sequential, or call it on an array"
+            )
         try:
             return np.asarray(inputs)
         except ValueError as error:

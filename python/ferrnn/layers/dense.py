@@ -84,13 +84,15 @@ class Dense(Layer):
             self.build(inputs.shape)
         self._check(inputs)
         rows = inputs if inputs.ndim == 2 else inputs.reshape(-1, self._features)
-        weights = self._packed_weights()
-        linear, saved = dense_forward(weights, rows, call.differentiable)
         activation = self._outer_activation()
+        weights = self._packed_weights("linear" if activation else self.activation.__name__)
+        linear, saved = dense_forward(weights, rows, call.differentiable)
         outputs = linear if activation is None else activation.function(linear)
-        shape = (*inputs.shape[:-1], self.units)
+        returned = outputs
+        if inputs.ndim != 2:
+            returned = outputs.reshape(*inputs.shape[:-1], self.units)
         if not call.differentiable:
-            return outputs.reshape(shape), None
+            return returned, None
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
             d_rows = np.asarray(d_outputs, inputs.dtype).reshape(-1, self.units)
@@ -104,7 +106,7 @@ class Dense(Layer):
                 grads.add(self.bias, d_weights[1])
             return None if d_inputs is None else d_inputs.reshape(inputs.shape)
 
-        return outputs.reshape(shape), vjp
+        return returned, vjp
 
     def _check(self, inputs: Array) -> None:
         if inputs.ndim < 2:
@@ -126,15 +128,14 @@ class Dense(Layer):
             return None
         return activations.differentiable(activation)
 
-    def _packed_weights(self) -> DenseWeights:
+    def _packed_weights(self, activation: str) -> DenseWeights:
         """The weights as the engine wants them, packed anew after every write to one."""
         kernel, bias = self.kernel, self.bias
-        name = "linear" if self._outer_activation() else self.activation.__name__
-        key = (kernel.version, bias.version if bias is not None else 0, name)
+        key = (kernel.version, bias.version if bias is not None else 0, activation)
         packed = self._packed
         if packed is not None and packed[0] == key:
             return packed[1]
-        weights = DenseWeights(kernel.value, None if bias is None else bias.value, name)
+        weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
         self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
 

@@ -47,7 +47,8 @@ class Sequential(Layer, Trainer):
         for layer in layers or ():
             self.add(layer, rebuild=False)
         self._rebuild()
-        self.trainable = trainable
+        if not trainable:
+            self.trainable = False
 
     # The stack.
 

@@ -19,9 +19,7 @@ FORMULAS = {
     "softsign": lambda x: x / (1 + abs(x)),
     "softplus": lambda x: math.log(1 + math.exp(x)),
     "elu": lambda x: x if x > 0 else math.exp(x) - 1,
-    "selu": lambda x: (
-        1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (math.exp(x) - 1))
-    ),
+    "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (math.exp(x) - 1)),
     "silu": lambda x: x / (1 + math.exp(-x)),
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
     "exponential": math.exp,

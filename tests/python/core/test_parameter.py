@@ -21,7 +21,7 @@ def test_every_write_makes_a_new_version():
     parameter.assign([1, 2, 3])
     versions.append(parameter.version)
     with parameter.writing() as array:
-        array += 1
+        array[...] += 1
     versions.append(parameter.version)
     assert len(set(versions)) == 3
     assert parameter.value.tolist() == [2, 3, 4]
@@ -67,7 +67,7 @@ def test_a_copy_is_a_parameter_of_its_own(copied):
     assert parameter.value.tolist() == [0, 0]
     assert (other.name, other.path, other.trainable) == ("bias", "a/bias", False)
     with other.writing() as array:
-        array += 1
+        array[...] += 1
     assert other.value.tolist() == [2, 2]
 
 

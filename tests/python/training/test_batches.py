@@ -75,21 +75,19 @@ class TestSplit:
 
 
 class TestClassWeight:
-    weights = {0: 2.0, 2: 0.5}
-
     @pytest.mark.parametrize(
         "labels",
         [np.array([0, 1, 2]), np.array([[0], [1], [2]]), np.eye(3), np.array([0.0, 1.0, 2.0])],
     )
     def test_by_label(self, labels):
-        weighted = Samples(np.zeros(3), labels).weighted(self.weights)
+        weighted = Samples(np.zeros(3), labels).weighted({0: 2.0, 2: 0.5})
         assert weighted.sample_weight.tolist() == [2.0, 1.0, 0.5]
 
     def test_not_together_with_sample_weight(self):
         with pytest.raises(ValueError, match="`class_weight` and `sample_weight`"):
-            Samples(np.zeros(1), np.zeros(1), np.ones(1)).weighted(self.weights)
+            Samples(np.zeros(1), np.zeros(1), np.ones(1)).weighted({0: 2.0, 2: 0.5})
         with pytest.raises(ValueError, match="needs targets"):
-            Samples(np.zeros(1)).weighted(self.weights)
+            Samples(np.zeros(1)).weighted({0: 2.0, 2: 0.5})
 
 
 class TestWhatIsTaken:
@@ -126,7 +124,7 @@ class TestWhatIsTaken:
 
     def test_counts_must_agree(self):
         with pytest.raises(
-            ValueError, match="cardinality is ambiguous.*'x' sizes: 3, 'y' sizes: 2"
+            ValueError, match=r"cardinality is ambiguous.*'x' sizes: 3, 'y' sizes: 2"
         ):
             Samples.of(np.zeros(3), np.zeros(2))
         with pytest.raises(ValueError, match="`x` must be an array of samples, received None"):

