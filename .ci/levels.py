@@ -1,4 +1,4 @@
-"""Prints the SIMD levels this machine has, from the portable one to the best."""
+"""Prints the SIMD levels this machine has, slowest first: `levels.py [--but-best]`."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ def main() -> None:
     best = subprocess.run(
         [sys.executable, "-c", ASK], check=True, capture_output=True, text=True
     ).stdout.strip()
-    above = LADDER.index(best) + 1 if best in LADDER else 1
-    print(*LADDER[:above], *([] if best in LADDER else [best]))
+    levels = LADDER[: LADDER.index(best) + 1] if best in LADDER else ["portable", best]
+    print(*(levels[:-1] if "--but-best" in sys.argv[1:] else levels))
 
 
 if __name__ == "__main__":

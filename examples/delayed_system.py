@@ -49,7 +49,7 @@ def draw(x: Array, truth: Array, forecast: Array, history: dict[str, list[float]
     axes["a"].plot(steps, x, color=pictures.FAINT, label="input x(t)")
     axes["a"].plot(steps, truth[0, :, 0], color=pictures.TRUTH, label="system")
     axes["a"].plot(steps, forecast[0, :, 0], "--", color=pictures.MODEL, label="model")
-    axes["a"].set(title="y(t) = x(t)² + x(t−3): a sequence the model has not seen", xlabel="step")
+    axes["a"].set(title="y(t) = x(t)² + x(t-3): a sequence the model has not seen", xlabel="step")
     axes["a"].legend(ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     axes["b"].plot(truth.ravel(), forecast.ravel(), ".", color=pictures.MODEL, markersize=1.5)
     ends = [float(truth.min()), float(truth.max())]

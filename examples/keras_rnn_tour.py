@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[Any, ...]]:
     """Goes through all layers; gives what each returned."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     keras.utils.set_random_seed(0)
-    layers, results = keras.layers, {}
-    tour = {
+    layers = keras.layers
+    results: dict[str, tuple[Any, ...]] = {}
+    tour: dict[str, Callable[[], tuple[Any, ...]]] = {
         "LSTM": single_lstm,
         "LSTM cells, stacked": stacked_lstm,
         "GRU": lambda: single(layers.GRU),

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+try:
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise SystemExit(
+        "The picture needs matplotlib, which the extra `plot` brings: pip install 'ferrnn[plot]'"
+    ) from error
+
 TRUTH, MODEL, BASELINE, FAINT = "#3b4252", "#d1495b", "#8fa3ad", "#d8dee4"
 
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
     "axes.grid": True,
@@ -17,6 +25,8 @@ _LOOK = {
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "date.converter": "concise",
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
     "figure.dpi": 120,
     "font.size": 9,
     "grid.color": "#eceff2",
@@ -30,17 +40,8 @@ _LOOK = {
 
 def figure(panels: list[str], *, width: float = 10.0, height: float = 6.5) -> tuple[Any, Any]:
     """A figure and its axes by name, laid out as the strings draw it: `["aa", "bc"]`."""
-    try:
-        from matplotlib import rcParams
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SystemExit(
-            "The picture needs matplotlib, which the extra `plot` brings: "
-            "pip install 'ferrnn[plot]'"
-        ) from error
     rcParams.update(_LOOK)
     made = Figure(figsize=(width, height), layout="constrained")
-    made.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     return made, made.subplot_mosaic("\n".join(panels))
 
 

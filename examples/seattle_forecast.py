@@ -74,7 +74,8 @@ def make_windows(weather: keras.datasets.DailyWeather) -> tuple[Windows, float]:
 
 def day_of_year(dates: Array) -> Array:
     """1 for the first of January."""
-    return (dates - dates.astype("datetime64[Y]")).astype(int) + 1
+    days: Array = (dates - dates.astype("datetime64[Y]")).astype(int)
+    return days + 1
 
 
 def day_of_year_mean(weather: keras.datasets.DailyWeather, dates: Array) -> Array:

@@ -17,6 +17,14 @@ import pictures
 
 import ferrnn as keras
 
+try:
+    from vega_datasets import data
+except ImportError as error:
+    raise SystemExit(
+        "The prices come with the package vega_datasets, which the extra `examples` brings: "
+        "pip install 'ferrnn[examples]'"
+    ) from error
+
 MONTHS = 12
 VALIDATION, TEST = np.datetime64("2007-01"), np.datetime64("2008-01")
 
@@ -43,13 +51,6 @@ class Months:
 
 def load_prices() -> dict[str, tuple[Array, Array]]:
     """Months and prices in dollars by firm, from the package vega_datasets."""
-    try:
-        from vega_datasets import data
-    except ImportError as error:
-        raise SystemExit(
-            "The prices come with the package vega_datasets, which the extra `examples` brings: "
-            "pip install 'ferrnn[examples]'"
-        ) from error
     table = data.stocks()
     return {
         str(firm): (

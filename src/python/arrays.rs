@@ -10,10 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::memory::{View, ViewMut};
-use crate::simd::Element;
+use crate::sequence::Engine;
 
 /// A type that both sides know.
-pub(super) trait Number: Element + NumpyElement {}
+pub(super) trait Number: Engine + NumpyElement {}
 impl Number for f32 {}
 impl Number for f64 {}
 

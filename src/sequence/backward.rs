@@ -45,13 +45,8 @@ pub struct Gradients<'a, T> {
     pub bias: Option<&'a mut [T]>,
 }
 
-/// Carries gradients from the outputs and final states back to everything that went in. With
-/// `consume` the residuals' memory is used up; a second use is an error.
-///
-/// # Errors
-/// If an array has another shape than forward's, if the residuals are used up or another problem's,
-/// if memory runs out, or if `stop` said so.
-pub fn backward<T: Element>(
+/// See [`super::backward()`].
+pub(super) fn backward<T: Element>(
     weights: &Weights<T>,
     problem: &Problem<'_, T>,
     residuals: &mut Residuals<T>,

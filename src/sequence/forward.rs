@@ -25,12 +25,8 @@ pub struct Results<'a, T> {
     pub state: Vec<ViewMut<'a, T>>,
 }
 
-/// Runs `problem` and writes `results`; with `keep`, gives what backward wants. `stop` is asked
-/// about every 10 ms, on the calling thread, whether to give up.
-///
-/// # Errors
-/// If an array of `results` has another shape, if memory runs out, or if `stop` said so.
-pub fn forward<T: Element>(
+/// See [`super::forward()`].
+pub(super) fn forward<T: Element>(
     weights: &Weights<T>,
     problem: &Problem<'_, T>,
     results: Results<'_, T>,
@@ -128,7 +124,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             previous: by_row(true)?,
             produced: by_row(true)?,
             early: by_row(phases > 1)?,
-            operand: by_row(problem.dropout.recurrent.is_some())?,
+            operand: by_row(problem.dropout.recurrent.is_some() || problem.mask.is_some())?,
             others: Buffer::zeroed(
                 rows * weights.layout.states * weights.padded_units(),
             )?,
@@ -355,8 +351,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(())
     }
 
-    /// Makes what the recurrent weights multiply, or adds its products to the slots where each gate
-    /// has a mask of its own.
+    /// Makes what the recurrent weights multiply, or adds its products to the slots where they are
+    /// not part of the step.
     fn prepare_operand(
         &mut self,
         phase: usize,
@@ -374,7 +370,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         };
         let (first, count) = weights.layout.phases[phase];
         let count_masks = masks(mask);
-        if count_masks <= 1 {
+        let single = count_masks > 1;
+        if is_fused(weights) && !single {
             if count_masks == 0 {
                 return Ok(Operand::Plain);
             }
@@ -386,14 +383,22 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             return Ok(Operand::Masked);
         }
         let width = weights.layout.slots.len();
-        for slot in first..first + count {
-            let right = &weights.by_slot()?.recurrent[phase][slot - first];
-            for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
-                let from = &source[row as usize * stride..][..weights.units];
-                copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
+        // Without masks and gaps the rows lie as the product wants them.
+        let plain = count_masks == 0 && active.len() == self.slice.rows.len();
+        for slot in first..first + if single { count } else { 1 } {
+            let right = if single {
+                &weights.by_slot()?.recurrent[phase][slot - first]
+            } else {
+                &weights.recurrent[phase]
+            };
+            if !plain {
+                for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
+                    let from = &source[row as usize * stride..][..weights.units];
+                    copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
+                }
             }
             let product = Product {
-                left: &self.operand,
+                left: if plain { source } else { &self.operand },
                 stride,
                 rows: active.len(),
                 from: 0,
@@ -514,6 +519,11 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
 pub(super) fn is_standard<T: Element>(weights: &Weights<T>) -> bool {
     let chosen = weights.activations;
     chosen.gate == Activation::Sigmoid && chosen.candidate == Activation::Tanh
+}
+
+/// Whether the recurrent product is part of the step.
+fn is_fused<T: Element>(weights: &Weights<T>) -> bool {
+    T::FUSED && is_standard(weights)
 }
 
 /// The number of dropout masks.

@@ -10,14 +10,112 @@
 mod backward;
 mod forward;
 mod gradient;
-mod plan;
+pub mod plan;
 mod problem;
 mod residuals;
 mod step;
 mod weights;
 
-pub use backward::{Gradients, Seeds, backward};
-pub use forward::{Results, forward};
+pub use backward::{Gradients, Seeds};
+pub use forward::Results;
 pub use problem::{Dropout, Problem};
 pub use residuals::Residuals;
 pub use weights::{Options, Raw, Weights};
+
+use crate::error::Result;
+use crate::simd::Element;
+
+/// Whether to give up, asked about every 10 ms on the calling thread.
+pub type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// The engine compiled for one element type. All kernels are instantiated here, once, and not again
+/// in every crate that calls them.
+pub trait Engine: Element {
+    /// See [`forward()`].
+    ///
+    /// # Errors
+    /// As [`forward()`].
+    fn forward(
+        weights: &Weights<Self>,
+        problem: &Problem<'_, Self>,
+        results: Results<'_, Self>,
+        keep: bool,
+        stop: Ask<'_>,
+    ) -> Result<Option<Residuals<Self>>>;
+
+    /// See [`backward()`].
+    ///
+    /// # Errors
+    /// As [`backward()`].
+    fn backward(
+        weights: &Weights<Self>,
+        problem: &Problem<'_, Self>,
+        residuals: &mut Residuals<Self>,
+        seeds: &Seeds<'_, Self>,
+        gradients: Gradients<'_, Self>,
+        consume: bool,
+        stop: Ask<'_>,
+    ) -> Result<()>;
+}
+
+macro_rules! engine {
+    ($type:ty) => {
+        impl Engine for $type {
+            fn forward(
+                weights: &Weights<Self>,
+                problem: &Problem<'_, Self>,
+                results: Results<'_, Self>,
+                keep: bool,
+                stop: Ask<'_>,
+            ) -> Result<Option<Residuals<Self>>> {
+                forward::forward(weights, problem, results, keep, stop)
+            }
+            fn backward(
+                weights: &Weights<Self>,
+                problem: &Problem<'_, Self>,
+                residuals: &mut Residuals<Self>,
+                seeds: &Seeds<'_, Self>,
+                gradients: Gradients<'_, Self>,
+                consume: bool,
+                stop: Ask<'_>,
+            ) -> Result<()> {
+                backward::backward(weights, problem, residuals, seeds, gradients, consume, stop)
+            }
+        }
+    };
+}
+
+engine!(f32);
+engine!(f64);
+
+/// Runs `problem` and writes `results`; with `keep`, gives what backward wants.
+///
+/// # Errors
+/// If an array of `results` has another shape, if memory runs out, or if `stop` said so.
+pub fn forward<T: Engine>(
+    weights: &Weights<T>,
+    problem: &Problem<'_, T>,
+    results: Results<'_, T>,
+    keep: bool,
+    stop: Ask<'_>,
+) -> Result<Option<Residuals<T>>> {
+    T::forward(weights, problem, results, keep, stop)
+}
+
+/// Carries gradients from the outputs and final states back to everything that went in. With
+/// `consume` the residuals' memory is used up; a second use is an error.
+///
+/// # Errors
+/// If an array has another shape than forward's, if the residuals are used up or another problem's,
+/// if memory runs out, or if `stop` said so.
+pub fn backward<T: Engine>(
+    weights: &Weights<T>,
+    problem: &Problem<'_, T>,
+    residuals: &mut Residuals<T>,
+    seeds: &Seeds<'_, T>,
+    gradients: Gradients<'_, T>,
+    consume: bool,
+    stop: Ask<'_>,
+) -> Result<()> {
+    T::backward(weights, problem, residuals, seeds, gradients, consume, stop)
+}

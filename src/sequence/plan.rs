@@ -81,7 +81,8 @@ impl Plan {
 }
 
 /// The number of slices: even shares for the threads, of at most `SLICE_ROWS` rows.
-fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
+#[must_use]
+pub fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
     if batch <= 1 {
         return batch;
     }
@@ -92,32 +93,7 @@ fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
 }
 
 /// Steps of a chunk: odd, so that the blocks of a chunk do not fall into the same sets of the cache.
-fn chunk_steps(rows: usize, time: usize) -> usize {
+#[must_use]
+pub fn chunk_steps(rows: usize, time: usize) -> usize {
     (CHUNK_ROWS.div_ceil(rows) | 1).min(time.max(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_share_the_batch_evenly() {
-        assert_eq!(slices(0, 2, 3), 0);
-        assert_eq!(slices(1, 2, 3), 1);
-        assert_eq!(slices(2, 2, 3), 1);
-        assert_eq!(slices(8, 2, 3), 2);
-        assert_eq!(slices(33, 1, 3), 2);
-        assert_eq!(slices(33, 2, 3), 2);
-        assert_eq!(slices(65, 2, 3), 4);
-        assert_eq!(slices(100, 3, 6), 6);
-    }
-
-    #[test]
-    fn chunks_are_odd_and_fit_the_time() {
-        assert_eq!(chunk_steps(16, 100), 13);
-        assert_eq!(chunk_steps(1, 100), 100);
-        assert_eq!(chunk_steps(1, 1000), 193);
-        assert_eq!(chunk_steps(400, 100), 1);
-        assert_eq!(chunk_steps(5, 0), 1);
-    }
 }

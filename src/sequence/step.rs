@@ -95,9 +95,8 @@ where
     A: Activations<T>,
 {
     /// Walks the blocks of units, as many at once as give the multiply-adds enough chains: four
-    /// vectors of columns, or eight if there is only one row. The sums go through the slots, which
-    /// are in the first-level cache then: the equations inlined behind every size of tile took
-    /// twenty times the code and gained nothing measurable.
+    /// vectors of columns, or eight if there is only one row. Each group's equations follow its
+    /// product at once, while the sums are in registers and the first-level cache.
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
         let count = self.weights.blocks();
@@ -105,7 +104,9 @@ where
         let mut block = 0;
         while block < count {
             let rest = count - block;
-            let done = if self.operand.is_none() {
+            let done = if const { !A::FUSED } {
+                rest
+            } else if self.operand.is_none() {
                 rest
             } else if const { G == 1 } {
                 match rest {

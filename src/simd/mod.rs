@@ -11,8 +11,6 @@ use std::ops::{Add, Mul};
 use std::sync::OnceLock;
 
 pub use portable::Portable;
-#[cfg(debug_assertions)]
-pub use portable::Wide;
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
 
@@ -32,6 +30,8 @@ pub trait Element:
     + 'static
     + private::Sealed
 {
+    /// Whether steps are compiled into one kernel each: `f32`, whose speed matters most.
+    const FUSED: bool;
     /// Zero.
     const ZERO: Self;
     /// One.
@@ -171,9 +171,6 @@ pub const MAX_LANES: usize = 16;
 pub enum Level {
     /// Plain arrays of four or two elements: what every CPU of the architecture can do.
     Portable(Portable),
-    /// Plain arrays as wide as AVX-512's vectors: slow, for tests of the wide layouts.
-    #[cfg(debug_assertions)]
-    Wide(Wide),
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -186,11 +183,7 @@ impl Level {
     /// Every level this CPU has, slowest first.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let mut levels = vec![
-            #[cfg(debug_assertions)]
-            Self::Wide(Wide),
-            Self::Portable(Portable),
-        ];
+        let mut levels = vec![Self::Portable(Portable)];
         #[cfg(target_arch = "x86_64")]
         {
             levels.extend(Avx2::detect().map(Self::Avx2));
@@ -231,8 +224,6 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable(_) => "portable",
-            #[cfg(debug_assertions)]
-            Self::Wide(_) => "wide",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -276,8 +267,9 @@ mod private {
 }
 
 macro_rules! element {
-    ($type:ident, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
+    ($type:ident, $fused:literal, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
         impl Element for $type {
+            const FUSED: bool = $fused;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LOG2_E: Self = std::$type::consts::LOG2_E;
@@ -302,8 +294,6 @@ macro_rules! element {
             fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
                 match level {
                     Level::Portable(s) => kernel.run(s),
-                    #[cfg(debug_assertions)]
-                    Level::Wide(s) => kernel.run(s),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2(s) => s.enter(kernel),
                     #[cfg(target_arch = "x86_64")]
@@ -318,6 +308,7 @@ macro_rules! element {
 // coefficients 1/13! .. 1/2!, whose remainder r^14/14! is below 2^-57.
 element!(
     f32,
+    true,
     libm::erff,
     [-87.336_54, 88.722_83, 9.2],
     [0.693_359_375, -2.121_944_4e-4],
@@ -332,6 +323,7 @@ element!(
 );
 element!(
     f64,
+    false,
     libm::erf,
     [-708.396_418_532_264_1, 709.782_712_893_384, 19.1],
     [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10],

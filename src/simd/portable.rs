@@ -6,11 +6,6 @@ use super::Simd;
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-/// Sixty-four bytes in a vector and six rows in a tile, as AVX-512 has them.
-#[cfg(debug_assertions)]
-#[derive(Clone, Copy, Debug)]
-pub struct Wide;
-
 /// `N` elements, one after the other.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
@@ -131,7 +126,3 @@ macro_rules! portable {
 
 portable!(Portable, f32, 4, 3, u32, i32);
 portable!(Portable, f64, 2, 3, u64, i64);
-#[cfg(debug_assertions)]
-portable!(Wide, f32, 16, 6, u32, i32);
-#[cfg(debug_assertions)]
-portable!(Wide, f64, 8, 6, u64, i64);

@@ -6,7 +6,7 @@ use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::memory::{View, ViewMut};
 use ferrnn::sequence::{
-    Dropout, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights, backward,
+    Dropout, Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights, backward,
     forward,
 };
 use ferrnn::simd::{Element, Level};
@@ -211,7 +211,7 @@ pub fn problem<'a, T: Element>(
     problem
 }
 
-pub fn run<T: Element>(
+pub fn run<T: Engine>(
     case: &Case,
     arrays: &Arrays<T>,
     keep: bool,
@@ -229,7 +229,7 @@ pub fn run<T: Element>(
     (Outcome { outputs, state }, residuals)
 }
 
-pub fn slopes<T: Element>(case: &Case, arrays: &Arrays<T>) -> Slopes<T> {
+pub fn slopes<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Slopes<T> {
     let (outcome, residuals) = run(case, arrays, true);
     let mut residuals = residuals.unwrap();
     let first = backpropagate(case, arrays, &outcome, &mut residuals, false);
@@ -238,7 +238,7 @@ pub fn slopes<T: Element>(case: &Case, arrays: &Arrays<T>) -> Slopes<T> {
     first
 }
 
-fn backpropagate<T: Element>(
+fn backpropagate<T: Engine>(
     case: &Case,
     arrays: &Arrays<T>,
     outcome: &Outcome<T>,

@@ -27,7 +27,28 @@ class Cell(Layer):
         vjp(d_output, d_states, grads) -> d_inputs, d_states
 
     with inputs `[batch, features]` and states a tuple of `[batch, size]`; the vjp may be None
-    unless `call.differentiable`.
+    unless `call.differentiable`. A leaky average of the inputs, with a learned leak:
+
+    >>> class Leaky(Cell):
+    ...     state_size = 3
+    ...
+    ...     def build(self, input_shape):
+    ...         self.leak = self.add_weight((3,), "ones", "leak")
+    ...
+    ...     def step(self, inputs, states, call):
+    ...         (h,) = states
+    ...         output = self.leak.value * h + inputs
+    ...
+    ...         def vjp(d_output, d_states, grads):
+    ...             d_h = d_output + d_states[0]
+    ...             grads.add(self.leak, (d_h * h).sum(axis=0))
+    ...             return d_h, (d_h * self.leak.value,)
+    ...
+    ...         return (output, (output,)), vjp
+    >>> cell = Leaky()
+    >>> output, _ = cell(np.ones((2, 3)), cell.get_initial_state(2))
+    >>> output.tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
 
     state_size: Any
@@ -54,12 +75,24 @@ class Cell(Layer):
         array = self.cast_inputs(inputs)
         if not self.built:
             self.build(array.shape)
-        flat = tuple(np.asarray(state, self.dtype) for state in flatten(states))
+        flat = tuple(self.cast_array(state, "states") for state in flatten(states))
+        self._check_step(array, flat)
         call = Call(training=bool(training))
         masks = self.draw_dropout(len(array), array.shape[-1]) if training else None
         step: Any = self.step
         (output, new), _ = step(array, flat, call, masks) if masks else step(array, flat, call)
         return output, pack(states, new)
+
+    def _check_step(self, inputs: Array, states: States) -> None:
+        """Refuses states of a wrong number or batch."""
+        sizes = flatten(self.state_size)
+        shapes = [state.shape for state in states]
+        if not inputs.ndim or shapes != [(len(inputs), size) for size in sizes]:
+            raise ValueError(
+                f"the cell {self.name!r} must be given inputs [batch, features] and states "
+                f"[batch, size] of the sizes {sizes}, received inputs of the shape {inputs.shape} "
+                f"and states of the shapes {shapes}"
+            )
 
     def step(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
@@ -156,6 +189,14 @@ class BuiltInCell(Cell):
         if not 0 < rate < 1:
             return None
         return self.seed_generator.dropout_mask(shape, rate, self.dtype)
+
+    def _check_step(self, inputs: Array, states: States) -> None:
+        super()._check_step(inputs, states)
+        if inputs.shape[1:] != self.kernel.shape[:1]:
+            raise ValueError(
+                f"the cell {self.name!r} must be given inputs [batch, features] of "
+                f"{self.kernel.shape[0]} features, received the shape {inputs.shape}"
+            )
 
     def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
         """Adds the gradient by a bias that is added once to every row."""

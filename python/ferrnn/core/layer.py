@@ -81,14 +81,7 @@ class Layer:
         trainable: bool = True,
         **keras_face: Any,
     ) -> None:
-        for argument in ("input_shape", "input_dim"):
-            if keras_face.pop(argument, None) is not None:
-                warnings.warn(
-                    f"Do not pass an `{argument}` argument to a layer: it has no effect. In a "
-                    "Sequential model, let an `Input(shape)` object come first instead.",
-                    UserWarning,
-                    stacklevel=3,
-                )
+        self.input_shape_argument = _input_shape(keras_face)
         kind = type(self).__name__
         if keras_face:
             raise ValueError(f"Unrecognized keyword arguments passed to {kind}: {keras_face}")
@@ -162,28 +155,33 @@ class Layer:
 
     def cast_inputs(self, inputs: Any) -> Array:
         """`inputs` as an array of the layer's dtype; no copy if it is one."""
-        array = inputs if type(inputs) is np.ndarray else self._as_array(inputs)
-        if array.dtype is self._float:  # NumPy holds one object for each native dtype
-            return array
+        # NumPy holds one object for each native dtype.
+        if type(inputs) is np.ndarray and inputs.dtype is self._float:
+            return inputs
+        return self.cast_array(inputs, "inputs")
+
+    def cast_array(self, value: Any, argument: str) -> Array:
+        """`value` as an array of the layer's dtype; errors speak of the argument."""
+        array = value if type(value) is np.ndarray else self._as_array(value, argument)
         if array.dtype.kind not in "fiub":
             raise TypeError(
-                f"`inputs` of layer {self.name!r} must hold real numbers, "
+                f"`{argument}` of layer {self.name!r} must hold real numbers, "
                 f"received the dtype {array.dtype}"
             )
         return array.astype(self._float, copy=False)
 
-    def _as_array(self, inputs: Any) -> Array:
-        if isinstance(inputs, SymbolicTensor):
+    def _as_array(self, value: Any, argument: str) -> Array:
+        if isinstance(value, SymbolicTensor):
             raise NotImplementedError(
                 "functional models (calling a layer on an Input) are not supported yet: layer "
-                f"{self.name!r} was called on {inputs!r}; use Sequential, or call it on an array"
+                f"{self.name!r} was called on {value!r}; use Sequential, or call it on an array"
             )
         try:
-            return np.asarray(inputs)
+            return np.asarray(value)
         except ValueError as error:
             raise ValueError(
-                f"`inputs` of layer {self.name!r} must be one array of real numbers, received a "
-                f"{type(inputs).__name__} that makes none ({error}); the initial states of a "
+                f"`{argument}` of layer {self.name!r} must be one array of real numbers, received "
+                f"a {type(value).__name__} that makes none ({error}); the initial states of a "
                 "recurrent layer are given as `initial_state=`"
             ) from error
 
@@ -309,6 +307,20 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The shape, without the batch, of Keras 2's `input_shape=` or `input_dim=`, taken out."""
+    shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
+    if shape is None and length is None:
+        return None
+    warnings.warn(
+        "Do not pass an `input_shape`/`input_dim` argument to a layer. In a Sequential model, let "
+        "an `Input(shape)` object come first instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return (length,) if shape is None else tuple(shape)
 
 
 def _marking_built(build: Callable[..., None]) -> Callable[..., None]:

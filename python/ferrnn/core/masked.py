@@ -57,12 +57,20 @@ def _plain_all(value: Any) -> Any:
 
 
 def attach_mask(array: Array, mask: Mask) -> MaskedOutput:
-    """A view of `array` that carries `mask`."""
+    """A view of `array` that carries `mask`.
+
+    >>> type(attach_mask(np.ones((1, 2, 3)), np.array([[True, False]]))).__name__
+    'MaskedOutput'
+    """
     carried = array.view(MaskedOutput)
     carried._keras_mask = mask
     return carried
 
 
 def mask_of(array: object) -> Mask | None:
-    """The mask that `array` carries, if any."""
+    """The mask that `array` carries, if any.
+
+    >>> mask_of(np.ones(2)) is None
+    True
+    """
     return getattr(array, "_keras_mask", None)

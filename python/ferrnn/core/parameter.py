@@ -107,6 +107,8 @@ class Parameter:
             self.version = next(_versions)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if copy is None:  # NumPy 1 does not know this way of saying "if need be"
+            return np.asarray(self._view, dtype)
         return np.array(self._view, dtype=dtype, copy=copy)
 
     def __reduce__(self) -> Any:

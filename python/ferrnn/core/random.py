@@ -46,8 +46,8 @@ class SeedGenerator:
     def __init__(self, seed: int | None = None, name: str = "seed_generator") -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
             raise TypeError(f"`seed` must be an integer or None, received {seed!r}")
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must not be negative, received {seed}")
+        if seed is not None and not 0 <= seed < 2**64:
+            raise ValueError(f"`seed` must lie in [0, 2**64), received {seed}")
         self.name = name
         self.initial_seed = draw_seed() if seed is None else int(seed)
         self.counter = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.random import SeedGenerator
@@ -17,7 +19,6 @@ class Dropout(Layer):
     `noise_shape` says where masks are shared: 1 on an axis shares one along it, None takes the
     inputs' length.
 
-    >>> import numpy as np
     >>> inputs = np.ones((2, 3))
     >>> Dropout(0.5)(inputs).tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
@@ -31,12 +32,13 @@ class Dropout(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
+        if not number or not 0 <= rate <= 1:
             raise ValueError(
                 "Invalid value received for argument `rate`. Expected a float value between 0 and "
                 f"1. Received: rate={rate!r}"
             )
-        self.rate = rate
+        self.rate = float(rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)

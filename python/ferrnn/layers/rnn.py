@@ -111,7 +111,7 @@ class RNN(Layer):
     @states.setter
     def states(self, value: Any) -> None:
         if value is not None:
-            flat = [np.array(state, self.dtype) for state in flatten(_listed(value))]
+            flat = [np.array(self.cast_array(s, "states")) for s in flatten(_listed(value))]
             batch = len(flat[0]) if flat and flat[0].ndim else None
             checked_states(self.name, self.state_size, flat, batch)
             value = pack(_listed(value), flat, tuple if isinstance(value, tuple) else list)
@@ -159,7 +159,7 @@ class RNN(Layer):
             mask = sequences._keras_mask
         if initial_state is not None:
             states = flatten(_listed(initial_state))
-            inputs = (inputs, *(np.asarray(state, self.dtype) for state in states))
+            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in states))
         if mask is None:
             return self.forward(inputs, _TRAINING if training else _INFERENCE)[0]
         known = checked_mask(self.name, mask, inputs if initial_state is None else inputs[0])
@@ -205,6 +205,7 @@ class RNN(Layer):
             d_outputs, d_final = d_returned, None
             if self.return_state:
                 d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
+            d_outputs = self._as_gradient(d_outputs)
             d_sequences, d_states = scan_vjp(d_outputs, d_final, grads)
             return (d_sequences, *d_states) if with_states else d_sequences
 
@@ -233,7 +234,10 @@ class RNN(Layer):
         for size, d_state in zip(self.state_size, d_states, strict=True):
             count = len(flatten(size))
             flat += [None] * count if d_state is None else flatten(d_state)
-        return flat
+        return [self._as_gradient(d_state) for d_state in flat]
+
+    def _as_gradient(self, gradient: Any) -> Array | None:
+        return None if gradient is None else np.asarray(gradient, self._float)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what a call returns, states and all."""

@@ -76,6 +76,7 @@ class Sequential(Layer, Trainer):
             )
         else:
             self._layers.append(layer)
+            self.dtype = self._layers[0].dtype
         self.built = False
         if rebuild:
             self._rebuild()
@@ -165,7 +166,11 @@ class Sequential(Layer, Trainer):
             shape = list(shape) if isinstance(shape[0], tuple | list) else tuple(shape)
             shapes.append(shape)
         self._shapes = shapes
-        self._one_dtype = len({layer.dtype for layer in self._layers}) == 1
+        self._one_dtype = len(self._dtypes()) == 1
+
+    def _dtypes(self) -> set[str]:
+        inner = [each._dtypes() for each in self._layers if isinstance(each, Sequential)]
+        return {layer.dtype for layer in self._layers}.union(*inner)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
@@ -257,8 +262,8 @@ class Sequential(Layer, Trainer):
     def _record(self, outputs: Any, call: Call) -> tuple[Any, Mask | None, Vjp]:
         # Below the first layer with something to train, no gradient is computed unless asked for.
         first = 0 if call.inputs_need_gradient else self._first_trained()
-        below = replace(call, differentiable=False)
-        above = replace(call, inputs_need_gradient=True)
+        below = Call(training=call.training, inputs_need_gradient=False, mask=call.mask)
+        above = call if call.inputs_need_gradient else _asking_for_inputs(call)
         mask, vjps = call.mask, []
         for place, layer in enumerate(self._layers):
             if not self._one_dtype:
@@ -280,7 +285,14 @@ class Sequential(Layer, Trainer):
         trained = (at for at, layer in enumerate(self._layers) if layer.trainable_weights)
         return next(trained, len(self._layers))
 
-    # State and description.
+    # Description, and states carried from batch to batch.
+
+    def get_config(self) -> dict[str, Any]:
+        """Not available yet: models cannot be saved."""
+        raise NotImplementedError(
+            f"the configuration of the model {self.name!r}: saving models is not available yet; "
+            "`get_weights` and `set_weights` keep what was learnt"
+        )
 
     def reset_states(self, states: Any = None) -> None:
         """Sets the states that stateful layers carry from batch to batch back to zero.
@@ -347,6 +359,11 @@ def _step(
         if isinstance(mask, list | tuple):
             mask = mask[0] if mask else None
     return outputs, mask, vjp
+
+
+def _asking_for_inputs(call: Call) -> Call:
+    # `dataclasses.replace` takes five times as long, in every step of training.
+    return Call(call.training, call.differentiable, True, call.mask, call.consume)
 
 
 def _several_outputs(model: Sequential | None, layer: Layer, count: int) -> str:

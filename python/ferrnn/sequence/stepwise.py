@@ -38,6 +38,13 @@ def scan(
     """Outputs `[batch, time, ...]` (or the last `[batch, ...]`), final states, and the vjp.
 
     `vjp(d_outputs, d_final_states, grads) -> d_inputs, d_initial_states`.
+
+    >>> from ferrnn.cells.gru import GRUCell
+    >>> cell = GRUCell(4)
+    >>> cell.build((None, 3))
+    >>> outputs, (h,), vjp = scan(cell, np.ones((2, 5, 3), "float32"), None, Call())
+    >>> outputs.shape, h.shape
+    ((2, 5, 4), (2, 4))
     """
     if initial_state is None:
         initial_state = initial_state_of(cell, len(inputs), inputs.dtype.name)

@@ -161,7 +161,8 @@ def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]
 class Batches:
     """Goes through samples batch by batch; the last batch may be smaller.
 
-    `shuffle` is False, True (a new order for each pass) or "batch" (within blocks of 100 batches).
+    `shuffle` is False, True (a new order for each pass) or "batch" (within blocks of 100 batches);
+    without a `seed`, the session's random seed decides.
 
     >>> [x.tolist() for x, _, _ in Batches(Samples(np.arange(5)), batch_size=2)]
     [[0, 1], [2, 3], [4]]

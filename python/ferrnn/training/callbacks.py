@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from ferrnn.training.progress import Progbar, write
+from ferrnn.training.progress import Progbar, is_interactive, write
 
 Logs: TypeAlias = dict[str, float]
 _HOOKS = (
@@ -34,7 +34,7 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] | None = None
+        self.params: dict[str, Any] = {}
         self.model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class CallbackList:
             callback.set_model(model)
             callback.set_params(params)
         self._listeners: dict[str, list[Callable[..., None]]] = {
-            hook: [getattr(callback, hook) for callback in self.callbacks if hears(callback, hook)]
+            hook: [getattr(each, hook) for each in self.callbacks if hears(each, hook)]
             for hook in _HOOKS
         }
 
@@ -131,7 +131,7 @@ def hears(callback: Any, hook: str) -> bool:
     (True, False)
     """
     own = getattr(callback, hook, None)
-    if own is None:
+    if own is None or hook in getattr(callback, "unheard", ()):
         return False
     if getattr(own, "__func__", own) is not getattr(Callback, hook):
         return True
@@ -211,6 +211,9 @@ class ProgbarLogger(Callback):
     1
     """
 
+    # Where no bar is drawn, nobody needs to gather values after each batch.
+    unheard: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         super().__init__()
         self.progbar: Progbar | None = None
@@ -226,6 +229,8 @@ class ProgbarLogger(Callback):
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self.epochs = params["epochs"]
         self.target = params["steps"]
+        drawn = self.verbose == 1 and is_interactive()
+        self.unheard = frozenset(() if drawn else (hook for hook in _HOOKS if "_batch_" in hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """From now on validation is silent."""
@@ -285,6 +290,6 @@ class ProgbarLogger(Callback):
     def _end(self, logs: Logs | None) -> None:
         if self.progbar is None:
             return
-        if self.target is None or self._seen < self.target:
-            self.progbar.target = self._seen
-        self.progbar.update(self._seen, list((logs or {}).items()), finalize=True)
+        steps = self._seen or self.target or 0
+        self.progbar.target = steps
+        self.progbar.update(steps, list((logs or {}).items()), finalize=True)

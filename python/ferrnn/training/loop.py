@@ -97,10 +97,11 @@ class EpochLoop:
             model.reset_metrics()
             hooks.tell("on_epoch_begin", epoch, {})
             self._train(epoch)
-            logs = _sorted(model.metrics_result())
+            logs = model.metrics_result()
             if self.validation is not None and self.validation.due(epoch):
-                found = _sorted(self.validation.run(model, hooks))
+                found = self.validation.run(model, hooks)
                 logs.update({f"val_{name}": value for name, value in found.items()})
+            logs = _sorted(logs)
             hooks.tell("on_epoch_end", epoch, logs)
             if model.stop_training:
                 break

@@ -117,9 +117,9 @@ class Loss:
         value, weights, factor = self._reduce(values, sample_weight, mask)
 
         def vjp(d_loss: float, grads: Gradients) -> Array:
-            d_values = np.broadcast_to(np.asarray(d_loss * factor, values.dtype), values.shape)
+            d_values = np.full(values.shape, d_loss * factor, values.dtype)
             if weights is not None:
-                d_values = d_values * weights
+                d_values *= weights
             return pointwise_vjp(d_values).reshape(y_pred.shape).astype(y_pred.dtype, copy=False)
 
         return value, vjp

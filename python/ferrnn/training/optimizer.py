@@ -207,7 +207,8 @@ class Optimizer:
         pairs = [(variable, grads[variable]) for variable in variables if variable in grads]
         self._check_missing(variables, pairs)
         self._update_all(self._clipped(pairs))
-        self.iterations.assign(int(self.iterations) + 1)
+        with self.iterations.writing() as count:
+            np.add(count, 1, out=count)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Parameter]]) -> Setting:
         """Updates weights from pairs of gradient and weight; gives the number of updates."""

@@ -124,11 +124,10 @@ class RMSprop(Optimizer):
         """One step of the equations above, in place."""
         velocity = slots[0]
         np.square(gradient, out=scratch)
-        _move_towards(velocity, scratch, 1.0 - self.rho)
+        _move_towards(velocity, scratch, 1.0 - self.rho, scratch)
         if self.centered:
             average = slots[-1]
-            np.copyto(scratch, gradient)
-            _move_towards(average, scratch, 1.0 - self.rho)
+            _move_towards(average, gradient, 1.0 - self.rho, scratch)
             np.square(average, out=scratch)
             np.subtract(velocity, scratch, out=scratch)
             scratch += self.epsilon
@@ -200,10 +199,9 @@ class Adam(Optimizer):
     ) -> None:
         """One step of the equations above, in place."""
         momentum, velocity = slots[:2]
-        np.copyto(scratch, gradient)
-        _move_towards(momentum, scratch, 1.0 - self.beta_1)
+        _move_towards(momentum, gradient, 1.0 - self.beta_1, scratch)
         np.square(gradient, out=scratch)
-        _move_towards(velocity, scratch, 1.0 - self.beta_2)
+        _move_towards(velocity, scratch, 1.0 - self.beta_2, scratch)
         if self.amsgrad:
             velocity = np.maximum(slots[2], velocity, out=slots[2])
         np.sqrt(velocity, out=scratch)
@@ -224,11 +222,11 @@ class Adam(Optimizer):
         return {**super().get_config(), **own, "amsgrad": self.amsgrad}
 
 
-def _move_towards(average: Array, target: Array, share: float) -> None:
-    """`average += (target - average) * share` in place; `target` is used up."""
-    target -= average
-    target *= share
-    average += target
+def _move_towards(average: Array, target: Array, share: float, scratch: Array) -> None:
+    """`average += (target - average) * share` in place; `scratch` may be `target`."""
+    np.subtract(target, average, out=scratch)
+    scratch *= share
+    average += scratch
 
 
 _CLASSES: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSprop, "sgd": SGD}

@@ -10,7 +10,6 @@ import numpy as np
 
 from ferrnn.core.layer import Call, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.core.random import draw_seed
 from ferrnn.core.types import Array, Mask
 from ferrnn.training import optimizers
 from ferrnn.training.batches import Batches, Samples, as_samples, split_off_last
@@ -29,6 +28,7 @@ class Trainer:
     name: str
     stop_training: bool = False
     history: History | None = None
+    optimizer: Any = None
     _loss: CompiledLoss | None = None
     _metrics: CompiledMetrics | None = None
     _trained: tuple[Parameter, ...] = ()
@@ -215,12 +215,7 @@ class Trainer:
         validation = _validation_samples(validation_data)
         if validation_split and validation is None:
             samples, validation = split_off_last(samples, validation_split)
-        batches = Batches(
-            samples.weighted(class_weight),
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=draw_seed() if shuffle else None,
-        )
+        batches = Batches(samples.weighted(class_weight), batch_size=batch_size, shuffle=shuffle)
         self._prepare_training(samples.x[: batches.batch_size])
         history = History()
         hooks = self._hooks(

@@ -255,6 +255,18 @@ def test_other_bad_settings_are_named(kind):
         kind(3).build((None, None))
 
 
+@each_cell
+def test_a_step_refuses_what_does_not_fit(kind):
+    cell = kind(3, name="mine")
+    states = cell.get_initial_state(2)
+    cell(np.ones((2, 4)), states)
+    for bad in (np.ones((3, 4)), np.ones((2, 5)), np.ones(4), np.ones((2, 4, 1))):
+        with pytest.raises(ValueError, match="the cell 'mine' must be given inputs"):
+            cell(bad, states)
+    with pytest.raises(ValueError, match="the cell 'mine' must be given inputs"):
+        cell(np.ones((2, 4)), [*states, states[0]])
+
+
 def test_a_stack_is_its_cells_one_on_another():
     cells = [random_cell(GRUCell, 3, 2), random_cell(LSTMCell, 4, 3)]
     stack = StackedRNNCells(cells, dtype="float64")

@@ -91,6 +91,7 @@ class Case:
     def _single(self, kind, units, features):
         activation, gate = self.activations
         options = {"use_bias": self.bias, "activation": activation, "dtype": self.dtype}
+        options |= {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
         if kind == "simple_rnn":
             cell = SimpleRNNCell(units, **options)
         elif kind == "lstm":

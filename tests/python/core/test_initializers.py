@@ -71,6 +71,12 @@ def test_orthogonal_is_one_factor_over_the_whole_matrix(shape):
     np.testing.assert_allclose(small, 4 * np.eye(min(shape)), atol=1e-12)
 
 
+def test_orthogonal_takes_either_sign():
+    drawn = [initializers.Orthogonal(seed=seed)((1, 1)).item() for seed in range(1, 40)]
+    assert {round(value) for value in drawn} == {-1, 1}
+    assert 8 < sum(value > 0 for value in drawn) < 31
+
+
 def test_constants():
     assert initializers.get("zeros")((2,)).tolist() == [0, 0]
     assert initializers.get("ones")((2,)).tolist() == [1, 1]

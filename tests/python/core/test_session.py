@@ -55,6 +55,15 @@ def test_a_seed_must_be_in_range(seed):
         set_random_seed(seed)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_the_seed_of_a_generator_must_be_in_range(seed):
+    with pytest.raises(ValueError, match="`seed` must lie in"):
+        SeedGenerator(seed)
+    with pytest.raises(TypeError, match="`seed` must be an integer or None"):
+        SeedGenerator(1.5)
+    assert len(SeedGenerator(2**64 - 1).bits(2)) == 2
+
+
 def test_a_generator_goes_on_from_its_state():
     generator = SeedGenerator(3)
     generator.bits(4)

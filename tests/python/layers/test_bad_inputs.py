@@ -72,6 +72,16 @@ def test_other_real_dtypes_are_cast(kind, dtype):
     np.testing.assert_array_equal(outputs, layer(GOOD))
 
 
+@each_layer
+def test_wrong_dtype_of_a_state(kind):
+    layer = kind(4, name="mine")
+    states = [np.zeros((2, 4), complex)] * len(layer.state_size)
+    with pytest.raises(TypeError, match="`initial_state` of layer 'mine' must hold real numbers"):
+        layer(GOOD, initial_state=states)
+    with pytest.raises(TypeError, match="`states` of layer 'mine' must hold real numbers"):
+        layer.states = states
+
+
 def test_ragged_lists_and_lists_with_states():
     with pytest.raises(ValueError, match="must be one array of real numbers"):
         LSTM(4)([[[1.0], [2.0, 3.0]]])
@@ -166,8 +176,9 @@ def test_unknown_arguments(argument):
 @pytest.mark.parametrize("kind", [LSTM, Dense])
 @pytest.mark.parametrize("argument", ["input_shape", "input_dim"])
 def test_keras_2_shapes_warn(kind, argument):
-    with pytest.warns(UserWarning, match=f"Do not pass an `{argument}`"):
-        kind(4, **{argument: 3})
+    with pytest.warns(UserWarning, match="Do not pass an `input_shape`"):
+        layer = kind(4, **{argument: 3 if argument == "input_dim" else (3,)})
+    assert layer.input_shape_argument == (3,)
 
 
 @pytest.mark.parametrize("name", ["a/b", 3])

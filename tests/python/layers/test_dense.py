@@ -169,6 +169,13 @@ def test_weights_of_layers_inside_are_found():
     assert layer.count_params() == 1 + 15 + 6 + 3
 
 
+def test_trainable_weights_come_before_the_others():
+    layer = Layer(name="mixed")
+    layer.add_weight((1,), "zeros", "mean", trainable=False)
+    layer.add_weight((1,), "zeros", "scale")
+    assert [weight.name for weight in layer.weights] == ["scale", "mean"]
+
+
 def test_a_layer_with_a_call_alone_says_what_training_lacks():
     with pytest.raises(NotImplementedError, match="'twice' defines only `call`"):
         Twice(name="twice").forward(np.ones((2, 4)), DIFFERENTIABLE)

@@ -175,10 +175,33 @@ class TestCalling:
         losses = model.fit(x, x[:, :1], epochs=30, verbose=0).history["loss"]
         assert losses[-1] < losses[0] / 2
         _, vjp = model.forward(model.prepare_inputs(x), Call(differentiable=True))
-        assert vjp(np.ones((8, 1)), Gradients()).dtype == np.float64
+        grads = Gradients()
+        assert vjp(np.ones((8, 1)), grads).dtype == np.float64
+        for weight, gradient in grads.items():
+            assert gradient.dtype == weight.dtype
+
+    def test_gradients_arrive_in_the_dtype_of_the_layer(self):
+        class Spy(keras.Layer):
+            def forward(self, inputs, call):
+                return inputs, lambda d, grads: seen.append(d.dtype.name) or d
+
+        seen = []
+        model = keras.Sequential([Spy(dtype="float64"), Spy(), Spy(dtype="float64")])
+        _, vjp = model.forward(model.prepare_inputs(np.ones((2, 3))), Call(differentiable=True))
+        vjp(np.ones((2, 3)), Gradients())
+        assert seen == ["float64", "float32", "float64"]
+
+    def test_dtype_is_that_of_the_first_layer_and_nested_models_may_mix(self):
+        inner = keras.Sequential([Dense(3), Dense(3, dtype="float64")])
+        outer = keras.Sequential([inner, Dense(2)])
+        assert (inner.dtype, outer.dtype) == ("float32", "float32")
+        assert outer(np.ones((1, 2))).dtype == np.float32
+        assert keras.Sequential([Dense(3, dtype="float64")]).dtype == "float64"
 
     def test_a_mask_travels_through_the_stack(self):
-        model = keras.Sequential([LSTM(3, return_sequences=True), LSTM(2, return_sequences=True)])
+        model = keras.Sequential(
+            [LSTM(3, return_sequences=True), Dropout(0.1), LSTM(2, return_sequences=True)]
+        )
         x = RNG.normal(size=(2, 4, 3)).astype("float32")
         mask = np.array([[True, True, False, False], [True] * 4])
         outputs = model(x, mask=mask)
@@ -188,6 +211,16 @@ class TestCalling:
         np.testing.assert_array_equal(outputs[0, 3], outputs[0, 1])
         np.testing.assert_array_equal(model(attach_mask(x, mask)), np.asarray(outputs))
         np.testing.assert_array_equal(model.compute_mask(x, mask), mask)
+
+    def test_a_layer_that_knows_no_masks_ends_them(self):
+        class Unmasked(keras.Layer):
+            supports_masking = False
+
+            def forward(self, inputs, call):
+                return inputs, lambda d, grads: d
+
+        model = keras.Sequential([LSTM(2, return_sequences=True), Unmasked()])
+        assert mask_of(model(np.ones((1, 3, 1)), mask=np.array([[True, True, False]]))) is None
 
     def test_masked_steps_do_not_train(self):
         def trained(tail):
@@ -265,3 +298,11 @@ class TestStates:
         model.compile("sgd", loss="mse")
         model.fit(np.ones((6, 3, 1)), np.ones(6), batch_size=2, shuffle=False, verbose=0)
         assert model.input_shape == (2, 3, 1)
+
+
+class TestNotYet:
+    def test_says_so(self):
+        with pytest.raises(NotImplementedError, match="saving models is not available yet"):
+            stack().get_config()
+        with pytest.raises(NotImplementedError, match="calling a layer on an Input"):
+            stack()(keras.Input((5, 3)))

@@ -125,6 +125,19 @@ def test_nan_stays_in_its_row_and_behind_a_mask_is_never_read(scan):
 
 
 @ENGINES
+def test_a_masked_step_has_no_gradient_even_from_a_lost_state(scan):
+    cell = lstm()
+    inputs, states = problem(cell)
+    inputs[3, 0] = np.nan
+    mask = np.ones((4, 5), bool)
+    mask[3, 2] = False
+    outputs, _, vjp = scan(cell, inputs, states, Call(differentiable=True), mask=mask)
+    d_inputs, _ = vjp(np.ones_like(outputs), None, Gradients())
+    assert np.isnan(d_inputs[3, 3]).all()
+    assert d_inputs[3, 2].tolist() == [0, 0]
+
+
+@ENGINES
 def test_missing_gradients_are_zeros(scan):
     cell = lstm()
     inputs, states = problem(cell)

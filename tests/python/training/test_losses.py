@@ -133,6 +133,14 @@ def test_gradient_of_squared_and_absolute_error_is_the_closed_form():
     np.testing.assert_array_equal(vjp(2.0, Gradients()), 2 * np.sign(pred - true) / 4)
 
 
+def test_a_clipped_prediction_does_not_move_the_loss():
+    pred = np.array([[-0.5, 1e-9, 0.5, 1.0, 2.0]])
+    _, vjp = losses.BinaryCrossentropy().forward(np.array([[1.0, 0, 1, 0, 1]]), pred)
+    np.testing.assert_allclose(vjp(1.0, Gradients()), [[0, 0, -2.0 / 5, 0, 0]])
+    _, vjp = losses.CategoricalCrossentropy().forward(np.eye(2)[:1], np.array([[0.0, 1.0]]))
+    assert not vjp(1.0, Gradients()).any()
+
+
 def test_asking_twice_gives_the_same_gradient():
     _, vjp = losses.CategoricalCrossentropy().forward(*case_arrays("categorical", (3, 4)))
     np.testing.assert_array_equal(vjp(1.0, Gradients()), vjp(1.0, Gradients()))

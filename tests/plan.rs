@@ -1,0 +1,24 @@
+//! The partition of a problem.
+
+use ferrnn::sequence::plan::{chunk_steps, slices};
+
+#[test]
+fn slices_share_the_batch_evenly() {
+    assert_eq!(slices(0, 2, 3), 0);
+    assert_eq!(slices(1, 2, 3), 1);
+    assert_eq!(slices(2, 2, 3), 1);
+    assert_eq!(slices(8, 2, 3), 2);
+    assert_eq!(slices(33, 1, 3), 2);
+    assert_eq!(slices(33, 2, 3), 2);
+    assert_eq!(slices(65, 2, 3), 4);
+    assert_eq!(slices(100, 3, 6), 6);
+}
+
+#[test]
+fn chunks_are_odd_and_fit_the_time() {
+    assert_eq!(chunk_steps(16, 100), 13);
+    assert_eq!(chunk_steps(1, 100), 100);
+    assert_eq!(chunk_steps(1, 1000), 193);
+    assert_eq!(chunk_steps(400, 100), 1);
+    assert_eq!(chunk_steps(5, 0), 1);
+}
