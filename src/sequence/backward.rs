@@ -273,6 +273,7 @@ impl<'a, T: Element> Run<'a, T> {
         let (slice, problem) = (self.history.slice, self.history.problem);
         let active = slice.active(step);
         self.add_d_outputs(step, active);
+        self.clear_skipped(problem.time_of(step), active);
         if active.is_empty() {
             return Ok(());
         }
@@ -330,6 +331,17 @@ impl<'a, T: Element> Run<'a, T> {
             let real = taking.next_if_eq(&(n as u32)).is_some();
             if real || !problem.zero_output_for_mask {
                 add(&mut self.d_output[n * self.stride..], d_outputs.row(row, step));
+            }
+        }
+    }
+
+    /// Inputs of masked steps have no influence.
+    fn clear_skipped(&mut self, time: usize, active: &[u32]) {
+        let Some(d_inputs) = &mut self.d_inputs else { return };
+        let mut taking = active.iter().copied().peekable();
+        for row in 0..self.history.slice.rows.len() {
+            if taking.next_if_eq(&(row as u32)).is_none() {
+                d_inputs.row(row, time).fill(T::ZERO);
             }
         }
     }

@@ -26,6 +26,7 @@ class Trainer:
     """What a model gets for `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
 
     name: str
+    built: bool
     stop_training: bool = False
     history: History | None = None
     optimizer: Any = None
@@ -199,8 +200,9 @@ class Trainer:
         """Trains for `epochs` passes over `x` `[samples, ...]` and `y` `[samples, ...]`.
 
         `validation_split` takes that part of the samples from the end, before shuffling;
-        `validation_data` is `(x, y)` or `(x, y, sample_weight)`. `verbose` is 0 (silent), 1 or
-        "auto" (a bar), 2 (a line per epoch).
+        `validation_data` is `(x, y)` or `(x, y, sample_weight)`. `sample_weight` is `[samples]` or
+        one weight per step, `[samples, time]`; `class_weight` maps labels to weights. `verbose` is
+        0 (silent), 1 or "auto" (a bar), 2 (a line per epoch).
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1)])
@@ -236,7 +238,8 @@ class Trainer:
 
     def _prepare_training(self, first_batch: Array) -> None:
         """Builds the model and the optimizer's slots, before the first callback hears of it."""
-        self.prepare_inputs(first_batch)
+        if not self.built:
+            self.prepare_inputs(first_batch)
         weights = self.trainable_weights
         if not weights:
             warnings.warn("The model does not have any trainable weights.", stacklevel=3)
