@@ -36,8 +36,7 @@ unsafe impl Send for Block {}
 
 impl Block {
     fn zeroed(bytes: usize) -> Result<Self> {
-        let layout =
-            Layout::from_size_align(bytes, ALIGN).map_err(|_| Error::Memory(bytes))?;
+        let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| Error::Memory(bytes))?;
         // SAFETY: `bytes` is not zero, see `Buffer::taken`.
         let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Error::Memory(bytes))?;
         Ok(Self { at, bytes })
@@ -191,6 +190,9 @@ impl<'a, T> View<'a, T> {
     }
 
     /// The features of one row at one step.
+    ///
+    /// # Panics
+    /// If the row or the step is outside the view.
     #[must_use]
     pub fn row(&self, row: usize, step: usize) -> &'a [T] {
         assert!(row < self.shape[0] && step < self.shape[1], "outside the view");
@@ -232,6 +234,9 @@ impl<'a, T> ViewMut<'a, T> {
     }
 
     /// The features of one row at one step.
+    ///
+    /// # Panics
+    /// If the row or the step is outside the view.
     #[must_use]
     pub fn row(&mut self, row: usize, step: usize) -> &mut [T] {
         assert!(row < self.shape[0] && step < self.shape[1], "outside the view");
@@ -240,8 +245,10 @@ impl<'a, T> ViewMut<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.at.offset(offset), self.shape[2]) }
     }
 
-    /// One view for each range of rows, for different threads. Panics unless the ranges follow each
-    /// other and lie inside the batch.
+    /// One view for each range of rows, for different threads.
+    ///
+    /// # Panics
+    /// Unless the ranges follow each other and lie inside the batch.
     #[must_use]
     pub fn split(self, rows: impl Iterator<Item = Range<usize>>) -> Vec<Self> {
         let mut end = 0;

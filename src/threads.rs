@@ -133,15 +133,14 @@ impl Pool {
         }
         let busy = AtomicBool::new(false);
         let fresh = Box::into_raw(Box::new(Self { process, busy, workers: Mutex::default() }));
-        match POOL.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: as above; the box has just been leaked.
-            Ok(_) => unsafe { fresh.as_ref() },
-            Err(_) => {
-                // SAFETY: nobody has seen the box.
-                drop(unsafe { Box::from_raw(fresh) });
-                None
-            }
+        let won = POOL.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire);
+        if won.is_err() {
+            // SAFETY: nobody has seen the box.
+            drop(unsafe { Box::from_raw(fresh) });
+            return None;
         }
+        // SAFETY: as above; the box has just been leaked.
+        unsafe { fresh.as_ref() }
     }
 
     /// Runs `work` on the caller and on `helpers` workers, or on fewer if no more threads can be

@@ -63,7 +63,8 @@ fn single_precision_is_good_to_three_ulp() {
                 for (&x, y) in part.iter().zip(received) {
                     let exact = exact(f64::from(x));
                     // Results below the normal numbers are zero.
-                    let ulps = if exact.abs() < 1.2e-38 && y == 0.0 { 0.0 } else { ulps_f32(exact, y) };
+                    let ulps =
+                        if exact.abs() < 1.2e-38 && y == 0.0 { 0.0 } else { ulps_f32(exact, y) };
                     assert!(ulps <= 3.0, "{level:?} tanh={is_tanh} {x:e}: {y:e}, {ulps} ulp");
                 }
             }

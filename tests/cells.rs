@@ -176,7 +176,8 @@ fn random_problems() {
     let mut random = Random(99);
     for round in 0..150 {
         let cell = CellKind::ALL[random.below(CellKind::ALL.len())];
-        let size = [1 + random.below(40), 1 + random.below(12), 1 + random.below(9), 1 + random.below(20)];
+        let size =
+            [1 + random.below(40), 1 + random.below(12), 1 + random.below(9), 1 + random.below(20)];
         let mut case = Case::new(cell, size);
         let levels = Level::all();
         case.level = levels[random.below(levels.len())];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import platform
 import statistics
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def record(
         f"# Peers, {now:%Y-%m-%d %H:%M} UTC",
         "",
         f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- {machine.describe()}",
+        f"- {machine.describe()}; load average at the end {os.getloadavg()[0]:.1f}",
         "- Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
         "- float32, interleaved in one run; times are minima",
         "- ratios: the median over rounds of their time over ours (above 1: ours is faster)",

@@ -144,9 +144,7 @@ impl Activation {
             Self::Relu => s.max(zero, x),
             Self::Linear => x,
             Self::Softsign => s.div(x, s.add(one, s.abs(x))),
-            Self::Softplus => {
-                s.add(s.max(zero, x), s.map(exp_minus_abs(s, x), T::ln_1p))
-            }
+            Self::Softplus => s.add(s.max(zero, x), s.map(exp_minus_abs(s, x), T::ln_1p)),
             Self::Elu => s.select_lt(zero, x, x, expm1_negative(s, s.min(zero, x))),
             Self::Selu => {
                 let negative = s.mul(s.splat(T::of(SELU_ALPHA)), expm1_negative(s, s.min(zero, x)));

@@ -106,7 +106,7 @@ impl<T: Element> LongProduct<'_, T> {
         block: usize,
     ) -> usize {
         let (left, _) = self.left.as_chunks::<MR>();
-        let panels = if self.depth == 0 { 0 } else { left.len() / self.depth };
+        let panels = left.len().checked_div(self.depth).unwrap_or(0);
         let sums = s.vectors_mut(self.sums);
         for panel in 0..panels {
             let left = &left[panel * self.depth..][..self.depth];
@@ -140,4 +140,3 @@ impl<T: Element> LongProduct<'_, T> {
         PB
     }
 }
-

@@ -31,8 +31,7 @@ impl<T: Element> Packed<T> {
         let blocks = columns.div_ceil(lanes);
         let mut data = Buffer::taken(blocks * depth * width * lanes)?;
         for (row, lane) in data.chunks_exact_mut(lanes).enumerate() {
-            let (block, k, gate) =
-                (row / (depth * width), row / width % depth, row % width);
+            let (block, k, gate) = (row / (depth * width), row / width % depth, row % width);
             let first = block * lanes;
             let filled = lanes.min(columns - first);
             for (n, value) in lane.iter_mut().enumerate() {

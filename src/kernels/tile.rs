@@ -21,12 +21,7 @@ pub struct Rows<'a, T, const MR: usize>([&'a [T]; MR]);
 impl<'a, T, const MR: usize> Rows<'a, T, MR> {
     /// Rows `row(0)`, `row(1)`, ... of `buffer`, `stride` apart, of `depth` elements each.
     #[inline(always)]
-    pub fn new(
-        buffer: &'a [T],
-        stride: usize,
-        depth: usize,
-        row: impl Fn(usize) -> usize,
-    ) -> Self {
+    pub fn new(buffer: &'a [T], stride: usize, depth: usize, row: impl Fn(usize) -> usize) -> Self {
         let mut rows = [&buffer[..0]; MR];
         for (n, slot) in rows.iter_mut().enumerate() {
             *slot = &buffer[row(n) * stride..][..depth];
@@ -62,6 +57,9 @@ impl<T: Copy, const MR: usize> Left<T, MR> for Columns<'_, T, MR> {
 }
 
 /// `accumulators[row][block][gate] += left[row] · right[block][..][first + gate]`
+///
+/// # Panics
+/// If the right side has fewer rows than the left has steps, or `first + G` is more than `W`.
 #[inline(always)]
 pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, const W: usize>(
     s: S,
@@ -100,6 +98,7 @@ pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, con
 
 /// Cuts `count` rows evenly into tiles of at most `most` rows: gives the size of the tile at `row`.
 #[inline(always)]
+#[must_use]
 pub fn rows_at(count: usize, row: usize, most: usize) -> usize {
     let rest = count - row;
     rest.div_ceil(rest.div_ceil(most))
@@ -109,12 +108,30 @@ pub fn rows_at(count: usize, row: usize, most: usize) -> usize {
 macro_rules! with_rows {
     ($rows:expr, $most:expr, $MR:ident => $body:expr) => {
         match $rows {
-            1 => { const $MR: usize = 1; $body }
-            2 => { const $MR: usize = 2; $body }
-            3 => { const $MR: usize = 3; $body }
-            4 if const { $most > 3 } => { const $MR: usize = 4; $body }
-            5 if const { $most > 3 } => { const $MR: usize = 5; $body }
-            6 if const { $most > 3 } => { const $MR: usize = 6; $body }
+            1 => {
+                const $MR: usize = 1;
+                $body
+            }
+            2 => {
+                const $MR: usize = 2;
+                $body
+            }
+            3 => {
+                const $MR: usize = 3;
+                $body
+            }
+            4 if const { $most > 3 } => {
+                const $MR: usize = 4;
+                $body
+            }
+            5 if const { $most > 3 } => {
+                const $MR: usize = 5;
+                $body
+            }
+            6 if const { $most > 3 } => {
+                const $MR: usize = 6;
+                $body
+            }
             rows => unreachable!("a tile of {rows} rows"),
         }
     };
@@ -211,9 +228,8 @@ impl<T: Element> Product<'_, T> {
         block: usize,
     ) {
         let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
-        let left = Rows::<T, MR>::new(&self.left[self.from..], self.stride, self.depth.1, |r| {
-            row + r
-        });
+        let left =
+            Rows::<T, MR>::new(&self.left[self.from..], self.stride, self.depth.1, |r| row + r);
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         let at = |r: usize, b: usize| {
             self.offset + (block + b) * self.block_stride + (row + r) * self.row_stride
@@ -243,12 +259,12 @@ impl<T: Element> Product<'_, T> {
 
 /// `PB` neighbouring blocks of a packed operand, cut to the rows that take part.
 #[inline(always)]
-pub fn blocks<'a, T: Element, S: Simd<T>, const PB: usize, const W: usize>(
+pub fn blocks<T: Element, S: Simd<T>, const PB: usize, const W: usize>(
     s: S,
-    packed: &'a Packed<T>,
+    packed: &Packed<T>,
     first: usize,
     depth: (usize, usize),
-) -> [&'a [[S::V; W]]; PB] {
+) -> [&[[S::V; W]]; PB] {
     let (rows, _) = s.vectors(packed.data()).as_chunks::<W>();
     let mut found = [&rows[..0]; PB];
     for (b, slot) in found.iter_mut().enumerate() {

@@ -1,8 +1,6 @@
 //! Arrays of NumPy: borrowed as they are where the engine can read them, copied where it cannot.
 
-use numpy::npyffi::{
-    NPY_ARRAY_ALIGNED, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object,
-};
+use numpy::npyffi::{NPY_ARRAY_ALIGNED, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object};
 use numpy::{Element as NumpyElement, PyArrayDescr, PyArrayDescrMethods, PyUntypedArray};
 use numpy::{PyUntypedArrayMethods, dtype};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -148,7 +146,7 @@ unsafe impl<T: Send> Send for New<T> {}
 
 impl<T: Number> New<T> {
     /// An array of `shape`, allocated by NumPy.
-    pub(super) fn new(py: Python<'_>, shape: &[usize]) -> PyResult<Self> {
+    pub(super) fn empty(py: Python<'_>, shape: &[usize]) -> PyResult<Self> {
         let too_large = || {
             let shape = format!("{shape:?}");
             pyo3::exceptions::PyMemoryError::new_err(format!("an array of shape {shape}"))
@@ -164,7 +162,7 @@ impl<T: Number> New<T> {
             let array = PY_ARRAY_API.PyArray_New(
                 py,
                 class,
-                shape.len() as i32,
+                i32::try_from(shape.len()).map_err(|_| too_large())?,
                 sizes.as_mut_ptr(),
                 dtype::<T>(py).num(),
                 std::ptr::null_mut(),

@@ -9,7 +9,7 @@ use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, New, Number, hold};
 use super::detached;
-use super::recurrent::{Either, is_double, matrix_shape, weight};
+use super::weights::{Either, is_double, matrix_shape, weight};
 use crate::dense::{self, Seeds, Weights};
 use crate::kernels::activation::Activation;
 
@@ -90,10 +90,11 @@ fn forward<T: Number>(
 ) -> PyResult<Forward> {
     let inputs = hold::<T>("inputs", inputs, Axes::Two)?;
     let (rows, units) = (inputs.view().shape()[0], weights.units());
-    let mut outputs = New::<T>::new(py, &[rows, units])?;
-    let mut sums = match differentiable && weights.keeps_input() {
-        true => Some(New::<T>::new(py, &[rows, units])?),
-        false => None,
+    let mut outputs = New::<T>::empty(py, &[rows, units])?;
+    let mut sums = if differentiable && weights.keeps_input() {
+        Some(New::<T>::empty(py, &[rows, units])?)
+    } else {
+        None
     };
     detached(py, |_| {
         let shape = [rows, 1, units];
@@ -150,16 +151,12 @@ fn backward<T: Number>(
     };
     let (features, units) = (weights.features(), weights.units());
     let rows = inputs.view().shape()[0];
-    let mut d_inputs = match inputs_need_gradient {
-        true => Some(New::<T>::new(py, &[rows, features])?),
-        false => None,
-    };
-    let mut d_kernel = New::<T>::new(py, &[features, units])?;
-    let mut d_bias =
-        if weights.has_bias() { Some(New::<T>::new(py, &[units])?) } else { None };
+    let mut d_inputs =
+        if inputs_need_gradient { Some(New::<T>::empty(py, &[rows, features])?) } else { None };
+    let mut d_kernel = New::<T>::empty(py, &[features, units])?;
+    let mut d_bias = if weights.has_bias() { Some(New::<T>::empty(py, &[units])?) } else { None };
     detached(py, |_| {
-        let seeds =
-            Seeds { inputs: inputs.view(), kept: kept.view(), d_outputs: d_outputs.view() };
+        let seeds = Seeds { inputs: inputs.view(), kept: kept.view(), d_outputs: d_outputs.view() };
         let d_inputs = d_inputs.as_mut().map(|d| d.view([rows, 1, features])).transpose()?;
         let d_bias = d_bias.as_mut().map(New::elements);
         dense::backward(weights, seeds, d_inputs, d_kernel.elements(), d_bias)

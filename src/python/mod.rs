@@ -2,7 +2,9 @@
 
 mod arrays;
 mod dense;
+mod problem;
 mod recurrent;
+mod weights;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -30,6 +32,7 @@ fn detached<R: Send>(
 ) -> PyResult<R> {
     let raised: Mutex<Option<PyErr>> = Mutex::new(None);
     let ask = || {
+        #[allow(clippy::redundant_closure_for_method_calls, reason = "lifetimes ask for it")]
         let Err(error) = Python::attach(|py| py.check_signals()) else { return false };
         *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         true
@@ -56,9 +59,10 @@ fn num_threads() -> PyResult<usize> {
 /// Sets the number of threads a call may use.
 #[pyfunction]
 fn set_num_threads(threads: isize) -> PyResult<()> {
-    let count = usize::try_from(threads).ok().filter(|&count| count > 0).ok_or_else(|| {
-        Error::value("threads", "a positive number", threads)
-    })?;
+    let count = usize::try_from(threads)
+        .ok()
+        .filter(|&count| count > 0)
+        .ok_or_else(|| Error::value("threads", "a positive number", threads))?;
     crate::threads::set_count(count);
     Ok(())
 }
@@ -75,7 +79,11 @@ mod _core {
     #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]
-    use super::recurrent::{Problem, Residuals, Weights, rnn_backward, rnn_forward};
+    use super::problem::Problem;
+    #[pymodule_export]
+    use super::recurrent::{Residuals, rnn_backward, rnn_forward};
+    #[pymodule_export]
+    use super::weights::Weights;
     #[pymodule_export]
     use super::{clear_buffers, num_threads, set_num_threads, simd_level};
 }

@@ -1,19 +1,16 @@
 //! Time backward: step before step, then the weights' gradients as long products.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::forward::{copy_masked, is_standard, masks};
+use super::cell::BackVisitor;
 use super::gradient::{self, WeightGradients};
 use super::problem::Problem;
 use super::residuals::{At, History, Kept, Residuals};
-use super::step::{Place, RowMajor, StepBack};
+use super::rows::add;
+use super::step::{Place, RowMajor};
 use super::weights::{Transposed, Weights};
-use crate::cells::{Cell, Visitor};
 use crate::error::{Error, Result};
-use crate::kernels::activation::Standard;
 use crate::kernels::pack::row_stride;
-use crate::kernels::tile::{Product, Start};
 use crate::memory::{Buffer, View, ViewMut};
 use crate::simd::Element;
 use crate::threads::{self, Stop};
@@ -136,32 +133,32 @@ fn check<T: Element>(
 }
 
 /// A slice on its way back through time.
-struct Run<'a, T: Element> {
-    weights: &'a Weights<T>,
-    transposed: &'a Transposed<T>,
-    history: History<'a, T>,
-    seeds: &'a Seeds<'a, T>,
-    slots: &'a mut Vec<Buffer<T>>,
-    d_inputs: Option<ViewMut<'a, T>>,
-    d_initial: Vec<ViewMut<'a, T>>,
-    result: Result<()>,
-    stride: usize,
+pub(super) struct Run<'a, T: Element> {
+    pub(super) weights: &'a Weights<T>,
+    pub(super) transposed: &'a Transposed<T>,
+    pub(super) history: History<'a, T>,
+    pub(super) seeds: &'a Seeds<'a, T>,
+    pub(super) slots: &'a mut Vec<Buffer<T>>,
+    pub(super) d_inputs: Option<ViewMut<'a, T>>,
+    pub(super) d_initial: Vec<ViewMut<'a, T>>,
+    pub(super) result: Result<()>,
+    pub(super) stride: usize,
     /// The gradient by the outputs, by row.
-    d_output: Buffer<T>,
+    pub(super) d_output: Buffer<T>,
     /// That by what the first of two phases produced, by row.
-    d_operand: Buffer<T>,
+    pub(super) d_operand: Buffer<T>,
     /// Those by the other states, `[block][row][state][LANES]`.
-    d_others: Buffer<T>,
+    pub(super) d_others: Buffer<T>,
     /// Those by the sums, `[gathered row][slot][padded units]`.
-    d_sums: Buffer<T>,
+    pub(super) d_sums: Buffer<T>,
     /// Rows gathered in `d_sums`, with the row and time of the inputs.
-    gathered: Vec<(usize, usize)>,
+    pub(super) gathered: Vec<(usize, usize)>,
     /// The outputs before the step, by position.
-    previous: Buffer<T>,
+    pub(super) previous: Buffer<T>,
     /// A product's result, by position.
-    product: Buffer<T>,
+    pub(super) product: Buffer<T>,
     /// A group's gradients by the inputs.
-    d_staged: Buffer<T>,
+    pub(super) d_staged: Buffer<T>,
 }
 
 impl<'a, T: Element> Run<'a, T> {
@@ -261,24 +258,24 @@ impl<'a, T: Element> Run<'a, T> {
             let rows = slice.rows_in(chunk);
             for step in chunk.clone().rev() {
                 let first = slice.before(step) - slice.before(chunk.start);
-                self.step(number, step, Place { first, rows })?;
+                self.step(number, step, Place { first, rows });
             }
-            self.write_d_inputs()?;
+            self.write_d_inputs();
         }
         self.write_initial();
         Ok(())
     }
 
-    fn step(&mut self, chunk: usize, step: usize, place: Place) -> Result<()> {
+    fn step(&mut self, chunk: usize, step: usize, place: Place) {
         let (slice, problem) = (self.history.slice, self.history.problem);
         let active = slice.active(step);
         self.add_d_outputs(step, active);
         self.clear_skipped(problem.time_of(step), active);
         if active.is_empty() {
-            return Ok(());
+            return;
         }
         if self.gathered.len() >= GROUP || self.d_inputs.is_none() {
-            self.write_d_inputs()?;
+            self.write_d_inputs();
         }
         if self.weights.layout.reads_output {
             for (position, &row) in active.iter().enumerate() {
@@ -313,10 +310,9 @@ impl<'a, T: Element> Run<'a, T> {
             });
             self.through_product(phase, active, base);
         }
-        Ok(())
     }
 
-    fn d_sums_stride(&self) -> usize {
+    pub(super) fn d_sums_stride(&self) -> usize {
         row_stride(self.weights.layout.slots.len() * self.weights.padded_units())
     }
 
@@ -345,181 +341,8 @@ impl<'a, T: Element> Run<'a, T> {
             }
         }
     }
-
-    /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
-    /// gradient by the previous output, or by what the phase before produced.
-    fn through_product(&mut self, phase: usize, active: &[u32], base: usize) {
-        let (weights, stride) = (self.weights, self.stride);
-        let padded = weights.padded_units();
-        let (first, count) = weights.layout.phases[phase];
-        let right = &self.transposed.recurrent[phase];
-        let d_sums_stride = self.d_sums_stride();
-        let left = &self.d_sums[base * d_sums_stride..];
-        let multiply = |out: &mut [T], slots: Range<usize>, start| {
-            let product = Product {
-                left,
-                stride: d_sums_stride,
-                rows: active.len(),
-                from: (first + slots.start) * padded,
-                right,
-                depth: (slots.start * padded, slots.len() * padded),
-                out,
-                offset: 0,
-                block_stride: 1,
-                row_stride: stride / weights.lanes(),
-                start,
-            };
-            T::dispatch(weights.level, product);
-        };
-        let target = if phase == 0 { &mut self.d_output } else { &mut self.d_operand };
-        if phase > 0 {
-            for &row in active {
-                target[row as usize * stride..][..stride].fill(T::ZERO);
-            }
-        }
-        let Some(mask) = self.history.problem.dropout.recurrent else {
-            if active.len() == self.history.slice.rows.len() {
-                multiply(target, 0..count, Start::Output);
-                return;
-            }
-            for (&row, to) in active.iter().zip(self.product.chunks_exact_mut(stride)) {
-                to.copy_from_slice(&target[row as usize * stride..][..stride]);
-            }
-            multiply(&mut self.product, 0..count, Start::Output);
-            for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
-                target[row as usize * stride..][..stride].copy_from_slice(from);
-            }
-            return;
-        };
-        let single = mask.shape()[0] > 1;
-        for slot in 0..if single { count } else { 1 } {
-            let slots = if single { slot..slot + 1 } else { 0..count };
-            multiply(&mut self.product, slots, Start::Zero);
-            let gate = if single { weights.layout.slots[first + slot] } else { 0 };
-            for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
-                let mask = mask.row(gate, self.history.slice.rows.start + row as usize);
-                add_masked(&mut target[row as usize * stride..], &from[..weights.units], Some(mask));
-            }
-        }
-    }
-
-    /// Computes the gradients by the gathered rows' inputs, if they are wanted.
-    fn write_d_inputs(&mut self) -> Result<()> {
-        let Some(d_inputs) = &mut self.d_inputs else {
-            self.gathered.clear();
-            return Ok(());
-        };
-        let (weights, rows) = (self.weights, self.gathered.len());
-        if rows == 0 {
-            return Ok(());
-        }
-        let stride = row_stride(weights.features);
-        let padded = weights.padded_units();
-        let mask = self.history.problem.dropout.inputs;
-        let single = masks(mask) > 1;
-        let (first, count) = weights.layout.input;
-        let d_sums_stride = row_stride(weights.layout.slots.len() * padded);
-        for slot in 0..if single { count } else { 1 } {
-            let depth = if single { (slot * padded, padded) } else { (0, count * padded) };
-            let product = Product {
-                left: &self.d_sums,
-                stride: d_sums_stride,
-                rows,
-                from: first * padded + depth.0,
-                right: &self.transposed.kernel,
-                depth,
-                out: &mut self.d_staged,
-                offset: 0,
-                block_stride: 1,
-                row_stride: stride / weights.lanes(),
-                start: Start::Zero,
-            };
-            T::dispatch(weights.level, product);
-            let gate = if single { weights.layout.slots[first + slot] } else { 0 };
-            for (&(row, time), from) in self.gathered.iter().zip(self.d_staged.chunks_exact(stride)) {
-                let of_row = mask.map(|mask| mask.row(gate, self.history.slice.rows.start + row));
-                let to = d_inputs.row(row, time);
-                if slot == 0 {
-                    copy_masked(to, &from[..weights.features], of_row);
-                } else {
-                    add_masked(to, &from[..weights.features], of_row);
-                }
-            }
-        }
-        self.gathered.clear();
-        Ok(())
-    }
 }
 
 fn kept_states<T: Element>(kept: &Kept<T>, chunk: usize) -> &[T] {
     kept.states.get(chunk).map_or(&[], |states| states)
 }
-
-/// `to += from`
-fn add<T: Element>(to: &mut [T], from: &[T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = *to + from;
-    }
-}
-
-/// `to += from · mask`
-fn add_masked<T: Element>(to: &mut [T], from: &[T], mask: Option<&[T]>) {
-    let Some(mask) = mask else { return add(to, from) };
-    for ((to, &from), &mask) in to.iter_mut().zip(from).zip(mask) {
-        *to = *to + from * mask;
-    }
-}
-
-/// A phase of a step backward for the cell at hand.
-struct BackVisitor<'a, T: Element> {
-    weights: &'a Weights<T>,
-    phase: usize,
-    active: &'a [u32],
-    slots: &'a mut [T],
-    place: Place,
-    previous: RowMajor<'a, T>,
-    kept_state: &'a [T],
-    d_output: &'a mut [T],
-    stride: usize,
-    d_operand: &'a [T],
-    d_state: &'a mut [T],
-    slice_rows: usize,
-    d_sums: &'a mut [T],
-    d_sums_stride: usize,
-}
-
-impl<T: Element> Visitor<T> for BackVisitor<'_, T> {
-    fn visit<C: Cell<T>>(self) {
-        macro_rules! run {
-            ($activations:expr, $phase:literal) => {
-                T::dispatch(
-                    self.weights.level,
-                    StepBack::<T, C, _, $phase> {
-                        cell: PhantomData,
-                        activations: $activations,
-                        active: self.active,
-                        slots: self.slots,
-                        place: self.place,
-                        previous: self.previous,
-                        kept_state: self.kept_state,
-                        d_output: self.d_output,
-                        stride: self.stride,
-                        d_operand: self.d_operand,
-                        d_state: self.d_state,
-                        slice_rows: self.slice_rows,
-                        d_sums: self.d_sums,
-                        d_sums_stride: self.d_sums_stride,
-                        blocks: self.weights.blocks(),
-                    },
-                )
-            };
-        }
-        match (is_standard(self.weights), self.phase) {
-            (true, 0) => run!(Standard, 0),
-            (true, _) => run!(Standard, 1),
-            (false, 0) => run!(self.weights.activations, 0),
-            (false, _) => run!(self.weights.activations, 1),
-        }
-    }
-}
-

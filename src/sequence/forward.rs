@@ -1,18 +1,16 @@
 //! Time forward: projection by chunks, then step after step.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::cell::StepVisitor;
 use super::plan::{Plan, Slice};
 use super::problem::Problem;
 use super::residuals::{Kept, Residuals};
-use super::step::{Place, RowMajor, Step};
+use super::rows::copy_rows;
+use super::step::{Place, RowMajor};
 use super::weights::Weights;
-use crate::cells::{Cell, Visitor};
 use crate::error::{Error, Result};
-use crate::kernels::activation::{Activation, Standard};
 use crate::kernels::pack::row_stride;
-use crate::kernels::tile::{Product, Start};
 use crate::memory::{Buffer, ViewMut};
 use crate::simd::Element;
 use crate::threads::{self, Stop};
@@ -78,25 +76,25 @@ fn check<T: Element>(
 }
 
 /// A slice on its way through time.
-struct Run<'a, 'p, T: Element> {
-    weights: &'a Weights<T>,
-    problem: &'a Problem<'p, T>,
-    slice: &'a Slice,
-    outputs: ViewMut<'a, T>,
-    state: Vec<ViewMut<'a, T>>,
-    kept: Option<Kept<T>>,
-    result: Result<()>,
+pub(super) struct Run<'a, 'p, T: Element> {
+    pub(super) weights: &'a Weights<T>,
+    pub(super) problem: &'a Problem<'p, T>,
+    pub(super) slice: &'a Slice,
+    pub(super) outputs: ViewMut<'a, T>,
+    pub(super) state: Vec<ViewMut<'a, T>>,
+    pub(super) kept: Option<Kept<T>>,
+    pub(super) result: Result<()>,
     /// Elements between the rows of `previous`, `produced` and `operand`.
-    stride: usize,
+    pub(super) stride: usize,
     /// The outputs before the step and after it, by row.
-    previous: Buffer<T>,
-    produced: Buffer<T>,
+    pub(super) previous: Buffer<T>,
+    pub(super) produced: Buffer<T>,
     /// What an early phase produced, by row.
-    early: Buffer<T>,
+    pub(super) early: Buffer<T>,
     /// What the recurrent weights multiply, where that is neither of these.
-    operand: Buffer<T>,
+    pub(super) operand: Buffer<T>,
     /// The other states, `[block][row][state][LANES]`.
-    others: Buffer<T>,
+    pub(super) others: Buffer<T>,
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
@@ -125,9 +123,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             produced: by_row(true)?,
             early: by_row(phases > 1)?,
             operand: by_row(problem.dropout.recurrent.is_some() || problem.mask.is_some())?,
-            others: Buffer::zeroed(
-                rows * weights.layout.states * weights.padded_units(),
-            )?,
+            others: Buffer::zeroed(rows * weights.layout.states * weights.padded_units())?,
         };
         run.read_initial_state();
         Ok(run)
@@ -190,7 +186,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let (blocks, width) = (self.weights.blocks(), self.weights.layout.slots.len());
         let largest = chunks.iter().map(|chunk| self.slice.rows_in(chunk)).max().unwrap_or(0);
         let vectors = blocks * self.weights.lanes();
-        let mut scratch = Buffer::taken(if self.kept.is_some() { 0 } else { largest * width * vectors })?;
+        let mut scratch =
+            Buffer::taken(if self.kept.is_some() { 0 } else { largest * width * vectors })?;
         let mut staged = Buffer::taken(largest * row_stride(self.weights.features))?;
         for chunk in chunks {
             stop.poll(worker)?;
@@ -233,74 +230,6 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         })
     }
 
-    /// Fills the slots of a chunk with biases and the input's product.
-    fn project(
-        &self,
-        chunk: &Range<usize>,
-        rows: usize,
-        slots: &mut [T],
-        staged: &mut [T],
-    ) -> Result<()> {
-        let weights = self.weights;
-        let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
-        let inputs = weights.layout.input.1;
-        if width > inputs {
-            for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
-                for row in values.chunks_exact_mut(width * lanes) {
-                    let own = &weights.own_bias[block * (width - inputs) * lanes..];
-                    row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
-                }
-            }
-        }
-        let stride = row_stride(weights.features);
-        let product = |left: &[T], slots: &mut [T], slot: Option<usize>, right, start| {
-            let product = Product {
-                left,
-                stride,
-                rows,
-                from: 0,
-                right,
-                depth: (0, weights.features),
-                out: slots,
-                offset: slot.unwrap_or(0),
-                block_stride: rows * width,
-                row_stride: width,
-                start,
-            };
-            T::dispatch(weights.level, product);
-        };
-        if masks(self.problem.dropout.inputs) <= 1 {
-            self.stage_inputs(chunk, 0, staged);
-            product(staged, slots, None, &weights.kernel, Start::Bias(&weights.input_bias));
-            return Ok(());
-        }
-        for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
-            for row in values.chunks_exact_mut(width * lanes) {
-                let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
-                row[..inputs * lanes].copy_from_slice(bias);
-            }
-        }
-        for (slot, right) in weights.by_slot()?.kernel.iter().enumerate() {
-            self.stage_inputs(chunk, weights.layout.slots[slot], staged);
-            product(staged, slots, Some(slot), right, Start::Output);
-        }
-        Ok(())
-    }
-
-    /// Copies the inputs of the chunk's rows, times their dropout mask, one after the other.
-    fn stage_inputs(&self, chunk: &Range<usize>, gate: usize, staged: &mut [T]) {
-        let mut rows = staged.chunks_exact_mut(row_stride(self.weights.features));
-        let mask = self.problem.dropout.inputs;
-        for step in chunk.clone() {
-            let time = self.problem.time_of(step);
-            for (&row, to) in self.slice.active(step).iter().zip(&mut rows) {
-                let row = self.slice.rows.start + row as usize;
-                let from = self.problem.inputs.row(row, time);
-                copy_masked(to, from, mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row)));
-            }
-        }
-    }
-
     fn step(
         &mut self,
         step: usize,
@@ -310,7 +239,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     ) -> Result<()> {
         let active = self.slice.active(step);
         if !kept.outputs.is_empty() {
-            copy_rows(active, &self.previous, self.stride, &mut kept.outputs[place.first * self.stride..]);
+            copy_rows(
+                active,
+                &self.previous,
+                self.stride,
+                &mut kept.outputs[place.first * self.stride..],
+            );
         }
         // A later phase reads what an earlier one produced and writes elsewhere.
         let mut early = std::mem::take(&mut self.early);
@@ -351,70 +285,6 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(())
     }
 
-    /// Makes what the recurrent weights multiply, or adds its products to the slots where they are
-    /// not part of the step.
-    fn prepare_operand(
-        &mut self,
-        phase: usize,
-        active: &[u32],
-        early: &[T],
-        place: Place,
-        slots: &mut [T],
-    ) -> Result<Operand> {
-        let (weights, stride) = (self.weights, self.stride);
-        let source = if phase == 0 { &*self.previous } else { early };
-        let mask = self.problem.dropout.recurrent;
-        let mask_row = |gate: usize, row: u32| {
-            let row = self.slice.rows.start + row as usize;
-            mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row))
-        };
-        let (first, count) = weights.layout.phases[phase];
-        let count_masks = masks(mask);
-        let single = count_masks > 1;
-        if is_fused(weights) && !single {
-            if count_masks == 0 {
-                return Ok(Operand::Plain);
-            }
-            for &row in active {
-                let at = row as usize * stride;
-                let from = &source[at..][..weights.units];
-                copy_masked(&mut self.operand[at..], from, mask_row(0, row));
-            }
-            return Ok(Operand::Masked);
-        }
-        let width = weights.layout.slots.len();
-        // Without masks and gaps the rows lie as the product wants them.
-        let plain = count_masks == 0 && active.len() == self.slice.rows.len();
-        for slot in first..first + if single { count } else { 1 } {
-            let right = if single {
-                &weights.by_slot()?.recurrent[phase][slot - first]
-            } else {
-                &weights.recurrent[phase]
-            };
-            if !plain {
-                for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
-                    let from = &source[row as usize * stride..][..weights.units];
-                    copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
-                }
-            }
-            let product = Product {
-                left: if plain { source } else { &self.operand },
-                stride,
-                rows: active.len(),
-                from: 0,
-                right,
-                depth: (0, weights.units),
-                out: &mut *slots,
-                offset: place.first * width + slot,
-                block_stride: place.rows * width,
-                row_stride: width,
-                start: Start::Output,
-            };
-            T::dispatch(weights.level, product);
-        }
-        Ok(Operand::Added)
-    }
-
     /// Rows that do not take the step keep their states and repeat their output, or give zeros.
     fn carry(&mut self, step: usize, active: &[u32]) {
         if active.len() == self.slice.rows.len() {
@@ -439,114 +309,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 }
 
-/// What the recurrent weights multiply in a phase.
-enum Operand {
-    /// The previous output, or what the phase before produced.
-    Plain,
-    /// That times a dropout mask.
-    Masked,
-    /// Nothing: the product is in the slots.
-    Added,
-}
-
-impl Operand {
-    fn choose<'a, T>(&self, plain: &'a [T], masked: &'a [T]) -> Option<&'a [T]> {
-        match self {
-            Self::Plain => Some(plain),
-            Self::Masked => Some(masked),
-            Self::Added => None,
-        }
-    }
-}
-
 /// What a chunk keeps besides its slots; empty where nothing is wanted.
 struct ChunkKept<T: Element> {
     states: Buffer<T>,
     outputs: Buffer<T>,
     operands: Buffer<T>,
-}
-
-/// A phase of a step for the cell at hand.
-struct StepVisitor<'a, 'o, T: Element> {
-    weights: &'a Weights<T>,
-    phase: usize,
-    active: &'a [u32],
-    operand: Option<RowMajor<'a, T>>,
-    slots: &'a mut [T],
-    place: Place,
-    previous: RowMajor<'a, T>,
-    produced: &'a mut [T],
-    state: &'a mut [T],
-    slice_rows: usize,
-    kept_state: Option<&'a mut [T]>,
-    outputs: Option<(&'a mut ViewMut<'o, T>, usize)>,
-}
-
-impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
-    fn visit<C: Cell<T>>(self) {
-        macro_rules! run {
-            ($activations:expr, $phase:literal) => {
-                T::dispatch(
-                    self.weights.level,
-                    Step::<T, C, _, $phase> {
-                        cell: PhantomData,
-                        activations: $activations,
-                        active: self.active,
-                        operand: self.operand,
-                        weights: &self.weights.recurrent[$phase],
-                        slots: self.slots,
-                        place: self.place,
-                        previous: self.previous,
-                        produced: self.produced,
-                        state: self.state,
-                        slice_rows: self.slice_rows,
-                        kept_state: self.kept_state,
-                        outputs: self.outputs,
-                    },
-                )
-            };
-        }
-        match (is_standard(self.weights), self.phase) {
-            (true, 0) => run!(Standard, 0),
-            (true, _) => run!(Standard, 1),
-            (false, 0) => run!(self.weights.activations, 0),
-            (false, _) => run!(self.weights.activations, 1),
-        }
-    }
-}
-
-/// Whether the activations are those that are compiled in.
-pub(super) fn is_standard<T: Element>(weights: &Weights<T>) -> bool {
-    let chosen = weights.activations;
-    chosen.gate == Activation::Sigmoid && chosen.candidate == Activation::Tanh
-}
-
-/// Whether the recurrent product is part of the step.
-fn is_fused<T: Element>(weights: &Weights<T>) -> bool {
-    T::FUSED && is_standard(weights)
-}
-
-/// The number of dropout masks.
-pub(super) fn masks<T>(mask: Option<crate::memory::View<'_, T>>) -> usize {
-    mask.map_or(0, |mask| mask.shape()[0])
-}
-
-/// `to = from · mask`, without a mask `to = from`.
-pub(super) fn copy_masked<T: Element>(to: &mut [T], from: &[T], mask: Option<&[T]>) {
-    let to = &mut to[..from.len()];
-    match mask {
-        None => to.copy_from_slice(from),
-        Some(mask) => {
-            for ((to, &from), &mask) in to.iter_mut().zip(from).zip(mask) {
-                *to = from * mask;
-            }
-        }
-    }
-}
-
-/// Copies the rows called `rows`, one after the other.
-pub(super) fn copy_rows<T: Element>(rows: &[u32], from: &[T], stride: usize, to: &mut [T]) {
-    for (&row, to) in rows.iter().zip(to.chunks_exact_mut(stride)) {
-        to.copy_from_slice(&from[row as usize * stride..][..stride]);
-    }
 }

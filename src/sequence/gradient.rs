@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::forward::{copy_masked, masks};
 use super::plan::Plan;
 use super::residuals::{At, History};
+use super::rows::{copy_masked, masks};
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
@@ -120,7 +120,8 @@ fn run<T: Element>(
 ) -> Result<()> {
     let tile_rows = weights.level.rows::<T>();
     let panels = panels(weights, task.spec);
-    let rows_of = |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
+    let rows_of =
+        |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
     let largest = plan.chunks.iter().map(rows_of).max().unwrap_or(0);
     let mut left = Buffer::zeroed(panels * largest * tile_rows)?;
     let mut row = Buffer::zeroed(panels * tile_rows)?;
@@ -143,7 +144,8 @@ fn run<T: Element>(
                     };
                     read(weights, task.spec, history, at, &mut row);
                     for (panel, values) in row.chunks_exact(tile_rows).enumerate() {
-                        left[(panel * depth + k) * tile_rows..][..tile_rows].copy_from_slice(values);
+                        left[(panel * depth + k) * tile_rows..][..tile_rows]
+                            .copy_from_slice(values);
                     }
                     k += 1;
                 }

@@ -7,12 +7,16 @@
 //! a step's rows are neighbours, and a finished chunk is already the packed right side of the
 //! products that give the weights' gradients.
 
+mod back_products;
 mod backward;
+mod cell;
 mod forward;
 mod gradient;
 pub mod plan;
 mod problem;
+mod products;
 mod residuals;
+mod rows;
 mod step;
 mod weights;
 

@@ -68,7 +68,8 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> Result<Self> {
         let [batch, time, _] = problem.inputs.shape();
-        let threads = crate::threads::worth(batch.saturating_mul(time).saturating_mul(weights.work()))?;
+        let threads =
+            crate::threads::worth(batch.saturating_mul(time).saturating_mul(weights.work()))?;
         let count = slices(batch, threads, weights.level.rows::<T>());
         let slices: Vec<_> = (0..count)
             .map(|n| Slice::new(problem, n * batch / count..(n + 1) * batch / count))

@@ -49,7 +49,11 @@ impl<T: Element> Residuals<T> {
         }
         if consume {
             self.consumed = true;
-            return Ok(self.slices.iter_mut().map(|kept| std::mem::take(&mut kept.slots)).collect());
+            return Ok(self
+                .slices
+                .iter_mut()
+                .map(|kept| std::mem::take(&mut kept.slots))
+                .collect());
         }
         let copy = |slots: &Buffer<T>| {
             let mut copy = Buffer::taken(slots.len())?;

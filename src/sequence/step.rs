@@ -104,9 +104,7 @@ where
         let mut block = 0;
         while block < count {
             let rest = count - block;
-            let done = if const { !A::FUSED } {
-                rest
-            } else if self.operand.is_none() {
+            let done = if const { !A::FUSED } || self.operand.is_none() {
                 rest
             } else if const { G == 1 } {
                 match rest {

@@ -91,7 +91,7 @@ impl<T: Element> Weights<T> {
     ) -> Result<Self> {
         let layout = cell.layout();
         let level = options.level.map_or_else(Level::current, Ok)?;
-        check(layout, features, units, raw)?;
+        check(layout, features, units, &raw)?;
         let columns = layout.gates * units;
         let gate = |slot: usize| layout.slots[slot] * units;
         let pack = |matrix: &[T], depth, (first, count): (usize, usize)| {
@@ -243,7 +243,7 @@ fn bias_len(layout: Layout, units: usize) -> usize {
     layout.gates * units * if layout.recurrent_bias { 2 } else { 1 }
 }
 
-fn check<T>(layout: Layout, features: usize, units: usize, raw: Raw<'_, T>) -> Result<()> {
+fn check<T>(layout: Layout, features: usize, units: usize, raw: &Raw<'_, T>) -> Result<()> {
     for (argument, size) in [("features", features), ("units", units)] {
         if size == 0 {
             return Err(Error::value(argument, "a positive number", size));

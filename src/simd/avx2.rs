@@ -4,6 +4,7 @@
 //! [`Avx2::detect`] has found the instructions, so calling them is defined. Loads and stores check
 //! the slice first.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
@@ -149,6 +150,7 @@ avx2!(f64, __m256d, 4, pd);
 
 /// Short names for the instructions on eight `f32`.
 mod ps {
+    #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
     use std::arch::x86_64::*;
     pub use std::arch::x86_64::{
         _mm256_add_ps as add, _mm256_and_ps as and, _mm256_andnot_ps as and_not,
@@ -186,6 +188,7 @@ mod ps {
 
 /// Short names for the instructions on four `f64`.
 mod pd {
+    #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
     use std::arch::x86_64::*;
     pub use std::arch::x86_64::{
         _mm256_add_pd as add, _mm256_and_pd as and, _mm256_andnot_pd as and_not,

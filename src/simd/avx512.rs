@@ -4,6 +4,7 @@
 //! [`Avx512::detect`] has found the instructions, so calling them is defined. Loads and stores check
 //! the slice first.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
@@ -151,6 +152,7 @@ avx512!(f64, __m512d, 8, pd);
 
 /// Short names for the instructions on sixteen `f32`.
 mod ps {
+    #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
     use std::arch::x86_64::*;
     pub use std::arch::x86_64::{
         _mm512_add_ps as add, _mm512_and_ps as and, _mm512_andnot_ps as and_not,
@@ -187,6 +189,7 @@ mod ps {
 
 /// Short names for the instructions on eight `f64`.
 mod pd {
+    #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
     use std::arch::x86_64::*;
     pub use std::arch::x86_64::{
         _mm512_add_pd as add, _mm512_and_pd as and, _mm512_andnot_pd as and_not,

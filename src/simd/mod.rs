@@ -1,10 +1,10 @@
 //! Vectors: one trait, one file for each instruction set, and the choice between them.
 
-mod portable;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod portable;
 
 use std::fmt::Debug;
 use std::ops::{Add, Mul};
@@ -54,8 +54,10 @@ pub trait Element:
     /// `value` as `f64`, exactly.
     fn wide(self) -> f64;
     /// ln(1 + self).
+    #[must_use]
     fn ln_1p(self) -> Self;
     /// The error function.
+    #[must_use]
     fn erf(self) -> Self;
     /// Runs `kernel` with the instructions of `level`.
     fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output;
@@ -311,15 +313,8 @@ element!(
     true,
     libm::erff,
     [-87.336_54, 88.722_83, 9.2],
-    [0.693_359_375, -2.121_944_4e-4],
-    [
-        1.987_569_2e-4,
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        5.000_000_1e-1,
-    ]
+    [0.693_359_4, -2.121_944_4e-4],
+    [1.987_569_2e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.500_000_1]
 );
 element!(
     f64,
@@ -333,7 +328,7 @@ element!(
         2.505_210_838_544_172e-8,
         2.755_731_922_398_589e-7,
         2.755_731_922_398_589e-6,
-        2.480_158_730_158_730_2e-5,
+        2.480_158_730_158_73e-5,
         1.984_126_984_126_984e-4,
         1.388_888_888_888_889e-3,
         8.333_333_333_333_333e-3,

@@ -22,7 +22,7 @@ macro_rules! lanewise {
 }
 
 macro_rules! portable {
-    ($token:ty, $type:ident, $lanes:literal, $rows:literal, $bits:ident, $int:ident) => {
+    ($token:ty, $type:ident, $lanes:literal, $rows:literal, $int:ident) => {
         impl Simd<$type> for $token {
             type V = Lanes<$type, $lanes>;
             const LANES: usize = $lanes;
@@ -113,7 +113,7 @@ macro_rules! portable {
                 const BIAS: $int = $type::MAX_EXP as $int - 1;
                 const SHIFT: u32 = $type::MANTISSA_DIGITS - 1;
                 lanewise!(n; |k: usize| {
-                    $type::from_bits(((n.0[k] as $int + BIAS) as $bits) << SHIFT)
+                    $type::from_bits((n.0[k] as $int + BIAS).cast_unsigned() << SHIFT)
                 })
             }
             #[inline(always)]
@@ -124,5 +124,5 @@ macro_rules! portable {
     };
 }
 
-portable!(Portable, f32, 4, 3, u32, i32);
-portable!(Portable, f64, 2, 3, u64, i64);
+portable!(Portable, f32, 4, 3, i32);
+portable!(Portable, f64, 2, 3, i64);

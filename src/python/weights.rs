@@ -1,0 +1,172 @@
+//! Packed weights for Python.
+
+use std::sync::Arc;
+
+use numpy::{PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use super::arrays::Number;
+use crate::cells::CellKind;
+use crate::error::Error;
+use crate::kernels::activation::Activation;
+use crate::sequence::{self, Options, Raw};
+use crate::simd::Element;
+
+/// One of two, by dtype.
+pub(super) enum Either<A, B> {
+    F32(A),
+    F64(B),
+}
+
+/// One recurrent cell's weights, packed for this machine; frozen.
+#[pyclass(frozen, module = "ferrnn._core")]
+pub(super) struct Weights(pub(super) Either<Packed<f32>, Packed<f64>>);
+
+/// Packed weights and what Keras calls their shapes.
+pub(super) struct Packed<T: Element> {
+    pub(super) weights: Arc<sequence::Weights<T>>,
+    pub(super) gates: usize,
+    pub(super) double_bias: bool,
+}
+
+/// The elements of a weight array in C order.
+pub(super) fn weight<'py, T: Number>(
+    argument: &str,
+    array: &Bound<'py, PyAny>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArray1<T>>> {
+    let Ok(typed) = array.cast::<PyArrayDyn<T>>() else {
+        let received = match array.cast::<PyUntypedArray>() {
+            Ok(array) => format!("{} of dtype {}", array.get_type().name()?, array.dtype()),
+            Err(_) => array.get_type().name()?.to_string(),
+        };
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected a NumPy array of dtype {}, received {received}",
+            numpy::dtype::<T>(array.py())
+        )));
+    };
+    if typed.shape() != shape {
+        return Err(Error::Shape {
+            argument: "weights",
+            expected: format!("{shape:?} for `{argument}`"),
+            received: format!("{:?}", typed.shape()),
+        }
+        .into());
+    }
+    // A copy: what is packed must not change while it is read.
+    let flat = typed.call_method1("flatten", ())?;
+    Ok(flat.cast_into::<PyArray1<T>>()?)
+}
+
+/// The shape of an array of two axes.
+pub(super) fn matrix_shape(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<[usize; 2]> {
+    let Ok(array) = array.cast::<PyUntypedArray>() else {
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected a NumPy array, received {}",
+            array.get_type().name()?
+        )));
+    };
+    match *array.shape() {
+        [rows, columns] => Ok([rows, columns]),
+        ref shape => Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "`{argument}`: expected a two-dimensional array, received shape {shape:?}"
+        ))),
+    }
+}
+
+/// Whether a float array is of double precision; an error if it is of neither.
+pub(super) fn is_double(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let Ok(untyped) = array.cast::<PyUntypedArray>() else { return Ok(false) };
+    match (untyped.dtype().to_string().as_str(), untyped.dtype()) {
+        ("float64", _) => Ok(true),
+        ("float32", _) => Ok(false),
+        (_, received) => Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected dtype float32 or float64, received {received}"
+        ))),
+    }
+}
+
+impl<T: Number> Packed<T> {
+    fn new(
+        cell: CellKind,
+        options: Options,
+        kernel: &Bound<'_, PyAny>,
+        recurrent_kernel: &Bound<'_, PyAny>,
+        bias: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let layout = cell.layout();
+        let [features, _] = matrix_shape("kernel", kernel)?;
+        let [units, _] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
+        let columns = layout.gates.saturating_mul(units);
+        let kernel = weight::<T>("kernel", kernel, &[features, columns])?;
+        let recurrent = weight::<T>("recurrent_kernel", recurrent_kernel, &[units, columns])?;
+        let bias_shape: &[usize] = if layout.recurrent_bias { &[2, columns] } else { &[columns] };
+        let bias = bias.map(|bias| weight::<T>("bias", bias, bias_shape)).transpose()?;
+        let (kernel, recurrent) = (kernel.readonly(), recurrent.readonly());
+        let bias = bias.map(|bias| bias.readonly());
+        let raw = Raw {
+            kernel: kernel.as_slice()?,
+            recurrent_kernel: recurrent.as_slice()?,
+            bias: bias.as_ref().map(|bias| bias.as_slice()).transpose()?,
+        };
+        let weights = sequence::Weights::new(cell, options, features, units, raw)?;
+        Ok(Self {
+            weights: Arc::new(weights),
+            gates: layout.gates,
+            double_bias: layout.recurrent_bias,
+        })
+    }
+}
+
+#[pymethods]
+impl Weights {
+    #[new]
+    #[pyo3(signature = (cell, kernel, recurrent_kernel, bias=None, activation="tanh",
+        recurrent_activation="sigmoid", reset_after=true))]
+    fn new(
+        cell: &str,
+        kernel: &Bound<'_, PyAny>,
+        recurrent_kernel: &Bound<'_, PyAny>,
+        bias: Option<&Bound<'_, PyAny>>,
+        activation: &str,
+        recurrent_activation: &str,
+        reset_after: bool,
+    ) -> PyResult<Self> {
+        let cell = match (cell, reset_after) {
+            ("lstm", _) => CellKind::Lstm,
+            ("gru", true) => CellKind::Gru,
+            ("gru", false) => CellKind::GruResetBefore,
+            ("simple_rnn", _) => CellKind::SimpleRnn,
+            (other, _) => {
+                return Err(Error::value("cell", "one of lstm, gru, simple_rnn", other).into());
+            }
+        };
+        let options = Options {
+            activation: Activation::named("activation", activation)?,
+            recurrent_activation: Activation::named("recurrent_activation", recurrent_activation)?,
+            level: None,
+        };
+        Ok(Self(if is_double("kernel", kernel)? {
+            Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+        } else {
+            Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+        }))
+    }
+
+    #[getter]
+    fn features(&self) -> usize {
+        match &self.0 {
+            Either::F32(packed) => packed.weights.features(),
+            Either::F64(packed) => packed.weights.features(),
+        }
+    }
+
+    #[getter]
+    fn units(&self) -> usize {
+        match &self.0 {
+            Either::F32(packed) => packed.weights.units(),
+            Either::F64(packed) => packed.weights.units(),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The products of a slice on its way forward: the input's for a whole chunk, and the recurrent one
+//! where it cannot be part of the step.
+
+use std::ops::Range;
+
+use super::cell::is_fused;
+use super::forward::Run;
+use super::rows::{copy_masked, masks};
+use super::step::Place;
+use crate::error::Result;
+use crate::kernels::pack::row_stride;
+use crate::kernels::tile::{Product, Start};
+use crate::simd::Element;
+
+/// What the recurrent weights multiply in a phase.
+pub(super) enum Operand {
+    /// The previous output, or what the phase before produced.
+    Plain,
+    /// That times a dropout mask.
+    Masked,
+    /// Nothing: the product is in the slots.
+    Added,
+}
+
+impl Operand {
+    pub(super) fn choose<'a, T>(&self, plain: &'a [T], masked: &'a [T]) -> Option<&'a [T]> {
+        match self {
+            Self::Plain => Some(plain),
+            Self::Masked => Some(masked),
+            Self::Added => None,
+        }
+    }
+}
+
+impl<T: Element> Run<'_, '_, T> {
+    /// Fills the slots of a chunk with biases and the input's product.
+    pub(super) fn project(
+        &self,
+        chunk: &Range<usize>,
+        rows: usize,
+        slots: &mut [T],
+        staged: &mut [T],
+    ) -> Result<()> {
+        let weights = self.weights;
+        let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
+        let inputs = weights.layout.input.1;
+        if width > inputs {
+            for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate()
+            {
+                for row in values.chunks_exact_mut(width * lanes) {
+                    let own = &weights.own_bias[block * (width - inputs) * lanes..];
+                    row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
+                }
+            }
+        }
+        let stride = row_stride(weights.features);
+        let product = |left: &[T], slots: &mut [T], slot: Option<usize>, right, start| {
+            let product = Product {
+                left,
+                stride,
+                rows,
+                from: 0,
+                right,
+                depth: (0, weights.features),
+                out: slots,
+                offset: slot.unwrap_or(0),
+                block_stride: rows * width,
+                row_stride: width,
+                start,
+            };
+            T::dispatch(weights.level, product);
+        };
+        if masks(self.problem.dropout.inputs) <= 1 {
+            self.stage_inputs(chunk, 0, staged);
+            product(staged, slots, None, &weights.kernel, Start::Bias(&weights.input_bias));
+            return Ok(());
+        }
+        for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
+            for row in values.chunks_exact_mut(width * lanes) {
+                let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
+                row[..inputs * lanes].copy_from_slice(bias);
+            }
+        }
+        for (slot, right) in weights.by_slot()?.kernel.iter().enumerate() {
+            self.stage_inputs(chunk, weights.layout.slots[slot], staged);
+            product(staged, slots, Some(slot), right, Start::Output);
+        }
+        Ok(())
+    }
+
+    /// Copies the inputs of the chunk's rows, times their dropout mask, one after the other.
+    fn stage_inputs(&self, chunk: &Range<usize>, gate: usize, staged: &mut [T]) {
+        let mut rows = staged.chunks_exact_mut(row_stride(self.weights.features));
+        let mask = self.problem.dropout.inputs;
+        for step in chunk.clone() {
+            let time = self.problem.time_of(step);
+            for (&row, to) in self.slice.active(step).iter().zip(&mut rows) {
+                let row = self.slice.rows.start + row as usize;
+                let from = self.problem.inputs.row(row, time);
+                copy_masked(
+                    to,
+                    from,
+                    mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row)),
+                );
+            }
+        }
+    }
+
+    /// Makes what the recurrent weights multiply, or adds its products to the slots where they are
+    /// not part of the step.
+    pub(super) fn prepare_operand(
+        &mut self,
+        phase: usize,
+        active: &[u32],
+        early: &[T],
+        place: Place,
+        slots: &mut [T],
+    ) -> Result<Operand> {
+        let (weights, stride) = (self.weights, self.stride);
+        let source = if phase == 0 { &*self.previous } else { early };
+        let mask = self.problem.dropout.recurrent;
+        let mask_row = |gate: usize, row: u32| {
+            let row = self.slice.rows.start + row as usize;
+            mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row))
+        };
+        let (first, count) = weights.layout.phases[phase];
+        let count_masks = masks(mask);
+        let single = count_masks > 1;
+        if is_fused(weights) && !single {
+            if count_masks == 0 {
+                return Ok(Operand::Plain);
+            }
+            for &row in active {
+                let at = row as usize * stride;
+                let from = &source[at..][..weights.units];
+                copy_masked(&mut self.operand[at..], from, mask_row(0, row));
+            }
+            return Ok(Operand::Masked);
+        }
+        let width = weights.layout.slots.len();
+        // Without masks and gaps the rows lie as the product wants them.
+        let plain = count_masks == 0 && active.len() == self.slice.rows.len();
+        for slot in first..first + if single { count } else { 1 } {
+            let right = if single {
+                &weights.by_slot()?.recurrent[phase][slot - first]
+            } else {
+                &weights.recurrent[phase]
+            };
+            if !plain {
+                for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
+                    let from = &source[row as usize * stride..][..weights.units];
+                    copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
+                }
+            }
+            let product = Product {
+                left: if plain { source } else { &self.operand },
+                stride,
+                rows: active.len(),
+                from: 0,
+                right,
+                depth: (0, weights.units),
+                out: &mut *slots,
+                offset: place.first * width + slot,
+                block_stride: place.rows * width,
+                row_stride: width,
+                start: Start::Output,
+            };
+            T::dispatch(weights.level, product);
+        }
+        Ok(Operand::Added)
+    }
+}
