@@ -11,7 +11,7 @@ use crate::kernels::pack::{Packed, row_stride};
 use crate::kernels::tile::{Product, Start};
 use crate::memory::{Buffer, View, ViewMut};
 use crate::simd::{Element, Kernel, Level, Simd};
-use crate::threads;
+use crate::threads::{self, Ask, Stop};
 
 /// Rows that are computed together.
 const CHUNK_ROWS: usize = 96;
@@ -108,12 +108,13 @@ impl<T: Element> Weights<T> {
 /// Computes `outputs` and, if wanted, the sums before the activation. All `[rows, 1, size]`.
 ///
 /// # Errors
-/// If a shape does not fit or memory runs out.
+/// If a shape does not fit, if memory runs out, or if `stop` said so.
 pub fn forward<T: Element>(
     weights: &Weights<T>,
     inputs: View<'_, T>,
     outputs: ViewMut<'_, T>,
     sums: Option<ViewMut<'_, T>>,
+    stop: Ask<'_>,
 ) -> Result<()> {
     let rows = inputs.shape()[0];
     expect("inputs", [rows, 1, weights.features], inputs.shape())?;
@@ -133,7 +134,12 @@ pub fn forward<T: Element>(
         .zip(sums)
         .map(|((rows, outputs), sums)| (rows, outputs, sums, Ok(())))
         .collect();
-    threads::for_each(threads, &mut tasks, |_, (rows, outputs, sums, result)| {
+    let stop = Stop::new(stop);
+    threads::for_each(threads, &mut tasks, |worker, (rows, outputs, sums, result)| {
+        *result = stop.poll(worker);
+        if result.is_err() {
+            return;
+        }
         *result = forward_rows(weights, inputs, rows.clone(), outputs, sums.as_mut());
     });
     tasks.into_iter().try_for_each(|(.., result)| result)
@@ -211,13 +217,14 @@ pub struct Seeds<'a, T> {
 /// Writes the gradients by the inputs (if wanted), the kernel and the bias.
 ///
 /// # Errors
-/// If a shape does not fit or memory runs out.
+/// If a shape does not fit, if memory runs out, or if `stop` said so.
 pub fn backward<T: Element>(
     weights: &Weights<T>,
     seeds: Seeds<'_, T>,
     d_inputs: Option<ViewMut<'_, T>>,
     d_kernel: &mut [T],
     d_bias: Option<&mut [T]>,
+    stop: Ask<'_>,
 ) -> Result<()> {
     let rows = seeds.inputs.shape()[0];
     expect("inputs", [rows, 1, weights.features], seeds.inputs.shape())?;
@@ -241,7 +248,12 @@ pub fn backward<T: Element>(
         rest = after;
         tasks.push((rows, own, d_inputs.take(), Ok(())));
     }
-    threads::for_each(threads, &mut tasks, |_, (rows, d_sums, d_inputs, result)| {
+    let stop = Stop::new(stop);
+    threads::for_each(threads, &mut tasks, |worker, (rows, d_sums, d_inputs, result)| {
+        *result = stop.poll(worker);
+        if result.is_err() {
+            return;
+        }
         *result = backward_rows(weights, seeds, transposed, rows.clone(), d_sums, d_inputs);
     });
     tasks.into_iter().try_for_each(|(.., result)| result)?;

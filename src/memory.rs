@@ -60,6 +60,16 @@ pub fn clear_buffers() {
     }
 }
 
+/// Fails if the system refuses so much memory at once. Systems that grant memory before it exists
+/// grant many small pieces until they run out and kill the process; one large request they refuse.
+///
+/// # Errors
+/// If the memory cannot be had.
+pub fn check_available(bytes: usize) -> Result<()> {
+    const SMALL: usize = 1 << 28;
+    if bytes < SMALL { Ok(()) } else { Block::zeroed(bytes).map(drop) }
+}
+
 /// An aligned array whose memory comes from the pool and goes back to it.
 pub struct Buffer<T: Element> {
     block: Option<Block>,

@@ -197,9 +197,12 @@ fn spawn(number: usize) -> Option<(Slot, Thread)> {
 /// How often a long call asks whether to go on.
 const POLL: Duration = Duration::from_millis(10);
 
+/// Whether to give up, asked about every 10 ms on the calling thread.
+pub type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Whether to give up: asked on the calling thread now and then, seen by all.
 pub struct Stop<'a> {
-    ask: &'a (dyn Fn() -> bool + Sync),
+    ask: Ask<'a>,
     stopped: AtomicBool,
     start: Instant,
     next: AtomicU64,
@@ -208,7 +211,7 @@ pub struct Stop<'a> {
 impl<'a> Stop<'a> {
     /// A token that asks `ask`.
     #[must_use]
-    pub fn new(ask: &'a (dyn Fn() -> bool + Sync)) -> Self {
+    pub fn new(ask: Ask<'a>) -> Self {
         let next = AtomicU64::new(POLL.as_micros() as u64);
         Self { ask, stopped: AtomicBool::new(false), start: Instant::now(), next }
     }

@@ -94,14 +94,92 @@ pub(super) fn hold<T: NumpyElement>(
     if readable(array, &wanted, axes) {
         return Ok(borrowed(array, axes));
     }
-    let kwargs = PyDict::new(py);
-    kwargs.set_item("dtype", wanted)?;
-    let copy = py.import("numpy")?.call_method("ascontiguousarray", (array,), Some(&kwargs))?;
-    Ok(borrowed(copy.cast::<PyUntypedArray>()?, axes))
+    Ok(borrowed(&contiguous_copy(array, &wanted)?, axes))
 }
 
+/// Whether elements are of the wanted type, in either byte order. Type numbers are compared: NumPy's
+/// own comparison can run Python code, and then hides what a signal handler raised.
 fn same_kind(given: &Bound<'_, PyArrayDescr>, wanted: &Bound<'_, PyArrayDescr>) -> bool {
-    given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize()
+    given.num() == wanted.num()
+}
+
+/// Whether an array holds `T`, in either byte order.
+pub(super) fn holds<T: NumpyElement>(array: &Bound<'_, PyAny>) -> bool {
+    let array = array.cast::<PyUntypedArray>();
+    array.is_ok_and(|array| same_kind(&array.dtype(), &dtype::<T>(array.py())))
+}
+
+/// The elements of an array in C order: its own memory where they lie so, else a copy.
+pub(super) struct Flat<T> {
+    /// Keeps the memory alive.
+    _array: Py<PyUntypedArray>,
+    at: *const T,
+    len: usize,
+}
+
+impl<T> Flat<T> {
+    pub(super) fn elements(&self) -> &[T] {
+        // SAFETY: `flat` has checked that the memory is aligned, C-contiguous and has `len`
+        // elements of this type; `_array` keeps it alive, and the interpreter's lock, which is not
+        // released while weights are packed, keeps others from writing.
+        unsafe { std::slice::from_raw_parts(self.at, self.len) }
+    }
+}
+
+/// The elements of `array`, which must hold `T` and have `shape`.
+pub(super) fn flat<T: NumpyElement>(
+    argument: &str,
+    array: &Bound<'_, PyAny>,
+    shape: &[usize],
+) -> PyResult<Flat<T>> {
+    let py = array.py();
+    let wanted = dtype::<T>(py);
+    let Ok(untyped) = array.cast::<PyUntypedArray>() else {
+        let received = array.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected a NumPy array of dtype {wanted}, received {received}"
+        )));
+    };
+    if !same_kind(&untyped.dtype(), &wanted) {
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected dtype {wanted}, received {}",
+            untyped.dtype()
+        )));
+    }
+    if untyped.shape() != shape {
+        return Err(PyValueError::new_err(format!(
+            "`{argument}`: expected shape {shape:?}, received {:?}",
+            untyped.shape()
+        )));
+    }
+    let own = if untyped.is_c_contiguous() && native_and_aligned(untyped) {
+        untyped.clone()
+    } else {
+        contiguous_copy(untyped, &wanted)?
+    };
+    // SAFETY: the pointer is that of a live array object.
+    let at = unsafe { (*own.as_array_ptr()).fields.data }.cast::<T>().cast_const();
+    // An empty array's pointer may be anything but null.
+    let len = shape.iter().product();
+    Ok(Flat { _array: own.unbind(), at, len })
+}
+
+fn native_and_aligned(array: &Bound<'_, PyUntypedArray>) -> bool {
+    // SAFETY: the pointer is that of a live array object.
+    let flags = unsafe { (*array.as_array_ptr()).fields.flags };
+    flags & NPY_ARRAY_ALIGNED != 0 && array.dtype().is_native_byteorder() != Some(false)
+}
+
+fn contiguous_copy<'py>(
+    array: &Bound<'py, PyUntypedArray>,
+    wanted: &Bound<'py, PyArrayDescr>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = array.py();
+    let kwargs = PyDict::new(py);
+    kwargs.set_item("dtype", wanted)?;
+    let copy = py.import("numpy")?.call_method("array", (array,), Some(&kwargs))?;
+    let copy = copy.call_method1("copy", ("C",))?;
+    Ok(copy.cast_into::<PyUntypedArray>()?)
 }
 
 fn readable(
@@ -113,12 +191,7 @@ fn readable(
     let strides = array.strides();
     let features = array.shape().last().copied().unwrap_or(0);
     let neighbours = matches!(axes, Axes::Mask) || features <= 1 || strides.last() == Some(&size);
-    // SAFETY: the pointer is that of a live array object.
-    let flags = unsafe { (*array.as_array_ptr()).fields.flags };
-    array.dtype().is_equiv_to(wanted)
-        && neighbours
-        && flags & NPY_ARRAY_ALIGNED != 0
-        && strides.iter().all(|stride| stride % size == 0)
+    native_and_aligned(array) && neighbours && strides.iter().all(|stride| stride % size == 0)
 }
 
 fn borrowed<T>(array: &Bound<'_, PyUntypedArray>, axes: Axes) -> Held<T> {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use numpy::PyArrayMethods;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::arrays::{Axes, New, Number, hold};
+use super::arrays::{Axes, Flat, New, Number, flat, hold};
 use super::detached;
-use super::weights::{Either, is_double, matrix_shape, weight};
+use super::weights::{Either, is_double, matrix_shape};
 use crate::dense::{self, Seeds, Weights};
 use crate::kernels::activation::Activation;
 
@@ -23,12 +22,10 @@ fn pack<T: Number>(
     activation: Activation,
 ) -> PyResult<Arc<Weights<T>>> {
     let [features, units] = matrix_shape("kernel", kernel)?;
-    let kernel = weight::<T>("kernel", kernel, &[features, units])?;
-    let bias = bias.map(|bias| weight::<T>("bias", bias, &[units])).transpose()?;
-    let kernel = kernel.readonly();
-    let bias = bias.map(|bias| bias.readonly());
-    let bias = bias.as_ref().map(|bias| bias.as_slice()).transpose()?;
-    Ok(Arc::new(Weights::new(None, activation, [features, units], kernel.as_slice()?, bias)?))
+    let kernel = flat::<T>("kernel", kernel, &[features, units])?;
+    let bias = bias.map(|bias| flat::<T>("bias", bias, &[units])).transpose()?;
+    let bias = bias.as_ref().map(Flat::elements);
+    Ok(Arc::new(Weights::new(None, activation, [features, units], kernel.elements(), bias)?))
 }
 
 #[pymethods]
@@ -96,10 +93,10 @@ fn forward<T: Number>(
     } else {
         None
     };
-    detached(py, |_| {
+    detached(py, |stop| {
         let shape = [rows, 1, units];
         let sums = sums.as_mut().map(|sums| sums.view(shape)).transpose()?;
-        dense::forward(weights, inputs.view(), outputs.view(shape)?, sums)
+        dense::forward(weights, inputs.view(), outputs.view(shape)?, sums, stop)
     })?;
     Ok((outputs.finish(), sums.map(New::finish)))
 }
@@ -155,11 +152,11 @@ fn backward<T: Number>(
         if inputs_need_gradient { Some(New::<T>::empty(py, &[rows, features])?) } else { None };
     let mut d_kernel = New::<T>::empty(py, &[features, units])?;
     let mut d_bias = if weights.has_bias() { Some(New::<T>::empty(py, &[units])?) } else { None };
-    detached(py, |_| {
+    detached(py, |stop| {
         let seeds = Seeds { inputs: inputs.view(), kept: kept.view(), d_outputs: d_outputs.view() };
         let d_inputs = d_inputs.as_mut().map(|d| d.view([rows, 1, features])).transpose()?;
         let d_bias = d_bias.as_mut().map(New::elements);
-        dense::backward(weights, seeds, d_inputs, d_kernel.elements(), d_bias)
+        dense::backward(weights, seeds, d_inputs, d_kernel.elements(), d_bias, stop)
     })?;
     let mut by_weight = vec![d_kernel.finish()];
     by_weight.extend(d_bias.map(New::finish));

@@ -10,6 +10,7 @@ use super::arrays::{Axes, Held, New, Number, hold};
 use super::detached;
 use super::problem::{Arrays, Problem};
 use super::weights::{Either, Packed, Weights};
+use crate::error::Error;
 use crate::sequence::{self, Gradients, Results, Seeds};
 use crate::simd::Element;
 
@@ -124,6 +125,11 @@ fn backward<T: Number>(
     (inputs_need_gradient, consume): (bool, bool),
 ) -> PyResult<Backward> {
     let weights = &kept.weights;
+    if !weights.same_shape(&packed.weights) {
+        return Err(
+            Error::value("residuals", "those of a forward pass of `weights`", "others").into()
+        );
+    }
     let problem = arrays.problem(weights)?;
     let axes = if arrays.return_sequences { Axes::Three } else { Axes::Two };
     let outputs = hold::<T>("outputs", outputs, axes)?;

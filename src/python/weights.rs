@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use numpy::{PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::arrays::Number;
+use super::arrays::{Flat, Number, flat, holds};
 use crate::cells::CellKind;
 use crate::error::Error;
 use crate::kernels::activation::Activation;
@@ -30,35 +30,6 @@ pub(super) struct Packed<T: Element> {
     pub(super) double_bias: bool,
 }
 
-/// The elements of a weight array in C order.
-pub(super) fn weight<'py, T: Number>(
-    argument: &str,
-    array: &Bound<'py, PyAny>,
-    shape: &[usize],
-) -> PyResult<Bound<'py, PyArray1<T>>> {
-    let Ok(typed) = array.cast::<PyArrayDyn<T>>() else {
-        let received = match array.cast::<PyUntypedArray>() {
-            Ok(array) => format!("{} of dtype {}", array.get_type().name()?, array.dtype()),
-            Err(_) => array.get_type().name()?.to_string(),
-        };
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected a NumPy array of dtype {}, received {received}",
-            numpy::dtype::<T>(array.py())
-        )));
-    };
-    if typed.shape() != shape {
-        return Err(Error::Shape {
-            argument: "weights",
-            expected: format!("{shape:?} for `{argument}`"),
-            received: format!("{:?}", typed.shape()),
-        }
-        .into());
-    }
-    // A copy: what is packed must not change while it is read.
-    let flat = typed.call_method1("flatten", ())?;
-    Ok(flat.cast_into::<PyArray1<T>>()?)
-}
-
 /// The shape of an array of two axes.
 pub(super) fn matrix_shape(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<[usize; 2]> {
     let Ok(array) = array.cast::<PyUntypedArray>() else {
@@ -77,14 +48,16 @@ pub(super) fn matrix_shape(argument: &str, array: &Bound<'_, PyAny>) -> PyResult
 
 /// Whether a float array is of double precision; an error if it is of neither.
 pub(super) fn is_double(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let Ok(untyped) = array.cast::<PyUntypedArray>() else { return Ok(false) };
-    match (untyped.dtype().to_string().as_str(), untyped.dtype()) {
-        ("float64", _) => Ok(true),
-        ("float32", _) => Ok(false),
-        (_, received) => Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected dtype float32 or float64, received {received}"
-        ))),
+    if holds::<f64>(array) || holds::<f32>(array) {
+        return Ok(holds::<f64>(array));
     }
+    let received = match array.cast::<PyUntypedArray>() {
+        Ok(array) => array.dtype().to_string(),
+        Err(_) => array.get_type().name()?.to_string(),
+    };
+    Err(PyTypeError::new_err(format!(
+        "`{argument}`: expected a NumPy array of dtype float32 or float64, received {received}"
+    )))
 }
 
 impl<T: Number> Packed<T> {
@@ -97,18 +70,21 @@ impl<T: Number> Packed<T> {
     ) -> PyResult<Self> {
         let layout = cell.layout();
         let [features, _] = matrix_shape("kernel", kernel)?;
-        let [units, _] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
+        let [units, recurrent_columns] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
+        if recurrent_columns != layout.gates.saturating_mul(units) {
+            let expected = format!("[units, {} units]", layout.gates);
+            let received = format!("[{units}, {recurrent_columns}]");
+            return Err(Error::Shape { argument: "recurrent_kernel", expected, received }.into());
+        }
         let columns = layout.gates.saturating_mul(units);
-        let kernel = weight::<T>("kernel", kernel, &[features, columns])?;
-        let recurrent = weight::<T>("recurrent_kernel", recurrent_kernel, &[units, columns])?;
+        let kernel = flat::<T>("kernel", kernel, &[features, columns])?;
+        let recurrent = flat::<T>("recurrent_kernel", recurrent_kernel, &[units, columns])?;
         let bias_shape: &[usize] = if layout.recurrent_bias { &[2, columns] } else { &[columns] };
-        let bias = bias.map(|bias| weight::<T>("bias", bias, bias_shape)).transpose()?;
-        let (kernel, recurrent) = (kernel.readonly(), recurrent.readonly());
-        let bias = bias.map(|bias| bias.readonly());
+        let bias = bias.map(|bias| flat::<T>("bias", bias, bias_shape)).transpose()?;
         let raw = Raw {
-            kernel: kernel.as_slice()?,
-            recurrent_kernel: recurrent.as_slice()?,
-            bias: bias.as_ref().map(|bias| bias.as_slice()).transpose()?,
+            kernel: kernel.elements(),
+            recurrent_kernel: recurrent.elements(),
+            bias: bias.as_ref().map(Flat::elements),
         };
         let weights = sequence::Weights::new(cell, options, features, units, raw)?;
         Ok(Self {

@@ -11,7 +11,7 @@ use super::step::{Place, RowMajor};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
-use crate::memory::{Buffer, ViewMut};
+use crate::memory::{Buffer, ViewMut, check_available};
 use crate::simd::Element;
 use crate::threads::{self, Stop};
 
@@ -33,6 +33,9 @@ pub(super) fn forward<T: Element>(
 ) -> Result<Option<Residuals<T>>> {
     check(weights, problem, &results)?;
     let plan = Plan::new(weights, problem)?;
+    if keep {
+        check_available(residual_bytes(weights, problem))?;
+    }
     let rows = || plan.slices.iter().map(|slice| slice.rows.clone());
     let outputs = results.outputs.split(rows());
     let mut states: Vec<_> = plan.slices.iter().map(|_| Vec::new()).collect();
@@ -73,6 +76,14 @@ fn check<T: Element>(
         Some(wrong) => Err(Error::shape("state", expected, wrong.shape())),
         None => Ok(()),
     }
+}
+
+/// What the residuals will hold at most.
+fn residual_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> usize {
+    let [batch, time, _] = problem.inputs.shape();
+    let vectors = weights.layout.slots.len() + weights.layout.states + weights.layout.phases.len();
+    let per_step = vectors * weights.padded_units() * size_of::<T>();
+    batch.saturating_mul(time).saturating_mul(per_step)
 }
 
 /// A slice on its way through time.

@@ -28,9 +28,7 @@ pub use weights::{Options, Raw, Weights};
 
 use crate::error::Result;
 use crate::simd::Element;
-
-/// Whether to give up, asked about every 10 ms on the calling thread.
-pub type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
+pub use crate::threads::Ask;
 
 /// The engine compiled for one element type. All kernels are instantiated here, once, and not again
 /// in every crate that calls them.

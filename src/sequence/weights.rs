@@ -158,6 +158,14 @@ impl<T: Element> Weights<T> {
         self.units
     }
 
+    /// Whether these are weights of the same cell, of the same sizes.
+    #[must_use]
+    pub fn same_shape(&self, other: &Self) -> bool {
+        self.cell == other.cell
+            && (self.features, self.units) == (other.features, other.units)
+            && self.has_bias == other.has_bias
+    }
+
     /// Number of state arrays: the output's, then the others.
     #[must_use]
     pub fn states(&self) -> usize {

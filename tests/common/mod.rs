@@ -41,6 +41,7 @@ impl Random {
 }
 
 /// What a call is told.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone, Debug)]
 pub struct Case {
     pub cell: CellKind,
