@@ -1,5 +1,7 @@
 """Recurrent networks on the CPU: layers with Keras' names on an engine in Rust."""
 
+from typing import TYPE_CHECKING
+
 from ferrnn import (
     activations,
     backend,
@@ -19,6 +21,7 @@ from ferrnn import (
 from ferrnn._version import __version__
 from ferrnn.core.initializers import Initializer
 from ferrnn.core.layer import Call, Layer
+from ferrnn.core.missing import not_yet
 from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.parameter import Parameter as Variable
@@ -60,3 +63,6 @@ __all__ = [
     "testing",
     "utils",
 ]
+
+if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
+    __getattr__ = not_yet(__name__)

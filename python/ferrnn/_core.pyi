@@ -1,13 +1,13 @@
 """The native engine: what Rust offers Python."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
-Mask = NDArray[np.bool_]
+Array: TypeAlias = NDArray[np.floating[Any]]
+Mask: TypeAlias = NDArray[np.bool_]
 
 @final
 class Weights:
@@ -76,12 +76,12 @@ def rnn_backward(
     inputs_need_gradient: bool = True,
     consume: bool = False,
 ) -> tuple[Array | None, tuple[Array, ...], tuple[Array, ...]]:
-    """Gradients by the inputs, by kernel, recurrent kernel (and bias), and by the initial states."""
+    """Gradients by inputs, by kernel, recurrent kernel (and bias), and by initial states."""
 
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False
 ) -> tuple[Array, Array | None]:
-    """`activation(inputs @ kernel + bias)` for inputs `[rows, features]`, and what backward wants."""
+    """`activation(inputs @ kernel + bias)` for `[rows, features]`, and what backward wants."""
 
 def dense_backward(
     weights: DenseWeights,

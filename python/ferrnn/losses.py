@@ -1,5 +1,8 @@
 """Losses, under Keras' names."""
 
+from typing import TYPE_CHECKING
+
+from ferrnn.core.missing import not_yet
 from ferrnn.training.loss import Loss
 from ferrnn.training.losses import (
     BinaryCrossentropy,
@@ -29,3 +32,6 @@ __all__ = [
     "mean_squared_error",
     "sparse_categorical_crossentropy",
 ]
+
+if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
+    __getattr__ = not_yet(__name__)

@@ -1,5 +1,8 @@
 """Metrics, under Keras' names."""
 
+from typing import TYPE_CHECKING
+
+from ferrnn.core.missing import not_yet
 from ferrnn.training.losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -51,3 +54,6 @@ __all__ = [
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
 ]
+
+if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
+    __getattr__ = not_yet(__name__)

@@ -1,5 +1,6 @@
 """The package as it is installed: its version, its weight on import, its tools."""
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -109,3 +110,25 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
     assert result.stdout == ""
     assert missing in result.stderr
     assert advice in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("ferrnn", "Model"),
+        ("ferrnn.callbacks", "ModelCheckpoint"),
+        ("ferrnn.layers", "Embedding"),
+        ("ferrnn.losses", "Huber"),
+        ("ferrnn.metrics", "AUC"),
+        ("ferrnn.models", "load_model"),
+        ("ferrnn.optimizers", "Lion"),
+        ("ferrnn.utils", "to_categorical"),
+    ],
+)
+def test_what_keras_has_and_we_lack_is_named(module, name):
+    owner = importlib.import_module(module)
+    with pytest.raises(AttributeError, match=rf"^'{name}' is not in {module}: .* not have yet"):
+        getattr(owner, name)
+    with pytest.raises(AttributeError, match=rf"^module '{module}' has no attribute '__nothing__'"):
+        getattr(owner, "__nothing__")  # noqa: B009 - as tools ask
+    assert not hasattr(owner, name)

@@ -111,7 +111,7 @@ class BuiltInCell(Cell):
     kernel: Parameter
     recurrent_kernel: Parameter
     bias: Parameter | None
-    packed: Any = None  # the engine's copy of the weights, and the versions it was made from
+    packed: Any = None  # the engine's copy of the weights, and what it was made from
 
     def __init__(
         self,
@@ -197,6 +197,12 @@ class BuiltInCell(Cell):
                 f"the cell {self.name!r} must be given inputs [batch, features] of "
                 f"{self.kernel.shape[0]} features, received the shape {inputs.shape}"
             )
+
+    def kernels(self, call: Call) -> tuple[Array, Array]:
+        """Kernel and recurrent kernel: for a vjp to keep, copies that later writes do not change."""
+        if call.differentiable:
+            return self.kernel.snapshot(), self.recurrent_kernel.snapshot()
+        return self.kernel.value, self.recurrent_kernel.value
 
     def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
         """Adds the gradient by a bias that is added once to every row."""

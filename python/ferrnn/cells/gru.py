@@ -88,16 +88,16 @@ class GRUCell(BuiltInCell):
         """One step; see the class."""
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
         inner = self._step_reset_after if self.reset_after else self._step_reset_before
-        output, vjp = inner(inputs, states[0], masks)
+        output, vjp = inner(inputs, states[0], masks, self.kernels(call))
         return (output, (output,)), vjp if call.differentiable else None
 
     def _step_reset_after(
-        self, inputs: Array, h: Array, masks: DropoutMasks
+        self, inputs: Array, h: Array, masks: DropoutMasks, kernels: tuple[Array, Array]
     ) -> tuple[Array, StepVjp]:
         act = activations.differentiable(self.activation)
         gate = activations.differentiable(self.recurrent_activation)
-        x, inputs_vjp = masked_product(inputs, self.kernel.value, masks.inputs)
-        u, h_vjp = masked_product(h, self.recurrent_kernel.value, masks.recurrent)
+        x, inputs_vjp = masked_product(inputs, kernels[0], masks.inputs)
+        u, h_vjp = masked_product(h, kernels[1], masks.recurrent)
         if self.bias is not None:
             x += self.bias.value[0]
             u += self.bias.value[1]
@@ -125,14 +125,14 @@ class GRUCell(BuiltInCell):
         return z * h + (1 - z) * g, vjp
 
     def _step_reset_before(
-        self, inputs: Array, h: Array, masks: DropoutMasks
+        self, inputs: Array, h: Array, masks: DropoutMasks, kernels: tuple[Array, Array]
     ) -> tuple[Array, StepVjp]:
         act = activations.differentiable(self.activation)
         gate = activations.differentiable(self.recurrent_activation)
         edge = 2 * self.units
         gates_mask, candidate_mask = _split_mask(masks.recurrent)
-        recurrent_kernel = self.recurrent_kernel.value
-        x, inputs_vjp = masked_product(inputs, self.kernel.value, masks.inputs)
+        recurrent_kernel = kernels[1]
+        x, inputs_vjp = masked_product(inputs, kernels[0], masks.inputs)
         if self.bias is not None:
             x += self.bias.value
         u, gates_vjp = masked_product(h, recurrent_kernel[:, :edge], gates_mask)

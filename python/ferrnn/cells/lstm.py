@@ -95,8 +95,9 @@ class LSTMCell(BuiltInCell):
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
         act = activations.differentiable(self.activation)
         gate = activations.differentiable(self.recurrent_activation)
-        projected, inputs_vjp = masked_product(inputs, self.kernel.value, masks.inputs)
-        recurrent, h_vjp = masked_product(h_previous, self.recurrent_kernel.value, masks.recurrent)
+        kernel, recurrent_kernel = self.kernels(call)
+        projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
+        recurrent, h_vjp = masked_product(h_previous, recurrent_kernel, masks.recurrent)
         z = projected + recurrent
         if self.bias is not None:
             z += self.bias.value

@@ -81,8 +81,9 @@ class SimpleRNNCell(BuiltInCell):
         """One step; see the class."""
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
         act = activations.differentiable(self.activation)
-        projected, inputs_vjp = masked_product(inputs, self.kernel.value, masks.inputs)
-        recurrent, h_vjp = masked_product(states[0], self.recurrent_kernel.value, masks.recurrent)
+        kernel, recurrent_kernel = self.kernels(call)
+        projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
+        recurrent, h_vjp = masked_product(states[0], recurrent_kernel, masks.recurrent)
         z = projected + recurrent
         if self.bias is not None:
             z += self.bias.value

@@ -315,12 +315,12 @@ def _input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
     if shape is None and length is None:
         return None
     warnings.warn(
-        "Do not pass an `input_shape`/`input_dim` argument to a layer. In a Sequential model, let "
-        "an `Input(shape)` object come first instead.",
+        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
+        "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
         UserWarning,
         stacklevel=4,
     )
-    return (length,) if shape is None else tuple(shape)
+    return tuple(shape) if length is None else (length,)
 
 
 def _marking_built(build: Callable[..., None]) -> Callable[..., None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import ItemsView, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,20 @@ class Parameter:
     ([[3.0, 4.0]], True)
     """
 
-    __slots__ = ("__weakref__", "_data", "_view", "name", "path", "trainable", "version")
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_snapshot",
+        "_view",
+        "name",
+        "path",
+        "trainable",
+        "version",
+    )
 
     _data: Array
     _view: Array
+    _snapshot: Array | None
 
     def __init__(
         self,
@@ -52,7 +61,11 @@ class Parameter:
     def _replace(self, data: Array) -> None:
         view = data.view()
         view.flags.writeable = False
-        self._data, self._view, self.version = data, view, next(_versions)
+        self._data, self._view = data, view
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version, self._snapshot = next(_versions), None
 
     @property
     def value(self) -> Array:
@@ -98,13 +111,17 @@ class Parameter:
             )
         self._replace(data.astype(self.dtype, copy=False))
 
-    @contextmanager
-    def writing(self) -> Iterator[Array]:
+    def snapshot(self) -> Array:
+        """A read-only copy that no later write changes, for a vjp to keep; one for each version."""
+        if self._snapshot is None:
+            copy = np.array(self._data)
+            copy.flags.writeable = False
+            self._snapshot = copy
+        return self._snapshot
+
+    def writing(self) -> Writing:
         """A writable view, for an update in place; leaving the block makes a new version."""
-        try:
-            yield self._data
-        finally:
-            self.version = next(_versions)
+        return Writing(self)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         if copy is None:  # NumPy 1 does not know this way of saying "if need be"
@@ -119,6 +136,28 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"<Parameter path={self.path} shape={self.shape} dtype={self.dtype}>"
+
+
+class Writing:
+    """What `Parameter.writing` gives; `contextlib` takes three times as long, in every update.
+
+    >>> bias = Parameter([1.0, 2.0], "bias")
+    >>> with bias.writing() as array:
+    ...     array *= 2
+    >>> bias.numpy().tolist()
+    [2.0, 4.0]
+    """
+
+    __slots__ = ("_parameter",)
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def __enter__(self) -> Array:
+        return self._parameter._data
+
+    def __exit__(self, *raised: object) -> None:
+        self._parameter._changed()
 
 
 def _restored(data: Array, name: str, trainable: bool, path: str) -> Parameter:

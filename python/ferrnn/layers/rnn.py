@@ -91,7 +91,7 @@ class RNN(Layer):
             self.cell.build((shape[0], *shape[2:]))
         self._features = shape[-1]
         if self.stateful and self._states is None and shape[0] is not None:
-            self._states = self._packed(initial_state(self.cell, shape[0], self.dtype))
+            self._states = self._packed(_kept(initial_state(self.cell, shape[0], self.dtype)))
 
     @property
     def state_size(self) -> list[Any]:
@@ -103,15 +103,17 @@ class RNN(Layer):
     def states(self) -> Any:
         """The stored states of a stateful layer, where the next call starts; None before any.
 
-        They can be set at any time. A layer that is not stateful keeps what was set and, as in
-        Keras, starts every call from its initial state all the same.
+        The arrays are read-only; assign to `states` to change them, at any time. A layer that is
+        not stateful keeps what was set and, as in Keras, starts every call from its initial state
+        all the same.
         """
-        return self._states
+        states = self._states
+        return None if states is None else pack(states, flatten(states), type(states))
 
     @states.setter
     def states(self, value: Any) -> None:
         if value is not None:
-            flat = [np.array(self.cast_array(s, "states")) for s in flatten(_listed(value))]
+            flat = _kept([self.cast_array(s, "states") for s in flatten(_listed(value))])
             batch = len(flat[0]) if flat and flat[0].ndim else None
             checked_states(self.name, self.state_size, flat, batch)
             value = pack(_listed(value), flat, tuple if isinstance(value, tuple) else list)
@@ -123,7 +125,7 @@ class RNN(Layer):
             self.states = states
         elif self._states is not None:
             zeros = [np.zeros_like(state) for state in flatten(self._states)]
-            self._states = pack(self._states, zeros)
+            self._states = pack(self._states, _kept(zeros))
 
     reset_states = reset_state
 
@@ -195,7 +197,7 @@ class RNN(Layer):
             dropout=dropout,
         )
         if self.stateful:
-            self._states = self._packed(final)
+            self._states = self._packed(_kept(final))
         returned = (outputs, *self._packed(final)) if self.return_state else outputs
         if scan_vjp is None:
             return returned, None
@@ -293,6 +295,14 @@ def _cell_from_config(serialized: Any, custom_objects: dict[str, Any]) -> Any:
     if kind is StackedRNNCells:
         config["cells"] = [_cell_from_config(cell, custom_objects) for cell in config["cells"]]
     return kind.from_config(config) if hasattr(kind, "from_config") else kind(**config)
+
+
+def _kept(states: Sequence[Array]) -> list[Array]:
+    """Read-only copies: what is written to an array outside must not change a layer's state."""
+    copies = [np.array(state) for state in states]
+    for copy in copies:
+        copy.flags.writeable = False
+    return copies
 
 
 def _listed(states: Any) -> Any:

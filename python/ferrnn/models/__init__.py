@@ -1,5 +1,11 @@
 """Models: layers put together, with the training loop of the room beside."""
 
+from typing import TYPE_CHECKING
+
+from ferrnn.core.missing import not_yet
 from ferrnn.models.sequential import Sequential
 
 __all__ = ["Sequential"]
+
+if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
+    __getattr__ = not_yet(__name__)

@@ -22,8 +22,8 @@ from ferrnn.training.trainer import Trainer
 class Sequential(Layer, Trainer):
     """A stack of layers, each fed with what the one before gives: `[batch, ...] -> [batch, ...]`.
 
-    With an `Input` first the weights are made at once, otherwise when data or `build` first tell
-    the shape.
+    With an `Input` first (or the `input_shape=` of Keras 2 on the first layer) the weights are made
+    at once, otherwise when data or `build` first tell the shape.
 
     >>> import ferrnn as keras
     >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4), keras.layers.Dense(1)])
@@ -75,6 +75,9 @@ class Sequential(Layer, Trainer):
                 "argument to pass a unique name."
             )
         else:
+            shape = layer.input_shape_argument
+            if shape is not None and self._input is None and not self._layers:
+                self._add_input(SymbolicTensor((None, *shape), layer.dtype))
             self._layers.append(layer)
             self.dtype = self._layers[0].dtype
         self.built = False

@@ -84,21 +84,24 @@ def scan(
 
 
 def packed_weights(cell: BuiltInCell) -> Weights:
-    """The cell's weights as the engine wants them, packed anew after every write to one."""
+    """The cell's weights as the engine wants them, packed anew when they or its settings change."""
     kernel, recurrent, bias = cell.kernel, cell.recurrent_kernel, cell.bias
-    key = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
+    gate = getattr(cell, "recurrent_activation", None)
+    gate_name = "sigmoid" if gate is None else gate.__name__
+    reset_after = getattr(cell, "reset_after", True)
+    versions = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
+    key = (*versions, cell.activation.__name__, gate_name, reset_after)
     packed: tuple[Any, Weights] | None = cell.packed
     if packed is not None and packed[0] == key:
         return packed[1]
-    gate = getattr(cell, "recurrent_activation", None)
     weights = Weights(
         cell.native_name,
         kernel.value,
         recurrent.value,
         None if bias is None else bias.value,
         activation=cell.activation.__name__,
-        recurrent_activation="sigmoid" if gate is None else gate.__name__,
-        reset_after=getattr(cell, "reset_after", True),
+        recurrent_activation=gate_name,
+        reset_after=reset_after,
     )
     cell.packed = (key, weights)  # one assignment: another thread sees both or neither
     return weights

@@ -76,8 +76,9 @@ class _Steps:
     ) -> None:
         self.step = step_of(cell)
         self.cell, self.inputs, self.initial_state = cell, inputs, initial_state
-        self.call, self.mask, self.zeroed = call, mask, zeroed and mask is not None
         length = inputs.shape[1]
+        # Without any step there is nothing to zero: the result is the initial state.
+        self.call, self.mask, self.zeroed = call, mask, zeroed and mask is not None and length > 0
         self.order = range(length - 1, -1, -1) if go_backwards else range(length)
         self.vjps: list[StepVjp | None] = []
         self.shape: tuple[int, ...] = (len(inputs), output_size(cell))
@@ -104,7 +105,9 @@ class _Steps:
                 outputs.append(y)
         if last is None:
             last = self._output_before(np.empty(self.shape, self.inputs.dtype))
-        return (self._stacked(outputs) if return_sequences else last), states
+        # Copies, for a cell may give one array twice, and the caller's own where no step is real.
+        given = self._stacked(outputs) if return_sequences else np.array(last)
+        return given, tuple(np.array(state) for state in states)
 
     def backward(
         self,

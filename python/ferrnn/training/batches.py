@@ -39,6 +39,18 @@ def as_samples(value: Any, name: str) -> Array | None:
     return array[:, None] if named_column else array
 
 
+def checked_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`; errors speak of the argument `name`.
+
+    >>> checked_count(np.int64(3), "epochs")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        kind = "positive integer" if least else "integer of at least 0"
+        raise ValueError(f"`{name}` must be a {kind}, received {value!r}")
+    return int(value)
+
+
 def _refuse(value: Any, name: str) -> None:
     """Names the data that `fit` of Keras takes and this one does not take yet, or never."""
     if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
@@ -125,6 +137,11 @@ class Samples:
         """With weights by class: 1.0 for a class that `class_weight` does not name."""
         if class_weight is None:
             return self
+        if not isinstance(class_weight, Mapping):
+            raise TypeError(
+                "`class_weight` must be a dict from labels to weights, received "
+                f"{type(class_weight).__name__}"
+            )
         if self.sample_weight is not None:
             raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
         if self.y is None:
@@ -176,13 +193,11 @@ class Batches:
         shuffle: bool | str = False,
         seed: int | None = None,
     ) -> None:
-        size = 32 if batch_size is None else batch_size
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer, received {batch_size!r}")
+        size = checked_count(32 if batch_size is None else batch_size, "batch_size")
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"`shuffle` must be True, False or 'batch', received {shuffle!r}")
         self.samples = samples
-        self.batch_size = int(size)
+        self.batch_size = size
         self.shuffle = shuffle
         self._seeds = SeedGenerator(seed) if shuffle else None
 

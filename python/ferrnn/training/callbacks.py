@@ -107,6 +107,8 @@ class CallbackList:
     def __init__(self, callbacks: Iterable[Any], *, model: Any, params: dict[str, Any]) -> None:
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
+            if isinstance(callback, type) or not hasattr(callback, "set_model"):
+                raise TypeError(f"`callbacks` must be `Callback` objects, received {callback!r}")
             callback.set_model(model)
             callback.set_params(params)
         self._listeners: dict[str, list[Callable[..., None]]] = {

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ferrnn.core.types import Array
-from ferrnn.training.batches import Batch, Batches, Samples
+from ferrnn.training.batches import Batch, Batches, Samples, checked_count
 from ferrnn.training.callbacks import CallbackList, Logs
 
 
@@ -36,12 +36,16 @@ class Validation:
     """A pass over samples without training: `evaluate`, and the check after an epoch of `fit`."""
 
     def __init__(
-        self, batches: Batches, steps: int | None = None, freq: int | Iterable[int] = 1
+        self,
+        batches: Batches,
+        steps: int | None = None,
+        freq: int | Iterable[int] = 1,
+        argument: str = "steps",
     ) -> None:
         if isinstance(freq, int) and freq < 1:
             raise ValueError(f"`validation_freq` must be a positive integer, received {freq}")
         self.batches = batches
-        self.steps = len(batches) if steps is None else steps
+        self.steps = len(batches) if steps is None else checked_count(steps, argument)
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
 
     def due(self, epoch: int) -> bool:
@@ -76,8 +80,8 @@ class EpochLoop:
         steps_per_epoch: int | None = None,
         validation: Validation | None = None,
     ) -> None:
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise ValueError(f"`steps_per_epoch` must be positive, received {steps_per_epoch}")
+        if steps_per_epoch is not None:
+            checked_count(steps_per_epoch, "steps_per_epoch")
         self.model = model
         self.batches = batches
         self.hooks = hooks

@@ -20,7 +20,12 @@ def is_interactive() -> bool:
 
 
 def write(message: str) -> None:
-    """Writes to standard output at once; characters that it cannot show become question marks."""
+    """Writes to standard output at once; characters that it cannot show become question marks.
+
+    Without a standard output (`pythonw`, some services) nothing is written.
+    """
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.write(message)
     except UnicodeEncodeError:

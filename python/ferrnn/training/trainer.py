@@ -12,7 +12,7 @@ from ferrnn.core.layer import Call, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array, Mask
 from ferrnn.training import optimizers
-from ferrnn.training.batches import Batches, Samples, as_samples, split_off_last
+from ferrnn.training.batches import Batches, Samples, as_samples, checked_count, split_off_last
 from ferrnn.training.callbacks import CallbackList, History, ProgbarLogger
 from ferrnn.training.compiled import CompiledLoss, CompiledMetrics
 from ferrnn.training.loop import EpochLoop, Validation
@@ -212,6 +212,8 @@ class Trainer:
         ([0, 1, 2], 3)
         """
         self._require_compiled("fit")
+        epochs = checked_count(epochs, "epochs", least=0)
+        initial_epoch = checked_count(initial_epoch, "initial_epoch", least=0)
         samples = Samples.of(x, y, sample_weight)
         samples.require_some("fit")
         validation = _validation_samples(validation_data)
@@ -232,7 +234,7 @@ class Trainer:
             validation.require_some("fit")
             size = validation_batch_size or batch_size
             parts = Batches(validation, batch_size=size)
-            check = Validation(parts, validation_steps, validation_freq)
+            check = Validation(parts, validation_steps, validation_freq, "validation_steps")
         EpochLoop(self, batches, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
         return history
 
@@ -332,7 +334,18 @@ class Trainer:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update from one batch; gives loss and metrics gathered since `reset_metrics`."""
+        """One update from one batch `x` `[batch, ...]`, `y` `[batch, ...]`; gives loss and metrics.
+
+        As in Keras they are gathered over calls, until `reset_metrics` is called: call it before
+        each batch to see the values of that batch alone.
+
+        >>> import ferrnn as keras
+        >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", loss="mse")
+        >>> model.train_on_batch(np.ones((1, 2)), np.array([4.0]))
+        16.0
+        >>> model.reset_metrics()
+        """
         self._require_compiled("train_on_batch")
         batch = Samples.of(x, y, sample_weight).weighted(class_weight)
         batch.require_some("train_on_batch")
@@ -343,7 +356,7 @@ class Trainer:
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Loss and metrics of one batch, gathered since `reset_metrics`."""
+        """Loss and metrics of one batch, gathered since `reset_metrics` as by `train_on_batch`."""
         self._require_compiled("test_on_batch")
         batch = Samples.of(x, y, sample_weight)
         batch.require_some("test_on_batch")

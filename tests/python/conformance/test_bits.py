@@ -14,8 +14,12 @@ from ferrnn.layers import Dense
 from ferrnn.sequence import fused
 
 DTYPES = ("float32", "float64")
-# The second is enough work for threads, with one row only.
-SIZES = ({"batch": 33, "time": 12, "units": 65, "features": 19}, {"batch": 1, "units": 300})
+# The engine takes no further thread for less; there is work for three, in many rows and in one.
+MULTIPLY_ADDS_OF_A_THREAD = 2_500_000
+SIZES = (
+    {"batch": 33, "time": 14, "units": 121, "features": 19},
+    {"batch": 1, "time": 80, "units": 300, "features": 19},
+)
 
 
 @pytest.fixture
@@ -120,21 +124,33 @@ def test_the_whole_sequence_is_the_same_as_step_by_step(name, batch, dtype):
 @pytest.mark.parametrize("activation", [None, "relu", "tanh", "softmax"])
 def test_dense_is_the_same_alone_in_a_batch_and_on_any_threads(activation, dtype, threads):
     layer = Dense(70, activation, dtype=dtype)
+    rows, features = 1250, 90
+    assert rows * features * 70 >= 3 * MULTIPLY_ADDS_OF_A_THREAD
     rng = np.random.default_rng(3)
-    inputs = rng.normal(size=(150, 90)).astype(dtype)
-    d_outputs = rng.normal(size=(150, 70)).astype(dtype)
+    inputs = rng.normal(size=(rows, features)).astype(dtype)
+    d_outputs = rng.normal(size=(rows, 70)).astype(dtype)
 
     def both(rows):
         outputs, vjp = layer.forward(inputs[rows], Call(differentiable=True))
         grads = Gradients()
         return [outputs, vjp(d_outputs[rows], grads)], [grads[w] for w in layer.weights]
 
-    layer.build((None, 90))
+    layer.build((None, features))
     threads(1)
     expected, expected_weights = both(slice(None))
     for count in (2, 3):
         threads(count)
         given, weights = both(slice(None))
         expect_same_bits([*given, *weights], [*expected, *expected_weights])
-    for rows in (slice(0, 1), slice(149, 150), slice(31, 44)):
+    for rows in (slice(0, 1), slice(1249, 1250), slice(31, 44)):
         expect_same_bits(both(rows)[0], [value[rows] for value in expected])
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=["many rows", "one row"])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_problems_above_pay_for_three_threads(name, sizes):
+    case = replace(Case(cell=name), **sizes)
+    cell = case.make_cell()
+    for single in getattr(cell, "cells", [cell]):
+        weights = [single.kernel.size, single.recurrent_kernel.size]
+        assert case.batch * case.time * sum(weights) >= 3 * MULTIPLY_ADDS_OF_A_THREAD

@@ -94,3 +94,25 @@ def test_gradients_add_up_without_writing_to_what_they_were_given():
         grads[other]
     with pytest.raises(ValueError, match="must have the shape"):
         grads.add(parameter, np.ones(3))
+
+
+def test_a_write_that_fails_makes_a_new_version_too():
+    parameter = Parameter(np.zeros(3), "bias")
+    before = parameter.version
+    with pytest.raises(ZeroDivisionError), parameter.writing() as array:
+        array[0] = 1 / 0
+    assert parameter.version != before
+
+
+def test_a_snapshot_is_made_once_for_each_version_and_never_changes():
+    parameter = Parameter(np.zeros(3), "bias")
+    first = parameter.snapshot()
+    assert parameter.snapshot() is first
+    with parameter.writing() as array:
+        array[...] += 1
+    second = parameter.snapshot()
+    parameter.assign(np.full(3, 2.0))
+    third = parameter.snapshot()
+    assert [each.tolist() for each in (first, second, third)] == [[0.0] * 3, [1.0] * 3, [2.0] * 3]
+    with pytest.raises(ValueError, match="read-only"):
+        third[0] = 5

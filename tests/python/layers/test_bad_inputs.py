@@ -250,3 +250,12 @@ def test_bad_rates(rate):
 def test_bad_inputs_of_input(arguments, kind):
     with pytest.raises(kind, match=r"Input|inputs"):
         Input(**arguments)
+
+
+@each_layer
+def test_initial_states_that_are_no_real_numbers(kind):
+    layer = kind(4)
+    count = len(layer.state_size)
+    for dtype in ("complex64", "U1"):
+        with pytest.raises(TypeError, match=r"`initial_state` of layer .* must hold real numbers"):
+            layer(np.ones((2, 5, 3)), initial_state=[np.zeros((2, 4), dtype)] * count)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,43 @@ def test_a_layer_that_is_not_stateful_keeps_nothing(kind):
     assert layer.states is None
     layer.reset_state()
     assert layer.states is None
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
+@each_layer
+def test_writing_into_results_changes_no_state(kind, activation):
+    layer = kind(4, activation, stateful=True, return_state=True)
+    start = [np.full((2, 4), 0.5, "float32") for _ in layer.state_size]
+    layer.states = start
+    results = [*layer(INPUTS), *start]
+    expected = layer(INPUTS)[0]
+    layer.states = [np.full((2, 4), 0.5, "float32") for _ in layer.state_size]
+    results += layer(INPUTS)
+    for result in results:
+        result[...] = 99
+    layer.states[0] = None
+    np.testing.assert_array_equal(layer(INPUTS)[0], expected)
+
+
+@pytest.mark.parametrize("length", [0, 6])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
+@each_layer
+def test_no_two_results_share_memory(kind, activation, masked, length):
+    layer = kind(4, activation, return_state=True)
+    start = [np.ones((2, 4), "float32") for _ in layer.state_size]
+    mask = np.zeros((2, length), bool) if masked else None
+    arrays = [*layer(INPUTS[:, :length], initial_state=start, mask=mask), *start]
+    for one, two in itertools.combinations(arrays, 2):
+        assert not np.shares_memory(one, two)
+
+
+@each_layer
+def test_stored_states_are_read_only(kind):
+    layer = kind(4, stateful=True)
+    layer.build((2, None, 3))
+    ways = [lambda: layer(INPUTS), layer.reset_state, lambda: layer.reset_state(list(layer.states))]
+    for way in [lambda: None, *ways]:
+        way()
+        with pytest.raises(ValueError, match="read-only"):
+            layer.states[0][:] = 99

@@ -306,3 +306,41 @@ class TestNotYet:
             stack().get_config()
         with pytest.raises(NotImplementedError, match="calling a layer on an Input"):
             stack()(keras.Input((5, 3)))
+
+
+class TestInputShapeOfKeras2:
+    """A first layer's `input_shape=` or `input_dim=` builds the model, with Keras' warning."""
+
+    def make(self, kind, *layers, **options):
+        with pytest.warns(UserWarning, match="Do not pass an `input_shape`/`input_dim` argument"):
+            first = kind(4, **options)
+        return keras.Sequential([first, *layers])
+
+    def test_a_recurrent_layer(self):
+        model = self.make(LSTM, Dense(1), input_shape=(5, 3))
+        assert model.input_shape == (None, 5, 3)
+        assert model.output_shape == (None, 1)
+        model.set_weights([np.zeros(weight.shape) for weight in model.weights])
+        assert model.count_params() == 4 * 4 * (3 + 4 + 1) + 5
+        assert not model.predict(np.ones((2, 5, 3)), verbose=0).any()
+
+    def test_any_number_of_steps(self):
+        model = self.make(GRU, input_shape=(None, 3))
+        assert model(np.ones((2, 7, 3))).shape == model(np.ones((2, 4, 3))).shape == (2, 4)
+
+    def test_a_dense_layer_by_its_number_of_features(self):
+        model = self.make(Dense, input_dim=3)
+        assert model.input_shape == (None, 3)
+        assert model.built
+
+    def test_an_added_layer(self):
+        model = keras.Sequential()
+        with pytest.warns(UserWarning, match="Do not pass"):
+            model.add(Dense(4, input_shape=(3,)))
+        assert model.output_shape == (None, 4)
+
+    def test_only_the_first_layer_counts_and_an_input_goes_before(self):
+        with pytest.warns(UserWarning, match="Do not pass"):
+            second, alone = Dense(2, input_shape=(9,)), Dense(2, input_shape=(9,))
+        assert not keras.Sequential([Dense(4), second]).built
+        assert keras.Sequential([keras.Input((3,)), alone]).input_shape == (None, 3)

@@ -1,11 +1,16 @@
 """What `stepwise` defines, said again row by row without masks."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from ferrnn.cells.base import Cell
+from ferrnn.cells.gru import GRUCell
 from ferrnn.cells.lstm import LSTMCell
+from ferrnn.cells.protocol import DropoutMasks
 from ferrnn.cells.simple_rnn import SimpleRNNCell
+from ferrnn.core import activations
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
 from ferrnn.sequence import fused, stepwise
@@ -261,11 +266,57 @@ def test_every_way_of_writing_a_weight_reaches_the_engine():
         np.testing.assert_allclose(outputs(), expected, rtol=1e-12)
 
 
-def test_the_vjp_belongs_to_the_weights_of_its_forward():
-    cell = lstm()
-    inputs, states = problem(cell)
-    outputs, _, vjp = fused.scan(cell, inputs, states, Call(differentiable=True))
+@ENGINES
+@pytest.mark.parametrize("masks", [None, DropoutMasks(np.ones((1, 4, 2)), np.ones((1, 4, 3)))])
+@pytest.mark.parametrize(
+    "cell", [LSTMCell, GRUCell, partial(GRUCell, reset_after=False), SimpleRNNCell]
+)
+def test_the_vjp_belongs_to_the_weights_of_its_forward(cell, masks, scan):
+    cell = cell(3, dtype="float64")
+    cell.build((None, 2))
+    inputs = problem(lstm())[0]
+    outputs, _, vjp = scan(cell, inputs, None, Call(differentiable=True), dropout=masks)
     before = vjp(outputs, None, Gradients())[0]
+    for weight in cell.weights:
+        with weight.writing() as array:
+            array[...] *= 2
+    np.testing.assert_array_equal(vjp(outputs, None, Gradients())[0], before)
     for weight in cell.weights:
         weight.assign(weight.value * 2)
     np.testing.assert_array_equal(vjp(outputs, None, Gradients())[0], before)
+
+
+@ENGINES
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_no_step_behind_a_mask_gives_the_initial_state(scan, zeroed):
+    cell = lstm()
+    inputs, states = problem(cell, time=0)
+    last, final, vjp = scan(
+        cell,
+        inputs,
+        states,
+        Call(differentiable=True),
+        mask=np.ones((4, 0), bool),
+        return_sequences=False,
+        zero_output_for_mask=zeroed,
+    )
+    np.testing.assert_array_equal(last, states[0])
+    np.testing.assert_array_equal(final, states)
+    _, (d_h, d_c) = vjp(np.ones((4, 3)), None, Gradients())
+    np.testing.assert_array_equal(d_h, np.ones((4, 3)))
+    assert not d_c.any()
+
+
+def test_other_activations_reach_the_engine():
+    cell = lstm()
+    inputs, states = problem(cell)
+
+    def outputs(scan):
+        return scan(cell, inputs, states, Call())[0]
+
+    seen = [outputs(fused.scan)]
+    for setting, name in [("activation", "relu"), ("recurrent_activation", "hard_sigmoid")]:
+        setattr(cell, setting, activations.get(name))
+        seen.append(outputs(fused.scan))
+        assert not np.allclose(seen[-1], seen[-2])
+        np.testing.assert_allclose(seen[-1], outputs(stepwise.scan), rtol=1e-12)

@@ -316,3 +316,29 @@ class TestErrors:
         with pytest.warns(UserWarning, match="does not have any trainable weights"):
             model.fit(X, Y, verbose=0)
         assert model.get_weights()[0] == 1
+
+
+class TestArgumentsAreNamed:
+    """What `fit` cannot use is refused with the argument's name."""
+
+    @pytest.mark.parametrize("value", [2.0, "3", True, -1, None])
+    @pytest.mark.parametrize("argument", ["epochs", "initial_epoch"])
+    def test_epochs(self, argument, value):
+        with pytest.raises(ValueError, match=f"`{argument}` must be an? integer of at least 0"):
+            affine().fit(X, Y, verbose=0, **{argument: value})
+
+    @pytest.mark.parametrize("value", [2.0, 0])
+    def test_numbers_of_steps(self, value):
+        for argument in ("steps_per_epoch", "validation_steps"):
+            options = {argument: value, "validation_data": (X, Y)}
+            with pytest.raises(ValueError, match=f"`{argument}` must be a positive integer"):
+                affine().fit(X, Y, verbose=0, **options)
+
+    def test_class_weight(self):
+        with pytest.raises(TypeError, match=r"`class_weight` must be a dict .* received list"):
+            affine().fit(X, Y, verbose=0, class_weight=[1, 2])
+
+    @pytest.mark.parametrize("given", [object(), keras.callbacks.EarlyStopping])
+    def test_callbacks(self, given):
+        with pytest.raises(TypeError, match="`callbacks` must be `Callback` objects, received <"):
+            affine().fit(X, Y, verbose=0, callbacks=[given])

@@ -117,3 +117,11 @@ def test_an_output_without_unicode_is_written_to(monkeypatch):
     progress.write("━━ 1/2\n")
     assert raw.getvalue() == b"== 1/2\n"
     monkeypatch.undo()
+
+
+def test_without_a_standard_output_nothing_is_written(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    bar = Progbar(2)
+    bar.update(1, [("loss", 1.0)])
+    bar.update(2, [("loss", 1.0)])
+    progress.write("unheard")

@@ -1,0 +1,82 @@
+//! What is refused, and in which words.
+
+use ferrnn::cells::CellKind;
+use ferrnn::error::Error;
+use ferrnn::memory::View;
+use ferrnn::sequence::{Dropout, Options, Problem, Raw, Weights};
+use ferrnn::simd::Level;
+use proptest::prelude::*;
+
+fn weights() -> Weights<f32> {
+    let kernel = vec![0.1; 3 * 8];
+    let recurrent_kernel = vec![0.1; 2 * 8];
+    let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, bias: None };
+    Weights::new(CellKind::Lstm, Options::default(), 3, 2, raw).unwrap()
+}
+
+fn message<T>(result: Result<T, Error>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+#[test]
+fn errors_name_the_argument_and_both_shapes() {
+    let weights = weights();
+    let array = vec![0.0; 2 * 5 * 4];
+    let wrong = View::contiguous(&array, [2, 5, 4]).unwrap();
+    assert_eq!(
+        message(Problem::new(&weights, wrong)),
+        "`inputs`: expected shape [2, 5, 3], received [2, 5, 4]"
+    );
+    let array = vec![0.0; 2 * 5 * 3];
+    let problem = || Problem::new(&weights, View::contiguous(&array, [2, 5, 3]).unwrap()).unwrap();
+    let state = View::contiguous(&array[..4], [2, 1, 2]).unwrap();
+    assert!(message(problem().initial_state(vec![state])).contains("`initial_state`"));
+    let other = View::contiguous(&array[..6], [3, 1, 2]).unwrap();
+    assert_eq!(
+        message(problem().initial_state(vec![other, other])),
+        "`initial_state`: expected shape [2, 2], received [3, 2]"
+    );
+    let mask = vec![true; 8];
+    assert_eq!(
+        message(problem().mask(View::contiguous(&mask, [2, 4, 1]).unwrap())),
+        "`mask`: expected shape [2, 5], received [2, 4]"
+    );
+    let dropout = View::contiguous(&array[..18], [3, 2, 3]).unwrap();
+    let dropout = Dropout { inputs: Some(dropout), recurrent: None };
+    assert_eq!(
+        message(problem().dropout(dropout)),
+        "`input_dropout`: expected shape [1 or 4, 2, 3], received [3, 2, 3]"
+    );
+}
+
+#[test]
+fn weights_of_the_wrong_size_are_refused() {
+    let raw = |kernel: &[f32], recurrent_kernel: &[f32], bias: Option<&[f32]>| {
+        let raw = Raw { kernel, recurrent_kernel, bias };
+        message(Weights::new(CellKind::Gru, Options::default(), 3, 2, raw))
+    };
+    assert!(raw(&[0.0; 17], &[0.0; 12], None).starts_with("`kernel`"));
+    assert!(raw(&[0.0; 18], &[0.0; 13], None).starts_with("`recurrent_kernel`"));
+    assert!(raw(&[0.0; 18], &[0.0; 12], Some(&[0.0; 6])).starts_with("`bias`"));
+    let none = Raw::<f32> { kernel: &[], recurrent_kernel: &[], bias: None };
+    let zero = Weights::new(CellKind::Gru, Options::default(), 3, 0, none);
+    assert_eq!(message(zero), "`units`: expected a positive number, received 0");
+}
+
+#[test]
+fn levels_have_names() {
+    for level in Level::all() {
+        assert_eq!(Level::named(level.name()).unwrap().name(), level.name());
+    }
+    assert!(message(Level::named("mmx")).starts_with("`FERRNN_SIMD`: expected one of portable"));
+}
+
+proptest! {
+    /// Any sizes give a view exactly if the array has their elements.
+    #[test]
+    fn views_check_their_size(shape in prop::array::uniform3(0_usize..6), len in 0_usize..130) {
+        let array = vec![0.0_f32; len];
+        let fits = shape.iter().product::<usize>() == len;
+        prop_assert_eq!(View::contiguous(&array, shape).is_ok(), fits);
+    }
+}
