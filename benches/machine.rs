@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use ferrnn::memory::Buffer;
 use ferrnn::simd::{Element, Kernel, Level, Simd};
 
 /// Independent chains: latency times ports and more, few enough for sixteen registers.
@@ -45,12 +46,13 @@ impl<T: Element> Kernel<T> for Read<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) -> usize {
-        const WAYS: usize = 8;
+        const WAYS: usize = 12;
         let mut sums = [s.splat(T::ZERO); WAYS];
+        let (groups, _) = s.vectors(self.buffer).as_chunks::<WAYS>();
         for _ in 0..self.times {
-            for group in self.buffer.chunks_exact(WAYS * S::LANES) {
-                for (sum, part) in sums.iter_mut().zip(group.chunks_exact(S::LANES)) {
-                    *sum = s.max(s.load(part), *sum);
+            for group in black_box(groups) {
+                for (sum, &part) in sums.iter_mut().zip(group) {
+                    *sum = s.max(part, *sum);
                 }
             }
         }
@@ -81,7 +83,8 @@ fn main() {
         let double = 2e-9 * best(|| f64::dispatch(level, Peak));
         print!("{:9} f32 {single:6.1}  f64 {double:6.1} GFLOP/s; reads", level.name());
         for kibibytes in [16, 256, 8 << 10, 128 << 10] {
-            let buffer = vec![1.0_f32; kibibytes << 8];
+            let mut buffer = Buffer::zeroed(kibibytes << 8).expect("memory");
+            buffer.fill(1.0_f32);
             let times = (64 << 10) / kibibytes + 1;
             let speed = 1e-9 * best(|| f32::dispatch(level, Read { buffer: &buffer, times }));
             print!("  {kibibytes} KiB {speed:.0} GB/s");

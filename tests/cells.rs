@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{Arrays, Case, Random, assert_close, check_slopes, naive, run, slopes, widen};
+use common::{Arrays, Case, assert_close, check_slopes, naive, run, slopes, widen};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::simd::Level;
+use proptest::prelude::*;
 
 /// Forward in both precisions, gradients in both.
 fn check(case: &Case, seed: u64) {
@@ -171,24 +172,43 @@ fn not_a_number_stays_in_its_row() {
     }
 }
 
-#[test]
-fn random_problems() {
-    let mut random = Random(99);
-    for round in 0..150 {
-        let cell = CellKind::ALL[random.below(CellKind::ALL.len())];
-        let size =
-            [1 + random.below(40), 1 + random.below(12), 1 + random.below(9), 1 + random.below(20)];
-        let mut case = Case::new(cell, size);
-        let levels = Level::all();
-        case.level = levels[random.below(levels.len())];
-        case.activation = Activation::ALL[random.below(2)].1;
-        case.bias = random.below(3) > 0;
-        case.initial = random.below(3) > 0;
-        case.masked = random.below(2) > 0;
-        case.backwards = random.below(2) > 0;
-        case.sequences = random.below(2) > 0;
-        case.zero_masked = random.below(2) > 0;
-        case.dropout = [0, 1, 9][random.below(3)];
-        check(&case, round);
+fn any_case() -> impl Strategy<Value = Case> {
+    let size = (1_usize..40, 1_usize..12, 1_usize..9, 1_usize..20);
+    let place = (0..CellKind::ALL.len(), 0..Level::all().len(), 0_usize..2, 0_usize..2);
+    let flags = prop::array::uniform6(any::<bool>());
+    (size, place, flags, 0_usize..3).prop_map(|(size, place, flags, dropout)| {
+        let mut case = Case::new(CellKind::ALL[place.0], [size.0, size.1, size.2, size.3]);
+        case.level = Level::all()[place.1];
+        case.activation = Activation::ALL[place.2].1;
+        case.recurrent_activation = Activation::ALL[place.3].1;
+        [case.bias, case.initial, case.masked, case.backwards, case.sequences, case.zero_masked] =
+            flags;
+        case.dropout = [0, 1, 9][dropout];
+        case
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+
+    #[test]
+    fn any_problem(case in any_case(), seed in any::<u64>()) {
+        check(&case, seed);
+    }
+
+    /// The levels differ by rounding alone.
+    #[test]
+    fn every_level_agrees_with_the_portable_one(case in any_case(), seed in any::<u64>()) {
+        let arrays = Arrays::random(&case, seed);
+        let mut portable = case.clone();
+        portable.level = Level::named("portable").unwrap();
+        let (expected, received) = (run(&portable, &arrays, false).0, run(&case, &arrays, false).0);
+        assert_close(&case, &expected.outputs, &received.outputs, 1e-12);
+        for (expected, received) in slopes(&portable, &arrays).iter().zip(&slopes(&case, &arrays)) {
+            let scale = expected.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
+            for (a, b) in expected.iter().zip(received) {
+                prop_assert!((a - b).abs() <= 1e-10 * scale, "{a} {b}");
+            }
+        }
     }
 }

@@ -26,12 +26,17 @@ impl Avx2 {
     where
         Self: Simd<T>,
     {
+        self.enter_as(self, kernel)
+    }
+
+    /// Runs `kernel` with the vectors of `s`, which are made of these instructions.
+    pub(super) fn enter_as<T, S: Simd<T>, K: Kernel<T>>(self, s: S, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma")]
         fn compiled<T, S: Simd<T>, K: Kernel<T>>(s: S, kernel: K) -> K::Output {
             kernel.run(s)
         }
         // SAFETY: `self` proves that the CPU has the instructions.
-        unsafe { compiled(self, kernel) }
+        unsafe { compiled(s, kernel) }
     }
 }
 

@@ -4,12 +4,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(all(target_arch = "x86_64", debug_assertions))]
+mod doubled;
 mod portable;
 
 use std::fmt::Debug;
 use std::ops::{Add, Mul};
 use std::sync::OnceLock;
 
+#[cfg(all(target_arch = "x86_64", debug_assertions))]
+pub use doubled::Doubled;
 pub use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
@@ -173,6 +177,9 @@ pub const MAX_LANES: usize = 16;
 pub enum Level {
     /// Plain arrays of four or two elements: what every CPU of the architecture can do.
     Portable(Portable),
+    /// AVX2 and FMA, two vectors as one: for tests of AVX-512's layouts on CPUs without it.
+    #[cfg(all(target_arch = "x86_64", debug_assertions))]
+    Doubled(Doubled),
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -188,6 +195,8 @@ impl Level {
         let mut levels = vec![Self::Portable(Portable)];
         #[cfg(target_arch = "x86_64")]
         {
+            #[cfg(debug_assertions)]
+            levels.extend(Doubled::detect().map(Self::Doubled));
             levels.extend(Avx2::detect().map(Self::Avx2));
             levels.extend(Avx512::detect().map(Self::Avx512));
         }
@@ -226,6 +235,8 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable(_) => "portable",
+            #[cfg(all(target_arch = "x86_64", debug_assertions))]
+            Self::Doubled(_) => "doubled",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -296,6 +307,8 @@ macro_rules! element {
             fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
                 match level {
                     Level::Portable(s) => kernel.run(s),
+                    #[cfg(all(target_arch = "x86_64", debug_assertions))]
+                    Level::Doubled(s) => s.half().enter_as(s, kernel),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2(s) => s.enter(kernel),
                     #[cfg(target_arch = "x86_64")]

@@ -199,7 +199,7 @@ class BuiltInCell(Cell):
             )
 
     def kernels(self, call: Call) -> tuple[Array, Array]:
-        """Kernel and recurrent kernel: for a vjp to keep, copies that later writes do not change."""
+        """Kernel and recurrent kernel; for a vjp to keep, copies that no later write changes."""
         if call.differentiable:
             return self.kernel.snapshot(), self.recurrent_kernel.snapshot()
         return self.kernel.value, self.recurrent_kernel.value

@@ -265,6 +265,11 @@ def differentiable(activation: Any) -> Activation:
     """`activation` with a derivative; a plain callable gets one that says what is missing."""
     if isinstance(activation, Activation):
         return activation
+    if not callable(activation):
+        raise TypeError(
+            f"`activation` must be a callable, received {activation!r}: `ferrnn.activations.get` "
+            "finds one by its name"
+        )
     name = getattr(activation, "__name__", repr(activation))
 
     def missing(x: Array, y: Array, d_y: Array) -> Array:

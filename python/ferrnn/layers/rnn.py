@@ -197,7 +197,8 @@ class RNN(Layer):
             dropout=dropout,
         )
         if self.stateful:
-            self._states = self._packed(_kept(final))
+            # The arrays are the layer's own unless the caller gets them as well.
+            self._states = self._packed(_kept(final) if self.return_state else _locked(final))
         returned = (outputs, *self._packed(final)) if self.return_state else outputs
         if scan_vjp is None:
             return returned, None
@@ -297,12 +298,15 @@ def _cell_from_config(serialized: Any, custom_objects: dict[str, Any]) -> Any:
     return kind.from_config(config) if hasattr(kind, "from_config") else kind(**config)
 
 
-def _kept(states: Sequence[Array]) -> list[Array]:
+def _kept(states: Sequence[Array]) -> Sequence[Array]:
     """Read-only copies: what is written to an array outside must not change a layer's state."""
-    copies = [np.array(state) for state in states]
-    for copy in copies:
-        copy.flags.writeable = False
-    return copies
+    return _locked([np.array(state) for state in states])
+
+
+def _locked(states: Sequence[Array]) -> Sequence[Array]:
+    for state in states:
+        state.setflags(write=False)
+    return states
 
 
 def _listed(states: Any) -> Any:

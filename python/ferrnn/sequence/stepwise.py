@@ -4,7 +4,7 @@ Time runs over axis 1, backwards if asked; outputs stand in processing order. A 
 `[batch, time]` is True at real steps. At a masked step the states are carried over, and the output
 repeats the last real one: before the first real step the initial h (zeros for a cell whose output
 has another shape than its first state), or zeros everywhere with `zero_output_for_mask`. Without
-any step the result is the initial state, and the last output what stands before the first step.
+any step the result is the initial state, and the last output the initial h (zeros as above).
 """
 
 from __future__ import annotations

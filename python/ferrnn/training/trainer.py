@@ -232,7 +232,9 @@ class Trainer:
         check = None
         if validation is not None:
             validation.require_some("fit")
-            size = validation_batch_size or batch_size
+            size = batch_size
+            if validation_batch_size is not None:
+                size = checked_count(validation_batch_size, "validation_batch_size")
             parts = Batches(validation, batch_size=size)
             check = Validation(parts, validation_steps, validation_freq, "validation_steps")
         EpochLoop(self, batches, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
@@ -262,7 +264,7 @@ class Trainer:
     ) -> CallbackList:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
-        given = [callbacks] if hasattr(callbacks, "set_model") else list(callbacks or ())
+        given = list(callbacks or ()) if isinstance(callbacks, Iterable | None) else [callbacks]
         added: list[Any] = [history] if history is not None else []
         if verbose:
             added.append(ProgbarLogger())
@@ -287,7 +289,7 @@ class Trainer:
         samples = Samples.of(x, y, sample_weight)
         samples.require_some("evaluate")
         batches = Batches(samples, batch_size=batch_size)
-        count = min(steps or len(batches), len(batches))
+        count = _count(steps, batches)
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
         return _returned(Validation(batches, steps).run(self, hooks), return_dict)
 
@@ -307,7 +309,7 @@ class Trainer:
         if verbose == 0 and not callbacks and steps is None and len(inputs) <= size:
             return self.predict_on_batch(inputs)
         batches = Batches(Samples(inputs), batch_size=size)
-        count = min(steps or len(batches), len(batches))
+        count = _count(steps, batches)
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
         hooks.tell("on_predict_begin", {})
         results = []
@@ -373,6 +375,11 @@ def _validation_samples(data: Sequence[Any] | None) -> Samples | None:
             f"received {type(data).__name__}"
         )
     return Samples.of(*data)
+
+
+def _count(steps: int | None, batches: Batches) -> int:
+    """The number of batches that are used: all unless `steps` says fewer."""
+    return len(batches) if steps is None else min(checked_count(steps, "steps"), len(batches))
 
 
 def _returned(logs: dict[str, float], return_dict: bool) -> Any:

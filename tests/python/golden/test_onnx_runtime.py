@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 import ferrnn
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+# What their own code says about coming releases of Python and protobuf is not about ours.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
 
 Array = NDArray[Any]
 # Where ONNX has its gates, counted in Keras' order (i, f, c, o and z, r, h).

@@ -320,3 +320,7 @@ def test_other_activations_reach_the_engine():
         seen.append(outputs(fused.scan))
         assert not np.allclose(seen[-1], seen[-2])
         np.testing.assert_allclose(seen[-1], outputs(stepwise.scan), rtol=1e-12)
+    cell.activation = "relu"
+    assert not fused.supports(cell)
+    with pytest.raises(TypeError, match="`activation` must be a callable, received 'relu'"):
+        outputs(stepwise.scan)

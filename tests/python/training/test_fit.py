@@ -329,10 +329,14 @@ class TestArgumentsAreNamed:
 
     @pytest.mark.parametrize("value", [2.0, 0])
     def test_numbers_of_steps(self, value):
-        for argument in ("steps_per_epoch", "validation_steps"):
+        for argument in ("steps_per_epoch", "validation_steps", "validation_batch_size"):
             options = {argument: value, "validation_data": (X, Y)}
             with pytest.raises(ValueError, match=f"`{argument}` must be a positive integer"):
                 affine().fit(X, Y, verbose=0, **options)
+        with pytest.raises(ValueError, match="`steps` must be a positive integer"):
+            affine().predict(X, steps=value, verbose=0)
+        with pytest.raises(ValueError, match="`steps` must be a positive integer"):
+            affine().evaluate(X, Y, steps=value, verbose=0)
 
     def test_class_weight(self):
         with pytest.raises(TypeError, match=r"`class_weight` must be a dict .* received list"):
@@ -342,3 +346,5 @@ class TestArgumentsAreNamed:
     def test_callbacks(self, given):
         with pytest.raises(TypeError, match="`callbacks` must be `Callback` objects, received <"):
             affine().fit(X, Y, verbose=0, callbacks=[given])
+        with pytest.raises(TypeError, match="`callbacks` must be `Callback` objects, received 5"):
+            affine().fit(X, Y, verbose=0, callbacks=5)

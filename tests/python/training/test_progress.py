@@ -4,8 +4,10 @@ import io
 import re
 import sys
 
+import numpy as np
 import pytest
 
+import ferrnn as keras
 from ferrnn.training import progress
 from ferrnn.training.progress import Progbar
 
@@ -125,3 +127,7 @@ def test_without_a_standard_output_nothing_is_written(monkeypatch):
     bar.update(1, [("loss", 1.0)])
     bar.update(2, [("loss", 1.0)])
     progress.write("unheard")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    model.summary()
+    assert model.fit(np.ones((4, 2)), np.ones(4)).epoch == [0]
