@@ -30,6 +30,7 @@ impl Avx2 {
     }
 
     /// Runs `kernel` with the vectors of `s`, which are made of these instructions.
+    #[allow(clippy::unused_self, reason = "the token is the proof that the call is defined")]
     pub(super) fn enter_as<T, S: Simd<T>, K: Kernel<T>>(self, s: S, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma")]
         fn compiled<T, S: Simd<T>, K: Kernel<T>>(s: S, kernel: K) -> K::Output {
