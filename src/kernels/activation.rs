@@ -207,8 +207,8 @@ fn normal_cdf<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
 
 /// The pair of functions a cell applies: one to its gates, one to its candidate and output.
 pub trait Activations<T: Element>: Copy + Send + Sync {
-    /// Whether a cell's step is compiled into one kernel with its product. Others take two, which
-    /// costs a few nanoseconds and saves half of the code.
+    /// Whether a cell's step is compiled into one kernel with its product. Others take two kernels,
+    /// so that tiles are not compiled again for every choice of functions.
     const FUSED: bool;
     /// The function of the gates.
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V;

@@ -6,14 +6,14 @@ use super::cell::BackVisitor;
 use super::gradient::{self, WeightGradients};
 use super::problem::Problem;
 use super::residuals::{At, History, Kept, Residuals};
-use super::rows::add;
+use super::rows::{States, add};
 use super::step::{Place, RowMajor};
 use super::weights::{Transposed, Weights};
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::memory::{Buffer, View, ViewMut};
 use crate::simd::Element;
-use crate::threads::{self, Stop};
+use crate::threads::{self, Ask, Stop};
 
 /// Rows to gather before their inputs' gradients are computed: enough for full tiles.
 const GROUP: usize = 12;
@@ -50,7 +50,7 @@ pub(super) fn backward<T: Element>(
     seeds: &Seeds<'_, T>,
     gradients: Gradients<'_, T>,
     consume: bool,
-    stop: &(dyn Fn() -> bool + Sync),
+    stop: Ask<'_>,
 ) -> Result<()> {
     check(weights, problem, residuals, seeds, &gradients)?;
     let mut slots = residuals.take_slots(consume)?;
@@ -200,19 +200,12 @@ impl<'a, T: Element> Run<'a, T> {
 
     fn read_seeds(&mut self) {
         let rows = self.history.slice.rows.clone();
-        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
-        for (number, seed) in self.seeds.d_state.iter().enumerate() {
+        let mut states =
+            States::new(self.weights, rows.len(), &mut self.d_output, &mut self.d_others);
+        for (state, seed) in self.seeds.d_state.iter().enumerate() {
             let Some(seed) = seed else { continue };
-            for (n, row) in rows.clone().enumerate() {
-                let from = seed.row(row, 0);
-                if number == 0 {
-                    self.d_output[n * self.stride..][..from.len()].copy_from_slice(from);
-                    continue;
-                }
-                for (block, values) in from.chunks(lanes).enumerate() {
-                    let at = (block * rows.len() + n) * states + number - 1;
-                    self.d_others[at * lanes..][..values.len()].copy_from_slice(values);
-                }
+            for (row, of_batch) in rows.clone().enumerate() {
+                states.read(state, row, seed.row(of_batch, 0));
             }
         }
         let problem = self.history.problem;
@@ -230,18 +223,10 @@ impl<'a, T: Element> Run<'a, T> {
 
     fn write_initial(&mut self) {
         let rows = self.history.slice.rows.len();
-        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
-        for (number, array) in self.d_initial.iter_mut().enumerate() {
+        let states = States::new(self.weights, rows, &mut self.d_output, &mut self.d_others);
+        for (state, array) in self.d_initial.iter_mut().enumerate() {
             for row in 0..rows {
-                let to = array.row(row, 0);
-                if number == 0 {
-                    to.copy_from_slice(&self.d_output[row * self.stride..][..to.len()]);
-                    continue;
-                }
-                for (block, values) in to.chunks_mut(lanes).enumerate() {
-                    let at = (block * rows + row) * states + number - 1;
-                    values.copy_from_slice(&self.d_others[at * lanes..][..values.len()]);
-                }
+                states.write(state, row, array.row(row, 0));
             }
         }
     }

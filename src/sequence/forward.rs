@@ -6,14 +6,14 @@ use super::cell::StepVisitor;
 use super::plan::{Plan, Slice};
 use super::problem::Problem;
 use super::residuals::{Kept, Residuals};
-use super::rows::copy_rows;
+use super::rows::{States, copy_rows};
 use super::step::{Place, RowMajor};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::memory::{Buffer, ViewMut, check_available};
 use crate::simd::Element;
-use crate::threads::{self, Stop};
+use crate::threads::{self, Ask, Stop};
 
 /// Where a call's results go.
 pub struct Results<'a, T> {
@@ -29,7 +29,7 @@ pub(super) fn forward<T: Element>(
     problem: &Problem<'_, T>,
     results: Results<'_, T>,
     keep: bool,
-    stop: &(dyn Fn() -> bool + Sync),
+    stop: Ask<'_>,
 ) -> Result<Option<Residuals<T>>> {
     check(weights, problem, &results)?;
     let plan = Plan::new(weights, problem)?;
@@ -141,35 +141,21 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     fn read_initial_state(&mut self) {
-        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
-        for (number, array) in self.problem.initial_state.iter().enumerate() {
-            for row in 0..self.slice.rows.len() {
-                let from = array.row(self.slice.rows.start + row, 0);
-                if number == 0 {
-                    self.previous[row * self.stride..][..from.len()].copy_from_slice(from);
-                    continue;
-                }
-                for (block, values) in from.chunks(lanes).enumerate() {
-                    let at = (block * self.slice.rows.len() + row) * states + number - 1;
-                    self.others[at * lanes..][..values.len()].copy_from_slice(values);
-                }
+        let rows = self.slice.rows.len();
+        let mut states = States::new(self.weights, rows, &mut self.previous, &mut self.others);
+        for (state, array) in self.problem.initial_state.iter().enumerate() {
+            for (row, of_batch) in self.slice.rows.clone().enumerate() {
+                states.read(state, row, array.row(of_batch, 0));
             }
         }
     }
 
     fn write_final_state(&mut self) {
-        let (lanes, states) = (self.weights.lanes(), self.weights.layout.states);
-        for (number, array) in self.state.iter_mut().enumerate() {
-            for row in 0..self.slice.rows.len() {
-                let to = array.row(row, 0);
-                if number == 0 {
-                    to.copy_from_slice(&self.previous[row * self.stride..][..to.len()]);
-                    continue;
-                }
-                for (block, values) in to.chunks_mut(lanes).enumerate() {
-                    let at = (block * self.slice.rows.len() + row) * states + number - 1;
-                    values.copy_from_slice(&self.others[at * lanes..][..values.len()]);
-                }
+        let rows = self.slice.rows.len();
+        let states = States::new(self.weights, rows, &mut self.previous, &mut self.others);
+        for (state, array) in self.state.iter_mut().enumerate() {
+            for row in 0..rows {
+                states.write(state, row, array.row(row, 0));
             }
         }
         if self.problem.return_sequences {
