@@ -91,9 +91,7 @@ impl<T: Element> Weights<T> {
         if let Some(packed) = self.transposed.get() {
             return Ok(packed);
         }
-        let packed = Packed::new(self.level, self.units, 1, self.features, |k, _, column| {
-            self.kernel.element(column, 0, k)
-        })?;
+        let packed = self.kernel.transposed()?;
         Ok(self.transposed.get_or_init(|| packed))
     }
 

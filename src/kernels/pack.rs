@@ -30,15 +30,47 @@ impl<T: Element> Packed<T> {
         let lanes = level.lanes::<T>();
         let blocks = columns.div_ceil(lanes);
         let mut data = Buffer::taken(blocks * depth * width * lanes)?;
-        for (row, lane) in data.chunks_exact_mut(lanes).enumerate() {
-            let (block, k, gate) = (row / (depth * width), row / width % depth, row % width);
+        let mut vectors = data.chunks_exact_mut(lanes);
+        for block in 0..blocks {
             let first = block * lanes;
             let filled = lanes.min(columns - first);
-            for (n, value) in lane.iter_mut().enumerate() {
-                *value = if n < filled { element(k, gate, first + n) } else { T::ZERO };
+            for k in 0..depth {
+                for (gate, vector) in (0..width).zip(&mut vectors) {
+                    for (n, value) in vector[..filled].iter_mut().enumerate() {
+                        *value = element(k, gate, first + n);
+                    }
+                    vector[filled..].fill(T::ZERO);
+                }
             }
         }
         Ok(Self { data, depth, width, blocks, lanes })
+    }
+
+    /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
+    /// over columns padded to whole blocks.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn transposed(&self) -> Result<Self> {
+        let (lanes, width) = (self.lanes, self.width);
+        let (blocks, depth) = (self.depth.div_ceil(lanes), width * self.blocks * lanes);
+        let mut data = Buffer::taken(blocks * depth * lanes)?;
+        let mut vectors = data.chunks_exact_mut(lanes);
+        for first in (0..self.depth).step_by(lanes) {
+            let filled = lanes.min(self.depth - first);
+            for gate in 0..width {
+                for block in 0..self.blocks {
+                    let from = &self.data[((block * self.depth + first) * width + gate) * lanes..];
+                    for (lane, vector) in (0..lanes).zip(&mut vectors) {
+                        for (n, value) in vector[..filled].iter_mut().enumerate() {
+                            *value = from[n * width * lanes + lane];
+                        }
+                        vector[filled..].fill(T::ZERO);
+                    }
+                }
+            }
+        }
+        Ok(Self { data, depth, width: 1, blocks, lanes })
     }
 
     /// Rows of a block.

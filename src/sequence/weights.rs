@@ -206,15 +206,9 @@ impl<T: Element> Weights<T> {
 
     pub(super) fn transposed(&self) -> Result<&Transposed<T>> {
         lazily(&self.transposed, || {
-            let padded = self.padded_units();
-            let turn = |packed: &Packed<T>, columns| {
-                Packed::new(self.level, packed.width() * padded, 1, columns, |k, _, column| {
-                    packed.element(column, k / padded, k % padded)
-                })
-            };
-            let recurrent = self.recurrent.iter().map(|packed| turn(packed, self.units));
+            let recurrent = self.recurrent.iter().map(Packed::transposed);
             Ok(Transposed {
-                kernel: turn(&self.kernel, self.features)?,
+                kernel: self.kernel.transposed()?,
                 recurrent: recurrent.collect::<Result<_>>()?,
             })
         })
