@@ -31,6 +31,7 @@
 //! # Ok::<(), ferrnn::error::Error>(())
 //! ```
 
+pub mod caches;
 pub mod cells;
 pub mod dense;
 pub mod error;

@@ -27,7 +27,7 @@ RUNTIME_DEPENDENCIES = frozenset({"numpy"})
 
 # A Rust room may use the rooms before its own line, and itself.
 RUST_ORDER = (
-    {"error"},
+    {"error", "caches"},
     {"simd"},
     {"memory"},
     {"threads"},
