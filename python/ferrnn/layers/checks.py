@@ -43,6 +43,45 @@ def checked_mask(layer: str, mask: Any, inputs: Array) -> Mask:
     return nonzero
 
 
+def mask_of_lengths(layer: str, lengths: Any, inputs: Array) -> Mask:
+    """The mask `[batch, time]` of sequences that are real for their first `lengths` steps.
+
+    >>> mask_of_lengths("lstm", [3, 1], np.ones((2, 4, 5))).astype(int).tolist()
+    [[1, 1, 1, 0], [1, 0, 0, 0]]
+    """
+    known = np.asarray(lengths)
+    batch, time = inputs.shape[:2]
+    if known.shape != (batch,):
+        raise ValueError(
+            f"`lengths` of layer {layer!r} must have the shape [batch] of the inputs, {(batch,)}, "
+            f"received {known.shape}"
+        )
+    if known.dtype.kind not in "iu" and batch:
+        raise TypeError(
+            f"`lengths` of layer {layer!r} must be integers, received the dtype {known.dtype}"
+        )
+    outside = np.flatnonzero((known < 0) | (known > time))
+    if outside.size:
+        raise ValueError(
+            f"`lengths` of layer {layer!r} must lie in 0..time = 0..{time}, "
+            f"received {known[outside[0]]} for row {outside[0]}"
+        )
+    mask: Mask = np.arange(time) < known[:, None]
+    return mask
+
+
+def chosen_mask(layer: str, mask: Any, lengths: Any, inputs: Array) -> Mask:
+    """The mask that was given, as booleans or as lengths."""
+    if lengths is None:
+        return checked_mask(layer, mask, inputs)
+    if mask is not None:
+        raise ValueError(
+            f"layer {layer!r} takes either `mask` or `lengths`, received both: the mask says all "
+            "that lengths say"
+        )
+    return mask_of_lengths(layer, lengths, inputs)
+
+
 def checked_states(
     layer: str, state_size: Sequence[Any], states: Sequence[Array], batch: int | None
 ) -> None:

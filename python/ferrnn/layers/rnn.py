@@ -19,7 +19,7 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.masked import MaskedOutput
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states
+from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states, chosen_mask
 from ferrnn.sequence import fused, stepwise
 
 _CELLS: dict[str, type[Cell]] = {
@@ -151,20 +151,27 @@ class RNN(Layer):
         initial_state: Any = None,
         mask: ArrayLike | None = None,
         training: bool | None = None,
+        *,
+        lengths: ArrayLike | None = None,
     ) -> Any:
-        """Outputs for sequences `[batch, time, features]`, from the given initial states."""
+        """Outputs for sequences `[batch, time, features]`, from the given initial states.
+
+        `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
+        """
         inputs: Any = self.cast_inputs(sequences)
         if not self.built:
             checked_sequence(self.name, inputs, self._rank, None)
             self.build(inputs.shape)
-        if mask is None and type(sequences) is MaskedOutput:
+        if mask is None and lengths is None and type(sequences) is MaskedOutput:
             mask = sequences._keras_mask
+        known = None
+        if mask is not None or lengths is not None:
+            known = chosen_mask(self.name, mask, lengths, inputs)
         if initial_state is not None:
             states = flatten(_listed(initial_state))
             inputs = (inputs, *(self.cast_array(state, "initial_state") for state in states))
-        if mask is None:
+        if known is None:
             return self.forward(inputs, _TRAINING if training else _INFERENCE)[0]
-        known = checked_mask(self.name, mask, inputs if initial_state is None else inputs[0])
         outputs, _ = self.forward(inputs, Call(training=bool(training), mask=known))
         return self._with_mask(outputs, self.compute_mask(inputs, known))
 
