@@ -36,6 +36,7 @@ pub mod cells;
 pub mod dense;
 pub mod error;
 pub mod kernels;
+pub mod limits;
 pub mod memory;
 pub mod sequence;
 pub mod simd;

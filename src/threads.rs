@@ -35,6 +35,26 @@ pub fn count() -> Result<usize> {
     }
 }
 
+/// Where the number of threads comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// [`set_count`].
+    Set,
+    /// `FERRNN_NUM_THREADS`.
+    Environment,
+    /// The CPUs that this process may use.
+    Cpus,
+}
+
+/// Where [`count`] comes from.
+pub fn source() -> Source {
+    match std::env::var("FERRNN_NUM_THREADS") {
+        _ if COUNT.load(Ordering::Relaxed) > 0 => Source::Set,
+        Ok(text) if !text.is_empty() => Source::Environment,
+        _ => Source::Cpus,
+    }
+}
+
 fn default_count() -> Result<usize> {
     match std::env::var("FERRNN_NUM_THREADS") {
         Ok(text) if !text.is_empty() => match text.trim().parse() {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferrnn::error::Error;
-use ferrnn::threads::{Stop, for_each};
+use ferrnn::threads::{Source, Stop, count, for_each, set_count, source};
 
 #[test]
 fn every_state_is_visited_once() {
@@ -51,4 +51,11 @@ fn a_call_can_be_stopped() {
     assert_eq!(stop.poll(1), Ok(()));
     assert_eq!(stop.poll(0), Err(Error::Interrupted));
     assert_eq!(stop.poll(1), Err(Error::Interrupted));
+}
+
+#[test]
+fn the_source_of_the_number_is_known() {
+    assert_ne!(source(), Source::Set);
+    set_count(3);
+    assert_eq!((source(), count()), (Source::Set, Ok(3)));
 }

@@ -21,6 +21,7 @@ from ferrnn import (
 from ferrnn._version import __version__
 from ferrnn.core.initializers import Initializer
 from ferrnn.core.layer import Call, Layer
+from ferrnn.core.machine import show_config
 from ferrnn.core.missing import not_yet
 from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
 from ferrnn.core.parameter import Gradients, Parameter
@@ -59,6 +60,7 @@ __all__ = [
     "optimizers",
     "random",
     "set_num_threads",
+    "show_config",
     "simd_level",
     "testing",
     "utils",

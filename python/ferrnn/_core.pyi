@@ -102,5 +102,19 @@ def num_threads() -> int:
 def set_num_threads(threads: int) -> None:
     """Sets the number of threads a call may use."""
 
+def machine() -> dict[str, Any]:
+    """What the engine knows of its machine and of its build.
+
+    `version`, `debug` (whether assertions are compiled in), `target` (architecture, system),
+    `levels` (the instruction sets of this CPU, slowest first), `threads_source` (where
+    `num_threads()` comes from), `caches` (bytes of the levels 1 to 3).
+    """
+
+def limits(threads: int, sizes: Sequence[int]) -> tuple[float, list[float]]:
+    """Float32 multiply-adds per second of one core; bytes per second read by all threads.
+
+    The second has an entry for each size: memory of so many bytes for each thread.
+    """
+
 def clear_buffers() -> None:
     """Returns pooled scratch memory to the system."""

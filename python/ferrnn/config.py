@@ -1,6 +1,7 @@
 """Settings of a session, under Keras' names."""
 
 from ferrnn.core.config import epsilon, floatx, set_epsilon, set_floatx
+from ferrnn.core.machine import show_config
 from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_num_threads",
+    "show_config",
     "simd_level",
 ]

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod dense;
+mod machine;
 mod problem;
 mod recurrent;
 mod weights;
@@ -78,6 +79,8 @@ fn clear_buffers() {
 mod _core {
     #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
+    #[pymodule_export]
+    use super::machine::{limits, machine};
     #[pymodule_export]
     use super::problem::Problem;
     #[pymodule_export]

@@ -31,7 +31,7 @@ RUST_ORDER = (
     {"simd"},
     {"memory"},
     {"threads"},
-    {"kernels"},
+    {"kernels", "limits"},
     {"cells"},
     {"sequence", "dense", "optimizer"},
     {"python"},
