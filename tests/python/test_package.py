@@ -118,7 +118,6 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn", "Model"),
         ("ferrnn.callbacks", "ModelCheckpoint"),
         ("ferrnn.layers", "Embedding"),
-        ("ferrnn.losses", "Huber"),
         ("ferrnn.metrics", "AUC"),
         ("ferrnn.models", "load_model"),
         ("ferrnn.optimizers", "Lion"),

@@ -70,8 +70,8 @@ class Loss:
         true, pred = self._aligned(np.asarray(y_true), pred, None, None)
         return as_float(self.call(true, pred), pred.dtype)
 
-    def counts(self, y_true: Array, y_pred: Array) -> Mask | None:
-        """Which values count, or None for all of them."""
+    def counts(self, y_true: Array, values: Array) -> Mask | None:
+        """Which `values` count, or None for all of them."""
         return None
 
     def __call__(
@@ -93,7 +93,9 @@ class Loss:
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values = as_float(self.call(true, pred), pred.dtype)
-        return self._reduce(values, sample_weight, _both(mask, self.counts(true, pred)))[0]
+        if not values.ndim:
+            values = np.broadcast_to(values, _shape_of_weights(sample_weight, mask))
+        return self._reduce(values, sample_weight, _both(mask, self.counts(true, values)))[0]
 
     def forward(
         self,
@@ -113,7 +115,10 @@ class Loss:
         pred = as_float(y_pred, self.dtype)
         true, aligned = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values, pointwise_vjp = self.pointwise(true, aligned)
-        mask = _both(mask, self.counts(true, aligned))
+        if not values.ndim:
+            values = np.broadcast_to(values, _shape_of_weights(sample_weight, mask))
+            pointwise_vjp = _summed(pointwise_vjp)
+        mask = _both(mask, self.counts(true, values))
         value, weights, factor = self._reduce(values, sample_weight, mask)
 
         def vjp(d_loss: float, grads: Gradients) -> Array:
@@ -206,6 +211,17 @@ class LossFunctionWrapper(Loss):
 
 def _or_zero(value: ArrayLike | None) -> ArrayLike:
     return 0.0 if value is None else value
+
+
+def _shape_of_weights(sample_weight: ArrayLike | None, mask: Mask | None) -> tuple[int, ...]:
+    """A single value for a whole batch counts once for each weight, as in Keras."""
+    given = [np.shape(each) for each in (sample_weight, mask) if each is not None]
+    rank = max(map(len, given), default=0)
+    return np.broadcast_shapes(*(shape + (1,) * (rank - len(shape)) for shape in given))
+
+
+def _summed(vjp: ValuesVjp) -> ValuesVjp:
+    return lambda d_values: vjp(np.asarray(d_values.sum()))
 
 
 def _both(first: Mask | None, second: Mask | None) -> Mask | None:

@@ -5,12 +5,13 @@ Run it in an environment of its own, then look at the difference::
     python3.11 -m venv /tmp/golden && /tmp/golden/bin/pip install keras==3.15.1 jax==0.10.2 numpy
     /tmp/golden/bin/python tests/python/golden/make_golden.py
 
-The same versions on the same machine write the same bytes. Inputs and weights are random
-multiples of 1/256 (exact in both dtypes, and they compress), biases included; nothing is
-constant. On JAX, Keras computes tanh, mean and others of float64 in float32, by a table of dtypes;
-here that entry is as the TensorFlow backend has it, so that float64 files are float64 throughout.
-Each `.npz` holds a table in JSON (versions, cases, arrays named `<case>/<what>`) and the
-numbers of all arrays of a dtype in a row; `golden.py` reads it.
+Names of files (`losses metrics`) make only these. The same versions on the same machine write the
+same bytes. Inputs and weights are random multiples of 1/256 (exact in both dtypes, and they
+compress), biases included; nothing is constant. On JAX, Keras computes tanh, mean and others of
+float64 in float32, by a table of dtypes; here that entry is as the TensorFlow backend has it, so
+that float64 files are float64 throughout. Each `.npz` holds a table in JSON (versions, cases,
+arrays named `<case>/<what>`) and the numbers of all arrays of a dtype in a row; `golden.py` reads
+it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import json
 import platform
+import sys
 from pathlib import Path
 
 import jax
@@ -31,7 +33,9 @@ import numpy as np
 from keras.src.backend.common import dtypes
 
 from make_layers import dense_cases, recurrent_cases, stacked_cases
-from make_training import loss_cases, metric_cases, optimizer_cases, run_cases
+from make_losses import loss_cases
+from make_metrics import metric_cases
+from make_training import optimizer_cases, run_cases
 from making import Cases
 
 HERE = Path(__file__).parent
@@ -56,9 +60,9 @@ def main() -> None:
     }
     print(json.dumps(versions))
     total = 0
-    for name, make in MAKERS.items():
+    for name in sys.argv[1:] or MAKERS:
         cases = Cases()
-        make(cases)
+        MAKERS[name](cases)
         target = HERE / f"{name}.npz"
         cases.write(target, versions)
         size = target.stat().st_size

@@ -1,94 +1,14 @@
-"""Golden cases of losses, optimizers, metrics and whole training runs, by Keras on JAX."""
+"""Golden cases of optimizers and whole training runs, by Keras on JAX."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from keras.src import backend
 
 from making import Array, Cases, Random
-
-LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
-    "mse": ("MeanSquaredError", {}),
-    "mae": ("MeanAbsoluteError", {}),
-    "binary": ("BinaryCrossentropy", {}),
-    "binary_smooth": ("BinaryCrossentropy", {"label_smoothing": 0.2}),
-    "binary_logits": ("BinaryCrossentropy", {"from_logits": True}),
-    "binary_logits_smooth": ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
-    "categorical": ("CategoricalCrossentropy", {}),
-    "categorical_smooth": ("CategoricalCrossentropy", {"label_smoothing": 0.2}),
-    "categorical_logits": ("CategoricalCrossentropy", {"from_logits": True}),
-    "categorical_logits_smooth": (
-        "CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1},
-    ),
-    "sparse": ("SparseCategoricalCrossentropy", {}),
-    "sparse_logits": ("SparseCategoricalCrossentropy", {"from_logits": True}),
-}  # fmt: skip
-VARIANTS: dict[str, tuple[bool, bool, str]] = {
-    "plain": (False, False, "sum_over_batch_size"),
-    "weighted": (True, False, "sum_over_batch_size"),
-    "masked": (False, True, "sum_over_batch_size"),
-    "both": (True, True, "sum_over_batch_size"),
-    "sum": (True, True, "sum"),
-    "none": (True, False, "none"),
-}
-
-
-def loss_cases(cases: Cases) -> None:
-    """Each loss on `[batch, time, classes]`, with weights and masks; and the clipped edges."""
-    for name, (kind, options) in LOSSES.items():
-        for variant, (weighted, masked, reduction) in VARIANTS.items():
-            random = Random(f"{name}-{variant}")
-            y_true, y_pred = _targets(random, kind, options)
-            arrays = {"y_true": y_true, "y_pred": y_pred}
-            if weighted:
-                arrays["sample_weight"] = random.uniform(4, 3, low=0.25, high=2.0)
-            if masked:
-                arrays["mask"] = random.right_padded(4, 3)
-            _loss(cases, f"{name}-{variant}", kind, options | {"reduction": reduction}, arrays)
-    for kind, y_true in [
-        ("BinaryCrossentropy", np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])),
-        ("CategoricalCrossentropy", np.array([[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])),
-        ("SparseCategoricalCrossentropy", np.array([1, 0])),
-    ]:
-        edges = np.array([[0.0, 1.0, 0.5, 0.25], [1.0, 0.0, 0.75, 0.125]])
-        _loss(cases, f"edges-{kind}", kind, {}, {"y_true": y_true, "y_pred": edges})
-
-
-def _targets(random: Random, kind: str, options: dict[str, Any]) -> tuple[Array, Array]:
-    shape = (4, 3, 5)
-    logits = options.get("from_logits", False)
-    squared = kind.startswith("Mean")
-    y_pred = random.normal(*shape, scale=2.0) if logits or squared else random.uniform(*shape)
-    if squared:
-        return random.normal(*shape), y_pred
-    if kind == "BinaryCrossentropy":
-        return (random.uniform(*shape) < 0.5).astype("float64"), y_pred
-    classes = random.rng.integers(0, 5, size=shape[:2])
-    return (classes if kind.startswith("Sparse") else np.eye(5)[classes]), y_pred
-
-
-def _loss(
-    cases: Cases, name: str, kind: str, options: dict[str, Any], arrays: dict[str, Array]
-) -> None:
-    keras.config.set_floatx("float64")
-    loss = getattr(keras.losses, kind)(dtype="float64", **options)
-
-    def value(y_pred: Any) -> Any:
-        if "mask" in arrays:
-            backend.set_keras_mask(y_pred, jnp.asarray(arrays["mask"]))
-        return loss(arrays["y_true"], y_pred, sample_weight=arrays.get("sample_weight"))
-
-    result = value(jnp.asarray(arrays["y_pred"]))
-    direction = Random(f"{name}-direction").normal(*result.shape)
-    d_pred = jax.grad(lambda p: jnp.sum(direction * value(p)))(jnp.asarray(arrays["y_pred"]))
-    made = {"value": result, "d_value": direction, "d_pred": d_pred}
-    cases.add(name, {"loss": kind, "options": options}, arrays | made)
-
 
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {"learning_rate": 0.1}),
@@ -133,52 +53,6 @@ def _optimizer(cases: Cases, name: str, kind: str, options: dict[str, Any], dtyp
         if step in (1, 2, STEPS):
             arrays |= {f"after_{step}_{i}": np.array(v.value) for i, v in enumerate(variables)}
     cases.add(name, {"optimizer": kind, "options": options, "dtype": dtype}, arrays)
-
-
-METRICS = [
-    "BinaryAccuracy",
-    "CategoricalAccuracy",
-    "SparseCategoricalAccuracy",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-]
-
-
-def metric_cases(cases: Cases) -> None:
-    """Results after each of three updates, without and with sample weights, of ranks 2 and 3."""
-    for kind in METRICS:
-        for weighted in (False, True):
-            for rank in (2, 3):
-                _metric(
-                    cases, f"{kind}-{rank}{'-weighted' if weighted else ''}", kind, weighted, rank
-                )
-
-
-def _metric(cases: Cases, name: str, kind: str, weighted: bool, rank: int) -> None:
-    random = Random(name)
-    keras.config.set_floatx("float64")
-    metric = getattr(keras.metrics, kind)(dtype="float64")
-    arrays: dict[str, Array] = {}
-    results = []
-    for update, batch in enumerate((4, 7, 1)):
-        lead = (batch,) if rank == 2 else (batch, 3)
-        y_pred = random.uniform(*lead, 5)
-        if kind == "BinaryAccuracy":
-            y_true: Array = (random.uniform(*lead, 5) < 0.5).astype("float64")
-        elif kind.startswith("Mean"):
-            y_true = random.normal(*lead, 5)
-        else:
-            y_true = random.rng.integers(0, 5, size=lead)
-            y_pred[..., 2] += 0.25
-            y_true = y_true if kind.startswith("Sparse") else np.eye(5)[y_true]
-        weight = random.uniform(*lead, low=0.25, high=2.0) if weighted else None
-        arrays |= {f"y_true_{update}": y_true, f"y_pred_{update}": y_pred}
-        if weight is not None:
-            arrays[f"sample_weight_{update}"] = weight
-        metric.update_state(y_true, y_pred, sample_weight=weight)
-        results.append(np.asarray(metric.result()))
-    arrays["results"] = np.stack(results)
-    cases.add(name, {"metric": kind, "updates": 3}, arrays)
 
 
 Stack = list[tuple[str, int, dict[str, Any]]]
