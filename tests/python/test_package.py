@@ -117,7 +117,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
     [
         ("ferrnn", "Model"),
         ("ferrnn.callbacks", "ModelCheckpoint"),
-        ("ferrnn.layers", "Embedding"),
+        ("ferrnn.layers", "Conv3D"),
         ("ferrnn.metrics", "AUC"),
         ("ferrnn.models", "load_model"),
         ("ferrnn.optimizers", "Lion"),

@@ -147,9 +147,9 @@ class Layer:
             mask = inputs._keras_mask
         if not self.built:
             self.build(array.shape)
-        if mask is None:
+        known = None if mask is None else np.asarray(mask)
+        if known is None and type(self).compute_mask is Layer.compute_mask:
             return self.forward(array, _TRAINING if training else _INFERENCE)[0]
-        known = np.asarray(mask)
         outputs, _ = self.forward(array, Call(training=bool(training), mask=known))
         return self._with_mask(outputs, self.compute_mask(array, known))
 
@@ -200,7 +200,15 @@ class Layer:
 
     def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
         """The mask of the outputs, given that of the inputs."""
-        return mask if self.supports_masking else None
+        if mask is None or self.supports_masking:
+            return mask
+        warnings.warn(
+            f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask "
+            "attached to it. However, this layer does not support masking and will therefore "
+            "destroy the mask information. Downstream layers will not see the mask.",
+            stacklevel=2,
+        )
+        return None
 
     # Weights.
 
@@ -327,7 +335,7 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     """`build` under the layer's name scope, after which the layer counts as built."""
 
     @functools.wraps(build)
-    def marking(self: Layer, input_shape: Any) -> None:
+    def marking(self: Layer, input_shape: Any = None) -> None:
         with name_scope(self.name, self):
             build(self, input_shape)
         self.built = True

@@ -8,12 +8,29 @@ from ferrnn.cells.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from ferrnn.cells.stacked import StackedRNNCells as StackedRNNCells
 from ferrnn.core.layer import Layer as Layer
 from ferrnn.core.missing import not_yet
+from ferrnn.layers.activation import ELU as ELU
 from ferrnn.layers.activation import Activation as Activation
+from ferrnn.layers.activation import LeakyReLU as LeakyReLU
+from ferrnn.layers.activation import PReLU as PReLU
+from ferrnn.layers.activation import ReLU as ReLU
+from ferrnn.layers.activation import Softmax as Softmax
 from ferrnn.layers.dense import Dense as Dense
 from ferrnn.layers.dropout import Dropout as Dropout
+from ferrnn.layers.dropout import GaussianDropout as GaussianDropout
+from ferrnn.layers.dropout import GaussianNoise as GaussianNoise
+from ferrnn.layers.dropout import SpatialDropout1D as SpatialDropout1D
+from ferrnn.layers.embedding import Embedding as Embedding
 from ferrnn.layers.gru import GRU as GRU
 from ferrnn.layers.input import Input as Input
 from ferrnn.layers.lstm import LSTM as LSTM
+from ferrnn.layers.masking import Masking as Masking
+from ferrnn.layers.reshaping import Flatten as Flatten
+from ferrnn.layers.reshaping import Permute as Permute
+from ferrnn.layers.reshaping import RepeatVector as RepeatVector
+from ferrnn.layers.reshaping import Reshape as Reshape
+from ferrnn.layers.resizing import Cropping1D as Cropping1D
+from ferrnn.layers.resizing import UpSampling1D as UpSampling1D
+from ferrnn.layers.resizing import ZeroPadding1D as ZeroPadding1D
 from ferrnn.layers.rnn import RNN as RNN
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 

@@ -1,4 +1,4 @@
-"""Checks of what a recurrent layer is given, with errors that say what was expected."""
+"""Checks of what a layer is given, with errors that say what was expected."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn.cells.base import refuse
 from ferrnn.cells.protocol import flatten
 from ferrnn.core.types import Array, Mask
 
@@ -98,3 +99,83 @@ def checked_states(
                 f"state {index} of `initial_state` of layer {layer!r} must have the shape "
                 f"[batch, units] = {(batch, int(size))}, received {state.shape}"
             )
+
+
+def checked_rank(layer: str, shape: Any, rank: int, *, least: bool = False) -> None:
+    """Refuses inputs of another number of axes than `rank`, or of fewer if it is the least."""
+    found = len(shape)
+    if found < rank or (found > rank and not least):
+        wanted = f"min_ndim={rank}" if least else f"ndim={rank}"
+        raise ValueError(
+            f"Input 0 of layer {layer!r} is incompatible with the layer: expected {wanted}, "
+            f"found ndim={found}. Full shape received: {tuple(shape)}"
+        )
+
+
+def checked_features(layer: str, shape: Any, axis: int, features: int) -> None:
+    """Refuses inputs whose length along `axis` is not the one the layer was built with."""
+    if shape[axis] != features:
+        raise ValueError(
+            f"Input 0 of layer {layer!r} is incompatible with the layer: expected {features} "
+            f"features on axis {axis}, found {shape[axis]}. Full shape received: {tuple(shape)}"
+        )
+
+
+def refused(layer: Any, **settings: Any) -> None:
+    """Raises for settings of Keras' that are not supported yet; the others become None."""
+    refuse(settings, layer.name)
+    for setting in settings:
+        setattr(layer, setting, None)
+
+
+def tuple_of(value: Any, count: int, argument: str, *, least: int = 1) -> tuple[int, ...]:
+    """`value` as that many whole numbers of at least `least`; one number stands for all.
+
+    >>> tuple_of(2, 2, "padding"), tuple_of([3], 1, "strides")
+    ((2, 2), (3,))
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    values = (value,) * count if whole else value
+    if not isinstance(values, list | tuple) or len(values) != count or not all(map(_whole, values)):
+        raise ValueError(
+            f"The `{argument}` argument must be a tuple of {count} integers. "
+            f"Received {argument}={value!r}"
+        )
+    if any(part < least for part in values):
+        wrong = {int(part) for part in values if part < least}
+        raise ValueError(
+            f"The `{argument}` argument must be a tuple of {count} integers. Received "
+            f"{argument}={value!r}, including values {wrong} that do not satisfy "
+            f"`value {'> 0' if least else '>= 0'}`"
+        )
+    return tuple(int(part) for part in values)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def checked_data_format(value: Any) -> str:
+    """The order of the axes: "channels_last", which is the default, or "channels_first".
+
+    >>> checked_data_format(None)
+    'channels_last'
+    """
+    known = "channels_last" if value is None else str(value).lower()
+    if known not in ("channels_first", "channels_last"):
+        raise ValueError(
+            "The `data_format` argument must be one of {'channels_first', 'channels_last'}. "
+            f"Received: data_format={value!r}"
+        )
+    return known
+
+
+def checked_padding(value: Any, *, causal: bool = False) -> str:
+    """The kind of padding, in lower case."""
+    allowed = ("valid", "same", "causal") if causal else ("valid", "same")
+    known = value.lower() if isinstance(value, str) else value
+    if known not in allowed:
+        raise ValueError(
+            f"The `padding` argument must be one of {allowed}. Received: padding={value!r}"
+        )
+    return str(known)

@@ -32,6 +32,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
+from make_feedforward import feedforward_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
 from make_metrics import metric_cases
@@ -43,6 +44,7 @@ MAKERS = {
     "recurrent": recurrent_cases,
     "stacked": stacked_cases,
     "dense": dense_cases,
+    "feedforward": feedforward_cases,
     "losses": loss_cases,
     "optimizers": optimizer_cases,
     "metrics": metric_cases,

@@ -1,0 +1,161 @@
+"""Vectors for whole numbers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ferrnn.core import initializers
+from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.types import Array, Mask
+from ferrnn.layers.checks import refused
+
+# Up to so many rows of one id are added rank by rank over all ids, more of them id by id. On an
+# AMD EPYC (Zen 3), 12,800 ids after Zipf's law of 256 entries take 3.8 ms so, 19 ms with
+# `np.add.reduceat` and 35 ms with `np.add.at`.
+_FEW = 8
+
+
+class Embedding(Layer):
+    """Row `i` of a learnt matrix for each id `i`: `[...]` to `[..., output_dim]`.
+
+    Ids are whole numbers from 0 to `input_dim - 1`. With `mask_zero` the id 0 is padding: the
+    mask, True where an id is not 0, goes with the outputs to the layers that follow.
+
+    >>> vectors = Embedding(10, 4, mask_zero=True)(np.array([[3, 7, 0]]))
+    >>> vectors.shape, vectors._keras_mask.tolist()
+    ((1, 3, 4), [[True, True, False]])
+    """
+
+    embeddings: Parameter
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn("Argument `input_length` is deprecated. Just remove it.", stacklevel=2)
+        activity_regularizer = kwargs.pop("activity_regularizer", None)
+        super().__init__(**kwargs)
+        self.input_dim = _positive("input_dim", input_dim)
+        self.output_dim = _positive("output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        refused(
+            self,
+            embeddings_regularizer=embeddings_regularizer,
+            activity_regularizer=activity_regularizer,
+            embeddings_constraint=embeddings_constraint,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+        )
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self.mask_zero
+        if weights is not None:
+            self.build()
+            alone = not (isinstance(weights, list) and len(weights) == 1)
+            self.set_weights([weights] if alone else weights)
+
+    def build(self, input_shape: Any = None) -> None:
+        if not self.built:
+            shape = (self.input_dim, self.output_dim)
+            self.embeddings = self.add_weight(shape, self.embeddings_initializer, "embeddings")
+
+    def cast_inputs(self, inputs: Any) -> Array:
+        """`inputs` as whole numbers."""
+        if type(inputs) is np.ndarray and inputs.dtype.kind == "i":
+            return inputs
+        array = np.asarray(inputs)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"`inputs` of layer {self.name!r} must hold whole numbers, "
+                f"received the dtype {array.dtype}"
+            )
+        return array if array.dtype.kind == "i" else array.astype(np.int64)
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs `[..., output_dim]` and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        ids = self.cast_inputs(inputs)
+        if ids.size and (ids.min() < 0 or ids.max() >= self.input_dim):
+            raise ValueError(
+                f"the inputs of layer {self.name!r} must be ids from 0 to input_dim - 1 = "
+                f"{self.input_dim - 1}, received ids from {ids.min()} to {ids.max()}"
+            )
+        outputs = self.embeddings.value.take(ids, axis=0)
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            rows = np.asarray(d_outputs, self.dtype).reshape(ids.size, self.output_dim)
+            grads.add(self.embeddings, sums_by_id(ids.reshape(-1), rows, self.input_dim))
+            # An output does not depend on an id as on a number.
+            return np.zeros(ids.shape, self.dtype) if call.inputs_need_gradient else None
+
+        return outputs, vjp
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*tuple(input_shape), self.output_dim)
+
+    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+        """True where an id is not 0, if 0 is padding."""
+        return np.not_equal(self.cast_inputs(inputs), 0) if self.mask_zero else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": None,
+            "activity_regularizer": None,
+            "embeddings_constraint": None,
+            "mask_zero": self.mask_zero,
+        }
+
+
+def sums_by_id(ids: Array, rows: Array, count: int) -> Array:
+    """`[count, features]`: for each id the sum of its rows, in their order.
+
+    >>> sums_by_id(np.array([2, 0, 2]), np.array([[1.0], [2.0], [4.0]]), 3).tolist()
+    [[2.0], [0.0], [5.0]]
+    """
+    sums = np.zeros((count, rows.shape[1]), rows.dtype)
+    if not len(ids):
+        return sums
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    lengths = np.diff(starts, append=len(ids))
+    for at in np.flatnonzero(lengths > _FEW):
+        start = starts[at]
+        sums[ordered[start]] = rows[order[start : start + lengths[at]]].sum(axis=0)
+    few = lengths <= _FEW
+    starts, lengths = starts[few], lengths[few]
+    gathered = rows[order[starts]]
+    for rank in range(1, lengths.max(initial=0)):
+        longer = lengths > rank
+        gathered[longer] += rows[order[starts[longer] + rank]]
+    sums[ordered[starts]] = gathered
+    return sums
+
+
+def _positive(argument: str, value: Any) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value <= 0:
+        raise ValueError(
+            f"`{argument}` must be a positive integer. Received: {argument}={value} "
+            f"(of type {type(value).__name__})."
+        )
+    return int(value)

@@ -1,0 +1,113 @@
+"""The layers that are not recurrent against Keras on JAX: outputs, masks, gradients, settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ferrnn
+import golden
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+
+TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4, "atol": 1e-5}}
+# Settings of Keras that say nothing here.
+LEFT_OUT = {"quantization_config"}
+each_case = pytest.mark.parametrize("name", golden.names("feedforward"))
+
+
+def made(case: golden.Case) -> Any:
+    kind = getattr(ferrnn.layers, case.about["layer"])
+    layer = kind(**case.about["options"], dtype=case.about["dtype"])
+    shapes = [tuple(shape) for shape in case.about["shapes"]]
+    layer.build(shapes[0] if len(shapes) == 1 else shapes)
+    layer.set_weights(case.series("weight"))
+    return layer
+
+
+def structured(values: list[Any]) -> Any:
+    """What a layer takes: an array, or a tuple of several."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def masks_of(case: golden.Case) -> Any:
+    masks = [case.get(f"mask_{index}") for index in range(len(case.about["shapes"]))]
+    return None if all(mask is None for mask in masks) else structured(masks)
+
+
+@each_case
+def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
+    case = golden.load("feedforward", name)
+    tolerance: Any = TOLERANCE[case.about["dtype"]]
+    layer, inputs = made(case), structured(case.series("inputs"))
+    mask = masks_of(case)
+    call = Call(training=case.about["training"], differentiable=True, mask=mask)
+    outputs, vjp = layer.forward(inputs, call, **case.about["call"])
+    for received, wanted in zip(listed(outputs), case.series("result"), strict=True):
+        np.testing.assert_allclose(received, wanted, **tolerance)
+    for index, wanted in enumerate(case.series("after")):
+        moving = layer.non_trainable_weights[index]
+        np.testing.assert_allclose(moving.value, wanted, err_msg=moving.name, **tolerance)
+    wanted = case.get("out_mask")
+    received = None
+    if layer.supports_masking:
+        received = layer.compute_mask(inputs, mask)
+    if wanted is None:
+        assert received is None
+    else:
+        np.testing.assert_array_equal(received, wanted)
+    grads = Gradients()
+    d_inputs = listed(vjp(structured(case.series("d_result")), grads))
+    for received, wanted in zip(d_inputs, case.series("d_inputs"), strict=False):
+        np.testing.assert_allclose(received, wanted, err_msg="d_inputs", **tolerance)
+    for parameter, wanted in zip(layer.trainable_weights, case.series("d_weight"), strict=True):
+        np.testing.assert_allclose(
+            grads[parameter], wanted, err_msg=f"d_{parameter.name}", **tolerance
+        )
+
+
+@each_case
+def test_outputs_of_a_plain_call_are_those_of_keras(name: str) -> None:
+    case = golden.load("feedforward", name)
+    tolerance: Any = TOLERANCE[case.about["dtype"]]
+    layer, inputs = made(case), case.series("inputs")
+    inputs = inputs if case.about["spread"] else [inputs[0] if len(inputs) == 1 else inputs]
+    mask = masks_of(case)
+    options = case.about["call"] | ({"training": True} if case.about["training"] else {})
+    options |= {} if mask is None else {"mask": list(mask) if type(mask) is tuple else mask}
+    outputs = layer(*inputs, **options)
+    for received, wanted in zip(listed(outputs), case.series("result"), strict=True):
+        np.testing.assert_allclose(np.asarray(received), wanted, **tolerance)
+
+
+@each_case
+def test_names_shapes_and_settings_are_those_of_keras(name: str) -> None:
+    case = golden.load("feedforward", name)
+    kind = getattr(ferrnn.layers, case.about["layer"])
+    assert re.sub(r"_\d+$", "", kind(**case.about["options"]).name) == case.about["default_name"]
+    layer = made(case)
+    shapes = [(None, *shape[1:]) for shape in case.about["shapes"]]
+    if case.about["spread"]:
+        shape = layer.compute_output_shape(*shapes)
+    else:
+        shape = layer.compute_output_shape(structured(shapes))
+    assert list(shape) == case.about["output_shape"]
+    for weight, path in zip(layer.weights, case.about["paths"], strict=True):
+        assert weight.path.partition("/")[2] == path.partition("/")[2]
+    config = layer.get_config()
+    for key, value in case.about["config"].items():
+        if key in LEFT_OUT:
+            continue
+        assert key in config
+        if value != "...":
+            have = list(config[key]) if isinstance(config[key], tuple) else config[key]
+            assert have == value, key
+    again = kind.from_config(config)
+    assert again.get_config() == config

@@ -1,0 +1,117 @@
+"""Every layer that is not recurrent: its vjp against central differences, masks and training."""
+
+import re
+
+import numpy as np
+import pytest
+
+from ferrnn import layers
+from ferrnn.core.layer import Call
+from ferrnn.core.parameter import Gradients
+from ferrnn.testing import check_vjp
+
+SEQUENCE = ((3, 7, 5),)
+MASK = np.arange(7) < np.array([[7], [3], [1]])
+
+# name: layer, options, shapes of the inputs, training
+CASES = {
+    "relu": ("ReLU", {"max_value": 0.8, "negative_slope": 0.3, "threshold": 0.1}, SEQUENCE, False),
+    "leaky_relu": ("LeakyReLU", {}, SEQUENCE, False),
+    "prelu": ("PReLU", {"alpha_initializer": "random_normal"}, SEQUENCE, False),
+    "prelu_shared": ("PReLU", {"shared_axes": [1]}, SEQUENCE, False),
+    "elu": ("ELU", {"alpha": 0.7}, SEQUENCE, False),
+    "softmax": ("Softmax", {"axis": (1, 2)}, SEQUENCE, False),
+    "activation": ("Activation", {"activation": "gelu"}, SEQUENCE, False),
+    "masking": ("Masking", {}, SEQUENCE, False),
+    "dropout": ("Dropout", {"rate": 0.4, "seed": 1}, SEQUENCE, True),
+    "spatial_dropout": ("SpatialDropout1D", {"rate": 0.4, "seed": 1}, SEQUENCE, True),
+    "gaussian_noise": ("GaussianNoise", {"stddev": 0.4, "seed": 1}, SEQUENCE, True),
+    "gaussian_dropout": ("GaussianDropout", {"rate": 0.4, "seed": 1}, SEQUENCE, True),
+    "reshape": ("Reshape", {"target_shape": (5, -1)}, SEQUENCE, False),
+    "flatten": ("Flatten", {}, SEQUENCE, False),
+    "flatten_first": ("Flatten", {"data_format": "channels_first"}, SEQUENCE, False),
+    "repeat_vector": ("RepeatVector", {"n": 4}, ((3, 5),), False),
+    "permute": ("Permute", {"dims": (3, 1, 2)}, ((2, 3, 4, 5),), False),
+    "zero_padding": ("ZeroPadding1D", {"padding": (2, 1)}, SEQUENCE, False),
+    "cropping": ("Cropping1D", {"cropping": (2, 1)}, SEQUENCE, False),
+    "up_sampling": ("UpSampling1D", {"size": 3}, SEQUENCE, False),
+}
+
+
+def made(name):
+    kind, options, shapes, training = CASES[name]
+    layer = getattr(layers, kind)(**options, dtype="float64")
+    rng = np.random.default_rng(len(name))
+    inputs = tuple(rng.normal(size=shape) for shape in shapes)
+    layer.build(shapes[0] if len(shapes) == 1 else list(shapes))
+    for weight in layer.weights:
+        weight.assign(rng.uniform(0.3, 1.0, size=weight.shape))
+    return layer, inputs[0] if len(inputs) == 1 else inputs, training
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_match_finite_differences(name):
+    layer, inputs, training = made(name)
+
+    def forward(arrays):
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.counter = 0  # the same noise at each call
+        return layer.forward(arrays, Call(training=training, differentiable=True))
+
+    check_vjp(forward, inputs, layer.trainable_weights)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_are_the_same_without_a_vjp_and_of_the_promised_shape(name):
+    layer, inputs, _ = made(name)
+    outputs, _ = layer.forward(inputs, Call())
+    again, vjp = layer.forward(inputs, Call(differentiable=True))
+    np.testing.assert_array_equal(outputs, again)
+    shapes = [part.shape for part in inputs] if type(inputs) is tuple else inputs.shape
+    assert tuple(layer.compute_output_shape(shapes)) == outputs.shape
+    assert layer.forward(inputs, Call())[0].dtype == np.float64
+    assert vjp(np.ones_like(outputs), Gradients()) is not None
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_inputs_and_gradients_are_never_written_to(name):
+    layer, inputs, training = made(name)
+    parts = inputs if type(inputs) is tuple else (inputs,)
+    for part in parts:
+        part.flags.writeable = False
+    outputs, vjp = layer.forward(inputs, Call(training=training, differentiable=True))
+    d_outputs = np.ones_like(outputs)
+    d_outputs.flags.writeable = False
+    vjp(d_outputs, Gradients())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_configuration_makes_an_equal_layer(name):
+    layer, inputs, _ = made(name)
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    again.forward(inputs, Call())
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(
+        again.forward(inputs, Call())[0], layer.forward(inputs, Call())[0]
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_does_not_support_masks_says_so_and_drops_them(name):
+    layer, inputs, _ = made(name)
+    if type(inputs) is tuple or inputs.shape[:2] != MASK.shape or "softmax" in name:
+        return
+    if layer.supports_masking:
+        expected = None if name.startswith("global") else MASK
+        if name == "masking":
+            expected = np.ones_like(MASK)
+        carried = getattr(layer(inputs, mask=MASK), "_keras_mask", None)
+        assert (carried is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_array_equal(carried, expected)
+        return
+    text = f"Layer {layer.name!r} (of type {type(layer).__name__}) was passed an input with a mask"
+    with pytest.warns(UserWarning, match=re.escape(text)):
+        outputs = layer(inputs, mask=MASK)
+    assert type(outputs) is np.ndarray
