@@ -7,6 +7,7 @@ from ferrnn import (
     backend,
     callbacks,
     config,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -15,10 +16,12 @@ from ferrnn import (
     models,
     optimizers,
     random,
+    regularizers,
     testing,
     utils,
 )
 from ferrnn._version import __version__
+from ferrnn.core.constraints import Constraint
 from ferrnn.core.initializers import Initializer
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.machine import show_config
@@ -26,6 +29,7 @@ from ferrnn.core.missing import not_yet
 from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.parameter import Parameter as Variable
+from ferrnn.core.regularizers import Regularizer
 from ferrnn.layers.input import Input
 from ferrnn.models.sequential import Sequential
 from ferrnn.training.loss import Loss
@@ -34,6 +38,7 @@ from ferrnn.training.optimizer import Optimizer
 
 __all__ = [
     "Call",
+    "Constraint",
     "Gradients",
     "Initializer",
     "Input",
@@ -42,6 +47,7 @@ __all__ = [
     "Metric",
     "Optimizer",
     "Parameter",
+    "Regularizer",
     "Sequential",
     "Variable",
     "__version__",
@@ -50,6 +56,7 @@ __all__ = [
     "callbacks",
     "clear_buffers",
     "config",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -59,6 +66,7 @@ __all__ = [
     "num_threads",
     "optimizers",
     "random",
+    "regularizers",
     "set_num_threads",
     "show_config",
     "simd_level",

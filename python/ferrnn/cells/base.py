@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ferrnn.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
-from ferrnn.core import activations, initializers
+from ferrnn.core import activations, constraints, initializers, regularizers
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.random import SeedGenerator
@@ -120,7 +120,8 @@ class BuiltInCell(Cell):
         activation: Any,
         use_bias: bool,
         initializers_of: dict[str, Any],
-        unsupported: dict[str, Any],
+        regularizers_of: dict[str, Any],
+        constraints_of: dict[str, Any],
         dropout: float,
         recurrent_dropout: float,
         seed: int | None,
@@ -129,14 +130,17 @@ class BuiltInCell(Cell):
         self.implementation = int(layer_options.pop("implementation", 2))
         super().__init__(**layer_options)
         self.units = check_units(units, self.name)
-        refuse(unsupported, self.name)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(initializers_of["kernel"])
         self.recurrent_initializer = initializers.get(initializers_of["recurrent"])
         self.bias_initializer = initializers.get(initializers_of["bias"])
-        for setting in unsupported:
-            setattr(self, setting, None)
+        self.kernel_regularizer = regularizers.get(regularizers_of["kernel"])
+        self.recurrent_regularizer = regularizers.get(regularizers_of["recurrent"])
+        self.bias_regularizer = regularizers.get(regularizers_of["bias"])
+        self.kernel_constraint = constraints.get(constraints_of["kernel"])
+        self.recurrent_constraint = constraints.get(constraints_of["recurrent"])
+        self.bias_constraint = constraints.get(constraints_of["bias"])
         self.dropout = clamp_rate("dropout", dropout)
         self.recurrent_dropout = clamp_rate("recurrent_dropout", recurrent_dropout)
         if self.recurrent_dropout:
@@ -168,13 +172,29 @@ class BuiltInCell(Cell):
                 f"one, received the shape {tuple(input_shape)}"
             )
         width = self.gates * self.units
-        self.kernel = self.add_weight((features, width), self.kernel_initializer, "kernel")
+        self.kernel = self.add_weight(
+            (features, width),
+            self.kernel_initializer,
+            "kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
         self.recurrent_kernel = self.add_weight(
-            (self.units, width), self.recurrent_initializer, "recurrent_kernel"
+            (self.units, width),
+            self.recurrent_initializer,
+            "recurrent_kernel",
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
         )
-        self.bias = (
-            self.add_weight(self.bias_shape, self.initial_bias, "bias") if self.use_bias else None
-        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                self.bias_shape,
+                self.initial_bias,
+                "bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
 
     def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
         count = self.gates if self.implementation == 1 else 1
@@ -217,12 +237,12 @@ class BuiltInCell(Cell):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": None,
-            "recurrent_regularizer": None,
-            "bias_regularizer": None,
-            "kernel_constraint": None,
-            "recurrent_constraint": None,
-            "bias_constraint": None,
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,

@@ -56,13 +56,15 @@ class SimpleRNNCell(BuiltInCell):
                 "recurrent": recurrent_initializer,
                 "bias": bias_initializer,
             },
-            unsupported={
-                "kernel_regularizer": kernel_regularizer,
-                "recurrent_regularizer": recurrent_regularizer,
-                "bias_regularizer": bias_regularizer,
-                "kernel_constraint": kernel_constraint,
-                "recurrent_constraint": recurrent_constraint,
-                "bias_constraint": bias_constraint,
+            regularizers_of={
+                "kernel": kernel_regularizer,
+                "recurrent": recurrent_regularizer,
+                "bias": bias_regularizer,
+            },
+            constraints_of={
+                "kernel": kernel_constraint,
+                "recurrent": recurrent_constraint,
+                "bias": bias_constraint,
             },
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,

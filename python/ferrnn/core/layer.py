@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn.core import initializers
+from ferrnn.core import constraints, initializers, regularizers
 from ferrnn.core.config import standardize_dtype
 from ferrnn.core.masked import MaskedOutput, attach_mask
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.penalties import activity_penalties, weight_penalties
 from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array, Mask
 
@@ -28,7 +29,8 @@ class Call:
     """How a layer is called: dropout on, residuals kept, gradient by the inputs wanted, mask.
 
     `consume` promises that the vjp will be called once at most, so that it may reuse the memory of
-    what forward kept; a second call then raises RuntimeError.
+    what forward kept; a second call then raises RuntimeError. `losses` is where layers put what
+    they add to the loss, if anybody wants it: the vjp then gives the gradient of that as well.
 
     >>> Call(training=True).differentiable
     False
@@ -39,6 +41,7 @@ class Call:
     inputs_need_gradient: bool = True
     mask: Mask | None = None
     consume: bool = False
+    losses: list[float] | None = None
 
 
 _INFERENCE = Call()
@@ -67,6 +70,8 @@ class Layer:
     """
 
     supports_masking = True
+    activity_regularizer: Any = None
+    _activity_losses: tuple[float, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -79,6 +84,7 @@ class Layer:
         name: str | None = None,
         dtype: object = None,
         trainable: bool = True,
+        activity_regularizer: Any = None,
         **keras_face: Any,
     ) -> None:
         self.input_shape_argument = _input_shape(keras_face)
@@ -91,6 +97,7 @@ class Layer:
         self.dtype = standardize_dtype(dtype)
         self._float = np.dtype(self.dtype)
         self.built = False
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = bool(trainable)
         self._own_weights: list[Parameter] = []
 
@@ -107,8 +114,13 @@ class Layer:
         name: str = "variable",
         *,
         trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Parameter:
-        """Makes a weight of the layer's dtype and tracks it."""
+        """Makes a weight of the layer's dtype and tracks it.
+
+        The penalty of a regularizer joins the loss; a constraint is applied after each update.
+        """
         initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
         value = np.asarray(initializer(tuple(shape), dtype=self.dtype))
         if value.shape != tuple(shape):
@@ -116,7 +128,14 @@ class Layer:
                 f"the initializer of the weight {name!r} of layer {self.name!r} must give the "
                 f"shape {tuple(shape)}, received {value.shape}"
             )
-        parameter = Parameter(value, name, trainable=trainable, dtype=self.dtype)
+        parameter = Parameter(
+            value,
+            name,
+            trainable=trainable,
+            dtype=self.dtype,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
         self._own_weights.append(parameter)
         return parameter
 
@@ -138,6 +157,21 @@ class Layer:
         options = {"training": call.training, "mask": call.mask}
         return keras_call(inputs, **{key: options[key] for key in options if key in known}), None
 
+    def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
+
+        The penalty on each output is divided by the batch.
+        """
+        if self.activity_regularizer is None:
+            return self.forward(inputs, call)
+        outputs, vjp = self.forward(inputs, call)
+        penalties, penalized = activity_penalties(self.activity_regularizer, outputs, vjp)
+        self._activity_losses = tuple(penalties)
+        if call.losses is None:
+            return outputs, vjp
+        call.losses.extend(penalties)
+        return outputs, penalized
+
     def __call__(
         self, inputs: Any, *, training: bool | None = None, mask: ArrayLike | None = None
     ) -> Any:
@@ -149,8 +183,8 @@ class Layer:
             self.build(array.shape)
         known = None if mask is None else np.asarray(mask)
         if known is None and type(self).compute_mask is Layer.compute_mask:
-            return self.forward(array, _TRAINING if training else _INFERENCE)[0]
-        outputs, _ = self.forward(array, Call(training=bool(training), mask=known))
+            return self.forward_with_losses(array, _TRAINING if training else _INFERENCE)[0]
+        outputs, _ = self.forward_with_losses(array, Call(training=bool(training), mask=known))
         return self._with_mask(outputs, self.compute_mask(array, known))
 
     def cast_inputs(self, inputs: Any) -> Array:
@@ -272,6 +306,21 @@ class Layer:
 
     non_trainable_variables = non_trainable_weights
 
+    @property
+    def losses(self) -> list[float]:
+        """What the layer adds to the loss: penalties on the last outputs, then those on weights."""
+        return [*self._activity_penalties(), *weight_penalties(self.trainable_weights)]
+
+    def _activity_penalties(self) -> list[float]:
+        inner = (penalty for layer in self.sublayers() for penalty in layer._activity_penalties())
+        return [*self._activity_losses, *inner]
+
+    def adds_losses(self) -> bool:
+        """Whether the layer, or one inside, puts a penalty on what it gives out."""
+        if self.activity_regularizer is not None:
+            return True
+        return any(layer.adds_losses() for layer in self.sublayers())
+
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in the order of `weights`."""
         return [parameter.numpy() for parameter in self.weights]
@@ -306,7 +355,10 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data."""
-        return {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -34,8 +34,10 @@ class Parameter:
         "_data",
         "_snapshot",
         "_view",
+        "constraint",
         "name",
         "path",
+        "regularizer",
         "trainable",
         "version",
     )
@@ -52,8 +54,11 @@ class Parameter:
         trainable: bool = True,
         path: str | None = None,
         dtype: DTypeLike | None = None,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> None:
         self.name = name
+        self.regularizer, self.constraint = regularizer, constraint
         self.path = path_of(name) if path is None else path
         self.trainable = trainable
         self._replace(np.array(value, dtype=dtype, order="C"))
@@ -129,7 +134,8 @@ class Parameter:
         return np.array(self._view, dtype=dtype, copy=copy)
 
     def __reduce__(self) -> Any:
-        return _restored, (self._data, self.name, self.trainable, self.path)
+        state = (self._data, self.name, self.trainable, self.path)
+        return _restored, (*state, self.regularizer, self.constraint)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -160,9 +166,18 @@ class Writing:
         self._parameter._changed()
 
 
-def _restored(data: Array, name: str, trainable: bool, path: str) -> Parameter:
+def _restored(
+    data: Array, name: str, trainable: bool, path: str, regularizer: Any, constraint: Any
+) -> Parameter:
     """A parameter from a pickle or a deep copy: the view and the version are its own."""
-    return Parameter(data, name, trainable=trainable, path=path)
+    return Parameter(
+        data,
+        name,
+        trainable=trainable,
+        path=path,
+        regularizer=regularizer,
+        constraint=constraint,
+    )
 
 
 class Gradients:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferrnn.cells.base import BuiltInCell, refuse
+from ferrnn.cells.base import BuiltInCell
+from ferrnn.core import regularizers
 from ferrnn.layers.rnn import RNN
 
 _OF_LAYER = ("name", "trainable", "dtype")
@@ -33,14 +34,13 @@ class BuiltInRNN(RNN):
 
     cell: BuiltInCell
 
-    def __init__(self, cell: BuiltInCell, *, activity_regularizer: Any, **options: Any) -> None:
+    def __init__(self, cell: BuiltInCell, **options: Any) -> None:
         super().__init__(cell, **options)
-        refuse({"activity_regularizer": activity_regularizer}, self.name)
-        self.activity_regularizer = None
         if not self._trainable:
             cell.trainable = False
 
     def get_config(self) -> dict[str, Any]:
         of_cell = self.cell.get_config()
         settings = {key: value for key, value in of_cell.items() if key not in _OF_LAYER}
-        return {**self._flags(), **settings, "activity_regularizer": None}
+        activity = regularizers.serialize(self.activity_regularizer)
+        return {**self._flags(), **settings, "activity_regularizer": activity}

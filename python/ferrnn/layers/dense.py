@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn.cells.base import check_units, refuse
-from ferrnn.core import activations, initializers
+from ferrnn.core import activations, constraints, initializers, regularizers
 from ferrnn.core.activations import Activation
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.native import DenseWeights, dense_backward, dense_forward
@@ -41,24 +41,17 @@ class Dense(Layer):
         lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = check_units(units, self.name)
-        refuse(
-            {
-                "kernel_regularizer": kernel_regularizer,
-                "bias_regularizer": bias_regularizer,
-                "activity_regularizer": activity_regularizer,
-                "kernel_constraint": kernel_constraint,
-                "bias_constraint": bias_constraint,
-                "lora_rank": lora_rank,
-                "lora_alpha": lora_alpha,
-            },
-            self.name,
-        )
+        refuse({"lora_rank": lora_rank, "lora_alpha": lora_alpha}, self.name)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self._features = -1
         self._packed: tuple[Any, DenseWeights] | None = None
 
@@ -73,10 +66,22 @@ class Dense(Layer):
                 f"at least one feature, received the shape {shape}"
             )
         self._features = int(shape[-1])
-        self.kernel = self.add_weight((shape[-1], self.units), self.kernel_initializer, "kernel")
-        self.bias = (
-            self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+        self.kernel = self.add_weight(
+            (shape[-1], self.units),
+            self.kernel_initializer,
+            "kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                "bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[..., units]` and their vjp."""
@@ -150,8 +155,8 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": None,
-            "bias_regularizer": None,
-            "kernel_constraint": None,
-            "bias_constraint": None,
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }

@@ -171,8 +171,8 @@ class RNN(Layer):
             states = flatten(_listed(initial_state))
             inputs = (inputs, *(self.cast_array(state, "initial_state") for state in states))
         if known is None:
-            return self.forward(inputs, _TRAINING if training else _INFERENCE)[0]
-        outputs, _ = self.forward(inputs, Call(training=bool(training), mask=known))
+            return self.forward_with_losses(inputs, _TRAINING if training else _INFERENCE)[0]
+        outputs, _ = self.forward_with_losses(inputs, Call(training=bool(training), mask=known))
         return self._with_mask(outputs, self.compute_mask(inputs, known))
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:

@@ -265,7 +265,7 @@ class Sequential(Layer, Trainer):
     def _record(self, outputs: Any, call: Call) -> tuple[Any, Mask | None, Vjp]:
         # Below the first layer with something to train, no gradient is computed unless asked for.
         first = 0 if call.inputs_need_gradient else self._first_trained()
-        below = Call(training=call.training, inputs_need_gradient=False, mask=call.mask)
+        below = Call(call.training, inputs_need_gradient=False, mask=call.mask, losses=call.losses)
         above = call if call.inputs_need_gradient else _asking_for_inputs(call)
         mask, vjps = call.mask, []
         for place, layer in enumerate(self._layers):
@@ -355,7 +355,7 @@ def _step(
         call = replace(call, mask=mask)
     if isinstance(layer, Sequential):
         return layer.outputs_and_mask(inputs, call)
-    outputs, vjp = layer.forward(inputs, call)
+    outputs, vjp = layer.forward_with_losses(inputs, call)
     # The rule of the base class needs no call where there is no mask.
     if mask is not None or type(layer).compute_mask is not Layer.compute_mask:
         mask = layer.compute_mask(inputs, mask)
@@ -366,7 +366,7 @@ def _step(
 
 def _asking_for_inputs(call: Call) -> Call:
     # `dataclasses.replace` takes five times as long, in every step of training.
-    return Call(call.training, call.differentiable, True, call.mask, call.consume)
+    return Call(call.training, call.differentiable, True, call.mask, call.consume, call.losses)
 
 
 def _several_outputs(model: Sequential | None, layer: Layer, count: int) -> str:

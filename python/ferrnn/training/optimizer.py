@@ -207,6 +207,9 @@ class Optimizer:
         pairs = [(variable, grads[variable]) for variable in variables if variable in grads]
         self._check_missing(variables, pairs)
         self._update_all(self._clipped(pairs))
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
         with self.iterations.writing() as count:
             np.add(count, 1, out=count)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ferrnn.core.layer import Call, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.penalties import add_weight_penalties, regularized, weight_penalties
 from ferrnn.core.types import Array, Mask
 from ferrnn.training import optimizers
 from ferrnn.training.batches import Batches, Samples, as_samples, checked_count, split_off_last
@@ -33,6 +35,8 @@ class Trainer:
     _loss: CompiledLoss | None = None
     _metrics: CompiledMetrics | None = None
     _trained: tuple[Parameter, ...] = ()
+    _regularized: tuple[Parameter, ...] | None = None
+    _collects: bool = False
 
     # What a model defines.
 
@@ -48,6 +52,10 @@ class Trainer:
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
         raise NotImplementedError(f"{type(self).__name__} must define `trainable_weights`")
+
+    def adds_losses(self) -> bool:
+        """Whether a layer puts a penalty on what it gives out."""
+        raise NotImplementedError(f"{type(self).__name__} must define `adds_losses`")
 
     # Compiling.
 
@@ -116,25 +124,37 @@ class Trainer:
 
     def train_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
         """One update from one batch; gives its loss."""
-        outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), _TRAINING)
-        value, loss_vjp = self._loss_of(y, outputs, sample_weight, mask)
+        call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
+        outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
+        grads = Gradients()
+        added = add_weight_penalties(self._regularized or (), grads) + sum(call.losses or ())
+        value, loss_vjp = self._loss_of(y, outputs, sample_weight, mask, added)
         if self._trained and vjp is not None:
-            grads = Gradients()
             vjp(loss_vjp(1.0, grads), grads)
             self.optimizer.apply(grads, self._trained)
         return value
 
     def test_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
         """The loss of one batch."""
-        outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(x), _INFERENCE)
+        call = Call(losses=[]) if self._collects else _INFERENCE
+        outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(x), call)
+        if self._regularized is None:
+            self._regularized = regularized(self.trainable_weights)
+        added = sum(weight_penalties(self._regularized)) + sum(call.losses or ())
         compiled, _ = self._require_compiled("evaluate")
         true, pred = self._targets(y), self._single(outputs)
         loss = compiled.resolve(true, pred)
         value = loss.evaluate(true, pred, sample_weight=sample_weight, mask=mask)
-        return self._gathered(float(value) * compiled.weight, true, pred, sample_weight, mask)
+        total = float(value) * compiled.weight + added
+        return self._gathered(total, true, pred, sample_weight, mask)
 
     def _loss_of(
-        self, y: Array | None, outputs: Any, sample_weight: Array | None, mask: Mask | None
+        self,
+        y: Array | None,
+        outputs: Any,
+        sample_weight: Array | None,
+        mask: Mask | None,
+        added: float,
     ) -> tuple[float, Any]:
         compiled, _ = self._require_compiled("fit")
         true, pred = self._targets(y), self._single(outputs)
@@ -146,7 +166,7 @@ class Trainer:
                 f"{loss.reduction!r}: training needs one number"
             )
         weight = compiled.weight
-        result = self._gathered(float(value) * weight, true, pred, sample_weight, mask)
+        result = self._gathered(float(value) * weight + added, true, pred, sample_weight, mask)
         if weight == 1.0:
             return result, vjp
         return result, lambda d_loss, grads: vjp(d_loss * weight, grads)
@@ -252,6 +272,11 @@ class Trainer:
         else:
             self.optimizer.build(weights)
         self._trained = tuple(weights)
+        self._regularized, self._collects = regularized(weights), self.adds_losses()
+
+    def _prepare_testing(self) -> None:
+        """Looks for what adds to the loss; weights may be made by the first batch only."""
+        self._regularized, self._collects = None, self.adds_losses()
 
     def _hooks(
         self,
@@ -288,6 +313,7 @@ class Trainer:
         self._require_compiled("evaluate")
         samples = Samples.of(x, y, sample_weight)
         samples.require_some("evaluate")
+        self._prepare_testing()
         batches = Batches(samples, batch_size=batch_size)
         count = _count(steps, batches)
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
@@ -362,6 +388,7 @@ class Trainer:
         self._require_compiled("test_on_batch")
         batch = Samples.of(x, y, sample_weight)
         batch.require_some("test_on_batch")
+        self._prepare_testing()
         self.test_step(batch.x, batch.y, batch.sample_weight)
         return _returned(self.metrics_result(), return_dict)
 

@@ -233,12 +233,13 @@ def test_units_must_be_a_positive_integer(kind, units):
 
 
 @each_cell
-@pytest.mark.parametrize(
-    "argument", ["kernel_regularizer", "bias_constraint", "recurrent_regularizer"]
-)
-def test_what_is_not_there_yet_says_so(kind, argument):
-    with pytest.raises(NotImplementedError, match=f"`{argument}` is not supported yet"):
-        kind(3, **{argument: "l2"})
+def test_weights_carry_their_regularizers_and_constraints(kind):
+    cell = kind(3, recurrent_regularizer="l2", bias_constraint="non_neg")
+    cell.build((None, 2))
+    found = [(w.regularizer is not None, w.constraint is not None) for w in cell.weights]
+    assert found == [(False, False), (True, False), (False, True)]
+    assert cell.recurrent_regularizer is cell.recurrent_kernel.regularizer
+    assert kind.from_config(cell.get_config()).get_config() == cell.get_config()
 
 
 @each_cell

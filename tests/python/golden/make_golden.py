@@ -36,6 +36,8 @@ from make_feedforward import feedforward_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
 from make_metrics import metric_cases
+from make_penalties import constraint_cases, regularizer_cases
+from make_runs import run_cases as model_run_cases
 from make_training import optimizer_cases, run_cases
 from making import Cases
 
@@ -49,6 +51,9 @@ MAKERS = {
     "optimizers": optimizer_cases,
     "metrics": metric_cases,
     "training": run_cases,
+    "regularizers": regularizer_cases,
+    "constraints": constraint_cases,
+    "runs": model_run_cases,
 }
 
 

@@ -158,13 +158,19 @@ def test_bad_units(kind, units):
         kind(units)
 
 
-@pytest.mark.parametrize("kind", [*LAYERS, Dense])
-@pytest.mark.parametrize(
-    "argument", ["kernel_regularizer", "activity_regularizer", "bias_constraint"]
-)
-def test_arguments_that_are_not_there_yet(kind, argument):
+@pytest.mark.parametrize("argument", ["lora_rank", "lora_alpha"])
+def test_arguments_that_are_not_there_yet(argument):
     with pytest.raises(NotImplementedError, match=f"`{argument}` is not supported yet"):
-        kind(4, **{argument: "l2"})
+        Dense(4, **{argument: 2})
+
+
+@pytest.mark.parametrize("kind", [*LAYERS, Dense])
+@pytest.mark.parametrize("part", ["kernel", "bias"])
+def test_regularizers_and_constraints_of_unknown_names(kind, part):
+    with pytest.raises(ValueError, match="Could not interpret regularizer identifier: 'l3'"):
+        kind(4, **{f"{part}_regularizer": "l3"})
+    with pytest.raises(ValueError, match="Could not interpret constraint identifier: 'round'"):
+        kind(4, **{f"{part}_constraint": "round"})
 
 
 @pytest.mark.parametrize("argument", ["time_major", "batch_input_shape", "weights", "unit"])
