@@ -118,7 +118,6 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn", "Model"),
         ("ferrnn.callbacks", "ModelCheckpoint"),
         ("ferrnn.layers", "Conv3D"),
-        ("ferrnn.metrics", "AUC"),
         ("ferrnn.models", "load_model"),
         ("ferrnn.optimizers", "Lion"),
         ("ferrnn.utils", "to_categorical"),

@@ -11,7 +11,7 @@ from ferrnn.core.names import snake_case
 from ferrnn.core.types import Array, Mask
 from ferrnn.training import losses, metrics
 from ferrnn.training.loss import Loss
-from ferrnn.training.metrics import MeanMetricWrapper, Metric
+from ferrnn.training.metrics import MeanMetricWrapper, Metric, plain
 
 
 def classification_kind(y_true: Array, y_pred: Array) -> str:
@@ -187,4 +187,4 @@ def _product(first: Array | None, second: Array | None) -> Array | None:
 def _put(results: dict[str, float], counts: dict[str, int], name: str, metric: Metric) -> None:
     count = counts.get(name, 0)
     counts[name] = count + 1
-    results[f"{name}_{count}" if count else name] = float(metric.result())
+    results[f"{name}_{count}" if count else name] = plain(metric.result())
