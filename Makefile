@@ -3,9 +3,11 @@
 #
 # PYTHON=python3.12 chooses an interpreter (its environment is then .venv-python3.12).
 # TESTS="tests/python/layers -k gru" chooses Python tests.
+# UPDATE=1 lets bench-check write its record.
 
 PYTHON ?=
 TESTS ?=
+UPDATE ?=
 VENV := $(if $(PYTHON),.venv-$(notdir $(PYTHON)),.venv)
 BIN := $(VENV)/bin
 LOCKED := $(if $(CI),--locked)
@@ -18,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python bench bench-peers lint format docs deep clean
+.PHONY: help demo test test-rust test-python bench bench-check bench-peers lint format docs deep clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +42,9 @@ test-python: $(VENV)/.dev $(VENV)/.built
 
 bench: $(VENV)/.made ## Time the engine, and the limits of this machine
 	cargo bench $(LOCKED)
+
+bench-check: $(VENV)/.made ## Count the hot paths' instructions and compare (UPDATE=1 records)
+	$(BIN)/python benches/python/instructions.py $(LOCKED) $(if $(UPDATE),--update)
 
 bench-peers: $(VENV)/.peers $(VENV)/.built ## Time layers and training against other frameworks
 	$(BIN)/python benches/python/peers.py

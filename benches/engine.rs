@@ -1,29 +1,20 @@
 //! The tile, the activations, and forward and backward of each cell, on the instruction set in use
 //! and one thread. Divide by what `cargo bench --bench machine` prints for the share of the peak.
 
+mod calls;
+
 use std::hint::black_box;
 
+use calls::{Call, numbers};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::pack::{Packed, row_stride};
 use ferrnn::kernels::tile::{Product, Start};
-use ferrnn::memory::{Buffer, View, ViewMut};
-use ferrnn::sequence::{
-    Gradients, Options, Problem, Raw, Results, Seeds, Weights, backward, forward,
-};
+use ferrnn::memory::{Buffer, View};
+use ferrnn::sequence::{Options, Problem, Raw, Weights};
 use ferrnn::simd::{Element, Kernel, Level, Simd};
 use ferrnn::threads;
-
-/// Numbers in (-1, 1) that repeat only after 2^31 draws.
-fn numbers(len: usize, scale: f32) -> Vec<f32> {
-    let mut state = 1_u32;
-    let mut draw = || {
-        state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..len).map(|_| scale * draw()).collect()
-}
 
 fn tile(c: &mut Criterion) {
     let level = Level::current().unwrap();
@@ -117,67 +108,6 @@ fn cells(c: &mut Criterion) {
             });
             group.finish();
         }
-    }
-}
-
-/// The arrays that a call writes, and the gradient it starts from.
-struct Call {
-    shape: [usize; 3],
-    outputs: Vec<f32>,
-    state: Vec<Vec<f32>>,
-    d_outputs: Vec<f32>,
-    d_inputs: Vec<f32>,
-    d_kernel: Vec<f32>,
-    d_recurrent: Vec<f32>,
-}
-
-impl Call {
-    fn new(weights: &Weights<f32>, shape: [usize; 3]) -> Self {
-        let [batch, time, units] = shape;
-        let columns = weights.gates() * units;
-        Self {
-            shape,
-            outputs: vec![0.0; batch * time * units],
-            state: vec![vec![0.0; batch * units]; weights.states()],
-            d_outputs: numbers(batch * time * units, 1.0),
-            d_inputs: vec![0.0; batch * time * weights.features()],
-            d_kernel: vec![0.0; weights.features() * columns],
-            d_recurrent: vec![0.0; units * columns],
-        }
-    }
-
-    fn forward(
-        &mut self,
-        weights: &Weights<f32>,
-        problem: &Problem<'_, f32>,
-        keep: bool,
-    ) -> Option<ferrnn::sequence::Residuals<f32>> {
-        let [batch, _, units] = self.shape;
-        let state = self.state.iter_mut().map(|s| ViewMut::contiguous(s, [batch, 1, units]));
-        let results = Results {
-            outputs: ViewMut::contiguous(&mut self.outputs, self.shape).unwrap(),
-            state: state.collect::<Result<_, _>>().unwrap(),
-        };
-        forward(weights, problem, results, keep, &|| false).unwrap()
-    }
-
-    fn backward(&mut self, weights: &Weights<f32>, problem: &Problem<'_, f32>) {
-        let mut residuals = self.forward(weights, problem, true).unwrap();
-        let [batch, _, units] = self.shape;
-        let seeds = Seeds {
-            outputs: View::contiguous(&self.outputs, self.shape).unwrap(),
-            d_outputs: Some(View::contiguous(&self.d_outputs, self.shape).unwrap()),
-            d_state: Vec::new(),
-        };
-        let state = self.state.iter_mut().map(|s| ViewMut::contiguous(s, [batch, 1, units]));
-        let gradients = Gradients {
-            inputs: Some(ViewMut::contiguous(&mut self.d_inputs, problem.input_shape()).unwrap()),
-            state: state.collect::<Result<_, _>>().unwrap(),
-            kernel: &mut self.d_kernel,
-            recurrent_kernel: &mut self.d_recurrent,
-            bias: None,
-        };
-        backward(weights, problem, &mut residuals, &seeds, gradients, true, &|| false).unwrap();
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Sizes {
     pub l3: usize,
 }
 
+static SIZES: OnceLock<Sizes> = OnceLock::new();
+
 /// What a small machine has: assumed where the system does not tell.
 const ASSUMED: Sizes = Sizes { l1: 32 << 10, l2: 512 << 10, l3: 4 << 20 };
 
@@ -23,10 +25,15 @@ const ASSUMED: Sizes = Sizes { l1: 32 << 10, l2: 512 << 10, l3: 4 << 20 };
 /// and 4 MiB. A level that is not described counts as large as the one before it.
 #[must_use]
 pub fn sizes() -> Sizes {
-    static SIZES: OnceLock<Sizes> = OnceLock::new();
     *SIZES.get_or_init(|| {
         described(Path::new("/sys/devices/system/cpu/cpu0/cache")).unwrap_or(ASSUMED)
     })
+}
+
+/// Takes `sizes` for this machine's, unless they have been asked for before; gives those in use. So
+/// that a measurement plans the same work everywhere.
+pub fn assume(sizes: Sizes) -> Sizes {
+    *SIZES.get_or_init(|| sizes)
 }
 
 /// What the files `index*/level`, `type` and `size` of `folder` tell, as Linux writes them; none if

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ferrnn::caches::{Sizes, described, sizes};
+use ferrnn::caches::{Sizes, assume, described, sizes};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -68,4 +68,12 @@ fn this_machine_has_caches() {
     let Sizes { l1, l2, l3 } = sizes();
     assert!(l1 >= 4 * KIB && l2 >= l1 && l3 >= l2, "{l1} {l2} {l3}");
     assert_eq!(sizes(), Sizes { l1, l2, l3 });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn what_has_been_told_stays() {
+    let before = sizes();
+    assert_eq!(assume(Sizes { l1: 1, l2: 2, l3: 3 }), before);
+    assert_eq!(sizes(), before);
 }

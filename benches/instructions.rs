@@ -1,0 +1,163 @@
+//! Runs the hot paths once each, so that `make bench-check` can count their instructions under
+//! valgrind: counts do not depend on the clock, nor on what else the machine does.
+//!
+//! `all`, or the names of cases, runs them one after the other and prints their names. What a case
+//! does before and after its call of [`measured`] does not count. One thread, and caches of one size
+//! everywhere, so that the same work is planned on every machine.
+
+mod calls;
+
+use std::env;
+use std::hint::black_box;
+
+use calls::{Call, numbers};
+use ferrnn::caches::{Sizes, assume};
+use ferrnn::cells::CellKind;
+use ferrnn::dense;
+use ferrnn::kernels::activation::Activation;
+use ferrnn::memory::{View, ViewMut};
+use ferrnn::sequence::{Options, Problem, Raw, Weights};
+use ferrnn::simd::Level;
+use ferrnn::threads;
+
+const CELLS: [(&str, CellKind); 4] = [
+    ("lstm", CellKind::Lstm),
+    ("gru", CellKind::Gru),
+    ("gru_reset_before", CellKind::GruResetBefore),
+    ("simple_rnn", CellKind::SimpleRnn),
+];
+/// Batch, time, features, units: a sequence alone, a batch on both sides of a slice, odd sizes.
+const SIZES: [[usize; 4]; 3] = [[1, 50, 8, 32], [8, 20, 64, 128], [32, 5, 17, 17]];
+/// Rows, features, units.
+const DENSE: [[usize; 3]; 2] = [[32, 64, 128], [1, 128, 10]];
+
+#[derive(Clone, Copy)]
+enum Case {
+    Forward(CellKind, [usize; 4]),
+    /// With the last steps of every other row masked.
+    Masked(CellKind, [usize; 4]),
+    Backward(CellKind, [usize; 4]),
+    Pack(CellKind, [usize; 4]),
+    Dense([usize; 3]),
+    DenseBackward([usize; 3]),
+}
+
+/// The cases by name.
+fn cases() -> Vec<(String, Case)> {
+    let mut cases = Vec::new();
+    let mut add = |what: &str, sizes: &[usize], case| {
+        let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
+        cases.push((format!("{what} {}", sizes.join(",")), case));
+    };
+    for (name, cell) in CELLS {
+        for sizes in SIZES {
+            add(&format!("{name} forward"), &sizes, Case::Forward(cell, sizes));
+            add(&format!("{name} backward"), &sizes, Case::Backward(cell, sizes));
+        }
+        add(&format!("{name} masked"), &SIZES[1], Case::Masked(cell, SIZES[1]));
+        add(&format!("{name} pack"), &SIZES[1], Case::Pack(cell, SIZES[1]));
+    }
+    for sizes in DENSE {
+        add("dense forward", &sizes, Case::Dense(sizes));
+        add("dense backward", &sizes, Case::DenseBackward(sizes));
+    }
+    cases
+}
+
+/// What is counted: valgrind knows this function by its name, and its end by its return.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+    black_box(()); // so that `work` is a call and not a jump
+}
+
+/// Once to fill the pools, once to be counted.
+fn count(mut work: impl FnMut()) {
+    work();
+    measured(&mut work);
+}
+
+fn recurrent(case: Case, cell: CellKind, [batch, time, features, units]: [usize; 4]) {
+    let columns = cell.layout().gates * units;
+    let kernel = numbers(features * columns, 1.0 / (features as f32).sqrt());
+    let recurrent_kernel = numbers(units * columns, 1.0 / (units as f32).sqrt());
+    let bias = numbers(columns * if cell.layout().recurrent_bias { 2 } else { 1 }, 0.1);
+    let pack = || {
+        let bias = Some(&bias[..]);
+        let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, bias };
+        Weights::new(cell, Options::default(), features, units, raw).unwrap()
+    };
+    let weights = pack();
+    let inputs = numbers(batch * time * features, 1.0);
+    let mask: Vec<_> =
+        (0..batch * time).map(|n| n / time % 2 == 0 || n % time < time / 2).collect();
+    let view = View::contiguous(&inputs, [batch, time, features]).unwrap();
+    let mut problem = Problem::new(&weights, view).unwrap();
+    if matches!(case, Case::Masked(..)) {
+        problem = problem.mask(View::contiguous(&mask, [batch, time, 1]).unwrap()).unwrap();
+    }
+    let mut call = Call::new(&weights, [batch, time, units]);
+    match case {
+        Case::Pack(..) => count(|| drop(black_box(pack()))),
+        Case::Backward(..) => count(|| call.backward(&weights, &problem)),
+        _ => count(|| drop(call.forward(&weights, &problem, false))),
+    }
+}
+
+fn dense(backward: bool, [rows, features, units]: [usize; 3]) {
+    let kernel = numbers(features * units, 0.1);
+    let bias = numbers(units, 0.1);
+    let weights =
+        dense::Weights::new(None, Activation::Tanh, [features, units], &kernel, Some(&bias))
+            .unwrap();
+    let inputs = numbers(rows * features, 1.0);
+    let view = View::contiguous(&inputs, [rows, 1, features]).unwrap();
+    let mut outputs = vec![0.0; rows * units];
+    let mut forward = || {
+        let outputs = ViewMut::contiguous(&mut outputs, [rows, 1, units]).unwrap();
+        dense::forward(&weights, view, outputs, None, &|| false).unwrap();
+    };
+    if !backward {
+        return count(forward);
+    }
+    forward();
+    let d_outputs = numbers(rows * units, 1.0);
+    let mut d_inputs = vec![0.0; rows * features];
+    let mut d_kernel = vec![0.0; features * units];
+    let mut d_bias = vec![0.0; units];
+    count(|| {
+        let seeds = dense::Seeds {
+            inputs: view,
+            kept: View::contiguous(&outputs, [rows, 1, units]).unwrap(),
+            d_outputs: View::contiguous(&d_outputs, [rows, 1, units]).unwrap(),
+        };
+        let d_inputs = ViewMut::contiguous(&mut d_inputs, [rows, 1, features]).unwrap();
+        let (d_kernel, d_bias) = (&mut d_kernel[..], Some(&mut d_bias[..]));
+        dense::backward(&weights, seeds, Some(d_inputs), d_kernel, d_bias, &|| false).unwrap();
+    });
+}
+
+fn main() {
+    let names: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if names.is_empty() {
+        println!("`make bench-check` runs this; names of cases run those, `all` runs all");
+        return;
+    }
+    assume(Sizes { l1: 32 << 10, l2: 1 << 20, l3: 32 << 20 });
+    threads::set_count(1);
+    println!("level {}", Level::current().expect("a level of this CPU").name());
+    for (name, case) in cases() {
+        if names[0] != "all" && !names.contains(&name) {
+            continue;
+        }
+        match case {
+            Case::Dense(sizes) => dense(false, sizes),
+            Case::DenseBackward(sizes) => dense(true, sizes),
+            Case::Forward(cell, sizes)
+            | Case::Masked(cell, sizes)
+            | Case::Backward(cell, sizes)
+            | Case::Pack(cell, sizes) => recurrent(case, cell, sizes),
+        }
+        println!("{name}");
+    }
+}
