@@ -30,7 +30,8 @@ from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.parameter import Parameter as Variable
 from ferrnn.core.regularizers import Regularizer
-from ferrnn.layers.input import Input
+from ferrnn.layers.input import Input, InputLayer
+from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
 from ferrnn.training.loss import Loss
 from ferrnn.training.metrics import Metric
@@ -42,9 +43,11 @@ __all__ = [
     "Gradients",
     "Initializer",
     "Input",
+    "InputLayer",
     "Layer",
     "Loss",
     "Metric",
+    "Model",
     "Optimizer",
     "Parameter",
     "Regularizer",

@@ -115,7 +115,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("ferrnn", "Model"),
+        ("ferrnn", "StatelessScope"),
         ("ferrnn.callbacks", "ModelCheckpoint"),
         ("ferrnn.layers", "Conv3D"),
         ("ferrnn.models", "load_model"),

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ferrnn.core import constraints, initializers, regularizers
+from ferrnn.core import regularizers, tracing
+from ferrnn.core.calling import (
+    build_by_shapes,
+    carried_mask,
+    given_mask,
+    legacy_input_shape,
+    marking_built,
+    outputs_by_probe,
+    outputs_by_shape,
+    parameters_of,
+    plain_numbers,
+    record,
+    resolved_training,
+    training_is,
+    with_masks,
+)
 from ferrnn.core.config import standardize_dtype
-from ferrnn.core.masked import MaskedOutput, attach_mask
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.core.penalties import activity_penalties, weight_penalties
-from ferrnn.core.symbolic import SymbolicTensor
+from ferrnn.core.penalties import activity_penalties
+from ferrnn.core.symbolic import Arguments, Node, is_symbolic
+from ferrnn.core.tree import flatten, map_structure
 from ferrnn.core.types import Array, Mask
+from ferrnn.core.weighted import Weighted
 
 Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 
@@ -48,7 +62,7 @@ _INFERENCE = Call()
 _TRAINING = Call(training=True)
 
 
-class Layer:
+class Layer(Weighted):
     """Something with weights that maps arrays to arrays and can be differentiated.
 
     A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
@@ -70,13 +84,13 @@ class Layer:
     """
 
     supports_masking = True
-    activity_regularizer: Any = None
-    _activity_losses: tuple[float, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = False  # as Keras has it for layers of users
         if "build" in cls.__dict__:
-            cls.build = _marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
+            cls.build = marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -87,7 +101,7 @@ class Layer:
         activity_regularizer: Any = None,
         **keras_face: Any,
     ) -> None:
-        self.input_shape_argument = _input_shape(keras_face)
+        self.input_shape_argument = legacy_input_shape(keras_face)
         kind = type(self).__name__
         if keras_face:
             raise ValueError(f"Unrecognized keyword arguments passed to {kind}: {keras_face}")
@@ -97,9 +111,11 @@ class Layer:
         self.dtype = standardize_dtype(dtype)
         self._float = np.dtype(self.dtype)
         self.built = False
+        self.build_shape: Any = None  # what `build` was given; a list of several
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = bool(trainable)
         self._own_weights: list[Parameter] = []
+        self._inbound_nodes: list[Node] = []
 
     # Building.
 
@@ -107,55 +123,37 @@ class Layer:
         """Makes the weights for inputs of the given shape (None: a length not known yet)."""
         self.built = True
 
-    def add_weight(
-        self,
-        shape: Sequence[int],
-        initializer: Any = None,
-        name: str = "variable",
-        *,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-    ) -> Parameter:
-        """Makes a weight of the layer's dtype and tracks it.
-
-        The penalty of a regularizer joins the loss; a constraint is applied after each update.
-        """
-        initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
-        value = np.asarray(initializer(tuple(shape), dtype=self.dtype))
-        if value.shape != tuple(shape):
-            raise ValueError(
-                f"the initializer of the weight {name!r} of layer {self.name!r} must give the "
-                f"shape {tuple(shape)}, received {value.shape}"
-            )
-        parameter = Parameter(
-            value,
-            name,
-            trainable=trainable,
-            dtype=self.dtype,
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-        )
-        self._own_weights.append(parameter)
-        return parameter
-
     # Calling.
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
-        """Outputs for `inputs`, and the function that takes gradients back (the contract)."""
-        keras_call = getattr(self, "call", None)
-        if keras_call is None:
+        """Outputs for `inputs`, and the function that takes gradients back (the contract).
+
+        A layer that is written Keras' way, with `call`, gets both from that.
+        """
+        if not hasattr(self, "call"):
             raise NotImplementedError(
                 f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
             )
-        if call.differentiable:
+        function = functools.partial(self._apply_call, call=call)
+        if not call.differentiable:
+            return function(inputs), None
+        tracer = tracing.installed()
+        if tracer is None:
             raise NotImplementedError(
                 f"layer {self.name!r} defines only `call`: training such a layer (gradients of "
                 "plain Python code) is not supported yet; define `forward(inputs, call)` with a vjp"
             )
-        known = inspect.signature(keras_call).parameters
+        return tracer.differentiate(function, inputs)
+
+    def _apply_call(self, inputs: Any, call: Call) -> Any:
+        """What the user's `call` gives; layers called inside know whether this is training."""
+        args, kwargs = inputs if type(inputs) is Arguments else ((inputs,), {})
+        keras_call: Callable[..., Any] = self.call  # type: ignore[attr-defined]
+        known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
         options = {"training": call.training, "mask": call.mask}
-        return keras_call(inputs, **{key: options[key] for key in options if key in known}), None
+        chosen = {key: value for key, value in options.items() if key in known}
+        with training_is(call.training), name_scope(self.name, self):
+            return keras_call(*args, **{**chosen, **kwargs})
 
     def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
@@ -173,26 +171,105 @@ class Layer:
         return outputs, penalized
 
     def __call__(
-        self, inputs: Any, *, training: bool | None = None, mask: ArrayLike | None = None
+        self, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
     ) -> Any:
-        """Outputs for an array (or what the layer takes), as arrays."""
-        array = self.cast_inputs(inputs)
-        if mask is None and type(inputs) is MaskedOutput:
-            mask = inputs._keras_mask
-        if not self.built:
-            self.build(array.shape)
-        known = None if mask is None else np.asarray(mask)
-        if known is None and type(self).compute_mask is Layer.compute_mask:
-            return self.forward_with_losses(array, _TRAINING if training else _INFERENCE)[0]
-        outputs, _ = self.forward_with_losses(array, Call(training=bool(training), mask=known))
-        return self._with_mask(outputs, self.compute_mask(array, known))
+        """Outputs for an array (or what the layer takes), as arrays.
 
-    def cast_inputs(self, inputs: Any) -> Array:
-        """`inputs` as an array of the layer's dtype; no copy if it is one."""
+        On symbolic tensors a call records a node, and gives symbolic tensors.
+        """
+        if len(args) == 1 and type(args[0]) is np.ndarray and mask is None and not kwargs:
+            return self._outputs(self.cast_inputs(args[0]), training, None)
+        recorded = self.recorded(args, kwargs, training, mask)
+        if recorded is not None:
+            return recorded
+        inputs = self.gather(*args, **kwargs)
+        main = self.main_input(inputs)
+        mask = carried_mask(main) if mask is None else given_mask(main, mask)
+        return self._outputs(self.cast_inputs(inputs), training, mask)
+
+    def recorded(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, mask: Any
+    ) -> Any:
+        """The outputs of a call on symbolic tensors or traced values; None for one on arrays."""
+        if is_symbolic(args, kwargs):
+            return record(self, args, kwargs, training, mask)
+        tracer = tracing.installed()
+        if tracer is None or not any(map(tracer.is_traced, flatten((args, kwargs)))):
+            return None
+        inputs = self.gather(*args, **kwargs)
+        if not self.built:
+            self.build_for(inputs)
+        return tracer.call_layer(
+            self, inputs, Call(training=resolved_training(training), mask=mask)
+        )
+
+    def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
+        if not self.built:
+            self.build_for(arrays)
+        in_training = resolved_training(training)
+        call = _TRAINING if in_training else _INFERENCE
+        if mask is not None:
+            call = Call(training=in_training, mask=mask)
+        outputs, _ = self.forward_with_losses(arrays, call)
+        if mask is None and type(self).compute_mask is Layer.compute_mask:
+            return outputs
+        return with_masks(outputs, self.compute_mask(self.main_input(arrays), mask))
+
+    def gather(self, *args: Any, **kwargs: Any) -> Any:
+        """What `forward` takes, from the arguments of a call other than `training` and `mask`.
+
+        By default that is the only argument; a layer whose `forward` takes several arrays that
+        come as arguments of their own puts them into a tuple. A layer with `call` gets them all.
+        """
+        if len(args) == 1 and not kwargs:
+            return args[0]
+        if type(self).forward is not Layer.forward:
+            raise TypeError(
+                f"layer {self.name!r} takes one argument besides `training` and `mask`, received "
+                f"{len(args)} and the keywords {list(kwargs)}"
+            )
+        return Arguments(args, kwargs)
+
+    def main_input(self, inputs: Any) -> Any:
+        """What shapes and masks are about, out of what `forward` takes: by default all of it."""
+        if type(inputs) is Arguments:
+            return inputs.args[0] if inputs.args else next(iter(inputs.kwargs.values()))
+        return inputs
+
+    def build_for(self, inputs: Any) -> None:
+        """Builds the layer for arrays or symbolic tensors that `forward` takes."""
+        build_by_shapes(self, inputs)
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        """The symbolic tensors that stand for the outputs."""
+        by_shape = type(self).compute_output_shape is not Layer.compute_output_shape
+        if by_shape or type(self).forward is not Layer.forward:
+            return outputs_by_shape(self, self.main_input(inputs))
+        return outputs_by_probe(self, inputs)
+
+    def compute_output_dtype(self) -> str:
+        """The dtype of the outputs: by default the layer's."""
+        return self.dtype
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """`inputs` as arrays of the layer's dtype; no copy if they are.
+
+        A layer with `call` gets integers as they are.
+        """
         # NumPy holds one object for each native dtype.
         if type(inputs) is np.ndarray and inputs.dtype is self._float:
             return inputs
+        if type(self).forward is Layer.forward:
+            return map_structure(self._cast_float, inputs)
+        if isinstance(inputs, list | tuple) and not plain_numbers(inputs):
+            return map_structure(lambda each: self.cast_array(each, "inputs"), inputs)
         return self.cast_array(inputs, "inputs")
+
+    def _cast_float(self, leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            plain = np.asarray(leaf)
+            return plain.astype(self._float, copy=False) if plain.dtype.kind == "f" else plain
+        return leaf
 
     def cast_array(self, value: Any, argument: str) -> Array:
         """`value` as an array of the layer's dtype; errors speak of the argument."""
@@ -205,11 +282,6 @@ class Layer:
         return array.astype(self._float, copy=False)
 
     def _as_array(self, value: Any, argument: str) -> Array:
-        if isinstance(value, SymbolicTensor):
-            raise NotImplementedError(
-                "functional models (calling a layer on an Input) are not supported yet: layer "
-                f"{self.name!r} was called on {value!r}; use Sequential, or call it on an array"
-            )
         try:
             return np.asarray(value)
         except ValueError as error:
@@ -218,15 +290,6 @@ class Layer:
                 f"a {type(value).__name__} that makes none ({error}); the initial states of a "
                 "recurrent layer are given as `initial_state=`"
             ) from error
-
-    def _with_mask(self, outputs: Any, mask: Any) -> Any:
-        if isinstance(mask, list | tuple):
-            mask = mask[0] if mask else None
-        if mask is None:
-            return outputs
-        if isinstance(outputs, tuple):
-            return (attach_mask(outputs[0], mask), *outputs[1:])
-        return attach_mask(outputs, mask) if isinstance(outputs, np.ndarray) else outputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
@@ -244,112 +307,25 @@ class Layer:
         )
         return None
 
-    # Weights.
-
-    def sublayers(self) -> Iterator[Layer]:
-        """The layers that this one holds as attributes, alone or in a list, tuple or dict."""
-        for value in vars(self).values():
-            if isinstance(value, Layer):
-                yield value
-            elif isinstance(value, list | tuple):
-                yield from (part for part in value if isinstance(part, Layer))
-            elif isinstance(value, dict):
-                yield from (part for part in value.values() if isinstance(part, Layer))
-
-    def _all_weights(self) -> list[Parameter]:
-        own = self._own_parameters()
-        own.sort(key=lambda parameter: not parameter.trainable)
-        for layer in self.sublayers():
-            own += layer._all_weights()
-        return list(dict.fromkeys(own))
-
-    def _own_parameters(self) -> list[Parameter]:
-        """What `add_weight` made, then parameters that are plain attributes."""
-        assigned = [value for value in vars(self).values() if isinstance(value, Parameter)]
-        return list(dict.fromkeys([*self._own_weights, *assigned]))
+    # The calls on symbolic tensors.
 
     @property
-    def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers it holds."""
-        return self._all_weights()
-
-    variables = weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the layer; setting it holds for the layers inside as well."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for layer in self.sublayers():
-            layer.trainable = value
+    def input(self) -> Any:
+        """What the first call on symbolic tensors was given."""
+        given = self._first_node("input").inputs
+        return given.args[0] if type(given) is Arguments and len(given.args) == 1 else given
 
     @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        if not self._trainable:
-            return []
-        own = [parameter for parameter in self._own_parameters() if parameter.trainable]
-        for layer in self.sublayers():
-            own += layer.trainable_weights
-        return list(dict.fromkeys(own))
+    def output(self) -> Any:
+        """What the first call on symbolic tensors gave."""
+        return self._first_node("output").outputs
 
-    trainable_variables = trainable_weights
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        """The weights that training leaves alone."""
-        changing = set(self.trainable_weights)
-        return [parameter for parameter in self.weights if parameter not in changing]
-
-    non_trainable_variables = non_trainable_weights
-
-    @property
-    def losses(self) -> list[float]:
-        """What the layer adds to the loss: penalties on the last outputs, then those on weights."""
-        return [*self._activity_penalties(), *weight_penalties(self.trainable_weights)]
-
-    def _activity_penalties(self) -> list[float]:
-        inner = (penalty for layer in self.sublayers() for penalty in layer._activity_penalties())
-        return [*self._activity_losses, *inner]
-
-    def adds_losses(self) -> bool:
-        """Whether the layer, or one inside, puts a penalty on what it gives out."""
-        if self.activity_regularizer is not None:
-            return True
-        return any(layer.adds_losses() for layer in self.sublayers())
-
-    def get_weights(self) -> list[Array]:
-        """Copies of the weights, in the order of `weights`."""
-        return [parameter.numpy() for parameter in self.weights]
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Sets all weights, in the order of `weights`; nothing changes if one does not fit."""
-        known = self.weights
-        if len(known) != len(weights):
-            raise ValueError(
-                f"You called `set_weights(weights)` on layer {self.name!r} with a weight list of "
-                f"length {len(weights)}, but the layer was expecting {len(known)} weights."
+    def _first_node(self, what: str) -> Node:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                f"The layer {self.name} has never been called and thus has no defined {what}."
             )
-        for parameter, value in zip(known, weights, strict=True):
-            if np.shape(value) != parameter.shape:
-                raise ValueError(
-                    f"Layer {self.name!r} weight shape {parameter.shape} of {parameter.path!r} is "
-                    f"not compatible with provided weight shape {np.shape(value)}."
-                )
-        for parameter, value in zip(known, weights, strict=True):
-            parameter.assign(value)
-
-    def count_params(self) -> int:
-        """The number of entries of all weights."""
-        if not self.built:
-            raise ValueError(
-                f"You tried to call `count_params` on layer {self.name!r}, but the layer isn't "
-                f"built. You can build it manually via: `layer.build(input_shape)`."
-            )
-        return sum(parameter.size for parameter in self.weights)
+        return self._inbound_nodes[0]
 
     # Configuration.
 
@@ -367,29 +343,3 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def _input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """The shape, without the batch, of Keras 2's `input_shape=` or `input_dim=`, taken out."""
-    shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
-    if shape is None and length is None:
-        return None
-    warnings.warn(
-        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
-        "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
-        UserWarning,
-        stacklevel=4,
-    )
-    return tuple(shape) if length is None else (length,)
-
-
-def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` under the layer's name scope, after which the layer counts as built."""
-
-    @functools.wraps(build)
-    def marking(self: Layer, input_shape: Any = None) -> None:
-        with name_scope(self.name, self):
-            build(self, input_shape)
-        self.built = True
-
-    return marking

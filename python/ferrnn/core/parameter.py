@@ -17,6 +17,26 @@ from ferrnn.core.types import Array
 _versions = itertools.count(1)
 
 
+class _Structure:
+    version = 0
+
+
+def note_change() -> None:
+    """Says that weights were made, or that what training changes is not what it was."""
+    _Structure.version += 1
+
+
+def structure_version() -> int:
+    """A number that `note_change` counts up: plans made for one of them hold as long as it does.
+
+    >>> before = structure_version()
+    >>> Parameter([1.0], "weight").trainable = False
+    >>> structure_version() > before
+    True
+    """
+    return _Structure.version
+
+
 class Parameter:
     """An array that training changes; readers see it read-only, and every write has a version.
 
@@ -33,16 +53,17 @@ class Parameter:
         "__weakref__",
         "_data",
         "_snapshot",
+        "_trainable",
         "_view",
         "constraint",
         "name",
         "path",
         "regularizer",
-        "trainable",
         "version",
     )
 
     _data: Array
+    _trainable: bool
     _view: Array
     _snapshot: Array | None
 
@@ -71,6 +92,16 @@ class Parameter:
 
     def _changed(self) -> None:
         self.version, self._snapshot = next(_versions), None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weight."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        note_change()
 
     @property
     def value(self) -> Array:

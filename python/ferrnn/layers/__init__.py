@@ -22,6 +22,7 @@ from ferrnn.layers.dropout import SpatialDropout1D as SpatialDropout1D
 from ferrnn.layers.embedding import Embedding as Embedding
 from ferrnn.layers.gru import GRU as GRU
 from ferrnn.layers.input import Input as Input
+from ferrnn.layers.input import InputLayer as InputLayer
 from ferrnn.layers.lstm import LSTM as LSTM
 from ferrnn.layers.masking import Masking as Masking
 from ferrnn.layers.reshaping import Flatten as Flatten

@@ -1,4 +1,4 @@
-"""`Input`: says what a model will be given."""
+"""`Input` and its layer: say what a model will be given."""
 
 from __future__ import annotations
 
@@ -6,10 +6,70 @@ from collections.abc import Sequence
 from typing import Any
 
 from ferrnn.core.config import floatx
-from ferrnn.core.symbolic import SymbolicTensor
+from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.symbolic import Node, SymbolicTensor
 from ferrnn.core.types import Shape
 
 _DTYPES = ("float32", "float64", "int32", "int64", "bool")
+
+
+class InputLayer(Layer):
+    """The place where a model takes an array; `output` is the symbolic tensor that stands for it.
+
+    >>> InputLayer((10, 3), name="prices").output
+    <SymbolicTensor name=prices shape=(None, 10, 3) dtype=float32>
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        unsupported = {"sparse": sparse, "ragged": ragged, "tensor": input_tensor}
+        for argument, given in unsupported.items():
+            if given:
+                raise NotImplementedError(
+                    f"`{argument}` of Input is not supported, received {given!r}"
+                )
+        if optional:
+            raise NotImplementedError("`optional` inputs are not supported")
+        self.batch_shape = _batch_shape(shape, batch_size, batch_shape)
+        if dtype is not None and dtype not in _DTYPES:
+            raise ValueError(
+                f"`dtype` of Input must be one of {', '.join(_DTYPES)}, received {dtype!r}"
+            )
+        self.dtype = dtype or floatx()
+        self.built = True
+        node = Node(self, (), {}, ())
+        node.outputs = SymbolicTensor(self.batch_shape, self.dtype, self.name, node)
+        self._inbound_nodes.append(node)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor itself."""
+        return self.output
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """The inputs as they are."""
+        return inputs, lambda d_outputs, grads: d_outputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": False,
+        }
 
 
 def Input(  # noqa: N802 - Keras' name
@@ -22,17 +82,19 @@ def Input(  # noqa: N802 - Keras' name
     name: str | None = None,
     tensor: Any = None,
     optional: bool = False,
-) -> SymbolicTensor:
+) -> Any:
     """A symbolic tensor of the given shape, `shape` being without and `batch_shape` with the batch.
 
     >>> Input((10, 3), name="series")
     <SymbolicTensor name=series shape=(None, 10, 3) dtype=float32>
     """
-    for argument, given in (("sparse", sparse), ("ragged", ragged), ("tensor", tensor)):
-        if given:
-            raise NotImplementedError(f"`{argument}` of Input is not supported, received {given!r}")
-    if optional:
-        raise NotImplementedError("`optional` inputs are not supported")
+    layer = InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name
+    )
+    return layer.output
+
+
+def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
     if (shape is None) == (batch_shape is None):
         raise ValueError(
             "Input takes either `shape` (without the batch) or `batch_shape`, "
@@ -40,16 +102,9 @@ def Input(  # noqa: N802 - Keras' name
         )
     if batch_shape is not None and batch_size is not None:
         raise ValueError("Input takes `batch_size` together with `shape` only")
-    full: Shape = (
-        (batch_size, *_lengths("shape", shape))
-        if shape is not None
-        else _lengths("batch_shape", batch_shape)
-    )
-    if dtype is not None and dtype not in _DTYPES:
-        raise ValueError(
-            f"`dtype` of Input must be one of {', '.join(_DTYPES)}, received {dtype!r}"
-        )
-    return SymbolicTensor(full, dtype or floatx(), name)
+    if shape is not None:
+        return (batch_size, *_lengths("shape", shape))
+    return _lengths("batch_shape", batch_shape)
 
 
 def _lengths(argument: str, shape: Any) -> Shape:

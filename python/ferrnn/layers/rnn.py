@@ -15,6 +15,7 @@ from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, ini
 from ferrnn.cells.protocol import output_size as output_size_of
 from ferrnn.cells.simple_rnn import SimpleRNNCell
 from ferrnn.cells.stacked import StackedRNNCells
+from ferrnn.core.calling import resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.masked import MaskedOutput
 from ferrnn.core.parameter import Gradients
@@ -145,7 +146,7 @@ class RNN(Layer):
 
     # Calling.
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         sequences: Any,
         initial_state: Any = None,
@@ -158,7 +159,14 @@ class RNN(Layer):
 
         `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
         """
-        inputs: Any = self.cast_inputs(sequences)
+        if type(sequences) is np.ndarray:
+            inputs: Any = self.cast_inputs(sequences)
+        else:
+            states = {} if initial_state is None else {"initial_state": initial_state}
+            recorded = self.recorded((sequences,), states, training, mask)
+            if recorded is not None:
+                return recorded
+            inputs = self.cast_array(sequences, "inputs")
         if not self.built:
             checked_sequence(self.name, inputs, self._rank, None)
             self.build(inputs.shape)
@@ -168,12 +176,22 @@ class RNN(Layer):
         if mask is not None or lengths is not None:
             known = chosen_mask(self.name, mask, lengths, inputs)
         if initial_state is not None:
-            states = flatten(_listed(initial_state))
-            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in states))
+            given = flatten(_listed(initial_state))
+            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
         if known is None:
+            training = resolved_training(training)
             return self.forward_with_losses(inputs, _TRAINING if training else _INFERENCE)[0]
-        outputs, _ = self.forward_with_losses(inputs, Call(training=bool(training), mask=known))
-        return self._with_mask(outputs, self.compute_mask(inputs, known))
+        call = Call(training=resolved_training(training), mask=known)
+        outputs, _ = self.forward_with_losses(inputs, call)
+        return with_masks(outputs, self.compute_mask(inputs, known))
+
+    def gather(self, sequences: Any, initial_state: Any = None) -> Any:
+        """The sequences, or a tuple of them and the initial states."""
+        return sequences if initial_state is None else (sequences, *flatten(_listed(initial_state)))
+
+    def main_input(self, inputs: Any) -> Any:
+        """The sequences: shapes and masks are about them, not about initial states."""
+        return inputs[0] if isinstance(inputs, tuple) else inputs
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states.

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 from ferrnn.core.missing import not_yet
+from ferrnn.models.model import Functional as Functional
+from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
 
-__all__ = ["Sequential"]
+__all__ = ["Model", "Sequential"]
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
     __getattr__ = not_yet(__name__)

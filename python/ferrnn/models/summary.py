@@ -6,20 +6,30 @@ import math
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ferrnn.core.layer import Layer
 from ferrnn.core.parameter import Parameter
+from ferrnn.core.shapes import is_shape
+from ferrnn.core.symbolic import Node
+from ferrnn.training.progress import write
 
 _HEADER = ("Layer (type)", "Output Shape", "Param #")
+_CONNECTED = "Connected to"
 _TRAINABLE = "Trainable"
+# Where columns end, as shares of the line.
+_PLACES = (0.45, 0.80, 1.0)
+_FORKED_PLACES = (0.3, 0.56, 0.74, 1.0)
+
+
+def print_summary(model: Any, print_fn: Callable[[str], Any] | None = None, **options: Any) -> None:
+    """Prints the text of `model.summary()`, or hands it to `print_fn`."""
+    (write if print_fn is None else print_fn)(summarize(model, **options))
 
 
 def summarize(
     model: Any,
-    layers: Sequence[tuple[Layer, Any]],
-    optimizer_variables: Sequence[Parameter] | None,
     *,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
@@ -27,23 +37,44 @@ def summarize(
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
 ) -> str:
-    """The text of `model.summary()`: the table of layers with output shapes, then the totals."""
-    places = list(positions or (0.45, 0.80, 1.0))
-    default = 88
-    header = list(_HEADER)
+    """The table of layers with output shapes and parameters, then the totals.
+
+    A graph that is more than a chain of layers has a column that says what feeds each layer.
+    """
+    forked = _nodes_of_fork(model)
+    places = list(positions or (_PLACES if forked is None else _FORKED_PLACES))
+    default = 88 if forked is None else 108
+    header = [*_HEADER, *([] if forked is None else [_CONNECTED])]
     if show_trainable:
         places = [place * 0.9 for place in places] + [1.0]
         header.append(_TRAINABLE)
         default += 12
     length = line_length or min(default, shutil.get_terminal_size().columns - 4)
     widths = column_widths(length, places)
+    layers = model.layers if forked is None else model.operations
     rows = [
         row
-        for layer, shape in _within(layers, layer_range)
-        for row in _rows(layer, shape, expand_nested, show_trainable)
+        for layer in _within(layers, layer_range)
+        for row in _rows(layer, forked, expand_nested, show_trainable)
     ]
     table = draw_table(header, rows, widths)
-    return f'Model: "{model.name}"\n{table}{_totals(model, optimizer_variables)}'
+    optimizer = model.optimizer if model.compiled else None
+    variables = optimizer.variables if optimizer is not None and optimizer.built else None
+    return f'Model: "{model.name}"\n{table}{_totals(model, variables)}'
+
+
+def _nodes_of_fork(model: Any) -> set[Node] | None:
+    """The nodes of a graph that is more than one layer after the other, else None."""
+    graph = getattr(model, "_graph", None)
+    if graph is None or hasattr(model, "add"):
+        return None
+    nodes = [node for node in graph.nodes if node.input_tensors]
+    layers = [node.layer for node in nodes]
+    chain = all(len(node.input_tensors) == 1 for node in nodes) and len(graph.inputs) == 1
+    made_from = [node.parents[0] for node in nodes if node.parents]
+    if chain and len(set(layers)) == len(layers) and len(set(made_from)) == len(made_from):
+        return None
+    return set(graph.nodes)
 
 
 def column_widths(length: int, positions: Sequence[float]) -> list[int]:
@@ -119,27 +150,48 @@ def _wrapped(cell: str, width: int) -> list[str]:
 
 
 def _rows(
-    layer: Layer, shape: Any, expand_nested: bool, show_trainable: bool, depth: int = 0
+    layer: Layer,
+    forked: set[Node] | None,
+    expand_nested: bool,
+    show_trainable: bool,
+    depth: int = 0,
 ) -> Iterable[list[str]]:
     prefix = f"{'   ' * depth}└ " if depth else ""
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    row = [f"{prefix}{layer.name} ({type(layer).__name__})", _shown_shape(shape), count]
+    row = [f"{prefix}{layer.name} ({type(layer).__name__})", output_shape_of(layer), count]
+    if forked is not None:
+        row.append(connections(layer, forked))
     if show_trainable:
         row.append("-" if not layer.weights else "Y" if layer.trainable else "N")
     yield row
-    inner = getattr(layer, "layers", None)
-    if expand_nested and inner:
-        shapes = layer._shapes[1:] if layer.built else [None] * len(inner)  # type: ignore[attr-defined]
-        for part, part_shape in zip(inner, shapes, strict=True):
-            yield from _rows(part, part_shape, expand_nested, show_trainable, depth + 1)
+    if expand_nested:
+        for part in getattr(layer, "layers", None) or ():
+            yield from _rows(part, forked, expand_nested, show_trainable, depth + 1)
 
 
-def _shown_shape(shape: Any) -> str:
-    if shape is None:
+def connections(layer: Layer, nodes: set[Node]) -> str:
+    """What feeds the layer in the calls that are among `nodes`: layer, call and output."""
+    sources = [
+        f"{tensor.node.layer.name}[{tensor.node.index}][{tensor.index}]"
+        for node in layer._inbound_nodes
+        if node in nodes
+        for tensor in node.input_tensors
+        if tensor.node is not None
+    ]
+    return ", ".join(sources) or "-"
+
+
+def output_shape_of(layer: Layer) -> str:
+    """The shape of what the layer gave when it was last called on symbolic tensors."""
+    if layer._inbound_nodes:
+        shapes = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]
+    elif layer.build_shape is not None:
+        shape = layer.compute_output_shape(layer.build_shape)
+        shapes = [shape] if is_shape(shape) else list(shape)
+    else:
         return "?"
-    if isinstance(shape, list):
-        return f"[{', '.join(_shown_shape(part) for part in shape)}]"
-    return f"({', '.join(str(length) for length in shape)})"
+    shown = [f"({', '.join(str(length) for length in shape)})" for shape in shapes]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
 
 
 def _totals(model: Any, optimizer_variables: Sequence[Parameter] | None) -> str:
@@ -157,9 +209,7 @@ def _counted(weights: Iterable[Parameter]) -> str:
     return f"{count:,} ({readable_size(sum(size * width for size, width in sizes))})"
 
 
-def _within(
-    layers: Sequence[tuple[Layer, Any]], layer_range: Sequence[str] | None
-) -> Sequence[tuple[Layer, Any]]:
+def _within(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> Sequence[Layer]:
     """The layers from the first that matches one pattern to the last that matches the other."""
     if layer_range is None:
         return layers
@@ -168,12 +218,12 @@ def _within(
             f"`layer_range` must be two names (or patterns), received {list(layer_range)!r}"
         )
     first, last = (
-        [at for at, (layer, _) in enumerate(layers) if re.match(name, layer.name)]
+        [at for at, layer in enumerate(layers) if re.match(name, layer.name)]
         for name in layer_range
     )
     if not first or not last:
         raise ValueError(
             f"`layer_range` {list(layer_range)!r} names no layers, the model has "
-            f"{[layer.name for layer, _ in layers]}"
+            f"{[layer.name for layer in layers]}"
         )
     return layers[first[0] : last[-1] + 1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn.core.layer import Call, Vjp
-from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.parameter import Gradients, Parameter, structure_version
 from ferrnn.core.penalties import add_weight_penalties, regularized, weight_penalties
 from ferrnn.core.types import Array, Mask
 from ferrnn.training import optimizers
@@ -37,6 +37,7 @@ class Trainer:
     _trained: tuple[Parameter, ...] = ()
     _regularized: tuple[Parameter, ...] | None = None
     _collects: bool = False
+    _prepared: tuple[int, int] | None = None  # for which weights and optimizer `_trained` holds
 
     # What a model defines.
 
@@ -264,6 +265,9 @@ class Trainer:
         """Builds the model and the optimizer's slots, before the first callback hears of it."""
         if not self.built:
             self.prepare_inputs(first_batch)
+        key = (structure_version(), id(self.optimizer))
+        if key == self._prepared:
+            return
         weights = self.trainable_weights
         if not weights:
             warnings.warn("The model does not have any trainable weights.", stacklevel=3)
@@ -273,10 +277,11 @@ class Trainer:
             self.optimizer.build(weights)
         self._trained = tuple(weights)
         self._regularized, self._collects = regularized(weights), self.adds_losses()
+        self._prepared = (structure_version(), id(self.optimizer))
 
     def _prepare_testing(self) -> None:
         """Looks for what adds to the loss; weights may be made by the first batch only."""
-        self._regularized, self._collects = None, self.adds_losses()
+        self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
 
     def _hooks(
         self,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferrnn.layers import GRU, LSTM, RNN, Activation, Dense, Dropout, Input, LSTMCell, SimpleRNN
+from ferrnn.layers import GRU, LSTM, RNN, Dense, Dropout, Input, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]
 each_layer = pytest.mark.parametrize("kind", LAYERS)
@@ -191,12 +191,6 @@ def test_keras_2_shapes_warn(kind, argument):
 def test_bad_names(name):
     with pytest.raises(ValueError, match="`name` must be a string without '/'"):
         LSTM(4, name=name)
-
-
-@pytest.mark.parametrize("layer", [LSTM(4), Dense(3), Dropout(0.5), Activation("relu")])
-def test_a_symbolic_input_says_what_is_missing(layer):
-    with pytest.raises(NotImplementedError, match="functional models"):
-        layer(Input((3, 5)))
 
 
 @pytest.mark.parametrize("shape", [(), (5,)])

@@ -1,0 +1,185 @@
+"""What a call of a layer does beyond computing: arguments sorted, shapes found, nodes recorded."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from ferrnn.core.masked import attach_mask, mask_of
+from ferrnn.core.names import name_scope
+from ferrnn.core.shapes import map_shapes, probe, shapes_of
+from ferrnn.core.symbolic import Arguments, Node, SymbolicTensor
+from ferrnn.core.tree import flatten, map_structure
+from ferrnn.core.types import Mask
+
+_training: ContextVar[bool] = ContextVar("training", default=False)
+
+
+def resolved_training(training: bool | None) -> bool:
+    """What `training` means in a call: by default what it means in the call around.
+
+    >>> resolved_training(None), resolved_training(True)
+    (False, True)
+    """
+    return _training.get() if training is None else bool(training)
+
+
+@contextmanager
+def training_is(value: bool) -> Iterator[None]:
+    """Layers that are called inside without `training` take `value`.
+
+    >>> with training_is(True):
+    ...     resolved_training(None)
+    True
+    """
+    token = _training.set(value)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
+@functools.lru_cache(maxsize=1024)
+def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
+    """The names of a function's parameters, and whether it takes any keyword.
+
+    >>> sorted(parameters_of(lambda x, mask=None: x)[0])
+    ['mask', 'x']
+    """
+    known = inspect.signature(function).parameters.values()
+    return (
+        frozenset(each.name for each in known),
+        any(each.kind is each.VAR_KEYWORD for each in known),
+    )
+
+
+def record(
+    layer: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    training: bool | None,
+    mask: Any,
+) -> Any:
+    """Makes a node of a call on symbolic tensors, and gives the symbolic tensors of its outputs."""
+    inputs = layer.gather(*args, **kwargs)
+    if not layer.built:
+        layer.build_for(inputs)
+    node = Node(layer, args, kwargs, inputs, training=training, mask=mask)
+    outputs = layer.symbolic_outputs(inputs)
+    for index, tensor in enumerate(flatten(outputs)):
+        tensor.node, tensor.index = node, index
+    node.outputs = outputs
+    layer._inbound_nodes.append(node)
+    return outputs
+
+
+def outputs_by_shape(layer: Any, main: Any) -> Any:
+    """Symbolic outputs of the shapes that the layer computes for its main input."""
+    shapes = layer.compute_output_shape(shapes_of(main))
+    return map_shapes(lambda shape: SymbolicTensor(shape, layer.compute_output_dtype()), shapes)
+
+
+def outputs_by_probe(layer: Any, inputs: Any) -> Any:
+    """Symbolic outputs of the shapes that a call on zeros gives."""
+    return probe(lambda arrays: layer(*arrays.args, **arrays.kwargs), _as_arguments(inputs))
+
+
+def _as_arguments(inputs: Any) -> Arguments:
+    return inputs if isinstance(inputs, Arguments) else Arguments((inputs,), {})
+
+
+def build_by_shapes(layer: Any, inputs: Any) -> None:
+    """Builds a layer for what `forward` will get; `build` of several shapes gets several."""
+    if isinstance(inputs, Arguments):
+        arrays = [value for value in (*inputs.args, *inputs.kwargs.values()) if _shaped(value)]
+        wanted = len(inspect.signature(layer.build).parameters)
+        if wanted > 1:
+            layer.build(*(shapes_of(value) for value in arrays[:wanted]))
+            return
+    layer.build(shapes_of(layer.main_input(inputs)))
+
+
+def _shaped(value: Any) -> bool:
+    return any(hasattr(leaf, "shape") for leaf in flatten(value))
+
+
+def carried_mask(main: Any) -> Any:
+    """The mask that rides on an array; for a structure the list of masks, None without any."""
+    if not isinstance(main, list | tuple | dict):
+        return mask_of(main)
+    return listed_masks([mask_of(leaf) for leaf in flatten(main)])
+
+
+def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
+    """The masks, or None if there is none among them.
+
+    >>> listed_masks([None, None]) is None
+    True
+    """
+    return None if all(mask is None for mask in masks) else masks
+
+
+def with_masks(outputs: Any, masks: Any) -> Any:
+    """The outputs, those with a mask carrying it."""
+    if masks is None:
+        return outputs
+    if isinstance(outputs, np.ndarray):
+        mask = masks[0] if isinstance(masks, list | tuple) else masks
+        return outputs if mask is None else attach_mask(outputs, mask)
+    found = iter(masks if isinstance(masks, list | tuple) else [masks])
+
+    def carrying(output: Any) -> Any:
+        mask = next(found, None)
+        return output if mask is None else attach_mask(output, mask)
+
+    return map_structure(carrying, outputs)
+
+
+def given_mask(main: Any, mask: Any) -> Any:
+    """A mask as an array; for a structure of inputs a list of masks, None where there is none.
+
+    >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
+    [[True, False]]
+    """
+    if not isinstance(main, list | tuple | dict):
+        return np.asarray(mask)
+    return [None if each is None else np.asarray(each) for each in mask]
+
+
+def plain_numbers(inputs: Any) -> bool:
+    """Whether lists hold plain numbers, so that they make one array."""
+    return not any(hasattr(leaf, "shape") for leaf in flatten(inputs))
+
+
+def legacy_input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The shape, without the batch, of Keras 2's `input_shape=` or `input_dim=`, taken out."""
+    shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
+    if shape is None and length is None:
+        return None
+    warnings.warn(
+        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
+        "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return tuple(shape) if length is None else (length,)
+
+
+def marking_built(build: Callable[..., None]) -> Callable[..., None]:
+    """`build` under the layer's name scope, after which the layer counts as built."""
+
+    @functools.wraps(build)
+    def marking(self: Any, *shapes: Any, **named: Any) -> None:
+        with name_scope(self.name, self):
+            build(self, *shapes, **named)
+        self.built = True
+        self.build_shape = shapes[0] if len(shapes) == 1 else [*shapes, *named.values()] or None
+
+    return marking

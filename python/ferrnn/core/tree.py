@@ -1,0 +1,71 @@
+"""Nested tuples, lists and dicts: their leaves, and the same structure over other leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves in order, those of a dict by sorted keys; anything but a container is a leaf.
+
+    >>> flatten({"b": [2, 3], "a": (1,)})
+    [1, 2, 3]
+    """
+    leaves: list[Any] = []
+    _collect(structure, leaves)
+    return leaves
+
+
+def _collect(structure: Any, leaves: list[Any]) -> None:
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            _collect(structure[key], leaves)
+    elif isinstance(structure, list | tuple):
+        for part in structure:
+            _collect(part, leaves)
+    else:
+        leaves.append(structure)
+
+
+def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
+    """The same structure with `function` of each leaf; `others` must have that structure as well.
+
+    >>> map_structure(lambda leaf: leaf + 1, {"a": [1, (2,)]})
+    {'a': [2, (3,)]}
+    >>> map_structure(lambda one, other: one + other, [1, 2], [10, 20])
+    [11, 22]
+    """
+    if isinstance(structure, dict):
+        return {
+            key: map_structure(function, part, *(other[key] for other in others))
+            for key, part in structure.items()
+        }
+    if isinstance(structure, list | tuple):
+        columns = zip(structure, *others, strict=True)
+        return _same_kind(structure, (map_structure(function, *parts) for parts in columns))
+    return function(structure, *others)
+
+
+def pack_like(structure: Any, leaves: Iterable[Any]) -> Any:
+    """The structure over other leaves, given in the order of `flatten`.
+
+    >>> pack_like({"b": [2, 3], "a": (1,)}, "xyz")
+    {'b': ['y', 'z'], 'a': ('x',)}
+    """
+    return _pack(structure, iter(leaves))
+
+
+def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
+    if isinstance(structure, dict):
+        packed = {key: _pack(structure[key], leaves) for key in sorted(structure)}
+        return {key: packed[key] for key in structure}
+    if isinstance(structure, list | tuple):
+        return _same_kind(structure, [_pack(part, leaves) for part in structure])
+    return next(leaves)
+
+
+def _same_kind(structure: Any, parts: Iterable[Any]) -> Any:
+    if hasattr(structure, "_fields"):  # a named tuple takes its parts one by one
+        return type(structure)(*parts)
+    return tuple(parts) if isinstance(structure, tuple) else list(parts)
