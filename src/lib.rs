@@ -38,6 +38,7 @@ pub mod error;
 pub mod kernels;
 pub mod limits;
 pub mod memory;
+pub mod optimizer;
 pub mod sequence;
 pub mod simd;
 pub mod threads;

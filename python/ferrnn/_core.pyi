@@ -93,6 +93,36 @@ def dense_backward(
 ) -> tuple[Array | None, tuple[Array, ...]]:
     """Gradients by the inputs, and by kernel (and bias)."""
 
+def sgd_update(
+    weights: list[Array],
+    gradients: list[Array],
+    momenta: list[Array] | None,
+    rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    decay: float | None = None,
+    scales: Sequence[float] | None = None,
+) -> None:
+    """Gradient descent on all weights in place, after `decay`, with each gradient scaled."""
+
+def adam_update(
+    weights: list[Array],
+    gradients: list[Array],
+    momenta: list[Array],
+    velocities: list[Array],
+    largest: list[Array] | None,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float | None = None,
+    scales: Sequence[float] | None = None,
+) -> None:
+    """Adam on all weights in place, `rate` with its bias corrections; `largest` for amsgrad."""
+
+def squared_norms(arrays: list[Array]) -> list[float]:
+    """The sum of the squares of each array."""
+
 def simd_level() -> str:
     """The instruction set in use: `portable`, `avx2` or `avx512`."""
 

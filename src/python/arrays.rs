@@ -99,7 +99,7 @@ pub(super) fn hold<T: NumpyElement>(
 
 /// Whether elements are of the wanted type, in either byte order. Type numbers are compared: NumPy's
 /// own comparison can run Python code, and then hides what a signal handler raised.
-fn same_kind(given: &Bound<'_, PyArrayDescr>, wanted: &Bound<'_, PyArrayDescr>) -> bool {
+pub(super) fn same_kind(given: &Bound<'_, PyArrayDescr>, wanted: &Bound<'_, PyArrayDescr>) -> bool {
     given.num() == wanted.num()
 }
 
@@ -112,19 +112,26 @@ pub(super) fn holds<T: NumpyElement>(array: &Bound<'_, PyAny>) -> bool {
 /// The elements of an array in C order: its own memory where they lie so, else a copy.
 pub(super) struct Flat<T> {
     /// Keeps the memory alive.
-    _array: Py<PyUntypedArray>,
+    array: Py<PyUntypedArray>,
     at: *const T,
     len: usize,
 }
 
 impl<T> Flat<T> {
+    pub(super) fn array<'py>(&self, py: Python<'py>) -> &Bound<'py, PyUntypedArray> {
+        self.array.bind(py)
+    }
+
     pub(super) fn elements(&self) -> &[T] {
         // SAFETY: `flat` has checked that the memory is aligned, C-contiguous and has `len`
-        // elements of this type; `_array` keeps it alive, and the interpreter's lock, which is not
-        // released while weights are packed, keeps others from writing.
+        // elements of this type; `array` keeps it alive, and other threads must not write to it
+        // during a call.
         unsafe { std::slice::from_raw_parts(self.at, self.len) }
     }
 }
+
+// SAFETY: the pointer is only read, through slices that borrow `self`, which holds the array.
+unsafe impl<T: Send> Send for Flat<T> {}
 
 /// The elements of `array`, which must hold `T` and have `shape`.
 pub(super) fn flat<T: NumpyElement>(
@@ -161,16 +168,16 @@ pub(super) fn flat<T: NumpyElement>(
     let at = unsafe { (*own.as_array_ptr()).fields.data }.cast::<T>().cast_const();
     // An empty array's pointer may be anything but null.
     let len = shape.iter().product();
-    Ok(Flat { _array: own.unbind(), at, len })
+    Ok(Flat { array: own.unbind(), at, len })
 }
 
-fn native_and_aligned(array: &Bound<'_, PyUntypedArray>) -> bool {
+pub(super) fn native_and_aligned(array: &Bound<'_, PyUntypedArray>) -> bool {
     // SAFETY: the pointer is that of a live array object.
     let flags = unsafe { (*array.as_array_ptr()).fields.flags };
     flags & NPY_ARRAY_ALIGNED != 0 && array.dtype().is_native_byteorder() != Some(false)
 }
 
-fn contiguous_copy<'py>(
+pub(super) fn contiguous_copy<'py>(
     array: &Bound<'py, PyUntypedArray>,
     wanted: &Bound<'py, PyArrayDescr>,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {

@@ -3,9 +3,11 @@
 mod arrays;
 mod dense;
 mod machine;
+mod optimizer;
 mod problem;
 mod recurrent;
 mod weights;
+mod written;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -81,6 +83,8 @@ mod _core {
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]
     use super::machine::{limits, machine};
+    #[pymodule_export]
+    use super::optimizer::{adam_update, sgd_update, squared_norms};
     #[pymodule_export]
     use super::problem::Problem;
     #[pymodule_export]

@@ -125,6 +125,11 @@ macro_rules! avx2 {
                 unsafe { $op::and_not($op::splat(-0.0), a) }
             }
             #[inline(always)]
+            fn sqrt(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sqrt(a) }
+            }
+            #[inline(always)]
             fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe {
@@ -162,8 +167,8 @@ mod ps {
         _mm256_add_ps as add, _mm256_and_ps as and, _mm256_andnot_ps as and_not,
         _mm256_div_ps as div, _mm256_fmadd_ps as mul_add, _mm256_fnmadd_ps as neg_mul_add,
         _mm256_loadu_ps as load, _mm256_max_ps as max, _mm256_min_ps as min, _mm256_mul_ps as mul,
-        _mm256_or_ps as or, _mm256_set1_ps as splat, _mm256_storeu_ps as store,
-        _mm256_sub_ps as sub,
+        _mm256_or_ps as or, _mm256_set1_ps as splat, _mm256_sqrt_ps as sqrt,
+        _mm256_storeu_ps as store, _mm256_sub_ps as sub,
     };
 
     #[inline]
@@ -200,8 +205,8 @@ mod pd {
         _mm256_add_pd as add, _mm256_and_pd as and, _mm256_andnot_pd as and_not,
         _mm256_div_pd as div, _mm256_fmadd_pd as mul_add, _mm256_fnmadd_pd as neg_mul_add,
         _mm256_loadu_pd as load, _mm256_max_pd as max, _mm256_min_pd as min, _mm256_mul_pd as mul,
-        _mm256_or_pd as or, _mm256_set1_pd as splat, _mm256_storeu_pd as store,
-        _mm256_sub_pd as sub,
+        _mm256_or_pd as or, _mm256_set1_pd as splat, _mm256_sqrt_pd as sqrt,
+        _mm256_storeu_pd as store, _mm256_sub_pd as sub,
     };
 
     #[inline]

@@ -121,6 +121,11 @@ macro_rules! avx512 {
                 unsafe { $op::and_not($op::splat(-0.0), a) }
             }
             #[inline(always)]
+            fn sqrt(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sqrt(a) }
+            }
+            #[inline(always)]
             fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe {
@@ -158,8 +163,8 @@ mod ps {
         _mm512_add_ps as add, _mm512_and_ps as and, _mm512_andnot_ps as and_not,
         _mm512_div_ps as div, _mm512_fmadd_ps as mul_add, _mm512_fnmadd_ps as neg_mul_add,
         _mm512_loadu_ps as load, _mm512_max_ps as max, _mm512_min_ps as min, _mm512_mul_ps as mul,
-        _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_storeu_ps as store,
-        _mm512_sub_ps as sub,
+        _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_sqrt_ps as sqrt,
+        _mm512_storeu_ps as store, _mm512_sub_ps as sub,
     };
 
     #[inline]
@@ -195,8 +200,8 @@ mod pd {
         _mm512_add_pd as add, _mm512_and_pd as and, _mm512_andnot_pd as and_not,
         _mm512_div_pd as div, _mm512_fmadd_pd as mul_add, _mm512_fnmadd_pd as neg_mul_add,
         _mm512_loadu_pd as load, _mm512_max_pd as max, _mm512_min_pd as min, _mm512_mul_pd as mul,
-        _mm512_or_pd as or, _mm512_set1_pd as splat, _mm512_storeu_pd as store,
-        _mm512_sub_pd as sub,
+        _mm512_or_pd as or, _mm512_set1_pd as splat, _mm512_sqrt_pd as sqrt,
+        _mm512_storeu_pd as store, _mm512_sub_pd as sub,
     };
 
     #[inline]

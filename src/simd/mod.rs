@@ -113,6 +113,8 @@ pub trait Simd<T>: Copy {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// |a|
     fn abs(self, a: Self::V) -> Self::V;
+    /// The square root, rounded correctly.
+    fn sqrt(self, a: Self::V) -> Self::V;
     /// |a| with the sign of `sign`.
     fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V;
     /// The nearest integer, ties to even.

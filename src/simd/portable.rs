@@ -99,6 +99,10 @@ macro_rules! portable {
                 lanewise!(a; |n: usize| a.0[n].abs())
             }
             #[inline(always)]
+            fn sqrt(self, a: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n].sqrt())
+            }
+            #[inline(always)]
             fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
                 lanewise!(a; |n: usize| a.0[n].copysign(sign.0[n]))
             }

@@ -1,4 +1,4 @@
-"""The engine's names that are not recurrent: Dense, and the settings of a process.
+"""The engine's names that are not recurrent: Dense, optimizers, and the settings of a process.
 
 The number of threads may be set at any time and changes no bit of a result; buffers that calls
 keep for each other are given back on request.
@@ -15,6 +15,7 @@ True
 
 from ferrnn._core import (
     DenseWeights,
+    adam_update,
     clear_buffers,
     dense_backward,
     dense_forward,
@@ -22,11 +23,14 @@ from ferrnn._core import (
     machine,
     num_threads,
     set_num_threads,
+    sgd_update,
     simd_level,
+    squared_norms,
 )
 
 __all__ = [
     "DenseWeights",
+    "adam_update",
     "clear_buffers",
     "dense_backward",
     "dense_forward",
@@ -34,5 +38,7 @@ __all__ = [
     "machine",
     "num_threads",
     "set_num_threads",
+    "sgd_update",
     "simd_level",
+    "squared_norms",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import ItemsView, Iterator
+from collections.abc import ItemsView, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -195,6 +195,29 @@ class Writing:
 
     def __exit__(self, *raised: object) -> None:
         self._parameter._changed()
+
+
+class WritingAll:
+    """Writable views of several parameters at once; leaving the block makes a new version of each.
+
+    >>> weights = [Parameter([1.0], "a"), Parameter([2.0], "b")]
+    >>> with WritingAll(weights) as arrays:
+    ...     arrays[1] += 1
+    >>> [weight.numpy().tolist() for weight in weights]
+    [[1.0], [3.0]]
+    """
+
+    __slots__ = ("_parameters",)
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self._parameters = list(parameters)
+
+    def __enter__(self) -> list[Array]:
+        return [parameter._data for parameter in self._parameters]
+
+    def __exit__(self, *raised: object) -> None:
+        for parameter in self._parameters:
+            parameter.version, parameter._snapshot = next(_versions), None
 
 
 def _restored(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ferrnn.core.names import snake_case, unique_name
+from ferrnn.core.native import squared_norms
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array
 
@@ -100,6 +101,7 @@ class Optimizer:
         self.built = False
         self._slots: dict[Parameter, tuple[Parameter, ...]] = {}
         self._scratch: dict[Parameter, Array] = {}
+        self._seen: tuple[Parameter, ...] = ()
         self._warned = False
 
     # The learning rate.
@@ -200,13 +202,13 @@ class Optimizer:
                     )
                 self.build(list(grads))
             trainable_variables = self._slots
-        variables = list(trainable_variables)
-        self.build(variables)
+        variables = self._checked(trainable_variables)
         if not isinstance(grads, Gradients):
             grads = _paired(grads, variables)
-        pairs = [(variable, grads[variable]) for variable in variables if variable in grads]
-        self._check_missing(variables, pairs)
-        self._update_all(self._clipped(pairs))
+        if not all(variable in grads for variable in variables):
+            variables = self._with_gradient(variables, grads)
+        gradients, scales = self._clipped([grads[variable] for variable in variables])
+        self._update_all(variables, gradients, scales, float(self.learning_rate))
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
@@ -219,15 +221,31 @@ class Optimizer:
         self.apply(gradients, variables)
         return self.iterations
 
-    def _update_all(self, pairs: Iterable[tuple[Parameter, Array]]) -> None:
-        rate = float(self.learning_rate)
-        for variable, gradient in pairs:
+    def _checked(self, variables: Iterable[Parameter]) -> Sequence[Parameter]:
+        """The weights as a sequence, known to the optimizer; a tuple that was seen is not read."""
+        if variables is self._seen:
+            return self._seen
+        checked = tuple(variables)
+        self.build(checked)
+        self._seen = checked
+        return checked
+
+    def _update_all(
+        self,
+        variables: Sequence[Parameter],
+        gradients: Sequence[Array],
+        scales: Sequence[float] | None,
+        rate: float,
+    ) -> None:
+        """Updates all weights; `scales` clip the gradients."""
+        for at, (variable, gradient) in enumerate(zip(variables, gradients, strict=True)):
+            scaled = gradient if scales is None else gradient * scales[at]
             scratch = self._scratch[variable]
             with variable.writing() as weight:
                 if self.weight_decay is not None:
                     np.multiply(weight, rate * self.weight_decay, out=scratch)
                     np.subtract(weight, scratch, out=weight)
-                self._update_with(self._slots[variable], weight, gradient, scratch, rate)
+                self._update_with(self._slots[variable], weight, scaled, scratch, rate)
 
     def _update_with(
         self,
@@ -259,33 +277,32 @@ class Optimizer:
         """
         raise NotImplementedError(f"the optimizer {type(self).__name__} must write `update`")
 
-    def _check_missing(
-        self, variables: list[Parameter], pairs: list[tuple[Parameter, Array]]
-    ) -> None:
-        if len(pairs) == len(variables):
-            return
-        if not pairs:
+    def _with_gradient(self, variables: Sequence[Parameter], grads: Gradients) -> list[Parameter]:
+        """The weights that have a gradient; warns of the others once."""
+        found = [variable for variable in variables if variable in grads]
+        if not found:
             raise ValueError("No gradients provided for any variable.")
         if not self._warned:
             self._warned = True
-            known = {variable for variable, _ in pairs}
-            missing = [variable.path for variable in variables if variable not in known]
+            missing = [variable.path for variable in variables if variable not in grads]
             warnings.warn(
                 f"Gradients do not exist for variables {missing} when minimizing the loss.",
                 stacklevel=3,
             )
+        return found
 
-    def _clipped(self, pairs: list[tuple[Parameter, Array]]) -> list[tuple[Parameter, Array]]:
+    def _clipped(self, gradients: list[Array]) -> tuple[list[Array], list[float] | None]:
+        """The gradients, and what each is to be multiplied by, None for 1."""
         if self.clipvalue is not None:
             bound = self.clipvalue
-            return [(variable, np.clip(grad, -bound, bound)) for variable, grad in pairs]
+            return [np.asarray(np.clip(each, -bound, bound)) for each in gradients], None
         if self.clipnorm is not None:
-            return [(variable, grad * _share(grad, self.clipnorm)) for variable, grad in pairs]
+            norms = map(math.sqrt, squared_norms(gradients))
+            return gradients, [_share(norm, self.clipnorm) for norm in norms]
         if self.global_clipnorm is not None:
-            norm = math.sqrt(sum(_squared_norm(grad) for _, grad in pairs))
-            share = _bounded(norm, self.global_clipnorm)
-            return [(variable, grad * share) for variable, grad in pairs] if share != 1 else pairs
-        return pairs
+            share = _share(math.sqrt(sum(squared_norms(gradients))), self.global_clipnorm)
+            return gradients, None if share == 1 else [share] * len(gradients)
+        return gradients, None
 
     # Configuration.
 
@@ -327,7 +344,7 @@ def _check_clips(clips: dict[str, float | None]) -> None:
             raise ValueError(f"`{argument}` must be a positive number, received {value}")
 
 
-def _paired(grads: Sequence[Array | None], variables: list[Parameter]) -> Gradients:
+def _paired(grads: Sequence[Array | None], variables: Sequence[Parameter]) -> Gradients:
     if len(grads) != len(variables):
         raise ValueError(
             "When passing `grads` as a list of arrays, they must match the variables one to one. "
@@ -336,17 +353,9 @@ def _paired(grads: Sequence[Array | None], variables: list[Parameter]) -> Gradie
     paired = Gradients()
     for variable, gradient in zip(variables, grads, strict=True):
         if gradient is not None:
-            paired.add(variable, np.asarray(gradient))
+            paired.add(variable, np.asarray(gradient, variable.dtype))
     return paired
 
 
-def _squared_norm(gradient: Array) -> float:
-    return float(np.add.reduce(np.square(gradient), axis=None, dtype=np.float64))
-
-
-def _bounded(norm: float, bound: float) -> float:
+def _share(norm: float, bound: float) -> float:
     return bound / norm if norm > bound else 1.0
-
-
-def _share(gradient: Array, bound: float) -> float:
-    return _bounded(math.sqrt(_squared_norm(gradient)), bound)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ferrnn.core.parameter import Parameter
+from ferrnn.core.native import adam_update, sgd_update
+from ferrnn.core.parameter import Parameter, WritingAll
 from ferrnn.core.types import Array
 from ferrnn.training.optimizer import Optimizer
 
@@ -69,6 +70,30 @@ class SGD(Optimizer):
             weight += scratch
         else:
             weight += momentum
+
+    def _update_all(
+        self,
+        variables: Sequence[Parameter],
+        gradients: Sequence[Array],
+        scales: Sequence[float] | None,
+        rate: float,
+    ) -> None:
+        if type(self).update is not SGD.update:
+            super()._update_all(variables, gradients, scales, rate)
+            return
+        momenta = [slot for variable in variables for slot in self._slots[variable]]
+        count = len(variables)
+        with WritingAll([*variables, *momenta]) as arrays:
+            sgd_update(
+                arrays[:count],
+                list(gradients),
+                arrays[count:] if momenta else None,
+                rate,
+                self.momentum,
+                self.nesterov,
+                None if self.weight_decay is None else rate * self.weight_decay,
+                scales,
+            )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -204,12 +229,44 @@ class Adam(Optimizer):
         _move_towards(velocity, scratch, 1.0 - self.beta_2, scratch)
         if self.amsgrad:
             velocity = np.maximum(slots[2], velocity, out=slots[2])
-        np.sqrt(velocity, out=scratch)
-        scratch += self.epsilon
-        np.divide(momentum, scratch, out=scratch)
-        count = int(self.iterations) + 1
-        scratch *= learning_rate * math.sqrt(1.0 - self.beta_2**count) / (1.0 - self.beta_1**count)
+        root = np.sqrt(velocity)
+        root += self.epsilon
+        np.multiply(momentum, self._corrected(learning_rate), out=scratch)
+        scratch /= root
         weight -= scratch
+
+    def _corrected(self, learning_rate: float) -> float:
+        """The rate with the corrections for moments that start at zero."""
+        count = int(self.iterations) + 1
+        return learning_rate * math.sqrt(1.0 - self.beta_2**count) / (1.0 - self.beta_1**count)
+
+    def _update_all(
+        self,
+        variables: Sequence[Parameter],
+        gradients: Sequence[Array],
+        scales: Sequence[float] | None,
+        rate: float,
+    ) -> None:
+        if type(self).update is not Adam.update:
+            super()._update_all(variables, gradients, scales, rate)
+            return
+        slots = [self._slots[variable] for variable in variables]
+        count = len(variables)
+        parts = [list(variables), *(list(kind) for kind in zip(*slots, strict=True))]
+        with WritingAll([each for part in parts for each in part]) as arrays:
+            adam_update(
+                arrays[:count],
+                list(gradients),
+                arrays[count : 2 * count],
+                arrays[2 * count : 3 * count],
+                arrays[3 * count :] if self.amsgrad else None,
+                self._corrected(rate),
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+                None if self.weight_decay is None else rate * self.weight_decay,
+                scales,
+            )
 
     def _ordered_slots(self) -> list[Parameter]:
         """Both moments of one weight, then those of the next; `velocity_hat` of all comes last."""
