@@ -37,6 +37,7 @@ fn tile(c: &mut Criterion) {
                     rows,
                     from: 0,
                     right: &right,
+                    blocks: 0..right.blocks(),
                     depth: (0, depth),
                     out: &mut out,
                     offset: 0,

@@ -191,6 +191,7 @@ fn multiply<T: Element>(
         rows,
         from: 0,
         right,
+        blocks: 0..right.blocks(),
         depth: (0, right.depth()),
         out,
         offset: 0,

@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::simd::Element;
@@ -218,10 +218,13 @@ pub struct ViewMut<'a, T> {
     at: *mut T,
     shape: [usize; 3],
     strides: [isize; 2],
+    /// Which rows of the array the view's rows are, from `first` on; the first ones if there is none.
+    order: Option<Arc<[u32]>>,
+    first: usize,
     array: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a view has its elements to itself, see `from_raw` and `split`.
+// SAFETY: a view has its elements to itself, see `split` and `split_features`.
 unsafe impl<T: Send> Send for ViewMut<'_, T> {}
 
 impl<'a, T> ViewMut<'a, T> {
@@ -233,8 +236,18 @@ impl<'a, T> ViewMut<'a, T> {
         if elements(shape) != Some(array.len()) {
             return Err(Error::shape("array", shape, [array.len()]));
         }
+        // SAFETY: the elements are those of `array`, borrowed exclusively for `'a`.
+        Ok(unsafe { Self::from_raw(array.as_mut_ptr(), shape) })
+    }
+
+    /// A C-contiguous array.
+    ///
+    /// # Safety
+    /// For the lifetime `'a`, all elements of `shape` from `at` on are valid to write, aligned, and
+    /// used through this view only. Their bits may be anything.
+    pub unsafe fn from_raw(at: *mut T, shape: [usize; 3]) -> Self {
         let strides = [(shape[1] * shape[2]).cast_signed(), shape[2].cast_signed()];
-        Ok(Self { at: array.as_mut_ptr(), shape, strides, array: PhantomData })
+        Self { at, shape, strides, order: None, first: 0, array: PhantomData }
     }
 
     /// Batch, time and features.
@@ -243,13 +256,32 @@ impl<'a, T> ViewMut<'a, T> {
         self.shape
     }
 
+    /// The same array with its rows in another order: row `n` is what row `order[n]` was.
+    ///
+    /// # Panics
+    /// If `order` is not a permutation of the rows, or the view's rows are in another order already.
+    #[must_use]
+    pub fn ordered(self, order: &Arc<[u32]>) -> Self {
+        assert!(self.order.is_none() && order.len() == self.shape[0], "an order of other rows");
+        let mut seen = vec![false; order.len()];
+        for &row in &**order {
+            assert!(!std::mem::replace(&mut seen[row as usize], true), "a row twice");
+        }
+        Self { order: Some(order.clone()), ..self }
+    }
+
     /// The features of one row at one step.
     ///
     /// # Panics
     /// If the row or the step is outside the view.
     #[must_use]
+    #[inline]
     pub fn row(&mut self, row: usize, step: usize) -> &mut [T] {
         assert!(row < self.shape[0] && step < self.shape[1], "outside the view");
+        let row = match &self.order {
+            Some(order) => order[self.first + row] as usize,
+            None => row,
+        };
         let offset = row.cast_signed() * self.strides[0] + step.cast_signed() * self.strides[1];
         // SAFETY: both indices are inside the shape, whose elements this view has to itself.
         unsafe { std::slice::from_raw_parts_mut(self.at.offset(offset), self.shape[2]) }
@@ -266,10 +298,35 @@ impl<'a, T> ViewMut<'a, T> {
             assert!(end <= range.start && range.start <= range.end, "ranges overlap");
             assert!(range.end <= self.shape[0], "outside the view");
             end = range.end;
-            let at = self.at.wrapping_offset(range.start.cast_signed() * self.strides[0]);
             let shape = [range.len(), self.shape[1], self.shape[2]];
-            Self { at, shape, strides: self.strides, array: PhantomData }
+            let order = self.order.clone();
+            let (at, first) = match order {
+                Some(_) => (self.at, self.first + range.start),
+                None => {
+                    (self.at.wrapping_offset(range.start.cast_signed() * self.strides[0]), 0)
+                }
+            };
+            Self { at, shape, strides: self.strides, order, first, array: PhantomData }
         };
         rows.map(part).collect()
+    }
+
+    /// One view for each range of features, for different threads.
+    ///
+    /// # Panics
+    /// Unless the ranges follow each other and lie inside the features.
+    #[must_use]
+    pub fn split_features(self, features: impl Iterator<Item = Range<usize>>) -> Vec<Self> {
+        let mut end = 0;
+        let part = |range: Range<usize>| {
+            assert!(end <= range.start && range.start <= range.end, "ranges overlap");
+            assert!(range.end <= self.shape[2], "outside the view");
+            end = range.end;
+            let shape = [self.shape[0], self.shape[1], range.len()];
+            let at = self.at.wrapping_add(range.start);
+            let (order, first) = (self.order.clone(), self.first);
+            Self { at, shape, strides: self.strides, order, first, array: PhantomData }
+        };
+        features.map(part).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The partition of a problem.
 
-use ferrnn::sequence::plan::{chunk_steps, slices};
+use ferrnn::sequence::plan::{chunk_steps, parts, slices};
 
 #[test]
 fn slices_share_the_batch_evenly() {
@@ -9,9 +9,20 @@ fn slices_share_the_batch_evenly() {
     assert_eq!(slices(2, 2, 3), 1);
     assert_eq!(slices(8, 2, 3), 2);
     assert_eq!(slices(33, 1, 3), 2);
-    assert_eq!(slices(33, 2, 3), 2);
+    assert_eq!(slices(33, 2, 6), 2);
     assert_eq!(slices(65, 2, 3), 4);
     assert_eq!(slices(100, 3, 6), 6);
+}
+
+#[test]
+fn few_rows_are_cut_by_units_if_a_step_is_worth_a_meeting() {
+    assert_eq!(parts(0, 2, 1_000_000, 8), 1);
+    assert_eq!(parts(1, 1, 1_000_000, 8), 1);
+    assert_eq!(parts(1, 2, 4 * 128 * 128, 8), 2);
+    assert_eq!(parts(1, 2, 4 * 32 * 32, 2), 1);
+    assert_eq!(parts(7, 2, 4 * 128 * 128, 8), 2);
+    assert_eq!(parts(8, 2, 4 * 128 * 128, 8), 1);
+    assert_eq!(parts(1, 64, 4 * 1024 * 1024, 3), 3);
 }
 
 #[test]

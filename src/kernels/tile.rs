@@ -3,6 +3,8 @@
 //! Every element is one chain of multiply-adds in order of depth, whatever the tile's size and place
 //! are. So results do not depend on how many rows are computed together, or by whom.
 
+use std::ops::Range;
+
 use super::pack::Packed;
 use crate::simd::{Element, Kernel, Simd};
 
@@ -161,11 +163,13 @@ pub struct Product<'a, T: Element> {
     pub from: usize,
     /// The right side.
     pub right: &'a Packed<T>,
+    /// Its blocks that take part.
+    pub blocks: Range<usize>,
     /// The first row of the right side that takes part, and their number.
     pub depth: (usize, usize),
     /// Aligned output; strides and offset count vectors.
     pub out: &'a mut [T],
-    /// The vector where block 0 of row 0 goes.
+    /// The vector where the first block of row 0 goes.
     pub offset: usize,
     /// Vectors between two blocks of columns.
     pub block_stride: usize,
@@ -193,11 +197,10 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 impl<T: Element> Product<'_, T> {
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
-        let blocks = self.right.blocks();
-        let mut block = 0;
-        while block < blocks {
+        let Range { start: mut block, end } = self.blocks;
+        while block < end {
             // Four vectors of columns in a tile, whatever the width.
-            block += match blocks - block {
+            block += match end - block {
                 4.. if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
                 2.. if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
                 _ => self.all_rows::<S, 1, G>(s, block),
@@ -232,7 +235,8 @@ impl<T: Element> Product<'_, T> {
             Rows::<T, MR>::new(&self.left[self.from..], self.stride, self.depth.1, |r| row + r);
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         let at = |r: usize, b: usize| {
-            self.offset + (block + b) * self.block_stride + (row + r) * self.row_stride
+            let block = block + b - self.blocks.start;
+            self.offset + block * self.block_stride + (row + r) * self.row_stride
         };
         for r in 0..MR {
             for b in 0..PB {

@@ -1,8 +1,8 @@
-//! The products of a slice on its way back: through the recurrent weights, and to the inputs.
+//! The products of a part on its way back: through the recurrent weights, and to the inputs.
 
 use std::ops::Range;
 
-use super::backward::Run;
+use super::part_back::{GROUP, Run};
 use super::rows::{add_masked, copy_masked, masks};
 use crate::kernels::pack::row_stride;
 use crate::kernels::tile::{Product, Start};
@@ -11,20 +11,20 @@ use crate::simd::Element;
 impl<T: Element> Run<'_, T> {
     /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
     /// gradient by the previous output, or by what the phase before produced.
-    pub(super) fn through_product(&mut self, phase: usize, active: &[u32], base: usize) {
+    pub(super) fn through_product(&mut self, phase: usize, active: &[u32], d_sums: &[T]) {
         let (weights, stride) = (self.weights, self.stride);
         let padded = weights.padded_units();
         let (first, count) = weights.layout.phases[phase];
         let right = &self.transposed.recurrent[phase];
-        let d_sums_stride = self.d_sums_stride();
-        let left = &self.d_sums[base * d_sums_stride..];
+        let blocks = self.blocks.clone();
         let multiply = |out: &mut [T], slots: Range<usize>, start| {
             let product = Product {
-                left,
-                stride: d_sums_stride,
+                left: d_sums,
+                stride: weights.d_sums_stride(),
                 rows: active.len(),
                 from: (first + slots.start) * padded,
                 right,
+                blocks: blocks.clone(),
                 depth: (slots.start * padded, slots.len() * padded),
                 out,
                 offset: 0,
@@ -34,14 +34,17 @@ impl<T: Element> Run<'_, T> {
             };
             T::dispatch(weights.level, product);
         };
+        let units = self.units();
         let target = if phase == 0 { &mut self.d_output } else { &mut self.d_operand };
         if phase > 0 {
             for &row in active {
                 target[row as usize * stride..][..stride].fill(T::ZERO);
             }
         }
+        let slice = self.history.slice;
         let Some(mask) = self.history.problem.dropout.recurrent else {
-            if active.len() == self.history.slice.rows.len() {
+            // The first rows lie as the product wants them.
+            if active.last().is_none_or(|&last| last as usize + 1 == active.len()) {
                 multiply(target, 0..count, Start::Output);
                 return;
             }
@@ -60,40 +63,60 @@ impl<T: Element> Run<'_, T> {
             multiply(&mut self.product, slots, Start::Zero);
             let gate = if single { weights.layout.slots[first + slot] } else { 0 };
             for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
-                let mask = mask.row(gate, self.history.slice.rows.start + row as usize);
-                add_masked(
-                    &mut target[row as usize * stride..],
-                    &from[..weights.units],
-                    Some(mask),
-                );
+                let mask = &mask.row(gate, slice.batch_row(row as usize))[units.clone()];
+                let to = &mut target[row as usize * stride..];
+                add_masked(to, &from[..units.len()], Some(mask));
             }
         }
     }
 
-    /// Computes the gradients by the gathered rows' inputs, if they are wanted.
-    pub(super) fn write_d_inputs(&mut self) {
-        let Some(d_inputs) = &mut self.d_inputs else {
-            self.gathered.clear();
-            return;
-        };
-        let (weights, rows) = (self.weights, self.gathered.len());
-        if rows == 0 {
+    /// Takes a step's gradients by its sums on to the inputs: at once if they fill tiles, else
+    /// together with those of other steps.
+    pub(super) fn to_inputs(&mut self, step: usize, active: &[u32], d_sums: &[T]) {
+        let time = self.history.problem.time_of(step);
+        let rows = active.iter().map(|&row| (row as usize, time));
+        if active.len() >= GROUP {
+            self.write_d_inputs();
+            self.gathered.extend(rows);
+            self.multiply_inputs(d_sums);
             return;
         }
-        let stride = row_stride(weights.features);
+        let stride = self.weights.d_sums_stride();
+        let to = &mut self.d_sums[self.gathered.len() * stride..];
+        to[..active.len() * stride].copy_from_slice(&d_sums[..active.len() * stride]);
+        self.gathered.extend(rows);
+        if self.gathered.len() >= GROUP {
+            self.write_d_inputs();
+        }
+    }
+
+    /// Computes the gradients by the gathered rows' inputs.
+    pub(super) fn write_d_inputs(&mut self) {
+        if !self.gathered.is_empty() {
+            let d_sums = std::mem::take(&mut self.d_sums);
+            self.multiply_inputs(&d_sums);
+            self.d_sums = d_sums;
+        }
+    }
+
+    fn multiply_inputs(&mut self, d_sums: &[T]) {
+        let Some(d_inputs) = &mut self.views.d_inputs else { return };
+        let (weights, columns) = (self.weights, self.views.columns.clone());
+        let stride = row_stride(columns.len() * weights.lanes());
         let padded = weights.padded_units();
         let mask = self.history.problem.dropout.inputs;
         let single = masks(mask) > 1;
         let (first, count) = weights.layout.input;
-        let d_sums_stride = row_stride(weights.layout.slots.len() * padded);
+        let features = columns.start * weights.lanes()..;
         for slot in 0..if single { count } else { 1 } {
             let depth = if single { (slot * padded, padded) } else { (0, count * padded) };
             let product = Product {
-                left: &self.d_sums,
-                stride: d_sums_stride,
-                rows,
+                left: d_sums,
+                stride: weights.d_sums_stride(),
+                rows: self.gathered.len(),
                 from: first * padded + depth.0,
                 right: &self.transposed.kernel,
+                blocks: columns.clone(),
                 depth,
                 out: &mut self.d_staged,
                 offset: 0,
@@ -105,12 +128,15 @@ impl<T: Element> Run<'_, T> {
             let gate = if single { weights.layout.slots[first + slot] } else { 0 };
             for (&(row, time), from) in self.gathered.iter().zip(self.d_staged.chunks_exact(stride))
             {
-                let of_row = mask.map(|mask| mask.row(gate, self.history.slice.rows.start + row));
+                let row_mask = mask.map(|mask| {
+                    &mask.row(gate, self.history.slice.batch_row(row))[features.clone()]
+                });
                 let to = d_inputs.row(row, time);
+                let from = &from[..to.len()];
                 if slot == 0 {
-                    copy_masked(to, &from[..weights.features], of_row);
+                    copy_masked(to, from, row_mask);
                 } else {
-                    add_masked(to, &from[..weights.features], of_row);
+                    add_masked(to, from, row_mask);
                 }
             }
         }

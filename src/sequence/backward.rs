@@ -2,21 +2,18 @@
 
 use std::ops::Range;
 
-use super::cell::BackVisitor;
 use super::gradient::{self, WeightGradients};
+use super::part_back::{Run, Views};
+use super::plan::Plan;
 use super::problem::Problem;
-use super::residuals::{At, History, Kept, Residuals};
-use super::rows::{States, add};
-use super::step::{Place, RowMajor};
+use super::residuals::{History, Residuals};
+use super::split::together;
 use super::weights::{Transposed, Weights};
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::memory::{Buffer, View, ViewMut};
 use crate::simd::Element;
-use crate::threads::{self, Ask, Stop};
-
-/// Rows to gather before their inputs' gradients are computed: enough for full tiles.
-const GROUP: usize = 12;
+use crate::threads::{Ask, Exchange, Geometry, Stop, Team, Turn};
 
 /// What backward starts from.
 pub struct Seeds<'a, T> {
@@ -57,45 +54,44 @@ pub(super) fn backward<T: Element>(
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
-    let rows = || plan.slices.iter().map(|slice| slice.rows.clone());
-    let mut d_inputs: Vec<_> = match gradients.inputs {
-        Some(view) => view.split(rows()).into_iter().map(Some).collect(),
-        None => plan.slices.iter().map(|_| None).collect(),
-    };
-    let mut d_states: Vec<Vec<_>> = plan.slices.iter().map(|_| Vec::new()).collect();
-    for state in gradients.state {
-        for (of_slice, part) in d_states.iter_mut().zip(state.split(rows())) {
-            of_slice.push(part);
-        }
-    }
-    let mut runs = Vec::with_capacity(slots.len());
-    for (n, slots) in slots.iter_mut().enumerate() {
-        let slice = &plan.slices[n];
-        let stride = row_stride(weights.units);
-        let outputs = seeds.outputs;
-        let history = History { problem, slice, kept: &kept[n], outputs, stride };
-        let parts = (d_inputs[n].take(), std::mem::take(&mut d_states[n]));
-        runs.push(Run::new(weights, transposed, history, seeds, slots, parts)?);
-    }
-    threads::for_each(plan.threads, &mut runs, |worker, run| {
-        run.result = run.all_chunks(&plan.chunks, worker, &stop);
-    });
-    runs.into_iter().try_for_each(|run| run.result)?;
-
-    let histories = |n: usize| History {
+    let mut team = Team::gather(Plan::threads(weights, problem)?);
+    let history = |n: usize| History {
         problem,
         slice: &plan.slices[n],
         kept: &kept[n],
         outputs: seeds.outputs,
         stride: row_stride(weights.units),
     };
-    let histories: Vec<_> = (0..slots.len()).map(histories).collect();
+    let histories: Vec<_> = (0..slots.len()).map(history).collect();
+    let mut journeys = Vec::with_capacity(slots.len());
+    let mut d_inputs: Vec<_> = match gradients.inputs {
+        Some(view) => plan.split(view).into_iter().map(Some).collect(),
+        None => plan.slices.iter().map(|_| None).collect(),
+    };
+    let mut d_states: Vec<Vec<_>> = plan.slices.iter().map(|_| Vec::new()).collect();
+    for state in gradients.state {
+        for (of_slice, part) in d_states.iter_mut().zip(plan.split(state)) {
+            of_slice.push(part);
+        }
+    }
+    for (n, slots) in slots.iter_mut().enumerate() {
+        let views = (d_inputs[n].take(), std::mem::take(&mut d_states[n]));
+        let packed = (weights, transposed);
+        journeys.push(Journey::new(packed, plan, histories[n], seeds, slots, views)?);
+    }
+    match &mut journeys[..] {
+        [only] if plan.parts.len() > 1 => only.split(&mut team, &stop)?,
+        several => {
+            team.for_each(several, |worker, journey| journey.result = journey.all(worker, &stop));
+        }
+    }
+    journeys.into_iter().try_for_each(|journey| journey.result)?;
     let into = WeightGradients {
         kernel: gradients.kernel,
         recurrent_kernel: gradients.recurrent_kernel,
         bias: gradients.bias,
     };
-    gradient::compute(weights, plan, &histories, &slots, into, &stop)
+    gradient::compute(weights, plan, &histories, &slots, into, &mut team, &stop)
 }
 
 fn check<T: Element>(
@@ -132,202 +128,144 @@ fn check<T: Element>(
     if fits { Ok(()) } else { Err(Error::shape("gradients", "those of the arguments", "others")) }
 }
 
-/// A slice on its way back through time.
-pub(super) struct Run<'a, T: Element> {
-    pub(super) weights: &'a Weights<T>,
-    pub(super) transposed: &'a Transposed<T>,
-    pub(super) history: History<'a, T>,
-    pub(super) seeds: &'a Seeds<'a, T>,
-    pub(super) slots: &'a mut Vec<Buffer<T>>,
-    pub(super) d_inputs: Option<ViewMut<'a, T>>,
-    pub(super) d_initial: Vec<ViewMut<'a, T>>,
-    pub(super) result: Result<()>,
-    pub(super) stride: usize,
-    /// The gradient by the outputs, by row.
-    pub(super) d_output: Buffer<T>,
-    /// That by what the first of two phases produced, by row.
-    pub(super) d_operand: Buffer<T>,
-    /// Those by the other states, `[block][row][state][LANES]`.
-    pub(super) d_others: Buffer<T>,
-    /// Those by the sums, `[gathered row][slot][padded units]`.
-    pub(super) d_sums: Buffer<T>,
-    /// Rows gathered in `d_sums`, with the row and time of the inputs.
-    pub(super) gathered: Vec<(usize, usize)>,
-    /// The outputs before the step, by position.
-    pub(super) previous: Buffer<T>,
-    /// A product's result, by position.
-    pub(super) product: Buffer<T>,
-    /// A group's gradients by the inputs.
-    pub(super) d_staged: Buffer<T>,
+/// The planes of the gradients by a step's sums: one is read while the next is written.
+const PLANES: &[usize] = &[0, 1];
+
+/// A slice on its way back through time, with all its parts.
+struct Journey<'a, T: Element> {
+    plan: &'a Plan,
+    exchange: Exchange<T>,
+    runs: Vec<Run<'a, T>>,
+    result: Result<()>,
 }
 
-impl<'a, T: Element> Run<'a, T> {
+impl<'a, T: Element> Journey<'a, T> {
     fn new(
-        weights: &'a Weights<T>,
-        transposed: &'a Transposed<T>,
+        (weights, transposed): (&'a Weights<T>, &'a Transposed<T>),
+        plan: &'a Plan,
         history: History<'a, T>,
         seeds: &'a Seeds<'a, T>,
-        slots: &'a mut Vec<Buffer<T>>,
+        slots: &'a mut [Vec<Buffer<T>>],
         (d_inputs, d_initial): (Option<ViewMut<'a, T>>, Vec<ViewMut<'a, T>>),
     ) -> Result<Self> {
-        let (rows, stride) = (history.slice.rows.len(), history.stride);
-        let layout = weights.layout;
-        let group = rows + if d_inputs.is_some() { GROUP } else { 0 };
-        let sums = group * row_stride(layout.slots.len() * weights.padded_units());
-        let staged = if d_inputs.is_some() { group * row_stride(weights.features) } else { 0 };
-        let mut run = Self {
-            d_output: Buffer::zeroed(rows * stride)?,
-            d_operand: Buffer::zeroed(if layout.phases.len() > 1 { rows * stride } else { 0 })?,
-            d_others: Buffer::zeroed(rows * layout.states * weights.padded_units())?,
-            d_sums: Buffer::taken(sums)?,
-            gathered: Vec::with_capacity(group),
-            previous: Buffer::zeroed(if layout.reads_output { rows * stride } else { 0 })?,
-            product: Buffer::taken(rows * stride)?,
-            d_staged: Buffer::taken(staged)?,
-            result: Ok(()),
-            weights,
-            transposed,
-            history,
-            seeds,
-            slots,
-            d_inputs,
-            d_initial,
-            stride,
+        let width = weights.layout.slots.len();
+        let geometry = Geometry {
+            rows: history.slice.rows.len(),
+            slots: width,
+            padded: weights.padded_units(),
+            stride: row_stride(width * weights.padded_units()),
         };
-        run.read_seeds();
-        Ok(run)
-    }
-
-    fn read_seeds(&mut self) {
-        let rows = self.history.slice.rows.clone();
-        let mut states =
-            States::new(self.weights, rows.len(), &mut self.d_output, &mut self.d_others);
-        for (state, seed) in self.seeds.d_state.iter().enumerate() {
-            let Some(seed) = seed else { continue };
-            for (row, of_batch) in rows.clone().enumerate() {
-                states.read(state, row, seed.row(of_batch, 0));
+        let exchange = Exchange::new(geometry, PLANES, plan.padded_units(weights))?;
+        // The features of the inputs' gradient are shared out as evenly as the units are.
+        let (count, lanes) = (plan.parts.len(), weights.lanes());
+        let blocks = transposed.kernel.blocks();
+        let columns = |n: usize| n * blocks / count..(n + 1) * blocks / count;
+        let features = |blocks: Range<usize>| {
+            let end = weights.features;
+            (blocks.start * lanes).min(end)..(blocks.end * lanes).min(end)
+        };
+        let mut d_inputs: Vec<_> = match d_inputs {
+            Some(view) if count == 1 => vec![Some(view)],
+            Some(view) => {
+                let views = view.split_features((0..count).map(|n| features(columns(n))));
+                views.into_iter().map(Some).collect()
+            }
+            None => (0..count).map(|_| None).collect(),
+        };
+        let mut initial: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+        for view in d_initial {
+            let parts = plan.split_features(view, |blocks| weights.units_of(blocks));
+            for (of_part, view) in initial.iter_mut().zip(parts) {
+                of_part.push(view);
             }
         }
-        let problem = self.history.problem;
-        if problem.return_sequences {
-            return;
+        let mut runs = Vec::with_capacity(count);
+        for (number, slots) in slots.iter_mut().enumerate() {
+            let views = Views {
+                d_inputs: d_inputs[number].take(),
+                columns: columns(number),
+                d_initial: std::mem::take(&mut initial[number]),
+            };
+            let part = (number, plan.parts[number].clone());
+            runs.push(Run::new((weights, transposed), history, seeds, part, slots, views)?);
         }
-        let last = problem.inputs.shape()[1].checked_sub(1);
-        for (n, row) in rows.enumerate() {
-            let real = last.is_none_or(|step| problem.active(row, step));
-            if let (Some(d), true) = (self.seeds.d_outputs, real || !problem.zero_output_for_mask) {
-                add(&mut self.d_output[n * self.stride..], d.row(row, 0));
-            }
-        }
+        Ok(Self { plan, exchange, runs, result: Ok(()) })
     }
 
-    fn write_initial(&mut self) {
-        let rows = self.history.slice.rows.len();
-        let states = States::new(self.weights, rows, &mut self.d_output, &mut self.d_others);
-        for (state, array) in self.d_initial.iter_mut().enumerate() {
-            for row in 0..rows {
-                states.write(state, row, array.row(row, 0));
-            }
-        }
+    /// All steps, on this thread.
+    fn all(&mut self, worker: usize, stop: &Stop<'_>) -> Result<()> {
+        let steps = self.steps();
+        self.resume(steps, 0, worker, stop)
     }
 
-    fn all_chunks(
+    fn steps(&self) -> usize {
+        self.plan.chunks.last().map_or(0, |chunk| chunk.end)
+    }
+
+    fn resume(
         &mut self,
-        chunks: &[Range<usize>],
+        steps: usize,
+        turn: usize,
         worker: usize,
         stop: &Stop<'_>,
     ) -> Result<()> {
-        let slice = self.history.slice;
-        for (number, chunk) in chunks.iter().enumerate().rev() {
-            stop.poll(worker)?;
-            let rows = slice.rows_in(chunk);
-            for step in chunk.clone().rev() {
-                let first = slice.before(step) - slice.before(chunk.start);
-                self.step(number, step, Place { first, rows });
-            }
-            self.write_d_inputs();
+        let mut turn = self.exchange.alone(turn);
+        walk(&mut self.runs, &mut turn, self.plan, steps, (worker, stop))?;
+        for run in &mut self.runs {
+            run.write_initial();
         }
-        self.write_initial();
         Ok(())
     }
 
-    fn step(&mut self, chunk: usize, step: usize, place: Place) {
-        let (slice, problem) = (self.history.slice, self.history.problem);
-        let active = slice.active(step);
-        self.add_d_outputs(step, active);
-        self.clear_skipped(problem.time_of(step), active);
-        if active.is_empty() {
-            return;
+    /// All steps, each part on its own thread, or from some step on all on this one.
+    fn split(&mut self, team: &mut Team, stop: &Stop<'_>) -> Result<()> {
+        let (plan, steps) = (self.plan, self.steps());
+        if team.size() < self.runs.len() {
+            return self.all(0, stop);
         }
-        if self.gathered.len() >= GROUP || self.d_inputs.is_none() {
-            self.write_d_inputs();
-        }
-        if self.weights.layout.reads_output {
-            for (position, &row) in active.iter().enumerate() {
-                let at = At { chunk, chunk_row: place.first + position, row: row as usize, step };
-                let to = &mut self.previous[position * self.stride..][..self.weights.units];
-                match self.history.output_before(at) {
-                    Some(from) => to.copy_from_slice(from),
-                    None => to.fill(T::ZERO),
-                }
-            }
-        }
-        let base = self.gathered.len();
-        let time = problem.time_of(step);
-        self.gathered.extend(active.iter().map(|&row| (row as usize, time)));
-        let d_sums_stride = self.d_sums_stride();
-        for phase in (0..self.weights.layout.phases.len()).rev() {
-            self.weights.cell.visit(BackVisitor {
-                weights: self.weights,
-                phase,
-                active,
-                slots: &mut self.slots[chunk],
-                place,
-                previous: RowMajor { data: &self.previous, stride: self.stride },
-                kept_state: kept_states(self.history.kept, chunk),
-                d_output: &mut self.d_output,
-                stride: self.stride,
-                d_operand: &self.d_operand,
-                d_state: &mut self.d_others,
-                slice_rows: slice.rows.len(),
-                d_sums: &mut self.d_sums[base * d_sums_stride..],
-                d_sums_stride,
-            });
-            self.through_product(phase, active, base);
-        }
-    }
-
-    pub(super) fn d_sums_stride(&self) -> usize {
-        row_stride(self.weights.layout.slots.len() * self.weights.padded_units())
-    }
-
-    /// The gradient by a step's outputs joins that by the state they are.
-    fn add_d_outputs(&mut self, step: usize, active: &[u32]) {
-        let problem = self.history.problem;
-        let Some(d_outputs) = self.seeds.d_outputs.filter(|_| problem.return_sequences) else {
-            return;
+        let work = |worker, run: &mut Run<'a, T>, turn: &mut Turn<'_, T>| {
+            walk(std::slice::from_mut(run), turn, plan, steps, (worker, stop))
         };
-        let mut taking = active.iter().copied().peekable();
-        for (n, row) in self.history.slice.rows.clone().enumerate() {
-            let real = taking.next_if_eq(&(n as u32)).is_some();
-            if real || !problem.zero_output_for_mask {
-                add(&mut self.d_output[n * self.stride..], d_outputs.row(row, step));
-            }
-        }
-    }
-
-    /// Inputs of masked steps have no influence.
-    fn clear_skipped(&mut self, time: usize, active: &[u32]) {
-        let Some(d_inputs) = &mut self.d_inputs else { return };
-        let mut taking = active.iter().copied().peekable();
-        for row in 0..self.history.slice.rows.len() {
-            if taking.next_if_eq(&(row as u32)).is_none() {
-                d_inputs.row(row, time).fill(T::ZERO);
-            }
-        }
+        let (steps, turn) = together(team, &mut self.runs, &mut self.exchange, work)?;
+        self.resume(steps, turn, 0, stop)
     }
 }
 
-fn kept_states<T: Element>(kept: &Kept<T>, chunk: usize) -> &[T] {
-    kept.states.get(chunk).map_or(&[], |states| states)
+/// Takes the runs' steps back from `end` on. Gives the number of steps that are left: not zero, if
+/// the caller is to take them alone.
+fn walk<T: Element>(
+    runs: &mut [Run<'_, T>],
+    turn: &mut Turn<'_, T>,
+    plan: &Plan,
+    end: usize,
+    (worker, stop): (usize, &Stop<'_>),
+) -> Result<usize> {
+    for step in (0..end).rev() {
+        let number = plan.chunk_of(step);
+        let chunk = &plan.chunks[number];
+        if step + 1 == chunk.end {
+            stop.poll(worker)?;
+        }
+        for run in &mut *runs {
+            run.enter(step);
+        }
+        let mut alone = false;
+        let phases = runs.first().map_or(0, |run| run.phases(step));
+        for phase in (0..phases).rev() {
+            for run in &mut *runs {
+                run.phase(turn, (number, chunk), step, phase);
+            }
+            alone = turn.pass()?;
+            for run in &mut *runs {
+                run.through(turn, step, phase);
+            }
+        }
+        if alone && step > 0 {
+            return Ok(step);
+        }
+    }
+    for run in runs {
+        run.write_d_inputs();
+    }
+    Ok(0)
 }

@@ -1,6 +1,7 @@
 //! Steps for the cell at hand: from the cell's name to its kernels.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::step::{Place, RowMajor, Step, StepBack};
 use super::weights::Weights;
@@ -8,6 +9,7 @@ use crate::cells::{Cell, Visitor};
 use crate::kernels::activation::{Activation, Standard};
 use crate::memory::ViewMut;
 use crate::simd::Element;
+use crate::threads::Columns;
 
 /// Whether the activations are those that are compiled in.
 pub(super) fn is_standard<T: Element>(weights: &Weights<T>) -> bool {
@@ -21,22 +23,24 @@ pub(super) fn is_fused<T: Element>(weights: &Weights<T>) -> bool {
 }
 
 /// A phase of a step for the cell at hand.
-pub(super) struct StepVisitor<'a, 'o, T: Element> {
+pub(super) struct StepVisitor<'a, 'o, 'v, T: Element> {
     pub(super) weights: &'a Weights<T>,
     pub(super) phase: usize,
     pub(super) active: &'a [u32],
     pub(super) operand: Option<RowMajor<'a, T>>,
+    pub(super) blocks: Range<usize>,
+    pub(super) from_end: bool,
     pub(super) slots: &'a mut [T],
     pub(super) place: Place,
     pub(super) previous: RowMajor<'a, T>,
-    pub(super) produced: &'a mut [T],
+    pub(super) produced: &'a mut Columns<'o, T>,
     pub(super) state: &'a mut [T],
     pub(super) slice_rows: usize,
     pub(super) kept_state: Option<&'a mut [T]>,
-    pub(super) outputs: Option<(&'a mut ViewMut<'o, T>, usize)>,
+    pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
 }
 
-impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
+impl<T: Element> Visitor<T> for StepVisitor<'_, '_, '_, T> {
     fn visit<C: Cell<T>>(self) {
         macro_rules! run {
             ($activations:expr, $phase:literal) => {
@@ -48,6 +52,8 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
                         active: self.active,
                         operand: self.operand,
                         weights: &self.weights.recurrent[$phase],
+                        blocks: self.blocks,
+                        from_end: self.from_end,
                         slots: self.slots,
                         place: self.place,
                         previous: self.previous,
@@ -70,24 +76,24 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, T> {
 }
 
 /// A phase of a step backward for the cell at hand.
-pub(super) struct BackVisitor<'a, T: Element> {
+pub(super) struct BackVisitor<'a, 'o, T: Element> {
     pub(super) weights: &'a Weights<T>,
     pub(super) phase: usize,
     pub(super) active: &'a [u32],
+    pub(super) blocks: Range<usize>,
     pub(super) slots: &'a mut [T],
     pub(super) place: Place,
-    pub(super) previous: RowMajor<'a, T>,
+    pub(super) previous: &'a [T],
     pub(super) kept_state: &'a [T],
     pub(super) d_output: &'a mut [T],
     pub(super) stride: usize,
     pub(super) d_operand: &'a [T],
     pub(super) d_state: &'a mut [T],
     pub(super) slice_rows: usize,
-    pub(super) d_sums: &'a mut [T],
-    pub(super) d_sums_stride: usize,
+    pub(super) d_sums: &'a mut Columns<'o, T>,
 }
 
-impl<T: Element> Visitor<T> for BackVisitor<'_, T> {
+impl<T: Element> Visitor<T> for BackVisitor<'_, '_, T> {
     fn visit<C: Cell<T>>(self) {
         macro_rules! run {
             ($activations:expr, $phase:literal) => {
@@ -107,8 +113,7 @@ impl<T: Element> Visitor<T> for BackVisitor<'_, T> {
                         d_state: self.d_state,
                         slice_rows: self.slice_rows,
                         d_sums: self.d_sums,
-                        d_sums_stride: self.d_sums_stride,
-                        blocks: self.weights.blocks(),
+                        blocks: self.blocks,
                     },
                 )
             };

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
 use crate::memory::Buffer;
 use crate::simd::Element;
-use crate::threads::{self, Stop};
+use crate::threads::{Stop, Team};
 
 /// Where the gradients go, in Keras' layout.
 pub(super) struct WeightGradients<'a, T> {
@@ -40,9 +40,11 @@ struct Spec {
     mask: usize,
 }
 
-/// A range of blocks of one product, for one thread.
+/// Blocks of one product, for one thread.
 struct Task<T: Element> {
     spec: Spec,
+    /// The part that has the blocks, and the first block of that.
+    part: (usize, usize),
     blocks: Range<usize>,
     /// `[block][panel of rows][row][slot][LANES]`
     sums: Buffer<T>,
@@ -54,21 +56,26 @@ pub(super) fn compute<T: Element>(
     weights: &Weights<T>,
     plan: &Plan,
     histories: &[History<'_, T>],
-    slots: &[Vec<Buffer<T>>],
+    slots: &[Vec<Vec<Buffer<T>>>],
     mut into: WeightGradients<'_, T>,
+    team: &mut Team,
     stop: &Stop<'_>,
 ) -> Result<()> {
     let mut tasks = Vec::new();
     for spec in specs(weights, histories.first()) {
-        let (blocks, parts) = (weights.blocks(), plan.threads.min(weights.blocks()));
-        for part in 0..parts {
-            let blocks = part * blocks / parts..(part + 1) * blocks / parts;
-            let rows = panels(weights, spec) * weights.level.rows::<T>();
-            let sums = Buffer::zeroed(blocks.len() * rows * spec.slots.1 * weights.lanes())?;
-            tasks.push(Task { spec, blocks, sums, result: Ok(()) });
+        for (number, part) in plan.parts.iter().enumerate() {
+            let shares = if plan.parts.len() > 1 { 1 } else { team.size().min(part.len()) };
+            for share in 0..shares {
+                let at = |share: usize| part.start + share * part.len() / shares;
+                let blocks = at(share)..at(share + 1);
+                let rows = panels(weights, spec) * weights.level.rows::<T>();
+                let sums = Buffer::zeroed(blocks.len() * rows * spec.slots.1 * weights.lanes())?;
+                let part = (number, part.start);
+                tasks.push(Task { spec, part, blocks, sums, result: Ok(()) });
+            }
         }
     }
-    threads::for_each(plan.threads, &mut tasks, |worker, task| {
+    team.for_each(&mut tasks, |worker, task| {
         task.result = run(weights, plan, histories, slots, task, &|| stop.poll(worker));
     });
     for task in tasks {
@@ -114,12 +121,13 @@ fn run<T: Element>(
     weights: &Weights<T>,
     plan: &Plan,
     histories: &[History<'_, T>],
-    slots: &[Vec<Buffer<T>>],
+    slots: &[Vec<Vec<Buffer<T>>>],
     task: &mut Task<T>,
     poll: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     let tile_rows = weights.level.rows::<T>();
     let panels = panels(weights, task.spec);
+    let (part, first_block) = task.part;
     let rows_of =
         |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
     let largest = plan.chunks.iter().map(rows_of).max().unwrap_or(0);
@@ -150,7 +158,8 @@ fn run<T: Element>(
                     k += 1;
                 }
                 let rows = history.slice.rows_in(chunk);
-                add_stretch(&mut stretches, &slots[number], rows, first, active.len());
+                let slots = &slots[part][number];
+                add_stretch(&mut stretches, slots, rows, first, active.len());
             }
         }
         let kernel = LongProduct {
@@ -159,7 +168,7 @@ fn run<T: Element>(
             right: &stretches,
             width: weights.layout.slots.len(),
             slots: task.spec.slots,
-            blocks: task.blocks.clone(),
+            blocks: task.blocks.start - first_block..task.blocks.end - first_block,
             sums: &mut task.sums,
         };
         T::dispatch(weights.level, kernel);
@@ -176,7 +185,7 @@ fn read<T: Element>(
     to: &mut [T],
 ) {
     let size = size(weights, spec);
-    let row = history.slice.rows.start + at.row;
+    let row = history.slice.batch_row(at.row);
     let problem = history.problem;
     let (from, mask) = match spec.source {
         Source::Inputs => {

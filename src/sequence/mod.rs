@@ -12,11 +12,14 @@ mod backward;
 mod cell;
 mod forward;
 mod gradient;
+mod part;
+mod part_back;
 pub mod plan;
 mod problem;
 mod products;
 mod residuals;
 mod rows;
+mod split;
 mod step;
 mod weights;
 

@@ -1,41 +1,76 @@
-//! Who computes what: slices of rows, chunks of steps, and which rows take which step.
+//! Who computes what: slices of rows or parts of units, chunks of steps, and which rows take which
+//! step.
+//!
+//! Many rows are cut into slices, which need nothing of each other. Few rows, whose steps cost as
+//! much as reading the weights, are one slice whose units are cut into parts, so that each core
+//! keeps its own share of the weights in its cache; then the cores meet after each step.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::problem::Problem;
 use super::weights::Weights;
 use crate::error::Result;
+use crate::memory::ViewMut;
 use crate::simd::Element;
 
 /// The most rows of a slice: enough to use a panel of weights often, few enough for the cache.
 const SLICE_ROWS: usize = 32;
+/// Rows of a slice, and a thread, from which slices lose nothing against parts: each weight that is
+/// read then serves as many multiply-adds as it takes time to read.
+const ENOUGH_ROWS: usize = 4;
+/// Multiply-adds of a step and part from which the cores' meeting after each step pays: about 1 us.
+const PART_WORK: usize = 20_000;
 /// Rows of a chunk to aim at: a long product, whose panels stay in the second-level cache.
 const CHUNK_ROWS: usize = 192;
 
 /// Rows of the batch that run together, and the steps they take.
 #[derive(Debug)]
 pub(super) struct Slice {
-    /// Rows of the batch.
+    /// Its rows, in the plan's order.
     pub(super) rows: Range<usize>,
+    /// The rows of the batch in the plan's order; none if that is the batch's own.
+    order: Option<Arc<[u32]>>,
     /// The active rows of every step, counted from the slice's first.
     active: Vec<u32>,
     /// Where each step's rows begin in `active`, and the end; empty if every row takes every step.
     starts: Vec<usize>,
+    /// Whether the rows of a step are always the first ones; then `active` has each row once.
+    prefixes: bool,
 }
 
 impl Slice {
-    fn new<T: Element>(problem: &Problem<'_, T>, rows: Range<usize>) -> Self {
-        if problem.mask.is_none() {
-            let active = (0..rows.len() as u32).collect();
-            return Self { rows, active, starts: Vec::new() };
+    fn new<T: Element>(
+        problem: &Problem<'_, T>,
+        rows: Range<usize>,
+        order: Option<Arc<[u32]>>,
+    ) -> Self {
+        let everyone: Vec<u32> = (0..rows.len() as u32).collect();
+        let mut slice =
+            Self { rows, order, active: everyone, starts: Vec::new(), prefixes: true };
+        if !problem.is_masked() {
+            return slice;
         }
         let (mut active, mut starts) = (Vec::new(), vec![0]);
         for step in 0..problem.inputs.shape()[1] {
-            let taking = rows.clone().filter(|&row| problem.active(row, step));
-            active.extend(taking.map(|row| (row - rows.start) as u32));
+            let first = active.len();
+            let taking = slice.active.iter().copied();
+            active.extend(taking.filter(|&row| problem.active(slice.batch_row(row as usize), step)));
+            let ends_early = |(n, &row): (usize, &u32)| n == row as usize;
+            slice.prefixes &= active[first..].iter().enumerate().all(ends_early);
             starts.push(active.len());
         }
-        Self { rows, active, starts }
+        slice.starts = starts;
+        if !slice.prefixes {
+            slice.active = active;
+        }
+        slice
+    }
+
+    /// The row of the batch that is this row of the slice.
+    pub(super) fn batch_row(&self, row: usize) -> usize {
+        let row = self.rows.start + row;
+        self.order.as_ref().map_or(row, |order| order[row] as usize)
     }
 
     /// The rows that take `step`, counted from the slice's first, ascending.
@@ -43,7 +78,8 @@ impl Slice {
         if self.starts.is_empty() {
             return &self.active;
         }
-        &self.active[self.starts[step]..self.starts[step + 1]]
+        let range = self.starts[step]..self.starts[step + 1];
+        if self.prefixes { &self.active[..range.len()] } else { &self.active[range] }
     }
 
     /// How many rows the steps before `step` have taken.
@@ -61,24 +97,109 @@ impl Slice {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) slices: Vec<Slice>,
+    /// The blocks of units of each part; more than one only of a single slice.
+    pub(super) parts: Vec<Range<usize>>,
     pub(super) chunks: Vec<Range<usize>>,
-    pub(super) threads: usize,
+    /// The rows of the batch in the order of the slices; none if that is the batch's own.
+    pub(super) order: Option<Arc<[u32]>>,
 }
 
 impl Plan {
-    pub(super) fn new<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> Result<Self> {
+    /// The number of threads that pay.
+    pub(super) fn threads<T: Element>(
+        weights: &Weights<T>,
+        problem: &Problem<'_, T>,
+    ) -> Result<usize> {
         let [batch, time, _] = problem.inputs.shape();
-        let threads =
-            crate::threads::worth(batch.saturating_mul(time).saturating_mul(weights.work()))?;
-        let count = slices(batch, threads, weights.level.rows::<T>());
-        let slices: Vec<_> = (0..count)
-            .map(|n| Slice::new(problem, n * batch / count..(n + 1) * batch / count))
-            .collect();
-        let rows = batch.div_ceil(count.max(1)).max(1);
-        let steps = chunk_steps(rows, time);
-        let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
-        Ok(Self { slices, chunks, threads })
+        let work = batch.saturating_mul(time).saturating_mul(weights.work());
+        let threads = crate::threads::worth(work)?;
+        let parts = parts(batch, threads, weights.recurrent_work(), weights.blocks());
+        let slices = batch / weights.level.rows::<T>().div_ceil(2);
+        Ok(if parts > 1 { parts } else { threads.min(slices).max(1) })
     }
+
+    /// The partition for `threads` threads.
+    pub(super) fn new<T: Element>(
+        weights: &Weights<T>,
+        problem: &Problem<'_, T>,
+        threads: usize,
+    ) -> Self {
+        let [batch, time, _] = problem.inputs.shape();
+        let count = parts(batch, threads, weights.recurrent_work(), weights.blocks());
+        let blocks = weights.blocks();
+        let parts = (0..count).map(|n| n * blocks / count..(n + 1) * blocks / count).collect();
+        let (order, steps) = by_length(problem);
+        let cuts = if count > 1 {
+            vec![0..batch]
+        } else if steps.is_empty() {
+            let count = slices(batch, threads, weights.level.rows::<T>());
+            (0..count).map(|n| n * batch / count..(n + 1) * batch / count).collect()
+        } else {
+            even_cuts(&steps, threads)
+        };
+        let most = cuts.iter().map(Range::len).max().unwrap_or(1).max(1);
+        let slices = cuts.into_iter().map(|rows| Slice::new(problem, rows, order.clone())).collect();
+        let steps = chunk_steps(most, time);
+        let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
+        Self { slices, parts, chunks, order }
+    }
+
+    /// An array's rows for each slice.
+    pub(super) fn split<'a, T>(&self, view: ViewMut<'a, T>) -> Vec<ViewMut<'a, T>> {
+        let ordered = match &self.order {
+            Some(order) => view.ordered(order),
+            None => view,
+        };
+        ordered.split(self.slices.iter().map(|slice| slice.rows.clone()))
+    }
+
+    /// An array's features for each part: `features` are those that go with blocks of units.
+    pub(super) fn split_features<'a, T>(
+        &self,
+        view: ViewMut<'a, T>,
+        features: impl Fn(&Range<usize>) -> Range<usize>,
+    ) -> Vec<ViewMut<'a, T>> {
+        if self.parts.len() == 1 {
+            return vec![view];
+        }
+        view.split_features(self.parts.iter().map(features))
+    }
+
+    /// Each part's units, the padding of the last among them.
+    pub(super) fn padded_units<T: Element>(&self, weights: &Weights<T>) -> Vec<Range<usize>> {
+        let lanes = weights.lanes();
+        self.parts.iter().map(|blocks| blocks.start * lanes..blocks.end * lanes).collect()
+    }
+
+    /// The number of the chunk a step is in.
+    pub(super) fn chunk_of(&self, step: usize) -> usize {
+        step / self.chunks.first().map_or(1, Range::len)
+    }
+}
+
+/// Longest rows first, so that those which take a step are neighbours, and a slice's rows end at
+/// about the same time: the order, if it is not the batch's own, and each row's steps in it. Both
+/// are empty without a mask.
+fn by_length<T: Element>(problem: &Problem<'_, T>) -> (Option<Arc<[u32]>>, Vec<usize>) {
+    if !problem.is_masked() {
+        return (None, Vec::new());
+    }
+    let steps: Vec<_> = (0..problem.inputs.shape()[0]).map(|row| problem.steps_of(row)).collect();
+    if steps.is_sorted_by(|a, b| a >= b) {
+        return (None, steps);
+    }
+    let mut order: Vec<u32> = (0..steps.len() as u32).collect();
+    order.sort_by_key(|&row| std::cmp::Reverse(steps[row as usize]));
+    let steps = order.iter().map(|&row| steps[row as usize]).collect();
+    (Some(order.into()), steps)
+}
+
+/// The number of parts to cut the units into: one unless the batch is too small for slices.
+#[must_use]
+pub fn parts(batch: usize, threads: usize, work: usize, blocks: usize) -> usize {
+    let few_rows = batch > 0 && batch < ENOUGH_ROWS * threads;
+    let pays = batch.saturating_mul(work) / threads.max(1) >= PART_WORK;
+    if few_rows && pays { threads.min(blocks).max(1) } else { 1 }
 }
 
 /// The number of slices: even shares for the threads, of at most `SLICE_ROWS` rows.
@@ -88,9 +209,32 @@ pub fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
         return batch;
     }
     let fewest = batch.div_ceil(SLICE_ROWS);
-    let shared = fewest.next_multiple_of(threads);
+    // Twice as many as threads, if they are not too small for that: one that is kept from its work
+    // for a while then leaves some to the others.
+    let spare = if threads > 1 && batch >= 4 * threads * tile_rows { 2 } else { 1 };
+    let shared = fewest.next_multiple_of(threads * spare);
     // A slice of less than half a tile wastes more than a second thread gains.
     if batch >= shared * tile_rows.div_ceil(2) { shared } else { fewest }
+}
+
+/// Slices of about the same number of steps, of at most `SLICE_ROWS` rows.
+fn even_cuts(steps: &[usize], threads: usize) -> Vec<Range<usize>> {
+    let shares = if threads > 1 { 2 * threads } else { 1 };
+    let all: usize = steps.iter().sum();
+    let share = all.div_ceil(shares).max(1);
+    let mut cuts = Vec::new();
+    let (mut first, mut taken) = (0, 0);
+    for (row, count) in steps.iter().enumerate() {
+        taken += count;
+        if taken >= share || row + 1 - first == SLICE_ROWS {
+            cuts.push(first..row + 1);
+            (first, taken) = (row + 1, 0);
+        }
+    }
+    if first < steps.len() {
+        cuts.push(first..steps.len());
+    }
+    cuts
 }
 
 /// Steps of a chunk: odd, so that the blocks of a chunk do not fall into the same sets of the cache.

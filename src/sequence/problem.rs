@@ -14,11 +14,20 @@ pub struct Problem<'a, T> {
     gates: usize,
     /// One array `[batch, 1, units]` for each state; zeros if there is none.
     pub(super) initial_state: Vec<View<'a, T>>,
-    pub(super) mask: Option<View<'a, bool>>,
+    mask: Option<Mask<'a>>,
     pub(super) dropout: Dropout<'a, T>,
     pub(super) go_backwards: bool,
     pub(super) return_sequences: bool,
     pub(super) zero_output_for_mask: bool,
+}
+
+/// Which steps count.
+#[derive(Clone, Debug)]
+enum Mask<'a> {
+    /// Those that are true, `[batch, time, 1]`.
+    Steps(View<'a, bool>),
+    /// The first ones of each row.
+    Lengths(Vec<usize>),
 }
 
 /// Dropout masks as data, already scaled: `[1 or gates, batch, size]`, one mask for all steps.
@@ -81,7 +90,23 @@ impl<'a, T: Element> Problem<'a, T> {
         if mask.shape() != [batch, time, 1] {
             return Err(Error::shape("mask", [batch, time], &mask.shape()[..2]));
         }
-        self.mask = Some(mask);
+        self.mask = Some(Mask::Steps(mask));
+        Ok(self)
+    }
+
+    /// The number of steps of each row that count, its first ones: as a mask.
+    ///
+    /// # Errors
+    /// If there is not one for each row of the batch, or one is beyond the time.
+    pub fn lengths(mut self, lengths: Vec<usize>) -> Result<Self> {
+        let [batch, time, _] = self.inputs.shape();
+        if lengths.len() != batch {
+            return Err(Error::shape("lengths", [batch], [lengths.len()]));
+        }
+        if let Some(wrong) = lengths.iter().find(|&&length| length > time) {
+            return Err(Error::value("lengths", format!("numbers from 0 to {time}"), wrong));
+        }
+        self.mask = Some(Mask::Lengths(lengths));
         Ok(self)
     }
 
@@ -145,9 +170,28 @@ impl<'a, T: Element> Problem<'a, T> {
         if self.go_backwards { self.inputs.shape()[1] - 1 - step } else { step }
     }
 
+    /// Whether there may be rows that do not take every step.
+    pub(super) fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
     /// Whether a row takes a step.
     pub(super) fn active(&self, row: usize, step: usize) -> bool {
-        self.mask.is_none_or(|mask| mask.row(row, self.time_of(step))[0])
+        match &self.mask {
+            None => true,
+            Some(Mask::Steps(mask)) => mask.row(row, self.time_of(step))[0],
+            Some(Mask::Lengths(lengths)) => self.time_of(step) < lengths[row],
+        }
+    }
+
+    /// How many steps a row takes.
+    pub(super) fn steps_of(&self, row: usize) -> usize {
+        let time = self.inputs.shape()[1];
+        match &self.mask {
+            None => time,
+            Some(Mask::Steps(_)) => (0..time).filter(|&step| self.active(row, step)).count(),
+            Some(Mask::Lengths(lengths)) => lengths[row],
+        }
     }
 
     /// Whether backward can read the previous outputs from the outputs that were returned.

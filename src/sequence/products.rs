@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::cell::is_fused;
-use super::forward::Run;
+use super::part::Run;
 use super::rows::{copy_masked, masks};
 use super::step::Place;
 use crate::error::Result;
@@ -44,9 +44,9 @@ impl<T: Element> Run<'_, '_, T> {
         let weights = self.weights;
         let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
         let inputs = weights.layout.input.1;
+        let per_block = (rows * width * lanes).max(1);
         if width > inputs {
-            for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate()
-            {
+            for (block, values) in self.blocks.clone().zip(slots.chunks_exact_mut(per_block)) {
                 for row in values.chunks_exact_mut(width * lanes) {
                     let own = &weights.own_bias[block * (width - inputs) * lanes..];
                     row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
@@ -61,6 +61,7 @@ impl<T: Element> Run<'_, '_, T> {
                 rows,
                 from: 0,
                 right,
+                blocks: self.blocks.clone(),
                 depth: (0, weights.features),
                 out: slots,
                 offset: slot.unwrap_or(0),
@@ -75,7 +76,7 @@ impl<T: Element> Run<'_, '_, T> {
             product(staged, slots, None, &weights.kernel, Start::Bias(&weights.input_bias));
             return Ok(());
         }
-        for (block, values) in slots.chunks_exact_mut((rows * width * lanes).max(1)).enumerate() {
+        for (block, values) in self.blocks.clone().zip(slots.chunks_exact_mut(per_block)) {
             for row in values.chunks_exact_mut(width * lanes) {
                 let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
                 row[..inputs * lanes].copy_from_slice(bias);
@@ -95,7 +96,7 @@ impl<T: Element> Run<'_, '_, T> {
         for step in chunk.clone() {
             let time = self.problem.time_of(step);
             for (&row, to) in self.slice.active(step).iter().zip(&mut rows) {
-                let row = self.slice.rows.start + row as usize;
+                let row = self.slice.batch_row(row as usize);
                 let from = self.problem.inputs.row(row, time);
                 copy_masked(
                     to,
@@ -112,15 +113,13 @@ impl<T: Element> Run<'_, '_, T> {
         &mut self,
         phase: usize,
         active: &[u32],
-        early: &[T],
+        source: &[T],
         place: Place,
-        slots: &mut [T],
     ) -> Result<Operand> {
         let (weights, stride) = (self.weights, self.stride);
-        let source = if phase == 0 { &*self.previous } else { early };
         let mask = self.problem.dropout.recurrent;
         let mask_row = |gate: usize, row: u32| {
-            let row = self.slice.rows.start + row as usize;
+            let row = self.slice.batch_row(row as usize);
             mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row))
         };
         let (first, count) = weights.layout.phases[phase];
@@ -158,8 +157,9 @@ impl<T: Element> Run<'_, '_, T> {
                 rows: active.len(),
                 from: 0,
                 right,
+                blocks: self.blocks.clone(),
                 depth: (0, weights.units),
-                out: &mut *slots,
+                out: &mut self.slots,
                 offset: place.first * width + slot,
                 block_stride: place.rows * width,
                 row_stride: width,

@@ -9,26 +9,28 @@ use crate::simd::Element;
 /// What one forward pass kept: to be given to [`super::backward`] with the same problem.
 pub struct Residuals<T: Element> {
     pub(super) plan: Plan,
-    pub(super) slices: Vec<Kept<T>>,
+    /// By slice and part.
+    pub(super) slices: Vec<Vec<Kept<T>>>,
     pub(super) shape: [usize; 3],
     consumed: bool,
 }
 
-/// What a slice kept, by chunk.
+/// What a part of a slice kept, by chunk.
 #[derive(Default)]
 pub(super) struct Kept<T: Element> {
-    /// What the cell keeps, `[block][chunk row][slot][LANES]`.
+    /// What the cell keeps, `[block of the part][chunk row][slot][LANES]`.
     pub(super) slots: Vec<Buffer<T>>,
-    /// The states but the output before each step, `[block][chunk row][state][LANES]`.
+    /// The states but the output before each step, `[block of the part][chunk row][state][LANES]`.
     pub(super) states: Vec<Buffer<T>>,
-    /// The outputs before each step, `[chunk row][stride]`, where the caller's outputs lack them.
+    /// The outputs before each step, `[chunk row][stride]`, where the caller's outputs lack them;
+    /// whole rows, in the first part.
     pub(super) outputs: Vec<Buffer<T>>,
-    /// What the second phase multiplied, `[chunk row][stride]`.
+    /// What the second phase multiplied, `[chunk row][stride]`; whole rows, in the first part.
     pub(super) operands: Vec<Buffer<T>>,
 }
 
 impl<T: Element> Residuals<T> {
-    pub(super) fn new(plan: Plan, slices: Vec<Kept<T>>, shape: [usize; 3]) -> Self {
+    pub(super) fn new(plan: Plan, slices: Vec<Vec<Kept<T>>>, shape: [usize; 3]) -> Self {
         Self { plan, slices, shape, consumed: false }
     }
 
@@ -39,28 +41,27 @@ impl<T: Element> Residuals<T> {
             let all = [&kept.slots, &kept.states, &kept.outputs, &kept.operands];
             all.into_iter().flatten().map(|buffer| buffer.len()).sum::<usize>()
         };
-        self.slices.iter().map(buffers).sum::<usize>() * size_of::<T>()
+        self.slices.iter().flatten().map(buffers).sum::<usize>() * size_of::<T>()
     }
 
-    /// Each slice's slots, to be overwritten: the kept ones if `consume`, else copies.
-    pub(super) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Buffer<T>>>> {
+    /// Each slice's and part's slots, to be overwritten: the kept ones if `consume`, else copies.
+    pub(super) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Vec<Buffer<T>>>>> {
         if self.consumed {
             return Err(Error::Consumed);
         }
-        if consume {
-            self.consumed = true;
-            return Ok(self
-                .slices
-                .iter_mut()
-                .map(|kept| std::mem::take(&mut kept.slots))
-                .collect());
-        }
-        let copy = |slots: &Buffer<T>| {
-            let mut copy = Buffer::taken(slots.len())?;
-            copy.copy_from_slice(slots);
-            Ok(copy)
+        self.consumed = consume;
+        let take = |kept: &mut Kept<T>| {
+            if consume {
+                return Ok(std::mem::take(&mut kept.slots));
+            }
+            let copies = kept.slots.iter().map(|slots| {
+                let mut copy = Buffer::taken(slots.len())?;
+                copy.copy_from_slice(slots);
+                Ok(copy)
+            });
+            copies.collect()
         };
-        self.slices.iter().map(|kept| kept.slots.iter().map(copy).collect()).collect()
+        self.slices.iter_mut().map(|parts| parts.iter_mut().map(take).collect()).collect()
     }
 }
 
@@ -82,7 +83,8 @@ pub(super) struct At {
 pub(super) struct History<'a, T: Element> {
     pub(super) problem: &'a Problem<'a, T>,
     pub(super) slice: &'a Slice,
-    pub(super) kept: &'a Kept<T>,
+    /// By part.
+    pub(super) kept: &'a [Kept<T>],
     /// The outputs that forward returned.
     pub(super) outputs: View<'a, T>,
     /// Elements between the rows of what was kept.
@@ -93,10 +95,10 @@ impl<'a, T: Element> History<'a, T> {
     /// The output before a step; `None` for the zeros before the first.
     pub(super) fn output_before(&self, at: At) -> Option<&'a [T]> {
         if !self.problem.outputs_hold_states() {
-            let rows = &self.kept.outputs[at.chunk];
+            let rows = &self.kept[0].outputs[at.chunk];
             return Some(&rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]);
         }
-        let row = self.slice.rows.start + at.row;
+        let row = self.slice.batch_row(at.row);
         match at.step {
             0 => self.problem.initial_state.first().map(|state| state.row(row, 0)),
             step => Some(self.outputs.row(row, step - 1)),
@@ -105,7 +107,7 @@ impl<'a, T: Element> History<'a, T> {
 
     /// What the second phase of a step multiplied.
     pub(super) fn operand(&self, at: At) -> &'a [T] {
-        let rows = &self.kept.operands[at.chunk];
+        let rows = &self.kept[0].operands[at.chunk];
         &rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]
     }
 }

@@ -1,17 +1,18 @@
 //! Copies and sums of single rows, with dropout masks.
 
+use std::ops::Range;
+
 use super::weights::Weights;
-use crate::kernels::pack::row_stride;
 use crate::memory::View;
 use crate::simd::Element;
 
-/// A slice's states, or the gradients by them, as the steps have them.
+/// A part's states but the output, or the gradients by them, as the steps have them.
 pub(super) struct States<'a, T> {
-    /// The output's, by row.
-    output: &'a mut [T],
-    /// Elements between two rows of `output`.
-    stride: usize,
-    /// The others', `[block][row][state][LANES]`.
+    /// The part's units.
+    units: Range<usize>,
+    /// Elements between two rows of outputs, and before the part's units in a row.
+    outputs: (usize, usize),
+    /// `[block of the part][row][state][LANES]`.
     others: &'a mut [T],
     rows: usize,
     count: usize,
@@ -21,12 +22,19 @@ pub(super) struct States<'a, T> {
 impl<'a, T: Element> States<'a, T> {
     pub(super) fn new(
         weights: &Weights<T>,
+        blocks: &Range<usize>,
         rows: usize,
-        output: &'a mut [T],
         others: &'a mut [T],
+        outputs: (usize, usize),
     ) -> Self {
-        let (count, lanes) = (weights.layout.states, weights.lanes());
-        Self { output, stride: row_stride(weights.units), others, rows, count, lanes }
+        Self {
+            units: weights.units_of(blocks),
+            outputs,
+            others,
+            rows,
+            count: weights.layout.states,
+            lanes: weights.lanes(),
+        }
     }
 
     /// Where a block of one of the other states begins; they are numbered from 1.
@@ -34,10 +42,12 @@ impl<'a, T: Element> States<'a, T> {
         ((block * self.rows + row) * self.count + state - 1) * self.lanes
     }
 
-    /// Takes over one row of one state.
-    pub(super) fn read(&mut self, state: usize, row: usize, from: &[T]) {
+    /// Takes over the part's units of one row of one state; the output's goes to `outputs`.
+    pub(super) fn read(&mut self, state: usize, row: usize, from: &[T], outputs: &mut [T]) {
+        let from = &from[self.units.clone()];
         if state == 0 {
-            self.output[row * self.stride..][..from.len()].copy_from_slice(from);
+            let (stride, first) = self.outputs;
+            outputs[row * stride + first..][..from.len()].copy_from_slice(from);
             return;
         }
         for (block, values) in from.chunks(self.lanes).enumerate() {
@@ -46,10 +56,11 @@ impl<'a, T: Element> States<'a, T> {
         }
     }
 
-    /// Hands out one row of one state.
-    pub(super) fn write(&self, state: usize, row: usize, to: &mut [T]) {
+    /// Hands out the part's units of one row of one state.
+    pub(super) fn write(&self, state: usize, row: usize, outputs: &[T], to: &mut [T]) {
         if state == 0 {
-            to.copy_from_slice(&self.output[row * self.stride..][..to.len()]);
+            let (stride, first) = self.outputs;
+            to.copy_from_slice(&outputs[row * stride + first..][..to.len()]);
             return;
         }
         for (block, values) in to.chunks_mut(self.lanes).enumerate() {

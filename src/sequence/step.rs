@@ -2,6 +2,7 @@
 //! cell's equations on their accumulators.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
@@ -9,6 +10,7 @@ use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Rows, accumulate, blocks, rows_at, with_rows};
 use crate::memory::ViewMut;
 use crate::simd::{Element, Kernel, Simd};
+use crate::threads::Columns;
 
 /// The most slots and states a cell has.
 const MAX_SLOTS: usize = 4;
@@ -19,7 +21,7 @@ const fn phase_slots(layout: Layout, phase: usize) -> (usize, usize) {
     if phase < layout.phases.len() { layout.phases[phase] } else { (0, 0) }
 }
 
-/// Where the vectors of a chunk lie: `[block][chunk row][width]`.
+/// Where the vectors of a part's chunk lie: `[block of the part][chunk row][width]`.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     /// The chunk row of the step's first active row.
@@ -35,6 +37,22 @@ impl Place {
     }
 }
 
+/// How many of the remaining blocks of units to compute at once: as give the multiply-adds enough
+/// chains, four vectors of columns, or eight if there is only one row.
+#[inline(always)]
+fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
+    if !multiplies {
+        return rest;
+    }
+    let most = if one { 8 / G } else { 4 / G };
+    match rest {
+        8.. if most == 8 => 8,
+        4.. if most >= 4 => 4,
+        2.. if most >= 2 => 2,
+        _ => 1,
+    }
+}
+
 /// Rows `[row of the slice][stride]`: outputs and what is computed from them.
 #[derive(Clone, Copy)]
 pub(super) struct RowMajor<'a, T> {
@@ -43,7 +61,7 @@ pub(super) struct RowMajor<'a, T> {
 }
 
 /// One phase of a step forward.
-pub(super) struct Step<'a, 'o, T: Element, C, A, const PHASE: usize> {
+pub(super) struct Step<'a, 'o, 'v, T: Element, C, A, const PHASE: usize> {
     pub(super) cell: PhantomData<C>,
     pub(super) activations: A,
     /// The rows that take the step.
@@ -51,24 +69,28 @@ pub(super) struct Step<'a, 'o, T: Element, C, A, const PHASE: usize> {
     /// What the recurrent weights multiply; none if the product is in the slots already.
     pub(super) operand: Option<RowMajor<'a, T>>,
     pub(super) weights: &'a Packed<T>,
+    /// The blocks of units to compute, and whether to walk them from the end: in turns, so that what
+    /// one step has read last the next reads first, from the cache.
+    pub(super) blocks: Range<usize>,
+    pub(super) from_end: bool,
     /// The chunk's slots; sums on entry, what backward wants on return.
     pub(super) slots: &'a mut [T],
     pub(super) place: Place,
     /// The outputs before the step.
     pub(super) previous: RowMajor<'a, T>,
     /// What the phase produces, with the rows of `previous`.
-    pub(super) produced: &'a mut [T],
-    /// The other states, `[block][row of the slice][state]`.
+    pub(super) produced: &'a mut Columns<'o, T>,
+    /// The other states, `[block of the part][row of the slice][state]`.
     pub(super) state: &'a mut [T],
     /// Rows of the slice.
     pub(super) slice_rows: usize,
     /// Where the states before the step are kept for backward, in the order of the chunk.
     pub(super) kept_state: Option<&'a mut [T]>,
-    /// The caller's outputs and the step to write, in the last phase.
-    pub(super) outputs: Option<(&'a mut ViewMut<'o, T>, usize)>,
+    /// The part's units of the caller's outputs and the step to write, in the last phase.
+    pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
 }
 
-impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -88,7 +110,7 @@ where
     }
 }
 
-impl<T, C, A, const PHASE: usize> Step<'_, '_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> Step<'_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -100,53 +122,43 @@ where
     /// behind every size of tile instead, the equations took half the crate's time to compile again.
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
-        let count = self.weights.blocks();
         let one = self.active.len() == 1;
-        let mut block = 0;
-        while block < count {
-            let rest = count - block;
-            let done = if const { !A::FUSED } || self.operand.is_none() {
-                rest
-            } else if const { G == 1 } {
-                match rest {
-                    8.. if one => self.tile::<S, 1, 8, G>(s, 0, block),
-                    4.. => self.all_rows::<S, 4, G>(s, block),
-                    2.. => self.all_rows::<S, 2, G>(s, block),
-                    _ => self.all_rows::<S, 1, G>(s, block),
-                }
-            } else if const { G == 2 } {
-                match rest {
-                    4.. if one => self.tile::<S, 1, 4, G>(s, 0, block),
-                    2.. => self.all_rows::<S, 2, G>(s, block),
-                    _ => self.all_rows::<S, 1, G>(s, block),
-                }
-            } else if one && rest >= 2 {
-                self.tile::<S, 1, 2, G>(s, 0, block)
-            } else {
-                self.all_rows::<S, 1, G>(s, block)
-            };
-            for block in block..block + done {
+        let Range { mut start, mut end } = self.blocks;
+        while start < end {
+            let count = group::<G>(end - start, one, A::FUSED && self.operand.is_some());
+            let block = if self.from_end { end - count } else { start };
+            match count {
+                8 if const { G == 1 } => self.tile::<S, 1, 8, G>(s, 0, block),
+                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
+                4 if const { G == 2 } => self.tile::<S, 1, 4, G>(s, 0, block),
+                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
+                2 => self.tile::<S, 1, 2, G>(s, 0, block),
+                _ => self.all_rows::<S, 1, G>(s, block),
+            }
+            for block in block..block + count {
                 for position in 0..self.active.len() {
                     self.finish(s, position, block);
                 }
             }
-            block += done;
+            if self.from_end {
+                end -= count;
+            } else {
+                start += count;
+            }
         }
     }
 
     #[inline(always)]
-    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
-        &mut self,
-        s: S,
-        block: usize,
-    ) -> usize {
+    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
+        if const { !A::FUSED } {
+            return;
+        }
         let mut row = 0;
         while row < self.active.len() {
             let rows = rows_at(self.active.len(), row, S::ROWS);
             with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
             row += rows;
         }
-        PB
     }
 
     #[inline(always)]
@@ -155,13 +167,16 @@ where
         s: S,
         position: usize,
         block: usize,
-    ) -> usize {
-        let Some(operand) = self.operand else { return PB };
+    ) {
+        if const { !A::FUSED } {
+            return;
+        }
+        let Some(operand) = self.operand else { return };
         let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
         let width = C::LAYOUT.slots.len();
         let depth = self.weights.depth();
-        let place = self.place;
-        let at = |r: usize, b: usize| place.at(block + b, position + r, width) + first;
+        let (place, own) = (self.place, block - self.blocks.start);
+        let at = |r: usize, b: usize| place.at(own + b, position + r, width) + first;
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         for r in 0..MR {
             for b in 0..PB {
@@ -177,7 +192,6 @@ where
                 s.vectors_mut(self.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
             }
         }
-        PB
     }
 
     /// The cell's equations for one row and block, and everything they read and write.
@@ -186,18 +200,19 @@ where
         let row = self.active[position] as usize;
         let width = C::LAYOUT.slots.len();
         let lane = block * S::LANES;
+        let own = block - self.blocks.start;
         let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
-        let kept = self.place.at(block, position, width);
+        let kept = self.place.at(own, position, width);
         let kept = &mut s.vectors_mut(self.slots)[kept..][..width];
         slots[..width].copy_from_slice(kept);
 
         let states = C::LAYOUT.states;
         let mut state = [s.splat(T::ZERO); MAX_STATES];
         if states > 0 {
-            let before = &s.vectors(self.state)[(block * self.slice_rows + row) * states..];
+            let before = &s.vectors(self.state)[(own * self.slice_rows + row) * states..];
             state[..states].copy_from_slice(&before[..states]);
             if let Some(kept) = &mut self.kept_state {
-                let at = self.place.at(block, position, states);
+                let at = self.place.at(own, position, states);
                 s.vectors_mut(kept)[at..][..states].copy_from_slice(&state[..states]);
             }
         }
@@ -207,18 +222,18 @@ where
             C::forward(s, self.activations, PHASE, &mut slots, output, &mut state[..states]);
         kept.copy_from_slice(&slots[..width]);
         if states > 0 {
-            let after = &mut s.vectors_mut(self.state)[(block * self.slice_rows + row) * states..];
+            let after = &mut s.vectors_mut(self.state)[(own * self.slice_rows + row) * states..];
             after[..states].copy_from_slice(&state[..states]);
         }
-        s.store(produced, &mut self.produced[at..]);
+        s.store(produced, self.produced.from(row, 0, lane));
         if let Some((outputs, step)) = &mut self.outputs {
-            s.store_partial(produced, &mut outputs.row(row, *step)[lane..]);
+            s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
         }
     }
 }
 
 /// One phase of a step backward: everything but the products.
-pub(super) struct StepBack<'a, T: Element, C, A, const PHASE: usize> {
+pub(super) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
     pub(super) cell: PhantomData<C>,
     pub(super) activations: A,
     /// The rows that take the step.
@@ -226,30 +241,28 @@ pub(super) struct StepBack<'a, T: Element, C, A, const PHASE: usize> {
     /// The chunk's slots: what forward kept on entry, gradients by the sums on return.
     pub(super) slots: &'a mut [T],
     pub(super) place: Place,
-    /// The outputs before the step, by position; empty if the cell does not read them.
-    pub(super) previous: RowMajor<'a, T>,
+    /// The part's outputs before the step, by position; empty if the cell does not read them.
+    pub(super) previous: &'a [T],
     /// The other states before the step, in the order of the chunk.
     pub(super) kept_state: &'a [T],
-    /// The gradient by the outputs after the step on entry, by those before it on return but for
-    /// the product; by row of the slice.
+    /// The gradient by the part's outputs after the step on entry, by those before it on return but
+    /// for the product; by row of the slice.
     pub(super) d_output: &'a mut [T],
-    /// Elements between two rows of `d_output` and `d_operand`.
+    /// Elements between two rows of `d_output`, `d_operand` and `previous`.
     pub(super) stride: usize,
     /// The gradient by what the phase produced, if that was not the output; by row of the slice.
     pub(super) d_operand: &'a [T],
-    /// The gradients by the other states, `[block][row of the slice][state]`.
+    /// The gradients by the other states, `[block of the part][row of the slice][state]`.
     pub(super) d_state: &'a mut [T],
     /// Rows of the slice.
     pub(super) slice_rows: usize,
     /// The gradients by the sums once more, `[position][slot][padded units]`, for the products.
-    pub(super) d_sums: &'a mut [T],
-    /// Elements between two rows of `d_sums`.
-    pub(super) d_sums_stride: usize,
-    /// Blocks of units.
-    pub(super) blocks: usize,
+    pub(super) d_sums: &'a mut Columns<'o, T>,
+    /// The part's blocks of units.
+    pub(super) blocks: Range<usize>,
 }
 
-impl<T, C, A, const PHASE: usize> Kernel<T> for StepBack<'_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> Kernel<T> for StepBack<'_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -260,8 +273,8 @@ where
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let (width, states) = (C::LAYOUT.slots.len(), C::LAYOUT.states);
-        let padded = self.blocks * S::LANES;
-        for block in 0..self.blocks {
+        let first = self.blocks.start;
+        for block in 0..self.blocks.len() {
             let lane = block * S::LANES;
             for (position, &row) in self.active.iter().enumerate() {
                 let row = row as usize;
@@ -279,7 +292,7 @@ where
                     d_state[..states].copy_from_slice(&s.vectors(self.d_state)[own..][..states]);
                 }
                 let output = if C::LAYOUT.reads_output {
-                    s.load(&self.previous.data[position * self.previous.stride + lane..])
+                    s.load(&self.previous[position * self.stride + lane..])
                 } else {
                     s.splat(T::ZERO)
                 };
@@ -307,9 +320,8 @@ where
                     s.vectors_mut(self.d_state)[own..][..states]
                         .copy_from_slice(&d_state[..states]);
                 }
-                let sums = &mut self.d_sums[position * self.d_sums_stride..];
                 for (slot, &d_sum) in slots[..width].iter().enumerate() {
-                    s.store(d_sum, &mut sums[slot * padded + lane..]);
+                    s.store(d_sum, self.d_sums.from(position, slot, first * S::LANES + lane));
                 }
             }
         }

@@ -1,11 +1,12 @@
 //! A cell's weights, packed once for the machine at hand.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::cells::{CellKind, Layout};
 use crate::error::{Error, Result};
 use crate::kernels::activation::{Activation, Chosen};
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Packed, row_stride};
 use crate::memory::Buffer;
 use crate::simd::{Element, Level};
 
@@ -202,6 +203,22 @@ impl<T: Element> Weights<T> {
     /// Multiply-adds of one step of one row; an activation takes the time of about eight.
     pub(super) fn work(&self) -> usize {
         (self.features + self.units + 8) * self.layout.gates * self.units
+    }
+
+    /// Multiply-adds of one step of one row that have to wait for the step before.
+    pub(super) fn recurrent_work(&self) -> usize {
+        self.units * self.layout.gates * self.units
+    }
+
+    /// Elements between two rows of gradients by the sums, `[row][slot][padded units]`.
+    pub(super) fn d_sums_stride(&self) -> usize {
+        row_stride(self.layout.slots.len() * self.padded_units())
+    }
+
+    /// A part's units, of its blocks.
+    pub(super) fn units_of(&self, blocks: &Range<usize>) -> Range<usize> {
+        let lanes = self.lanes();
+        (blocks.start * lanes).min(self.units)..(blocks.end * lanes).min(self.units)
     }
 
     pub(super) fn transposed(&self) -> Result<&Transposed<T>> {

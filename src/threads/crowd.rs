@@ -1,0 +1,38 @@
+//! Whether other programs want the cores. A member of a team that waits long for another has met a
+//! neighbour; then calls stay on one thread for a while, longer each time it happens again.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// The first rest, and the longest, in microseconds.
+const REST: [u64; 2] = [20_000, 640_000];
+
+/// Until when to stay on one thread, and how long the last rest was; microseconds since `start`.
+static UNTIL: AtomicU64 = AtomicU64::new(0);
+static LAST_REST: AtomicU64 = AtomicU64::new(0);
+
+fn now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    // One more than zero, so that a fresh process is not crowded.
+    START.get_or_init(Instant::now).elapsed().as_micros() as u64 + 1
+}
+
+/// Whether calls should stay on one thread now.
+pub(super) fn is_crowded() -> bool {
+    let until = UNTIL.load(Ordering::Relaxed);
+    until != 0 && now() < until
+}
+
+/// A wait has shown that the cores are wanted: rest, twice as long if the last rest has just ended.
+pub(super) fn report() {
+    let (now, until) = (now(), UNTIL.load(Ordering::Relaxed));
+    if now < until {
+        return;
+    }
+    let last = LAST_REST.load(Ordering::Relaxed);
+    let again = until != 0 && now < until + 2 * last;
+    let rest = if again { (2 * last).min(REST[1]) } else { REST[0] };
+    LAST_REST.store(rest, Ordering::Relaxed);
+    UNTIL.store(now + rest, Ordering::Relaxed);
+}
