@@ -236,18 +236,9 @@ impl<'a, T> ViewMut<'a, T> {
         if elements(shape) != Some(array.len()) {
             return Err(Error::shape("array", shape, [array.len()]));
         }
-        // SAFETY: the elements are those of `array`, borrowed exclusively for `'a`.
-        Ok(unsafe { Self::from_raw(array.as_mut_ptr(), shape) })
-    }
-
-    /// A C-contiguous array.
-    ///
-    /// # Safety
-    /// For the lifetime `'a`, all elements of `shape` from `at` on are valid to write, aligned, and
-    /// used through this view only. Their bits may be anything.
-    pub unsafe fn from_raw(at: *mut T, shape: [usize; 3]) -> Self {
         let strides = [(shape[1] * shape[2]).cast_signed(), shape[2].cast_signed()];
-        Self { at, shape, strides, order: None, first: 0, array: PhantomData }
+        let at = array.as_mut_ptr();
+        Ok(Self { at, shape, strides, order: None, first: 0, array: PhantomData })
     }
 
     /// Batch, time and features.
