@@ -1,6 +1,7 @@
 """Uses an installed ferrnn as a reader of its README would: a layer, a short fit, the data set."""
 
 import importlib.metadata
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def main() -> None:
     model.compile(optimizer=ferrnn.optimizers.Adam(0.02), loss="mse")
     losses = model.fit(x, y, epochs=5, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < losses[0], losses
+
+    command = [Path(sys.executable).with_name("ferrnn"), "config"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert f"ferrnn: {ferrnn.__version__}" in told, told
     print(f"ferrnn {ferrnn.__version__} works on Python {sys.version.split()[0]}")
 
 

@@ -18,6 +18,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "training": frozenset({"core"}),
     "models": frozenset({"core", "cells", "sequence", "layers", "training"}),
     "interop": frozenset({"core", "cells", "sequence", "layers", "training", "models"}),
+    "command": frozenset({"core", "layers", "training", "models"}),
     "ops": frozenset({"core"}),
     "testing": frozenset({"core"}),
     "datasets": frozenset({"core"}),

@@ -1,0 +1,8 @@
+"""`python -m ferrnn`: the command line."""
+
+import sys
+
+from ferrnn.command.arguments import main
+
+if __name__ == "__main__":
+    sys.exit(main())
