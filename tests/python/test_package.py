@@ -116,7 +116,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
     ("module", "name"),
     [
         ("ferrnn", "StatelessScope"),
-        ("ferrnn.callbacks", "ModelCheckpoint"),
+        ("ferrnn.callbacks", "OrbaxCheckpoint"),
         ("ferrnn.layers", "Conv3D"),
         ("ferrnn.models", "load_model"),
         ("ferrnn.optimizers", "Lion"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from ferrnn.training.progress import Progbar, is_interactive, write
@@ -99,22 +99,56 @@ class Callback:
 class CallbackList:
     """Tells each callback only what it listens to.
 
+    `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
+    `verbose`, `epochs`, `steps`) and `model` are handed on. For a training loop of one's own, each
+    hook is a method.
+
     >>> heard = LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))
     >>> CallbackList([heard], model=None, params={}).tell("on_epoch_begin", 3, {})
     epoch 3
+    >>> CallbackList([heard], epochs=1).on_epoch_begin(4)
+    epoch 4
     """
 
-    def __init__(self, callbacks: Iterable[Any], *, model: Any, params: dict[str, Any]) -> None:
-        self.callbacks = list(callbacks)
+    def __init__(
+        self,
+        callbacks: Iterable[Any] | Callback | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> None:
+        self.callbacks = list(_flat(callbacks))
+        for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
+            if wanted and not any(isinstance(each, kind) for each in self.callbacks):
+                self.callbacks.append(kind())
+        self.params = {**(params or {}), **named}
         for callback in self.callbacks:
             if isinstance(callback, type) or not hasattr(callback, "set_model"):
                 raise TypeError(f"`callbacks` must be `Callback` objects, received {callback!r}")
             callback.set_model(model)
-            callback.set_params(params)
+            if self.params:
+                callback.set_params(self.params)
         self._listeners: dict[str, list[Callable[..., None]]] = {
             hook: [getattr(each, hook) for each in self.callbacks if hears(each, hook)]
             for hook in _HOOKS
         }
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.callbacks)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOOKS:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        places = 1 if "batch" in name or "epoch" in name else 0
+
+        def announce(*arguments: Any, logs: Any = None) -> None:
+            given = {} if logs is None else logs
+            self.tell(name, *(arguments if len(arguments) > places else (*arguments, given)))
+
+        return announce
 
     def heard(self, hook: str) -> bool:
         """Whether anybody listens: asked before logs are made."""
@@ -124,6 +158,16 @@ class CallbackList:
         """Calls `hook` of those who listen to it."""
         for listener in self._listeners[hook]:
             listener(*arguments)
+
+
+def _flat(callbacks: Any) -> Iterator[Any]:
+    if callbacks is None:
+        return
+    if isinstance(callbacks, Iterable):
+        for each in callbacks:
+            yield from _flat(each)
+    else:
+        yield callbacks
 
 
 def hears(callback: Any, hook: str) -> bool:

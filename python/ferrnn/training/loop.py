@@ -18,6 +18,7 @@ class Steps(Protocol):
     """What the loop needs of a model."""
 
     stop_training: bool
+    _initial_epoch: int
 
     def train_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
         """One update from one batch; gives its loss."""
@@ -97,6 +98,8 @@ class EpochLoop:
         model.stop_training = False
         logs: Logs = {}
         hooks.tell("on_train_begin", {})
+        # A callback may have restored a training that was interrupted.
+        first, model._initial_epoch = model._initial_epoch or first, 0
         for epoch in range(first, last):
             model.reset_metrics()
             hooks.tell("on_epoch_begin", epoch, {})

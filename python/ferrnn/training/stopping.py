@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 from ferrnn.core.types import Array
 from ferrnn.training.callbacks import Callback, Logs
+from ferrnn.training.monitor import MonitorCallback
 from ferrnn.training.progress import write
 
-_LARGER_IS_BETTER = ("acc", "accuracy", "auc", "precision", "recall", "f1_score", "r2_score")
 
-
-class EarlyStopping(Callback):
+class EarlyStopping(MonitorCallback):
     """Stops when `monitor` has not improved by more than `min_delta` for `patience` epochs.
 
-    `mode` is "min", "max" or "auto" (by the name). `baseline` is what must be beaten;
-    `restore_best_weights` ends with the weights of the best epoch, whether stopped early or not.
+    `mode` is "min", "max" or "auto" (a loss is to be small, a metric what it says of itself).
+    `baseline` is what must be beaten; `restore_best_weights` ends with the weights of the best
+    epoch, whether stopped early or not. The first `start_from_epoch` epochs do not count.
 
-    >>> EarlyStopping(monitor="val_loss", patience=3).mode
-    'min'
+    >>> EarlyStopping(monitor="val_loss", patience=3).patience
+    3
     """
 
     def __init__(
@@ -34,12 +33,9 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        super().__init__()
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        super().__init__(monitor, mode, min_delta=min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.mode = _direction(monitor, mode)
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -48,7 +44,7 @@ class EarlyStopping(Callback):
     def _reset(self) -> None:
         self.wait = 0
         self.stopped_epoch = 0
-        self.best = math.inf if self.mode == "min" else -math.inf
+        self.best = None
         self.best_epoch = 0
         self.best_weights: list[Array] | None = None
 
@@ -56,25 +52,29 @@ class EarlyStopping(Callback):
         """Forgets earlier trainings."""
         self._reset()
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compares, counts and may ask the model to stop."""
-        current = (logs or {}).get(self.monitor)
-        if current is None:
+    def get_monitor_value(self, logs: Logs | None) -> float | None:
+        """What is monitored; warns if the logs do not have it."""
+        value = (logs or {}).get(self.monitor)
+        if value is None:
             warnings.warn(
                 f"Early stopping conditioned on metric `{self.monitor}` which is not available. "
                 f"Available metrics are: {','.join(logs or {})}",
-                stacklevel=2,
+                stacklevel=3,
             )
-            return
-        if epoch < self.start_from_epoch:
+        return value
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compares, counts and may ask the model to stop."""
+        current = self.get_monitor_value(logs)
+        if current is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
             self._remember(epoch)  # so that there is something to restore if nothing improves
         self.wait += 1
-        if self._better(current, self.best):
+        if self.is_improvement(current, self.best):
             self.best = current
             self._remember(epoch)
-            if self.baseline is None or self._better(current, self.baseline):
+            if self.is_improvement(current, self.baseline):
                 self.wait = 0
             return
         if self.wait >= self.patience and epoch > 0:
@@ -93,11 +93,6 @@ class EarlyStopping(Callback):
                 )
             self.model.set_weights(self.best_weights)
 
-    def _better(self, value: float, reference: float) -> bool:
-        if self.mode == "min":
-            return value < reference - self.min_delta
-        return value > reference + self.min_delta
-
     def _remember(self, epoch: int) -> None:
         self.best_epoch = epoch
         if self.restore_best_weights:
@@ -114,22 +109,15 @@ class TerminateOnNaN(Callback):
         super().__init__()
         self.raise_error = raise_error
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Looks at the loss."""
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return
-        message = f"Batch {batch}: Invalid loss, terminating training"
         if self.raise_error:
-            raise RuntimeError(message)
-        write(message + "\n")
+            raise RuntimeError(
+                f"NaN or Inf loss encountered at batch {batch}. Loss value: {loss}. "
+                "Terminating training immediately."
+            )
+        write(f"Batch {batch}: Invalid loss, terminating training\n")
         self.model.stop_training = True
-
-
-def _direction(monitor: str, mode: Any) -> str:
-    if mode in ("min", "max"):
-        return str(mode)
-    if mode != "auto":
-        raise ValueError(f"`mode` must be 'auto', 'min' or 'max', received {mode!r}")
-    name = monitor.removeprefix("val_")
-    return "max" if name.endswith(_LARGER_IS_BETTER) else "min"

@@ -30,6 +30,7 @@ class Trainer:
     name: str
     built: bool
     stop_training: bool = False
+    _initial_epoch: int = 0
     history: History | None = None
     optimizer: Any = None
     _loss: CompiledLoss | None = None

@@ -104,6 +104,33 @@ def test_only_what_is_overridden_is_called():
     assert batches == [7]
 
 
+def test_a_list_serves_a_loop_of_ones_own():
+    made, heard = model(), []
+    callbacks = CallbackList(
+        [[keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: heard.append(logs))]],
+        add_history=True,
+        add_progbar=True,
+        model=made,
+        verbose=0,
+        epochs=2,
+        steps=1,
+    )
+    kinds = [type(each).__name__ for each in callbacks]
+    assert kinds == ["LambdaCallback", "History", "ProgbarLogger"]
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    callbacks.on_train_batch_begin(0)
+    callbacks.on_train_batch_end(0, logs={"loss": 2.0})
+    callbacks.on_epoch_end(0, {"loss": 1.0})
+    callbacks.on_train_end()
+    assert heard == [{"loss": 2.0}]
+    assert made.history.history == {"loss": [1.0]}
+    with pytest.raises(AttributeError, match="on_epoch_middle"):
+        callbacks.on_epoch_middle()
+    with pytest.raises(TypeError, match="`callbacks` must be"):
+        CallbackList([keras.callbacks.History])
+
+
 def test_lambda_callbacks():
     heard = []
     callback = keras.callbacks.LambdaCallback(
@@ -178,9 +205,14 @@ class TestEarlyStopping:
     def test_direction(self):
         assert stop_early([1, 2, 3, 3], name="val_accuracy", patience=1)[0] == 4
         assert stop_early([1, 2, 3, 3], name="score", mode="max", patience=1)[0] == 4
-        assert stop_early([1, 2, 3, 3], name="score", patience=1)[0] == 2
-        with pytest.raises(ValueError, match="`mode`"):
-            keras.callbacks.EarlyStopping(mode="up")
+        assert stop_early([1, 2, 3, 3], name="val_mae", patience=1)[0] == 2
+        assert stop_early([1, 2, 3, 3], name="val_out_mae", patience=1)[0] == 2
+        assert stop_early([1, 2, 3, 3], name="val_out_acc", patience=1)[0] == 4
+        assert stop_early([1, 2, 3, 3], name="val_out_loss", patience=1)[0] == 2
+        with pytest.raises(ValueError, match=r"EarlyStopping callback received monitor=score"):
+            stop_early([1, 2, 3, 3], name="score", patience=1)
+        with pytest.warns(UserWarning, match="mode 'up' is unknown"):
+            assert keras.callbacks.EarlyStopping(mode="up").mode == "auto"
 
     def test_baseline_and_late_start(self):
         assert stop_early([5, 4, 3, 3, 3], baseline=2.0, patience=2)[0] == 4
@@ -215,6 +247,6 @@ class TestTerminateOnNaN:
         assert "Batch 2: Invalid loss" in capsys.readouterr().out
         with (
             pytest.warns(RuntimeWarning),
-            pytest.raises(RuntimeError, match="Batch 0: Invalid loss"),
+            pytest.raises(RuntimeError, match="Inf loss encountered at batch 0"),
         ):
             made.fit(x, y, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)])

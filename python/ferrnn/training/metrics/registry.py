@@ -79,6 +79,15 @@ _KNOWN: dict[str, type[Metric]] = {
 }
 
 
+def named(name: str) -> type[Metric]:
+    """The class of this name, or KeyError.
+
+    >>> named("auc").__name__
+    'AUC'
+    """
+    return _KNOWN[name]
+
+
 def get(identifier: Any) -> Any:
     """A `Metric`, or a function of (y_true, y_pred), from a name, a configuration, or itself.
 
