@@ -61,10 +61,21 @@ def test_importing_starts_no_thread_and_prints_nothing():
     assert in_fresh_python(code) == ""
 
 
-def test_runtime_dependency_is_numpy_only():
-    needed = importlib.metadata.requires("ferrnn") or []
-    always = [line for line in needed if "extra ==" not in line]
-    assert [re.match(r"[\w-]+", line).group() for line in always] == ["numpy"]
+def test_runtime_dependencies_are_numpy_and_autograd_only():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    always = re.search(r"^dependencies = \[(.*)\]$", project, re.MULTILINE).group(1)
+    assert re.findall(r'"([\w-]+)', always) == ["autograd", "numpy"]
+
+
+def test_autograd_is_loaded_only_when_users_code_is_trained():
+    code = """
+import sys, numpy, ferrnn
+from ferrnn import ops
+layer = ferrnn.layers.RNN(ferrnn.layers.LSTMCell(3))
+layer(ops.tanh(ops.einsum("btf,fg->btg", numpy.ones((2, 3, 4)), numpy.ones((4, 4)))))
+print("autograd" in sys.modules)
+"""
+    assert in_fresh_python(code) == "False\n"
 
 
 def test_exported_names_exist():

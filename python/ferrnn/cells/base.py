@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ferrnn.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
-from ferrnn.core import activations, constraints, initializers, regularizers
+from ferrnn.core import activations, constraints, initializers, regularizers, tracing
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.random import SeedGenerator
@@ -72,6 +72,8 @@ class Cell(Layer):
         self, inputs: Any, states: Any, training: bool | None = None
     ) -> tuple[Array, Any]:
         """One step from the given states: the output and the new states, nested as they came."""
+        if tracing.current.get() is not None:
+            return self._traced_step(inputs, states, bool(training))
         array = self.cast_inputs(inputs)
         if not self.built:
             self.build(array.shape)
@@ -81,6 +83,33 @@ class Cell(Layer):
         masks = self.draw_dropout(len(array), array.shape[-1]) if training else None
         step: Any = self.step
         (output, new), _ = step(array, flat, call, masks) if masks else step(array, flat, call)
+        return output, pack(states, new)
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
+        """One step, as a call of the cell: what a subclass may override, in `ferrnn.ops`."""
+        return Cell.__call__(self, inputs, states, training)
+
+    def _traced_step(self, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
+        """One step as one node of a running trace."""
+        if not self.built:
+            self.build(tuple(inputs.shape))
+        masks = self.draw_dropout(len(inputs), inputs.shape[-1]) if training else None
+        call = Call(training=training, differentiable=True)
+
+        def forward(given: Any) -> tuple[Any, Any]:
+            array, *flat = (self.cast_array(part, "inputs or states") for part in given)
+            self._check_step(array, tuple(flat))
+            step: Any = self.step
+            extra = (masks,) if masks else ()
+            (output, new), step_vjp = step(array, tuple(flat), call, *extra)
+
+            def vjp(d_outputs: Any, grads: Gradients) -> Any:
+                d_inputs, d_states = step_vjp(d_outputs[0], tuple(d_outputs[1:]), grads)
+                return (d_inputs, *d_states)
+
+            return (output, *new), vjp
+
+        output, *new = tracing.record(forward, (inputs, *flatten(states)))
         return output, pack(states, new)
 
     def _check_step(self, inputs: Array, states: States) -> None:

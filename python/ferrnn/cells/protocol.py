@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array
@@ -96,10 +97,22 @@ def draw_dropout(cell: Any, batch: int, features: int) -> Dropout:
 
 def step_of(cell: Any) -> Step:
     """The cell's step on flat states, whichever way the cell was written."""
+    if _overrides_call(cell):
+        return _keras_step(cell)
     if getattr(cell, "takes_flat_states", False):
         found: Step = cell.step
         return found
     return _own_step(cell) if callable(getattr(cell, "step", None)) else _keras_step(cell)
+
+
+def _overrides_call(cell: Any) -> bool:
+    """Whether a user's subclass of a cell with `step` brings a `call` of its own below it."""
+    for kind in type(cell).__mro__:
+        if "step" in vars(kind):
+            return False
+        if "call" in vars(kind):
+            return callable(getattr(cell, "step", None))
+    return False
 
 
 def _own_step(cell: Any) -> Step:
@@ -123,21 +136,28 @@ def _own_step(cell: Any) -> Step:
 
 
 def _keras_step(cell: Any) -> Step:
-    """A cell written for Keras, `call(inputs, states[, training])`: forward only."""
+    """A cell written for Keras, `call(inputs, states[, training])`: its vjp is found by tracing."""
     structure = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
     takes_training = "training" in inspect.signature(cell.call).parameters
 
     def step(
         inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
-        if call.differentiable:
-            raise NotImplementedError(
-                f"the cell {type(cell).__name__} defines only `call`: training such a cell "
-                "(gradients of plain Python code) is not supported yet; define "
-                "`step(inputs, states, call) -> (output, states), vjp`"
-            )
         options = {"training": call.training} if takes_training else {}
-        output, new = cell.call(inputs, pack(structure, states), **options)
-        return (np.asarray(output), tuple(np.asarray(state) for state in flatten(new))), None
+
+        def run(given: Any) -> Any:
+            return cell.call(*given, **options)
+
+        given = (inputs, pack(structure, states))
+        if not call.differentiable:
+            output, new = run(given)
+            return (np.asarray(output), tuple(np.asarray(state) for state in flatten(new))), None
+        (output, new), traced_vjp = tracing.differentiate(run, given)
+
+        def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
+            d_inputs, d_previous = traced_vjp([d_output, *d_states], grads)
+            return d_inputs, tuple(flatten(d_previous))
+
+        return (output, tuple(flatten(new))), vjp
 
     return step

@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.erf import erf
+from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array
 
 Function: TypeAlias = Callable[[Array], Array]
@@ -35,8 +37,15 @@ class Activation:
         self.backward = backward
         self.native = native
 
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: Any) -> Any:
+        if tracing.current.get() is not None:
+            return tracing.record(self._forward, x)
         return self.function(_floating(x))
+
+    def _forward(self, x: Any) -> tuple[Array, Callable[[Array, Gradients], Array]]:
+        array = _floating(x)
+        y = self.function(array)
+        return y, lambda d_y, grads: self.backward(array, y, d_y)
 
     def __repr__(self) -> str:
         return f"<activation {self.__name__}>"
@@ -262,7 +271,7 @@ def serialize(activation: Any) -> Any:
 
 
 def differentiable(activation: Any) -> Activation:
-    """`activation` with a derivative; a plain callable gets one that says what is missing."""
+    """`activation` with a derivative: that of a plain callable is found by tracing it."""
     if isinstance(activation, Activation):
         return activation
     if not callable(activation):
@@ -272,10 +281,15 @@ def differentiable(activation: Any) -> Activation:
         )
     name = getattr(activation, "__name__", repr(activation))
 
-    def missing(x: Array, y: Array, d_y: Array) -> Array:
-        raise NotImplementedError(
-            f"the activation {name!r} has no derivative: training with a plain callable is not "
-            "supported yet; wrap it as ferrnn.activations.Activation(name, function, backward)"
-        )
+    def backward(x: Array, y: Array, d_y: Array) -> Array:
+        _, vjp = tracing.differentiate(activation, x)
+        grads = Gradients()
+        d_x: Array = vjp(d_y, grads)
+        if len(grads):
+            raise NotImplementedError(
+                f"the activation {name!r} has weights of its own: put it behind the layer, as a "
+                "layer, so that they are trained"
+            )
+        return d_x
 
-    return Activation(name, lambda x: np.asarray(activation(x), x.dtype), missing)
+    return Activation(name, lambda x: np.asarray(activation(x), x.dtype), backward)

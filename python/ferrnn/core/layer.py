@@ -31,7 +31,7 @@ from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.penalties import activity_penalties
 from ferrnn.core.symbolic import Arguments, Node, is_symbolic
-from ferrnn.core.tree import flatten, map_structure
+from ferrnn.core.tree import map_structure
 from ferrnn.core.types import Array, Mask
 from ferrnn.core.weighted import Weighted
 
@@ -137,13 +137,7 @@ class Layer(Weighted):
         function = functools.partial(self._apply_call, call=call)
         if not call.differentiable:
             return function(inputs), None
-        tracer = tracing.installed()
-        if tracer is None:
-            raise NotImplementedError(
-                f"layer {self.name!r} defines only `call`: training such a layer (gradients of "
-                "plain Python code) is not supported yet; define `forward(inputs, call)` with a vjp"
-            )
-        return tracer.differentiate(function, inputs)
+        return tracing.differentiate(function, inputs)
 
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         """What the user's `call` gives; layers called inside know whether this is training."""
@@ -177,7 +171,9 @@ class Layer(Weighted):
 
         On symbolic tensors a call records a node, and gives symbolic tensors.
         """
-        if len(args) == 1 and type(args[0]) is np.ndarray and mask is None and not kwargs:
+        traced = tracing.current.get() is not None
+        plain = len(args) == 1 and type(args[0]) is np.ndarray and mask is None and not kwargs
+        if plain and not traced:
             return self._outputs(self.cast_inputs(args[0]), training, None)
         recorded = self.recorded(args, kwargs, training, mask)
         if recorded is not None:
@@ -190,18 +186,18 @@ class Layer(Weighted):
     def recorded(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, mask: Any
     ) -> Any:
-        """The outputs of a call on symbolic tensors or traced values; None for one on arrays."""
+        """The outputs of a call on symbolic tensors, or while a trace runs; else None."""
         if is_symbolic(args, kwargs):
             return record(self, args, kwargs, training, mask)
-        tracer = tracing.installed()
-        if tracer is None or not any(map(tracer.is_traced, flatten((args, kwargs)))):
+        if tracing.current.get() is None:
             return None
         inputs = self.gather(*args, **kwargs)
         if not self.built:
             self.build_for(inputs)
-        return tracer.call_layer(
-            self, inputs, Call(training=resolved_training(training), mask=mask)
-        )
+        main = self.main_input(inputs)
+        mask = carried_mask(main) if mask is None else given_mask(main, mask)
+        call = Call(training=resolved_training(training), mask=mask)
+        return tracing.call_layer(self, inputs, call)
 
     def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
         if not self.built:

@@ -7,8 +7,10 @@ from collections.abc import ItemsView, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, DTypeLike
 
+from ferrnn.core import tracing
 from ferrnn.core.names import path_of
 from ferrnn.core.types import Array
 
@@ -37,8 +39,11 @@ def structure_version() -> int:
     return _Structure.version
 
 
-class Parameter:
+class Parameter(NDArrayOperatorsMixin):
     """An array that training changes; readers see it read-only, and every write has a version.
+
+    Operators and NumPy's functions take its value. In a user's code that is traced (see
+    `ferrnn.ops`) it stands for itself, so that it gets a gradient.
 
     >>> kernel = Parameter([[1.0, 2.0]], "kernel")
     >>> kernel.shape, kernel.dtype.name, kernel.value.flags.writeable
@@ -105,8 +110,9 @@ class Parameter:
 
     @property
     def value(self) -> Array:
-        """A read-only view of the array."""
-        return self._view
+        """A read-only view of the array; traced where a user's code is."""
+        trace = tracing.current.get()
+        return self._view if trace is None else trace.parameter(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -134,7 +140,8 @@ class Parameter:
 
     def assign(self, value: ArrayLike | Parameter) -> None:
         """Takes a new value of the same shape, cast to the parameter's dtype."""
-        data = np.array(value.value if isinstance(value, Parameter) else value, order="C")
+        value = value._view if isinstance(value, Parameter) else tracing.plain(value)
+        data = np.array(value, order="C")
         if data.shape != self.shape:
             raise ValueError(
                 f"`value` for the weight {self.path!r} must have the shape {self.shape}, "
@@ -159,7 +166,44 @@ class Parameter:
         """A writable view, for an update in place; leaving the block makes a new version."""
         return Writing(self)
 
+    def assign_add(self, value: ArrayLike | Parameter) -> None:
+        """Adds `value` to the array."""
+        self.assign(self._view + tracing.plain(value))
+
+    def assign_sub(self, value: ArrayLike | Parameter) -> None:
+        """Subtracts `value` from the array."""
+        self.assign(self._view - tracing.plain(value))
+
+    __hash__ = object.__hash__
+
+    # Two parameters are equal if they are one, so that lists of them can be searched.
+
+    def __eq__(self, other: object) -> Any:
+        return self is other if isinstance(other, Parameter) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other if isinstance(other, Parameter) else super().__ne__(other)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        trace = tracing.current.get()
+        if trace is not None:
+            return trace.ufunc(ufunc, method, inputs, options)
+        plain = [part._view if isinstance(part, Parameter) else part for part in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.trainable and tracing.current.get() is not None:
+            raise TypeError(
+                "numpy.asarray (or another NumPy function that makes an array) of the weight "
+                f"{self.path!r} would cut its gradient: use the functions of `ferrnn.ops`, or "
+                "`ops.stop_gradient(weight)` where no gradient is wanted"
+            )
         if copy is None:  # NumPy 1 does not know this way of saying "if need be"
             return np.asarray(self._view, dtype)
         return np.array(self._view, dtype=dtype, copy=copy)

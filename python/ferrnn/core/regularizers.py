@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.config import epsilon
 from ferrnn.core.identifiers import configuration, resolve
+from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array
 
 # d_penalty -> d_x
@@ -19,7 +21,8 @@ PenaltyVjp: TypeAlias = Callable[[float], Array]
 class Regularizer:
     """A penalty on an array: `regularizer(x) -> number`, of which training adds the gradient.
 
-    One of your own defines `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`.
+    One of your own defines `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`, or
+    Keras' `__call__(x)` in `ferrnn.ops`, whose gradient is found by tracing it.
 
     >>> class Quartic(Regularizer):
     ...     def forward(self, x):
@@ -32,12 +35,18 @@ class Regularizer:
         """The penalty, and the function that takes its gradient back."""
         raise NotImplementedError(
             f"the regularizer {type(self).__name__} has no gradient: define "
-            "`forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`"
+            "`__call__(x)` or `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`"
         )
 
-    def __call__(self, x: Any) -> float:
+    def __call__(self, x: Any) -> Any:
         """The penalty."""
+        if tracing.current.get() is not None:
+            return tracing.record(self._forward, x)
         return self.forward(_floating(x))[0]
+
+    def _forward(self, x: Any) -> tuple[Any, Callable[[Any, Gradients], Array]]:
+        penalty, vjp = self.forward(_floating(x))
+        return np.asarray(penalty, x.dtype), lambda d_penalty, grads: vjp(float(d_penalty))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -190,7 +199,7 @@ def serialize(regularizer: Any) -> Any:
 
 
 def penalty_of(regularizer: Any, x: Array) -> tuple[float, PenaltyVjp]:
-    """The penalty of any regularizer and its vjp; a plain callable's says what is missing.
+    """The penalty of any regularizer and its vjp; that of a plain callable is found by tracing it.
 
     >>> penalty, vjp = penalty_of(L2(0.5), np.array([1.0, -2.0]))
     >>> penalty, vjp(1.0).tolist()
@@ -200,15 +209,13 @@ def penalty_of(regularizer: Any, x: Array) -> tuple[float, PenaltyVjp]:
     if forward is not None and getattr(forward, "__func__", None) is not Regularizer.forward:
         penalty, vjp = forward(x)
         return float(penalty), vjp
-    name = getattr(regularizer, "__name__", type(regularizer).__name__)
 
-    def missing(d_penalty: float) -> Array:
-        raise NotImplementedError(
-            f"the regularizer {name!r} has no gradient: training with a plain callable is not "
-            "supported yet; define `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`"
-        )
+    def traced(d_penalty: float) -> Array:
+        _, vjp = tracing.differentiate(regularizer, x)
+        d_x: Array = vjp(np.asarray(d_penalty), Gradients())
+        return d_x
 
-    return float(regularizer(x)), missing
+    return float(regularizer(x)), traced
 
 
 def _factor(argument: str, value: Any) -> float:

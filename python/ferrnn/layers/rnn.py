@@ -15,6 +15,7 @@ from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, ini
 from ferrnn.cells.protocol import output_size as output_size_of
 from ferrnn.cells.simple_rnn import SimpleRNNCell
 from ferrnn.cells.stacked import StackedRNNCells
+from ferrnn.core import tracing
 from ferrnn.core.calling import resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.masked import MaskedOutput
@@ -159,10 +160,12 @@ class RNN(Layer):
 
         `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
         """
-        if type(sequences) is np.ndarray:
+        if type(sequences) is np.ndarray and tracing.current.get() is None:
             inputs: Any = self.cast_inputs(sequences)
         else:
             states = {} if initial_state is None else {"initial_state": initial_state}
+            if lengths is not None and tracing.current.get() is not None:
+                mask = chosen_mask(self.name, mask, lengths, sequences)
             recorded = self.recorded((sequences,), states, training, mask)
             if recorded is not None:
                 return recorded

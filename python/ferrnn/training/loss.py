@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn.core import config
+from ferrnn.core import config, tracing
 from ferrnn.core.names import snake_case, unique_name
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array, Mask
@@ -30,8 +30,8 @@ class Loss:
     `y_true` and `y_pred` are `[batch, ..., classes or features]`. `reduction` is
     "sum_over_batch_size" (the mean over all values), "sum", "mean", "mean_with_sample_weight" (the
     sum divided by the sum of weights) or "none". Computes in `dtype`, by default in that of
-    `y_pred`. A subclass writes `pointwise`; one that writes only Keras' `call` evaluates, and does
-    not train.
+    `y_pred`. A subclass writes `pointwise`, or Keras' `call` in `ferrnn.ops`, whose gradient is
+    found by tracing it.
 
     >>> class Quartic(Loss):
     ...     def pointwise(self, y_true, y_pred):
@@ -54,11 +54,18 @@ class Loss:
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and `vjp(d_values) -> d_y_pred`, for arrays of equal rank."""
-        raise NotImplementedError(
-            f"the loss {self.name!r} ({type(self).__name__}) has no gradient: to train with it, "
-            "write `pointwise(y_true, y_pred) -> (values, vjp)`. Gradients of a loss written as a "
-            "plain function are not available yet."
-        )
+        if type(self).call is Loss.call:
+            raise NotImplementedError(
+                f"the loss {self.name!r} ({type(self).__name__}) defines neither "
+                "`call(y_true, y_pred)` nor `pointwise(y_true, y_pred)`"
+            )
+        values, vjp = tracing.differentiate(lambda pred: self.call(y_true, pred), y_pred)
+
+        def values_vjp(d_values: Array) -> Array:
+            d_pred: Array = vjp(d_values, Gradients())
+            return d_pred
+
+        return as_float(values, y_pred.dtype), values_vjp
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
         """Values `[batch, ...]`, before weights and reduction."""
@@ -66,9 +73,31 @@ class Loss:
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """Values `[batch, ...]` for arrays as the user has them, before weights and reduction."""
+        if tracing.current.get() is not None:
+            traced: Array = self._traced(y_true, y_pred, self._values_and_vjp)
+            return traced
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, None, None)
         return as_float(self.call(true, pred), pred.dtype)
+
+    def _values_and_vjp(self, y_true: Any, y_pred: Any) -> tuple[Array, Any]:
+        pred = as_float(y_pred, self.dtype)
+        true, aligned = self._aligned(np.asarray(y_true), pred, None, None)
+        values, pointwise_vjp = self.pointwise(true, aligned)
+
+        def vjp(d_values: Array, grads: Gradients) -> Array:
+            return pointwise_vjp(d_values).reshape(pred.shape)
+
+        return values, vjp
+
+    def _traced(self, y_true: Any, y_pred: Any, forward: Callable[[Any, Any], Any]) -> Any:
+        """`forward(y_true, y_pred)` as one node of a running trace."""
+        if isinstance(y_true, tracing.Traced):
+            raise TypeError(
+                f"the loss {self.name!r} has no gradient by `y_true`, which is traced: give "
+                "`ops.stop_gradient(y_true)`"
+            )
+        return tracing.record(lambda pred: forward(y_true, pred), y_pred)
 
     def counts(self, y_true: Array, values: Array) -> Mask | None:
         """Which `values` count, or None for all of them."""
@@ -79,6 +108,12 @@ class Loss:
     ) -> Any:
         """The reduced loss; a mask that rides on `y_pred` is honoured."""
         mask = getattr(y_pred, "_keras_mask", None)
+        if tracing.current.get() is not None:
+
+            def forward(true: Any, pred: Any) -> Any:
+                return self.forward(true, pred, sample_weight=sample_weight, mask=mask)
+
+            return self._traced(y_true, y_pred, forward)
         return self.evaluate(y_true, y_pred, sample_weight=sample_weight, mask=mask)
 
     def evaluate(
@@ -181,7 +216,7 @@ class Loss:
 
 
 class LossFunctionWrapper(Loss):
-    """A loss from a function `fn(y_true, y_pred)` of values; it evaluates, and has no gradient.
+    """A loss from a function `fn(y_true, y_pred)` of values, written in `ferrnn.ops` to train.
 
     >>> loss = LossFunctionWrapper(lambda y_true, y_pred: abs(y_true - y_pred).max(-1))
     >>> float(loss([[0.0, 0.0]], [[1.0, 3.0]]))
@@ -201,8 +236,8 @@ class LossFunctionWrapper(Loss):
         self._arguments = kwargs
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
-        """What the function gives, as an array."""
-        return np.asarray(self.fn(y_true, y_pred, **self._arguments))
+        """What the function gives."""
+        return self.fn(y_true, y_pred, **self._arguments)  # type: ignore[no-any-return]
 
     def cast_targets(self, true: Array, pred: Array) -> Array:
         """`y_true` in the dtype of `y_pred`; the function decides about shapes."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.layer import Call, Vjp
 from ferrnn.core.parameter import Gradients, Parameter, structure_version
 from ferrnn.core.penalties import add_weight_penalties, regularized, weight_penalties
@@ -197,6 +198,26 @@ class Trainer:
                 "are not available yet"
             )
         return outputs  # type: ignore[no-any-return]
+
+    def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
+        """`function()` and its gradients by the trainable weights of the model, for `apply`.
+
+        The function gives one number, or a tuple whose first entry is that number; inside, call the
+        model, layers, losses and `ferrnn.ops`.
+
+        >>> import ferrnn as keras
+        >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> x = np.ones((2, 3), "float32")
+        >>> value, grads = model.value_and_gradients(lambda: keras.ops.mean(model(x) ** 2))
+        >>> float(value), grads[model.trainable_weights[0]].ravel().tolist()
+        (9.0, [6.0, 6.0, 6.0])
+        """
+        value, found = tracing.value_and_gradients(function)
+        grads = Gradients()
+        for weight in self.trainable_weights:
+            if weight in found:
+                grads.add(weight, found[weight])
+        return value, grads
 
     # Training.
 

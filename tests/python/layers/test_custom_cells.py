@@ -109,14 +109,12 @@ def test_a_users_cell_with_a_step_runs_in_a_stack_with_masks():
     check_vjp(lambda array: layer.forward(array, call), inputs, layer.weights)
 
 
-def test_a_cell_written_for_keras_runs_forward_and_says_what_training_lacks():
+def test_a_cell_written_for_keras_runs_and_has_a_gradient():
     cell = KerasCell(4)
     layer = RNN(cell, return_state=True)
     output, state = layer(np.ones((2, 3, 5)), training=True)
     assert output.shape == state.shape == (2, 4)
     assert cell.seen == [True] * 3
-    with pytest.raises(NotImplementedError, match="KerasCell defines only `call`"):
-        layer.forward(np.ones((2, 3, 5), "float32"), Call(differentiable=True))
 
 
 def test_a_cells_own_initial_state_is_respected():

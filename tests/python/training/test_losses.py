@@ -304,11 +304,15 @@ class TestOfAnotherKind:
             vjp(1.0, Gradients()), np.moveaxis(expected_vjp(1.0, Gradients()), -1, 1)
         )
 
-    def test_a_function_evaluates_and_says_that_it_cannot_train(self):
+    def test_a_function_trains(self):
         loss = LossFunctionWrapper(lambda y_true, y_pred: (y_true - y_pred) ** 4, name="quartic")
         assert loss(np.zeros((2, 1)), np.full((2, 1), 2.0)) == 16
-        with pytest.raises(NotImplementedError, match=r"'quartic'.*`pointwise"):
-            loss.forward(np.zeros((2, 1)), np.ones((2, 1)))
+        check_vjp(
+            lambda pred: _as_array_pair(loss.forward(np.ones((3, 2)), pred)),
+            np.random.default_rng(0).normal(size=(3, 2)),
+        )
+        with pytest.raises(NotImplementedError, match=r"'empty'.* defines neither `call"):
+            Loss(name="empty").forward(np.zeros((2, 1)), np.ones((2, 1)))
 
     def test_a_subclass_with_a_gradient_trains(self):
         class Quartic(Loss):
