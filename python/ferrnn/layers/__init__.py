@@ -14,6 +14,7 @@ from ferrnn.layers.activation import LeakyReLU as LeakyReLU
 from ferrnn.layers.activation import PReLU as PReLU
 from ferrnn.layers.activation import ReLU as ReLU
 from ferrnn.layers.activation import Softmax as Softmax
+from ferrnn.layers.conv1d import Conv1D as Conv1D
 from ferrnn.layers.dense import Dense as Dense
 from ferrnn.layers.dropout import Dropout as Dropout
 from ferrnn.layers.dropout import GaussianDropout as GaussianDropout
@@ -25,6 +26,12 @@ from ferrnn.layers.input import Input as Input
 from ferrnn.layers.input import InputLayer as InputLayer
 from ferrnn.layers.lstm import LSTM as LSTM
 from ferrnn.layers.masking import Masking as Masking
+from ferrnn.layers.normalization import BatchNormalization as BatchNormalization
+from ferrnn.layers.normalization import LayerNormalization as LayerNormalization
+from ferrnn.layers.pooling import AveragePooling1D as AveragePooling1D
+from ferrnn.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from ferrnn.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from ferrnn.layers.pooling import MaxPooling1D as MaxPooling1D
 from ferrnn.layers.reshaping import Flatten as Flatten
 from ferrnn.layers.reshaping import Permute as Permute
 from ferrnn.layers.reshaping import RepeatVector as RepeatVector
@@ -34,6 +41,10 @@ from ferrnn.layers.resizing import UpSampling1D as UpSampling1D
 from ferrnn.layers.resizing import ZeroPadding1D as ZeroPadding1D
 from ferrnn.layers.rnn import RNN as RNN
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
+
+Convolution1D = Conv1D
+MaxPool1D, AvgPool1D = MaxPooling1D, AveragePooling1D
+GlobalMaxPool1D, GlobalAvgPool1D = GlobalMaxPooling1D, GlobalAveragePooling1D
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
     __getattr__ = not_yet(__name__)

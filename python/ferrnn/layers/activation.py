@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn.core import activations, initializers
+from ferrnn.core import activations, constraints, initializers, regularizers
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.checks import checked_rank, refused
+from ferrnn.layers.checks import checked_rank
 
 # Added to what a mask hides before a softmax, as Keras has it.
 _HIDDEN = -1e9
@@ -158,7 +158,8 @@ class PReLU(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
-        refused(self, alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         if shared_axes is not None:
             shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes)
         self.shared_axes = shared_axes
@@ -177,7 +178,13 @@ class PReLU(Layer):
                 f"layer {self.name!r} must be built for known lengths of all axes but the batch "
                 f"and `shared_axes`, received the shape {tuple(input_shape)}"
             )
-        self.alpha = self.add_weight(shape, self.alpha_initializer, "alpha")
+        self.alpha = self.add_weight(
+            shape,
+            self.alpha_initializer,
+            "alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
@@ -203,8 +210,8 @@ class PReLU(Layer):
         return {
             **super().get_config(),
             "alpha_initializer": initializers.serialize(self.alpha_initializer),
-            "alpha_regularizer": None,
-            "alpha_constraint": None,
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
             "shared_axes": self.shared_axes,
         }
 

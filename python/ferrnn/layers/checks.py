@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn.cells.base import refuse
 from ferrnn.cells.protocol import flatten
 from ferrnn.core.types import Array, Mask
 
@@ -119,13 +118,6 @@ def checked_features(layer: str, shape: Any, axis: int, features: int) -> None:
             f"Input 0 of layer {layer!r} is incompatible with the layer: expected {features} "
             f"features on axis {axis}, found {shape[axis]}. Full shape received: {tuple(shape)}"
         )
-
-
-def refused(layer: Any, **settings: Any) -> None:
-    """Raises for settings of Keras' that are not supported yet; the others become None."""
-    refuse(settings, layer.name)
-    for setting in settings:
-        setattr(layer, setting, None)
 
 
 def tuple_of(value: Any, count: int, argument: str, *, least: int = 1) -> tuple[int, ...]:

@@ -75,4 +75,98 @@ SIMPLE: dict[str, Case] = {
     "up_sampling": Case("UpSampling1D", {"size": 3}, SEQUENCE),
 }  # fmt: skip
 
-TABLES = [SIMPLE]
+NORMALIZATION: dict[str, Case] = {
+    "layer_norm": Case("LayerNormalization", {}, SEQUENCE, ("steps",)),
+    "layer_norm-axes": Case("LayerNormalization", {"axis": [1, 2], "epsilon": 0.01}, SEQUENCE),
+    "layer_norm-axis_1": Case("LayerNormalization", {"axis": 1, "center": False}, SEQUENCE),
+    "layer_norm-bare": Case(
+        "LayerNormalization", {"center": False, "scale": False, "axis": [-1]}, ((4, 6),)
+    ),
+    "layer_norm-single": Case("LayerNormalization", {}, ((3, 5, 9),), dtype="float32"),
+    "batch_norm": Case("BatchNormalization", {}, ((7, 4),), training=True),
+    "batch_norm-inference": Case("BatchNormalization", {}, SEQUENCE),
+    "batch_norm-sequence": Case(
+        "BatchNormalization", {"momentum": 0.8, "epsilon": 0.05}, SEQUENCE, training=True
+    ),
+    "batch_norm-mask": Case("BatchNormalization", {}, SEQUENCE, ("steps",), training=True),
+    "batch_norm-mask_inference": Case("BatchNormalization", {}, SEQUENCE, ("steps",)),
+    "batch_norm-axis_1": Case(
+        "BatchNormalization", {"axis": 1, "scale": False}, SEQUENCE, training=True
+    ),
+    "batch_norm-no_center": Case(
+        "BatchNormalization", {"center": False}, SEQUENCE, training=True
+    ),
+    "batch_norm-frozen": Case(
+        "BatchNormalization", {"trainable": False}, SEQUENCE, training=True
+    ),
+    "batch_norm-single": Case(
+        "BatchNormalization", {}, ((5, 3, 9),), training=True, dtype="float32"
+    ),
+}  # fmt: skip
+
+LONGER = ((3, 11, 4),)
+WINDOWS: dict[str, Case] = {
+    "conv": Case("Conv1D", {"filters": 5, "kernel_size": 3}, LONGER),
+    "conv-same": Case("Conv1D", {"filters": 5, "kernel_size": 4, "padding": "same"}, LONGER),
+    "conv-same_strides": Case(
+        "Conv1D", {"filters": 5, "kernel_size": 4, "padding": "same", "strides": 3}, LONGER
+    ),
+    "conv-causal": Case("Conv1D", {"filters": 5, "kernel_size": 3, "padding": "causal"}, LONGER),
+    "conv-causal_dilated": Case(
+        "Conv1D",
+        {"filters": 6, "kernel_size": 3, "padding": "causal", "dilation_rate": 2},
+        LONGER,
+    ),
+    "conv-causal_strides": Case(
+        "Conv1D", {"filters": 5, "kernel_size": 3, "padding": "causal", "strides": 2}, LONGER
+    ),
+    "conv-strides": Case("Conv1D", {"filters": 3, "kernel_size": 2, "strides": 3}, LONGER),
+    "conv-dilated": Case("Conv1D", {"filters": 3, "kernel_size": 3, "dilation_rate": 4}, LONGER),
+    "conv-groups": Case(
+        "Conv1D", {"filters": 6, "kernel_size": 3, "groups": 2, "activation": "tanh"}, LONGER
+    ),
+    "conv-first": Case(
+        "Conv1D",
+        {"filters": 5, "kernel_size": 3, "data_format": "channels_first", "activation": "relu"},
+        ((3, 4, 11),),
+    ),
+    "conv-softmax": Case(
+        "Conv1D", {"filters": 5, "kernel_size": 3, "activation": "softmax"}, LONGER
+    ),
+    "conv-gelu": Case(
+        "Conv1D", {"filters": 5, "kernel_size": 3, "activation": "gelu", "use_bias": False}, LONGER
+    ),
+    "conv-one": Case("Conv1D", {"filters": 1, "kernel_size": 1}, ((1, 1, 1),)),
+    "conv-whole": Case("Conv1D", {"filters": 5, "kernel_size": 11}, LONGER),
+    "conv-single": Case(
+        "Conv1D", {"filters": 17, "kernel_size": 5, "activation": "relu"}, ((4, 30, 9),),
+        dtype="float32",
+    ),
+    "max_pool": Case("MaxPooling1D", {}, LONGER),
+    "max_pool-same": Case("MaxPooling1D", {"pool_size": 3, "padding": "same"}, LONGER),
+    "max_pool-overlap": Case("MaxPooling1D", {"pool_size": 4, "strides": 1}, LONGER),
+    "max_pool-overlap_same": Case(
+        "MaxPooling1D", {"pool_size": 4, "strides": 3, "padding": "same"}, LONGER
+    ),
+    "max_pool-first": Case("MaxPooling1D", {"data_format": "channels_first"}, LONGER),
+    "average_pool": Case("AveragePooling1D", {"pool_size": 2}, LONGER),
+    "average_pool-same": Case("AveragePooling1D", {"pool_size": 4, "padding": "same"}, LONGER),
+    "average_pool-overlap": Case(
+        "AveragePooling1D", {"pool_size": 4, "strides": 1, "padding": "same"}, LONGER
+    ),
+    "average_pool-gaps": Case("AveragePooling1D", {"pool_size": 2, "strides": 4}, LONGER),
+    "average_pool-first": Case(
+        "AveragePooling1D", {"pool_size": 2, "data_format": "channels_first"}, LONGER
+    ),
+    "global_max": Case("GlobalMaxPooling1D", {}, SEQUENCE),
+    "global_max-keep": Case("GlobalMaxPooling1D", {"keepdims": True}, SEQUENCE),
+    "global_max-first": Case("GlobalMaxPooling1D", {"data_format": "channels_first"}, SEQUENCE),
+    "global_average": Case("GlobalAveragePooling1D", {}, SEQUENCE),
+    "global_average-keep": Case("GlobalAveragePooling1D", {"keepdims": True}, SEQUENCE),
+    "global_average-mask": Case("GlobalAveragePooling1D", {}, SEQUENCE, ("steps",)),
+    "global_average-first": Case(
+        "GlobalAveragePooling1D", {"data_format": "channels_first"}, SEQUENCE
+    ),
+}  # fmt: skip
+
+TABLES = [SIMPLE, NORMALIZATION, WINDOWS]

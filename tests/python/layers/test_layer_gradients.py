@@ -35,6 +35,38 @@ CASES = {
     "zero_padding": ("ZeroPadding1D", {"padding": (2, 1)}, SEQUENCE, False),
     "cropping": ("Cropping1D", {"cropping": (2, 1)}, SEQUENCE, False),
     "up_sampling": ("UpSampling1D", {"size": 3}, SEQUENCE, False),
+    "layer_norm": ("LayerNormalization", {}, SEQUENCE, False),
+    "layer_norm_axes": ("LayerNormalization", {"axis": (2, 1)}, SEQUENCE, False),
+    "layer_norm_axis_1": ("LayerNormalization", {"axis": 1, "scale": False}, SEQUENCE, False),
+    "batch_norm": ("BatchNormalization", {}, SEQUENCE, True),
+    "batch_norm_axis_1": ("BatchNormalization", {"axis": 1, "center": False}, SEQUENCE, True),
+    "batch_norm_inference": ("BatchNormalization", {}, SEQUENCE, False),
+    "conv": ("Conv1D", {"filters": 3, "kernel_size": 2, "activation": "tanh"}, SEQUENCE, False),
+    "conv_strides": ("Conv1D", {"filters": 3, "kernel_size": 3, "strides": 2}, SEQUENCE, False),
+    "conv_groups": (
+        "Conv1D",
+        {"filters": 6, "kernel_size": 3, "groups": 3, "padding": "same"},
+        ((3, 7, 6),),
+        False,
+    ),
+    "conv_dilated": (
+        "Conv1D",
+        {"filters": 17, "kernel_size": 3, "dilation_rate": 2, "padding": "causal"},
+        SEQUENCE,
+        False,
+    ),
+    "conv_first": (
+        "Conv1D",
+        {"filters": 3, "kernel_size": 4, "data_format": "channels_first", "activation": "softmax"},
+        SEQUENCE,
+        False,
+    ),
+    "max_pool": ("MaxPooling1D", {"pool_size": 3, "strides": 2}, SEQUENCE, False),
+    "max_pool_same": ("MaxPooling1D", {"pool_size": 4, "padding": "same"}, SEQUENCE, False),
+    "average_pool": ("AveragePooling1D", {"pool_size": 3, "strides": 1}, SEQUENCE, False),
+    "average_pool_same": ("AveragePooling1D", {"pool_size": 4, "padding": "same"}, SEQUENCE, False),
+    "global_max": ("GlobalMaxPooling1D", {}, SEQUENCE, False),
+    "global_average": ("GlobalAveragePooling1D", {"keepdims": True}, SEQUENCE, False),
 }
 
 
@@ -95,6 +127,30 @@ def test_the_configuration_makes_an_equal_layer(name):
     np.testing.assert_array_equal(
         again.forward(inputs, Call())[0], layer.forward(inputs, Call())[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "weight"),
+    [
+        ("Conv1D", {"filters": 3, "kernel_size": 2}, "kernel"),
+        ("Conv1D", {"filters": 3, "kernel_size": 2, "bias_initializer": "ones"}, "bias"),
+        ("Embedding", {"input_dim": 7, "output_dim": 3}, "embeddings"),
+        ("LayerNormalization", {}, "gamma"),
+        ("BatchNormalization", {"beta_initializer": "ones"}, "beta"),
+        ("PReLU", {"alpha_initializer": "ones"}, "alpha"),
+    ],
+)
+def test_regularizers_and_constraints_of_weights(kind, options, weight):
+    options |= {f"{weight}_regularizer": "l2", f"{weight}_constraint": "non_neg"}
+    layer = getattr(layers, kind)(**options)
+    layer.build((2, 7, 5))
+    (parameter,) = (each for each in layer.weights if each.name == weight)
+    assert layer.losses == [pytest.approx(0.01 * np.square(parameter.value).sum())]
+    assert (parameter.constraint(np.array([-1.0, 2.0])) == [0, 2]).all()
+    config = layer.get_config()
+    again = getattr(layers, kind).from_config(config)
+    assert again.get_config() == config
+    assert config[f"{weight}_regularizer"] is not None
 
 
 @pytest.mark.parametrize("name", CASES)

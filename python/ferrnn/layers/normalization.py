@@ -1,0 +1,377 @@
+"""Layers that bring features to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn.cells.base import refuse
+from ferrnn.core import constraints, initializers, regularizers
+from ferrnn.core.config import epsilon as fuzz
+from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.types import Array, Mask
+from ferrnn.layers.checks import checked_features, checked_rank
+
+
+class LayerNormalization(Layer):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
+
+    They are those of each step of each sample by itself, with the default axis, the last. The
+    outputs have the inputs' shape.
+
+    >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        rms_scaling = kwargs.pop("rms_scaling", False)
+        super().__init__(**kwargs)
+        refuse({"rms_scaling": rms_scaling or None}, self.name)
+        if isinstance(axis, list | tuple):
+            self.axis: Any = list(axis)
+        elif isinstance(axis, int):
+            self.axis = axis
+        else:
+            raise TypeError(
+                "Expected an int or a list/tuple of ints for the argument 'axis', "
+                f"but received: {axis!r}"
+            )
+        self.epsilon = float(epsilon)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._rank = 0
+        self._lengths: tuple[int, ...] = ()
+
+    def build(self, input_shape: Any) -> None:
+        axes = self._axes(input_shape)
+        shape = tuple(input_shape[axis] for axis in axes)
+        if None in shape or 0 in shape:
+            raise ValueError(
+                f"layer {self.name!r} must be built for known lengths along axis={self.axis}, at "
+                f"least one, received the shape {tuple(input_shape)}"
+            )
+        self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
+        self._rank, self._lengths = len(input_shape), shape
+        _add_gamma_and_beta(self, shape)
+
+    def _axes(self, shape: Any) -> tuple[int, ...]:
+        rank, axes = len(shape), self.axis if isinstance(self.axis, list) else [self.axis]
+        for axis in axes:
+            if not -rank <= axis < rank:
+                raise ValueError(
+                    f"Axis {axis} is out of bounds for input shape {tuple(shape)}. "
+                    f"Received: axis={self.axis}"
+                )
+        return tuple(sorted(axis % rank for axis in axes))
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        axes = self._checked(inputs)
+        count = inputs.dtype.type(math.prod(self._lengths))
+        broadcast = [1] * inputs.ndim
+        for axis in axes:
+            broadcast[axis] = inputs.shape[axis]
+        mean = np.add.reduce(inputs, axis=axes, keepdims=True)
+        mean /= count
+        normalized = inputs - mean
+        spread = np.add.reduce(np.square(normalized), axis=axes, keepdims=True)
+        spread /= count
+        spread += self.epsilon
+        inverse = np.reciprocal(np.sqrt(spread))
+        normalized *= inverse
+        gamma = None if self.gamma is None else self.gamma.snapshot().reshape(broadcast)
+        outputs = normalized if gamma is None else normalized * gamma
+        if self.beta is not None:
+            outputs = outputs + self.beta.value.reshape(broadcast)
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            others = tuple(axis for axis in range(inputs.ndim) if axis not in axes)
+            if self.beta is not None:
+                grads.add(self.beta, d_outputs.sum(axis=others))
+            if self.gamma is not None:
+                grads.add(self.gamma, (d_outputs * normalized).sum(axis=others))
+            if not call.inputs_need_gradient:
+                return None
+            d_normalized = d_outputs if gamma is None else d_outputs * gamma
+            along = np.add.reduce(d_normalized * normalized, axis=axes, keepdims=True) / count
+            shift = np.add.reduce(d_normalized, axis=axes, keepdims=True) / count
+            d_inputs: Array = inverse * (d_normalized - shift - normalized * along)
+            return d_inputs
+
+        return outputs, vjp
+
+    def _checked(self, inputs: Array) -> tuple[int, ...]:
+        axes = self._axes(inputs.shape)
+        for axis, length in zip(axes, self._lengths, strict=True):
+            checked_features(self.name, inputs.shape, axis, length)
+        return axes
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self._axes(input_shape)
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "rms_scaling": False,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+        }
+
+
+class BatchNormalization(Layer):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` for each feature along `axis`.
+
+    In training mean and variance are those of the batch (of the steps that count, with a mask),
+    and `moving_mean` and `moving_variance` follow them: `moving * momentum + batch * (1 -
+    momentum)`. Otherwise, and if the layer is not trainable, the moving ones are used. The outputs
+    have the inputs' shape.
+
+    >>> layer = BatchNormalization(epsilon=0.0)
+    >>> layer(np.array([[1.0], [3.0]]), training=True).tolist()
+    [[-1.0], [1.0]]
+    >>> bool(np.isclose(layer.moving_mean.value, 0.02).all())
+    True
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+    moving_mean: Parameter
+    moving_variance: Parameter
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        refuse({"renorm": renorm or None, "renorm_clipping": renorm_clipping}, self.name)
+        if synchronized:
+            raise ValueError(
+                "Argument synchronized=True is only supported with the TensorFlow backend."
+            )
+        self.axis = int(axis)
+        self.momentum, self.epsilon = float(momentum), float(epsilon)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.renorm_momentum = renorm_momentum
+        self._rank = 0
+
+    def build(self, input_shape: Any) -> None:
+        self.compute_output_shape(input_shape)
+        length = input_shape[self.axis]
+        if not length:
+            raise ValueError(
+                f"layer {self.name!r} must be built for a known length along axis={self.axis}, at "
+                f"least one, received the shape {tuple(input_shape)}"
+            )
+        self._rank, shape = len(input_shape), (length,)
+        _add_gamma_and_beta(self, shape)
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, "moving_mean", trainable=False
+        )
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, "moving_variance", trainable=False
+        )
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        checked_rank(self.name, inputs.shape, self._rank)
+        checked_features(self.name, inputs.shape, self.axis, len(self.moving_mean))
+        last = np.moveaxis(inputs, self.axis, -1)
+        rows = last.reshape(-1, last.shape[-1])
+        weight = None if call.mask is None else self._weights_of(call.mask, inputs)
+        in_training = call.training and self.trainable
+        if in_training:
+            mean, variance, count = _moments(rows, weight)
+            self._follow(mean, variance)
+        else:
+            mean, variance = self.moving_mean.snapshot(), self.moving_variance.value
+            count = 0.0
+        inverse = np.reciprocal(np.sqrt(variance + rows.dtype.type(self.epsilon)))
+        normalized = (rows - mean) * inverse
+        gamma = None if self.gamma is None else self.gamma.snapshot()
+        outputs = normalized if gamma is None else normalized * gamma
+        if self.beta is not None:
+            outputs = outputs + self.beta.value
+        returned = np.moveaxis(outputs.reshape(last.shape), -1, self.axis)
+        if not call.differentiable:
+            return returned, None
+
+        def vjp(d_returned: Array, grads: Gradients) -> Array | None:
+            d_outputs = np.moveaxis(d_returned, self.axis, -1).reshape(rows.shape)
+            if self.beta is not None:
+                grads.add(self.beta, d_outputs.sum(axis=0))
+            along = np.add.reduce(d_outputs * normalized, axis=0)
+            if self.gamma is not None:
+                grads.add(self.gamma, along)
+            if not call.inputs_need_gradient:
+                return None
+            factor = inverse if gamma is None else inverse * gamma
+            d_rows = d_outputs * factor
+            if in_training:
+                d_rows += _through_moments(d_outputs, along, normalized, weight, count) * factor
+            d_inputs: Array = np.moveaxis(d_rows.reshape(last.shape), -1, self.axis)
+            return d_inputs
+
+        return returned, vjp
+
+    def _weights_of(self, mask: Mask, inputs: Array) -> Array:
+        """1 for each entry that counts, 0 for the others: `[rows, features]`."""
+        if mask.ndim != inputs.ndim - 1:
+            raise ValueError(
+                "The mask provided should be one dimension less than the inputs. Received: "
+                f"mask.shape={mask.shape}, inputs.shape={inputs.shape}"
+            )
+        try:
+            counts = np.broadcast_to(mask[..., None] != 0, inputs.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"`mask` of layer {self.name!r} must have the shape {inputs.shape[:-1]} of the "
+                f"inputs without the last axis, received {mask.shape}"
+            ) from error
+        last = np.moveaxis(counts, self.axis, -1)
+        return last.reshape(-1, last.shape[-1]).astype(inputs.dtype)
+
+    def _follow(self, mean: Array, variance: Array) -> None:
+        """Moves the moving statistics towards those of the batch."""
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving.value * self.momentum + value * (1.0 - self.momentum))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        rank = len(input_shape)
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"Axis {self.axis} is out of bounds for input shape {tuple(input_shape)}. "
+                f"Received: axis={self.axis}"
+            )
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            "synchronized": False,
+            "renorm": False,
+            "renorm_clipping": None,
+            "renorm_momentum": self.renorm_momentum,
+        }
+
+
+def _add_gamma_and_beta(
+    layer: LayerNormalization | BatchNormalization, shape: tuple[int, ...]
+) -> None:
+    if layer.scale:
+        layer.gamma = layer.add_weight(
+            shape,
+            layer.gamma_initializer,
+            "gamma",
+            regularizer=layer.gamma_regularizer,
+            constraint=layer.gamma_constraint,
+        )
+    if layer.center:
+        layer.beta = layer.add_weight(
+            shape,
+            layer.beta_initializer,
+            "beta",
+            regularizer=layer.beta_regularizer,
+            constraint=layer.beta_constraint,
+        )
+
+
+def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Any]:
+    """Mean and biased variance of each column, and the count that they were divided by."""
+    if weight is None:
+        count: Any = rows.dtype.type(max(len(rows), 1))
+        mean = np.add.reduce(rows, axis=0) / count
+        return mean, np.add.reduce(np.square(rows - mean), axis=0) / count, count
+    count = np.add.reduce(weight, axis=0) + rows.dtype.type(fuzz())
+    mean = np.add.reduce(np.where(weight, rows, 0), axis=0) / count
+    squares = np.square(np.where(weight, rows - mean, 0))
+    return mean, np.add.reduce(squares, axis=0) / count, count
+
+
+def _through_moments(
+    d_outputs: Array, along: Array, normalized: Array, weight: Array | None, count: Any
+) -> Array:
+    """The part of the gradient by the rows that goes through mean and variance, over `factor`."""
+    d_mean = -np.add.reduce(d_outputs, axis=0)
+    if weight is not None:
+        # The count is not quite the number of rows, so deviations do not quite add up to zero.
+        d_mean += along * np.add.reduce(normalized * weight, axis=0) / count
+    change: Array = (d_mean - along * normalized) / count
+    return change if weight is None else change * weight
