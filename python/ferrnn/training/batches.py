@@ -1,181 +1,52 @@
-"""Arrays cut into batches, in order or shuffled, and the checks before it."""
+"""Batches of samples, from arrays and from whatever gives batches itself."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from ferrnn.core.random import SeedGenerator
 from ferrnn.core.types import Array
-
-Batch: TypeAlias = "tuple[Array, Array | None, Array | None]"
+from ferrnn.training.py_dataset import PyDataset
+from ferrnn.training.samples import (
+    Batch,
+    Samples,
+    as_samples,
+    as_weights,
+    checked_count,
+)
 
 # With shuffle="batch", samples change places within this many batches.
 _BLOCK = 100
 
 
-def as_samples(value: Any, name: str) -> Array | None:
-    """`value` as an array of samples `[samples, ...]`; None stays None.
+class Source:
+    """What gives the batches of a pass, again and again; `count` is None if it is not known."""
 
-    >>> as_samples(np.zeros((3, 2)), "x").shape
-    (3, 2)
-    """
-    if value is None or (type(value) is np.ndarray and value.ndim and value.dtype.kind in "fiub"):
-        return value
-    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], np.ndarray):
-        return as_samples(value[0], name)
-    _refuse(value, name)
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` must hold real numbers, received the dtype {array.dtype}")
-    if array.ndim == 0:
-        raise ValueError(f"`{name}` must have a first axis of samples, received a scalar: {value}")
-    named_column = hasattr(value, "to_frame") and array.ndim == 1
-    return array[:, None] if named_column else array
+    count: int | None = None
+    once = False  # whether batches that were given are gone
+    samples: Samples | None = None
 
+    def __iter__(self) -> Iterator[Batch]:
+        raise NotImplementedError(f"{type(self).__name__} must define `__iter__`")
 
-def checked_count(value: Any, name: str, least: int = 1) -> int:
-    """A whole number of at least `least`; errors speak of the argument `name`.
+    def first(self) -> Any:
+        """The inputs of the first batch; it will be given all the same."""
+        return next(iter(self))[0]
 
-    >>> checked_count(np.int64(3), "epochs")
-    3
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        kind = "positive integer" if least else "integer of at least 0"
-        raise ValueError(f"`{name}` must be a {kind}, received {value!r}")
-    return int(value)
+    def on_epoch_begin(self) -> None:
+        """Told before each epoch of `fit`."""
+
+    def on_epoch_end(self) -> None:
+        """Told after each epoch of `fit`."""
 
 
-def _refuse(value: Any, name: str) -> None:
-    """Names the data that `fit` of Keras takes and this one does not take yet, or never."""
-    if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
-        raise NotImplementedError(
-            f"`{name}` is a list of {len(value)} arrays: models with several inputs or outputs are "
-            "not available yet"
-        )
-    if isinstance(value, Mapping):
-        raise NotImplementedError(f"`{name}` is a dict of arrays: not available yet")
-    if isinstance(value, types.GeneratorType) or hasattr(value, "__next__"):
-        raise NotImplementedError(f"`{name}` is a generator: not available yet; pass arrays")
-    if isinstance(value, list | tuple) or not hasattr(value, "__array__"):
-        raise ValueError(
-            f"Unrecognized data type: {name}={type(value).__name__}. Expected an array; a list of "
-            "numbers becomes one with `numpy.asarray`"
-        )
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Inputs, targets and weights of the same samples, checked.
-
-    >>> Samples.of(np.zeros((4, 2)), np.zeros(4)).count
-    4
-    """
-
-    x: Array
-    y: Array | None = None
-    sample_weight: Array | None = None
-
-    @classmethod
-    def of(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
-        """Checks what the user gave."""
-        inputs = as_samples(x, "x")
-        if inputs is None:
-            raise ValueError("`x` must be an array of samples, received None")
-        if isinstance(sample_weight, list):  # one weight per sample is harmless as a list
-            sample_weight = np.asarray(sample_weight)
-        made = cls(inputs, as_samples(y, "y"), as_samples(sample_weight, "sample_weight"))
-        made._check_cardinality()
-        return made
-
-    def _check_cardinality(self) -> None:
-        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
-        sizes = {name: len(part) for name, part in parts.items() if part is not None}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(
-                "Data cardinality is ambiguous. Make sure all arrays contain the same number of "
-                "samples. " + ", ".join(f"'{name}' sizes: {size}" for name, size in sizes.items())
-            )
-
-    @property
-    def count(self) -> int:
-        """The number of samples."""
-        return len(self.x)
-
-    def require_some(self, purpose: str) -> None:
-        """Refuses an empty set of samples."""
-        if not self.count:
-            raise ValueError(
-                f"`x` must hold at least one sample for `{purpose}`, received the shape "
-                f"{self.x.shape}"
-            )
-
-    def part(self, start: int, stop: int) -> Samples:
-        """The samples from `start` to `stop`, as views."""
-        y, weight = self.y, self.sample_weight
-        return Samples(
-            self.x[start:stop],
-            None if y is None else y[start:stop],
-            None if weight is None else weight[start:stop],
-        )
-
-    def taken(self, index: Array) -> Batch:
-        """Copies of the samples at `index`."""
-        y, weight = self.y, self.sample_weight
-        return (
-            self.x.take(index, axis=0),
-            None if y is None else y.take(index, axis=0),
-            None if weight is None else weight.take(index, axis=0),
-        )
-
-    def weighted(self, class_weight: Mapping[int, float] | None) -> Samples:
-        """With weights by class: 1.0 for a class that `class_weight` does not name."""
-        if class_weight is None:
-            return self
-        if not isinstance(class_weight, Mapping):
-            raise TypeError(
-                "`class_weight` must be a dict from labels to weights, received "
-                f"{type(class_weight).__name__}"
-            )
-        if self.sample_weight is not None:
-            raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
-        if self.y is None:
-            raise ValueError("`class_weight` needs targets: `y` is None")
-        labels = self.y
-        if labels.ndim > 1:
-            labels = labels[..., 0] if labels.shape[-1] == 1 else np.argmax(labels, axis=-1)
-        labels = np.round(labels).astype(np.int64)
-        weights = np.ones(labels.shape)
-        for label, weight in class_weight.items():
-            weights[labels == label] = weight
-        return Samples(self.x, self.y, weights)
-
-
-def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
-    """All but the last `fraction` of the samples, and that last part; no copy.
-
-    >>> train, validation = split_off_last(Samples(np.arange(10)), 0.25)
-    >>> train.count, validation.x.tolist()
-    (7, [7, 8, 9])
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`validation_split` must lie between 0 and 1, received {fraction}")
-    at = math.floor(samples.count * (1.0 - fraction))
-    if at in (0, samples.count):
-        raise ValueError(
-            f"Training data contains {samples.count} samples, which is not sufficient to split it "
-            f"into a validation and training set as specified by `validation_split={fraction}`. "
-            "Either provide more data, or a different value for the `validation_split` argument."
-        )
-    return samples.part(0, at), samples.part(at, samples.count)
-
-
-class Batches:
+class Batches(Source):
     """Goes through samples batch by batch; the last batch may be smaller.
 
     `shuffle` is False, True (a new order for each pass) or "batch" (within blocks of 100 batches);
@@ -196,20 +67,23 @@ class Batches:
         size = checked_count(32 if batch_size is None else batch_size, "batch_size")
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"`shuffle` must be True, False or 'batch', received {shuffle!r}")
-        self.samples = samples
+        self.samples: Samples = samples
         self.batch_size = size
         self.shuffle = shuffle
+        self.count = math.ceil(samples.count / size)
         self._seeds = SeedGenerator(seed) if shuffle else None
 
     def __len__(self) -> int:
         return math.ceil(self.samples.count / self.batch_size)
 
+    def first(self) -> Any:
+        return self.samples.part(0, self.batch_size).x
+
     def __iter__(self) -> Iterator[Batch]:
         size, count = self.batch_size, self.samples.count
         if self._seeds is None:
             for start in range(0, count, size):
-                part = self.samples.part(start, start + size)
-                yield part.x, part.y, part.sample_weight
+                yield self.samples.part(start, start + size).arrays
             return
         order = self._order(self._seeds.generator())
         for start in range(0, count, size):
@@ -223,3 +97,130 @@ class Batches:
         for start in range(0, count, block):
             random.shuffle(order[start : start + block])
         return order
+
+
+class GivenBatches(Source):
+    """Batches from a generator, a `PyDataset`, or anything that can be gone through again.
+
+    >>> [x.shape for x, _, _ in GivenBatches([(np.zeros((3, 2)), np.zeros(3))], "x")]
+    [(3, 2)]
+    """
+
+    def __init__(
+        self, given: Any, name: str, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        self.given, self.name = given, name
+        self.once = hasattr(given, "__next__")
+        if class_weight is not None and self.once:
+            raise ValueError(
+                "Argument `class_weight` is not supported for Python generator inputs. "
+                f"Received: class_weight={class_weight}"
+            )
+        self._class_weight = class_weight
+        self._ahead: list[Batch] = []
+        self.count = _length(given)
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead, self._ahead = self._ahead, []
+        given = self.given.batches() if isinstance(self.given, PyDataset) else self.given
+        return (
+            itertools.chain(ahead, map(self._batch, given))
+            if self.once
+            else map(self._batch, given)
+        )
+
+    def first(self) -> Any:
+        if not self.once:
+            return next(iter(self))[0]
+        if not self._ahead:
+            try:
+                self._ahead.append(self._batch(next(self.given)))
+            except StopIteration:
+                raise ValueError(f"`{self.name}` is a generator that gives no batch") from None
+        return self._ahead[0][0]
+
+    def on_epoch_begin(self) -> None:
+        if isinstance(self.given, PyDataset):
+            self.given.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        if isinstance(self.given, PyDataset):
+            self.given.on_epoch_end()
+
+    def _batch(self, given: Any) -> Batch:
+        """A batch as it was given, checked: x, (x, y) or (x, y, sample_weight)."""
+        x, y, weight = unpack_batch(given)
+        batch = Samples(_numbers(as_samples(x, self.name)), as_samples(y, "y"), as_weights(weight))
+        batch.check_cardinality()
+        return batch.weighted(self._class_weight).arrays
+
+
+def unpack_batch(data: Any) -> Batch:
+    """Inputs, targets and weights of a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    >>> unpack_batch(("x", "y"))
+    ('x', 'y', None)
+    """
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            "A batch must be x, (x, y) or (x, y, sample_weight), received a tuple of "
+            f"{len(data)} parts"
+        )
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
+
+
+def _numbers(x: Any) -> Any:
+    if x is None:
+        raise ValueError("a batch must have inputs, received None")
+    return x
+
+
+def _length(given: Any) -> int | None:
+    """The number of batches, if it is known."""
+    if isinstance(given, PyDataset):
+        return given.num_batches
+    try:
+        return len(given)
+    except TypeError:
+        return None
+
+
+def gives_batches(x: Any) -> bool:
+    """Whether `x` is no data but something that gives batches of it.
+
+    >>> gives_batches(np.zeros(3)), gives_batches(batch for batch in [])
+    (False, True)
+    """
+    if isinstance(x, PyDataset | types.GeneratorType):
+        return True
+    if x is None or isinstance(x, list | tuple | Mapping | str | bytes):
+        return False
+    return hasattr(x, "__iter__") and not hasattr(x, "__array__")
+
+
+def source_of(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: bool | str = False,
+    class_weight: Mapping[int, float] | None = None,
+    purpose: str = "fit",
+) -> Source:
+    """The batches of what the user gave: arrays, a generator, a `PyDataset`, an iterable."""
+    if not gives_batches(x):
+        samples = Samples.of(x, y, sample_weight)
+        samples.require_some(purpose)
+        return Batches(samples.weighted(class_weight), batch_size=batch_size, shuffle=shuffle)
+    for argument, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"When providing `x` as a {type(x).__name__}, `{argument}` should not be passed. "
+                "Instead, the targets and weights should be part of each batch. "
+                f"Received: {argument}={type(value).__name__}"
+            )
+    return GivenBatches(x, "x", class_weight)

@@ -1,17 +1,18 @@
-"""What `compile` was given, turned into one loss and a list of metrics once shapes are known."""
+"""The losses that `compile` was given, one for each output, and their sum."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn.core.names import snake_case
+from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array, Mask
-from ferrnn.training import losses, metrics
+from ferrnn.training import losses
 from ferrnn.training.loss import Loss
-from ferrnn.training.metrics import MeanMetricWrapper, Metric, plain
+
+LossesVjp: TypeAlias = Callable[[float, Gradients], list[Any]]
 
 
 def classification_kind(y_true: Array, y_pred: Array) -> str:
@@ -27,164 +28,174 @@ def classification_kind(y_true: Array, y_pred: Array) -> str:
     return "categorical"
 
 
-def only(value: Any, argument: str) -> Any:
-    """The single entry of a list or dict; anything else is given back."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        if len(value) != 1:
-            raise NotImplementedError(
-                f"`{argument}` has {len(value)} entries: models with several outputs are not "
-                "available yet"
+def by_output(
+    given: Any, names: Sequence[str], argument: str, *, shared: bool = False
+) -> list[Any]:
+    """One entry for each output, from a list in their order, a dict by their names, or one value.
+
+    What a dict does not name is None; one value is for a single output, or all if `shared`.
+
+    >>> by_output({"b": "mse"}, ["a", "b"], "loss")
+    [None, 'mse']
+    """
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in names]
+        if unknown and len(names) == 1 and len(given) == 1:
+            return list(given.values())
+        if unknown:
+            raise ValueError(
+                f"In the dict argument `{argument}`, the keys {unknown} do not correspond to any "
+                f"output of the model. The outputs are {list(names)}"
             )
-        return value[0]
-    return value
+        return [given.get(name) for name in names]
+    if isinstance(given, list | tuple):
+        if len(given) != len(names):
+            raise ValueError(
+                f"When providing the `{argument}` argument as a list, it should have as many "
+                f"entries as the model has outputs. Received: {argument}={given!r} of length "
+                f"{len(given)}, whereas the outputs are {list(names)}"
+            )
+        return list(given)
+    if len(names) > 1 and given is not None and not shared:
+        raise ValueError(
+            f"`{argument}` must be a list or dict with an entry for each of the outputs "
+            f"{list(names)}, received {given!r}"
+        )
+    return [given] * len(names)
 
 
 class CompiledLoss:
-    """The loss of a model with one output, and its weight; "crossentropy" is chosen by shapes.
+    """The losses of a model's outputs, and their weights; "crossentropy" is chosen by shapes.
 
-    >>> compiled = CompiledLoss("crossentropy", None)
-    >>> compiled.resolve(np.zeros((3, 1)), np.zeros((3, 5))).name
-    'crossentropy'
+    >>> compiled = CompiledLoss({"b": "mse"}, {"b": 0.5})
+    >>> compiled.bind(["a", "b"])
+    >>> total, parts, vjp = compiled.forward([None, np.zeros((2, 1))], [np.ones((2, 1))] * 2)
+    >>> float(total), parts
+    (0.5, [1.0])
     """
 
     def __init__(self, loss: Any, loss_weights: Any) -> None:
-        self.given = only(loss, "loss")
-        weight = only(loss_weights, "loss_weights")
-        self.weight = 1.0 if weight is None else float(weight)
-        self._resolved: Loss | None = None
-        if not self._by_shapes and self.given is not None:
-            self._resolved = losses.as_loss(self.given)
+        self.given, self.given_weights = loss, loss_weights
+        self.names: list[str] | None = None
+        self._checked = [_loss(each) for each in _listed(loss)]
+        if len(self._checked) < len(_listed(loss_weights)):
+            raise ValueError(
+                "`loss_weights` must have as many entries as `loss`, received "
+                f"loss_weights={loss_weights!r} for loss={loss!r}"
+            )
 
-    @property
-    def _by_shapes(self) -> bool:
-        return str(self.given).lower() in ("crossentropy", "ce")
-
-    def resolve(self, y_true: Array, y_pred: Array) -> Loss:
-        """The loss for arrays of these shapes."""
-        if self._resolved is None:
-            if self.given is None:
-                raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-            kind = classification_kind(y_true, y_pred)
-            prefix = {"binary": "binary", "sparse": "sparse_categorical"}.get(kind, kind)
-            self._resolved = losses.as_loss(f"{prefix}_crossentropy")
-            self._resolved.name = str(self.given)
-        return self._resolved
-
-
-class CompiledMetrics:
-    """The metrics of a model with one output: "accuracy" is chosen by shapes, names are unique.
-
-    >>> compiled = CompiledMetrics(["accuracy", "mae"], None)
-    >>> compiled.update(np.array([[1.0]]), np.array([[0.75]]), None, None)
-    >>> compiled.result()
-    {'accuracy': 1.0, 'mae': 0.25}
-    """
-
-    def __init__(self, given: Any, weighted: Any) -> None:
-        self._given = _flat(given, "metrics")
-        self._given_weighted = _flat(weighted, "weighted_metrics")
-        self._plain: list[Metric] | None = None
-        self._weighted: list[Metric] = []
-        for identifier in [*self._given, *self._given_weighted]:
-            if not _is_accuracy(identifier):
-                metrics.get(identifier)  # so that a misspelled name is found by `compile`
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics; none before the first batch."""
-        return [*(self._plain or []), *self._weighted]
-
-    def update(
-        self, y_true: Array, y_pred: Array, sample_weight: Array | None, mask: Mask | None
-    ) -> None:
-        """Takes a batch in."""
-        if self._plain is None:
-            self._plain = [_metric(each, y_true, y_pred) for each in self._given]
-            self._weighted = [_metric(each, y_true, y_pred) for each in self._given_weighted]
-        if not self._plain and not self._weighted:
+    def bind(self, names: Sequence[str], *, required: bool = True) -> None:
+        """Says which outputs there are, and whether one of them must have a loss."""
+        if self.names == list(names):
             return
-        if mask is not None and y_pred.shape[-1] == 1 and y_pred.ndim == y_true.ndim + 1:
-            y_true = y_true[..., None]  # else metrics would average over time, masked steps too
-        counted = None if mask is None else np.asarray(mask, y_pred.dtype)
-        for metric in self._plain:
-            _update(metric, y_true, y_pred, counted)
-        weight = _product(sample_weight, counted)
-        for metric in self._weighted:
-            _update(metric, y_true, y_pred, weight)
+        given = by_output(self.given, names, "loss", shared=True)
+        known = dict(zip(map(id, _listed(self.given)), self._checked, strict=True))
+        self._losses = [known.get(id(each)) for each in given]
+        if required and not any(each is not None for each in given):
+            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        weights = self.given_weights
+        if weights is not None and not isinstance(self.given, Mapping | list | tuple):
+            weights = _only(weights)
+        found = by_output(weights, names, "loss_weights", shared=True)
+        self._weights = [1.0 if weight is None else float(weight) for weight in found]
+        self._used = [at for at, each in enumerate(given) if each is not None]
+        self.names = list(names)
 
-    def reset(self) -> None:
-        """Forgets all batches."""
-        for metric in self.metrics:
-            metric.reset_state()
+    @property
+    def used_names(self) -> list[str]:
+        """The names of the outputs that have a loss."""
+        return [(self.names or [])[at] for at in self._used]
 
-    def result(self) -> dict[str, float]:
-        """The values, in the order of `compile`, a repeated name counted up."""
-        results: dict[str, float] = {}
-        counts: dict[str, int] = {}
-        for metric in self._plain or []:
-            _put(results, counts, metric.name, metric)
-        for metric in self._weighted:
-            taken = metric.name in counts
-            _put(results, counts, f"weighted_{metric.name}" if taken else metric.name, metric)
-        return results
+    @property
+    def needed(self) -> list[int]:
+        """The places of the outputs that have a loss, and so need targets."""
+        return self._used
 
-
-def _flat(given: Any, argument: str) -> list[Any]:
-    if given is None:
-        return []
-    if not isinstance(given, list | tuple | Mapping):
-        raise ValueError(  # noqa: TRY004 - Keras' error
-            f"Expected `{argument}` argument to be a list, tuple, or dict. "
-            f"Received instead: {argument}={given!r} of type {type(given).__name__}"
-        )
-    parts = list(given.values()) if isinstance(given, Mapping) else list(given)
-    flat: list[Any] = []
-    for part in parts:
-        flat.extend(part if isinstance(part, list | tuple) else [part])
-    return flat
-
-
-def _is_accuracy(identifier: Any) -> bool:
-    return isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc")
-
-
-def _metric(identifier: Any, y_true: Array, y_pred: Array) -> Metric:
-    """The metric called as the user called it."""
-    if _is_accuracy(identifier):
+    def resolve(self, at: int, y_true: Array, y_pred: Array) -> Loss:
+        """The loss of output `at`, for arrays of these shapes."""
+        loss = self._losses[at]
+        if isinstance(loss, Loss):
+            return loss
         kind = classification_kind(y_true, y_pred)
         prefix = {"binary": "binary", "sparse": "sparse_categorical"}.get(kind, kind)
-        found = metrics.get(f"{prefix}_accuracy")
-    else:
-        found = metrics.get(identifier)
-    name = identifier if isinstance(identifier, str) else getattr(found, "name", None)
-    if isinstance(found, Loss):
-        found = MeanMetricWrapper(found.values, name=found.name)
-    if not isinstance(found, Metric):
-        name = name or snake_case(getattr(found, "__name__", type(found).__name__))
-        found = MeanMetricWrapper(found, name=name)
-    metric: Metric = found
-    metric.name = str(name)
-    return metric
+        resolved = losses.as_loss(f"{prefix}_crossentropy")
+        resolved.name = str(loss)
+        self._losses[at] = resolved
+        return resolved
+
+    def evaluate(
+        self,
+        trues: Sequence[Any],
+        preds: Sequence[Any],
+        weights: Sequence[Any] | None = None,
+        masks: Sequence[Mask | None] | None = None,
+    ) -> tuple[float, list[float]]:
+        """The weighted sum of the losses, and each of them."""
+        parts = []
+        for at in self._used:
+            loss = self.resolve(at, trues[at], preds[at])
+            parts.append(float(loss.evaluate(trues[at], preds[at], **_options(at, weights, masks))))
+        return self._total(parts), parts
+
+    def forward(
+        self,
+        trues: Sequence[Any],
+        preds: Sequence[Any],
+        weights: Sequence[Any] | None = None,
+        masks: Sequence[Mask | None] | None = None,
+    ) -> tuple[float, list[float], LossesVjp]:
+        """As `evaluate`, with `vjp(d_loss, grads) -> d_preds`, None for an output without loss."""
+        parts, vjps = [], []
+        for at in self._used:
+            loss = self.resolve(at, trues[at], preds[at])
+            value, vjp = loss.forward(trues[at], preds[at], **_options(at, weights, masks))
+            if np.ndim(value):
+                raise ValueError(
+                    f"the loss {loss.name!r} gives one value per sample, for its `reduction` is "
+                    f"{loss.reduction!r}: training needs one number"
+                )
+            parts.append(float(value))
+            vjps.append(vjp)
+
+        def back(d_loss: float, grads: Gradients) -> list[Any]:
+            d_preds: list[Any] = [None] * len(preds)
+            for at, vjp in zip(self._used, vjps, strict=True):
+                d_preds[at] = vjp(d_loss * self._weights[at], grads)
+            return d_preds
+
+        return self._total(parts), parts, back
+
+    def _total(self, parts: list[float]) -> float:
+        pairs = zip(self._used, parts, strict=True)
+        return sum(self._weights[at] * part for at, part in pairs)
 
 
-def _update(metric: Metric, y_true: Array, y_pred: Array, weight: Array | None) -> None:
-    if weight is None:
-        metric.update_state(y_true, y_pred)
-    else:
-        metric.update_state(y_true, y_pred, weight)
+def _options(at: int, weights: Sequence[Any] | None, masks: Any) -> dict[str, Any]:
+    return {
+        "sample_weight": None if weights is None else weights[at],
+        "mask": None if masks is None else masks[at],
+    }
 
 
-def _product(first: Array | None, second: Array | None) -> Array | None:
-    if first is None or second is None:
-        return second if first is None else first
-    if first.ndim < second.ndim:
-        first = first.reshape(first.shape + (1,) * (second.ndim - first.ndim))
-    return first * second
+def _listed(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        return list(given.values())
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _put(results: dict[str, float], counts: dict[str, int], name: str, metric: Metric) -> None:
-    count = counts.get(name, 0)
-    counts[name] = count + 1
-    results[f"{name}_{count}" if count else name] = plain(metric.result())
+def _only(weights: Any) -> Any:
+    """One weight, for the loss of all outputs."""
+    parts = _listed(weights)
+    if len(parts) != 1:
+        raise ValueError(
+            f"`loss_weights` has {len(parts)} entries for one `loss`: give a list or dict of losses"
+        )
+    return parts[0]
+
+
+def _loss(identifier: Any) -> Any:
+    """A `Loss`, None, or the name of the crossentropy that shapes will choose."""
+    if identifier is None:
+        return None
+    by_shapes = str(identifier).lower() in ("crossentropy", "ce")
+    return identifier if by_shapes else losses.as_loss(identifier)

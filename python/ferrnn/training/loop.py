@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator
@@ -9,27 +10,28 @@ from typing import Protocol
 
 import numpy as np
 
-from ferrnn.core.types import Array
-from ferrnn.training.batches import Batch, Batches, Samples, checked_count
+from ferrnn.core.tree import flatten
+from ferrnn.training.batches import Source
 from ferrnn.training.callbacks import CallbackList, Logs
+from ferrnn.training.samples import Batch, Samples, checked_count
 
 
-class Steps(Protocol):
+class Trained(Protocol):
     """What the loop needs of a model."""
 
     stop_training: bool
     _initial_epoch: int
 
-    def train_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
+    def run_train_step(self, batch: Batch) -> float:
         """One update from one batch; gives its loss."""
 
-    def test_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
+    def run_test_step(self, batch: Batch) -> float:
         """The loss of one batch."""
 
     def reset_metrics(self) -> None:
         """Forgets what metrics have gathered."""
 
-    def metrics_result(self) -> dict[str, float]:
+    def metrics_result(self) -> Logs:
         """The values gathered so far."""
 
 
@@ -38,15 +40,15 @@ class Validation:
 
     def __init__(
         self,
-        batches: Batches,
+        source: Source,
         steps: int | None = None,
         freq: int | Iterable[int] = 1,
         argument: str = "steps",
     ) -> None:
         if isinstance(freq, int) and freq < 1:
             raise ValueError(f"`validation_freq` must be a positive integer, received {freq}")
-        self.batches = batches
-        self.steps = len(batches) if steps is None else checked_count(steps, argument)
+        self.source = source
+        self.steps = source.count if steps is None else checked_count(steps, argument)
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
 
     def due(self, epoch: int) -> bool:
@@ -55,14 +57,14 @@ class Validation:
             return (epoch + 1) % self.freq == 0
         return epoch + 1 in self.freq
 
-    def run(self, model: Steps, hooks: CallbackList) -> Logs:
+    def run(self, model: Trained, hooks: CallbackList) -> Logs:
         """Loss and metrics over the samples."""
         model.reset_metrics()
         hooks.tell("on_test_begin", {})
         telling = hooks.heard("on_test_batch_end")
-        for step, batch in zip(range(self.steps), self.batches, strict=False):
+        for step, batch in enumerate(itertools.islice(self.source, self.steps)):
             hooks.tell("on_test_batch_begin", step, {})
-            model.test_step(*batch)
+            model.run_test_step(batch)
             if telling:
                 hooks.tell("on_test_batch_end", step, model.metrics_result())
         logs = model.metrics_result()
@@ -75,8 +77,8 @@ class EpochLoop:
 
     def __init__(
         self,
-        model: Steps,
-        batches: Batches,
+        model: Trained,
+        source: Source,
         hooks: CallbackList,
         steps_per_epoch: int | None = None,
         validation: Validation | None = None,
@@ -84,12 +86,11 @@ class EpochLoop:
         if steps_per_epoch is not None:
             checked_count(steps_per_epoch, "steps_per_epoch")
         self.model = model
-        self.batches = batches
+        self.source = source
         self.hooks = hooks
         self.validation = validation
-        self.steps = len(batches) if steps_per_epoch is None else steps_per_epoch
-        self._stream: Iterator[Batch] = iter(())
-        self._left = 0
+        self.steps = source.count if steps_per_epoch is None else steps_per_epoch
+        self._stream: Iterator[Batch] | None = None
         self._reported = False
 
     def run(self, first: int, last: int) -> None:
@@ -103,7 +104,9 @@ class EpochLoop:
         for epoch in range(first, last):
             model.reset_metrics()
             hooks.tell("on_epoch_begin", epoch, {})
+            self.source.on_epoch_begin()
             self._train(epoch)
+            self.source.on_epoch_end()
             logs = model.metrics_result()
             if self.validation is not None and self.validation.due(epoch):
                 found = self.validation.run(model, hooks)
@@ -120,7 +123,7 @@ class EpochLoop:
         for step, batch in enumerate(self._batches_of_epoch()):
             if begins:
                 hooks.tell("on_train_batch_begin", step, {})
-            loss = model.train_step(*batch)
+            loss = model.run_train_step(batch)
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)
             if ends:
@@ -129,23 +132,39 @@ class EpochLoop:
                 break
 
     def _batches_of_epoch(self) -> Iterator[Batch]:
-        """The next `steps` batches: an epoch shorter than the data goes on where the last ended."""
-        for step in range(self.steps):
-            if not self._left:
-                if step and self.steps != len(self.batches):
-                    warnings.warn(
-                        "Your input ran out of data; interrupting the epoch. `steps_per_epoch` is "
-                        f"{self.steps}, the data makes {len(self.batches)} batches.",
-                        stacklevel=5,
-                    )
-                    return
-                self._stream, self._left = iter(self.batches), len(self.batches)
-            self._left -= 1
-            yield next(self._stream)
+        """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
+
+        Without a number of steps an epoch is one pass, as far as it goes.
+        """
+        step = 0
+        whole = self.steps is None or (self.steps == self.source.count and not self.source.once)
+        if self._stream is None or whole:
+            self._stream = iter(self.source)
+        while self.steps is None or step < self.steps:
+            batch = next(self._stream, None)
+            if batch is None and step == 0 and not self.source.once and self.steps is not None:
+                self._stream = iter(self.source)
+                batch = next(self._stream, None)
+            if batch is None:
+                self._stream = iter(() if self.source.once else self.source)
+                if self.steps is not None or step == 0:
+                    self._warn_of_the_end()
+                return
+            step += 1
+            yield batch
+
+    def _warn_of_the_end(self) -> None:
+        known = self.source.count
+        made = "" if known is None else f", the data makes {known} batches"
+        warnings.warn(
+            "Your input ran out of data; interrupting the epoch. `steps_per_epoch` is "
+            f"{self.steps}{made}.",
+            stacklevel=6,
+        )
 
     def _report(self, loss: float, epoch: int, step: int) -> None:
         self._reported = True
-        cause = not_finite(self.batches.samples) or (
+        cause = (self.source.samples and not_finite(self.source.samples)) or (
             "The data is finite: training diverged. A smaller learning rate or `clipnorm` may help."
         )
         warnings.warn(
@@ -161,18 +180,18 @@ def not_finite(samples: Samples) -> str | None:
     >>> not_finite(Samples(np.array([[1.0], [np.nan]])))
     '`x` holds nan at sample 1, the first of 1 samples that are not finite.'
     """
-    for name in ("x", "y", "sample_weight"):
-        array = getattr(samples, name)
-        if array is None or array.dtype.kind != "f":
-            continue
-        finite = np.isfinite(array).reshape(len(array), -1)
-        bad = np.flatnonzero(~finite.all(axis=1))
-        if bad.size:
-            value = array.reshape(len(array), -1)[bad[0]][~finite[bad[0]]][0]
-            return (
-                f"`{name}` holds {value} at sample {bad[0]}, the first of {bad.size} samples that "
-                "are not finite."
-            )
+    for name, given in zip(("x", "y", "sample_weight"), samples.arrays, strict=True):
+        for array in flatten(given):
+            if array is None or array.dtype.kind != "f":
+                continue
+            finite = np.isfinite(array).reshape(len(array), -1)
+            bad = np.flatnonzero(~finite.all(axis=1))
+            if bad.size:
+                value = array.reshape(len(array), -1)[bad[0]][~finite[bad[0]]][0]
+                return (
+                    f"`{name}` holds {value} at sample {bad[0]}, the first of {bad.size} samples "
+                    "that are not finite."
+                )
     return None
 
 

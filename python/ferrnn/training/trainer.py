@@ -1,64 +1,34 @@
-"""`compile`, `fit`, `evaluate`, `predict` and their steps, for any differentiable model."""
+"""`compile`, `fit`, `evaluate` and `predict`, for any differentiable model."""
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ferrnn.core import tracing
-from ferrnn.core.layer import Call, Vjp
-from ferrnn.core.parameter import Gradients, Parameter, structure_version
-from ferrnn.core.penalties import add_weight_penalties, regularized, weight_penalties
-from ferrnn.core.types import Array, Mask
+from ferrnn.core.parameter import structure_version
+from ferrnn.core.penalties import regularized
+from ferrnn.core.tree import flatten, pack_like
 from ferrnn.training import optimizers
-from ferrnn.training.batches import Batches, Samples, as_samples, checked_count, split_off_last
+from ferrnn.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
 from ferrnn.training.callbacks import CallbackList, History, ProgbarLogger
-from ferrnn.training.compiled import CompiledLoss, CompiledMetrics
+from ferrnn.training.compiled import CompiledLoss
+from ferrnn.training.compiled_metrics import CompiledMetrics, metric_order
 from ferrnn.training.loop import EpochLoop, Validation
-from ferrnn.training.metrics import Mean, Metric
+from ferrnn.training.metrics import Mean
+from ferrnn.training.samples import Samples, as_samples, checked_count, split_off_last
+from ferrnn.training.steps import Steps
 
-_INFERENCE = Call()
-_TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False, consume=True)
 
-
-class Trainer:
+class Trainer(Steps):
     """What a model gets for `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
 
-    name: str
-    built: bool
     stop_training: bool = False
     _initial_epoch: int = 0
     history: History | None = None
-    optimizer: Any = None
-    _loss: CompiledLoss | None = None
-    _metrics: CompiledMetrics | None = None
-    _trained: tuple[Parameter, ...] = ()
-    _regularized: tuple[Parameter, ...] | None = None
-    _collects: bool = False
-    _prepared: tuple[int, int] | None = None  # for which weights and optimizer `_trained` holds
-
-    # What a model defines.
-
-    def outputs_and_mask(self, inputs: Array, call: Call) -> tuple[Any, Mask | None, Vjp | None]:
-        """Outputs for prepared inputs, the mask that goes with them, and the vjp."""
-        raise NotImplementedError(f"{type(self).__name__} must define `outputs_and_mask`")
-
-    def prepare_inputs(self, inputs: Any) -> Array:
-        """`inputs` in the model's dtype; builds the model if it is not built yet."""
-        raise NotImplementedError(f"{type(self).__name__} must define `prepare_inputs`")
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        raise NotImplementedError(f"{type(self).__name__} must define `trainable_weights`")
-
-    def adds_losses(self) -> bool:
-        """Whether a layer puts a penalty on what it gives out."""
-        raise NotImplementedError(f"{type(self).__name__} must define `adds_losses`")
 
     # Compiling.
 
@@ -88,7 +58,18 @@ class Trainer:
         self.optimizer = optimizers.get(optimizer)
         self._loss = CompiledLoss(loss, loss_weights)
         self._metrics = CompiledMetrics(metrics, weighted_metrics)
-        self._loss_mean = Mean(name="loss")
+        self._loss_mean, self._loss_means = Mean(name="loss"), []
+        self._compile_config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self._prepared, self._own_logs = None, None
         self.loss = loss
         self.stop_training = False
 
@@ -96,128 +77,6 @@ class Trainer:
     def compiled(self) -> bool:
         """Whether `compile` was called."""
         return self._loss is not None
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The mean of the loss, then the metrics (none before the first batch)."""
-        return [self._loss_mean, *self._metrics.metrics] if self._metrics is not None else []
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names in the order of what `evaluate` gives."""
-        return [metric.name for metric in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Forgets the batches that metrics have gathered."""
-        if self._metrics is not None:
-            self._loss_mean.reset_state()
-            self._metrics.reset()
-
-    def metrics_result(self) -> dict[str, float]:
-        """The values gathered so far, the loss first."""
-        compiled = self._require_compiled("metrics_result")[1]
-        return {"loss": self._loss_mean.result(), **compiled.result()}
-
-    def _require_compiled(self, method: str) -> tuple[CompiledLoss, CompiledMetrics]:
-        if self._loss is None or self._metrics is None:
-            raise ValueError(f"You must call `compile()` before calling `{method}()`.")
-        return self._loss, self._metrics
-
-    # Steps.
-
-    def train_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
-        """One update from one batch; gives its loss."""
-        call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
-        outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
-        grads = Gradients()
-        added = add_weight_penalties(self._regularized or (), grads) + sum(call.losses or ())
-        value, loss_vjp = self._loss_of(y, outputs, sample_weight, mask, added)
-        if self._trained and vjp is not None:
-            vjp(loss_vjp(1.0, grads), grads)
-            self.optimizer.apply(grads, self._trained)
-        return value
-
-    def test_step(self, x: Array, y: Array | None, sample_weight: Array | None) -> float:
-        """The loss of one batch."""
-        call = Call(losses=[]) if self._collects else _INFERENCE
-        outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(x), call)
-        if self._regularized is None:
-            self._regularized = regularized(self.trainable_weights)
-        added = sum(weight_penalties(self._regularized)) + sum(call.losses or ())
-        compiled, _ = self._require_compiled("evaluate")
-        true, pred = self._targets(y), self._single(outputs)
-        loss = compiled.resolve(true, pred)
-        value = loss.evaluate(true, pred, sample_weight=sample_weight, mask=mask)
-        total = float(value) * compiled.weight + added
-        return self._gathered(total, true, pred, sample_weight, mask)
-
-    def _loss_of(
-        self,
-        y: Array | None,
-        outputs: Any,
-        sample_weight: Array | None,
-        mask: Mask | None,
-        added: float,
-    ) -> tuple[float, Any]:
-        compiled, _ = self._require_compiled("fit")
-        true, pred = self._targets(y), self._single(outputs)
-        loss = compiled.resolve(true, pred)
-        value, vjp = loss.forward(true, pred, sample_weight=sample_weight, mask=mask)
-        if np.ndim(value):
-            raise ValueError(
-                f"the loss {loss.name!r} gives one value per sample, for its `reduction` is "
-                f"{loss.reduction!r}: training needs one number"
-            )
-        weight = compiled.weight
-        result = self._gathered(float(value) * weight + added, true, pred, sample_weight, mask)
-        if weight == 1.0:
-            return result, vjp
-        return result, lambda d_loss, grads: vjp(d_loss * weight, grads)
-
-    def _gathered(
-        self,
-        value: float,
-        true: Array,
-        pred: Array,
-        sample_weight: Array | None,
-        mask: Mask | None,
-    ) -> float:
-        self._loss_mean.add(value, float(len(pred)))
-        self._require_compiled("fit")[1].update(true, pred, sample_weight, mask)
-        return value
-
-    def _targets(self, y: Array | None) -> Array:
-        if y is None:
-            raise ValueError(f"the loss of the model {self.name!r} needs targets: `y` is None")
-        return y
-
-    def _single(self, outputs: Any) -> Array:
-        if isinstance(outputs, tuple | list):
-            raise NotImplementedError(
-                f"the model {self.name!r} has {len(outputs)} outputs: losses for several outputs "
-                "are not available yet"
-            )
-        return outputs  # type: ignore[no-any-return]
-
-    def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
-        """`function()` and its gradients by the trainable weights of the model, for `apply`.
-
-        The function gives one number, or a tuple whose first entry is that number; inside, call the
-        model, layers, losses and `ferrnn.ops`.
-
-        >>> import ferrnn as keras
-        >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="ones")])
-        >>> x = np.ones((2, 3), "float32")
-        >>> value, grads = model.value_and_gradients(lambda: keras.ops.mean(model(x) ** 2))
-        >>> float(value), grads[model.trainable_weights[0]].ravel().tolist()
-        (9.0, [6.0, 6.0, 6.0])
-        """
-        value, found = tracing.value_and_gradients(function)
-        grads = Gradients()
-        for weight in self.trainable_weights:
-            if weight in found:
-                grads.add(weight, found[weight])
-        return value, grads
 
     # Training.
 
@@ -230,7 +89,7 @@ class Trainer:
         verbose: str | int = "auto",
         callbacks: Iterable[Any] | None = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool | str = True,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: Any = None,
@@ -242,10 +101,14 @@ class Trainer:
     ) -> History:
         """Trains for `epochs` passes over `x` `[samples, ...]` and `y` `[samples, ...]`.
 
+        Both may be arrays, frames, or lists and dicts of them by the names of inputs and outputs;
+        or `x` gives batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, any
+        object that can be gone through again.
+
         `validation_split` takes that part of the samples from the end, before shuffling;
-        `validation_data` is `(x, y)` or `(x, y, sample_weight)`. `sample_weight` is `[samples]` or
-        one weight per step, `[samples, time]`; `class_weight` maps labels to weights. `verbose` is
-        0 (silent), 1 or "auto" (a bar), 2 (a line per epoch).
+        `validation_data` is `(x, y)`, `(x, y, sample_weight)` or gives batches. `sample_weight` is
+        `[samples]` or one weight per step, `[samples, time]`; `class_weight` maps labels to
+        weights. `verbose` is 0 (silent), 1 or "auto" (a bar), 2 (a line per epoch).
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1)])
@@ -257,36 +120,42 @@ class Trainer:
         self._require_compiled("fit")
         epochs = checked_count(epochs, "epochs", least=0)
         initial_epoch = checked_count(initial_epoch, "initial_epoch", least=0)
-        samples = Samples.of(x, y, sample_weight)
-        samples.require_some("fit")
-        validation = _validation_samples(validation_data)
-        if validation_split and validation is None:
-            samples, validation = split_off_last(samples, validation_split)
-        batches = Batches(samples.weighted(class_weight), batch_size=batch_size, shuffle=shuffle)
-        self._prepare_training(samples.x[: batches.batch_size])
+        if validation_split and validation_data is None:
+            if gives_batches(x):
+                raise ValueError(
+                    "`validation_split` is only supported for tensors or NumPy arrays, received "
+                    f"`x` of type {type(x).__name__}"
+                )
+            samples, validation_data = split_off_last(
+                Samples.of(x, y, sample_weight), validation_split
+            )
+            x, y, sample_weight = samples.arrays
+        source = source_of(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+        )
+        self._prepare_training(source)
         history = History()
         hooks = self._hooks(
             callbacks,
             history,
             verbose=verbose,
             epochs=epochs,
-            steps=steps_per_epoch or len(batches),
+            steps=steps_per_epoch or source.count,
         )
         check = None
-        if validation is not None:
-            validation.require_some("fit")
+        if validation_data is not None:
             size = batch_size
             if validation_batch_size is not None:
                 size = checked_count(validation_batch_size, "validation_batch_size")
-            parts = Batches(validation, batch_size=size)
+            parts = _validation_source(validation_data, size)
             check = Validation(parts, validation_steps, validation_freq, "validation_steps")
-        EpochLoop(self, batches, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
+        EpochLoop(self, source, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
         return history
 
-    def _prepare_training(self, first_batch: Array) -> None:
+    def _prepare_training(self, source: Source | Any) -> None:
         """Builds the model and the optimizer's slots, before the first callback hears of it."""
-        if not self.built:
-            self.prepare_inputs(first_batch)
+        if not self.built or self._makes_weights_late():
+            self._make_weights(source.first() if isinstance(source, Source) else source)
         key = (structure_version(), id(self.optimizer))
         if key == self._prepared:
             return
@@ -301,6 +170,14 @@ class Trainer:
         self._regularized, self._collects = regularized(weights), self.adds_losses()
         self._prepared = (structure_version(), id(self.optimizer))
 
+    def _makes_weights_late(self) -> bool:
+        """Whether weights may be missing though the model counts as built."""
+        return False
+
+    def _make_weights(self, first_inputs: Any) -> None:
+        """Makes all weights, given the inputs of one batch."""
+        self.prepare_inputs(first_inputs)
+
     def _prepare_testing(self) -> None:
         """Looks for what adds to the loss; weights may be made by the first batch only."""
         self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
@@ -312,7 +189,7 @@ class Trainer:
         *,
         verbose: str | int,
         epochs: int,
-        steps: int,
+        steps: int | None,
     ) -> CallbackList:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
@@ -336,15 +213,17 @@ class Trainer:
         callbacks: Iterable[Any] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss, or a list of it and the metrics, on `x` and `y`; a dict with `return_dict`."""
+        """The loss, or a list of it and the metrics, on `x` and `y`; a dict with `return_dict`.
+
+        The list has the loss, the losses of several outputs, then metrics in the order of
+        `compile`; those of several outputs by their names.
+        """
         self._require_compiled("evaluate")
-        samples = Samples.of(x, y, sample_weight)
-        samples.require_some("evaluate")
+        source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
         self._prepare_testing()
-        batches = Batches(samples, batch_size=batch_size)
-        count = _count(steps, batches)
-        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
-        return _returned(Validation(batches, steps).run(self, hooks), return_dict)
+        check = Validation(source, steps)
+        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
+        return self._returned(check.run(self, hooks), return_dict)
 
     def predict(
         self,
@@ -355,31 +234,45 @@ class Trainer:
         callbacks: Iterable[Any] | None = None,
     ) -> Any:
         """The outputs for `x` `[samples, ...]`, computed batch by batch, as plain arrays."""
-        inputs = as_samples(x, "x")
-        if inputs is None:
-            raise ValueError("`x` must be an array of samples, received None")
-        size = 32 if batch_size is None else batch_size
-        if verbose == 0 and not callbacks and steps is None and len(inputs) <= size:
-            return self.predict_on_batch(inputs)
-        batches = Batches(Samples(inputs), batch_size=size)
-        count = _count(steps, batches)
+        if gives_batches(x):
+            source: Source = GivenBatches(x, "x")
+            inputs = None
+        else:
+            inputs = as_samples(x, "x")
+            if inputs is None:
+                raise ValueError("`x` must be an array of samples, received None")
+            samples = Samples(inputs)
+            samples.check_cardinality()
+            size = 32 if batch_size is None else batch_size
+            if verbose == 0 and not callbacks and steps is None and samples.count <= size:
+                return self.predict_on_batch(inputs)
+            source = Batches(samples, batch_size=size)
+        return self._predict_batches(source, inputs, steps, callbacks, verbose)
+
+    def _predict_batches(
+        self, source: Source, inputs: Any, steps: int | None, callbacks: Any, verbose: Any
+    ) -> Any:
+        count = source.count
+        if steps is not None:
+            steps = checked_count(steps, "steps")
+            count = steps if count is None else min(steps, count)
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
         hooks.tell("on_predict_begin", {})
         results = []
-        for step, (part, _, _) in zip(range(count), batches, strict=False):
+        for step, (part, _, _) in enumerate(itertools.islice(source, count)):
             hooks.tell("on_predict_batch_begin", step, {})
             results.append(self.predict_on_batch(part))
             hooks.tell("on_predict_batch_end", step, {"outputs": results[-1]})
         hooks.tell("on_predict_end", {})
-        return _joined(results) if results else self.predict_on_batch(inputs)
+        if results:
+            return _joined(results)
+        if inputs is None:
+            raise ValueError("`x` gives no batch to predict")
+        return self.predict_on_batch(inputs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch `x` `[batch, ...]`, as plain arrays."""
-        inputs = self.prepare_inputs(x)
-        outputs, _, _ = self.outputs_and_mask(inputs, _INFERENCE)
-        if isinstance(outputs, np.ndarray) and np.may_share_memory(outputs, inputs):
-            return outputs.copy()  # a model that passes its inputs through must not hand them out
-        return outputs
+        return self.run_predict_step(x)
 
     def train_on_batch(
         self,
@@ -405,8 +298,8 @@ class Trainer:
         batch = Samples.of(x, y, sample_weight).weighted(class_weight)
         batch.require_some("train_on_batch")
         self._prepare_training(batch.x)
-        self.train_step(batch.x, batch.y, batch.sample_weight)
-        return _returned(self.metrics_result(), return_dict)
+        self.run_train_step(batch.arrays)
+        return self._returned(self.metrics_result(), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -416,34 +309,39 @@ class Trainer:
         batch = Samples.of(x, y, sample_weight)
         batch.require_some("test_on_batch")
         self._prepare_testing()
-        self.test_step(batch.x, batch.y, batch.sample_weight)
-        return _returned(self.metrics_result(), return_dict)
+        self.run_test_step(batch.arrays)
+        return self._returned(self.metrics_result(), return_dict)
+
+    def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
+        if return_dict:
+            return logs
+        values = list(metric_order(self.metrics_names, logs))
+        return values if len(values) > 1 else values[0]
 
 
-def _validation_samples(data: Sequence[Any] | None) -> Samples | None:
-    if data is None:
-        return None
-    if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
+def _validation_source(data: Any, batch_size: int | None) -> Source:
+    if isinstance(data, Samples):
+        return Batches(data, batch_size=batch_size)
+    if isinstance(data, tuple | list):
+        if not 2 <= len(data) <= 3:
+            raise ValueError(
+                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give "
+                f"batches; received a {type(data).__name__} of {len(data)}"
+            )
+        return source_of(*data, batch_size=batch_size)
+    if not gives_batches(data):
         raise ValueError(
-            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), "
+            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give batches; "
             f"received {type(data).__name__}"
         )
-    return Samples.of(*data)
-
-
-def _count(steps: int | None, batches: Batches) -> int:
-    """The number of batches that are used: all unless `steps` says fewer."""
-    return len(batches) if steps is None else min(checked_count(steps, "steps"), len(batches))
-
-
-def _returned(logs: dict[str, float], return_dict: bool) -> Any:
-    values = list(logs.values())
-    return logs if return_dict else values if len(values) > 1 else values[0]
+    return GivenBatches(data, "validation_data")
 
 
 def _joined(parts: list[Any]) -> Any:
+    """The outputs of all batches one after the other, in the structure that the batches have."""
     if len(parts) == 1:
         return parts[0]
-    if isinstance(parts[0], tuple | list):
-        return type(parts[0])(_joined(list(column)) for column in zip(*parts, strict=True))
-    return np.concatenate(parts)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    columns = zip(*map(flatten, parts), strict=True)
+    return pack_like(parts[0], [np.concatenate(column) for column in columns])

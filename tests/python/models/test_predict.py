@@ -30,7 +30,7 @@ def test_several_outputs_come_as_a_tuple():
     for part, expected in zip(parts, model(x), strict=True):
         np.testing.assert_array_equal(part, expected)
     model.compile("sgd", loss="mse")
-    with pytest.raises(NotImplementedError, match="has 3 outputs"):
+    with pytest.raises(ValueError, match="`y` must have an array for each of the 3 outputs"):
         model.fit(x, np.ones(5), verbose=0)
 
 

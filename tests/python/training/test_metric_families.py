@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ferrnn.training import losses, metrics
-from ferrnn.training.compiled import CompiledMetrics
+from ferrnn.training.compiled_metrics import CompiledMetrics
 
 RNG = np.random.default_rng(2)
 
@@ -58,7 +58,8 @@ class TestOwn:
 
     def test_is_logged_as_a_number_or_an_array(self):
         compiled = CompiledMetrics([Count(), metrics.F1Score()], None)
-        compiled.update(np.eye(2), np.eye(2), None, None)
+        compiled.bind(["output"])
+        compiled.update([np.eye(2)], [np.eye(2)], None, None)
         result = compiled.result()
         assert type(result["count"]) is float
         np.testing.assert_allclose(result["f1_score"], [1, 1], rtol=1e-5)

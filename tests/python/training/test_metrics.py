@@ -5,7 +5,8 @@ import pytest
 
 from ferrnn.core.masked import attach_mask
 from ferrnn.training import losses, metrics
-from ferrnn.training.compiled import CompiledLoss, CompiledMetrics, classification_kind
+from ferrnn.training.compiled import CompiledLoss, classification_kind
+from ferrnn.training.compiled_metrics import CompiledMetrics
 
 RNG = np.random.default_rng(2)
 
@@ -79,6 +80,13 @@ class TestAccuracy:
         assert metrics.Accuracy()([[1], [2], [3], [4]], [[0], [2], [3], [4]]) == 0.75
 
 
+def take(compiled, true, pred, weight=None, mask=None):
+    """Lets the metrics of a model with one output take a batch."""
+    compiled.bind(["output"])
+    weights = None if weight is None else [weight]
+    compiled.update([true], [pred], weights, None if mask is None else [mask])
+
+
 class TestByName:
     @pytest.mark.parametrize(
         ("true", "pred", "kind"),
@@ -95,10 +103,12 @@ class TestByName:
         true, pred = np.zeros(true), np.full(pred, 0.5)
         assert classification_kind(true, pred) == kind
         compiled = CompiledMetrics(["acc"], None)
-        compiled.update(true, pred, None, None)
+        take(compiled, true, pred)
         name = {"binary": "Binary", "sparse": "SparseCategorical", "categorical": "Categorical"}
         assert type(compiled.metrics[0]).__name__ == f"{name[kind]}Accuracy"
-        loss = CompiledLoss("crossentropy", None).resolve(true, pred)
+        crossentropy = CompiledLoss("crossentropy", None)
+        crossentropy.bind(["output"])
+        loss = crossentropy.resolve(0, true, pred)
         assert type(loss).__name__ == f"{name[kind]}Crossentropy"
 
     def test_names_are_those_given(self):
@@ -107,7 +117,7 @@ class TestByName:
 
         given = ["mae", "MSE", my_metric, metrics.MeanSquaredError(name="own"), "mae"]
         compiled = CompiledMetrics(given, ["mae", losses.MeanSquaredError()])
-        compiled.update(np.zeros((2, 1)), np.full((2, 1), 3.0), np.array([1.0, 0.0]), None)
+        take(compiled, np.zeros((2, 1)), np.full((2, 1), 3.0), np.array([1.0, 0.0]))
         assert compiled.result() == {
             "mae": 3.0,
             "MSE": 9.0,
@@ -120,7 +130,7 @@ class TestByName:
 
     def test_only_weighted_metrics_see_weights(self):
         compiled = CompiledMetrics(["mae"], ["mse"])
-        compiled.update(np.zeros((2, 1)), np.array([[1.0], [3.0]]), np.array([1.0, 0.0]), None)
+        take(compiled, np.zeros((2, 1)), np.array([[1.0], [3.0]]), np.array([1.0, 0.0]))
         assert compiled.result() == {"mae": 2.0, "mse": 1.0}
 
     def test_masked_steps_do_not_count(self):
@@ -128,7 +138,7 @@ class TestByName:
         pred = np.array([[[1.0], [50.0]], [[2.0], [3.0]]])
         for true in (np.zeros((2, 2, 1)), np.zeros((2, 2))):
             compiled = CompiledMetrics(["mae"], ["mse"])
-            compiled.update(true, pred, np.array([1.0, 2.0]), mask)
+            take(compiled, true, pred, np.array([1.0, 2.0]), mask)
             assert compiled.result()["mae"] == pytest.approx(2.0)
             assert compiled.result()["mse"] == pytest.approx((1 + 2 * 4 + 2 * 9) / 5)
 
@@ -137,8 +147,8 @@ class TestByName:
             CompiledMetrics(["mea"], None)
         with pytest.raises(ValueError, match="Expected `metrics` argument to be a list"):
             CompiledMetrics("mae", None)
-        with pytest.raises(NotImplementedError, match="several outputs"):
-            CompiledLoss(["mse", "mse"], None)
+        with pytest.raises(ValueError, match=r"`loss` argument as a list.*of length 2, whereas"):
+            CompiledLoss(["mse", "mse"], None).bind(["output"])
 
     def test_get(self):
         assert isinstance(metrics.get("MeanSquaredError"), metrics.MeanSquaredError)

@@ -1,0 +1,59 @@
+"""`PyDataset`: data that is made batch by batch, by code of the user's."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+
+class PyDataset:
+    """Batches by number: a subclass writes `__getitem__(index)` and `__len__()`.
+
+    `__getitem__` gives `(x, y)` or `(x, y, sample_weight)`. `on_epoch_end` is called after each
+    epoch of `fit`. Batches are made one after the other in the process that trains: `workers`,
+    `use_multiprocessing` and `max_queue_size` are there for Keras' sake.
+
+    >>> import numpy as np
+    >>> class Ones(PyDataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def __getitem__(self, index):
+    ...         return np.ones((2, 4)), np.ones(2)
+    >>> Ones().num_batches, sum(1 for batch in Ones().batches())
+    (3, 3)
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define `__getitem__`")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define `__len__`")
+
+    @property
+    def num_batches(self) -> int | None:
+        """The number of batches of an epoch; None if there is no end."""
+        try:
+            return len(self)
+        except NotImplementedError:
+            return None
+
+    def batches(self) -> Iterator[Any]:
+        """The batches of an epoch."""
+        count = self.num_batches
+        numbers = itertools.count() if count is None else range(count)
+        return (self[index] for index in numbers)
+
+    def on_epoch_begin(self) -> None:
+        """Called before each epoch of `fit`."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch of `fit`."""
