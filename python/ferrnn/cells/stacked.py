@@ -23,6 +23,7 @@ from ferrnn.cells.protocol import (
 )
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.types import Array
 
 
@@ -133,7 +134,12 @@ class StackedRNNCells(Cell):
         return (output, tuple(new_states)), stack_vjp
 
     def get_config(self) -> dict[str, Any]:
-        cells = [
-            {"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells
-        ]
-        return {**super().get_config(), "cells": cells}
+        return {**super().get_config(), "cells": [serialized(cell) for cell in self.cells]}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """A new stack; `custom_objects` names the classes of cells that are not built in."""
+        cells = [deserialized(cell, custom_objects) for cell in config["cells"]]
+        return cls(**{**config, "cells": cells})

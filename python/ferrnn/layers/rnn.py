@@ -9,24 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn.cells.base import BuiltInCell, Cell
-from ferrnn.cells.gru import GRUCell
-from ferrnn.cells.lstm import LSTMCell
 from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, initial_state, pack
 from ferrnn.cells.protocol import output_size as output_size_of
-from ferrnn.cells.simple_rnn import SimpleRNNCell
 from ferrnn.cells.stacked import StackedRNNCells
 from ferrnn.core import tracing
 from ferrnn.core.calling import resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.masked import MaskedOutput
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states, chosen_mask
 from ferrnn.sequence import fused, stepwise
 
-_CELLS: dict[str, type[Cell]] = {
-    kind.__name__: kind for kind in (LSTMCell, GRUCell, SimpleRNNCell, StackedRNNCells)
-}
 _INFERENCE = Call()
 _TRAINING = Call(training=True)
 
@@ -41,6 +36,7 @@ class RNN(Layer):
     carried over and the output repeated (before the first real step the initial h), or zero with
     `zero_output_for_mask`. A stateful layer starts from where its last call ended.
 
+    >>> from ferrnn.cells.lstm import LSTMCell
     >>> layer = RNN([LSTMCell(4), LSTMCell(7)], return_sequences=True, return_state=True)
     >>> outputs, lower, upper = layer(np.ones((2, 3, 6)))
     >>> outputs.shape, np.shape(lower), np.shape(upper)
@@ -300,8 +296,7 @@ class RNN(Layer):
         }
 
     def get_config(self) -> dict[str, Any]:
-        cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
-        return {**self._flags(), "cell": cell}
+        return {**self._flags(), "cell": serialized(self.cell)}
 
     @classmethod
     def from_config(
@@ -310,20 +305,8 @@ class RNN(Layer):
         """A new layer; `custom_objects` names the classes of cells that are not built in."""
         config = dict(config)
         if "cell" in config:
-            config["cell"] = _cell_from_config(config["cell"], custom_objects or {})
+            config["cell"] = deserialized(config["cell"], custom_objects)
         return cls(**config)
-
-
-def _cell_from_config(serialized: Any, custom_objects: dict[str, Any]) -> Any:
-    name, config = serialized["class_name"], dict(serialized["config"])
-    kind = custom_objects.get(name) or _CELLS.get(name)
-    if kind is None:
-        raise ValueError(
-            f"the class of the cell {name!r} is not known: pass it in `custom_objects`"
-        )
-    if kind is StackedRNNCells:
-        config["cells"] = [_cell_from_config(cell, custom_objects) for cell in config["cells"]]
-    return kind.from_config(config) if hasattr(kind, "from_config") else kind(**config)
 
 
 def _kept(states: Sequence[Array]) -> Sequence[Array]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 
@@ -54,12 +56,83 @@ RUNS: dict[str, dict[str, Any]] = {
         ],
     },
 }
+RUNS |= {
+    "bidirectional": {
+        "layers": [
+            ["Bidirectional", [["LSTM", [4], EVERY_STEP]], {"merge_mode": "mul"}],
+            ["Bidirectional", [["GRU", [3], {}]], {}],
+            ["Dense", [1], {}],
+        ],
+    },
+    "stacked": {
+        "layers": [
+            ["RNN", [[["LSTMCell", [4], {}], ["GRUCell", [5], {}]]], EVERY_STEP],
+            ["RNN", [["SimpleRNNCell", [6], {}]], {"go_backwards": True}],
+            ["Dense", [1], {}],
+        ],
+    },
+    "masked": {
+        "padded": True,
+        "layers": [
+            ["Masking", [], {}],
+            ["LSTM", [5], EVERY_STEP],
+            ["Bidirectional", [["GRU", [3], EVERY_STEP]], {"merge_mode": "sum"}],
+            ["Dense", [1], {}],
+        ],
+    },
+    "stateful": {
+        "stateful": True,
+        "layers": [
+            ["LSTM", [5], EVERY_STEP | {"stateful": True}],
+            ["GRU", [4], {"stateful": True}],
+            ["Dense", [1], {}],
+        ],
+    },
+}
 
 
 def run_cases(cases: Cases) -> None:
     """Fifty `train_on_batch` calls in float32 with Adam: every loss, and the last weights."""
     for name, about in RUNS.items():
         _run(cases, name, about)
+
+
+def _losses(model: Any, inputs: Array, targets: Array) -> list[float]:
+    losses = []
+    for x, y in zip(inputs, targets, strict=True):
+        model.reset_metrics()
+        losses.append(model.train_on_batch(x, y))
+    return losses
+
+
+def _stateful_losses(model: Any, inputs: Array, targets: Array) -> list[float]:
+    """As `_losses`, with states handed from batch to batch: on JAX, Keras itself drops them."""
+    carried = [
+        [np.zeros((BATCH, size), "float32") for size in layer.state_size]
+        for layer in model.layers[:-1]
+    ]
+
+    def loss(weights: Any, carried: Any, x: Any, y: Any) -> Any:
+        final, outputs, left = [], x, list(weights)
+        for layer, states in zip(model.layers, [*carried, None], strict=True):
+            own, left = left[: len(layer.weights)], left[len(layer.weights) :]
+            with keras.StatelessScope(list(zip(layer.weights, own, strict=True))):
+                if states is None:
+                    outputs = layer(outputs)
+                else:
+                    layer.stateful, layer.return_state = False, True
+                    outputs, *last = layer(outputs, initial_state=states)
+                    final.append(last)
+        return keras.ops.mean(keras.ops.square(outputs - y)), final
+
+    step = jax.value_and_grad(loss, has_aux=True)
+    losses = []
+    for x, y in zip(inputs, targets, strict=True):
+        weights = [weight.value for weight in model.trainable_weights]
+        (value, carried), gradients = step(weights, carried, jnp.asarray(x), jnp.asarray(y))
+        model.optimizer.apply(gradients, model.trainable_weights)
+        losses.append(float(value))
+    return losses
 
 
 def _run(cases: Cases, name: str, about: dict[str, Any]) -> None:
@@ -77,13 +150,12 @@ def _run(cases: Cases, name: str, about: dict[str, Any]) -> None:
     every_step = len(model.output_shape) == 3
     targets = inputs.prod(axis=3) if every_step else inputs.sum(axis=(2, 3)) / 4
     targets = targets[..., None]
-    losses = []
-    for x, y in zip(inputs, targets, strict=True):
-        model.reset_metrics()
-        losses.append(model.train_on_batch(x, y))
+    train = _stateful_losses if about.get("stateful") else _losses
+    losses = train(model, inputs, targets)
     arrays: dict[str, Array] = {"inputs": inputs, "targets": targets, "losses": np.array(losses)}
     arrays |= {f"weight_{i}": w for i, w in enumerate(weights)}
     arrays |= {f"trained_{i}": w for i, w in enumerate(model.get_weights())}
-    model.reset_metrics()
-    arrays["evaluated"] = np.array(model.test_on_batch(inputs[0], targets[0]))
+    if not about.get("stateful"):
+        model.reset_metrics()
+        arrays["evaluated"] = np.array(model.test_on_batch(inputs[0], targets[0]))
     cases.add(name, about, arrays)

@@ -25,7 +25,8 @@ def test_fifty_losses_are_those_of_keras(name: str, engine: str) -> None:
     np.testing.assert_allclose(losses, case["losses"], rtol=1e-4)
     for weight, expected in zip(model.get_weights(), case.series("trained"), strict=True):
         np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-4)
-    model.reset_metrics()
-    evaluated = model.test_on_batch(inputs[0], targets[0])
-    np.testing.assert_allclose(evaluated, case["evaluated"], rtol=1e-3)
+    if "evaluated" in case.arrays:
+        model.reset_metrics()
+        evaluated = model.test_on_batch(inputs[0], targets[0])
+        np.testing.assert_allclose(evaluated, case["evaluated"], rtol=1e-3)
     assert np.ptp(losses) > 0.01, "a loss that does not move proves nothing"
