@@ -14,8 +14,8 @@ from ferrnn.layers.activation import LeakyReLU as LeakyReLU
 from ferrnn.layers.activation import PReLU as PReLU
 from ferrnn.layers.activation import ReLU as ReLU
 from ferrnn.layers.activation import Softmax as Softmax
-from ferrnn.layers.conv1d import Conv1D as Conv1D
 from ferrnn.layers.bidirectional import Bidirectional as Bidirectional
+from ferrnn.layers.conv1d import Conv1D as Conv1D
 from ferrnn.layers.dense import Dense as Dense
 from ferrnn.layers.dropout import Dropout as Dropout
 from ferrnn.layers.dropout import GaussianDropout as GaussianDropout

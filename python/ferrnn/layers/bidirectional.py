@@ -12,7 +12,7 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import classes_inside, deserialized, serialized
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.rnn import RNN
+from ferrnn.layers.recurrent import Recurrent
 
 # Outputs of both directions, in the order of time, to the merged one and its vjp.
 Merged: TypeAlias = "tuple[Any, Callable[[Any], tuple[Array | None, Array | None]]]"
@@ -21,7 +21,7 @@ _MODES = ("sum", "mul", "ave", "concat", None)
 _ALIKE = ("stateful", "return_sequences", "return_state")
 
 
-class Bidirectional(Layer):
+class Bidirectional(Recurrent):
     """Two recurrent layers, one of which goes backwards, and their outputs merged.
 
     `[batch, time, features]` becomes `[batch, 2 units]` (`[batch, time, 2 units]` with
@@ -64,7 +64,7 @@ class Bidirectional(Layer):
             if hasattr(each, "zero_output_for_mask"):
                 each.zero_output_for_mask = each.return_sequences
         self.merge_mode = merge_mode
-        self._rank: int | None = getattr(self.forward_layer, "_rank", None)
+        self._rank = getattr(self.forward_layer, "_rank", None)
         self._first_weights = weights
         if not self._trainable:
             self.trainable = False
@@ -145,8 +145,6 @@ class Bidirectional(Layer):
             self.set_weights(self._first_weights)
 
     # Calling.
-
-    __call__ = RNN.__call__  # type: ignore[assignment]
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states."""

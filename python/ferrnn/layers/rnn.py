@@ -6,27 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ferrnn.cells.base import BuiltInCell, Cell
 from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, initial_state, pack
 from ferrnn.cells.protocol import output_size as output_size_of
 from ferrnn.cells.stacked import StackedRNNCells
-from ferrnn.core import tracing
-from ferrnn.core.calling import resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer, Vjp
-from ferrnn.core.masked import MaskedOutput
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states, chosen_mask
+from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states
+from ferrnn.layers.recurrent import Recurrent, listed
 from ferrnn.sequence import fused, stepwise
 
-_INFERENCE = Call()
-_TRAINING = Call(training=True)
 
-
-class RNN(Layer):
+class RNN(Recurrent):
     """Runs a cell over time: inputs `[batch, time, features]`.
 
     The outputs are `[batch, units]`, the last step's, or `[batch, time, units]` with
@@ -111,10 +105,10 @@ class RNN(Layer):
     @states.setter
     def states(self, value: Any) -> None:
         if value is not None:
-            flat = _kept([self.cast_array(s, "states") for s in flatten(_listed(value))])
+            flat = _kept([self.cast_array(s, "states") for s in flatten(listed(value))])
             batch = len(flat[0]) if flat and flat[0].ndim else None
             checked_states(self.name, self.state_size, flat, batch)
-            value = pack(_listed(value), flat, tuple if isinstance(value, tuple) else list)
+            value = pack(listed(value), flat, tuple if isinstance(value, tuple) else list)
         self._states = value
 
     def reset_state(self, states: Any = None) -> None:
@@ -142,55 +136,6 @@ class RNN(Layer):
         return list(pack(shapes, flat))
 
     # Calling.
-
-    def __call__(  # type: ignore[override]
-        self,
-        sequences: Any,
-        initial_state: Any = None,
-        mask: ArrayLike | None = None,
-        training: bool | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-    ) -> Any:
-        """Outputs for sequences `[batch, time, features]`, from the given initial states.
-
-        `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
-        """
-        if type(sequences) is np.ndarray and tracing.current.get() is None:
-            inputs: Any = self.cast_inputs(sequences)
-        else:
-            states = {} if initial_state is None else {"initial_state": initial_state}
-            if lengths is not None and tracing.current.get() is not None:
-                mask = chosen_mask(self.name, mask, lengths, sequences)
-            recorded = self.recorded((sequences,), states, training, mask)
-            if recorded is not None:
-                return recorded
-            inputs = self.cast_array(sequences, "inputs")
-        if not self.built:
-            checked_sequence(self.name, inputs, self._rank, None)
-            self.build(inputs.shape)
-        if mask is None and lengths is None and type(sequences) is MaskedOutput:
-            mask = sequences._keras_mask
-        known = None
-        if mask is not None or lengths is not None:
-            known = chosen_mask(self.name, mask, lengths, inputs)
-        if initial_state is not None:
-            given = flatten(_listed(initial_state))
-            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
-        if known is None:
-            training = resolved_training(training)
-            return self.forward_with_losses(inputs, _TRAINING if training else _INFERENCE)[0]
-        call = Call(training=resolved_training(training), mask=known)
-        outputs, _ = self.forward_with_losses(inputs, call)
-        return with_masks(outputs, self.compute_mask(inputs, known))
-
-    def gather(self, sequences: Any, initial_state: Any = None) -> Any:
-        """The sequences, or a tuple of them and the initial states."""
-        return sequences if initial_state is None else (sequences, *flatten(_listed(initial_state)))
-
-    def main_input(self, inputs: Any) -> Any:
-        """The sequences: shapes and masks are about them, not about initial states."""
-        return inputs[0] if isinstance(inputs, tuple) else inputs
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states.
@@ -318,8 +263,3 @@ def _locked(states: Sequence[Array]) -> Sequence[Array]:
     for state in states:
         state.setflags(write=False)
     return states
-
-
-def _listed(states: Any) -> Any:
-    """States in a list or tuple, whether there are several or one array."""
-    return states if isinstance(states, list | tuple) else [states]

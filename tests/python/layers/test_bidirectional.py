@@ -13,10 +13,12 @@ from ferrnn.layers import (
     Bidirectional,
     Dense,
     GRUCell,
+    Input,
     LSTMCell,
     Masking,
     SimpleRNN,
 )
+from ferrnn.models import Model
 from ferrnn.testing import check_vjp
 
 RNG = np.random.default_rng(5)
@@ -281,3 +283,19 @@ def test_wrong_inputs_are_refused_by_the_layers_inside():
         layer(X[..., :1])
     with pytest.raises(ValueError, match="`mask` of layer 'bidirectional'"):
         layer(X, mask=MASK[:, :4])
+
+
+def test_states_of_both_directions_start_another_layer_in_a_functional_model():
+    inputs = Input((None, 2))
+    encoder = Bidirectional(LSTM(3, return_state=True), name="encoder")
+    outputs, *states = encoder(inputs)
+    assert [tuple(part.shape) for part in (outputs, *states)] == [(None, 6), *[(None, 3)] * 4]
+    decoder = Bidirectional(LSTM(3, return_sequences=True), merge_mode="sum")
+    model = Model(inputs, decoder(inputs, initial_state=states))
+    expected = decoder(X, initial_state=list(encoder(X)[1:]))
+    np.testing.assert_array_equal(model.predict(X, verbose=0), expected)
+    model.compile("sgd", "mse")
+    before = encoder.get_weights()
+    model.train_on_batch(X, np.ones((3, 5, 3)))
+    for old, new in zip(before, encoder.get_weights(), strict=True):
+        assert not np.array_equal(old, new)

@@ -6,7 +6,7 @@ import pytest
 from ferrnn.core.layer import Call
 from ferrnn.core.masked import mask_of
 from ferrnn.core.parameter import Gradients
-from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
+from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Input, LSTMCell, SimpleRNN
 from ferrnn.layers.checks import mask_of_lengths
 
 LENGTHS = [4, 0, 7, 1, 6]
@@ -141,3 +141,8 @@ def test_a_mask_and_lengths_together_are_refused():
     mask = np.ones((BATCH, TIME), bool)
     with pytest.raises(ValueError, match="'mine' takes either `mask` or `lengths`, received both"):
         LSTM(4, name="mine")(sequences(), mask=mask, lengths=LENGTHS)
+
+
+def test_lengths_of_a_functional_model_are_refused():
+    with pytest.raises(ValueError, match="`lengths` of layer 'mine' must be given with arrays"):
+        LSTM(4, name="mine")(Input((TIME, FEATURES)), lengths=LENGTHS)

@@ -1,0 +1,84 @@
+"""How layers over sequences are called: states, masks and lengths beside the sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ferrnn.cells.protocol import flatten
+from ferrnn.core import tracing
+from ferrnn.core.calling import resolved_training, with_masks
+from ferrnn.core.layer import Call, Layer
+from ferrnn.core.masked import MaskedOutput
+from ferrnn.core.symbolic import is_symbolic
+from ferrnn.layers.checks import checked_sequence, chosen_mask
+
+_INFERENCE = Call()
+_TRAINING = Call(training=True)
+
+
+class Recurrent(Layer):
+    """A layer over sequences `[batch, time, ...]` with states that may be given and returned."""
+
+    _rank: int | None = None  # how many axes sequences must have; None: two or more
+
+    def __call__(  # type: ignore[override]
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: ArrayLike | None = None,
+        training: bool | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> Any:
+        """Outputs for sequences `[batch, time, features]`, from the given initial states.
+
+        `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
+        """
+        if type(sequences) is np.ndarray and tracing.current.get() is None:
+            inputs: Any = self.cast_inputs(sequences)
+        else:
+            states = {} if initial_state is None else {"initial_state": initial_state}
+            if lengths is not None and is_symbolic((sequences,), states):
+                raise ValueError(
+                    f"`lengths` of layer {self.name!r} must be given with arrays; in a functional "
+                    "model a mask says how long sequences are, from `Masking` or `Embedding`"
+                )
+            if lengths is not None and tracing.current.get() is not None:
+                mask = chosen_mask(self.name, mask, lengths, sequences)
+            recorded = self.recorded((sequences,), states, training, mask)
+            if recorded is not None:
+                return recorded
+            inputs = self.cast_array(sequences, "inputs")
+        if not self.built:
+            checked_sequence(self.name, inputs, self._rank, None)
+            self.build(inputs.shape)
+        if mask is None and lengths is None and type(sequences) is MaskedOutput:
+            mask = sequences._keras_mask
+        known = None
+        if mask is not None or lengths is not None:
+            known = chosen_mask(self.name, mask, lengths, inputs)
+        if initial_state is not None:
+            given = flatten(listed(initial_state))
+            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
+        if known is None:
+            training = resolved_training(training)
+            return self.forward_with_losses(inputs, _TRAINING if training else _INFERENCE)[0]
+        call = Call(training=resolved_training(training), mask=known)
+        outputs, _ = self.forward_with_losses(inputs, call)
+        return with_masks(outputs, self.compute_mask(inputs, known))
+
+    def gather(self, sequences: Any, initial_state: Any = None) -> Any:
+        """The sequences, or a tuple of them and the initial states."""
+        return sequences if initial_state is None else (sequences, *flatten(listed(initial_state)))
+
+    def main_input(self, inputs: Any) -> Any:
+        """The sequences: shapes and masks are about them, not about initial states."""
+        return inputs[0] if isinstance(inputs, tuple) else inputs
+
+
+def listed(states: Any) -> Any:
+    """States in a list or tuple, whether there are several or one array."""
+    return states if isinstance(states, list | tuple) else [states]
