@@ -47,7 +47,7 @@ class Recurrent(Layer):
                     "model a mask says how long sequences are, from `Masking` or `Embedding`"
                 )
             if lengths is not None and tracing.current.get() is not None:
-                mask = chosen_mask(self.name, mask, lengths, sequences)
+                mask, lengths = chosen_mask(self.name, mask, lengths, sequences), None
             recorded = self.recorded((sequences,), states, training, mask)
             if recorded is not None:
                 return recorded
