@@ -22,6 +22,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "ops": frozenset({"core"}),
     "testing": frozenset({"core"}),
     "datasets": frozenset({"core"}),
+    "data": frozenset({"core"}),
 }
 NATIVE_IMPORTERS = frozenset({"core/native.py", "sequence/fused.py"})
 RUNTIME_DEPENDENCIES = frozenset({"numpy"})

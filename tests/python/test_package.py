@@ -131,7 +131,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn.layers", "Conv3D"),
         ("ferrnn.models", "load_model"),
         ("ferrnn.optimizers", "Lion"),
-        ("ferrnn.utils", "to_categorical"),
+        ("ferrnn.utils", "split_dataset"),
     ],
 )
 def test_what_keras_has_and_we_lack_is_named(module, name):

@@ -5,10 +5,42 @@ from typing import TYPE_CHECKING
 from ferrnn.core.missing import not_yet
 from ferrnn.core.names import clear_session
 from ferrnn.core.random import set_random_seed
+from ferrnn.data.labels import (
+    normalize,
+    pack_x_y_sample_weight,
+    to_categorical,
+    unpack_x_y_sample_weight,
+)
+from ferrnn.data.sequences import pad_sequences
+from ferrnn.data.windows import timeseries_dataset_from_array
 from ferrnn.training.progress import Progbar
 from ferrnn.training.py_dataset import PyDataset
+from ferrnn.training.py_dataset import PyDataset as Sequence
 
-__all__ = ["Progbar", "PyDataset", "clear_session", "set_random_seed"]
+if TYPE_CHECKING:
+    from ferrnn.data.files import get_file
+
+__all__ = [
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "get_file",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "pad_sequences",
+    "set_random_seed",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
-    __getattr__ = not_yet(__name__)
+    _missing = not_yet(__name__)
+
+    def __getattr__(name: str) -> object:
+        if name == "get_file":  # archives and hashes take their time to import
+            from ferrnn.data.files import get_file  # noqa: PLC0415
+
+            return get_file
+        return _missing(name)

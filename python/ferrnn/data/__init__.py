@@ -1,0 +1,1 @@
+"""Arrays made ready for training: windows, padding, labels, files."""

@@ -1,0 +1,138 @@
+"""Files of data that are on this machine already: found, checked, unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def get_file(
+    fname: str | None = None,
+    origin: str | None = None,
+    untar: bool = False,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
+    cache_subdir: str = "datasets",
+    hash_algorithm: str = "auto",
+    extract: bool = False,
+    archive_format: str | None = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
+    force_download: bool = False,
+) -> str:
+    """The path of a file in `cache_dir/cache_subdir`, copied there from a local `origin`.
+
+    `origin` is a path or a `file:` address; nothing is downloaded. For another address the file
+    must be in the cache already (`~/.keras`, or `KERAS_HOME`), where Keras looks too. `file_hash`
+    is checked; `extract` unpacks a tar or zip archive and gives the folder.
+
+    >>> _ = Path("series.csv").write_text("1,2,3")
+    >>> Path(get_file(origin="series.csv", cache_dir="cache")).as_posix()
+    'cache/datasets/series.csv'
+    """
+    if origin is None:
+        raise ValueError('Please specify the "origin" argument (the path of the file).')
+    if md5_hash is not None and file_hash is None:
+        file_hash, hash_algorithm = md5_hash, "md5"
+    folder = _cache(cache_dir) / cache_subdir
+    target, extracted = _places(folder, fname, origin, unpack=extract or untar)
+    source = _local(origin)
+    if source is None and not target.exists():
+        raise FileNotFoundError(
+            f"ferrnn downloads nothing: fetch {origin} yourself, and place the file as {target}"
+        )
+    fits = target.exists() and (file_hash is None or _fits(target, file_hash, hash_algorithm))
+    if source is not None and (force_download or not fits):
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        fits = file_hash is None or _fits(target, file_hash, hash_algorithm)
+    if not fits:
+        raise ValueError(
+            f"Incomplete or corrupted file detected. The {hash_algorithm} file hash of {target} "
+            f"does not match the provided value of {file_hash}."
+        )
+    if not (extract or untar):
+        return str(target)
+    _extract(target, extracted, "tar" if untar else archive_format)
+    return str(extracted)
+
+
+def _cache(given: str | os.PathLike[str] | None) -> Path:
+    if given is not None:
+        return Path(given).expanduser()
+    home = os.environ.get("KERAS_HOME")
+    return Path(home) if home else Path.home() / ".keras"
+
+
+def _local(origin: str) -> Path | None:
+    """The path that `origin` names, or None for an address elsewhere."""
+    parts = urlsplit(origin)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    # One letter before a colon is a drive.
+    return Path(origin) if len(parts.scheme) < 2 else None
+
+
+def _places(folder: Path, fname: str | None, origin: str, *, unpack: bool) -> tuple[Path, Path]:
+    """Where the file is kept, and the folder that it is unpacked to."""
+    name = fname or Path(urlsplit(origin).path).name
+    if not name:
+        raise ValueError(
+            f"Can't parse the file name from the origin provided: '{origin}'. Please specify the "
+            "`fname` argument."
+        )
+    if os.sep in name:
+        raise ValueError(
+            "Paths are no longer accepted as the `fname` argument. To specify the file's parent "
+            f"directory, use the `cache_dir` argument. Received: fname={fname}"
+        )
+    if not unpack:
+        return folder / name, folder / name
+    if fname and "." in fname:
+        return folder / name, folder / f"{name.partition('.')[0]}_extracted"
+    return folder / f"{name}_archive", folder / name
+
+
+def _fits(path: Path, expected: str, algorithm: str) -> bool:
+    known = {"sha256": hashlib.sha256, "md5": hashlib.md5}
+    if algorithm == "auto":
+        algorithm = "sha256" if len(expected) == 64 else "md5"
+    if algorithm not in known:
+        raise ValueError(
+            f"`hash_algorithm` must be 'auto', 'md5' or 'sha256', received {algorithm!r}"
+        )
+    return known[algorithm](path.read_bytes()).hexdigest() == expected
+
+
+def _extract(path: Path, folder: Path, kind: str | None) -> None:
+    """Unpacks into `folder`; an archive with members outside of it is refused."""
+    if kind not in ("auto", "tar", "zip", None):
+        raise ValueError(
+            f"`archive_format` must be 'auto', 'tar', 'zip' or None, received {kind!r}"
+        )
+    if kind in ("auto", "tar") and tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            for member in archive.getmembers():
+                _inside(folder, member.name)
+                if not (member.isfile() or member.isdir()):
+                    raise ValueError(f"the archive {path} has a link or a device: {member.name!r}")
+            # Newer versions of Python look at the members too, and want to be asked to.
+            options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(folder, **options)  # noqa: S202 - the members were looked at above
+    elif kind in ("auto", "zip") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                _inside(folder, name)
+            archive.extractall(folder)  # noqa: S202 - the members were looked at above
+    elif kind is not None:
+        raise ValueError(f"{path} is no archive of the format {kind!r}")
+
+
+def _inside(folder: Path, name: str) -> None:
+    root = folder.resolve()
+    if root not in (root / name).resolve().parents and (root / name).resolve() != root:
+        raise ValueError(f"an archive holds a member outside of its folder: {name!r}")

@@ -1,0 +1,38 @@
+"""The data sets of Keras that would have to be downloaded: they say so."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+class Absent:
+    """Stands where Keras has a data set that is not part of the package.
+
+    >>> Absent("mnist").load_data()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    NotImplementedError: ferrnn downloads nothing, and `mnist` is not part of it. ...
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load_data(self, *arguments: object, **options: object) -> NoReturn:
+        """Says what to do instead."""
+        raise NotImplementedError(
+            f"ferrnn downloads nothing, and `{self.name}` is not part of it. Fetch the file that "
+            f"Keras would fetch (mostly {self.name}.npz) yourself, and read it with `numpy.load`. "
+            "What is here: `ferrnn.datasets.load_seattle_weather`"
+        )
+
+    def __repr__(self) -> str:
+        return f"<data set {self.name}, which is not part of ferrnn>"
+
+
+boston_housing = Absent("boston_housing")
+california_housing = Absent("california_housing")
+cifar10 = Absent("cifar10")
+cifar100 = Absent("cifar100")
+fashion_mnist = Absent("fashion_mnist")
+imdb = Absent("imdb")
+mnist = Absent("mnist")
+reuters = Absent("reuters")

@@ -1,0 +1,12 @@
+"""Making data ready, under Keras' names."""
+
+from typing import TYPE_CHECKING
+
+from ferrnn.core.missing import not_yet
+from ferrnn.data.windows import timeseries_dataset_from_array
+from ferrnn.preprocessing import sequence
+
+__all__ = ["sequence", "timeseries_dataset_from_array"]
+
+if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
+    __getattr__ = not_yet(__name__)
