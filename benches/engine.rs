@@ -39,6 +39,7 @@ fn tile(c: &mut Criterion) {
                     right: &right,
                     blocks: 0..right.blocks(),
                     depth: (0, depth),
+                    pieces: (1, 0),
                     out: &mut out,
                     offset: 0,
                     block_stride: 1,

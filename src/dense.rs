@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
-use crate::kernels::long_product::{LongProduct, Stretch};
+use crate::kernels::long_product::{LongProduct, Stretch, stage};
 use crate::kernels::pack::{Packed, row_stride};
 use crate::kernels::tile::{Product, Start};
 use crate::memory::{Buffer, View, ViewMut};
@@ -91,7 +91,7 @@ impl<T: Element> Weights<T> {
         if let Some(packed) = self.transposed.get() {
             return Ok(packed);
         }
-        let packed = self.kernel.transposed()?;
+        let packed = self.kernel.transposed(self.units)?;
         Ok(self.transposed.get_or_init(|| packed))
     }
 
@@ -193,6 +193,7 @@ fn multiply<T: Element>(
         right,
         blocks: 0..right.blocks(),
         depth: (0, right.depth()),
+        pieces: (1, 0),
         out,
         offset: 0,
         block_stride: 1,
@@ -338,16 +339,11 @@ fn long_products<T: Element>(
     let (lanes, stride) = (weights.level.lanes::<T>(), row_stride(weights.units));
     let mut left = Buffer::zeroed(panels * CHUNK_ROWS * tile_rows)?;
     let mut right = Buffer::taken(blocks.len() * CHUNK_ROWS * lanes)?;
-    let mut row = Buffer::zeroed(panels * tile_rows)?;
-    row[weights.features] = T::ONE;
     let rows = inputs.shape()[0];
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
         for k in 0..depth {
-            row[..weights.features].copy_from_slice(inputs.row(first + k, 0));
-            for (panel, values) in row.chunks_exact(tile_rows).enumerate() {
-                left[(panel * depth + k) * tile_rows..][..tile_rows].copy_from_slice(values);
-            }
+            stage(tile_rows, inputs.row(first + k, 0), &mut left, depth, k);
             for (n, block) in blocks.clone().enumerate() {
                 let from = &d_sums[(first + k) * stride + block * lanes..][..lanes];
                 right[(n * depth + k) * lanes..][..lanes].copy_from_slice(from);

@@ -293,9 +293,7 @@ impl<'a, T> ViewMut<'a, T> {
             let order = self.order.clone();
             let (at, first) = match order {
                 Some(_) => (self.at, self.first + range.start),
-                None => {
-                    (self.at.wrapping_offset(range.start.cast_signed() * self.strides[0]), 0)
-                }
+                None => (self.at.wrapping_offset(range.start.cast_signed() * self.strides[0]), 0),
             };
             Self { at, shape, strides: self.strides, order, first, array: PhantomData }
         };

@@ -148,3 +148,34 @@ fn step_by_step_equals_the_whole() {
         assert_eq!(state, whole.state, "{case:?}");
     }
 }
+
+#[test]
+fn parts_change_no_bit() {
+    let _turn = THREADS.lock().unwrap();
+    // Few rows whose units are cut into parts, at the price of work for three threads and more.
+    for case in cases([3, 400, 5, 130]).into_iter().filter(|case| case.dropout != 1) {
+        let arrays = Arrays::random(&case, 5).cast::<f32>();
+        let results = [1, 2, 3].map(|count| {
+            threads::set_count(count);
+            (run(&case, &arrays, false).0, slopes(&case, &arrays))
+        });
+        assert!(results[0] == results[1], "{case:?}: two threads");
+        assert!(results[0] == results[2], "{case:?}: three threads");
+    }
+}
+
+#[test]
+fn lengths_are_a_mask_of_the_first_steps() {
+    for backwards in [false, true] {
+        for mut case in cases([7, 9, 3, 18]).into_iter().filter(|case| case.dropout == 0) {
+            (case.masked, case.backwards) = (true, backwards);
+            let lengths = [4, 9, 0, 1, 9, 3, 8];
+            let mut arrays = Arrays::random(&case, 6).cast::<f32>();
+            arrays.mask = (0..7 * 9).map(|n| n % 9 < lengths[n / 9]).collect();
+            let by_mask = (run(&case, &arrays, false).0, slopes(&case, &arrays));
+            arrays.lengths = Some(lengths.to_vec());
+            let by_lengths = (run(&case, &arrays, false).0, slopes(&case, &arrays));
+            assert!(by_mask == by_lengths, "{case:?}");
+        }
+    }
+}

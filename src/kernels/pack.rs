@@ -47,13 +47,13 @@ impl<T: Element> Packed<T> {
     }
 
     /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
-    /// over columns padded to whole blocks.
+    /// over the `columns` columns.
     ///
     /// # Errors
     /// If the memory cannot be had.
-    pub fn transposed(&self) -> Result<Self> {
+    pub fn transposed(&self, columns: usize) -> Result<Self> {
         let (lanes, width) = (self.lanes, self.width);
-        let (blocks, depth) = (self.depth.div_ceil(lanes), width * self.blocks * lanes);
+        let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);
         let mut data = Buffer::taken(blocks * depth * lanes)?;
         let mut vectors = data.chunks_exact_mut(lanes);
         for first in (0..self.depth).step_by(lanes) {
@@ -61,7 +61,8 @@ impl<T: Element> Packed<T> {
             for gate in 0..width {
                 for block in 0..self.blocks {
                     let from = &self.data[((block * self.depth + first) * width + gate) * lanes..];
-                    for (lane, vector) in (0..lanes).zip(&mut vectors) {
+                    let real = lanes.min(columns - block * lanes);
+                    for (lane, vector) in (0..real).zip(&mut vectors) {
                         for (n, value) in vector[..filled].iter_mut().enumerate() {
                             *value = from[n * width * lanes + lane];
                         }

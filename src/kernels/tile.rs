@@ -167,6 +167,8 @@ pub struct Product<'a, T: Element> {
     pub blocks: Range<usize>,
     /// The first row of the right side that takes part, and their number.
     pub depth: (usize, usize),
+    /// Into how many equal pieces the left rows are cut, and the elements from one to the next.
+    pub pieces: (usize, usize),
     /// Aligned output; strides and offset count vectors.
     pub out: &'a mut [T],
     /// The vector where the first block of row 0 goes.
@@ -230,9 +232,6 @@ impl<T: Element> Product<'_, T> {
         row: usize,
         block: usize,
     ) {
-        let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
-        let left =
-            Rows::<T, MR>::new(&self.left[self.from..], self.stride, self.depth.1, |r| row + r);
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         let at = |r: usize, b: usize| {
             let block = block + b - self.blocks.start;
@@ -251,7 +250,15 @@ impl<T: Element> Product<'_, T> {
                 }
             }
         }
-        accumulate(s, &mut acc, left, right, 0);
+        let (pieces, step) = self.pieces;
+        let length = self.depth.1 / pieces;
+        for piece in 0..pieces {
+            let depth = (self.depth.0 + piece * length, length);
+            let right = blocks::<T, S, PB, G>(s, self.right, block, depth);
+            let left = &self.left[self.from + piece * step..];
+            let left = Rows::<T, MR>::new(left, self.stride, length, |r| row + r);
+            accumulate(s, &mut acc, left, right, 0);
+        }
         for r in 0..MR {
             for b in 0..PB {
                 let from = at(r, b);

@@ -25,7 +25,8 @@ impl<T: Element> Run<'_, T> {
                 from: (first + slots.start) * padded,
                 right,
                 blocks: blocks.clone(),
-                depth: (slots.start * padded, slots.len() * padded),
+                depth: (slots.start * weights.units, slots.len() * weights.units),
+                pieces: (slots.len(), padded),
                 out,
                 offset: 0,
                 block_stride: 1,
@@ -109,15 +110,16 @@ impl<T: Element> Run<'_, T> {
         let (first, count) = weights.layout.input;
         let features = columns.start * weights.lanes()..;
         for slot in 0..if single { count } else { 1 } {
-            let depth = if single { (slot * padded, padded) } else { (0, count * padded) };
+            let (slot_before, slots) = if single { (slot, 1) } else { (0, count) };
             let product = Product {
                 left: d_sums,
                 stride: weights.d_sums_stride(),
                 rows: self.gathered.len(),
-                from: first * padded + depth.0,
+                from: (first + slot_before) * padded,
                 right: &self.transposed.kernel,
                 blocks: columns.clone(),
-                depth,
+                depth: (slot_before * weights.units, slots * weights.units),
+                pieces: (slots, padded),
                 out: &mut self.d_staged,
                 offset: 0,
                 block_stride: 1,

@@ -145,7 +145,7 @@ impl<'a, T: Element> Journey<'a, T> {
         plan: &'a Plan,
         history: History<'a, T>,
         seeds: &'a Seeds<'a, T>,
-        slots: &'a mut [Vec<Buffer<T>>],
+        slots: &'a mut [Buffer<T>],
         (d_inputs, d_initial): (Option<ViewMut<'a, T>>, Vec<ViewMut<'a, T>>),
     ) -> Result<Self> {
         let width = weights.layout.slots.len();
@@ -202,13 +202,7 @@ impl<'a, T: Element> Journey<'a, T> {
         self.plan.chunks.last().map_or(0, |chunk| chunk.end)
     }
 
-    fn resume(
-        &mut self,
-        steps: usize,
-        turn: usize,
-        worker: usize,
-        stop: &Stop<'_>,
-    ) -> Result<()> {
+    fn resume(&mut self, steps: usize, turn: usize, worker: usize, stop: &Stop<'_>) -> Result<()> {
         let mut turn = self.exchange.alone(turn);
         walk(&mut self.runs, &mut turn, self.plan, steps, (worker, stop))?;
         for run in &mut self.runs {
@@ -241,19 +235,18 @@ fn walk<T: Element>(
     (worker, stop): (usize, &Stop<'_>),
 ) -> Result<usize> {
     for step in (0..end).rev() {
-        let number = plan.chunk_of(step);
-        let chunk = &plan.chunks[number];
+        let chunk = &plan.chunks[plan.chunk_of(step)];
         if step + 1 == chunk.end {
             stop.poll(worker)?;
         }
         for run in &mut *runs {
-            run.enter(step);
+            run.skip(step);
         }
         let mut alone = false;
         let phases = runs.first().map_or(0, |run| run.phases(step));
         for phase in (0..phases).rev() {
             for run in &mut *runs {
-                run.phase(turn, (number, chunk), step, phase);
+                run.phase(turn, chunk, step, phase);
             }
             alone = turn.pass()?;
             for run in &mut *runs {

@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::plan::Slice;
 use super::step::{Place, RowMajor, Step, StepBack};
 use super::weights::Weights;
 use crate::cells::{Cell, Visitor};
 use crate::kernels::activation::{Activation, Standard};
-use crate::memory::ViewMut;
+use crate::memory::{View, ViewMut};
 use crate::simd::Element;
 use crate::threads::Columns;
 
@@ -87,9 +88,10 @@ pub(super) struct BackVisitor<'a, 'o, T: Element> {
     pub(super) kept_state: &'a [T],
     pub(super) d_output: &'a mut [T],
     pub(super) stride: usize,
+    pub(super) d_outputs: Option<(View<'a, T>, usize)>,
+    pub(super) slice: &'a Slice,
     pub(super) d_operand: &'a [T],
     pub(super) d_state: &'a mut [T],
-    pub(super) slice_rows: usize,
     pub(super) d_sums: &'a mut Columns<'o, T>,
 }
 
@@ -109,9 +111,10 @@ impl<T: Element> Visitor<T> for BackVisitor<'_, '_, T> {
                         kept_state: self.kept_state,
                         d_output: self.d_output,
                         stride: self.stride,
+                        d_outputs: self.d_outputs,
+                        slice: self.slice,
                         d_operand: self.d_operand,
                         d_state: self.d_state,
-                        slice_rows: self.slice_rows,
                         d_sums: self.d_sums,
                         blocks: self.blocks,
                     },

@@ -1,5 +1,7 @@
 //! Time forward: projection by chunks, then step after step.
 
+use std::ops::Range;
+
 use super::part::Run;
 use super::plan::{Plan, Slice};
 use super::problem::Problem;
@@ -45,7 +47,7 @@ pub(super) fn forward<T: Element>(
     let mut kept = Vec::new();
     for journey in journeys {
         journey.result?;
-        kept.push(journey.runs.into_iter().filter_map(|run| run.kept).collect());
+        kept.push(journey.runs.into_iter().map(|run| run.kept).collect());
     }
     Ok(keep.then(|| Residuals::new(plan, kept, problem.inputs.shape())))
 }
@@ -182,13 +184,7 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         self.resume(0, 0, worker, stop)
     }
 
-    fn resume(
-        &mut self,
-        step: usize,
-        turn: usize,
-        worker: usize,
-        stop: &Stop<'_>,
-    ) -> Result<()> {
+    fn resume(&mut self, step: usize, turn: usize, worker: usize, stop: &Stop<'_>) -> Result<()> {
         let mut turn = self.exchange.alone(turn);
         walk(&mut self.runs, &mut turn, self.plan, step, (worker, stop))?;
         drop(turn);
@@ -217,7 +213,13 @@ fn walk<T: Element>(
     (worker, stop): (usize, &Stop<'_>),
 ) -> Result<usize> {
     let time = plan.chunks.last().map_or(0, |chunk| chunk.end);
-    for step in first..time {
+    if first == 0 {
+        for run in &mut *runs {
+            run.prepare(&plan.chunks)?;
+        }
+    }
+    let mut step = first;
+    while step < time {
         let chunk = &plan.chunks[plan.chunk_of(step)];
         if step == chunk.start {
             stop.poll(worker)?;
@@ -225,20 +227,35 @@ fn walk<T: Element>(
                 run.begin(chunk)?;
             }
         }
-        let mut alone = false;
-        let phases = runs.first().map_or(0, |run| run.phases(step));
-        for phase in 0..phases {
-            for run in &mut *runs {
-                run.phase(turn, chunk, step, phase)?;
-            }
-            alone = turn.pass()?;
-        }
-        for run in &mut *runs {
-            run.take(step, chunk, turn);
-        }
+        let alone;
+        (step, alone) = match &mut *runs {
+            [only] if only.sweeps() => only.sweep(turn, chunk, step..chunk.end)?,
+            several => one_step(several, turn, chunk, step)?,
+        };
         if alone {
-            return Ok(step + 1);
+            return Ok(step);
         }
     }
     Ok(time)
+}
+
+/// Takes one step, phase by phase. Gives the next one, and whether the caller is to take it alone.
+fn one_step<T: Element>(
+    runs: &mut [Run<'_, '_, T>],
+    turn: &mut Turn<'_, T>,
+    chunk: &Range<usize>,
+    step: usize,
+) -> Result<(usize, bool)> {
+    let mut alone = false;
+    let phases = runs.first().map_or(0, |run| run.phases(step));
+    for phase in 0..phases {
+        for run in &mut *runs {
+            run.phase(turn, chunk, step, phase)?;
+        }
+        alone = turn.pass()?;
+    }
+    for run in runs {
+        run.take(step, turn);
+    }
+    Ok((step + 1, alone))
 }

@@ -8,7 +8,7 @@ use super::residuals::{At, History};
 use super::rows::{copy_masked, masks};
 use super::weights::Weights;
 use crate::error::Result;
-use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
+use crate::kernels::long_product::{LongProduct, Stretch, add_stretch, stage};
 use crate::memory::Buffer;
 use crate::simd::Element;
 use crate::threads::{Stop, Team};
@@ -56,7 +56,7 @@ pub(super) fn compute<T: Element>(
     weights: &Weights<T>,
     plan: &Plan,
     histories: &[History<'_, T>],
-    slots: &[Vec<Vec<Buffer<T>>>],
+    slots: &[Vec<Buffer<T>>],
     mut into: WeightGradients<'_, T>,
     team: &mut Team,
     stop: &Stop<'_>,
@@ -121,20 +121,21 @@ fn run<T: Element>(
     weights: &Weights<T>,
     plan: &Plan,
     histories: &[History<'_, T>],
-    slots: &[Vec<Vec<Buffer<T>>>],
+    slots: &[Vec<Buffer<T>>],
     task: &mut Task<T>,
     poll: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     let tile_rows = weights.level.rows::<T>();
     let panels = panels(weights, task.spec);
     let (part, first_block) = task.part;
+    let per_row = plan.parts[part].len() * weights.layout.slots.len() * weights.lanes();
     let rows_of =
         |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
     let largest = plan.chunks.iter().map(rows_of).max().unwrap_or(0);
     let mut left = Buffer::zeroed(panels * largest * tile_rows)?;
-    let mut row = Buffer::zeroed(panels * tile_rows)?;
+    let mut row = vec![T::ZERO; size(weights, task.spec)];
     let mut stretches: Vec<Stretch<'_, T>> = Vec::new();
-    for (number, chunk) in plan.chunks.iter().enumerate() {
+    for chunk in &plan.chunks {
         poll()?;
         let depth = rows_of(chunk);
         stretches.clear();
@@ -144,21 +145,15 @@ fn run<T: Element>(
                 let active = history.slice.active(step);
                 let first = history.slice.before(step) - history.slice.before(chunk.start);
                 for (position, &of_slice) in active.iter().enumerate() {
-                    let at = At {
-                        chunk: number,
-                        chunk_row: first + position,
-                        row: of_slice as usize,
-                        step,
-                    };
-                    read(weights, task.spec, history, at, &mut row);
-                    for (panel, values) in row.chunks_exact(tile_rows).enumerate() {
-                        left[(panel * depth + k) * tile_rows..][..tile_rows]
-                            .copy_from_slice(values);
-                    }
+                    let kept = history.slice.before(step) + position;
+                    let at = At { kept, row: of_slice as usize, step };
+                    let from = source(task.spec, history, at, &mut row);
+                    stage(tile_rows, from, &mut left, depth, k);
                     k += 1;
                 }
                 let rows = history.slice.rows_in(chunk);
-                let slots = &slots[part][number];
+                let before = history.slice.before(chunk.start) * per_row;
+                let slots = &slots[part][before..][..rows * per_row];
                 add_stretch(&mut stretches, slots, rows, first, active.len());
             }
         }
@@ -176,15 +171,14 @@ fn run<T: Element>(
     Ok(())
 }
 
-/// Reads the source's row for one row of a step, and a one for the bias.
-fn read<T: Element>(
-    weights: &Weights<T>,
+/// The source's row for one row of a step; `space` is where it is multiplied by its dropout mask, or
+/// zero if there is none.
+fn source<'a, T: Element>(
     spec: Spec,
-    history: &History<'_, T>,
+    history: &'a History<'_, T>,
     at: At,
-    to: &mut [T],
-) {
-    let size = size(weights, spec);
+    space: &'a mut [T],
+) -> &'a [T] {
     let row = history.slice.batch_row(at.row);
     let problem = history.problem;
     let (from, mask) = match spec.source {
@@ -194,11 +188,17 @@ fn read<T: Element>(
         Source::Outputs => (history.output_before(at), problem.dropout.recurrent),
         Source::Operands => (Some(history.operand(at)), problem.dropout.recurrent),
     };
-    match from {
-        Some(from) => copy_masked(to, from, mask.map(|mask| mask.row(spec.mask, row))),
-        None => to[..size].fill(T::ZERO),
+    match (from, mask) {
+        (Some(from), None) => from,
+        (Some(from), Some(mask)) => {
+            copy_masked(space, from, Some(mask.row(spec.mask, row)));
+            space
+        }
+        (None, _) => {
+            space.fill(T::ZERO);
+            space
+        }
     }
-    to[size] = T::ONE;
 }
 
 /// Writes a task's sums where Keras has them.

@@ -21,6 +21,7 @@ mod residuals;
 mod rows;
 mod split;
 mod step;
+mod sweep;
 mod weights;
 
 pub use backward::{Gradients, Seeds};

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::cell::StepVisitor;
+use super::cell::{StepVisitor, is_fused};
 use super::forward::EARLY;
 use super::plan::Slice;
 use super::problem::Problem;
 use super::residuals::Kept;
 use super::rows::{States, copy_rows};
 use super::step::{Place, RowMajor};
+use super::sweep::SweepVisitor;
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
@@ -26,7 +27,6 @@ pub(super) struct Run<'a, 'p, T: Element> {
     pub(super) blocks: Range<usize>,
     /// Its units of the outputs.
     outputs: ViewMut<'a, T>,
-    pub(super) kept: Option<Kept<T>>,
     /// Steps taken so far that had active rows: the outputs swap planes at each.
     taken: usize,
     /// Elements between the rows of the planes and of `operand`.
@@ -35,19 +35,11 @@ pub(super) struct Run<'a, 'p, T: Element> {
     pub(super) operand: Buffer<T>,
     /// The states but the output, `[block of the part][row][state][LANES]`.
     pub(super) others: Buffer<T>,
-    /// The chunk's slots, `[block of the part][chunk row][slot][LANES]`.
-    pub(super) slots: Buffer<T>,
+    keep: bool,
+    /// What is kept, and the slots of a chunk if nothing is.
+    pub(super) kept: Kept<T>,
     /// The chunk's inputs, by chunk row.
     staged: Buffer<T>,
-    chunk: ChunkKept<T>,
-}
-
-/// What a chunk keeps besides its slots; empty where nothing is wanted.
-#[derive(Default)]
-struct ChunkKept<T: Element> {
-    states: Buffer<T>,
-    outputs: Buffer<T>,
-    operands: Buffer<T>,
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
@@ -72,12 +64,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             number,
             blocks,
             outputs,
-            kept: keep.then(Kept::default),
+            keep,
+            kept: Kept::default(),
             taken: 0,
             stride,
-            slots: Buffer::default(),
             staged: Buffer::default(),
-            chunk: ChunkKept::default(),
         })
     }
 
@@ -97,25 +88,36 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         if self.slice.active(step).is_empty() { 0 } else { self.weights.layout.phases.len() }
     }
 
-    /// Prepares the steps of a chunk: takes memory, and multiplies the inputs.
+    /// Takes the memory for all steps.
+    pub(super) fn prepare(&mut self, chunks: &[Range<usize>]) -> Result<()> {
+        let rows = |chunk| self.slice.rows_in(chunk);
+        let largest = chunks.iter().map(rows).max().unwrap_or(0);
+        let time = chunks.last().map_or(0, |chunk| chunk.end);
+        let layout = self.weights.layout;
+        let kept = if self.keep { self.slice.before(time) } else { 0 };
+        // Whole rows are kept once, by the first part.
+        let whole = if self.number == 0 { kept * self.stride } else { 0 };
+        let own_outputs = !self.problem.outputs_hold_states();
+        self.kept = Kept {
+            slots: Buffer::taken(kept.max(largest) * layout.slots.len() * self.own())?,
+            states: Buffer::taken(kept * layout.states * self.own())?,
+            outputs: Buffer::taken(if own_outputs { whole } else { 0 })?,
+            operands: Buffer::taken(if layout.phases.len() > 1 { whole } else { 0 })?,
+        };
+        self.staged = Buffer::taken(largest * row_stride(self.weights.features))?;
+        Ok(())
+    }
+
+    /// Prepares the steps of a chunk: multiplies the inputs.
     pub(super) fn begin(&mut self, chunk: &Range<usize>) -> Result<()> {
         let rows = self.slice.rows_in(chunk);
-        let size = rows * self.weights.layout.slots.len() * self.own();
-        let mut slots = std::mem::take(&mut self.slots);
-        if slots.len() < size || self.kept.is_some() {
-            slots = Buffer::taken(size)?;
-        }
+        let per_row = self.weights.layout.slots.len() * self.own();
+        let mut slots = std::mem::take(&mut self.kept.slots);
         let mut staged = std::mem::take(&mut self.staged);
-        let staged_size = rows * row_stride(self.weights.features);
-        if staged.len() < staged_size {
-            staged = Buffer::taken(staged_size)?;
-        }
-        self.project(chunk, rows, &mut slots[..size], &mut staged)?;
-        (self.slots, self.staged) = (slots, staged);
-        if self.kept.is_some() {
-            self.chunk = self.chunk_kept(rows)?;
-        }
-        Ok(())
+        let of_chunk = &mut slots[self.slots_at(chunk)..][..rows * per_row];
+        let result = self.project(chunk, rows, of_chunk, &mut staged);
+        (self.kept.slots, self.staged) = (slots, staged);
+        result
     }
 
     /// Elements of all its units, one row.
@@ -123,16 +125,53 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         self.blocks.len() * self.weights.lanes()
     }
 
-    fn chunk_kept(&self, rows: usize) -> Result<ChunkKept<T>> {
-        let layout = self.weights.layout;
-        // Whole rows are kept once, by the first part.
-        let whole = if self.number == 0 { rows * self.stride } else { 0 };
-        let own_outputs = !self.problem.outputs_hold_states();
-        Ok(ChunkKept {
-            states: Buffer::taken(rows * layout.states * self.own())?,
-            outputs: Buffer::taken(if own_outputs { whole } else { 0 })?,
-            operands: Buffer::taken(if layout.phases.len() > 1 { whole } else { 0 })?,
-        })
+    /// How many rows are kept of the steps before `step`, the first of a chunk.
+    fn kept_before(&self, step: usize) -> usize {
+        if self.keep { self.slice.before(step) } else { 0 }
+    }
+
+    /// Where the chunk's slots begin.
+    pub(super) fn slots_at(&self, chunk: &Range<usize>) -> usize {
+        self.kept_before(chunk.start) * self.weights.layout.slots.len() * self.own()
+    }
+
+    /// Whether nothing but the step itself is to be done at each step.
+    pub(super) fn sweeps(&self) -> bool {
+        is_fused(self.weights)
+            && self.weights.layout.phases.len() == 1
+            && self.problem.dropout.recurrent.is_none()
+    }
+
+    /// Takes steps of a chunk, where that is all to be done. Gives the next step, and whether the
+    /// caller is to take it alone.
+    pub(super) fn sweep(
+        &mut self,
+        turn: &mut Turn<'_, T>,
+        chunk: &Range<usize>,
+        steps: Range<usize>,
+    ) -> Result<(usize, bool)> {
+        let slots_at = self.slots_at(chunk);
+        let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
+        let mut result = Ok((steps.start, false));
+        let kept = &mut self.kept;
+        self.weights.cell.visit(SweepVisitor {
+            weights: self.weights,
+            slice: self.slice,
+            steps,
+            chunk: (chunk.start, self.slice.rows_in(chunk)),
+            part: (self.number, self.blocks.clone()),
+            stride: self.stride,
+            taken: &mut self.taken,
+            turn,
+            slots: &mut kept.slots[slots_at..],
+            state: &mut self.others,
+            kept_state: if kept.states.is_empty() { None } else { Some(&mut kept.states[first..]) },
+            kept_outputs: if kept.outputs.is_empty() { None } else { Some(&mut kept.outputs) },
+            outputs: self.problem.return_sequences.then_some(&mut self.outputs),
+            zero_output_for_mask: self.problem.zero_output_for_mask,
+            result: &mut result,
+        });
+        result
     }
 
     fn place(&self, chunk: &Range<usize>, step: usize) -> Place {
@@ -153,14 +192,18 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let (planes, mut produced) = turn.open(self.number);
         let previous = planes.plane(self.latest());
         let source = if phase == 0 { previous } else { planes.plane(EARLY) };
-        let kept = if phase == 0 { &mut self.chunk.outputs } else { &mut self.chunk.operands };
+        let kept = if phase == 0 { &mut self.kept.outputs } else { &mut self.kept.operands };
         if !kept.is_empty() {
-            copy_rows(active, source, self.stride, &mut kept[place.first * self.stride..]);
+            let at = self.slice.before(step) * self.stride;
+            copy_rows(active, source, self.stride, &mut kept[at..]);
         }
-        let operand = self.prepare_operand(phase, active, source, place)?;
+        let operand = self.prepare_operand(phase, active, source, chunk, place)?;
         let data = operand.choose(source, &self.operand);
         let last = phase + 1 == self.weights.layout.phases.len();
-        let states_kept = !self.chunk.states.is_empty();
+        let slots_at = self.slots_at(chunk);
+        let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
+        let states_kept = !self.kept.states.is_empty();
+        let kept_state = &mut self.kept.states[first..];
         self.weights.cell.visit(StepVisitor {
             weights: self.weights,
             phase,
@@ -168,13 +211,13 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             operand: data.map(|data| RowMajor { data, stride: self.stride }),
             blocks: self.blocks.clone(),
             from_end: self.taken % 2 == 1,
-            slots: &mut self.slots,
+            slots: &mut self.kept.slots[slots_at..],
             place,
             previous: RowMajor { data: previous, stride: self.stride },
             produced: &mut produced,
             state: &mut self.others,
             slice_rows: self.slice.rows.len(),
-            kept_state: states_kept.then_some(&mut *self.chunk.states),
+            kept_state: states_kept.then_some(kept_state),
             outputs: (last && self.problem.return_sequences).then_some((&mut self.outputs, step)),
         });
         if last && active.len() < self.slice.rows.len() {
@@ -188,22 +231,13 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     /// Ends a step, after its phases: rows that did not take it repeat their output, or give zeros.
-    pub(super) fn take(&mut self, step: usize, chunk: &Range<usize>, turn: &Turn<'_, T>) {
+    pub(super) fn take(&mut self, step: usize, turn: &Turn<'_, T>) {
         let active = self.slice.active(step);
         if self.problem.return_sequences && active.len() < self.slice.rows.len() {
             self.repeat_outputs(step, active, turn.planes());
         }
         if !active.is_empty() {
             self.taken += 1;
-        }
-        if step + 1 == chunk.end
-            && let Some(kept) = &mut self.kept
-        {
-            kept.slots.push(std::mem::take(&mut self.slots));
-            let chunk = std::mem::take(&mut self.chunk);
-            kept.states.push(chunk.states);
-            kept.outputs.push(chunk.outputs);
-            kept.operands.push(chunk.operands);
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Run<'a, T: Element> {
     number: usize,
     /// Its blocks of units.
     pub(super) blocks: Range<usize>,
-    slots: &'a mut Vec<Buffer<T>>,
+    slots: &'a mut Buffer<T>,
     pub(super) views: Views<'a, T>,
     /// Elements between two rows of its units.
     pub(super) stride: usize,
@@ -66,7 +66,7 @@ impl<'a, T: Element> Run<'a, T> {
         history: History<'a, T>,
         seeds: &'a Seeds<'a, T>,
         (number, blocks): (usize, Range<usize>),
-        slots: &'a mut Vec<Buffer<T>>,
+        slots: &'a mut Buffer<T>,
         views: Views<'a, T>,
     ) -> Result<Self> {
         let rows = history.slice.rows.len();
@@ -107,8 +107,7 @@ impl<'a, T: Element> Run<'a, T> {
     fn states(&mut self) -> (States<'_, T>, &mut [T]) {
         let rows = self.history.slice.rows.len();
         let place = (self.stride, 0);
-        let states =
-            States::new(self.weights, &self.blocks, rows, &mut self.d_others, place);
+        let states = States::new(self.weights, &self.blocks, rows, &mut self.d_others, place);
         (states, &mut self.d_output)
     }
 
@@ -153,29 +152,26 @@ impl<'a, T: Element> Run<'a, T> {
         if active.is_empty() { 0 } else { self.weights.layout.phases.len() }
     }
 
-    /// Before a step's phases: the gradient by its outputs joins that by the state they are, and
-    /// inputs that no row takes get none.
-    pub(super) fn enter(&mut self, step: usize) {
+    /// Before a step's phases, for the rows that do not take it: the gradient by its outputs joins
+    /// that by the state they repeat, and the inputs get none.
+    pub(super) fn skip(&mut self, step: usize) {
         let (problem, slice) = (self.history.problem, self.history.slice);
         let (active, rows) = (slice.active(step), slice.rows.len());
-        if let Some(d_inputs) = &mut self.views.d_inputs
-            && active.len() < rows
-        {
+        if active.len() == rows {
+            return;
+        }
+        if let Some(d_inputs) = &mut self.views.d_inputs {
             for row in skipping(active, rows) {
                 d_inputs.row(row, problem.time_of(step)).fill(T::ZERO);
             }
         }
-        let Some(d_outputs) = self.seeds.d_outputs.filter(|_| problem.return_sequences) else {
-            return;
-        };
-        let units = self.units();
-        let mut join = |row: usize| {
-            let from = &d_outputs.row(slice.batch_row(row), step)[units.clone()];
-            add(&mut self.d_output[row * self.stride..], from);
-        };
-        active.iter().for_each(|&row| join(row as usize));
-        if active.len() < rows && !problem.zero_output_for_mask {
-            skipping(active, rows).for_each(join);
+        let repeated = problem.return_sequences && !problem.zero_output_for_mask;
+        if let Some(d_outputs) = self.seeds.d_outputs.filter(|_| repeated) {
+            let units = self.units();
+            for row in skipping(active, rows) {
+                let from = &d_outputs.row(slice.batch_row(row), step)[units.clone()];
+                add(&mut self.d_output[row * self.stride..], from);
+            }
         }
     }
 
@@ -183,19 +179,20 @@ impl<'a, T: Element> Run<'a, T> {
     pub(super) fn phase(
         &mut self,
         turn: &mut Turn<'_, T>,
-        (number, chunk): (usize, &Range<usize>),
+        chunk: &Range<usize>,
         step: usize,
         phase: usize,
     ) {
-        let slice = self.history.slice;
+        let (slice, problem) = (self.history.slice, self.history.problem);
+        let last = phase + 1 == self.weights.layout.phases.len();
         let active = slice.active(step);
         let first = slice.before(step) - slice.before(chunk.start);
         let place = Place { first, rows: slice.rows_in(chunk) };
-        if self.weights.layout.reads_output && phase + 1 == self.weights.layout.phases.len() {
+        if self.weights.layout.reads_output && last {
             let units = self.units();
             for (position, &row) in active.iter().enumerate() {
                 let row = row as usize;
-                let at = At { chunk: number, chunk_row: place.first + position, row, step };
+                let at = At { kept: slice.before(step) + position, row, step };
                 let to = &mut self.previous[position * self.stride..][..units.len()];
                 match self.history.output_before(at) {
                     Some(from) => to.copy_from_slice(&from[units.clone()]),
@@ -203,21 +200,28 @@ impl<'a, T: Element> Run<'a, T> {
                 }
             }
         }
+        let (own, layout) = (self.blocks.len() * self.weights.lanes(), self.weights.layout);
+        let before = slice.before(chunk.start);
         let (_, mut d_sums) = turn.open(self.number);
         self.weights.cell.visit(BackVisitor {
             weights: self.weights,
             phase,
             active,
             blocks: self.blocks.clone(),
-            slots: &mut self.slots[number],
+            slots: &mut self.slots[before * layout.slots.len() * own..],
             place,
             previous: &self.previous,
-            kept_state: self.kept.states.get(number).map_or(&[], |states| states),
+            kept_state: &self.kept.states[before * layout.states * own..],
             d_output: &mut self.d_output,
             stride: self.stride,
             d_operand: &self.d_operand,
             d_state: &mut self.d_others,
-            slice_rows: slice.rows.len(),
+            d_outputs: self
+                .seeds
+                .d_outputs
+                .filter(|_| last && problem.return_sequences)
+                .map(|d_outputs| (d_outputs, step)),
+            slice,
             d_sums: &mut d_sums,
         });
     }

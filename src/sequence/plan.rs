@@ -46,8 +46,7 @@ impl Slice {
         order: Option<Arc<[u32]>>,
     ) -> Self {
         let everyone: Vec<u32> = (0..rows.len() as u32).collect();
-        let mut slice =
-            Self { rows, order, active: everyone, starts: Vec::new(), prefixes: true };
+        let mut slice = Self { rows, order, active: everyone, starts: Vec::new(), prefixes: true };
         if !problem.is_masked() {
             return slice;
         }
@@ -55,7 +54,8 @@ impl Slice {
         for step in 0..problem.inputs.shape()[1] {
             let first = active.len();
             let taking = slice.active.iter().copied();
-            active.extend(taking.filter(|&row| problem.active(slice.batch_row(row as usize), step)));
+            active
+                .extend(taking.filter(|&row| problem.active(slice.batch_row(row as usize), step)));
             let ends_early = |(n, &row): (usize, &u32)| n == row as usize;
             slice.prefixes &= active[first..].iter().enumerate().all(ends_early);
             starts.push(active.len());
@@ -138,7 +138,8 @@ impl Plan {
             even_cuts(&steps, threads)
         };
         let most = cuts.iter().map(Range::len).max().unwrap_or(1).max(1);
-        let slices = cuts.into_iter().map(|rows| Slice::new(problem, rows, order.clone())).collect();
+        let slices =
+            cuts.into_iter().map(|rows| Slice::new(problem, rows, order.clone())).collect();
         let steps = chunk_steps(most, time);
         let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
         Self { slices, parts, chunks, order }

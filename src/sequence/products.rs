@@ -63,6 +63,7 @@ impl<T: Element> Run<'_, '_, T> {
                 right,
                 blocks: self.blocks.clone(),
                 depth: (0, weights.features),
+                pieces: (1, 0),
                 out: slots,
                 offset: slot.unwrap_or(0),
                 block_stride: rows * width,
@@ -114,6 +115,7 @@ impl<T: Element> Run<'_, '_, T> {
         phase: usize,
         active: &[u32],
         source: &[T],
+        chunk: &Range<usize>,
         place: Place,
     ) -> Result<Operand> {
         let (weights, stride) = (self.weights, self.stride);
@@ -137,6 +139,7 @@ impl<T: Element> Run<'_, '_, T> {
             return Ok(Operand::Masked);
         }
         let width = weights.layout.slots.len();
+        let slots_at = self.slots_at(chunk);
         // Without masks and gaps the rows lie as the product wants them.
         let plain = count_masks == 0 && active.len() == self.slice.rows.len();
         for slot in first..first + if single { count } else { 1 } {
@@ -159,7 +162,8 @@ impl<T: Element> Run<'_, '_, T> {
                 right,
                 blocks: self.blocks.clone(),
                 depth: (0, weights.units),
-                out: &mut self.slots,
+                pieces: (1, 0),
+                out: &mut self.kept.slots[slots_at..],
                 offset: place.first * width + slot,
                 block_stride: place.rows * width,
                 row_stride: width,

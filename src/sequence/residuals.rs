@@ -15,18 +15,19 @@ pub struct Residuals<T: Element> {
     consumed: bool,
 }
 
-/// What a part of a slice kept, by chunk.
+/// What a part of a slice kept, chunk after chunk; empty where nothing is wanted. One buffer for all
+/// chunks is one the pool finds again.
 #[derive(Default)]
 pub(super) struct Kept<T: Element> {
-    /// What the cell keeps, `[block of the part][chunk row][slot][LANES]`.
-    pub(super) slots: Vec<Buffer<T>>,
-    /// The states but the output before each step, `[block of the part][chunk row][state][LANES]`.
-    pub(super) states: Vec<Buffer<T>>,
-    /// The outputs before each step, `[chunk row][stride]`, where the caller's outputs lack them;
-    /// whole rows, in the first part.
-    pub(super) outputs: Vec<Buffer<T>>,
-    /// What the second phase multiplied, `[chunk row][stride]`; whole rows, in the first part.
-    pub(super) operands: Vec<Buffer<T>>,
+    /// What the cell keeps: for each chunk `[block of the part][chunk row][slot][LANES]`.
+    pub(super) slots: Buffer<T>,
+    /// The states but the output before each step: `[block of the part][chunk row][state][LANES]`.
+    pub(super) states: Buffer<T>,
+    /// The outputs before each step, `[row][stride]`, where the caller's outputs lack them; whole
+    /// rows, in the first part.
+    pub(super) outputs: Buffer<T>,
+    /// What the second phase multiplied, `[row][stride]`; whole rows, in the first part.
+    pub(super) operands: Buffer<T>,
 }
 
 impl<T: Element> Residuals<T> {
@@ -39,13 +40,13 @@ impl<T: Element> Residuals<T> {
     pub fn bytes(&self) -> usize {
         let buffers = |kept: &Kept<T>| {
             let all = [&kept.slots, &kept.states, &kept.outputs, &kept.operands];
-            all.into_iter().flatten().map(|buffer| buffer.len()).sum::<usize>()
+            all.into_iter().map(|buffer| buffer.len()).sum::<usize>()
         };
         self.slices.iter().flatten().map(buffers).sum::<usize>() * size_of::<T>()
     }
 
     /// Each slice's and part's slots, to be overwritten: the kept ones if `consume`, else copies.
-    pub(super) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Vec<Buffer<T>>>>> {
+    pub(super) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Buffer<T>>>> {
         if self.consumed {
             return Err(Error::Consumed);
         }
@@ -54,24 +55,19 @@ impl<T: Element> Residuals<T> {
             if consume {
                 return Ok(std::mem::take(&mut kept.slots));
             }
-            let copies = kept.slots.iter().map(|slots| {
-                let mut copy = Buffer::taken(slots.len())?;
-                copy.copy_from_slice(slots);
-                Ok(copy)
-            });
-            copies.collect()
+            let mut copy = Buffer::taken(kept.slots.len())?;
+            copy.copy_from_slice(&kept.slots);
+            Ok(copy)
         };
         self.slices.iter_mut().map(|parts| parts.iter_mut().map(take).collect()).collect()
     }
 }
 
-/// A row of a step: where it is in the chunk, in the slice and in time.
+/// A row of a step: where it is in what was kept, in the slice and in time.
 #[derive(Clone, Copy)]
 pub(super) struct At {
-    /// Number of the chunk.
-    pub(super) chunk: usize,
-    /// Row of the chunk.
-    pub(super) chunk_row: usize,
+    /// Its number among all rows of all steps.
+    pub(super) kept: usize,
     /// Row of the slice.
     pub(super) row: usize,
     /// Number of the step.
@@ -95,8 +91,8 @@ impl<'a, T: Element> History<'a, T> {
     /// The output before a step; `None` for the zeros before the first.
     pub(super) fn output_before(&self, at: At) -> Option<&'a [T]> {
         if !self.problem.outputs_hold_states() {
-            let rows = &self.kept[0].outputs[at.chunk];
-            return Some(&rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]);
+            let rows = &self.kept[0].outputs;
+            return Some(&rows[at.kept * self.stride..][..self.outputs.shape()[2]]);
         }
         let row = self.slice.batch_row(at.row);
         match at.step {
@@ -107,7 +103,6 @@ impl<'a, T: Element> History<'a, T> {
 
     /// What the second phase of a step multiplied.
     pub(super) fn operand(&self, at: At) -> &'a [T] {
-        let rows = &self.kept[0].operands[at.chunk];
-        &rows[at.chunk_row * self.stride..][..self.outputs.shape()[2]]
+        &self.kept[0].operands[at.kept * self.stride..][..self.outputs.shape()[2]]
     }
 }

@@ -4,11 +4,12 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::plan::Slice;
 use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Rows, accumulate, blocks, rows_at, with_rows};
-use crate::memory::ViewMut;
+use crate::memory::{View, ViewMut};
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Columns;
 
@@ -250,12 +251,14 @@ pub(super) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
     pub(super) d_output: &'a mut [T],
     /// Elements between two rows of `d_output`, `d_operand` and `previous`.
     pub(super) stride: usize,
+    /// The gradient by the caller's outputs, and the step, where it is to join `d_output` first.
+    pub(super) d_outputs: Option<(View<'a, T>, usize)>,
+    /// The rows' slice.
+    pub(super) slice: &'a Slice,
     /// The gradient by what the phase produced, if that was not the output; by row of the slice.
     pub(super) d_operand: &'a [T],
     /// The gradients by the other states, `[block of the part][row of the slice][state]`.
     pub(super) d_state: &'a mut [T],
-    /// Rows of the slice.
-    pub(super) slice_rows: usize,
     /// The gradients by the sums once more, `[position][slot][padded units]`, for the products.
     pub(super) d_sums: &'a mut Columns<'o, T>,
     /// The part's blocks of units.
@@ -285,7 +288,7 @@ where
 
                 let mut before = [s.splat(T::ZERO); MAX_STATES];
                 let mut d_state = [s.splat(T::ZERO); MAX_STATES];
-                let own = (block * self.slice_rows + row) * states;
+                let own = (block * self.slice.rows.len() + row) * states;
                 if states > 0 {
                     let at = self.place.at(block, position, states);
                     before[..states].copy_from_slice(&s.vectors(self.kept_state)[at..][..states]);
@@ -302,17 +305,19 @@ where
                 } else {
                     s.splat(T::ZERO)
                 };
+                let mut d_output = s.load(&self.d_output[at..]);
+                if let Some((d_outputs, step)) = self.d_outputs {
+                    let d_outputs = d_outputs.row(self.slice.batch_row(row), step);
+                    let d_outputs = &d_outputs[(first * S::LANES + lane)..];
+                    d_output = s.add(d_output, s.load_partial(d_outputs));
+                }
                 let direct = C::backward(
                     s,
                     self.activations,
                     PHASE,
                     &mut slots,
                     Previous { output, state: &before[..states] },
-                    Gradient {
-                        output: s.load(&self.d_output[at..]),
-                        state: &mut d_state[..states],
-                        operand,
-                    },
+                    Gradient { output: d_output, state: &mut d_state[..states], operand },
                 );
                 s.store(direct, &mut self.d_output[at..]);
                 kept.copy_from_slice(&slots[..width]);

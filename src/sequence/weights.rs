@@ -63,7 +63,7 @@ pub struct Weights<T: Element> {
     by_slot: OnceLock<BySlot<T>>,
 }
 
-/// The transposes, for gradients on their way back. Depth runs over slots, then padded units.
+/// The transposes, for gradients on their way back. Depth runs over slots, then units.
 pub(super) struct Transposed<T: Element> {
     pub(super) kernel: Packed<T>,
     pub(super) recurrent: Vec<Packed<T>>,
@@ -223,9 +223,9 @@ impl<T: Element> Weights<T> {
 
     pub(super) fn transposed(&self) -> Result<&Transposed<T>> {
         lazily(&self.transposed, || {
-            let recurrent = self.recurrent.iter().map(Packed::transposed);
+            let recurrent = self.recurrent.iter().map(|packed| packed.transposed(self.units));
             Ok(Transposed {
-                kernel: self.kernel.transposed()?,
+                kernel: self.kernel.transposed(self.units)?,
                 recurrent: recurrent.collect::<Result<_>>()?,
             })
         })

@@ -130,7 +130,7 @@ impl<T: Element> Exchange<T> {
             parts: member..member + 1,
             turn: 0,
             long_waits: 0,
-            done: false,
+            done: members == 1,
         };
         (0..members).map(turn).collect()
     }
@@ -225,7 +225,8 @@ impl<T: Element> Turn<'_, T> {
         let open = exchange.schedule[self.turn % exchange.schedule.len()];
         let geometry = exchange.geometry;
         let len = geometry.rows * geometry.stride;
-        let planes = Planes { at: exchange.at, len, open, planes: exchange.planes, life: PhantomData };
+        let planes =
+            Planes { at: exchange.at, len, open, planes: exchange.planes, life: PhantomData };
         // SAFETY: `open` is below the number of planes, each of `len` elements.
         let at = unsafe { exchange.at.add(open * len) };
         let units = exchange.parts[part].clone();

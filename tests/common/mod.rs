@@ -113,6 +113,8 @@ pub struct Arrays<T> {
     pub bias: Vec<T>,
     pub state: Vec<Vec<T>>,
     pub mask: Vec<bool>,
+    /// In place of the mask, if there are any.
+    pub lengths: Option<Vec<usize>>,
     pub input_dropout: Vec<T>,
     pub recurrent_dropout: Vec<T>,
     pub d_outputs: Vec<T>,
@@ -136,6 +138,7 @@ impl Arrays<f64> {
             bias: random.numbers(case.bias_len(), 0.7),
             state: (0..case.states()).map(|_| random.numbers(b * u, 0.9)).collect(),
             mask: (0..b * t).map(|_| random.number() < 0.4).collect(),
+            lengths: None,
             input_dropout: dropout(&mut random, f),
             recurrent_dropout: dropout(&mut random, u),
             d_outputs: random.numbers(b * case.out_time() * u, 1.0),
@@ -152,6 +155,7 @@ impl Arrays<f64> {
             bias: one(&self.bias),
             state: self.state.iter().map(one).collect(),
             mask: self.mask.clone(),
+            lengths: self.lengths.clone(),
             input_dropout: one(&self.input_dropout),
             recurrent_dropout: one(&self.recurrent_dropout),
             d_outputs: one(&self.d_outputs),
@@ -200,7 +204,9 @@ pub fn problem<'a, T: Element>(
         let state = arrays.state.iter().map(|s| View::contiguous(s, [b, 1, u]).unwrap());
         problem = problem.initial_state(state.collect()).unwrap();
     }
-    if case.masked {
+    if let Some(lengths) = &arrays.lengths {
+        problem = problem.lengths(lengths.clone()).unwrap();
+    } else if case.masked {
         problem = problem.mask(View::contiguous(&arrays.mask, [b, t, 1]).unwrap()).unwrap();
     }
     if case.dropout > 0 {
