@@ -20,6 +20,7 @@ from ferrnn import (
     random,
     regularizers,
     testing,
+    tree,
     utils,
 )
 from ferrnn._version import __version__
@@ -30,8 +31,8 @@ from ferrnn.core.machine import show_config
 from ferrnn.core.missing import not_yet
 from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
 from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.core.parameter import Parameter as Variable
 from ferrnn.core.regularizers import Regularizer
+from ferrnn.core.variable import Variable
 from ferrnn.layers.input import Input, InputLayer
 from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
@@ -78,6 +79,7 @@ __all__ = [
     "show_config",
     "simd_level",
     "testing",
+    "tree",
     "utils",
 ]
 

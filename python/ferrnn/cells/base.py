@@ -64,6 +64,9 @@ class Cell(Layer):
             raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
         return [np.zeros((batch_size, size), self.dtype) for size in flatten(self.state_size)]
 
+    # What tells `state_structure` that nothing is known but `state_size`.
+    get_initial_state.by_state_size = True  # type: ignore[attr-defined]
+
     def draw_dropout(self, batch: int, features: int) -> Dropout:
         """The dropout masks of one training call; None without dropout."""
         return None

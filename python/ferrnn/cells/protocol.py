@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn.core import tracing
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.tree import map_structure
 from ferrnn.core.types import Array
 
 States: TypeAlias = tuple[Array, ...]
@@ -48,13 +49,15 @@ def check_cell(cell: Any) -> None:
 
 
 def flatten(structure: Any) -> list[Any]:
-    """The leaves of nested lists and tuples, in order.
+    """The leaves of nested lists, tuples and dicts, in order (of a dict, of its sorted keys).
 
     >>> flatten([[1, 2], 3])
     [1, 2, 3]
     """
     if isinstance(structure, list | tuple):
         return [leaf for part in structure for leaf in flatten(part)]
+    if isinstance(structure, dict):
+        return [leaf for key in sorted(structure) for leaf in flatten(structure[key])]
     return [structure]
 
 
@@ -67,17 +70,57 @@ def pack(structure: Any, flat: Sequence[Any], container: type = list) -> Any:
     leaves = iter(flat)
 
     def place(part: Any) -> Any:
+        if hasattr(part, "_fields"):
+            return type(part)(*(place(inner) for inner in part))
         if isinstance(part, list | tuple):
             return container(place(inner) for inner in part)
+        if isinstance(part, dict):
+            return {key: place(part[key]) for key in sorted(part)}
         return next(leaves)
 
     return place(structure)
 
 
+class StateShape:
+    """The lengths of a state `[batch, ...]` behind the batch, where there is not just one."""
+
+    __slots__ = ("lengths",)
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
+
+    def __repr__(self) -> str:
+        return str(self.lengths)
+
+
+def state_structure(cell: Any) -> Any:
+    """The nesting of a cell's states, a length or a `StateShape` at each leaf.
+
+    A cell's own `get_initial_state` tells it, else `state_size`.
+    """
+    if getattr(cell, "takes_flat_states", False) and hasattr(cell, "cells"):
+        return [state_structure(part) for part in cell.cells]
+    own = getattr(cell, "get_initial_state", None)
+    if own is None or getattr(own, "by_state_size", False):
+        return cell.state_size
+    return map_structure(_length_of, own(batch_size=1))
+
+
+def _length_of(state: Any) -> int | StateShape:
+    shape = np.shape(state)[1:]
+    return int(shape[0]) if len(shape) == 1 else StateShape(shape)
+
+
+def listed(structure: Any) -> Any:
+    """A structure with a list, tuple or dict around it, whether it had one or not."""
+    return structure if isinstance(structure, list | tuple | dict) else [structure]
+
+
 def output_size(cell: Any) -> int:
     """The length of a cell's output: `output_size`, else its first state."""
     size = getattr(cell, "output_size", None)
-    return int(flatten(cell.state_size)[0] if size is None else size)
+    first = flatten(state_structure(cell))[0] if size is None else flatten(size)[-1]
+    return int(first.lengths[-1] if isinstance(first, StateShape) else first)
 
 
 def initial_state(cell: Any, batch: int, dtype: str) -> States:
@@ -117,7 +160,7 @@ def _overrides_call(cell: Any) -> bool:
 
 def _own_step(cell: Any) -> Step:
     """A user's `step(inputs, states, call)`, its states nested as its `state_size`."""
-    structure = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+    structure = listed(state_structure(cell))
 
     def step(
         inputs: Array, states: States, call: Call, dropout: Dropout = None
@@ -137,7 +180,7 @@ def _own_step(cell: Any) -> Step:
 
 def _keras_step(cell: Any) -> Step:
     """A cell written for Keras, `call(inputs, states[, training])`: its vjp is found by tracing."""
-    structure = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+    structure = listed(state_structure(cell))
     takes_training = "training" in inspect.signature(cell.call).parameters
 
     def step(

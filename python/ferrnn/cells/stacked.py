@@ -19,6 +19,7 @@ from ferrnn.cells.protocol import (
     initial_state,
     output_size,
     pack,
+    state_structure,
     step_of,
 )
 from ferrnn.core.layer import Call, Layer
@@ -60,7 +61,7 @@ class StackedRNNCells(Cell):
                 f"received {sorted(of_cells)} for {self.dtype}"
             )
         self.cells = cells
-        counts = [len(flatten(cell.state_size)) for cell in cells]
+        counts = [len(flatten(state_structure(cell))) for cell in cells]
         ends = np.cumsum(counts).tolist()
         self.spans = [slice(end - n, end) for end, n in zip(ends, counts, strict=True)]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.masked import attach_mask, mask_of
 from ferrnn.core.names import name_scope
 from ferrnn.core.shapes import map_shapes, probe, shapes_of
@@ -87,8 +88,16 @@ def outputs_by_shape(layer: Any, main: Any) -> Any:
 
 
 def outputs_by_probe(layer: Any, inputs: Any) -> Any:
-    """Symbolic outputs of the shapes that a call on zeros gives."""
-    return probe(lambda arrays: layer(*arrays.args, **arrays.kwargs), _as_arguments(inputs))
+    """Symbolic outputs of the shapes that a call on zeros gives.
+
+    What the call writes to variables is taken back: it was no call of the user's.
+    """
+    before = [(weight, weight.value, weight.version) for weight in layer.weights]
+    outputs = probe(lambda arrays: layer(*arrays.args, **arrays.kwargs), _as_arguments(inputs))
+    for weight, value, version in before:
+        if weight.version != version:
+            weight.assign(value)
+    return outputs
 
 
 def _as_arguments(inputs: Any) -> Arguments:
@@ -108,6 +117,34 @@ def build_by_shapes(layer: Any, inputs: Any) -> None:
 
 def _shaped(value: Any) -> bool:
     return any(hasattr(leaf, "shape") for leaf in flatten(value))
+
+
+def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:
+    """What `super().call(...)` means to a class that derives from `kind`, which writes `forward`.
+
+    `asking` is the class `Call`.
+    """
+
+    def call(
+        self: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
+        options = {"training": resolved_training(training), "mask": mask}
+        inputs = kind.gather(self, *args, **kwargs)
+        if tracing.current.get() is None:
+            return kind.forward(self, kind.cast_inputs(self, inputs), asking(**options))[0]
+        asked = asking(differentiable=True, **options)
+        return tracing.record(
+            lambda arrays: kind.forward(self, kind.cast_inputs(self, arrays), asked), inputs
+        )
+
+    return call
+
+
+def takes_over(kind: Any, base: Any) -> None:
+    """Makes the `call` of a class count where it stands below the `forward` of a built-in layer."""
+    inherited = next(each for each in kind.__mro__ if "forward" in vars(each))
+    if inherited is not base and not hasattr(kind, "outputs_and_mask"):
+        kind.forward = base.forward
 
 
 def carried_mask(main: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from ferrnn.core import regularizers, tracing
 from ferrnn.core.calling import (
     build_by_shapes,
+    call_of_forward,
     carried_mask,
     given_mask,
     legacy_input_shape,
@@ -23,6 +24,7 @@ from ferrnn.core.calling import (
     plain_numbers,
     record,
     resolved_training,
+    takes_over,
     training_is,
     with_masks,
 )
@@ -67,7 +69,8 @@ class Layer(Weighted):
 
     A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
     `forward(inputs, call)` to give the outputs and, if `call.differentiable`, a function
-    `vjp(d_outputs, grads) -> d_inputs` that adds the gradients by its weights to `grads`.
+    `vjp(d_outputs, grads) -> d_inputs` that adds the gradients by its weights to `grads`. One that
+    is written Keras' way, with `call(inputs)` in `ferrnn.ops`, gets its gradients by itself.
 
     >>> class Scale(Layer):
     ...     def build(self, input_shape):
@@ -89,6 +92,10 @@ class Layer(Weighted):
         super().__init_subclass__(**options)
         if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = False  # as Keras has it for layers of users
+        if "forward" in cls.__dict__ and not hasattr(cls, "call"):
+            cls.call = call_of_forward(cls, Call)  # type: ignore[attr-defined]
+        elif "call" in cls.__dict__ and "forward" not in cls.__dict__:
+            takes_over(cls, Layer)
         if "build" in cls.__dict__:
             cls.build = marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
 

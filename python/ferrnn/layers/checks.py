@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn.cells.protocol import flatten
+from ferrnn.cells.protocol import StateShape, flatten
 from ferrnn.core.types import Array, Mask
 
 
@@ -82,21 +82,20 @@ def chosen_mask(layer: str, mask: Any, lengths: Any, inputs: Array) -> Mask:
     return mask_of_lengths(layer, lengths, inputs)
 
 
-def checked_states(
-    layer: str, state_size: Sequence[Any], states: Sequence[Array], batch: int | None
-) -> None:
+def checked_states(layer: str, structure: Any, states: Sequence[Array], batch: int | None) -> None:
     """Refuses states of a wrong number, batch or length."""
-    sizes = flatten(list(state_size))
+    sizes = flatten(structure)
     if len(states) != len(sizes):
         raise ValueError(
             f"`initial_state` of layer {layer!r} must hold {len(sizes)} states of the sizes "
-            f"{list(state_size)}, received {len(states)}"
+            f"{structure}, received {len(states)}"
         )
     for index, (state, size) in enumerate(zip(states, sizes, strict=True)):
-        if isinstance(size, int | np.integer) and state.shape != (batch, size):
+        lengths = size.lengths if isinstance(size, StateShape) else (size,)
+        if state.shape != (batch, *lengths):
             raise ValueError(
                 f"state {index} of `initial_state` of layer {layer!r} must have the shape "
-                f"[batch, units] = {(batch, int(size))}, received {state.shape}"
+                f"[batch, units] = {(batch, *map(int, lengths))}, received {state.shape}"
             )
 
 

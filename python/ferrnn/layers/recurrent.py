@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn.cells.protocol import flatten
+from ferrnn.cells.protocol import flatten, listed
 from ferrnn.core import tracing
 from ferrnn.core.calling import resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.masked import MaskedOutput
-from ferrnn.core.symbolic import is_symbolic
+from ferrnn.core.symbolic import Arguments, is_symbolic
 from ferrnn.layers.checks import checked_sequence, chosen_mask
 
 _INFERENCE = Call()
@@ -70,6 +70,11 @@ class Recurrent(Layer):
         outputs, _ = self.forward_with_losses(inputs, call)
         return with_masks(outputs, self.compute_mask(inputs, known))
 
+    def _apply_call(self, inputs: Any, call: Call) -> Any:
+        if type(inputs) is tuple:
+            inputs = Arguments((inputs[0],), {"initial_state": list(inputs[1:])})
+        return super()._apply_call(inputs, call)
+
     def gather(self, sequences: Any, initial_state: Any = None) -> Any:
         """The sequences, or a tuple of them and the initial states."""
         return sequences if initial_state is None else (sequences, *flatten(listed(initial_state)))
@@ -77,8 +82,3 @@ class Recurrent(Layer):
     def main_input(self, inputs: Any) -> Any:
         """The sequences: shapes and masks are about them, not about initial states."""
         return inputs[0] if isinstance(inputs, tuple) else inputs
-
-
-def listed(states: Any) -> Any:
-    """States in a list or tuple, whether there are several or one array."""
-    return states if isinstance(states, list | tuple) else [states]

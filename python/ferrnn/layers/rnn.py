@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from ferrnn.cells.base import BuiltInCell, Cell
-from ferrnn.cells.protocol import States, check_cell, draw_dropout, flatten, initial_state, pack
+from ferrnn.cells.protocol import (
+    States,
+    StateShape,
+    check_cell,
+    draw_dropout,
+    flatten,
+    initial_state,
+    listed,
+    pack,
+    state_structure,
+)
 from ferrnn.cells.protocol import output_size as output_size_of
 from ferrnn.cells.stacked import StackedRNNCells
 from ferrnn.core.layer import Call, Layer, Vjp
@@ -16,7 +26,7 @@ from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states
-from ferrnn.layers.recurrent import Recurrent, listed
+from ferrnn.layers.recurrent import Recurrent
 from ferrnn.sequence import fused, stepwise
 
 
@@ -107,7 +117,7 @@ class RNN(Recurrent):
         if value is not None:
             flat = _kept([self.cast_array(s, "states") for s in flatten(listed(value))])
             batch = len(flat[0]) if flat and flat[0].ndim else None
-            checked_states(self.name, self.state_size, flat, batch)
+            checked_states(self.name, listed(state_structure(self.cell)), flat, batch)
             value = pack(listed(value), flat, tuple if isinstance(value, tuple) else list)
         self._states = value
 
@@ -128,10 +138,11 @@ class RNN(Recurrent):
     def _packed(self, flat: Sequence[Any]) -> list[Any]:
         """Flat states as users see them: an entry for each state, or for each cell of a stack."""
         if not isinstance(self.cell, StackedRNNCells):
-            return list(pack(self.state_size, flat))
+            packed = pack(listed(state_structure(self.cell)), flat)
+            return list(packed.values()) if isinstance(packed, dict) else list(packed)
         shapes = [
-            size if isinstance(size, list | tuple) or not isinstance(cell, Cell) else [size]
-            for cell, size in zip(self.cell.cells, self.cell.state_size, strict=True)
+            listed(size) if isinstance(cell, Cell) else size
+            for cell, size in zip(self.cell.cells, state_structure(self.cell), strict=True)
         ]
         return list(pack(shapes, flat))
 
@@ -186,7 +197,7 @@ class RNN(Recurrent):
     def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
         """The states to start from; None for the cell's own initial state."""
         if given:
-            checked_states(self.name, self.state_size, given, batch)
+            checked_states(self.name, listed(state_structure(self.cell)), given, batch)
             return given
         if not self.stateful or self._states is None:
             return None
@@ -203,7 +214,9 @@ class RNN(Recurrent):
     def _flat_gradients(self, d_states: Sequence[Any]) -> list[Array | None]:
         """Gradients by the returned states, flat; None for a whole cell stands for all of it."""
         flat: list[Array | None] = []
-        for size, d_state in zip(self.state_size, d_states, strict=True):
+        entries = listed(state_structure(self.cell))
+        entries = list(entries.values()) if isinstance(entries, dict) else entries
+        for size, d_state in zip(entries, d_states, strict=True):
             count = len(flatten(size))
             flat += [None] * count if d_state is None else flatten(d_state)
         return [self._as_gradient(d_state) for d_state in flat]
@@ -218,8 +231,9 @@ class RNN(Recurrent):
         outputs = (batch, time, width) if self.return_sequences else (batch, width)
         if not self.return_state:
             return outputs
-        sizes = flatten(self.cell.state_size)
-        return (outputs, *self._packed([(batch, size) for size in sizes]))
+        sizes = flatten(state_structure(self.cell))
+        lengths = [size.lengths if isinstance(size, StateShape) else (size,) for size in sizes]
+        return (outputs, *self._packed([(batch, *each) for each in lengths]))
 
     def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
         """The inputs' mask for the outputs at all steps, none for the last output and states."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferrnn.core import tracing
 from ferrnn.core.missing import not_yet
-from ferrnn.ops import tape, tracer
+from ferrnn.ops import symbolic, tape, tracer, values
 from ferrnn.ops.arithmetic import (
     add, allclose, arctan2, cast, divide, divide_no_nan, equal, floor_divide, greater,
     greater_equal, hypot, isclose, less, less_equal, logaddexp, logaddexp2, logical_and,
@@ -96,6 +96,7 @@ def _transposed(x: Any, *axes: Any) -> Any:
 
 
 tracing.install(tracer)
+values.symbolic_call.append(symbolic.call_on_symbolic)
 tape.methods.update(
     {
         "all": all,

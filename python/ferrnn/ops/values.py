@@ -16,7 +16,7 @@ from ferrnn.ops.tape import Traced
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
 
-# How a symbolic tensor takes part in an operation: set by the room that makes models of them.
+# How a symbolic tensor takes part in an operation: what `ops.symbolic` puts here.
 symbolic_call: list[Callable[[Callable[..., Any], Any, Any], Any]] = []
 
 
@@ -48,11 +48,6 @@ def _is_symbolic(arg: Any) -> bool:
 
 
 def _on_symbolic(function: Callable[..., Any], args: Any, options: Any) -> Any:
-    if not symbolic_call:
-        raise NotImplementedError(
-            f"`ops.{function.__name__}` on a symbolic tensor is not supported yet: put it into "
-            "the `call` of a layer"
-        )
     return symbolic_call[0](function, args, options)
 
 

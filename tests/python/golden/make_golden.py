@@ -32,6 +32,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
+from make_custom import custom_cases
 from make_feedforward import feedforward_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
@@ -56,6 +57,7 @@ MAKERS = {
     "constraints": constraint_cases,
     "runs": model_run_cases,
     "wrappers": wrapper_cases,
+    "custom": custom_cases,
 }
 
 

@@ -163,7 +163,7 @@ class TestSwapEMAWeights:
     def averaging(self):
         made = model()
         made.optimizer.build(made.trainable_weights)
-        averages = [keras.Variable(np.full(w.shape, 7.0), "average") for w in made.weights]
+        averages = [keras.Variable(np.full(w.shape, 7.0), name="average") for w in made.weights]
         made.optimizer._model_variables_moving_average = averages
         made.optimizer._trainable_variables = made.trainable_weights
         return made, averages
