@@ -99,22 +99,53 @@ def sparse_categorical_crossentropy(
     labels: Array, valid: Mask | None, y_pred: Array, *, from_logits: bool
 ) -> tuple[Array, ValuesVjp]:
     """`-log p[label]`, for labels `[...]` and predictions `[..., classes]`; 0 where not `valid`."""
-    at = labels[..., None]
-    log_p, back = _log_softmax(y_pred) if from_logits else _log_probabilities(y_pred)
-    values = -np.take_along_axis(log_p, at, -1)[..., 0]
+    # Only the label's own probability is needed, so no logarithm of the others is taken.
+    rows = y_pred.reshape(-1, y_pred.shape[-1])
+    own = (np.arange(len(rows)), labels.ravel())
+    flat, back = (_own_logit if from_logits else _own_probability)(rows, own)
+    values = flat.reshape(labels.shape)
     if valid is not None:
         values = np.where(valid, values, 0)
 
     def vjp(d_values: Array) -> Array:
         if valid is not None:
             d_values = np.where(valid, d_values, 0)
-        d_log_p = np.zeros_like(log_p)
-        np.put_along_axis(d_log_p, at, -d_values[..., None], -1)
-        d_pred = back(d_log_p)
+        d_pred = back(d_values.reshape(-1)).reshape(y_pred.shape)
         # A row that does not count may hold anything, and 0 times infinity is not 0.
         return d_pred if valid is None else np.where(valid[..., None], d_pred, 0)
 
     return values, vjp
+
+
+def _own_logit(rows: Array, own: tuple[Array, Array]) -> tuple[Array, ValuesVjp]:
+    """`-log softmax` of each row at one place."""
+    shifted = rows - np.maximum.reduce(rows, axis=-1, keepdims=True)
+    raised = np.exp(shifted)
+    total = np.add.reduce(raised, axis=-1)
+
+    def back(d_values: Array) -> Array:
+        d_rows: Array = raised * (d_values / total)[:, None]
+        d_rows[own] -= d_values
+        return d_rows
+
+    return np.log(total) - shifted[own], back
+
+
+def _own_probability(rows: Array, own: tuple[Array, Array]) -> tuple[Array, ValuesVjp]:
+    """`-log` of each row at one place, the row scaled to sum 1 and the place clipped."""
+    eps = config.epsilon()
+    total = np.add.reduce(rows, axis=-1)
+    p = rows[own] / total
+    clipped = np.minimum(np.maximum(p, eps), 1.0 - eps)
+
+    def back(d_values: Array) -> Array:
+        d_p = np.where(p == clipped, -d_values / clipped, 0) / total
+        d_rows = np.empty_like(rows)
+        d_rows[...] = (-d_p * p)[:, None]
+        d_rows[own] += d_p
+        return d_rows
+
+    return -np.log(clipped), back
 
 
 def _log_softmax(logits: Array) -> tuple[Array, ValuesVjp]:

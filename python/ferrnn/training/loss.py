@@ -243,6 +243,16 @@ class LossFunctionWrapper(Loss):
         """`y_true` in the dtype of `y_pred`; the function decides about shapes."""
         return true.astype(pred.dtype, copy=False)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this loss again; the function by its name."""
+        function = {
+            "module": "builtins",
+            "class_name": "function",
+            "config": getattr(self.fn, "__name__", type(self.fn).__name__),
+            "registered_name": "function",
+        }
+        return {**super().get_config(), "fn": function, **self._arguments}
+
 
 def _or_zero(value: ArrayLike | None) -> ArrayLike:
     return 0.0 if value is None else value

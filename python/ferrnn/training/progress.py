@@ -39,7 +39,8 @@ class Progbar:
 
     With `verbose` 1 a bar, redrawn at most every `interval` seconds, on a terminal; elsewhere, and
     with `verbose` 2, one line at the end. `target` None means that the number is not known. Values
-    are averaged over the steps, but for those in `stateful_metrics`.
+    are averaged over the steps, but for those in `stateful_metrics`; with `stateless_metrics` only
+    those in it are.
 
     >>> bar = Progbar(2, verbose=2)
     >>> bar.update(1, [("loss", 0.5)])
@@ -54,14 +55,21 @@ class Progbar:
         verbose: int = 1,
         interval: float = 0.05,
         stateful_metrics: Iterable[str] | None = None,
+        stateless_metrics: Iterable[str] | None = None,
         unit_name: str = "step",
     ) -> None:
+        if stateful_metrics is not None and stateless_metrics is not None:
+            raise ValueError(
+                "Only one of `stateful_metrics` or `stateless_metrics` can be provided: each names "
+                "the exceptions from the other"
+            )
         self.target = target
         self.width = width
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
         self.stateful_metrics = set(stateful_metrics or ())
+        self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
         self.interactive = is_interactive()
         self._sums: dict[str, list[float]] = {}
         self._seen = 0
@@ -102,13 +110,18 @@ class Progbar:
         steps = max(current - self._seen, 1)
         for name, value in values:
             number = float(np.mean(value))
-            if last or name in self.stateful_metrics:
+            if last or self._is_stateful(name):
                 self._sums[name] = [number, 1]
             else:
                 total = self._sums.setdefault(name, [0.0, 0])
                 total[0] += number * steps
                 total[1] += steps
         self._seen = current
+
+    def _is_stateful(self, name: str) -> bool:
+        if self.stateless_metrics is not None:
+            return name not in self.stateless_metrics
+        return name in self.stateful_metrics
 
     def _time_per_step(self, current: int, now: float) -> float:
         """The time of a step, without the first one where there are more: it warms up."""

@@ -111,6 +111,20 @@ def test_own_losses_are_found_by_name():
         losses.deserialize(plain)
 
 
+def test_a_wrapped_function_is_made_again():
+    def my_loss(y_true, y_pred, power):
+        return (y_pred - y_true) ** power
+
+    for function in (my_loss, losses.mean_squared_error):
+        arguments = {"power": 4} if function is my_loss else {}
+        loss = losses.LossFunctionWrapper(function, "sum", "named", **arguments)
+        again = losses.deserialize(losses.serialize(loss), {"my_loss": my_loss})
+        assert again.fn is function
+        assert again.get_config() == loss.get_config()
+        pred = np.full((2, 1), 2.0)
+        assert again(np.zeros((2, 1)), pred) == loss(np.zeros((2, 1)), pred)
+
+
 def test_a_single_class_is_warned_of():
     for loss in (losses.CategoricalCrossentropy(), losses.CategoricalFocalCrossentropy()):
         with pytest.warns(SyntaxWarning, match="num_classes > 1"):
@@ -141,6 +155,20 @@ class TestCircle:
         few = losses.circle(self.true, self.pred, self.true[:3], self.pred[:3], gamma=2.0)
         assert few.shape == (6,)
         assert not np.allclose(few, alike)
+
+    def test_other_embeddings_stay_where_they_are(self):
+        others = self.pred[:4][:, ::-1].copy()
+
+        def own_loss(y_true, y_pred):
+            return losses.circle(y_true, y_pred, [0, 1, 2, 0], others, gamma=2.0)
+
+        loss = losses.LossFunctionWrapper(own_loss, "sum")
+
+        def forward(pred):
+            value, vjp = loss.forward(self.true, pred)
+            return np.asarray(value), lambda d, grads: vjp(float(d), grads)
+
+        check_vjp(forward, self.pred)
 
     def test_a_row_without_a_partner_does_not_count(self):
         values = losses.circle(self.true, self.pred)

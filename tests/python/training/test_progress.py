@@ -131,3 +131,17 @@ def test_without_a_standard_output_nothing_is_written(monkeypatch):
     model.compile("sgd", loss="mse")
     model.summary()
     assert model.fit(np.ones((4, 2)), np.ones(4)).epoch == [0]
+
+
+def test_which_values_are_averaged(capsys):
+    for options, expected in (
+        ({}, " - a: 1.5000 - b: 1.5000"),
+        ({"stateful_metrics": ["a"]}, " - a: 2.0000 - b: 1.5000"),
+        ({"stateless_metrics": ["a"]}, " - a: 1.5000 - b: 2.0000"),
+    ):
+        bar = Progbar(4, verbose=2, **options)
+        for step in (1, 2):
+            bar.update(step, [("a", float(step)), ("b", float(step))])
+        assert bar._shown() == expected
+    with pytest.raises(ValueError, match="Only one of"):
+        Progbar(4, stateful_metrics=[], stateless_metrics=[])

@@ -111,12 +111,31 @@ def circle(
     >>> circle([0, 0, 1], pred, gamma=2.0).round(4).tolist()
     [0.7763, 0.4518, 0.0]
     """
-    loss = Circle(gamma, margin, remove_diagonal)
-    pred = as_float(y_pred)
-    labels, pred = loss._aligned(np.asarray(y_true), pred, None, None)
-    others = pred if ref_embeddings is None else as_float(ref_embeddings, pred.dtype)
-    their = labels if ref_labels is None else np.asarray(ref_labels).reshape(-1)
-    return loss._values(pred, others, *_pairs(labels, their, remove_diagonal))[0]
+    if ref_labels is None and ref_embeddings is None:
+        return Circle(gamma, margin, remove_diagonal).values(y_true, y_pred)
+    labels = y_true if ref_labels is None else ref_labels
+    others = y_pred if ref_embeddings is None else ref_embeddings
+    return _Against(labels, others, gamma, margin, remove_diagonal).values(y_true, y_pred)
+
+
+class _Against(Circle):
+    """Distances to given rows, which get no gradient."""
+
+    def __init__(self, labels: ArrayLike, others: ArrayLike, *options: Any) -> None:
+        super().__init__(*options)
+        self._labels, self._others = np.asarray(labels).reshape(-1), as_float(others)
+
+    def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
+        """Values `[batch]` and their gradient by `y_pred`."""
+        others = self._others.astype(y_pred.dtype, copy=False)
+        pairs = _pairs(y_true, self._labels, self.remove_diagonal)
+        values, by_distance = self._values(y_pred, others, *pairs)
+
+        def vjp(d_values: Array) -> Array:
+            d_pred: Array = (-d_values[:, None] * by_distance) @ others
+            return d_pred
+
+        return values, vjp
 
 
 def _pairs(labels: Array, others: Array, remove_diagonal: bool) -> tuple[Mask, Mask]:

@@ -51,6 +51,7 @@ _KNOWN: dict[str, Any] = {
     **dict.fromkeys(("msle", "MSLE"), regression.mean_squared_logarithmic_error),
     **dict.fromkeys(("bce", "BCE"), crossentropies.binary_crossentropy),
     **dict.fromkeys(("kld", "KLD"), regression.kl_divergence),
+    "LossFunctionWrapper": LossFunctionWrapper,
     # Names of earlier versions of Keras, in older programs.
     "logcosh": regression.log_cosh,
     "kullback_leibler_divergence": regression.kl_divergence,
@@ -123,7 +124,10 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
             f"{sorted(known)}; pass it in `custom_objects`"
         )
     if isinstance(found, type) and issubclass(found, Loss):
-        return found.from_config(dict(settings or {}))
+        given = dict(settings or {})
+        if isinstance(given.get("fn"), Mapping):
+            given["fn"] = deserialize(given["fn"], custom_objects)
+        return found.from_config(given)
     return found
 
 
