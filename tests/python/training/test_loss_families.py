@@ -146,6 +146,13 @@ def test_large_errors_stay_finite(loss):
     assert np.isfinite(vjp(1.0, Gradients())).all()
 
 
+def test_a_class_of_no_probability_has_a_finite_gradient():
+    loss = losses.CategoricalGeneralizedCrossEntropy(q=0.5)
+    value, vjp = loss.forward(np.array([0]), np.array([[0.0, 1.0]]))
+    assert value == 2
+    assert np.isfinite(vjp(1.0, Gradients())).all()
+
+
 class TestCircle:
     true, pred = arrays("circle", np.random.default_rng(3))
 

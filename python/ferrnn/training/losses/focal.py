@@ -182,7 +182,9 @@ class CategoricalGeneralizedCrossEntropy(SparseCategoricalCrossentropy):
 
         def vjp(d_values: Array) -> Array:
             d_pred = np.zeros_like(y_pred)
-            np.put_along_axis(d_pred, at, -d_values[..., None] * p ** (self.q - 1.0), -1)
+            # The slope at 0 is infinite, and a softmax would make NaN of it: as steep as at eps.
+            slope = np.maximum(p, config.epsilon()) ** (self.q - 1.0)
+            np.put_along_axis(d_pred, at, -d_values[..., None] * slope, -1)
             return d_pred
 
         return ((1.0 - p**self.q) / self.q)[..., 0], vjp
