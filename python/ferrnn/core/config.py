@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 _FLOATS = ("float32", "float64")
-_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7}
+_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "interactive_logging": True}
 
 
 def floatx() -> str:
@@ -42,6 +42,34 @@ def set_epsilon(value: float) -> None:
     if not value > 0:
         raise ValueError(f"`value` must be a positive number, received {value!r}")
     _settings["epsilon"] = float(value)
+
+
+def enable_interactive_logging() -> None:
+    """The progress bar and callbacks write to standard output (as from the start).
+
+    >>> enable_interactive_logging()
+    """
+    _settings["interactive_logging"] = True
+
+
+def disable_interactive_logging() -> None:
+    """The progress bar and callbacks tell the logger `ferrnn` instead of standard output.
+
+    >>> disable_interactive_logging()
+    >>> is_interactive_logging_enabled()
+    False
+    >>> enable_interactive_logging()
+    """
+    _settings["interactive_logging"] = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether the progress bar and callbacks write to standard output.
+
+    >>> is_interactive_logging_enabled()
+    True
+    """
+    return bool(_settings["interactive_logging"])
 
 
 def standardize_dtype(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -9,10 +10,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ferrnn.core import config
+
 
 def is_interactive() -> bool:
     """Whether what is written to standard output can be drawn over: a terminal or a notebook."""
-    return (
+    return config.is_interactive_logging_enabled() and (
         (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
         or "ipykernel" in sys.modules
         or "PYCHARM_HOSTED" in os.environ
@@ -22,8 +25,12 @@ def is_interactive() -> bool:
 def write(message: str) -> None:
     """Writes to standard output at once; characters that it cannot show become question marks.
 
-    Without a standard output (`pythonw`, some services) nothing is written.
+    Without a standard output (`pythonw`, some services) nothing is written. Where interactive
+    logging is disabled, the logger `ferrnn` is told instead.
     """
+    if not config.is_interactive_logging_enabled():
+        logging.getLogger("ferrnn").info("%s", message.strip("\n"))
+        return
     if sys.stdout is None:
         return
     try:

@@ -2,6 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from ferrnn.core.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from ferrnn.core.missing import not_yet
 from ferrnn.core.names import clear_session
 from ferrnn.core.random import set_random_seed
@@ -25,7 +30,10 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "clear_session",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_file",
+    "is_interactive_logging_enabled",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",

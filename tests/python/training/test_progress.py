@@ -145,3 +145,17 @@ def test_which_values_are_averaged(capsys):
         assert bar._shown() == expected
     with pytest.raises(ValueError, match="Only one of"):
         Progbar(4, stateful_metrics=[], stateless_metrics=[])
+
+
+def test_the_logger_is_told_where_logging_is_not_interactive(capsys, caplog):
+    keras.config.disable_interactive_logging()
+    try:
+        assert not keras.utils.is_interactive_logging_enabled()
+        with caplog.at_level("INFO", logger="ferrnn"):
+            bar = Progbar(2, verbose=2)
+            bar.update(2, [("loss", 0.25)])
+    finally:
+        keras.config.enable_interactive_logging()
+    assert capsys.readouterr().out == ""
+    (record,) = caplog.records
+    assert record.getMessage().startswith("2/2 - ")
