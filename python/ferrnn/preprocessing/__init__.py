@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from ferrnn.core.missing import not_yet
 from ferrnn.data.windows import timeseries_dataset_from_array
-from ferrnn.preprocessing import sequence
+from ferrnn.preprocessing import sequence, text
 
-__all__ = ["sequence", "timeseries_dataset_from_array"]
+__all__ = ["sequence", "text", "timeseries_dataset_from_array"]
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
     __getattr__ = not_yet(__name__)

@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.legacy.preprocessing import text
 from keras.src.legacy.preprocessing.sequence import TimeseriesGenerator
 
 HERE = Path(__file__).parent
@@ -54,6 +55,31 @@ NORMS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
+TEXTS = ["The cat sat on the mat.", "The dog, the CAT & a bird!", "A dog ran", ""]
+TOKENIZERS: list[dict[str, Any]] = [
+    {},
+    {"num_words": 4, "oov_token": "<OOV>"},
+    {"num_words": 5, "lower": False},
+    {"char_level": True, "num_words": 9},
+    {"filters": ".", "split": "a"},
+]
+
+
+def tokenized(options: dict[str, Any]) -> dict[str, Any]:
+    made = text.Tokenizer(**options)
+    made.fit_on_texts(TEXTS[:3])
+    sequences = made.texts_to_sequences([*TEXTS, "a new cat"])
+    modes = ("binary", "count", "freq", "tfidf")
+    return {
+        "options": options,
+        "word_index": made.word_index,
+        "sequences": sequences,
+        "texts": made.sequences_to_texts([*sequences, [1, 99, 2]]),
+        "matrices": [[mode, made.texts_to_matrix(TEXTS, mode).tolist()] for mode in modes],
+        "json": made.to_json(),
+    }
+
+
 def batches(made: Any) -> list[Any]:
     return [[np.asarray(part).tolist() for part in batch] for batch in made]
 
@@ -75,6 +101,8 @@ def main() -> None:
         "categorical": [
             [x, count, keras.utils.to_categorical(x, count).tolist()] for x, count in CATEGORICAL
         ],
+        "hashed": text.hashing_trick(TEXTS[1], 50, "md5"),
+        "tokenizers": [tokenized(options) for options in TOKENIZERS],
         "norms": [
             [x, case, keras.utils.normalize(np.array(x), **case).tolist()] for x, case in NORMS
         ],

@@ -57,3 +57,33 @@ def test_norms_are_those_of_keras(values: Any, options: dict[str, Any], expected
     made = keras.utils.normalize(np.array(values), **options)
     assert made.shape == np.shape(expected)
     np.testing.assert_allclose(made, expected, rtol=1e-12)
+
+
+TEXTS = ["The cat sat on the mat.", "The dog, the CAT & a bird!", "A dog ran", ""]
+
+
+@pytest.mark.parametrize("case", GOLDEN["tokenizers"], ids=lambda case: str(case["options"]))
+def test_tokenizers_number_words_as_keras_does(case: dict[str, Any]) -> None:
+    made = keras.preprocessing.text.Tokenizer(**case["options"])
+    made.fit_on_texts(TEXTS[:3])
+    read = keras.preprocessing.text.tokenizer_from_json(case["json"])
+    for tokenizer in (made, read):
+        assert tokenizer.word_index == case["word_index"]
+        sequences = tokenizer.texts_to_sequences([*TEXTS, "a new cat"])
+        assert sequences == case["sequences"]
+        assert tokenizer.sequences_to_texts([*sequences, [1, 99, 2]]) == case["texts"]
+        for mode, expected in case["matrices"]:
+            matrix = tokenizer.texts_to_matrix(TEXTS, mode)
+            np.testing.assert_allclose(matrix, expected, rtol=1e-12)
+    config, theirs = json.loads(made.to_json())["config"], json.loads(case["json"])["config"]
+    assert {**config, "word_docs": 0, "index_docs": 0} == {
+        **theirs,
+        "word_docs": 0,
+        "index_docs": 0,
+    }
+    for name in ("word_docs", "index_docs"):  # gathered from sets, in any order
+        assert json.loads(config[name]) == json.loads(theirs[name])
+
+
+def test_hashed_words_are_those_of_keras() -> None:
+    assert keras.preprocessing.text.hashing_trick(TEXTS[1], 50, "md5") == GOLDEN["hashed"]

@@ -155,6 +155,10 @@ class TestConfusion:
             metric.update_state(true, pred, weight)
         assert even.result() == pytest.approx(given.result(), rel=1e-3)
 
+    def test_nothing_found_is_no_better_than_chance(self):
+        assert metrics.AUC()([0, 1], [0.0, 0.0]) == 0.5
+        assert metrics.AUC()([0, 1], [0.0, 1.0]) == 1
+
     def test_steps_have_weights(self):
         true, pred = RNG.integers(0, 2, (4, 3, 2)), RNG.random((4, 3, 2))
         weight = RNG.random((4, 3))
