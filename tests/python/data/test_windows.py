@@ -45,6 +45,15 @@ def test_one_window_after_the_other():
     np.testing.assert_array_equal(alone, SERIES[:5])
 
 
+def test_windows_without_a_target_are_left_out():
+    for start, count in ((None, 40), (2, 38)):
+        made = timeseries_dataset_from_array(SERIES, SERIES[10:], 5, start_index=start)
+        ((inputs, targets),) = made
+        assert len(inputs) == len(targets) == made.count == count
+        np.testing.assert_array_equal(inputs[:, 0], SERIES[start or 0 :][:count])
+        np.testing.assert_array_equal(targets, SERIES[10 + (start or 0) :])
+
+
 def test_too_short_a_series_has_no_window():
     made = timeseries_dataset_from_array(SERIES, None, 51)
     assert len(made) == 0
