@@ -14,6 +14,18 @@ from ferrnn.core.types import Array
 from ferrnn.data.stream import BatchStream
 
 
+class BatchArray(np.ndarray):
+    """An array with the method `numpy`, which programs of Keras call on what a dataset gives.
+
+    >>> type(np.ones(2).view(BatchArray).numpy()).__name__
+    'ndarray'
+    """
+
+    def numpy(self) -> Array:
+        """The same as a plain array."""
+        return self.view(np.ndarray)
+
+
 class Windows(BatchStream):
     """Batches of windows `[batch, sequence_length, ...]`, or pairs with targets `[batch, ...]`.
 
@@ -58,11 +70,11 @@ class Windows(BatchStream):
         size = self.batch_size or 1
         for start in range(0, self.count, size):
             index = slice(start, start + size) if order is None else order[start : start + size]
-            batch = self._windows[index]
+            batch = self._windows[index].view(BatchArray)
             if self._targets is None:
                 yield batch if self.batch_size else batch[0]
             else:
-                of_batch = self._targets[index]
+                of_batch = self._targets[index].view(BatchArray)
                 yield (batch, of_batch) if self.batch_size else (batch[0], of_batch[0])
 
 

@@ -45,6 +45,15 @@ def test_one_window_after_the_other():
     np.testing.assert_array_equal(alone, SERIES[:5])
 
 
+def test_batches_have_the_method_that_programs_call():
+    for inputs, targets in timeseries_dataset_from_array(SERIES, SERIES, 5).take(1):
+        assert inputs.numpy().shape == (46, 5, 3)
+        assert type(inputs.numpy()) is type(targets.numpy()) is np.ndarray
+        assert np.may_share_memory(inputs.numpy(), SERIES)
+        layer = keras.layers.Dense(2)
+        assert type(layer(inputs)) is np.ndarray
+
+
 def test_windows_without_a_target_are_left_out():
     for start, count in ((None, 40), (2, 38)):
         made = timeseries_dataset_from_array(SERIES, SERIES[10:], 5, start_index=start)

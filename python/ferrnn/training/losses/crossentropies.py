@@ -145,7 +145,8 @@ class SparseCategoricalCrossentropy(Loss):
 
     def checked_labels(self, labels: Array, classes: int) -> Array:
         """`labels` as indices; refuses those outside of `[0, classes)`."""
-        if not np.all((labels >= 0) & (labels < classes)):
+        # Not a number is no less than 0 either.
+        if labels.size and not (labels.min() >= 0 and labels.max() < classes):
             raise ValueError(
                 f"`y_true` of the loss {self.name!r} must hold labels in [0, {classes}), "
                 f"one for each of the {classes} predicted classes, "
