@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import platform
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cases import MODES, Job
 from floor import Machine, cpu_name
@@ -94,7 +96,7 @@ def record(
     versions: dict[str, str],
     notes: list[str],
 ) -> Path:
-    """Writes `benches/record/<date>-peers.md` and gives its path."""
+    """Writes `benches/record/<date>-peers.md` with JSON beside it; gives the path of the first."""
     now = dt.datetime.now(dt.timezone.utc)
     about = [
         f"# Peers, {now:%Y-%m-%d %H:%M} UTC",
@@ -110,4 +112,32 @@ def record(
     RECORD.mkdir(parents=True, exist_ok=True)
     path = RECORD / f"{now:%Y-%m-%d-%H%M}-peers.md"
     path.write_text("\n".join(about) + "\n" + markdown(lines, peers, machine))
+    data = {
+        "date": f"{now:%Y-%m-%d %H:%M} UTC",
+        "cpu": cpu_name(),
+        "machine": {"peak": machine.peak, "levels": machine.levels},
+        "versions": versions,
+        "notes": notes,
+        "lines": [plain(line, machine) for line in lines],
+    }
+    path.with_suffix(".json").write_text(json.dumps(data, indent=None, separators=(",", ":")))
     return path
+
+
+def plain(line: Line, machine: Machine) -> dict[str, Any]:
+    """A line as plain data: for each contestant the least seconds, and for the peers the ratio."""
+    least = {name: float(f"{min(seconds):.4g}") for name, seconds in line.seconds.items()}
+    ours = line.seconds.get(OURS)
+    ratios = {
+        name: round(median_ratio(seconds, ours), 3)
+        for name, seconds in line.seconds.items()
+        if ours and name != OURS
+    }
+    return {
+        **line.job.to_dict(),
+        "threads": line.threads,
+        "floor": float(f"{floor_of(line.job, machine, line.threads):.4g}"),
+        "seconds": least,
+        "ratios": ratios,
+        "best": line.best_peer(),
+    }
