@@ -84,21 +84,8 @@ def loss_cases(cases: Cases) -> None:
             if masked:
                 arrays["mask"] = random.right_padded(4, 3)
             _loss(cases, f"{name}-{variant}", kind, options | {"reduction": reduction}, arrays)
-    for name, (kind, options) in MORE_LOSSES.items():
-        # Without an axis of steps left there is nothing that a mask could be a mask of.
-        variants = (
-            MORE_VARIANTS if options.get("axis", -1) == -1 and kind not in WHOLE else ("plain",)
-        )
-        for variant in variants:
-            weighted, masked, reduction = VARIANTS[variant]
-            random = Random(f"{name}-{variant}")
-            y_true, y_pred = _more_targets(random, name, kind, options)
-            arrays = {"y_true": y_true, "y_pred": y_pred}
-            if weighted:
-                arrays["sample_weight"] = random.uniform(4, 3, low=0.25, high=2.0)
-            if masked:
-                arrays["mask"] = random.right_padded(4, 3)
-            _loss(cases, f"{name}-{variant}", kind, options | {"reduction": reduction}, arrays)
+    _more_losses(cases)
+    _other_means(cases)
     _similarity_and_alignment(cases)
     for kind, y_true in [
         ("BinaryCrossentropy", np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])),
@@ -123,6 +110,36 @@ def _targets(random: Random, kind: str, options: dict[str, Any]) -> tuple[Array,
 
 
 WHOLE = ("Dice", "Tversky")
+
+
+def _more_losses(cases: Cases) -> None:
+    for name, (kind, options) in MORE_LOSSES.items():
+        # Without an axis of steps left there is nothing that a mask could be a mask of.
+        variants = (
+            MORE_VARIANTS if options.get("axis", -1) == -1 and kind not in WHOLE else ("plain",)
+        )
+        for variant in variants:
+            weighted, masked, reduction = VARIANTS[variant]
+            random = Random(f"{name}-{variant}")
+            y_true, y_pred = _more_targets(random, name, kind, options)
+            arrays = {"y_true": y_true, "y_pred": y_pred}
+            if weighted:
+                arrays["sample_weight"] = random.uniform(4, 3, low=0.25, high=2.0)
+            if masked:
+                arrays["mask"] = random.right_padded(4, 3)
+            _loss(cases, f"{name}-{variant}", kind, options | {"reduction": reduction}, arrays)
+
+
+def _other_means(cases: Cases) -> None:
+    for reduction in ("mean", "mean_with_sample_weight"):
+        for masked in (False, True):
+            name = f"{reduction}-{'both' if masked else 'weighted'}"
+            random = Random(name)
+            arrays = {"y_true": random.normal(4, 3, 5), "y_pred": random.normal(4, 3, 5)}
+            arrays["sample_weight"] = random.uniform(4, 3, low=0.25, high=2.0)
+            if masked:
+                arrays["mask"] = random.right_padded(4, 3)
+            _loss(cases, name, "Huber", {"reduction": reduction}, arrays)
 
 
 def _more_targets(
