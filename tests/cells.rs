@@ -212,3 +212,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bfloat16_weights_compute_as_if_rounded() {
+    // Ties to even, on the upper half of the bits.
+    let round = |value: f64| {
+        let bits = (value as f32).to_bits();
+        f64::from(f32::from_bits((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000))
+    };
+    for level in Level::all() {
+        for &cell in CellKind::ALL {
+            // One row and several, an odd and an even depth, fused steps and others.
+            for (size, activation) in [
+                ([1, 9, 3, 37], Activation::Tanh),
+                ([5, 7, 4, 40], Activation::Tanh),
+                ([2, 6, 3, 18], Activation::Relu),
+            ] {
+                let mut case = Case::new(cell, size);
+                (case.level, case.activation) = (level, activation);
+                let mut arrays = Arrays::random(&case, 11);
+                arrays.recurrent.iter_mut().for_each(|value| *value *= 0.5);
+                let (exact, _) = run(&case, &arrays.cast::<f32>(), false);
+                case.bfloat16 = true;
+                let (halved, _) = run(&case, &arrays.cast::<f32>(), false);
+                arrays.recurrent.iter_mut().for_each(|value| *value = round(*value));
+                let expected = naive(&case, &arrays);
+                assert_close(&case, &expected.outputs, &widen(&halved.outputs), 1e-5);
+                assert!(exact.outputs != halved.outputs, "{case:?}: no rounding");
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::Error;
-use ferrnn::memory::View;
-use ferrnn::sequence::{Dropout, Options, Problem, Raw, Weights};
+use ferrnn::memory::{View, ViewMut};
+use ferrnn::sequence::{Dropout, Options, Problem, Raw, Results, Weights, forward};
 use ferrnn::simd::Level;
 use proptest::prelude::*;
 
@@ -79,4 +79,25 @@ proptest! {
         let fits = shape.iter().product::<usize>() == len;
         prop_assert_eq!(View::contiguous(&array, shape).is_ok(), fits);
     }
+}
+
+#[test]
+fn bfloat16_weights_have_no_gradients() {
+    let options = Options { bfloat16: true, ..Options::default() };
+    let (kernel, recurrent) = ([0.5_f32; 2 * 3], [0.5_f32; 3 * 3]);
+    let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent, bias: None };
+    let weights = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).unwrap();
+    let inputs = [1.0; 2];
+    let problem = Problem::new(&weights, View::contiguous(&inputs, [1, 1, 2]).unwrap()).unwrap();
+    let (mut outputs, mut state) = ([0.0; 3], [0.0; 3]);
+    let results = Results {
+        outputs: ViewMut::contiguous(&mut outputs, [1, 1, 3]).unwrap(),
+        state: vec![ViewMut::contiguous(&mut state, [1, 1, 3]).unwrap()],
+    };
+    let error = forward(&weights, &problem, results, true, &|| false).err().unwrap();
+    assert!(error.to_string().contains("full precision"), "{error}");
+
+    let raw = Raw { kernel: &[0.5_f64; 6], recurrent_kernel: &[0.5; 9], bias: None };
+    let error = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).err().unwrap();
+    assert!(error.to_string().contains("float64"), "{error}");
 }

@@ -81,7 +81,7 @@ fn a_member_that_gives_up_frees_the_others() {
 fn misuse_panics_instead_of_sharing() {
     let new = |parts| Exchange::<f32>::new(GEOMETRY, &[1, 0], parts);
     assert!(catch_unwind(|| new(vec![0..5, 4..8])).is_err(), "parts that overlap");
-    assert!(catch_unwind(|| new(vec![0..9])).is_err(), "units beyond the planes");
+    assert!(catch_unwind(|| new(vec![0..4, 4..9])).is_err(), "units beyond the planes");
     let mut exchange = new(vec![0..4, 4..8]).unwrap();
     let mut turns = exchange.team();
     let mut first = turns.remove(0);

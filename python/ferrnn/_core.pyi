@@ -22,6 +22,7 @@ class Weights:
         activation: str = "tanh",
         recurrent_activation: str = "sigmoid",
         reset_after: bool = True,
+        precision: str = "full",
     ) -> Weights: ...
     @property
     def features(self) -> int: ...

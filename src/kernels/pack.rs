@@ -12,6 +12,8 @@ pub struct Packed<T: Element> {
     width: usize,
     blocks: usize,
     lanes: usize,
+    /// Whether two neighbouring rows share one, as bfloat16.
+    halved: bool,
 }
 
 impl<T: Element> Packed<T> {
@@ -43,7 +45,7 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, depth, width, blocks, lanes })
+        Ok(Self { data, depth, width, blocks, lanes, halved: false })
     }
 
     /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
@@ -71,7 +73,33 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, depth, width: 1, blocks, lanes })
+        Ok(Self { data, depth, width: 1, blocks, lanes, halved: false })
+    }
+
+    /// The same operand rounded to bfloat16, in half the memory: rows `2 k` and `2 k + 1` are the
+    /// halves of row `k`. Only for `f32`.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn halved(&self) -> Result<Self> {
+        let (row, pairs) = (self.width * self.lanes, self.depth.div_ceil(2));
+        let mut data = Buffer::taken(self.blocks * pairs * row)?;
+        let blocks = self.data.chunks_exact((self.depth * row).max(1));
+        for (from, to) in blocks.zip(data.chunks_exact_mut((pairs * row).max(1))) {
+            for (from, to) in from.chunks(2 * row).zip(to.chunks_exact_mut(row)) {
+                for (n, value) in to.iter_mut().enumerate() {
+                    let high = from.get(row + n).copied().unwrap_or(T::ZERO);
+                    *value = T::pair(from[n], high);
+                }
+            }
+        }
+        Ok(Self { data, halved: true, ..*self })
+    }
+
+    /// Whether this is a [`Self::halved`] operand.
+    #[must_use]
+    pub fn is_halved(&self) -> bool {
+        self.halved
     }
 
     /// Rows of a block.

@@ -98,6 +98,92 @@ pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, con
     }
 }
 
+/// The most rows of a tile whose right side is halved. Such an operand is for few rows, where reading
+/// it is what takes the time; larger tiles would only be compiled in vain.
+const HALVED_ROWS: usize = 3;
+
+/// The most rows of a tile with this right side.
+#[inline(always)]
+#[must_use]
+pub fn most_rows<T: Element, S: Simd<T>>(right: &Packed<T>) -> usize {
+    if right.is_halved() { HALVED_ROWS.min(S::ROWS) } else { S::ROWS }
+}
+
+/// `accumulators += left · right`, the right side's blocks from `block` on, rows `depth` of them.
+///
+/// # Panics
+/// If the right side is halved and only some of its rows are to take part.
+#[inline(always)]
+pub fn multiply<T, S, const MR: usize, const PB: usize, const G: usize>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; MR],
+    left: Rows<'_, T, MR>,
+    right: &Packed<T>,
+    block: usize,
+    depth: (usize, usize),
+) where
+    T: Element,
+    S: Simd<T>,
+{
+    if !right.is_halved() {
+        accumulate(s, accumulators, left, blocks::<T, S, PB, G>(s, right, block, depth), 0);
+    } else if const { T::FUSED && MR <= HALVED_ROWS } {
+        assert!(depth == (0, right.depth()), "some rows of a halved operand");
+        accumulate_halved(s, accumulators, left, right, block);
+    } else {
+        unreachable!("a halved operand for {MR} rows");
+    }
+}
+
+/// As [`accumulate`], every weight widened on its way to the multiply-add, in the same order.
+#[inline(always)]
+fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; MR],
+    left: Rows<'_, T, MR>,
+    right: &Packed<T>,
+    block: usize,
+) where
+    T: Element,
+    S: Simd<T>,
+{
+    let (depth, pairs) = (right.depth(), right.depth().div_ceil(2));
+    let (rows, _) = s.vectors(right.data()).as_chunks::<G>();
+    let mut panels = [&rows[..0]; PB];
+    for (b, panel) in panels.iter_mut().enumerate() {
+        *panel = &rows[(block + b) * pairs..][..pairs];
+    }
+    let left = Rows(left.0.map(|row| &row[..depth]));
+    for pair in 0..depth / 2 {
+        let (mut even, mut odd) = ([s.splat(T::ZERO); MR], [s.splat(T::ZERO); MR]);
+        for r in 0..MR {
+            even[r] = s.splat(left.at(r, 2 * pair));
+            odd[r] = s.splat(left.at(r, 2 * pair + 1));
+        }
+        for b in 0..PB {
+            for g in 0..G {
+                let column = panels[b][pair][g];
+                let (low, high) = (s.low_half(column), s.high_half(column));
+                for r in 0..MR {
+                    let sum = s.mul_add(even[r], low, accumulators[r][b][g]);
+                    accumulators[r][b][g] = s.mul_add(odd[r], high, sum);
+                }
+            }
+        }
+    }
+    if depth % 2 == 1 {
+        for r in 0..MR {
+            let last = s.splat(left.at(r, depth - 1));
+            for b in 0..PB {
+                for g in 0..G {
+                    let low = s.low_half(panels[b][pairs - 1][g]);
+                    accumulators[r][b][g] = s.mul_add(last, low, accumulators[r][b][g]);
+                }
+            }
+        }
+    }
+}
+
 /// Cuts `count` rows evenly into tiles of at most `most` rows: gives the size of the tile at `row`.
 #[inline(always)]
 #[must_use]
@@ -218,7 +304,7 @@ impl<T: Element> Product<'_, T> {
     ) -> usize {
         let mut row = 0;
         while row < self.rows {
-            let rows = rows_at(self.rows, row, S::ROWS);
+            let rows = rows_at(self.rows, row, most_rows::<T, S>(self.right));
             with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
             row += rows;
         }
@@ -254,10 +340,9 @@ impl<T: Element> Product<'_, T> {
         let length = self.depth.1 / pieces;
         for piece in 0..pieces {
             let depth = (self.depth.0 + piece * length, length);
-            let right = blocks::<T, S, PB, G>(s, self.right, block, depth);
             let left = &self.left[self.from + piece * step..];
             let left = Rows::<T, MR>::new(left, self.stride, length, |r| row + r);
-            accumulate(s, &mut acc, left, right, 0);
+            multiply(s, &mut acc, left, self.right, block, depth);
         }
         for r in 0..MR {
             for b in 0..PB {

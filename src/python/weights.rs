@@ -99,7 +99,8 @@ impl<T: Number> Packed<T> {
 impl Weights {
     #[new]
     #[pyo3(signature = (cell, kernel, recurrent_kernel, bias=None, activation="tanh",
-        recurrent_activation="sigmoid", reset_after=true))]
+        recurrent_activation="sigmoid", reset_after=true, precision="full"))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn new(
         cell: &str,
         kernel: &Bound<'_, PyAny>,
@@ -108,7 +109,13 @@ impl Weights {
         activation: &str,
         recurrent_activation: &str,
         reset_after: bool,
+        precision: &str,
     ) -> PyResult<Self> {
+        let bfloat16 = match precision {
+            "full" => false,
+            "bfloat16" => true,
+            other => return Err(Error::value("precision", "full or bfloat16", other).into()),
+        };
         let cell = match (cell, reset_after) {
             ("lstm", _) => CellKind::Lstm,
             ("gru", true) => CellKind::Gru,
@@ -122,6 +129,7 @@ impl Weights {
             activation: Activation::named("activation", activation)?,
             recurrent_activation: Activation::named("recurrent_activation", recurrent_activation)?,
             level: None,
+            bfloat16,
         };
         Ok(Self(if is_double("kernel", kernel)? {
             Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)

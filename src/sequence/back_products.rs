@@ -73,7 +73,7 @@ impl<T: Element> Run<'_, T> {
 
     /// Takes a step's gradients by its sums on to the inputs: at once if they fill tiles, else
     /// together with those of other steps.
-    pub(super) fn to_inputs(&mut self, step: usize, active: &[u32], d_sums: &[T]) {
+    pub(super) fn pass_to_inputs(&mut self, step: usize, active: &[u32], d_sums: &[T]) {
         let time = self.history.problem.time_of(step);
         let rows = active.iter().map(|&row| (row as usize, time));
         if active.len() >= GROUP {

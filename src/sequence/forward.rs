@@ -31,6 +31,9 @@ pub(super) fn forward<T: Element>(
     stop: Ask<'_>,
 ) -> Result<Option<Residuals<T>>> {
     check(weights, problem, &results)?;
+    if keep {
+        weights.check_exact()?;
+    }
     let mut team = Team::gather(Plan::threads(weights, problem)?);
     let plan = Plan::new(weights, problem, team.size());
     if keep {

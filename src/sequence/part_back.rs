@@ -232,7 +232,7 @@ impl<'a, T: Element> Run<'a, T> {
         let active = self.history.slice.active(step);
         self.through_product(phase, active, d_sums);
         if phase == 0 && self.views.d_inputs.is_some() {
-            self.to_inputs(step, active, d_sums);
+            self.pass_to_inputs(step, active, d_sums);
         }
     }
 }

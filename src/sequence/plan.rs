@@ -129,10 +129,9 @@ impl Plan {
         let blocks = weights.blocks();
         let parts = (0..count).map(|n| n * blocks / count..(n + 1) * blocks / count).collect();
         let (order, steps) = by_length(problem);
-        let cuts = if count > 1 {
-            vec![0..batch]
-        } else if steps.is_empty() {
-            let count = slices(batch, threads, weights.level.rows::<T>());
+        let cuts: Vec<_> = if count > 1 || steps.is_empty() {
+            let most = slices(batch, threads, weights.level.rows::<T>());
+            let count = if count > 1 { 1 } else { most };
             (0..count).map(|n| n * batch / count..(n + 1) * batch / count).collect()
         } else {
             even_cuts(&steps, threads)

@@ -8,7 +8,7 @@ use super::plan::Slice;
 use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{Rows, accumulate, blocks, rows_at, with_rows};
+use crate::kernels::tile::{Rows, most_rows, multiply, rows_at, with_rows};
 use crate::memory::{View, ViewMut};
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Columns;
@@ -156,7 +156,7 @@ where
         }
         let mut row = 0;
         while row < self.active.len() {
-            let rows = rows_at(self.active.len(), row, S::ROWS);
+            let rows = rows_at(self.active.len(), row, most_rows::<T, S>(self.weights));
             with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
             row += rows;
         }
@@ -186,8 +186,7 @@ where
         }
         let active = &self.active[position..][..MR];
         let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
-        let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
-        accumulate(s, &mut acc, left, right, 0);
+        multiply(s, &mut acc, left, self.weights, block, (0, depth));
         for r in 0..MR {
             for b in 0..PB {
                 s.vectors_mut(self.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);

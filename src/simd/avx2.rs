@@ -148,6 +148,16 @@ macro_rules! avx2 {
                 unsafe { $op::pow2(n) }
             }
             #[inline(always)]
+            fn low_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::low_half(pairs) }
+            }
+            #[inline(always)]
+            fn high_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::high_half(pairs) }
+            }
+            #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::select($op::less(a, b), yes, no) }
@@ -182,6 +192,18 @@ mod ps {
     pub fn pow2(n: __m256) -> __m256 {
         let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
         _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn low_half(pairs: __m256) -> __m256 {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pairs)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn high_half(pairs: __m256) -> __m256 {
+        _mm256_and_ps(pairs, _mm256_set1_ps(f32::from_bits(0xffff_0000)))
     }
 
     #[inline]
@@ -221,6 +243,20 @@ mod pd {
         let exponent = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n));
         let exponent = _mm256_add_epi64(exponent, _mm256_set1_epi64x(1023));
         _mm256_castsi256_pd(_mm256_slli_epi64::<52>(exponent))
+    }
+
+    /// Never needed, see `Element::pair`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn low_half(pairs: __m256d) -> __m256d {
+        pairs
+    }
+
+    /// As `low_half`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn high_half(pairs: __m256d) -> __m256d {
+        pairs
     }
 
     #[inline]

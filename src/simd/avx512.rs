@@ -144,6 +144,16 @@ macro_rules! avx512 {
                 unsafe { $op::pow2(n) }
             }
             #[inline(always)]
+            fn low_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::low_half(pairs) }
+            }
+            #[inline(always)]
+            fn high_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::high_half(pairs) }
+            }
+            #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::select($op::less(a, b), yes, no) }
@@ -181,6 +191,18 @@ mod ps {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn low_half(pairs: __m512) -> __m512 {
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn high_half(pairs: __m512) -> __m512 {
+        _mm512_and_ps(pairs, _mm512_set1_ps(f32::from_bits(0xffff_0000)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
     pub fn less(a: __m512, b: __m512) -> __mmask16 {
         _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b)
     }
@@ -214,6 +236,20 @@ mod pd {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
     pub fn pow2(n: __m512d) -> __m512d {
         _mm512_scalef_pd(_mm512_set1_pd(1.0), n)
+    }
+
+    /// Never needed, see `Element::pair`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn low_half(pairs: __m512d) -> __m512d {
+        pairs
+    }
+
+    /// As `low_half`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn high_half(pairs: __m512d) -> __m512d {
+        pairs
     }
 
     #[inline]

@@ -55,7 +55,7 @@ macro_rules! doubled {
                 pairs
             }
             doubled!($type: two add sub mul div min max copy_sign);
-            doubled!($type: one abs sqrt round pow2);
+            doubled!($type: one abs sqrt round pow2 low_half high_half);
             doubled!($type: three mul_add neg_mul_add);
             #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {

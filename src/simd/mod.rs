@@ -63,6 +63,10 @@ pub trait Element:
     /// The error function.
     #[must_use]
     fn erf(self) -> Self;
+    /// Two numbers rounded to bfloat16 (ties to even), `low` in the low half of the bits: for `f32`
+    /// alone, `f64` has no such halves.
+    #[must_use]
+    fn pair(low: Self, high: Self) -> Self;
     /// Runs `kernel` with the instructions of `level`.
     fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output;
 }
@@ -121,6 +125,10 @@ pub trait Simd<T>: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// 2^n for an integral n in the exponent range of normal numbers.
     fn pow2(self, n: Self::V) -> Self::V;
+    /// The first number of each lane of [`Element::pair`].
+    fn low_half(self, pairs: Self::V) -> Self::V;
+    /// The second number.
+    fn high_half(self, pairs: Self::V) -> Self::V;
     /// `yes` where a < b, else `no`; NaN compares false.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
 
@@ -275,6 +283,18 @@ impl Level {
     }
 }
 
+/// The bits of two bfloat16 in those of an `f32`, which is only ever taken apart again.
+fn bfloat16_pair(low: f32, high: f32) -> f32 {
+    let round = |value: f32| {
+        let bits = value.to_bits();
+        if value.is_nan() {
+            return (bits >> 16) | 0x40; // stays NaN, whatever the low bits were
+        }
+        (bits + 0x7fff + ((bits >> 16) & 1)) >> 16
+    };
+    f32::from_bits((round(high) << 16) | round(low))
+}
+
 mod private {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -282,7 +302,7 @@ mod private {
 }
 
 macro_rules! element {
-    ($type:ident, $fused:literal, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
+    ($type:ident, $fused:literal, $pair:expr, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
         impl Element for $type {
             const FUSED: bool = $fused;
             const ZERO: Self = 0.0;
@@ -306,6 +326,9 @@ macro_rules! element {
             fn erf(self) -> Self {
                 $erf(self)
             }
+            fn pair(low: Self, high: Self) -> Self {
+                $pair(low, high)
+            }
             fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
                 match level {
                     Level::Portable(s) => kernel.run(s),
@@ -326,6 +349,7 @@ macro_rules! element {
 element!(
     f32,
     true,
+    bfloat16_pair,
     libm::erff,
     [-87.336_54, 88.722_83, 9.2],
     [0.693_359_4, -2.121_944_4e-4],
@@ -334,6 +358,7 @@ element!(
 element!(
     f64,
     false,
+    |_, _| unreachable!("halves of double precision"),
     libm::erf,
     [-708.396_418_532_264_1, 709.782_712_893_384, 19.1],
     [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10],

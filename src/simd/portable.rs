@@ -121,6 +121,14 @@ macro_rules! portable {
                 })
             }
             #[inline(always)]
+            fn low_half(self, pairs: Self::V) -> Self::V {
+                lanewise!(pairs; |n: usize| $type::from_bits(pairs.0[n].to_bits() << 16))
+            }
+            #[inline(always)]
+            fn high_half(self, pairs: Self::V) -> Self::V {
+                lanewise!(pairs; |n: usize| $type::from_bits(pairs.0[n].to_bits() & !0xffff))
+            }
+            #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 lanewise!(a; |n: usize| if a.0[n] < b.0[n] { yes.0[n] } else { no.0[n] })
             }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// The first rest, and the longest, in microseconds.
-const REST: [u64; 2] = [20_000, 640_000];
+const REST: [u64; 2] = [2_000, 640_000];
+/// How long after a rest a wait counts as the same neighbour's: more than a neighbour's turn lasts.
+const AGAIN: u64 = 20_000;
 
 /// Until when to stay on one thread, and how long the last rest was; microseconds since `start`.
 static UNTIL: AtomicU64 = AtomicU64::new(0);
@@ -31,7 +33,7 @@ pub(super) fn report() {
         return;
     }
     let last = LAST_REST.load(Ordering::Relaxed);
-    let again = until != 0 && now < until + 2 * last;
+    let again = until != 0 && now < until + AGAIN + 2 * last;
     let rest = if again { (2 * last).min(REST[1]) } else { REST[0] };
     LAST_REST.store(rest, Ordering::Relaxed);
     UNTIL.store(now + rest, Ordering::Relaxed);

@@ -108,6 +108,9 @@ impl<T: Element> Exchange<T> {
     }
 
     /// One plane, while no turn is on.
+    ///
+    /// # Panics
+    /// If there is no such plane.
     pub fn plane_mut(&mut self, plane: usize) -> &mut [T] {
         assert!(plane < self.planes, "no such plane");
         let len = self.geometry.rows * self.geometry.stride;
@@ -128,7 +131,7 @@ impl<T: Element> Exchange<T> {
             exchange,
             member,
             parts: member..member + 1,
-            turn: 0,
+            passed: 0,
             long_waits: 0,
             done: members == 1,
         };
@@ -138,7 +141,7 @@ impl<T: Element> Exchange<T> {
     /// The turns of one thread with all parts, from `turn` on.
     pub fn alone(&mut self, turn: usize) -> Turn<'_, T> {
         let parts = 0..self.parts.len();
-        Turn { exchange: self, member: 0, parts, turn, long_waits: 0, done: true }
+        Turn { exchange: self, member: 0, parts, passed: turn, long_waits: 0, done: true }
     }
 
     fn wait(&self, member: usize, turn: usize, long_waits: &mut usize) -> Result<()> {
@@ -201,7 +204,7 @@ pub struct Turn<'e, T: Element> {
     exchange: &'e Exchange<T>,
     member: usize,
     parts: Range<usize>,
-    turn: usize,
+    passed: usize,
     /// How often this member waited long.
     long_waits: usize,
     /// Whether nobody waits for this member any more.
@@ -212,7 +215,7 @@ impl<T: Element> Turn<'_, T> {
     /// The number of turns that have passed.
     #[must_use]
     pub fn number(&self) -> usize {
-        self.turn
+        self.passed
     }
 
     /// The planes to read and the units of `part` to write.
@@ -222,11 +225,11 @@ impl<T: Element> Turn<'_, T> {
     pub fn open(&mut self, part: usize) -> (Planes<'_, T>, Columns<'_, T>) {
         assert!(self.parts.contains(&part), "another member's part");
         let exchange = self.exchange;
-        let open = exchange.schedule[self.turn % exchange.schedule.len()];
+        let open = exchange.schedule[self.passed % exchange.schedule.len()];
         let geometry = exchange.geometry;
         let len = geometry.rows * geometry.stride;
         let planes =
-            Planes { at: exchange.at, len, open, planes: exchange.planes, life: PhantomData };
+            Planes { at: exchange.at, len, open, count: exchange.planes, life: PhantomData };
         // SAFETY: `open` is below the number of planes, each of `len` elements.
         let at = unsafe { exchange.at.add(open * len) };
         let units = exchange.parts[part].clone();
@@ -237,9 +240,9 @@ impl<T: Element> Turn<'_, T> {
     #[must_use]
     pub fn planes(&self) -> Planes<'_, T> {
         let exchange = self.exchange;
-        let open = exchange.schedule[self.turn % exchange.schedule.len()];
+        let open = exchange.schedule[self.passed % exchange.schedule.len()];
         let len = exchange.geometry.rows * exchange.geometry.stride;
-        Planes { at: exchange.at, len, open, planes: exchange.planes, life: PhantomData }
+        Planes { at: exchange.at, len, open, count: exchange.planes, life: PhantomData }
     }
 
     /// Meets the others. Gives whether the caller is to go on alone: all members learn it in the
@@ -248,12 +251,12 @@ impl<T: Element> Turn<'_, T> {
     /// # Errors
     /// If another member has given up.
     pub fn pass(&mut self) -> Result<bool> {
-        self.turn += 1;
+        self.passed += 1;
         if self.done {
             return Ok(false);
         }
-        self.exchange.wait(self.member, self.turn, &mut self.long_waits)?;
-        Ok(self.exchange.alone_from.load(Ordering::Relaxed) <= self.turn)
+        self.exchange.wait(self.member, self.passed, &mut self.long_waits)?;
+        Ok(self.exchange.alone_from.load(Ordering::Relaxed) <= self.passed)
     }
 
     /// Leaves: this member's work is done, or is left to the caller.
@@ -276,7 +279,7 @@ pub struct Planes<'t, T> {
     at: NonNull<T>,
     len: usize,
     open: usize,
-    planes: usize,
+    count: usize,
     life: PhantomData<&'t [T]>,
 }
 
@@ -288,7 +291,7 @@ impl<'t, T> Planes<'t, T> {
     #[must_use]
     #[inline]
     pub fn plane(&self, plane: usize) -> &'t [T] {
-        assert!(plane < self.planes && plane != self.open, "that plane is being written");
+        assert!(plane < self.count && plane != self.open, "that plane is being written");
         // SAFETY: the plane exists, and nobody writes to it in this turn, see `Turn`.
         unsafe { std::slice::from_raw_parts(self.at.add(plane * self.len).as_ptr(), self.len) }
     }

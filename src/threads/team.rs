@@ -104,7 +104,9 @@ impl Team {
             worker.seat.job.store(job, Ordering::Release);
             worker.thread.unpark();
         }
-        if !workers.is_empty() {
+        if workers.is_empty() {
+            job.run(0);
+        } else {
             let start = Instant::now();
             job.run(0);
             let own = start.elapsed();
@@ -112,8 +114,6 @@ impl Team {
             if start.elapsed() > own + (own / 2).max(LATE) {
                 crowd::report();
             }
-        } else {
-            job.run(0);
         }
         if let Some(panic) = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
             resume_unwind(panic);

@@ -60,6 +60,7 @@ pub struct Case {
     pub zero_masked: bool,
     /// Dropout masks: 0, 1, or one for each gate.
     pub dropout: usize,
+    pub bfloat16: bool,
 }
 
 impl Case {
@@ -80,6 +81,7 @@ impl Case {
             sequences: true,
             zero_masked: false,
             dropout: 0,
+            bfloat16: false,
         }
     }
 
@@ -179,6 +181,7 @@ pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
         activation: case.activation,
         recurrent_activation: case.recurrent_activation,
         level: Some(case.level),
+        bfloat16: case.bfloat16,
     };
     let raw = Raw {
         kernel: &arrays.kernel,

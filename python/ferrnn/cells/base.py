@@ -144,6 +144,32 @@ class BuiltInCell(Cell):
     recurrent_kernel: Parameter
     bias: Parameter | None
     packed: Any = None  # the engine's copy of the weights, and what it was made from
+    packed_halved: Any = None  # the same in bfloat16, for inference
+    _inference_precision = "full"
+
+    @property
+    def inference_precision(self) -> str:
+        """How the recurrent weights are kept for calls without gradients: "full" or "bfloat16".
+
+        With "bfloat16" they are rounded to 8 bits of precision; states, sums and the other weights
+        stay float32. Half as much is read, so that few large sequences are computed faster
+        (docs/engine.md has the figures and the error). Training is not affected.
+        """
+        return self._inference_precision
+
+    @inference_precision.setter
+    def inference_precision(self, value: str) -> None:
+        if value not in ("full", "bfloat16"):
+            raise ValueError(
+                f"`inference_precision` of {self.name!r} must be 'full' or 'bfloat16', "
+                f"received {value!r}"
+            )
+        if value == "bfloat16" and self.dtype != "float32":
+            raise ValueError(
+                f"`inference_precision` of {self.name!r} can be 'bfloat16' for float32 weights "
+                f"only, the dtype is {self.dtype}"
+            )
+        self._inference_precision = value
 
     def __init__(
         self,
@@ -182,7 +208,7 @@ class BuiltInCell(Cell):
         self.state_size: Any = self.units
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "packed"}
+        return {key: value for key, value in vars(self).items() if not key.startswith("packed")}
 
     @property
     def bias_shape(self) -> tuple[int, ...]:

@@ -39,6 +39,20 @@ class BuiltInRNN(RNN):
         if not self._trainable:
             cell.trainable = False
 
+    @property
+    def inference_precision(self) -> str:
+        """How the recurrent weights are kept for calls without gradients: "full" or "bfloat16".
+
+        >>> from ferrnn.layers import LSTM
+        >>> layer = LSTM(512)
+        >>> layer.inference_precision = "bfloat16"
+        """
+        return self.cell.inference_precision
+
+    @inference_precision.setter
+    def inference_precision(self, value: str) -> None:
+        self.cell.inference_precision = value
+
     def get_config(self) -> dict[str, Any]:
         of_cell = self.cell.get_config()
         settings = {key: value for key, value in of_cell.items() if key not in _OF_LAYER}

@@ -64,7 +64,7 @@ def scan(
             zero_output_for_mask=zero_output_for_mask,
             dropout=dropout,
         )
-    weights = packed_weights(cell)
+    weights = packed_weights(cell, exact=call.differentiable or call.training)
     masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
     problem = Problem(
         weights,
@@ -83,15 +83,19 @@ def scan(
     return outputs, final_states, _vjp(cell, weights, problem, residuals, outputs, call)
 
 
-def packed_weights(cell: BuiltInCell) -> Weights:
-    """The cell's weights as the engine wants them, packed anew when they or its settings change."""
+def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
+    """The cell's weights as the engine wants them, packed anew when they or its settings change.
+
+    They are of full precision if `exact`, else of the cell's `inference_precision`.
+    """
+    halved = not exact and cell.inference_precision == "bfloat16"
     kernel, recurrent, bias = cell.kernel, cell.recurrent_kernel, cell.bias
     gate = getattr(cell, "recurrent_activation", None)
     gate_name = "sigmoid" if gate is None else gate.__name__
     reset_after = getattr(cell, "reset_after", True)
     versions = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
     key = (*versions, cell.activation.__name__, gate_name, reset_after)
-    packed: tuple[Any, Weights] | None = cell.packed
+    packed: tuple[Any, Weights] | None = cell.packed_halved if halved else cell.packed
     if packed is not None and packed[0] == key:
         return packed[1]
     weights = Weights(
@@ -102,8 +106,13 @@ def packed_weights(cell: BuiltInCell) -> Weights:
         activation=cell.activation.__name__,
         recurrent_activation=gate_name,
         reset_after=reset_after,
+        precision="bfloat16" if halved else "full",
     )
-    cell.packed = (key, weights)  # one assignment: another thread sees both or neither
+    # One assignment: another thread sees both or neither.
+    if halved:
+        cell.packed_halved = (key, weights)
+    else:
+        cell.packed = (key, weights)
     return weights
 
 
