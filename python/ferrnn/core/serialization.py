@@ -52,17 +52,18 @@ def classes_inside(owner: Any) -> dict[str, type]:
     >>> sorted(classes_inside(Mine()))
     ['Mine']
     """
-    found = {type(owner).__name__: type(owner)}
-    for part in _parts(owner):
-        found |= classes_inside(part)
-    return found
+    return {type(part).__name__: type(part) for part in parts_inside(owner)}
 
 
-def _parts(owner: Any) -> Iterator[Any]:
+def parts_inside(owner: Any) -> Iterator[Any]:
+    """A layer or cell, and the layers and cells that it holds, at any depth."""
+    yield owner
     if isinstance(owner, Layer):
-        yield from owner.sublayers()
-    cells = [getattr(owner, "cell", None), *getattr(owner, "cells", ())]
-    yield from (cell for cell in cells if cell is not None and not isinstance(cell, Layer))
+        for layer in owner.sublayers():
+            yield from parts_inside(layer)
+    for cell in (getattr(owner, "cell", None), *getattr(owner, "cells", ())):
+        if cell is not None and not isinstance(cell, Layer):
+            yield from parts_inside(cell)
 
 
 def _built_in(name: str) -> type | None:

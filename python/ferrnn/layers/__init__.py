@@ -42,6 +42,8 @@ from ferrnn.layers.resizing import UpSampling1D as UpSampling1D
 from ferrnn.layers.resizing import ZeroPadding1D as ZeroPadding1D
 from ferrnn.layers.rnn import RNN as RNN
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from ferrnn.layers.time_distributed import TimeDistributed as TimeDistributed
+from ferrnn.layers.wrapper import Wrapper as Wrapper
 
 Convolution1D = Conv1D
 MaxPool1D, AvgPool1D = MaxPooling1D, AveragePooling1D

@@ -80,6 +80,14 @@ RUNS |= {
             ["Dense", [1], {}],
         ],
     },
+    "masked_steps": {
+        "padded": True,
+        "layers": [
+            ["Masking", [], {}],
+            ["GRU", [5], EVERY_STEP],
+            ["TimeDistributed", [["Dense", [1], {}]], {}],
+        ],
+    },
     "stateful": {
         "stateful": True,
         "layers": [
@@ -138,6 +146,7 @@ def _stateful_losses(model: Any, inputs: Array, targets: Array) -> list[float]:
 def _run(cases: Cases, name: str, about: dict[str, Any]) -> None:
     random = Random(name)
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     layers = [build(keras.layers, spec) for spec in about["layers"]]
     model = keras.Sequential([keras.Input(batch_shape=(BATCH, TIME, FEATURES)), *layers])
     model.compile(keras.optimizers.Adam(0.01), "mse")

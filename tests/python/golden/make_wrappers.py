@@ -56,6 +56,25 @@ _case(
     ["Bidirectional", [["RNN", [[["GRUCell", [4], {}], ["LSTMCell", [3], {}]]], EVERY]], {}],
     mask="padded",
 )
+_case("time_distributed_dense", ["TimeDistributed", [["Dense", [4], {"activation": "tanh"}]], {}])
+_case(
+    "time_distributed_lstm",
+    ["TimeDistributed", [["LSTM", [3], {}]], {}],
+    shape=(2, 3, 4, 2),
+)
+_case(
+    "time_distributed_normalized",
+    ["TimeDistributed", [["LayerNormalization", [], {}]], {}],
+    mask="padded",
+)
+_case(
+    "time_distributed_bidirectional",
+    ["TimeDistributed", [["Bidirectional", [["GRU", [3], EVERY]], {"merge_mode": "sum"}]], {}],
+    shape=(2, 3, 4, 2),
+)
+_case(
+    "time_distributed_conv", ["TimeDistributed", [["Conv1D", [3, 2], {}]], {}], shape=(2, 3, 4, 2)
+)
 
 
 def wrapper_cases(cases: Cases) -> None:
@@ -67,6 +86,7 @@ def wrapper_cases(cases: Cases) -> None:
 def _wrapper(cases: Cases, name: str, about: dict[str, Any]) -> None:
     random = Random(name)
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     layer = build(keras.layers, about["layer"])
     inputs = random.normal(*about["shape"])
     layer.build(inputs.shape)

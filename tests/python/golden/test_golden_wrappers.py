@@ -70,6 +70,8 @@ def _same(found: Any, wanted: Any) -> None:
     for key, value in wanted.items():
         if key == "name":
             assert _unnumbered(found[key]) == _unnumbered(value)
+        elif key == "quantization_config":
+            assert value is None
         elif key == "dtype":
             assert found[key] == value["config"]["name"]
         elif isinstance(value, dict) and key in ("layer", "backward_layer", "cell"):
