@@ -39,6 +39,10 @@ def structure_version() -> int:
     return _Structure.version
 
 
+# NumPy 1's mixin has no slots, and so brings the place for weak references along.
+_REFERENCES = () if hasattr(NDArrayOperatorsMixin, "__weakref__") else ("__weakref__",)
+
+
 class Parameter(NDArrayOperatorsMixin):
     """An array that training changes; readers see it read-only, and every write has a version.
 
@@ -55,7 +59,7 @@ class Parameter(NDArrayOperatorsMixin):
     """
 
     __slots__ = (
-        "__weakref__",
+        *_REFERENCES,
         "_data",
         "_snapshot",
         "_trainable",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike
 
 from ferrnn.core import config, initializers
@@ -15,8 +14,8 @@ from ferrnn.core.parameter import Parameter
 from ferrnn.core.types import Array
 
 
-class Accumulator(Parameter, NDArrayOperatorsMixin):
-    """A variable of a metric: an array to add to and to calculate with.
+class Accumulator(Parameter):
+    """A variable of a metric, which acts as a number too.
 
     >>> count = Accumulator(0.0, "count")
     >>> count.assign_add(3.0)
@@ -24,20 +23,7 @@ class Accumulator(Parameter, NDArrayOperatorsMixin):
     (4.0, 3.0)
     """
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        values = (part.value if isinstance(part, Parameter) else part for part in inputs)
-        return getattr(ufunc, method)(*values, **options)
-
-    def assign_add(self, value: ArrayLike) -> None:
-        """Adds `value`."""
-        self.assign(self.value + np.asarray(value))
-
-    def assign_sub(self, value: ArrayLike) -> None:
-        """Subtracts `value`."""
-        self.assign(self.value - np.asarray(value))
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.value[index]
+    __slots__ = ()
 
     def __float__(self) -> float:
         return float(self.value)
@@ -47,8 +33,6 @@ class Accumulator(Parameter, NDArrayOperatorsMixin):
 
     def __format__(self, format_spec: str) -> str:
         return format(float(self) if format_spec else str(self.value), format_spec)
-
-    __hash__ = Parameter.__hash__
 
 
 class Metric:
