@@ -37,8 +37,9 @@ class Machine:
 
     def bandwidth(self, size: int, threads: int) -> float:
         """GB/s of `threads` cores reading `size` bytes again and again."""
-        for limit, rate in self.levels[:-1]:
-            if size <= limit * (threads if limit == self.levels[0][0] else 1):
+        for level, (limit, rate) in enumerate(self.levels[:-1]):
+            # The first two levels are each core's own, and cores share the weights out.
+            if size <= limit * (threads if level < 2 else 1):
                 return rate * threads
         return self.levels[-1][1] if self.levels else float("inf")
 

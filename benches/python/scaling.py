@@ -27,6 +27,7 @@ import drawing
 from cases import GATES, Job
 from floor import Machine, cpu_name, floor, measure
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from table import RECORD, duration
 
 import ferrnn
@@ -152,14 +153,14 @@ def record(points: list[Point], machine: Machine) -> Path:
         f"- {machine.describe()}; load average at the end {os.getloadavg()[0]:.1f}",
         "- `benches/python/scaling.py` says what is measured and what the floors are",
         "",
-        f"![Time and memory against time steps, batch and units]({name}.png)",
+        f"![Time and memory against time steps, batch and units]({name}.svg)",
         "",
     ]
     rows = [list(HEADER), ["---"] * len(HEADER), *(row(point, machine) for point in points)]
     RECORD.mkdir(parents=True, exist_ok=True)
     path = RECORD / f"{name}.md"
     path.write_text("\n".join([*about, *(f"| {' | '.join(cells)} |" for cells in rows)]) + "\n")
-    draw(points, machine, RECORD / f"{name}.png")
+    draw(points, machine, RECORD / f"{name}.svg")
     return path
 
 
@@ -190,6 +191,8 @@ def draw(points: list[Point], machine: Machine, path: Path) -> None:
             plot.set(xscale="log", yscale="log", xlabel=TITLES[axis])
             if column == 0:
                 plot.set_ylabel(what)
+            plot.xaxis.set_minor_locator(NullLocator())
+            plot.yaxis.set_minor_locator(NullLocator())
             plot.grid(alpha=0.25, linewidth=0.5)
             plot.spines[["top", "right"]].set_visible(False)
     grid[0][0].legend(frameon=False, fontsize=7)
