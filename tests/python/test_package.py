@@ -129,7 +129,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn", "StatelessScope"),
         ("ferrnn.callbacks", "OrbaxCheckpoint"),
         ("ferrnn.layers", "Conv3D"),
-        ("ferrnn.models", "load_model"),
+        ("ferrnn.models", "model_from_config"),
         ("ferrnn.optimizers", "Lion"),
         ("ferrnn.utils", "split_dataset"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ import numpy as np
 
 from ferrnn.core import regularizers, tracing
 from ferrnn.core.calling import (
+    added_losses,
     build_by_shapes,
     call_of_forward,
     carried_mask,
+    gathering_losses,
     given_mask,
     legacy_input_shape,
     marking_built,
@@ -33,7 +34,7 @@ from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.penalties import activity_penalties
 from ferrnn.core.symbolic import Arguments, Node, is_symbolic
-from ferrnn.core.tree import map_structure
+from ferrnn.core.tree import flatten, map_structure
 from ferrnn.core.types import Array, Mask
 from ferrnn.core.weighted import Weighted
 
@@ -122,6 +123,7 @@ class Layer(Weighted):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = bool(trainable)
         self._own_weights: list[Parameter] = []
+        self._added_losses: list[Any] = []
         self._inbound_nodes: list[Node] = []
 
     # Building.
@@ -141,10 +143,54 @@ class Layer(Weighted):
             raise NotImplementedError(
                 f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
             )
-        function = functools.partial(self._apply_call, call=call)
         if not call.differentiable:
-            return function(inputs), None
-        return tracing.differentiate(function, inputs)
+            with gathering_losses() as added:
+                outputs = self._apply_call(inputs, call)
+            if call.losses is not None:
+                call.losses.extend(float(value) for value in added)
+            return outputs, None
+        return self._traced_call(inputs, call)
+
+    def _traced_call(self, inputs: Any, call: Call) -> tuple[Any, Vjp]:
+        """Outputs of the user's `call` and the vjp, that of added losses in it."""
+
+        def function(inputs: Any) -> Any:
+            with gathering_losses() as added:
+                return self._apply_call(inputs, call), added
+
+        (outputs, added), both_vjp = tracing.differentiate(function, inputs)
+        if call.losses is not None:
+            call.losses.extend(float(value) for value in added)
+        weight = 0.0 if call.losses is None else 1.0
+        d_added = [np.full(np.shape(value), weight, np.asarray(value).dtype) for value in added]
+        return outputs, lambda d_outputs, grads: both_vjp((d_outputs, d_added), grads)
+
+    def adds_losses(self) -> bool:
+        own = type(self).forward is Layer.forward and hasattr(self, "call")
+        return own or super().adds_losses()
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a number, made of what `call` computes, to the loss of the model.
+
+        >>> class Small(Layer):
+        ...     def call(self, inputs):
+        ...         self.add_loss((inputs * inputs).sum())
+        ...         return inputs
+        >>> layer = Small()
+        >>> _ = layer(np.array([[1.0, 2.0]], "float32"))
+        >>> layer.losses
+        [5.0]
+        """
+        for value in flatten(loss):
+            if np.shape(tracing.plain(value)) != ():
+                raise ValueError(
+                    f"`loss` added by layer {self.name!r} must be one number, received an array of "
+                    f"the shape {np.shape(tracing.plain(value))}"
+                )
+            self._added_losses.append(value)
+            gathered = added_losses.get()
+            if gathered is not None:
+                gathered.append(value)
 
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         """What the user's `call` gives; layers called inside know whether this is training."""
@@ -153,6 +199,7 @@ class Layer(Weighted):
         known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
         options = {"training": call.training, "mask": call.mask}
         chosen = {key: value for key, value in options.items() if key in known}
+        self._added_losses.clear()
         with training_is(call.training), name_scope(self.name, self):
             return keras_call(*args, **{**chosen, **kwargs})
 

@@ -145,6 +145,15 @@ class Power(_Binary):
         return b * np.power(a, b - _one(y)), y * logarithm
 
 
+class NotEqual(_Binary):
+    """`a != b`, which has no gradient; Keras' files have it where a mask is made."""
+
+    function = np.not_equal
+
+    def slopes(self, a: Any, b: Any, y: Any) -> tuple[Any, Any]:
+        return 0, 0
+
+
 class Matmul(Operation):
     """`a @ b`, of two axes or more each."""
 

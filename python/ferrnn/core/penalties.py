@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn.core import tracing
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.regularizers import PenaltyVjp, penalty_of
 from ferrnn.core.types import Array
@@ -27,6 +29,19 @@ def weight_penalties(weights: Iterable[Parameter]) -> list[float]:
     [2.5]
     """
     return [penalty_of(weight.regularizer, weight.value)[0] for weight in regularized(weights)]
+
+
+def traced_penalties(weights: Iterable[Parameter]) -> list[Any]:
+    """As `weight_penalties`, for the code that a trace follows: numbers with a gradient."""
+    return [
+        tracing.record(partial(_weight_penalty, weight.regularizer), weight)
+        for weight in regularized(weights)
+    ]
+
+
+def _weight_penalty(regularizer: Any, value: Array) -> tuple[Array, Vjp]:
+    penalty, vjp = penalty_of(regularizer, value)
+    return np.asarray(penalty, value.dtype), lambda d_penalty, grads: vjp(float(d_penalty))
 
 
 def add_weight_penalties(weights: Iterable[Parameter], grads: Gradients) -> float:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn.core import constraints, initializers, regularizers
+from ferrnn.core import constraints, initializers, regularizers, tracing
 from ferrnn.core.parameter import Parameter, note_change
-from ferrnn.core.penalties import weight_penalties
+from ferrnn.core.penalties import traced_penalties, weight_penalties
 from ferrnn.core.tree import flatten
 from ferrnn.core.types import Array
 
@@ -25,6 +25,7 @@ class Weighted:
     _activity_losses: tuple[float, ...] = ()
     _trainable: bool
     _own_weights: list[Parameter]
+    _added_losses: list[Any]
 
     def add_weight(
         self,
@@ -120,11 +121,20 @@ class Weighted:
     @property
     def losses(self) -> list[float]:
         """What the layer adds to the loss: penalties on the last outputs, then those on weights."""
-        return [*self._activity_penalties(), *weight_penalties(self.trainable_weights)]
+        weights = self.trainable_weights
+        traced = tracing.current.get() is not None
+        penalties = traced_penalties(weights) if traced else weight_penalties(weights)
+        return [*self._activity_penalties(), *penalties]
 
-    def _activity_penalties(self) -> list[float]:
+    def _activity_penalties(self) -> list[Any]:
+        traced = tracing.current.get() is not None
+        added = (
+            self._added_losses
+            if traced
+            else [float(tracing.plain(each)) for each in self._added_losses]
+        )
         inner = (penalty for layer in self.sublayers() for penalty in layer._activity_penalties())
-        return [*self._activity_losses, *inner]
+        return [*added, *self._activity_losses, *inner]
 
     def adds_losses(self) -> bool:
         """Whether the layer, or one inside, puts a penalty on what it gives out."""

@@ -3,11 +3,20 @@
 from typing import TYPE_CHECKING
 
 from ferrnn.core.missing import not_yet
+from ferrnn.models.cloning import clone_model, model_from_json
+from ferrnn.models.files import load_model, save_model
 from ferrnn.models.model import Functional as Functional
 from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = [
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_json",
+    "save_model",
+]
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
     __getattr__ = not_yet(__name__)

@@ -42,7 +42,7 @@ class Graph:
         """Says after which step no later one reads a slot, so that inference may drop the array."""
         last: dict[int, _Step] = {}
         for step in self.steps:
-            last.update(dict.fromkeys([*step.sources, *step.targets], step))
+            last.update(dict.fromkeys([*step.sources, *step.masked_by, *step.targets], step))
         for slot, step in last.items():
             if slot not in self._results:
                 step.frees.append(slot)

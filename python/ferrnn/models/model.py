@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ferrnn.core.calling import resolved_training, with_masks
+from ferrnn.core.calling import (
+    outputs_by_probe,
+    outputs_by_shape,
+    resolved_training,
+    with_masks,
+)
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.masked import mask_of
 from ferrnn.core.operations import Operation
@@ -16,14 +21,16 @@ from ferrnn.core.parameter import Gradients
 from ferrnn.core.shapes import is_shape, map_shapes, shapes_of
 from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.tree import flatten, pack_like
+from ferrnn.models.described import Described
 from ferrnn.models.graph import Graph
 from ferrnn.models.inputs import Inputs
 from ferrnn.models.order import cut_out
-from ferrnn.models.summary import print_summary
+from ferrnn.models.reading import functional_from
+from ferrnn.models.writing import functional_config
 from ferrnn.training.trainer import Trainer
 
 
-class Model(Layer, Trainer):
+class Model(Described, Layer, Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
 
     Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be
@@ -215,14 +222,17 @@ class Model(Layer, Trainer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
         if self._graph is None:
-            return shapes_of(super().symbolic_outputs(_tensors(input_shape)))
+            return shapes_of(outputs_by_probe(self, _tensors(input_shape)))
         arranged = self._ends.arrange_shapes(input_shape)
         shapes = self._graph.shapes(arranged)
         return shapes[0] if self._one_output else pack_like(self._outputs_structure, shapes)
 
     def symbolic_outputs(self, inputs: Any) -> Any:
         if self._graph is None:
-            return super().symbolic_outputs(inputs)
+            own = type(self).compute_output_shape is not Model.compute_output_shape
+            if own:
+                return outputs_by_shape(self, self.main_input(inputs))
+            return outputs_by_probe(self, inputs)
         parts = self._graph.propagate(flatten(inputs))
         made = [SymbolicTensor(part.shape, part.dtype) for part in parts]
         return made[0] if self._one_output else pack_like(self._outputs_structure, made)
@@ -314,25 +324,27 @@ class Model(Layer, Trainer):
 
     reset_state = reset_states
 
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Sequence[str] | None = None,
-    ) -> None:
-        """Prints layers, output shapes, numbers of parameters and what they are connected to."""
-        print_summary(
-            self,
-            print_fn,
-            line_length=line_length,
-            positions=positions,
-            expand_nested=expand_nested,
-            show_trainable=show_trainable,
-            layer_range=layer_range,
-        )
+    # Configuration.
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers of a graph and how they are connected, as plain data."""
+        return super().get_config() if self._graph is None else functional_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A new model of the same layers; `custom_objects` names classes of your own.
+
+        >>> from ferrnn.layers import Dense, Input
+        >>> inputs = Input((3,))
+        >>> model = Model(inputs, Dense(2, name="only")(inputs))
+        >>> Model.from_config(model.get_config()).layers[1].name
+        'only'
+        """
+        if "input_layers" not in config:
+            return cls(**config)
+        return functional_from(Functional if cls is Model else cls, config, custom_objects)
 
 
 class Functional(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ferrnn.core.calling import record
@@ -11,6 +11,8 @@ from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array, Shape
 from ferrnn.layers.input import InputLayer
 from ferrnn.models.model import _PLAIN, Model, is_stateful
+from ferrnn.models.reading import sequential_from
+from ferrnn.models.writing import sequential_config
 
 
 class Sequential(Model):
@@ -160,6 +162,22 @@ class Sequential(Model):
         if not self.built:
             raise AttributeError(f"Sequential model {self.name!r} has no defined output shape yet.")
         return super().output_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers in order, as plain data."""
+        return sequential_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A new model of the same layers; `custom_objects` names classes of your own.
+
+        >>> from ferrnn.layers import Dense
+        >>> Sequential.from_config(Sequential([Dense(1, name="only")]).get_config()).layers[0].name
+        'only'
+        """
+        return sequential_from(cls, config, custom_objects)
 
     # Calling.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn.core import tracing
+from ferrnn.core.calling import added_losses
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.masked import attach_mask
 from ferrnn.core.parameter import Gradients, Parameter
@@ -105,15 +106,19 @@ def call_layer(layer: Any, inputs: Any, call: Call) -> Any:
         outputs = layer.forward(map_structure(tracing.traced_parameter, inputs), call)[0]
         made = None if mask is None else layer.compute_mask(layer.main_input(inputs), mask)
         return _masked(outputs, made)
-    asked = Call(training=call.training, differentiable=True, mask=mask)
+    gathered = added_losses.get()
+    losses: list[float] | None = None if gathered is None else []
+    asked = Call(training=call.training, differentiable=True, mask=mask, losses=losses)
 
     def forward(arrays: Any) -> tuple[Any, Any]:
         arrays = layer.cast_inputs(arrays)
         if hasattr(layer, "outputs_and_mask"):
             outputs, out_mask, vjp = layer.outputs_and_mask(arrays, asked)
         else:
-            outputs, vjp = layer.forward(arrays, asked)
+            outputs, vjp = layer.forward_with_losses(arrays, asked)
             out_mask = layer.compute_mask(layer.main_input(arrays), mask)
+        if gathered is not None and losses:
+            gathered.extend(losses)  # the vjp gives their gradient
         return _masked(outputs, out_mask), vjp
 
     return tracing.record(forward, inputs)

@@ -73,13 +73,18 @@ class Steps:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The mean of the loss, those of several outputs, then the metrics.
+        """The mean of the loss, those of several outputs, the metrics, then those of attributes.
 
-        There are no metrics before the first batch.
+        Before the first batch, the metrics that `compile` was given are there as one.
         """
+        own = [value for value in vars(self).values() if isinstance(value, Metric)]
+        own = [metric for metric in own if metric is not self.__dict__.get("_loss_mean")]
         if self._metrics is None:
-            return []
-        return [self._loss_mean, *self._loss_means, *self._metrics.metrics]
+            return own
+        compiled: list[Any] = [self._loss_mean, *self._loss_means]
+        if self._metrics.to_come:
+            compiled.append(_Compiled(self))
+        return [*compiled, *self._metrics.metrics, *own]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -150,7 +155,13 @@ class Steps:
             raise TypeError(
                 f"an own `train_step` or `test_step` must give a dict of logs, received {logs!r}"
             )
-        self._own_logs = {name: plain(value) for name, value in logs.items()}
+        own: dict[str, Any] = {}
+        for name, value in logs.items():
+            if isinstance(value, Mapping):
+                own.update({key: plain(each) for key, each in value.items()})
+            else:
+                own[name] = plain(value)
+        self._own_logs = own
         loss = self._own_logs.get("loss", 0.0)
         return loss if isinstance(loss, float) else 0.0
 
@@ -247,7 +258,8 @@ class Steps:
         Inside `value_and_gradients` it takes traced predictions.
         """
         if tracing.current.get() is not None:
-            return self._traced_loss(y, y_pred, sample_weight)
+            data_loss = self._traced_loss(y, y_pred, sample_weight)
+            return sum(self.losses, data_loss)  # type: ignore[attr-defined]
         added = sum(self.losses)  # type: ignore[attr-defined]
         return self._data_loss(y, y_pred, sample_weight, None) + added
 
@@ -294,9 +306,17 @@ class Steps:
         value, _, vjp = self._forward_loss(y, outputs, weight, mask)
         value += added
         self._loss_mean.add(value, float(_batch_size(outputs)))
-        if type(outputs) is np.ndarray:
+        if type(outputs) is np.ndarray and not self._collects:
             return value, lambda grads: vjp(1.0, grads)[0]
-        return value, lambda grads: pack_like(outputs, vjp(1.0, grads))
+
+        def d_outputs(grads: Gradients) -> Any:
+            leaves = vjp(1.0, grads)
+            if self._collects:  # layers that add losses want to be reached all the same
+                pairs = zip(leaves, flatten(outputs), strict=True)
+                leaves = [np.zeros_like(pred) if d is None else d for d, pred in pairs]
+            return pack_like(outputs, leaves)
+
+        return value, d_outputs
 
     def _own_loss(self, x: Any, y: Any, outputs: Any, weight: Any) -> tuple[float, Any]:
         """The value and the vjp of a `compute_loss` that a subclass wrote."""
@@ -344,6 +364,26 @@ class Steps:
                 raise ValueError(
                     f"the loss of the model {self.name!r} needs targets{which}: `y` is None"
                 )
+
+
+class _Compiled:
+    """The metrics of `compile` before their first batch, with the face of one metric."""
+
+    name = "compile_metrics"
+
+    def __init__(self, model: Steps) -> None:
+        self._model = model
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Takes a batch in."""
+        self._model.compute_metrics(None, y_true, y_pred, sample_weight)
+
+    def result(self) -> dict[str, Any]:
+        """The values by name."""
+        return self._model._require_compiled("fit")[1].result()
+
+    def reset_state(self) -> None:
+        """There is nothing to forget yet."""
 
 
 def _given(batch: Batch) -> Any:

@@ -7,6 +7,12 @@ from ferrnn.core.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from ferrnn.core.custom_objects import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    register_keras_serializable,
+)
 from ferrnn.core.missing import not_yet
 from ferrnn.core.names import clear_session
 from ferrnn.core.random import set_random_seed
@@ -26,17 +32,21 @@ if TYPE_CHECKING:
     from ferrnn.data.files import get_file
 
 __all__ = [
+    "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",
+    "custom_object_scope",
     "disable_interactive_logging",
     "enable_interactive_logging",
+    "get_custom_objects",
     "get_file",
     "is_interactive_logging_enabled",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "register_keras_serializable",
     "set_random_seed",
     "timeseries_dataset_from_array",
     "to_categorical",
