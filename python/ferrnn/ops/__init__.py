@@ -32,7 +32,7 @@ from ferrnn.ops.elementwise import (
 from ferrnn.ops.neural import (
     binary_crossentropy, categorical_crossentropy, celu, dot_product_attention, elu, gelu, glu,
     hard_shrink, hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu, log_sigmoid,
-    log_softmax, mish, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus,
+    log_softmax, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus,
     softsign, sparse_categorical_crossentropy, squareplus, swish, tanh_shrink, threshold,
 )
 from ferrnn.ops.products import (
@@ -71,7 +71,7 @@ __all__ = [
     "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_sigmoid",
     "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "map", "matmul", "max", "maximum", "mean", "meshgrid", "min",
-    "minimum", "mish", "mod", "moments", "moveaxis", "multi_hot", "multiply", "nan_to_num",
+    "minimum", "mod", "moments", "moveaxis", "multi_hot", "multiply", "nan_to_num",
     "ndim", "negative", "nonzero", "norm", "normalize", "not_equal", "one_hot", "ones",
     "ones_like", "outer", "pad", "power", "prod", "ptp", "rad2deg", "ravel", "reciprocal",
     "relu", "relu6", "repeat", "reshape", "rms_normalization", "roll", "round", "rsqrt", "scan",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn.core import tracing
-from ferrnn.ops.rules import Primitive, borrowed, own, unbroadcast
+from ferrnn.ops.rules import Primitive, borrowed, own, quiet, unbroadcast
 from ferrnn.ops.tape import ufuncs
 from ferrnn.ops.values import cast_to, dtype_name, float_pair, operation, pair, tensor
 
@@ -33,7 +33,7 @@ _multiply = Primitive(
     ),
 )
 _divide = Primitive(
-    np.divide,
+    quiet(np.divide),
     own(
         lambda answer, a, b: lambda g: unbroadcast(g / b, a),
         lambda answer, a, b: lambda g: unbroadcast(-g * answer / b, b),
@@ -52,8 +52,8 @@ _safe_divide = Primitive(
         lambda answer, a, b: lambda g: unbroadcast(_divide_no_nan(-g * answer, b), b),
     ),
 )
-_power = Primitive(np.power, borrowed("power"))
-_mod = Primitive(np.mod, borrowed("mod"))
+_power = Primitive(quiet(np.power), borrowed("power"))
+_mod = Primitive(quiet(np.mod), borrowed("mod"))
 _maximum = Primitive(np.maximum, borrowed("maximum"))
 _minimum = Primitive(np.minimum, borrowed("minimum"))
 _arctan2 = Primitive(np.arctan2, borrowed("arctan2"))
@@ -102,14 +102,23 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
 @operation
 def floor_divide(x1: Any, x2: Any) -> Any:
     """`x1 / x2` rounded down; it has no gradient."""
+    a, b = _counting(x1, x2)
+    return _floor_divide(tracing.plain(a), tracing.plain(b))
+
+
+_floor_divide = quiet(np.floor_divide)
+
+
+def _counting(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Two operands in one dtype, booleans as whole numbers."""
     a, b = pair(x1, x2)
-    return np.floor_divide(tracing.plain(a), tracing.plain(b))
+    return (a.astype("int32"), b.astype("int32")) if a.dtype.kind == "b" else (a, b)
 
 
 @operation
 def mod(x1: Any, x2: Any) -> Any:
     """What is left of `x1 / x2`, of the sign of `x2`."""
-    return _mod(*pair(x1, x2))
+    return _mod(*_counting(x1, x2))
 
 
 @operation
@@ -117,8 +126,9 @@ def power(x1: Any, x2: Any) -> Any:
     """`x1 ** x2`."""
     if isinstance(x2, int) and not isinstance(x2, bool) and x2 == 2:
         base = tensor(x1)
-        return _multiply(base, base)
-    return _power(*pair(x1, x2))
+        if base.dtype.kind == "f":
+            return _multiply(base, base)
+    return _power(*_counting(x1, x2))
 
 
 @operation

@@ -116,8 +116,7 @@ def empty(shape: Any, dtype: Any = None) -> Any:
 @operation
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """One value everywhere, of a shape."""
-    value = tracing.plain(tensor(fill_value))
-    return np.full(_lengths(shape), value, value.dtype if dtype is None else dtype_name(dtype))
+    return np.full(_lengths(shape), tracing.plain(tensor(fill_value)), dtype_name(dtype))
 
 
 @operation

@@ -9,7 +9,7 @@ import numpy as np
 
 from ferrnn.core import tracing
 from ferrnn.core.erf import erf as _error_function
-from ferrnn.ops.rules import Maker, Primitive, Rule, borrowed, own
+from ferrnn.ops.rules import Maker, Primitive, Rule, borrowed, own, quiet
 from ferrnn.ops.tape import ufuncs
 from ferrnn.ops.values import floating, operation, tensor
 
@@ -19,7 +19,7 @@ _TWO_OVER_ROOT_PI = 1.1283791670955126
 
 def _of(function: Callable[..., Any], rule: Rule, name: str, text: str) -> Function:
     """The public operation of a function of floats."""
-    primitive = Primitive(function, rule)
+    primitive = Primitive(quiet(function), rule)
 
     def apply(x: Any) -> Any:
         return primitive(floating(x))
@@ -137,11 +137,13 @@ def nan_to_num(
     return _nan_to_num(tensor(x), nan=nan, posinf=posinf, neginf=neginf)
 
 
-def _constant(function: Callable[..., Any], name: str, text: str) -> Function:
+def _constant(
+    function: Callable[..., Any], name: str, text: str, taken: Function = tensor
+) -> Function:
     """An operation without a gradient: it is constant wherever it is smooth, or gives booleans."""
 
     def apply(x: Any) -> Any:
-        return function(tracing.plain(tensor(x)))
+        return function(tracing.plain(taken(x)))
 
     apply.__name__ = apply.__qualname__ = name
     apply.__doc__ = text
@@ -152,8 +154,8 @@ def _constant(function: Callable[..., Any], name: str, text: str) -> Function:
 
 
 sign = _constant(np.sign, "sign", "-1, 0 or 1; it has no gradient.")
-floor = _constant(np.floor, "floor", "`x` rounded down; it has no gradient.")
-ceil = _constant(np.ceil, "ceil", "`x` rounded up; it has no gradient.")
+floor = _constant(np.floor, "floor", "`x` rounded down, a float; it has no gradient.", floating)
+ceil = _constant(np.ceil, "ceil", "`x` rounded up, a float; it has no gradient.", floating)
 trunc = _constant(np.trunc, "trunc", "`x` rounded towards zero; it has no gradient.")
 isfinite = _constant(np.isfinite, "isfinite", "Where `x` is neither NaN nor infinite.")
 isinf = _constant(np.isinf, "isinf", "Where `x` is infinite.")

@@ -34,18 +34,25 @@ def _activation(known: activations.Activation) -> Callable[[Any], Any]:
 
 
 sigmoid = _activation(activations.sigmoid)
-relu = _activation(activations.relu)
+_relu = _activation(activations.relu)
 relu6 = _activation(activations.relu6)
 silu = swish = _activation(activations.silu)
 softplus = _activation(activations.softplus)
 softsign = _activation(activations.softsign)
 selu = _activation(activations.selu)
-mish = _activation(activations.mish)
 log_sigmoid = _activation(activations.log_sigmoid)
 hard_sigmoid = _activation(activations.hard_sigmoid)
 hard_silu = hard_swish = _activation(activations.hard_silu)
 hard_tanh = _activation(activations.hard_tanh)
 tanh_shrink = _activation(activations.tanh_shrink)
+
+
+@operation
+def relu(x: Any) -> Any:
+    """`max(x, 0)`; whole numbers stay whole."""
+    x = tensor(x)
+    return _relu(x) if x.dtype.kind == "f" else np.maximum(x, 0)
+
 
 _elu = Primitive(
     lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
@@ -184,13 +191,16 @@ def categorical_crossentropy(
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    """`-log(output)` at the class that `target` numbers."""
+    """`-log(output)` at the class that `target` numbers; probabilities are made to sum to 1."""
     labels = np.asarray(tracing.plain(tensor(target))).astype(np.int64)
     output = floating(output)
     if labels.ndim == output.ndim and labels.shape[-1] == 1:
         labels = labels[..., 0]
     at = one_axis(axis, output.ndim)
-    logs = log_softmax(output, at) if from_logits else log(_bounded(output))
+    if from_logits:
+        logs = log_softmax(output, at)
+    else:
+        logs = log(_bounded(divide(output, total(output, at, keepdims=True))))
     return negative(squeeze(take_along_axis(logs, np.expand_dims(labels, at), at), at))
 
 

@@ -49,6 +49,20 @@ class Primitive:
         return Traced(answer, Node(answer, parents, lambda gradient, grads: vjp(gradient)))
 
 
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without NumPy's warnings: as in Keras, `log(0)` is just -inf.
+
+    >>> float(quiet(np.log)(0.0))
+    -inf
+    """
+
+    def silenced(*args: Any, **options: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*args, **options)
+
+    return silenced
+
+
 def own(*makers: Maker) -> Rule:
     """The rule of makers, one for each argument."""
 

@@ -277,16 +277,17 @@ def backward(seeds: Iterable[tuple[Node, Any]], grads: Gradients) -> dict[Node, 
     for node, gradient in seeds:
         _add(sums, node, _fitted(np.asarray(gradient), node))
     starts: dict[Node, Any] = {}
-    for node in _reached(sums):
-        known = sums.pop(node, None)
-        if known is None:
-            continue
-        if node.back is None:
-            starts[node] = known[0]
-            continue
-        for parent, gradient in zip(node.parents, node.back(known[0], grads), strict=True):
-            if gradient is not None:
-                _add(sums, parent, _fitted(gradient, parent))
+    with np.errstate(all="ignore"):
+        for node in _reached(sums):
+            known = sums.pop(node, None)
+            if known is None:
+                continue
+            if node.back is None:
+                starts[node] = known[0]
+                continue
+            for parent, gradient in zip(node.parents, node.back(known[0], grads), strict=True):
+                if gradient is not None:
+                    _add(sums, parent, _fitted(gradient, parent))
     return starts
 
 

@@ -22,7 +22,8 @@ def differentiate(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any
     boxed = map_structure(_boxed, inputs)
     token = tracing.current.set(trace)
     try:
-        traced = function(boxed)
+        with np.errstate(all="ignore"):
+            traced = function(boxed)
     finally:
         tracing.current.reset(token)
     ends = flatten(traced)
@@ -43,7 +44,8 @@ def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
     trace, grads = Trace(), Gradients()
     token = tracing.current.set(trace)
     try:
-        returned = function()
+        with np.errstate(all="ignore"):
+            returned = function()
     finally:
         tracing.current.reset(token)
     value = returned[0] if isinstance(returned, tuple) else returned

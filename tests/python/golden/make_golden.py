@@ -37,6 +37,7 @@ from make_feedforward import feedforward_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
 from make_metrics import metric_cases
+from make_operations import operation_cases
 from make_penalties import constraint_cases, regularizer_cases
 from make_runs import run_cases as model_run_cases
 from make_training import optimizer_cases, run_cases
@@ -58,6 +59,7 @@ MAKERS = {
     "runs": model_run_cases,
     "wrappers": wrapper_cases,
     "custom": custom_cases,
+    "operations": operation_cases,
 }
 
 

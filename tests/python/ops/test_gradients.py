@@ -6,7 +6,9 @@ import pytest
 from ferrnn import ops
 from ferrnn.core.tracing import differentiate
 from ferrnn.testing import check_vjp
-from ops.gradients import BINARY, OTHERS, UNARY
+from operation_tables import BINARY, UNARY, leaves, other_cases
+
+OTHERS = other_cases(ops)
 
 
 def check(function, *inputs):
@@ -53,16 +55,10 @@ def test_gradients_have_the_dtype_of_the_inputs(name, function, shapes, dtype):
     rng = np.random.default_rng(1)
     inputs = tuple(rng.normal(size=shape).astype(dtype) for shape in shapes)
     outputs, vjp = differentiate(lambda xs: function(*xs), inputs)
-    ones = [np.ones_like(leaf) for leaf in ops_leaves(outputs)]
+    ones = [np.ones_like(leaf) for leaf in leaves(outputs)]
     found = vjp(packed(outputs, ones), None)
     assert [part.dtype.name for part in found] == [dtype] * len(inputs)
     assert [part.shape for part in found] == [part.shape for part in inputs]
-
-
-def ops_leaves(structure):
-    if isinstance(structure, list | tuple):
-        return [leaf for part in structure for leaf in ops_leaves(part)]
-    return [structure]
 
 
 def packed(structure, leaves):
