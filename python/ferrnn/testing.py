@@ -22,8 +22,8 @@ def check_vjp(
 ) -> None:
     """Compares a vjp with central differences along random directions, in float64.
 
-    `forward(inputs) -> (outputs, vjp)` takes and gives an array, or nested tuples and lists of
-    arrays; `vjp(d_outputs, grads) -> d_inputs`. Raises AssertionError if a gradient is wrong, zero
+    `forward(inputs) -> (outputs, vjp)` takes and gives an array, or arrays in nested tuples, lists
+    and dicts; `vjp(d_outputs, grads) -> d_inputs`. Raises AssertionError if a gradient is wrong, zero
     everywhere (which proves nothing), of a wrong shape, or not the same when asked for twice;
     ValueError for anything but float64. An error is judged against what a gradient of that length
     gives along a random direction.
@@ -135,6 +135,8 @@ def _float64(value: Any, name: str) -> Array:
 def _map(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_map(function, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _map(function, value[key]) for key in sorted(value)}
     return function(value)
 
 
@@ -142,5 +144,8 @@ def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
         for part in value:
             yield from _leaves(part)
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            yield from _leaves(value[key])
     else:
         yield value

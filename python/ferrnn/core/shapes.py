@@ -26,6 +26,17 @@ def is_shape(value: Any) -> bool:
     )
 
 
+def first_shape(shapes: Any) -> Shape:
+    """The shape itself, or the first one of a structure of shapes.
+
+    >>> first_shape((None, 3)), first_shape({"b": (1, 2), "a": [(3, 4), (5,)]})
+    ((None, 3), (3, 4))
+    """
+    while not is_shape(shapes):
+        shapes = shapes[min(shapes)] if isinstance(shapes, dict) else shapes[0]
+    return tuple(shapes)
+
+
 def map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
     """The same structure with `function` of each shape; a list of several becomes a list.
 

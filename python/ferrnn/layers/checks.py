@@ -27,6 +27,22 @@ def checked_sequence(layer: str, inputs: Array, rank: int | None, features: int 
         )
 
 
+def checked_sequences(layer: str, structure: Any) -> Array:
+    """The first of several sequences, which must have one batch and one number of steps."""
+    leaves = flatten(structure)
+    if not leaves:
+        raise ValueError(f"layer {layer!r} must be given at least one sequence, received none")
+    for leaf in leaves:
+        checked_sequence(layer, leaf, None, None)
+    shapes = [leaf.shape for leaf in leaves]
+    if len({shape[:2] for shape in shapes}) > 1:
+        raise ValueError(
+            f"the sequences of layer {layer!r} must have one batch and one number of steps, "
+            f"received the shapes {shapes}"
+        )
+    return leaves[0]  # type: ignore[no-any-return]
+
+
 def checked_mask(layer: str, mask: Any, inputs: Array) -> Mask:
     """The mask as booleans; it must be `[batch, time]` as the inputs are."""
     known = np.asarray(mask)

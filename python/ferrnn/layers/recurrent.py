@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike
 
 from ferrnn.cells.protocol import flatten, listed
 from ferrnn.core import tracing
-from ferrnn.core.calling import resolved_training, with_masks
+from ferrnn.core.calling import plain_numbers, resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer
-from ferrnn.core.masked import MaskedOutput
+from ferrnn.core.masked import mask_of
+from ferrnn.core.shapes import shapes_of
 from ferrnn.core.symbolic import Arguments, is_symbolic
-from ferrnn.layers.checks import checked_sequence, chosen_mask
+from ferrnn.core.tree import map_structure
+from ferrnn.layers.checks import checked_sequence, checked_sequences, chosen_mask
 
 _INFERENCE = Call()
 _TRAINING = Call(training=True)
@@ -51,17 +53,16 @@ class Recurrent(Layer):
             recorded = self.recorded((sequences,), states, training, mask)
             if recorded is not None:
                 return recorded
-            inputs = self.cast_array(sequences, "inputs")
+            inputs = self._cast_sequences(sequences)
+        nested = isinstance(inputs, tuple | list | dict)
+        first = checked_sequences(self.name, inputs) if nested else inputs
         if not self.built:
-            checked_sequence(self.name, inputs, self._rank, None)
-            self.build(inputs.shape)
-        if mask is None and lengths is None and type(sequences) is MaskedOutput:
-            mask = sequences._keras_mask
-        known = None
-        if mask is not None or lengths is not None:
-            known = chosen_mask(self.name, mask, lengths, inputs)
-        if initial_state is not None:
-            given = flatten(listed(initial_state))
+            if not nested:
+                checked_sequence(self.name, inputs, self._rank, None)
+            self.build(shapes_of(inputs))
+        known = self._known_mask(mask, lengths, sequences, first)
+        if initial_state is not None or nested:
+            given = [] if initial_state is None else flatten(listed(initial_state))
             inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
         if known is None:
             training = resolved_training(training)
@@ -70,14 +71,32 @@ class Recurrent(Layer):
         outputs, _ = self.forward_with_losses(inputs, call)
         return with_masks(outputs, self.compute_mask(inputs, known))
 
+    def _known_mask(self, mask: Any, lengths: Any, sequences: Any, first: Any) -> Any:
+        """The mask that was given, by lengths as well, or that the (first) sequences carry."""
+        if mask is None and lengths is None:
+            mask = mask_of(flatten(sequences)[0])
+            if mask is None:
+                return None
+        return chosen_mask(self.name, mask, lengths, first)
+
+    def _cast_sequences(self, sequences: Any) -> Any:
+        """An array, or the arrays in a structure of several sequences."""
+        several = isinstance(sequences, list | tuple | dict) and not plain_numbers(sequences)
+        if several and self._rank is None:
+            return map_structure(lambda each: self.cast_array(each, "inputs"), sequences)
+        return self.cast_array(sequences, "inputs")
+
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         if type(inputs) is tuple:
             inputs = Arguments((inputs[0],), {"initial_state": list(inputs[1:])})
         return super()._apply_call(inputs, call)
 
     def gather(self, sequences: Any, initial_state: Any = None) -> Any:
-        """The sequences, or a tuple of them and the initial states."""
-        return sequences if initial_state is None else (sequences, *flatten(listed(initial_state)))
+        """The sequences, or a tuple of them (one entry, if they are nested) and initial states."""
+        if initial_state is not None:
+            return (sequences, *flatten(listed(initial_state)))
+        nested = isinstance(sequences, list | tuple | dict) and not plain_numbers(sequences)
+        return (sequences,) if nested else sequences
 
     def main_input(self, inputs: Any) -> Any:
         """The sequences: shapes and masks are about them, not about initial states."""

@@ -24,8 +24,15 @@ from ferrnn.cells.stacked import StackedRNNCells
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import deserialized, serialized
+from ferrnn.core.shapes import first_shape, is_shape, map_shapes, shapes_of
+from ferrnn.core.tree import map_structure
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.checks import checked_mask, checked_sequence, checked_states
+from ferrnn.layers.checks import (
+    checked_mask,
+    checked_sequence,
+    checked_sequences,
+    checked_states,
+)
 from ferrnn.layers.recurrent import Recurrent
 from ferrnn.sequence import fused, stepwise
 
@@ -83,6 +90,9 @@ class RNN(Recurrent):
     # Shapes and states.
 
     def build(self, input_shape: Any) -> None:
+        if not is_shape(input_shape):
+            self._build_nested(input_shape)
+            return
         shape = tuple(input_shape)
         if len(shape) < 3 and (self._rank or len(shape) < 2):
             raise ValueError(
@@ -94,6 +104,19 @@ class RNN(Recurrent):
         self._features = shape[-1]
         if self.stateful and self._states is None and shape[0] is not None:
             self._states = self._packed(_kept(initial_state(self.cell, shape[0], self.dtype)))
+
+    def _build_nested(self, shapes: Any) -> None:
+        """Builds a cell whose inputs are several, in nested tuples, lists and dicts."""
+        if self._rank is not None:
+            raise ValueError(
+                f"layer {self.name!r} takes one array of sequences, received the shapes {shapes}: "
+                "only cells of users take several"
+            )
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build(map_shapes(lambda shape: (shape[0], *shape[2:]), shapes))
+        batch = first_shape(shapes)[0]
+        if self.stateful and self._states is None and batch is not None:
+            self._states = self._packed(_kept(initial_state(self.cell, batch, self.dtype)))
 
     @property
     def state_size(self) -> list[Any]:
@@ -154,21 +177,24 @@ class RNN(Recurrent):
         The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
+        nested = isinstance(sequences, tuple | list | dict)
+        first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
-            self.build(sequences.shape)
-        checked_sequence(self.name, sequences, self._rank, self._features)
+            self.build(shapes_of(sequences))
+        if not nested:
+            checked_sequence(self.name, first, self._rank, self._features)
         mask = call.mask
         if mask is not None:
-            mask = checked_mask(self.name, mask, sequences)
+            mask = checked_mask(self.name, mask, first)
         cell = self.cell
         dropout = None
         if call.training:
-            dropout = draw_dropout(cell, len(sequences), sequences.shape[-1])
+            dropout = draw_dropout(cell, len(first), first.shape[-1])
         scan = fused.scan if fused.supports(cell) else stepwise.scan
         outputs, final, scan_vjp = scan(
             cell,
             sequences,
-            self._start(states, len(sequences)),
+            self._start(states, len(first)),
             call,
             mask=mask,
             go_backwards=self.go_backwards,
@@ -182,7 +208,7 @@ class RNN(Recurrent):
         returned = (outputs, *self._packed(final)) if self.return_state else outputs
         if scan_vjp is None:
             return returned, None
-        with_states = bool(states)
+        as_tuple, count = bool(states) or nested, len(states)
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
             d_outputs, d_final = d_returned, None
@@ -190,7 +216,9 @@ class RNN(Recurrent):
                 d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
             d_outputs = self._as_gradient(d_outputs)
             d_sequences, d_states = scan_vjp(d_outputs, d_final, grads)
-            return (d_sequences, *d_states) if with_states else d_sequences
+            if nested and d_sequences is None:
+                d_sequences = map_structure(lambda leaf: None, sequences)
+            return (d_sequences, *d_states[:count]) if as_tuple else d_sequences
 
         return returned, vjp
 
@@ -226,7 +254,7 @@ class RNN(Recurrent):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what a call returns, states and all."""
-        batch, time = input_shape[0], input_shape[1]
+        batch, time = first_shape(input_shape)[:2]
         width = output_size_of(self.cell)
         outputs = (batch, time, width) if self.return_sequences else (batch, width)
         if not self.return_state:

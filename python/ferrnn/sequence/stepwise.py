@@ -5,6 +5,7 @@ Time runs over axis 1, backwards if asked; outputs stand in processing order. A 
 repeats the last real one: before the first real step the initial h (zeros for a cell whose output
 has another shape than its first state), or zeros everywhere with `zero_output_for_mask`. Without
 any step the result is the initial state, and the last output the initial h (zeros as above).
+Inputs may be several, in nested tuples, lists and dicts: the cell gets each step in that structure.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from ferrnn.cells.protocol import Dropout, States, StepVjp, output_size, step_of
 from ferrnn.cells.protocol import initial_state as initial_state_of
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.tree import flatten, map_structure
 from ferrnn.core.types import Array, Mask
 from ferrnn.sequence.protocol import Scanned
 
 
 def scan(
     cell: Any,
-    inputs: Array,
+    inputs: Any,
     initial_state: States | None,
     call: Call,
     *,
@@ -46,8 +48,9 @@ def scan(
     >>> outputs.shape, h.shape
     ((2, 5, 4), (2, 4))
     """
+    first = flatten(inputs)[0]
     if initial_state is None:
-        initial_state = initial_state_of(cell, len(inputs), inputs.dtype.name)
+        initial_state = initial_state_of(cell, len(first), first.dtype.name)
     steps = _Steps(cell, inputs, initial_state, call, mask, go_backwards, zero_output_for_mask)
     outputs, final_states = steps.run(dropout, return_sequences)
     if not call.differentiable:
@@ -67,7 +70,7 @@ class _Steps:
     def __init__(
         self,
         cell: Any,
-        inputs: Array,
+        inputs: Any,
         initial_state: States,
         call: Call,
         mask: Mask | None,
@@ -76,12 +79,13 @@ class _Steps:
     ) -> None:
         self.step = step_of(cell)
         self.cell, self.inputs, self.initial_state = cell, inputs, initial_state
-        length = inputs.shape[1]
+        first = flatten(inputs)[0]
+        self.dtype, length = first.dtype, first.shape[1]
         # Without any step there is nothing to zero: the result is the initial state.
         self.call, self.mask, self.zeroed = call, mask, zeroed and mask is not None and length > 0
         self.order = range(length - 1, -1, -1) if go_backwards else range(length)
         self.vjps: list[StepVjp | None] = []
-        self.shape: tuple[int, ...] = (len(inputs), output_size(cell))
+        self.shape: tuple[int, ...] = (len(first), output_size(cell))
         # The state that the output repeats before the first real step.
         self.output_state = int(getattr(cell, "output_state", 0))
 
@@ -90,9 +94,7 @@ class _Steps:
         last: Array | None = None
         outputs: list[Array] = []
         for t in self.order:
-            x = self.inputs[:, t]
-            if self.mask is not None:  # what stands at a masked step is not data: it may be NaN
-                x = self._choose(t, x, np.zeros_like(x))
+            x = self._inputs_at(t)
             (y, new), vjp = self.step(x, states, self.call, dropout)
             self.vjps.append(vjp)
             if self.mask is not None:
@@ -104,7 +106,7 @@ class _Steps:
             if return_sequences:
                 outputs.append(y)
         if last is None:
-            last = self._output_before(np.empty(self.shape, self.inputs.dtype))
+            last = self._output_before(np.empty(self.shape, self.dtype))
         # Copies, for a cell may give one array twice, and the caller's own where no step is real.
         given = self._stacked(outputs) if return_sequences else np.array(last)
         return given, tuple(np.array(state) for state in states)
@@ -117,10 +119,11 @@ class _Steps:
         return_sequences: bool,
     ) -> tuple[Array | None, States]:
         d_states = self._filled(d_final_states)
-        d_repeated = np.zeros(self.shape, self.inputs.dtype)  # by the output that is repeated
+        d_repeated = np.zeros(self.shape, self.dtype)  # by the output that is repeated
         if d_outputs is not None and not return_sequences:
             d_repeated = d_repeated + d_outputs
-        d_inputs = np.zeros_like(self.inputs) if self.call.inputs_need_gradient else None
+        wanted = self.call.inputs_need_gradient
+        d_inputs = map_structure(np.zeros_like, self.inputs) if wanted else None
         for index in range(len(self.order) - 1, -1, -1):
             t, vjp = self.order[index], self.vjps[index]
             assert vjp is not None
@@ -138,10 +141,22 @@ class _Steps:
                 d_kept = tuple(map(self._choose, repeat(t), nothing, d_states))
                 d_x, d_states = vjp(self._choose(t, d_y, np.zeros_like(d_y)), d_new, grads)
                 d_states = tuple(map(np.add, d_states, d_kept))
-                d_x = self._choose(t, d_x, np.zeros_like(d_x))
+                if d_inputs is not None:
+                    d_x = map_structure(lambda d, t=t: self._choose(t, d, np.zeros_like(d)), d_x)
             if d_inputs is not None:
-                d_inputs[:, t] = d_x
+                for whole, part in zip(flatten(d_inputs), flatten(d_x), strict=True):
+                    whole[:, t] = part
         return d_inputs, self._with_output_before(d_states, d_repeated)
+
+    def _inputs_at(self, t: int) -> Any:
+        """The inputs of a step; what stands at a masked step is not data: it may be NaN."""
+        if type(self.inputs) is np.ndarray:
+            x = self.inputs[:, t]
+            return x if self.mask is None else self._choose(t, x, np.zeros_like(x))
+        parts = map_structure(lambda leaf: leaf[:, t], self.inputs)
+        if self.mask is None:
+            return parts
+        return map_structure(lambda leaf: self._choose(t, leaf, np.zeros_like(leaf)), parts)
 
     def _choose(self, t: int, real: Array, masked: Array) -> Array:
         """Rows of `real` where time t is a real step, of `masked` elsewhere."""
@@ -171,5 +186,5 @@ class _Steps:
 
     def _stacked(self, outputs: list[Array]) -> Array:
         if outputs:
-            return np.stack(outputs, axis=1).astype(self.inputs.dtype, copy=False)
-        return np.zeros((self.shape[0], 0, *self.shape[1:]), self.inputs.dtype)
+            return np.stack(outputs, axis=1).astype(self.dtype, copy=False)
+        return np.zeros((self.shape[0], 0, *self.shape[1:]), self.dtype)

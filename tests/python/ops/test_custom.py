@@ -306,3 +306,74 @@ class TestErrors:
     def test_an_attribute_that_is_not_there(self):
         with pytest.raises(AttributeError, match="a traced value has no `nothing`"):
             keras.core.tracing.differentiate(lambda x: x.nothing, np.ones(3))
+
+
+class PairCell(keras.layers.Layer):
+    """Two inputs of different rank, states in a dict; the output is the first state."""
+
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units = self.output_size = units
+        self.state_size = [units, {"seen": units, "grid": (2, units)}]
+
+    def build(self, input_shapes):
+        first, second = input_shapes
+        self.kernel = self.add_weight((first[-1], self.units), name="kernel")
+        self.mixing = self.add_weight((second[-2], second[-1], self.units), name="mixing")
+
+    def get_initial_state(self, batch_size=None):
+        ones = np.ones((batch_size, self.units), self.dtype)
+        return [ones, {"seen": ones, "grid": np.ones((batch_size, 2, self.units), self.dtype)}]
+
+    def call(self, inputs, states):
+        one, two = inputs
+        h, rest = states
+        new = ops.tanh(one @ self.kernel + ops.einsum("brf,rfu->bu", two, self.mixing) + h)
+        grid = 0.5 * rest["grid"] + new[:, None, :] * rest["seen"][:, None, :]
+        return new + ops.sum(grid, axis=1), [new, {"seen": rest["seen"] * 0.9, "grid": grid}]
+
+
+class TestNestedInputs:
+    rng = np.random.default_rng(3)
+    inputs = (rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4, 2, 5)))
+    mask = np.array([[True, True, False, True], [True, False, False, False]])
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("go_backwards", [False, True])
+    def test_gradients_match_finite_differences(self, masked, go_backwards):
+        layer = keras.layers.RNN(
+            PairCell(3, dtype="float64"),
+            return_sequences=True,
+            return_state=True,
+            go_backwards=go_backwards,
+            dtype="float64",
+        )
+        layer(self.inputs)
+        call = Call(differentiable=True, mask=self.mask if masked else None)
+        check_vjp(lambda given: layer.forward(given, call), (self.inputs,), layer.weights)
+
+    def test_states_are_handed_on_and_given(self):
+        layer = keras.layers.RNN(PairCell(3, dtype="float64"), return_state=True, dtype="float64")
+        whole, *final = layer(self.inputs)
+        halves = [tuple(part[:, at] for part in self.inputs) for at in (slice(2), slice(2, 4))]
+        _, *between = layer(halves[0])
+        assert sorted(between[1]) == ["grid", "seen"]
+        again, *last = layer(halves[1], initial_state=between)
+        np.testing.assert_array_equal(again, whole)
+        np.testing.assert_array_equal(last[1]["grid"], final[1]["grid"])
+        assert layer.compute_output_shape([(None, 4, 3), (None, 4, 2, 5)])[0] == (None, 3)
+
+    def test_they_train_in_a_functional_model(self):
+        one, two = keras.Input((4, 3)), keras.Input((4, 2, 5))
+        output = keras.layers.Dense(1)(keras.layers.RNN(PairCell(3))((one, two)))
+        model = keras.Model([one, two], output)
+        model.compile(keras.optimizers.Adam(0.05), "mse")
+        losses = model.fit(list(self.inputs), np.ones((2, 1)), epochs=20, verbose=0)
+        assert losses.history["loss"][-1] < 0.2 * losses.history["loss"][0]
+
+    def test_what_does_not_fit_is_refused(self):
+        layer = keras.layers.RNN(PairCell(3))
+        with pytest.raises(ValueError, match="one batch and one number of steps"):
+            layer((self.inputs[0], self.inputs[1][:, 1:]))
+        with pytest.raises(ValueError, match="must be one array of real numbers"):
+            keras.layers.LSTM(3)(self.inputs)
