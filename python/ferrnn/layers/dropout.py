@@ -34,7 +34,7 @@ class Dropout(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = _part("rate", rate)
+        self.rate = checked_part("rate", rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
@@ -113,7 +113,7 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.stddev = _part("stddev", stddev)
+        self.stddev = checked_part("stddev", stddev)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
         self.built = True
@@ -140,7 +140,7 @@ class GaussianDropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate = _part("rate", rate)
+        self.rate = checked_part("rate", rate)
         if self.rate == 1:
             raise ValueError(
                 f"`rate` of layer {self.name!r} must be less than 1: the variance of its noise, "
@@ -161,7 +161,12 @@ class GaussianDropout(Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-def _part(argument: str, value: Any) -> float:
+def checked_part(argument: str, value: Any) -> float:
+    """A number between 0 and 1.
+
+    >>> checked_part("rate", 1)
+    1.0
+    """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1:
         raise ValueError(

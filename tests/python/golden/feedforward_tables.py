@@ -168,5 +168,3 @@ WINDOWS: dict[str, Case] = {
         "GlobalAveragePooling1D", {"data_format": "channels_first"}, SEQUENCE
     ),
 }  # fmt: skip
-
-TABLES = [SIMPLE, NORMALIZATION, WINDOWS]

@@ -12,8 +12,11 @@ import keras
 import numpy as np
 from keras.src import backend
 
-from feedforward_tables import TABLES, Case
+from feedforward_tables import NORMALIZATION, SIMPLE, WINDOWS, Case
 from making import Array, Cases, Random
+from merging_tables import ATTENTION, MERGING, MULTI_HEAD
+
+TABLES = (SIMPLE, NORMALIZATION, WINDOWS, MERGING, ATTENTION, MULTI_HEAD)
 
 
 def feedforward_cases(cases: Cases) -> None:
@@ -50,6 +53,7 @@ def _layer(cases: Cases, name: str, case: Case) -> None:
         "training": case.training,
         "call": case.call,
         "spread": case.spread,
+        "ids": case.ids,
         "config": _plain(layer.get_config()),
         "default_name": re.sub(r"_\d+$", "", type(layer)(**case.options).name),
         "output_shape": _output_shape(layer, case),
