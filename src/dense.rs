@@ -1,6 +1,9 @@
 //! Dense layers on the same register tile, so that a row gets the same bits alone and in a batch:
 //! `outputs = f(inputs · kernel + bias)`.
 
+mod activate;
+mod stream;
+
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -8,10 +11,14 @@ use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::kernels::long_product::{LongProduct, Stretch, stage};
 use crate::kernels::pack::{Packed, row_stride};
+use crate::kernels::row_function::{ApplyToRows, RowFunction};
 use crate::kernels::tile::{Product, Start};
 use crate::memory::{Buffer, View, ViewMut};
 use crate::simd::{Element, Kernel, Level, Simd};
 use crate::threads::{self, Ask, Stop};
+
+pub use activate::activate;
+pub use stream::Steps;
 
 /// Rows that are computed together.
 const CHUNK_ROWS: usize = 96;
@@ -164,7 +171,12 @@ fn forward_rows<T: Element>(
         }
     }
     if weights.activation != Activation::Linear {
-        let activate = Activate { activation: weights.activation, values: &mut out };
+        let activate = ApplyToRows {
+            function: RowFunction::Each(weights.activation),
+            values: &mut out,
+            stride: to,
+            units: weights.units,
+        };
         T::dispatch(weights.level, activate);
     }
     for (row, out) in out.chunks_exact(to).enumerate() {
@@ -369,23 +381,6 @@ fn expect(argument: &'static str, expected: [usize; 3], received: [usize; 3]) ->
         return Ok(());
     }
     Err(Error::shape(argument, [expected[0], expected[2]], [received[0], received[2]]))
-}
-
-/// `values = f(values)`, whole vectors.
-struct Activate<'a, T> {
-    activation: Activation,
-    values: &'a mut [T],
-}
-
-impl<T: Element> Kernel<T> for Activate<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        for v in s.vectors_mut(self.values) {
-            *v = self.activation.apply(s, *v);
-        }
-    }
 }
 
 /// `gradients *= f'`, whole vectors.

@@ -41,6 +41,7 @@ pub mod memory;
 pub mod optimizer;
 pub mod sequence;
 pub mod simd;
+pub mod stream;
 pub mod threads;
 
 #[cfg(feature = "python")]

@@ -1,6 +1,6 @@
 //! Memory: aligned buffers that are pooled, and strided views of the caller's arrays.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
@@ -15,6 +15,10 @@ const ALIGN: usize = 64;
 const POOL_BYTES: usize = 1 << 29;
 const POOL_BUFFERS: usize = 256;
 
+/// From this size on, a block is asked to lie in pages of this size: weights of many megabytes, read
+/// once a step, are read up to half as fast again if their addresses fit into the CPU's tables.
+const HUGE_PAGE: usize = 1 << 21;
+
 /// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them.
 /// Taken with `try_lock` only: a lock that another thread held at a `fork` stays locked in the
 /// child, which then simply allocates.
@@ -25,10 +29,10 @@ struct Pool {
     bytes: usize,
 }
 
-/// Initialised memory of `bytes` bytes at a multiple of `ALIGN`.
+/// Initialised memory at a multiple of `ALIGN`.
 struct Block {
     at: NonNull<u8>,
-    bytes: usize,
+    layout: Layout,
 }
 
 // SAFETY: a block owns its memory; nothing else points into it.
@@ -36,19 +40,39 @@ unsafe impl Send for Block {}
 
 impl Block {
     fn zeroed(bytes: usize) -> Result<Self> {
-        let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| Error::Memory(bytes))?;
-        // SAFETY: `bytes` is not zero, see `Buffer::taken`.
-        let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Error::Memory(bytes))?;
-        Ok(Self { at, bytes })
+        let align = if bytes < HUGE_PAGE { ALIGN } else { HUGE_PAGE };
+        let layout = Layout::from_size_align(bytes, align).map_err(|_| Error::Memory(bytes))?;
+        // SAFETY: `bytes` is not zero, see `Buffer::taken` and `check_available`.
+        let at = NonNull::new(unsafe { alloc(layout) }).ok_or(Error::Memory(bytes))?;
+        if bytes >= HUGE_PAGE {
+            ask_for_huge_pages(at, bytes);
+        }
+        // SAFETY: the memory was just allocated, with this size.
+        unsafe { at.write_bytes(0, bytes) };
+        Ok(Self { at, layout })
     }
 }
 
+/// Asks for large pages, before the memory is first touched; a refusal changes nothing but speed.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn ask_for_huge_pages(at: NonNull<u8>, bytes: usize) {
+    use std::ffi::{c_int, c_void};
+    unsafe extern "C" {
+        fn madvise(at: *mut c_void, length: usize, advice: c_int) -> c_int;
+    }
+    const MADV_HUGEPAGE: c_int = 14;
+    // SAFETY: the range is part of one allocation, page-aligned at its start; the advice does not
+    // change what the memory holds.
+    unsafe { madvise(at.as_ptr().cast(), bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE) };
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn ask_for_huge_pages(_at: NonNull<u8>, _bytes: usize) {}
+
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this size and alignment, which were valid there.
-        unsafe {
-            dealloc(self.at.as_ptr(), Layout::from_size_align_unchecked(self.bytes, ALIGN));
-        }
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { dealloc(self.at.as_ptr(), self.layout) };
     }
 }
 
@@ -95,11 +119,11 @@ impl<T: Element> Buffer<T> {
         }
         let pooled = POOL.try_lock().ok().and_then(|mut pool| {
             // The smallest that is large enough and not wasteful.
-            let fits = |b: &Block| b.bytes >= bytes && b.bytes <= bytes + bytes / 4;
+            let fits = |b: &Block| (bytes..=bytes + bytes / 4).contains(&b.layout.size());
             let candidates = pool.free.iter().enumerate().filter(|(_, b)| fits(b));
-            let best = candidates.min_by_key(|(_, b)| b.bytes).map(|(at, _)| at)?;
+            let best = candidates.min_by_key(|(_, b)| b.layout.size()).map(|(at, _)| at)?;
             let block = pool.free.swap_remove(best);
-            pool.bytes -= block.bytes;
+            pool.bytes -= block.layout.size();
             Some(block)
         });
         let block = pooled.map_or_else(|| Block::zeroed(bytes), Ok)?;
@@ -127,8 +151,9 @@ impl<T: Element> Default for Buffer<T> {
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
         let (Some(block), Ok(mut pool)) = (self.block.take(), POOL.try_lock()) else { return };
-        if pool.bytes + block.bytes <= POOL_BYTES && pool.free.len() < POOL_BUFFERS {
-            pool.bytes += block.bytes;
+        let bytes = block.layout.size();
+        if pool.bytes + bytes <= POOL_BYTES && pool.free.len() < POOL_BUFFERS {
+            pool.bytes += bytes;
             pool.free.push(block);
         }
     }

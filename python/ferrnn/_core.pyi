@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self, disjoint_base
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -61,6 +62,28 @@ class DenseWeights:
     def features(self) -> int: ...
     @property
     def units(self) -> int: ...
+
+@disjoint_base
+class Stream:
+    """A chain of layers that takes one step a call and keeps its states."""
+
+    def __new__(
+        cls,
+        parts: list[Weights | DenseWeights | str],
+        features: int,
+        streams: int = 1,
+        double: bool = False,
+    ) -> Self: ...
+    def __call__(self, inputs: ArrayLike, out: Array | None = None) -> Array: ...
+    @property
+    def streams(self) -> int: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+    def _read_states(self) -> tuple[Array, ...]: ...
+    def _write_states(self, states: Sequence[Array]) -> None: ...
+    def _reset(self, rows: Sequence[int] | None = None) -> None: ...
 
 def rnn_forward(
     weights: Weights, problem: Problem, differentiable: bool = False
@@ -123,6 +146,9 @@ def adam_update(
 
 def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
+
+def activate(activation: str, inputs: Array) -> Array:
+    """An activation of each element, or "softmax" over the last axis."""
 
 def simd_level() -> str:
     """The instruction set in use: `portable`, `avx2` or `avx512`."""

@@ -53,7 +53,7 @@ fn expm1_negative<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
 
 /// e^x; infinite above the range, zero below the normal one.
 #[inline(always)]
-fn exp<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+pub fn exp<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let (low, high) = (s.splat(T::EXP_MIN), s.splat(T::EXP_MAX));
     // Half of x twice: the scale of the largest results would not be a normal number.
     let half = s.mul(s.min(high, s.max(low, x)), s.splat(T::of(0.5)));

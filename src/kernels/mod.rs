@@ -3,4 +3,5 @@
 pub mod activation;
 pub mod long_product;
 pub mod pack;
+pub mod row_function;
 pub mod tile;

@@ -279,4 +279,9 @@ impl<T: Number> New<T> {
     pub(super) fn finish(self) -> Py<PyAny> {
         self.array
     }
+
+    /// The array, and where its elements are; to be written before anybody reads them.
+    pub(super) fn into_parts(self) -> (Py<PyAny>, *mut T) {
+        (self.array, self.at)
+    }
 }

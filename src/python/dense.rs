@@ -14,7 +14,7 @@ use crate::kernels::activation::Activation;
 
 /// A Dense layer's kernel and bias, packed for this machine; frozen.
 #[pyclass(frozen, module = "ferrnn._core")]
-pub(super) struct DenseWeights(Either<Arc<Weights<f32>>, Arc<Weights<f64>>>);
+pub(super) struct DenseWeights(pub(super) Either<Arc<Weights<f32>>, Arc<Weights<f64>>>);
 
 fn pack<T: Number>(
     kernel: &Bound<'_, PyAny>,

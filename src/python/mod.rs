@@ -1,11 +1,14 @@
 //! The Python module: arrays in, arrays out, errors mapped.
 
+mod activation;
 mod arrays;
 mod dense;
 mod machine;
 mod optimizer;
 mod problem;
 mod recurrent;
+mod rows;
+mod stream;
 mod weights;
 mod written;
 
@@ -80,6 +83,8 @@ fn clear_buffers() {
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
+    use super::activation::activate;
+    #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]
     use super::machine::{limits, machine};
@@ -89,6 +94,8 @@ mod _core {
     use super::problem::Problem;
     #[pymodule_export]
     use super::recurrent::{Residuals, rnn_backward, rnn_forward};
+    #[pymodule_export]
+    use super::stream::Stream;
     #[pymodule_export]
     use super::weights::Weights;
     #[pymodule_export]

@@ -18,9 +18,11 @@ pub mod plan;
 mod problem;
 mod products;
 mod residuals;
+mod row_step;
 mod rows;
 mod split;
 mod step;
+mod stream;
 mod sweep;
 mod weights;
 
@@ -28,6 +30,7 @@ pub use backward::{Gradients, Seeds};
 pub use forward::Results;
 pub use problem::{Dropout, Problem};
 pub use residuals::Residuals;
+pub use stream::Steps;
 pub use weights::{Options, Raw, Weights};
 
 use crate::error::Result;
@@ -62,6 +65,9 @@ pub trait Engine: Element {
         consume: bool,
         stop: Ask<'_>,
     ) -> Result<()>;
+
+    /// One step of a layer that keeps its states, with rows of inputs `stride` elements apart.
+    fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize);
 }
 
 macro_rules! engine {
@@ -86,6 +92,9 @@ macro_rules! engine {
                 stop: Ask<'_>,
             ) -> Result<()> {
                 backward::backward(weights, problem, residuals, seeds, gradients, consume, stop)
+            }
+            fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize) {
+                steps.advance(inputs, stride);
             }
         }
     };

@@ -305,7 +305,18 @@ pub struct Columns<'t, T> {
     life: PhantomData<&'t mut [T]>,
 }
 
-impl<T> Columns<'_, T> {
+impl<'t, T> Columns<'t, T> {
+    /// All units of the rows of a plane that nobody else has.
+    ///
+    /// # Panics
+    /// If `plane` has not the rows of `geometry`, or these overlap.
+    pub fn whole(plane: &'t mut [T], geometry: Geometry) -> Self {
+        let Geometry { rows, slots, padded, stride } = geometry;
+        assert!(slots * padded <= stride && rows * stride <= plane.len(), "outside the plane");
+        let at = NonNull::from(plane).cast();
+        Self { at, geometry, units: 0..padded, life: PhantomData }
+    }
+
     /// The part's units from `unit` on, of one row and slot.
     ///
     /// # Panics

@@ -24,7 +24,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "datasets": frozenset({"core"}),
     "data": frozenset({"core"}),
 }
-NATIVE_IMPORTERS = frozenset({"core/native.py", "sequence/fused.py"})
+NATIVE_IMPORTERS = frozenset({"core/native.py", "sequence/fused.py", "sequence/stream.py"})
 RUNTIME_DEPENDENCIES = frozenset({"numpy"})
 
 # A Rust room may use the rooms before its own line, and itself.
@@ -36,6 +36,7 @@ RUST_ORDER = (
     {"kernels", "limits"},
     {"cells"},
     {"sequence", "dense", "optimizer"},
+    {"stream"},
     {"python"},
 )
 RUST_RANK = {room: rank for rank, rooms in enumerate(RUST_ORDER) for room in rooms}

@@ -36,15 +36,19 @@ class Contestant:
         return prepared
 
     def step(self, job: Job, data: Data) -> Prepared:
-        """A stateful layer keeps its state."""
-        layer = make_layer(job, data, stateful=True)
+        """A stream, its outputs into an array that is there already."""
+        layer = make_layer(job, data)
+        stream = layer.stream(streams=job.batch)
+        single = job.batch == 1
+        inputs = np.ascontiguousarray(data.inputs[0, 0] if single else data.inputs[:, 0])
+        out = np.empty((job.units,) if single else (job.batch, job.units), np.float32)
 
         def run() -> Any:
-            return layer(data.inputs)
+            return stream(inputs, out=out)
 
         def check() -> list[Array]:
-            layer.reset_state()
-            return [np.stack([run()[0] for _ in range(3)])]
+            stream.reset()
+            return [np.stack([run().reshape(job.batch, -1)[0].copy() for _ in range(3)])]
 
         return Prepared(run, check)
 

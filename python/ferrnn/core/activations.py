@@ -9,19 +9,22 @@ import numpy as np
 
 from ferrnn.core import tracing
 from ferrnn.core.erf import erf
+from ferrnn.core.native import activate
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array
 
 Function: TypeAlias = Callable[[Array], Array]
 # (x, y, d_y) -> d_x, with y = f(x) at hand so that nothing is computed twice.
 Backward: TypeAlias = Callable[[Array, Array, Array], Array]
+_ENGINE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Activation:
     """A function of arrays that can be differentiated.
 
     `function(x)` gives y of the same shape; `backward(x, y, d_y)` gives the gradient by x. `native`
-    says that the engine knows the function under its name.
+    says that the engine knows the function under its name, `native_rows` that it knows it as a
+    function of the last axis as a whole.
 
     >>> cube = Activation("cube", lambda x: x**3, lambda x, y, d_y: 3 * x**2 * d_y)
     >>> cube(np.array([2.0])).tolist()
@@ -29,13 +32,26 @@ class Activation:
     """
 
     def __init__(
-        self, name: str, function: Function, backward: Backward, *, native: bool = False
+        self,
+        name: str,
+        function: Function,
+        backward: Backward,
+        *,
+        native: bool = False,
+        native_rows: bool = False,
     ) -> None:
         self.__name__ = name
         self.__doc__ = function.__doc__
         self.function = function
         self.backward = backward
         self.native = native
+        self.native_rows = native_rows
+
+    def of_layer(self, x: Array) -> Array:
+        """`function(x)` as layers compute it: by the engine if it can, with its equal bits."""
+        if (self.native or self.native_rows) and x.size and x.dtype in _ENGINE:
+            return x if self.__name__ == "linear" else activate(self.__name__, x)
+        return self.function(x)
 
     def __call__(self, x: Any) -> Any:
         if tracing.current.get() is not None:
@@ -171,7 +187,7 @@ selu = Activation(
 silu = Activation("silu", lambda x: x * _sigmoid(x), _silu_backward, native=True)
 gelu = Activation("gelu", lambda x: x * _normal_cdf(x), _gelu_backward, native=True)
 exponential = Activation("exponential", np.exp, lambda x, y, d_y: d_y * y, native=True)
-softmax = Activation("softmax", _softmax, _softmax_backward)
+softmax = Activation("softmax", _softmax, _softmax_backward, native_rows=True)
 log_softmax = Activation("log_softmax", _log_softmax, _log_softmax_backward)
 leaky_relu = Activation(
     "leaky_relu",

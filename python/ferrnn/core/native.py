@@ -1,4 +1,4 @@
-"""The engine's names that are not recurrent: Dense, optimizers, and the settings of a process.
+"""The engine's names that are not recurrent: Dense, activations, optimizers, and settings.
 
 The number of threads may be set at any time and changes no bit of a result; buffers that calls
 keep for each other are given back on request.
@@ -15,6 +15,7 @@ True
 
 from ferrnn._core import (
     DenseWeights,
+    activate,
     adam_update,
     clear_buffers,
     dense_backward,
@@ -30,6 +31,7 @@ from ferrnn._core import (
 
 __all__ = [
     "DenseWeights",
+    "activate",
     "adam_update",
     "clear_buffers",
     "dense_backward",

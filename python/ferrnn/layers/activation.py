@@ -34,7 +34,7 @@ class Activation(Layer):
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
         activation = activations.differentiable(self.activation)
-        outputs = activation.function(inputs)
+        outputs = activation.of_layer(inputs)
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             return activation.backward(inputs, outputs, d_outputs)

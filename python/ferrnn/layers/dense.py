@@ -89,10 +89,9 @@ class Dense(Layer):
             self.build(inputs.shape)
         self._check(inputs)
         rows = inputs if inputs.ndim == 2 else inputs.reshape(-1, self._features)
-        activation = self._outer_activation()
-        weights = self._packed_weights("linear" if activation else self.activation.__name__)
+        weights, activation = self.native_parts()
         linear, saved = dense_forward(weights, rows, call.differentiable)
-        outputs = linear if activation is None else activation.function(linear)
+        outputs = linear if activation is None else activation.of_layer(linear)
         returned = outputs
         if inputs.ndim != 2:
             returned = outputs.reshape(*inputs.shape[:-1], self.units)
@@ -143,6 +142,11 @@ class Dense(Layer):
         weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
         self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
+
+    def native_parts(self) -> tuple[DenseWeights, Activation | None]:
+        """The weights as the engine wants them, and the activation unless it is part of them."""
+        outer = self._outer_activation()
+        return self._packed_weights("linear" if outer else self.activation.__name__), outer
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*tuple(input_shape)[:-1], self.units)

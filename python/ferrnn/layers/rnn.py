@@ -35,6 +35,7 @@ from ferrnn.layers.checks import (
 )
 from ferrnn.layers.recurrent import Recurrent
 from ferrnn.sequence import fused, stepwise
+from ferrnn.sequence.stream import Stream, StreamPart, cell_parts
 
 
 class RNN(Recurrent):
@@ -221,6 +222,25 @@ class RNN(Recurrent):
             return (d_sequences, *d_states[:count]) if as_tuple else d_sequences
 
         return returned, vjp
+
+    def stream(self, streams: int = 1) -> Stream:
+        """The layer one step a call, its states kept: see `Stream`. They start from zero."""
+        if not self.built or self._features is None:
+            raise ValueError(
+                f"layer {self.name!r} must be built before it can run in a stream: call it once, "
+                "or `build((None, None, features))`"
+            )
+        return Stream.over(self.stream_parts(self.name), self._features, streams, self.dtype)
+
+    def stream_parts(self, name: str) -> list[StreamPart]:
+        """What a stream runs for the layer, its states called after `name`."""
+        for option in ("go_backwards", "return_state"):
+            if getattr(self, option):
+                raise ValueError(
+                    f"layer {name!r} cannot run in a stream with {option}=True: a stream goes "
+                    "forward and gives one array a step"
+                )
+        return cell_parts(name, self.cell)
 
     def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
         """The states to start from; None for the cell's own initial state."""

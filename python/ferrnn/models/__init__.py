@@ -8,10 +8,12 @@ from ferrnn.models.files import load_model, save_model
 from ferrnn.models.model import Functional as Functional
 from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
+from ferrnn.sequence.stream import Stream
 
 __all__ = [
     "Model",
     "Sequential",
+    "Stream",
     "clone_model",
     "load_model",
     "model_from_json",

@@ -1,0 +1,269 @@
+//! Streams for Python: one call is one step of every layer.
+
+use std::sync::Arc;
+
+use numpy::{PyArrayDescr, dtype};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use super::arrays::{Axes, New, Number, hold};
+use super::dense::DenseWeights;
+use super::rows::{Rows, Target, converted};
+use super::weights::{Either, Weights};
+use crate::error::Error;
+use crate::kernels::row_function::RowFunction;
+use crate::stream::{self, Part};
+
+/// From so many multiply-adds on (some tens of microseconds) a step releases the interpreter's lock:
+/// getting it back may take as long as another thread likes to keep it.
+const DETACHED_WORK: usize = 1 << 20;
+
+/// A chain of layers that takes one step a call and keeps its states.
+#[pyclass(subclass, module = "ferrnn._core")]
+pub(super) struct Stream(Either<Chain<f32>, Chain<f64>>);
+
+struct Chain<T: Number> {
+    stream: stream::Stream<T>,
+    dtype: Py<PyArrayDescr>,
+}
+
+fn busy() -> PyErr {
+    PyRuntimeError::new_err(
+        "the stream is in use by another thread: a stream takes one step at a time; give each \
+         thread its own, `stream.copy()`",
+    )
+}
+
+/// The layers of a list: recurrent and Dense weights, and names of activations.
+fn parts<T: Number>(
+    list: &Bound<'_, PyList>,
+    recurrent: impl Fn(&Weights) -> Option<Part<T>>,
+    dense: impl Fn(&DenseWeights) -> Option<Part<T>>,
+) -> PyResult<Vec<Part<T>>> {
+    let of = |(place, item): (usize, Bound<'_, PyAny>)| {
+        if let Ok(name) = item.extract::<String>() {
+            return Ok(Part::Function(RowFunction::named("parts", &name)?));
+        }
+        let part = if let Ok(weights) = item.cast::<Weights>() {
+            recurrent(weights.get())
+        } else if let Ok(weights) = item.cast::<DenseWeights>() {
+            dense(weights.get())
+        } else {
+            return Err(PyTypeError::new_err(format!(
+                "`parts`: expected Weights, DenseWeights or a name, received {} at {place}",
+                item.get_type().name()?
+            )));
+        };
+        part.ok_or_else(|| {
+            PyTypeError::new_err(format!(
+                "`parts`: expected weights of one dtype, received another at {place}"
+            ))
+        })
+    };
+    list.iter().enumerate().map(of).collect()
+}
+
+impl<T: Number> Chain<T> {
+    fn new(py: Python<'_>, parts: &[Part<T>], features: usize, streams: usize) -> PyResult<Self> {
+        let stream = stream::Stream::new(None, parts, features, streams)?;
+        Ok(Self { stream, dtype: dtype::<T>(py).unbind() })
+    }
+
+    fn step<'py>(
+        &mut self,
+        inputs: &Bound<'py, PyAny>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = inputs.py();
+        let stream = &mut self.stream;
+        let wanted = self.dtype.bind(py);
+        let own;
+        let rows = if let Some(rows) = Rows::<T>::of(inputs, wanted) {
+            rows
+        } else {
+            own = converted(inputs, wanted)?;
+            Rows::of(&own, wanted).ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
+        };
+        let (streams, units) = (stream.streams(), stream.units());
+        let flat = rows.check(streams, stream.features())?;
+        let mut target = match out {
+            Some(out) => Target::<T>::given(out, wanted, flat, [streams, units], &rows)?,
+            None => Target::<T>::new(py, flat, [streams, units])?,
+        };
+        for row in 0..streams {
+            rows.copy(row, stream.inputs(row));
+        }
+        if stream.work() < DETACHED_WORK {
+            stream.advance();
+        } else {
+            py.detach(|| stream.advance());
+        }
+        for row in 0..streams {
+            target.copy(row, stream.outputs(row));
+        }
+        Ok(target.finish())
+    }
+
+    fn read<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let stream = &mut self.stream;
+        let streams = stream.streams();
+        let mut arrays = Vec::new();
+        for (state, units) in stream.state_sizes().into_iter().enumerate() {
+            let mut array = New::<T>::empty(py, &[streams, units])?;
+            for (row, to) in array.elements().chunks_exact_mut(units).enumerate() {
+                stream.read_state(state, row, to);
+            }
+            arrays.push(array.finish());
+        }
+        PyTuple::new(py, arrays)
+    }
+
+    fn write(&mut self, arrays: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        let streams = self.stream.streams();
+        let sizes = self.stream.state_sizes();
+        if arrays.len() != sizes.len() {
+            let expected = format!("{} arrays", sizes.len());
+            return Err(Error::value("states", expected, arrays.len()).into());
+        }
+        let held = arrays.iter().map(|array| hold::<T>("states", array, Axes::Two));
+        let held = held.collect::<PyResult<Vec<_>>>()?;
+        for (held, &units) in held.iter().zip(&sizes) {
+            if held.view().shape() != [streams, 1, units] {
+                let [rows, _, received] = held.view().shape();
+                return Err(Error::shape("states", [streams, units], [rows, received]).into());
+            }
+        }
+        for (state, held) in held.iter().enumerate() {
+            for row in 0..streams {
+                self.stream.write_state(state, row, held.view().row(row, 0));
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, rows: Option<Vec<isize>>) -> PyResult<()> {
+        let streams = self.stream.streams();
+        let Some(rows) = rows else {
+            for row in 0..streams {
+                self.stream.reset(row);
+            }
+            return Ok(());
+        };
+        let place = |row: isize| {
+            let place = if row < 0 { row + streams.cast_signed() } else { row };
+            usize::try_from(place).ok().filter(|&place| place < streams).ok_or_else(|| {
+                PyIndexError::new_err(format!(
+                    "`rows`: expected numbers of rows below {streams}, received {row}"
+                ))
+            })
+        };
+        let places = rows.into_iter().map(place).collect::<PyResult<Vec<_>>>()?;
+        for row in places {
+            self.stream.reset(row);
+        }
+        Ok(())
+    }
+}
+
+/// Does the same for either dtype.
+macro_rules! either {
+    ($chain:expr, $own:ident => $body:expr) => {
+        match $chain {
+            Either::F32($own) => $body,
+            Either::F64($own) => $body,
+        }
+    };
+}
+
+#[pymethods]
+impl Stream {
+    #[new]
+    #[pyo3(signature = (parts, features, streams=1, double=false))]
+    fn new(
+        parts: &Bound<'_, PyList>,
+        features: usize,
+        streams: usize,
+        double: bool,
+    ) -> PyResult<Self> {
+        let py = parts.py();
+        Ok(Self(if double {
+            let parts = self::parts::<f64>(
+                parts,
+                |weights| match &weights.0 {
+                    Either::F64(packed) => Some(Part::Recurrent(packed.weights.clone())),
+                    Either::F32(_) => None,
+                },
+                |weights| match &weights.0 {
+                    Either::F64(weights) => Some(Part::Dense(Arc::clone(weights))),
+                    Either::F32(_) => None,
+                },
+            )?;
+            Either::F64(Chain::new(py, &parts, features, streams)?)
+        } else {
+            let parts = self::parts::<f32>(
+                parts,
+                |weights| match &weights.0 {
+                    Either::F32(packed) => Some(Part::Recurrent(packed.weights.clone())),
+                    Either::F64(_) => None,
+                },
+                |weights| match &weights.0 {
+                    Either::F32(weights) => Some(Part::Dense(Arc::clone(weights))),
+                    Either::F64(_) => None,
+                },
+            )?;
+            Either::F32(Chain::new(py, &parts, features, streams)?)
+        }))
+    }
+
+    /// One step of every layer.
+    #[pyo3(signature = (inputs, out=None))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        inputs: &Bound<'py, PyAny>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+        either!(&mut own.0, chain => chain.step(inputs, out))
+    }
+
+    /// Copies of the states.
+    #[pyo3(name = "_read_states")]
+    fn read_states<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+        either!(&mut own.0, chain => chain.read(slf.py()))
+    }
+
+    /// Sets the states.
+    #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a sequence")]
+    #[pyo3(name = "_write_states")]
+    fn write_states(slf: &Bound<'_, Self>, states: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+        either!(&mut own.0, chain => chain.write(&states))
+    }
+
+    /// Sets the states of all rows, or of some, to zero.
+    #[pyo3(name = "_reset", signature = (rows=None))]
+    fn reset(slf: &Bound<'_, Self>, rows: Option<Vec<isize>>) -> PyResult<()> {
+        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+        either!(&mut own.0, chain => chain.reset(rows))
+    }
+
+    #[getter]
+    fn streams(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let own = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&own.0, chain => chain.stream.streams()))
+    }
+
+    #[getter]
+    fn features(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let own = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&own.0, chain => chain.stream.features()))
+    }
+
+    #[getter]
+    fn units(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let own = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&own.0, chain => chain.stream.units()))
+    }
+}

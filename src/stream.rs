@@ -1,0 +1,268 @@
+//! A chain of layers, one step at a time, for some rows ("streams") at once: what each layer keeps
+//! from step to step lives here, and a step takes no memory, no lock and no system call.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::kernels::pack::row_stride;
+use crate::kernels::row_function::{ApplyToRows, RowFunction};
+use crate::memory::{Buffer, View, ViewMut};
+use crate::sequence::Engine;
+use crate::simd::{Element, Level};
+use crate::{dense, sequence};
+
+/// A layer of the chain.
+#[derive(Clone)]
+pub enum Part<T: Element> {
+    /// A recurrent layer.
+    Recurrent(Arc<sequence::Weights<T>>),
+    /// A Dense layer.
+    Dense(Arc<dense::Weights<T>>),
+    /// An activation on its own.
+    Function(RowFunction),
+}
+
+enum Stage<T: Element> {
+    Recurrent(sequence::Steps<T>),
+    Dense(dense::Steps<T>),
+    Function(Applied<T>),
+}
+
+/// An activation and its last outputs.
+struct Applied<T: Element> {
+    function: RowFunction,
+    level: Level,
+    stride: usize,
+    units: usize,
+    outputs: Buffer<T>,
+}
+
+/// The layers with their states.
+pub struct Stream<T: Element> {
+    /// The instruction set of activations on their own.
+    level: Level,
+    streams: usize,
+    features: usize,
+    units: usize,
+    /// Elements between two rows of `staged`.
+    stride: usize,
+    /// The step's inputs, by row.
+    staged: Buffer<T>,
+    stages: Vec<Stage<T>>,
+    /// The stage of each state array, and its number there.
+    states: Vec<(usize, usize)>,
+    work: usize,
+}
+
+impl<T: Engine> Stream<T> {
+    /// `streams` sequences of `features` inputs before their first step, from zero states. `level`
+    /// is the instruction set of activations on their own, `None` the one in use.
+    ///
+    /// # Errors
+    /// If a layer does not take what the one before gives, if `streams` or `features` is zero, or if
+    /// memory runs out.
+    pub fn new(
+        level: Option<Level>,
+        parts: &[Part<T>],
+        features: usize,
+        streams: usize,
+    ) -> Result<Self> {
+        for (argument, size) in [("streams", streams), ("features", features)] {
+            if size == 0 {
+                return Err(Error::value(argument, "a positive number", size));
+            }
+        }
+        let stride = row_stride(features);
+        let staged = streams.checked_mul(stride).ok_or(Error::Memory(usize::MAX))?;
+        let mut stream = Self {
+            level: level.map_or_else(Level::current, Ok)?,
+            streams,
+            features,
+            units: features,
+            stride,
+            staged: Buffer::zeroed(staged)?,
+            stages: Vec::with_capacity(parts.len()),
+            states: Vec::new(),
+            work: 0,
+        };
+        for part in parts {
+            stream.push(part)?;
+        }
+        stream.work = stream.work.saturating_mul(streams);
+        Ok(stream)
+    }
+
+    fn push(&mut self, part: &Part<T>) -> Result<()> {
+        let place = self.stages.len();
+        let (takes, gives, stage) = match part {
+            Part::Recurrent(weights) => {
+                self.states.extend((0..weights.states()).map(|state| (place, state)));
+                self.work +=
+                    (weights.features() + weights.units()) * weights.gates() * weights.units();
+                let steps = sequence::Steps::new(weights.clone(), self.streams)?;
+                (weights.features(), weights.units(), Stage::Recurrent(steps))
+            }
+            Part::Dense(weights) => {
+                self.work += weights.features() * weights.units();
+                let steps = dense::Steps::new(weights.clone(), self.streams)?;
+                (weights.features(), weights.units(), Stage::Dense(steps))
+            }
+            &Part::Function(function) => {
+                let (units, stride) = (self.units, row_stride(self.units));
+                let outputs = Buffer::zeroed(self.streams * stride)?;
+                let level = self.level;
+                let stage = Applied { function, level, stride, units, outputs };
+                (units, units, Stage::Function(stage))
+            }
+        };
+        if takes != self.units {
+            return Err(Error::value(
+                "parts",
+                format!("a part number {place} that takes {} features", self.units),
+                takes,
+            ));
+        }
+        self.units = gives;
+        self.stages.push(stage);
+        Ok(())
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+
+    /// Number of input features.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Number of outputs of a row.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.units
+    }
+
+    /// Multiply-adds of one step.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        self.work
+    }
+
+    /// Where the inputs of one row go before [`Self::advance`].
+    pub fn inputs(&mut self, stream: usize) -> &mut [T] {
+        &mut self.staged[stream * self.stride..][..self.features]
+    }
+
+    /// Takes one step with all rows. Neither allocates, locks, blocks nor calls the system.
+    pub fn advance(&mut self) {
+        let (mut data, mut stride) = (&*self.staged, self.stride);
+        for stage in &mut self.stages {
+            match stage {
+                Stage::Recurrent(steps) => T::advance(steps, data, stride),
+                Stage::Dense(steps) => steps.advance(data, stride),
+                Stage::Function(own) => own.advance(data, stride),
+            }
+            (data, stride) = stage.outputs();
+        }
+    }
+
+    /// The outputs of one row after the last step.
+    #[must_use]
+    pub fn outputs(&self, stream: usize) -> &[T] {
+        let staged = (&*self.staged, self.stride);
+        let (data, stride) = self.stages.last().map_or(staged, Stage::outputs);
+        &data[stream * stride..][..self.units]
+    }
+
+    /// One step: inputs `[streams, 1, features]` to outputs `[streams, 1, units]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn step(&mut self, inputs: View<'_, T>, outputs: &mut ViewMut<'_, T>) -> Result<()> {
+        let expected = [self.streams, 1, self.features];
+        if inputs.shape() != expected {
+            return Err(Error::shape("inputs", expected, inputs.shape()));
+        }
+        let expected = [self.streams, 1, self.units];
+        if outputs.shape() != expected {
+            return Err(Error::shape("outputs", expected, outputs.shape()));
+        }
+        for stream in 0..self.streams {
+            self.inputs(stream).copy_from_slice(inputs.row(stream, 0));
+        }
+        self.advance();
+        for stream in 0..self.streams {
+            outputs.row(stream, 0).copy_from_slice(self.outputs(stream));
+        }
+        Ok(())
+    }
+
+    /// The length of a row of each state array, in the order of the layers; a layer's output first.
+    #[must_use]
+    pub fn state_sizes(&self) -> Vec<usize> {
+        let size = |&(stage, _): &(usize, usize)| match &self.stages[stage] {
+            Stage::Recurrent(steps) => steps.weights().units(),
+            Stage::Dense(_) | Stage::Function(_) => 0,
+        };
+        self.states.iter().map(size).collect()
+    }
+
+    /// Copies one row of a state array.
+    ///
+    /// # Panics
+    /// If there is no such state or row, or `to` has another length than the row.
+    pub fn read_state(&mut self, state: usize, stream: usize, to: &mut [T]) {
+        let (stage, number) = self.states[state];
+        if let Stage::Recurrent(steps) = &mut self.stages[stage] {
+            steps.read_state(number, stream, to);
+        }
+    }
+
+    /// Sets one row of a state array.
+    ///
+    /// # Panics
+    /// If there is no such state or row, or `from` has another length than the row.
+    pub fn write_state(&mut self, state: usize, stream: usize, from: &[T]) {
+        let (stage, number) = self.states[state];
+        if let Stage::Recurrent(steps) = &mut self.stages[stage] {
+            steps.write_state(number, stream, from);
+        }
+    }
+
+    /// Sets all states of one row to zero.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn reset(&mut self, stream: usize) {
+        assert!(stream < self.streams, "no such row");
+        for stage in &mut self.stages {
+            if let Stage::Recurrent(steps) = stage {
+                steps.reset(stream);
+            }
+        }
+    }
+}
+
+impl<T: Element> Stage<T> {
+    fn outputs(&self) -> (&[T], usize) {
+        match self {
+            Self::Recurrent(steps) => steps.outputs(),
+            Self::Dense(steps) => steps.outputs(),
+            Self::Function(own) => (&own.outputs, own.stride),
+        }
+    }
+}
+
+impl<T: Element> Applied<T> {
+    fn advance(&mut self, inputs: &[T], stride: usize) {
+        // Rows of as many elements lie equally far apart everywhere.
+        debug_assert_eq!(stride, self.stride);
+        let values = &mut *self.outputs;
+        values.copy_from_slice(&inputs[..values.len()]);
+        let (function, stride, units) = (self.function, self.stride, self.units);
+        T::dispatch(self.level, ApplyToRows { function, values, stride, units });
+    }
+}
