@@ -23,8 +23,8 @@ def check_vjp(
     """Compares a vjp with central differences along random directions, in float64.
 
     `forward(inputs) -> (outputs, vjp)` takes and gives an array, or arrays in nested tuples, lists
-    and dicts; `vjp(d_outputs, grads) -> d_inputs`. Raises AssertionError if a gradient is wrong, zero
-    everywhere (which proves nothing), of a wrong shape, or not the same when asked for twice;
+    and dicts; `vjp(d_outputs, grads) -> d_inputs`. Raises AssertionError if a gradient is wrong,
+    zero everywhere (which proves nothing), of a wrong shape, or not the same when asked for twice;
     ValueError for anything but float64. An error is judged against what a gradient of that length
     gives along a random direction.
 

@@ -29,7 +29,9 @@ class FunctionOperation(Operation):
 def _kind(function: Callable[..., Any]) -> type[FunctionOperation]:
     """The class of an operation, with Keras' name: `Mean` for `mean`."""
     name = "".join(part.capitalize() for part in function.__name__.split("_"))
-    members = {"function": staticmethod(function), "__doc__": function.__doc__}
+    # Not a module of ours: the layers `Softmax` or `Dropout` of a file are others.
+    members: dict[str, Any] = {"__module__": "keras.ops", "__doc__": function.__doc__}
+    members["function"] = staticmethod(function)
     return type(name, (FunctionOperation,), members)
 
 
