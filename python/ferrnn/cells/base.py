@@ -285,7 +285,7 @@ class BuiltInCell(Cell):
     def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
         """Adds the gradient by a bias that is added once to every row."""
         if self.bias is not None:
-            grads.add(self.bias, d_projected.sum(axis=0))
+            grads.add(self.bias, d_projected.sum(axis=tuple(range(d_projected.ndim - 1))))
 
     def get_config(self) -> dict[str, Any]:
         config = {

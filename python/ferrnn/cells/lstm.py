@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ferrnn.cells.base import NO_DROPOUT, BuiltInCell
-from ferrnn.cells.product import masked_product
+from ferrnn.cells.product import ProductVjp, masked_product
 from ferrnn.cells.protocol import Dropout, DropoutMasks, States, StepVjp
 from ferrnn.core import activations
 from ferrnn.core.layer import Call
@@ -89,6 +89,14 @@ class LSTMCell(BuiltInCell):
         ]
         return np.concatenate(parts)
 
+    def project(self, inputs: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
+        """The inputs' part of z, without the bias, and its vjp."""
+        return masked_product(inputs, kernel, mask)
+
+    def recur(self, h: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
+        """The part of z that h makes, and its vjp."""
+        return masked_product(h, kernel, mask)
+
     def step(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
@@ -98,12 +106,12 @@ class LSTMCell(BuiltInCell):
         act = activations.differentiable(self.activation)
         gate = activations.differentiable(self.recurrent_activation)
         kernel, recurrent_kernel = self.kernels(call)
-        projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
-        recurrent, h_vjp = masked_product(h_previous, recurrent_kernel, masks.recurrent)
+        projected, inputs_vjp = self.project(inputs, masks.inputs, kernel)
+        recurrent, h_vjp = self.recur(h_previous, masks.recurrent, recurrent_kernel)
         z = projected + recurrent
         if self.bias is not None:
             z += self.bias.value
-        z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
         i, f, o = gate.function(z_i), gate.function(z_f), gate.function(z_o)
         g = act.function(z_g)
         c = f * c_previous + i * g
@@ -122,7 +130,7 @@ class LSTMCell(BuiltInCell):
                     act.backward(z_g, g, d_c * i),
                     gate.backward(z_o, o, d_h * c_act),
                 ],
-                axis=1,
+                axis=-1,
             )
             d_inputs, d_kernel = inputs_vjp(d_z)
             d_h_previous, d_recurrent_kernel = h_vjp(d_z)

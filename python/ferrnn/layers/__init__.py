@@ -18,6 +18,7 @@ from ferrnn.layers.attention import AdditiveAttention as AdditiveAttention
 from ferrnn.layers.attention import Attention as Attention
 from ferrnn.layers.bidirectional import Bidirectional as Bidirectional
 from ferrnn.layers.conv1d import Conv1D as Conv1D
+from ferrnn.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from ferrnn.layers.dense import Dense as Dense
 from ferrnn.layers.dropout import Dropout as Dropout
 from ferrnn.layers.dropout import GaussianDropout as GaussianDropout

@@ -75,6 +75,25 @@ _case(
 _case(
     "time_distributed_conv", ["TimeDistributed", [["Conv1D", [3, 2], {}]], {}], shape=(2, 3, 4, 2)
 )
+PLACES = {"shape": (3, 4, 7, 2)}
+_case("conv_lstm", ["ConvLSTM1D", [3, 2], EVERY | STATES], **PLACES)
+_case("conv_lstm_last", ["ConvLSTM1D", [2, 3], {"padding": "same"}], **PLACES)
+_case(
+    "conv_lstm_strides",
+    ["ConvLSTM1D", [2, 3], STATES | {"strides": 2, "activation": "softsign"}],
+    **PLACES,
+    states=True,
+)
+_case(
+    "conv_lstm_strides_same",
+    ["ConvLSTM1D", [2, 2], EVERY | {"strides": 3, "padding": "same", "use_bias": False}],
+    **PLACES,
+)
+_case(
+    "conv_lstm_dilated",
+    ["ConvLSTM1D", [2, 3], EVERY | {"dilation_rate": 2, "go_backwards": True}],
+    **PLACES,
+)
 
 
 def wrapper_cases(cases: Cases) -> None:
