@@ -54,6 +54,19 @@ def test_a_model_of_last_outputs_gives_those_of_the_sequence_so_far():
         )
 
 
+@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_half_precision_gives_the_same_bits_as_well(kind, rows):
+    model = randomised(recurrent(kind))
+    inputs = sequences(rows)
+    exact = step_by_step(model.stream(rows), inputs)
+    model.layers[0].inference_precision = "bfloat16"
+    expected = model.predict_on_batch(inputs)
+    received = step_by_step(model.stream(rows), inputs)
+    np.testing.assert_array_equal(received, expected)
+    assert not np.array_equal(received, exact)
+
+
 def test_a_layer_streams_by_itself():
     layer = LSTM(4, return_sequences=True, name="memory")
     inputs = sequences(2)
