@@ -16,6 +16,7 @@ use ferrnn::cells::CellKind;
 use ferrnn::dense;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::memory::{View, ViewMut};
+use ferrnn::optimizer::{self, Rule, Target};
 use ferrnn::sequence::{Options, Problem, Raw, Weights};
 use ferrnn::simd::Level;
 use ferrnn::threads;
@@ -40,6 +41,8 @@ enum Case {
     Pack(CellKind, [usize; 4]),
     Dense([usize; 3]),
     DenseBackward([usize; 3]),
+    /// An update of so many weights in two arrays.
+    Update(Rule, usize),
 }
 
 /// The cases by name.
@@ -61,6 +64,10 @@ fn cases() -> Vec<(String, Case)> {
         add("dense forward", &sizes, Case::Dense(sizes));
         add("dense backward", &sizes, Case::DenseBackward(sizes));
     }
+    let momentum = Rule::Momentum { rate: 0.01, momentum: 0.9, nesterov: false };
+    let adam = Rule::Adam { rate: 0.001, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
+    add("sgd update", &[10_001], Case::Update(momentum, 10_001));
+    add("adam update", &[10_001], Case::Update(adam, 10_001));
     cases
 }
 
@@ -137,6 +144,28 @@ fn dense(backward: bool, [rows, features, units]: [usize; 3]) {
     });
 }
 
+fn update(rule: Rule, weights: usize) {
+    let mut arrays: Vec<_> = (0..4).map(|n| numbers(weights, 0.1 * (n + 1) as f32)).collect();
+    arrays[3].iter_mut().for_each(|velocity| *velocity = velocity.abs());
+    let [weight, gradient, momentum, velocity] = &mut arrays[..] else { unreachable!() };
+    count(|| {
+        let cut = weights / 3;
+        let (weight, other_weight) = weight.split_at_mut(cut);
+        let (gradient, other_gradient) = gradient.split_at(cut);
+        let (momentum, other_momentum) = momentum.split_at_mut(cut);
+        let (velocity, other_velocity) = velocity.split_at_mut(cut);
+        let target = |weight, gradient, momentum, velocity| {
+            let slots: [&mut [f32]; 3] = [momentum, velocity, &mut []];
+            Target { weight, gradient, scale: None, slots }
+        };
+        let targets = vec![
+            target(weight, gradient, momentum, velocity),
+            target(other_weight, other_gradient, other_momentum, other_velocity),
+        ];
+        optimizer::update(None, rule, None, targets).unwrap();
+    });
+}
+
 fn main() {
     let names: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if names.is_empty() {
@@ -153,6 +182,7 @@ fn main() {
         match case {
             Case::Dense(sizes) => dense(false, sizes),
             Case::DenseBackward(sizes) => dense(true, sizes),
+            Case::Update(rule, weights) => update(rule, weights),
             Case::Forward(cell, sizes)
             | Case::Masked(cell, sizes)
             | Case::Backward(cell, sizes)
