@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ferrnn.core.layer import Layer
+from ferrnn.core.operations import Operation
 
 
 def serialized(owner: Any) -> Any:
@@ -67,10 +68,12 @@ def parts_inside(owner: Any) -> Iterator[Any]:
 
 
 def _built_in(name: str) -> type | None:
-    """The class of this name among our own layers."""
+    """The class of this name among our own layers; operators have names of layers, too."""
     waiting: list[type] = [Layer]
     while waiting:
         kind = waiting.pop()
+        if kind is Operation:
+            continue
         if kind.__name__ == name and kind.__module__.startswith("ferrnn."):
             return kind
         waiting += kind.__subclasses__()

@@ -38,6 +38,7 @@ from ferrnn.layers.joining import maximum as maximum
 from ferrnn.layers.joining import minimum as minimum
 from ferrnn.layers.joining import multiply as multiply
 from ferrnn.layers.joining import subtract as subtract
+from ferrnn.layers.lambda_ import Lambda as Lambda
 from ferrnn.layers.lstm import LSTM as LSTM
 from ferrnn.layers.masking import Masking as Masking
 from ferrnn.layers.merge import Add as Add

@@ -150,7 +150,7 @@ class MultiHeadAttention(Layer):
         self.query_dense = self._projection("query", query[-1:], (heads, self.key_dim))
         self.key_dense = self._projection("key", key[-1:], (heads, self.key_dim))
         if self.use_gate:
-            self.gate_dense = self._projection(
+            self._gate_dense = self._projection(
                 "gate", query[-1:], (heads, self.value_dim), "sigmoid"
             )
         self.value_dense = self._projection("value", value[-1:], (heads, self.value_dim))
@@ -201,7 +201,7 @@ class MultiHeadAttention(Layer):
         projected, backs = zip(*(dense.forward(array, part) for dense, array in pairs), strict=True)
         mask = self._mask(says, call.mask, query.shape, key.shape)
         mixed, weights, mixed_vjp = self._attend(projected, mask, call.training)
-        gate, gate_vjp = self.gate_dense.forward(query, part) if self.use_gate else (None, None)
+        gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
         gated = mixed if gate is None else mixed * gate
         outputs, output_vjp = self.output_dense.forward(gated, part)
         returned = (outputs, weights) if says.return_attention_scores else outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ def serialize_layer(layer: Layer) -> dict[str, Any]:
     data["config"] = _with_policies(data["config"])
     shape = _build_shape(layer)
     if shape is not None or kind.__name__ == "Functional":
-        data["build_config"] = {"input_shape": shape}
+        data["build_config"] = _build_config(layer, shape)
     if hasattr(layer, "outputs_and_mask"):
         data["compile_config"] = {}
     return data
@@ -57,6 +58,14 @@ def _operation(layer: Operation) -> dict[str, Any]:
         "config": layer.get_config(),
         "registered_name": kind.__name__,
     }
+
+
+def _build_config(layer: Layer, shape: Any) -> dict[str, Any]:
+    """The shapes that `build` was given: by the names of its arguments if it has several."""
+    names = [*inspect.signature(layer.build).parameters]
+    if len(names) > 1 and isinstance(shape, list):
+        return {"shapes_dict": dict(zip(names, shape, strict=False))}
+    return {"input_shape": shape}
 
 
 def _build_shape(layer: Layer) -> Any:

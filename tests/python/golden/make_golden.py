@@ -40,6 +40,7 @@ from make_metrics import metric_cases
 from make_operations import operation_cases
 from make_penalties import constraint_cases, regularizer_cases
 from make_runs import run_cases as model_run_cases
+from make_shared_runs import shared_run_cases
 from make_training import optimizer_cases, run_cases
 from make_wrappers import wrapper_cases
 from making import Cases
@@ -57,6 +58,7 @@ MAKERS = {
     "regularizers": regularizer_cases,
     "constraints": constraint_cases,
     "runs": model_run_cases,
+    "shared_runs": shared_run_cases,
     "wrappers": wrapper_cases,
     "custom": custom_cases,
     "operations": operation_cases,
