@@ -146,6 +146,39 @@ def scheduled(schedule: str) -> dict[str, Any]:
     return {"schedule": schedule, "rates": history.history["learning_rate"]}
 
 
+def averaged(swap_on_epoch: bool) -> dict[str, Any]:
+    """Training with moving averages: tested with them, and what is left at the end."""
+    x = np.arange(-8, 8).reshape(8, 2) / 8
+    y = x @ np.array([[1.0], [-2.0]]) + 0.5
+    made = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD(0.125, use_ema=True, ema_momentum=0.75)
+    made.compile(optimizer, loss="mse")
+    made.set_weights([np.array([[0.25], [0.5]]), np.zeros(1)])
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)
+    ends: list[Any] = []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: ends.append(made.get_weights()[0][:, 0].tolist())
+    )
+    history = made.fit(
+        x,
+        y,
+        batch_size=4,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        # With the averages in at the end of an epoch, testing has to come before.
+        validation_data=None if swap_on_epoch else (x, y),
+        callbacks=[swap, look],
+    )
+    return {
+        "swap_on_epoch": swap_on_epoch,
+        "history": history.history,
+        "ends": ends,
+        "weights": made.get_weights()[0][:, 0].tolist(),
+        "evaluated": made.evaluate(x, y, verbose=0),
+    }
+
+
 HOOKS = [f"on_{k}_{w}" for k in ("train", "test", "predict") for w in ("begin", "end")]
 HOOKS += [f"on_{k}_batch_{w}" for k in ("train", "test", "predict") for w in ("begin", "end")]
 HOOKS += ["on_epoch_begin", "on_epoch_end"]
@@ -177,6 +210,7 @@ def main() -> None:
         "keras": keras.__version__,
         "scripted": {name: scripted(*script) for name, script in SCRIPTS.items()},
         "scheduled": [scheduled(name) for name in RATES],
+        "averaged": [averaged(swap_on_epoch) for swap_on_epoch in (False, True)],
         "heard": heard(),
     }
     (HERE / "callbacks.json").write_text(json.dumps(made, indent=0) + "\n")

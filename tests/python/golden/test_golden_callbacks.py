@@ -82,6 +82,42 @@ def test_scheduled_rates_are_those_of_keras(case: dict[str, Any]) -> None:
     assert history.history["learning_rate"] == pytest.approx(case["rates"], rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "case", GOLDEN["averaged"], ids=lambda case: f"swap_on_epoch={case['swap_on_epoch']}"
+)
+def test_averaged_weights_are_those_of_keras(case: dict[str, Any]) -> None:
+    x = np.arange(-8, 8).reshape(8, 2) / 8
+    y = x @ np.array([[1.0], [-2.0]]) + 0.5
+    made = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    try:
+        optimizer = keras.optimizers.SGD(0.125, use_ema=True, ema_momentum=0.75)
+    except NotImplementedError:
+        pytest.skip("optimizers do not keep averages yet")
+    made.compile(optimizer, loss="mse")
+    made.set_weights([np.array([[0.25], [0.5]]), np.zeros(1)])
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=case["swap_on_epoch"])
+    ends: list[Any] = []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: ends.append(made.get_weights()[0][:, 0])
+    )
+    history = made.fit(
+        x,
+        y,
+        batch_size=4,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        validation_data=None if case["swap_on_epoch"] else (x, y),
+        callbacks=[swap, look],
+    )
+    assert history.history.keys() == case["history"].keys()
+    for name, values in case["history"].items():
+        assert history.history[name] == pytest.approx(values, rel=1e-5)
+    np.testing.assert_allclose(ends, case["ends"], rtol=1e-5)
+    np.testing.assert_allclose(made.get_weights()[0][:, 0], case["weights"], rtol=1e-5)
+    assert made.evaluate(x, y, verbose=0) == pytest.approx(case["evaluated"], rel=1e-5)
+
+
 def test_what_is_heard_is_what_keras_tells() -> None:
     events: list[Any] = []
 
