@@ -256,6 +256,8 @@ class Model(Described, Layer, Trainer):
 
     def prepare_inputs(self, inputs: Any) -> Any:
         """`inputs` as `forward` takes them; builds the model if it is not built yet."""
+        if self._graph is not None and type(inputs) is np.ndarray and self._ends.single:
+            return self._ends.cast(inputs, self.name)
         prepared = self.cast_inputs(self.gather(inputs))
         if not self.built:
             self.build_for(prepared)

@@ -24,6 +24,8 @@ from ferrnn.data.labels import (
 )
 from ferrnn.data.sequences import pad_sequences
 from ferrnn.data.windows import timeseries_dataset_from_array
+from ferrnn.models.cloning import clone_model
+from ferrnn.models.drawing import plot_model
 from ferrnn.training.progress import Progbar
 from ferrnn.training.py_dataset import PyDataset
 from ferrnn.training.py_dataset import PyDataset as Sequence
@@ -37,6 +39,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "clear_session",
+    "clone_model",
     "custom_object_scope",
     "disable_interactive_logging",
     "enable_interactive_logging",
@@ -46,6 +49,7 @@ __all__ = [
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "set_random_seed",
     "timeseries_dataset_from_array",

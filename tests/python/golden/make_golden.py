@@ -34,6 +34,7 @@ from keras.src.backend.common import dtypes
 
 from make_custom import custom_cases
 from make_feedforward import feedforward_cases
+from make_graphs import graph_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
 from make_metrics import metric_cases
@@ -62,6 +63,7 @@ MAKERS = {
     "wrappers": wrapper_cases,
     "custom": custom_cases,
     "operations": operation_cases,
+    "graphs": graph_cases,
 }
 
 
