@@ -29,3 +29,15 @@ def test_fifty_steps_are_those_of_keras(name: str) -> None:
     evaluated = model.evaluate(case["inputs"][1], case["targets"][1], verbose=0)
     np.testing.assert_allclose(evaluated, case["evaluated"][0], rtol=1e-3)
     assert np.ptp(losses) > 0.01, "a loss that does not move proves nothing"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_file_gives_the_same_model_back(name: str, tmp_path) -> None:
+    pytest.importorskip("h5py")
+    case = golden.load("shared_runs", name)
+    model = RUNS[name].build(ferrnn)
+    model.set_weights(case.series("weight"))
+    model.save(tmp_path / "model.keras")
+    again = ferrnn.models.load_model(tmp_path / "model.keras")
+    inputs = case["inputs"][0]
+    np.testing.assert_array_equal(again.predict_on_batch(inputs), model.predict_on_batch(inputs))
