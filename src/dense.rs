@@ -59,7 +59,8 @@ impl<T: Element> Weights<T> {
         if let Some(wrong) = bias.filter(|bias| bias.len() != units) {
             return Err(Error::shape("bias", [units], [wrong.len()]));
         }
-        let kernel = Packed::new(level, features, 1, units, |k, _, unit| kernel[k * units + unit])?;
+        let kernel =
+            Packed::from_rows(level, features, 1, units, |k, _| &kernel[k * units..][..units])?;
         let bias = bias.map(|bias| {
             let mut padded = Buffer::zeroed(kernel.blocks() * level.lanes::<T>())?;
             padded[..units].copy_from_slice(bias);

@@ -2,12 +2,13 @@
 
 use crate::error::Result;
 use crate::memory::Buffer;
-use crate::simd::{Element, Level, MAX_LANES};
+use crate::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
 /// The right side of a product: for each block of `LANES` columns its `depth` rows, each of `width`
 /// vectors that share a block's lanes (a cell's gates of the same units).
 pub struct Packed<T: Element> {
     data: Buffer<T>,
+    level: Level,
     depth: usize,
     width: usize,
     blocks: usize,
@@ -45,7 +46,25 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, depth, width, blocks, lanes, halved: false })
+        Ok(Self { data, level, depth, width, blocks, lanes, halved: false })
+    }
+
+    /// As [`Packed::new`], where `row` gives the `columns` elements at (depth, gate) together.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn from_rows<'a>(
+        level: Level,
+        depth: usize,
+        width: usize,
+        columns: usize,
+        row: impl Fn(usize, usize) -> &'a [T],
+    ) -> Result<Self> {
+        let lanes = level.lanes::<T>();
+        let blocks = columns.div_ceil(lanes);
+        let mut data = Buffer::taken(blocks * depth * width * lanes)?;
+        T::dispatch(level, Rows { data: &mut data, depth, width, blocks, row });
+        Ok(Self { data, level, depth, width, blocks, lanes, halved: false })
     }
 
     /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
@@ -57,23 +76,21 @@ impl<T: Element> Packed<T> {
         let (lanes, width) = (self.lanes, self.width);
         let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);
         let mut data = Buffer::taken(blocks * depth * lanes)?;
-        let mut vectors = data.chunks_exact_mut(lanes);
+        let mut rest: &mut [T] = &mut data;
         for first in (0..self.depth).step_by(lanes) {
-            let filled = lanes.min(self.depth - first);
+            let rows = lanes.min(self.depth - first);
             for gate in 0..width {
                 for block in 0..self.blocks {
                     let from = &self.data[((block * self.depth + first) * width + gate) * lanes..];
                     let real = lanes.min(columns - block * lanes);
-                    for (lane, vector) in (0..real).zip(&mut vectors) {
-                        for (n, value) in vector[..filled].iter_mut().enumerate() {
-                            *value = from[n * width * lanes + lane];
-                        }
-                        vector[filled..].fill(T::ZERO);
-                    }
+                    let (to, after) = rest.split_at_mut(real * lanes);
+                    rest = after;
+                    let tile = Transpose { from, stride: width * lanes, rows, to };
+                    T::dispatch(self.level, tile);
                 }
             }
         }
-        Ok(Self { data, depth, width: 1, blocks, lanes, halved: false })
+        Ok(Self { data, level: self.level, depth, width: 1, blocks, lanes, halved: false })
     }
 
     /// The same operand rounded to bfloat16, in half the memory: rows `2 k` and `2 k + 1` are the
@@ -131,6 +148,58 @@ impl<T: Element> Packed<T> {
     pub fn element(&self, k: usize, gate: usize, column: usize) -> T {
         let (block, lane) = (column / self.lanes, column % self.lanes);
         self.data[((block * self.depth + k) * self.width + gate) * self.lanes + lane]
+    }
+}
+
+/// Packs rows that are whole in memory.
+struct Rows<'a, T, F> {
+    data: &'a mut [T],
+    depth: usize,
+    width: usize,
+    blocks: usize,
+    row: F,
+}
+
+impl<'a, T: Element, F: Fn(usize, usize) -> &'a [T]> Kernel<T> for Rows<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let mut vectors = self.data.chunks_exact_mut(S::LANES);
+        for block in 0..self.blocks {
+            for k in 0..self.depth {
+                for (gate, vector) in (0..self.width).zip(&mut vectors) {
+                    let row = (self.row)(k, gate);
+                    s.store(s.load_partial(&row[block * S::LANES..]), vector);
+                }
+            }
+        }
+    }
+}
+
+/// Transposes a square of lanes, or as many of its columns as `to` has room for; of `from`, `rows`
+/// rows exist, and zeros stand for the others.
+struct Transpose<'a, T> {
+    from: &'a [T],
+    stride: usize,
+    rows: usize,
+    to: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Transpose<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let mut square = [[T::ZERO; MAX_LANES]; MAX_LANES];
+        for (n, row) in square[..self.rows].iter_mut().enumerate() {
+            s.store(s.load(&self.from[n * self.stride..]), row);
+        }
+        for (lane, vector) in self.to.chunks_exact_mut(S::LANES).enumerate() {
+            for (value, row) in vector.iter_mut().zip(&square) {
+                *value = row[lane];
+            }
+        }
     }
 }
 

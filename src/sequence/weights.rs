@@ -101,8 +101,8 @@ impl<T: Element> Weights<T> {
         let columns = layout.gates * units;
         let gate = |slot: usize| layout.slots[slot] * units;
         let pack = |matrix: &[T], depth, (first, count): (usize, usize)| {
-            Packed::new(level, depth, count, units, |k, slot, unit| {
-                matrix[k * columns + gate(first + slot) + unit]
+            Packed::from_rows(level, depth, count, units, |k, slot| {
+                &matrix[k * columns + gate(first + slot)..][..units]
             })
         };
         let kernel = pack(raw.kernel, features, layout.input)?;
