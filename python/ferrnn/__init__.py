@@ -39,7 +39,7 @@ from ferrnn.models.model import Model
 from ferrnn.models.sequential import Sequential
 from ferrnn.training.loss import Loss
 from ferrnn.training.metrics import Metric
-from ferrnn.training.optimizer import Optimizer
+from ferrnn.training.optimizers import Optimizer
 
 __all__ = [
     "Call",

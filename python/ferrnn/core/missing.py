@@ -10,9 +10,9 @@ from typing import NoReturn
 def not_yet(module: str) -> Callable[[str], NoReturn]:
     """The `__getattr__` of a public module: the error names what is missing and what is there.
 
-    >>> not_yet("ferrnn.optimizers")("Lion")  # doctest: +ELLIPSIS
+    >>> not_yet("ferrnn.optimizers")("Lamb")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AttributeError: 'Lion' is not in ferrnn.optimizers: ... does not have yet. Available: Adam, ...
+    AttributeError: 'Lamb' is not in ferrnn.optimizers: ... not have yet. Available: Adadelta, ...
     """
 
     def missing(name: str) -> NoReturn:

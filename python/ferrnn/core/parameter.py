@@ -264,8 +264,10 @@ class WritingAll:
         return [parameter._data for parameter in self._parameters]
 
     def __exit__(self, *raised: object) -> None:
-        for parameter in self._parameters:
-            parameter.version, parameter._snapshot = next(_versions), None
+        # `zip` asks the counter only when there is another parameter.
+        for parameter, version in zip(self._parameters, _versions, strict=False):
+            parameter.version = version
+            parameter._snapshot = None
 
 
 def _restored(
@@ -307,6 +309,13 @@ class Gradients:
             )
         known = self._sums.get(parameter)
         self._sums[parameter] = gradient if known is None else known + gradient
+
+    def times(self, factor: float) -> Gradients:
+        """Gradients of the scalar times `factor`."""
+        scaled = Gradients()
+        for parameter, gradient in self._sums.items():
+            scaled.add(parameter, np.asarray(gradient * factor))
+        return scaled
 
     def __getitem__(self, parameter: Parameter) -> Array:
         try:

@@ -3,10 +3,41 @@
 from typing import TYPE_CHECKING
 
 from ferrnn.core.missing import not_yet
-from ferrnn.training.optimizer import Optimizer
-from ferrnn.training.optimizers import SGD, Adam, RMSprop, get
+from ferrnn.optimizers import schedules
+from ferrnn.training.optimizers import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Ftrl,
+    Lion,
+    Nadam,
+    Optimizer,
+    RMSprop,
+    deserialize,
+    get,
+    serialize,
+)
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
 if not TYPE_CHECKING:  # a type checker reports names that are missing by itself
     __getattr__ = not_yet(__name__)

@@ -154,6 +154,11 @@ class CallbackList:
         """Whether anybody listens: asked before logs are made."""
         return bool(self._listeners[hook])
 
+    def due(self, hook: str, batch: int) -> bool:
+        """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
+        owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
+        return any([type(owner) is not ProgbarLogger or owner.due(batch) for owner in owners])  # noqa: C419 - every bar hears of every batch
+
     def tell(self, hook: str, *arguments: Any) -> None:
         """Calls `hook` of those who listen to it."""
         for listener in self._listeners[hook]:
@@ -327,9 +332,13 @@ class ProgbarLogger(Callback):
         self._seen = 0
         self.progbar = Progbar(self.target, verbose=self.verbose)
 
-    def _update(self, batch: int, logs: Logs | None) -> None:
+    def due(self, batch: int) -> bool:
+        """Whether the bar would be drawn after this batch, which counts as done."""
         self._seen = batch + 1
-        if self.progbar is not None and (self._seen == 1 or self.progbar.due()):
+        return self.progbar is not None and (self._seen == 1 or self.progbar.due())
+
+    def _update(self, batch: int, logs: Logs | None) -> None:
+        if self.due(batch) and self.progbar is not None:
             self.progbar.stateful_metrics.update(logs or ())
             self.progbar.update(self._seen, list((logs or {}).items()), finalize=False)
 

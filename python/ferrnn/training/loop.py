@@ -28,6 +28,9 @@ class Trained(Protocol):
     def run_test_step(self, batch: Batch) -> float:
         """The loss of one batch."""
 
+    def finish_training(self) -> None:
+        """What is left to do after the last epoch."""
+
     def reset_metrics(self) -> None:
         """Forgets what metrics have gathered."""
 
@@ -115,6 +118,8 @@ class EpochLoop:
             hooks.tell("on_epoch_end", epoch, logs)
             if model.stop_training:
                 break
+        if last > first:
+            model.finish_training()
         hooks.tell("on_train_end", logs)
 
     def _train(self, epoch: int) -> None:
@@ -126,7 +131,7 @@ class EpochLoop:
             loss = model.run_train_step(batch)
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)
-            if ends:
+            if ends and hooks.due("on_train_batch_end", step):
                 hooks.tell("on_train_batch_end", step, _sorted(model.metrics_result()))
             if model.stop_training:
                 break

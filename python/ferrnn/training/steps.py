@@ -18,6 +18,7 @@ from ferrnn.training.batches import unpack_batch
 from ferrnn.training.compiled import CompiledLoss, by_output
 from ferrnn.training.compiled_metrics import CompiledMetrics
 from ferrnn.training.metrics import Mean, Metric, plain
+from ferrnn.training.optimizers import Optimizer
 from ferrnn.training.samples import Batch
 
 INFERENCE = Call()
@@ -185,6 +186,11 @@ class Steps:
                 grads.add(weight, found[weight])
         return value, grads
 
+    def finish_training(self) -> None:
+        """With moving averages (`use_ema` of the optimizer), the weights become them."""
+        if isinstance(self.optimizer, Optimizer):
+            self.optimizer.finalize_variable_values(self._trained)
+
     # The steps.
 
     def _train(self, batch: Batch) -> float:
@@ -196,6 +202,8 @@ class Steps:
         value, loss_vjp = self._loss_of(batch, outputs, mask, added)
         if self._trained and vjp is not None:
             vjp(loss_vjp(grads), grads)
+            if getattr(self.optimizer, "loss_scale_factor", None) is not None:
+                grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
             self.optimizer.apply(grads, self._trained)
         self._measure(x, y, outputs, weight, mask)
         return value

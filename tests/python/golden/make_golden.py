@@ -39,10 +39,11 @@ from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
 from make_metrics import metric_cases
 from make_operations import operation_cases
+from make_optimizers import optimizer_cases, schedule_cases
 from make_penalties import constraint_cases, regularizer_cases
 from make_runs import run_cases as model_run_cases
 from make_shared_runs import shared_run_cases
-from make_training import optimizer_cases, run_cases
+from make_training import run_cases
 from make_wrappers import wrapper_cases
 from making import Cases
 
@@ -54,6 +55,7 @@ MAKERS = {
     "feedforward": feedforward_cases,
     "losses": loss_cases,
     "optimizers": optimizer_cases,
+    "schedules": schedule_cases,
     "metrics": metric_cases,
     "training": run_cases,
     "regularizers": regularizer_cases,

@@ -1,59 +1,13 @@
-"""Golden cases of optimizers and whole training runs, by Keras on JAX."""
+"""Golden cases of whole training runs, by Keras on JAX."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import keras
 import numpy as np
 
-from making import Array, Cases, Random
-
-OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sgd": ("SGD", {"learning_rate": 0.1}),
-    "sgd_momentum": ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
-    "sgd_nesterov": ("SGD", {"learning_rate": 0.05, "momentum": 0.8, "nesterov": True}),
-    "sgd_clipnorm": ("SGD", {"learning_rate": 0.1, "clipnorm": 1.0}),
-    "sgd_clipvalue": ("SGD", {"learning_rate": 0.1, "momentum": 0.5, "clipvalue": 0.5}),
-    "sgd_decay": ("SGD", {"learning_rate": 0.1, "weight_decay": 0.05}),
-    "rmsprop": ("RMSprop", {}),
-    "rmsprop_momentum": ("RMSprop", {"learning_rate": 0.01, "rho": 0.8, "momentum": 0.9}),
-    "rmsprop_centered": ("RMSprop", {"learning_rate": 0.01, "centered": True, "epsilon": 1e-3}),
-    "adam": ("Adam", {}),
-    "adam_amsgrad": ("Adam", {"learning_rate": 0.01, "amsgrad": True}),
-    "adam_betas": ("Adam", {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3}),
-    "adam_global_clipnorm": ("Adam", {"learning_rate": 0.01, "global_clipnorm": 0.7}),
-    "adam_decay": ("Adam", {"learning_rate": 0.01, "weight_decay": 0.1}),
-}
-SHAPES = [(3, 4), (5,), (2, 3, 2)]
-STEPS = 20
-
-
-def optimizer_cases(cases: Cases) -> None:
-    """Three variables after 1, 2 and 20 steps on given gradients, in both dtypes."""
-    for name, (kind, options) in OPTIMIZERS.items():
-        for dtype in ("float64", "float32"):
-            _optimizer(cases, f"{name}-{dtype}", kind, options, dtype)
-
-
-def _optimizer(cases: Cases, name: str, kind: str, options: dict[str, Any], dtype: str) -> None:
-    random = Random(name)
-    keras.config.set_floatx(dtype)
-    values = [random.normal(*shape, dtype=dtype) for shape in SHAPES]
-    variables = [keras.Variable(v, dtype=dtype, name=f"v{i}") for i, v in enumerate(values)]
-    optimizer = getattr(keras.optimizers, kind)(**options)
-    optimizer.build(variables)
-    arrays: dict[str, Array] = {f"value_{i}": v for i, v in enumerate(values)}
-    steps = [[random.normal(*s, scale=0.8, dtype=dtype) for s in SHAPES] for _ in range(STEPS)]
-    for i in range(len(SHAPES)):
-        arrays[f"gradients_{i}"] = np.stack([step[i] for step in steps])
-    for step, gradients in enumerate(steps, start=1):
-        optimizer.apply([jnp.asarray(g) for g in gradients], variables)
-        if step in (1, 2, STEPS):
-            arrays |= {f"after_{step}_{i}": np.array(v.value) for i, v in enumerate(variables)}
-    cases.add(name, {"optimizer": kind, "options": options, "dtype": dtype}, arrays)
-
+from making import Cases, Random
 
 Stack = list[tuple[str, int, dict[str, Any]]]
 RUNS: dict[str, tuple[Stack, str, tuple[str, dict[str, Any]], list[str]]] = {

@@ -161,11 +161,14 @@ class TestBackupAndRestore:
 
 class TestSwapEMAWeights:
     def averaging(self):
+        # With a momentum of 1 the averages stay what they are, but for the very first update.
         made = model()
+        made.compile(keras.optimizers.SGD(use_ema=True, ema_momentum=1.0), loss="mse")
         made.optimizer.build(made.trainable_weights)
-        averages = [keras.Variable(np.full(w.shape, 7.0), name="average") for w in made.weights]
-        made.optimizer._model_variables_moving_average = averages
-        made.optimizer._trainable_variables = made.trainable_weights
+        made.optimizer.iterations.assign(5)
+        averages = [each for each in made.optimizer.variables if each.name == "average"]
+        for average in averages:
+            average.assign(np.full(average.shape, 7.0))
         return made, averages
 
     def test_tests_and_predicts_with_averages(self):
