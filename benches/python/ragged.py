@@ -2,8 +2,8 @@
 
     python benches/python/ragged.py [--threads 2] [--record]
 
-The cost of the real steps alone is taken to be that of the full batch times the share of steps that
-are real. Full and ragged calls take turns, so that what disturbs one disturbs the other; the ratio
+The cost of the real steps alone is taken to be that of the full batch times the share of steps
+that are real. Full and ragged calls take turns, so that what disturbs one disturbs the other; the ratio
 is the median over rounds. Forward is `layer(x, lengths=...)`, backward the layer's `forward` and its
 vjp, told as in training that it runs once.
 """
@@ -88,7 +88,7 @@ def main() -> None:
         path = Path(__file__).resolve().parents[1] / "record" / f"{now:%Y-%m-%d-%H%M}-ragged.md"
         about = (
             f"# Ragged batches, {now:%Y-%m-%d %H:%M} UTC\n\n{cpu_name()}, {ferrnn.simd_level()}; "
-            "time of the ragged batch over the time of its real steps alone (1.00: padding is free)\n"
+            "time of the ragged batch over that of its real steps alone (1.00: padding is free)\n"
         )
         path.write_text(about + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
         print("written to", path)
