@@ -3,9 +3,9 @@
     python benches/python/ragged.py [--threads 2] [--record]
 
 The cost of the real steps alone is taken to be that of the full batch times the share of steps
-that are real. Full and ragged calls take turns, so that what disturbs one disturbs the other; the ratio
-is the median over rounds. Forward is `layer(x, lengths=...)`, backward the layer's `forward` and its
-vjp, told as in training that it runs once.
+that are real. Full and ragged calls take turns, so that what disturbs one disturbs the other; the
+ratio is the median over rounds. Forward is `layer(x, lengths=...)`, training the layer's `forward`
+and its vjp, told that it runs once.
 """
 
 from __future__ import annotations

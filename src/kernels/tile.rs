@@ -100,44 +100,15 @@ pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, con
 
 /// The most rows of a tile whose right side is halved. Such an operand is for few rows, where reading
 /// it is what takes the time; larger tiles would only be compiled in vain.
-const HALVED_ROWS: usize = 3;
+pub const HALVED_ROWS: usize = 3;
 
-/// The most rows of a tile with this right side.
-#[inline(always)]
-#[must_use]
-pub fn most_rows<T: Element, S: Simd<T>>(right: &Packed<T>) -> usize {
-    if right.is_halved() { HALVED_ROWS.min(S::ROWS) } else { S::ROWS }
-}
-
-/// `accumulators += left · right`, the right side's blocks from `block` on, rows `depth` of them.
+/// As [`accumulate`] for a halved right side, all of its rows: every weight is widened on its way to
+/// the multiply-add, in the same order.
 ///
 /// # Panics
-/// If the right side is halved and only some of its rows are to take part.
+/// If the left side has fewer steps than the right has rows.
 #[inline(always)]
-pub fn multiply<T, S, const MR: usize, const PB: usize, const G: usize>(
-    s: S,
-    accumulators: &mut [[[S::V; G]; PB]; MR],
-    left: Rows<'_, T, MR>,
-    right: &Packed<T>,
-    block: usize,
-    depth: (usize, usize),
-) where
-    T: Element,
-    S: Simd<T>,
-{
-    if !right.is_halved() {
-        accumulate(s, accumulators, left, blocks::<T, S, PB, G>(s, right, block, depth), 0);
-    } else if const { T::FUSED && MR <= HALVED_ROWS } {
-        assert!(depth == (0, right.depth()), "some rows of a halved operand");
-        accumulate_halved(s, accumulators, left, right, block);
-    } else {
-        unreachable!("a halved operand for {MR} rows");
-    }
-}
-
-/// As [`accumulate`], every weight widened on its way to the multiply-add, in the same order.
-#[inline(always)]
-fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
+pub fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
     s: S,
     accumulators: &mut [[[S::V; G]; PB]; MR],
     left: Rows<'_, T, MR>,
@@ -154,6 +125,7 @@ fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
         *panel = &rows[(block + b) * pairs..][..pairs];
     }
     let left = Rows(left.0.map(|row| &row[..depth]));
+    let mut sums = *accumulators;
     for pair in 0..depth / 2 {
         let (mut even, mut odd) = ([s.splat(T::ZERO); MR], [s.splat(T::ZERO); MR]);
         for r in 0..MR {
@@ -165,8 +137,8 @@ fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
                 let column = panels[b][pair][g];
                 let (low, high) = (s.low_half(column), s.high_half(column));
                 for r in 0..MR {
-                    let sum = s.mul_add(even[r], low, accumulators[r][b][g]);
-                    accumulators[r][b][g] = s.mul_add(odd[r], high, sum);
+                    let sum = s.mul_add(even[r], low, sums[r][b][g]);
+                    sums[r][b][g] = s.mul_add(odd[r], high, sum);
                 }
             }
         }
@@ -177,11 +149,12 @@ fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
             for b in 0..PB {
                 for g in 0..G {
                     let low = s.low_half(panels[b][pairs - 1][g]);
-                    accumulators[r][b][g] = s.mul_add(last, low, accumulators[r][b][g]);
+                    sums[r][b][g] = s.mul_add(last, low, sums[r][b][g]);
                 }
             }
         }
     }
+    *accumulators = sums;
 }
 
 /// Cuts `count` rows evenly into tiles of at most `most` rows: gives the size of the tile at `row`.
@@ -271,20 +244,30 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        match self.right.width() {
-            1 => self.all_blocks::<S, 1>(s),
-            2 => self.all_blocks::<S, 2>(s),
-            3 => self.all_blocks::<S, 3>(s),
-            4 => self.all_blocks::<S, 4>(s),
-            width => unreachable!("a packed width of {width}"),
+    fn run<S: Simd<T>>(mut self, s: S) {
+        // Piece after piece through the output: a loop around the tile's own takes its registers.
+        let (pieces, step) = self.pieces;
+        self.depth.1 /= pieces;
+        for piece in 0..pieces {
+            if piece > 0 {
+                self.from += step;
+                self.depth.0 += self.depth.1;
+                self.start = Start::Output;
+            }
+            match self.right.width() {
+                1 => self.all_blocks::<S, 1>(s),
+                2 => self.all_blocks::<S, 2>(s),
+                3 => self.all_blocks::<S, 3>(s),
+                4 => self.all_blocks::<S, 4>(s),
+                width => unreachable!("a packed width of {width}"),
+            }
         }
     }
 }
 
 impl<T: Element> Product<'_, T> {
     #[inline(always)]
-    fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
+    fn all_blocks<S: Simd<T>, const G: usize>(&mut self, s: S) {
         let Range { start: mut block, end } = self.blocks;
         while block < end {
             // Four vectors of columns in a tile, whatever the width.
@@ -303,16 +286,24 @@ impl<T: Element> Product<'_, T> {
         block: usize,
     ) -> usize {
         let mut row = 0;
+        if const { T::FUSED } && self.right.is_halved() {
+            while row < self.rows {
+                let rows = rows_at(self.rows, row, HALVED_ROWS);
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, row, block));
+                row += rows;
+            }
+            return PB;
+        }
         while row < self.rows {
-            let rows = rows_at(self.rows, row, most_rows::<T, S>(self.right));
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
+            let rows = rows_at(self.rows, row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G, false>(s, row, block));
             row += rows;
         }
         PB
     }
 
     #[inline(always)]
-    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
+    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
         &mut self,
         s: S,
         row: usize,
@@ -336,13 +327,14 @@ impl<T: Element> Product<'_, T> {
                 }
             }
         }
-        let (pieces, step) = self.pieces;
-        let length = self.depth.1 / pieces;
-        for piece in 0..pieces {
-            let depth = (self.depth.0 + piece * length, length);
-            let left = &self.left[self.from + piece * step..];
-            let left = Rows::<T, MR>::new(left, self.stride, length, |r| row + r);
-            multiply(s, &mut acc, left, self.right, block, depth);
+        let left = &self.left[self.from..];
+        let left = Rows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
+        if HALVED {
+            assert!(self.depth == (0, self.right.depth()), "some rows of a halved operand");
+            accumulate_halved(s, &mut acc, left, self.right, block);
+        } else {
+            let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
+            accumulate(s, &mut acc, left, right, 0);
         }
         for r in 0..MR {
             for b in 0..PB {

@@ -191,6 +191,7 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         let mut turn = self.exchange.alone(turn);
         walk(&mut self.runs, &mut turn, self.plan, step, (worker, stop))?;
         drop(turn);
+        self.runs.iter_mut().for_each(Run::release);
         self.write_final_state();
         Ok(())
     }

@@ -108,6 +108,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(())
     }
 
+    /// Gives back what was only wanted on the way: the next slice takes the same memory, from the
+    /// cache.
+    pub(super) fn release(&mut self) {
+        self.staged = Buffer::default();
+        if !self.keep {
+            self.kept = Kept::default();
+        }
+    }
+
     /// Prepares the steps of a chunk: multiplies the inputs.
     pub(super) fn begin(&mut self, chunk: &Range<usize>) -> Result<()> {
         let rows = self.slice.rows_in(chunk);

@@ -8,7 +8,9 @@ use super::plan::Slice;
 use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{Rows, most_rows, multiply, rows_at, with_rows};
+use crate::kernels::tile::{
+    HALVED_ROWS, Rows, accumulate, accumulate_halved, blocks, rows_at, with_rows,
+};
 use crate::memory::{View, ViewMut};
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Columns;
@@ -129,11 +131,11 @@ where
             let count = group::<G>(end - start, one, A::FUSED && self.operand.is_some());
             let block = if self.from_end { end - count } else { start };
             match count {
-                8 if const { G == 1 } => self.tile::<S, 1, 8, G>(s, 0, block),
+                8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
                 4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
-                4 if const { G == 2 } => self.tile::<S, 1, 4, G>(s, 0, block),
+                4 if const { G == 2 } => self.one_row::<S, 4, G>(s, block),
                 2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
-                2 => self.tile::<S, 1, 2, G>(s, 0, block),
+                2 => self.one_row::<S, 2, G>(s, block),
                 _ => self.all_rows::<S, 1, G>(s, block),
             }
             for block in block..block + count {
@@ -150,20 +152,37 @@ where
     }
 
     #[inline(always)]
+    fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
+        if const { T::FUSED } && self.weights.is_halved() {
+            self.tile::<S, 1, PB, G, true>(s, 0, block);
+        } else {
+            self.tile::<S, 1, PB, G, false>(s, 0, block);
+        }
+    }
+
+    #[inline(always)]
     fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
         if const { !A::FUSED } {
             return;
         }
         let mut row = 0;
+        if const { T::FUSED } && self.weights.is_halved() {
+            while row < self.active.len() {
+                let rows = rows_at(self.active.len(), row, HALVED_ROWS);
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, row, block));
+                row += rows;
+            }
+            return;
+        }
         while row < self.active.len() {
-            let rows = rows_at(self.active.len(), row, most_rows::<T, S>(self.weights));
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G>(s, row, block));
+            let rows = rows_at(self.active.len(), row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G, false>(s, row, block));
             row += rows;
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
+    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
         &mut self,
         s: S,
         position: usize,
@@ -186,7 +205,12 @@ where
         }
         let active = &self.active[position..][..MR];
         let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
-        multiply(s, &mut acc, left, self.weights, block, (0, depth));
+        if HALVED {
+            accumulate_halved(s, &mut acc, left, self.weights, block);
+        } else {
+            let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
+            accumulate(s, &mut acc, left, right, 0);
+        }
         for r in 0..MR {
             for b in 0..PB {
                 s.vectors_mut(self.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
