@@ -130,7 +130,8 @@ class LeakyReLU(Layer):
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
-        slopes = np.where(inputs > 0, 1, np.asarray(self.negative_slope, inputs.dtype))
+        exact = inputs.dtype.type
+        slopes = np.where(inputs > 0, exact(1), exact(self.negative_slope))
         return inputs * slopes, lambda d_outputs, grads: d_outputs * slopes
 
     def get_config(self) -> dict[str, Any]:
