@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,3 +55,23 @@ def configuration(owner: Any, module: str, classes: Mapping[str, type]) -> Any:
         "config": owner.get_config(),
         "registered_name": None if known else kind.__name__,
     }
+
+
+@functools.lru_cache(maxsize=256)
+def overridden(kind: type, first: str, second: str, base: type) -> bool:
+    """Whether a class below `base` writes `first` itself, and not `second` further down.
+
+    >>> class Base:
+    ...     def one(self): ...
+    ...     def two(self): ...
+    >>> class Below(Base):
+    ...     def one(self): ...
+    >>> overridden(Below, "one", "two", Base), overridden(Below, "two", "one", Base)
+    (True, False)
+    """
+    for each in kind.__mro__:
+        if each is base or second in vars(each):
+            return False
+        if first in vars(each):
+            return True
+    return False

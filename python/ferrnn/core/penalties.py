@@ -10,7 +10,7 @@ import numpy as np
 
 from ferrnn.core import tracing
 from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.core.regularizers import PenaltyVjp, penalty_of
+from ferrnn.core.regularizers import penalty_of
 from ferrnn.core.types import Array
 
 Vjp: TypeAlias = Callable[[Any, Gradients], Any]
@@ -41,7 +41,7 @@ def traced_penalties(weights: Iterable[Parameter]) -> list[Any]:
 
 def _weight_penalty(regularizer: Any, value: Array) -> tuple[Array, Vjp]:
     penalty, vjp = penalty_of(regularizer, value)
-    return np.asarray(penalty, value.dtype), lambda d_penalty, grads: vjp(float(d_penalty))
+    return np.asarray(penalty, value.dtype), lambda d_penalty, grads: vjp(float(d_penalty), grads)
 
 
 def add_weight_penalties(weights: Iterable[Parameter], grads: Gradients) -> float:
@@ -50,7 +50,7 @@ def add_weight_penalties(weights: Iterable[Parameter], grads: Gradients) -> floa
     for weight in weights:
         penalty, vjp = penalty_of(weight.regularizer, weight.value)
         total += penalty
-        grads.add(weight, vjp(1.0))
+        grads.add(weight, vjp(1.0, grads))
     return total
 
 
@@ -68,18 +68,18 @@ def activity_penalties(
     inner = vjp
 
     def penalized(d_outputs: Any, grads: Gradients) -> Any:
-        own = iter([penalty_vjp(1.0) for _, penalty_vjp in parts])
+        own = iter([penalty_vjp(1.0, grads) for _, penalty_vjp in parts])
         return inner(_added(outputs, d_outputs, own), grads)
 
     return penalties, penalized
 
 
-def _penalty(regularizer: Any, output: Array) -> tuple[float, PenaltyVjp]:
+def _penalty(regularizer: Any, output: Array) -> tuple[float, Vjp]:
     penalty, vjp = penalty_of(regularizer, np.asarray(output))
     if not output.ndim:
         return penalty, vjp
     batch = max(len(output), 1)
-    return penalty / batch, lambda d_penalty: vjp(d_penalty / batch)
+    return penalty / batch, lambda d_penalty, grads: vjp(d_penalty / batch, grads)
 
 
 def _leaves(outputs: Any) -> list[Array]:

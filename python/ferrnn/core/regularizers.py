@@ -10,7 +10,7 @@ import numpy as np
 
 from ferrnn.core import tracing
 from ferrnn.core.config import epsilon
-from ferrnn.core.identifiers import configuration, resolve
+from ferrnn.core.identifiers import configuration, overridden, resolve
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.types import Array
 
@@ -198,21 +198,21 @@ def serialize(regularizer: Any) -> Any:
     return configuration(regularizer, "keras.regularizers", _CLASSES)
 
 
-def penalty_of(regularizer: Any, x: Array) -> tuple[float, PenaltyVjp]:
-    """The penalty of any regularizer and its vjp; that of a plain callable is found by tracing it.
+def penalty_of(regularizer: Any, x: Array) -> tuple[float, Callable[[float, Gradients], Array]]:
+    """The penalty of any regularizer and `vjp(d_penalty, grads) -> d_x`, if need be by tracing it.
 
     >>> penalty, vjp = penalty_of(L2(0.5), np.array([1.0, -2.0]))
-    >>> penalty, vjp(1.0).tolist()
+    >>> penalty, vjp(1.0, Gradients()).tolist()
     (2.5, [1.0, -2.0])
     """
-    forward = getattr(regularizer, "forward", None)
-    if forward is not None and getattr(forward, "__func__", None) is not Regularizer.forward:
-        penalty, vjp = forward(x)
-        return float(penalty), vjp
+    kind = type(regularizer)
+    if hasattr(kind, "forward") and not overridden(kind, "__call__", "forward", Regularizer):
+        penalty, own_vjp = regularizer.forward(x)
+        return float(penalty), lambda d_penalty, grads: own_vjp(d_penalty)
 
-    def traced(d_penalty: float) -> Array:
-        _, vjp = tracing.differentiate(regularizer, x)
-        d_x: Array = vjp(np.asarray(d_penalty), Gradients())
+    def traced(d_penalty: float, grads: Gradients) -> Array:
+        value, vjp = tracing.differentiate(regularizer, x)
+        d_x: Array = vjp(np.asarray(d_penalty, np.asarray(value).dtype), grads)
         return d_x
 
     return float(regularizer(x)), traced

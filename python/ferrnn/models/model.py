@@ -118,6 +118,11 @@ class Model(Described, Layer, Trainer):
                 return
         yield from super().sublayers()
 
+    def adds_losses(self) -> bool:
+        # The code of a subclass may call `add_loss`.
+        own = self._graph is None and type(self).forward is Model.forward
+        return (own and hasattr(self, "call")) or super().adds_losses()
+
     def _require_graph(self, what: str) -> Graph:
         if self._graph is None:
             raise AttributeError(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn.core import config, tracing
+from ferrnn.core.identifiers import overridden
 from ferrnn.core.names import snake_case, unique_name
-from ferrnn.core.parameter import Gradients
+from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array, Mask
 from ferrnn.training.formulas import ValuesVjp
 from ferrnn.training.reduction import (
@@ -22,6 +23,7 @@ from ferrnn.training.reduction import (
 )
 
 LossVjp: TypeAlias = Callable[[float, Gradients], Array]
+Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 
 
 class Loss:
@@ -42,6 +44,9 @@ class Loss:
     8.5
     """
 
+    # Whether `y_true` and `y_pred` may change places.
+    symmetric: ClassVar[bool] = False
+
     def __init__(
         self,
         name: str | None = None,
@@ -59,45 +64,72 @@ class Loss:
                 f"the loss {self.name!r} ({type(self).__name__}) defines neither "
                 "`call(y_true, y_pred)` nor `pointwise(y_true, y_pred)`"
             )
-        values, vjp = tracing.differentiate(lambda pred: self.call(y_true, pred), y_pred)
+        values, vjp = self._values_and_vjp(y_true, y_pred)
+        return values, lambda d_values: vjp(d_values, Gradients())
 
-        def values_vjp(d_values: Array) -> Array:
-            d_pred: Array = vjp(d_values, Gradients())
-            return d_pred
-
-        return as_float(values, y_pred.dtype), values_vjp
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp | None:
+        """As the vjp of `pointwise`, the gradient by `y_true`; None for a loss without one."""
+        return self.pointwise(y_pred, y_true)[1] if self.symmetric else None
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
         """Values `[batch, ...]`, before weights and reduction."""
+        if tracing.current.get() is not None:
+            return self._recorded(y_true, y_pred)
         return self.pointwise(y_true, y_pred)[0]
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """Values `[batch, ...]` for arrays as the user has them, before weights and reduction."""
         if tracing.current.get() is not None:
-            traced: Array = self._traced(y_true, y_pred, self._values_and_vjp)
-            return traced
+            return self._traced_values(y_true, y_pred, None, None)[1]
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, None, None)
         return as_float(self.call(true, pred), pred.dtype)
 
-    def _values_and_vjp(self, y_true: Any, y_pred: Any) -> tuple[Array, Any]:
-        pred = as_float(y_pred, self.dtype)
-        true, aligned = self._aligned(np.asarray(y_true), pred, None, None)
-        values, pointwise_vjp = self.pointwise(true, aligned)
+    def _values_and_vjp(self, true: Array, pred: Array) -> tuple[Array, Vjp]:
+        """Values and `vjp(d_values, grads) -> d_pred`, by `call` or `pointwise`, as written."""
+        if self._written_as_call():
+            values, vjp = tracing.differentiate(lambda pred: self.call(true, pred), pred)
+            return as_float(values, pred.dtype), vjp
+        values, own_vjp = self.pointwise(true, pred)
+        return values, lambda d_values, grads: own_vjp(d_values)
 
-        def vjp(d_values: Array, grads: Gradients) -> Array:
-            return pointwise_vjp(d_values).reshape(pred.shape)
+    def _written_as_call(self) -> bool:
+        return overridden(type(self), "call", "pointwise", Loss)
 
-        return values, vjp
+    def _recorded(self, y_true: Any, y_pred: Any) -> Any:
+        """What `pointwise` gives for aligned values, as one node of a running trace."""
+        by_targets = isinstance(tracing.traced_parameter(y_true), tracing.Traced)
 
-    def _traced(self, y_true: Any, y_pred: Any, forward: Callable[[Any, Any], Any]) -> Any:
-        """`forward(y_true, y_pred)` as one node of a running trace."""
-        if isinstance(y_true, tracing.Traced):
+        def forward(arrays: Any) -> tuple[Array, Any]:
+            true, pred = arrays
+            values, vjp = self.pointwise(true, pred)
+            back = self.by_targets(true, pred) if by_targets else None
+            return values, lambda d, grads: (None if back is None else back(d), vjp(d))
+
+        return tracing.record(forward, (y_true, y_pred))
+
+    def _refuse_traced_targets(self) -> None:
+        if not self.symmetric and type(self).by_targets is Loss.by_targets:
             raise TypeError(
                 f"the loss {self.name!r} has no gradient by `y_true`, which is traced: give "
                 "`ops.stop_gradient(y_true)`"
             )
-        return tracing.record(lambda pred: forward(y_true, pred), y_pred)
+
+    def _traced_values(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any
+    ) -> tuple[Any, Any]:
+        """Targets and values while a trace runs: what `call` does becomes part of it."""
+        true, pred = map(tracing.traced_parameter, (y_true, y_pred))
+        if not isinstance(true, tracing.Traced):
+            true = np.asarray(true)
+        elif not self._written_as_call():
+            self._refuse_traced_targets()
+        if isinstance(pred, tracing.Traced):
+            pred = pred if self.dtype is None else tracing.cast(pred, np.dtype(self.dtype))
+        else:
+            pred = as_float(pred, self.dtype)
+        true, pred = self._aligned(true, pred, mask, sample_weight)
+        return true, self.call(true, pred)
 
     def counts(self, y_true: Array, values: Array) -> Mask | None:
         """Which `values` count, or None for all of them."""
@@ -109,11 +141,14 @@ class Loss:
         """The reduced loss; a mask that rides on `y_pred` is honoured."""
         mask = getattr(y_pred, "_keras_mask", None)
         if tracing.current.get() is not None:
-
-            def forward(true: Any, pred: Any) -> Any:
-                return self.forward(true, pred, sample_weight=sample_weight, mask=mask)
-
-            return self._traced(y_true, y_pred, forward)
+            weight = tracing.traced_parameter(sample_weight)
+            if not (self._written_as_call() or isinstance(y_true, tracing.Traced | Parameter)):
+                return tracing.record(
+                    lambda pred: self.forward(y_true, pred, sample_weight=weight, mask=mask), y_pred
+                )
+            true, values = self._traced_values(y_true, y_pred, weight, mask)
+            labels = tracing.plain(true)
+            return tracing.record(lambda each: self._reduced(labels, each, weight, mask), values)
         return self.evaluate(y_true, y_pred, sample_weight=sample_weight, mask=mask)
 
     def evaluate(
@@ -149,10 +184,22 @@ class Loss:
         """
         pred = as_float(y_pred, self.dtype)
         true, aligned = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
-        values, pointwise_vjp = self.pointwise(true, aligned)
-        if not values.ndim:
+        values, values_vjp = self._values_and_vjp(true, aligned)
+        value, reduced_vjp = self._reduced(true, values, sample_weight, mask)
+
+        def vjp(d_loss: float, grads: Gradients) -> Array:
+            d_pred: Array = values_vjp(reduced_vjp(d_loss, grads), grads)
+            return d_pred.reshape(y_pred.shape).astype(y_pred.dtype, copy=False)
+
+        return value, vjp
+
+    def _reduced(
+        self, true: Array, values: Any, sample_weight: ArrayLike | None, mask: Mask | None
+    ) -> tuple[Any, Vjp]:
+        """The reduced loss and `vjp(d_loss, grads) -> d_values`."""
+        single = not np.ndim(values)
+        if single:
             values = np.broadcast_to(values, _shape_of_weights(sample_weight, mask))
-            pointwise_vjp = _summed(pointwise_vjp)
         mask = _both(mask, self.counts(true, values))
         value, weights, factor = self._reduce(values, sample_weight, mask)
 
@@ -161,7 +208,7 @@ class Loss:
             d_values[...] = d_loss * factor  # `np.full` takes four times as long
             if weights is not None:
                 d_values *= weights
-            return pointwise_vjp(d_values).reshape(y_pred.shape).astype(y_pred.dtype, copy=False)
+            return np.asarray(d_values.sum()) if single else d_values
 
         return value, vjp
 
@@ -184,7 +231,7 @@ class Loss:
                 f"`y_true` and `y_pred` of the loss {self.name!r} must have the same shape, "
                 f"received y_true of shape {true.shape} and y_pred of shape {pred.shape}"
             )
-        return true.astype(pred.dtype, copy=False)
+        return _as_dtype(true, pred.dtype)
 
     def _reduce(
         self, values: Array, sample_weight: ArrayLike | None, mask: Mask | None
@@ -242,7 +289,7 @@ class LossFunctionWrapper(Loss):
 
     def cast_targets(self, true: Array, pred: Array) -> Array:
         """`y_true` in the dtype of `y_pred`; the function decides about shapes."""
-        return true.astype(pred.dtype, copy=False)
+        return _as_dtype(true, pred.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again; the function by its name."""
@@ -266,8 +313,10 @@ def _shape_of_weights(sample_weight: ArrayLike | None, mask: Mask | None) -> tup
     return np.broadcast_shapes(*(shape + (1,) * (rank - len(shape)) for shape in given))
 
 
-def _summed(vjp: ValuesVjp) -> ValuesVjp:
-    return lambda d_values: vjp(np.asarray(d_values.sum()))
+def _as_dtype(true: Any, dtype: Any) -> Any:
+    if isinstance(true, tracing.Traced):
+        return tracing.cast(true, dtype)
+    return true.astype(dtype, copy=False)
 
 
 def _both(first: Mask | None, second: Mask | None) -> Mask | None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ferrnn import ops, regularizers
+from ferrnn.core.parameter import Gradients
 from ferrnn.core.regularizers import (
     L1,
     L1L2,
@@ -38,8 +39,8 @@ def test_gradients_keep_the_dtype(regularizer, dtype):
     penalty, vjp = penalty_of(regularizer, x)
     assert type(penalty) is float
     assert penalty == pytest.approx(regularizer(x.astype("float64")), rel=1e-6)
-    assert vjp(1.0).dtype == dtype
-    np.testing.assert_allclose(vjp(2.0), 2 * vjp(1.0), rtol=1e-5)
+    assert vjp(1.0, Gradients()).dtype == dtype
+    np.testing.assert_allclose(vjp(2.0, Gradients()), 2 * vjp(1.0, Gradients()), rtol=1e-5)
 
 
 def test_a_row_of_zeros_has_no_direction_and_one_row_no_pairs():
@@ -110,11 +111,11 @@ def test_one_of_your_own_may_be_written_as_keras_has_it():
     for regularizer in (Quartic(), lambda x: ops.sum(x**4) / 2):
         penalty, vjp = penalty_of(regularizer, x)
         assert penalty == 8.5
-        np.testing.assert_allclose(vjp(3.0), 6 * x**3)
+        np.testing.assert_allclose(vjp(3.0, Gradients()), 6 * x**3)
     penalty, vjp = penalty_of(np.sum, np.ones(2))
     assert penalty == 2
     with pytest.raises(TypeError, match=r"`numpy.sum` cannot work.*use `ops.sum`"):
-        vjp(1.0)
+        vjp(1.0, Gradients())
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", True])

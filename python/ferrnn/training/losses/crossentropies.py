@@ -12,6 +12,7 @@ from ferrnn.core.types import Array, Mask
 from ferrnn.training import formulas
 from ferrnn.training.formulas import ValuesVjp
 from ferrnn.training.loss import Loss
+from ferrnn.training.losses import target_formulas
 from ferrnn.training.losses.axes import checked_axis, checked_smoothing, moved_back
 
 
@@ -62,6 +63,14 @@ class BinaryCrossentropy(Loss):
         )
         return values, moved_back(vjp, self.axis)
 
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
+        """The gradient of the values by `y_true`."""
+        pred = np.moveaxis(y_pred, self.axis, -1)
+        vjp = target_formulas.binary_crossentropy(
+            pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
+        )
+        return moved_back(vjp, self.axis)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
         own = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
@@ -101,6 +110,14 @@ class CategoricalCrossentropy(Loss):
             true, pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
         )
         return values, moved_back(vjp, self.axis)
+
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
+        """The gradient of the values by `y_true`."""
+        pred = np.moveaxis(y_pred, self.axis, -1)
+        vjp = target_formulas.categorical_crossentropy(
+            pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
+        )
+        return moved_back(vjp, self.axis)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""

@@ -36,6 +36,8 @@ class Dice(Loss):
     0.2
     """
 
+    symmetric = True
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",

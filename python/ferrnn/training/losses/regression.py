@@ -11,7 +11,7 @@ from ferrnn.core.types import Array
 from ferrnn.training import formulas
 from ferrnn.training.formulas import ValuesVjp
 from ferrnn.training.loss import Loss
-from ferrnn.training.losses import regression_formulas
+from ferrnn.training.losses import regression_formulas, target_formulas
 from ferrnn.training.losses.axes import moved_back
 
 
@@ -21,6 +21,8 @@ class MeanSquaredError(Loss):
     >>> float(MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
     0.5
     """
+
+    symmetric = True
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class MeanAbsoluteError(Loss):
     >>> float(MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [3.0, 0.0]]))
     1.0
     """
+
+    symmetric = True
 
     def __init__(
         self,
@@ -74,6 +78,10 @@ class MeanAbsolutePercentageError(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return regression_formulas.percentage_error(y_true, y_pred)
 
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
+        """The gradient of the values by `y_true`."""
+        return target_formulas.percentage_error(y_true, y_pred)
+
 
 class MeanSquaredLogarithmicError(Loss):
     """`mean((log(1 + y) - log(1 + p))^2)` over the last axis, for `[batch, ..., features]`.
@@ -83,6 +91,8 @@ class MeanSquaredLogarithmicError(Loss):
     >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
     0.2402
     """
+
+    symmetric = True
 
     def __init__(
         self,
@@ -105,6 +115,8 @@ class Huber(Loss):
     >>> float(Huber()([[0.0, 1.0]], [[3.0, 1.5]]))
     1.3125
     """
+
+    symmetric = True
 
     def __init__(
         self,
@@ -132,6 +144,8 @@ class LogCosh(Loss):
     0.2169
     """
 
+    symmetric = True
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
@@ -151,6 +165,8 @@ class CosineSimilarity(Loss):
     >>> round(float(CosineSimilarity()([[0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]])), 4)
     -0.5
     """
+
+    symmetric = True
 
     def __init__(
         self,
@@ -192,6 +208,10 @@ class Poisson(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return regression_formulas.poisson(y_true, y_pred)
 
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
+        """The gradient of the values by `y_true`."""
+        return target_formulas.poisson(y_pred)
+
 
 class KLDivergence(Loss):
     """`sum(y log(y / p))` over the last axis, both clipped to [eps, 1]; `[batch, ..., classes]`.
@@ -211,6 +231,10 @@ class KLDivergence(Loss):
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return regression_formulas.kl_divergence(y_true, y_pred)
+
+    def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
+        """The gradient of the values by `y_true`."""
+        return target_formulas.kl_divergence(y_true, y_pred)
 
 
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
