@@ -57,8 +57,7 @@ def configuration(owner: Any, module: str, classes: Mapping[str, type]) -> Any:
     }
 
 
-@functools.lru_cache(maxsize=256)
-def overridden(kind: type, first: str, second: str, base: type) -> bool:
+def overridden(kind: Any, first: str, second: str, base: Any) -> bool:
     """Whether a class below `base` writes `first` itself, and not `second` further down.
 
     >>> class Base:
@@ -69,6 +68,11 @@ def overridden(kind: type, first: str, second: str, base: type) -> bool:
     >>> overridden(Below, "one", "two", Base), overridden(Below, "two", "one", Base)
     (True, False)
     """
+    return _overridden(kind, first, second, base)
+
+
+@functools.lru_cache(maxsize=256)
+def _overridden(kind: Any, first: str, second: str, base: Any) -> bool:
     for each in kind.__mro__:
         if each is base or second in vars(each):
             return False

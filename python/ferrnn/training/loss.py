@@ -74,13 +74,15 @@ class Loss:
     def call(self, y_true: Array, y_pred: Array) -> Array:
         """Values `[batch, ...]`, before weights and reduction."""
         if tracing.current.get() is not None:
-            return self._recorded(y_true, y_pred)
+            recorded: Array = self._recorded(y_true, y_pred)
+            return recorded
         return self.pointwise(y_true, y_pred)[0]
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """Values `[batch, ...]` for arrays as the user has them, before weights and reduction."""
         if tracing.current.get() is not None:
-            return self._traced_values(y_true, y_pred, None, None)[1]
+            traced: Array = self._traced_values(y_true, y_pred, None, None)[1]
+            return traced
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, None, None)
         return as_float(self.call(true, pred), pred.dtype)
@@ -313,10 +315,10 @@ def _shape_of_weights(sample_weight: ArrayLike | None, mask: Mask | None) -> tup
     return np.broadcast_shapes(*(shape + (1,) * (rank - len(shape)) for shape in given))
 
 
-def _as_dtype(true: Any, dtype: Any) -> Any:
-    if isinstance(true, tracing.Traced):
-        return tracing.cast(true, dtype)
-    return true.astype(dtype, copy=False)
+def _as_dtype(true: Any, dtype: Any) -> Array:
+    traced = isinstance(true, tracing.Traced)
+    cast: Array = tracing.cast(true, dtype) if traced else true.astype(dtype, copy=False)
+    return cast
 
 
 def _both(first: Mask | None, second: Mask | None) -> Mask | None:
