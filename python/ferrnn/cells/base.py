@@ -33,7 +33,7 @@ class Cell(Layer):
     ...     state_size = 3
     ...
     ...     def build(self, input_shape):
-    ...         self.leak = self.add_weight((3,), "ones", "leak")
+    ...         self.leak = self.add_weight((3,), "ones", name="leak")
     ...
     ...     def step(self, inputs, states, call):
     ...         (h,) = states
@@ -233,14 +233,14 @@ class BuiltInCell(Cell):
         self.kernel = self.add_weight(
             (features, width),
             self.kernel_initializer,
-            "kernel",
+            name="kernel",
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             (self.units, width),
             self.recurrent_initializer,
-            "recurrent_kernel",
+            name="recurrent_kernel",
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )
@@ -249,7 +249,7 @@ class BuiltInCell(Cell):
             self.bias = self.add_weight(
                 self.bias_shape,
                 self.initial_bias,
-                "bias",
+                name="bias",
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )

@@ -52,14 +52,14 @@ class ConvLSTMCell(LSTMCell):
         self.kernel = self.add_weight(
             (self.window.size, features, width),
             self.kernel_initializer,
-            "kernel",
+            name="kernel",
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             (self.window.size, self.filters, width),
             self.recurrent_initializer,
-            "recurrent_kernel",
+            name="recurrent_kernel",
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )
@@ -68,7 +68,7 @@ class ConvLSTMCell(LSTMCell):
             self.bias = self.add_weight(
                 (width,),
                 self.initial_bias,
-                "bias",
+                name="bias",
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )

@@ -75,7 +75,7 @@ class Layer(Weighted):
 
     >>> class Scale(Layer):
     ...     def build(self, input_shape):
-    ...         self.scale = self.add_weight((input_shape[-1],), "ones", "scale")
+    ...         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
     ...
     ...     def forward(self, inputs, call):
     ...         def vjp(d_outputs, grads):

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn.core import constraints, initializers, regularizers, tracing
+from ferrnn.core.config import floatx
+from ferrnn.core.initializer import Initializer
+from ferrnn.core.names import name_scope, unique_name
 from ferrnn.core.parameter import Parameter, note_change
 from ferrnn.core.penalties import traced_penalties, weight_penalties
 from ferrnn.core.tree import flatten
 from ferrnn.core.types import Array
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def shape_first(method: Method) -> Method:
+    """The method of a layer or a metric that makes a variable, where Keras 2 had the name first."""
+
+    @functools.wraps(method)
+    def checked(self: Any, *args: Any, **options: Any) -> Any:
+        if args and isinstance(args[0], str):
+            raise ValueError(
+                "`name` must be passed as a keyword argument. "
+                f"Received: {method.__name__}({args[0]!r}, ...). "
+                f"Use: {method.__name__}(shape=..., name={args[0]!r})."
+            )
+        return method(self, *args, **options)
+
+    return checked  # type: ignore[return-value]
+
+
+def variable_dtype(dtype: Any) -> str:
+    """The name of a dtype that a variable may have, "int" and "float" as Keras has them.
+
+    >>> variable_dtype("int"), variable_dtype(np.float64), variable_dtype("bool")
+    ('int32', 'float64', 'bool')
+    """
+    found = getattr(dtype, "name", dtype)
+    try:
+        kind = np.dtype({"float": floatx(), "int": "int32"}.get(found, found))
+    except TypeError:
+        kind = np.dtype("O")
+    if kind.kind not in "iub" and kind.name not in ("float32", "float64"):
+        raise ValueError(
+            "`dtype` of a weight must be float32, float64, bool or whole numbers, "
+            f"received {dtype!r}"
+        )
+    return str(kind.name)
 
 
 class Weighted:
@@ -27,35 +68,55 @@ class Weighted:
     _own_weights: list[Parameter]
     _added_losses: list[Any]
 
+    @shape_first
     def add_weight(
         self,
-        shape: Sequence[int],
+        shape: Sequence[int] | None = None,
         initializer: Any = None,
-        name: str = "variable",
-        *,
+        dtype: object = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
     ) -> Parameter:
-        """Makes a weight of the layer's dtype and tracks it.
+        """Makes a weight, by default a number of the layer's dtype, and tracks it.
 
         The penalty of a regularizer joins the loss; a constraint is applied after each update.
+        Without an initializer, floats start as "glorot_uniform" has it and others at zero.
+        `autocast` and `aggregation` are taken for Keras' sake and have nothing to change here.
         """
-        initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
-        value = np.asarray(initializer(tuple(shape), dtype=self.dtype))
-        if value.shape != tuple(shape):
+        if overwrite_with_gradient:
+            raise ValueError(
+                f"`overwrite_with_gradient` of a weight of layer {self.name!r} must be False: "
+                "there is no training in 8 bits, received True"
+            )
+        if not isinstance(shape, Sequence | None):
+            raise ValueError(f"Cannot convert '{shape}' to a shape.")  # noqa: TRY004 - Keras' error
+        shape = () if shape is None else tuple(shape)
+        dtype = self.dtype if dtype is None else variable_dtype(dtype)
+        default = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
+        initializer = initializers.get(default if initializer is None else initializer)
+        name = unique_name("variable") if name is None else name
+        known = isinstance(initializer, Initializer) and np.dtype(dtype).kind != "f"
+        # The built-in ones make floats only.
+        value = np.asarray(initializer(shape, dtype="float64" if known else dtype))
+        if value.shape != shape:
             raise ValueError(
                 f"the initializer of the weight {name!r} of layer {self.name!r} must give the "
-                f"shape {tuple(shape)}, received {value.shape}"
+                f"shape {shape}, received {value.shape}"
             )
-        parameter = Parameter(
-            value,
-            name,
-            trainable=trainable,
-            dtype=self.dtype,
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-        )
+        with name_scope(self.name, self):
+            parameter = Parameter(
+                value,
+                name,
+                trainable=trainable,
+                dtype=dtype,
+                regularizer=regularizers.get(regularizer),
+                constraint=constraints.get(constraint),
+            )
         self._own_weights.append(parameter)
         return parameter
 

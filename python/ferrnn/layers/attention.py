@@ -137,9 +137,9 @@ class Attention(Layer):
     def build(self, input_shape: Any) -> None:
         self._checked_shapes(input_shape)
         if self.use_scale:
-            self.scale = self.add_weight((), "ones", "scale")
+            self.scale = self.add_weight((), "ones", name="scale")
         if self.score_mode == "concat":
-            self.concat_score_weight = self.add_weight((), "ones", "concat_score_weight")
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
     # Forward and backward.
 
@@ -280,7 +280,7 @@ class AdditiveAttention(Attention):
         query, _, _ = self._checked_shapes(input_shape)
         if self.use_scale:
             features: Any = query[-1]
-            self.scale = self.add_weight((features,), "glorot_uniform", "scale")
+            self.scale = self.add_weight((features,), "glorot_uniform", name="scale")
 
     def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
         squashed = np.tanh(query[..., :, None, :] + key[..., None, :, :])

@@ -120,7 +120,7 @@ class Conv1D(Layer):
         self.kernel = self.add_weight(
             shape,
             self.kernel_initializer,
-            "kernel",
+            name="kernel",
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -129,7 +129,7 @@ class Conv1D(Layer):
             self.bias = self.add_weight(
                 (self.filters,),
                 self.bias_initializer,
-                "bias",
+                name="bias",
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )

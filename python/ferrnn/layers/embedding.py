@@ -67,7 +67,7 @@ class Embedding(Layer):
             self.embeddings = self.add_weight(
                 shape,
                 self.embeddings_initializer,
-                "embeddings",
+                name="embeddings",
                 regularizer=self.embeddings_regularizer,
                 constraint=self.embeddings_constraint,
             )

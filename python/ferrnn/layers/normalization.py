@@ -228,10 +228,10 @@ class BatchNormalization(Layer):
         self._rank, shape = len(input_shape), (length,)
         _add_gamma_and_beta(self, shape)
         self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, "moving_mean", trainable=False
+            shape, self.moving_mean_initializer, name="moving_mean", trainable=False
         )
         self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, "moving_variance", trainable=False
+            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
@@ -339,7 +339,7 @@ def _add_gamma_and_beta(
         layer.gamma = layer.add_weight(
             shape,
             layer.gamma_initializer,
-            "gamma",
+            name="gamma",
             regularizer=layer.gamma_regularizer,
             constraint=layer.gamma_constraint,
         )
@@ -347,7 +347,7 @@ def _add_gamma_and_beta(
         layer.beta = layer.add_weight(
             shape,
             layer.beta_initializer,
-            "beta",
+            name="beta",
             regularizer=layer.beta_regularizer,
             constraint=layer.beta_constraint,
         )

@@ -62,7 +62,7 @@ class Projection(Layer):
         self.kernel = self.add_weight(
             self.inputs_shape + self.outputs_shape,
             initializer,
-            "kernel",
+            name="kernel",
             regularizer=regularizer,
             constraint=constraint,
         )
@@ -72,7 +72,7 @@ class Projection(Layer):
             self.bias = self.add_weight(
                 self.outputs_shape,
                 initializer,
-                "bias",
+                name="bias",
                 regularizer=regularizer,
                 constraint=constraint,
             )

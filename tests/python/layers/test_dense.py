@@ -171,8 +171,8 @@ def test_weights_of_layers_inside_are_found():
 
 def test_trainable_weights_come_before_the_others():
     layer = Layer(name="mixed")
-    layer.add_weight((1,), "zeros", "mean", trainable=False)
-    layer.add_weight((1,), "zeros", "scale")
+    layer.add_weight((1,), "zeros", name="mean", trainable=False)
+    layer.add_weight((1,), "zeros", name="scale")
     assert [weight.name for weight in layer.weights] == ["scale", "mean"]
 
 

@@ -31,7 +31,7 @@ class Shifted(Layer):
     """Depends on the whole batch, so that it must be called step by step."""
 
     def build(self, input_shape):
-        self.scale = self.add_weight((input_shape[-1],), "ones", "scale")
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
 
     def forward(self, inputs, call):
         def vjp(d_outputs, grads):

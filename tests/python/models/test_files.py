@@ -117,7 +117,7 @@ class TestModels:
                 self.factor = factor
 
             def build(self, input_shape):
-                self.scale = self.add_weight((input_shape[-1],), "uniform", "scale")
+                self.scale = self.add_weight((input_shape[-1],), "uniform", name="scale")
 
             def call(self, inputs):
                 return inputs * self.factor * self.scale

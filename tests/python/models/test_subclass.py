@@ -29,7 +29,7 @@ class Reader(keras.Model):
 
 class Residual(keras.Layer):
     def build(self, input_shape):
-        self.scale = self.add_weight((input_shape[-1],), "ones", "scale")
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
 
     def call(self, inputs):
         self.add_loss(0.1 * ops.sum(ops.square(self.scale)))

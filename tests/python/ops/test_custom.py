@@ -21,8 +21,10 @@ class MinimalCell(keras.Layer):
         self.state_size = units
 
     def build(self, input_shape):
-        self.kernel = self.add_weight((input_shape[-1], self.units), "uniform", "kernel")
-        self.recurrent_kernel = self.add_weight((self.units, self.units), "uniform", "recurrent")
+        self.kernel = self.add_weight((input_shape[-1], self.units), "uniform", name="kernel")
+        self.recurrent_kernel = self.add_weight(
+            (self.units, self.units), "uniform", name="recurrent"
+        )
 
     def call(self, inputs, states):
         prev_output = states[0]
@@ -45,7 +47,7 @@ class LayeredCell(keras.Layer):
     def build(self, input_shape):
         self.inner.build(input_shape)
         self.gate.build((None, self.state_size[0]))
-        self.scale = self.add_weight((1,), "ones", "scale")
+        self.scale = self.add_weight((1,), "ones", name="scale")
 
     def call(self, inputs, states, training=False):
         h, average = states
@@ -58,7 +60,7 @@ class Scaled(keras.Layer):
     """A layer with weights, a sublayer and plain operators."""
 
     def build(self, input_shape):
-        self.scale = self.add_weight((input_shape[-1],), "ones", "scale")
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
         self.bias = keras.Parameter(np.zeros(input_shape[-1], self.dtype), "bias")
         self.dense = keras.layers.Dense(3, dtype=self.dtype)
         self.dense.build(input_shape)

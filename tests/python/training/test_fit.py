@@ -16,8 +16,8 @@ class Affine(keras.Layer):
     """`x * scale + shift` with plain NumPy: a layer of whose results every bit is known."""
 
     def build(self, input_shape):
-        self.scale = self.add_weight((input_shape[-1],), "ones", "scale")
-        self.shift = self.add_weight((input_shape[-1],), "zeros", "shift")
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+        self.shift = self.add_weight((input_shape[-1],), "zeros", name="shift")
 
     def forward(self, inputs, call):
         calls.append(call)

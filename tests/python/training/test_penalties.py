@@ -76,7 +76,7 @@ def test_a_weight_of_your_own_layer_can_be_penalized_and_constrained():
     class Scale(keras.Layer):
         def build(self, input_shape):
             self.scale = self.add_weight(
-                (input_shape[-1],), "ones", "scale", regularizer="l2", constraint="non_neg"
+                (input_shape[-1],), "ones", name="scale", regularizer="l2", constraint="non_neg"
             )
 
         def forward(self, inputs, call):

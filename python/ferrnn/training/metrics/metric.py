@@ -12,6 +12,7 @@ from ferrnn.core import config, initializers
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Parameter
 from ferrnn.core.types import Array
+from ferrnn.core.weighted import shape_first
 
 
 class Accumulator(Parameter):
@@ -70,6 +71,7 @@ class Metric:
         """The dtype of results, by name."""
         return self._dtype
 
+    @shape_first
     def add_variable(
         self,
         shape: Sequence[int] = (),
@@ -90,6 +92,7 @@ class Metric:
         self._variables.append(made)
         return made
 
+    @shape_first
     def add_weight(
         self,
         shape: Sequence[int] = (),
