@@ -31,16 +31,19 @@ def _collect(structure: Any, leaves: list[Any]) -> None:
 def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
     """The same structure with `function` of each leaf; `others` must have that structure as well.
 
+    Leaves come in the order of `flatten`, so that the function may count them.
+
     >>> map_structure(lambda leaf: leaf + 1, {"a": [1, (2,)]})
     {'a': [2, (3,)]}
     >>> map_structure(lambda one, other: one + other, [1, 2], [10, 20])
     [11, 22]
     """
     if isinstance(structure, dict):
-        return {
-            key: map_structure(function, part, *(other[key] for other in others))
-            for key, part in structure.items()
+        mapped = {
+            key: map_structure(function, structure[key], *(other[key] for other in others))
+            for key in sorted(structure)
         }
+        return {key: mapped[key] for key in structure}
     if isinstance(structure, list | tuple):
         columns = zip(structure, *others, strict=True)
         return _same_kind(structure, (map_structure(function, *parts) for parts in columns))

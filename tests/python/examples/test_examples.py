@@ -33,7 +33,6 @@ def beside_the_examples(monkeypatch):
         "keras_rnn_tour",
         "delayed_system",
         "stock_prices",
-        "streaming_weather",
     ):
         if name not in before:
             sys.modules.pop(name, None)
@@ -134,12 +133,3 @@ def test_a_missing_package_is_named_with_its_extra(example, missing, extra):
     assert done.returncode == 1
     assert extra in done.stderr
     assert "Traceback" not in done.stderr
-
-
-class TestStreamingWeather:
-    def test_beats_tomorrow_is_today_step_by_step(self, capsys):
-        errors = load("streaming_weather").main([])
-        output = capsys.readouterr().out
-        assert errors["stream"] < 0.96 * errors["tomorrow = today"]
-        for words in ("°C", "tomorrow = today", "one step took", "the same bits"):
-            assert words in output

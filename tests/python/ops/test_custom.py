@@ -373,6 +373,20 @@ class TestNestedInputs:
         losses = model.fit(list(self.inputs), np.ones((2, 1)), epochs=20, verbose=0)
         assert losses.history["loss"][-1] < 0.2 * losses.history["loss"][0]
 
+    def test_a_dict_in_any_order_reaches_the_cell_by_name_in_a_model(self):
+        class Both(keras.layers.Layer):
+            state_size = 3
+
+            def call(self, inputs, states):
+                h = states[0] + inputs["second"] * ops.sum(inputs["first"], axis=-1, keepdims=True)
+                return h, [h]
+
+        arrays = {"second": self.inputs[0], "first": self.inputs[1][..., 0, :]}
+        tensors = {name: keras.Input(array.shape[1:]) for name, array in arrays.items()}
+        model = keras.Model(tensors, keras.layers.RNN(Both())(tensors))
+        expected = (arrays["second"] * arrays["first"].sum(axis=-1, keepdims=True)).sum(axis=1)
+        np.testing.assert_allclose(model.predict(arrays, verbose=0), expected, rtol=1e-5)
+
     def test_what_does_not_fit_is_refused(self):
         layer = keras.layers.RNN(PairCell(3))
         with pytest.raises(ValueError, match="one batch and one number of steps"):
