@@ -34,10 +34,12 @@
 pub mod caches;
 pub mod cells;
 pub mod dense;
+pub mod embedding;
 pub mod error;
 pub mod kernels;
 pub mod limits;
 pub mod memory;
+pub mod normalization;
 pub mod optimizer;
 pub mod sequence;
 pub mod simd;

@@ -9,7 +9,7 @@ use crate::kernels::row_function::{ApplyToRows, RowFunction};
 use crate::memory::{Buffer, View, ViewMut};
 use crate::sequence::Engine;
 use crate::simd::{Element, Level};
-use crate::{dense, sequence};
+use crate::{dense, embedding, normalization, sequence};
 
 /// A layer of the chain.
 #[derive(Clone)]
@@ -18,6 +18,10 @@ pub enum Part<T: Element> {
     Recurrent(Arc<sequence::Weights<T>>),
     /// A Dense layer.
     Dense(Arc<dense::Weights<T>>),
+    /// An Embedding, which may only come first: the stream then takes one id a row.
+    Embedding(Arc<embedding::Weights<T>>),
+    /// A layer normalization.
+    Normalization(Arc<normalization::Weights<T>>),
     /// An activation on its own.
     Function(RowFunction),
 }
@@ -25,6 +29,8 @@ pub enum Part<T: Element> {
 enum Stage<T: Element> {
     Recurrent(sequence::Steps<T>),
     Dense(dense::Steps<T>),
+    Embedding(embedding::Steps<T>),
+    Normalization(normalization::Steps<T>),
     Function(Applied<T>),
 }
 
@@ -59,8 +65,8 @@ impl<T: Engine> Stream<T> {
     /// is the instruction set of activations on their own, `None` the one in use.
     ///
     /// # Errors
-    /// If a layer does not take what the one before gives, if `streams` or `features` is zero, or if
-    /// memory runs out.
+    /// If a layer does not take what the one before gives (an Embedding takes one feature, the id), if
+    /// `streams` or `features` is zero, or if memory runs out.
     pub fn new(
         level: Option<Level>,
         parts: &[Part<T>],
@@ -107,6 +113,19 @@ impl<T: Engine> Stream<T> {
                 let steps = dense::Steps::new(weights.clone(), self.streams)?;
                 (weights.features(), weights.units(), Stage::Dense(steps))
             }
+            Part::Embedding(weights) => {
+                if place > 0 {
+                    let expected = "an Embedding as the first part only";
+                    return Err(Error::value("parts", expected, place));
+                }
+                let steps = embedding::Steps::new(weights.clone(), self.streams)?;
+                (1, weights.features(), Stage::Embedding(steps))
+            }
+            Part::Normalization(weights) => {
+                let units = weights.features();
+                let steps = normalization::Steps::new(weights.clone(), self.streams)?;
+                (units, units, Stage::Normalization(steps))
+            }
             &Part::Function(function) => {
                 let (units, stride) = (self.units, row_stride(self.units));
                 let outputs = Buffer::zeroed(self.streams * stride)?;
@@ -151,6 +170,25 @@ impl<T: Engine> Stream<T> {
         self.work
     }
 
+    /// The number of ids there are, if the stream takes ids.
+    #[must_use]
+    pub fn ids(&self) -> Option<usize> {
+        match self.stages.first() {
+            Some(Stage::Embedding(steps)) => Some(steps.weights().ids()),
+            _ => None,
+        }
+    }
+
+    /// Takes the id of one row before [`Self::advance`], in a stream of ids.
+    ///
+    /// # Panics
+    /// If there is no such id or row.
+    pub fn set_id(&mut self, stream: usize, id: usize) {
+        if let Some(Stage::Embedding(steps)) = self.stages.first_mut() {
+            steps.set(stream, id);
+        }
+    }
+
     /// Where the inputs of one row go before [`Self::advance`].
     pub fn inputs(&mut self, stream: usize) -> &mut [T] {
         &mut self.staged[stream * self.stride..][..self.features]
@@ -159,11 +197,19 @@ impl<T: Engine> Stream<T> {
     /// Takes one step with all rows. Neither allocates, locks, blocks nor calls the system.
     pub fn advance(&mut self) {
         let (mut data, mut stride) = (&*self.staged, self.stride);
-        for stage in &mut self.stages {
+        let (mut stages, mut masked) = (&mut self.stages[..], None);
+        if let [Stage::Embedding(steps), rest @ ..] = stages {
+            (data, stride) = steps.outputs();
+            masked = steps.weights().mask_zero().then(|| steps.masked());
+            stages = rest;
+        }
+        for stage in stages {
             match stage {
-                Stage::Recurrent(steps) => T::advance(steps, data, stride),
+                Stage::Recurrent(steps) => T::advance(steps, data, stride, masked),
                 Stage::Dense(steps) => steps.advance(data, stride),
+                Stage::Normalization(steps) => steps.advance(data, stride),
                 Stage::Function(own) => own.advance(data, stride),
+                Stage::Embedding(_) => unreachable!("`push` lets it come first only"),
             }
             (data, stride) = stage.outputs();
         }
@@ -182,22 +228,54 @@ impl<T: Engine> Stream<T> {
     /// # Errors
     /// If a shape does not fit.
     pub fn step(&mut self, inputs: View<'_, T>, outputs: &mut ViewMut<'_, T>) -> Result<()> {
+        if let Some(ids) = self.ids() {
+            return Err(Error::value("inputs", format!("ids below {ids}"), "features"));
+        }
         let expected = [self.streams, 1, self.features];
         if inputs.shape() != expected {
             return Err(Error::shape("inputs", expected, inputs.shape()));
         }
-        let expected = [self.streams, 1, self.units];
-        if outputs.shape() != expected {
-            return Err(Error::shape("outputs", expected, outputs.shape()));
-        }
+        self.check_outputs(outputs)?;
         for stream in 0..self.streams {
             self.inputs(stream).copy_from_slice(inputs.row(stream, 0));
         }
+        self.advance_into(outputs);
+        Ok(())
+    }
+
+    /// One step of a stream of ids: one of each row to outputs `[streams, 1, units]`.
+    ///
+    /// # Errors
+    /// If there is no such id, a shape does not fit, or the stream takes no ids.
+    pub fn step_ids(&mut self, ids: &[i64], outputs: &mut ViewMut<'_, T>) -> Result<()> {
+        let Some(known) = self.ids() else {
+            return Err(Error::value("ids", format!("{} features a row", self.features), "ids"));
+        };
+        if ids.len() != self.streams {
+            return Err(Error::shape("ids", [self.streams], [ids.len()]));
+        }
+        embedding::check("ids", ids, known)?;
+        self.check_outputs(outputs)?;
+        for (stream, &id) in ids.iter().enumerate() {
+            self.set_id(stream, id.cast_unsigned() as usize);
+        }
+        self.advance_into(outputs);
+        Ok(())
+    }
+
+    fn check_outputs(&self, outputs: &ViewMut<'_, T>) -> Result<()> {
+        let expected = [self.streams, 1, self.units];
+        if outputs.shape() == expected {
+            return Ok(());
+        }
+        Err(Error::shape("outputs", expected, outputs.shape()))
+    }
+
+    fn advance_into(&mut self, outputs: &mut ViewMut<'_, T>) {
         self.advance();
         for stream in 0..self.streams {
             outputs.row(stream, 0).copy_from_slice(self.outputs(stream));
         }
-        Ok(())
     }
 
     /// The length of a row of each state array, in the order of the layers; a layer's output first.
@@ -205,7 +283,7 @@ impl<T: Engine> Stream<T> {
     pub fn state_sizes(&self) -> Vec<usize> {
         let size = |&(stage, _): &(usize, usize)| match &self.stages[stage] {
             Stage::Recurrent(steps) => steps.weights().units(),
-            Stage::Dense(_) | Stage::Function(_) => 0,
+            _ => 0,
         };
         self.states.iter().map(size).collect()
     }
@@ -251,6 +329,8 @@ impl<T: Element> Stage<T> {
         match self {
             Self::Recurrent(steps) => steps.outputs(),
             Self::Dense(steps) => steps.outputs(),
+            Self::Embedding(steps) => steps.outputs(),
+            Self::Normalization(steps) => steps.outputs(),
             Self::Function(own) => (&own.outputs, own.stride),
         }
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use common::{Arrays, Case, weights};
 use ferrnn::cells::CellKind;
-use ferrnn::dense;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
 use ferrnn::memory::{View, ViewMut};
 use ferrnn::sequence::Engine;
 use ferrnn::stream::{Part, Stream};
+use ferrnn::{dense, embedding, normalization};
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -39,22 +39,24 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn stream<T: Engine>(cell: CellKind, activation: Activation, streams: usize) -> Stream<T> {
+fn parts<T: Engine>(cell: CellKind, activation: Activation) -> Vec<Part<T>> {
     let mut case = Case::new(cell, [1, 1, 6, 41]);
     case.activation = activation;
     let arrays = Arrays::random(&case, 1).cast::<T>();
+    let normalization = normalization::Weights::new(None, 41, 1e-3, None, None).unwrap();
     let kernel = vec![T::of(0.1); 41 * 5];
     let head = dense::Weights::new(None, Activation::Tanh, [41, 5], &kernel, None).unwrap();
-    let parts = [
+    vec![
         Part::Recurrent(Arc::new(weights(&case, &arrays))),
+        Part::Normalization(Arc::new(normalization)),
         Part::Dense(Arc::new(head)),
         Part::Function(RowFunction::Softmax),
-    ];
-    Stream::new(None, &parts, 6, streams).unwrap()
+    ]
 }
 
 fn check<T: Engine>(cell: CellKind, activation: Activation, streams: usize) {
-    let mut stream = stream::<T>(cell, activation, streams);
+    let mut parts = parts::<T>(cell, activation);
+    let mut stream = Stream::new(None, &parts, 6, streams).unwrap();
     let inputs = vec![T::of(0.5); 6 * streams];
     let mut outputs = vec![T::of(0.0); 5 * streams];
     let inputs = View::contiguous(&inputs, [streams, 1, 6]).unwrap();
@@ -65,6 +67,19 @@ fn check<T: Engine>(cell: CellKind, activation: Activation, streams: usize) {
     }
     let after = CALLS.get();
     assert_eq!(after - before, 0, "{cell:?}, {activation:?}, {streams} streams");
+
+    let rows = vec![T::of(0.1); 4 * 6];
+    let embedding = embedding::Weights::new([4, 6], &rows, true).unwrap();
+    parts.insert(0, Part::Embedding(Arc::new(embedding)));
+    let mut stream = Stream::new(None, &parts, 1, streams).unwrap();
+    let mut ids: Vec<_> = (0..4).cycle().take(streams).collect();
+    let before = CALLS.get();
+    for _ in 0..3 {
+        ids[0] = (ids[0] + 1) % 4;
+        stream.step_ids(&ids, &mut outputs).unwrap();
+    }
+    let after = CALLS.get();
+    assert_eq!(after - before, 0, "ids, {cell:?}, {activation:?}, {streams} streams");
 }
 
 #[test]

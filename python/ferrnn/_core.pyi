@@ -63,13 +63,32 @@ class DenseWeights:
     @property
     def units(self) -> int: ...
 
+@final
+class EmbeddingWeights:
+    """An Embedding layer's matrix for a stream; frozen."""
+
+    def __new__(cls, rows: Array, mask_zero: bool = False) -> EmbeddingWeights: ...
+
+@final
+class NormalizationWeights:
+    """A layer normalization's scale and shift, in whole vectors; frozen."""
+
+    def __new__(
+        cls,
+        features: int,
+        epsilon: float,
+        gamma: Array | None = None,
+        beta: Array | None = None,
+        double: bool = False,
+    ) -> NormalizationWeights: ...
+
 @disjoint_base
 class Stream:
     """A chain of layers that takes one step a call and keeps its states."""
 
     def __new__(
         cls,
-        parts: list[Weights | DenseWeights | str],
+        parts: list[Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str],
         features: int,
         streams: int = 1,
         double: bool = False,
@@ -77,6 +96,8 @@ class Stream:
     def __call__(self, inputs: ArrayLike, out: Array | None = None) -> Array: ...
     @property
     def streams(self) -> int: ...
+    @property
+    def ids(self) -> int | None: ...
     @property
     def features(self) -> int: ...
     @property
@@ -116,6 +137,26 @@ def dense_backward(
     inputs_need_gradient: bool = True,
 ) -> tuple[Array | None, tuple[Array, ...]]:
     """Gradients by the inputs, and by kernel (and bias)."""
+
+def embedding_forward(rows: Array, ids: NDArray[np.int64]) -> Array:
+    """The row of each id."""
+
+def embedding_backward(ids: NDArray[np.int64], d_outputs: Array, count: int) -> Array:
+    """The gradient by the rows: for each id the sum of the gradients by its outputs."""
+
+def normalization_forward(
+    weights: NormalizationWeights, inputs: Array, differentiable: bool = False
+) -> tuple[Array, Array | None]:
+    """The normalized rows, and what backward wants besides the inputs."""
+
+def normalization_backward(
+    weights: NormalizationWeights,
+    inputs: Array,
+    kept: Array,
+    d_outputs: Array,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Gradients by the inputs, by gamma and by beta, those that are wanted."""
 
 def sgd_update(
     weights: list[Array],

@@ -81,7 +81,7 @@ fn softmax<T: Element, S: Simd<T>>(s: S, row: &mut [S::V]) {
 
 /// The lanes of `v` joined in order, in all lanes.
 #[inline(always)]
-fn over_lanes<T: Element, S: Simd<T>>(s: S, v: S::V, join: impl Fn(T, T) -> T) -> S::V {
+pub fn over_lanes<T: Element, S: Simd<T>>(s: S, v: S::V, join: impl Fn(T, T) -> T) -> S::V {
     let mut lanes = [T::ZERO; MAX_LANES];
     s.store(v, &mut lanes);
     let joined = lanes[1..S::LANES].iter().fold(lanes[0], |a, &b| join(a, b));

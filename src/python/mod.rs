@@ -3,7 +3,9 @@
 mod activation;
 mod arrays;
 mod dense;
+mod embedding;
 mod machine;
+mod normalization;
 mod optimizer;
 mod problem;
 mod recurrent;
@@ -87,7 +89,13 @@ mod _core {
     #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]
+    use super::embedding::{EmbeddingWeights, embedding_backward, embedding_forward};
+    #[pymodule_export]
     use super::machine::{limits, machine};
+    #[pymodule_export]
+    use super::normalization::{
+        NormalizationWeights, normalization_backward, normalization_forward,
+    };
     #[pymodule_export]
     use super::optimizer::{adam_update, sgd_update, squared_norms};
     #[pymodule_export]

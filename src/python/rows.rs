@@ -43,7 +43,7 @@ pub(super) struct Rows<'a, T> {
     elements: PhantomData<&'a [T]>,
 }
 
-impl<'a, T: Number> Rows<'a, T> {
+impl<'a, T: Copy> Rows<'a, T> {
     /// The array, if it can be read as it is.
     pub(super) fn of(
         object: &'a Bound<'_, PyAny>,
@@ -91,8 +91,24 @@ impl<'a, T: Number> Rows<'a, T> {
         to.copy_from_slice(from);
     }
 
+    /// Whether these are the ids of all streams: `[streams]`, or one without an axis (then true); an
+    /// error if they are not.
+    pub(super) fn check_ids(&self, streams: usize) -> PyResult<bool> {
+        match *self.shape {
+            [] if streams == 1 => Ok(true),
+            [rows] if rows.cast_unsigned() == streams => Ok(false),
+            ref received => {
+                let one = if streams == 1 { "() or " } else { "" };
+                Err(PyValueError::new_err(format!(
+                    "`inputs`: expected ids of the shape {one}({streams},), received {}",
+                    tuple(received)
+                )))
+            }
+        }
+    }
+
     /// The addresses that hold the rows.
-    fn extent(&self) -> (usize, usize) {
+    pub(super) fn extent(&self) -> (usize, usize) {
         let (mut low, mut high) = (self.at as usize, self.at as usize + size_of::<T>());
         for (&length, &stride) in self.shape.iter().zip(self.strides) {
             let reach = (length - 1).max(0) * stride;
@@ -118,13 +134,13 @@ impl<'py, T: Number> Target<'py, T> {
         Ok(Self { object: object.into_bound(py), at, units })
     }
 
-    /// The caller's array.
+    /// The caller's array, which must not reach into the addresses `low..high` of the inputs.
     pub(super) fn given(
         object: &Bound<'py, PyAny>,
         wanted: &Bound<'py, PyArrayDescr>,
         flat: bool,
         [streams, units]: [usize; 2],
-        inputs: &Rows<'_, T>,
+        (low, high): (usize, usize),
     ) -> PyResult<Self> {
         let Some(fields) = fields(object) else {
             return Err(PyTypeError::new_err(format!(
@@ -159,7 +175,6 @@ impl<'py, T: Number> Target<'py, T> {
             }
         }
         let at = fields.data.cast::<T>();
-        let (low, high) = inputs.extent();
         if (at as usize) < high && low < at as usize + size_of::<T>() * streams * units {
             return Err(PyValueError::new_err(
                 "`out`: expected memory of its own, received an array that overlaps `inputs`",
@@ -190,10 +205,11 @@ fn tuple(shape: &[isize]) -> String {
     format!("({}{comma})", lengths.join(", "))
 }
 
-/// `inputs` as a contiguous array of the wanted dtype: whatever NumPy can read as real numbers.
+/// `inputs` as a contiguous array of the wanted dtype: whatever NumPy can read as `numbers`.
 pub(super) fn converted<'py>(
     inputs: &Bound<'py, PyAny>,
     wanted: &Bound<'py, PyArrayDescr>,
+    numbers: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = inputs.py();
     let numpy = py.import("numpy")?;
@@ -201,7 +217,7 @@ pub(super) fn converted<'py>(
     let dtype = array.getattr("dtype")?;
     if !"fiub".contains(&dtype.getattr("kind")?.extract::<String>()?) {
         return Err(PyTypeError::new_err(format!(
-            "`inputs`: expected real numbers, received the dtype {dtype}"
+            "`inputs`: expected {numbers}, received the dtype {dtype}"
         )));
     }
     let kwargs = PyDict::new(py);

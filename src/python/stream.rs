@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use numpy::{PyArrayDescr, dtype};
+use numpy::{PyArrayDescr, PyUntypedArray, dtype};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::arrays::{Axes, New, Number, hold};
 use super::dense::DenseWeights;
+use super::embedding::EmbeddingWeights;
+use super::normalization::NormalizationWeights;
 use super::rows::{Rows, Target, converted};
 use super::weights::{Either, Weights};
+use crate::embedding;
 use crate::error::Error;
 use crate::kernels::row_function::RowFunction;
 use crate::stream::{self, Part};
@@ -26,7 +29,43 @@ pub(super) struct Stream(Either<Chain<f32>, Chain<f64>>);
 struct Chain<T: Number> {
     stream: stream::Stream<T>,
     dtype: Py<PyArrayDescr>,
+    /// The step's ids, in a stream of ids.
+    ids: Vec<i64>,
 }
+
+/// What Python holds for either dtype, as a part of a stream of one.
+trait Streamed: Number {
+    fn recurrent(weights: &Weights) -> Option<Part<Self>>;
+    fn dense(weights: &DenseWeights) -> Option<Part<Self>>;
+    fn embedding(weights: &EmbeddingWeights) -> Option<Part<Self>>;
+    fn normalization(weights: &NormalizationWeights) -> Option<Part<Self>>;
+}
+
+macro_rules! streamed {
+    ($type:ty, $dtype:ident) => {
+        impl Streamed for $type {
+            fn recurrent(weights: &Weights) -> Option<Part<Self>> {
+                let Either::$dtype(packed) = &weights.0 else { return None };
+                Some(Part::Recurrent(Arc::clone(&packed.weights)))
+            }
+            fn dense(weights: &DenseWeights) -> Option<Part<Self>> {
+                let Either::$dtype(weights) = &weights.0 else { return None };
+                Some(Part::Dense(Arc::clone(weights)))
+            }
+            fn embedding(weights: &EmbeddingWeights) -> Option<Part<Self>> {
+                let Either::$dtype(weights) = &weights.0 else { return None };
+                Some(Part::Embedding(Arc::clone(weights)))
+            }
+            fn normalization(weights: &NormalizationWeights) -> Option<Part<Self>> {
+                let Either::$dtype(weights) = &weights.0 else { return None };
+                Some(Part::Normalization(Arc::clone(weights)))
+            }
+        }
+    };
+}
+
+streamed!(f32, F32);
+streamed!(f64, F64);
 
 fn busy() -> PyErr {
     PyRuntimeError::new_err(
@@ -35,23 +74,23 @@ fn busy() -> PyErr {
     )
 }
 
-/// The layers of a list: recurrent and Dense weights, and names of activations.
-fn parts<T: Number>(
-    list: &Bound<'_, PyList>,
-    recurrent: impl Fn(&Weights) -> Option<Part<T>>,
-    dense: impl Fn(&DenseWeights) -> Option<Part<T>>,
-) -> PyResult<Vec<Part<T>>> {
+/// The layers of a list: weights of layers, and names of activations.
+fn parts<T: Streamed>(list: &Bound<'_, PyList>) -> PyResult<Vec<Part<T>>> {
     let of = |(place, item): (usize, Bound<'_, PyAny>)| {
         if let Ok(name) = item.extract::<String>() {
             return Ok(Part::Function(RowFunction::named("parts", &name)?));
         }
         let part = if let Ok(weights) = item.cast::<Weights>() {
-            recurrent(weights.get())
+            T::recurrent(weights.get())
         } else if let Ok(weights) = item.cast::<DenseWeights>() {
-            dense(weights.get())
+            T::dense(weights.get())
+        } else if let Ok(weights) = item.cast::<EmbeddingWeights>() {
+            T::embedding(weights.get())
+        } else if let Ok(weights) = item.cast::<NormalizationWeights>() {
+            T::normalization(weights.get())
         } else {
             return Err(PyTypeError::new_err(format!(
-                "`parts`: expected Weights, DenseWeights or a name, received {} at {place}",
+                "`parts`: expected weights of a layer or a name, received {} at {place}",
                 item.get_type().name()?
             )));
         };
@@ -64,10 +103,10 @@ fn parts<T: Number>(
     list.iter().enumerate().map(of).collect()
 }
 
-impl<T: Number> Chain<T> {
-    fn new(py: Python<'_>, parts: &[Part<T>], features: usize, streams: usize) -> PyResult<Self> {
-        let stream = stream::Stream::new(None, parts, features, streams)?;
-        Ok(Self { stream, dtype: dtype::<T>(py).unbind() })
+impl<T: Streamed> Chain<T> {
+    fn new(parts: &Bound<'_, PyList>, features: usize, streams: usize) -> PyResult<Self> {
+        let stream = stream::Stream::new(None, &self::parts(parts)?, features, streams)?;
+        Ok(Self { stream, dtype: dtype::<T>(parts.py()).unbind(), ids: vec![0; streams] })
     }
 
     fn step<'py>(
@@ -75,6 +114,9 @@ impl<T: Number> Chain<T> {
         inputs: &Bound<'py, PyAny>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if self.stream.ids().is_some() {
+            return self.step_ids(inputs, out);
+        }
         let py = inputs.py();
         let stream = &mut self.stream;
         let wanted = self.dtype.bind(py);
@@ -82,27 +124,79 @@ impl<T: Number> Chain<T> {
         let rows = if let Some(rows) = Rows::<T>::of(inputs, wanted) {
             rows
         } else {
-            own = converted(inputs, wanted)?;
+            own = converted(inputs, wanted, "real numbers")?;
             Rows::of(&own, wanted).ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
         };
         let (streams, units) = (stream.streams(), stream.units());
         let flat = rows.check(streams, stream.features())?;
         let mut target = match out {
-            Some(out) => Target::<T>::given(out, wanted, flat, [streams, units], &rows)?,
+            Some(out) => Target::<T>::given(out, wanted, flat, [streams, units], rows.extent())?,
             None => Target::<T>::new(py, flat, [streams, units])?,
         };
         for row in 0..streams {
             rows.copy(row, stream.inputs(row));
         }
+        self.advance(py, &mut target);
+        Ok(target.finish())
+    }
+
+    fn advance(&mut self, py: Python<'_>, target: &mut Target<'_, T>) {
+        let stream = &mut self.stream;
         if stream.work() < DETACHED_WORK {
             stream.advance();
         } else {
             py.detach(|| stream.advance());
         }
-        for row in 0..streams {
+        for row in 0..stream.streams() {
             target.copy(row, stream.outputs(row));
         }
+    }
+
+    /// A step of a stream of ids.
+    fn step_ids<'py>(
+        &mut self,
+        inputs: &Bound<'py, PyAny>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = inputs.py();
+        let flat = self.read_ids(inputs)?;
+        let stream = &mut self.stream;
+        embedding::check("inputs", &self.ids, stream.ids().unwrap_or(0))?;
+        let shape = [stream.streams(), stream.units()];
+        let mut target = match out {
+            // The ids are copied before anything is written.
+            Some(out) => Target::<T>::given(out, self.dtype.bind(py), flat, shape, (0, 0))?,
+            None => Target::<T>::new(py, flat, shape)?,
+        };
+        for (row, &id) in self.ids.iter().enumerate() {
+            stream.set_id(row, id.cast_unsigned() as usize);
+        }
+        self.advance(py, &mut target);
         Ok(target.finish())
+    }
+
+    /// Fills `ids`; gives whether there is one without an axis.
+    fn read_ids(&mut self, inputs: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = inputs.py();
+        let streams = self.stream.streams();
+        if streams == 1
+            && !inputs.is_instance_of::<PyUntypedArray>()
+            && let Ok(id) = inputs.extract::<i64>()
+        {
+            self.ids[0] = id;
+            return Ok(true);
+        }
+        let wanted = dtype::<i64>(py);
+        let own;
+        let rows = if let Some(rows) = Rows::<i64>::of(inputs, &wanted) {
+            rows
+        } else {
+            own = converted(inputs, &wanted, "ids, which are whole numbers")?;
+            Rows::of(&own, &wanted).ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
+        };
+        let flat = rows.check_ids(streams)?;
+        rows.copy(0, &mut self.ids);
+        Ok(flat)
     }
 
     fn read<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -186,33 +280,10 @@ impl Stream {
         streams: usize,
         double: bool,
     ) -> PyResult<Self> {
-        let py = parts.py();
         Ok(Self(if double {
-            let parts = self::parts::<f64>(
-                parts,
-                |weights| match &weights.0 {
-                    Either::F64(packed) => Some(Part::Recurrent(packed.weights.clone())),
-                    Either::F32(_) => None,
-                },
-                |weights| match &weights.0 {
-                    Either::F64(weights) => Some(Part::Dense(Arc::clone(weights))),
-                    Either::F32(_) => None,
-                },
-            )?;
-            Either::F64(Chain::new(py, &parts, features, streams)?)
+            Either::F64(Chain::new(parts, features, streams)?)
         } else {
-            let parts = self::parts::<f32>(
-                parts,
-                |weights| match &weights.0 {
-                    Either::F32(packed) => Some(Part::Recurrent(packed.weights.clone())),
-                    Either::F64(_) => None,
-                },
-                |weights| match &weights.0 {
-                    Either::F32(weights) => Some(Part::Dense(Arc::clone(weights))),
-                    Either::F64(_) => None,
-                },
-            )?;
-            Either::F32(Chain::new(py, &parts, features, streams)?)
+            Either::F32(Chain::new(parts, features, streams)?)
         }))
     }
 
@@ -253,6 +324,13 @@ impl Stream {
     fn streams(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let own = slf.try_borrow().map_err(|_| busy())?;
         Ok(either!(&own.0, chain => chain.stream.streams()))
+    }
+
+    /// The number of ids there are, if the stream takes ids; else None.
+    #[getter]
+    fn ids(slf: &Bound<'_, Self>) -> PyResult<Option<usize>> {
+        let own = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&own.0, chain => chain.stream.ids()))
     }
 
     #[getter]

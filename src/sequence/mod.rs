@@ -66,8 +66,9 @@ pub trait Engine: Element {
         stop: Ask<'_>,
     ) -> Result<()>;
 
-    /// One step of a layer that keeps its states, with rows of inputs `stride` elements apart.
-    fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize);
+    /// One step of a layer that keeps its states, with rows of inputs `stride` elements apart; rows
+    /// that are `masked` stay where they are.
+    fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize, masked: Option<&[bool]>);
 }
 
 macro_rules! engine {
@@ -93,8 +94,16 @@ macro_rules! engine {
             ) -> Result<()> {
                 backward::backward(weights, problem, residuals, seeds, gradients, consume, stop)
             }
-            fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize) {
-                steps.advance(inputs, stride);
+            fn advance(
+                steps: &mut Steps<Self>,
+                inputs: &[Self],
+                stride: usize,
+                masked: Option<&[bool]>,
+            ) {
+                match masked {
+                    Some(masked) => steps.advance_unmasked(inputs, stride, masked),
+                    None => steps.advance(inputs, stride),
+                }
             }
         }
     };

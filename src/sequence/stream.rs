@@ -27,6 +27,8 @@ pub struct Steps<T: Element> {
     early: Buffer<T>,
     /// The other states, `[block][row][state][LANES]`.
     others: Buffer<T>,
+    /// What they were before the step, for the rows that keep their states.
+    kept: Buffer<T>,
     /// `[block][row][slot][LANES]`
     slots: Buffer<T>,
     /// Every row, for the step's kernel.
@@ -50,6 +52,7 @@ impl<T: Element> Steps<T> {
             produced: Buffer::zeroed(rows * stride)?,
             early: Buffer::zeroed(early)?,
             others: Buffer::zeroed(padded * weights.layout.states)?,
+            kept: Buffer::zeroed(padded * weights.layout.states)?,
             slots: Buffer::zeroed(padded * weights.layout.slots.len())?,
             active: (0..rows as u32).collect(),
             backwards: false,
@@ -98,6 +101,30 @@ impl<T: Element> Steps<T> {
         if lanes > 0 {
             for rows in self.others.chunks_exact_mut(self.rows * lanes) {
                 rows[row * lanes..][..lanes].fill(T::ZERO);
+            }
+        }
+    }
+
+    /// One step in which the rows that are `masked` keep their states, and so their outputs.
+    pub(super) fn advance_unmasked(&mut self, inputs: &[T], inputs_stride: usize, masked: &[bool]) {
+        if masked.iter().all(|&masked| masked) {
+            return;
+        }
+        if masked.iter().all(|&masked| !masked) {
+            return self.advance(inputs, inputs_stride);
+        }
+        self.kept.copy_from_slice(&self.others);
+        self.advance(inputs, inputs_stride);
+        let lanes = self.weights.layout.states * self.weights.lanes();
+        for row in (0..self.rows).filter(|&row| masked[row]) {
+            let own = row * self.stride..(row + 1) * self.stride;
+            self.previous[own.clone()].copy_from_slice(&self.produced[own]);
+            if lanes > 0 {
+                let blocks = self.others.chunks_exact_mut(self.rows * lanes);
+                for (to, from) in blocks.zip(self.kept.chunks_exact(self.rows * lanes)) {
+                    let own = row * lanes..(row + 1) * lanes;
+                    to[own.clone()].copy_from_slice(&from[own]);
+                }
             }
         }
     }

@@ -35,7 +35,7 @@ RUST_ORDER = (
     {"threads"},
     {"kernels", "limits"},
     {"cells"},
-    {"sequence", "dense", "optimizer"},
+    {"sequence", "dense", "embedding", "normalization", "optimizer"},
     {"stream"},
     {"python"},
 )

@@ -1,4 +1,4 @@
-"""The engine's names that are not recurrent: Dense, activations, optimizers, and settings.
+"""The engine's names that are not recurrent: layers, activations, optimizers, and settings.
 
 The number of threads may be set at any time and changes no bit of a result; buffers that calls
 keep for each other are given back on request.
@@ -15,13 +15,19 @@ True
 
 from ferrnn._core import (
     DenseWeights,
+    EmbeddingWeights,
+    NormalizationWeights,
     activate,
     adam_update,
     clear_buffers,
     dense_backward,
     dense_forward,
+    embedding_backward,
+    embedding_forward,
     limits,
     machine,
+    normalization_backward,
+    normalization_forward,
     num_threads,
     set_num_threads,
     sgd_update,
@@ -31,13 +37,19 @@ from ferrnn._core import (
 
 __all__ = [
     "DenseWeights",
+    "EmbeddingWeights",
+    "NormalizationWeights",
     "activate",
     "adam_update",
     "clear_buffers",
     "dense_backward",
     "dense_forward",
+    "embedding_backward",
+    "embedding_forward",
     "limits",
     "machine",
+    "normalization_backward",
+    "normalization_forward",
     "num_threads",
     "set_num_threads",
     "sgd_update",

@@ -39,6 +39,7 @@ from ferrnn.layers.joining import minimum as minimum
 from ferrnn.layers.joining import multiply as multiply
 from ferrnn.layers.joining import subtract as subtract
 from ferrnn.layers.lambda_ import Lambda as Lambda
+from ferrnn.layers.layer_normalization import LayerNormalization as LayerNormalization
 from ferrnn.layers.lstm import LSTM as LSTM
 from ferrnn.layers.masking import Masking as Masking
 from ferrnn.layers.merge import Add as Add
@@ -49,7 +50,6 @@ from ferrnn.layers.merge import Multiply as Multiply
 from ferrnn.layers.merge import Subtract as Subtract
 from ferrnn.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ferrnn.layers.normalization import BatchNormalization as BatchNormalization
-from ferrnn.layers.normalization import LayerNormalization as LayerNormalization
 from ferrnn.layers.pooling import AveragePooling1D as AveragePooling1D
 from ferrnn.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from ferrnn.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D

@@ -1,9 +1,7 @@
-"""Layers that bring features to mean 0 and variance 1."""
+"""Features of a batch brought to mean 0 and variance 1."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,145 +13,6 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import checked_features, checked_rank
-
-
-class LayerNormalization(Layer):
-    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
-
-    They are those of each step of each sample by itself, with the default axis, the last. The
-    outputs have the inputs' shape.
-
-    >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
-    [[-1.0, 1.0]]
-    """
-
-    gamma: Parameter | None = None
-    beta: Parameter | None = None
-
-    def __init__(
-        self,
-        axis: int | Sequence[int] = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        rms_scaling = kwargs.pop("rms_scaling", False)
-        super().__init__(**kwargs)
-        refuse({"rms_scaling": rms_scaling or None}, self.name)
-        if isinstance(axis, list | tuple):
-            self.axis: Any = list(axis)
-        elif isinstance(axis, int):
-            self.axis = axis
-        else:
-            raise TypeError(
-                "Expected an int or a list/tuple of ints for the argument 'axis', "
-                f"but received: {axis!r}"
-            )
-        self.epsilon = float(epsilon)
-        self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
-        self._rank = 0
-        self._lengths: tuple[int, ...] = ()
-
-    def build(self, input_shape: Any) -> None:
-        axes = self._axes(input_shape)
-        shape = tuple(input_shape[axis] for axis in axes)
-        if None in shape or 0 in shape:
-            raise ValueError(
-                f"layer {self.name!r} must be built for known lengths along axis={self.axis}, at "
-                f"least one, received the shape {tuple(input_shape)}"
-            )
-        self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
-        self._rank, self._lengths = len(input_shape), shape
-        _add_gamma_and_beta(self, shape)
-
-    def _axes(self, shape: Any) -> tuple[int, ...]:
-        rank, axes = len(shape), self.axis if isinstance(self.axis, list) else [self.axis]
-        for axis in axes:
-            if not -rank <= axis < rank:
-                raise ValueError(
-                    f"Axis {axis} is out of bounds for input shape {tuple(shape)}. "
-                    f"Received: axis={self.axis}"
-                )
-        return tuple(sorted(axis % rank for axis in axes))
-
-    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Outputs of the inputs' shape and their vjp."""
-        if not self.built:
-            self.build(inputs.shape)
-        axes = self._checked(inputs)
-        count = inputs.dtype.type(math.prod(self._lengths))
-        broadcast = [1] * inputs.ndim
-        for axis in axes:
-            broadcast[axis] = inputs.shape[axis]
-        mean = np.add.reduce(inputs, axis=axes, keepdims=True)
-        mean /= count
-        normalized = inputs - mean
-        spread = np.add.reduce(np.square(normalized), axis=axes, keepdims=True)
-        spread /= count
-        spread += self.epsilon
-        inverse = np.reciprocal(np.sqrt(spread))
-        normalized *= inverse
-        gamma = None if self.gamma is None else self.gamma.snapshot().reshape(broadcast)
-        outputs = normalized if gamma is None else normalized * gamma
-        if self.beta is not None:
-            outputs = outputs + self.beta.value.reshape(broadcast)
-        if not call.differentiable:
-            return outputs, None
-
-        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
-            others = tuple(axis for axis in range(inputs.ndim) if axis not in axes)
-            if self.beta is not None:
-                grads.add(self.beta, d_outputs.sum(axis=others))
-            if self.gamma is not None:
-                grads.add(self.gamma, (d_outputs * normalized).sum(axis=others))
-            if not call.inputs_need_gradient:
-                return None
-            d_normalized = d_outputs if gamma is None else d_outputs * gamma
-            along = np.add.reduce(d_normalized * normalized, axis=axes, keepdims=True) / count
-            shift = np.add.reduce(d_normalized, axis=axes, keepdims=True) / count
-            d_inputs: Array = inverse * (d_normalized - shift - normalized * along)
-            return d_inputs
-
-        return outputs, vjp
-
-    def _checked(self, inputs: Array) -> tuple[int, ...]:
-        axes = self._axes(inputs.shape)
-        for axis, length in zip(axes, self._lengths, strict=True):
-            checked_features(self.name, inputs.shape, axis, length)
-        return axes
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        self._axes(input_shape)
-        return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "rms_scaling": False,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
-        }
 
 
 class BatchNormalization(Layer):
@@ -226,7 +85,7 @@ class BatchNormalization(Layer):
                 f"least one, received the shape {tuple(input_shape)}"
             )
         self._rank, shape = len(input_shape), (length,)
-        _add_gamma_and_beta(self, shape)
+        add_gamma_and_beta(self, shape)
         self.moving_mean = self.add_weight(
             shape, self.moving_mean_initializer, name="moving_mean", trainable=False
         )
@@ -332,9 +191,8 @@ class BatchNormalization(Layer):
         }
 
 
-def _add_gamma_and_beta(
-    layer: LayerNormalization | BatchNormalization, shape: tuple[int, ...]
-) -> None:
+def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
+    """Makes the weights of a normalization that it is to have."""
     if layer.scale:
         layer.gamma = layer.add_weight(
             shape,

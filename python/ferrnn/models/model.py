@@ -26,7 +26,9 @@ from ferrnn.models.graph import Graph
 from ferrnn.models.inputs import Inputs
 from ferrnn.models.order import cut_out
 from ferrnn.models.reading import functional_from
+from ferrnn.models.stream import make_stream
 from ferrnn.models.writing import functional_config
+from ferrnn.sequence.stream import Stream
 from ferrnn.training.trainer import Trainer
 
 
@@ -310,6 +312,20 @@ class Model(Described, Layer, Trainer):
             return d_inputs[0] if one_input else tuple(d_inputs)
 
         return outputs, mask, vjp
+
+    def stream(self, streams: int = 1) -> Stream:
+        """The model one time step a call, for one or several sequences at once, states kept.
+
+        The layers must follow one another: a Sequential, or a graph without forks.
+
+        >>> import ferrnn as keras
+        >>> inputs = keras.Input((None, 3))
+        >>> read = keras.layers.GRU(4, return_sequences=True)(inputs)
+        >>> stream = keras.Model(inputs, keras.layers.Dense(1)(read)).stream()
+        >>> stream([1.0, 0.0, -1.0]).shape
+        (1,)
+        """
+        return make_stream(self, _PLAIN, streams)
 
     def reset_states(self, states: Any = None) -> None:
         """Sets the states that stateful layers carry from batch to batch back to zero.

@@ -12,9 +12,7 @@ from ferrnn.core.types import Array, Shape
 from ferrnn.layers.input import InputLayer
 from ferrnn.models.model import _PLAIN, Model, is_stateful
 from ferrnn.models.reading import sequential_from
-from ferrnn.models.stream import make_stream
 from ferrnn.models.writing import sequential_config
-from ferrnn.sequence.stream import Stream
 
 
 class Sequential(Model):
@@ -206,35 +204,6 @@ class Sequential(Model):
         stateful = any(is_stateful(layer) for layer in self._layers)
         self.build(array.shape if stateful else (None, *array.shape[1:]))
         self._ends.loose = True
-
-    # One step at a time.
-
-    def stream(self, streams: int = 1) -> Stream:
-        """The model one time step a call, for one or several sequences at once, states kept.
-
-        >>> from ferrnn.layers import Dense, GRU, Input
-        >>> model = Sequential([Input((None, 3)), GRU(4), Dense(1)])
-        >>> stream = model.stream()
-        >>> stream([1.0, 0.0, -1.0]).shape
-        (1,)
-        """
-        if not self.built or self._input is None:
-            raise ValueError(
-                f"the model {self.name!r} must be built before it can run in a stream: give it an "
-                "`Input`, or call it once"
-            )
-        return make_stream(self.name, self._leaves(), self._input, streams)
-
-    def _leaves(self, prefix: str = "") -> list[tuple[str, Layer]]:
-        """The layers, those of nested models in their place, under their paths."""
-        leaves: list[tuple[str, Layer]] = []
-        for layer in self._layers:
-            path = f"{prefix}{layer.name}"
-            if isinstance(layer, Sequential) and type(layer) is Sequential:
-                leaves += layer._leaves(f"{path}/")
-            else:
-                leaves.append((path, layer))
-        return leaves
 
 
 def _several_outputs(model: Sequential, layer: Layer, count: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn import _core
-from ferrnn._core import DenseWeights, Weights
+from ferrnn._core import DenseWeights, EmbeddingWeights, NormalizationWeights, Weights
 from ferrnn.cells.stacked import StackedRNNCells
 from ferrnn.core.types import Array
 from ferrnn.sequence.fused import packed_weights, supports
@@ -19,7 +19,7 @@ from ferrnn.sequence.fused import packed_weights, supports
 class StreamPart:
     """A layer as the engine takes it: packed weights, or the name of an activation."""
 
-    layer: Weights | DenseWeights | str
+    layer: Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str
     states: tuple[str, ...] = ()
 
 
@@ -28,8 +28,9 @@ class Stream(_core.Stream):
 
     Made by `model.stream(streams=1)` or `layer.stream(streams=1)`. `stream(inputs)` takes
     `[features]` (if there is one stream) or `[streams, features]`, moves every layer on by one step
-    and gives `[units]` or `[streams, units]`; with `out=` it writes there and gives `out`. Each
-    stream is a sequence of its own. The outputs have the bits that the model gives for the whole
+    and gives `[units]` or `[streams, units]`; with `out=` it writes there and gives `out`. If the
+    first layer is an Embedding, it takes one id (of one stream) or `[streams]` ids. Each stream is
+    a sequence of its own. The outputs have the bits that the model gives for the whole
     sequence. The weights are those at the time the stream was made.
 
     >>> from ferrnn.layers import GRU
@@ -161,10 +162,8 @@ class Stream(_core.Stream):
         )
 
     def __repr__(self) -> str:
-        return (
-            f"<Stream streams={self.streams}, features={self.features}, units={self.units}, "
-            f"dtype={self._dtype}>"
-        )
+        taken = f"features={self.features}" if self.ids is None else f"ids={self.ids}"
+        return f"<Stream streams={self.streams}, {taken}, units={self.units}, dtype={self._dtype}>"
 
 
 def cell_parts(name: str, cell: Any) -> list[StreamPart]:
