@@ -15,6 +15,7 @@ import numpy as np
 from ferrnn.core import tracing
 from ferrnn.core.masked import attach_mask, mask_of
 from ferrnn.core.names import name_scope
+from ferrnn.core.results import as_output
 from ferrnn.core.shapes import map_shapes, probe, shapes_of
 from ferrnn.core.symbolic import Arguments, Node, SymbolicTensor
 from ferrnn.core.tree import flatten, map_structure
@@ -190,15 +191,15 @@ def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
 def with_masks(outputs: Any, masks: Any) -> Any:
     """The outputs, those with a mask carrying it."""
     if masks is None:
-        return outputs
+        return as_output(outputs)
     if isinstance(outputs, np.ndarray):
         mask = masks[0] if isinstance(masks, list | tuple) else masks
-        return outputs if mask is None else attach_mask(outputs, mask)
+        return as_output(outputs) if mask is None else attach_mask(outputs, mask)
     found = iter(masks if isinstance(masks, list | tuple) else [masks])
 
     def carrying(output: Any) -> Any:
         mask = next(found, None)
-        return output if mask is None else attach_mask(output, mask)
+        return as_output(output) if mask is None else attach_mask(output, mask)
 
     return map_structure(carrying, outputs)
 

@@ -33,6 +33,7 @@ from ferrnn.core.config import standardize_dtype
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.penalties import activity_penalties
+from ferrnn.core.results import Output, as_output, plain_array
 from ferrnn.core.symbolic import Arguments, Node, is_symbolic
 from ferrnn.core.tree import flatten, map_structure
 from ferrnn.core.types import Array, Mask
@@ -145,7 +146,7 @@ class Layer(Weighted):
             )
         if not call.differentiable:
             with gathering_losses() as added:
-                outputs = self._apply_call(inputs, call)
+                outputs = map_structure(plain_array, self._apply_call(inputs, call))
             if call.losses is not None:
                 call.losses.extend(float(value) for value in added)
             return outputs, None
@@ -226,9 +227,12 @@ class Layer(Weighted):
         On symbolic tensors a call records a node, and gives symbolic tensors.
         """
         traced = tracing.current.get() is not None
-        plain = len(args) == 1 and type(args[0]) is np.ndarray and mask is None and not kwargs
+        plain = len(args) == 1 and mask is None and not kwargs
         if plain and not traced:
-            return self._outputs(self.cast_inputs(args[0]), training, None)
+            kind = type(args[0])
+            if kind is np.ndarray or kind is Output:
+                array = args[0] if kind is np.ndarray else args[0].view(np.ndarray)
+                return self._outputs(self.cast_inputs(array), training, None)
         recorded = self.recorded(args, kwargs, training, mask)
         if recorded is not None:
             return recorded
@@ -262,7 +266,7 @@ class Layer(Weighted):
             call = Call(training=in_training, mask=mask)
         outputs, _ = self.forward_with_losses(arrays, call)
         if mask is None and type(self).compute_mask is Layer.compute_mask:
-            return outputs
+            return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
         return with_masks(outputs, self.compute_mask(self.main_input(arrays), mask))
 
     def gather(self, *args: Any, **kwargs: Any) -> Any:

@@ -21,6 +21,10 @@ class MaskedOutput(np.ndarray):
 
     _keras_mask: Mask | None
 
+    def numpy(self) -> Array:
+        """The plain array."""
+        return self.view(np.ndarray)
+
     def __array_finalize__(self, source: Array | None) -> None:
         self._keras_mask = None
 

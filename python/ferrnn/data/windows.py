@@ -10,20 +10,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ferrnn.core.random import SeedGenerator
+from ferrnn.core.results import Output
 from ferrnn.core.types import Array
 from ferrnn.data.stream import BatchStream
-
-
-class BatchArray(np.ndarray):
-    """An array with the method `numpy`, which programs of Keras call on what a dataset gives.
-
-    >>> type(np.ones(2).view(BatchArray).numpy()).__name__
-    'ndarray'
-    """
-
-    def numpy(self) -> Array:
-        """The same as a plain array."""
-        return self.view(np.ndarray)
 
 
 class Windows(BatchStream):
@@ -70,11 +59,11 @@ class Windows(BatchStream):
         size = self.batch_size or 1
         for start in range(0, self.count, size):
             index = slice(start, start + size) if order is None else order[start : start + size]
-            batch = self._windows[index].view(BatchArray)
+            batch = self._windows[index].view(Output)
             if self._targets is None:
                 yield batch if self.batch_size else batch[0]
             else:
-                of_batch = self._targets[index].view(BatchArray)
+                of_batch = self._targets[index].view(Output)
                 yield (batch, of_batch) if self.batch_size else (batch[0], of_batch[0])
 
 

@@ -12,6 +12,7 @@ from ferrnn.core import tracing
 from ferrnn.core.calling import plain_numbers, resolved_training, with_masks
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.masked import mask_of
+from ferrnn.core.results import Output, as_output
 from ferrnn.core.shapes import shapes_of
 from ferrnn.core.symbolic import Arguments, is_symbolic
 from ferrnn.core.tree import map_structure
@@ -39,6 +40,8 @@ class Recurrent(Layer):
 
         `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
         """
+        if type(sequences) is Output:
+            sequences = sequences.view(np.ndarray)
         if type(sequences) is np.ndarray and tracing.current.get() is None:
             inputs: Any = self.cast_inputs(sequences)
         else:
@@ -66,7 +69,9 @@ class Recurrent(Layer):
             inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
         if known is None:
             training = resolved_training(training)
-            return self.forward_with_losses(inputs, _TRAINING if training else _INFERENCE)[0]
+            call = _TRAINING if training else _INFERENCE
+            outputs = self.forward_with_losses(inputs, call)[0]
+            return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
         call = Call(training=resolved_training(training), mask=known)
         outputs, _ = self.forward_with_losses(inputs, call)
         return with_masks(outputs, self.compute_mask(inputs, known))

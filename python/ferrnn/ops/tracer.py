@@ -12,6 +12,7 @@ from ferrnn.core.calling import added_losses
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.masked import attach_mask
 from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.results import as_output
 from ferrnn.core.tree import flatten, map_structure, pack_like
 from ferrnn.ops.tape import Node, Trace, Traced, backward, root
 
@@ -57,7 +58,7 @@ def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
     if type(value) is Traced:
         found = backward([(value._node, np.ones(value.shape, value.dtype))], grads)
         _hand_over(trace, found, grads, ())
-    return map_structure(_unboxed, returned), grads
+    return map_structure(_result, returned), grads
 
 
 def _boxed(leaf: Any) -> Any:
@@ -73,6 +74,10 @@ def _unboxed(leaf: Any) -> Any:
     if isinstance(value, Parameter):
         return value.value
     return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def _result(leaf: Any) -> Any:
+    return as_output(_unboxed(leaf))
 
 
 def _hand_over(

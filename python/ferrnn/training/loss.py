@@ -12,6 +12,7 @@ from ferrnn.core import config, tracing
 from ferrnn.core.identifiers import overridden
 from ferrnn.core.names import snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.results import as_output
 from ferrnn.core.types import Array, Mask
 from ferrnn.training.formulas import ValuesVjp
 from ferrnn.training.reduction import (
@@ -85,7 +86,8 @@ class Loss:
             return traced
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, None, None)
-        return as_float(self.call(true, pred), pred.dtype)
+        values: Array = as_output(as_float(self.call(true, pred), pred.dtype))
+        return values
 
     def _values_and_vjp(self, true: Array, pred: Array) -> tuple[Array, Vjp]:
         """Values and `vjp(d_values, grads) -> d_pred`, by `call` or `pointwise`, as written."""
@@ -151,7 +153,8 @@ class Loss:
             true, values = self._traced_values(y_true, y_pred, weight, mask)
             labels = tracing.plain(true)
             return tracing.record(lambda each: self._reduced(labels, each, weight, mask), values)
-        return self.evaluate(y_true, y_pred, sample_weight=sample_weight, mask=mask)
+        value = self.evaluate(y_true, y_pred, sample_weight=sample_weight, mask=mask)
+        return as_output(value)
 
     def evaluate(
         self,

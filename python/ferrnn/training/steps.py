@@ -101,7 +101,7 @@ class Steps:
     def get_metrics_result(self) -> dict[str, Any]:
         """The values gathered so far by name, the loss first."""
         compiled = self._require_compiled("get_metrics_result")[1]
-        losses = {mean.name: mean.result() for mean in (self._loss_mean, *self._loss_means)}
+        losses = {mean.name: float(mean.result()) for mean in (self._loss_mean, *self._loss_means)}
         results = {**losses, **compiled.result()}
         if type(self).metrics is Steps.metrics:
             return results
@@ -405,8 +405,10 @@ def _batch_size(outputs: Any) -> int:
 
 
 def _own(array: Any, given: Sequence[Array]) -> Any:
-    shared = isinstance(array, np.ndarray) and any(np.may_share_memory(array, g) for g in given)
-    return array.copy() if shared else array
+    if not isinstance(array, np.ndarray):
+        return array
+    shared = any(np.may_share_memory(array, each) for each in given)
+    return np.array(array) if shared else np.asarray(array)
 
 
 def _matching(given: Any, names: Sequence[str], argument: str) -> list[Any]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn.core.results import Output
 from ferrnn.data.windows import TimeseriesGenerator, timeseries_dataset_from_array
 
 SERIES = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
@@ -51,7 +52,7 @@ def test_batches_have_the_method_that_programs_call():
         assert type(inputs.numpy()) is type(targets.numpy()) is np.ndarray
         assert np.may_share_memory(inputs.numpy(), SERIES)
         layer = keras.layers.Dense(2)
-        assert type(layer(inputs)) is np.ndarray
+        assert type(layer(inputs)) is Output
 
 
 def test_windows_without_a_target_are_left_out():

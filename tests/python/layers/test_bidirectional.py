@@ -6,6 +6,7 @@ import pytest
 
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.masked import mask_of
+from ferrnn.core.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -137,7 +138,7 @@ def test_masks_go_in_and_out(mode):
     for one, two in zip(flat(outputs), flat(by_mask), strict=True):
         np.testing.assert_array_equal(one, two)
     last = Bidirectional(LSTM(4), merge_mode=mode)(X, mask=MASK)
-    assert all(type(output) is np.ndarray for output in (last if mode is None else [last]))
+    assert all(type(output) is Output for output in (last if mode is None else [last]))
 
 
 def test_lengths_are_taken_as_a_mask():

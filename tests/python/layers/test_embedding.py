@@ -7,6 +7,7 @@ import ferrnn
 from ferrnn.core.layer import Call
 from ferrnn.core.native import embedding_backward
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.results import Output
 from ferrnn.layers import LSTM, Dense, Embedding, Flatten, Masking, Reshape
 from ferrnn.testing import check_vjp
 
@@ -21,7 +22,7 @@ def test_outputs_are_rows_of_the_matrix(shape, kind):
     outputs = layer(ids)
     np.testing.assert_array_equal(outputs, layer.embeddings.value[ids.astype(int)])
     assert outputs.shape == layer.compute_output_shape(shape)
-    assert type(outputs) is np.ndarray
+    assert type(outputs) is Output
 
 
 def test_the_gradient_by_the_matrix_matches_finite_differences():

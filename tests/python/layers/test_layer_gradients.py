@@ -8,6 +8,7 @@ import pytest
 from ferrnn import layers
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.results import Output
 from ferrnn.testing import check_vjp
 
 SEQUENCE = ((3, 7, 5),)
@@ -210,4 +211,4 @@ def test_what_does_not_support_masks_says_so_and_drops_them(name):
     text = f"Layer {layer.name!r} (of type {type(layer).__name__}) was passed an input with a mask"
     with pytest.warns(UserWarning, match=re.escape(text)):
         outputs = layer(inputs, mask=MASK)
-    assert type(outputs) is np.ndarray
+    assert type(outputs) is Output

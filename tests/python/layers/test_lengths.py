@@ -6,6 +6,7 @@ import pytest
 from ferrnn.core.layer import Call
 from ferrnn.core.masked import mask_of
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.results import Output
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Input, LSTMCell, SimpleRNN
 from ferrnn.layers.checks import mask_of_lengths
 
@@ -98,7 +99,7 @@ def test_the_output_carries_the_mask_on():
     mask = mask_of(between)
     np.testing.assert_array_equal(mask.sum(axis=1), LENGTHS)
     np.testing.assert_array_equal(second(between), second(np.array(between), lengths=LENGTHS))
-    assert type(second(between)) is np.ndarray
+    assert type(second(between)) is Output
 
 
 def test_lengths_go_before_a_mask_that_the_inputs_carry():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ferrnn.core.layer import Call
+from ferrnn.core.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -62,7 +63,7 @@ def test_a_stack_returns_the_states_of_each_cell(kind, shape):
 def test_return_state_is_nested_as_in_keras():
     inputs = np.ones((2, 3, 5))
     nested = RNN([LSTMCell(4)], return_state=True)(inputs)
-    assert [type(part) for part in nested] == [np.ndarray, list]
+    assert [type(part) for part in nested] == [Output, list]
     nested = RNN([GRUCell(4)], return_state=True)(inputs)
     assert np.shape(nested[1]) == (1, 2, 4)
     plain = RNN(GRUCell(4), return_state=True)(inputs)
@@ -82,7 +83,7 @@ def test_shapes_are_as_announced(kind, sequences, states):
     if not states:
         returned, announced = [returned], [announced]
     assert [part.shape for part in returned] == list(announced)
-    assert all(type(part) is np.ndarray and part.dtype == np.float32 for part in returned)
+    assert all(type(part) is Output and part.dtype == np.float32 for part in returned)
 
 
 @each_layer
@@ -238,7 +239,7 @@ def test_a_mask_rides_along_to_the_next_layer(kind):
     given = second(between)
     np.testing.assert_array_equal(given, second(np.array(between), mask=mask))
     assert not np.array_equal(given, second(np.array(between)))
-    assert type(given) is np.ndarray
+    assert type(given) is Output
     assert first.compute_mask(None, mask) is mask
     assert second.compute_mask(None, mask) is None
     assert kind(3, return_state=True, return_sequences=True).compute_mask(None, mask)[0] is mask

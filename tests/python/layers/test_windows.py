@@ -8,6 +8,7 @@ import pytest
 import ferrnn
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.results import Output
 from ferrnn.layers import (
     GRU,
     AveragePooling1D,
@@ -139,7 +140,7 @@ def test_the_mean_of_no_step_is_zero():
     layer = GlobalAveragePooling1D()
     outputs = layer(np.ones((2, 3, 1)), mask=np.array([[True, True, False], [False] * 3]))
     assert outputs.tolist() == [[1.0], [0.0]]
-    assert type(outputs) is np.ndarray
+    assert type(outputs) is Output
 
 
 def test_a_model_of_convolution_pooling_and_recurrence_trains():

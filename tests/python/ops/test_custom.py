@@ -7,6 +7,7 @@ import ferrnn as keras
 from ferrnn import ops
 from ferrnn.core.layer import Call
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.results import Output
 from ferrnn.testing import check_vjp
 
 DIFFERENTIABLE = Call(differentiable=True)
@@ -232,7 +233,7 @@ class TestOwnTrainStep:
             (value, y_pred), grads = model.value_and_gradients(loss)
             optimizer.apply(grads)
             values.append(float(value))
-        assert type(y_pred) is np.ndarray
+        assert type(y_pred) is Output
         assert values == sorted(values, reverse=True)
         assert values[-1] < values[0]
 

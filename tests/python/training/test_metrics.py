@@ -33,7 +33,7 @@ class TestMeans:
         for part in (slice(0, 4), slice(4, 7)):
             metric.update_state(true[part], pred[part])
         assert metric.result() == pytest.approx(function(true, pred), rel=1e-12)
-        assert type(metric.result()) is float
+        assert isinstance(metric.result(), float)
 
     def test_sample_weights(self):
         weights = [1.0, 0.0, 3.0]

@@ -126,7 +126,7 @@ def test_an_activity_penalty_is_divided_by_the_batch(sequences):
     assert layer.losses == [pytest.approx(0.3 * np.square(outputs).sum() / 6, rel=1e-5)]
     layer = RNN(LSTMCell(5), return_state=True, activity_regularizer=L2(0.3))
     returned = layer(X)
-    expected = [0.3 * np.square(part).sum() / 6 for part in returned]
+    expected = [float(0.3 * np.square(part).sum() / 6) for part in returned]
     assert layer.losses == pytest.approx(expected, rel=1e-5)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from ferrnn.core import config, initializers
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Parameter
+from ferrnn.core.results import Number, as_output
 from ferrnn.core.types import Array
 from ferrnn.core.weighted import shape_first
 
@@ -34,6 +36,17 @@ class Accumulator(Parameter):
 
     def __format__(self, format_spec: str) -> str:
         return format(float(self) if format_spec else str(self.value), format_spec)
+
+
+def _with_numpy(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A `result` whose numbers and arrays have the method `numpy()`."""
+
+    @functools.wraps(result)
+    def converted(self: Any) -> Any:
+        value = result(self)
+        return Number(value) if isinstance(value, float) else as_output(value)
+
+    return converted
 
 
 class Metric:
@@ -60,6 +73,11 @@ class Metric:
 
     # Which way is better, for callbacks that compare: "up", "down", or None for unknown.
     _direction: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "result" in cls.__dict__:
+            cls.result = _with_numpy(cls.__dict__["result"])  # type: ignore[assignment, method-assign]
 
     def __init__(self, dtype: object = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
@@ -152,8 +170,8 @@ def plain(value: Any) -> Any:
     >>> plain(np.float32(0.5)), plain(np.array([1.0, 2.0])).tolist()
     (0.5, [1.0, 2.0])
     """
-    if type(value) is float:
-        return value
+    if isinstance(value, float):
+        return float(value)
     array = np.asarray(value)
     return array.item() if array.ndim == 0 else array
 
