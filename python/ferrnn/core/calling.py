@@ -18,6 +18,7 @@ from ferrnn.core.names import name_scope
 from ferrnn.core.results import as_output
 from ferrnn.core.shapes import map_shapes, probe, shapes_of
 from ferrnn.core.symbolic import Arguments, Node, SymbolicTensor
+from ferrnn.core.symbolic_masks import mask_given_to
 from ferrnn.core.tree import flatten, map_structure
 from ferrnn.core.types import Mask
 
@@ -86,6 +87,10 @@ def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
     )
 
 
+# The call that is being recorded.
+_recording: ContextVar[Node | None] = ContextVar("recording", default=None)
+
+
 def record(
     layer: Any,
     args: tuple[Any, ...],
@@ -98,7 +103,11 @@ def record(
     if not layer.built:
         layer.build_for(inputs)
     node = Node(layer, args, kwargs, inputs, training=training, mask=mask)
-    outputs = layer.symbolic_outputs(inputs)
+    token = _recording.set(node)
+    try:
+        outputs = layer.symbolic_outputs(inputs)
+    finally:
+        _recording.reset(token)
     for index, tensor in enumerate(flatten(outputs)):
         tensor.node, tensor.index = node, index
     node.outputs = outputs
@@ -115,10 +124,23 @@ def outputs_by_shape(layer: Any, main: Any) -> Any:
 def outputs_by_probe(layer: Any, inputs: Any) -> Any:
     """Symbolic outputs of the shapes that a call on zeros gives.
 
-    What the call writes to variables is taken back: it was no call of the user's.
+    A layer that takes a mask gets one if the inputs will carry one. What the call writes to
+    variables is taken back: it was no call of the user's.
     """
     before = [(weight, weight.value, weight.version) for weight in layer.weights]
-    outputs = probe(lambda arrays: layer(*arrays.args, **arrays.kwargs), _as_arguments(inputs))
+    node = _recording.get()
+    mask = None
+    if node is not None and node.layer is layer and "mask" in parameters_of(type(layer).call)[0]:
+        mask = mask_given_to(node)
+
+    def called(arrays: Any) -> Any:
+        arguments, mask = arrays
+        return layer(*arguments.args, **arguments.kwargs, mask=mask)
+
+    with warnings.catch_warnings():
+        if mask is not None:
+            warnings.simplefilter("ignore")  # of a mask that goes no further the real call speaks
+        outputs = probe(called, (_as_arguments(inputs), mask))
     for weight, value, version in before:
         if weight.version != version:
             weight.assign(value)

@@ -6,6 +6,7 @@ import numpy as np
 
 _FLOATS = ("float32", "float64")
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "interactive_logging": True}
+_settings["traceback_filtering"] = True
 
 
 def floatx() -> str:
@@ -70,6 +71,66 @@ def is_interactive_logging_enabled() -> bool:
     True
     """
     return bool(_settings["interactive_logging"])
+
+
+def backend() -> str:
+    """What arrays are made with, for code that asks which of Keras' backends it runs on.
+
+    >>> backend()
+    'numpy'
+    """
+    return "numpy"
+
+
+def image_data_format() -> str:
+    """Where the features stand: always last.
+
+    >>> image_data_format()
+    'channels_last'
+    """
+    return "channels_last"
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Takes "channels_last", which holds anyway.
+
+    >>> set_image_data_format("channels_last")
+    """
+    if data_format != "channels_last":
+        raise ValueError(f"`data_format` must be 'channels_last', received {data_format!r}")
+
+
+def enable_traceback_filtering() -> None:
+    """Nothing changes: ferrnn's tracebacks are short, and whole."""
+    _settings["traceback_filtering"] = True
+
+
+def disable_traceback_filtering() -> None:
+    """Nothing changes: ferrnn's tracebacks are short, and whole."""
+    _settings["traceback_filtering"] = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """What was last asked for.
+
+    >>> is_traceback_filtering_enabled()
+    True
+    """
+    return bool(_settings["traceback_filtering"])
+
+
+def set_dtype_policy(policy: object) -> None:
+    """Sets the dtype of layers made from now on, as `set_floatx` does.
+
+    >>> set_dtype_policy("float32")
+    """
+    name = getattr(policy, "name", policy)
+    if str(name).startswith(("mixed_", "float16", "bfloat16", "int8", "float8")):
+        raise ValueError(
+            f"`policy` must be 'float32' or 'float64', received {name!r}: ferrnn computes in no "
+            "lower precision (`layer.inference_precision` rounds weights for inference)"
+        )
+    set_floatx(name)
 
 
 def standardize_dtype(value: object) -> str:

@@ -30,6 +30,7 @@ from ferrnn.core.calling import (
     with_masks,
 )
 from ferrnn.core.config import standardize_dtype
+from ferrnn.core.masked import attach_mask, mask_of
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.penalties import activity_penalties
@@ -195,13 +196,15 @@ class Layer(Weighted):
 
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         """What the user's `call` gives; layers called inside know whether this is training."""
-        args, kwargs = inputs if type(inputs) is Arguments else ((inputs,), {})
+        # Code of the user's may write `inputs -= ...`, which must not reach anybody else's arrays.
+        args, kwargs = map_structure(_own, inputs if type(inputs) is Arguments else ((inputs,), {}))
         keras_call: Callable[..., Any] = self.call  # type: ignore[attr-defined]
         known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
         options = {"training": call.training, "mask": call.mask}
         chosen = {key: value for key, value in options.items() if key in known}
         self._added_losses.clear()
-        with training_is(call.training), name_scope(self.name, self):
+        quiet = np.errstate(all="ignore")  # as Keras is about 0 / 0
+        with training_is(call.training), name_scope(self.name, self), quiet:
             return keras_call(*args, **{**chosen, **kwargs})
 
     def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
@@ -349,7 +352,7 @@ class Layer(Weighted):
         """The shape of the outputs for inputs of the given shape."""
         return tuple(input_shape)
 
-    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The mask of the outputs, given that of the inputs."""
         if mask is None or self.supports_masking:
             return mask
@@ -360,6 +363,10 @@ class Layer(Weighted):
             stacklevel=2,
         )
         return None
+
+    def makes_masks(self) -> bool:
+        """Whether outputs may carry a mask although the inputs carry none."""
+        return type(self).compute_mask is not Layer.compute_mask
 
     # The calls on symbolic tensors.
 
@@ -397,3 +404,11 @@ class Layer(Weighted):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _own(leaf: Any) -> Any:
+    """A copy of an array, with its mask."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    copied, mask = np.array(leaf), mask_of(leaf)
+    return copied if mask is None else attach_mask(copied, mask)

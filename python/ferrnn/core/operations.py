@@ -10,7 +10,8 @@ import numpy as np
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.shapes import probe
-from ferrnn.core.symbolic import Arguments, operators
+from ferrnn.core.symbolic import Arguments, SymbolicTensor, operators
+from ferrnn.core.symbolic_masks import symbolic_mask
 from ferrnn.core.tree import map_structure
 from ferrnn.core.types import Array
 
@@ -34,7 +35,7 @@ class Operation(Layer):
     def symbolic_outputs(self, inputs: Any) -> Any:
         return probe(lambda arrays: self.forward(arrays, Call())[0], inputs)
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
     def get_config(self) -> dict[str, Any]:
@@ -187,6 +188,24 @@ class GetItem(Operation):
         return x[_key(index)], vjp
 
 
+class MaskOf(Operation):
+    """The mask that an array carries, as an array of its own."""
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        mask = symbolic_mask(inputs.args[0])
+        assert mask is not None
+        return SymbolicTensor(mask.shape, mask.dtype)
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        (x,) = inputs.args
+        mask = np.ones(np.shape(x)[:2], bool) if call.mask is None else call.mask
+        return mask, lambda d_outputs, grads: Arguments((None,), {})
+
+
+def _mask_of(tensor: SymbolicTensor) -> Any:
+    return None if symbolic_mask(tensor) is None else MaskOf()(tensor)
+
+
 def _key(index: Any) -> Any:
     return tuple(index) if isinstance(index, list | tuple) else index
 
@@ -234,5 +253,6 @@ operators.update(
         "negative": _operator(Negative),
         "absolute": _operator(Absolute),
         "getitem": _operator(GetItem),
+        "mask_of": _mask_of,
     }
 )

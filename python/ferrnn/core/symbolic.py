@@ -37,6 +37,14 @@ class SymbolicTensor:
         self.name = unique_name("keras_tensor") if name is None else name
         self.node = node
         self.index = index
+        self._mask: Any = None
+
+    @property
+    def _keras_mask(self) -> Any:
+        """The symbolic mask that rides on the tensor, None without any; a node gives it."""
+        if self._mask is None:
+            self._mask = operators["mask_of"](self)
+        return self._mask
 
     @property
     def ndim(self) -> int:
@@ -138,6 +146,7 @@ class Node:
         self.training = training
         self.mask = mask
         self.outputs: Any = None
+        self.masks: list[SymbolicTensor | None] | None = None  # of the outputs, once asked for
         self.index = len(layer._inbound_nodes)
 
     @property

@@ -250,7 +250,7 @@ class Attention(Layer):
         query, value, _ = self._checked_shapes(input_shape)
         return (*query[:-1], value[-1])
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """That of the query."""
         return None if mask is None else self._checked_masks(mask, inputs)[0]
 

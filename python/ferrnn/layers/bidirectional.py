@@ -205,7 +205,7 @@ class Bidirectional(Recurrent):
         merged = (*ahead[:-1], ahead[-1] + back[-1]) if self.merge_mode == "concat" else ahead
         return (merged, *states) if self.return_state else merged
 
-    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The inputs' mask for outputs at all steps, none for last outputs and states."""
         outputs = mask if self.return_sequences else None
         if not self.return_state and self.merge_mode is not None:

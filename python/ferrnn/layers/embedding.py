@@ -11,7 +11,9 @@ from ferrnn.cells.base import refuse
 from ferrnn.core import constraints, initializers, regularizers
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.native import EmbeddingWeights, embedding_backward, embedding_forward
+from ferrnn.core.operations import NotEqual
 from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array, Mask
 
 _IDS = np.dtype(np.int64)
@@ -121,9 +123,16 @@ class Embedding(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*tuple(input_shape), self.output_dim)
 
-    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """True where an id is not 0, if 0 is padding."""
-        return np.not_equal(self.cast_inputs(inputs), 0) if self.mask_zero else None
+        if not self.mask_zero:
+            return None
+        if isinstance(inputs, SymbolicTensor):
+            return NotEqual()(inputs, 0)
+        return np.not_equal(self.cast_inputs(inputs), 0)
+
+    def makes_masks(self) -> bool:
+        return self.mask_zero
 
     def get_config(self) -> dict[str, Any]:
         return {

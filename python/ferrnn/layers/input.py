@@ -10,7 +10,8 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.symbolic import Node, SymbolicTensor
 from ferrnn.core.types import Shape
 
-_DTYPES = ("float32", "float64", "int32", "int64", "bool")
+_DTYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool")
+_PYTHON = {"int": "int32", "float": "float32", "bool_": "bool"}  # what Keras takes them for
 
 
 class InputLayer(Layer):
@@ -42,11 +43,7 @@ class InputLayer(Layer):
         if optional:
             raise NotImplementedError("`optional` inputs are not supported")
         self.batch_shape = _batch_shape(shape, batch_size, batch_shape)
-        if dtype is not None and dtype not in _DTYPES:
-            raise ValueError(
-                f"`dtype` of Input must be one of {', '.join(_DTYPES)}, received {dtype!r}"
-            )
-        self.dtype = dtype or floatx()
+        self.dtype = _dtype_name(dtype)
         self.built = True
         node = Node(self, (), {}, ())
         node.outputs = SymbolicTensor(self.batch_shape, self.dtype, self.name, node)
@@ -92,6 +89,23 @@ def Input(  # noqa: N802 - Keras' name
         shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name
     )
     return layer.output
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Keras' name of a dtype, given by name, as Python's type or as NumPy's."""
+    name = (
+        dtype
+        if isinstance(dtype, str)
+        else getattr(dtype, "__name__", getattr(dtype, "name", dtype))
+    )
+    name = _PYTHON.get(name, name)
+    if name is None:
+        return floatx()
+    if name not in _DTYPES:
+        raise ValueError(
+            f"`dtype` of Input must be one of {', '.join(_DTYPES)}, received {dtype!r}"
+        )
+    return str(name)
 
 
 def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:

@@ -66,7 +66,7 @@ class Concatenate(Merge):
             f"(in layer {self.name!r})"
         )
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks side by side if the steps are; else True where any input counts."""
         if mask is None:
             return None
@@ -174,7 +174,7 @@ class Dot(Merge):
         joined = (*first, *second[1:])
         return (*joined, 1) if len(joined) == 1 else joined
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: products have no steps."""
         return None
 

@@ -70,7 +70,7 @@ class Lambda(Layer):
         batch = input_shape[0] if is_shape(input_shape) else input_shape[0][0]
         return map_shapes(lambda shape: (batch, *shape), given)
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask that was given for the outputs, or what its function gives."""
         if callable(self.mask):
             return self.mask(inputs, mask)

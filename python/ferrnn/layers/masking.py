@@ -36,7 +36,7 @@ class Masking(Layer):
 
         return np.where(kept, inputs, 0), vjp
 
-    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """True at the steps that count, whatever mask there was before."""
         return self._steps(np.asarray(inputs))
 

@@ -100,7 +100,7 @@ class Merge(Layer):
         batch = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
         return (batch, *(_broadcast(lengths, shapes) for lengths in zip(*rests, strict=True)))
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """True where any input counts; None if an input has no mask."""
         if mask is None:
             return None

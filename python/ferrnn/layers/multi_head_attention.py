@@ -351,7 +351,7 @@ class MultiHeadAttention(Layer):
             )
         return (*query[:-1], *(self._output_shape or query[-1:]))
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """That of the query."""
         return mask[0] if mask else None
 

@@ -273,6 +273,6 @@ class GlobalAveragePooling1D(GlobalPooling1D):
 
         return outputs, vjp
 
-    def compute_mask(self, inputs: Any, mask: Mask | None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """None: no step is left to mask."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def plot_model(
 ) -> str:
     """Draws a model that is a graph, and gives the picture: SVG, or text for a `.txt` file.
 
-    No program is needed besides. Keras' arguments about Graphviz (`rankdir`, `dpi`, ...) are taken
+    No program is needed besides: for another suffix, as in "model.png", the SVG is written beside
+    it, with a warning. Keras' arguments about Graphviz (`rankdir`, `dpi`, ...) are taken
     and change nothing; nested models are drawn as one box.
 
     >>> from ferrnn.layers import Dense, Input
@@ -53,10 +55,12 @@ def plot_model(
             f"calling the model on a batch of data; it must be a graph. Received: {model!r}"
         )
     suffix = ".svg" if to_file is None else Path(to_file).suffix
-    if suffix not in (".svg", ".txt"):
-        raise ValueError(
-            f"`to_file` must end in `.svg` or `.txt`, received {to_file}: other formats need "
-            "programs that ferrnn does without"
+    if to_file is not None and suffix not in (".svg", ".txt"):
+        given, to_file = to_file, Path(to_file).with_suffix(".svg")
+        warnings.warn(
+            f"plot_model draws SVG, since other formats need other programs: instead of {given} it "
+            f"writes {to_file}.",
+            stacklevel=2,
         )
     shown = (show_shapes, show_dtype, show_layer_names, show_trainable)
     labels = {layer: _label(layer, *shown) for layer in model.operations}

@@ -277,7 +277,7 @@ class Model(Described, Layer, Trainer):
         outputs, _, vjp = self.outputs_and_mask(inputs, call)
         return outputs, vjp
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the outputs, given that of the inputs."""
         if self._graph is None:
             return super().compute_mask(inputs, mask)

@@ -191,6 +191,11 @@ class Sequential(Model):
 
     def cast_inputs(self, inputs: Any) -> Any:
         """`inputs` as the model takes them; builds the model if it is not built yet."""
+        if not self._layers:
+            raise ValueError(
+                f"Sequential model {self.name!r} cannot be built because it has no layers. "
+                "Call `model.add(layer)`."
+            )
         if not self.built:
             self._build_for(self._layers[0].cast_inputs(inputs))
         return super().cast_inputs(inputs)

@@ -165,6 +165,8 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
         raise TypeError(f"`numpy.{name}.{method}` cannot work on a traced value: use `ferrnn.ops`")
     if found is None:
         raise TypeError(f"`numpy.{name}` of a traced value has no gradient here: use `ferrnn.ops`")
+    if set(options) == {"out"} and options["out"][0] is inputs[0]:
+        options = {}  # `x -= y` gives a new value, as in Keras, and `x` its name
     if options:
         raise TypeError(
             f"`numpy.{name}` of a traced value takes no {sorted(options)}: it gives a new value"

@@ -12,7 +12,7 @@ import numpy as np
 
 from ferrnn.core.random import SeedGenerator
 from ferrnn.core.types import Array
-from ferrnn.training.py_dataset import PyDataset
+from ferrnn.training.py_dataset import PyDataset, batches_of
 from ferrnn.training.samples import (
     Batch,
     Samples,
@@ -122,7 +122,7 @@ class GivenBatches(Source):
 
     def __iter__(self) -> Iterator[Batch]:
         ahead, self._ahead = self._ahead, []
-        given = self.given.batches() if isinstance(self.given, PyDataset) else self.given
+        given = batches_of(self.given) if isinstance(self.given, PyDataset) else self.given
         return (
             itertools.chain(ahead, map(self._batch, given))
             if self.once

@@ -21,7 +21,7 @@ class PyDataset:
     ...
     ...     def __getitem__(self, index):
     ...         return np.ones((2, 4)), np.ones(2)
-    >>> Ones().num_batches, sum(1 for batch in Ones().batches())
+    >>> Ones().num_batches, sum(1 for batch in batches_of(Ones()))
     (3, 3)
     """
 
@@ -46,14 +46,15 @@ class PyDataset:
         except NotImplementedError:
             return None
 
-    def batches(self) -> Iterator[Any]:
-        """The batches of an epoch."""
-        count = self.num_batches
-        numbers = itertools.count() if count is None else range(count)
-        return (self[index] for index in numbers)
-
     def on_epoch_begin(self) -> None:
         """Called before each epoch of `fit`."""
 
     def on_epoch_end(self) -> None:
         """Called after each epoch of `fit`."""
+
+
+def batches_of(dataset: PyDataset) -> Iterator[Any]:
+    """The batches of an epoch (no method: a name that subclasses are free to use)."""
+    count = dataset.num_batches
+    numbers = itertools.count() if count is None else range(count)
+    return (dataset[index] for index in numbers)

@@ -46,10 +46,15 @@ def test_text_says_what_feeds_what(tmp_path):
     assert lines[-1].startswith("out (Dense)  <- add")
 
 
-def test_what_cannot_be_drawn(tmp_path):
+def test_another_format_becomes_svg_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match=r"instead of .*model\.png it writes .*model\.svg"):
+        picture = keras.utils.plot_model(twins(), str(tmp_path / "model.png"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.svg"]
+    assert (tmp_path / "model.svg").read_text(encoding="utf-8") == picture
+
+
+def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="has not yet been built"):
         keras.utils.plot_model(keras.Sequential([Dense(1)]))
-    with pytest.raises(ValueError, match=r"must end in `\.svg` or `\.txt`"):
-        keras.utils.plot_model(twins(), tmp_path / "model.png")
     with pytest.raises(TypeError, match="unknown arguments"):
         keras.utils.plot_model(twins(), to_file=None, rank="LR")
