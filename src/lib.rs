@@ -38,6 +38,7 @@ pub mod embedding;
 pub mod error;
 pub mod kernels;
 pub mod limits;
+pub mod mean_error;
 pub mod memory;
 pub mod normalization;
 pub mod optimizer;

@@ -188,6 +188,11 @@ def adam_update(
 def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
 
+def mean_error(
+    y_true: Array, y_pred: Array, squared: bool, differentiable: bool = False
+) -> tuple[float, Array | None]:
+    """The mean of squared or absolute differences, and its derivatives by `y_pred`."""
+
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""
 

@@ -4,6 +4,7 @@ mod activation;
 mod arrays;
 mod dense;
 mod embedding;
+mod loss;
 mod machine;
 mod normalization;
 mod optimizer;
@@ -90,6 +91,8 @@ mod _core {
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]
     use super::embedding::{EmbeddingWeights, embedding_backward, embedding_forward};
+    #[pymodule_export]
+    use super::loss::mean_error;
     #[pymodule_export]
     use super::machine::{limits, machine};
     #[pymodule_export]

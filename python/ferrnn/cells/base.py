@@ -92,6 +92,10 @@ class Cell(Layer):
         """One step, as a call of the cell: what a subclass may override, in `ferrnn.ops`."""
         return Cell.__call__(self, inputs, states, training)
 
+    def adds_losses(self) -> bool:
+        """Whether an own `call`, or a cell inside, may put a penalty on what it gives out."""
+        return type(self).call is not Cell.call or super(Layer, self).adds_losses()
+
     def _traced_step(self, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
         """One step as one node of a running trace."""
         if not self.built:

@@ -327,6 +327,13 @@ class Gradients:
         """The gradient by `parameter`, or `default`."""
         return self._sums.get(parameter, default)
 
+    def of(self, parameters: Iterable[Parameter]) -> list[Array] | None:
+        """The gradients by these parameters, or None if one has none."""
+        try:
+            return list(map(self._sums.__getitem__, parameters))
+        except KeyError:
+            return None
+
     def items(self) -> ItemsView[Parameter, Array]:
         """Pairs of parameter and gradient, in order of first use."""
         return self._sums.items()

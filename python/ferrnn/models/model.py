@@ -170,6 +170,8 @@ class Model(Described, Layer, Trainer):
             return []
         if isinstance(self._outputs_structure, dict):
             return sorted(self._outputs_structure)
+        if self._one_output and self._graph.outputs[0].node is not None:
+            return [self._graph.outputs[0].node.layer.name]
         names: list[str] = []
         for tensor in self._graph.outputs:
             base = tensor.node.layer.name if tensor.node is not None else tensor.name

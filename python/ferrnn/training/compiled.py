@@ -77,6 +77,7 @@ class CompiledLoss:
     def __init__(self, loss: Any, loss_weights: Any) -> None:
         self.given, self.given_weights = loss, loss_weights
         self.names: list[str] | None = None
+        self.only: Loss | None = None  # where there is one output, its loss of the weight 1
         self._checked = [_loss(each) for each in _listed(loss)]
         if len(self._checked) < len(_listed(loss_weights)):
             raise ValueError(
@@ -100,6 +101,9 @@ class CompiledLoss:
         self._weights = [1.0 if weight is None else float(weight) for weight in found]
         self._used = [at for at, each in enumerate(given) if each is not None]
         self.names = list(names)
+        first, weight = self._losses[0], self._weights[0]
+        one_number = isinstance(first, Loss) and first.reduction is not None
+        self.only = first if len(names) == 1 and one_number and weight == 1 else None
 
     @property
     def used_names(self) -> list[str]:

@@ -28,6 +28,7 @@ class CompiledMetrics:
     def __init__(self, given: Any, weighted: Any) -> None:
         self.given, self.given_weighted = given, weighted
         self.names: list[str] | None = None
+        self.only: list[Metric] = []  # where there is one output, its metrics
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
         for identifier in [*_leaves(given, "metrics"), *_leaves(weighted, "weighted_metrics")]:
@@ -79,6 +80,8 @@ class CompiledMetrics:
             for (true, pred), given in zip(pairs, wanted, strict=True):
                 found.append([_metric(each, true, pred) for each in given])
         self._resolved = True
+        if len(preds) == 1:
+            self.only = self.metrics
 
     def _update(
         self, at: int, true: Array, pred: Array, weight: Array | None, mask: Mask | None

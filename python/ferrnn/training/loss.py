@@ -26,6 +26,9 @@ from ferrnn.training.reduction import (
 LossVjp: TypeAlias = Callable[[float, Gradients], Array]
 Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 
+# The reductions that give the mean over all values where nothing is weighed.
+_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
+
 
 class Loss:
     """A loss: `pointwise` gives values and their gradient, this class reduces and weighs them.
@@ -78,6 +81,33 @@ class Loss:
             recorded: Array = self._recorded(y_true, y_pred)
             return recorded
         return self.pointwise(y_true, y_pred)[0]
+
+    def plain_mean(
+        self, y_true: Array, y_pred: Array, differentiable: bool
+    ) -> tuple[float, Array | None] | None:
+        """The mean over all values and its gradient by `y_pred`, if there is a short way to it.
+
+        It is taken where nothing is weighed, for arrays of one shape and dtype that are not empty.
+        """
+        return None
+
+    def unweighted_mean(
+        self, y_true: Any, y_pred: Any, differentiable: bool = False
+    ) -> tuple[float, Array | None] | None:
+        """`plain_mean`, if it has one, there are no own `call` or dtype, and the arrays fit."""
+        if (
+            type(self).plain_mean is Loss.plain_mean
+            or type(self).call is not Loss.call
+            or type(y_pred) is not np.ndarray
+            or type(y_true) is not np.ndarray
+            or y_true.shape != y_pred.shape
+            or y_true.dtype is not y_pred.dtype
+            or y_pred.dtype.char not in "fd"
+            or self.dtype not in (None, y_pred.dtype.name)
+            or not y_pred.size
+        ):
+            return None
+        return self.plain_mean(y_true, y_pred, differentiable)
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """Values `[batch, ...]` for arrays as the user has them, before weights and reduction."""
@@ -165,6 +195,10 @@ class Loss:
         mask: Mask | None = None,
     ) -> Any:
         """The reduced loss, without a gradient."""
+        if sample_weight is None and mask is None and self.reduction in _MEANS:
+            short = self.unweighted_mean(y_true, y_pred)
+            if short is not None:
+                return np.asarray(y_pred).dtype.type(short[0])
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values = as_float(self.call(true, pred), pred.dtype)
@@ -187,6 +221,11 @@ class Loss:
         >>> float(value), vjp(1.0, Gradients()).tolist()
         (1.0, [[1.0], [1.0]])
         """
+        if sample_weight is None and mask is None and self.reduction in _MEANS:
+            short = self.unweighted_mean(y_true, y_pred, True)
+            if short is not None:
+                mean, slope = y_pred.dtype.type(short[0]), np.asarray(short[1])
+                return mean, lambda d_loss, grads: slope if d_loss == 1.0 else d_loss * slope
         pred = as_float(y_pred, self.dtype)
         true, aligned = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values, values_vjp = self._values_and_vjp(true, aligned)

@@ -200,12 +200,13 @@ class Steps:
         grads = Gradients()
         added = add_weight_penalties(self._regularized or (), grads) + sum(call.losses or ())
         value, loss_vjp = self._loss_of(batch, outputs, mask, added)
+        # Metrics come next to the loss, whose code and data are in the cache.
+        self._measure(x, y, outputs, weight, mask)
         if self._trained and vjp is not None:
             vjp(loss_vjp(grads), grads)
             if getattr(self.optimizer, "loss_scale_factor", None) is not None:
                 grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
             self.optimizer.apply(grads, self._trained)
-        self._measure(x, y, outputs, weight, mask)
         return value
 
     def _test(self, batch: Batch) -> float:
@@ -238,7 +239,12 @@ class Steps:
             self._logged(self.compute_metrics(x, y, outputs, weight))
             return
         compiled = self._require_compiled("fit")[1]
-        if not compiled.empty:
+        if compiled.empty:
+            return
+        if weight is mask is None and type(outputs) is type(y) is np.ndarray and compiled.only:
+            for metric in compiled.only:
+                metric.update_state(y, outputs)
+        else:
             trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
             compiled.bind(self._names(preds))
             compiled.update(trues, preds, weights, masks)
@@ -311,6 +317,12 @@ class Steps:
             value, own_vjp = self._own_loss(x, y, outputs, weight)
             self._loss_mean.add(value, float(_batch_size(outputs)))
             return value, lambda grads: own_vjp(np.asarray(1.0), grads)
+        only = None if self._loss is None else self._loss.only
+        if only is not None and type(outputs) is type(y) is np.ndarray:
+            part, only_vjp = only.forward(y, outputs, sample_weight=weight, mask=mask)
+            value = float(part) + added
+            self._loss_mean.add(value, float(len(outputs)))
+            return value, lambda grads: only_vjp(1.0, grads)
         value, _, vjp = self._forward_loss(y, outputs, weight, mask)
         value += added
         self._loss_mean.add(value, float(_batch_size(outputs)))

@@ -155,3 +155,16 @@ class TestByName:
         made = metrics.get({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}})
         assert made.threshold == 0.25
         assert metrics.get(None) is None
+
+
+@pytest.mark.parametrize("name", ["mse", "mae"])
+@pytest.mark.parametrize("shape", [(5, 1), (3, 4, 2)])
+def test_means_without_weights_count_as_those_with_ones(name, shape):
+    rng = np.random.default_rng(3)
+    plainly, weighed = metrics.get(name), metrics.get(name)
+    for _ in range(3):
+        y_true, y_pred = rng.standard_normal((2, *shape)).astype(np.float32)
+        plainly.update_state(y_true, y_pred)
+        weighed.update_state(y_true, y_pred, np.ones(len(y_pred), np.float32))
+    assert float(plainly.result()) == pytest.approx(float(weighed.result()), rel=1e-6)
+    assert plainly.count == weighed.count

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn.core.native import mean_error
 from ferrnn.core.types import Array
 from ferrnn.training import formulas
 from ferrnn.training.formulas import ValuesVjp
@@ -36,6 +37,12 @@ class MeanSquaredError(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return formulas.squared_error(y_true, y_pred)
 
+    def plain_mean(
+        self, y_true: Array, y_pred: Array, differentiable: bool
+    ) -> tuple[float, Array | None] | None:
+        own = type(self).pointwise is not MeanSquaredError.pointwise
+        return None if own else mean_error(y_true, y_pred, True, differentiable)
+
 
 class MeanAbsoluteError(Loss):
     """`mean(|y_true - y_pred|)` over the last axis, for `[batch, ..., features]`.
@@ -57,6 +64,12 @@ class MeanAbsoluteError(Loss):
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return formulas.absolute_error(y_true, y_pred)
+
+    def plain_mean(
+        self, y_true: Array, y_pred: Array, differentiable: bool
+    ) -> tuple[float, Array | None] | None:
+        own = type(self).pointwise is not MeanAbsoluteError.pointwise
+        return None if own else mean_error(y_true, y_pred, False, differentiable)
 
 
 class MeanAbsolutePercentageError(Loss):

@@ -48,6 +48,11 @@ class Weighted(Metric):
         self._total += float(np.sum(values * weights, dtype=np.float64)) / steps
         self._count += float(np.sum(weights, dtype=np.float64)) / steps
 
+    def add(self, value: float, weight: float) -> None:
+        """Takes one number in, cheaply."""
+        self._total += value * weight
+        self._count += weight
+
     @property
     def variables(self) -> list[Parameter]:
         """Copies of the sum of values and of the sum of weights."""
@@ -88,11 +93,6 @@ class Mean(Weighted):
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Takes values `[batch, ...]` in."""
         self._gather(as_float(values), sample_weight)
-
-    def add(self, value: float, weight: float) -> None:
-        """Takes one number in, cheaply."""
-        self._total += value * weight
-        self._count += weight
 
     def result(self) -> float:
         """The mean since the last reset; 0 before the first batch."""

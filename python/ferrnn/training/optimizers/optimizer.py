@@ -218,9 +218,10 @@ class Optimizer(OwnVariables):
         variables = self._checked(grads, trainable_variables)
         if not isinstance(grads, Gradients):
             grads = paired(grads, variables)
-        if not all([variable in grads for variable in variables]):  # noqa: C419 - half the time
+        gradients = grads.of(variables)
+        if gradients is None:
             variables = self._with_gradient(variables, grads)
-        gradients = [grads[variable] for variable in variables]
+            gradients = [grads[variable] for variable in variables]
         if self.loss_scale_factor is not None:
             gradients = [np.asarray(each / self.loss_scale_factor) for each in gradients]
         count, steps = self._iterations.item(), self.gradient_accumulation_steps
