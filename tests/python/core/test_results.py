@@ -118,5 +118,7 @@ def test_metrics_of_compile_are_there_before_the_first_batch():
     model = functional()
     model.compile("sgd", "mse", metrics=["mae"])
     assert model.metrics_names == ["loss", "compile_metrics"]
-    model.metrics[1].update_state(Y, 3 * Y)
-    assert model.metrics[1].result() == {"mae": 2.0}
+    compiled = model.metrics[1]
+    compiled.update_state(Y, 3 * Y)
+    assert compiled.result() == {"mae": 2.0}
+    assert model.metrics_names == ["loss", "mae"]
