@@ -284,31 +284,31 @@ class Trainer(Steps):
     ) -> Any:
         """One update from one batch `x` `[batch, ...]`, `y` `[batch, ...]`; gives loss and metrics.
 
-        As in Keras they are gathered over calls, until `reset_metrics` is called: call it before
-        each batch to see the values of that batch alone.
+        They are those of this batch alone: metrics start anew with each call.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
         >>> model.compile("sgd", loss="mse")
         >>> model.train_on_batch(np.ones((1, 2)), np.array([4.0]))
         16.0
-        >>> model.reset_metrics()
         """
         self._require_compiled("train_on_batch")
         batch = Samples.of(x, y, sample_weight).weighted(class_weight)
         batch.require_some("train_on_batch")
         self._prepare_training(batch.x)
+        self.reset_metrics()
         self.run_train_step(batch.arrays)
         return self._returned(self.metrics_result(), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Loss and metrics of one batch, gathered since `reset_metrics` as by `train_on_batch`."""
+        """Loss and metrics of one batch alone, as by `train_on_batch`."""
         self._require_compiled("test_on_batch")
         batch = Samples.of(x, y, sample_weight)
         batch.require_some("test_on_batch")
         self._prepare_testing()
+        self.reset_metrics()
         self.run_test_step(batch.arrays)
         return self._returned(self.metrics_result(), return_dict)
 
