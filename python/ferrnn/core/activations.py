@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from ferrnn.core import tracing
 from ferrnn.core.erf import erf
 from ferrnn.core.native import activate
 from ferrnn.core.parameter import Gradients
+from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array
 
 Function: TypeAlias = Callable[[Array], Array]
@@ -24,7 +26,8 @@ class Activation:
 
     `function(x)` gives y of the same shape; `backward(x, y, d_y)` gives the gradient by x. `native`
     says that the engine knows the function under its name, `native_rows` that it knows it as a
-    function of the last axis as a whole.
+    function of the last axis as a whole. `options` are what a caller may set beside x, with their
+    defaults: then, and on symbolic tensors, the operation of `ferrnn.ops` is called.
 
     >>> cube = Activation("cube", lambda x: x**3, lambda x, y, d_y: 3 * x**2 * d_y)
     >>> cube(np.array([2.0])).tolist()
@@ -39,6 +42,7 @@ class Activation:
         *,
         native: bool = False,
         native_rows: bool = False,
+        **options: Any,
     ) -> None:
         self.__name__ = name
         self.__doc__ = function.__doc__
@@ -46,6 +50,12 @@ class Activation:
         self.backward = backward
         self.native = native
         self.native_rows = native_rows
+        by_place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter("x", by_place)]
+        parameters += [
+            inspect.Parameter(each, by_place, default=default) for each, default in options.items()
+        ]
+        self.__signature__ = inspect.Signature(parameters)
 
     def of_layer(self, x: Array) -> Array:
         """`function(x)` as layers compute it: by the engine if it can, with its equal bits."""
@@ -53,7 +63,10 @@ class Activation:
             return x if self.__name__ == "linear" else activate(self.__name__, x)
         return self.function(x)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, *args: Any, **options: Any) -> Any:
+        if args or options or isinstance(x, SymbolicTensor):
+            self.__signature__.bind(x, *args, **options)
+            return tracing.activation(self.__name__)(x, *args, **options)
         if tracing.current.get() is not None:
             return tracing.record(self._forward, x)
         return self.function(_floating(x))
@@ -158,6 +171,9 @@ relu = Activation(
     lambda x: np.maximum(x, 0),
     lambda x, y, d_y: np.where(x > 0, d_y, 0),
     native=True,
+    negative_slope=0.0,
+    max_value=None,
+    threshold=0.0,
 )
 hard_sigmoid = Activation(
     "hard_sigmoid",
@@ -177,6 +193,7 @@ elu = Activation(
     lambda x: _exponential_below(x, 1.0),
     lambda x, y, d_y: np.where(x > 0, d_y, d_y * (y + 1)),
     native=True,
+    alpha=1.0,
 )
 selu = Activation(
     "selu",
@@ -185,14 +202,17 @@ selu = Activation(
     native=True,
 )
 silu = Activation("silu", lambda x: x * _sigmoid(x), _silu_backward, native=True)
-gelu = Activation("gelu", lambda x: x * _normal_cdf(x), _gelu_backward, native=True)
+gelu = Activation(
+    "gelu", lambda x: x * _normal_cdf(x), _gelu_backward, native=True, approximate=False
+)
 exponential = Activation("exponential", np.exp, lambda x, y, d_y: d_y * y, native=True)
-softmax = Activation("softmax", _softmax, _softmax_backward, native_rows=True)
-log_softmax = Activation("log_softmax", _log_softmax, _log_softmax_backward)
+softmax = Activation("softmax", _softmax, _softmax_backward, native_rows=True, axis=-1)
+log_softmax = Activation("log_softmax", _log_softmax, _log_softmax_backward, axis=-1)
 leaky_relu = Activation(
     "leaky_relu",
     lambda x: np.where(x > 0, x, 0.2 * x),
     lambda x, y, d_y: np.where(x > 0, d_y, 0.2 * d_y),
+    negative_slope=0.2,
 )
 relu6 = Activation(
     "relu6", lambda x: np.clip(x, 0, 6), lambda x, y, d_y: _within(x, 0, 6, 1.0, d_y)
@@ -213,13 +233,14 @@ squareplus = Activation(
     "squareplus",
     lambda x: (x + np.sqrt(x * x + 4)) / 2,
     lambda x, y, d_y: d_y * (1 + x / np.sqrt(x * x + 4)) / 2,
+    b=4,
 )
 tanh_shrink = Activation(
     "tanh_shrink",
     lambda x: x - np.tanh(x),
     lambda x, y, d_y: d_y * np.square(x - y),  # x - y is tanh(x)
 )
-celu = Activation("celu", elu.function, elu.backward)
+celu = Activation("celu", elu.function, elu.backward, alpha=1.0)
 
 _BY_NAME: dict[str, Activation] = {
     activation.__name__: activation
@@ -272,7 +293,15 @@ def get(identifier: Any) -> Any:
     raise ValueError(f"Could not interpret activation function identifier: {identifier!r}")
 
 
-deserialize = get
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The activation for a name or configuration; `custom_objects` names functions of your own.
+
+    >>> deserialize("relu"), deserialize("mine", custom_objects={"mine": tanh})
+    (<activation relu>, <activation tanh>)
+    """
+    if isinstance(config, str) and config in (custom_objects or {}):
+        return (custom_objects or {})[config]
+    return get(config)
 
 
 def serialize(activation: Any) -> Any:

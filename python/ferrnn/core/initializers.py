@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,18 @@ def get(identifier: Any) -> Any:
     raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
 
 
-deserialize = get
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The initializer for a name or configuration; `custom_objects` names classes of your own.
+
+    >>> deserialize({"class_name": "Constant", "config": {"value": 3.0}})((2,)).tolist()
+    [3.0, 3.0]
+    """
+    name = config.get("class_name") if isinstance(config, dict) else config
+    if isinstance(name, str) and name in (custom_objects or {}):
+        kind = (custom_objects or {})[name]
+        settings = dict(config.get("config") or {}) if isinstance(config, dict) else {}
+        return kind.from_config(settings) if hasattr(kind, "from_config") else kind
+    return get(config)
 
 
 def serialize(initializer: Any) -> Any:

@@ -93,16 +93,16 @@ def assert_same_paths(a: Any, b: Any) -> None:
         raise ValueError(f"the paths differ: expected {first}, received {second}")
 
 
-def map_structure_up_to(shallow: Any, function: Callable[..., Any], *structures: Any) -> Any:
-    """`function` of what the structures hold at the leaves of the shallow one.
+def map_structure_up_to(shallow: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """`func` of what the structures hold at the leaves of the shallow one.
 
     >>> map_structure_up_to([0, 0], lambda one, two: (one, two), [1, [2, 3]], [4, [5]])
     [(1, 4), ([2, 3], [5])]
     """
     if not is_nested(shallow):
-        return function(*structures)
+        return func(*structures)
     parts = {
-        key: map_structure_up_to(part, function, *(structure[key] for structure in structures))
+        key: map_structure_up_to(part, func, *(structure[key] for structure in structures))
         for key, part in _parts(shallow)
     }
     return _rebuilt(shallow, parts)
@@ -123,7 +123,7 @@ def lists_to_tuples(structure: Any) -> Any:
     return structure
 
 
-def traverse(function: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
     """The structure with the parts replaced for which the function does not give None.
 
     It is asked about containers and leaves, from the top (then a replaced part is not entered) or
@@ -133,14 +133,14 @@ def traverse(function: Callable[[Any], Any], structure: Any, top_down: bool = Tr
     {'a': 1, 'b': 2}
     """
     if top_down:
-        replaced = function(structure)
+        replaced = func(structure)
         if replaced is not None:
             return None if replaced is MAP_TO_NONE else replaced
     if is_nested(structure):
-        parts = {key: traverse(function, part, top_down) for key, part in _parts(structure)}
+        parts = {key: traverse(func, part, top_down) for key, part in _parts(structure)}
         structure = _rebuilt(structure, parts)
     if not top_down:
-        replaced = function(structure)
+        replaced = func(structure)
         if replaced is not None:
             return None if replaced is MAP_TO_NONE else replaced
     return structure
@@ -154,8 +154,8 @@ def _rebuilt(structure: Any, parts: dict[Any, Any]) -> Any:
     return type(structure)(*flat) if hasattr(structure, "_fields") else type(structure)(flat)
 
 
-def map_shape_structure(function: Callable[[Any], Any], structure: Any) -> Any:
-    """`function` of every shape in a structure; a tuple or list of numbers and None is a shape.
+def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+    """`func` of every shape in a structure; a tuple or list of numbers and None is a shape.
 
     >>> map_shape_structure(len, [(1, 2), {"a": (None, 3, 4)}])
     [2, {'a': 3}]
@@ -163,10 +163,10 @@ def map_shape_structure(function: Callable[[Any], Any], structure: Any) -> Any:
     if isinstance(structure, tuple | list) and all(
         part is None or isinstance(part, int) for part in structure
     ):
-        return function(structure)
+        return func(structure)
     if isinstance(structure, dict):
-        return {key: map_shape_structure(function, part) for key, part in structure.items()}
-    return type(structure)(map_shape_structure(function, part) for part in structure)
+        return {key: map_shape_structure(func, part) for key, part in structure.items()}
+    return type(structure)(map_shape_structure(func, part) for part in structure)
 
 
 __all__ = [

@@ -59,6 +59,9 @@ class Tracer(Protocol):
     def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
         """The value of a function without arguments, and its gradients by parameters."""
 
+    def activation(self, name: str) -> Callable[..., Any]:
+        """The operation that computes an activation, with its options."""
+
 
 # The trace that runs now; None almost always.
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -116,6 +119,11 @@ def record(forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
 def call_layer(layer: Any, inputs: Any, call: Any) -> Any:
     """A layer's outputs while a trace runs: one node with the layer's own vjp."""
     return _installed[0].call_layer(layer, inputs, call)
+
+
+def activation(name: str) -> Callable[..., Any]:
+    """The operation that computes an activation, with its options or on symbolic tensors."""
+    return _installed[0].activation(name)
 
 
 def traced_parameter(value: Any) -> Any:

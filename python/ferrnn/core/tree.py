@@ -28,8 +28,8 @@ def _collect(structure: Any, leaves: list[Any]) -> None:
         leaves.append(structure)
 
 
-def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
-    """The same structure with `function` of each leaf; `others` must have that structure as well.
+def map_structure(func: Callable[..., Any], structure: Any, *others: Any) -> Any:
+    """The same structure with `func` of each leaf; `others` must have that structure as well.
 
     Leaves come in the order of `flatten`, so that the function may count them.
 
@@ -40,14 +40,14 @@ def map_structure(function: Callable[..., Any], structure: Any, *others: Any) ->
     """
     if isinstance(structure, dict):
         mapped = {
-            key: map_structure(function, structure[key], *(other[key] for other in others))
+            key: map_structure(func, structure[key], *(other[key] for other in others))
             for key in sorted(structure)
         }
         return {key: mapped[key] for key in structure}
     if isinstance(structure, list | tuple):
         columns = zip(structure, *others, strict=True)
-        return _same_kind(structure, (map_structure(function, *parts) for parts in columns))
-    return function(structure, *others)
+        return _same_kind(structure, (map_structure(func, *parts) for parts in columns))
+    return func(structure, *others)
 
 
 def pack_like(structure: Any, leaves: Iterable[Any]) -> Any:

@@ -14,6 +14,7 @@ from ferrnn.core.masked import attach_mask
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.results import as_output
 from ferrnn.core.tree import flatten, map_structure, pack_like
+from ferrnn.ops.activating import operation_of
 from ferrnn.ops.tape import Node, Trace, Traced, backward, root
 
 
@@ -101,6 +102,11 @@ def _start_gradient(start: Any, found: dict[Node, Any]) -> Any:
         return None
     gradient = found.get(start._node)
     return np.zeros(start.shape, start.dtype) if gradient is None else np.asarray(gradient)
+
+
+def activation(name: str) -> Callable[..., Any]:
+    """The operation that computes an activation, with its options or on symbolic tensors."""
+    return operation_of(name)
 
 
 def call_layer(layer: Any, inputs: Any, call: Call) -> Any:

@@ -173,7 +173,8 @@ def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
         # A number of Python follows the array, unless it is a float and the array is not.
         strong, number = (b, a) if weak1 else (a, b)
         if _rank(number.dtype.kind) <= _rank(strong.dtype.kind):
-            cast = cast_to(number, strong.dtype)
+            # From the number itself: in between, float32 would cost float64 half its digits.
+            cast = np.asarray(x1 if weak1 else x2, strong.dtype)
             return (cast, strong) if weak1 else (strong, cast)
     if kind1 == "f" and kind2 in "iub":
         return a, cast_to(b, a.dtype)

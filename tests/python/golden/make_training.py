@@ -28,7 +28,7 @@ RUNS: dict[str, tuple[Stack, str, tuple[str, dict[str, Any]], list[str]]] = {
 
 
 def run_cases(cases: Cases) -> None:
-    """Twenty `train_on_batch` calls in float32: loss and metric of every step, last weights."""
+    """Fifty `train_on_batch` calls in float32: loss and metric of every step, last weights."""
     for name, (stack, loss, optimizer, metrics) in RUNS.items():
         _run(cases, name, stack, loss, optimizer, metrics)
 
@@ -48,7 +48,7 @@ def _run(
     model.compile(getattr(keras.optimizers, optimizer[0])(**optimizer[1]), loss, metrics=metrics)
     weights = [random.normal(*w.shape, scale=0.4, dtype="float32") for w in model.get_weights()]
     model.set_weights(weights)
-    inputs = random.normal(20, 8, 6, 3, dtype="float32")
+    inputs = random.normal(50, 8, 6, 3, dtype="float32")
     sums = inputs.sum(axis=(2, 3))
     targets = {
         "mse": np.stack([sums, inputs[:, :, 0, 0], inputs[:, :, -1].prod(-1)], -1) / 4,

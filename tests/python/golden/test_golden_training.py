@@ -10,7 +10,7 @@ import golden
 
 
 @pytest.mark.parametrize("name", golden.names("training"))
-def test_twenty_steps_are_those_of_keras(name: str, engine: str) -> None:
+def test_fifty_steps_are_those_of_keras(name: str, engine: str) -> None:
     case = golden.load("training", name)
     layers = [
         getattr(ferrnn.layers, kind)(units, **options)
