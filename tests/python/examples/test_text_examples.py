@@ -115,3 +115,35 @@ class TestEncoderDecoder:
         ]
         ends = [module.written(day.replace(day=at), 2).split()[0] for at in (1, 2, 11, 12, 13, 21)]
         assert ends == ["1st", "2nd", "11th", "12th", "13th", "21st"]
+
+
+class TestCharacterGeneration:
+    def test_learns_more_than_frequencies_and_writes_the_same_twice(self, load, capsys):
+        small = ["--characters", "60000", "--units", "64", "--window", "50", "--epochs", "10"]
+        result = load("character_generation").main([*small, "--length", "80"])
+        output = capsys.readouterr().out
+        assert result["bits"]["model"] < 3.3
+        assert 4.3 < result["bits"]["frequencies"] < 4.6
+        assert [len(text) for text in result["texts"].values()] == [80, 80, 80]
+        assert len(set(result["texts"].values())) == 3
+        assert output.count("  writes: ") == 2
+        # The program raises an error unless both wrote the same.
+        for name in ("stateful model", "stream"):
+            assert f"A character took the {name}" in output
+
+    def test_windows_cover_the_text_and_targets_are_the_next_characters(self, load):
+        x, y = load("character_generation").make_windows(np.arange(38), 9)
+        np.testing.assert_array_equal(x.ravel(), np.arange(36))
+        np.testing.assert_array_equal(y, x + 1)
+
+    def test_temperature_sharpens_what_is_drawn(self, load):
+        sample = load("character_generation").sample
+        chances = np.array([0.1, 0.0, 0.6, 0.3], "float32")
+        for temperature in (0.5, 1.0, 2.0):
+            rng = np.random.default_rng(4)
+            drawn = [sample(chances, temperature, rng) for _ in range(4000)]
+            expected = chances.astype("float64") ** (1 / temperature)
+            expected /= expected.sum()
+            shares = np.bincount(drawn, minlength=4) / 4000
+            np.testing.assert_allclose(shares, expected, atol=0.03)
+            assert shares[1] == 0
