@@ -3,6 +3,7 @@
 # Packed: one name a line would be a file by itself.
 # fmt: off
 # isort: off
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ferrnn.core import tracing
@@ -13,6 +14,12 @@ from ferrnn.ops.arithmetic import (
     greater_equal, hypot, isclose, less, less_equal, logaddexp, logaddexp2, logical_and,
     logical_not, logical_or, logical_xor, maximum, minimum, mod, multiply, not_equal, power,
     subtract, true_divide,
+)
+from ferrnn.ops.combined import (
+    cross, diagflat, dsplit, dstack, erfc, fliplr, flipud, fmax, fmin, fmod, hsplit, kron,
+    median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod,
+    nanstd, nansum, nanvar, percentile, quantile, rot90, segment_max, segment_min, sinc,
+    sparse_plus, sparse_sigmoid, sparsemax, trace, trapezoid, vander, vsplit,
 )
 from ferrnn.ops.control import (
     associative_scan, cond, custom_gradient, fori_loop, map, scan, switch, vectorized_map,
@@ -56,35 +63,41 @@ from ferrnn.ops.shaping import (
 
 __all__ = [
     "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "append", "arange",
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax",
-    "argmin", "argsort", "array", "array_split", "associative_scan", "average",
-    "batch_normalization", "binary_crossentropy", "bincount", "broadcast_to", "cast",
-    "categorical_crossentropy", "cbrt", "ceil", "celu", "clip", "concatenate", "cond",
-    "convert_to_numpy", "convert_to_tensor", "copy", "cos", "cosh", "count_nonzero", "cumprod",
-    "cumsum", "custom_gradient", "deg2rad", "diag", "diagonal", "diff", "divide",
-    "divide_no_nan", "dot", "dot_product_attention", "dtype", "einsum", "elu", "empty",
-    "empty_like", "equal", "erf", "exp", "exp2", "expand_dims", "expm1", "eye", "fabs", "flip",
-    "floor", "floor_divide", "fori_loop", "full", "full_like", "gelu", "get_item", "glu",
-    "greater", "greater_equal", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "heaviside", "hstack", "hypot", "identity", "in_top_k", "inner", "is_tensor",
-    "isclose", "isfinite", "isin", "isinf", "isnan", "layer_normalization", "leaky_relu",
-    "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_sigmoid",
-    "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "map", "matmul", "max", "maximum", "mean", "meshgrid", "min",
-    "minimum", "mod", "moments", "moveaxis", "multi_hot", "multiply", "nan_to_num",
-    "ndim", "negative", "nonzero", "norm", "normalize", "not_equal", "one_hot", "ones",
-    "ones_like", "outer", "pad", "power", "prod", "ptp", "rad2deg", "ravel", "reciprocal",
-    "relu", "relu6", "repeat", "reshape", "rms_normalization", "roll", "round", "rsqrt", "scan",
-    "scatter", "scatter_update", "searchsorted", "segment_sum", "select", "selu", "shape",
-    "sigmoid", "sign", "signbit", "silu", "sin", "sinh", "size", "slice", "slice_update",
-    "soft_shrink", "softmax", "softplus", "softsign", "sort", "sparse_categorical_crossentropy",
-    "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std", "stop_gradient",
-    "subtract", "sum", "swapaxes", "swish", "switch", "take", "take_along_axis", "tan", "tanh",
-    "tanh_shrink", "tensordot", "threshold", "tile", "top_k", "transpose", "tri", "tril",
-    "triu", "true_divide", "trunc", "unstack", "var", "vdot", "vectorized_map", "vstack",
-    "where", "while_loop", "zeros", "zeros_like",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "argsort", "array", "array_split", "associative_scan", "average", "batch_normalization",
+    "binary_crossentropy", "bincount", "broadcast_to", "cast", "categorical_crossentropy", "cbrt",
+    "ceil", "celu", "clip", "concatenate", "cond", "convert_to_numpy", "convert_to_tensor",
+    "copy", "cos", "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "custom_gradient",
+    "deg2rad", "diag", "diagflat", "diagonal", "diff", "divide", "divide_no_nan", "dot",
+    "dot_product_attention", "dsplit", "dstack", "dtype", "einsum", "elu", "empty", "empty_like",
+    "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye", "fabs", "flip",
+    "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "full",
+    "full_like", "gelu", "get_item", "glu", "greater", "greater_equal", "hard_shrink",
+    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "heaviside", "hsplit", "hstack",
+    "hypot", "identity", "in_top_k", "inner", "is_tensor", "isclose", "isfinite", "isin", "isinf",
+    "isnan", "kron", "layer_normalization", "leaky_relu", "less", "less_equal", "linspace", "log",
+    "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "map", "matmul",
+    "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moments",
+    "moveaxis", "multi_hot", "multiply", "nan_to_num", "nanargmax", "nanargmin", "nancumprod",
+    "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "ndim",
+    "negative", "nn", "nonzero", "norm", "normalize", "not_equal", "numpy", "one_hot", "ones",
+    "ones_like", "outer", "pad", "percentile", "power", "prod", "ptp", "quantile", "rad2deg",
+    "ravel", "reciprocal", "relu", "relu6", "repeat", "reshape", "rms_normalization", "roll",
+    "rot90", "round", "rsqrt", "scan", "scatter", "scatter_update", "searchsorted", "segment_max",
+    "segment_min", "segment_sum", "select", "selu", "shape", "sigmoid", "sign", "signbit", "silu",
+    "sin", "sinc", "sinh", "size", "slice", "slice_update", "soft_shrink", "softmax", "softplus",
+    "softsign", "sort", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid",
+    "sparsemax", "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std",
+    "stop_gradient", "subtract", "sum", "swapaxes", "swish", "switch", "take", "take_along_axis",
+    "tan", "tanh", "tanh_shrink", "tensordot", "threshold", "tile", "top_k", "trace", "transpose",
+    "trapezoid", "tri", "tril", "triu", "true_divide", "trunc", "unstack", "vander", "var",
+    "vdot", "vectorized_map", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]
 # fmt: on
+
+# Keras has these names for parts of the same functions.
+nn = numpy = sys.modules[__name__]
 
 
 def _reshaped(x: Any, *shape: Any) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from combined_tables import combined_cases
+
 MASK = [[True, False, True, False], [False, True, True, True], [True, True, False, True]]
 PLACES = [[2, 0], [1, 1], [0, 2]]
 
@@ -38,10 +40,12 @@ _REDUCTIONS = ["sum", "mean", "var", "std", "max", "min", "prod", "logsumexp", "
 _RUNNING = ["cumsum", "cumprod"]
 _OTHER_NAMES = ["average", "amax", "amin"]
 
-# What Keras takes lists for elsewhere, or what JAX does not compute.
+# What Keras takes lists for elsewhere, or what JAX does not compute; its sparsemax sums to other
+# numbers than 1.
 NOT_ON_JAX = {
     "cast", "dot_product_attention", "dot_product_attention-bias", "getitem-array",
-    "more-methods", "repeat-counts", "scatter", "segment_sum", "where",
+    "more-methods", "repeat-counts", "scatter", "segment_sum", "sparsemax",
+    "sparsemax-axis", "where",
 }  # fmt: skip
 
 
@@ -55,6 +59,7 @@ def leaves(structure: Any) -> list[Any]:
 def other_cases(ops: Any) -> list[tuple[Any, ...]]:
     """Everything else: name, function, shapes."""
     return [
+        *combined_cases(ops),
         ("gelu-exact", lambda x: ops.gelu(x, approximate=False), [(3, 4)]),
         ("threshold", lambda x: ops.threshold(x, 0.3, 7.0), [(3, 4)]),
         ("clip", lambda x: ops.clip(x, -0.4, 0.6), [(3, 4)]),
