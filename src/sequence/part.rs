@@ -254,12 +254,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let first = self.blocks.start * self.weights.lanes();
         let from = planes.plane(self.carried(active));
         for row in skipping(active, self.slice.rows.len()) {
-            let to = self.outputs.row(row, step);
-            if self.problem.zero_output_for_mask {
-                to.fill(T::ZERO);
-            } else {
-                to.copy_from_slice(&from[row * self.stride + first..][..to.len()]);
-            }
+            let last = &from[row * self.stride + first..];
+            repeat(self.outputs.row(row, step), last, self.problem.zero_output_for_mask);
         }
     }
 
@@ -277,12 +273,18 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let to = self.outputs.row(row, 0);
             let batch_row = self.slice.batch_row(row);
             let real = last.is_none_or(|step| self.problem.active(batch_row, step));
-            if real || !self.problem.zero_output_for_mask {
-                to.copy_from_slice(&outputs[row * self.stride + first..][..to.len()]);
-            } else {
-                to.fill(T::ZERO);
-            }
+            let output = &outputs[row * self.stride + first..];
+            repeat(to, output, !real && self.problem.zero_output_for_mask);
         }
+    }
+}
+
+/// Writes the output of a row that does not take a step: its last one, or zeros.
+pub(super) fn repeat<T: Element>(to: &mut [T], last: &[T], zero: bool) {
+    if zero {
+        to.fill(T::ZERO);
+    } else {
+        to.copy_from_slice(&last[..to.len()]);
     }
 }
 

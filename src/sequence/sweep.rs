@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::part::{repeat, skipping};
 use super::plan::Slice;
 use super::rows::copy_rows;
 use super::step::{Place, RowMajor, Step};
@@ -125,7 +126,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
         };
         fused.run(s);
         if !everyone {
-            for row in super::part::skipping(active, slice.rows.len()) {
+            for row in skipping(active, slice.rows.len()) {
                 let to = produced.from(row, 0, first);
                 let from = &previous[row * stride + first..];
                 to.copy_from_slice(&from[..to.len()]);
@@ -140,13 +141,4 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
         }
     }
     Ok(None)
-}
-
-/// The output of a row that does not take a step.
-fn repeat<T: Element>(to: &mut [T], last: &[T], zero: bool) {
-    if zero {
-        to.fill(T::ZERO);
-    } else {
-        to.copy_from_slice(&last[..to.len()]);
-    }
 }
