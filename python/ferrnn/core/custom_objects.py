@@ -38,12 +38,12 @@ def register_keras_serializable(
     return register
 
 
-def registered_name(kind: Any) -> str:
+def registered_name(obj: Any) -> str:
     """The name under which a class or function is known; without a package if nobody said so."""
     for known, value in _registered.items():
-        if value is kind:
+        if value is obj:
             return known
-    return str(getattr(kind, "__name__", kind))
+    return str(getattr(obj, "__name__", obj))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ferrnn.core.custom_objects import (
     get_custom_objects,
     register_keras_serializable,
 )
+from ferrnn.core.custom_objects import registered_name as get_registered_name
 from ferrnn.core.missing import not_yet
 from ferrnn.core.names import clear_session
 from ferrnn.core.random import set_random_seed
@@ -26,6 +27,11 @@ from ferrnn.data.sequences import pad_sequences
 from ferrnn.data.windows import timeseries_dataset_from_array
 from ferrnn.models.cloning import clone_model
 from ferrnn.models.drawing import plot_model
+from ferrnn.models.serialization import (
+    deserialize_keras_object,
+    get_registered_object,
+    serialize_keras_object,
+)
 from ferrnn.training.progress import Progbar
 from ferrnn.training.py_dataset import PyDataset
 from ferrnn.training.py_dataset import PyDataset as Sequence
@@ -41,16 +47,20 @@ __all__ = [
     "clear_session",
     "clone_model",
     "custom_object_scope",
+    "deserialize_keras_object",
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
     "get_file",
+    "get_registered_name",
+    "get_registered_object",
     "is_interactive_logging_enabled",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "timeseries_dataset_from_array",
     "to_categorical",
