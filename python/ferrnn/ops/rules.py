@@ -35,10 +35,29 @@ class Primitive:
         self.function, self.rule = function, rule
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        if len(args) == 2 and type(args[0]) is Traced and type(args[1]) is Traced:
+            return self._of_two(*args, options)
+        if len(args) == 1 and type(args[0]) is Traced:
+            return self._of_one(args[0], options)
         for arg in args:
             if type(arg) is Traced:
                 return self._traced(args, options)
         return self.function(*args, **options)
+
+    # What most operations are, without a loop over the arguments.
+
+    def _of_one(self, x: Traced, options: Any) -> Traced:
+        value = x._value
+        answer = self.function(value, **options)
+        vjp = self.rule((0,), answer, (value,), options)
+        return Traced(answer, Node(answer, (x._node,), lambda gradient, grads: vjp(gradient)))
+
+    def _of_two(self, a: Traced, b: Traced, options: Any) -> Traced:
+        values = (a._value, b._value)
+        answer = self.function(*values, **options)
+        vjp = self.rule((0, 1), answer, values, options)
+        parents = (a._node, b._node)
+        return Traced(answer, Node(answer, parents, lambda gradient, grads: vjp(gradient)))
 
     def _traced(self, args: Any, options: Any) -> Any:
         places = tuple(place for place, arg in enumerate(args) if type(arg) is Traced)
@@ -67,6 +86,15 @@ def own(*makers: Maker) -> Rule:
     """The rule of makers, one for each argument."""
 
     def rule(places: tuple[int, ...], answer: Any, args: Any, options: Any) -> Any:
+        if len(places) == 1:
+            maker = makers[places[0]]
+            if maker is not None:
+                vjp = maker(answer, *args, **options)
+                return lambda gradient: (vjp(gradient),)
+        if places == (0, 1) and makers[0] is not None and makers[1] is not None:
+            first = makers[0](answer, *args, **options)
+            second = makers[1](answer, *args, **options)
+            return lambda gradient: (first(gradient), second(gradient))
         chosen = [makers[place] for place in places]
         vjps = [None if maker is None else maker(answer, *args, **options) for maker in chosen]
         return lambda gradient: [None if vjp is None else vjp(gradient) for vjp in vjps]

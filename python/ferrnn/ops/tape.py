@@ -103,6 +103,29 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
 
+    # The common operators, past NumPy's dispatch, which takes as long as the operation.
+
+    def __add__(self, other: Any) -> Any:
+        return ufuncs[np.add](self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return ufuncs[np.add](other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return ufuncs[np.subtract](self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ufuncs[np.subtract](other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return ufuncs[np.multiply](self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ufuncs[np.multiply](other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return ufuncs[np.divide](self, other)
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
         raise TypeError(
             f"`numpy.{func.__name__}` cannot work on a traced value, whose gradient it would lose: "

@@ -20,19 +20,19 @@ Operation = TypeVar("Operation", bound=Callable[..., Any])
 symbolic_call: list[Callable[[Callable[..., Any], Any, Any], Any]] = []
 
 
+_NEVER_SYMBOLIC = frozenset({np.ndarray, Traced, Parameter, float, int, bool, str, type(None)})
+
+
 def operation(function: Operation) -> Operation:
     """A public operation: on symbolic tensors it becomes a layer of the model."""
 
     @functools.wraps(function)
     def outer(*args: Any, **options: Any) -> Any:
         for arg in args:
-            kind = type(arg)
-            if kind is np.ndarray or kind is Traced:
-                continue
-            if _is_symbolic(arg):
+            if type(arg) not in _NEVER_SYMBOLIC and _is_symbolic(arg):
                 return _on_symbolic(outer, args, options)
         for arg in options.values():
-            if _is_symbolic(arg):
+            if type(arg) not in _NEVER_SYMBOLIC and _is_symbolic(arg):
                 return _on_symbolic(outer, args, options)
         return function(*args, **options)
 
@@ -164,6 +164,8 @@ def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
     >>> [part.dtype.name for part in pair(np.ones(1, "float32"), np.ones(1, "int64"))]
     ['float32', 'float32']
     """
+    if type(x1) is Traced and type(x2) is Traced and x1._value.dtype == x2._value.dtype:
+        return x1, x2
     weak1, weak2 = _is_weak(x1), _is_weak(x2)
     a, b = tensor(x1), tensor(x2)
     if a.dtype == b.dtype:
