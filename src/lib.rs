@@ -42,6 +42,7 @@ pub mod mean_error;
 pub mod memory;
 pub mod normalization;
 pub mod optimizer;
+pub mod random;
 pub mod sequence;
 pub mod simd;
 pub mod stream;

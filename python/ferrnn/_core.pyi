@@ -158,6 +158,16 @@ def normalization_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Gradients by the inputs, by gamma and by beta, those that are wanted."""
 
+def dropout_mask(
+    seed: int,
+    call: int,
+    shape: Sequence[int],
+    threshold: int,
+    scale: float,
+    double: bool = False,
+) -> Array:
+    """Zeros where a 32-bit random number of the call is below `threshold`, else `scale`."""
+
 def sgd_update(
     weights: list[Array],
     gradients: list[Array],

@@ -9,6 +9,7 @@ mod machine;
 mod normalization;
 mod optimizer;
 mod problem;
+mod random;
 mod recurrent;
 mod rows;
 mod stream;
@@ -103,6 +104,8 @@ mod _core {
     use super::optimizer::{adam_update, sgd_update, squared_norms};
     #[pymodule_export]
     use super::problem::Problem;
+    #[pymodule_export]
+    use super::random::dropout_mask;
     #[pymodule_export]
     use super::recurrent::{Residuals, rnn_backward, rnn_forward};
     #[pymodule_export]

@@ -35,7 +35,7 @@ RUST_ORDER = (
     {"threads"},
     {"kernels", "limits"},
     {"cells"},
-    {"sequence", "dense", "embedding", "normalization", "optimizer", "mean_error"},
+    {"sequence", "dense", "embedding", "normalization", "optimizer", "mean_error", "random"},
     {"stream"},
     {"python"},
 )

@@ -127,7 +127,7 @@ def outputs_by_probe(layer: Any, inputs: Any) -> Any:
     A layer that takes a mask gets one if the inputs will carry one. What the call writes to
     variables is taken back: it was no call of the user's.
     """
-    before = [(weight, weight.value, weight.version) for weight in layer.weights]
+    before = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
     node = _recording.get()
     mask = None
     if node is not None and node.layer is layer and "mask" in parameters_of(type(layer).call)[0]:

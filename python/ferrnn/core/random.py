@@ -1,9 +1,11 @@
 """Seeds, and a counter-based generator of random numbers: the same bits on every machine."""
 
 import random as python_random
+from typing import Any
 
 import numpy as np
 
+from ferrnn.core.native import dropout_mask
 from ferrnn.core.types import Array, Mask
 
 _seeds = python_random.Random()
@@ -51,6 +53,10 @@ class SeedGenerator:
         self.name = name
         self.initial_seed = draw_seed() if seed is None else int(seed)
         self.counter = 0
+        self._rewound: tuple[np.random.Generator, dict[str, Any]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_rewound": None}
 
     @property
     def state(self) -> Array:
@@ -74,6 +80,21 @@ class SeedGenerator:
         self.counter += 1
         return np.random.Generator(philox)
 
+    def rewound_generator(self) -> np.random.Generator:
+        """As `generator`, but the same object each time: good until the next call of this.
+
+        Setting its state takes a tenth of the time that making a generator does.
+        """
+        if self._rewound is None:
+            philox = np.random.Philox(key=self.initial_seed)
+            self._rewound = np.random.Generator(philox), dict(philox.state)
+        generator, state = self._rewound
+        words = state["state"]
+        words["key"][0], words["counter"][3] = self.initial_seed, self.counter
+        generator.bit_generator.state = state
+        self.counter += 1
+        return generator
+
     def keep_mask(self, shape: tuple[int, ...], rate: float) -> Mask:
         """True with probability `1 - rate`, in an array of the given shape."""
         size = int(np.prod(shape, dtype=np.int64))
@@ -89,9 +110,10 @@ class SeedGenerator:
         >>> sorted({float(entry) for entry in mask.ravel()})
         [0.0, 2.0]
         """
+        call = self.counter
+        self.counter += 1
         if rate >= 1:
-            self.counter += 1
             return np.zeros(shape, dtype)
-        keep = self.keep_mask(shape, rate)
-        mask: Array = keep * np.dtype(dtype).type(1.0 / (1.0 - rate))
-        return mask
+        # The numbers are those of `keep_mask`.
+        scale, double = 1.0 / (1.0 - rate), dtype == "float64"
+        return dropout_mask(self.initial_seed, call, shape, round(rate * 2**32), scale, double)

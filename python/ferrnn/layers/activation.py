@@ -306,5 +306,7 @@ def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 def softmax_backward(y: Array, d_y: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """The gradient by x, for `y = softmax(x, axis)`."""
-    d_x: Array = y * (d_y - np.sum(y * d_y, axis=axis, keepdims=True))
+    products = y * d_y
+    d_x: Array = d_y - np.add.reduce(products, axis=axis, keepdims=True)
+    d_x *= y
     return d_x

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.native import activate
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.random import SeedGenerator
 from ferrnn.core.shapes import is_shape, shapes_of
 from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.activation import softmax, softmax_backward
+from ferrnn.layers.activation import softmax_backward
 from ferrnn.layers.dropout import checked_part
 
 # `backward(d_scores, grads) -> d_query, d_key`
@@ -74,6 +75,7 @@ class Attention(Layer):
         self.dropout = checked_part("dropout", dropout)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
+        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
 
     # The arguments of a call.
 
@@ -145,13 +147,15 @@ class Attention(Layer):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, ...]`, with the weights if wanted, and the vjp."""
-        arrays = self.main_input(inputs)
+        says = inputs if type(inputs) is Attended else Attended(tuple(inputs))
+        arrays = says.arrays
         shapes = [array.shape for array in arrays]
-        self._checked_shapes(shapes)
+        if shapes != self._known:
+            self._checked_shapes(shapes)
+            self._known = shapes
         if not self.built:
             self.build(shapes)
         query, value, key = (*arrays, arrays[1])[:3]
-        says = inputs if isinstance(inputs, Attended) else Attended(tuple(arrays))
         query_mask, value_mask = self._checked_masks(call.mask, arrays)
         scores, scores_vjp = self._scores(query, key)
         hidden = _hidden(scores, value_mask, says.use_causal_mask)
@@ -187,7 +191,7 @@ class Attention(Layer):
         """The weights for the scores, and what takes their gradient to that by the scores."""
         if hidden is not None:
             scores = scores - hidden * scores.dtype.type(_HIDDEN)
-        softened = softmax(scores)
+        softened = activate("softmax", scores)
         if not training or not self.dropout:
             return softened, lambda d_weights: softmax_backward(softened, d_weights)
         noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)

@@ -177,8 +177,8 @@ def checked_part(argument: str, value: Any) -> float:
 
 
 def _normal(seeds: SeedGenerator, like: Array, stddev: float) -> Array:
-    numbers = seeds.generator().standard_normal(like.shape, like.dtype.type)
-    numbers *= like.dtype.type(stddev)
+    numbers = seeds.rewound_generator().standard_normal(like.shape, like.dtype.type)
+    numbers *= stddev
     return numbers
 
 

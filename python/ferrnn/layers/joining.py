@@ -27,12 +27,18 @@ class Concatenate(Merge):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
         """One array out of a list or tuple of arrays, and the vjp."""
-        arrays = self._checked(inputs)
-        lengths = [array.shape[self.axis] for array in arrays]
+        arrays, shapes, shape = self._checked(inputs)
         outputs = np.concatenate(arrays, axis=self.axis)
 
         def vjp(d_outputs: Array, grads: Gradients) -> list[Array]:
-            return np.split(d_outputs, np.cumsum(lengths)[:-1], axis=self.axis)
+            axis, start, d_arrays = self.axis % len(shape), 0, []
+            before = (slice(None),) * axis
+            for each in shapes:
+                end = start + each[axis]
+                at = (*before, slice(start, end))
+                d_arrays.append(d_outputs[at])
+                start = end
+            return d_arrays
 
         return outputs, vjp
 
@@ -96,6 +102,9 @@ class Dot(Merge):
     (2, 5, 4)
     """
 
+    # The order of axes for the shapes that were checked last.
+    _orders: tuple[Any, list[tuple[int, ...]]] | None = None
+
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int):
@@ -119,26 +128,29 @@ class Dot(Merge):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[batch, rest of the first, rest of the second]` and their vjp."""
-        arrays = self._checked(inputs)
-        places = self._places([array.shape for array in arrays])
-        moved = [np.moveaxis(array, axis, -1) for array, axis in zip(arrays, places, strict=True)]
+        arrays, shapes, shape = self._checked(inputs)
+        if self._orders is None or self._orders[0] is not shapes:
+            pairs = zip(self._places(shapes), shapes, strict=True)
+            self._orders = shapes, [_last(axis, len(each)) for axis, each in pairs]
+        orders = self._orders[1]
+        moved = [array.transpose(order) for array, order in zip(arrays, orders, strict=True)]
         flat = [array.reshape(len(array), -1, array.shape[-1]) for array in moved]
         units = [_unit(array) for array in flat] if self.normalize else None
         one, two = flat if units is None else [unit for unit, _ in units]
-        products = one @ two.swapaxes(1, 2)
-        outputs = products.reshape(self.compute_output_shape([array.shape for array in arrays]))
+        products = np.matmul(one, two.swapaxes(1, 2))
+        outputs = products.reshape(shape)
 
         def vjp(d_outputs: Array, grads: Gradients) -> list[Array]:
             d_products = d_outputs.reshape(products.shape)
-            found = [d_products @ two, d_products.swapaxes(1, 2) @ one]
+            found = [np.matmul(d_products, two), np.matmul(d_products.swapaxes(1, 2), one)]
             if units is not None:
                 found = [
                     _unit_backward(unit, scale, d_unit)
                     for (unit, scale), d_unit in zip(units, found, strict=True)
                 ]
             return [
-                np.moveaxis(d_flat.reshape(array.shape), -1, axis)
-                for d_flat, array, axis in zip(found, moved, places, strict=True)
+                d_flat.reshape(array.shape).transpose(_back(order))
+                for d_flat, array, order in zip(found, moved, orders, strict=True)
             ]
 
         return outputs, vjp
@@ -180,6 +192,25 @@ class Dot(Merge):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
+
+
+def _last(axis: int, rank: int) -> tuple[int, ...]:
+    """The order of axes that puts one last.
+
+    >>> _last(1, 4)
+    (0, 2, 3, 1)
+    """
+    return (*range(axis), *range(axis + 1, rank), axis)
+
+
+def _back(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The order that undoes `_last`.
+
+    >>> _back((0, 2, 3, 1))
+    (0, 3, 1, 2)
+    """
+    axis, rank = order[-1], len(order)
+    return (*range(axis), rank - 1, *range(axis, rank - 1))
 
 
 def _unit(array: Array) -> tuple[Array, Array]:

@@ -19,21 +19,27 @@ class Merge(Layer):
     Inputs of fewer axes get axes of length 1 after the batch; lengths of 1 are broadcast.
     """
 
+    # The shapes that were checked last, and that of what they are broadcast to.
+    _known: tuple[list[tuple[int, ...]], tuple[int, ...]] | None = None
+
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
         """One array out of a list or tuple of arrays, and the vjp."""
-        arrays = self._checked(inputs)
-        rank = max(array.ndim for array in arrays)
-        parts = [_ranked(array, rank) for array in arrays]
-        shape = np.broadcast_shapes(*(part.shape for part in parts))
-        masks = self._masks(call.mask, parts, rank)
+        arrays, shapes, shape = self._checked(inputs)
+        parts = arrays
+        if any(each != shape for each in shapes):
+            parts = [_ranked(array, len(shape)) for array in arrays]
+        masks = self._masks(call.mask, parts, len(shape))
         outputs, backward = self._merged(parts, masks, shape)
 
         def vjp(d_outputs: Array, grads: Gradients) -> list[Array]:
-            pairs = zip(backward(d_outputs), arrays, strict=True)
-            return [summed_to(d_part, array.shape) for d_part, array in pairs]
+            pairs = zip(backward(d_outputs), shapes, strict=True)
+            return [
+                d_part if d_part.shape == each else summed_to(d_part, each)
+                for d_part, each in pairs
+            ]
 
         return outputs, vjp
 
@@ -43,15 +49,20 @@ class Merge(Layer):
         """The outputs, and `backward(d_outputs)` that gives one array of their shape for each."""
         raise NotImplementedError
 
-    def _checked(self, inputs: Any) -> list[Array]:
+    def _checked(self, inputs: Any) -> tuple[list[Array], list[tuple[int, ...]], tuple[int, ...]]:
+        """The arrays, their shapes and that of the outputs; shapes are checked when they change."""
         if not isinstance(inputs, list | tuple):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "A merge layer should be called on a list of inputs. "
                 f"Received: inputs={type(inputs).__name__} (not a list of tensors, in layer "
                 f"{self.name!r})"
             )
-        self.compute_output_shape([array.shape for array in inputs])
-        return list(inputs)
+        shapes = [array.shape for array in inputs]
+        known = self._known
+        if known is None or known[0] != shapes:
+            known = shapes, self.compute_output_shape(shapes)
+            self._known = known
+        return list(inputs), *known
 
     def _masks(self, masks: Any, parts: list[Array], rank: int) -> list[Mask | None]:
         """For each part its mask, broadcastable to it, or None."""
@@ -123,10 +134,7 @@ class Add(Merge):
     def _merged(
         self, parts: list[Array], masks: list[Mask | None], shape: tuple[int, ...]
     ) -> tuple[Array, Any]:
-        outputs = np.array(np.broadcast_to(parts[0], shape))
-        for part in parts[1:]:
-            outputs += part
-        return outputs, lambda d_outputs: [d_outputs] * len(parts)
+        return _total(parts), lambda d_outputs: [d_outputs] * len(parts)
 
 
 class Subtract(Merge):
@@ -169,14 +177,14 @@ class Multiply(Merge):
         known = [mask for mask in masks if mask is not None]
         if len(known) == len(masks):
             shown = np.logical_or.reduce(np.broadcast_arrays(*known))
-        product = _product(factors, shape)
+        product = _product(factors) if len(factors) > 1 else np.array(factors[0])
 
         def backward(d_outputs: Array) -> list[Array]:
             d_product = d_outputs if shown is None else np.where(shown, d_outputs, 0)
             d_parts = []
             for index, mask in enumerate(masks):
                 others = [*factors[:index], *factors[index + 1 :]]
-                d_part = d_product * _product(others, shape) if others else d_product
+                d_part = d_product * _product(others) if others else d_product
                 d_parts.append(d_part if mask is None else np.where(mask, d_part, 0))
             return d_parts
 
@@ -194,9 +202,7 @@ class Average(Merge):
         self, parts: list[Array], masks: list[Mask | None], shape: tuple[int, ...]
     ) -> tuple[Array, Any]:
         count = len(parts)
-        outputs = np.array(np.broadcast_to(parts[0], shape))
-        for part in parts[1:]:
-            outputs += part
+        outputs = _total(parts)
         outputs /= count
         return outputs, lambda d_outputs: [d_outputs / count] * count
 
@@ -215,21 +221,22 @@ class Maximum(Merge):
     def _merged(
         self, parts: list[Array], masks: list[Mask | None], shape: tuple[int, ...]
     ) -> tuple[Array, Any]:
-        chosen, shown = np.broadcast_to(parts[0], shape), masks[0]
+        parts = [part if part.shape == shape else np.broadcast_to(part, shape) for part in parts]
+        chosen, shown = parts[0], masks[0]
         steps = []
         for part, mask in zip(parts[1:], masks[1:], strict=True):
-            other = np.broadcast_to(part, shape) if mask is None else np.where(mask, part, chosen)
+            other = part if mask is None else np.where(mask, part, chosen)
             best = chosen if shown is None else np.where(shown, chosen, other)
-            share = np.where(best == other, 0.5, (best > other) == self.larger)
-            steps.append((share.astype(best.dtype), shown, mask))
+            steps.append((best, other, shown, mask))
             chosen = np.maximum(best, other) if self.larger else np.minimum(best, other)
             shown = None if shown is None or mask is None else np.logical_or(shown, mask)
-        outputs = np.array(chosen)
+        outputs = chosen if steps else np.array(chosen)
 
         def backward(d_outputs: Array) -> list[Array]:
             d_parts: list[Array] = []
             d_chosen = d_outputs
-            for share, shown, mask in reversed(steps):
+            for best, other, shown, mask in reversed(steps):
+                share = _share(best, other, self.larger)
                 d_best, d_other = d_chosen * share, d_chosen * (1 - share)
                 d_chosen = d_best
                 if shown is not None:
@@ -257,11 +264,25 @@ class Minimum(Maximum):
     larger = False
 
 
-def _product(factors: Sequence[Array], shape: tuple[int, ...]) -> Array:
-    product = np.array(np.broadcast_to(factors[0], shape))
+def _total(parts: Sequence[Array]) -> Array:
+    """The sum, in a new array."""
+    total = parts[0] + parts[1] if len(parts) > 1 else np.array(parts[0])
+    for part in parts[2:]:
+        total = total + part
+    return total
+
+
+def _product(factors: Sequence[Array]) -> Array:
+    product = factors[0]
     for factor in factors[1:]:
-        product *= factor
+        product = product * factor
     return product
+
+
+def _share(best: Array, other: Array, larger: bool) -> Array:
+    """1 where `best` is what was chosen, 0 where `other`, a half where they are equal."""
+    chosen = best > other if larger else best < other
+    return np.where(best == other, best.dtype.type(0.5), chosen)
 
 
 def _ranked(array: Array, rank: int) -> Array:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn.core import constraints, initializers, regularizers
 from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.native import activate
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.random import SeedGenerator
 from ferrnn.core.shapes import shapes_of
 from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.types import Array, Mask
-from ferrnn.layers.activation import softmax, softmax_backward
+from ferrnn.layers.activation import softmax_backward
 from ferrnn.layers.attention import Attended
 from ferrnn.layers.dropout import checked_part
 from ferrnn.layers.projection import Projection
 
 # The score of what a mask hides, as Keras has it.
 _HIDDEN = -1e9
+_PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
+_Order: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
@@ -86,6 +89,8 @@ class MultiHeadAttention(Layer):
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
         self._scale = 1.0 / math.sqrt(self.key_dim)
+        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
+        self._orders: dict[int, _Order] = {}  # by rank
 
     # The arguments of a call.
 
@@ -189,23 +194,31 @@ class MultiHeadAttention(Layer):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, features]`, with the weights if wanted, and the vjp."""
-        arrays = self.main_input(inputs)
-        says = inputs if isinstance(inputs, Attended) else Attended(tuple(arrays), (None,) * 3)
+        says = inputs if type(inputs) is Attended else Attended(tuple(inputs), (None,) * 3)
+        arrays = says.arrays
         if not self.built:
             self.build_for(inputs)
-        self.compute_output_shape(*(array.shape for array in arrays))
+        shapes = [array.shape for array in arrays]
+        if shapes != self._known:
+            self.compute_output_shape(*shapes)
+            self._known = shapes
         query, value, key = (*arrays, arrays[1])[:3]
-        part = Call(differentiable=call.differentiable)
-        denses = (self.query_dense, self.key_dense, self.value_dense)
-        pairs = zip(denses, (query, key, value), strict=True)
-        projected, backs = zip(*(dense.forward(array, part) for dense, array in pairs), strict=True)
+        part = _DIFFERENTIABLE if call.differentiable else _PLAIN
+        q, q_vjp = self.query_dense.forward(query, part)
+        k, k_vjp = self.key_dense.forward(key, part)
+        v, v_vjp = self.value_dense.forward(value, part)
+        projected = (q, k, v)
         mask = self._mask(says, call.mask, query.shape, key.shape)
         mixed, weights, mixed_vjp = self._attend(projected, mask, call.training)
         gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
         gated = mixed if gate is None else mixed * gate
         outputs, output_vjp = self.output_dense.forward(gated, part)
-        returned = (outputs, weights) if says.return_attention_scores else outputs
-        if output_vjp is None:
+        returned: Any = outputs
+        if says.return_attention_scores:
+            axes, _, _, width = self._order(q.ndim)
+            lengths = self._lengths_of(projected, axes)
+            returned = (outputs, weights.reshape(*weights.shape[:width], *lengths))
+        if output_vjp is None or q_vjp is None or k_vjp is None or v_vjp is None:
             return returned, None
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
@@ -213,8 +226,8 @@ class MultiHeadAttention(Layer):
             d_outputs, d_weights = d_returned if both else (d_returned, None)
             d_gated = output_vjp(d_outputs, grads)
             d_mixed = d_gated if gate is None else d_gated * gate
-            pairs = zip(backs, mixed_vjp(d_mixed, d_weights), strict=True)
-            d_query, d_key, d_value = (back(d_part, grads) for back, d_part in pairs)
+            d_q, d_k, d_v = mixed_vjp(d_mixed, d_weights)
+            d_query, d_key, d_value = q_vjp(d_q, grads), k_vjp(d_k, grads), v_vjp(d_v, grads)
             if gate_vjp is not None:
                 d_query = d_query + gate_vjp(d_gated * mixed, grads)
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
@@ -232,19 +245,18 @@ class MultiHeadAttention(Layer):
         The projections are `[batch, ..., heads, dim]`. Inside, the axes that attention goes over
         are one, and heads come before it: `[..., heads, queries, dim]`.
         """
-        rank, axes = projected[0].ndim, self._attended_axes(projected[0].ndim - 1)
-        others = [axis for axis in range(rank - 1) if axis not in axes]
-        order = (*others, *axes, rank - 1)
-        back, width = np.argsort(order), len(others)
+        axes, order, back, width = self._order(projected[0].ndim)
 
         def inside(array: Array) -> Array:
-            moved = array.transpose(order)
-            flat: Array = moved.reshape(*moved.shape[:width], -1, moved.shape[-1])
-            return flat
+            moved: Array = array.transpose(order)
+            shape = moved.shape
+            return moved if len(axes) == 1 else moved.reshape(*shape[:width], -1, shape[-1])
 
         def outside(array: Array, like: Array) -> Array:
-            shape = [like.shape[axis] for axis in order[:-1]]
-            moved: Array = array.reshape(*shape, array.shape[-1]).transpose(back)
+            if len(axes) > 1:
+                shape = [like.shape[axis] for axis in order[:-1]]
+                array = array.reshape(*shape, array.shape[-1])
+            moved: Array = array.transpose(back)
             return moved
 
         query, key, value = map(inside, projected)
@@ -255,7 +267,7 @@ class MultiHeadAttention(Layer):
             wide = np.broadcast_to(mask, (*mask.shape[:width], *self._lengths_of(projected, axes)))
             flat_mask = wide.reshape(*wide.shape[:width], *scores.shape[-2:])
             scores = np.where(flat_mask, scores, scores.dtype.type(_HIDDEN))
-        softened = softmax(scores)
+        softened = activate("softmax", scores)
         if flat_mask is not None:
             softened *= flat_mask  # else a query that sees nothing would see all alike
         noise = None
@@ -263,7 +275,6 @@ class MultiHeadAttention(Layer):
             noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
         weights = softened if noise is None else softened * noise
         mixed = outside(np.matmul(weights, value), projected[0])
-        shape = (*softened.shape[:width], *self._lengths_of(projected, axes))
 
         def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
             d_means = inside(d_mixed)
@@ -281,7 +292,18 @@ class MultiHeadAttention(Layer):
             d_query, d_key, d_value = (outside(d_part, like) for d_part, like in pairs)
             return d_query, d_key, d_value
 
-        return mixed, softened.reshape(shape), vjp
+        return mixed, softened, vjp
+
+    def _order(self, rank: int) -> _Order:
+        """Axes attended over, the order that has them last but one, its inverse, axes before."""
+        known = self._orders.get(rank)
+        if known is None:
+            axes = self._attended_axes(rank - 1)
+            others = [axis for axis in range(rank - 1) if axis not in axes]
+            order = (*others, *axes, rank - 1)
+            back = tuple(int(axis) for axis in np.argsort(order))
+            known = self._orders[rank] = axes, order, back, len(others)
+        return known
 
     @staticmethod
     def _lengths_of(projected: Sequence[Array], axes: Sequence[int]) -> list[int]:
@@ -292,6 +314,9 @@ class MultiHeadAttention(Layer):
         self, says: Attended, carried: Any, query: Sequence[int], key: Sequence[int]
     ) -> Mask | None:
         """True where a query may see a value, broadcastable to the weights; None: everywhere."""
+        told = (carried, self.sliding_window, says.attention_mask, *says.masks)
+        if not says.use_causal_mask and all(each is None for each in told):
+            return None
         masks = list(says.masks)
         for at, mask in enumerate(carried or ()):
             masks[at] = mask if masks[at] is None else masks[at]

@@ -75,6 +75,8 @@ class BatchNormalization(Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.renorm_momentum = renorm_momentum
         self._rank = 0
+        self._inner = False  # whether axes follow that of the features
+        self._known: tuple[int, ...] = ()  # the shape that was checked last
 
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
@@ -85,6 +87,7 @@ class BatchNormalization(Layer):
                 f"least one, received the shape {tuple(input_shape)}"
             )
         self._rank, shape = len(input_shape), (length,)
+        self._inner = self.axis % self._rank != self._rank - 1
         add_gamma_and_beta(self, shape)
         self.moving_mean = self.add_weight(
             shape, self.moving_mean_initializer, name="moving_mean", trainable=False
@@ -97,45 +100,59 @@ class BatchNormalization(Layer):
         """Outputs of the inputs' shape and their vjp."""
         if not self.built:
             self.build(inputs.shape)
-        checked_rank(self.name, inputs.shape, self._rank)
-        checked_features(self.name, inputs.shape, self.axis, len(self.moving_mean))
-        last = np.moveaxis(inputs, self.axis, -1)
+        self._check(inputs.shape)
+        last = self._put_last(inputs)
         rows = last.reshape(-1, last.shape[-1])
         weight = None if call.mask is None else self._weights_of(call.mask, inputs)
-        in_training = call.training and self.trainable
+        in_training, count = call.training and self.trainable, 0.0
         if in_training:
             mean, variance, count = _moments(rows, weight)
             self._follow(mean, variance)
         else:
             mean, variance = self.moving_mean.snapshot(), self.moving_variance.value
-            count = 0.0
-        inverse = np.reciprocal(np.sqrt(variance + rows.dtype.type(self.epsilon)))
-        normalized = (rows - mean) * inverse
+        inverse = np.reciprocal(np.sqrt(variance + self.epsilon))
+        normalized = rows - mean
+        normalized *= inverse
         gamma = None if self.gamma is None else self.gamma.snapshot()
         outputs = normalized if gamma is None else normalized * gamma
         if self.beta is not None:
             outputs = outputs + self.beta.value
-        returned = np.moveaxis(outputs.reshape(last.shape), -1, self.axis)
+        returned = self._put_back(outputs.reshape(last.shape))
         if not call.differentiable:
             return returned, None
 
         def vjp(d_returned: Array, grads: Gradients) -> Array | None:
-            d_outputs = np.moveaxis(d_returned, self.axis, -1).reshape(rows.shape)
+            d_outputs = self._put_last(d_returned).reshape(rows.shape)
+            shift = np.add.reduce(d_outputs, axis=0)
             if self.beta is not None:
-                grads.add(self.beta, d_outputs.sum(axis=0))
+                grads.add(self.beta, shift)
             along = np.add.reduce(d_outputs * normalized, axis=0)
             if self.gamma is not None:
                 grads.add(self.gamma, along)
             if not call.inputs_need_gradient:
                 return None
-            factor = inverse if gamma is None else inverse * gamma
-            d_rows = d_outputs * factor
+            d_rows = d_outputs
             if in_training:
-                d_rows += _through_moments(d_outputs, along, normalized, weight, count) * factor
-            d_inputs: Array = np.moveaxis(d_rows.reshape(last.shape), -1, self.axis)
-            return d_inputs
+                change = _through_moments(shift, along, normalized, weight, count)
+                d_rows = d_outputs - change
+            d_rows = d_rows * (inverse if gamma is None else inverse * gamma)
+            return self._put_back(d_rows.reshape(last.shape))
 
         return returned, vjp
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != self._known:
+            checked_rank(self.name, shape, self._rank)
+            checked_features(self.name, shape, self.axis, len(self.moving_mean))
+            self._known = shape
+
+    def _put_last(self, array: Array) -> Array:
+        """The array with the axis of the features as the last."""
+        return np.moveaxis(array, self.axis, -1) if self._inner else array
+
+    def _put_back(self, array: Array) -> Array:
+        """What undoes `_put_last`."""
+        return np.moveaxis(array, -1, self.axis) if self._inner else array
 
     def _weights_of(self, mask: Mask, inputs: Array) -> Array:
         """1 for each entry that counts, 0 for the others: `[rows, features]`."""
@@ -157,7 +174,9 @@ class BatchNormalization(Layer):
     def _follow(self, mean: Array, variance: Array) -> None:
         """Moves the moving statistics towards those of the batch."""
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving.value * self.momentum + value * (1.0 - self.momentum))
+            with moving.writing() as array:
+                np.multiply(array, self.momentum, array)
+                np.add(array, value * (1.0 - self.momentum), array)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         rank = len(input_shape)
@@ -214,7 +233,7 @@ def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
 def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Any]:
     """Mean and biased variance of each column, and the count that they were divided by."""
     if weight is None:
-        count: Any = rows.dtype.type(max(len(rows), 1))
+        count: Any = max(len(rows), 1)
         mean = np.add.reduce(rows, axis=0) / count
         return mean, np.add.reduce(np.square(rows - mean), axis=0) / count, count
     count = np.add.reduce(weight, axis=0) + rows.dtype.type(fuzz())
@@ -224,12 +243,16 @@ def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Any]:
 
 
 def _through_moments(
-    d_outputs: Array, along: Array, normalized: Array, weight: Array | None, count: Any
+    shift: Array, along: Array, normalized: Array, weight: Array | None, count: Any
 ) -> Array:
-    """The part of the gradient by the rows that goes through mean and variance, over `factor`."""
-    d_mean = -np.add.reduce(d_outputs, axis=0)
+    """What the gradient by the rows loses through mean and variance, before it is scaled.
+
+    `shift` is the sum of the gradients by the outputs, `along` that of them times the outputs.
+    """
+    along = along / count
     if weight is not None:
         # The count is not quite the number of rows, so deviations do not quite add up to zero.
-        d_mean += along * np.add.reduce(normalized * weight, axis=0) / count
-    change: Array = (d_mean - along * normalized) / count
+        shift = shift - along * np.add.reduce(normalized * weight, axis=0)
+    change: Array = normalized * along
+    change += shift / count
     return change if weight is None else change * weight

@@ -121,11 +121,13 @@ class MaxPooling1D(Pooling1D):
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             d_highest = self._steps_first(d_outputs)
             d_padded = np.zeros(padded.shape, d_highest.dtype)
-            open_ = np.ones(highest.shape, bool)
+            taken: Any = None
             for place in (first, *others):
-                found = open_ & (padded[:, place] == highest)
+                found = padded[:, place] == highest
+                if taken is not None:
+                    np.greater(found, taken, found)  # found, and not taken
                 d_padded[:, place] += d_highest * found
-                open_ &= ~found
+                taken = found if taken is None else taken | found
             return self._given_order(d_padded[:, before : before + steps])
 
         return self._given_order(highest), vjp
@@ -161,9 +163,11 @@ class AveragePooling1D(Pooling1D):
         sums = padded[:, first].copy()
         for place in others:
             sums += padded[:, place]
-        starts = np.arange(count) * self.strides[0] - before
-        ends = np.minimum(starts + self.pool_size[0], steps)
-        sizes = (ends - np.maximum(starts, 0)).astype(inputs.dtype)[:, None]
+        sizes: Any = self.pool_size[0]
+        if padded is not ordered:
+            starts = np.arange(count) * self.strides[0] - before
+            ends = np.minimum(starts + self.pool_size[0], steps)
+            sizes = (ends - np.maximum(starts, 0)).astype(inputs.dtype)[:, None]
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             each = self._steps_first(d_outputs) / sizes
@@ -192,7 +196,9 @@ class GlobalPooling1D(Layer):
 
     def _wide(self, reduced: Array) -> Array:
         """What has lost the axis of the steps, with that axis again, of length 1."""
-        return reduced if self.keepdims else np.expand_dims(reduced, self._axis)
+        if self.keepdims:
+            return reduced
+        return reduced[:, None] if self._axis == 1 else reduced[:, :, None]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         checked_rank(self.name, input_shape, 3)
@@ -229,7 +235,7 @@ class GlobalMaxPooling1D(GlobalPooling1D):
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             found = inputs == self._wide(highest)
-            shares = found.sum(axis=axis, keepdims=True, dtype=inputs.dtype)
+            shares = np.add.reduce(found, axis, inputs.dtype, keepdims=True)
             d_inputs: Array = found * (self._wide(d_outputs) / shares)
             return d_inputs
 
@@ -255,7 +261,7 @@ class GlobalAveragePooling1D(GlobalPooling1D):
         axis, weights = self._axis, None
         if call.mask is None:
             counts: Any = inputs.dtype.type(max(inputs.shape[axis], 1))
-            sums = inputs.sum(axis=axis, keepdims=True)
+            sums = np.add.reduce(inputs, axis, keepdims=True)
         else:
             ordered = inputs if axis == 1 else inputs.swapaxes(1, 2)
             mask = checked_mask(self.name, call.mask, ordered)

@@ -9,6 +9,8 @@ from ferrnn.core.layer import Call
 from ferrnn.core.masked import attach_mask, mask_of
 from ferrnn.testing import check_vjp
 
+BROADCASTING = (layers.Add, layers.Multiply, layers.Maximum, layers.Average)
+
 RNG = np.random.default_rng(8)
 KINDS = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 ONE = np.array([[True, True, False], [True, False, False]])
@@ -118,3 +120,30 @@ def test_a_built_layer_still_checks_what_it_is_given():
         layer(np.ones((2, 3, 4)))
     with pytest.raises(ValueError, match="Inputs have incompatible shapes"):
         layer([np.ones((2, 3, 4)), np.ones((2, 3, 5))])
+
+
+def test_shapes_may_change_from_call_to_call():
+    rng = np.random.default_rng(8)
+    for kind in BROADCASTING:
+        layer = kind(dtype="float64")
+        for shapes in ([(2, 3), (2, 3)], [(4, 5), (4, 1)], [(2, 3), (2, 3)], [(2, 5, 3), (2, 3)]):
+            arrays = [rng.normal(size=shape) for shape in shapes]
+            wide = [array.reshape(len(array), *[1] * (3 - array.ndim), -1) for array in arrays]
+            if arrays[0].ndim == 3:
+                wide[0] = arrays[0]
+            expected = kind(dtype="float64")(wide)
+            np.testing.assert_array_equal(layer(arrays).ravel(), expected.ravel())
+        with pytest.raises(ValueError, match=r"incompatible shapes"):
+            layer([np.ones((2, 3)), np.ones((2, 4))])
+    dot = layers.Dot(axes=-1, dtype="float64")
+    for shapes in ([(2, 5, 3), (2, 4, 3)], [(2, 3), (2, 3)], [(2, 5, 3), (2, 4, 3)]):
+        arrays = [rng.normal(size=shape) for shape in shapes]
+        dot.compute_output_shape([(2, 6), (2, 6)])
+        np.testing.assert_allclose(dot(arrays), layers.Dot(axes=-1, dtype="float64")(arrays))
+
+
+def test_one_input_is_copied():
+    for kind in BROADCASTING:
+        inputs = np.ones((2, 3), "float32")
+        outputs = kind()([inputs])
+        assert not np.shares_memory(inputs, outputs)

@@ -102,3 +102,47 @@ def test_another_number_of_features_is_named():
         layer(np.ones((2, 3)))
         with pytest.raises(ValueError, match=r"'mine' .*expected 3 features on axis .*found 4"):
             layer(np.ones((2, 4)))
+
+
+def test_a_model_as_code_does_not_move_statistics_when_its_shapes_are_found():
+    class Written(ferrnn.Model):
+        def __init__(self):
+            super().__init__()
+            self.normalization = BatchNormalization()
+
+        def call(self, inputs):
+            return self.normalization(inputs, training=True)
+
+    model = Written()
+    model(RNG.normal(size=(6, 3)))
+    before = model.normalization.moving_mean.numpy()
+    ferrnn.Model(inputs := ferrnn.Input((3,)), model(inputs))
+    np.testing.assert_array_equal(model.normalization.moving_mean.numpy(), before)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3), (2, 3, 4, 3)])
+@pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False, "epsilon": 0.1}])
+def test_the_last_axis_gives_what_other_axes_give(shape, options):
+    inputs = RNG.normal(size=shape)
+    native = LayerNormalization(dtype="float64", gamma_initializer="random_normal", **options)
+    outputs, vjp = native.forward(inputs, Call(differentiable=True))
+    other = LayerNormalization(axis=[-1], dtype="float64", **options)
+    other.build(shape)
+    other.set_weights(native.get_weights())
+    expected, expected_vjp = other._along_axes(inputs, Call(differentiable=True))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
+    ours, theirs, d_outputs = Gradients(), Gradients(), RNG.normal(size=shape)
+    np.testing.assert_allclose(
+        vjp(d_outputs, ours), expected_vjp(d_outputs, theirs), rtol=1e-10, atol=1e-12
+    )
+    for weight, twin in zip(native.weights, other.weights, strict=True):
+        np.testing.assert_allclose(ours[weight], theirs[twin], rtol=1e-12, atol=1e-12)
+    check_vjp(lambda x: native.forward(x, Call(differentiable=True)), inputs, native.weights)
+
+
+def test_an_axis_counted_from_the_front_is_the_last_for_its_rank_alone():
+    layer = LayerNormalization(axis=1, epsilon=0.0)
+    two, three = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 3, 5))
+    np.testing.assert_allclose(np.asarray(layer(two)).std(axis=1), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(layer(three)).std(axis=1), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(layer(three)).mean(axis=1), 0.0, atol=1e-6)
