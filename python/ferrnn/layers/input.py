@@ -123,7 +123,9 @@ def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
 
 def _lengths(argument: str, shape: Any) -> Shape:
     if not isinstance(shape, list | tuple):
-        raise TypeError(f"`{argument}` of Input must be a tuple or list, received {shape!r}")
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            f"Cannot convert {shape!r} to a shape: `{argument}` of Input must be a tuple or list"
+        )
     for length in shape:
         if length is not None and (not hasattr(length, "__index__") or int(length) < 0):
             raise ValueError(

@@ -97,8 +97,9 @@ class RNN(Recurrent):
         shape = tuple(input_shape)
         if len(shape) < 3 and (self._rank or len(shape) < 2):
             raise ValueError(
-                f"layer {self.name!r} must be built for `[batch, time, features]`, "
-                f"received the shape {shape}"
+                f"Input 0 of layer {self.name!r} is incompatible with the layer: expected ndim=3 "
+                f"[batch, time, features], found ndim={len(shape)}. Full shape received: {shape}. "
+                "A recurrent layer that feeds another needs `return_sequences=True`."
             )
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((shape[0], *shape[2:]))

@@ -34,7 +34,6 @@ class Inputs:
             for tensor, keep in zip(self.tensors, raw, strict=True)
         ]
         self._shape = self.tensors[0].shape
-        self.loose = False  # whether lengths may differ, the number of axes and features may not
 
     def arrange(self, given: Any, model: str) -> Any:
         """The inputs in order: the only one, or a tuple."""
@@ -96,12 +95,16 @@ class Inputs:
             )
         if dtype is not None:
             array = array.astype(dtype, copy=False)
-        return self._checked(array, tensor, model)
+        return self._checked(array, tensor, dtype, model)
 
-    def _checked(self, array: Array, tensor: SymbolicTensor, model: str) -> Array:
-        expected = tensor.shape
-        if self.loose:
-            expected = (*(None,) * (len(expected) - 1), expected[-1])
+    def _checked(self, array: Array, tensor: SymbolicTensor, dtype: Any, model: str) -> Array:
+        # Other lengths may come, where the layers take them, but no other number of features; ids
+        # have no features.
+        ids = dtype is None
+        expected = tuple(
+            length if at == tensor.ndim - 1 and not ids else None
+            for at, length in enumerate(tensor.shape)
+        )
         if array.ndim == len(expected) + 1 and array.shape[-1] == 1:
             array = array[..., 0]
         elif array.ndim == len(expected) - 1 and expected[-1] == 1:
@@ -110,7 +113,7 @@ class Inputs:
         if array.ndim != len(expected) or any(want not in (None, have) for have, want in pairs):
             which = "the inputs" if self.single else f"the input {tensor.name!r}"
             raise ValueError(
-                f"{which} of the model {model!r} must have the shape {tuple(expected)} "
-                f"(None: any length), received {array.shape}"
+                f"{which} of the model {model!r} must have the shape {tensor.shape} "
+                f"(lengths of time may differ), received {array.shape}"
             )
         return array

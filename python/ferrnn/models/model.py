@@ -248,7 +248,11 @@ class Model(Described, Layer, Trainer):
 
     @property
     def _one_output(self) -> bool:
-        return isinstance(self._outputs_structure, SymbolicTensor)
+        """Whether a call gives one array: a list of one output means it as well, as in Keras."""
+        made = self._outputs_structure
+        if isinstance(made, list | tuple):
+            return len(made) == 1 and isinstance(made[0], SymbolicTensor)
+        return isinstance(made, SymbolicTensor)
 
     # Calling.
 

@@ -204,11 +204,9 @@ class Sequential(Model):
         if self._input is not None:
             self.build(self._input.shape)
             return
-        # Any batch may come later, unless a layer keeps a state per sample; other lengths as well,
-        # where the layers take them.
+        # Any batch may come later, unless a layer keeps a state per sample.
         stateful = any(is_stateful(layer) for layer in self._layers)
         self.build(array.shape if stateful else (None, *array.shape[1:]))
-        self._ends.loose = True
 
 
 def _several_outputs(model: Sequential, layer: Layer, count: int) -> str:

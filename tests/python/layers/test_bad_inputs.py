@@ -241,7 +241,7 @@ def test_bad_rates(rate):
         ({"shape": (3,), "batch_shape": (2, 3)}, ValueError),
         ({"shape": (-1,)}, ValueError),
         ({"shape": (2.5,)}, ValueError),
-        ({"shape": 3}, TypeError),
+        ({"shape": 3}, ValueError),
         ({"shape": (3,), "dtype": "complex64"}, ValueError),
         ({"batch_shape": (2, 3), "batch_size": 2}, ValueError),
         ({"shape": (3,), "sparse": True}, NotImplementedError),
