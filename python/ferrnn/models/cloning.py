@@ -30,10 +30,13 @@ def clone_model(
     model: Model,
     input_tensors: Any = None,
     clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
 ) -> Model:
     """A model of the same layers with weights of its own, newly initialized.
 
-    `clone_function(layer)` gives the layer that takes another one's place.
+    `clone_function(layer)` gives the layer that takes another one's place; with `recursive` it is
+    asked about the layers of nested models instead of the models.
 
     >>> from ferrnn.layers import Dense, Input
     >>> clone = clone_model(Sequential([Input((3,)), Dense(2)]))
@@ -42,7 +45,14 @@ def clone_model(
     """
     if input_tensors is not None:
         raise NotImplementedError("`input_tensors` of clone_model is not supported")
-    if not isinstance(model, Model) or (model._graph is None and not isinstance(model, Sequential)):
+    if call_function is not None:
+        raise NotImplementedError(
+            "`call_function` of clone_model is not supported: give a layer of your own by "
+            "`clone_function`, whose `call` does what it should"
+        )
+    if recursive and clone_function is None:
+        clone_function = _copied
+    if not isinstance(model, Model) or _is_own(model):
         raise ValueError(
             "Expected `model` argument to be a Sequential or functional `Model` instance, "
             f"received {model!r}"
@@ -55,8 +65,23 @@ def clone_model(
         for entry in data["config"]["layers"]:
             layer = layers.get(entry["config"]["name"])
             if layer is not None and not isinstance(layer, InputLayer):
-                entry["made"] = clone_function(layer)
+                nested = recursive and isinstance(layer, Model) and not _is_own(layer)
+                entry["made"] = (
+                    clone_model(layer, clone_function=clone_function, recursive=True)  # type: ignore[arg-type]
+                    if nested
+                    else clone_function(layer)
+                )
     return layer_from(data, own)  # type: ignore[return-value]
+
+
+def _copied(layer: Layer) -> Layer:
+    copy: Layer = type(layer).from_config(layer.get_config())
+    return copy
+
+
+def _is_own(model: Model) -> bool:
+    """Whether a model is the code of a subclass: it has no layers to look into."""
+    return model._graph is None and not isinstance(model, Sequential)
 
 
 def _all_layers(layer: Layer) -> list[Layer]:

@@ -39,6 +39,13 @@ class Described:
 
         With `skip_mismatch` layers that do not fit are left as they are, with a warning.
         """
+        if "by_name" in options:
+            raise ValueError(
+                "`by_name` of `load_weights` is for legacy `.h5` files alone, which are not read: "
+                "in `.weights.h5` files weights are found by their layers' places "
+                "(`skip_mismatch=True` leaves aside what does not fit), received "
+                f"by_name={options['by_name']!r}"
+            )
         if options:
             raise ValueError(f"Invalid keyword arguments of `load_weights`: {options}")
         load_weights(self, filepath, skip_mismatch)
