@@ -29,7 +29,6 @@ _STATELESS = "with JAX, Keras takes `state` too; with other backends it takes `d
 _SHAPES = "a nested structure of shapes where there are several inputs"
 KNOWN: dict[str, str] = {
     "Variable": "for arrays spread over devices",
-    "models.clone_model": "raises",
     "initializers.GlorotNormal": _AXES,
     "initializers.GlorotUniform": _AXES,
     "initializers.HeNormal": _AXES,
