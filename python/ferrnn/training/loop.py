@@ -132,7 +132,7 @@ class EpochLoop:
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)
             if ends and hooks.due("on_train_batch_end", step):
-                hooks.tell("on_train_batch_end", step, _sorted(model.metrics_result()))
+                hooks.tell("on_train_batch_end", step, model.metrics_result())
             if model.stop_training:
                 break
 

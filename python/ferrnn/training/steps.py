@@ -111,8 +111,9 @@ class Steps:
         return results
 
     def metrics_result(self) -> dict[str, Any]:
-        """What is logged: the gathered values, or what an own `train_step` gave."""
-        return self.get_metrics_result() if self._own_logs is None else dict(self._own_logs)
+        """What is logged, by name: the gathered values, or what an own `train_step` gave."""
+        logs = self.get_metrics_result() if self._own_logs is None else self._own_logs
+        return dict(sorted(logs.items()))
 
     # Steps of a user's own, or the ones here.
 

@@ -60,6 +60,30 @@ def test_a_list_of_one_output_is_one_output():
     assert layers.Dense(1)(model(keras.Input((6, 3)))).shape == (None, 1)
 
 
+def test_logs_come_in_the_order_of_their_names_everywhere(capsys):
+    model, x, y = sequential(), series(4, 6, 3), series(4, 2)
+    model.compile("sgd", "mse", metrics=["mae", "acc"])
+    told = []
+
+    class Names(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            told.append(list(logs))
+
+        on_train_batch_end = on_test_batch_end
+
+        def on_test_end(self, logs=None):
+            told.append(list(logs))
+
+    model.fit(x, y, verbose=0, callbacks=[Names()])
+    results = model.evaluate(x, y, verbose=2, callbacks=[Names()], return_dict=True)
+    assert [*told, list(results)] == 4 * [["acc", "loss", "mae"]]
+    assert list(model.train_on_batch(x, y, return_dict=True)) == ["acc", "loss", "mae"]
+    line = capsys.readouterr().out
+    assert line.index(" acc: ") < line.index(" loss: ") < line.index(" mae: ")
+    values = model.evaluate(x, y, verbose=0)
+    assert values[0] == model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+
+
 def test_a_forgotten_return_sequences_is_named():
     with pytest.raises(
         ValueError, match=r"expected ndim=3 .*, found ndim=2.*`return_sequences=True`"

@@ -47,7 +47,10 @@ class TestLosses:
         assert logs == pytest.approx(
             {"loss": 0.5 * up + 2 * down, "up_loss": up, "down_loss": down}, rel=1e-5
         )
-        assert list(logs) == ["loss", "up_loss", "down_loss"]
+        assert list(logs) == ["down_loss", "loss", "up_loss"]
+        assert made.evaluate([A, B], [UP, DOWN], verbose=0) == [
+            logs[name] for name in ("loss", "up_loss", "down_loss")
+        ]
 
     def test_one_for_all(self):
         a = keras.Input((3,))
