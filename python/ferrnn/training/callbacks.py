@@ -156,8 +156,12 @@ class CallbackList:
 
     def due(self, hook: str, batch: int) -> bool:
         """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
-        owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
-        return any([type(owner) is not ProgbarLogger or owner.due(batch) for owner in owners])  # noqa: C419 - every bar hears of every batch
+        wanted = False
+        for listener in self._listeners[hook]:
+            owner = getattr(listener, "__self__", None)
+            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar hears of it
+                wanted = True
+        return wanted
 
     def tell(self, hook: str, *arguments: Any) -> None:
         """Calls `hook` of those who listen to it."""
