@@ -9,17 +9,19 @@ mod calls;
 
 use std::env;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use calls::{Call, numbers};
 use ferrnn::caches::{Sizes, assume};
 use ferrnn::cells::CellKind;
-use ferrnn::dense;
 use ferrnn::kernels::activation::Activation;
+use ferrnn::kernels::row_function::RowFunction;
 use ferrnn::memory::{View, ViewMut};
 use ferrnn::optimizer::{self, Rule, Target};
 use ferrnn::sequence::{Options, Problem, Raw, Weights};
 use ferrnn::simd::Level;
-use ferrnn::threads;
+use ferrnn::stream::{Part, Stream};
+use ferrnn::{dense, embedding, normalization, threads};
 
 const CELLS: [(&str, CellKind); 4] = [
     ("lstm", CellKind::Lstm),
@@ -32,9 +34,19 @@ const SIZES: [[usize; 4]; 3] = [[1, 50, 8, 32], [8, 20, 64, 128], [32, 5, 17, 17
 /// Rows, features, units.
 const DENSE: [[usize; 3]; 2] = [[32, 64, 128], [1, 128, 10]];
 
+/// Rows, features, units of a stream: one row, and several.
+const STREAMS: [[usize; 3]; 2] = [[1, 32, 32], [5, 64, 128]];
+
 #[derive(Clone, Copy)]
 enum Case {
     Forward(CellKind, [usize; 4]),
+    /// With recurrent weights in bfloat16.
+    Halved(CellKind, [usize; 4]),
+    /// One step of a recurrent layer, with weights in bfloat16 or not.
+    Step(CellKind, [usize; 3], bool),
+    /// One step of ids, an LSTM, a normalization and Dense with softmax.
+    Chain([usize; 3]),
+    Normalization([usize; 2]),
     /// With the last steps of every other row masked.
     Masked(CellKind, [usize; 4]),
     Backward(CellKind, [usize; 4]),
@@ -59,7 +71,18 @@ fn cases() -> Vec<(String, Case)> {
         }
         add(&format!("{name} masked"), &SIZES[1], Case::Masked(cell, SIZES[1]));
         add(&format!("{name} pack"), &SIZES[1], Case::Pack(cell, SIZES[1]));
+        for sizes in &SIZES[..2] {
+            add(&format!("{name} bfloat16"), sizes, Case::Halved(cell, *sizes));
+        }
+        for sizes in STREAMS {
+            add(&format!("{name} stream"), &sizes, Case::Step(cell, sizes, false));
+        }
+        add(&format!("{name} stream bfloat16"), &STREAMS[0], Case::Step(cell, STREAMS[0], true));
     }
+    for sizes in STREAMS {
+        add("chain stream", &sizes, Case::Chain(sizes));
+    }
+    add("normalization", &[80, 70], Case::Normalization([80, 70]));
     for sizes in DENSE {
         add("dense forward", &sizes, Case::Dense(sizes));
         add("dense backward", &sizes, Case::DenseBackward(sizes));
@@ -92,8 +115,13 @@ fn recurrent(case: Case, cell: CellKind, [batch, time, features, units]: [usize;
     let pack = || {
         let bias = Some(&bias[..]);
         let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, bias };
-        Weights::new(cell, Options::default(), features, units, raw).unwrap()
+        let bfloat16 = matches!(case, Case::Halved(..) | Case::Step(.., true));
+        let options = Options { bfloat16, ..Options::default() };
+        Weights::new(cell, options, features, units, raw).unwrap()
     };
+    if matches!(case, Case::Step(..)) {
+        return stream(&[Part::Recurrent(Arc::new(pack()))], features, batch);
+    }
     let weights = pack();
     let inputs = numbers(batch * time * features, 1.0);
     let mask: Vec<_> =
@@ -109,6 +137,58 @@ fn recurrent(case: Case, cell: CellKind, [batch, time, features, units]: [usize;
         Case::Backward(..) => count(|| call.backward(&weights, &problem)),
         _ => count(|| drop(call.forward(&weights, &problem, false))),
     }
+}
+
+/// One step of rows of inputs.
+fn stream(parts: &[Part<f32>], features: usize, rows: usize) {
+    let mut stream = Stream::new(None, parts, features, rows).unwrap();
+    let inputs = numbers(rows * features, 1.0);
+    let inputs = View::contiguous(&inputs, [rows, 1, features]).unwrap();
+    let units = stream.units();
+    let mut outputs = vec![0.0; rows * units];
+    let mut outputs = ViewMut::contiguous(&mut outputs, [rows, 1, units]).unwrap();
+    count(|| stream.step(inputs, &mut outputs).unwrap());
+}
+
+/// One step of ids, one row's being padding if there are several.
+fn chain([rows, features, units]: [usize; 3]) {
+    let kernel = numbers(features * 4 * units, 0.1);
+    let recurrent_kernel = numbers(units * 4 * units, 0.1);
+    let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, bias: None };
+    let lstm = Weights::new(CellKind::Lstm, Options::default(), features, units, raw).unwrap();
+    let embedding = embedding::Weights::new([50, features], &numbers(50 * features, 1.0), true);
+    let normalization = normalization::Weights::new(None, units, 1e-3, None, None).unwrap();
+    let head =
+        dense::Weights::new(None, Activation::Linear, [units, 10], &numbers(units * 10, 0.1), None);
+    let parts = [
+        Part::Embedding(Arc::new(embedding.unwrap())),
+        Part::Recurrent(Arc::new(lstm)),
+        Part::Normalization(Arc::new(normalization)),
+        Part::Dense(Arc::new(head.unwrap())),
+        Part::Function(RowFunction::Softmax),
+    ];
+    let mut stream = Stream::new(None, &parts, 1, rows).unwrap();
+    let ids: Vec<_> = (0_i64..).take(rows).map(|row| (row + 3) % 5).collect();
+    let mut outputs = vec![0.0; rows * 10];
+    let mut outputs = ViewMut::contiguous(&mut outputs, [rows, 1, 10]).unwrap();
+    count(|| stream.step_ids(&ids, &mut outputs).unwrap());
+}
+
+/// Forward and backward.
+fn normalize([rows, features]: [usize; 2]) {
+    let weights = normalization::Weights::new(None, features, 1e-3, None, None).unwrap();
+    let inputs = numbers(rows * features, 1.0);
+    let d_outputs = numbers(rows * features, 1.0);
+    let mut kept = vec![0.0; rows * normalization::KEPT];
+    let (mut outputs, mut d_inputs) = (d_outputs.clone(), d_outputs.clone());
+    let (mut d_gamma, mut d_beta) = (vec![0.0; features], vec![0.0; features]);
+    count(|| {
+        normalization::forward(&weights, &inputs, &mut outputs, Some(&mut kept)).unwrap();
+        let seeds = normalization::Seeds { inputs: &inputs, kept: &kept, d_outputs: &d_outputs };
+        let by_weights = (Some(&mut d_gamma[..]), Some(&mut d_beta[..]));
+        let d_inputs = Some(&mut d_inputs[..]);
+        normalization::backward(&weights, seeds, d_inputs, by_weights.0, by_weights.1).unwrap();
+    });
 }
 
 fn dense(backward: bool, [rows, features, units]: [usize; 3]) {
@@ -183,7 +263,13 @@ fn main() {
             Case::Dense(sizes) => dense(false, sizes),
             Case::DenseBackward(sizes) => dense(true, sizes),
             Case::Update(rule, weights) => update(rule, weights),
+            Case::Chain(sizes) => chain(sizes),
+            Case::Normalization(sizes) => normalize(sizes),
+            Case::Step(cell, [rows, features, units], _) => {
+                recurrent(case, cell, [rows, 1, features, units]);
+            }
             Case::Forward(cell, sizes)
+            | Case::Halved(cell, sizes)
             | Case::Masked(cell, sizes)
             | Case::Backward(cell, sizes)
             | Case::Pack(cell, sizes) => recurrent(case, cell, sizes),

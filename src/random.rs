@@ -34,8 +34,8 @@ pub fn dropout_mask<T: Element>(seed: u64, call: u64, threshold: u64, scale: T, 
         let numbers = philox([block, 0, 0, call], [seed, 0]);
         let halves = numbers.into_iter().flat_map(|number| [number & 0xffff_ffff, number >> 32]);
         for (entry, number) in entries.iter_mut().zip(halves) {
-            // A table, since no branch predictor foresees random numbers.
-            *entry = [T::ZERO, scale][usize::from(number >= threshold)];
+            // A product, since no branch predictor foresees random numbers.
+            *entry = scale * T::of(f64::from(u8::from(number >= threshold)));
         }
     }
 }

@@ -44,9 +44,8 @@ class Dropout(Layer):
         """Outputs of the inputs' shape and their vjp."""
         if not call.training or self.rate == 0:
             return inputs, lambda d_outputs, grads: d_outputs
-        mask = self.seed_generator.dropout_mask(
-            self._mask_shape(inputs.shape), self.rate, inputs.dtype.name
-        )
+        shape = self._mask_shape(inputs.shape)
+        mask = self.seed_generator.dropout_mask(shape, self.rate, self.dtype)
         return _multiplied(inputs, mask)
 
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
