@@ -17,6 +17,7 @@ from ferrnn.core.types import Array, Mask
 from ferrnn.training.formulas import ValuesVjp
 from ferrnn.training.reduction import (
     as_float,
+    by_sample_weight,
     reduction_factor,
     same_rank,
     standardize_reduction,
@@ -176,6 +177,8 @@ class Loss:
         mask = getattr(y_pred, "_keras_mask", None)
         if tracing.current.get() is not None:
             weight = tracing.traced_parameter(sample_weight)
+            if isinstance(weight, tracing.Traced):
+                return self._traced_weights(y_true, y_pred, weight, mask)
             if not (self._written_as_call() or isinstance(y_true, tracing.Traced | Parameter)):
                 return tracing.record(
                     lambda pred: self.forward(y_true, pred, sample_weight=weight, mask=mask), y_pred
@@ -185,6 +188,26 @@ class Loss:
             return tracing.record(lambda each: self._reduced(labels, each, weight, mask), values)
         value = self.evaluate(y_true, y_pred, sample_weight=sample_weight, mask=mask)
         return as_output(value)
+
+    def _traced_weights(self, y_true: Any, y_pred: Any, weight: Any, mask: Any) -> Any:
+        """The reduced loss where the weights of samples are part of a running trace."""
+        if self.reduction not in ("sum_over_batch_size", "mean", "sum"):
+            raise TypeError(
+                f"the loss {self.name!r} of the reduction {self.reduction!r} has no gradient by "
+                "`sample_weight`, which is traced: give `ops.stop_gradient(sample_weight)`"
+            )
+        true, values = self._traced_values(y_true, y_pred, weight, mask)
+        labels, rescale = tracing.plain(true), self.reduction != "sum"
+
+        def forward(arrays: Any) -> tuple[Any, Any]:
+            each, given = arrays
+            value, reduced_vjp = self._reduced(labels, each, given, mask)
+            counted = _both(mask, self.counts(labels, each))
+            slope = by_sample_weight(each, given, counted, rescale=rescale)
+            slope *= 1.0 / max(each.size, 1) if rescale else 1.0
+            return value, lambda d, grads: (reduced_vjp(d, grads), d * slope)
+
+        return tracing.record(forward, (values, weight))
 
     def evaluate(
         self,

@@ -79,6 +79,22 @@ def weights_of(
     return np.broadcast_to(weights, values.shape)
 
 
+def by_sample_weight(
+    values: Array, sample_weight: Array, mask: Mask | None, *, rescale: bool
+) -> Array:
+    """The derivative of the weighted sum of `values` by `sample_weight`.
+
+    >>> by_sample_weight(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones(2), None, rescale=True)
+    array([3., 7.])
+    """
+    ones = np.ones(sample_weight.shape, values.dtype)
+    counted = values * np.asarray(weights_of(values, ones, mask, rescale=rescale))
+    sizes = (*sample_weight.shape, *(1,) * values.ndim)[: values.ndim]
+    shared = tuple(axis for axis, size in enumerate(sizes) if size == 1)
+    found: Array = counted.sum(axis=shared, keepdims=True).reshape(sample_weight.shape)
+    return found
+
+
 def _matching(weights: Array, values: Array, name: str) -> Array:
     """Gives `weights` the rank of `values`; its axes must be the first axes of `values`."""
     shape: tuple[int, ...] = weights.shape

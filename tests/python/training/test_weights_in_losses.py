@@ -191,3 +191,58 @@ def test_targets_that_have_no_gradient_are_refused():
         tracing.value_and_gradients(lambda: keras.losses.Hinge()(weight * 1.0, weight * 2.0))
     kept = keras.losses.Hinge()(ops.stop_gradient(weight), weight.value * 2.0)
     assert np.isfinite(kept)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "sum"])
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 3)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_weights_of_samples_have_gradients(reduction, shape, masked):
+    loss = keras.losses.BinaryCrossentropy(reduction=reduction)
+    rng = np.random.default_rng(3)
+    true = rng.uniform(0.1, 0.9, (4, 3, 5))
+    pred, weight = Parameter(rng.uniform(0.1, 0.9, (4, 3, 5)), "p"), Parameter(np.ones(shape), "w")
+    mask = rng.random((4, 3)) < 0.6 if masked else None
+
+    def function():
+        given = pred * 1.0
+        if mask is not None:
+            given._keras_mask = mask
+        return loss(true, given, sample_weight=weight * 1.5)
+
+    _, grads = tracing.value_and_gradients(function)
+    for parameter in (pred, weight):
+        origin, direction = parameter.numpy(), rng.normal(size=parameter.shape)
+        values = []
+        for step in (1e-6, -1e-6):
+            parameter.assign(origin + step * direction)
+            values.append(float(tracing.value_and_gradients(function)[0]))
+        parameter.assign(origin)
+        slope = (values[0] - values[1]) / 2e-6
+        assert np.vdot(grads[parameter], direction) == pytest.approx(slope, rel=1e-6)
+
+
+def test_weights_of_samples_without_a_gradient_are_refused():
+    loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    weight = Parameter(np.ones(6), "weight")
+    with pytest.raises(TypeError, match="no gradient by `sample_weight`"):
+        tracing.value_and_gradients(lambda: loss(np.zeros((6, 2)), Y, weight * 1.0))
+
+
+def test_an_endpoint_that_weighs_its_loss_trains():
+    class Endpoint(keras.layers.Layer):
+        def call(self, targets, logits, sample_weight):
+            loss = keras.losses.BinaryCrossentropy(from_logits=True)
+            self.add_loss(loss(targets, logits, sample_weight))
+            return ops.sigmoid(logits)
+
+    rng = np.random.default_rng(1)
+    x, wanted, weight = keras.Input((3,)), keras.Input((2,)), keras.Input((1,))
+    outputs = Endpoint()(wanted, keras.layers.Dense(2)(x), weight)
+    model = keras.Model([x, wanted, weight], outputs)
+    model.compile(keras.optimizers.Adam(0.1))
+    data = [X, (rng.random((6, 2)) < 0.5).astype("float32"), np.ones((6, 1), "float32")]
+    losses = model.fit(data, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    data[2][:] = 0.0
+    model.fit(data, verbose=0)
+    assert model.evaluate(data, verbose=0) == 0.0
