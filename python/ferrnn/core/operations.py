@@ -19,8 +19,8 @@ from ferrnn.core.types import Array
 class Operation(Layer):
     """A function of arrays and constants; it is a node of a graph, but none of `model.layers`."""
 
-    # Where Keras has the class: files name it.
-    keras_module: ClassVar[str] = "keras.src.ops.numpy"
+    # Where Keras has the class: files name it. None for what no file can hold.
+    keras_module: ClassVar[str | None] = "keras.src.ops.numpy"
 
     def __init__(self, *, name: str | None = None, dtype: object = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -75,6 +75,15 @@ class Absolute(_Unary):
 
     def slope(self, x: Any, y: Any) -> Any:
         return np.sign(x)
+
+
+class LogicalNot(_Unary):
+    """`~x`."""
+
+    function = np.logical_not
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return 0
 
 
 class _Binary(Operation):
@@ -146,13 +155,74 @@ class Power(_Binary):
         return b * np.power(a, b - _one(y)), y * logarithm
 
 
-class NotEqual(_Binary):
-    """`a != b`, which has no gradient; Keras' files have it where a mask is made."""
+class Mod(_Binary):
+    """`a % b`."""
 
-    function = np.not_equal
+    function = np.mod
+
+    def slopes(self, a: Any, b: Any, y: Any) -> tuple[Any, Any]:
+        return _one(y), -np.floor_divide(a, b)
+
+
+class _Flat(_Binary):
+    """A function that has no gradient."""
 
     def slopes(self, a: Any, b: Any, y: Any) -> tuple[Any, Any]:
         return 0, 0
+
+
+class NotEqual(_Flat):
+    """`a != b`; Keras' files have it where a mask is made."""
+
+    function = np.not_equal
+
+
+class Less(_Flat):
+    """`a < b`."""
+
+    function = np.less
+
+
+class LessEqual(_Flat):
+    """`a <= b`."""
+
+    function = np.less_equal
+
+
+class Greater(_Flat):
+    """`a > b`."""
+
+    function = np.greater
+
+
+class GreaterEqual(_Flat):
+    """`a >= b`."""
+
+    function = np.greater_equal
+
+
+class LogicalAnd(_Flat):
+    """`a & b`."""
+
+    function = np.logical_and
+
+
+class LogicalOr(_Flat):
+    """`a | b`."""
+
+    function = np.logical_or
+
+
+class LogicalXor(_Flat):
+    """`a ^ b`."""
+
+    function = np.logical_xor
+
+
+class FloorDivide(_Flat):
+    """`a // b`."""
+
+    function = np.floor_divide
 
 
 class Matmul(Operation):
@@ -200,6 +270,35 @@ class MaskOf(Operation):
         (x,) = inputs.args
         mask = np.ones(np.shape(x)[:2], bool) if call.mask is None else call.mask
         return mask, lambda d_outputs, grads: Arguments((None,), {})
+
+
+# The operations that files name, by the names of Keras' classes; `ops` adds its own.
+known: dict[str, type[Operation]] = {
+    kind.__name__: kind
+    for kind in (
+        Negative,
+        Absolute,
+        Add,
+        Subtract,
+        Multiply,
+        TrueDivide,
+        Power,
+        NotEqual,
+        Less,
+        LessEqual,
+        Greater,
+        GreaterEqual,
+        LogicalAnd,
+        LogicalOr,
+        LogicalXor,
+        LogicalNot,
+        FloorDivide,
+        Mod,
+        Matmul,
+        GetItem,
+        MaskOf,
+    )
+}
 
 
 def _mask_of(tensor: SymbolicTensor) -> Any:
@@ -250,6 +349,16 @@ operators.update(
         "divide": _operator(TrueDivide),
         "power": _operator(Power),
         "matmul": _operator(Matmul),
+        "less": _operator(Less),
+        "less_equal": _operator(LessEqual),
+        "greater": _operator(Greater),
+        "greater_equal": _operator(GreaterEqual),
+        "logical_and": _operator(LogicalAnd),
+        "logical_or": _operator(LogicalOr),
+        "logical_xor": _operator(LogicalXor),
+        "logical_not": _operator(LogicalNot),
+        "floor_divide": _operator(FloorDivide),
+        "mod": _operator(Mod),
         "negative": _operator(Negative),
         "absolute": _operator(Absolute),
         "getitem": _operator(GetItem),

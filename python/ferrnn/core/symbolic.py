@@ -16,7 +16,8 @@ operators: dict[str, Callable[..., Any]] = {}
 class SymbolicTensor:
     """The shape, dtype and name of an array to come; `None` stands for a length not known yet.
 
-    Operators (`+ - * / ** @`, unary minus, `abs`, indexing) make a node each, as layers do.
+    Operators (`+ - * / // % ** @ < <= > >= & | ^ ~`, unary minus, `abs`, indexing) make a node
+    each, as layers do.
 
     >>> SymbolicTensor((None, 10, 3), "float32", name="series")
     <SymbolicTensor name=series shape=(None, 10, 3) dtype=float32>
@@ -113,6 +114,51 @@ class SymbolicTensor:
 
     def __rmatmul__(self, other: Any) -> Any:
         return operators["matmul"](other, self)
+
+    def __lt__(self, other: Any) -> Any:
+        return operators["less"](self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return operators["less_equal"](self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return operators["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return operators["greater_equal"](self, other)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return operators["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return operators["floor_divide"](other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return operators["mod"](self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return operators["mod"](other, self)
+
+    def __and__(self, other: Any) -> Any:
+        return operators["logical_and"](self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return operators["logical_and"](other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return operators["logical_or"](self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return operators["logical_or"](other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return operators["logical_xor"](self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return operators["logical_xor"](other, self)
+
+    def __invert__(self) -> Any:
+        return operators["logical_not"](self)
 
 
 class Arguments(NamedTuple):

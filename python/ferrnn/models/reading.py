@@ -29,9 +29,10 @@ def layer_from(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
     known = known_objects(custom_objects)
     name = str(data["class_name"])
     kind = known.get(str(data.get("registered_name"))) or known.get(name)
-    operation = getattr(operations, name, None)
+    operation = operations.known.get(name)
     if kind is None and str(data.get("module", "")).startswith("keras.src.ops") and operation:
-        return operation(name=data["config"].get("name"))  # type: ignore[no-any-return]
+        made: Layer = operation.from_config(data["config"])
+        return made
     if kind is not None:
         known[name] = kind
     if "quantization_config" in data["config"] and data["config"]["quantization_config"] is None:

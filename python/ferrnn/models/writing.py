@@ -47,7 +47,7 @@ def serialize_layer(layer: Layer) -> dict[str, Any]:
 
 def _operation(layer: Operation) -> dict[str, Any]:
     kind = type(layer)
-    if getattr(operations, kind.__name__, None) is not kind:
+    if kind.keras_module is None or kind.__name__ not in operations.known:
         raise NotImplementedError(
             f"the operation {layer.name!r} ({kind.__name__}) in the model cannot be written to a "
             "configuration: put it into a layer of your own that has a name"
@@ -78,6 +78,8 @@ def _build_shape(layer: Layer) -> Any:
 def _with_policies(config: Any) -> Any:
     """The configuration with dtypes as policies, as Keras writes them for all but inputs."""
     if isinstance(config, Mapping):
+        if str(config.get("module", "")).startswith("keras.src.ops."):
+            return config  # the dtype of a cast is a name
         made = {key: _with_policies(value) for key, value in config.items()}
         if isinstance(config.get("dtype"), str) and "name" in config and "sparse" not in config:
             made["dtype"] = _policy(config["dtype"])

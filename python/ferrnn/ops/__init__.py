@@ -110,6 +110,9 @@ def _transposed(x: Any, *axes: Any) -> Any:
 
 tracing.install(tracer)
 values.symbolic_call.append(symbolic.call_on_symbolic)
+symbolic.register(
+    {name: globals()[name] for name in __all__ if hasattr(globals()[name], "__wrapped__")}
+)
 tape.methods.update(
     {
         "all": all,

@@ -10,7 +10,7 @@ import numpy as np
 from ferrnn.core import tracing
 from ferrnn.core.types import Array
 from ferrnn.ops.arithmetic import add, divide, maximum, minimum, multiply, subtract
-from ferrnn.ops.elementwise import erf, isnan, sin
+from ferrnn.ops.elementwise import erf, isnan, sin, sqrt
 from ferrnn.ops.reductions import all as all_of
 from ferrnn.ops.reductions import cumprod, cumsum, prod
 from ferrnn.ops.reductions import max as max_of
@@ -168,7 +168,7 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 @operation
 def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The root of `nanvar`."""
-    return nanvar(x, axis, keepdims) ** 0.5
+    return sqrt(nanvar(x, axis, keepdims))
 
 
 @operation

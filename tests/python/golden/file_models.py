@@ -60,7 +60,25 @@ def cells(keras: Any) -> Any:
     return model
 
 
-MODELS = {"stack": stack, "translation": translation, "cells": cells}
+def functions(keras: Any) -> Any:
+    """Functions of `ops` and operators between the layers."""
+    keras.utils.clear_session()  # names of operations count from one
+    ops, layers = keras.ops, keras.layers
+    series = keras.Input((6, 4), name="series")
+    outputs = layers.GRU(4, return_sequences=True, name="reader")(series)
+    pooled = ops.concatenate([ops.mean(outputs, axis=1), ops.max(outputs, axis=1)], axis=-1)
+    folded = ops.transpose(ops.reshape(pooled, (-1, 4, 2)), (0, 2, 1))
+    scores = ops.softmax(ops.einsum("bij,bkj->bik", folded, folded))
+    first, second = ops.split(ops.tanh(pooled), 2, axis=-1)
+    sums = ops.expand_dims(ops.sum(scores, axis=(1, 2)), -1)
+    taken = ops.take(first * second + ops.clip(sums, 0.5, 1.5), [0, 2], axis=1)
+    kept = ops.cast(ops.where(taken > 0.9, taken, 0.1 * taken), "float32")
+    model = keras.Model(series, layers.Dense(1, name="out")(kept), name="functions")
+    model.compile(keras.optimizers.Adam(0.01), loss="mse")
+    return model
+
+
+MODELS = {"stack": stack, "translation": translation, "cells": cells, "functions": functions}
 
 
 def data(name: str) -> tuple[Any, Any]:
@@ -72,6 +90,8 @@ def data(name: str) -> tuple[Any, Any]:
 
     if name == "stack":
         return normal(3, 6, 4), np.array([[0.0], [1.0], [1.0]], "float32")
+    if name == "functions":
+        return normal(3, 6, 4), normal(3, 1)
     if name == "translation":
         return [normal(3, 4, 3), normal(3, 5, 2)], [normal(3, 5, 1), normal(3, 3)]
     return rng.integers(0, 11, (3, 7)).astype("int32"), normal(3, 1)

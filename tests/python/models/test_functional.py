@@ -217,6 +217,9 @@ class TestGradients:
             lambda a, b: -a[:, 0:2] + b[:, -1:],
             lambda a, b: 3.0 / (a * a + 2.0) - (1.0 - b),
             lambda a, b: a[:, None, :] @ b[:, :, None],
+            lambda a, b: a % 0.7 + (2.5 + b) % (a * a + 3.0),
+            lambda a, b: a * ((a > 0.5) & ~(b <= 0.25) | (a < b)) + b * ((a >= 1.0) ^ (b > 0.0)),
+            lambda a, b: a * b + b // 0.5,
         ],
     )
     def test_of_operators(self, function):
