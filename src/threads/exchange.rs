@@ -72,7 +72,7 @@ impl<T: Element> Exchange<T> {
     /// If the memory cannot be had.
     ///
     /// # Panics
-    /// If the parts' units overlap or go beyond the padded ones, or the schedule is empty.
+    /// If the parts' units overlap or go beyond the padded ones.
     pub fn new(
         geometry: Geometry,
         schedule: &'static [usize],
@@ -85,8 +85,7 @@ impl<T: Element> Exchange<T> {
         }
         assert!(end <= geometry.padded, "units beyond the padded ones");
         assert!(geometry.slots * geometry.padded <= geometry.stride, "rows overlap");
-        let planes = schedule.iter().max().expect("a schedule") + 1;
-        let planes = planes.max(2);
+        let planes = schedule.iter().max().map_or(2, |last| (last + 1).max(2));
         let mut buffer = Buffer::zeroed(planes * geometry.rows * geometry.stride)?;
         let at = NonNull::from(&mut *buffer).cast::<T>();
         let marks = if parts.len() > 1 {

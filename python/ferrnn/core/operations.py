@@ -19,8 +19,8 @@ from ferrnn.core.types import Array
 class Operation(Layer):
     """A function of arrays and constants; it is a node of a graph, but none of `model.layers`."""
 
-    # Where Keras has the class: files name it. None for what no file can hold.
-    keras_module: ClassVar[str | None] = "keras.src.ops.numpy"
+    # Where Keras has the class: files name it.
+    keras_module: ClassVar[str] = "keras.src.ops.numpy"
 
     def __init__(self, *, name: str | None = None, dtype: object = None) -> None:
         super().__init__(name=name, dtype=dtype)

@@ -47,7 +47,7 @@ def serialize_layer(layer: Layer) -> dict[str, Any]:
 
 def _operation(layer: Operation) -> dict[str, Any]:
     kind = type(layer)
-    if kind.keras_module is None or kind.__name__ not in operations.known:
+    if kind.__name__ not in operations.known:
         raise NotImplementedError(
             f"the operation {layer.name!r} ({kind.__name__}) in the model cannot be written to a "
             "configuration: put it into a layer of your own that has a name"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -97,12 +98,16 @@ class FunctionOperation(Operation):
     """A function of `ferrnn.ops` with its settings; its gradient is found by tracing it."""
 
     function: ClassVar[Callable[..., Any]]
+    # Settings that stand before the arrays, as in `einsum`: they go by position.
+    leading: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, *, name: str | None = None, settings: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(name=name)
         self._settings = dict(settings or {})
+        self._before = [self._settings[each] for each in self.leading if each in self._settings]
+        self._named = {k: v for k, v in self._settings.items() if k not in self.leading}
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         if not call.differentiable:
@@ -110,17 +115,8 @@ class FunctionOperation(Operation):
         return tracing.differentiate(self._apply, inputs)
 
     def _apply(self, inputs: Any) -> Any:
-        return self._called(inputs.args, inputs.kwargs)
-
-    def _called(self, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        # Settings may stand before the arrays, as in `einsum`: those go by position.
-        function, settings = type(self).function, dict(self._settings)
-        leading = []
-        for parameter in inspect.signature(function).parameters:
-            if parameter not in settings:
-                break
-            leading.append(settings.pop(parameter))
-        return function(*leading, *args, **settings, **kwargs)
+        function = type(self).function
+        return function(*self._before, *inputs.args, **self._named, **inputs.kwargs)
 
     def get_config(self) -> dict[str, Any]:
         for setting, value in self._settings.items():
@@ -153,6 +149,9 @@ def _kind(function: Callable[..., Any]) -> type[FunctionOperation]:
     # Not a module of ours: the layers `Softmax` or `Dropout` of a file are others.
     members: dict[str, Any] = {"__module__": "keras.ops", "__doc__": function.__doc__}
     members["function"] = staticmethod(function)
+    settings = _SETTINGS_OF.get(known, ())
+    parameters = inspect.signature(function).parameters
+    members["leading"] = tuple(itertools.takewhile(settings.__contains__, parameters))
     members["keras_module"] = f"keras.src.ops.{_MODULE_OF.get(known, 'numpy')}"
     return type(_class_name(known), (FunctionOperation,), members)
 
