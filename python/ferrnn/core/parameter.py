@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import ItemsView, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from ferrnn.core.types import Array
 # One counter for all parameters: a version names one write of one parameter, so that a cache may
 # keep versions without keeping parameters.
 _versions = itertools.count(1)
+_VERSION = itertools.repeat("version")
+_data_of = operator.attrgetter("_data")
 
 
 class _Structure:
@@ -74,7 +77,7 @@ class Parameter(NDArrayOperatorsMixin):
     _data: Array
     _trainable: bool
     _view: Array
-    _snapshot: Array | None
+    _snapshot: tuple[int, Array] | None  # the version that was copied, and the copy
 
     def __init__(
         self,
@@ -96,11 +99,11 @@ class Parameter(NDArrayOperatorsMixin):
     def _replace(self, data: Array) -> None:
         view = data.view()
         view.flags.writeable = False
-        self._data, self._view = data, view
+        self._data, self._view, self._snapshot = data, view, None
         self._changed()
 
     def _changed(self) -> None:
-        self.version, self._snapshot = next(_versions), None
+        self.version = next(_versions)
 
     @property
     def trainable(self) -> bool:
@@ -160,11 +163,12 @@ class Parameter(NDArrayOperatorsMixin):
 
     def snapshot(self) -> Array:
         """A read-only copy that no later write changes, for a vjp to keep; one for each version."""
-        if self._snapshot is None:
+        kept = self._snapshot
+        if kept is None or kept[0] != self.version:
             copy = np.array(self._data)
             copy.flags.writeable = False
-            self._snapshot = copy
-        return self._snapshot
+            kept = self._snapshot = (self.version, copy)
+        return kept[1]
 
     def writing(self) -> Writing:
         """A writable view, for an update in place; leaving the block makes a new version."""
@@ -261,13 +265,12 @@ class WritingAll:
         self._parameters = list(parameters)
 
     def __enter__(self) -> list[Array]:
-        return [parameter._data for parameter in self._parameters]
+        return list(map(_data_of, self._parameters))
 
     def __exit__(self, *raised: object) -> None:
-        # `zip` asks the counter only when there is another parameter.
-        for parameter, version in zip(self._parameters, _versions, strict=False):
-            parameter.version = version
-            parameter._snapshot = None
+        # A loop takes ten times the instructions, in every update. `setattr` gives None, so that
+        # `any` goes through them all; the counter is asked only when there is another parameter.
+        any(map(setattr, self._parameters, _VERSION, _versions))
 
 
 def _restored(
@@ -302,7 +305,7 @@ class Gradients:
 
     def add(self, parameter: Parameter, gradient: Array) -> None:
         """Adds `gradient` to what is there; never writes to an array that was handed over."""
-        if gradient.shape != parameter.shape:
+        if gradient.shape != parameter._data.shape:
             raise ValueError(
                 f"`gradient` by the weight {parameter.path!r} must have the shape "
                 f"{parameter.shape}, received {gradient.shape}"

@@ -179,7 +179,7 @@ class RNN(Recurrent):
         The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
-        nested = isinstance(sequences, tuple | list | dict)
+        nested = type(sequences) is not np.ndarray and isinstance(sequences, tuple | list | dict)
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
             self.build(shapes_of(sequences))

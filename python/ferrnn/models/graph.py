@@ -35,7 +35,7 @@ class Graph:
         self.steps = [_Step(node, slots) for node in self.nodes if node.input_tensors]
         self._count = len(slots)
         self._results = [slots[id(tensor)] for tensor in self.outputs]
-        self._needs: tuple[Any, list[tuple[bool, bool]]] | None = None
+        self._planned: tuple[int, Call, list[tuple[_Step, Call, bool]]] | None = None
         self._free_after()
 
     def _free_after(self) -> None:
@@ -94,14 +94,8 @@ class Graph:
                     values[slot] = None
             return self._given_back(values, known, None)
         tape: list[tuple[_Step, Vjp]] = []
-        losses = call.losses
-        below = Call(call.training, False, False, None, False, losses)
-        above = Call(call.training, True, True, None, call.consume, losses)
-        at_edge = Call(call.training, True, False, None, call.consume, losses)
-        wanted = call.inputs_need_gradient
-        for step, (asks, passes) in zip(self.steps, self._plan(wanted), strict=True):
-            chosen = (above if asks else at_edge) if passes else below
-            vjp, known = step.run(values, known, step.call_for(chosen))
+        for step, chosen, passes in self._plan(call):
+            vjp, known = step.run(values, known, chosen)
             if passes and vjp is not None:
                 tape.append((step, vjp))
 
@@ -123,21 +117,29 @@ class Graph:
             masks = listed_masks([known[slot] for slot in self._results])
         return [values[slot] for slot in self._results], masks, vjp
 
-    def _plan(self, inputs_wanted: bool) -> list[tuple[bool, bool]]:
-        """For each step whether gradients by its inputs are wanted, and whether it has any part."""
-        key = (structure_version(), inputs_wanted)
-        if self._needs is not None and self._needs[0] == key:
-            return self._needs[1]
-        wanted = [inputs_wanted] * len(self.inputs)
+    def _plan(self, call: Call) -> list[tuple[_Step, Call, bool]]:
+        """The steps, how each is called, and whether it has any part in the gradients.
+
+        It is kept for calls like the last one, as those of training are.
+        """
+        known, version = self._planned, structure_version()
+        if known is not None and known[0] == version and known[1] is call:
+            return known[2]
+        wanted = [call.inputs_need_gradient] * len(self.inputs)
         wanted += [False] * (self._count - len(self.inputs))
+        below = Call(call.training, False, False, None, False, call.losses)
+        above = Call(call.training, True, True, None, call.consume, call.losses)
+        at_edge = Call(call.training, True, False, None, call.consume, call.losses)
         plan = []
         for step in self.steps:
             asks = any(wanted[slot] for slot in step.sources)
             passes = asks or bool(step.layer.trainable_weights)
             for slot in step.targets:
                 wanted[slot] = passes
-            plan.append((asks, passes))
-        self._needs = (key, plan)
+            chosen = (above if asks else at_edge) if passes else below
+            plan.append((step, step.call_for(chosen), passes))
+        if call.mask is None and call.losses is None:  # what it holds would be held with it
+            self._planned = (version, call, plan)
         return plan
 
 

@@ -104,7 +104,7 @@ class Loss:
             or y_true.shape != y_pred.shape
             or y_true.dtype is not y_pred.dtype
             or y_pred.dtype.char not in "fd"
-            or self.dtype not in (None, y_pred.dtype.name)
+            or not (self.dtype is None or self.dtype == y_pred.dtype.name)
             or not y_pred.size
         ):
             return None
