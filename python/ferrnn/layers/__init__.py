@@ -19,6 +19,7 @@ from ferrnn.layers.attention import Attention as Attention
 from ferrnn.layers.bidirectional import Bidirectional as Bidirectional
 from ferrnn.layers.conv1d import Conv1D as Conv1D
 from ferrnn.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ferrnn.layers.data_normalization import Normalization as Normalization
 from ferrnn.layers.dense import Dense as Dense
 from ferrnn.layers.dropout import Dropout as Dropout
 from ferrnn.layers.dropout import GaussianDropout as GaussianDropout
@@ -62,6 +63,9 @@ from ferrnn.layers.resizing import Cropping1D as Cropping1D
 from ferrnn.layers.resizing import UpSampling1D as UpSampling1D
 from ferrnn.layers.resizing import ZeroPadding1D as ZeroPadding1D
 from ferrnn.layers.rnn import RNN as RNN
+from ferrnn.layers.scaling import GroupNormalization as GroupNormalization
+from ferrnn.layers.scaling import RMSNormalization as RMSNormalization
+from ferrnn.layers.scaling import UnitNormalization as UnitNormalization
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from ferrnn.layers.time_distributed import TimeDistributed as TimeDistributed
 from ferrnn.layers.wrapper import Wrapper as Wrapper

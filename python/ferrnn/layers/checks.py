@@ -135,6 +135,22 @@ def checked_features(layer: str, shape: Any, axis: int, features: int) -> None:
         )
 
 
+def checked_axes(axis: Any, shape: Any) -> tuple[int, ...]:
+    """The axes that `axis` names, one or several, counted from 0 and in order.
+
+    >>> checked_axes([-1, 1], (2, 3, 4)), checked_axes(-1, (2, 3))
+    ((1, 2), (1,))
+    """
+    rank, axes = len(shape), axis if isinstance(axis, list) else [axis]
+    for each in axes:
+        if not -rank <= each < rank:
+            raise ValueError(
+                f"Axis {each} is out of bounds for input shape {tuple(shape)}. "
+                f"Received: axis={axis}"
+            )
+    return tuple(sorted(each % rank for each in axes))
+
+
 def tuple_of(value: Any, count: int, argument: str, *, least: int = 1) -> tuple[int, ...]:
     """`value` as that many whole numbers of at least `least`; one number stands for all.
 

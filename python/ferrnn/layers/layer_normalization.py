@@ -18,7 +18,7 @@ from ferrnn.core.native import (
 )
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array
-from ferrnn.layers.checks import checked_features
+from ferrnn.layers.checks import checked_axes, checked_features
 from ferrnn.layers.normalization import add_gamma_and_beta
 
 
@@ -78,7 +78,7 @@ class LayerNormalization(Layer):
         return {**vars(self), "_packed": None}
 
     def build(self, input_shape: Any) -> None:
-        axes = self._axes(input_shape)
+        axes = checked_axes(self.axis, input_shape)
         shape = tuple(input_shape[axis] for axis in axes)
         if None in shape or 0 in shape:
             raise ValueError(
@@ -91,16 +91,6 @@ class LayerNormalization(Layer):
         self._rank = 0 if self.axis == [-1] else rank
         self._lengths = shape
         add_gamma_and_beta(self, shape)
-
-    def _axes(self, shape: Any) -> tuple[int, ...]:
-        rank, axes = len(shape), self.axis if isinstance(self.axis, list) else [self.axis]
-        for axis in axes:
-            if not -rank <= axis < rank:
-                raise ValueError(
-                    f"Axis {axis} is out of bounds for input shape {tuple(shape)}. "
-                    f"Received: axis={self.axis}"
-                )
-        return tuple(sorted(axis % rank for axis in axes))
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
@@ -194,13 +184,13 @@ class LayerNormalization(Layer):
         return outputs, vjp
 
     def _checked(self, inputs: Array) -> tuple[int, ...]:
-        axes = self._axes(inputs.shape)
+        axes = checked_axes(self.axis, inputs.shape)
         for axis, length in zip(axes, self._lengths, strict=True):
             checked_features(self.name, inputs.shape, axis, length)
         return axes
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        self._axes(input_shape)
+        checked_axes(self.axis, input_shape)
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:

@@ -104,6 +104,35 @@ NORMALIZATION: dict[str, Case] = {
     ),
 }  # fmt: skip
 
+SCALING: dict[str, Case] = {
+    "rms_norm": Case("RMSNormalization", {}, SEQUENCE),
+    "rms_norm-axes": Case("RMSNormalization", {"axis": [2, 1], "epsilon": 0.01}, SEQUENCE),
+    "rms_norm-single": Case("RMSNormalization", {}, ((4, 9),), dtype="float32"),
+    "unit_norm": Case("UnitNormalization", {}, SEQUENCE, ("steps",)),
+    "unit_norm-axes": Case("UnitNormalization", {"axis": [1, 2]}, SEQUENCE),
+    "unit_norm-axis_1": Case("UnitNormalization", {"axis": 1}, SEQUENCE, dtype="float32"),
+    "group_norm": Case("GroupNormalization", {"groups": 2}, ((3, 5, 6),), ("steps",)),
+    "group_norm-each": Case("GroupNormalization", {"groups": -1, "epsilon": 0.01}, SEQUENCE),
+    "group_norm-axis_1": Case(
+        "GroupNormalization", {"groups": 3, "axis": 1, "center": False}, ((2, 6, 5, 4),)
+    ),
+    "group_norm-axis_inner": Case("GroupNormalization", {"groups": 2, "axis": -2}, ((2, 4, 5),)),
+    "group_norm-flat": Case("GroupNormalization", {"groups": 4, "scale": False}, ((5, 8),)),
+    "group_norm-single": Case("GroupNormalization", {"groups": 3}, ((2, 7, 9),), dtype="float32"),
+    "normalization": Case("Normalization", {"axis": None}, SEQUENCE, ("steps",)),
+    "normalization-given": Case(
+        "Normalization", {"mean": [0.5, 1.0, -2.0, 0.25], "variance": [1.0, 0.5, 4.0, 2.0]},
+        SEQUENCE,
+    ),
+    "normalization-scalar": Case(
+        "Normalization", {"mean": 0.5, "variance": 2.0, "invert": True}, SEQUENCE
+    ),
+    "normalization-axes": Case(
+        "Normalization", {"axis": [1, 2], "mean": [0.5, 1.0, -2.0, 0.25],
+        "variance": [1.0, 0.5, 4.0, 2.0]}, SEQUENCE, dtype="float32",
+    ),
+}  # fmt: skip
+
 LONGER = ((3, 11, 4),)
 WINDOWS: dict[str, Case] = {
     "conv": Case("Conv1D", {"filters": 5, "kernel_size": 3}, LONGER),

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 from keras.src import backend
 
-from feedforward_tables import NORMALIZATION, SIMPLE, WINDOWS, Case
+from feedforward_tables import NORMALIZATION, SCALING, SIMPLE, WINDOWS, Case
 from making import Array, Cases, Random
 from merging_tables import ATTENTION, MERGING, MULTI_HEAD
 
-TABLES = (SIMPLE, NORMALIZATION, WINDOWS, MERGING, ATTENTION, MULTI_HEAD)
+TABLES = (SIMPLE, NORMALIZATION, SCALING, WINDOWS, MERGING, ATTENTION, MULTI_HEAD)
 
 
 def feedforward_cases(cases: Cases) -> None:
@@ -98,6 +98,8 @@ def _weights(layer: Any, random: Random, dtype: str) -> list[Array]:
         value = random.normal(*variable.shape, scale=0.5, dtype=dtype)
         values.append(np.abs(value) + 0.25 if "variance" in variable.name else value)
     layer.set_weights(values)
+    if hasattr(layer, "finalize_state"):
+        layer.finalize_state()
     return values
 
 
