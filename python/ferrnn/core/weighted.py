@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -223,6 +223,22 @@ class Weighted:
                 )
         for parameter, value in zip(known, weights, strict=True):
             parameter.assign(value)
+
+    # What files keep besides weights; a layer with a vocabulary has some.
+
+    def named_arrays(self) -> dict[str, Array]:
+        """Arrays that stand by name beside the weights in a file."""
+        return {}
+
+    def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Takes what `named_arrays` gave."""
+
+    def assets(self) -> dict[str, str]:
+        """Texts that stand by name in the folder `assets` of a `.keras` file."""
+        return {}
+
+    def set_assets(self, assets: Mapping[str, str]) -> None:
+        """Takes what `assets` gave."""
 
     def count_params(self) -> int:
         """The number of entries of all weights."""

@@ -17,6 +17,8 @@ from ferrnn.layers.activation import Softmax as Softmax
 from ferrnn.layers.attention import AdditiveAttention as AdditiveAttention
 from ferrnn.layers.attention import Attention as Attention
 from ferrnn.layers.bidirectional import Bidirectional as Bidirectional
+from ferrnn.layers.categories import CategoryEncoding as CategoryEncoding
+from ferrnn.layers.categories import Discretization as Discretization
 from ferrnn.layers.conv1d import Conv1D as Conv1D
 from ferrnn.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from ferrnn.layers.data_normalization import Normalization as Normalization
@@ -41,6 +43,8 @@ from ferrnn.layers.joining import multiply as multiply
 from ferrnn.layers.joining import subtract as subtract
 from ferrnn.layers.lambda_ import Lambda as Lambda
 from ferrnn.layers.layer_normalization import LayerNormalization as LayerNormalization
+from ferrnn.layers.lookups import IntegerLookup as IntegerLookup
+from ferrnn.layers.lookups import StringLookup as StringLookup
 from ferrnn.layers.lstm import LSTM as LSTM
 from ferrnn.layers.masking import Masking as Masking
 from ferrnn.layers.merge import Add as Add
@@ -67,6 +71,7 @@ from ferrnn.layers.scaling import GroupNormalization as GroupNormalization
 from ferrnn.layers.scaling import RMSNormalization as RMSNormalization
 from ferrnn.layers.scaling import UnitNormalization as UnitNormalization
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from ferrnn.layers.text_vectorization import TextVectorization as TextVectorization
 from ferrnn.layers.time_distributed import TimeDistributed as TimeDistributed
 from ferrnn.layers.wrapper import Wrapper as Wrapper
 

@@ -10,8 +10,12 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.symbolic import Node, SymbolicTensor
 from ferrnn.core.types import Shape
 
-_DTYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool")
-_PYTHON = {"int": "int32", "float": "float32", "bool_": "bool"}  # what Keras takes them for
+_DTYPES = (
+    *("float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"),
+    "string",  # of what `TextVectorization` and its like read
+)
+# What Keras takes them for.
+_PYTHON = {"int": "int32", "float": "float32", "bool_": "bool", "str": "string", "str_": "string"}
 
 
 class InputLayer(Layer):

@@ -14,7 +14,7 @@ from typing import Any
 
 from ferrnn.core.tree import map_structure
 from ferrnn.models.reading import layer_from
-from ferrnn.models.weights_file import read_weights, write_weights
+from ferrnn.models.weights_file import read_weights, saved, write_weights
 from ferrnn.models.writing import serialize_layer
 from ferrnn.training import losses, metrics, optimizers
 from ferrnn.training.loss import Loss
@@ -24,6 +24,7 @@ from ferrnn.training.metrics import Metric
 _KERAS_VERSION = "3.15.1"
 _LARGEST_CONFIG = 64 * 2**20
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_ASSETS = "assets/"
 
 
 def save_model(
@@ -54,10 +55,11 @@ def save_model(
         _METADATA: json.dumps(metadata).encode(),
         _CONFIG: json.dumps(data).encode(),
         _WEIGHTS: weights.getvalue(),
+        **_assets(model),
     }
     if zipped is False:
-        path.mkdir(parents=True, exist_ok=True)
         for name, content in parts.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes(content)
         return
     archive = io.BytesIO()
@@ -65,6 +67,15 @@ def save_model(
         for name, content in parts.items():
             opened.writestr(name, content)
     path.write_bytes(archive.getvalue())
+
+
+def _assets(model: Any) -> dict[str, bytes]:
+    """The vocabularies of layers, by their places in the archive."""
+    return {
+        f"{_ASSETS}{path}/{name}": text.encode()
+        for path, owner, _ in saved(model, include_optimizer=False)
+        for name, text in owner.assets().items()
+    }
 
 
 def _checked_path(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
@@ -119,18 +130,36 @@ def load_model(
             made.optimizer.build(made.trainable_weights)
     if _WEIGHTS in parts:
         read_weights(made, io.BytesIO(parts[_WEIGHTS]))
+    _read_assets(made, parts, path)
     return made
+
+
+def _read_assets(model: Any, parts: Mapping[str, bytes], source: Path) -> None:
+    """Gives layers the texts that stand at their places."""
+    for path, owner, _ in saved(model, include_optimizer=False):
+        place = f"{_ASSETS}{path}/"
+        found = {name[len(place) :]: parts[name] for name in parts if name.startswith(place)}
+        texts = {name: content for name, content in found.items() if "/" not in name}
+        try:
+            owner.set_assets({name: content.decode() for name, content in texts.items()})
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"`{source}` has no text at {place!r} for the layer {owner.name!r}: {error}"
+            ) from error
 
 
 def _parts(path: Path) -> dict[str, bytes]:
     """The contents of the archive or folder; names of no part of a model are left aside."""
-    names = (_METADATA, _CONFIG, _WEIGHTS)
+    names = [_METADATA, _CONFIG, _WEIGHTS]
     if path.is_dir():
+        vocabularies = (path / _ASSETS).rglob("*.txt") if (path / _ASSETS).is_dir() else ()
+        names += [each.relative_to(path).as_posix() for each in vocabularies]
         return {name: (path / name).read_bytes() for name in names if (path / name).is_file()}
     try:
         with zipfile.ZipFile(path) as archive:
             known = {info.filename: info for info in archive.infolist()}
             size = path.stat().st_size
+            names += [each for each in known if each.startswith(_ASSETS) and each.endswith(".txt")]
             for name in names:
                 info = known.get(name)
                 # Keras stores without compression: what grows much is no model.

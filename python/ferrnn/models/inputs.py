@@ -30,7 +30,7 @@ class Inputs:
         keyed = isinstance(structure, dict)
         self._keys = sorted(structure) if keyed else self.names
         self._dtypes = [
-            None if keep else np.dtype(tensor.dtype)
+            None if keep or tensor.dtype == "string" else np.dtype(tensor.dtype)
             for tensor, keep in zip(self.tensors, raw, strict=True)
         ]
         self._shape = self.tensors[0].shape
@@ -88,9 +88,10 @@ class Inputs:
                 f"the input {tensor.name!r} of the model {model!r} must be one array, received a "
                 f"{type(given).__name__} that makes none ({error})"
             ) from error
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in ("USOT" if tensor.dtype == "string" else "fiub"):
+            wanted = "strings" if tensor.dtype == "string" else "real numbers"
             raise TypeError(
-                f"the input {tensor.name!r} of the model {model!r} must hold real numbers, "
+                f"the input {tensor.name!r} of the model {model!r} must hold {wanted}, "
                 f"received the dtype {array.dtype}"
             )
         if dtype is not None:
@@ -100,7 +101,7 @@ class Inputs:
     def _checked(self, array: Array, tensor: SymbolicTensor, dtype: Any, model: str) -> Array:
         # Other lengths may come, where the layers take them, but no other number of features; ids
         # have no features.
-        ids = dtype is None
+        ids = dtype is None and tensor.dtype != "string"
         expected = tuple(
             length if at == tensor.ndim - 1 and not ids else None
             for at, length in enumerate(tensor.shape)

@@ -51,6 +51,8 @@ def write_weights(
             group.attrs["name"] = owner.name
             for place, variable in enumerate(variables):
                 group.create_dataset(str(place), data=_as_written(variable, owner))
+            for name, array in _arrays_of(owner).items():
+                group.create_dataset(name, data=array)
 
 
 def read_weights(
@@ -61,6 +63,7 @@ def read_weights(
     With `skip_mismatch` what does not fit is left as it is, with a warning.
     """
     found: list[tuple[Parameter, Array]] = []
+    named: list[tuple[Layer, dict[str, Array]]] = []
     with _opened(source, "r") as file:
         for path, owner, variables in saved(model):
             group = _at(file, f"{path}/vars" if path else "vars")
@@ -68,13 +71,17 @@ def read_weights(
                 found += _optimizer_values(group, owner, variables)
                 continue
             try:
-                found += _values(group, owner, path, variables)
+                extra = _named(group, owner)
+                found += _values(group, owner, path, variables, len(extra))
+                named += [(owner, extra)] if extra else []
             except ValueError as error:
                 if not skip_mismatch:
                     raise
                 warnings.warn(f"Layer {owner.name!r} is left as it is: {error}", stacklevel=4)
     for variable, value in found:
         variable.assign(value)
+    for owner, arrays in named:
+        owner.set_named_arrays(arrays)
 
 
 def _as_written(variable: Parameter, owner: Any) -> Array:
@@ -161,9 +168,9 @@ def _at(file: Any, path: str) -> Any:
 
 
 def _values(
-    group: Any, owner: Any, path: str, variables: list[Parameter]
+    group: Any, owner: Any, path: str, variables: list[Parameter], others: int = 0
 ) -> list[tuple[Parameter, Array]]:
-    count = 0 if group is None else len(group)
+    count = 0 if group is None else len(group) - others
     if count != len(variables):
         built = "" if getattr(owner, "built", True) or variables else " (it was never built)"
         raise ValueError(
@@ -177,14 +184,41 @@ def _values(
     ]
 
 
-def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
+def _arrays_of(owner: Any) -> dict[str, Array]:
+    return owner.named_arrays() if isinstance(owner, Layer) else {}
+
+
+def _named(group: Any, owner: Any) -> dict[str, Array]:
+    """The arrays that stand by name beside the weights, for a layer that has some."""
+    takes = isinstance(owner, Layer) and type(owner).set_named_arrays is not Layer.set_named_arrays
+    found: dict[str, Array] = {}
+    for name in group or () if takes else ():
+        if name.isdigit():
+            continue
+        dataset = _dataset(group, name, f"{name!r} of {owner.name!r}")
+        # What is not there in full could be said to be of any size.
+        stored = dataset.id.get_storage_size()
+        if dataset.dtype.kind != "f" or dataset.ndim != 1 or stored < dataset.nbytes:
+            raise ValueError(
+                f"{name!r} of {owner.name!r} must be a row of numbers in full, the file has the "
+                f"shape {tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
+            )
+        found[name] = np.asarray(dataset[()])
+    return found
+
+
+def _dataset(group: Any, name: str, what: str) -> Any:
+    """An array that the file itself holds."""
     h5py = _h5py()
     link = group.get(name, getlink=True)
     dataset = group[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(
-            f"the file has no array of its own for the weight {variable.path!r} of {owner.name!r}"
-        )
+        raise ValueError(f"the file has no array of its own for {what}")
+    return dataset
+
+
+def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
+    dataset = _dataset(group, name, f"the weight {variable.path!r} of {owner.name!r}")
     if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
         raise ValueError(
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "

@@ -42,6 +42,8 @@ def _holds_arrays(value: Any) -> bool:
 
 
 def _array(value: Any, name: str) -> Array:
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        value = np.asarray(value)
     if isinstance(value, list | tuple | Mapping) or not hasattr(value, "__array__"):
         raise ValueError(
             f"Unrecognized data type: {name}={type(value).__name__}. Expected an array, or arrays "
@@ -50,12 +52,19 @@ def _array(value: Any, name: str) -> Array:
     array = np.asarray(value)
     if array.dtype.kind == "O" and hasattr(value, "columns"):
         array = _of_mixed_columns(array, value, name)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and not (name == "x" and _holds_texts(array)):
         raise TypeError(f"`{name}` must hold real numbers, received the dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"`{name}` must have a first axis of samples, received a scalar: {value}")
     named_column = hasattr(value, "to_frame") and array.ndim == 1
     return array[:, None] if named_column else array
+
+
+def _holds_texts(array: Array) -> bool:
+    """Whether it holds strings, for a model that begins with `TextVectorization` or its like."""
+    if array.dtype.kind == "O":
+        return array.size > 0 and all(isinstance(each, str | bytes) for each in array.flat)
+    return array.dtype.kind in "UST"
 
 
 def _of_mixed_columns(array: Array, frame: Any, name: str) -> Array:

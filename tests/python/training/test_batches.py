@@ -114,7 +114,7 @@ class TestWhatIsTaken:
             ([1.0, 2.0], ValueError, "Unrecognized data type: x=list"),
             ([np.zeros(3), 3.0], ValueError, "Unrecognized data type: x=list"),
             ({"a": [1.0, 2.0]}, ValueError, "Unrecognized data type: x=dict"),
-            (np.array(["a", "b"]), TypeError, "must hold real numbers"),
+            (np.array([1j, 2j]), TypeError, "must hold real numbers"),
             (np.array(3.0), ValueError, "first axis of samples"),
         ],
     )
