@@ -27,6 +27,7 @@ from ferrnn import (
 from ferrnn._version import __version__
 from ferrnn.core.constraints import Constraint
 from ferrnn.core.initializers import Initializer
+from ferrnn.core.input_spec import InputSpec
 from ferrnn.core.layer import Call, Layer
 from ferrnn.core.machine import show_config
 from ferrnn.core.missing import not_yet
@@ -48,6 +49,7 @@ __all__ = [
     "Initializer",
     "Input",
     "InputLayer",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ferrnn.core import tracing
+from ferrnn.core.input_spec import check_inputs
 from ferrnn.core.masked import attach_mask, mask_of
-from ferrnn.core.names import name_scope
+from ferrnn.core.names import current_path, name_scope
 from ferrnn.core.results import as_output
 from ferrnn.core.shapes import map_shapes, probe, shapes_of
 from ferrnn.core.symbolic import Arguments, Node, SymbolicTensor
@@ -100,6 +101,8 @@ def record(
 ) -> Any:
     """Makes a node of a call on symbolic tensors, and gives the symbolic tensors of its outputs."""
     inputs = layer.gather(*args, **kwargs)
+    if layer.input_spec is not None:
+        check_inputs(layer.input_spec, layer.main_input(inputs), layer.name)
     if not layer.built:
         layer.build_for(inputs)
     node = Node(layer, args, kwargs, inputs, training=training, mask=mask)
@@ -262,6 +265,7 @@ def marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Any, *shapes: Any, **named: Any) -> None:
         with name_scope(self.name, self):
+            self._path = current_path()
             build(self, *shapes, **named)
         self.built = True
         self.build_shape = shapes[0] if len(shapes) == 1 else [*shapes, *named.values()] or None

@@ -30,6 +30,7 @@ from ferrnn.core.calling import (
     with_masks,
 )
 from ferrnn.core.config import standardize_dtype
+from ferrnn.core.input_spec import check_inputs
 from ferrnn.core.masked import attach_mask, mask_of
 from ferrnn.core.names import name_scope, snake_case, unique_name
 from ferrnn.core.parameter import Gradients, Parameter
@@ -253,6 +254,8 @@ class Layer(Weighted):
         if tracing.current.get() is None:
             return None
         inputs = self.gather(*args, **kwargs)
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, self.main_input(inputs), self.name)
         if not self.built:
             self.build_for(inputs)
         main = self.main_input(inputs)
@@ -261,6 +264,8 @@ class Layer(Weighted):
         return tracing.call_layer(self, inputs, call)
 
     def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, self.main_input(arrays), self.name)
         if not self.built:
             self.build_for(arrays)
         in_training = resolved_training(training)

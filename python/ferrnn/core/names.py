@@ -65,3 +65,13 @@ def path_of(name: str) -> str:
     'lstm/kernel'
     """
     return "/".join([*(scope for scope, _ in _scopes.get()), name])
+
+
+def current_path() -> str:
+    """The path of the scope.
+
+    >>> with name_scope("bidirectional"), name_scope("forward_lstm"):
+    ...     current_path()
+    'bidirectional/forward_lstm'
+    """
+    return "/".join(scope for scope, _ in _scopes.get())

@@ -64,6 +64,8 @@ class Weighted:
     built: bool
     activity_regularizer: Any = None
     _activity_losses: tuple[float, ...] = ()
+    input_spec: Any = None
+    _path: str | None = None
     _trainable: bool
     _own_weights: list[Parameter]
     _added_losses: list[Any]
@@ -119,6 +121,18 @@ class Weighted:
             )
         self._own_weights.append(parameter)
         return parameter
+
+    @property
+    def path(self) -> str | None:
+        """Where the layer stands among those that hold it; None before it is built."""
+        return self._path
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of computations, by name: that of the weights as well."""
+        return self.dtype
+
+    variable_dtype = compute_dtype
 
     def sublayers(self) -> Iterator[Any]:
         """The layers that this one holds as attributes, alone or in lists, tuples and dicts."""

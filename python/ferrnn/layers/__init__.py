@@ -6,6 +6,7 @@ from ferrnn.cells.gru import GRUCell as GRUCell
 from ferrnn.cells.lstm import LSTMCell as LSTMCell
 from ferrnn.cells.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from ferrnn.cells.stacked import StackedRNNCells as StackedRNNCells
+from ferrnn.core.input_spec import InputSpec as InputSpec
 from ferrnn.core.layer import Layer as Layer
 from ferrnn.core.missing import not_yet
 from ferrnn.layers.activation import ELU as ELU
@@ -70,6 +71,8 @@ from ferrnn.layers.rnn import RNN as RNN
 from ferrnn.layers.scaling import GroupNormalization as GroupNormalization
 from ferrnn.layers.scaling import RMSNormalization as RMSNormalization
 from ferrnn.layers.scaling import UnitNormalization as UnitNormalization
+from ferrnn.layers.serializing import deserialize as deserialize
+from ferrnn.layers.serializing import serialize as serialize
 from ferrnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from ferrnn.layers.text_vectorization import TextVectorization as TextVectorization
 from ferrnn.layers.time_distributed import TimeDistributed as TimeDistributed

@@ -234,6 +234,13 @@ class IndexLookup(Layer):
 
     # Looking up.
 
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of tokens."""
+        return self.vocabulary_dtype
+
+    variable_dtype = compute_dtype
+
     def build(self, input_shape: Any = None) -> None:
         """There are no weights to make."""
 

@@ -146,6 +146,13 @@ class TextVectorization(Layer):
 
     # From texts to tokens.
 
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of texts."""
+        return "string"
+
+    variable_dtype = compute_dtype
+
     def build(self, input_shape: Any = None) -> None:
         """There are no weights to make."""
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ferrnn.core.layer import Layer
+from ferrnn.core.layer_configs import layer_from, serialize_layer
+from ferrnn.core.symbolic import SymbolicTensor
+from ferrnn.core.tree import flatten
 from ferrnn.layers.input import InputLayer
 from ferrnn.models.model import Model
-from ferrnn.models.reading import layer_from
 from ferrnn.models.sequential import Sequential
-from ferrnn.models.writing import serialize_layer
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
@@ -35,16 +36,15 @@ def clone_model(
 ) -> Model:
     """A model of the same layers with weights of its own, newly initialized.
 
-    `clone_function(layer)` gives the layer that takes another one's place; with `recursive` it is
-    asked about the layers of nested models instead of the models.
+    The clone begins at `input_tensors`, symbolic tensors of the structure of `model.input`, if
+    there are any. `clone_function(layer)` gives the layer that takes another one's place; with
+    `recursive` it is asked about the layers of nested models instead of the models.
 
     >>> from ferrnn.layers import Dense, Input
     >>> clone = clone_model(Sequential([Input((3,)), Dense(2)]))
     >>> clone.output_shape
     (None, 2)
     """
-    if input_tensors is not None:
-        raise NotImplementedError("`input_tensors` of clone_model is not supported")
     if call_function is not None:
         raise NotImplementedError(
             "`call_function` of clone_model is not supported: give a layer of your own by "
@@ -60,10 +60,12 @@ def clone_model(
     custom = {type(each).__name__: type(each) for each in _all_layers(model)}
     own = {name: kind for name, kind in custom.items() if not kind.__module__.startswith("ferrnn.")}
     data = serialize_layer(model)
+    if input_tensors is not None:
+        _begin_at(data, model, input_tensors)
     if clone_function is not None:
         layers = {layer.name: layer for layer in model.layers}
         for entry in data["config"]["layers"]:
-            layer = layers.get(entry["config"]["name"])
+            layer = None if "made" in entry else layers.get(entry["config"]["name"])
             if layer is not None and not isinstance(layer, InputLayer):
                 nested = recursive and isinstance(layer, Model) and not _is_own(layer)
                 entry["made"] = (
@@ -72,6 +74,36 @@ def clone_model(
                     else clone_function(layer)
                 )
     return layer_from(data, own)  # type: ignore[return-value]
+
+
+def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
+    """Puts symbolic tensors in the place of a model's inputs, in its configuration."""
+    given = flatten(tensors)
+    if not all(isinstance(each, SymbolicTensor) for each in given):
+        raise ValueError(
+            "All entries in `input_tensors` must be symbolic tensors, of `Input` or of layers "
+            f"called on them. Received invalid values: input_tensors={tensors!r}"
+        )
+    entries = data["config"]["layers"]
+    if isinstance(model, Sequential):
+        if len(given) != 1:
+            raise ValueError("Argument `input_tensors` must contain a single tensor.")
+        tensor = given[0]
+        if tensor.node is None or not isinstance(tensor.node.layer, InputLayer):
+            tensor = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype).output
+        known = bool(entries) and entries[0]["class_name"] == "InputLayer"
+        data["config"]["layers"] = [{"made": tensor}, *entries[int(known) :]]
+        data["config"].pop("build_input_shape", None)
+        return
+    if len(given) != len(model.inputs):
+        raise ValueError(
+            "`input_tensors` must have the same structure as model.input\n"
+            f"Reference structure: {model.input}\nReceived structure: {tensors}"
+        )
+    places = {tensor.name: each for tensor, each in zip(model.inputs, given, strict=True)}
+    for entry in entries:
+        if entry["name"] in places:
+            entry["made"] = places[entry["name"]]
 
 
 def _copied(layer: Layer) -> Layer:

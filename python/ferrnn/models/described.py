@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ferrnn.core.layer_configs import serialize_layer
 from ferrnn.models.files import load_weights, save_model, save_weights
 from ferrnn.models.summary import print_summary
-from ferrnn.models.writing import serialize_layer
 
 
 class Described:

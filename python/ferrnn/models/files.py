@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn.core.layer_configs import layer_from, serialize_layer
 from ferrnn.core.tree import map_structure
-from ferrnn.models.reading import layer_from
 from ferrnn.models.weights_file import read_weights, saved, write_weights
-from ferrnn.models.writing import serialize_layer
 from ferrnn.training import losses, metrics, optimizers
 from ferrnn.training.loss import Loss
 from ferrnn.training.metrics import Metric

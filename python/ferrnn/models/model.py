@@ -64,7 +64,7 @@ class Model(Described, Layer, Trainer):
         trainable = given.arguments.pop("trainable", True)
         super().__init__(name=given.arguments.pop("name", None))
         self._connect(**given.arguments)
-        self.built = True
+        self.built, self._path = True, self.name
         if not trainable:
             self.trainable = False
 

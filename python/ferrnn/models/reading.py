@@ -7,53 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn.core import operations
-from ferrnn.core.custom_objects import known_objects
 from ferrnn.core.layer import Layer
-from ferrnn.core.serialization import deserialized
+from ferrnn.core.layer_configs import layer_from
 from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.tree import flatten
 from ferrnn.layers.input import InputLayer
-
-
-def layer_from(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """A new layer or model of a configuration in Keras' form.
-
-    No code is run that is not there already: classes come from ferrnn and `custom_objects` alone,
-    and functions that are written down as code are refused.
-    """
-    if "made" in data:  # by a function that replaces layers
-        replacing: Layer = data["made"]
-        return replacing
-    _refuse_code(data)
-    known = known_objects(custom_objects)
-    name = str(data["class_name"])
-    kind = known.get(str(data.get("registered_name"))) or known.get(name)
-    operation = operations.known.get(name)
-    if kind is None and str(data.get("module", "")).startswith("keras.src.ops") and operation:
-        made: Layer = operation.from_config(data["config"])
-        return made
-    if kind is not None:
-        known[name] = kind
-    if "quantization_config" in data["config"] and data["config"]["quantization_config"] is None:
-        config = {k: v for k, v in data["config"].items() if k != "quantization_config"}
-        data = {**data, "config": config}
-    layer: Layer = deserialized(data, known)
-    return layer
-
-
-def _refuse_code(data: Any) -> None:
-    if isinstance(data, Mapping):
-        if data.get("class_name") == "__lambda__":
-            raise ValueError(
-                "the configuration holds a Python lambda, which is code: it is not loaded. Write "
-                "the function as a layer, or as a named function that `custom_objects` gives"
-            )
-        for value in data.values():
-            _refuse_code(value)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            _refuse_code(value)
 
 
 def sequential_from(
@@ -88,8 +46,8 @@ def functional_from(
         waiting += [(layer, node) for node in data["inbound_nodes"]]
     made: dict[tuple[str, int, int], SymbolicTensor] = {}
     for name, layer in layers.items():
-        if isinstance(layer, InputLayer):
-            made[name, 0, 0] = layer.output
+        if isinstance(layer, InputLayer | SymbolicTensor):  # a tensor stands for its own input
+            made[name, 0, 0] = layer.output if isinstance(layer, InputLayer) else layer
     names = {id(layer): name for name, layer in layers.items()}
     _connect(waiting, made, names)
 

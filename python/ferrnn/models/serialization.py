@@ -11,8 +11,7 @@ import numpy as np
 from ferrnn.core import activations, constraints, initializers, regularizers
 from ferrnn.core.custom_objects import known_objects, registered_name
 from ferrnn.core.layer import Layer
-from ferrnn.models.reading import layer_from
-from ferrnn.models.writing import serialize_layer
+from ferrnn.core.layer_configs import layer_from, serialize_layer
 from ferrnn.training import losses, metrics, optimizers
 from ferrnn.training.loss import Loss
 from ferrnn.training.metrics import Metric

@@ -50,3 +50,47 @@ def test_what_is_not_supported_says_so():
         keras.models.clone_model(nested(), call_function=lambda layer, x: layer(x))
     with pytest.raises(ValueError, match=r"`by_name`.*legacy.*skip_mismatch.*by_name=True"):
         nested().load_weights("model.weights.h5", by_name=True)
+
+
+def test_a_clone_begins_at_the_tensors_that_it_is_given():
+    first, second = keras.Input((3,), name="first"), keras.Input((3,), name="second")
+    shared = keras.layers.Dense(4, name="shared")
+    outputs = keras.layers.Concatenate(name="both")([shared(first), shared(second)])
+    model = keras.Model([first, second], outputs, name="two")
+    source = keras.Input((5,), name="source")
+    ahead = keras.layers.Dense(3, name="ahead")(source)
+    other = keras.Input((3,), name="other")
+    clone = keras.models.clone_model(model, input_tensors=[other, ahead])
+    assert [layer.name for layer in clone.layers][-2:] == ["shared", "both"]
+    assert clone.inputs[0] is other
+    assert len([layer for layer in clone.layers if layer.name == "shared"]) == 1
+    clone.set_weights(model.get_weights())
+    given = [np.ones((2, 3)), np.full((2, 3), 2.0)]
+    np.testing.assert_array_equal(clone.predict(given, verbose=0), model.predict(given, verbose=0))
+    again = keras.Model.from_config(clone.get_config())
+    assert again.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_clone_of_a_sequential_model_begins_at_a_tensor(known):
+    layers = [keras.layers.LSTM(2, name="lstm"), keras.layers.Dense(1, name="dense")]
+    model = keras.Sequential([*([keras.Input((5, 3))] if known else []), *layers])
+    place = keras.Input((7, 3), name="place")
+    clone = keras.models.clone_model(model, input_tensors=place)
+    assert clone.input_shape == (None, 7, 3)
+    assert clone.inputs[0] is place
+    inside = keras.models.clone_model(model, input_tensors=[keras.layers.ReLU()(place)])
+    assert inside.input_shape == (None, 7, 3)
+    assert inside.get_layer("lstm") is not layers[0]
+    keras.Sequential.from_config(inside.get_config())
+
+
+def test_wrong_tensors_for_a_clone_are_refused():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="must be symbolic tensors"):
+        keras.models.clone_model(model, input_tensors=np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="must contain a single tensor"):
+        keras.models.clone_model(model, input_tensors=[keras.Input((3,)), keras.Input((3,))])
+    functional = keras.Model(model.inputs, model.outputs)
+    with pytest.raises(ValueError, match=r"must have the same structure as model\.input"):
+        keras.models.clone_model(functional, input_tensors=[keras.Input((3,)), keras.Input((3,))])
