@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn.cells.base import refuse
 from ferrnn.core import constraints, initializers, regularizers
 from ferrnn.core.config import epsilon as fuzz
 from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import checked_features, checked_rank
+
+# A factor and a term for rows normalized by the statistics of their batch.
+Correction: TypeAlias = "tuple[Array, Array]"
 
 
 class BatchNormalization(Layer):
@@ -22,6 +24,11 @@ class BatchNormalization(Layer):
     and `moving_mean` and `moving_variance` follow them: `moving * momentum + batch * (1 -
     momentum)`. Otherwise, and if the layer is not trainable, the moving ones are used. The outputs
     have the inputs' shape.
+
+    With `renorm` (Ioffe, 2017) training, too, normalizes by moving statistics, which follow with
+    `renorm_momentum`; gradients go through those of the batch alone. `renorm_clipping` bounds how
+    far the two may differ: `rmin <= r <= rmax` for the ratio of the deviations, `|d| <= dmax` for
+    the difference of the means.
 
     >>> layer = BatchNormalization(epsilon=0.0)
     >>> layer(np.array([[1.0], [3.0]]), training=True).tolist()
@@ -34,6 +41,9 @@ class BatchNormalization(Layer):
     beta: Parameter | None = None
     moving_mean: Parameter
     moving_variance: Parameter
+    moving_stddev: Parameter
+    renorm_mean: Parameter
+    renorm_stddev: Parameter
 
     def __init__(
         self,
@@ -57,7 +67,8 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        refuse({"renorm": renorm or None, "renorm_clipping": renorm_clipping}, self.name)
+        self.renorm, self.renorm_momentum = bool(renorm), float(renorm_momentum)
+        self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else None
         if synchronized:
             raise ValueError(
                 "Argument synchronized=True is only supported with the TensorFlow backend."
@@ -73,7 +84,6 @@ class BatchNormalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
-        self.renorm_momentum = renorm_momentum
         self._rank = 0
         self._inner = False  # whether axes follow that of the features
         self._known: tuple[int, ...] = ()  # the shape that was checked last
@@ -95,6 +105,22 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )
+        if not self.renorm:
+            return
+
+        def deviation(shape: Any, dtype: Any = None) -> Array:
+            variance = np.asarray(self.moving_variance_initializer(shape, dtype=dtype))
+            return np.asarray(np.sqrt(variance))
+
+        self.moving_stddev = self.add_weight(
+            shape, deviation, name="moving_stddev", trainable=False
+        )
+        self.renorm_mean = self.add_weight(
+            shape, self.moving_mean_initializer, name="renorm_mean", trainable=False
+        )
+        self.renorm_stddev = self.add_weight(
+            shape, deviation, name="renorm_stddev", trainable=False
+        )
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
@@ -104,19 +130,15 @@ class BatchNormalization(Layer):
         last = self._put_last(inputs)
         rows = last.reshape(-1, last.shape[-1])
         weight = None if call.mask is None else self._weights_of(call.mask, inputs)
-        in_training, count = call.training and self.trainable, 0.0
-        if in_training:
-            mean, variance, count = _moments(rows, weight)
-            self._follow(mean, variance)
-        else:
-            mean, variance = self.moving_mean.snapshot(), self.moving_variance.value
+        in_training = call.training and self.trainable
+        mean, variance, count, correction = self._statistics(rows, weight, in_training)
         inverse = np.reciprocal(np.sqrt(variance + self.epsilon))
         normalized = rows - mean
         normalized *= inverse
-        gamma = None if self.gamma is None else self.gamma.snapshot()
-        outputs = normalized if gamma is None else normalized * gamma
-        if self.beta is not None:
-            outputs = outputs + self.beta.value
+        scale, offset = self._scale_and_offset(correction)
+        outputs = normalized if scale is None else normalized * scale
+        if offset is not None:
+            outputs = outputs + offset
         returned = self._put_back(outputs.reshape(last.shape))
         if not call.differentiable:
             return returned, None
@@ -124,21 +146,52 @@ class BatchNormalization(Layer):
         def vjp(d_returned: Array, grads: Gradients) -> Array | None:
             d_outputs = self._put_last(d_returned).reshape(rows.shape)
             shift = np.add.reduce(d_outputs, axis=0)
-            if self.beta is not None:
-                grads.add(self.beta, shift)
             along = np.add.reduce(d_outputs * normalized, axis=0)
-            if self.gamma is not None:
-                grads.add(self.gamma, along)
+            self._add_gradients(shift, along, correction, grads)
             if not call.inputs_need_gradient:
                 return None
             d_rows = d_outputs
             if in_training:
                 change = _through_moments(shift, along, normalized, weight, count)
                 d_rows = d_outputs - change
-            d_rows = d_rows * (inverse if gamma is None else inverse * gamma)
+            d_rows = d_rows * (inverse if scale is None else inverse * scale)
             return self._put_back(d_rows.reshape(last.shape))
 
         return returned, vjp
+
+    def _statistics(
+        self, rows: Array, weight: Array | None, in_training: bool
+    ) -> tuple[Array, Array, Any, Correction | None]:
+        """Mean, variance, the count that they were divided by, and how they are corrected."""
+        if not in_training:
+            return self.moving_mean.snapshot(), self.moving_variance.value, 0.0, None
+        mean, variance, count = _moments(rows, weight)
+        correction = self._correction(mean, variance) if self.renorm else None
+        self._follow(mean, variance)
+        return mean, variance, count, correction
+
+    def _scale_and_offset(self, correction: Correction | None) -> tuple[Array | None, Array | None]:
+        """What normalized rows are multiplied by, and what is added to them."""
+        gamma = None if self.gamma is None else self.gamma.snapshot()
+        beta = None if self.beta is None else self.beta.value
+        if correction is None:
+            return gamma, beta
+        ratio, shift = correction
+        if gamma is not None:
+            ratio, shift = ratio * gamma, shift * gamma
+        return ratio, shift if beta is None else shift + beta
+
+    def _add_gradients(
+        self, shift: Array, along: Array, correction: Correction | None, grads: Gradients
+    ) -> None:
+        """The gradients by the weights: `shift` sums those by the outputs, `along` times rows."""
+        if self.beta is not None:
+            grads.add(self.beta, shift)
+        if self.gamma is not None:
+            corrected = along
+            if correction is not None:
+                corrected = along * correction[0] + shift * correction[1]
+            grads.add(self.gamma, corrected)
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if shape != self._known:
@@ -173,10 +226,28 @@ class BatchNormalization(Layer):
 
     def _follow(self, mean: Array, variance: Array) -> None:
         """Moves the moving statistics towards those of the batch."""
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            with moving.writing() as array:
-                np.multiply(array, self.momentum, array)
-                np.add(array, value * (1.0 - self.momentum), array)
+        _move(self.moving_mean, mean, self.momentum)
+        if not self.renorm:
+            _move(self.moving_variance, variance, self.momentum)
+            return
+        deviation = np.sqrt(variance + self.epsilon)
+        _move(self.renorm_mean, mean, self.renorm_momentum)
+        _move(self.renorm_stddev, deviation, self.renorm_momentum)
+        _move(self.moving_stddev, deviation, self.momentum)
+        squares = np.square(self.moving_stddev.value) - self.epsilon
+        self.moving_variance.assign(np.maximum(squares, 0.0))
+
+    def _correction(self, mean: Array, variance: Array) -> Correction:
+        """The factor and the term that turn the batch's normalization into the moving one's."""
+        least = np.sqrt(self._float.type(self.epsilon))
+        moving = np.maximum(self.renorm_stddev.value, least)
+        ratio = np.sqrt(variance + self.epsilon) / moving
+        shift = (mean - self.renorm_mean.value) / moving
+        clipping = self.renorm_clipping or {}
+        most = clipping.get("dmax")
+        ratio = np.clip(ratio, clipping.get("rmin", -np.inf), clipping.get("rmax", np.inf))
+        shift = shift if most is None else np.clip(shift, -most, most)
+        return ratio.astype(self._float, copy=False), shift.astype(self._float, copy=False)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         rank = len(input_shape)
@@ -204,8 +275,8 @@ class BatchNormalization(Layer):
             "beta_constraint": constraints.serialize(self.beta_constraint),
             "gamma_constraint": constraints.serialize(self.gamma_constraint),
             "synchronized": False,
-            "renorm": False,
-            "renorm_clipping": None,
+            "renorm": self.renorm,
+            "renorm_clipping": self.renorm_clipping,
             "renorm_momentum": self.renorm_momentum,
         }
 
@@ -228,6 +299,34 @@ def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
             regularizer=layer.beta_regularizer,
             constraint=layer.beta_constraint,
         )
+
+
+def _checked_clipping(clipping: Any) -> dict[str, float]:
+    """Bounds of a renormalization that do not contradict each other."""
+    known = ("rmax", "rmin", "dmax")
+    if set(clipping) - set(known):
+        raise ValueError(
+            "Received invalid keys for `renorm_clipping` argument: "
+            f"{clipping}. Supported values: {list(known)}."
+        )
+    given = {name: float(value) for name, value in clipping.items() if value is not None}
+    if given.get("rmax", np.inf) < given.get("rmin", -np.inf):
+        raise ValueError(
+            "rmax should be greater than rmin in the `renorm_clipping` argument. "
+            f"Received: rmax={given['rmax']}, rmin={given['rmin']}."
+        )
+    if given.get("dmax", 0.0) < 0:
+        raise ValueError(
+            "dmax should be non-negative in the `renorm_clipping` argument. "
+            f"Received: dmax={given['dmax']}."
+        )
+    return given
+
+
+def _move(moving: Parameter, value: Array, momentum: float) -> None:
+    with moving.writing() as array:
+        np.multiply(array, momentum, array)
+        np.add(array, value * (1.0 - momentum), array)
 
 
 def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Any]:

@@ -99,6 +99,21 @@ NORMALIZATION: dict[str, Case] = {
     "batch_norm-frozen": Case(
         "BatchNormalization", {"trainable": False}, SEQUENCE, training=True
     ),
+    "batch_norm-renorm": Case("BatchNormalization", {"renorm": True}, SEQUENCE, training=True),
+    "batch_norm-renorm_clipped": Case(
+        "BatchNormalization",
+        {"renorm": True, "renorm_clipping": {"rmin": 0.5, "rmax": 1.5, "dmax": 0.75},
+         "renorm_momentum": 0.8, "momentum": 0.9},
+        ((7, 4),), training=True,
+    ),
+    "batch_norm-renorm_bare": Case(
+        "BatchNormalization",
+        {"renorm": True, "center": False, "scale": False, "axis": 1}, SEQUENCE, training=True,
+    ),
+    "batch_norm-renorm_mask": Case(
+        "BatchNormalization", {"renorm": True, "scale": False}, SEQUENCE, ("steps",), training=True
+    ),
+    "batch_norm-renorm_inference": Case("BatchNormalization", {"renorm": True}, SEQUENCE),
     "batch_norm-single": Case(
         "BatchNormalization", {}, ((5, 3, 9),), training=True, dtype="float32"
     ),

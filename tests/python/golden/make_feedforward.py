@@ -96,11 +96,15 @@ def _weights(layer: Any, random: Random, dtype: str) -> list[Array]:
     values = []
     for variable in layer.weights:
         value = random.normal(*variable.shape, scale=0.5, dtype=dtype)
-        values.append(np.abs(value) + 0.25 if "variance" in variable.name else value)
+        values.append(np.abs(value) + 0.25 if _positive(variable.name) else value)
     layer.set_weights(values)
     if hasattr(layer, "finalize_state"):
         layer.finalize_state()
     return values
+
+
+def _positive(name: str) -> bool:
+    return "variance" in name or "stddev" in name
 
 
 def _call(

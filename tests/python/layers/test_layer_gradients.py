@@ -64,6 +64,13 @@ CASES = {
     ),
     "batch_norm": ("BatchNormalization", {}, SEQUENCE, True),
     "batch_norm_axis_1": ("BatchNormalization", {"axis": 1, "center": False}, SEQUENCE, True),
+    "batch_norm_renorm": (
+        "BatchNormalization",
+        # Bounds that leave nothing to vary: no gradient goes through the correction.
+        {"renorm": True, "renorm_clipping": {"rmin": 1.3, "rmax": 1.3, "dmax": 0.0}},
+        SEQUENCE,
+        True,
+    ),
     "batch_norm_inference": ("BatchNormalization", {}, SEQUENCE, False),
     "conv": ("Conv1D", {"filters": 3, "kernel_size": 2, "activation": "tanh"}, SEQUENCE, False),
     "conv_strides": ("Conv1D", {"filters": 3, "kernel_size": 3, "strides": 2}, SEQUENCE, False),

@@ -77,7 +77,21 @@ def test_a_model_with_it_trains_and_predicts_alike(kind):
         (lambda: LayerNormalization(3)(np.ones((2, 3))), ValueError, "Axis 3 is out of bounds"),
         (lambda: BatchNormalization(-3)(np.ones((2, 3))), ValueError, "Axis -3 is out of bounds"),
         (lambda: BatchNormalization(synchronized=True), ValueError, "synchronized=True is only"),
-        (lambda: BatchNormalization(renorm=True), NotImplementedError, "`renorm` is not supported"),
+        (
+            lambda: BatchNormalization(renorm=True, renorm_clipping={"max": 1.0}),
+            ValueError,
+            "invalid keys for `renorm_clipping`",
+        ),
+        (
+            lambda: BatchNormalization(renorm=True, renorm_clipping={"rmin": 2.0, "rmax": 1.0}),
+            ValueError,
+            "rmax should be greater than rmin",
+        ),
+        (
+            lambda: BatchNormalization(renorm=True, renorm_clipping={"dmax": -1.0}),
+            ValueError,
+            "dmax should be non-negative",
+        ),
         (
             lambda: BatchNormalization()(np.ones((2, 3)), mask=np.ones((2, 3), bool)),
             ValueError,
