@@ -28,6 +28,8 @@ class CategoryEncoding(Layer):
     [1.5, 3.0]
     """
 
+    supports_masking = False
+
     def __init__(
         self,
         num_tokens: int | None = None,
@@ -122,6 +124,8 @@ class Discretization(Layer):
     >>> [round(each) for each in layer.bin_boundaries]
     [24, 49, 74]
     """
+
+    supports_masking = False
 
     def __init__(
         self,

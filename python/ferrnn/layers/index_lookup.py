@@ -30,6 +30,8 @@ class IndexLookup(Layer):
     The base of `StringLookup` and `IntegerLookup`, which say what their tokens are.
     """
 
+    supports_masking = False
+
     def __init__(
         self,
         *,

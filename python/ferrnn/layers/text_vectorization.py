@@ -41,6 +41,8 @@ class TextVectorization(Layer):
     [[2, 5, 0, 0], [1, 4, 3, 0]]
     """
 
+    supports_masking = False
+
     def __init__(
         self,
         max_tokens: int | None = None,

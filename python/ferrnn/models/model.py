@@ -20,7 +20,7 @@ from ferrnn.core.operations import Operation
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.shapes import is_shape, map_shapes, shapes_of
 from ferrnn.core.symbolic import SymbolicTensor
-from ferrnn.core.tree import flatten, pack_like
+from ferrnn.core.tree import flatten, map_structure, pack_like
 from ferrnn.models.described import Described
 from ferrnn.models.graph import Graph
 from ferrnn.models.inputs import Inputs
@@ -228,6 +228,13 @@ class Model(Described, Layer, Trainer):
         self.built = True
         self(zeros[0] if is_shape(input_shape) else zeros)
 
+    def build_for(self, inputs: Any) -> None:
+        if self._graph is None and any(_is_text(leaf) for leaf in flatten(inputs)):
+            self.built = True
+            self.forward(inputs, Call())  # zeros stand for no text
+            return
+        super().build_for(inputs)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
         if self._graph is None:
@@ -264,7 +271,11 @@ class Model(Described, Layer, Trainer):
     def cast_inputs(self, inputs: Any) -> Any:
         """Gathered inputs as arrays of the dtypes and shapes that the model takes."""
         if self._graph is None:
-            return super().cast_inputs(inputs)
+            # The code of a subclass gets whole numbers and strings as they are.
+            arrays = all(isinstance(leaf, np.ndarray) for leaf in flatten(inputs))
+            return (
+                map_structure(self._cast_float, inputs) if arrays else super().cast_inputs(inputs)
+            )
         return self._ends.cast(inputs, self.name)
 
     def prepare_inputs(self, inputs: Any) -> Any:
@@ -414,6 +425,10 @@ def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 def _one_or_list(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else parts
+
+
+def _is_text(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray) and leaf.dtype.kind in "USOT"
 
 
 def _tensors(shapes: Any) -> Any:

@@ -76,7 +76,7 @@ class Sequential(Model):
         else:
             shape = layer.input_shape_argument
             if shape is not None and self._input is None and not self._layers:
-                self._add_input(InputLayer(shape, dtype=layer.dtype).output)
+                self._add_input(InputLayer(shape, dtype=_read_by(layer)).output)
             self._layers.append(layer)
             self.dtype = self._layers[0].dtype
         self.built, self._graph = False, None
@@ -132,7 +132,7 @@ class Sequential(Model):
             raise ValueError(f"`build` of the model {self.name!r} needs a shape, received None")
         shape: Any = tuple(input_shape)
         if self._input is None:
-            self._input = InputLayer(batch_shape=shape, dtype=self._layers[0].dtype).output
+            self._input = InputLayer(batch_shape=shape, dtype=_read_by(self._layers[0])).output
         elif self._input.shape != shape:
             raise ValueError(
                 f"Sequential model {self.name!r} has already been configured to use input shape "
@@ -207,6 +207,13 @@ class Sequential(Model):
         # Any batch may come later, unless a layer keeps a state per sample.
         stateful = any(is_stateful(layer) for layer in self._layers)
         self.build(array.shape if stateful else (None, *array.shape[1:]))
+
+
+def _read_by(layer: Layer) -> str:
+    """The dtype of what a layer, or the first one inside a model, reads."""
+    if isinstance(layer, Sequential) and layer.layers:
+        return _read_by(layer.layers[0])
+    return layer.compute_dtype
 
 
 def _several_outputs(model: Sequential, layer: Layer, count: int) -> str:

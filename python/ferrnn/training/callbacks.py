@@ -285,7 +285,8 @@ class ProgbarLogger(Callback):
         self.epochs = params["epochs"]
         self.target = params["steps"]
         drawn = self.verbose == 1 and is_interactive()
-        self.unheard = frozenset(() if drawn else (hook for hook in _HOOKS if "_batch_" in hook))
+        counts = drawn or self.target is None  # else nobody knows how many batches there were
+        self.unheard = frozenset(() if counts else (hook for hook in _HOOKS if "_batch_" in hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """From now on validation is silent."""

@@ -52,7 +52,9 @@ def _array(value: Any, name: str) -> Array:
     array = np.asarray(value)
     if array.dtype.kind == "O" and hasattr(value, "columns"):
         array = _of_mixed_columns(array, value, name)
-    if array.dtype.kind not in "fiub" and not (name == "x" and _holds_texts(array)):
+    if array.dtype.kind not in "fiub" and (
+        name in ("y", "sample_weight") or not _holds_texts(array)
+    ):
         raise TypeError(f"`{name}` must hold real numbers, received the dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"`{name}` must have a first axis of samples, received a scalar: {value}")
