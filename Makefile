@@ -20,10 +20,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python bench bench-check bench-peers lint format docs deep clean
+.PHONY: help demo test test-rust test-python check-aarch64
+.PHONY: bench bench-check bench-peers lint format docs deep clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.plot $(VENV)/.built ## Forecast the weather of Seattle and draw the picture
 	$(BIN)/python examples/seattle_forecast.py
@@ -39,6 +40,9 @@ test-rust: $(VENV)/.made
 
 test-python: $(VENV)/.dev $(VENV)/.built
 	$(BIN)/python -m pytest $(TESTS)
+
+check-aarch64: ## Lint and test the engine for 64-bit Arm, under an emulator elsewhere
+	.ci/aarch64 $(LOCKED)
 
 bench: $(VENV)/.made ## Time the engine, and the limits of this machine
 	cargo bench $(LOCKED)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ASK = "from ferrnn.core.native import simd_level; print(simd_level())"
-LADDER = ["portable", "avx2", "avx512"]
+LADDERS = [["portable", "avx2", "avx512"], ["portable", "neon"]]
 
 
 def main() -> None:
@@ -12,7 +12,8 @@ def main() -> None:
     best = subprocess.run(
         [sys.executable, "-c", ASK], check=True, capture_output=True, text=True
     ).stdout.strip()
-    levels = LADDER[: LADDER.index(best) + 1] if best in LADDER else ["portable", best]
+    ladder = next(ladder for ladder in LADDERS if best in ladder)
+    levels = ladder[: ladder.index(best) + 1]
     print(*(levels[:-1] if "--but-best" in sys.argv[1:] else levels))
 
 

@@ -58,19 +58,27 @@ impl<T: Element> Kernel<T> for Peak {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) -> usize {
-        /// Independent chains: latency times ports and more, few enough for sixteen registers.
-        const CHAINS: usize = 12;
-        const ROUNDS: usize = 200_000;
-        let (scale, shift) = (s.splat(black_box(T::of(0.999))), s.splat(black_box(T::of(0.001))));
-        let mut sums = [shift; CHAINS];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = s.mul_add(*sum, scale, shift);
-            }
+        // As many independent chains as the largest tile has: latency times ports and more.
+        match const { S::ROWS } {
+            3 => peak::<T, S, 12>(s),
+            6 => peak::<T, S, 24>(s),
+            rows => unreachable!("a tile of {rows} rows"),
         }
-        keep(s, sums);
-        ROUNDS * CHAINS * S::LANES
     }
+}
+
+#[inline(always)]
+fn peak<T: Element, S: Simd<T>, const CHAINS: usize>(s: S) -> usize {
+    const ROUNDS: usize = 200_000;
+    let (scale, shift) = (s.splat(black_box(T::of(0.999))), s.splat(black_box(T::of(0.001))));
+    let mut sums = [shift; CHAINS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = s.mul_add(*sum, scale, shift);
+        }
+    }
+    keep(s, sums);
+    ROUNDS * CHAINS * S::LANES
 }
 
 /// Reads a buffer some times over.

@@ -28,11 +28,11 @@ fn rows_go_out_and_their_gradients_come_back() {
     let mut expected = vec![0.0; rows.len()];
     for (n, id) in [3, 0, 3, 5].into_iter().enumerate() {
         for k in 0..FEATURES {
-            assert!(outputs[n * FEATURES + k].to_bits() == rows[id * FEATURES + k].to_bits());
+            assert_eq!(outputs[n * FEATURES + k].to_bits(), rows[id * FEATURES + k].to_bits());
             expected[id * FEATURES + k] += d_outputs[n * FEATURES + k];
         }
     }
-    assert!(sums == expected);
+    assert_eq!(sums, expected);
 }
 
 /// Ids, their matrix, a recurrent layer and a normalization.

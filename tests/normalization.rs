@@ -129,9 +129,9 @@ fn a_row_has_the_same_bits_alone_and_in_a_batch() {
         let [d_inputs, ..] = layer.gradients(&inputs, &d_outputs);
         for row in 0..ROWS {
             let own = row * layer.features..(row + 1) * layer.features;
-            assert!(layer.run(&inputs[own.clone()]).0 == outputs[own.clone()]);
+            assert_eq!(layer.run(&inputs[own.clone()]).0, outputs[own.clone()]);
             let [alone, ..] = layer.gradients(&inputs[own.clone()], &d_outputs[own.clone()]);
-            assert!(alone == d_inputs[own]);
+            assert_eq!(alone, d_inputs[own]);
         }
     }
 }
@@ -150,8 +150,8 @@ fn a_row_that_is_not_finite_leaves_the_others_alone() {
             assert!(
                 before.0[..first] == after.0[..first] && before.0[others..] == after.0[others..]
             );
-            assert!(before.1[0][..first] == after.1[0][..first]);
-            assert!(before.1[0][others..] == after.1[0][others..]);
+            assert_eq!(before.1[0][..first], after.1[0][..first]);
+            assert_eq!(before.1[0][others..], after.1[0][others..]);
         }
     }
 }
@@ -165,7 +165,7 @@ fn without_scale_and_shift_the_bits_are_those_of_one_and_zero() {
         let bare = Weights::new(Some(layer.level), layer.features, 1e-3, None, None).unwrap();
         let mut outputs = vec![f64::NAN; inputs.len()];
         forward(&bare, &inputs, &mut outputs, None).unwrap();
-        assert!(layer.run(&inputs).0 == outputs);
+        assert_eq!(layer.run(&inputs).0, outputs);
     }
 }
 

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// Independent chains of FMAs: at least latency times ports, and few enough for the registers.
-const CHAINS: usize = 10;
+const CHAINS: usize = if cfg!(target_arch = "aarch64") { 24 } else { 10 };
 
 #[cfg(target_feature = "avx512f")]
 mod vector {
@@ -25,7 +25,18 @@ mod vector {
     pub const LANES: usize = 8;
 }
 
-#[cfg(not(target_feature = "fma"))]
+#[cfg(target_arch = "aarch64")]
+mod vector {
+    pub use std::arch::aarch64::{float32x4_t as Vector, vdupq_n_f32 as splat};
+    pub const LANES: usize = 4;
+    /// The instruction takes the sum first.
+    #[target_feature(enable = "neon")]
+    pub fn fma(a: Vector, b: Vector, c: Vector) -> Vector {
+        std::arch::aarch64::vfmaq_f32(c, a, b)
+    }
+}
+
+#[cfg(not(any(target_feature = "fma", target_arch = "aarch64")))]
 mod vector {
     pub type Vector = [f32; LANES];
     pub const LANES: usize = 4;

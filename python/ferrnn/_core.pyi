@@ -207,7 +207,7 @@ def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""
 
 def simd_level() -> str:
-    """The instruction set in use: `portable`, `avx2` or `avx512`."""
+    """The instruction set in use: `portable`, `avx2`, `avx512` or `neon`."""
 
 def num_threads() -> int:
     """The number of threads a call may use."""

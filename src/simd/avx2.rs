@@ -1,12 +1,9 @@
 //! AVX2 and FMA: vectors of 32 bytes, sixteen registers.
-//!
-//! Every `unsafe` block in the implementations rests on one fact: an [`Avx2`] exists only where
-//! [`Avx2::detect`] has found the instructions, so calling them is defined. Loads and stores check
-//! the slice first.
 
 #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
 use std::arch::x86_64::*;
 
+use super::native::native;
 use super::{Kernel, Simd};
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -41,133 +38,8 @@ impl Avx2 {
     }
 }
 
-macro_rules! avx2 {
-    ($type:ident, $vector:ident, $lanes:literal, $op:ident) => {
-        impl Simd<$type> for Avx2 {
-            type V = $vector;
-            const LANES: usize = $lanes;
-            const ROWS: usize = 3;
-
-            #[inline(always)]
-            fn splat(self, value: $type) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::splat(value) }
-            }
-            #[inline(always)]
-            fn load(self, from: &[$type]) -> Self::V {
-                let from = &from[..$lanes];
-                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
-                unsafe { $op::load(from.as_ptr()) }
-            }
-            #[inline(always)]
-            fn store(self, v: Self::V, to: &mut [$type]) {
-                let to = &mut to[..$lanes];
-                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
-                unsafe { $op::store(to.as_mut_ptr(), v) }
-            }
-            #[inline(always)]
-            fn vectors(self, buffer: &[$type]) -> &[Self::V] {
-                // SAFETY: a vector is valid for any bits of its elements.
-                let (head, vectors, tail) = unsafe { buffer.align_to() };
-                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
-                vectors
-            }
-            #[inline(always)]
-            fn vectors_mut(self, buffer: &mut [$type]) -> &mut [Self::V] {
-                // SAFETY: a vector is valid for any bits of its elements, and they for any of its.
-                let (head, vectors, tail) = unsafe { buffer.align_to_mut() };
-                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
-                vectors
-            }
-            #[inline(always)]
-            fn add(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::add(a, b) }
-            }
-            #[inline(always)]
-            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::sub(a, b) }
-            }
-            #[inline(always)]
-            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::mul(a, b) }
-            }
-            #[inline(always)]
-            fn div(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::div(a, b) }
-            }
-            #[inline(always)]
-            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::mul_add(a, b, c) }
-            }
-            #[inline(always)]
-            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::neg_mul_add(a, b, c) }
-            }
-            #[inline(always)]
-            fn min(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::min(a, b) }
-            }
-            #[inline(always)]
-            fn max(self, a: Self::V, b: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::max(a, b) }
-            }
-            #[inline(always)]
-            fn abs(self, a: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::and_not($op::splat(-0.0), a) }
-            }
-            #[inline(always)]
-            fn sqrt(self, a: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::sqrt(a) }
-            }
-            #[inline(always)]
-            fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe {
-                    let bit = $op::splat(-0.0);
-                    $op::or($op::and_not(bit, a), $op::and(bit, sign))
-                }
-            }
-            #[inline(always)]
-            fn round(self, a: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::round(a) }
-            }
-            #[inline(always)]
-            fn pow2(self, n: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::pow2(n) }
-            }
-            #[inline(always)]
-            fn low_half(self, pairs: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::low_half(pairs) }
-            }
-            #[inline(always)]
-            fn high_half(self, pairs: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::high_half(pairs) }
-            }
-            #[inline(always)]
-            fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
-                // SAFETY: `self` proves that the CPU has the instructions.
-                unsafe { $op::select($op::less(a, b), yes, no) }
-            }
-        }
-    };
-}
-
-avx2!(f32, __m256, 8, ps);
-avx2!(f64, __m256d, 4, pd);
+native!(Avx2, f32, __m256, 8, 3, ps);
+native!(Avx2, f64, __m256d, 4, 3, pd);
 
 /// Short names for the instructions on eight `f32`.
 mod ps {

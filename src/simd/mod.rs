@@ -6,6 +6,10 @@ mod avx2;
 mod avx512;
 #[cfg(all(target_arch = "x86_64", debug_assertions))]
 mod doubled;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod native;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use std::fmt::Debug;
@@ -14,6 +18,8 @@ use std::sync::OnceLock;
 
 #[cfg(all(target_arch = "x86_64", debug_assertions))]
 pub use doubled::Doubled;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 pub use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
@@ -196,21 +202,26 @@ pub enum Level {
     /// AVX-512 F, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    /// NEON, whose multiply-add is fused.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 impl Level {
     /// Every level this CPU has, slowest first.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let mut levels = vec![Self::Portable(Portable)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[cfg(debug_assertions)]
-            levels.extend(Doubled::detect().map(Self::Doubled));
-            levels.extend(Avx2::detect().map(Self::Avx2));
-            levels.extend(Avx512::detect().map(Self::Avx512));
-        }
-        levels
+        let native: &[Option<Self>] = &[
+            #[cfg(all(target_arch = "x86_64", debug_assertions))]
+            Doubled::detect().map(Self::Doubled),
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Avx512::detect().map(Self::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Neon::detect().map(Self::Neon),
+        ];
+        std::iter::once(Self::Portable(Portable)).chain(native.iter().copied().flatten()).collect()
     }
 
     /// The level called `name`.
@@ -251,6 +262,8 @@ impl Level {
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
         }
     }
 
@@ -338,6 +351,8 @@ macro_rules! element {
                     Level::Avx2(s) => s.enter(kernel),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512(s) => s.enter(kernel),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon(s) => s.enter(kernel),
                 }
             }
         }

@@ -37,10 +37,16 @@ def cpu_name() -> str:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
+    told: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Model") and value.strip():
-            return value.strip()
+        if value.strip():
+            told.setdefault(key.strip(), value.strip())
+    for key in ("model name", "Model"):
+        if key in told:
+            return told[key]
+    if "CPU part" in told:  # of an Arm core Linux knows numbers only
+        return f"implementer {told.get('CPU implementer', 'unknown')}, part {told['CPU part']}"
     return platform.processor() or platform.machine() or "unknown"
 
 

@@ -8,7 +8,7 @@ keep for each other are given back on request.
 >>> num_threads()
 2
 >>> set_num_threads(before)
->>> simd_level() in ("portable", "avx2", "avx512")
+>>> simd_level() in ("portable", "avx2", "avx512", "neon")
 True
 >>> clear_buffers()
 """

@@ -71,6 +71,10 @@ def test_another_mode_is_refused():
     [
         ("processor\t: 0\nmodel name\t: AMD EPYC\n", "AMD EPYC"),
         ("processor\t: 0\nBogoMIPS\t: 50\nModel\t\t: Raspberry Pi 5\n", "Raspberry Pi 5"),
+        (
+            "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\nCPU revision\t: 1\n",
+            "implementer 0x41, part 0xd0c",
+        ),
     ],
 )
 def test_the_cpu_is_named_as_linux_names_it(monkeypatch, tmp_path, text, name):

@@ -1,0 +1,132 @@
+//! The operations of a token in terms of short names for its instructions.
+//!
+//! Every `unsafe` block rests on one fact: a token exists only where its `detect` has found the
+//! instructions, so calling them is defined. Loads and stores check the slice first.
+
+/// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
+/// `$rows` rows, and a module `$op` that names the instructions.
+macro_rules! native {
+    ($token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident) => {
+        impl Simd<$type> for $token {
+            type V = $vector;
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+
+            #[inline(always)]
+            fn splat(self, value: $type) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::splat(value) }
+            }
+            #[inline(always)]
+            fn load(self, from: &[$type]) -> Self::V {
+                let from = &from[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::load(from.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store(self, v: Self::V, to: &mut [$type]) {
+                let to = &mut to[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's elements.
+                unsafe { $op::store(to.as_mut_ptr(), v) }
+            }
+            #[inline(always)]
+            fn vectors(self, buffer: &[$type]) -> &[Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements.
+                let (head, vectors, tail) = unsafe { buffer.align_to() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn vectors_mut(self, buffer: &mut [$type]) -> &mut [Self::V] {
+                // SAFETY: a vector is valid for any bits of its elements, and they for any of its.
+                let (head, vectors, tail) = unsafe { buffer.align_to_mut() };
+                assert!(head.is_empty() && tail.is_empty(), "not aligned to whole vectors");
+                vectors
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::add(a, b) }
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sub(a, b) }
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::div(a, b) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::neg_mul_add(a, b, c) }
+            }
+            #[inline(always)]
+            fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::min(a, b) }
+            }
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::max(a, b) }
+            }
+            #[inline(always)]
+            fn abs(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::and_not($op::splat(-0.0), a) }
+            }
+            #[inline(always)]
+            fn sqrt(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::sqrt(a) }
+            }
+            #[inline(always)]
+            fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe {
+                    let bit = $op::splat(-0.0);
+                    $op::or($op::and_not(bit, a), $op::and(bit, sign))
+                }
+            }
+            #[inline(always)]
+            fn round(self, a: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::round(a) }
+            }
+            #[inline(always)]
+            fn pow2(self, n: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::pow2(n) }
+            }
+            #[inline(always)]
+            fn low_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::low_half(pairs) }
+            }
+            #[inline(always)]
+            fn high_half(self, pairs: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::high_half(pairs) }
+            }
+            #[inline(always)]
+            fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe { $op::select($op::less(a, b), yes, no) }
+            }
+        }
+    };
+}
+pub(super) use native;
