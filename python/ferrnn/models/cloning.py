@@ -12,6 +12,7 @@ from ferrnn.core.symbolic import SymbolicTensor
 from ferrnn.core.tree import flatten
 from ferrnn.layers.input import InputLayer
 from ferrnn.models.model import Model
+from ferrnn.models.reading import functional_from
 from ferrnn.models.sequential import Sequential
 
 
@@ -39,16 +40,19 @@ def clone_model(
     The clone begins at `input_tensors`, symbolic tensors of the structure of `model.input`, if
     there are any. `clone_function(layer)` gives the layer that takes another one's place; with
     `recursive` it is asked about the layers of nested models instead of the models.
+    `call_function(layer, *args, **kwargs)` calls the layers of a graph, and may put others before
+    or behind them.
 
     >>> from ferrnn.layers import Dense, Input
     >>> clone = clone_model(Sequential([Input((3,)), Dense(2)]))
     >>> clone.output_shape
     (None, 2)
     """
-    if call_function is not None:
-        raise NotImplementedError(
-            "`call_function` of clone_model is not supported: give a layer of your own by "
-            "`clone_function`, whose `call` does what it should"
+    if call_function is not None and isinstance(model, Sequential):
+        raise ValueError(
+            "`call_function` argument is not supported with Sequential models. In a Sequential "
+            "model, layers aren't called at model-construction time (they're merely listed). Use "
+            "`call_function` with Functional models only."
         )
     if recursive and clone_function is None:
         clone_function = _copied
@@ -69,11 +73,21 @@ def clone_model(
             if layer is not None and not isinstance(layer, InputLayer):
                 nested = recursive and isinstance(layer, Model) and not _is_own(layer)
                 entry["made"] = (
-                    clone_model(layer, clone_function=clone_function, recursive=True)  # type: ignore[arg-type]
+                    _nested(layer, clone_function, call_function)
                     if nested
                     else clone_function(layer)
                 )
+    if call_function is not None:
+        return functional_from(type(model), data["config"], own, call_function)  # type: ignore[no-any-return]
     return layer_from(data, own)  # type: ignore[return-value]
+
+
+def _nested(
+    layer: Any, clone_function: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
+) -> Model:
+    """The clone of a model inside a model; a stack calls no layers, so nobody is to call them."""
+    called = None if isinstance(layer, Sequential) else call_function
+    return clone_model(layer, None, clone_function, called, recursive=True)
 
 
 def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:

@@ -36,8 +36,9 @@ def functional_from(
     kind: Callable[..., Any],
     config: Mapping[str, Any],
     custom_objects: Mapping[str, Any] | None = None,
+    call: Callable[..., Any] | None = None,
 ) -> Any:
-    """A new graph of what `get_config` gave."""
+    """A new graph of what `get_config` gave; `call(layer, ...)`, if given, calls the layers."""
     layers: dict[str, Layer] = {}
     waiting: list[tuple[Layer, Mapping[str, Any]]] = []
     for data in config["layers"]:
@@ -49,7 +50,7 @@ def functional_from(
         if isinstance(layer, InputLayer | SymbolicTensor):  # a tensor stands for its own input
             made[name, 0, 0] = layer.output if isinstance(layer, InputLayer) else layer
     names = {id(layer): name for name, layer in layers.items()}
-    _connect(waiting, made, names)
+    _connect(waiting, made, names, call)
 
     def end(entry: Any) -> Any:
         if isinstance(entry, Mapping):
@@ -72,6 +73,7 @@ def _connect(
     waiting: list[tuple[Layer, Mapping[str, Any]]],
     made: dict[tuple[str, int, int], SymbolicTensor],
     names: Mapping[int, str],
+    call: Callable[..., Any] | None,
 ) -> None:
     """Calls the layers as the nodes say, each when what it needs is there."""
     counts: dict[int, int] = {}
@@ -88,7 +90,8 @@ def _connect(
             kwargs = {key: value for key, value in kwargs.items() if value is not None}
             place = counts.get(id(layer), 0)
             counts[id(layer)] = place + 1
-            for index, tensor in enumerate(flatten(layer(*args, **kwargs))):
+            outputs = layer(*args, **kwargs) if call is None else call(layer, *args, **kwargs)
+            for index, tensor in enumerate(flatten(outputs)):
                 made[names[id(layer)], place, index] = tensor
         if len(left) == len(waiting):
             raise ValueError(

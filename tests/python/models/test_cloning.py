@@ -46,8 +46,10 @@ def test_without_a_function_the_clone_has_layers_of_its_own():
 
 
 def test_what_is_not_supported_says_so():
-    with pytest.raises(NotImplementedError, match="`call_function` of clone_model"):
-        keras.models.clone_model(nested(), call_function=lambda layer, x: layer(x))
+    with pytest.raises(
+        ValueError, match="`call_function` argument is not supported with Sequential"
+    ):
+        keras.models.clone_model(keras.Sequential([Dense(1)]), call_function=lambda layer, x: x)
     with pytest.raises(ValueError, match=r"`by_name`.*legacy.*skip_mismatch.*by_name=True"):
         nested().load_weights("model.weights.h5", by_name=True)
 
@@ -94,3 +96,35 @@ def test_wrong_tensors_for_a_clone_are_refused():
     functional = keras.Model(model.inputs, model.outputs)
     with pytest.raises(ValueError, match=r"must have the same structure as model\.input"):
         keras.models.clone_model(functional, input_tensors=[keras.Input((3,)), keras.Input((3,))])
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_function_calls_the_layers_and_puts_others_behind_them(reuse):
+    inner_inputs = keras.Input((4,), name="inner_inputs")
+    inner = keras.Model(inner_inputs, Dense(4, name="inside")(inner_inputs), name="inner")
+    inputs = keras.Input((3,), name="inputs")
+    first = Dense(4, name="first")(inputs)
+    model = keras.Model(inputs, Dense(2, name="last")(inner(first) + first), name="outer")
+
+    def call(layer, *args, **kwargs):
+        outputs = layer(*args, **kwargs)
+        return keras.layers.ReLU()(outputs) if isinstance(layer, Dense) else outputs
+
+    function = (lambda layer: layer) if reuse else None
+    clone = keras.models.clone_model(
+        model, clone_function=function, call_function=call, recursive=not reuse
+    )
+    kinds = [type(layer).__name__ for layer in clone.layers]
+    assert kinds.count("ReLU") == 2
+    inside = [type(layer).__name__ for layer in clone.get_layer("inner").layers]
+    assert inside.count("ReLU") == (0 if reuse else 1)
+    assert (clone.get_layer("first") is model.get_layer("first")) == reuse
+    clone.set_weights(model.get_weights())
+    x = np.random.default_rng(3).normal(size=(5, 3)).astype("float32")
+    outputs = clone.predict(x, verbose=0)
+    assert (outputs >= 0).all()
+    hidden = np.maximum(x @ model.get_layer("first").kernel.numpy(), 0)
+    kernel = inner.get_layer("inside").kernel.numpy()
+    within = hidden @ kernel if reuse else np.maximum(hidden @ kernel, 0)
+    expected = np.maximum((within + hidden) @ model.get_layer("last").kernel.numpy(), 0)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-6)
