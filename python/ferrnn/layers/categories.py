@@ -136,9 +136,8 @@ class Discretization(Layer):
         sparse: bool = False,
         dtype: Any = None,
         name: str | None = None,
-        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(name=name, dtype=dtype)
         refuse_sparse(sparse)
         self.output_mode = checked_mode(
             output_mode, ("int", "one_hot", "multi_hot", "count"), "Discretization"
@@ -209,8 +208,9 @@ class Discretization(Layer):
         return "int32" if self.output_mode == "int" else self.dtype
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
+        return {  # Keras' has no `trainable`
+            "name": self.name,
+            "dtype": self.dtype,
             "bin_boundaries": self.bin_boundaries,
             "num_bins": self.num_bins,
             "epsilon": self.epsilon,

@@ -60,6 +60,8 @@ def test_vocabularies_outputs_and_settings_are_those_of_keras(case: dict[str, An
     if boundaries is not None:
         np.testing.assert_allclose(config["bin_boundaries"], boundaries, rtol=1e-6)
     assert {key: config[key] for key in case["config"]} == case["config"]
+    left_out = {"dtype", "standardize", "bin_boundaries"}
+    assert set(config) - left_out == set(case["config"])
     again = plain(type(layer).from_config(json.loads(json.dumps(config))).get_config())
     # What was learnt stands in the assets of a file, not in the configuration.
     again["vocabulary_size"] = config["vocabulary_size"] = None
