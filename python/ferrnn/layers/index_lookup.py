@@ -275,7 +275,7 @@ class IndexLookup(Layer):
             buckets = self.num_oov_indices
             return [known.get(each, each % buckets + start) for each in tokens]
         unknown = start if self.num_oov_indices else -2
-        found = [known.get(each, unknown) for each in tokens]
+        found = list(map(known.get, tokens, itertools.repeat(unknown)))
         if unknown == -2 and unknown in found:
             missing = [each for each, at in zip(tokens, found, strict=True) if at == unknown]
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import string
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 _SPLITS = ("whitespace", "character")
 _PUNCTUATION = string.punctuation.encode()
+_SEPARATORS = re.compile("[\x1c-\x1f]")  # where `str.split` splits, and `bytes.split` does not
 
 
 class TextVectorization(Layer):
@@ -180,8 +182,8 @@ class TextVectorization(Layer):
         if self._split is None:
             count = texts.shape[-1] if texts.ndim > 1 else 1
             rows = [words[at : at + count] for at in range(0, len(words), max(count, 1))]
-        elif self._split == "whitespace":  # of ASCII, as TensorFlow has it
-            rows = [[part.decode() for part in text.encode().split()] for text in words]
+        elif self._split == "whitespace":
+            rows = list(map(_words, words))
         elif self._split == "character":
             rows = list(map(list, words))
         else:
@@ -290,6 +292,17 @@ class TextVectorization(Layer):
         if isinstance(config.get("ngrams"), list):
             config["ngrams"] = tuple(config["ngrams"])
         return cls(**config)
+
+
+def _words(text: str) -> list[str]:
+    r"""The parts between whitespace of ASCII, as TensorFlow has it.
+
+    >>> _words("two\tparts\u00a0here\x1fnow")
+    ['two', 'parts\xa0here\x1fnow']
+    """
+    if text.isascii() and not _SEPARATORS.search(text):
+        return text.split()
+    return [part.decode() for part in text.encode().split()]
 
 
 def _is_ngrams(value: Any) -> bool:
