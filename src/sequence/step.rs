@@ -76,8 +76,9 @@ pub(super) struct Step<'a, 'o, 'v, T: Element, C, A, const PHASE: usize> {
     /// one step has read last the next reads first, from the cache.
     pub(super) blocks: Range<usize>,
     pub(super) from_end: bool,
-    /// The chunk's slots; sums on entry, what backward wants on return.
+    /// The chunk's slots; sums on entry, what backward wants on return, if it is kept.
     pub(super) slots: &'a mut [T],
+    pub(super) keep: bool,
     pub(super) place: Place,
     /// The outputs before the step.
     pub(super) previous: RowMajor<'a, T>,
@@ -103,11 +104,12 @@ where
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        match const { phase_slots(C::LAYOUT, PHASE).1 } {
-            1 => self.all_blocks::<S, 1>(s),
-            2 => self.all_blocks::<S, 2>(s),
-            3 => self.all_blocks::<S, 3>(s),
-            4 => self.all_blocks::<S, 4>(s),
+        match const { (phase_slots(C::LAYOUT, PHASE).1, C::LAYOUT.slots.len()) } {
+            (4, 4) => self.all_blocks::<S, 4, 4>(s),
+            (3, 4) => self.all_blocks::<S, 3, 4>(s),
+            (2, 3) => self.all_blocks::<S, 2, 3>(s),
+            (1, 3) => self.all_blocks::<S, 1, 3>(s),
+            (1, 1) => self.all_blocks::<S, 1, 1>(s),
             _ => unreachable!("a phase that the cell does not have"),
         }
     }
@@ -124,7 +126,7 @@ where
     /// product at once, through the slots, while the sums are in the first-level cache: inlined
     /// behind every size of tile instead, the equations took half the crate's time to compile again.
     #[inline(always)]
-    fn all_blocks<S: Simd<T>, const G: usize>(mut self, s: S) {
+    fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
         let one = self.active.len() == 1;
         let Range { mut start, mut end } = self.blocks;
         while start < end {
@@ -139,9 +141,7 @@ where
                 _ => self.all_rows::<S, 1, G>(s, block),
             }
             for block in block..block + count {
-                for position in 0..self.active.len() {
-                    self.finish(s, position, block);
-                }
+                self.finish::<S, W>(s, block);
             }
             if self.from_end {
                 end -= count;
@@ -218,40 +218,40 @@ where
         }
     }
 
-    /// The cell's equations for one row and block, and everything they read and write.
+    /// The cell's equations for the rows of one block, and everything they read and write.
     #[inline(always)]
-    fn finish<S: Simd<T>>(&mut self, s: S, position: usize, block: usize) {
-        let row = self.active[position] as usize;
-        let width = C::LAYOUT.slots.len();
-        let lane = block * S::LANES;
-        let own = block - self.blocks.start;
-        let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
-        let kept = self.place.at(own, position, width);
-        let kept = &mut s.vectors_mut(self.slots)[kept..][..width];
-        slots[..width].copy_from_slice(kept);
-
+    fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
         let states = C::LAYOUT.states;
-        let mut state = [s.splat(T::ZERO); MAX_STATES];
-        if states > 0 {
-            let before = &s.vectors(self.state)[(own * self.slice_rows + row) * states..];
-            state[..states].copy_from_slice(&before[..states]);
-            if let Some(kept) = &mut self.kept_state {
-                let at = self.place.at(own, position, states);
-                s.vectors_mut(kept)[at..][..states].copy_from_slice(&state[..states]);
+        let (lane, own) = (block * S::LANES, block - self.blocks.start);
+        let first = own * self.place.rows + self.place.first;
+        let (slots, _) = s.vectors_mut(self.slots).as_chunks_mut::<W>();
+        let slots = &mut slots[first..][..self.active.len()];
+        let carried = &mut s.vectors_mut(self.state)[own * self.slice_rows * states..];
+        let mut kept = self.kept_state.as_deref_mut().map(|kept| {
+            let kept = &mut s.vectors_mut(kept)[first * states..];
+            kept.chunks_exact_mut(states.max(1))
+        });
+        let previous = &self.previous.data[lane..];
+        for (&row, slots) in self.active.iter().zip(slots) {
+            let row = row as usize;
+            let mut state = [s.splat(T::ZERO); MAX_STATES];
+            let carried = &mut carried[row * states..][..states];
+            state[..states].copy_from_slice(carried);
+            if let Some(kept) = kept.as_mut().and_then(Iterator::next) {
+                kept.copy_from_slice(&state[..states]);
             }
-        }
-        let at = row * self.previous.stride + lane;
-        let output = s.load(&self.previous.data[at..]);
-        let produced =
-            C::forward(s, self.activations, PHASE, &mut slots, output, &mut state[..states]);
-        kept.copy_from_slice(&slots[..width]);
-        if states > 0 {
-            let after = &mut s.vectors_mut(self.state)[(own * self.slice_rows + row) * states..];
-            after[..states].copy_from_slice(&state[..states]);
-        }
-        s.store(produced, self.produced.from(row, 0, lane));
-        if let Some((outputs, step)) = &mut self.outputs {
-            s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
+            let mut sums = *slots;
+            let output = s.load(&previous[row * self.previous.stride..]);
+            let produced =
+                C::forward(s, self.activations, PHASE, &mut sums, output, &mut state[..states]);
+            if self.keep || const { PHASE + 1 < C::LAYOUT.phases.len() } {
+                *slots = sums;
+            }
+            carried.copy_from_slice(&state[..states]);
+            s.store(produced, self.produced.from(row, 0, lane));
+            if let Some((outputs, step)) = &mut self.outputs {
+                s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
+            }
         }
     }
 }

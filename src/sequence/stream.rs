@@ -206,6 +206,7 @@ impl<T: Element> Steps<T> {
                 blocks: 0..weights.blocks(),
                 from_end: self.backwards,
                 slots: &mut self.slots,
+                keep: false,
                 place: Place { first: 0, rows: self.rows },
                 previous: RowMajor { data: &self.previous, stride: self.stride },
                 produced: &mut Columns::whole(produced, geometry),

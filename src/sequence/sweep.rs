@@ -32,6 +32,8 @@ pub(super) struct SweepVisitor<'a, 'e, 'v, T: Element> {
     pub(super) turn: &'a mut Turn<'e, T>,
     /// The chunk's.
     pub(super) slots: &'a mut [T],
+    /// Whether backward wants what the step leaves there.
+    pub(super) keep: bool,
     pub(super) state: &'a mut [T],
     /// The chunk's states before each step, if they are kept.
     pub(super) kept_state: Option<&'a mut [T]>,
@@ -116,6 +118,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             blocks: blocks.clone(),
             from_end: *given.taken % 2 == 1,
             slots: &mut *given.slots,
+            keep: given.keep,
             place,
             previous: by_row,
             produced: &mut produced,
