@@ -91,6 +91,27 @@ fn a_row_alone_equals_itself_in_any_batch() {
     }
 }
 
+/// Sizes at which one row's inputs are multiplied beside its steps: several windows of steps and a
+/// rest, a depth that the pieces do not divide, and groups of blocks with none beside them.
+const AHEAD: [[usize; 2]; 2] = [[34, 132], [64, 80]];
+
+#[test]
+fn inputs_multiplied_ahead_change_no_bit() {
+    for [features, units] in AHEAD {
+        for case in cases([2, 45, features, units]) {
+            let arrays = Arrays::random(&case, 7).cast::<f32>();
+            let (whole, _) = run(&case, &arrays, false);
+            let whole_slopes = slopes(&case, &arrays);
+            for row in 0..2 {
+                let (one, some) = some_rows(&case, &arrays, &[row]);
+                let (alone, _) = run(&one, &some, false);
+                assert!(alone.outputs == take(&whole.outputs, 2, &[row]), "{case:?}");
+                assert!(slopes(&one, &some)[0] == take(&whole_slopes[0], 2, &[row]), "{case:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn padding_changes_no_bit() {
     for mut case in cases([4, 6, 3, 13]) {
@@ -153,7 +174,9 @@ fn step_by_step_equals_the_whole() {
 fn parts_change_no_bit() {
     let _turn = THREADS.lock().unwrap();
     // Few rows whose units are cut into parts, at the price of work for three threads and more.
-    for case in cases([3, 400, 5, 130]).into_iter().filter(|case| case.dropout != 1) {
+    let sizes = [[3, 400, 5, 130], [1, 300, 34, 260]];
+    let cases = sizes.into_iter().flat_map(cases);
+    for case in cases.filter(|case| case.dropout != 1) {
         let arrays = Arrays::random(&case, 5).cast::<f32>();
         let results = [1, 2, 3].map(|count| {
             threads::set_count(count);

@@ -30,6 +30,16 @@ impl<'a, T, const MR: usize> Rows<'a, T, MR> {
         }
         Self(rows)
     }
+
+    /// Some steps of depth.
+    #[inline(always)]
+    fn part(self, depth: Range<usize>) -> Self {
+        let mut rows = self.0;
+        for row in &mut rows {
+            *row = &row[depth.clone()];
+        }
+        Self(rows)
+    }
 }
 
 impl<T: Copy, const MR: usize> Left<T, MR> for Rows<'_, T, MR> {
@@ -96,6 +106,72 @@ pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, con
             }
         }
     }
+}
+
+/// A second product, for [`accumulate_beside`]: the rows times some gates of the columns.
+pub struct Beside<'a, T, V, const MR: usize, const MG: usize, const G: usize> {
+    /// What the products are added to.
+    pub sums: &'a mut [[[V; MG]; 1]; MR],
+    /// The left side.
+    pub rows: Rows<'a, T, MR>,
+    /// The right side, of one block.
+    pub columns: &'a [[V; G]],
+    /// The first gate that takes part.
+    pub first: usize,
+}
+
+/// As [`accumulate`] for one row, and a second product in between: where the first one waits for its
+/// right side, the second one's multiply-adds cost nothing.
+///
+/// # Panics
+/// If a right side has fewer rows than its left has steps, or the gates are beyond the packed width.
+#[inline(always)]
+pub fn accumulate_beside<T, S, const PB: usize, const G: usize, const MR: usize, const MG: usize>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; 1],
+    left: Rows<'_, T, 1>,
+    right: [&[[S::V; G]]; PB],
+    beside: Beside<'_, T, S::V, MR, MG, G>,
+) where
+    T: Element,
+    S: Simd<T>,
+{
+    let Beside { sums, rows, columns, first } = beside;
+    assert!(first + MG <= G, "gates beyond the packed width");
+    // Two steps of the one for each of the other: as many multiply-adds in both.
+    let (pairs, _) = left.0[0].as_chunks::<2>();
+    let both = pairs.len().min(rows.depth());
+    let pairs = &pairs[..both];
+    let mut doubled = [&right[0].as_chunks::<2>().0[..0]; PB];
+    for b in 0..PB {
+        doubled[b] = &right[b].as_chunks::<2>().0[..both];
+    }
+    let (beside, after) = columns[..rows.depth()].split_at(both);
+    let early = rows.part(0..both);
+    let mut acc = accumulators[0];
+    for k in 0..both {
+        for half in 0..2 {
+            let value = s.splat(pairs[k][half]);
+            for b in 0..PB {
+                for g in 0..G {
+                    acc[b][g] = s.mul_add(value, doubled[b][k][half][g], acc[b][g]);
+                }
+            }
+        }
+        for r in 0..MR {
+            let value = s.splat(early.at(r, k));
+            for g in 0..MG {
+                sums[r][0][g] = s.mul_add(value, beside[k][first + g], sums[r][0][g]);
+            }
+        }
+    }
+    accumulators[0] = acc;
+    let mut late = right;
+    for block in &mut late {
+        *block = &block[2 * both..];
+    }
+    accumulate(s, accumulators, left.part(2 * both..left.depth()), late, 0);
+    accumulate(s, sums, rows.part(both..rows.depth()), [after], first);
 }
 
 /// The most rows of a tile whose right side is halved. Such an operand is for few rows, where reading

@@ -65,6 +65,7 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, '_, T> {
                         slice_rows: self.slice_rows,
                         kept_state: self.kept_state,
                         outputs: self.outputs,
+                        ahead: None,
                     },
                 )
             };

@@ -227,8 +227,9 @@ fn walk<T: Element>(
         let chunk = &plan.chunks[plan.chunk_of(step)];
         if step == chunk.start {
             stop.poll(worker)?;
+            let sweeps = matches!(&*runs, [only] if only.sweeps());
             for run in &mut *runs {
-                run.begin(chunk)?;
+                run.begin(chunk, sweeps)?;
             }
         }
         let alone;

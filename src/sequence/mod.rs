@@ -7,6 +7,7 @@
 //! a step's rows are neighbours, and a finished chunk is already the packed right side of the
 //! products that give the weights' gradients.
 
+mod ahead;
 mod back_products;
 mod backward;
 mod cell;

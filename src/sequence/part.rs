@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::ahead::{Ahead, Windows};
 use super::cell::{StepVisitor, is_fused};
 use super::forward::EARLY;
 use super::plan::Slice;
 use super::problem::Problem;
 use super::residuals::Kept;
-use super::rows::{States, copy_rows};
+use super::rows::{States, copy_rows, masks};
 use super::step::{Place, RowMajor};
 use super::sweep::SweepVisitor;
 use super::weights::Weights;
@@ -39,7 +40,9 @@ pub(super) struct Run<'a, 'p, T: Element> {
     /// What is kept, and the slots of a chunk if nothing is.
     pub(super) kept: Kept<T>,
     /// The chunk's inputs, by chunk row.
-    staged: Buffer<T>,
+    pub(super) staged: Buffer<T>,
+    /// The rows whose inputs are multiplied beside steps, in a chunk that is swept.
+    windows: Option<Windows>,
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
@@ -69,6 +72,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             taken: 0,
             stride,
             staged: Buffer::default(),
+            windows: None,
         })
     }
 
@@ -117,20 +121,26 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         }
     }
 
-    /// Prepares the steps of a chunk: multiplies the inputs.
-    pub(super) fn begin(&mut self, chunk: &Range<usize>) -> Result<()> {
+    /// Prepares the steps of a chunk: multiplies the inputs, or if its steps are to be swept perhaps
+    /// only those that the first steps want.
+    pub(super) fn begin(&mut self, chunk: &Range<usize>, sweeps: bool) -> Result<()> {
+        self.fill(chunk);
         let rows = self.slice.rows_in(chunk);
-        let per_row = self.weights.layout.slots.len() * self.own();
-        let mut slots = std::mem::take(&mut self.kept.slots);
-        let mut staged = std::mem::take(&mut self.staged);
-        let of_chunk = &mut slots[self.slots_at(chunk)..][..rows * per_row];
-        let result = self.project(chunk, rows, of_chunk, &mut staged);
-        (self.kept.slots, self.staged) = (slots, staged);
-        result
+        let single =
+            sweeps && self.slice.rows.len() == 1 && masks(self.problem.dropout.inputs) <= 1;
+        self.windows = single.then(|| Windows::new(self.weights, &self.blocks)).flatten();
+        match self.windows {
+            None => self.multiply(chunk, 0..rows),
+            Some(windows) => {
+                let [first, last] = windows.at_once(rows);
+                self.multiply(chunk, first)?;
+                self.multiply(chunk, last)
+            }
+        }
     }
 
     /// Elements of all its units, one row.
-    fn own(&self) -> usize {
+    pub(super) fn own(&self) -> usize {
         self.blocks.len() * self.weights.lanes()
     }
 
@@ -161,13 +171,18 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     ) -> Result<(usize, bool)> {
         let slots_at = self.slots_at(chunk);
         let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
+        let rows = self.slice.rows_in(chunk);
+        let ahead = self.windows.map(|windows| {
+            let inputs = (&self.staged[..], row_stride(self.weights.features));
+            Ahead::new(self.weights, windows, self.blocks.clone(), inputs, rows)
+        });
         let mut result = Ok((steps.start, false));
         let kept = &mut self.kept;
         self.weights.cell.visit(SweepVisitor {
             weights: self.weights,
             slice: self.slice,
             steps,
-            chunk: (chunk.start, self.slice.rows_in(chunk)),
+            chunk: (chunk.start, rows),
             part: (self.number, self.blocks.clone()),
             stride: self.stride,
             taken: &mut self.taken,
@@ -179,9 +194,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             kept_outputs: if kept.outputs.is_empty() { None } else { Some(&mut kept.outputs) },
             outputs: self.problem.return_sequences.then_some(&mut self.outputs),
             zero_output_for_mask: self.problem.zero_output_for_mask,
+            ahead,
             result: &mut result,
         });
-        result
+        let (next, alone) = result?;
+        if let (true, Some(windows)) = (alone, self.windows) {
+            let taken = self.slice.before(next) - self.slice.before(chunk.start);
+            self.multiply(chunk, windows.missing(rows, taken))?;
+        }
+        Ok((next, alone))
     }
 
     fn place(&self, chunk: &Range<usize>, step: usize) -> Place {

@@ -33,61 +33,79 @@ impl Operand {
 }
 
 impl<T: Element> Run<'_, '_, T> {
-    /// Fills the slots of a chunk with biases and the input's product.
-    pub(super) fn project(
-        &self,
-        chunk: &Range<usize>,
-        rows: usize,
-        slots: &mut [T],
-        staged: &mut [T],
-    ) -> Result<()> {
+    /// Prepares a chunk's slots and inputs for [`Self::multiply`].
+    pub(super) fn fill(&mut self, chunk: &Range<usize>) {
+        let mut staged = std::mem::take(&mut self.staged);
+        if masks(self.problem.dropout.inputs) <= 1 {
+            self.stage_inputs(chunk, 0, &mut staged);
+        }
+        self.staged = staged;
+        let weights = self.weights;
+        let (width, inputs) = (weights.layout.slots.len(), weights.layout.input.1);
+        if width == inputs {
+            return;
+        }
+        let lanes = weights.lanes();
+        let per_block = (self.slice.rows_in(chunk) * width * lanes).max(1);
+        let at = self.slots_at(chunk);
+        let slots = self.kept.slots[at..].chunks_exact_mut(per_block);
+        for (block, values) in self.blocks.clone().zip(slots) {
+            for row in values.chunks_exact_mut(width * lanes) {
+                let own = &weights.own_bias[block * (width - inputs) * lanes..];
+                row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
+            }
+        }
+    }
+
+    /// Fills the slots of some rows of a chunk with biases and the input's product; all of them at
+    /// once, if each gate's inputs have a dropout mask of their own.
+    pub(super) fn multiply(&mut self, chunk: &Range<usize>, rows: Range<usize>) -> Result<()> {
         let weights = self.weights;
         let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
         let inputs = weights.layout.input.1;
-        let per_block = (rows * width * lanes).max(1);
-        if width > inputs {
-            for (block, values) in self.blocks.clone().zip(slots.chunks_exact_mut(per_block)) {
-                for row in values.chunks_exact_mut(width * lanes) {
-                    let own = &weights.own_bias[block * (width - inputs) * lanes..];
-                    row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
-                }
-            }
-        }
-        let stride = row_stride(weights.features);
-        let product = |left: &[T], slots: &mut [T], slot: Option<usize>, right, start| {
+        let of_chunk = self.slice.rows_in(chunk);
+        let (at, stride) = (self.slots_at(chunk), row_stride(weights.features));
+        let mut staged = std::mem::take(&mut self.staged);
+        let mut slots = std::mem::take(&mut self.kept.slots);
+        let product = |left: &[T], slots: &mut [T], slot: usize, right, start| {
             let product = Product {
-                left,
+                left: left.get(rows.start * stride..).unwrap_or(&[]),
                 stride,
-                rows,
+                rows: rows.len(),
                 from: 0,
                 right,
                 blocks: self.blocks.clone(),
                 depth: (0, weights.features),
                 pieces: (1, 0),
-                out: slots,
-                offset: slot.unwrap_or(0),
-                block_stride: rows * width,
+                out: &mut slots[at..],
+                offset: rows.start * width + slot,
+                block_stride: of_chunk * width,
                 row_stride: width,
                 start,
             };
             T::dispatch(weights.level, product);
         };
+        let mut result = Ok(());
         if masks(self.problem.dropout.inputs) <= 1 {
-            self.stage_inputs(chunk, 0, staged);
-            product(staged, slots, None, &weights.kernel, Start::Bias(&weights.input_bias));
-            return Ok(());
-        }
-        for (block, values) in self.blocks.clone().zip(slots.chunks_exact_mut(per_block)) {
-            for row in values.chunks_exact_mut(width * lanes) {
-                let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
-                row[..inputs * lanes].copy_from_slice(bias);
+            product(&staged, &mut slots, 0, &weights.kernel, Start::Bias(&weights.input_bias));
+        } else {
+            let per_block = (of_chunk * width * lanes).max(1);
+            let by_block = slots[at..].chunks_exact_mut(per_block);
+            for (block, values) in self.blocks.clone().zip(by_block) {
+                for row in values.chunks_exact_mut(width * lanes) {
+                    let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
+                    row[..inputs * lanes].copy_from_slice(bias);
+                }
             }
+            result = weights.by_slot().map(|by_slot| {
+                for (slot, right) in by_slot.kernel.iter().enumerate() {
+                    self.stage_inputs(chunk, weights.layout.slots[slot], &mut staged);
+                    product(&staged, &mut slots, slot, right, Start::Output);
+                }
+            });
         }
-        for (slot, right) in weights.by_slot()?.kernel.iter().enumerate() {
-            self.stage_inputs(chunk, weights.layout.slots[slot], staged);
-            product(staged, slots, Some(slot), right, Start::Output);
-        }
-        Ok(())
+        (self.staged, self.kept.slots) = (staged, slots);
+        result
     }
 
     /// Copies the inputs of the chunk's rows, times their dropout mask, one after the other.

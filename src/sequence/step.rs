@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::ahead::{Ahead, cut};
 use super::plan::Slice;
 use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
@@ -56,6 +57,31 @@ fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
     }
 }
 
+/// Calls `$body` with the tile of [`cut`] for `$G` gates, where `$S` has the registers for it: those
+/// that tiles of six rows take.
+macro_rules! with_cut {
+    ($S:ty, $G:expr, $MR:ident, $MG:ident => $body:expr) => {
+        match const { if A::FUSED && <$S as Simd<T>>::ROWS == 6 { cut($G) } else { (1, 1, 1) } } {
+            (8, 2, _) => {
+                const $MR: usize = 8;
+                const $MG: usize = 2;
+                $body
+            }
+            (6, 3, _) => {
+                const $MR: usize = 6;
+                const $MG: usize = 3;
+                $body
+            }
+            (16, 1, _) => {
+                const $MR: usize = 16;
+                const $MG: usize = 1;
+                $body
+            }
+            _ => {}
+        }
+    };
+}
+
 /// Rows `[row of the slice][stride]`: outputs and what is computed from them.
 #[derive(Clone, Copy)]
 pub(super) struct RowMajor<'a, T> {
@@ -64,7 +90,7 @@ pub(super) struct RowMajor<'a, T> {
 }
 
 /// One phase of a step forward.
-pub(super) struct Step<'a, 'o, 'v, T: Element, C, A, const PHASE: usize> {
+pub(super) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
     pub(super) cell: PhantomData<C>,
     pub(super) activations: A,
     /// The rows that take the step.
@@ -92,9 +118,11 @@ pub(super) struct Step<'a, 'o, 'v, T: Element, C, A, const PHASE: usize> {
     pub(super) kept_state: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs and the step to write, in the last phase.
     pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
+    /// What is to be multiplied beside the product, if that is of one row.
+    pub(super) ahead: Option<&'a mut Ahead<'h, T>>,
 }
 
-impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, '_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -115,7 +143,7 @@ where
     }
 }
 
-impl<T, C, A, const PHASE: usize> Step<'_, '_, '_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> Step<'_, '_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -149,14 +177,51 @@ where
                 start += count;
             }
         }
+        if let Some(ahead) = &mut self.ahead {
+            with_cut!(S, G, MR, MG => ahead.end::<S, G, MR, MG>(s, self.place.first, self.slots));
+        }
     }
 
     #[inline(always)]
     fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
         if const { T::FUSED } && self.weights.is_halved() {
-            self.tile::<S, 1, PB, G, true>(s, 0, block);
-        } else {
-            self.tile::<S, 1, PB, G, false>(s, 0, block);
+            return self.tile::<S, 1, PB, G, true>(s, 0, block);
+        }
+        if self.ahead.is_some() {
+            with_cut!(S, G, MR, MG => return self.tile_beside::<S, PB, G, MR, MG>(s, block));
+        }
+        self.tile::<S, 1, PB, G, false>(s, 0, block);
+    }
+
+    /// The only row's tile, and a piece of the input's product beside it.
+    #[inline(always)]
+    fn tile_beside<
+        S: Simd<T>,
+        const PB: usize,
+        const G: usize,
+        const MR: usize,
+        const MG: usize,
+    >(
+        &mut self,
+        s: S,
+        block: usize,
+    ) {
+        let (Some(operand), Some(ahead)) = (self.operand, &mut self.ahead) else { return };
+        let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
+        let width = C::LAYOUT.slots.len();
+        let depth = self.weights.depth();
+        let (place, own) = (self.place, block - self.blocks.start);
+        let at = |b: usize| place.at(own + b, 0, width) + first;
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]];
+        for b in 0..PB {
+            acc[0][b].copy_from_slice(&s.vectors(self.slots)[at(b)..][..G]);
+        }
+        let row = self.active[0] as usize;
+        let left = Rows::<T, 1>::new(operand.data, operand.stride, depth, |_| row);
+        let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
+        ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, self.slots);
+        for b in 0..PB {
+            s.vectors_mut(self.slots)[at(b)..][..G].copy_from_slice(&acc[0][b]);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::ahead::Ahead;
 use super::part::{repeat, skipping};
 use super::plan::Slice;
 use super::rows::copy_rows;
@@ -42,6 +43,8 @@ pub(super) struct SweepVisitor<'a, 'e, 'v, T: Element> {
     /// The part's units of the caller's outputs, if every step's are wanted.
     pub(super) outputs: Option<&'a mut ViewMut<'v, T>>,
     pub(super) zero_output_for_mask: bool,
+    /// What is to be multiplied beside the steps.
+    pub(super) ahead: Option<Ahead<'a, T>>,
     /// Takes the next step to take, and whether the caller is to take it alone.
     pub(super) result: &'a mut Result<(usize, bool)>,
 }
@@ -103,6 +106,9 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             continue;
         }
         let place = Place { first: slice.before(step) - slice.before(chunk), rows };
+        if let Some(ahead) = &mut given.ahead {
+            ahead.begin(place.first);
+        }
         let (planes, mut produced) = given.turn.open(number);
         let previous = planes.plane(*given.taken % 2);
         if let Some(kept) = &mut given.kept_outputs {
@@ -126,6 +132,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             slice_rows: slice.rows.len(),
             kept_state: given.kept_state.as_deref_mut(),
             outputs: given.outputs.as_deref_mut().map(|outputs| (outputs, step)),
+            ahead: given.ahead.as_mut(),
         };
         fused.run(s);
         if !everyone {
