@@ -34,8 +34,8 @@ impl Avx512 {
     }
 }
 
-native!(Avx512, f32, __m512, 16, 6, ps);
-native!(Avx512, f64, __m512d, 8, 6, pd);
+native!(Avx512, f32, __m512, 16, 6, ps, masked);
+native!(Avx512, f64, __m512d, 8, 6, pd, masked);
 
 /// Short names for the instructions on sixteen `f32`.
 mod ps {
@@ -44,8 +44,9 @@ mod ps {
     pub use std::arch::x86_64::{
         _mm512_add_ps as add, _mm512_and_ps as and, _mm512_andnot_ps as and_not,
         _mm512_div_ps as div, _mm512_fmadd_ps as mul_add, _mm512_fnmadd_ps as neg_mul_add,
-        _mm512_loadu_ps as load, _mm512_max_ps as max, _mm512_min_ps as min, _mm512_mul_ps as mul,
-        _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_sqrt_ps as sqrt,
+        _mm512_loadu_ps as load, _mm512_mask_storeu_ps as store_some,
+        _mm512_maskz_loadu_ps as load_some, _mm512_max_ps as max, _mm512_min_ps as min,
+        _mm512_mul_ps as mul, _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_sqrt_ps as sqrt,
         _mm512_storeu_ps as store, _mm512_sub_ps as sub,
     };
 
@@ -93,8 +94,9 @@ mod pd {
     pub use std::arch::x86_64::{
         _mm512_add_pd as add, _mm512_and_pd as and, _mm512_andnot_pd as and_not,
         _mm512_div_pd as div, _mm512_fmadd_pd as mul_add, _mm512_fnmadd_pd as neg_mul_add,
-        _mm512_loadu_pd as load, _mm512_max_pd as max, _mm512_min_pd as min, _mm512_mul_pd as mul,
-        _mm512_or_pd as or, _mm512_set1_pd as splat, _mm512_sqrt_pd as sqrt,
+        _mm512_loadu_pd as load, _mm512_mask_storeu_pd as store_some,
+        _mm512_maskz_loadu_pd as load_some, _mm512_max_pd as max, _mm512_min_pd as min,
+        _mm512_mul_pd as mul, _mm512_or_pd as or, _mm512_set1_pd as splat, _mm512_sqrt_pd as sqrt,
         _mm512_storeu_pd as store, _mm512_sub_pd as sub,
     };
 

@@ -4,9 +4,13 @@
 //! instructions, so calling them is defined. Loads and stores check the slice first.
 
 /// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
-/// `$rows` rows, and a module `$op` that names the instructions.
+/// `$rows` rows, and a module `$op` that names the instructions. With `masked`, that names loads and
+/// stores of some lanes too.
 macro_rules! native {
-    ($token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident) => {
+    (
+        $token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident
+        $(, $masked:ident)?
+    ) => {
         impl Simd<$type> for $token {
             type V = $vector;
             const LANES: usize = $lanes;
@@ -29,6 +33,7 @@ macro_rules! native {
                 // SAFETY: `self` proves the instructions; the slice has a vector's elements.
                 unsafe { $op::store(to.as_mut_ptr(), v) }
             }
+            $(native!(@$masked $type, $lanes, $op);)?
             #[inline(always)]
             fn vectors(self, buffer: &[$type]) -> &[Self::V] {
                 // SAFETY: a vector is valid for any bits of its elements.
@@ -126,6 +131,24 @@ macro_rules! native {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::select($op::less(a, b), yes, no) }
             }
+        }
+    };
+    (@masked $type:ident, $lanes:literal, $op:ident) => {
+        #[inline(always)]
+        fn load_partial(self, from: &[$type]) -> Self::V {
+            if from.len() >= $lanes {
+                return self.load(from);
+            }
+            // SAFETY: `self` proves the instructions; lanes beyond the slice are not read.
+            unsafe { $op::load_some((1 << from.len()) - 1, from.as_ptr()) }
+        }
+        #[inline(always)]
+        fn store_partial(self, v: Self::V, to: &mut [$type]) {
+            if to.len() >= $lanes {
+                return self.store(v, to);
+            }
+            // SAFETY: `self` proves the instructions; lanes beyond the slice are not written.
+            unsafe { $op::store_some(to.as_mut_ptr(), (1 << to.len()) - 1, v) }
         }
     };
 }
