@@ -69,6 +69,7 @@ def test_vocabularies_outputs_and_settings_are_those_of_keras(case: dict[str, An
 
 
 def test_a_model_of_keras_that_reads_texts_gives_the_same_outputs() -> None:
+    pytest.importorskip("h5py")
     model = ferrnn.models.load_model(HERE / "texts.keras")
     texts = np.array(READER["texts"])
     np.testing.assert_allclose(model.predict(texts, verbose=0), READER["outputs"], rtol=2e-5)
@@ -76,6 +77,7 @@ def test_a_model_of_keras_that_reads_texts_gives_the_same_outputs() -> None:
 
 
 def test_what_it_is_saved_as_has_keras_layout(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
     model = ferrnn.models.load_model(HERE / "texts.keras")
     for zipped in (True, False):
         model.save(tmp_path / f"{zipped}.keras", zipped=zipped)

@@ -64,6 +64,7 @@ def test_gradients_of_adapted_layers_match_finite_differences():
 
 
 def test_a_model_with_it_trains_and_goes_into_a_file(tmp_path):
+    pytest.importorskip("h5py")
     norm = layers.Normalization()
     norm.adapt(DATA)
     model = ferrnn.Sequential([ferrnn.Input((5, 3)), norm, layers.LSTM(4), layers.Dense(1)])

@@ -82,6 +82,7 @@ def test_functions_of_users_standardize_and_split():
 
 
 def test_a_model_that_reads_texts_trains_predicts_and_goes_into_a_file(tmp_path):
+    pytest.importorskip("h5py")
     model = reader()
     targets = np.ones((3, 1), "float32")
     before = model.evaluate(np.array(TEXTS), targets, verbose=0)
@@ -231,6 +232,7 @@ def changed(source, **contents):
     ],
 )
 def test_files_that_lie_are_refused(tmp_path, ending, other, told):
+    pytest.importorskip("h5py")
     reader().save(tmp_path / "good.keras")
     (tmp_path / "bad.keras").write_bytes(changed(tmp_path / "good.keras", **{ending: other}))
     with pytest.raises(ValueError, match=told):

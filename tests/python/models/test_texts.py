@@ -36,6 +36,7 @@ def batches():
 
 
 def test_a_stack_that_begins_with_an_encoder_needs_no_input(tmp_path):
+    pytest.importorskip("h5py")
     first = encoder()
     words = first.vocabulary_size()
     reading = [layers.Embedding(words, 4, mask_zero=True), layers.LSTM(3), layers.Dense(1)]
@@ -54,6 +55,7 @@ def test_a_stack_that_begins_with_an_encoder_needs_no_input(tmp_path):
 
 
 def test_a_model_of_ones_own_reads_texts(tmp_path):
+    pytest.importorskip("h5py")
     model = Reader()
     model.compile("adam", "mse")
     before = [weight.numpy() for weight in model.weights]
