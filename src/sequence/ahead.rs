@@ -67,19 +67,19 @@ impl Windows {
 
 /// What is multiplied beside the steps of a chunk.
 pub(super) struct Ahead<'a, T: Element> {
-    pub(super) windows: Windows,
+    windows: Windows,
     /// The chunk's inputs, by chunk row, and the elements between them.
-    pub(super) inputs: &'a [T],
-    pub(super) stride: usize,
-    pub(super) kernel: &'a Packed<T>,
+    inputs: &'a [T],
+    stride: usize,
+    kernel: &'a Packed<T>,
     /// `[block][gate][LANES]`
-    pub(super) bias: &'a [T],
+    bias: &'a [T],
     /// The part's blocks of units.
-    pub(super) blocks: Range<usize>,
+    blocks: Range<usize>,
     /// Rows of the chunk.
-    pub(super) rows: usize,
+    rows: usize,
     /// Vectors of a row and block.
-    pub(super) width: usize,
+    width: usize,
     /// The first row of the window at hand; none if all that is left is multiplied.
     window: Option<usize>,
     /// The next piece of it.

@@ -19,7 +19,7 @@ from ferrnn.core.native import (
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array
 from ferrnn.layers.checks import checked_axes, checked_features
-from ferrnn.layers.normalization import add_gamma_and_beta
+from ferrnn.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
 
 
 class LayerNormalization(Layer):
@@ -201,10 +201,5 @@ class LayerNormalization(Layer):
             "center": self.center,
             "scale": self.scale,
             "rms_scaling": False,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            **gamma_and_beta_config(self),
         }

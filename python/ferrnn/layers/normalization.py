@@ -301,6 +301,18 @@ def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
         )
 
 
+def gamma_and_beta_config(layer: Any) -> dict[str, Any]:
+    """How the weights of a normalization are made, as plain data."""
+    return {
+        "beta_initializer": initializers.serialize(layer.beta_initializer),
+        "gamma_initializer": initializers.serialize(layer.gamma_initializer),
+        "beta_regularizer": regularizers.serialize(layer.beta_regularizer),
+        "gamma_regularizer": regularizers.serialize(layer.gamma_regularizer),
+        "beta_constraint": constraints.serialize(layer.beta_constraint),
+        "gamma_constraint": constraints.serialize(layer.gamma_constraint),
+    }
+
+
 def _checked_clipping(clipping: Any) -> dict[str, float]:
     """Bounds of a renormalization that do not contradict each other."""
     known = ("rmax", "rmin", "dmax")

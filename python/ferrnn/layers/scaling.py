@@ -12,7 +12,7 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.types import Array
 from ferrnn.layers.checks import checked_axes, checked_features, checked_rank
-from ferrnn.layers.normalization import add_gamma_and_beta
+from ferrnn.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
 
 # The norm of UnitNormalization is taken to be no smaller.
 _LEAST_NORM = 1e-12
@@ -265,10 +265,5 @@ class GroupNormalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            **gamma_and_beta_config(self),
         }
