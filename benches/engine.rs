@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::pack::{Packed, row_stride};
-use ferrnn::kernels::tile::{Product, Start};
+use ferrnn::kernels::product::{Product, Start};
 use ferrnn::memory::{Buffer, View};
 use ferrnn::sequence::{Options, Problem, Raw, Weights};
 use ferrnn::simd::{Element, Kernel, Level, Simd};

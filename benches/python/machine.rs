@@ -71,21 +71,24 @@ fn peak() -> f64 {
     (2 * vector::LANES * CHAINS * rounds) as f64 / best / 1e9
 }
 
-/// GB/s of summing `bytes` of memory over and over, the best of several runs.
+/// GB/s of reading `bytes` of memory over and over, the best of several runs: whole vectors, none of
+/// them across two cache lines, each added to one of as many sums as [`CHAINS`].
+#[allow(unused_unsafe)]
 fn read(bytes: usize) -> f64 {
-    const WIDTH: usize = 16;
-    let data = black_box(vec![1.0_f32; bytes / 4]);
+    let one = black_box(unsafe { vector::splat(1.0) });
+    let count = bytes / size_of::<vector::Vector>();
+    let skipped = 64 / size_of::<vector::Vector>();
+    let data = black_box(vec![one; count + skipped]);
+    let first = data.as_ptr().align_offset(64);
     let passes = (200_000_000 / bytes).max(2);
     let mut best = f64::INFINITY;
     for _ in 0..7 {
         let start = Instant::now();
         for _ in 0..passes {
-            let mut sums = [[0.0_f32; WIDTH]; 4];
-            for block in black_box(&data[..]).chunks_exact(WIDTH * 4) {
-                for (sum, part) in sums.iter_mut().zip(block.chunks_exact(WIDTH)) {
-                    for lane in 0..WIDTH {
-                        sum[lane] += part[lane];
-                    }
+            let mut sums = [one; CHAINS];
+            for block in black_box(&data[first..][..count]).chunks_exact(CHAINS) {
+                for (sum, &part) in sums.iter_mut().zip(block) {
+                    *sum = unsafe { vector::fma(part, one, *sum) };
                 }
             }
             black_box(sums);

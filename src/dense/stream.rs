@@ -6,8 +6,8 @@ use super::{Weights, multiply};
 use crate::error::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::pack::row_stride;
+use crate::kernels::product::Start;
 use crate::kernels::row_function::{ApplyToRows, RowFunction};
-use crate::kernels::tile::Start;
 use crate::memory::Buffer;
 use crate::simd::Element;
 

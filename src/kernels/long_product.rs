@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::tile::{Columns, accumulate};
+use super::tile::{Columns, Coming, accumulate_asking};
 use crate::simd::{Element, Kernel, Simd};
 
 /// Neighbouring rows of a packed right side `[block][row][slot][LANES]`.
@@ -147,6 +147,7 @@ impl<T: Element> LongProduct<'_, T> {
                     acc[r][b].copy_from_slice(&sums[at(b, r)..][..G]);
                 }
             }
+            let next = (block + PB + (panel / W).min(PB - 1)).min(self.blocks.end - 1);
             let mut k = 0;
             for stretch in self.right {
                 let (rows, _) = s.vectors(stretch.slots).as_chunks::<W>();
@@ -156,7 +157,9 @@ impl<T: Element> LongProduct<'_, T> {
                     *slot = &rows[first..][..stretch.length];
                 }
                 let left = Columns::<T, MR>(&left[k..k + stretch.length]);
-                accumulate(s, &mut acc, left, right, self.slots.0);
+                let next = &rows[next * stretch.rows + stretch.first..][..stretch.length];
+                let coming = Coming::of(next, panel % W);
+                accumulate_asking(s, &mut acc, left, right, self.slots.0, coming);
                 k += stretch.length;
             }
             for r in 0..MR {

@@ -3,5 +3,6 @@
 pub mod activation;
 pub mod long_product;
 pub mod pack;
+pub mod product;
 pub mod row_function;
 pub mod tile;

@@ -1,5 +1,6 @@
 //! Operands packed for the register tile.
 
+use crate::caches;
 use crate::error::Result;
 use crate::memory::Buffer;
 use crate::simd::{Element, Kernel, Level, MAX_LANES, Simd};
@@ -15,9 +16,16 @@ pub struct Packed<T: Element> {
     lanes: usize,
     /// Whether two neighbouring rows share one, as bfloat16.
     halved: bool,
+    /// Whether the second-level cache is too small to keep it.
+    large: bool,
 }
 
 impl<T: Element> Packed<T> {
+    fn of(data: Buffer<T>, level: Level, depth: usize, width: usize, blocks: usize) -> Self {
+        let large = data.len() * size_of::<T>() > caches::sizes().l2 / 2;
+        Self { data, level, depth, width, blocks, lanes: level.lanes::<T>(), halved: false, large }
+    }
+
     /// Packs `columns` columns by `width` gates of a matrix whose element at (depth, gate, column)
     /// is `element`. Columns beyond the last are zero.
     ///
@@ -46,7 +54,7 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, level, depth, width, blocks, lanes, halved: false })
+        Ok(Self::of(data, level, depth, width, blocks))
     }
 
     /// As [`Packed::new`], where `row` gives the `columns` elements at (depth, gate) together.
@@ -64,7 +72,7 @@ impl<T: Element> Packed<T> {
         let blocks = columns.div_ceil(lanes);
         let mut data = Buffer::taken(blocks * depth * width * lanes)?;
         T::dispatch(level, Rows { data: &mut data, depth, width, blocks, row });
-        Ok(Self { data, level, depth, width, blocks, lanes, halved: false })
+        Ok(Self::of(data, level, depth, width, blocks))
     }
 
     /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
@@ -90,7 +98,7 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, level: self.level, depth, width: 1, blocks, lanes, halved: false })
+        Ok(Self::of(data, self.level, depth, 1, blocks))
     }
 
     /// The same operand rounded to bfloat16, in half the memory: rows `2 k` and `2 k + 1` are the
@@ -117,6 +125,13 @@ impl<T: Element> Packed<T> {
     #[must_use]
     pub fn is_halved(&self) -> bool {
         self.halved
+    }
+
+    /// Whether the second-level cache is too small to keep it besides what else is in use: more than
+    /// half of it.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.large
     }
 
     /// Rows of a block.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::pack::Packed;
-use crate::simd::{Element, Kernel, Simd};
+use crate::simd::{Element, Simd};
 
 /// The left side of a tile: `MR` rows, one element for each step of depth.
 pub trait Left<T, const MR: usize>: Copy {
@@ -68,6 +68,44 @@ impl<T: Copy, const MR: usize> Left<T, MR> for Columns<'_, T, MR> {
     }
 }
 
+/// What a tile asks for on its way, one vector at each step of depth: a share of the panel that comes
+/// next. A panel that has to come from the third-level cache would hold up the first tile that reads
+/// it, while the others want nothing from there.
+#[derive(Clone, Copy)]
+pub struct Coming<'a, V>(&'a [V]);
+
+impl<'a, V> Coming<'a, V> {
+    /// The share of the tile of this number: as many vectors as the panel has rows. If there are more
+    /// tiles than vectors in a row, the last ones ask for what others have asked for.
+    #[inline(always)]
+    #[must_use]
+    pub fn of<const W: usize>(panel: &'a [[V; W]], tile: usize) -> Self {
+        Self(&panel.as_flattened()[tile.min(W - 1) * panel.len()..][..panel.len()])
+    }
+
+    /// The share of the tile of this number in the panels of `PB` blocks from `next` on; nothing if the
+    /// second-level cache has them all.
+    #[inline(always)]
+    pub fn of_blocks<T: Element, S: Simd<T, V = V>, const PB: usize, const W: usize>(
+        s: S,
+        packed: &'a Packed<T>,
+        next: usize,
+        depth: (usize, usize),
+        tile: usize,
+    ) -> Self {
+        if !packed.is_large() {
+            return Self(&[]);
+        }
+        let block = (next + (tile / W).min(PB - 1)).min(packed.blocks() - 1);
+        let [panel] = blocks::<T, S, 1, W>(s, packed, block, depth);
+        Self::of(panel, tile % W)
+    }
+}
+
+/// The fewest rows of a tile that asks for what is coming. Tiles of fewer take no longer than their own
+/// panel takes to come.
+const ASKING_ROWS: usize = 3;
+
 /// `accumulators[row][block][gate] += left[row] · right[block][..][first + gate]`
 ///
 /// # Panics
@@ -84,25 +122,75 @@ pub fn accumulate<T, S, L, const MR: usize, const PB: usize, const G: usize, con
     S: Simd<T>,
     L: Left<T, MR>,
 {
+    accumulate_asking(s, accumulators, left, right, first, Coming(&[]));
+}
+
+/// As [`accumulate`], and asks for what is coming.
+///
+/// # Panics
+/// As [`accumulate`].
+#[inline(always)]
+pub fn accumulate_asking<
+    T,
+    S,
+    L,
+    const MR: usize,
+    const PB: usize,
+    const G: usize,
+    const W: usize,
+>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; MR],
+    left: L,
+    right: [&[[S::V; W]]; PB],
+    first: usize,
+    coming: Coming<'_, S::V>,
+) where
+    T: Element,
+    S: Simd<T>,
+    L: Left<T, MR>,
+{
     let depth = left.depth();
     let mut right = right;
     for block in &mut right {
         *block = &block[..depth];
     }
     assert!(first + G <= W, "gates beyond the packed width");
-    for k in 0..depth {
-        // Rows before columns: loading all columns first leaves too few registers on AVX2, where
-        // the spills halve the speed.
-        let mut rows = [s.splat(T::ZERO); MR];
-        for r in 0..MR {
-            rows[r] = s.splat(left.at(r, k));
-        }
-        for b in 0..PB {
-            for g in 0..G {
-                let column = right[b][k][first + g];
-                for r in 0..MR {
-                    accumulators[r][b][g] = s.mul_add(rows[r], column, accumulators[r][b][g]);
-                }
+    let asked = if MR < ASKING_ROWS { 0 } else { coming.0.len().min(depth) };
+    for k in 0..asked {
+        s.prefetch(&coming.0[k]);
+        step(s, accumulators, left, right, first, k);
+    }
+    for k in asked..depth {
+        step(s, accumulators, left, right, first, k);
+    }
+}
+
+/// One step of depth.
+#[inline(always)]
+fn step<T, S, L, const MR: usize, const PB: usize, const G: usize, const W: usize>(
+    s: S,
+    accumulators: &mut [[[S::V; G]; PB]; MR],
+    left: L,
+    right: [&[[S::V; W]]; PB],
+    first: usize,
+    k: usize,
+) where
+    T: Element,
+    S: Simd<T>,
+    L: Left<T, MR>,
+{
+    // Rows before columns: loading all columns first leaves too few registers on AVX2, where
+    // the spills halve the speed.
+    let mut rows = [s.splat(T::ZERO); MR];
+    for r in 0..MR {
+        rows[r] = s.splat(left.at(r, k));
+    }
+    for b in 0..PB {
+        for g in 0..G {
+            let column = right[b][k][first + g];
+            for r in 0..MR {
+                accumulators[r][b][g] = s.mul_add(rows[r], column, accumulators[r][b][g]);
             }
         }
     }
@@ -274,152 +362,6 @@ macro_rules! with_rows {
     };
 }
 pub(crate) use with_rows;
-
-/// What a product's sums start from.
-#[derive(Clone, Copy)]
-pub enum Start<'a, T> {
-    /// Zero.
-    Zero,
-    /// What the output holds.
-    Output,
-    /// A row of vectors for each block of columns, `[block][width][LANES]`.
-    Bias(&'a [T]),
-}
-
-/// `out = start + left · right` for any number of rows.
-pub struct Product<'a, T: Element> {
-    /// Rows of the left side, `stride` elements apart, of which `depth` from `from` take part.
-    pub left: &'a [T],
-    /// Elements between the starts of two rows.
-    pub stride: usize,
-    /// Number of rows.
-    pub rows: usize,
-    /// The first element of each row that takes part.
-    pub from: usize,
-    /// The right side.
-    pub right: &'a Packed<T>,
-    /// Its blocks that take part.
-    pub blocks: Range<usize>,
-    /// The first row of the right side that takes part, and their number.
-    pub depth: (usize, usize),
-    /// Into how many equal pieces the left rows are cut, and the elements from one to the next.
-    pub pieces: (usize, usize),
-    /// Aligned output; strides and offset count vectors.
-    pub out: &'a mut [T],
-    /// The vector where the first block of row 0 goes.
-    pub offset: usize,
-    /// Vectors between two blocks of columns.
-    pub block_stride: usize,
-    /// Vectors between two rows.
-    pub row_stride: usize,
-    /// What the sums start from.
-    pub start: Start<'a, T>,
-}
-
-impl<T: Element> Kernel<T> for Product<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(mut self, s: S) {
-        // Piece after piece through the output: a loop around the tile's own takes its registers.
-        let (pieces, step) = self.pieces;
-        self.depth.1 /= pieces;
-        for piece in 0..pieces {
-            if piece > 0 {
-                self.from += step;
-                self.depth.0 += self.depth.1;
-                self.start = Start::Output;
-            }
-            match self.right.width() {
-                1 => self.all_blocks::<S, 1>(s),
-                2 => self.all_blocks::<S, 2>(s),
-                3 => self.all_blocks::<S, 3>(s),
-                4 => self.all_blocks::<S, 4>(s),
-                width => unreachable!("a packed width of {width}"),
-            }
-        }
-    }
-}
-
-impl<T: Element> Product<'_, T> {
-    #[inline(always)]
-    fn all_blocks<S: Simd<T>, const G: usize>(&mut self, s: S) {
-        let Range { start: mut block, end } = self.blocks;
-        while block < end {
-            // Four vectors of columns in a tile, whatever the width.
-            block += match end - block {
-                4.. if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
-                2.. if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
-                _ => self.all_rows::<S, 1, G>(s, block),
-            };
-        }
-    }
-
-    #[inline(always)]
-    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
-        &mut self,
-        s: S,
-        block: usize,
-    ) -> usize {
-        let mut row = 0;
-        if const { T::FUSED } && self.right.is_halved() {
-            while row < self.rows {
-                let rows = rows_at(self.rows, row, HALVED_ROWS);
-                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, row, block));
-                row += rows;
-            }
-            return PB;
-        }
-        while row < self.rows {
-            let rows = rows_at(self.rows, row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G, false>(s, row, block));
-            row += rows;
-        }
-        PB
-    }
-
-    #[inline(always)]
-    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
-        &mut self,
-        s: S,
-        row: usize,
-        block: usize,
-    ) {
-        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
-        let at = |r: usize, b: usize| {
-            let block = block + b - self.blocks.start;
-            self.offset + block * self.block_stride + (row + r) * self.row_stride
-        };
-        for r in 0..MR {
-            for b in 0..PB {
-                match self.start {
-                    Start::Zero => {}
-                    Start::Output => {
-                        acc[r][b].copy_from_slice(&s.vectors(self.out)[at(r, b)..][..G]);
-                    }
-                    Start::Bias(bias) => {
-                        acc[r][b].copy_from_slice(&s.vectors(bias)[(block + b) * G..][..G]);
-                    }
-                }
-            }
-        }
-        let left = &self.left[self.from..];
-        let left = Rows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
-        if HALVED {
-            assert!(self.depth == (0, self.right.depth()), "some rows of a halved operand");
-            accumulate_halved(s, &mut acc, left, self.right, block);
-        } else {
-            let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
-            accumulate(s, &mut acc, left, right, 0);
-        }
-        for r in 0..MR {
-            for b in 0..PB {
-                let from = at(r, b);
-                s.vectors_mut(self.out)[from..][..G].copy_from_slice(&acc[r][b]);
-            }
-        }
-    }
-}
 
 /// `PB` neighbouring blocks of a packed operand, cut to the rows that take part.
 #[inline(always)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::part_back::{GROUP, Run};
 use super::rows::{add_masked, copy_masked, masks};
 use crate::kernels::pack::row_stride;
-use crate::kernels::tile::{Product, Start};
+use crate::kernels::product::{Product, Start};
 use crate::simd::Element;
 
 impl<T: Element> Run<'_, T> {

@@ -9,7 +9,7 @@ use super::rows::{copy_masked, masks};
 use super::step::Place;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
-use crate::kernels::tile::{Product, Start};
+use crate::kernels::product::{Product, Start};
 use crate::simd::Element;
 
 /// What the recurrent weights multiply in a phase.

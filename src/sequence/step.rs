@@ -10,7 +10,7 @@ use crate::cells::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
-    HALVED_ROWS, Rows, accumulate, accumulate_halved, blocks, rows_at, with_rows,
+    Coming, HALVED_ROWS, Rows, accumulate_asking, accumulate_halved, blocks, rows_at, with_rows,
 };
 use crate::memory::{View, ViewMut};
 use crate::simd::{Element, Kernel, Simd};
@@ -160,13 +160,18 @@ where
         while start < end {
             let count = group::<G>(end - start, one, A::FUSED && self.operand.is_some());
             let block = if self.from_end { end - count } else { start };
+            let next = match (end - start > count, self.from_end) {
+                (false, _) => block,
+                (true, true) => block.saturating_sub(count).max(start),
+                (true, false) => block + count,
+            };
             match count {
                 8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
-                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
+                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, (block, next)),
                 4 if const { G == 2 } => self.one_row::<S, 4, G>(s, block),
-                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
+                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, (block, next)),
                 2 => self.one_row::<S, 2, G>(s, block),
-                _ => self.all_rows::<S, 1, G>(s, block),
+                _ => self.all_rows::<S, 1, G>(s, (block, next)),
             }
             for block in block..block + count {
                 self.finish::<S, W>(s, block);
@@ -185,12 +190,12 @@ where
     #[inline(always)]
     fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
         if const { T::FUSED } && self.weights.is_halved() {
-            return self.tile::<S, 1, PB, G, true>(s, 0, block);
+            return self.tile::<S, 1, PB, G, true>(s, (0, 0), (block, block));
         }
         if self.ahead.is_some() {
             with_cut!(S, G, MR, MG => return self.tile_beside::<S, PB, G, MR, MG>(s, block));
         }
-        self.tile::<S, 1, PB, G, false>(s, 0, block);
+        self.tile::<S, 1, PB, G, false>(s, (0, 0), (block, block));
     }
 
     /// The only row's tile, and a piece of the input's product beside it.
@@ -226,7 +231,11 @@ where
     }
 
     #[inline(always)]
-    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
+    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
+        &mut self,
+        s: S,
+        blocks: (usize, usize),
+    ) {
         if const { !A::FUSED } {
             return;
         }
@@ -234,15 +243,19 @@ where
         if const { T::FUSED } && self.weights.is_halved() {
             while row < self.active.len() {
                 let rows = rows_at(self.active.len(), row, HALVED_ROWS);
-                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, row, block));
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), blocks));
                 row += rows;
             }
             return;
         }
+        let mut number = 0;
         while row < self.active.len() {
             let rows = rows_at(self.active.len(), row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, PB, G, false>(s, row, block));
+            with_rows!(rows, S::ROWS, MR => {
+                self.tile::<S, MR, PB, G, false>(s, (number, row), blocks);
+            });
             row += rows;
+            number += 1;
         }
     }
 
@@ -250,8 +263,8 @@ where
     fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
         &mut self,
         s: S,
-        position: usize,
-        block: usize,
+        (number, position): (usize, usize),
+        (block, next): (usize, usize),
     ) {
         if const { !A::FUSED } {
             return;
@@ -274,7 +287,9 @@ where
             accumulate_halved(s, &mut acc, left, self.weights, block);
         } else {
             let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
-            accumulate(s, &mut acc, left, right, 0);
+            let coming =
+                Coming::of_blocks::<T, S, PB, G>(s, self.weights, next, (0, depth), number);
+            accumulate_asking(s, &mut acc, left, right, 0, coming);
         }
         for r in 0..MR {
             for b in 0..PB {

@@ -9,7 +9,7 @@ use super::step::{Place, RowMajor};
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
-use crate::kernels::tile::{Product, Start};
+use crate::kernels::product::{Product, Start};
 use crate::memory::Buffer;
 use crate::simd::Element;
 use crate::threads::{Columns, Geometry};

@@ -135,6 +135,17 @@ pub trait Simd<T>: Copy {
     fn low_half(self, pairs: Self::V) -> Self::V;
     /// The second number.
     fn high_half(self, pairs: Self::V) -> Self::V;
+    /// Asks for a vector that is read later, into the second-level cache; only x86 is asked.
+    #[inline(always)]
+    fn prefetch(self, vector: &Self::V) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a hint, which any x86-64 CPU knows; nothing is read.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(vector).cast());
+        }
+        let _ = vector;
+    }
     /// `yes` where a < b, else `no`; NaN compares false.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
 

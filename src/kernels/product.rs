@@ -1,0 +1,161 @@
+//! Products of any number of rows with a packed operand, tile by tile.
+
+use std::ops::Range;
+
+use super::pack::Packed;
+use super::tile::{
+    Coming, HALVED_ROWS, Rows, accumulate_asking, accumulate_halved, blocks, rows_at, with_rows,
+};
+use crate::simd::{Element, Kernel, Simd};
+
+/// What a product's sums start from.
+#[derive(Clone, Copy)]
+pub enum Start<'a, T> {
+    /// Zero.
+    Zero,
+    /// What the output holds.
+    Output,
+    /// A row of vectors for each block of columns, `[block][width][LANES]`.
+    Bias(&'a [T]),
+}
+
+/// `out = start + left · right` for any number of rows.
+pub struct Product<'a, T: Element> {
+    /// Rows of the left side, `stride` elements apart, of which `depth` from `from` take part.
+    pub left: &'a [T],
+    /// Elements between the starts of two rows.
+    pub stride: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// The first element of each row that takes part.
+    pub from: usize,
+    /// The right side.
+    pub right: &'a Packed<T>,
+    /// Its blocks that take part.
+    pub blocks: Range<usize>,
+    /// The first row of the right side that takes part, and their number.
+    pub depth: (usize, usize),
+    /// Into how many equal pieces the left rows are cut, and the elements from one to the next.
+    pub pieces: (usize, usize),
+    /// Aligned output; strides and offset count vectors.
+    pub out: &'a mut [T],
+    /// The vector where the first block of row 0 goes.
+    pub offset: usize,
+    /// Vectors between two blocks of columns.
+    pub block_stride: usize,
+    /// Vectors between two rows.
+    pub row_stride: usize,
+    /// What the sums start from.
+    pub start: Start<'a, T>,
+}
+
+impl<T: Element> Kernel<T> for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(mut self, s: S) {
+        // Piece after piece through the output: a loop around the tile's own takes its registers.
+        let (pieces, step) = self.pieces;
+        self.depth.1 /= pieces;
+        for piece in 0..pieces {
+            if piece > 0 {
+                self.from += step;
+                self.depth.0 += self.depth.1;
+                self.start = Start::Output;
+            }
+            match self.right.width() {
+                1 => self.all_blocks::<S, 1>(s),
+                2 => self.all_blocks::<S, 2>(s),
+                3 => self.all_blocks::<S, 3>(s),
+                4 => self.all_blocks::<S, 4>(s),
+                width => unreachable!("a packed width of {width}"),
+            }
+        }
+    }
+}
+
+impl<T: Element> Product<'_, T> {
+    #[inline(always)]
+    fn all_blocks<S: Simd<T>, const G: usize>(&mut self, s: S) {
+        let Range { start: mut block, end } = self.blocks;
+        while block < end {
+            // Four vectors of columns in a tile, whatever the width.
+            block += match end - block {
+                4.. if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
+                2.. if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
+                _ => self.all_rows::<S, 1, G>(s, block),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
+        &mut self,
+        s: S,
+        block: usize,
+    ) -> usize {
+        let mut row = 0;
+        if const { T::FUSED } && self.right.is_halved() {
+            while row < self.rows {
+                let rows = rows_at(self.rows, row, HALVED_ROWS);
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), block));
+                row += rows;
+            }
+            return PB;
+        }
+        let mut number = 0;
+        while row < self.rows {
+            let rows = rows_at(self.rows, row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => {
+                self.tile::<S, MR, PB, G, false>(s, (number, row), block);
+            });
+            row += rows;
+            number += 1;
+        }
+        PB
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
+        &mut self,
+        s: S,
+        (number, row): (usize, usize),
+        block: usize,
+    ) {
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
+        let at = |r: usize, b: usize| {
+            let block = block + b - self.blocks.start;
+            self.offset + block * self.block_stride + (row + r) * self.row_stride
+        };
+        for r in 0..MR {
+            for b in 0..PB {
+                match self.start {
+                    Start::Zero => {}
+                    Start::Output => {
+                        acc[r][b].copy_from_slice(&s.vectors(self.out)[at(r, b)..][..G]);
+                    }
+                    Start::Bias(bias) => {
+                        acc[r][b].copy_from_slice(&s.vectors(bias)[(block + b) * G..][..G]);
+                    }
+                }
+            }
+        }
+        let left = &self.left[self.from..];
+        let left = Rows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
+        if HALVED {
+            assert!(self.depth == (0, self.right.depth()), "some rows of a halved operand");
+            accumulate_halved(s, &mut acc, left, self.right, block);
+        } else {
+            let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
+            let next = if block + PB < self.blocks.end { block + PB } else { block };
+            let coming = Coming::of_blocks::<T, S, PB, G>(s, self.right, next, self.depth, number);
+            accumulate_asking(s, &mut acc, left, right, 0, coming);
+        }
+        for r in 0..MR {
+            for b in 0..PB {
+                let from = at(r, b);
+                s.vectors_mut(self.out)[from..][..G].copy_from_slice(&acc[r][b]);
+            }
+        }
+    }
+}
