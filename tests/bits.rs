@@ -5,27 +5,11 @@ mod common;
 
 use std::sync::Mutex;
 
-use common::{Arrays, Case, Outcome, run, slopes};
-use ferrnn::cells::CellKind;
-use ferrnn::simd::Level;
+use common::{Arrays, Outcome, cases, run, slopes, some_rows, take};
 use ferrnn::threads;
 
 /// The number of threads is the process's; the tests that set it take turns.
 static THREADS: Mutex<()> = Mutex::new(());
-
-fn cases(size: [usize; 4]) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for level in Level::all() {
-        for &cell in CellKind::ALL {
-            for (masked, dropout) in [(false, 0), (true, 0), (false, 1), (true, 9)] {
-                let mut case = Case::new(cell, size);
-                (case.level, case.masked, case.dropout) = (level, masked, dropout);
-                cases.push(case);
-            }
-        }
-    }
-    cases
-}
 
 #[test]
 fn threads_change_no_bit() {
@@ -40,33 +24,6 @@ fn threads_change_no_bit() {
         assert!(results[0] == results[1], "{case:?}: two threads");
         assert!(results[0] == results[2], "{case:?}: three threads");
     }
-}
-
-/// Rows `rows` of an array of `batch` rows, or of each of `outer` such arrays.
-fn take<T: Copy>(array: &[T], batch: usize, rows: &[usize]) -> Vec<T> {
-    let per_row = array.len() / batch;
-    rows.iter().flat_map(|row| array[row * per_row..][..per_row].to_vec()).collect()
-}
-
-fn some_rows(case: &Case, arrays: &Arrays<f32>, rows: &[usize]) -> (Case, Arrays<f32>) {
-    let mut fewer = case.clone();
-    fewer.batch = rows.len();
-    let batch = case.batch;
-    let masks = |array: &[f32]| {
-        let per_mask = array.len() / case.masks().max(1);
-        array.chunks(per_mask.max(1)).flat_map(|mask| take(mask, batch, rows)).collect()
-    };
-    let some = Arrays {
-        inputs: take(&arrays.inputs, batch, rows),
-        state: arrays.state.iter().map(|s| take(s, batch, rows)).collect(),
-        mask: take(&arrays.mask, batch, rows),
-        input_dropout: masks(&arrays.input_dropout),
-        recurrent_dropout: masks(&arrays.recurrent_dropout),
-        d_outputs: take(&arrays.d_outputs, batch, rows),
-        d_state: arrays.d_state.iter().map(|d| take(d, batch, rows)).collect(),
-        ..arrays.clone()
-    };
-    (fewer, some)
 }
 
 #[test]

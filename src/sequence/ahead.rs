@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::weights::Weights;
+use crate::caches;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Beside, Rows, accumulate, accumulate_beside, blocks};
 use crate::simd::{Element, Simd};
@@ -26,11 +27,14 @@ pub(super) const fn cut(gates: usize) -> (usize, usize, usize) {
 
 /// Weights so small that the first-level cache keeps most are not waited for.
 const CACHED_BYTES: usize = 48 << 10;
+/// How many tiles of rows a window has if the second-level cache cannot keep both operands besides
+/// what else is in use: reading the kernel once more for every tile would take longer than is saved.
+const TALL: usize = 3;
 /// Inputs so few that their product is not worth the loads and stores of its sums.
 const FEW_FEATURES: usize = 32;
 
 /// Which rows of a chunk, whose steps take one row each, are multiplied when: window after window of
-/// as many rows as a tile has, each while the rows of the window before it take their steps.
+/// one or a few tiles of rows, each while the rows of the window before it take their steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows(usize);
 
@@ -48,7 +52,9 @@ impl Windows {
             && bytes > CACHED_BYTES
             && weights.features >= FEW_FEATURES
             && 4 * room >= 3 * blocks.len() * gates / tile * pieces;
-        pays.then_some(Self(rows))
+        let both = bytes + bytes / weights.units * weights.features;
+        let tiles = if both > caches::sizes().l2 / 4 * 3 { TALL } else { 1 };
+        pays.then_some(Self(rows * tiles))
     }
 
     /// The rows of `count` that are multiplied before the first step: those of the first window, and
@@ -168,17 +174,20 @@ impl<'a, T: Element> Ahead<'a, T> {
     }
 
     fn next<const G: usize>(&mut self) -> Option<Piece> {
-        let row = self.window?;
-        let (_, gates, pieces) = const { cut(G) };
-        let (tile, part) = (self.piece / pieces, self.piece % pieces);
+        let first = self.window?;
+        let (rows, gates, pieces) = const { cut(G) };
+        // The tiles of rows one after the other, so that they share what is read of the kernel.
+        let tiles = self.windows.0 / rows;
+        let (piece, row) = (self.piece / tiles, first + self.piece % tiles * rows);
+        let (tile, part) = (piece / pieces, piece % pieces);
         let block = self.blocks.start + tile / (G / gates);
         if block >= self.blocks.end {
             return None;
         }
         self.piece += 1;
         let depth = self.kernel.depth();
-        let first = part * depth / pieces;
-        let depth = (first, (part + 1) * depth / pieces - first);
+        let from = part * depth / pieces;
+        let depth = (from, (part + 1) * depth / pieces - from);
         Some(Piece { block, gate: tile % (G / gates) * gates, row, depth })
     }
 
@@ -233,7 +242,9 @@ mod tests {
 
     #[test]
     fn every_row_is_multiplied_once() {
-        for (size, count) in [(8, 1), (8, 8), (8, 15), (8, 16), (8, 45), (6, 45), (16, 100)] {
+        for (size, count) in
+            [(8, 1), (8, 8), (8, 15), (8, 16), (8, 45), (6, 45), (16, 100), (24, 100)]
+        {
             let windows = Windows(size);
             for left in 0..=count {
                 let mut times = vec![0; count];
