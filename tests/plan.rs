@@ -16,13 +16,15 @@ fn slices_share_the_batch_evenly() {
 
 #[test]
 fn few_rows_are_cut_by_units_if_a_step_is_worth_a_meeting() {
-    assert_eq!(parts(0, 2, 1_000_000, 8), 1);
-    assert_eq!(parts(1, 1, 1_000_000, 8), 1);
-    assert_eq!(parts(1, 2, 4 * 128 * 128, 8), 2);
-    assert_eq!(parts(1, 2, 4 * 32 * 32, 2), 1);
-    assert_eq!(parts(7, 2, 4 * 128 * 128, 8), 2);
-    assert_eq!(parts(8, 2, 4 * 128 * 128, 8), 1);
-    assert_eq!(parts(1, 64, 4 * 1024 * 1024, 3), 3);
+    assert_eq!(parts(0, 2, 1_000_000, 8, 4), 1);
+    assert_eq!(parts(1, 1, 1_000_000, 8, 4), 1);
+    assert_eq!(parts(1, 2, 4 * 128 * 128, 8, 4), 2);
+    assert_eq!(parts(1, 2, 4 * 32 * 32, 2, 4), 1);
+    assert_eq!(parts(7, 2, 4 * 128 * 128, 8, 4), 2);
+    assert_eq!(parts(8, 2, 4 * 128 * 128, 8, 4), 1);
+    assert_eq!(parts(8, 2, 4 * 512 * 512, 32, 12), 2);
+    assert_eq!(parts(24, 2, 4 * 512 * 512, 32, 12), 1);
+    assert_eq!(parts(1, 64, 4 * 1024 * 1024, 3, 4), 3);
 }
 
 #[test]

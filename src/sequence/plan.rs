@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::problem::Problem;
 use super::weights::Weights;
+use crate::caches;
 use crate::error::Result;
 use crate::memory::ViewMut;
 use crate::simd::Element;
@@ -17,8 +18,9 @@ use crate::simd::Element;
 /// The most rows of a slice: enough to use a panel of weights often, few enough for the cache.
 const SLICE_ROWS: usize = 32;
 /// Rows of a slice, and a thread, from which slices lose nothing against parts: each weight that is
-/// read then serves as many multiply-adds as it takes time to read.
-const ENOUGH_ROWS: usize = 4;
+/// read then serves as many multiply-adds as it takes time to read. From the second-level cache, and
+/// from the third, which on many servers gives each core a quarter of that.
+const ENOUGH_ROWS: [usize; 2] = [4, 12];
 /// Multiply-adds of a step and part from which the cores' meeting after each step pays: about 1 us.
 const PART_WORK: usize = 20_000;
 /// Rows of a chunk to aim at: a long product, whose panels stay in the second-level cache.
@@ -113,7 +115,7 @@ impl Plan {
         let [batch, time, _] = problem.inputs.shape();
         let work = batch.saturating_mul(time).saturating_mul(weights.work());
         let threads = crate::threads::worth(work)?;
-        let parts = parts(batch, threads, weights.recurrent_work(), weights.blocks());
+        let parts = parts_of(weights, batch, threads);
         let slices = batch / weights.level.rows::<T>().div_ceil(2);
         Ok(if parts > 1 { parts } else { threads.min(slices).max(1) })
     }
@@ -125,7 +127,7 @@ impl Plan {
         threads: usize,
     ) -> Self {
         let [batch, time, _] = problem.inputs.shape();
-        let count = parts(batch, threads, weights.recurrent_work(), weights.blocks());
+        let count = parts_of(weights, batch, threads);
         let blocks = weights.blocks();
         let parts = (0..count).map(|n| n * blocks / count..(n + 1) * blocks / count).collect();
         let (order, steps) = by_length(problem);
@@ -194,10 +196,18 @@ fn by_length<T: Element>(problem: &Problem<'_, T>) -> (Option<Arc<[u32]>>, Vec<u
     (Some(order.into()), steps)
 }
 
-/// The number of parts to cut the units into: one unless the batch is too small for slices.
+fn parts_of<T: Element>(weights: &Weights<T>, batch: usize, threads: usize) -> usize {
+    let bytes = weights.recurrent_work() * size_of::<T>();
+    let [near, far] = ENOUGH_ROWS;
+    let enough = if bytes > caches::sizes().l2 { far } else { near };
+    parts(batch, threads, weights.recurrent_work(), weights.blocks(), enough)
+}
+
+/// The number of parts to cut the units into: one unless the batch is too small for slices, of
+/// `enough` rows.
 #[must_use]
-pub fn parts(batch: usize, threads: usize, work: usize, blocks: usize) -> usize {
-    let few_rows = batch > 0 && batch < ENOUGH_ROWS * threads;
+pub fn parts(batch: usize, threads: usize, work: usize, blocks: usize, enough: usize) -> usize {
+    let few_rows = batch > 0 && batch < enough * threads;
     let pays = batch.saturating_mul(work) / threads.max(1) >= PART_WORK;
     if few_rows && pays { threads.min(blocks).max(1) } else { 1 }
 }
