@@ -22,7 +22,7 @@ pub struct Packed<T: Element> {
 
 impl<T: Element> Packed<T> {
     fn of(data: Buffer<T>, level: Level, depth: usize, width: usize, blocks: usize) -> Self {
-        let large = data.len() * size_of::<T>() > caches::sizes().l2 / 2;
+        let large = data.len() * size_of::<T>() > caches::sizes().l2 / 4;
         Self { data, level, depth, width, blocks, lanes: level.lanes::<T>(), halved: false, large }
     }
 
@@ -127,8 +127,8 @@ impl<T: Element> Packed<T> {
         self.halved
     }
 
-    /// Whether the second-level cache is too small to keep it besides what else is in use: more than
-    /// half of it.
+    /// Whether the second-level cache may be too small to keep it besides what else is in use: more
+    /// than a quarter of it.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.large

@@ -55,7 +55,10 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
         // Piece after piece through the output: a loop around the tile's own takes its registers.
-        let (pieces, step) = self.pieces;
+        let (mut pieces, step) = self.pieces;
+        if pieces * step == self.depth.1 {
+            pieces = 1;
+        }
         self.depth.1 /= pieces;
         for piece in 0..pieces {
             if piece > 0 {
