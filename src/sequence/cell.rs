@@ -4,10 +4,12 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::plan::Slice;
-use super::step::{Place, RowMajor, Step, StepBack};
+use super::step::{Place, RowMajor, Step};
+use super::step_back::StepBack;
 use super::weights::Weights;
 use crate::cells::{Cell, Visitor};
 use crate::kernels::activation::{Activation, Standard};
+use crate::kernels::pack::Packed;
 use crate::memory::{View, ViewMut};
 use crate::simd::Element;
 use crate::threads::Columns;
@@ -40,6 +42,7 @@ pub(super) struct StepVisitor<'a, 'o, 'v, T: Element> {
     pub(super) slice_rows: usize,
     pub(super) kept_state: Option<&'a mut [T]>,
     pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
+    pub(super) tail: Option<&'a Packed<T>>,
 }
 
 impl<T: Element> Visitor<T> for StepVisitor<'_, '_, '_, T> {
@@ -65,6 +68,7 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, '_, T> {
                         slice_rows: self.slice_rows,
                         kept_state: self.kept_state,
                         outputs: self.outputs,
+                        tail: self.tail,
                         ahead: None,
                     },
                 )

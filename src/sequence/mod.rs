@@ -23,8 +23,10 @@ mod row_step;
 mod rows;
 mod split;
 mod step;
+mod step_back;
 mod stream;
 mod sweep;
+mod tail;
 mod weights;
 
 pub use backward::{Gradients, Seeds};

@@ -11,6 +11,7 @@ use super::residuals::Kept;
 use super::rows::{States, copy_rows, masks};
 use super::step::{Place, RowMajor};
 use super::sweep::SweepVisitor;
+use super::tail::Tail;
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
@@ -139,6 +140,16 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         }
     }
 
+    /// The last block's weights, if the part has it and its gates lie side by side: those of one row
+    /// do not, nor those with a mask of their own.
+    pub(super) fn tail(&self) -> Option<&'a Tail<T>> {
+        let dropout = self.problem.dropout;
+        let takes = self.slice.rows.len() > 1
+            && self.blocks.end == self.weights.blocks()
+            && masks(dropout.inputs).max(masks(dropout.recurrent)) <= 1;
+        self.weights.tail.as_ref().filter(|_| takes)
+    }
+
     /// Elements of all its units, one row.
     pub(super) fn own(&self) -> usize {
         self.blocks.len() * self.weights.lanes()
@@ -177,6 +188,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             Ahead::new(self.weights, windows, self.blocks.clone(), inputs, rows)
         });
         let mut result = Ok((steps.start, false));
+        let tail = self.tail();
         let kept = &mut self.kept;
         self.weights.cell.visit(SweepVisitor {
             weights: self.weights,
@@ -194,6 +206,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             kept_outputs: if kept.outputs.is_empty() { None } else { Some(&mut kept.outputs) },
             outputs: self.problem.return_sequences.then_some(&mut self.outputs),
             zero_output_for_mask: self.problem.zero_output_for_mask,
+            tail: tail.map(|tail| &tail.recurrent),
             ahead,
             result: &mut result,
         });
@@ -234,6 +247,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let slots_at = self.slots_at(chunk);
         let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
         let states_kept = !self.kept.states.is_empty();
+        let tail = self.tail();
         let kept_state = &mut self.kept.states[first..];
         self.weights.cell.visit(StepVisitor {
             weights: self.weights,
@@ -251,6 +265,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             slice_rows: self.slice.rows.len(),
             kept_state: states_kept.then_some(kept_state),
             outputs: (last && self.problem.return_sequences).then_some((&mut self.outputs, step)),
+            tail: tail.map(|tail| &tail.recurrent),
         });
         if last && active.len() < self.slice.rows.len() {
             let first = self.blocks.start * self.weights.lanes();

@@ -67,14 +67,16 @@ impl<T: Element> Run<'_, '_, T> {
         let (at, stride) = (self.slots_at(chunk), row_stride(weights.features));
         let mut staged = std::mem::take(&mut self.staged);
         let mut slots = std::mem::take(&mut self.kept.slots);
-        let product = |left: &[T], slots: &mut [T], slot: usize, right, start| {
+        let tail = self.tail();
+        let whole = self.blocks.start..self.blocks.end - usize::from(tail.is_some());
+        let product = |left: &[T], slots: &mut [T], slot: usize, blocks, right, start| {
             let product = Product {
                 left: left.get(rows.start * stride..).unwrap_or(&[]),
                 stride,
                 rows: rows.len(),
                 from: 0,
                 right,
-                blocks: self.blocks.clone(),
+                blocks,
                 depth: (0, weights.features),
                 pieces: (1, 0),
                 out: &mut slots[at..],
@@ -87,7 +89,13 @@ impl<T: Element> Run<'_, '_, T> {
         };
         let mut result = Ok(());
         if masks(self.problem.dropout.inputs) <= 1 {
-            product(&staged, &mut slots, 0, &weights.kernel, Start::Bias(&weights.input_bias));
+            let blocks = whole.clone();
+            let bias = Start::Bias(&weights.input_bias);
+            product(&staged, &mut slots, 0, blocks, &weights.kernel, bias);
+            if let Some(tail) = tail {
+                let slot = whole.len() * of_chunk * width;
+                product(&staged, &mut slots, slot, 0..1, &tail.kernel, Start::Bias(&tail.bias));
+            }
         } else {
             let per_block = (of_chunk * width * lanes).max(1);
             let by_block = slots[at..].chunks_exact_mut(per_block);
@@ -100,7 +108,7 @@ impl<T: Element> Run<'_, '_, T> {
             result = weights.by_slot().map(|by_slot| {
                 for (slot, right) in by_slot.kernel.iter().enumerate() {
                     self.stage_inputs(chunk, weights.layout.slots[slot], &mut staged);
-                    product(&staged, &mut slots, slot, right, Start::Output);
+                    product(&staged, &mut slots, slot, whole.clone(), right, Start::Output);
                 }
             });
         }

@@ -1,24 +1,24 @@
-//! One step of a slice's active rows, forward and backward: products on register tiles, and the
-//! cell's equations on their accumulators.
+//! One step of a slice's active rows: products on register tiles, and the cell's equations on their
+//! accumulators.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::ahead::{Ahead, cut};
-use super::plan::Slice;
-use crate::cells::{Cell, Gradient, Layout, Previous};
+use crate::cells::{Cell, Layout};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
-    Coming, HALVED_ROWS, Rows, accumulate_asking, accumulate_halved, blocks, rows_at, with_rows,
+    Coming, HALVED_ROWS, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, rows_at,
+    with_rows,
 };
-use crate::memory::{View, ViewMut};
+use crate::memory::ViewMut;
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Columns;
 
 /// The most slots and states a cell has.
-const MAX_SLOTS: usize = 4;
-const MAX_STATES: usize = 1;
+pub(super) const MAX_SLOTS: usize = 4;
+pub(super) const MAX_STATES: usize = 1;
 
 /// The slots of a phase's recurrent product, `(0, 0)` if there is no such phase.
 const fn phase_slots(layout: Layout, phase: usize) -> (usize, usize) {
@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 impl Place {
     #[inline(always)]
-    fn at(self, block: usize, position: usize, width: usize) -> usize {
+    pub(super) fn at(self, block: usize, position: usize, width: usize) -> usize {
         (block * self.rows + self.first + position) * width
     }
 }
@@ -118,6 +118,9 @@ pub(super) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
     pub(super) kept_state: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs and the step to write, in the last phase.
     pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
+    /// The recurrent weights of the last of the blocks, if its slots hold their gates side by side in
+    /// the first.
+    pub(super) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the product, if that is of one row.
     pub(super) ahead: Option<&'a mut Ahead<'h, T>>,
 }
@@ -157,6 +160,13 @@ where
     fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
         let one = self.active.len() == 1;
         let Range { mut start, mut end } = self.blocks;
+        if let Some(tail) = self.tail {
+            end -= 1;
+            if const { A::FUSED && G == 4 && W == 4 } {
+                self.all_tail_rows(s, tail, end);
+                self.finish::<S, W>(s, end);
+            }
+        }
         while start < end {
             let count = group::<G>(end - start, one, A::FUSED && self.operand.is_some());
             let block = if self.from_end { end - count } else { start };
@@ -298,6 +308,44 @@ where
         }
     }
 
+    #[inline(always)]
+    fn all_tail_rows<S: Simd<T>>(&mut self, s: S, tail: &Packed<T>, block: usize) {
+        let mut row = 0;
+        while row < self.active.len() {
+            let rows = rows_at(self.active.len(), row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR>(s, tail, row, block));
+            row += rows;
+        }
+    }
+
+    /// A tile of the tail, whose gates' sums then go to the slots that they have in other blocks.
+    #[inline(always)]
+    fn tail_tile<S: Simd<T>, const MR: usize>(
+        &mut self,
+        s: S,
+        tail: &Packed<T>,
+        position: usize,
+        block: usize,
+    ) {
+        let Some(operand) = self.operand else { return };
+        let width = C::LAYOUT.slots.len();
+        let (place, own, depth) = (self.place, block - self.blocks.start, tail.depth());
+        let at = |r: usize| place.at(own, position + r, width);
+        let mut acc = [[[s.splat(T::ZERO); 1]; 1]; MR];
+        for r in 0..MR {
+            acc[r][0][0] = s.vectors(self.slots)[at(r)];
+        }
+        let active = &self.active[position..][..MR];
+        let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
+        accumulate(s, &mut acc, left, blocks::<T, S, 1, 1>(s, tail, 0, (0, depth)), 0);
+        for r in 0..MR {
+            let slots = &mut s.vectors_mut(self.slots)[at(r)..][..4];
+            for gate in 0..4 {
+                slots[gate] = s.quarter(acc[r][0][0], gate);
+            }
+        }
+    }
+
     /// The cell's equations for the rows of one block, and everything they read and write.
     #[inline(always)]
     fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
@@ -331,106 +379,6 @@ where
             s.store(produced, self.produced.from(row, 0, lane));
             if let Some((outputs, step)) = &mut self.outputs {
                 s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
-            }
-        }
-    }
-}
-
-/// One phase of a step backward: everything but the products.
-pub(super) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
-    pub(super) cell: PhantomData<C>,
-    pub(super) activations: A,
-    /// The rows that take the step.
-    pub(super) active: &'a [u32],
-    /// The chunk's slots: what forward kept on entry, gradients by the sums on return.
-    pub(super) slots: &'a mut [T],
-    pub(super) place: Place,
-    /// The part's outputs before the step, by position; empty if the cell does not read them.
-    pub(super) previous: &'a [T],
-    /// The other states before the step, in the order of the chunk.
-    pub(super) kept_state: &'a [T],
-    /// The gradient by the part's outputs after the step on entry, by those before it on return but
-    /// for the product; by row of the slice.
-    pub(super) d_output: &'a mut [T],
-    /// Elements between two rows of `d_output`, `d_operand` and `previous`.
-    pub(super) stride: usize,
-    /// The gradient by the caller's outputs, and the step, where it is to join `d_output` first.
-    pub(super) d_outputs: Option<(View<'a, T>, usize)>,
-    /// The rows' slice.
-    pub(super) slice: &'a Slice,
-    /// The gradient by what the phase produced, if that was not the output; by row of the slice.
-    pub(super) d_operand: &'a [T],
-    /// The gradients by the other states, `[block of the part][row of the slice][state]`.
-    pub(super) d_state: &'a mut [T],
-    /// The gradients by the sums once more, `[position][slot][padded units]`, for the products.
-    pub(super) d_sums: &'a mut Columns<'o, T>,
-    /// The part's blocks of units.
-    pub(super) blocks: Range<usize>,
-}
-
-impl<T, C, A, const PHASE: usize> Kernel<T> for StepBack<'_, '_, T, C, A, PHASE>
-where
-    T: Element,
-    C: Cell<T>,
-    A: Activations<T>,
-{
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let (width, states) = (C::LAYOUT.slots.len(), C::LAYOUT.states);
-        let first = self.blocks.start;
-        for block in 0..self.blocks.len() {
-            let lane = block * S::LANES;
-            for (position, &row) in self.active.iter().enumerate() {
-                let row = row as usize;
-                let kept = self.place.at(block, position, width);
-                let kept = &mut s.vectors_mut(self.slots)[kept..][..width];
-                let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
-                slots[..width].copy_from_slice(kept);
-
-                let mut before = [s.splat(T::ZERO); MAX_STATES];
-                let mut d_state = [s.splat(T::ZERO); MAX_STATES];
-                let own = (block * self.slice.rows.len() + row) * states;
-                if states > 0 {
-                    let at = self.place.at(block, position, states);
-                    before[..states].copy_from_slice(&s.vectors(self.kept_state)[at..][..states]);
-                    d_state[..states].copy_from_slice(&s.vectors(self.d_state)[own..][..states]);
-                }
-                let output = if C::LAYOUT.reads_output {
-                    s.load(&self.previous[position * self.stride + lane..])
-                } else {
-                    s.splat(T::ZERO)
-                };
-                let at = row * self.stride + lane;
-                let operand = if PHASE + 1 < C::LAYOUT.phases.len() {
-                    s.load(&self.d_operand[at..])
-                } else {
-                    s.splat(T::ZERO)
-                };
-                let mut d_output = s.load(&self.d_output[at..]);
-                if let Some((d_outputs, step)) = self.d_outputs {
-                    let d_outputs = d_outputs.row(self.slice.batch_row(row), step);
-                    let d_outputs = &d_outputs[(first * S::LANES + lane)..];
-                    d_output = s.add(d_output, s.load_partial(d_outputs));
-                }
-                let direct = C::backward(
-                    s,
-                    self.activations,
-                    PHASE,
-                    &mut slots,
-                    Previous { output, state: &before[..states] },
-                    Gradient { output: d_output, state: &mut d_state[..states], operand },
-                );
-                s.store(direct, &mut self.d_output[at..]);
-                kept.copy_from_slice(&slots[..width]);
-                if states > 0 {
-                    s.vectors_mut(self.d_state)[own..][..states]
-                        .copy_from_slice(&d_state[..states]);
-                }
-                for (slot, &d_sum) in slots[..width].iter().enumerate() {
-                    s.store(d_sum, self.d_sums.from(position, slot, first * S::LANES + lane));
-                }
             }
         }
     }

@@ -214,6 +214,7 @@ impl<T: Element> Steps<T> {
                 slice_rows: self.rows,
                 kept_state: None,
                 outputs: None,
+                tail: None,
             });
         }
         self.early = early;

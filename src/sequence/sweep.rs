@@ -13,6 +13,7 @@ use super::weights::Weights;
 use crate::cells::{Cell, Visitor};
 use crate::error::Result;
 use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::pack::Packed;
 use crate::memory::ViewMut;
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Turn;
@@ -43,6 +44,8 @@ pub(super) struct SweepVisitor<'a, 'e, 'v, T: Element> {
     /// The part's units of the caller's outputs, if every step's are wanted.
     pub(super) outputs: Option<&'a mut ViewMut<'v, T>>,
     pub(super) zero_output_for_mask: bool,
+    /// The recurrent weights of the part's last block, if it is the tail.
+    pub(super) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the steps.
     pub(super) ahead: Option<Ahead<'a, T>>,
     /// Takes the next step to take, and whether the caller is to take it alone.
@@ -132,6 +135,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             slice_rows: slice.rows.len(),
             kept_state: given.kept_state.as_deref_mut(),
             outputs: given.outputs.as_deref_mut().map(|outputs| (outputs, step)),
+            tail: given.tail,
             ahead: given.ahead.as_mut(),
         };
         fused.run(s);

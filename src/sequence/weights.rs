@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::tail::Tail;
 use crate::cells::{CellKind, Layout};
 use crate::error::{Error, Result};
 use crate::kernels::activation::{Activation, Chosen};
@@ -64,6 +65,8 @@ pub struct Weights<T: Element> {
     pub(super) input_bias: Buffer<T>,
     /// What the slots that the input's product leaves out start from, `[block][LANES]` each.
     pub(super) own_bias: Buffer<T>,
+    /// The last block once more, if few of its lanes are units.
+    pub(super) tail: Option<Tail<T>>,
     transposed: OnceLock<Transposed<T>>,
     by_slot: OnceLock<BySlot<T>>,
 }
@@ -138,6 +141,7 @@ impl<T: Element> Weights<T> {
                 }
             }
         }
+        let tail = Tail::new(cell, options, level, (features, units), &raw)?;
         Ok(Self {
             cell,
             layout,
@@ -153,6 +157,7 @@ impl<T: Element> Weights<T> {
             recurrent,
             input_bias,
             own_bias,
+            tail,
             transposed: OnceLock::new(),
             by_slot: OnceLock::new(),
         })

@@ -38,7 +38,7 @@ impl Avx2 {
     }
 }
 
-native!(Avx2, f32, __m256, 8, 3, ps);
+native!(Avx2, f32, __m256, 8, 3, ps, quarter);
 native!(Avx2, f64, __m256d, 4, 3, pd);
 
 /// Short names for the instructions on eight `f32`.
@@ -52,6 +52,13 @@ mod ps {
         _mm256_or_ps as or, _mm256_set1_ps as splat, _mm256_sqrt_ps as sqrt,
         _mm256_storeu_ps as store, _mm256_sub_ps as sub,
     };
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn quarter<const N: i32>(a: __m256) -> __m256 {
+        let moved = _mm256_castpd_ps(_mm256_permute4x64_pd::<N>(_mm256_castps_pd(a)));
+        _mm256_blend_ps::<0b11>(_mm256_setzero_ps(), moved)
+    }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]

@@ -34,7 +34,7 @@ impl Avx512 {
     }
 }
 
-native!(Avx512, f32, __m512, 16, 6, ps, masked);
+native!(Avx512, f32, __m512, 16, 6, ps, masked, quarter);
 native!(Avx512, f64, __m512d, 8, 6, pd, masked);
 
 /// Short names for the instructions on sixteen `f32`.
@@ -49,6 +49,12 @@ mod ps {
         _mm512_mul_ps as mul, _mm512_or_ps as or, _mm512_set1_ps as splat, _mm512_sqrt_ps as sqrt,
         _mm512_storeu_ps as store, _mm512_sub_ps as sub,
     };
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn quarter<const N: i32>(a: __m512) -> __m512 {
+        _mm512_maskz_shuffle_f32x4::<N>(0b1111, a, a)
+    }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]

@@ -181,6 +181,20 @@ pub trait Simd<T>: Copy {
         }
     }
 
+    /// A quarter of the lanes as the first ones, zero in the others.
+    #[inline(always)]
+    fn quarter(self, v: Self::V, number: usize) -> Self::V
+    where
+        T: Element,
+    {
+        let mut lanes = [T::ZERO; MAX_LANES];
+        self.store(v, &mut lanes);
+        let size = Self::LANES / 4;
+        lanes.copy_within(number * size..(number + 1) * size, 0);
+        lanes[size..].fill(T::ZERO);
+        self.load(&lanes)
+    }
+
     /// `f` of each lane: for functions that no instruction helps with.
     #[inline(always)]
     fn map(self, v: Self::V, f: fn(T) -> T) -> Self::V

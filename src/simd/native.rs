@@ -5,11 +5,11 @@
 
 /// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
 /// `$rows` rows, and a module `$op` that names the instructions. With `masked`, that names loads and
-/// stores of some lanes too.
+/// stores of some lanes too; with `quarter`, the function of that name.
 macro_rules! native {
     (
         $token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident
-        $(, $masked:ident)?
+        $(, $extra:ident)*
     ) => {
         impl Simd<$type> for $token {
             type V = $vector;
@@ -33,7 +33,7 @@ macro_rules! native {
                 // SAFETY: `self` proves the instructions; the slice has a vector's elements.
                 unsafe { $op::store(to.as_mut_ptr(), v) }
             }
-            $(native!(@$masked $type, $lanes, $op);)?
+            $(native!(@$extra $type, $lanes, $op);)*
             #[inline(always)]
             fn vectors(self, buffer: &[$type]) -> &[Self::V] {
                 // SAFETY: a vector is valid for any bits of its elements.
@@ -130,6 +130,21 @@ macro_rules! native {
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::select($op::less(a, b), yes, no) }
+            }
+        }
+    };
+    (@quarter $type:ident, $lanes:literal, $op:ident) => {
+        #[inline(always)]
+        fn quarter(self, v: Self::V, number: usize) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe {
+                match number {
+                    0 => $op::quarter::<0>(v),
+                    1 => $op::quarter::<1>(v),
+                    2 => $op::quarter::<2>(v),
+                    3 => $op::quarter::<3>(v),
+                    number => unreachable!("quarter {number} of four"),
+                }
             }
         }
     };
