@@ -140,8 +140,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         }
     }
 
-    /// The last block's weights, if the part has it and its gates lie side by side: those of one row
-    /// do not, nor those with a mask of their own.
+    /// The last block's weights, if the part has it and its slots lie side by side: those of one row
+    /// do not, nor those of gates with a mask of their own.
     pub(super) fn tail(&self) -> Option<&'a Tail<T>> {
         let dropout = self.problem.dropout;
         let takes = self.slice.rows.len() > 1

@@ -118,8 +118,7 @@ pub(super) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
     pub(super) kept_state: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs and the step to write, in the last phase.
     pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
-    /// The recurrent weights of the last of the blocks, if its slots hold their gates side by side in
-    /// the first.
+    /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first.
     pub(super) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the product, if that is of one row.
     pub(super) ahead: Option<&'a mut Ahead<'h, T>>,
@@ -162,7 +161,7 @@ where
         let Range { mut start, mut end } = self.blocks;
         if let Some(tail) = self.tail {
             end -= 1;
-            if const { A::FUSED && G == 4 && W == 4 } {
+            if const { A::FUSED && W == 4 } {
                 self.all_tail_rows(s, tail, end);
                 self.finish::<S, W>(s, end);
             }
@@ -318,7 +317,7 @@ where
         }
     }
 
-    /// A tile of the tail, whose gates' sums then go to the slots that they have in other blocks.
+    /// A tile of the tail, whose sums then go to the slots that they have in other blocks.
     #[inline(always)]
     fn tail_tile<S: Simd<T>, const MR: usize>(
         &mut self,
@@ -340,8 +339,8 @@ where
         accumulate(s, &mut acc, left, blocks::<T, S, 1, 1>(s, tail, 0, (0, depth)), 0);
         for r in 0..MR {
             let slots = &mut s.vectors_mut(self.slots)[at(r)..][..4];
-            for gate in 0..4 {
-                slots[gate] = s.quarter(acc[r][0][0], gate);
+            for (slot, to) in slots.iter_mut().enumerate() {
+                *to = s.quarter(acc[r][0][0], slot);
             }
         }
     }

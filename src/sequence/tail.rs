@@ -1,19 +1,20 @@
-//! The last block of an LSTM's units, where few of its lanes are units: 100 units are six blocks of
-//! sixteen and four more. Its gates then lie side by side in one vector, a quarter each, and its
-//! products take a quarter of the time. Every sum is the same chain of multiply-adds as elsewhere.
+//! The last block of units, where few of its lanes are units: 100 units are six blocks of sixteen and
+//! four more. Its slots then lie side by side in one vector, a quarter each, and its products take a
+//! quarter of the time. Every sum is the same chain of multiply-adds as elsewhere; a slot that a
+//! product leaves out is multiplied by zeros, which changes no sum of finite numbers.
 
 use super::weights::{Options, Raw};
-use crate::cells::CellKind;
+use crate::cells::Layout;
 use crate::error::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::pack::Packed;
 use crate::memory::Buffer;
 use crate::simd::{Element, Level};
 
-/// Gates of an LSTM.
-const GATES: usize = 4;
+/// Slots of the cells that have a tail: LSTM, and GRU with the reset gate after the product.
+const SLOTS: usize = 4;
 
-/// Weights and biases of such a block, `[depth][gate][unit]`.
+/// Weights and biases of such a block, `[depth][slot][unit]`.
 pub(super) struct Tail<T: Element> {
     pub(super) kernel: Packed<T>,
     pub(super) recurrent: Packed<T>,
@@ -21,40 +22,44 @@ pub(super) struct Tail<T: Element> {
 }
 
 impl<T: Element> Tail<T> {
-    /// The last block, if it is one of an LSTM whose product is part of the step, and its units are a
-    /// quarter of a vector or fewer.
+    /// The last block, if its units are a quarter of a vector or fewer, and the cell has one product
+    /// that is part of its step. `bias` is that of a slot and unit.
     pub(super) fn new(
-        cell: CellKind,
+        layout: Layout,
         options: Options,
         level: Level,
         (features, units): (usize, usize),
         raw: &Raw<'_, T>,
+        bias_of: impl Fn(usize, usize) -> T,
     ) -> Result<Option<Self>> {
-        let lanes = level.lanes::<T>();
-        let (first, rest) = (units / lanes * lanes, units % lanes);
+        let (lanes, size) = (level.lanes::<T>(), level.lanes::<T>() / SLOTS);
+        let first = units / lanes * lanes;
         let standard = options.activation == Activation::Tanh
             && options.recurrent_activation == Activation::Sigmoid;
-        let fused = T::FUSED && standard && !options.bfloat16 && cell == CellKind::Lstm;
-        if !fused || rest == 0 || rest * GATES > lanes {
+        let [phase] = layout.phases else { return Ok(None) };
+        let fused = T::FUSED && standard && !options.bfloat16 && layout.slots.len() == SLOTS;
+        if !fused || first == units || units - first > size {
             return Ok(None);
         }
-        let size = lanes / GATES;
-        let row = |values: &[T], lane: usize| {
-            let (gate, unit) = (lane / size, lane % size);
-            if unit < rest { values[gate * units + first + unit] } else { T::ZERO }
-        };
-        let columns = GATES * units;
-        let pack = |matrix: &[T], depth: usize| {
-            Packed::new(level, depth, 1, lanes, |k, _, lane| row(&matrix[k * columns..], lane))
+        let columns = layout.gates * units;
+        let pack = |matrix: &[T], depth: usize, (start, count): (usize, usize)| {
+            Packed::new(level, depth, 1, lanes, |k, _, lane| {
+                let (slot, unit) = (lane / size, first + lane % size);
+                if unit < units && (start..start + count).contains(&slot) {
+                    matrix[k * columns + layout.slots[slot] * units + unit]
+                } else {
+                    T::ZERO
+                }
+            })
         };
         let mut bias = Buffer::zeroed(lanes)?;
-        if let Some(raw) = raw.bias {
-            for (lane, value) in bias.iter_mut().enumerate() {
-                *value = row(raw, lane);
+        for slot in 0..SLOTS {
+            for unit in first..units {
+                bias[slot * size + unit - first] = bias_of(slot, unit);
             }
         }
-        let kernel = pack(raw.kernel, features)?;
-        let recurrent = pack(raw.recurrent_kernel, units)?;
+        let kernel = pack(raw.kernel, features, layout.input)?;
+        let recurrent = pack(raw.recurrent_kernel, units, *phase)?;
         Ok(Some(Self { kernel, recurrent, bias }))
     }
 }

@@ -141,7 +141,15 @@ impl<T: Element> Weights<T> {
                 }
             }
         }
-        let tail = Tail::new(cell, options, level, (features, units), &raw)?;
+        let bias_of = |slot: usize, unit: usize| {
+            let (block, lane) = (unit / lanes, unit % lanes);
+            if slot < inputs {
+                input_bias[(block * inputs + slot) * lanes + lane]
+            } else {
+                own_bias[block * lanes + lane]
+            }
+        };
+        let tail = Tail::new(layout, options, level, (features, units), &raw, bias_of)?;
         Ok(Self {
             cell,
             layout,
