@@ -118,7 +118,8 @@ pub(super) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
     pub(super) kept_state: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs and the step to write, in the last phase.
     pub(super) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
-    /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first.
+    /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first
+    /// one or two.
     pub(super) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the product, if that is of one row.
     pub(super) ahead: Option<&'a mut Ahead<'h, T>>,
@@ -162,7 +163,10 @@ where
         if let Some(tail) = self.tail {
             end -= 1;
             if const { A::FUSED && W == 4 } {
-                self.all_tail_rows(s, tail, end);
+                match tail.width() {
+                    1 => self.all_tail_rows::<S, 1, 4>(s, tail, end),
+                    _ => self.all_tail_rows::<S, 2, 2>(s, tail, end),
+                }
                 self.finish::<S, W>(s, end);
             }
         }
@@ -308,18 +312,24 @@ where
     }
 
     #[inline(always)]
-    fn all_tail_rows<S: Simd<T>>(&mut self, s: S, tail: &Packed<T>, block: usize) {
+    fn all_tail_rows<S: Simd<T>, const G: usize, const PARTS: usize>(
+        &mut self,
+        s: S,
+        tail: &Packed<T>,
+        block: usize,
+    ) {
         let mut row = 0;
         while row < self.active.len() {
             let rows = rows_at(self.active.len(), row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR>(s, tail, row, block));
+            with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR, G, PARTS>(s, tail, row, block));
             row += rows;
         }
     }
 
-    /// A tile of the tail, whose sums then go to the slots that they have in other blocks.
+    /// A tile of the tail, whose `G` vectors of `PARTS` sums then go to the slots that these have in
+    /// other blocks.
     #[inline(always)]
-    fn tail_tile<S: Simd<T>, const MR: usize>(
+    fn tail_tile<S: Simd<T>, const MR: usize, const G: usize, const PARTS: usize>(
         &mut self,
         s: S,
         tail: &Packed<T>,
@@ -330,17 +340,17 @@ where
         let width = C::LAYOUT.slots.len();
         let (place, own, depth) = (self.place, block - self.blocks.start, tail.depth());
         let at = |r: usize| place.at(own, position + r, width);
-        let mut acc = [[[s.splat(T::ZERO); 1]; 1]; MR];
+        let mut acc = [[[s.splat(T::ZERO); G]; 1]; MR];
         for r in 0..MR {
-            acc[r][0][0] = s.vectors(self.slots)[at(r)];
+            acc[r][0].copy_from_slice(&s.vectors(self.slots)[at(r)..][..G]);
         }
         let active = &self.active[position..][..MR];
         let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
-        accumulate(s, &mut acc, left, blocks::<T, S, 1, 1>(s, tail, 0, (0, depth)), 0);
+        accumulate(s, &mut acc, left, blocks::<T, S, 1, G>(s, tail, 0, (0, depth)), 0);
         for r in 0..MR {
-            let slots = &mut s.vectors_mut(self.slots)[at(r)..][..4];
+            let slots = &mut s.vectors_mut(self.slots)[at(r)..][..G * PARTS];
             for (slot, to) in slots.iter_mut().enumerate() {
-                *to = s.quarter(acc[r][0][0], slot);
+                *to = s.part::<PARTS>(acc[r][0][slot / PARTS], slot % PARTS);
             }
         }
     }

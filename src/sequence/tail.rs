@@ -1,6 +1,6 @@
 //! The last block of units, where few of its lanes are units: 100 units are six blocks of sixteen and
-//! four more. Its slots then lie side by side in one vector, a quarter each, and its products take a
-//! quarter of the time. Every sum is the same chain of multiply-adds as elsewhere; a slot that a
+//! four more. Its slots then lie side by side in one vector or two, a quarter or a half of the lanes
+//! each, and its products take as much less time. Every sum is the same chain of multiply-adds as elsewhere; a slot that a
 //! product leaves out is multiplied by zeros, which changes no sum of finite numbers.
 
 use super::weights::{Options, Raw};
@@ -14,7 +14,7 @@ use crate::simd::{Element, Level};
 /// Slots of the cells that have a tail: LSTM, and GRU with the reset gate after the product.
 const SLOTS: usize = 4;
 
-/// Weights and biases of such a block, `[depth][slot][unit]`.
+/// Weights and biases of such a block, `[depth][slot][unit]`: rows of one vector or two.
 pub(super) struct Tail<T: Element> {
     pub(super) kernel: Packed<T>,
     pub(super) recurrent: Packed<T>,
@@ -22,8 +22,8 @@ pub(super) struct Tail<T: Element> {
 }
 
 impl<T: Element> Tail<T> {
-    /// The last block, if its units are a quarter of a vector or fewer, and the cell has one product
-    /// that is part of its step. `bias` is that of a slot and unit.
+    /// The last block, if its units are half of the lanes or fewer, and the cell has one product that
+    /// is part of its step. `bias` is that of a slot and unit.
     pub(super) fn new(
         layout: Layout,
         options: Options,
@@ -32,19 +32,22 @@ impl<T: Element> Tail<T> {
         raw: &Raw<'_, T>,
         bias_of: impl Fn(usize, usize) -> T,
     ) -> Result<Option<Self>> {
-        let (lanes, size) = (level.lanes::<T>(), level.lanes::<T>() / SLOTS);
-        let first = units / lanes * lanes;
+        let lanes = level.lanes::<T>();
+        let (first, rest) = (units / lanes * lanes, units % lanes);
+        let vectors = (rest * SLOTS).div_ceil(lanes);
+        let size = lanes * vectors / SLOTS;
         let standard = options.activation == Activation::Tanh
             && options.recurrent_activation == Activation::Sigmoid;
         let [phase] = layout.phases else { return Ok(None) };
         let fused = T::FUSED && standard && !options.bfloat16 && layout.slots.len() == SLOTS;
-        if !fused || first == units || units - first > size {
+        if !fused || !(1..=2).contains(&vectors) {
             return Ok(None);
         }
+        let divided = |lane: usize| (lane / size, first + lane % size);
         let columns = layout.gates * units;
         let pack = |matrix: &[T], depth: usize, (start, count): (usize, usize)| {
-            Packed::new(level, depth, 1, lanes, |k, _, lane| {
-                let (slot, unit) = (lane / size, first + lane % size);
+            Packed::new(level, depth, vectors, lanes, |k, vector, lane| {
+                let (slot, unit) = divided(vector * lanes + lane);
                 if unit < units && (start..start + count).contains(&slot) {
                     matrix[k * columns + layout.slots[slot] * units + unit]
                 } else {
@@ -52,10 +55,11 @@ impl<T: Element> Tail<T> {
                 }
             })
         };
-        let mut bias = Buffer::zeroed(lanes)?;
-        for slot in 0..SLOTS {
-            for unit in first..units {
-                bias[slot * size + unit - first] = bias_of(slot, unit);
+        let mut bias = Buffer::zeroed(vectors * lanes)?;
+        for (lane, value) in bias.iter_mut().enumerate() {
+            let (slot, unit) = divided(lane);
+            if unit < units {
+                *value = bias_of(slot, unit);
             }
         }
         let kernel = pack(raw.kernel, features, layout.input)?;

@@ -38,7 +38,7 @@ impl Avx2 {
     }
 }
 
-native!(Avx2, f32, __m256, 8, 3, ps, quarter);
+native!(Avx2, f32, __m256, 8, 3, ps, parted);
 native!(Avx2, f64, __m256d, 4, 3, pd);
 
 /// Short names for the instructions on eight `f32`.
@@ -58,6 +58,14 @@ mod ps {
     pub fn quarter<const N: i32>(a: __m256) -> __m256 {
         let moved = _mm256_castpd_ps(_mm256_permute4x64_pd::<N>(_mm256_castps_pd(a)));
         _mm256_blend_ps::<0b11>(_mm256_setzero_ps(), moved)
+    }
+
+    /// The two quarters that are to be the first.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn half<const QUARTERS: i32>(a: __m256) -> __m256 {
+        let moved = _mm256_castpd_ps(_mm256_permute4x64_pd::<QUARTERS>(_mm256_castps_pd(a)));
+        _mm256_blend_ps::<0b1111>(_mm256_setzero_ps(), moved)
     }
 
     #[inline]

@@ -34,7 +34,7 @@ impl Avx512 {
     }
 }
 
-native!(Avx512, f32, __m512, 16, 6, ps, masked, quarter);
+native!(Avx512, f32, __m512, 16, 6, ps, masked, parted);
 native!(Avx512, f64, __m512d, 8, 6, pd, masked);
 
 /// Short names for the instructions on sixteen `f32`.
@@ -53,7 +53,14 @@ mod ps {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
     pub fn quarter<const N: i32>(a: __m512) -> __m512 {
-        _mm512_maskz_shuffle_f32x4::<N>(0b1111, a, a)
+        _mm512_maskz_shuffle_f32x4::<N>(0xf, a, a)
+    }
+
+    /// The two quarters that are to be the first.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    pub fn half<const QUARTERS: i32>(a: __m512) -> __m512 {
+        _mm512_maskz_shuffle_f32x4::<QUARTERS>(0xff, a, a)
     }
 
     #[inline]

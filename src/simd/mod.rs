@@ -181,15 +181,15 @@ pub trait Simd<T>: Copy {
         }
     }
 
-    /// A quarter of the lanes as the first ones, zero in the others.
+    /// One of `PARTS` equal parts of the lanes, two or four, as the first ones; zero in the others.
     #[inline(always)]
-    fn quarter(self, v: Self::V, number: usize) -> Self::V
+    fn part<const PARTS: usize>(self, v: Self::V, number: usize) -> Self::V
     where
         T: Element,
     {
         let mut lanes = [T::ZERO; MAX_LANES];
         self.store(v, &mut lanes);
-        let size = Self::LANES / 4;
+        let size = Self::LANES / PARTS;
         lanes.copy_within(number * size..(number + 1) * size, 0);
         lanes[size..].fill(T::ZERO);
         self.load(&lanes)

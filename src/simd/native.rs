@@ -5,7 +5,7 @@
 
 /// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
 /// `$rows` rows, and a module `$op` that names the instructions. With `masked`, that names loads and
-/// stores of some lanes too; with `quarter`, the function of that name.
+/// stores of some lanes too; with `parted`, functions that move a quarter or a half of the lanes.
 macro_rules! native {
     (
         $token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident
@@ -133,17 +133,19 @@ macro_rules! native {
             }
         }
     };
-    (@quarter $type:ident, $lanes:literal, $op:ident) => {
+    (@parted $type:ident, $lanes:literal, $op:ident) => {
         #[inline(always)]
-        fn quarter(self, v: Self::V, number: usize) -> Self::V {
+        fn part<const PARTS: usize>(self, v: Self::V, number: usize) -> Self::V {
             // SAFETY: `self` proves that the CPU has the instructions.
             unsafe {
-                match number {
-                    0 => $op::quarter::<0>(v),
-                    1 => $op::quarter::<1>(v),
-                    2 => $op::quarter::<2>(v),
-                    3 => $op::quarter::<3>(v),
-                    number => unreachable!("quarter {number} of four"),
+                match (PARTS, number) {
+                    (4, 0) => $op::quarter::<0>(v),
+                    (4, 1) => $op::quarter::<1>(v),
+                    (4, 2) => $op::quarter::<2>(v),
+                    (4, 3) => $op::quarter::<3>(v),
+                    (2, 0) => $op::half::<0b0100>(v),
+                    (2, 1) => $op::half::<0b1110>(v),
+                    (parts, number) => unreachable!("part {number} of {parts}"),
                 }
             }
         }
