@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, HALVED_ROWS, Rows, accumulate_asking, accumulate_halved, blocks, rows_at, with_rows,
+    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at, with_rows,
 };
 use crate::simd::{Element, Kernel, Simd};
 
@@ -100,7 +100,7 @@ impl<T: Element> Product<'_, T> {
         let mut row = 0;
         if const { T::FUSED } && self.right.is_halved() {
             while row < self.rows {
-                let rows = rows_at(self.rows, row, HALVED_ROWS);
+                let rows = rows_at(self.rows, row, const { halved_rows(S::ROWS) });
                 with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), block));
                 row += rows;
             }

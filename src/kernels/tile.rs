@@ -262,9 +262,13 @@ pub fn accumulate_beside<T, S, const PB: usize, const G: usize, const MR: usize,
     accumulate(s, sums, rows.part(both..rows.depth()), [after], first);
 }
 
-/// The most rows of a tile whose right side is halved. Such an operand is for few rows, where reading
-/// it is what takes the time; larger tiles would only be compiled in vain.
-pub const HALVED_ROWS: usize = 3;
+/// The most rows of a tile whose right side is halved, where other tiles have at most `rows`. Such an
+/// operand is for few rows, where reading it is what takes the time; larger tiles would only be compiled
+/// in vain. Both halves' elements of three rows leave too few registers where there are sixteen.
+#[must_use]
+pub const fn halved_rows(rows: usize) -> usize {
+    if rows > 3 { 3 } else { 2 }
+}
 
 /// As [`accumulate`] for a halved right side, all of its rows: every weight is widened on its way to
 /// the multiply-add, in the same order.

@@ -9,7 +9,7 @@ use crate::cells::{Cell, Layout};
 use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
-    Coming, HALVED_ROWS, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, rows_at,
+    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
     with_rows,
 };
 use crate::memory::ViewMut;
@@ -255,7 +255,7 @@ where
         let mut row = 0;
         if const { T::FUSED } && self.weights.is_halved() {
             while row < self.active.len() {
-                let rows = rows_at(self.active.len(), row, HALVED_ROWS);
+                let rows = rows_at(self.active.len(), row, const { halved_rows(S::ROWS) });
                 with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), blocks));
                 row += rows;
             }
