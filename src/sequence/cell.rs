@@ -8,21 +8,20 @@ use super::step::{Place, RowMajor, Step};
 use super::step_back::StepBack;
 use super::weights::Weights;
 use crate::cells::{Cell, Visitor};
-use crate::kernels::activation::{Activation, Standard};
+use crate::kernels::activation::{Activation, Chosen, Standard};
 use crate::kernels::pack::Packed;
 use crate::memory::{View, ViewMut};
 use crate::simd::Element;
 use crate::threads::Columns;
 
 /// Whether the activations are those that are compiled in.
-pub(super) fn is_standard<T: Element>(weights: &Weights<T>) -> bool {
-    let chosen = weights.activations;
+pub(super) fn is_standard(chosen: Chosen) -> bool {
     chosen.gate == Activation::Sigmoid && chosen.candidate == Activation::Tanh
 }
 
 /// Whether the recurrent product is part of the step.
 pub(super) fn is_fused<T: Element>(weights: &Weights<T>) -> bool {
-    T::FUSED && is_standard(weights)
+    T::FUSED && is_standard(weights.activations)
 }
 
 /// A phase of a step for the cell at hand.
@@ -74,7 +73,7 @@ impl<T: Element> Visitor<T> for StepVisitor<'_, '_, '_, T> {
                 )
             };
         }
-        match (is_standard(self.weights), self.phase) {
+        match (is_standard(self.weights.activations), self.phase) {
             (true, 0) => run!(Standard, 0),
             (true, _) => run!(Standard, 1),
             (false, 0) => run!(self.weights.activations, 0),
@@ -128,7 +127,7 @@ impl<T: Element> Visitor<T> for BackVisitor<'_, '_, T> {
                 )
             };
         }
-        match (is_standard(self.weights), self.phase) {
+        match (is_standard(self.weights.activations), self.phase) {
             (true, 0) => run!(Standard, 0),
             (true, _) => run!(Standard, 1),
             (false, 0) => run!(self.weights.activations, 0),

@@ -12,8 +12,8 @@ use crate::memory::View;
 use crate::simd::{Element, Kernel, Simd};
 use crate::threads::Columns;
 
-/// Gradients below this count as zero: they only ever shrink on, to numbers that many CPUs take a
-/// hundred times as long for, while a weight's gradient has lost them long before.
+/// Gradients by states below this count as zero. They would shrink on to subnormal numbers, for which
+/// some CPUs take a hundred times as long, and are far below the rounding of any gradient that counts.
 const fn tiny<T>() -> f64 {
     // 2^-100 and 2^-900
     if size_of::<T>() == 4 { 7.888_609_052_210_118e-31 } else { 1.183_052_186_166_774_7e-271 }

@@ -4,10 +4,11 @@
 //! elsewhere; a slot that a product leaves out is multiplied by zeros, which changes no sum of finite
 //! numbers.
 
+use super::cell::is_standard;
 use super::weights::{Options, Raw};
 use crate::cells::Layout;
 use crate::error::Result;
-use crate::kernels::activation::Activation;
+use crate::kernels::activation::Chosen;
 use crate::kernels::pack::Packed;
 use crate::memory::Buffer;
 use crate::simd::{Element, Level};
@@ -37,10 +38,10 @@ impl<T: Element> Tail<T> {
         let (first, rest) = (units / lanes * lanes, units % lanes);
         let vectors = (rest * SLOTS).div_ceil(lanes);
         let size = lanes * vectors / SLOTS;
-        let standard = options.activation == Activation::Tanh
-            && options.recurrent_activation == Activation::Sigmoid;
+        let chosen = Chosen { gate: options.recurrent_activation, candidate: options.activation };
         let [phase] = layout.phases else { return Ok(None) };
-        let fused = T::FUSED && standard && !options.bfloat16 && layout.slots.len() == SLOTS;
+        let fused =
+            T::FUSED && is_standard(chosen) && !options.bfloat16 && layout.slots.len() == SLOTS;
         if !fused || !(1..=2).contains(&vectors) {
             return Ok(None);
         }
