@@ -38,6 +38,7 @@ fn tile(c: &mut Criterion) {
                     from: 0,
                     right: &right,
                     blocks: 0..right.blocks(),
+                    from_end: false,
                     depth: (0, depth),
                     pieces: (1, 0),
                     out: &mut out,

@@ -205,6 +205,7 @@ fn multiply<T: Element>(
         from: 0,
         right,
         blocks: 0..right.blocks(),
+        from_end: false,
         depth: (0, right.depth()),
         pieces: (1, 0),
         out,

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at, with_rows,
+    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at, take_blocks,
+    with_rows,
 };
 use crate::simd::{Element, Kernel, Simd};
 
@@ -33,6 +34,8 @@ pub struct Product<'a, T: Element> {
     pub right: &'a Packed<T>,
     /// Its blocks that take part.
     pub blocks: Range<usize>,
+    /// Whether the blocks are walked from the last to the first.
+    pub from_end: bool,
     /// The first row of the right side that takes part, and their number.
     pub depth: (usize, usize),
     /// Into how many equal pieces the left rows are cut, and the elements from one to the next.
@@ -80,14 +83,20 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 impl<T: Element> Product<'_, T> {
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize>(&mut self, s: S) {
-        let Range { start: mut block, end } = self.blocks;
-        while block < end {
+        let mut rest = self.blocks.clone();
+        while !rest.is_empty() {
             // Four vectors of columns in a tile, whatever the width.
-            block += match end - block {
-                4.. if const { G == 1 } => self.all_rows::<S, 4, G>(s, block),
-                2.. if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block),
-                _ => self.all_rows::<S, 1, G>(s, block),
+            let count = match rest.len() {
+                4.. if const { G == 1 } => 4,
+                2.. if const { G <= 2 } => 2,
+                _ => 1,
             };
+            let (block, next) = take_blocks(&mut rest, count, self.from_end);
+            match count {
+                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, block, next),
+                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, block, next),
+                _ => self.all_rows::<S, 1, G>(s, block, next),
+            }
         }
     }
 
@@ -96,26 +105,26 @@ impl<T: Element> Product<'_, T> {
         &mut self,
         s: S,
         block: usize,
-    ) -> usize {
+        next: usize,
+    ) {
         let mut row = 0;
         if const { T::FUSED } && self.right.is_halved() {
             while row < self.rows {
                 let rows = rows_at(self.rows, row, const { halved_rows(S::ROWS) });
-                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), block));
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), (block, next)));
                 row += rows;
             }
-            return PB;
+            return;
         }
         let mut number = 0;
         while row < self.rows {
             let rows = rows_at(self.rows, row, S::ROWS);
             with_rows!(rows, S::ROWS, MR => {
-                self.tile::<S, MR, PB, G, false>(s, (number, row), block);
+                self.tile::<S, MR, PB, G, false>(s, (number, row), (block, next));
             });
             row += rows;
             number += 1;
         }
-        PB
     }
 
     #[inline(always)]
@@ -123,7 +132,7 @@ impl<T: Element> Product<'_, T> {
         &mut self,
         s: S,
         (number, row): (usize, usize),
-        block: usize,
+        (block, next): (usize, usize),
     ) {
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         let at = |r: usize, b: usize| {
@@ -150,7 +159,6 @@ impl<T: Element> Product<'_, T> {
             accumulate_halved(s, &mut acc, left, self.right, block);
         } else {
             let right = blocks::<T, S, PB, G>(s, self.right, block, self.depth);
-            let next = if block + PB < self.blocks.end { block + PB } else { block };
             let coming = Coming::of_blocks::<T, S, PB, G>(s, self.right, next, self.depth, number);
             accumulate_asking(s, &mut acc, left, right, 0, coming);
         }

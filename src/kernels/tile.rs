@@ -333,6 +333,24 @@ pub fn rows_at(count: usize, row: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 
+/// Takes `count` blocks off a walk, from its start or from its end: gives the first of them, and the
+/// first of as many that come next, if there are any.
+#[inline(always)]
+pub fn take_blocks(rest: &mut Range<usize>, count: usize, from_end: bool) -> (usize, usize) {
+    let first = if from_end { rest.end - count } else { rest.start };
+    let next = match (rest.len() > count, from_end) {
+        (false, _) => first,
+        (true, true) => first.saturating_sub(count).max(rest.start),
+        (true, false) => first + count,
+    };
+    if from_end {
+        rest.end -= count;
+    } else {
+        rest.start += count;
+    }
+    (first, next)
+}
+
 /// Calls `$body` with the constant `$MR` equal to `$rows`, at most six and at most `$most`.
 macro_rules! with_rows {
     ($rows:expr, $most:expr, $MR:ident => $body:expr) => {

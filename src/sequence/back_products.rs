@@ -11,7 +11,12 @@ use crate::simd::Element;
 impl<T: Element> Run<'_, T> {
     /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
     /// gradient by the previous output, or by what the phase before produced.
-    pub(super) fn through_product(&mut self, phase: usize, active: &[u32], d_sums: &[T]) {
+    pub(super) fn through_product(
+        &mut self,
+        (step, phase): (usize, usize),
+        active: &[u32],
+        d_sums: &[T],
+    ) {
         let (weights, stride) = (self.weights, self.stride);
         let padded = weights.padded_units();
         let (first, count) = weights.layout.phases[phase];
@@ -25,6 +30,8 @@ impl<T: Element> Run<'_, T> {
                 from: (first + slots.start) * padded,
                 right,
                 blocks: blocks.clone(),
+                // Back and forth: the cache keeps what a step read last.
+                from_end: step % 2 == 1,
                 depth: (slots.start * weights.units, slots.len() * weights.units),
                 pieces: (slots.len(), padded),
                 out,
@@ -118,6 +125,7 @@ impl<T: Element> Run<'_, T> {
                 from: (first + slot_before) * padded,
                 right: &self.transposed.kernel,
                 blocks: columns.clone(),
+                from_end: false,
                 depth: (slot_before * weights.units, slots * weights.units),
                 pieces: (slots, padded),
                 out: &mut self.d_staged,

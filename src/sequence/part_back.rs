@@ -230,7 +230,7 @@ impl<'a, T: Element> Run<'a, T> {
     pub(super) fn through(&mut self, turn: &Turn<'_, T>, step: usize, phase: usize) {
         let d_sums = turn.planes().plane((turn.number() - 1) % 2);
         let active = self.history.slice.active(step);
-        self.through_product(phase, active, d_sums);
+        self.through_product((step, phase), active, d_sums);
         if phase == 0 && self.views.d_inputs.is_some() {
             self.pass_to_inputs(step, active, d_sums);
         }

@@ -10,7 +10,7 @@ use crate::kernels::activation::Activations;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
     Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
-    with_rows,
+    take_blocks, with_rows,
 };
 use crate::memory::ViewMut;
 use crate::simd::{Element, Kernel, Simd};
@@ -159,9 +159,10 @@ where
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
         let one = self.active.len() == 1;
-        let Range { mut start, mut end } = self.blocks;
+        let mut rest = self.blocks.clone();
         if let Some(tail) = self.tail {
-            end -= 1;
+            rest.end -= 1;
+            let end = rest.end;
             if const { A::FUSED && W == 4 } {
                 match tail.width() {
                     1 => self.all_tail_rows::<S, 1, 4>(s, tail, end),
@@ -170,14 +171,9 @@ where
                 self.finish::<S, W>(s, end);
             }
         }
-        while start < end {
-            let count = group::<G>(end - start, one, A::FUSED && self.operand.is_some());
-            let block = if self.from_end { end - count } else { start };
-            let next = match (end - start > count, self.from_end) {
-                (false, _) => block,
-                (true, true) => block.saturating_sub(count).max(start),
-                (true, false) => block + count,
-            };
+        while !rest.is_empty() {
+            let count = group::<G>(rest.len(), one, A::FUSED && self.operand.is_some());
+            let (block, next) = take_blocks(&mut rest, count, self.from_end);
             match count {
                 8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
                 4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, (block, next)),
@@ -188,11 +184,6 @@ where
             }
             for block in block..block + count {
                 self.finish::<S, W>(s, block);
-            }
-            if self.from_end {
-                end -= count;
-            } else {
-                start += count;
             }
         }
         if let Some(ahead) = &mut self.ahead {
