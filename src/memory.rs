@@ -11,9 +11,10 @@ use crate::simd::Element;
 
 /// Alignment of every buffer: a cache line, and the widest vector.
 const ALIGN: usize = 64;
-/// What the pool keeps at most, in bytes and in buffers.
+/// What the pool keeps at most, in bytes and in buffers: a batch of thousands takes a dozen for each
+/// slice of its rows.
 const POOL_BYTES: usize = 1 << 29;
-const POOL_BUFFERS: usize = 256;
+const POOL_BUFFERS: usize = 1 << 12;
 
 /// From this size on, a block is asked to lie in pages of this size: weights of many megabytes, read
 /// once a step, are read up to half as fast again if their addresses fit into the CPU's tables.
@@ -25,8 +26,16 @@ const HUGE_PAGE: usize = 1 << 21;
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), bytes: 0 });
 
 struct Pool {
+    /// In order of size.
     free: Vec<Block>,
     bytes: usize,
+}
+
+impl Pool {
+    /// The number of blocks of at most so many bytes.
+    fn before(&self, bytes: usize) -> usize {
+        self.free.partition_point(|block| block.layout.size() <= bytes)
+    }
 }
 
 /// Initialised memory at a multiple of `ALIGN`.
@@ -40,6 +49,14 @@ unsafe impl Send for Block {}
 
 impl Block {
     fn zeroed(bytes: usize) -> Result<Self> {
+        let block = Self::untouched(bytes)?;
+        // SAFETY: the memory was just allocated, with this size.
+        unsafe { block.at.write_bytes(0, bytes) };
+        Ok(block)
+    }
+
+    /// Memory that nothing has been written to: not to be read.
+    fn untouched(bytes: usize) -> Result<Self> {
         let align = if bytes < HUGE_PAGE { ALIGN } else { HUGE_PAGE };
         let layout = Layout::from_size_align(bytes, align).map_err(|_| Error::Memory(bytes))?;
         // SAFETY: `bytes` is not zero, see `Buffer::taken` and `check_available`.
@@ -47,8 +64,6 @@ impl Block {
         if bytes >= HUGE_PAGE {
             ask_for_huge_pages(at, bytes);
         }
-        // SAFETY: the memory was just allocated, with this size.
-        unsafe { at.write_bytes(0, bytes) };
         Ok(Self { at, layout })
     }
 }
@@ -91,7 +106,7 @@ pub fn clear_buffers() {
 /// If the memory cannot be had.
 pub fn check_available(bytes: usize) -> Result<()> {
     const SMALL: usize = 1 << 28;
-    if bytes < SMALL { Ok(()) } else { Block::zeroed(bytes).map(drop) }
+    if bytes < SMALL { Ok(()) } else { Block::untouched(bytes).map(drop) }
 }
 
 /// An aligned array whose memory comes from the pool and goes back to it.
@@ -118,13 +133,16 @@ impl<T: Element> Buffer<T> {
             return Ok(Self::default());
         }
         let pooled = POOL.try_lock().ok().and_then(|mut pool| {
-            // The smallest that is large enough and not wasteful.
-            let fits = |b: &Block| (bytes..=bytes + bytes / 4).contains(&b.layout.size());
-            let candidates = pool.free.iter().enumerate().filter(|(_, b)| fits(b));
-            let best = candidates.min_by_key(|(_, b)| b.layout.size()).map(|(at, _)| at)?;
-            let block = pool.free.swap_remove(best);
-            pool.bytes -= block.layout.size();
-            Some(block)
+            // The smallest that is large enough and not wasteful; the last one of its size, which is
+            // the one that came back last.
+            let smallest = pool.before(bytes - 1);
+            let size = pool.free.get(smallest)?.layout.size();
+            if size > bytes + bytes / 4 {
+                return None;
+            }
+            let last = pool.before(size) - 1;
+            pool.bytes -= size;
+            Some(pool.free.remove(last))
         });
         let block = pooled.map_or_else(|| Block::zeroed(bytes), Ok)?;
         Ok(Self { block: Some(block), len, elements: PhantomData })
@@ -154,7 +172,8 @@ impl<T: Element> Drop for Buffer<T> {
         let bytes = block.layout.size();
         if pool.bytes + bytes <= POOL_BYTES && pool.free.len() < POOL_BUFFERS {
             pool.bytes += bytes;
-            pool.free.push(block);
+            let at = pool.before(bytes);
+            pool.free.insert(at, block);
         }
     }
 }

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Arrays, Case, assert_close, check_slopes, naive, run, slopes, widen};
+use common::{
+    Arrays, Case, assert_close, cases, check_slopes, naive, run, slopes, some_rows, widen,
+};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::simd::Level;
@@ -240,6 +242,35 @@ fn bfloat16_weights_compute_as_if_rounded() {
                 assert_close(&case, &expected.outputs, &widen(&halved.outputs), 1e-5);
                 assert!(exact.outputs != halved.outputs, "{case:?}: no rounding");
             }
+        }
+    }
+}
+
+/// The weights' gradients of so many rows take several products one after the other; those of few of
+/// them take one.
+#[test]
+fn gradients_of_many_rows_are_the_sums_of_those_of_few() {
+    const ROWS: usize = 300;
+    for case in cases([ROWS, 3, 4, 9]) {
+        let arrays = Arrays::random(&case, 11).cast::<f32>();
+        let whole = slopes(&case, &arrays);
+        let rows: Vec<_> = (0..ROWS).collect();
+        let parts: Vec<_> = rows
+            .chunks(50)
+            .map(|rows| {
+                let (fewer, some) = some_rows(&case, &arrays, rows);
+                slopes(&fewer, &some)
+            })
+            .collect();
+        // By kernel, recurrent kernel and bias.
+        for place in 1..4 {
+            let mut expected = vec![0.0; whole[place].len()];
+            for part in &parts {
+                for (sum, value) in expected.iter_mut().zip(widen(&part[place])) {
+                    *sum += value;
+                }
+            }
+            assert_close(&case, &expected, &widen(&whole[place]), 1e-4);
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::memory::Buffer;
 use crate::simd::Element;
 use crate::threads::{Stop, Team};
 
+/// Rows of a product at most, if a step has no more: each panel of the left side reads a block of the
+/// slots once more, from a near cache if these are few, however many slices there are.
+const DEPTH: usize = 256;
+
 /// Where the gradients go, in Keras' layout.
 pub(super) struct WeightGradients<'a, T> {
     pub(super) kernel: &'a mut [T],
@@ -129,44 +133,52 @@ fn run<T: Element>(
     let panels = panels(weights, task.spec);
     let (part, first_block) = task.part;
     let per_row = plan.parts[part].len() * weights.layout.slots.len() * weights.lanes();
-    let rows_of =
-        |chunk: &Range<usize>| plan.slices.iter().map(|s| s.rows_in(chunk)).sum::<usize>();
-    let largest = plan.chunks.iter().map(rows_of).max().unwrap_or(0);
-    let mut left = Buffer::zeroed(panels * largest * tile_rows)?;
+    let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
+    let mut left = Buffer::default();
     let mut row = vec![T::ZERO; size(weights, task.spec)];
-    let mut stretches: Vec<Stretch<'_, T>> = Vec::new();
+    let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
     for chunk in &plan.chunks {
         poll()?;
-        let depth = rows_of(chunk);
-        stretches.clear();
-        let mut k = 0;
-        for step in chunk.clone() {
-            for (history, slots) in histories.iter().zip(slots) {
-                let active = history.slice.active(step);
-                let first = history.slice.before(step) - history.slice.before(chunk.start);
+        let of_step = |step| (0..histories.len()).map(move |n| (step, n));
+        let mut pieces = chunk.clone().flat_map(of_step).peekable();
+        while pieces.peek().is_some() {
+            group.clear();
+            let mut depth = 0;
+            while let Some(piece) = pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
+            {
+                depth += rows(&piece);
+                group.push(piece);
+            }
+            stretches.clear();
+            if left.len() < panels * depth * tile_rows {
+                left = Buffer::taken(panels * depth * tile_rows)?;
+            }
+            let mut k = 0;
+            for &(step, n) in &group {
+                let (history, slice) = (&histories[n], &plan.slices[n]);
+                let (active, before) = (slice.active(step), slice.before(step));
                 for (position, &of_slice) in active.iter().enumerate() {
-                    let kept = history.slice.before(step) + position;
-                    let at = At { kept, row: of_slice as usize, step };
+                    let at = At { kept: before + position, row: of_slice as usize, step };
                     let from = source(task.spec, history, at, &mut row);
                     stage(tile_rows, from, &mut left, depth, k);
                     k += 1;
                 }
-                let rows = history.slice.rows_in(chunk);
-                let before = history.slice.before(chunk.start) * per_row;
-                let slots = &slots[part][before..][..rows * per_row];
-                add_stretch(&mut stretches, slots, rows, first, active.len());
+                let of_chunk = slice.before(chunk.start);
+                let rows = slice.rows_in(chunk);
+                let slots = &slots[n][part][of_chunk * per_row..][..rows * per_row];
+                add_stretch(&mut stretches, slots, rows, before - of_chunk, active.len());
             }
+            let kernel = LongProduct {
+                left: &left[..panels * depth * tile_rows],
+                depth,
+                right: &stretches,
+                width: weights.layout.slots.len(),
+                slots: task.spec.slots,
+                blocks: task.blocks.start - first_block..task.blocks.end - first_block,
+                sums: &mut task.sums,
+            };
+            T::dispatch(weights.level, kernel);
         }
-        let kernel = LongProduct {
-            left: &left[..panels * depth * tile_rows],
-            depth,
-            right: &stretches,
-            width: weights.layout.slots.len(),
-            slots: task.spec.slots,
-            blocks: task.blocks.start - first_block..task.blocks.end - first_block,
-            sums: &mut task.sums,
-        };
-        T::dispatch(weights.level, kernel);
     }
     Ok(())
 }
