@@ -357,7 +357,7 @@ fn long_products<T: Element>(
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
         for k in 0..depth {
-            stage(tile_rows, inputs.row(first + k, 0), &mut left, depth, k);
+            stage(tile_rows, inputs.row(first + k, 0), &(0..panels), &mut left, (depth, k));
             for (n, block) in blocks.clone().enumerate() {
                 let from = &d_sums[(first + k) * stride + block * lanes..][..lanes];
                 right[(n * depth + k) * lanes..][..lanes].copy_from_slice(from);

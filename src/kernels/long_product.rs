@@ -36,32 +36,46 @@ pub fn add_stretch<'a, T>(
     stretches.push(Stretch { slots, rows, first, length });
 }
 
-/// Writes one row of a left side, `[panel][depth][row of the tile]`, as its step `k` of `depth`: the
-/// row's elements, a one, and zeros to the end of the last panel.
+/// Writes some panels of one row of a left side, `[panel][depth][row of the tile]`, as its step `k` of
+/// `depth`, `(depth, k)`. All panels are the row's elements, a one, and zeros to the end of the last.
 ///
 /// # Panics
-/// If `left` has fewer panels than the row fills.
-pub fn stage<T: Element>(tile_rows: usize, row: &[T], left: &mut [T], depth: usize, k: usize) {
+/// If `left` has no room for the panels, or the row has fewer.
+pub fn stage<T: Element>(
+    tile_rows: usize,
+    row: &[T],
+    panels: &Range<usize>,
+    left: &mut [T],
+    at: (usize, usize),
+) {
     match tile_rows {
-        3 => stage_panels::<T, 3>(row, left, depth, k),
-        6 => stage_panels::<T, 6>(row, left, depth, k),
+        3 => stage_panels::<T, 3>(row, panels, left, at),
+        6 => stage_panels::<T, 6>(row, panels, left, at),
         rows => unreachable!("a tile of {rows} rows"),
     }
 }
 
 /// Copies of a known size are a few moves each; of an unknown one they are calls.
-fn stage_panels<T: Element, const MR: usize>(row: &[T], left: &mut [T], depth: usize, k: usize) {
+fn stage_panels<T: Element, const MR: usize>(
+    row: &[T],
+    panels: &Range<usize>,
+    left: &mut [T],
+    (depth, k): (usize, usize),
+) {
     let (whole, rest) = row.as_chunks::<MR>();
     let (left, _) = left.as_chunks_mut::<MR>();
-    for (panel, values) in whole.iter().enumerate() {
-        left[panel * depth + k] = *values;
+    let with_last = panels.end > whole.len();
+    for (n, values) in whole[panels.start..panels.end - usize::from(with_last)].iter().enumerate() {
+        left[n * depth + k] = *values;
     }
-    let mut last = [T::ZERO; MR];
-    for (to, &from) in last.iter_mut().zip(rest) {
-        *to = from;
+    if with_last {
+        let mut last = [T::ZERO; MR];
+        for (to, &from) in last.iter_mut().zip(rest) {
+            *to = from;
+        }
+        last[rest.len()] = T::ONE;
+        left[(panels.len() - 1) * depth + k] = last;
     }
-    last[rest.len()] = T::ONE;
-    left[whole.len() * depth + k] = last;
 }
 
 /// `sums += left^T · right`, each element one chain of multiply-adds in order of the rows.

@@ -10,7 +10,7 @@ use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Stretch, add_stretch, stage};
 use crate::memory::Buffer;
-use crate::simd::Element;
+use crate::simd::{Element, Level};
 use crate::threads::{Stop, Team};
 
 /// Rows of a product at most, if a step has no more: each panel of the left side reads a block of the
@@ -44,14 +44,18 @@ struct Spec {
     mask: usize,
 }
 
-/// Blocks of one product, for one thread.
-struct Task<T: Element> {
+/// Panels of rows of one product.
+struct Share<T: Element> {
     spec: Spec,
-    /// The part that has the blocks, and the first block of that.
-    part: (usize, usize),
-    blocks: Range<usize>,
-    /// `[block][panel of rows][row][slot][LANES]`
+    panels: Range<usize>,
+    /// `[block of the part][panel][row][slot][LANES]`
     sums: Buffer<T>,
+}
+
+/// What one thread computes: some rows of the gradients, for the units of one part.
+struct Task<T: Element> {
+    part: usize,
+    shares: Vec<Share<T>>,
     result: Result<()>,
 }
 
@@ -65,28 +69,51 @@ pub(super) fn compute<T: Element>(
     team: &mut Team,
     stop: &Stop<'_>,
 ) -> Result<()> {
+    let specs = specs(weights, histories.first());
+    let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
+    let threads = if plan.parts.len() > 1 { 1 } else { team.size() };
     let mut tasks = Vec::new();
-    for spec in specs(weights, histories.first()) {
-        for (number, part) in plan.parts.iter().enumerate() {
-            let shares = if plan.parts.len() > 1 { 1 } else { team.size().min(part.len()) };
-            for share in 0..shares {
-                let at = |share: usize| part.start + share * part.len() / shares;
-                let blocks = at(share)..at(share + 1);
-                let rows = panels(weights, spec) * weights.level.rows::<T>();
-                let sums = Buffer::zeroed(blocks.len() * rows * spec.slots.1 * weights.lanes())?;
-                let part = (number, part.start);
-                tasks.push(Task { spec, part, blocks, sums, result: Ok(()) });
-            }
+    for (part, blocks) in plan.parts.iter().enumerate() {
+        for thread in 0..threads {
+            let own = thread * vectors / threads..(thread + 1) * vectors / threads;
+            let shares = shares(weights, &specs, own, blocks.len())?;
+            tasks.push(Task { part, shares, result: Ok(()) });
         }
     }
     team.for_each(&mut tasks, |worker, task| {
         task.result = run(weights, plan, histories, slots, task, &|| stop.poll(worker));
     });
     for task in tasks {
-        unpack(weights, &task, &mut into);
+        for share in &task.shares {
+            unpack(weights, &plan.parts[task.part], share, &mut into);
+        }
         task.result?;
     }
     Ok(())
+}
+
+/// The panels of all products whose first vector is among `own`, if the vectors of a column of panels
+/// are numbered from product to product.
+fn shares<T: Element>(
+    weights: &Weights<T>,
+    specs: &[Spec],
+    own: Range<usize>,
+    blocks: usize,
+) -> Result<Vec<Share<T>>> {
+    let mut shares = Vec::new();
+    let mut before = 0;
+    for &spec in specs {
+        let (width, panels) = (spec.slots.1, panels(weights, spec));
+        let at = |vector: usize| vector.saturating_sub(before).div_ceil(width).min(panels);
+        let panels_of = at(own.start)..at(own.end);
+        if !panels_of.is_empty() {
+            let rows = panels_of.len() * weights.level.rows::<T>();
+            let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
+            shares.push(Share { spec, panels: panels_of, sums });
+        }
+        before += panels * width;
+    }
+    Ok(shares)
 }
 
 /// The products that a cell's gradients take; one for each slot where gates have their own masks.
@@ -129,13 +156,12 @@ fn run<T: Element>(
     task: &mut Task<T>,
     poll: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
-    let tile_rows = weights.level.rows::<T>();
-    let panels = panels(weights, task.spec);
-    let (part, first_block) = task.part;
-    let per_row = plan.parts[part].len() * weights.layout.slots.len() * weights.lanes();
+    let Task { part, shares, .. } = task;
+    let blocks = plan.parts[*part].len();
+    let per_row = blocks * weights.layout.slots.len() * weights.lanes();
     let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
     let mut left = Buffer::default();
-    let mut row = vec![T::ZERO; size(weights, task.spec)];
+    let mut row = vec![T::ZERO; weights.features.max(weights.units)];
     let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
     for chunk in &plan.chunks {
         poll()?;
@@ -143,44 +169,68 @@ fn run<T: Element>(
         let mut pieces = chunk.clone().flat_map(of_step).peekable();
         while pieces.peek().is_some() {
             group.clear();
+            stretches.clear();
             let mut depth = 0;
             while let Some(piece) = pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
             {
-                depth += rows(&piece);
+                let ((step, n), length) = (piece, rows(&piece));
+                let slice = &plan.slices[n];
+                let before = slice.before(chunk.start);
+                let of_chunk = slice.rows_in(chunk);
+                let slots = &slots[n][*part][before * per_row..][..of_chunk * per_row];
+                let first = slice.before(step) - before;
+                add_stretch(&mut stretches, slots, of_chunk, first, length);
+                depth += length;
                 group.push(piece);
             }
-            stretches.clear();
-            if left.len() < panels * depth * tile_rows {
-                left = Buffer::taken(panels * depth * tile_rows)?;
-            }
-            let mut k = 0;
-            for &(step, n) in &group {
-                let (history, slice) = (&histories[n], &plan.slices[n]);
-                let (active, before) = (slice.active(step), slice.before(step));
-                for (position, &of_slice) in active.iter().enumerate() {
-                    let at = At { kept: before + position, row: of_slice as usize, step };
-                    let from = source(task.spec, history, at, &mut row);
-                    stage(tile_rows, from, &mut left, depth, k);
-                    k += 1;
+            for share in &mut *shares {
+                let elements = share.panels.len() * depth * weights.level.rows::<T>();
+                if left.len() < elements {
+                    left = Buffer::taken(elements)?;
                 }
-                let of_chunk = slice.before(chunk.start);
-                let rows = slice.rows_in(chunk);
-                let slots = &slots[n][part][of_chunk * per_row..][..rows * per_row];
-                add_stretch(&mut stretches, slots, rows, before - of_chunk, active.len());
+                let row = &mut row[..size(weights, share.spec)];
+                share.stage(weights.level, histories, &group, row, &mut left, depth);
+                let kernel = LongProduct {
+                    left: &left[..elements],
+                    depth,
+                    right: &stretches,
+                    width: weights.layout.slots.len(),
+                    slots: share.spec.slots,
+                    blocks: 0..blocks,
+                    sums: &mut share.sums,
+                };
+                T::dispatch(weights.level, kernel);
             }
-            let kernel = LongProduct {
-                left: &left[..panels * depth * tile_rows],
-                depth,
-                right: &stretches,
-                width: weights.layout.slots.len(),
-                slots: task.spec.slots,
-                blocks: task.blocks.start - first_block..task.blocks.end - first_block,
-                sums: &mut task.sums,
-            };
-            T::dispatch(weights.level, kernel);
         }
     }
     Ok(())
+}
+
+impl<T: Element> Share<T> {
+    /// Copies its columns of the source's rows to `left`, for the product: `depth` rows, of the steps
+    /// and slices that `group` names. `space` is a row.
+    fn stage(
+        &self,
+        level: Level,
+        histories: &[History<'_, T>],
+        group: &[(usize, usize)],
+        space: &mut [T],
+        left: &mut [T],
+        depth: usize,
+    ) {
+        let tile_rows = level.rows::<T>();
+        let mut k = 0;
+        for &(step, n) in group {
+            let history = &histories[n];
+            for (position, &row) in history.slice.active(step).iter().enumerate() {
+                let kept = history.slice.before(step) + position;
+                let at = At { kept, row: row as usize, step };
+                let from = source(self.spec, history, at, space);
+                stage(tile_rows, from, &self.panels, left, (depth, k));
+                k += 1;
+            }
+        }
+    }
 }
 
 /// The source's row for one row of a step; `space` is where it is multiplied by its dropout mask, or
@@ -213,21 +263,27 @@ fn source<'a, T: Element>(
     }
 }
 
-/// Writes a task's sums where Keras has them.
-fn unpack<T: Element>(weights: &Weights<T>, task: &Task<T>, into: &mut WeightGradients<'_, T>) {
+/// Writes a share's sums where Keras has them.
+fn unpack<T: Element>(
+    weights: &Weights<T>,
+    blocks: &Range<usize>,
+    share: &Share<T>,
+    into: &mut WeightGradients<'_, T>,
+) {
     let (units, lanes) = (weights.units, weights.lanes());
     let columns = weights.layout.gates * units;
     let tile_rows = weights.level.rows::<T>();
-    let Task { spec, .. } = *task;
+    let Share { spec, ref panels, ref sums } = *share;
     let (first, count) = spec.slots;
     let size = size(weights, spec);
-    let rows = panels(weights, spec) * tile_rows;
-    for (n, block) in task.blocks.clone().enumerate() {
+    let first_row = panels.start * tile_rows;
+    let per_block = panels.len() * tile_rows;
+    for (n, block) in blocks.clone().enumerate() {
         let filled = lanes.min(units - block * lanes);
-        for row in 0..=size {
+        for row in first_row..(panels.end * tile_rows).min(size + 1) {
             for slot in 0..count {
-                let at = ((n * rows + row) * count + slot) * lanes;
-                let sums = &task.sums[at..][..filled];
+                let at = ((n * per_block + row - first_row) * count + slot) * lanes;
+                let sums = &sums[at..][..filled];
                 let column = weights.layout.slots[first + slot] * units + block * lanes;
                 let to = match (spec.source, &mut into.bias) {
                     (Source::Inputs, _) if row < size => &mut into.kernel[row * columns + column..],
