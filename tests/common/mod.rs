@@ -331,11 +331,14 @@ pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
             }
             loss(arrays, &naive(case, &moved))
         };
-        let expected = (at(eps) - at(-eps)) / (2.0 * eps);
+        let mut difference = |eps: f64| (at(eps) - at(-eps)) / (2.0 * eps);
+        let (expected, coarse) = (difference(eps), difference(2.0 * eps));
         let received: f64 = slope.iter().zip(&direction).map(|(a, b)| a * b).sum();
         let size = slope.iter().map(|v| v * v).sum::<f64>().sqrt().max(1.0);
+        // The difference itself is wrong by a third of this, where the loss bends much.
+        let bend = (expected - coarse).abs();
         assert!(
-            (expected - received).abs() <= tolerance * size,
+            (expected - received).abs() <= tolerance * size + bend,
             "{case:?}: argument {place}: expected {expected}, received {received}"
         );
     }

@@ -78,7 +78,7 @@ class TestTextClassification:
 
 class TestEncoderDecoder:
     def test_new_dates_are_translated(self, load, capsys):
-        small = ["--samples", "4000", "--units", "64", "--epochs", "10"]
+        small = ["--samples", "4000", "--units", "64", "--epochs", "12"]
         result = load("encoder_decoder").main(small)
         assert result["exact"] > 0.5  # guessing is right once in 73,049
         assert result["last"] < 0.2 * result["first"]
