@@ -224,7 +224,11 @@ def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
             f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
         )
-    return np.asarray(dataset[()])
+    value = np.asarray(dataset[()])
+    # The learning rate has come with the configuration in full, while this one is rounded.
+    known = variable.numpy()
+    same = not variable.shape and _as_written(variable, owner) == value
+    return known if same else value
 
 
 def _optimizer_values(

@@ -97,6 +97,18 @@ class TestModels:
             each.fit(X, X[:, 0, :1], epochs=3, shuffle=False, verbose=0)
         same(model, other, X)
 
+    def test_a_learning_rate_is_not_rounded(self, tmp_path):
+        model = small()
+        model.fit(X, X[:, 0, :1], verbose=0)
+        for rate in (0.001, 0.012345678912345678):
+            model.optimizer.learning_rate = rate
+            model.save(tmp_path / "model.keras")
+            other = keras.models.load_model(tmp_path / "model.keras")
+            assert float(other.optimizer.learning_rate) == rate
+        model.optimizer.learning_rate = 0.5
+        model.load_weights(tmp_path / "model.keras")
+        assert float(model.optimizer.learning_rate) == np.float32(rate)
+
     def test_without_the_optimizer(self, tmp_path):
         model = small()
         model.save(tmp_path / "model.keras", include_optimizer=False)
