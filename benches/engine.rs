@@ -40,7 +40,6 @@ fn tile(c: &mut Criterion) {
                     blocks: 0..right.blocks(),
                     from_end: false,
                     depth: (0, depth),
-                    pieces: (1, 0),
                     out: &mut out,
                     offset: 0,
                     block_stride: 1,

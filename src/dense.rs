@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
-use crate::kernels::long_product::{LongProduct, Stretch, stage};
+use crate::kernels::long_product::{LongProduct, Staging, Stretch};
 use crate::kernels::pack::{Packed, row_stride};
 use crate::kernels::product::{Product, Start};
 use crate::kernels::row_function::{ApplyToRows, RowFunction};
@@ -207,7 +207,6 @@ fn multiply<T: Element>(
         blocks: 0..right.blocks(),
         from_end: false,
         depth: (0, right.depth()),
-        pieces: (1, 0),
         out,
         offset: 0,
         block_stride: 1,
@@ -356,8 +355,13 @@ fn long_products<T: Element>(
     let rows = inputs.shape()[0];
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
+        let own = first..first + depth;
+        match tile_rows {
+            3 => stage::<T, 3>(inputs, own, panels, &mut left),
+            6 => stage::<T, 6>(inputs, own, panels, &mut left),
+            rows => unreachable!("a tile of {rows} rows"),
+        }
         for k in 0..depth {
-            stage(tile_rows, inputs.row(first + k, 0), &(0..panels), &mut left, (depth, k));
             for (n, block) in blocks.clone().enumerate() {
                 let from = &d_sums[(first + k) * stride + block * lanes..][..lanes];
                 right[(n * depth + k) * lanes..][..lanes].copy_from_slice(from);
@@ -376,6 +380,19 @@ fn long_products<T: Element>(
         T::dispatch(weights.level, product);
     }
     Ok(())
+}
+
+/// Stages some rows of the inputs for the weights' gradient.
+fn stage<T: Element, const MR: usize>(
+    inputs: View<'_, T>,
+    rows: Range<usize>,
+    panels: usize,
+    left: &mut [T],
+) {
+    let mut staging = Staging::<T, MR>::new(left, rows.len(), 0..panels);
+    for row in rows {
+        staging.push(inputs.row(row, 0));
+    }
 }
 
 fn expect(argument: &'static str, expected: [usize; 3], received: [usize; 3]) -> Result<()> {

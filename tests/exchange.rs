@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use ferrnn::error::Error;
 use ferrnn::threads::{Exchange, Geometry, Team, Turn};
 
-const GEOMETRY: Geometry = Geometry { rows: 3, slots: 2, padded: 8, stride: 24 };
+const GEOMETRY: Geometry = Geometry { rows: 3, slots: 2, width: 8, stride: 24 };
 
 /// Writes to a part's units of the open plane the mean of the other plane, and where they are.
 fn step(turn: &mut Turn<'_, f64>, part: usize) {

@@ -1,6 +1,7 @@
 //! Products over many rows, for gradients of weights: few columns of the left side at a time stay on
 //! a register tile while all rows go by.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::tile::{Columns, Coming, accumulate_asking};
@@ -36,45 +37,45 @@ pub fn add_stretch<'a, T>(
     stretches.push(Stretch { slots, rows, first, length });
 }
 
-/// Writes some panels of one row of a left side, `[panel][depth][row of the tile]`, as its step `k` of
-/// `depth`, `(depth, k)`. All panels are the row's elements, a one, and zeros to the end of the last.
-///
-/// # Panics
-/// If `left` has no room for the panels, or the row has fewer.
-pub fn stage<T: Element>(
-    tile_rows: usize,
-    row: &[T],
-    panels: &Range<usize>,
-    left: &mut [T],
-    at: (usize, usize),
-) {
-    match tile_rows {
-        3 => stage_panels::<T, 3>(row, panels, left, at),
-        6 => stage_panels::<T, 6>(row, panels, left, at),
-        rows => unreachable!("a tile of {rows} rows"),
-    }
+/// Writes the rows of a left side, one after the other: some panels of each, as
+/// `[panel][depth][row of the tile]`. All panels are the row's elements, a one, and zeros to the end of
+/// the last.
+pub struct Staging<'a, T, const MR: usize> {
+    left: &'a mut [[T; MR]],
+    depth: usize,
+    panels: Range<usize>,
+    /// The next row.
+    k: usize,
 }
 
-/// Copies of a known size are a few moves each; of an unknown one they are calls.
-fn stage_panels<T: Element, const MR: usize>(
-    row: &[T],
-    panels: &Range<usize>,
-    left: &mut [T],
-    (depth, k): (usize, usize),
-) {
-    let (whole, rest) = row.as_chunks::<MR>();
-    let (left, _) = left.as_chunks_mut::<MR>();
-    let with_last = panels.end > whole.len();
-    for (n, values) in whole[panels.start..panels.end - usize::from(with_last)].iter().enumerate() {
-        left[n * depth + k] = *values;
+impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
+    /// To stage `depth` rows in `left`.
+    pub fn new(left: &'a mut [T], depth: usize, panels: Range<usize>) -> Self {
+        Self { left: left.as_chunks_mut().0, depth, panels, k: 0 }
     }
-    if with_last {
-        let mut last = [T::ZERO; MR];
-        for (to, &from) in last.iter_mut().zip(rest) {
-            *to = from;
+
+    /// # Panics
+    /// If `left` has no room for the panels, or the row has fewer.
+    #[inline(always)]
+    pub fn push(&mut self, row: &[T]) {
+        // Copies of a known size are a few moves each; of an unknown one they are calls.
+        let (whole, rest) = row.as_chunks::<MR>();
+        let own = &whole[self.panels.start..self.panels.end.min(whole.len())];
+        let mut at = self.k;
+        for values in own {
+            self.left[at] = *values;
+            at += self.depth;
         }
-        last[rest.len()] = T::ONE;
-        left[(panels.len() - 1) * depth + k] = last;
+        if own.len() < self.panels.len() {
+            // Element by element, not by way of an array in memory: reading that back as a whole
+            // would have to wait for all its stores.
+            self.left[at] = std::array::from_fn(|r| match r.cmp(&rest.len()) {
+                Ordering::Less => rest[r],
+                Ordering::Equal => T::ONE,
+                Ordering::Greater => T::ZERO,
+            });
+        }
+        self.k += 1;
     }
 }
 

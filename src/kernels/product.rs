@@ -38,8 +38,6 @@ pub struct Product<'a, T: Element> {
     pub from_end: bool,
     /// The first row of the right side that takes part, and their number.
     pub depth: (usize, usize),
-    /// Into how many equal pieces the left rows are cut, and the elements from one to the next.
-    pub pieces: (usize, usize),
     /// Aligned output; strides and offset count vectors.
     pub out: &'a mut [T],
     /// The vector where the first block of row 0 goes.
@@ -57,25 +55,12 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
-        // Piece after piece through the output: a loop around the tile's own takes its registers.
-        let (mut pieces, step) = self.pieces;
-        if pieces * step == self.depth.1 {
-            pieces = 1;
-        }
-        self.depth.1 /= pieces;
-        for piece in 0..pieces {
-            if piece > 0 {
-                self.from += step;
-                self.depth.0 += self.depth.1;
-                self.start = Start::Output;
-            }
-            match self.right.width() {
-                1 => self.all_blocks::<S, 1>(s),
-                2 => self.all_blocks::<S, 2>(s),
-                3 => self.all_blocks::<S, 3>(s),
-                4 => self.all_blocks::<S, 4>(s),
-                width => unreachable!("a packed width of {width}"),
-            }
+        match self.right.width() {
+            1 => self.all_blocks::<S, 1>(s),
+            2 => self.all_blocks::<S, 2>(s),
+            3 => self.all_blocks::<S, 3>(s),
+            4 => self.all_blocks::<S, 4>(s),
+            width => unreachable!("a packed width of {width}"),
         }
     }
 }

@@ -18,7 +18,6 @@ impl<T: Element> Run<'_, T> {
         d_sums: &[T],
     ) {
         let (weights, stride) = (self.weights, self.stride);
-        let padded = weights.padded_units();
         let (first, count) = weights.layout.phases[phase];
         let right = &self.transposed.recurrent[phase];
         let blocks = self.blocks.clone();
@@ -27,13 +26,12 @@ impl<T: Element> Run<'_, T> {
                 left: d_sums,
                 stride: weights.d_sums_stride(),
                 rows: active.len(),
-                from: (first + slots.start) * padded,
+                from: (first + slots.start) * weights.units,
                 right,
                 blocks: blocks.clone(),
                 // Back and forth: the cache keeps what a step read last.
                 from_end: step % 2 == 1,
                 depth: (slots.start * weights.units, slots.len() * weights.units),
-                pieces: (slots.len(), padded),
                 out,
                 offset: 0,
                 block_stride: 1,
@@ -111,7 +109,6 @@ impl<T: Element> Run<'_, T> {
         let Some(d_inputs) = &mut self.views.d_inputs else { return };
         let (weights, columns) = (self.weights, self.views.columns.clone());
         let stride = row_stride(columns.len() * weights.lanes());
-        let padded = weights.padded_units();
         let mask = self.history.problem.dropout.inputs;
         let single = masks(mask) > 1;
         let (first, count) = weights.layout.input;
@@ -122,12 +119,11 @@ impl<T: Element> Run<'_, T> {
                 left: d_sums,
                 stride: weights.d_sums_stride(),
                 rows: self.gathered.len(),
-                from: (first + slot_before) * padded,
+                from: (first + slot_before) * weights.units,
                 right: &self.transposed.kernel,
                 blocks: columns.clone(),
                 from_end: false,
                 depth: (slot_before * weights.units, slots * weights.units),
-                pieces: (slots, padded),
                 out: &mut self.d_staged,
                 offset: 0,
                 block_stride: 1,

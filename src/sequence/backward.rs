@@ -148,14 +148,15 @@ impl<'a, T: Element> Journey<'a, T> {
         slots: &'a mut [Buffer<T>],
         (d_inputs, d_initial): (Option<ViewMut<'a, T>>, Vec<ViewMut<'a, T>>),
     ) -> Result<Self> {
-        let width = weights.layout.slots.len();
+        // No padding between the slots: a row is one long vector for the products.
         let geometry = Geometry {
             rows: history.slice.rows.len(),
-            slots: width,
-            padded: weights.padded_units(),
-            stride: row_stride(width * weights.padded_units()),
+            slots: weights.layout.slots.len(),
+            width: weights.units,
+            stride: weights.d_sums_stride(),
         };
-        let exchange = Exchange::new(geometry, PLANES, plan.padded_units(weights))?;
+        let units = plan.parts.iter().map(|blocks| weights.units_of(blocks)).collect();
+        let exchange = Exchange::new(geometry, PLANES, units)?;
         // The features of the inputs' gradient are shared out as evenly as the units are.
         let (count, lanes) = (plan.parts.len(), weights.lanes());
         let blocks = transposed.kernel.blocks();

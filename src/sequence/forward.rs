@@ -131,7 +131,7 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         let geometry = Geometry {
             rows: slice.rows.len(),
             slots: 1,
-            padded: weights.padded_units(),
+            width: weights.padded_units(),
             stride: row_stride(weights.units),
         };
         let two = weights.layout.phases.len() > 1;

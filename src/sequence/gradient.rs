@@ -8,9 +8,9 @@ use super::residuals::{At, History};
 use super::rows::{copy_masked, masks};
 use super::weights::Weights;
 use crate::error::Result;
-use crate::kernels::long_product::{LongProduct, Stretch, add_stretch, stage};
+use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
 use crate::memory::Buffer;
-use crate::simd::{Element, Level};
+use crate::simd::Element;
 use crate::threads::{Stop, Team};
 
 /// Rows of a product at most, if a step has no more: each panel of the left side reads a block of the
@@ -189,7 +189,11 @@ fn run<T: Element>(
                     left = Buffer::taken(elements)?;
                 }
                 let row = &mut row[..size(weights, share.spec)];
-                share.stage(weights.level, histories, &group, row, &mut left, depth);
+                match weights.level.rows::<T>() {
+                    3 => share.stage::<3>(histories, &group, row, &mut left, depth),
+                    6 => share.stage::<6>(histories, &group, row, &mut left, depth),
+                    rows => unreachable!("a tile of {rows} rows"),
+                }
                 let kernel = LongProduct {
                     left: &left[..elements],
                     depth,
@@ -209,25 +213,21 @@ fn run<T: Element>(
 impl<T: Element> Share<T> {
     /// Copies its columns of the source's rows to `left`, for the product: `depth` rows, of the steps
     /// and slices that `group` names. `space` is a row.
-    fn stage(
+    fn stage<const MR: usize>(
         &self,
-        level: Level,
         histories: &[History<'_, T>],
         group: &[(usize, usize)],
         space: &mut [T],
         left: &mut [T],
         depth: usize,
     ) {
-        let tile_rows = level.rows::<T>();
-        let mut k = 0;
+        let mut staging = Staging::<T, MR>::new(left, depth, self.panels.clone());
         for &(step, n) in group {
             let history = &histories[n];
             for (position, &row) in history.slice.active(step).iter().enumerate() {
                 let kept = history.slice.before(step) + position;
                 let at = At { kept, row: row as usize, step };
-                let from = source(self.spec, history, at, space);
-                stage(tile_rows, from, &self.panels, left, (depth, k));
-                k += 1;
+                staging.push(source(self.spec, history, at, space));
             }
         }
     }

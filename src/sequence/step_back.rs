@@ -50,7 +50,7 @@ pub(super) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
     pub(super) d_operand: &'a [T],
     /// The gradients by the other states, `[block of the part][row of the slice][state]`.
     pub(super) d_state: &'a mut [T],
-    /// The gradients by the sums once more, `[position][slot][padded units]`, for the products.
+    /// The gradients by the sums once more, `[position][slot][units]`, for the products.
     pub(super) d_sums: &'a mut Columns<'o, T>,
     /// The part's blocks of units.
     pub(super) blocks: Range<usize>,
@@ -122,7 +122,8 @@ where
                         .copy_from_slice(&d_state[..states]);
                 }
                 for (slot, &d_sum) in slots[..width].iter().enumerate() {
-                    s.store(d_sum, self.d_sums.from(position, slot, first * S::LANES + lane));
+                    let to = self.d_sums.from(position, slot, first * S::LANES + lane);
+                    s.store_partial(d_sum, to);
                 }
             }
         }

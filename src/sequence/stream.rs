@@ -169,8 +169,9 @@ impl<T: Element> Steps<T> {
         self.project(inputs, inputs_stride);
         let weights = &*self.weights;
         let (phases, width) = (weights.layout.phases.len(), weights.layout.slots.len());
-        let padded = weights.padded_units();
-        let geometry = Geometry { rows: self.rows, slots: 1, padded, stride: self.stride };
+        let stride = self.stride;
+        let geometry =
+            Geometry { rows: self.rows, slots: 1, width: weights.padded_units(), stride };
         let mut early = std::mem::take(&mut self.early);
         for phase in 0..phases {
             let last = phase + 1 == phases;
@@ -190,7 +191,6 @@ impl<T: Element> Steps<T> {
                     blocks: 0..weights.blocks(),
                     from_end: false,
                     depth: (0, weights.units),
-                    pieces: (1, 0),
                     out: &mut self.slots,
                     offset: weights.layout.phases[phase].0,
                     block_stride: self.rows * width,
@@ -244,7 +244,6 @@ impl<T: Element> Steps<T> {
             blocks: 0..weights.blocks(),
             from_end: false,
             depth: (0, weights.features),
-            pieces: (1, 0),
             out: &mut self.slots,
             offset: 0,
             block_stride: self.rows * width,

@@ -234,9 +234,9 @@ impl<T: Element> Weights<T> {
         self.units * self.layout.gates * self.units
     }
 
-    /// Elements between two rows of gradients by the sums, `[row][slot][padded units]`.
+    /// Elements between two rows of gradients by the sums, `[row][slot][units]`.
     pub(super) fn d_sums_stride(&self) -> usize {
-        row_stride(self.layout.slots.len() * self.padded_units())
+        row_stride(self.layout.slots.len() * self.units)
     }
 
     /// A part's units, of its blocks.

@@ -23,15 +23,15 @@ const LONG: Duration = Duration::from_micros(300);
 /// Long waits in one call after which the caller goes on alone.
 const PATIENCE: usize = 2;
 
-/// How the planes lie: `[plane][row][slot][padded units]`, rows `stride` apart.
+/// How the planes lie: `[plane][row][slot][width]`, rows `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Geometry {
     /// Number of rows.
     pub rows: usize,
     /// Vectors of units in a row.
     pub slots: usize,
-    /// Elements of a vector of units.
-    pub padded: usize,
+    /// Elements of a vector of units: all units, and padding if somebody wants it.
+    pub width: usize,
     /// Elements between two rows.
     pub stride: usize,
 }
@@ -72,7 +72,7 @@ impl<T: Element> Exchange<T> {
     /// If the memory cannot be had.
     ///
     /// # Panics
-    /// If the parts' units overlap or go beyond the padded ones.
+    /// If the parts' units overlap or go beyond the width.
     pub fn new(
         geometry: Geometry,
         schedule: &'static [usize],
@@ -83,8 +83,8 @@ impl<T: Element> Exchange<T> {
             assert!(end <= part.start && part.start <= part.end, "parts overlap");
             end = part.end;
         }
-        assert!(end <= geometry.padded, "units beyond the padded ones");
-        assert!(geometry.slots * geometry.padded <= geometry.stride, "rows overlap");
+        assert!(end <= geometry.width, "units beyond the width");
+        assert!(geometry.slots * geometry.width <= geometry.stride, "rows overlap");
         let planes = schedule.iter().max().map_or(2, |last| (last + 1).max(2));
         let mut buffer = Buffer::zeroed(planes * geometry.rows * geometry.stride)?;
         let at = NonNull::from(&mut *buffer).cast::<T>();
@@ -283,7 +283,7 @@ pub struct Planes<'t, T> {
 }
 
 impl<'t, T> Planes<'t, T> {
-    /// One plane, `[row][slot][padded units]`.
+    /// One plane, `[row][slot][width]`.
     ///
     /// # Panics
     /// If it is the open one.
@@ -310,10 +310,10 @@ impl<'t, T> Columns<'t, T> {
     /// # Panics
     /// If `plane` has not the rows of `geometry`, or these overlap.
     pub fn whole(plane: &'t mut [T], geometry: Geometry) -> Self {
-        let Geometry { rows, slots, padded, stride } = geometry;
-        assert!(slots * padded <= stride && rows * stride <= plane.len(), "outside the plane");
+        let Geometry { rows, slots, width, stride } = geometry;
+        assert!(slots * width <= stride && rows * stride <= plane.len(), "outside the plane");
         let at = NonNull::from(plane).cast();
-        Self { at, geometry, units: 0..padded, life: PhantomData }
+        Self { at, geometry, units: 0..width, life: PhantomData }
     }
 
     /// The part's units from `unit` on, of one row and slot.
@@ -322,14 +322,14 @@ impl<'t, T> Columns<'t, T> {
     /// If the row, the slot or the unit is not the part's.
     #[inline(always)]
     pub fn from(&mut self, row: usize, slot: usize, unit: usize) -> &mut [T] {
-        let Geometry { rows, slots, padded, stride } = self.geometry;
+        let Geometry { rows, slots, width, stride } = self.geometry;
         assert!(
             row < rows && slot < slots && self.units.start <= unit && unit <= self.units.end,
             "outside the part"
         );
         // SAFETY: inside the plane; these units are this part's, and the borrow is exclusive.
         unsafe {
-            let at = self.at.add(row * stride + slot * padded + unit);
+            let at = self.at.add(row * stride + slot * width + unit);
             std::slice::from_raw_parts_mut(at.as_ptr(), self.units.end - unit)
         }
     }
