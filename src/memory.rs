@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::simd::Element;
@@ -21,14 +21,26 @@ const POOL_BUFFERS: usize = 1 << 12;
 const HUGE_PAGE: usize = 1 << 21;
 
 /// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them.
-/// Taken with `try_lock` only: a lock that another thread held at a `fork` stays locked in the
-/// child, which then simply allocates.
+/// Taken by [`pool`] only.
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), bytes: 0 });
 
 struct Pool {
     /// In order of size.
     free: Vec<Block>,
     bytes: usize,
+}
+
+/// The pool, waiting for some microseconds at most: another thread needs it for less than one. But a
+/// lock that another thread held at a `fork` stays locked in the child, which then simply allocates.
+fn pool() -> Option<MutexGuard<'static, Pool>> {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        if let Ok(pool) = POOL.try_lock() {
+            return Some(pool);
+        }
+        std::hint::spin_loop();
+    }
+    None
 }
 
 impl Pool {
@@ -93,7 +105,7 @@ impl Drop for Block {
 
 /// Returns all pooled memory to the system.
 pub fn clear_buffers() {
-    if let Ok(mut pool) = POOL.try_lock() {
+    if let Some(mut pool) = pool() {
         pool.free.clear();
         pool.bytes = 0;
     }
@@ -136,7 +148,7 @@ impl<T: Element> Buffer<T> {
         if bytes == 0 {
             return Ok(Self::default());
         }
-        let pooled = POOL.try_lock().ok().and_then(|mut pool| {
+        let pooled = pool().and_then(|mut pool| {
             // The smallest that is large enough and not wasteful; the last one of its size, which is
             // the one that came back last.
             let smallest = pool.before(bytes - 1);
@@ -172,7 +184,8 @@ impl<T: Element> Default for Buffer<T> {
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let (Some(block), Ok(mut pool)) = (self.block.take(), POOL.try_lock()) else { return };
+        let Some(block) = self.block.take() else { return };
+        let Some(mut pool) = pool() else { return };
         let bytes = block.layout.size();
         if pool.bytes + bytes <= POOL_BYTES && pool.free.len() < POOL_BUFFERS {
             pool.bytes += bytes;

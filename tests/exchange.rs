@@ -13,9 +13,11 @@ fn step(turn: &mut Turn<'_, f64>, part: usize) {
     let (planes, mut columns) = turn.open(part);
     let mean = planes.plane(read).iter().sum::<f64>() / 72.0;
     let first = columns.units().start;
-    for (row, slot) in (0..3).flat_map(|row| (0..2).map(move |slot| (row, slot))) {
-        for (n, value) in columns.from(row, slot, first).iter_mut().enumerate() {
-            *value = mean + (row * 16 + slot * 8 + first + n) as f64;
+    for row in 0..3 {
+        for (slot, values) in columns.slots(row, first).enumerate() {
+            for (n, value) in values.iter_mut().enumerate() {
+                *value = mean + (row * 16 + slot * 8 + first + n) as f64;
+            }
         }
     }
 }
@@ -92,7 +94,7 @@ fn misuse_panics_instead_of_sharing() {
     let open = catch_unwind(std::panic::AssertUnwindSafe(|| first.planes().plane(1).len()));
     assert!(open.is_err(), "the plane that is written");
     let unit = catch_unwind(std::panic::AssertUnwindSafe(|| {
-        first.open(0).1.from(0, 0, 5);
+        first.open(0).1.from(0, 5);
     }));
     assert!(unit.is_err(), "another part's unit");
     first.leave();

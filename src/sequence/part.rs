@@ -270,7 +270,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         if last && active.len() < self.slice.rows.len() {
             let first = self.blocks.start * self.weights.lanes();
             for row in skipping(active, self.slice.rows.len()) {
-                let to = produced.from(row, 0, first);
+                let to = produced.from(row, first);
                 to.copy_from_slice(&previous[row * self.stride + first..][..to.len()]);
             }
         }

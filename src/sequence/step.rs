@@ -376,7 +376,7 @@ where
                 *slots = sums;
             }
             carried.copy_from_slice(&state[..states]);
-            s.store(produced, self.produced.from(row, 0, lane));
+            s.store(produced, self.produced.from(row, lane));
             if let Some((outputs, step)) = &mut self.outputs {
                 s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
             }

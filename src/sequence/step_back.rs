@@ -67,49 +67,52 @@ where
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let (width, states) = (C::LAYOUT.slots.len(), C::LAYOUT.states);
-        let first = self.blocks.start;
+        let Self { activations, active, place, previous, stride, d_operand, slice, .. } = self;
+        let (rows, first) = (slice.rows.len(), self.blocks.start);
+        let kept_state = s.vectors(self.kept_state);
+        let all_slots = s.vectors_mut(self.slots);
+        let all_states = s.vectors_mut(self.d_state);
         for block in 0..self.blocks.len() {
             let lane = block * S::LANES;
-            for (position, &row) in self.active.iter().enumerate() {
+            let at = place.at(block, 0, 1);
+            let of_rows = all_slots[at * width..].chunks_exact_mut(width);
+            let mut before_rows = kept_state[at * states..].chunks_exact(states.max(1));
+            let of_states = &mut all_states[block * rows * states..];
+            for ((position, &row), kept) in active.iter().enumerate().zip(of_rows) {
                 let row = row as usize;
-                let kept = self.place.at(block, position, width);
-                let kept = &mut s.vectors_mut(self.slots)[kept..][..width];
                 let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
                 slots[..width].copy_from_slice(kept);
 
                 let mut before = [s.splat(T::ZERO); MAX_STATES];
                 let mut d_state = [s.splat(T::ZERO); MAX_STATES];
-                let own = (block * self.slice.rows.len() + row) * states;
-                if states > 0 {
-                    let at = self.place.at(block, position, states);
-                    before[..states].copy_from_slice(&s.vectors(self.kept_state)[at..][..states]);
-                    for (to, &from) in
-                        d_state.iter_mut().zip(&s.vectors(self.d_state)[own..][..states])
-                    {
-                        *to = without_tiny(s, from);
-                    }
+                let carried = &mut of_states[row * states..][..states];
+                if let Some(kept) = before_rows.next() {
+                    before[..states].copy_from_slice(&kept[..states]);
+                }
+                for (to, &from) in d_state.iter_mut().zip(&*carried) {
+                    *to = without_tiny(s, from);
                 }
                 let output = if C::LAYOUT.reads_output {
-                    s.load(&self.previous[position * self.stride + lane..])
+                    s.load(&previous[position * stride + lane..])
                 } else {
                     s.splat(T::ZERO)
                 };
-                let at = row * self.stride + lane;
+                let at = row * stride + lane;
                 let operand = if PHASE + 1 < C::LAYOUT.phases.len() {
-                    s.load(&self.d_operand[at..])
+                    s.load(&d_operand[at..])
                 } else {
                     s.splat(T::ZERO)
                 };
                 let mut d_output = s.load(&self.d_output[at..]);
                 if let Some((d_outputs, step)) = self.d_outputs {
-                    let d_outputs = d_outputs.row(self.slice.batch_row(row), step);
+                    let d_outputs = d_outputs.row(slice.batch_row(row), step);
                     let d_outputs = &d_outputs[(first * S::LANES + lane)..];
                     d_output = s.add(d_output, s.load_partial(d_outputs));
                 }
                 let d_output = without_tiny(s, d_output);
                 let direct = C::backward(
                     s,
-                    self.activations,
+                    activations,
                     PHASE,
                     &mut slots,
                     Previous { output, state: &before[..states] },
@@ -117,12 +120,9 @@ where
                 );
                 s.store(direct, &mut self.d_output[at..]);
                 kept.copy_from_slice(&slots[..width]);
-                if states > 0 {
-                    s.vectors_mut(self.d_state)[own..][..states]
-                        .copy_from_slice(&d_state[..states]);
-                }
-                for (slot, &d_sum) in slots[..width].iter().enumerate() {
-                    let to = self.d_sums.from(position, slot, first * S::LANES + lane);
+                carried.copy_from_slice(&d_state[..states]);
+                let to = self.d_sums.slots(position, first * S::LANES + lane);
+                for (&d_sum, to) in slots[..width].iter().zip(to) {
                     s.store_partial(d_sum, to);
                 }
             }

@@ -141,7 +141,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
         fused.run(s);
         if !everyone {
             for row in skipping(active, slice.rows.len()) {
-                let to = produced.from(row, 0, first);
+                let to = produced.from(row, first);
                 let from = &previous[row * stride + first..];
                 to.copy_from_slice(&from[..to.len()]);
                 if let Some(outputs) = &mut given.outputs {

@@ -316,22 +316,33 @@ impl<'t, T> Columns<'t, T> {
         Self { at, geometry, units: 0..width, life: PhantomData }
     }
 
-    /// The part's units from `unit` on, of one row and slot.
+    /// The part's units from `unit` on, of one row: of each slot in turn.
     ///
     /// # Panics
-    /// If the row, the slot or the unit is not the part's.
+    /// If the row or the unit is not the part's.
     #[inline(always)]
-    pub fn from(&mut self, row: usize, slot: usize, unit: usize) -> &mut [T] {
+    pub fn slots(&mut self, row: usize, unit: usize) -> impl Iterator<Item = &mut [T]> {
         let Geometry { rows, slots, width, stride } = self.geometry;
-        assert!(
-            row < rows && slot < slots && self.units.start <= unit && unit <= self.units.end,
-            "outside the part"
-        );
-        // SAFETY: inside the plane; these units are this part's, and the borrow is exclusive.
-        unsafe {
-            let at = self.at.add(row * stride + slot * width + unit);
-            std::slice::from_raw_parts_mut(at.as_ptr(), self.units.end - unit)
-        }
+        let Range { start, end } = self.units;
+        assert!(row < rows && start <= unit && unit <= end, "outside the part");
+        let at = self.at;
+        (0..slots).map(move |slot| {
+            // SAFETY: inside the plane; these units are this part's, those of other slots are others,
+            // and the borrow is exclusive.
+            unsafe {
+                let at = at.add(row * stride + slot * width + unit);
+                std::slice::from_raw_parts_mut(at.as_ptr(), end - unit)
+            }
+        })
+    }
+
+    /// The part's units from `unit` on, of the only slot of a row.
+    ///
+    /// # Panics
+    /// If the row or the unit is not the part's, or there are no slots.
+    #[inline(always)]
+    pub fn from(&mut self, row: usize, unit: usize) -> &mut [T] {
+        self.slots(row, unit).next().expect("a slot")
     }
 
     /// The part's units.

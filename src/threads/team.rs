@@ -51,26 +51,32 @@ impl Team {
         1 + self.helpers
     }
 
-    /// Calls `work` once for each state, in unspecified order, each thread taking the next state
-    /// when it is done with one. `work` is told which member runs it; the caller is number 0. A
-    /// panic in `work` goes on in the caller.
+    /// Calls `work` once for each state, in unspecified order. `work` is told which member runs it;
+    /// the caller is number 0. A panic in `work` goes on in the caller.
+    ///
+    /// Each member begins with its own share of the states, the same in every region of as many:
+    /// what it wrote in one is still in its cache in the next. Then it takes what others have left.
     pub fn for_each<S: Send>(&mut self, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
         let count = states.len();
+        let helpers = self.helpers.min(count.saturating_sub(1));
+        if helpers == 0 {
+            states.iter_mut().for_each(|state| work(0, state));
+            return;
+        }
         let base = AtomicPtr::new(states.as_mut_ptr());
-        let next = AtomicUsize::new(0);
+        let taken: Vec<_> = states.iter().map(|_| AtomicBool::new(false)).collect();
         let share = |member: usize| {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return;
+            let first = member * count / (helpers + 1);
+            for index in (first..count).chain(0..first) {
+                if !taken[index].swap(true, Ordering::Relaxed) {
+                    // SAFETY: `swap` gives each index below the length to one member only, so this
+                    // is the one reference to that state; `states` stays borrowed until all are done.
+                    let state = unsafe { &mut *base.load(Ordering::Relaxed).add(index) };
+                    work(member, state);
                 }
-                // SAFETY: `fetch_add` gives each index below the length to one member only, so this
-                // is the one reference to that state; `states` stays borrowed until all are done.
-                let state = unsafe { &mut *base.load(Ordering::Relaxed).add(index) };
-                work(member, state);
             }
         };
-        self.run(self.helpers.min(count.saturating_sub(1)), &share);
+        self.run(helpers, &share);
     }
 
     /// Calls `work` for each state at the same time: member `n` has state `n`.
