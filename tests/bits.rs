@@ -15,7 +15,8 @@ static THREADS: Mutex<()> = Mutex::new(());
 fn threads_change_no_bit() {
     let _turn = THREADS.lock().unwrap();
     // Work for three threads and more at the price of an activation for each unit.
-    for case in cases([37, 40, 5, 65]) {
+    // Two groups of rows, and five.
+    for case in cases([37, 40, 5, 65]).into_iter().chain(cases([150, 40, 3, 9])) {
         let arrays = Arrays::random(&case, 1).cast::<f32>();
         let results = [1, 2, 3].map(|count| {
             threads::set_count(count);

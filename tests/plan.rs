@@ -1,6 +1,6 @@
 //! The partition of a problem.
 
-use ferrnn::sequence::plan::{chunk_steps, parts, slices};
+use ferrnn::sequence::plan::{chunk_steps, groups, parts, slices};
 
 #[test]
 fn slices_share_the_batch_evenly() {
@@ -25,6 +25,18 @@ fn few_rows_are_cut_by_units_if_a_step_is_worth_a_meeting() {
     assert_eq!(parts(8, 2, 4 * 512 * 512, 32, 12), 2);
     assert_eq!(parts(24, 2, 4 * 512 * 512, 32, 12), 1);
     assert_eq!(parts(1, 64, 4 * 1024 * 1024, 3, 4), 3);
+}
+
+#[test]
+fn groups_are_of_a_slice_each_unless_their_sums_would_be_large() {
+    assert_eq!(groups(0, 1000), 1);
+    assert_eq!(groups(32, 1000), 1);
+    assert_eq!(groups(33, 1000), 2);
+    assert_eq!(groups(64, 4 * 17 * 35), 2);
+    assert_eq!(groups(4096, 1000), 8);
+    assert_eq!(groups(4096, 4 * 128 * 193), 2);
+    assert_eq!(groups(4096, 4 * 512 * 641), 1);
+    assert_eq!(groups(100, 0), 1);
 }
 
 #[test]

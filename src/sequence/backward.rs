@@ -54,7 +54,9 @@ pub(super) fn backward<T: Element>(
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
-    let mut team = Team::gather(Plan::threads(weights, problem)?);
+    // A single slice goes back on one thread: only the weights' gradients are shared out.
+    let products = plan.slices.len().min(2);
+    let mut team = Team::gather(Plan::threads(weights, problem, products)?);
     let history = |n: usize| History {
         problem,
         slice: &plan.slices[n],

@@ -34,7 +34,7 @@ pub(super) fn forward<T: Element>(
     if keep {
         weights.check_exact()?;
     }
-    let mut team = Team::gather(Plan::threads(weights, problem)?);
+    let mut team = Team::gather(Plan::threads(weights, problem, 1)?);
     let plan = Plan::new(weights, problem, team.size());
     if keep {
         check_available(residual_bytes(weights, problem))?;

@@ -1,11 +1,12 @@
-//! The weights' gradients: products over all steps and rows, each element one chain of sums in
-//! order of step, then row. Neither slices, chunks nor threads change that order.
+//! The weights' gradients: products over all steps and rows. Each element is one chain of sums for
+//! each group of rows, in order of step, then row; then the groups' sums are added in their order.
+//! Neither slices, chunks nor threads change these orders.
 
 use std::ops::Range;
 
 use super::plan::Plan;
 use super::residuals::{At, History};
-use super::rows::{copy_masked, masks};
+use super::rows::{add, copy_masked, masks};
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
@@ -52,8 +53,10 @@ struct Share<T: Element> {
     sums: Buffer<T>,
 }
 
-/// What one thread computes: some rows of the gradients, for the units of one part.
+/// What one thread computes: some rows of the gradients by a group of slices, for the units of one
+/// part.
 struct Task<T: Element> {
+    slices: Range<usize>,
     part: usize,
     shares: Vec<Share<T>>,
     result: Result<()>,
@@ -71,25 +74,34 @@ pub(super) fn compute<T: Element>(
 ) -> Result<()> {
     let specs = specs(weights, histories.first());
     let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
-    let threads = if plan.parts.len() > 1 { 1 } else { team.size() };
+    let threads = team.size().div_ceil(plan.groups.len() * plan.parts.len());
     let mut tasks = Vec::new();
-    for (part, blocks) in plan.parts.iter().enumerate() {
-        for thread in 0..threads {
-            let own = thread * vectors / threads..(thread + 1) * vectors / threads;
-            let shares = shares(weights, &specs, own, blocks.len())?;
-            tasks.push(Task { part, shares, result: Ok(()) });
+    for slices in &plan.groups {
+        for (part, blocks) in plan.parts.iter().enumerate() {
+            for thread in 0..threads {
+                let own = thread * vectors / threads..(thread + 1) * vectors / threads;
+                let shares = shares(weights, &specs, own, blocks.len())?;
+                tasks.push(Task { slices: slices.clone(), part, shares, result: Ok(()) });
+            }
         }
     }
     team.for_each(&mut tasks, |worker, task| {
         task.result = run(weights, plan, histories, slots, task, &|| stop.poll(worker));
     });
-    for task in tasks {
+    let (first, others) = tasks.split_at_mut(threads * plan.parts.len());
+    for group in others.chunks(first.len()) {
+        for (into, from) in first.iter_mut().zip(group) {
+            for (into, from) in into.shares.iter_mut().zip(&from.shares) {
+                add(&mut into.sums, &from.sums);
+            }
+        }
+    }
+    for task in first {
         for share in &task.shares {
             unpack(weights, &plan.parts[task.part], share, &mut into);
         }
-        task.result?;
     }
-    Ok(())
+    tasks.into_iter().try_for_each(|task| task.result)
 }
 
 /// The panels of all products whose first vector is among `own`, if the vectors of a column of panels
@@ -156,7 +168,7 @@ fn run<T: Element>(
     task: &mut Task<T>,
     poll: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
-    let Task { part, shares, .. } = task;
+    let Task { slices, part, shares, .. } = task;
     let blocks = plan.parts[*part].len();
     let per_row = blocks * weights.layout.slots.len() * weights.lanes();
     let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
@@ -165,7 +177,7 @@ fn run<T: Element>(
     let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
     for chunk in &plan.chunks {
         poll()?;
-        let of_step = |step| (0..histories.len()).map(move |n| (step, n));
+        let of_step = |step| slices.clone().map(move |n| (step, n));
         let mut pieces = chunk.clone().flat_map(of_step).peekable();
         while pieces.peek().is_some() {
             group.clear();

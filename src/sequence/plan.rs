@@ -1,7 +1,8 @@
 //! Who computes what: slices of rows or parts of units, chunks of steps, and which rows take which
 //! step.
 //!
-//! Many rows are cut into slices, which need nothing of each other. Few rows, whose steps cost as
+//! Many rows are cut into groups, each of which has sums of its own for the weights' gradients, and
+//! these into slices, which need nothing of each other. Few rows, whose steps cost as
 //! much as reading the weights, are one slice whose units are cut into parts, so that each core
 //! keeps its own share of the weights in its cache; then the cores meet after each step.
 
@@ -23,6 +24,9 @@ const SLICE_ROWS: usize = 32;
 const ENOUGH_ROWS: [usize; 2] = [4, 12];
 /// Multiply-adds of a step and part from which the cores' meeting after each step pays: about 1 us.
 const PART_WORK: usize = 20_000;
+/// Groups at most, and elements of all their sums for the weights' gradients.
+const GROUPS: usize = 8;
+const GROUP_SUMS: usize = 1 << 18;
 /// Rows of a chunk to aim at: a long product, whose panels stay in the second-level cache.
 const CHUNK_ROWS: usize = 192;
 
@@ -99,6 +103,8 @@ impl Slice {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) slices: Vec<Slice>,
+    /// The slices of each group.
+    pub(super) groups: Vec<Range<usize>>,
     /// The blocks of units of each part; more than one only of a single slice.
     pub(super) parts: Vec<Range<usize>>,
     pub(super) chunks: Vec<Range<usize>>,
@@ -107,13 +113,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The number of threads that pay.
+    /// The number of threads that pay for so many products with all weights.
     pub(super) fn threads<T: Element>(
         weights: &Weights<T>,
         problem: &Problem<'_, T>,
+        products: usize,
     ) -> Result<usize> {
         let [batch, time, _] = problem.inputs.shape();
-        let work = batch.saturating_mul(time).saturating_mul(weights.work());
+        let work = batch.saturating_mul(time).saturating_mul(products * weights.work());
         let threads = crate::threads::worth(work)?;
         let parts = parts_of(weights, batch, threads);
         let slices = batch / weights.level.rows::<T>().div_ceil(2);
@@ -131,19 +138,31 @@ impl Plan {
         let blocks = weights.blocks();
         let parts = (0..count).map(|n| n * blocks / count..(n + 1) * blocks / count).collect();
         let (order, steps) = by_length(problem);
-        let cuts: Vec<_> = if count > 1 || steps.is_empty() {
-            let most = slices(batch, threads, weights.level.rows::<T>());
-            let count = if count > 1 { 1 } else { most };
-            (0..count).map(|n| n * batch / count..(n + 1) * batch / count).collect()
-        } else {
-            even_cuts(&steps, threads)
+        let mut cuts = Vec::new();
+        let mut groups = Vec::new();
+        let rows_of_groups = match groups_of(weights, batch) {
+            number if steps.is_empty() => even(0..batch, number),
+            number => cuts_by_steps(0..batch, &steps, number, batch),
         };
+        for rows in &rows_of_groups {
+            let first = cuts.len();
+            let share = |all: usize| all.div_ceil(rows_of_groups.len());
+            cuts.extend(if count > 1 {
+                vec![rows.clone()]
+            } else if steps.is_empty() {
+                even(rows.clone(), share(slices(batch, threads, weights.level.rows::<T>())))
+            } else {
+                let shares = if threads > 1 { 2 * threads } else { 1 };
+                cuts_by_steps(rows.clone(), &steps, share(shares), SLICE_ROWS)
+            });
+            groups.push(first..cuts.len());
+        }
         let most = cuts.iter().map(Range::len).max().unwrap_or(1).max(1);
         let slices =
             cuts.into_iter().map(|rows| Slice::new(problem, rows, order.clone())).collect();
         let steps = chunk_steps(most, time);
         let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
-        Self { slices, parts, chunks, order }
+        Self { slices, groups, parts, chunks, order }
     }
 
     /// An array's rows for each slice.
@@ -197,10 +216,26 @@ fn by_length<T: Element>(problem: &Problem<'_, T>) -> (Option<Arc<[u32]>>, Vec<u
 }
 
 fn parts_of<T: Element>(weights: &Weights<T>, batch: usize, threads: usize) -> usize {
+    if groups_of(weights, batch) > 1 {
+        return 1;
+    }
     let bytes = weights.recurrent_work() * size_of::<T>();
     let [near, far] = ENOUGH_ROWS;
     let enough = if bytes > caches::sizes().l2 { far } else { near };
     parts(batch, threads, weights.recurrent_work(), weights.blocks(), enough)
+}
+
+fn groups_of<T: Element>(weights: &Weights<T>, batch: usize) -> usize {
+    groups(batch, weights.gradient_elements())
+}
+
+/// The number of groups to cut a batch into: as many as it has slices, if their sums stay small. What
+/// a thread wrote of a group is in its cache when it sums. The order of the sums depends on the groups,
+/// so these must not depend on the threads.
+#[must_use]
+pub fn groups(batch: usize, gradient_elements: usize) -> usize {
+    let small = GROUP_SUMS.checked_div(gradient_elements).unwrap_or(1);
+    batch.div_ceil(SLICE_ROWS).min(GROUPS).min(small).max(1)
 }
 
 /// The number of parts to cut the units into: one unless the batch is too small for slices, of
@@ -227,22 +262,33 @@ pub fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
     if batch >= shared * tile_rows.div_ceil(2) { shared } else { fewest }
 }
 
-/// Slices of about the same number of steps, of at most `SLICE_ROWS` rows.
-fn even_cuts(steps: &[usize], threads: usize) -> Vec<Range<usize>> {
-    let shares = if threads > 1 { 2 * threads } else { 1 };
-    let all: usize = steps.iter().sum();
+/// Cuts rows evenly.
+fn even(rows: Range<usize>, count: usize) -> Vec<Range<usize>> {
+    let at = |n: usize| rows.start + n * rows.len() / count;
+    (0..count).map(|n| at(n)..at(n + 1)).collect()
+}
+
+/// Cuts rows into about `shares` of as many steps; into more, if these had more than `most` rows.
+fn cuts_by_steps(
+    rows: Range<usize>,
+    steps: &[usize],
+    shares: usize,
+    most: usize,
+) -> Vec<Range<usize>> {
+    let all: usize = steps[rows.clone()].iter().sum();
     let share = all.div_ceil(shares).max(1);
     let mut cuts = Vec::new();
-    let (mut first, mut taken) = (0, 0);
-    for (row, count) in steps.iter().enumerate() {
-        taken += count;
-        if taken >= share || row + 1 - first == SLICE_ROWS {
+    let (mut first, mut taken) = (rows.start, 0);
+    for row in rows.clone() {
+        taken += steps[row];
+        let enough = taken >= share && cuts.len() + 1 < shares;
+        if enough || row + 1 - first == most {
             cuts.push(first..row + 1);
             (first, taken) = (row + 1, 0);
         }
     }
-    if first < steps.len() {
-        cuts.push(first..steps.len());
+    if first < rows.end {
+        cuts.push(first..rows.end);
     }
     cuts
 }

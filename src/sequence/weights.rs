@@ -229,6 +229,11 @@ impl<T: Element> Weights<T> {
         (self.features + self.units + 8) * self.layout.gates * self.units
     }
 
+    /// Elements of the weights' gradients.
+    pub(super) fn gradient_elements(&self) -> usize {
+        (self.features + self.units + 1) * self.layout.gates * self.units
+    }
+
     /// Multiply-adds of one step of one row that have to wait for the step before.
     pub(super) fn recurrent_work(&self) -> usize {
         self.units * self.layout.gates * self.units

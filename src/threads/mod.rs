@@ -15,9 +15,9 @@ pub use team::{Team, for_each};
 
 use crate::error::{Error, Result};
 
-/// Multiply-adds for each thread below which another does not pay: about 50 us at the speed of a
-/// modern core, where waking a sleeping worker takes 5 to 13 us.
-const SHARE: usize = 2_500_000;
+/// Multiply-adds for each thread below which another does not pay: 25 to 50 us at the speed of
+/// a modern core, where waking a sleeping worker takes 5 to 13 us.
+const SHARE: usize = 1_250_000;
 
 /// The number that `set_count` has set; 0 before.
 static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -60,7 +60,9 @@ impl Team {
         let count = states.len();
         let helpers = self.helpers.min(count.saturating_sub(1));
         if helpers == 0 {
-            states.iter_mut().for_each(|state| work(0, state));
+            for state in states {
+                work(0, state);
+            }
             return;
         }
         let base = AtomicPtr::new(states.as_mut_ptr());
