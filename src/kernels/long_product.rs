@@ -1,7 +1,6 @@
 //! Products over many rows, for gradients of weights: few columns of the left side at a time stay on
 //! a register tile while all rows go by.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::tile::{Columns, Coming, accumulate_asking};
@@ -67,16 +66,29 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
             at += self.depth;
         }
         if own.len() < self.panels.len() {
-            // Element by element, not by way of an array in memory: reading that back as a whole
-            // would have to wait for all its stores.
-            self.left[at] = std::array::from_fn(|r| match r.cmp(&rest.len()) {
-                Ordering::Less => rest[r],
-                Ordering::Equal => T::ONE,
-                Ordering::Greater => T::ZERO,
-            });
+            let last = &mut self.left[at];
+            match rest.len() {
+                0 => end::<T, MR, 0>(rest, last),
+                1 => end::<T, MR, 1>(rest, last),
+                2 => end::<T, MR, 2>(rest, last),
+                3 => end::<T, MR, 3>(rest, last),
+                4 => end::<T, MR, 4>(rest, last),
+                _ => end::<T, MR, 5>(rest, last),
+            }
         }
         self.k += 1;
     }
+}
+
+/// The end of a row: `N` elements, a one, and zeros, written where they stay, since reading a panel
+/// back as a whole would have to wait for all its stores.
+#[inline(always)]
+fn end<T: Element, const MR: usize, const N: usize>(rest: &[T], panel: &mut [T; MR]) {
+    *panel = std::array::from_fn(|r| match r {
+        r if r < N => rest[r],
+        r if r == N => T::ONE,
+        _ => T::ZERO,
+    });
 }
 
 /// `sums += left^T · right`, each element one chain of multiply-adds in order of the rows.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::gradient::{self, WeightGradients};
+use super::gradient::{Sums, WeightGradients};
 use super::part_back::{Run, Views};
 use super::plan::Plan;
 use super::problem::Problem;
@@ -50,7 +50,7 @@ pub(super) fn backward<T: Element>(
     stop: Ask<'_>,
 ) -> Result<()> {
     check(weights, problem, residuals, seeds, &gradients)?;
-    let mut slots = residuals.take_slots(consume)?;
+    let slots = residuals.take_slots(consume)?;
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
@@ -76,16 +76,21 @@ pub(super) fn backward<T: Element>(
             of_slice.push(part);
         }
     }
-    for (n, slots) in slots.iter_mut().enumerate() {
+    for (n, slots) in slots.into_iter().enumerate() {
         let views = (d_inputs[n].take(), std::mem::take(&mut d_states[n]));
         let packed = (weights, transposed);
-        journeys.push(Journey::new(packed, plan, histories[n], seeds, slots, views)?);
+        journeys.push(Journey::new(packed, plan, (n, histories[n]), seeds, slots, views)?);
     }
+    let sums = Sums::new(weights, plan, &histories, team.size())?;
     match &mut journeys[..] {
-        [only] if plan.parts.len() > 1 => only.split(&mut team, &stop)?,
-        several => {
-            team.for_each(several, |worker, journey| journey.result = journey.all(worker, &stop));
+        [only] if plan.parts.len() > 1 => {
+            only.split(&mut team, &stop)?;
+            only.sum(&sums, &|| stop.poll(0));
         }
+        several => team.for_each(several, |worker, journey| {
+            journey.result = journey.all(worker, &stop);
+            journey.sum(&sums, &|| stop.poll(worker));
+        }),
     }
     journeys.into_iter().try_for_each(|journey| journey.result)?;
     let into = WeightGradients {
@@ -93,7 +98,7 @@ pub(super) fn backward<T: Element>(
         recurrent_kernel: gradients.recurrent_kernel,
         bias: gradients.bias,
     };
-    gradient::compute(weights, plan, &histories, &slots, into, &mut team, &stop)
+    sums.write(into, &mut team, &stop)
 }
 
 fn check<T: Element>(
@@ -136,6 +141,8 @@ const PLANES: &[usize] = &[0, 1];
 /// A slice on its way back through time, with all its parts.
 struct Journey<'a, T: Element> {
     plan: &'a Plan,
+    /// The slice's number.
+    slice: usize,
     exchange: Exchange<T>,
     runs: Vec<Run<'a, T>>,
     result: Result<()>,
@@ -145,9 +152,9 @@ impl<'a, T: Element> Journey<'a, T> {
     fn new(
         (weights, transposed): (&'a Weights<T>, &'a Transposed<T>),
         plan: &'a Plan,
-        history: History<'a, T>,
+        (slice, history): (usize, History<'a, T>),
         seeds: &'a Seeds<'a, T>,
-        slots: &'a mut [Buffer<T>],
+        slots: Vec<Buffer<T>>,
         (d_inputs, d_initial): (Option<ViewMut<'a, T>>, Vec<ViewMut<'a, T>>),
     ) -> Result<Self> {
         // No padding between the slots: a row is one long vector for the products.
@@ -183,7 +190,7 @@ impl<'a, T: Element> Journey<'a, T> {
             }
         }
         let mut runs = Vec::with_capacity(count);
-        for (number, slots) in slots.iter_mut().enumerate() {
+        for (number, slots) in slots.into_iter().enumerate() {
             let views = Views {
                 d_inputs: d_inputs[number].take(),
                 columns: columns(number),
@@ -192,7 +199,13 @@ impl<'a, T: Element> Journey<'a, T> {
             let part = (number, plan.parts[number].clone());
             runs.push(Run::new((weights, transposed), history, seeds, part, slots, views)?);
         }
-        Ok(Self { plan, exchange, runs, result: Ok(()) })
+        Ok(Self { plan, slice, exchange, runs, result: Ok(()) })
+    }
+
+    /// Gives the slots to the weights' gradients, after the last step.
+    fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
+        let slots = self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
+        sums.add(self.slice, slots, poll);
     }
 
     /// All steps, on this thread.

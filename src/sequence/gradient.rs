@@ -3,6 +3,7 @@
 //! Neither slices, chunks nor threads change these orders.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::plan::Plan;
 use super::residuals::{At, History};
@@ -56,52 +57,174 @@ struct Share<T: Element> {
 /// What one thread computes: some rows of the gradients by a group of slices, for the units of one
 /// part.
 struct Task<T: Element> {
-    slices: Range<usize>,
     part: usize,
     shares: Vec<Share<T>>,
     result: Result<()>,
 }
 
-/// Computes the gradients from the slots, which hold the gradients by the sums.
-pub(super) fn compute<T: Element>(
-    weights: &Weights<T>,
-    plan: &Plan,
-    histories: &[History<'_, T>],
-    slots: &[Vec<Buffer<T>>],
-    mut into: WeightGradients<'_, T>,
-    team: &mut Team,
-    stop: &Stop<'_>,
-) -> Result<()> {
-    let specs = specs(weights, histories.first());
-    let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
-    let threads = team.size().div_ceil(plan.groups.len() * plan.parts.len());
-    let mut tasks = Vec::new();
-    for slices in &plan.groups {
-        for (part, blocks) in plan.parts.iter().enumerate() {
-            for thread in 0..threads {
-                let own = thread * vectors / threads..(thread + 1) * vectors / threads;
-                let shares = shares(weights, &specs, own, blocks.len())?;
-                tasks.push(Task { slices: slices.clone(), part, shares, result: Ok(()) });
+/// Slices that are summed together.
+struct Group<T: Element> {
+    slices: Range<usize>,
+    /// The gradients by the sums, by slice and part, of the slices that are done; others are empty.
+    slots: Vec<Vec<Buffer<T>>>,
+    /// How many slices are not.
+    missing: usize,
+    tasks: Vec<Task<T>>,
+}
+
+/// The weights' gradients of one pass: a group's by the thread that is the last to take back one of
+/// its slices, while their rows are in its cache, unless there are more threads than groups.
+pub(super) struct Sums<'a, T: Element> {
+    weights: &'a Weights<T>,
+    plan: &'a Plan,
+    histories: &'a [History<'a, T>],
+    groups: Vec<Mutex<Group<T>>>,
+    shared: bool,
+}
+
+impl<'a, T: Element> Sums<'a, T> {
+    /// For a team of `threads`.
+    pub(super) fn new(
+        weights: &'a Weights<T>,
+        plan: &'a Plan,
+        histories: &'a [History<'a, T>],
+        threads: usize,
+    ) -> Result<Self> {
+        let specs = specs(weights, histories.first());
+        let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
+        let threads = threads.div_ceil(plan.groups.len() * plan.parts.len());
+        let group = |slices: &Range<usize>| {
+            let mut tasks = Vec::with_capacity(plan.parts.len() * threads);
+            for (part, blocks) in plan.parts.iter().enumerate() {
+                for thread in 0..threads {
+                    let own = thread * vectors / threads..(thread + 1) * vectors / threads;
+                    let shares = shares(weights, &specs, own, blocks.len())?;
+                    tasks.push(Task { part, shares, result: Ok(()) });
+                }
+            }
+            let slots = slices.clone().map(|_| Vec::new()).collect();
+            let missing = slices.len();
+            Ok(Mutex::new(Group { slices: slices.clone(), slots, missing, tasks }))
+        };
+        let groups = plan.groups.iter().map(group).collect::<Result<_>>()?;
+        Ok(Self { weights, plan, histories, groups, shared: threads * plan.parts.len() > 1 })
+    }
+
+    /// Takes the slots of a slice that is done, which hold the gradients by the sums.
+    pub(super) fn add(&self, slice: usize, slots: Vec<Buffer<T>>, poll: &dyn Fn() -> Result<()>) {
+        let number = self.plan.groups.partition_point(|slices| slices.end <= slice);
+        let mut group = self.groups[number].lock().unwrap_or_else(PoisonError::into_inner);
+        let Group { slices, slots: all, missing, tasks } = &mut *group;
+        all[slice - slices.start] = slots;
+        *missing -= 1;
+        if *missing == 0 && !self.shared {
+            for task in tasks {
+                task.result = self.run(slices, all, task, poll);
             }
         }
     }
-    team.for_each(&mut tasks, |worker, task| {
-        task.result = run(weights, plan, histories, slots, task, &|| stop.poll(worker));
-    });
-    let (first, others) = tasks.split_at_mut(threads * plan.parts.len());
-    for group in others.chunks(first.len()) {
-        for (into, from) in first.iter_mut().zip(group) {
-            for (into, from) in into.shares.iter_mut().zip(&from.shares) {
-                add(&mut into.sums, &from.sums);
+
+    /// The gradients, when all slices are done.
+    pub(super) fn write(
+        mut self,
+        mut into: WeightGradients<'_, T>,
+        team: &mut Team,
+        stop: &Stop<'_>,
+    ) -> Result<()> {
+        let into_inner =
+            |group: Mutex<_>| group.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<Group<T>> = self.groups.drain(..).map(into_inner).collect();
+        if self.shared {
+            let mut tasks = Vec::new();
+            for Group { slices, slots, tasks: of_group, .. } in &mut groups {
+                tasks.extend(of_group.iter_mut().map(|task| (&*slices, &*slots, task)));
+            }
+            team.for_each(&mut tasks, |worker, (slices, slots, task)| {
+                task.result = self.run(slices, slots, task, &|| stop.poll(worker));
+            });
+        }
+        let mut groups = groups.into_iter().map(|group| group.tasks);
+        let Some(mut sums) = groups.next() else { return Ok(()) };
+        for group in groups {
+            for (into, from) in sums.iter_mut().zip(group) {
+                from.result?;
+                for (into, from) in into.shares.iter_mut().zip(&from.shares) {
+                    add(&mut into.sums, &from.sums);
+                }
             }
         }
-    }
-    for task in first {
-        for share in &task.shares {
-            unpack(weights, &plan.parts[task.part], share, &mut into);
+        for task in sums {
+            task.result?;
+            for share in &task.shares {
+                unpack(self.weights, &self.plan.parts[task.part], share, &mut into);
+            }
         }
+        Ok(())
     }
-    tasks.into_iter().try_for_each(|task| task.result)
+
+    fn run(
+        &self,
+        slices: &Range<usize>,
+        slots: &[Vec<Buffer<T>>],
+        task: &mut Task<T>,
+        poll: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        let Self { weights, plan, histories, .. } = *self;
+        let Task { part, shares, .. } = task;
+        let blocks = plan.parts[*part].len();
+        let per_row = blocks * weights.layout.slots.len() * weights.lanes();
+        let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
+        let mut left = Buffer::default();
+        let mut row = vec![T::ZERO; weights.features.max(weights.units)];
+        let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
+        for chunk in &plan.chunks {
+            poll()?;
+            let of_step = |step| slices.clone().map(move |n| (step, n));
+            let mut pieces = chunk.clone().flat_map(of_step).peekable();
+            while pieces.peek().is_some() {
+                group.clear();
+                stretches.clear();
+                let mut depth = 0;
+                while let Some(piece) =
+                    pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
+                {
+                    let ((step, n), length) = (piece, rows(&piece));
+                    let slice = &plan.slices[n];
+                    let before = slice.before(chunk.start);
+                    let of_chunk = slice.rows_in(chunk);
+                    let slots =
+                        &slots[n - slices.start][*part][before * per_row..][..of_chunk * per_row];
+                    let first = slice.before(step) - before;
+                    add_stretch(&mut stretches, slots, of_chunk, first, length);
+                    depth += length;
+                    group.push(piece);
+                }
+                for share in &mut *shares {
+                    let elements = share.panels.len() * depth * weights.level.rows::<T>();
+                    if left.len() < elements {
+                        left = Buffer::taken(elements)?;
+                    }
+                    let row = &mut row[..size(weights, share.spec)];
+                    match weights.level.rows::<T>() {
+                        3 => share.stage::<3>(histories, &group, row, &mut left, depth),
+                        6 => share.stage::<6>(histories, &group, row, &mut left, depth),
+                        rows => unreachable!("a tile of {rows} rows"),
+                    }
+                    let kernel = LongProduct {
+                        left: &left[..elements],
+                        depth,
+                        right: &stretches,
+                        width: weights.layout.slots.len(),
+                        slots: share.spec.slots,
+                        blocks: 0..blocks,
+                        sums: &mut share.sums,
+                    };
+                    T::dispatch(weights.level, kernel);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The panels of all products whose first vector is among `own`, if the vectors of a column of panels
@@ -158,68 +281,6 @@ fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
 /// Panels of rows of the gradient; the row after the last is the bias'.
 fn panels<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
     (size(weights, spec) + 1).div_ceil(weights.level.rows::<T>())
-}
-
-fn run<T: Element>(
-    weights: &Weights<T>,
-    plan: &Plan,
-    histories: &[History<'_, T>],
-    slots: &[Vec<Buffer<T>>],
-    task: &mut Task<T>,
-    poll: &dyn Fn() -> Result<()>,
-) -> Result<()> {
-    let Task { slices, part, shares, .. } = task;
-    let blocks = plan.parts[*part].len();
-    let per_row = blocks * weights.layout.slots.len() * weights.lanes();
-    let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
-    let mut left = Buffer::default();
-    let mut row = vec![T::ZERO; weights.features.max(weights.units)];
-    let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
-    for chunk in &plan.chunks {
-        poll()?;
-        let of_step = |step| slices.clone().map(move |n| (step, n));
-        let mut pieces = chunk.clone().flat_map(of_step).peekable();
-        while pieces.peek().is_some() {
-            group.clear();
-            stretches.clear();
-            let mut depth = 0;
-            while let Some(piece) = pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
-            {
-                let ((step, n), length) = (piece, rows(&piece));
-                let slice = &plan.slices[n];
-                let before = slice.before(chunk.start);
-                let of_chunk = slice.rows_in(chunk);
-                let slots = &slots[n][*part][before * per_row..][..of_chunk * per_row];
-                let first = slice.before(step) - before;
-                add_stretch(&mut stretches, slots, of_chunk, first, length);
-                depth += length;
-                group.push(piece);
-            }
-            for share in &mut *shares {
-                let elements = share.panels.len() * depth * weights.level.rows::<T>();
-                if left.len() < elements {
-                    left = Buffer::taken(elements)?;
-                }
-                let row = &mut row[..size(weights, share.spec)];
-                match weights.level.rows::<T>() {
-                    3 => share.stage::<3>(histories, &group, row, &mut left, depth),
-                    6 => share.stage::<6>(histories, &group, row, &mut left, depth),
-                    rows => unreachable!("a tile of {rows} rows"),
-                }
-                let kernel = LongProduct {
-                    left: &left[..elements],
-                    depth,
-                    right: &stretches,
-                    width: weights.layout.slots.len(),
-                    slots: share.spec.slots,
-                    blocks: 0..blocks,
-                    sums: &mut share.sums,
-                };
-                T::dispatch(weights.level, kernel);
-            }
-        }
-    }
-    Ok(())
 }
 
 impl<T: Element> Share<T> {

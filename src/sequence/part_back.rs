@@ -38,7 +38,8 @@ pub(super) struct Run<'a, T: Element> {
     number: usize,
     /// Its blocks of units.
     pub(super) blocks: Range<usize>,
-    slots: &'a mut Buffer<T>,
+    /// What the cell kept, and the gradients by the sums of the steps that are done.
+    pub(super) slots: Buffer<T>,
     pub(super) views: Views<'a, T>,
     /// Elements between two rows of its units.
     pub(super) stride: usize,
@@ -66,7 +67,7 @@ impl<'a, T: Element> Run<'a, T> {
         history: History<'a, T>,
         seeds: &'a Seeds<'a, T>,
         (number, blocks): (usize, Range<usize>),
-        slots: &'a mut Buffer<T>,
+        slots: Buffer<T>,
         views: Views<'a, T>,
     ) -> Result<Self> {
         let rows = history.slice.rows.len();

@@ -61,12 +61,13 @@ class Contestant:
         """`forward` and its vjp, told as in training that it runs once."""
         layer = make_layer(job, data, return_sequences=True)
         call = Call(differentiable=True, consume=True)
+        weights = layer.weights
 
         def run() -> list[Array]:
             grads = Gradients()
             outputs, vjp = layer.forward(data.inputs, call)
             d_inputs = vjp(data.d_outputs, grads)
-            return [outputs, d_inputs, *(grads[weight] for weight in layer.weights)]
+            return [outputs, d_inputs, *(grads[weight] for weight in weights)]
 
         return Prepared(run, run)
 
