@@ -64,8 +64,8 @@ class Call:
     losses: list[float] | None = None
 
 
-_INFERENCE = Call()
-_TRAINING = Call(training=True)
+# Calls that want nothing but outputs: not in training, and in training.
+PLAIN_CALLS = (Call(), Call(training=True))
 
 
 class Layer(Weighted):
@@ -269,7 +269,7 @@ class Layer(Weighted):
         if not self.built:
             self.build_for(arrays)
         in_training = resolved_training(training)
-        call = _TRAINING if in_training else _INFERENCE
+        call = PLAIN_CALLS[in_training]
         if mask is not None:
             call = Call(training=in_training, mask=mask)
         outputs, _ = self.forward_with_losses(arrays, call)

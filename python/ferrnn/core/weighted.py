@@ -15,7 +15,7 @@ from ferrnn.core.initializer import Initializer
 from ferrnn.core.names import name_scope, unique_name
 from ferrnn.core.parameter import Parameter, note_change
 from ferrnn.core.penalties import traced_penalties, weight_penalties
-from ferrnn.core.tree import flatten
+from ferrnn.core.tree import CONTAINERS, flatten
 from ferrnn.core.types import Array
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -139,7 +139,7 @@ class Weighted:
         for value in vars(self).values():
             if isinstance(value, Weighted):
                 yield value
-            elif isinstance(value, list | tuple | dict):
+            elif isinstance(value, CONTAINERS):
                 yield from (part for part in flatten(value) if isinstance(part, Weighted))
 
     def _all_weights(self) -> list[Parameter]:

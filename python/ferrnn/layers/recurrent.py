@@ -10,16 +10,13 @@ from numpy.typing import ArrayLike
 from ferrnn.cells.protocol import flatten, listed
 from ferrnn.core import tracing
 from ferrnn.core.calling import plain_numbers, resolved_training, with_masks
-from ferrnn.core.layer import Call, Layer
+from ferrnn.core.layer import PLAIN_CALLS, Call, Layer
 from ferrnn.core.masked import mask_of
 from ferrnn.core.results import Output, as_output
 from ferrnn.core.shapes import shapes_of
 from ferrnn.core.symbolic import Arguments, is_symbolic
-from ferrnn.core.tree import map_structure
+from ferrnn.core.tree import CONTAINERS, map_structure
 from ferrnn.layers.checks import checked_sequence, checked_sequences, chosen_mask
-
-_INFERENCE = Call()
-_TRAINING = Call(training=True)
 
 
 class Recurrent(Layer):
@@ -42,7 +39,8 @@ class Recurrent(Layer):
         """
         if type(sequences) is Output:
             sequences = sequences.view(np.ndarray)
-        if type(sequences) is np.ndarray and tracing.current.get() is None:
+        plain = type(sequences) is np.ndarray
+        if plain and tracing.current.get() is None:
             inputs: Any = self.cast_inputs(sequences)
         else:
             states = {} if initial_state is None else {"initial_state": initial_state}
@@ -57,19 +55,19 @@ class Recurrent(Layer):
             if recorded is not None:
                 return recorded
             inputs = self._cast_sequences(sequences)
-        nested = isinstance(inputs, tuple | list | dict)
+        nested = type(inputs) is not np.ndarray and isinstance(inputs, CONTAINERS)
         first = checked_sequences(self.name, inputs) if nested else inputs
         if not self.built:
             if not nested:
                 checked_sequence(self.name, inputs, self._rank, None)
             self.build(shapes_of(inputs))
-        known = self._known_mask(mask, lengths, sequences, first)
+        unmasked = plain and mask is None and lengths is None  # a plain array carries no mask
+        known = None if unmasked else self._known_mask(mask, lengths, sequences, first)
         if initial_state is not None or nested:
             given = [] if initial_state is None else flatten(listed(initial_state))
             inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
         if known is None:
-            training = resolved_training(training)
-            call = _TRAINING if training else _INFERENCE
+            call = PLAIN_CALLS[resolved_training(training)]
             outputs = self.forward_with_losses(inputs, call)[0]
             return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
         call = Call(training=resolved_training(training), mask=known)
@@ -86,7 +84,7 @@ class Recurrent(Layer):
 
     def _cast_sequences(self, sequences: Any) -> Any:
         """An array, or the arrays in a structure of several sequences."""
-        several = isinstance(sequences, list | tuple | dict) and not plain_numbers(sequences)
+        several = isinstance(sequences, CONTAINERS) and not plain_numbers(sequences)
         if several and self._rank is None:
             return map_structure(lambda each: self.cast_array(each, "inputs"), sequences)
         return self.cast_array(sequences, "inputs")
@@ -100,7 +98,7 @@ class Recurrent(Layer):
         """The sequences, or a tuple of them (one entry, if they are nested) and initial states."""
         if initial_state is not None:
             return (sequences, *flatten(listed(initial_state)))
-        nested = isinstance(sequences, list | tuple | dict) and not plain_numbers(sequences)
+        nested = isinstance(sequences, CONTAINERS) and not plain_numbers(sequences)
         return (sequences,) if nested else sequences
 
     def main_input(self, inputs: Any) -> Any:

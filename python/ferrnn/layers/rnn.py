@@ -25,7 +25,7 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.shapes import first_shape, is_shape, map_shapes, shapes_of
-from ferrnn.core.tree import map_structure
+from ferrnn.core.tree import CONTAINERS, map_structure
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import (
     checked_mask,
@@ -35,6 +35,7 @@ from ferrnn.layers.checks import (
 )
 from ferrnn.layers.recurrent import Recurrent
 from ferrnn.sequence import fused, stepwise
+from ferrnn.sequence.protocol import ScanVjp
 from ferrnn.sequence.stream import Stream, StreamPart, cell_parts
 
 
@@ -179,7 +180,7 @@ class RNN(Recurrent):
         The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
-        nested = type(sequences) is not np.ndarray and isinstance(sequences, tuple | list | dict)
+        nested = type(sequences) is not np.ndarray and isinstance(sequences, CONTAINERS)
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
             self.build(shapes_of(sequences))
@@ -210,7 +211,10 @@ class RNN(Recurrent):
         returned = (outputs, *self._packed(final)) if self.return_state else outputs
         if scan_vjp is None:
             return returned, None
-        as_tuple, count = bool(states) or nested, len(states)
+        return returned, self._vjp(scan_vjp, sequences if nested else None, len(states))
+
+    def _vjp(self, scan_vjp: ScanVjp, structure: Any, states: int) -> Vjp:
+        """`forward`'s, for sequences in a structure (else None) and so many states."""
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
             d_outputs, d_final = d_returned, None
@@ -218,11 +222,12 @@ class RNN(Recurrent):
                 d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
             d_outputs = self._as_gradient(d_outputs)
             d_sequences, d_states = scan_vjp(d_outputs, d_final, grads)
-            if nested and d_sequences is None:
-                d_sequences = map_structure(lambda leaf: None, sequences)
-            return (d_sequences, *d_states[:count]) if as_tuple else d_sequences
+            if structure is not None and d_sequences is None:
+                d_sequences = map_structure(lambda leaf: None, structure)
+            as_tuple = states or structure is not None
+            return (d_sequences, *d_states[:states]) if as_tuple else d_sequences
 
-        return returned, vjp
+        return vjp
 
     def stream(self, streams: int = 1) -> Stream:
         """The layer one step a call, its states kept: see `Stream`. They start from zero."""

@@ -89,7 +89,8 @@ class Graph:
             known = [*masks, *[None] * (self._count - len(masks))]
         if not call.differentiable:
             for step in self.steps:
-                _, known = step.run(values, known, step.call_for(call))
+                chosen = call if step.training is None else step.call_for(call)
+                _, known = step.run(values, known, chosen)
                 for slot in step.frees:
                     values[slot] = None
             return self._given_back(values, known, None)
@@ -147,9 +148,10 @@ class _Step:
     """One node, its tensors replaced by the places of arrays."""
 
     def __init__(self, node: Node, slots: dict[int, int]) -> None:
-        self.node, self.layer = node, node.layer
+        self.node, self.layer, self.training = node, node.layer, node.training
         self.sources = [slots[id(tensor)] for tensor in node.input_tensors]
         self.masked_by = [slots[id(tensor)] for tensor in symbolic_leaves(node.mask)]
+        self._own_mask = node.mask is not None
         first = len(slots)
         for tensor in node.output_tensors:
             slots[id(tensor)] = len(slots)
@@ -173,7 +175,7 @@ class _Step:
 
     def call_for(self, call: Call) -> Call:
         """The call, training or not as the node says."""
-        training = self.node.training
+        training = self.training
         if training is None or training == call.training:
             return call
         return _changed(call, training, None)
@@ -182,11 +184,11 @@ class _Step:
         self, values: list[Any], masks: list[Any] | None, call: Call
     ) -> tuple[Vjp | None, list[Any] | None]:
         """Takes arrays out of their slots, and puts the outputs into theirs."""
-        inputs = self.gathered(values)
+        inputs = values[self._source] if self._single_input else self.gathered(values)
         if self._casts:
             inputs = self.layer.cast_inputs(inputs)
         mask = None
-        if masks is not None or self.node.mask is not None:
+        if masks is not None or self._own_mask:
             mask = self._mask(values, masks)
             if mask is not None:
                 call = _changed(call, call.training, mask)

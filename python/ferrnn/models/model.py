@@ -14,7 +14,7 @@ from ferrnn.core.calling import (
     resolved_training,
     with_masks,
 )
-from ferrnn.core.layer import Call, Layer, Vjp
+from ferrnn.core.layer import PLAIN_CALLS, Call, Layer, Vjp
 from ferrnn.core.masked import mask_of
 from ferrnn.core.operations import Operation
 from ferrnn.core.parameter import Gradients
@@ -257,9 +257,10 @@ class Model(Described, Layer, Trainer):
     def _one_output(self) -> bool:
         """Whether a call gives one array: a list of one output means it as well, as in Keras."""
         made = self._outputs_structure
-        if isinstance(made, list | tuple):
-            return len(made) == 1 and isinstance(made[0], SymbolicTensor)
-        return isinstance(made, SymbolicTensor)
+        if type(made) is SymbolicTensor:  # before the other, which takes longer
+            return True
+        listed = isinstance(made, list | tuple) and len(made) == 1
+        return listed and isinstance(made[0], SymbolicTensor)
 
     # Calling.
 
@@ -304,7 +305,8 @@ class Model(Described, Layer, Trainer):
     def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
         if self._graph is None:
             return super()._outputs(arrays, training, mask)
-        call = Call(training=resolved_training(training), mask=mask)
+        training = resolved_training(training)
+        call = PLAIN_CALLS[training] if mask is None else Call(training=training, mask=mask)
         outputs, made, _ = self.outputs_and_mask(arrays, call)
         return with_masks(outputs, made)
 

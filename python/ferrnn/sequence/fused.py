@@ -28,15 +28,14 @@ _BUILT_IN = (LSTMCell, GRUCell, SimpleRNNCell)
 def supports(cell: Any) -> bool:
     """Whether the engine runs the cell: a built-in one, its activations known, or a stack."""
     kind = type(cell)
-    if kind in _BUILT_IN:
-        return _is_native(cell.activation) and (
-            kind is SimpleRNNCell or _is_native(cell.recurrent_activation)
-        )
-    return kind is StackedRNNCells and all(supports(part) for part in cell.cells)
-
-
-def _is_native(activation: Any) -> bool:
-    return type(activation) is Activation and activation.native
+    if kind is StackedRNNCells:
+        return all(supports(part) for part in cell.cells)
+    if kind not in _BUILT_IN:
+        return False
+    activation = cell.activation
+    gate = activation if kind is SimpleRNNCell else cell.recurrent_activation
+    known = type(activation) is type(gate) is Activation
+    return known and activation.native and gate.native
 
 
 def scan(

@@ -229,8 +229,8 @@ class Steps:
         inputs = self.prepare_inputs(x)
         outputs, _, _ = self.outputs_and_mask(inputs, INFERENCE)
         if type(outputs) is np.ndarray and type(inputs) is np.ndarray:
-            # A model that passes its inputs through must not hand them out.
-            return outputs.copy() if np.may_share_memory(outputs, inputs) else outputs
+            fresh = outputs.base is None and outputs is not inputs  # it may pass them through
+            return outputs if fresh else _own(outputs, [inputs])
         given = [leaf for leaf in flatten(inputs) if isinstance(leaf, np.ndarray)]
         return pack_like(outputs, [_own(leaf, given) for leaf in flatten(outputs)])
 

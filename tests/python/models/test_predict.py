@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.layers import LSTM, Dense, Dropout
+from ferrnn.layers import LSTM, Dense, Dropout, Reshape
 
 RNG = np.random.default_rng(0)
 
@@ -39,8 +39,9 @@ def test_first_steps_only():
     assert model.predict(np.ones((10, 2)), batch_size=3, steps=2, verbose=0).shape == (6, 1)
 
 
-def test_results_are_not_the_inputs():
-    model = keras.Sequential([Dropout(0.5)])
+@pytest.mark.parametrize("layer", [Dropout(0.5), Reshape((1, 2))])
+def test_results_are_not_the_inputs(layer):
+    model = keras.Sequential([layer])
     x = np.ones((3, 2), "float32")
     for result in (model.predict(x, verbose=0), model.predict_on_batch(x)):
         assert not np.shares_memory(result, x)
