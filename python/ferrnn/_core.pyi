@@ -107,9 +107,9 @@ class Stream:
     def _reset(self, rows: Sequence[int] | None = None) -> None: ...
 
 def rnn_forward(
-    weights: Weights, problem: Problem, differentiable: bool = False
+    weights: Weights, problem: Problem, differentiable: bool = False, final_state: bool = True
 ) -> tuple[Array, tuple[Array, ...], Residuals | None]:
-    """Outputs `[batch, time, units]` (or `[batch, units]`), the final states, the residuals."""
+    """Outputs `[batch, time, units]` or `[batch, units]`, final states if wanted, residuals."""
 
 def rnn_backward(
     weights: Weights,

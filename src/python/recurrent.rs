@@ -31,22 +31,25 @@ fn mixed(argument: &str) -> PyErr {
 /// Outputs, final states, and what backward wants.
 type Forward<K> = (Py<PyAny>, Py<PyTuple>, Option<K>);
 
-/// Outputs, final states, and what backward wants.
+/// Outputs, final states (none unless wanted), and what backward wants.
 #[pyfunction]
-#[pyo3(signature = (weights, problem, differentiable=false))]
+#[pyo3(signature = (weights, problem, differentiable=false, final_state=true))]
 pub(super) fn rnn_forward(
     py: Python<'_>,
     weights: &Weights,
     problem: &Problem,
     differentiable: bool,
+    final_state: bool,
 ) -> PyResult<Forward<Residuals>> {
     match (&weights.0, &problem.0) {
         (Either::F32(packed), Either::F32(arrays)) => {
-            let (outputs, state, kept) = forward(py, packed, arrays, differentiable)?;
+            let (outputs, state, kept) =
+                forward(py, packed, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F32(kept)))))
         }
         (Either::F64(packed), Either::F64(arrays)) => {
-            let (outputs, state, kept) = forward(py, packed, arrays, differentiable)?;
+            let (outputs, state, kept) =
+                forward(py, packed, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F64(kept)))))
         }
         _ => Err(mixed("problem")),
@@ -57,7 +60,7 @@ fn forward<T: Number>(
     py: Python<'_>,
     packed: &Packed<T>,
     arrays: &Arrays<T>,
-    differentiable: bool,
+    (differentiable, final_state): (bool, bool),
 ) -> PyResult<Forward<Kept<T>>> {
     let weights = &packed.weights;
     let problem = arrays.problem(weights)?;
@@ -65,9 +68,9 @@ fn forward<T: Number>(
     let shape: &[usize] =
         if arrays.return_sequences { &[batch, time, units] } else { &[batch, units] };
     let mut outputs = New::<T>::empty(py, shape)?;
-    let mut state = (0..weights.states())
-        .map(|_| New::<T>::empty(py, &[batch, units]))
-        .collect::<PyResult<Vec<_>>>()?;
+    let states = if final_state { weights.states() } else { 0 };
+    let mut state =
+        (0..states).map(|_| New::<T>::empty(py, &[batch, units])).collect::<PyResult<Vec<_>>>()?;
     let residuals = detached(py, |stop| {
         let views = state.iter_mut().map(|state| state.view([batch, 1, units]));
         let results = Results {

@@ -18,7 +18,7 @@ use crate::threads::{Ask, Exchange, Geometry, Stop, Team, Turn};
 pub struct Results<'a, T> {
     /// The outputs, of [`Problem::output_shape`].
     pub outputs: ViewMut<'a, T>,
-    /// The final states, `[batch, 1, units]` each.
+    /// The final states, `[batch, 1, units]` each; none if they are not wanted.
     pub state: Vec<ViewMut<'a, T>>,
 }
 
@@ -64,7 +64,7 @@ fn check<T: Element>(
         return Err(Error::shape("outputs", problem.output_shape(), results.outputs.shape()));
     }
     let expected = [problem.inputs.shape()[0], 1, weights.units];
-    if results.state.len() != weights.states() {
+    if !results.state.is_empty() && results.state.len() != weights.states() {
         return Err(Error::value("state", weights.states().to_string(), results.state.len()));
     }
     match results.state.iter().find(|state| state.shape() != expected) {

@@ -204,6 +204,7 @@ class RNN(Recurrent):
             return_sequences=self.return_sequences,
             zero_output_for_mask=self.zero_output_for_mask,
             dropout=dropout,
+            final_states=self.stateful or self.return_state,
         )
         if self.stateful:
             # The arrays are the layer's own unless the caller gets them as well.

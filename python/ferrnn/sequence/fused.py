@@ -49,6 +49,7 @@ def scan(
     return_sequences: bool = True,
     zero_output_for_mask: bool = False,
     dropout: Dropout = None,
+    final_states: bool = True,
 ) -> Scanned:
     """As `stepwise.scan`, for cells that `supports` accepts."""
     if type(cell) is StackedRNNCells:
@@ -62,6 +63,7 @@ def scan(
             return_sequences=return_sequences,
             zero_output_for_mask=zero_output_for_mask,
             dropout=dropout,
+            final_states=final_states,
         )
     weights = packed_weights(cell, exact=call.differentiable or call.training)
     masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
@@ -76,10 +78,11 @@ def scan(
         return_sequences,
         zero_output_for_mask,
     )
-    outputs, final_states, residuals = rnn_forward(weights, problem, call.differentiable)
+    differentiable = call.differentiable
+    outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
     if residuals is None:
-        return outputs, final_states, None
-    return outputs, final_states, _vjp(cell, weights, problem, residuals, outputs, call)
+        return outputs, final, None
+    return outputs, final, _vjp(cell, weights, problem, residuals, outputs, call)
 
 
 def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
@@ -158,12 +161,13 @@ def _scan_stack(
     return_sequences: bool,
     zero_output_for_mask: bool,
     dropout: Dropout,
+    final_states: bool,
 ) -> Scanned:
     """One call of the engine for each cell; the cells above the first see processing order."""
     above = replace(call, inputs_need_gradient=True)
     last = len(stack.cells) - 1
     outputs = inputs
-    final_states: list[Array] = []
+    all_final: list[Array] = []
     vjps: list[ScanVjp | None] = []
     for index, (cell, span) in enumerate(zip(stack.cells, stack.spans, strict=True)):
         outputs, final, vjp = scan(
@@ -176,13 +180,14 @@ def _scan_stack(
             return_sequences=return_sequences or index < last,
             zero_output_for_mask=zero_output_for_mask and index == last,
             dropout=dropout[index] if dropout else None,
+            final_states=final_states,
         )
         if index == 0 and mask is not None and go_backwards:
             mask = np.ascontiguousarray(mask[:, ::-1])
-        final_states += final
+        all_final += final
         vjps.append(vjp)
     if not call.differentiable:
-        return outputs, tuple(final_states), None
+        return outputs, tuple(all_final), None
 
     def stack_vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
@@ -195,4 +200,4 @@ def _scan_stack(
             d_initial = [*d_states, *d_initial]
         return d_outputs, tuple(d_initial)
 
-    return outputs, tuple(final_states), stack_vjp
+    return outputs, tuple(all_final), stack_vjp

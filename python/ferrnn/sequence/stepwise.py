@@ -36,8 +36,11 @@ def scan(
     return_sequences: bool = True,
     zero_output_for_mask: bool = False,
     dropout: Dropout = None,
+    final_states: bool = True,
 ) -> Scanned:
     """Outputs `[batch, time, ...]` (or the last `[batch, ...]`), final states, and the vjp.
+
+    The states are an empty tuple unless `final_states`: nobody has to make them then.
 
     `vjp(d_outputs, d_final_states, grads) -> d_inputs, d_initial_states`.
 
@@ -52,16 +55,17 @@ def scan(
     if initial_state is None:
         initial_state = initial_state_of(cell, len(first), first.dtype.name)
     steps = _Steps(cell, inputs, initial_state, call, mask, go_backwards, zero_output_for_mask)
-    outputs, final_states = steps.run(dropout, return_sequences)
+    outputs, last = steps.run(dropout, return_sequences)
+    final = last if final_states else ()
     if not call.differentiable:
-        return outputs, final_states, None
+        return outputs, final, None
 
     def vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
     ) -> tuple[Array | None, States]:
         return steps.backward(d_outputs, d_final_states, grads, return_sequences)
 
-    return outputs, final_states, vjp
+    return outputs, final, vjp
 
 
 class _Steps:

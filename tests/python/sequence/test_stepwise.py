@@ -324,3 +324,20 @@ def test_other_activations_reach_the_engine():
     assert not fused.supports(cell)
     with pytest.raises(TypeError, match="`activation` must be a callable, received 'relu'"):
         outputs(stepwise.scan)
+
+
+@ENGINES
+def test_final_states_are_made_only_if_wanted(scan):
+    cell = lstm()
+    inputs, states = problem(cell)
+    call = Call(differentiable=True)
+    outputs, final, vjp = scan(cell, inputs, states, call, mask=MASK)
+    same, nothing, same_vjp = scan(cell, inputs, states, call, mask=MASK, final_states=False)
+    assert [state.shape for state in final] == [(4, 3), (4, 3)]
+    assert nothing == ()
+    np.testing.assert_array_equal(same, outputs)
+    grads = [Gradients(), Gradients()]
+    expected = vjp(np.ones_like(outputs), None, grads[0])
+    found = same_vjp(np.ones_like(outputs), None, grads[1])
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(grads[1][cell.kernel], grads[0][cell.kernel])
