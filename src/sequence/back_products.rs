@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::part_back::{GROUP, Run};
+use super::part_back::Run;
 use super::rows::{add_masked, copy_masked, masks};
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
@@ -81,7 +81,7 @@ impl<T: Element> Run<'_, T> {
     pub(super) fn pass_to_inputs(&mut self, step: usize, active: &[u32], d_sums: &[T]) {
         let time = self.history.problem.time_of(step);
         let rows = active.iter().map(|&row| (row as usize, time));
-        if active.len() >= GROUP {
+        if active.len() >= self.least {
             self.write_d_inputs();
             self.gathered.extend(rows);
             self.multiply_inputs(d_sums);
@@ -91,7 +91,7 @@ impl<T: Element> Run<'_, T> {
         let to = &mut self.d_sums[self.gathered.len() * stride..];
         to[..active.len() * stride].copy_from_slice(&d_sums[..active.len() * stride]);
         self.gathered.extend(rows);
-        if self.gathered.len() >= GROUP {
+        if self.gathered.len() >= self.least {
             self.write_d_inputs();
         }
     }

@@ -16,7 +16,12 @@ use crate::simd::Element;
 use crate::threads::Turn;
 
 /// Rows to gather before their inputs' gradients are computed: enough for full tiles.
-pub(super) const GROUP: usize = 12;
+const GROUP: usize = 12;
+/// The same for weights that do not stay in the second-level cache beside the recurrent ones, so that
+/// they are read seldom.
+const LARGE_GROUP: usize = 48;
+/// Rows of a step from which copying them costs as much as reading the weights less often saves.
+const ENOUGH_ROWS: usize = 32;
 
 /// Where a part's results go.
 pub(super) struct Views<'a, T> {
@@ -51,6 +56,8 @@ pub(super) struct Run<'a, T: Element> {
     d_others: Buffer<T>,
     /// Those by the sums, of rows whose inputs' gradients are to be computed together.
     pub(super) d_sums: Buffer<T>,
+    /// How many rows at least are computed together.
+    pub(super) least: usize,
     /// Those rows, and their times.
     pub(super) gathered: Vec<(usize, usize)>,
     /// The outputs before the step, by position.
@@ -74,13 +81,16 @@ impl<'a, T: Element> Run<'a, T> {
         let layout = weights.layout;
         let own = blocks.len() * weights.lanes();
         let stride = row_stride(own);
-        let group = if views.d_inputs.is_some() { (GROUP - 1 + rows).min(2 * GROUP) } else { 0 };
+        let seldom = transposed.kernel.is_large() && rows < ENOUGH_ROWS;
+        let least = if seldom { LARGE_GROUP } else { GROUP };
+        let group = if views.d_inputs.is_some() { (least - 1 + rows).min(2 * least) } else { 0 };
         let staged = group.max(if views.d_inputs.is_some() { rows } else { 0 });
         let mut run = Self {
             d_output: Buffer::zeroed(rows * stride)?,
             d_operand: Buffer::zeroed(if layout.phases.len() > 1 { rows * stride } else { 0 })?,
             d_others: Buffer::zeroed(rows * layout.states * own)?,
             d_sums: Buffer::taken(group * weights.d_sums_stride())?,
+            least,
             gathered: Vec::with_capacity(staged),
             previous: Buffer::zeroed(if layout.reads_output { rows * stride } else { 0 })?,
             product: Buffer::taken(rows * stride)?,
