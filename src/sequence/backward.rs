@@ -205,7 +205,7 @@ impl<'a, T: Element> Journey<'a, T> {
     /// Gives the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
         let slots = self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
-        sums.add(self.slice, slots, poll);
+        sums.take(self.slice, slots, poll);
     }
 
     /// All steps, on this thread.

@@ -111,7 +111,7 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// Takes the slots of a slice that is done, which hold the gradients by the sums.
-    pub(super) fn add(&self, slice: usize, slots: Vec<Buffer<T>>, poll: &dyn Fn() -> Result<()>) {
+    pub(super) fn take(&self, slice: usize, slots: Vec<Buffer<T>>, poll: &dyn Fn() -> Result<()>) {
         let number = self.plan.groups.partition_point(|slices| slices.end <= slice);
         let mut group = self.groups[number].lock().unwrap_or_else(PoisonError::into_inner);
         let Group { slices, slots: all, missing, tasks } = &mut *group;
@@ -162,6 +162,7 @@ impl<'a, T: Element> Sums<'a, T> {
         Ok(())
     }
 
+    /// Computes the sums of a task from the slots of its group.
     fn run(
         &self,
         slices: &Range<usize>,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ferrnn.core.tree import flatten, map_structure, pack_like
+from ferrnn.core.tree import CONTAINERS, flatten, map_structure, pack_like
 
 Path = tuple[Any, ...]
 
@@ -20,7 +20,7 @@ def is_nested(structure: Any) -> bool:
     >>> is_nested([1]), is_nested(1)
     (True, False)
     """
-    return isinstance(structure, tuple | list | dict)
+    return isinstance(structure, CONTAINERS)
 
 
 def flatten_with_path(structure: Any) -> list[tuple[Path, Any]]:

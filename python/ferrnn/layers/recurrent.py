@@ -14,8 +14,9 @@ from ferrnn.core.layer import PLAIN_CALLS, Call, Layer
 from ferrnn.core.masked import mask_of
 from ferrnn.core.results import Output, as_output
 from ferrnn.core.shapes import shapes_of
+from ferrnn.core.structures import is_nested
 from ferrnn.core.symbolic import Arguments, is_symbolic
-from ferrnn.core.tree import CONTAINERS, map_structure
+from ferrnn.core.tree import map_structure
 from ferrnn.layers.checks import checked_sequence, checked_sequences, chosen_mask
 
 
@@ -55,7 +56,7 @@ class Recurrent(Layer):
             if recorded is not None:
                 return recorded
             inputs = self._cast_sequences(sequences)
-        nested = type(inputs) is not np.ndarray and isinstance(inputs, CONTAINERS)
+        nested = type(inputs) is not np.ndarray and is_nested(inputs)
         first = checked_sequences(self.name, inputs) if nested else inputs
         if not self.built:
             if not nested:
@@ -84,7 +85,7 @@ class Recurrent(Layer):
 
     def _cast_sequences(self, sequences: Any) -> Any:
         """An array, or the arrays in a structure of several sequences."""
-        several = isinstance(sequences, CONTAINERS) and not plain_numbers(sequences)
+        several = is_nested(sequences) and not plain_numbers(sequences)
         if several and self._rank is None:
             return map_structure(lambda each: self.cast_array(each, "inputs"), sequences)
         return self.cast_array(sequences, "inputs")
@@ -98,7 +99,7 @@ class Recurrent(Layer):
         """The sequences, or a tuple of them (one entry, if they are nested) and initial states."""
         if initial_state is not None:
             return (sequences, *flatten(listed(initial_state)))
-        nested = isinstance(sequences, CONTAINERS) and not plain_numbers(sequences)
+        nested = is_nested(sequences) and not plain_numbers(sequences)
         return (sequences,) if nested else sequences
 
     def main_input(self, inputs: Any) -> Any:

@@ -25,7 +25,8 @@ from ferrnn.core.layer import Call, Layer, Vjp
 from ferrnn.core.parameter import Gradients
 from ferrnn.core.serialization import deserialized, serialized
 from ferrnn.core.shapes import first_shape, is_shape, map_shapes, shapes_of
-from ferrnn.core.tree import CONTAINERS, map_structure
+from ferrnn.core.structures import is_nested
+from ferrnn.core.tree import map_structure
 from ferrnn.core.types import Array, Mask
 from ferrnn.layers.checks import (
     checked_mask,
@@ -180,7 +181,7 @@ class RNN(Recurrent):
         The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
-        nested = type(sequences) is not np.ndarray and isinstance(sequences, CONTAINERS)
+        nested = type(sequences) is not np.ndarray and is_nested(sequences)
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
             self.build(shapes_of(sequences))

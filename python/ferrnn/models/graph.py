@@ -89,6 +89,7 @@ class Graph:
             known = [*masks, *[None] * (self._count - len(masks))]
         if not call.differentiable:
             for step in self.steps:
+                # Asked here as well: a call of a function less for nearly every layer.
                 chosen = call if step.training is None else step.call_for(call)
                 _, known = step.run(values, known, chosen)
                 for slot in step.frees:

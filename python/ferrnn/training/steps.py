@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn.core import tracing
-from ferrnn.core.layer import Call, Vjp
+from ferrnn.core.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn.core.parameter import Gradients, Parameter
 from ferrnn.core.penalties import add_weight_penalties, regularized, weight_penalties
 from ferrnn.core.tree import flatten, pack_like
@@ -21,7 +21,6 @@ from ferrnn.training.metrics import Mean, Metric, plain
 from ferrnn.training.optimizers import Optimizer
 from ferrnn.training.samples import Batch
 
-INFERENCE = Call()
 _TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False, consume=True)
 
 
@@ -212,7 +211,7 @@ class Steps:
 
     def _test(self, batch: Batch) -> float:
         x, y, weight = batch
-        call = Call(losses=[]) if self._collects else INFERENCE
+        call = Call(losses=[]) if self._collects else PLAIN_CALLS[False]
         outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(x), call)
         if self._regularized is None:
             self._regularized = regularized(self.trainable_weights)
@@ -227,7 +226,7 @@ class Steps:
 
     def _predict(self, x: Any) -> Any:
         inputs = self.prepare_inputs(x)
-        outputs, _, _ = self.outputs_and_mask(inputs, INFERENCE)
+        outputs, _, _ = self.outputs_and_mask(inputs, PLAIN_CALLS[False])
         if type(outputs) is np.ndarray and type(inputs) is np.ndarray:
             fresh = outputs.base is None and outputs is not inputs  # it may pass them through
             return outputs if fresh else _own(outputs, [inputs])
