@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-ASK = "from ferrnn.core.native import simd_level; print(simd_level())"
+ASK = "from ferrnn._src.native import simd_level; print(simd_level())"
 LADDERS = [["portable", "avx2", "avx512"], ["portable", "neon"]]
 
 

@@ -30,8 +30,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 import ferrnn
 from ferrnn import layers
 from ferrnn._core import DenseWeights, Problem, rnn_backward, rnn_forward
-from ferrnn.core.layer import Call, Layer
-from ferrnn.core.native import (
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.native import (
     NormalizationWeights,
     activate,
     dense_backward,
@@ -43,8 +43,8 @@ from ferrnn.core.native import (
     normalization_forward,
     simd_level,
 )
-from ferrnn.core.parameter import Gradients
-from ferrnn.sequence.fused import packed_weights
+from ferrnn._src.sequence.fused import packed_weights
+from ferrnn._src.weights.parameter import Gradients
 
 BATCH, STEPS, FEATURES = 8, 10, 8
 CALL = Call(training=True, differentiable=True)

@@ -20,8 +20,8 @@ from floor import cpu_name
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 
 SIZES = [(32, 100, 64, 128), (32, 100, 256, 256), (64, 200, 16, 64), (8, 100, 64, 128)]
 KINDS = ["LSTM", "GRU", "SimpleRNN"]

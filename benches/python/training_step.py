@@ -36,8 +36,8 @@ from peers import sizes
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 
 CASES = [(32, 100, 256, 256), (32, 10, 16, 32)]
 LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}

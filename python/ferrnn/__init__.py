@@ -24,23 +24,23 @@ from ferrnn import (
     tree,
     utils,
 )
+from ferrnn._src.faces import not_yet
+from ferrnn._src.layer.input_spec import InputSpec
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layers.input import Input, InputLayer
+from ferrnn._src.machine import show_config
+from ferrnn._src.models.model import Model
+from ferrnn._src.models.sequential import Sequential
+from ferrnn._src.native import clear_buffers, num_threads, set_num_threads, simd_level
+from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.metrics import Metric
+from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.weights.constraints import Constraint
+from ferrnn._src.weights.initializers import Initializer
+from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.regularizers import Regularizer
+from ferrnn._src.weights.variable import Variable
 from ferrnn._version import __version__
-from ferrnn.core.constraints import Constraint
-from ferrnn.core.initializers import Initializer
-from ferrnn.core.input_spec import InputSpec
-from ferrnn.core.layer import Call, Layer
-from ferrnn.core.machine import show_config
-from ferrnn.core.missing import not_yet
-from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
-from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.core.regularizers import Regularizer
-from ferrnn.core.variable import Variable
-from ferrnn.layers.input import Input, InputLayer
-from ferrnn.models.model import Model
-from ferrnn.models.sequential import Sequential
-from ferrnn.training.loss import Loss
-from ferrnn.training.metrics import Metric
-from ferrnn.training.optimizers import Optimizer
 
 __all__ = [
     "Call",

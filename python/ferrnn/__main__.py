@@ -2,7 +2,7 @@
 
 import sys
 
-from ferrnn.command.arguments import main
+from ferrnn._src.command.arguments import main
 
 if __name__ == "__main__":
     sys.exit(main())

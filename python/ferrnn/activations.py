@@ -1,6 +1,6 @@
 """Activations, under Keras' names."""
 
-from ferrnn.core.activations import (
+from ferrnn._src.activations.activations import (
     Activation,
     celu,
     deserialize,

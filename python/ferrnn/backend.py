@@ -5,11 +5,11 @@
 # isort: off
 from typing import TYPE_CHECKING
 
-from ferrnn.core.config import (
+from ferrnn._src.configs.config import (
     backend, epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format,
 )
-from ferrnn.core.missing import not_yet
-from ferrnn.core.names import clear_session, name_scope
+from ferrnn._src.faces import not_yet
+from ferrnn._src.configs.names import clear_session, name_scope
 from ferrnn.ops import (
     abs, all, any, binary_crossentropy, cast, categorical_crossentropy, cos, dot, dtype, equal,
     exp, greater, greater_equal, hard_sigmoid, in_top_k, less, less_equal, log, max, maximum,
@@ -17,7 +17,7 @@ from ferrnn.ops import (
     sin, softmax, softplus, softsign, sparse_categorical_crossentropy, sqrt, square, squeeze,
     stack, std, stop_gradient, sum, tanh, tile, transpose, var,
 )
-from ferrnn.ops.legacy import (
+from ferrnn._src.ops.legacy import (
     arange, argmax, argmin, batch_dot, batch_flatten, batch_get_value, batch_set_value,
     cast_to_floatx, clip, concatenate, constant, count_params, cumprod, cumsum, elu,
     expand_dims, eye, flatten, gather, get_value, int_shape, is_keras_tensor, l2_normalize,

@@ -2,15 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.training.averages import SwapEMAWeights
-from ferrnn.training.callbacks import Callback, CallbackList, History, LambdaCallback, ProgbarLogger
-from ferrnn.training.checkpoints import BackupAndRestore, ModelCheckpoint
-from ferrnn.training.monitor import MonitorCallback
-from ferrnn.training.rates import LearningRateScheduler, ReduceLROnPlateau
-from ferrnn.training.reports import CSVLogger, RemoteMonitor
-from ferrnn.training.stopping import EarlyStopping, TerminateOnNaN
-from ferrnn.training.tensorboard import TensorBoard
+from ferrnn._src.faces import not_yet
+from ferrnn._src.training.averages import SwapEMAWeights
+from ferrnn._src.training.callbacks import (
+    Callback,
+    CallbackList,
+    History,
+    LambdaCallback,
+    ProgbarLogger,
+)
+from ferrnn._src.training.checkpoints import BackupAndRestore, ModelCheckpoint
+from ferrnn._src.training.monitor import MonitorCallback
+from ferrnn._src.training.rates import LearningRateScheduler, ReduceLROnPlateau
+from ferrnn._src.training.reports import CSVLogger, RemoteMonitor
+from ferrnn._src.training.stopping import EarlyStopping, TerminateOnNaN
+from ferrnn._src.training.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",

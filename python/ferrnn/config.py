@@ -1,6 +1,6 @@
 """Settings of a session, under Keras' names."""
 
-from ferrnn.core.config import (
+from ferrnn._src.configs.config import (
     backend,
     disable_interactive_logging,
     disable_traceback_filtering,
@@ -16,8 +16,8 @@ from ferrnn.core.config import (
     set_floatx,
     set_image_data_format,
 )
-from ferrnn.core.machine import show_config
-from ferrnn.core.native import clear_buffers, num_threads, set_num_threads, simd_level
+from ferrnn._src.machine import show_config
+from ferrnn._src.native import clear_buffers, num_threads, set_num_threads, simd_level
 
 __all__ = [
     "backend",

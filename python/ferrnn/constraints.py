@@ -1,6 +1,6 @@
 """Constraints, under Keras' names."""
 
-from ferrnn.core.constraints import (
+from ferrnn._src.weights.constraints import (
     Constraint,
     MaxNorm,
     MinMaxNorm,

@@ -1,6 +1,6 @@
 """Initializers, under Keras' names."""
 
-from ferrnn.core.initializers import (
+from ferrnn._src.weights.initializers import (
     Constant,
     GlorotNormal,
     GlorotUniform,

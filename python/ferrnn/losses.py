@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.training.loss import Loss
-from ferrnn.training.losses import (
+from ferrnn._src.faces import not_yet
+from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.losses import (
     CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,

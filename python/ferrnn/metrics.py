@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.training.losses import (
+from ferrnn._src.faces import not_yet
+from ferrnn._src.training.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
@@ -21,7 +21,7 @@ from ferrnn.training.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
-from ferrnn.training.metrics import (
+from ferrnn._src.training.metrics import (
     AUC,
     Accuracy,
     BinaryAccuracy,

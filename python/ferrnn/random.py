@@ -1,7 +1,6 @@
 """Random numbers, under Keras' names."""
 
-from ferrnn.core.random import SeedGenerator
-from ferrnn.ops.drawing import (
+from ferrnn._src.ops.drawing import (
     beta,
     binomial,
     categorical,
@@ -13,6 +12,7 @@ from ferrnn.ops.drawing import (
     truncated_normal,
     uniform,
 )
+from ferrnn._src.weights.random import SeedGenerator
 
 __all__ = [
     "SeedGenerator",

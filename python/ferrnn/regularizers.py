@@ -1,6 +1,6 @@
 """Regularizers, under Keras' names."""
 
-from ferrnn.core.regularizers import (
+from ferrnn._src.weights.regularizers import (
     L1,
     L1L2,
     L2,

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.custom_objects import (
+from ferrnn._src.configs.custom_objects import (
     CustomObjectScope,
     custom_object_scope,
     get_custom_objects,
     register_keras_serializable,
 )
-from ferrnn.core.custom_objects import registered_name as get_registered_name
-from ferrnn.core.missing import not_yet
-from ferrnn.models.files import load_model, load_weights, save_model, save_weights
-from ferrnn.models.serialization import (
+from ferrnn._src.configs.custom_objects import registered_name as get_registered_name
+from ferrnn._src.faces import not_yet
+from ferrnn._src.models.files import load_model, load_weights, save_model, save_weights
+from ferrnn._src.models.serialization import (
     deserialize_keras_object,
     get_registered_object,
     serialize_keras_object,

@@ -1,6 +1,6 @@
 """Nested structures, under Keras' names."""
 
-from ferrnn.core.structures import (
+from ferrnn._src.tree.structures import (
     MAP_TO_NONE,
     assert_same_paths,
     assert_same_structure,

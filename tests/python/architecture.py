@@ -1,31 +1,10 @@
 """Reads the imports of the sources, and names those that point the wrong way."""
 
-import ast
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_FILE = 450
-
-# A Python room may use the rooms listed for it, and itself.
-PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
-    "core": frozenset(),
-    "cells": frozenset({"core"}),
-    "sequence": frozenset({"core", "cells"}),
-    "layers": frozenset({"core", "cells", "sequence"}),
-    # The fit loop works on a protocol: it knows no layer by name.
-    "training": frozenset({"core"}),
-    "models": frozenset({"core", "cells", "sequence", "layers", "training"}),
-    "interop": frozenset({"core", "cells", "sequence", "layers", "training", "models"}),
-    "command": frozenset({"core", "layers", "training", "models"}),
-    "ops": frozenset({"core"}),
-    "testing": frozenset({"core"}),
-    "datasets": frozenset({"core"}),
-    "data": frozenset({"core"}),
-}
-NATIVE_IMPORTERS = frozenset({"core/native.py", "sequence/fused.py", "sequence/stream.py"})
-RUNTIME_DEPENDENCIES = frozenset({"numpy"})
 
 # A Rust room may use the rooms before its own line, and itself.
 RUST_ORDER = (
@@ -41,28 +20,6 @@ RUST_ORDER = (
 )
 RUST_RANK = {room: rank for rank, rooms in enumerate(RUST_ORDER) for room in rooms}
 UNSAFE_ROOMS = frozenset({"simd", "memory", "threads", "python"})
-
-
-def python_problems(package: Path) -> Iterator[str]:
-    """What is wrong with the imports below the folder of the package `ferrnn`."""
-    inner: dict[str, set[str]] = {}
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        room = name.split("/")[0].removesuffix(".py")
-        for node, function in _imports(tree):
-            where = f"{name}:{node.lineno}"
-            for target in _targets(node):
-                yield from _direction(where, name, room, target)
-                if function is not None and not _lazy(name, function):
-                    top = target.split(".")[0]
-                    if top == "ferrnn" or top in RUNTIME_DEPENDENCIES or _standard(top):
-                        yield f"{where}: imports {target} inside the function {function}"
-                    else:
-                        inner.setdefault(top, set()).add(name)
-    for dependency, names in sorted(inner.items()):
-        if len(names) > 1:
-            yield f"{dependency} is imported in functions of several modules: {sorted(names)}"
 
 
 def rust_problems(source: Path) -> Iterator[str]:
@@ -98,56 +55,6 @@ def long_files(root: Path, folders: tuple[str, ...]) -> Iterator[str]:
                 count = len(path.read_text(encoding="utf-8").splitlines())
                 if count > LONGEST_FILE:
                     yield f"{path.relative_to(root).as_posix()}: {count} lines"
-
-
-def _imports(tree: ast.AST, function: str | None = None) -> Iterator[tuple[ast.stmt, str | None]]:
-    """Each import, with the name of the function around it."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, function
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _imports(node, function or node.name)
-        else:
-            yield from _imports(node, function)
-
-
-def _targets(node: ast.stmt) -> list[str]:
-    """The full names an import statement may bring in; a relative one is `.name`."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    assert isinstance(node, ast.ImportFrom)
-    if node.level:
-        return [f".{node.module or ''}"]
-    if node.module == "ferrnn":
-        return [f"ferrnn.{alias.name}" for alias in node.names]
-    return [node.module or ""]
-
-
-def _direction(where: str, name: str, room: str, target: str) -> Iterator[str]:
-    if target.startswith("."):
-        yield f"{where}: relative import {target}; write the full name"
-        return
-    parts = target.split(".")
-    if parts[0] != "ferrnn":
-        return
-    if len(parts) > 1 and parts[1] == "_core":
-        if name not in NATIVE_IMPORTERS:
-            yield f"{where}: imports _core"
-        return
-    if room not in PYTHON_ROOMS:  # a public module, which only hands on names
-        return
-    if len(parts) == 1 or parts[1] not in PYTHON_ROOMS:
-        yield f"{where}: {room} imports {target}, a public module that only hands on names"
-    elif parts[1] != room and parts[1] not in PYTHON_ROOMS[room]:
-        yield f"{where}: {room} imports {target}"
-
-
-def _lazy(name: str, function: str) -> bool:
-    return name.endswith("__init__.py") and function == "__getattr__"
-
-
-def _standard(top: str) -> bool:
-    return top in sys.stdlib_module_names
 
 
 def _code(line: str) -> str:

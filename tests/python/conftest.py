@@ -7,9 +7,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-from ferrnn.core import config
-from ferrnn.core.names import clear_session
-from ferrnn.core.random import set_random_seed
+from ferrnn._src.configs import config
+from ferrnn._src.configs.names import clear_session
+from ferrnn._src.weights.random import set_random_seed
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from architecture import long_files, python_problems, rust_problems
+from architecture import long_files, rust_problems
+from architecture_python import python_problems, unknown_rooms
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,43 +34,74 @@ def test_files_need_no_table_of_contents():
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("core/layer.py", "from ferrnn.cells.lstm import LSTMCell", "core imports ferrnn.cells"),
-        ("cells/lstm.py", "import ferrnn.sequence.fused", "cells imports ferrnn.sequence"),
-        ("layers/rnn.py", "from ferrnn import models", "layers imports ferrnn.models"),
+        ("layer/layer.py", "from ferrnn._src.cells.lstm import LSTMCell", "layer imports ferrnn"),
+        ("cells/lstm.py", "import ferrnn._src.sequence.fused", "cells imports ferrnn"),
+        ("layers/rnn.py", "from ferrnn._src import models", "layers imports ferrnn._src.models"),
         ("layers/rnn.py", "from ferrnn import losses", "a public module"),
-        ("training/fit.py", "from ferrnn.layers.rnn import RNN", "training imports ferrnn.layers"),
-        ("testing.py", "from ferrnn.layers import RNN", "testing imports ferrnn.layers"),
+        ("training/fit.py", "from ferrnn._src.layers.rnn import RNN", "training imports ferrnn"),
+        ("testing.py", "from ferrnn._src.layers import RNN", "testing imports ferrnn._src.layers"),
         ("layers/dense.py", "from ferrnn._core import dense_forward", "imports _core"),
-        ("losses.py", "from ferrnn import _core", "imports _core"),
         ("layers/rnn.py", "from .dense import Dense", "relative import"),
-        ("core/layer.py", "if True:\n    import ferrnn.models", "core imports ferrnn.models"),
+        ("layer/layer.py", "if True:\n    import ferrnn._src.models", "layer imports ferrnn"),
         ("models/plot.py", "def plot():\n    import json", "inside the function plot"),
         ("models/plot.py", "def plot():\n    import numpy", "inside the function plot"),
     ],
 )
 def test_a_wrong_python_import_is_named(tmp_path, name, text, problem):
-    problems = list(python_problems(plant(tmp_path, {name: text})))
+    problems = list(python_problems(plant(tmp_path, {f"_src/{name}": text})))
     assert len(problems) == 1
     assert problem in problems[0]
     assert name in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("from ferrnn import _core", "imports _core"),
+        ("class Loss: ...", "defines Loss"),
+        ("def loss(): ...", "defines loss"),
+    ],
+)
+def test_a_public_module_only_hands_on_names(tmp_path, text, problem):
+    problems = list(python_problems(plant(tmp_path, {"losses.py": text})))
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
+def test_a_circle_of_files_is_named(tmp_path):
+    package = tmp_path / "ferrnn"
+    files = {
+        "_src/layers/a.py": "from ferrnn._src.layers import b",
+        "_src/layers/b.py": "from ferrnn._src.layers.c import x",
+        "_src/layers/c.py": "import ferrnn._src.layers.a",
+        "_src/layers/d.py": "from ferrnn._src.layers import a",
+        "_src/layers/e.py": "if TYPE_CHECKING:\n    from ferrnn._src.layers import f",
+        "_src/layers/f.py": "from ferrnn._src.layers import e",
+    }
+    circle = " <-> ".join(f"ferrnn._src.layers.{name}" for name in "abc")
+    assert list(python_problems(plant(package, files))) == [f"a circle of imports: {circle}"]
+
+
+def test_the_list_names_the_rooms_there_are():
+    assert unknown_rooms(ROOT / "python" / "ferrnn") == []
+
+
 def test_right_python_imports_are_quiet(tmp_path):
     files = {
-        "__init__.py": "def __getattr__(name):\n    import ferrnn.interop\n",
-        "core/native.py": "from ferrnn._core import dense_forward",
-        "sequence/fused.py": "from ferrnn._core import rnn_forward\nimport ferrnn.cells.lstm",
-        "models/plot.py": "def plot():\n    import matplotlib",
-        "losses.py": "from ferrnn.training.losses import mse as mse",
+        "__init__.py": "def __getattr__(name):\n    import ferrnn._src.models",
+        "_src/native.py": "from ferrnn._core import dense_forward",
+        "_src/sequence/fused.py": "from ferrnn._core import f\nimport ferrnn._src.cells.lstm",
+        "_src/models/plot.py": "def plot():\n    import matplotlib",
+        "losses.py": "from ferrnn._src.training.losses import mse as mse",
     }
     assert list(python_problems(plant(tmp_path, files))) == []
 
 
 def test_an_optional_dependency_has_one_module(tmp_path):
-    files = dict.fromkeys(("models/a.py", "interop/b.py"), "def f():\n    import h5py")
+    files = dict.fromkeys(("_src/models/a.py", "_src/layers/b.py"), "def f():\n    import h5py")
     problems = list(python_problems(plant(tmp_path, files)))
     assert problems == [
-        "h5py is imported in functions of several modules: ['interop/b.py', 'models/a.py']"
+        "h5py is imported in functions of several modules: ['layers/b.py', 'models/a.py']"
     ]
 
 

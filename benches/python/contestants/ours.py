@@ -9,8 +9,8 @@ from cases import Array, Data, Job
 
 import ferrnn
 from contestants import Prepared
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 
 LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}
 

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.optimizers import schedules
-from ferrnn.training.optimizers import (
+from ferrnn._src.faces import not_yet
+from ferrnn._src.training.optimizers import (
     SGD,
     Adadelta,
     Adagrad,
@@ -20,6 +19,7 @@ from ferrnn.training.optimizers import (
     get,
     serialize,
 )
+from ferrnn.optimizers import schedules
 
 __all__ = [
     "SGD",

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.training.optimizers.schedules import (
+from ferrnn._src.faces import not_yet
+from ferrnn._src.training.optimizers.schedules import (
     CosineDecay,
     CosineDecayRestarts,
     ExponentialDecay,

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.data.windows import timeseries_dataset_from_array
+from ferrnn._src.data.windows import timeseries_dataset_from_array
+from ferrnn._src.faces import not_yet
 from ferrnn.preprocessing import sequence, text
 
 __all__ = ["sequence", "text", "timeseries_dataset_from_array"]

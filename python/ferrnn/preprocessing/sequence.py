@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.data.sequences import pad_sequences
-from ferrnn.data.windows import TimeseriesGenerator
+from ferrnn._src.data.sequences import pad_sequences
+from ferrnn._src.data.windows import TimeseriesGenerator
+from ferrnn._src.faces import not_yet
 
 __all__ = ["TimeseriesGenerator", "pad_sequences"]
 

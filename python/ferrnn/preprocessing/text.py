@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from ferrnn.core.missing import not_yet
-from ferrnn.data.text import (
+from ferrnn._src.data.text import (
     Tokenizer,
     hashing_trick,
     one_hot,
     text_to_word_sequence,
     tokenizer_from_json,
 )
+from ferrnn._src.faces import not_yet
 
 __all__ = ["Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence", "tokenizer_from_json"]
 

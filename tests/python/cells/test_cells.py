@@ -3,12 +3,12 @@ import inspect
 import numpy as np
 import pytest
 
-from ferrnn.cells.gru import GRUCell
-from ferrnn.cells.lstm import LSTMCell
-from ferrnn.cells.protocol import DropoutMasks
-from ferrnn.cells.simple_rnn import SimpleRNNCell
-from ferrnn.cells.stacked import StackedRNNCells
-from ferrnn.core.layer import Call
+from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.protocol import DropoutMasks
+from ferrnn._src.cells.simple_rnn import SimpleRNNCell
+from ferrnn._src.cells.stacked import StackedRNNCells
+from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 
 CELLS = [LSTMCell, GRUCell, SimpleRNNCell]

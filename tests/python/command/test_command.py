@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import ferrnn
-from ferrnn.command import bench
-from ferrnn.command.arguments import main
-from ferrnn.command.floor import Case, Limits, floor
+from ferrnn._src.command import bench
+from ferrnn._src.command.arguments import main
+from ferrnn._src.command.floor import Case, Limits, floor
 
 SHORT = ["--seconds", "0.05"]
 

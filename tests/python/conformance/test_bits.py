@@ -7,11 +7,11 @@ import pytest
 
 from conformance.cases import CELLS, Case
 from conformance.comparison import run
-from ferrnn.core import native
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src import native
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.sequence import fused
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import Dense
-from ferrnn.sequence import fused
 
 DTYPES = ("float32", "float64")
 # The engine takes no further thread for less; there is work for three, in many rows and in one.

@@ -6,7 +6,7 @@ import pytest
 
 from conformance.cases import FACTORS, PAIRWISE
 from conformance.comparison import expect_same
-from ferrnn.sequence import fused, stepwise
+from ferrnn._src.sequence import fused, stepwise
 from ferrnn.testing import check_vjp
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from conformance.cases import PRODUCT, Case
 from conformance.comparison import expect_same
-from ferrnn.sequence import fused
+from ferrnn._src.sequence import fused
 
 OUTER = ("cell", "units", "batch", "time")
 INNER = tuple(name for name in PRODUCT if name not in OUTER)

@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core import activations
-from ferrnn.core.erf import erf
+from ferrnn._src.activations import activations
+from ferrnn._src.activations.erf import erf
 from ferrnn.testing import check_vjp
 
 NAMES = sorted(activations._BY_NAME)

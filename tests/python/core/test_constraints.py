@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ferrnn import constraints
-from ferrnn.core.constraints import Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+from ferrnn._src.weights.constraints import Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm
 
 EACH = [MaxNorm(1.5, axis=1), NonNeg(), UnitNorm(), MinMaxNorm(0.5, 1.0, 0.5, [0, 1])]
 each_constraint = pytest.mark.parametrize("constraint", EACH, ids=lambda c: type(c).__name__)

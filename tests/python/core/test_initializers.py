@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ferrnn.core import initializers
+from ferrnn._src.weights import initializers
 
 RANDOM = [
     "random_normal",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn.core import machine
-from ferrnn.core.native import limits
+from ferrnn._src import machine
+from ferrnn._src.native import limits
 
 
 def config_with(**environment: str) -> str:

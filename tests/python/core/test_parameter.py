@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core.names import name_scope
-from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn._src.configs.names import name_scope
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 def test_value_is_a_read_only_view():

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core.random import SeedGenerator
+from ferrnn._src.weights.random import SeedGenerator
 
 
 @pytest.mark.parametrize("shape", [(), (0, 4), (1,), (3, 5), (8,), (2, 3, 7)])

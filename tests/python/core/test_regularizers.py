@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ferrnn import ops, regularizers
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.regularizers import (
+from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.regularizers import (
     L1,
     L1L2,
     L2,

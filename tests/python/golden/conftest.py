@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferrnn.sequence import fused
+from ferrnn._src.sequence import fused
 
 
 @pytest.fixture(params=["fused", "stepwise"])

@@ -10,8 +10,8 @@ import pytest
 
 import ferrnn
 import golden
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 
 TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4, "atol": 1e-5}}
 # JAX takes the softmax of its fused attention in float32, whatever the dtype.

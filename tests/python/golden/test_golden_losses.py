@@ -7,7 +7,7 @@ import pytest
 
 import ferrnn
 import golden
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.weights.parameter import Gradients
 
 
 @pytest.mark.parametrize("name", golden.names("losses"))

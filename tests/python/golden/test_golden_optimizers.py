@@ -9,7 +9,7 @@ import pytest
 
 import ferrnn
 import golden
-from ferrnn.core.parameter import Gradients, Parameter
+from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn.optimizers import schedules
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}

@@ -7,8 +7,8 @@ import pytest
 
 import golden
 from ferrnn import constraints, regularizers
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.regularizers import penalty_of
+from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.regularizers import penalty_of
 
 
 @pytest.mark.parametrize("name", golden.names("regularizers"))

@@ -9,9 +9,9 @@ import pytest
 
 import ferrnn
 import golden
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
-from ferrnn.sequence import fused
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.sequence import fused
+from ferrnn._src.weights.parameter import Gradients
 
 # Of sums of some hundred products: absolute beside entries near zero.
 TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 2e-4, "atol": 2e-5}}

@@ -9,8 +9,8 @@ import pytest
 
 import ferrnn
 import golden
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 from specs import build
 
 TOLERANCE: Any = {"rtol": 1e-9, "atol": 1e-11}

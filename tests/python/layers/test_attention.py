@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import attach_mask, mask_of
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn.layers import (
     LSTM,
     AdditiveAttention,

@@ -4,9 +4,9 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call, Layer
-from ferrnn.core.masked import mask_of
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.layer.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,

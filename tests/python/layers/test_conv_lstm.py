@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ferrnn.cells.convolution import Convolution
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import mask_of
+from ferrnn._src.cells.convolution import Convolution
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import LSTM, RNN, Bidirectional, ConvLSTM1D
 from ferrnn.testing import check_vjp
 

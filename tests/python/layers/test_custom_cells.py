@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ferrnn.cells.base import Cell
-from ferrnn.cells.protocol import initial_state
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.cells.base import Cell
+from ferrnn._src.cells.protocol import initial_state
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
 from ferrnn.testing import check_vjp
 

@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn
 from ferrnn import layers
-from ferrnn.core.layer import Call
+from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 from ferrnn.utils import PyDataset
 

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call, Layer
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import Activation, Dense, Dropout, Input
 from ferrnn.testing import check_vjp
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn.core.layer import Call
-from ferrnn.core.native import embedding_backward
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.results import Output
+from ferrnn._src.native import embedding_backward
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import LSTM, Dense, Embedding, Flatten, Masking, Reshape
 from ferrnn.testing import check_vjp
 

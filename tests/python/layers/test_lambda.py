@@ -5,8 +5,8 @@ import pytest
 
 import ferrnn
 from ferrnn import ops
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import mask_of
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import GRU, Dense, Lambda
 from ferrnn.testing import check_vjp
 

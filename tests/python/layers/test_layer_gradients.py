@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ferrnn import layers
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.results import Output
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 SEQUENCE = ((3, 7, 5),)

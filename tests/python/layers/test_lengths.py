@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import mask_of
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.layer.results import Output
+from ferrnn._src.layers.checks import mask_of_lengths
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Input, LSTMCell, SimpleRNN
-from ferrnn.layers.checks import mask_of_lengths
 
 LENGTHS = [4, 0, 7, 1, 6]
 BATCH, TIME, FEATURES, UNITS = 5, 7, 3, 18

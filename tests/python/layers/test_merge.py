@@ -5,8 +5,8 @@ import pytest
 
 import ferrnn
 from ferrnn import layers
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import attach_mask, mask_of
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn.testing import check_vjp
 
 BROADCASTING = (layers.Add, layers.Multiply, layers.Maximum, layers.Average)

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call
+from ferrnn._src.layer.layer import Call
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from ferrnn.core.layer import Call, Layer
-from ferrnn.core.masked import mask_of
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.layers.time_distributed import _rows_stand_alone
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -17,7 +18,6 @@ from ferrnn.layers import (
     TimeDistributed,
     Wrapper,
 )
-from ferrnn.layers.time_distributed import _rows_stand_alone
 from ferrnn.models import Sequential
 from ferrnn.testing import check_vjp
 

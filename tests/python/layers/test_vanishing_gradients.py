@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

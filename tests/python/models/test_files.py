@@ -273,7 +273,7 @@ class TestHostileFiles:
             with pytest.raises(ValueError, match="Python lambda, which is code"):
                 keras.models.load_model(path, safe_mode=safe_mode)
 
-    @pytest.mark.parametrize("module", ["os", "subprocess", "ferrnn.core.layer", "builtins"])
+    @pytest.mark.parametrize("module", ["os", "subprocess", "ferrnn._src.layer.layer", "builtins"])
     def test_no_module_is_imported(self, tmp_path, module):
         path = self.with_layer(
             tmp_path,
@@ -311,7 +311,7 @@ class TestHostileFiles:
             small().load_weights(path)
 
     def test_an_archive_that_grows_too_much(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("ferrnn.models.files._LARGEST_CONFIG", 1000)
+        monkeypatch.setattr("ferrnn._src.models.files._LARGEST_CONFIG", 1000)
         path = tmp_path / "model.keras"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("config.json", " " * 10**6)

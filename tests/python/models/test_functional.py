@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.core.layer import Call
-from ferrnn.core.masked import mask_of
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 from ferrnn.testing import check_vjp
 

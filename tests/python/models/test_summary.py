@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn._src.models.summary import readable_size
 from ferrnn.layers import GRU, LSTM, Dense
-from ferrnn.models.summary import readable_size
 
 
 @pytest.fixture(autouse=True)

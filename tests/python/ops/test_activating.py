@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import ferrnn as keras
-from ferrnn.core import tracing
+from ferrnn._src.symbolic import tracing
 from ferrnn.testing import check_vjp
 
 X = np.random.default_rng(4).normal(scale=2.0, size=(3, 5))

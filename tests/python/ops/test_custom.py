@@ -5,9 +5,9 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import ops
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.results import Output
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.results import Output
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 DIFFERENTIABLE = Call(differentiable=True)

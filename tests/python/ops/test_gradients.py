@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ferrnn import ops
-from ferrnn.core.tracing import differentiate
+from ferrnn._src.symbolic.tracing import differentiate
 from ferrnn.testing import check_vjp
 from operation_tables import BINARY, UNARY, leaves, other_cases
 

@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import ops
-from ferrnn.core.layer import Call
+from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 
 DIFFERENTIABLE = Call(differentiable=True)

@@ -7,8 +7,8 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import ops
-from ferrnn.core import operations
-from ferrnn.ops import symbolic
+from ferrnn._src.layer import operations
+from ferrnn._src.ops import symbolic
 
 
 def test_settings_are_arguments_of_their_functions():

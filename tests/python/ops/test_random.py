@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import random
-from ferrnn.core.tracing import differentiate
+from ferrnn._src.symbolic.tracing import differentiate
 
 DRAWS = {
     "normal": lambda seed: random.normal((20, 30), 1.0, 2.0, seed=seed),

@@ -5,15 +5,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ferrnn.cells.base import Cell
-from ferrnn.cells.gru import GRUCell
-from ferrnn.cells.lstm import LSTMCell
-from ferrnn.cells.protocol import DropoutMasks
-from ferrnn.cells.simple_rnn import SimpleRNNCell
-from ferrnn.core import activations
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
-from ferrnn.sequence import fused, stepwise
+from ferrnn._src.activations import activations
+from ferrnn._src.cells.base import Cell
+from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.protocol import DropoutMasks
+from ferrnn._src.cells.simple_rnn import SimpleRNNCell
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.sequence import fused, stepwise
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 ENGINES = pytest.mark.parametrize("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ferrnn.training.batches import Batches
-from ferrnn.training.samples import Samples, as_samples, split_off_last
+from ferrnn._src.training.batches import Batches
+from ferrnn._src.training.samples import Samples, as_samples, split_off_last
 
 
 def rows(batches):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.core.layer import Call
+from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 from training.test_progress import Terminal, screen
 

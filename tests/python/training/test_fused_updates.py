@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ferrnn.core.native import adam_update, sgd_update, squared_norms
-from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.training.optimizers import SGD, Adam
+from ferrnn._src.native import adam_update, sgd_update, squared_norms
+from ferrnn._src.training.optimizers import SGD, Adam
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 CASES = {
     "sgd": (SGD, {"learning_rate": 0.1}),

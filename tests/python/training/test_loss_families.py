@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.training import losses
+from ferrnn._src.training.losses.registry import CLASSES, as_loss
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
-from ferrnn.training import losses
-from ferrnn.training.losses.registry import CLASSES, as_loss
 
 BY_NAME = {function.__name__: cls for function, cls in CLASSES.items()}
 OPTIONS = {

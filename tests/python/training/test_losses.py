@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ferrnn.core.masked import attach_mask
-from ferrnn.core.parameter import Gradients
+from ferrnn._src.layer.masked import attach_mask
+from ferrnn._src.training import losses
+from ferrnn._src.training.loss import Loss, LossFunctionWrapper
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
-from ferrnn.training import losses
-from ferrnn.training.loss import Loss, LossFunctionWrapper
 
 EPS = 1e-7
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ferrnn.training import losses, metrics
-from ferrnn.training.compiled_metrics import CompiledMetrics
+from ferrnn._src.training import losses, metrics
+from ferrnn._src.training.compiled_metrics import CompiledMetrics
 
 RNG = np.random.default_rng(2)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ferrnn.core.masked import attach_mask
-from ferrnn.training import losses, metrics
-from ferrnn.training.compiled import CompiledLoss, classification_kind
-from ferrnn.training.compiled_metrics import CompiledMetrics
+from ferrnn._src.layer.masked import attach_mask
+from ferrnn._src.training import losses, metrics
+from ferrnn._src.training.compiled import CompiledLoss, classification_kind
+from ferrnn._src.training.compiled_metrics import CompiledMetrics
 
 RNG = np.random.default_rng(2)
 

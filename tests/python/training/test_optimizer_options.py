@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import ops
-from ferrnn.core.parameter import Parameter
+from ferrnn._src.weights.parameter import Parameter
 from ferrnn.optimizers import SGD, Adam, AdamW, Ftrl, Lion, Nadam, Optimizer, schedules
 
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from ferrnn.core.parameter import Gradients, Parameter
-from ferrnn.training import optimizers
-from ferrnn.training.optimizers import SGD, Adam, RMSprop
+from ferrnn._src.training import optimizers
+from ferrnn._src.training.optimizers import SGD, Adam, RMSprop
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 def run(optimizer, steps=6, dtype=np.float64):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.core.layer import Call
-from ferrnn.core.parameter import Gradients
-from ferrnn.core.penalties import activity_penalties
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.penalties import activity_penalties
 from ferrnn.layers import GRU, LSTM, RNN, Dense, LSTMCell, SimpleRNN
 from ferrnn.regularizers import L1L2, L2
 from ferrnn.testing import check_vjp

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.training import progress
-from ferrnn.training.progress import Progbar
+from ferrnn._src.training import progress
+from ferrnn._src.training.progress import Progbar
 
 
 class Terminal(io.StringIO):

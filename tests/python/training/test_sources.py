@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.training.samples import as_samples
+from ferrnn._src.training.samples import as_samples
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3)).astype("float32")

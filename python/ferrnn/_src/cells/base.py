@@ -1,0 +1,343 @@
+"""What the built-in cells share: settings, weights, initial states and the drawing of dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ferrnn._src.activations import activations
+from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.random import SeedGenerator
+
+NO_DROPOUT = DropoutMasks()
+
+
+class Cell(Layer):
+    """One step of a recurrent layer; subclass it, or offer the same attributes.
+
+    A cell of your own sets `state_size` (an int, or a list of ints for several states), makes its
+    weights in `build`, and defines
+
+        step(inputs, states, call) -> (output, states), vjp
+        vjp(d_output, d_states, grads) -> d_inputs, d_states
+
+    with inputs `[batch, features]` and states a tuple of `[batch, size]`; the vjp may be None
+    unless `call.differentiable`. A leaky average of the inputs, with a learned leak:
+
+    >>> class Leaky(Cell):
+    ...     state_size = 3
+    ...
+    ...     def build(self, input_shape):
+    ...         self.leak = self.add_weight((3,), "ones", name="leak")
+    ...
+    ...     def step(self, inputs, states, call):
+    ...         (h,) = states
+    ...         output = self.leak.value * h + inputs
+    ...
+    ...         def vjp(d_output, d_states, grads):
+    ...             d_h = d_output + d_states[0]
+    ...             grads.add(self.leak, (d_h * h).sum(axis=0))
+    ...             return d_h, (d_h * self.leak.value,)
+    ...
+    ...         return (output, (output,)), vjp
+    >>> cell = Leaky()
+    >>> output, _ = cell(np.ones((2, 3)), cell.get_initial_state(2))
+    >>> output.tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+
+    state_size: Any
+
+    @property
+    def output_size(self) -> int:
+        """The length of the output: that of the first state."""
+        return int(flatten(self.state_size)[0])
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
+        """Zeros `[batch, size]` for each state."""
+        if batch_size is None:
+            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
+        return [np.zeros((batch_size, size), self.dtype) for size in flatten(self.state_size)]
+
+    # What tells `state_structure` that nothing is known but `state_size`.
+    get_initial_state.by_state_size = True  # type: ignore[attr-defined]
+
+    def draw_dropout(self, batch: int, features: int) -> Dropout:
+        """The dropout masks of one training call; None without dropout."""
+        return None
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, states: Any, training: bool | None = None
+    ) -> tuple[Array, Any]:
+        """One step from the given states: the output and the new states, nested as they came."""
+        if tracing.current.get() is not None:
+            return self._traced_step(inputs, states, bool(training))
+        array = self.cast_inputs(inputs)
+        if not self.built:
+            self.build(array.shape)
+        flat = tuple(self.cast_array(state, "states") for state in flatten(states))
+        self._check_step(array, flat)
+        call = Call(training=bool(training))
+        masks = self.draw_dropout(len(array), array.shape[-1]) if training else None
+        step: Any = self.step
+        (output, new), _ = step(array, flat, call, masks) if masks else step(array, flat, call)
+        return output, pack(states, new)
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
+        """One step, as a call of the cell: what a subclass may override, in `ferrnn.ops`."""
+        return Cell.__call__(self, inputs, states, training)
+
+    def adds_losses(self) -> bool:
+        """Whether an own `call`, or a cell inside, may put a penalty on what it gives out."""
+        return type(self).call is not Cell.call or super(Layer, self).adds_losses()
+
+    def _traced_step(self, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
+        """One step as one node of a running trace."""
+        if not self.built:
+            self.build(tuple(inputs.shape))
+        masks = self.draw_dropout(len(inputs), inputs.shape[-1]) if training else None
+        call = Call(training=training, differentiable=True)
+
+        def forward(given: Any) -> tuple[Any, Any]:
+            array, *flat = (self.cast_array(part, "inputs or states") for part in given)
+            self._check_step(array, tuple(flat))
+            step: Any = self.step
+            extra = (masks,) if masks else ()
+            (output, new), step_vjp = step(array, tuple(flat), call, *extra)
+
+            def vjp(d_outputs: Any, grads: Gradients) -> Any:
+                d_inputs, d_states = step_vjp(d_outputs[0], tuple(d_outputs[1:]), grads)
+                return (d_inputs, *d_states)
+
+            return (output, *new), vjp
+
+        output, *new = tracing.record(forward, (inputs, *flatten(states)))
+        return output, pack(states, new)
+
+    def _check_step(self, inputs: Array, states: States) -> None:
+        """Refuses states of a wrong number or batch."""
+        sizes = flatten(self.state_size)
+        shapes = [state.shape for state in states]
+        if not inputs.ndim or shapes != [(len(inputs), size) for size in sizes]:
+            raise ValueError(
+                f"the cell {self.name!r} must be given inputs [batch, features] and states "
+                f"[batch, size] of the sizes {sizes}, received inputs of the shape {inputs.shape} "
+                f"and states of the shapes {shapes}"
+            )
+
+    def step(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        """One step and its vjp."""
+        raise NotImplementedError(f"the cell {self.name!r} does not define `step`")
+
+
+class BuiltInCell(Cell):
+    """A cell with `kernel`, `recurrent_kernel` and `bias`, gates side by side in their columns."""
+
+    takes_flat_states: ClassVar[bool] = True
+    native_name: ClassVar[str]
+    gates: ClassVar[int]
+
+    kernel: Parameter
+    recurrent_kernel: Parameter
+    bias: Parameter | None
+    packed: Any = None  # the engine's copy of the weights, and what it was made from
+    packed_halved: Any = None  # the same in bfloat16, for inference
+    _inference_precision = "full"
+
+    @property
+    def inference_precision(self) -> str:
+        """How the recurrent weights are kept for calls without gradients: "full" or "bfloat16".
+
+        With "bfloat16" they are rounded to 8 bits of precision; states, sums and the other weights
+        stay float32. Half as much is read, so that few large sequences are computed faster
+        (docs/engine.md has the figures and the error). Training is not affected.
+        """
+        return self._inference_precision
+
+    @inference_precision.setter
+    def inference_precision(self, value: str) -> None:
+        if value not in ("full", "bfloat16"):
+            raise ValueError(
+                f"`inference_precision` of {self.name!r} must be 'full' or 'bfloat16', "
+                f"received {value!r}"
+            )
+        if value == "bfloat16" and self.dtype != "float32":
+            raise ValueError(
+                f"`inference_precision` of {self.name!r} can be 'bfloat16' for float32 weights "
+                f"only, the dtype is {self.dtype}"
+            )
+        self._inference_precision = value
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: Any,
+        use_bias: bool,
+        initializers_of: dict[str, Any],
+        regularizers_of: dict[str, Any],
+        constraints_of: dict[str, Any],
+        dropout: float,
+        recurrent_dropout: float,
+        seed: int | None,
+        layer_options: dict[str, Any],
+    ) -> None:
+        self.implementation = int(layer_options.pop("implementation", 2))
+        super().__init__(**layer_options)
+        self.units = check_units(units, self.name)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(initializers_of["kernel"])
+        self.recurrent_initializer = initializers.get(initializers_of["recurrent"])
+        self.bias_initializer = initializers.get(initializers_of["bias"])
+        self.kernel_regularizer = regularizers.get(regularizers_of["kernel"])
+        self.recurrent_regularizer = regularizers.get(regularizers_of["recurrent"])
+        self.bias_regularizer = regularizers.get(regularizers_of["bias"])
+        self.kernel_constraint = constraints.get(constraints_of["kernel"])
+        self.recurrent_constraint = constraints.get(constraints_of["recurrent"])
+        self.bias_constraint = constraints.get(constraints_of["bias"])
+        self.dropout = clamp_rate("dropout", dropout)
+        self.recurrent_dropout = clamp_rate("recurrent_dropout", recurrent_dropout)
+        if self.recurrent_dropout:
+            self.implementation = 1
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.state_size: Any = self.units
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if not key.startswith("packed")}
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        """The shape of the bias."""
+        return (self.gates * self.units,)
+
+    def initial_bias(self, shape: tuple[int, ...], dtype: object = None) -> Array:
+        """The bias before training."""
+        return np.asarray(self.bias_initializer(shape, dtype=dtype))
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights for inputs `[batch, features]`."""
+        if self._own_weights:
+            return
+        features = input_shape[-1]
+        if not features:
+            raise ValueError(
+                f"the cell {self.name!r} must be built for a known number of features, at least "
+                f"one, received the shape {tuple(input_shape)}"
+            )
+        width = self.gates * self.units
+        self.kernel = self.add_weight(
+            (features, width),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width),
+            self.recurrent_initializer,
+            name="recurrent_kernel",
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                self.bias_shape,
+                self.initial_bias,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
+        count = self.gates if self.implementation == 1 else 1
+        inputs = self._draw(self.dropout, (count, batch, features))
+        recurrent = self._draw(self.recurrent_dropout, (count, batch, self.units))
+        if inputs is None and recurrent is None:
+            return None
+        return DropoutMasks(inputs, recurrent)
+
+    def _draw(self, rate: float, shape: tuple[int, ...]) -> Array | None:
+        # Keras: a rate of 1 leaves LSTM and GRU as they are (SimpleRNN overrides this).
+        if not 0 < rate < 1:
+            return None
+        return self.seed_generator.dropout_mask(shape, rate, self.dtype)
+
+    def _check_step(self, inputs: Array, states: States) -> None:
+        super()._check_step(inputs, states)
+        if inputs.shape[1:] != self.kernel.shape[:1]:
+            raise ValueError(
+                f"the cell {self.name!r} must be given inputs [batch, features] of "
+                f"{self.kernel.shape[0]} features, received the shape {inputs.shape}"
+            )
+
+    def kernels(self, call: Call) -> tuple[Array, Array]:
+        """Kernel and recurrent kernel; for a vjp to keep, copies that no later write changes."""
+        if call.differentiable:
+            return self.kernel.snapshot(), self.recurrent_kernel.snapshot()
+        return self.kernel.value, self.recurrent_kernel.value
+
+    def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
+        """Adds the gradient by a bias that is added once to every row."""
+        if self.bias is not None:
+            grads.add(self.bias, d_projected.sum(axis=tuple(range(d_projected.ndim - 1))))
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+
+def check_units(units: object, owner: str) -> int:
+    """`units` as an int; it must be a positive whole number."""
+    if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
+        raise ValueError(
+            "Received an invalid value for argument `units`, expected a positive integer, "
+            f"got {units!r} (in {owner!r})"
+        )
+    return int(units)
+
+
+def clamp_rate(argument: str, rate: object) -> float:
+    """A dropout rate, brought into [0, 1]."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
+        raise TypeError(f"`{argument}` must be a number between 0 and 1, received {rate!r}")
+    value = float(rate)
+    if math.isnan(value):
+        raise ValueError(f"`{argument}` must be a number between 0 and 1, received {rate!r}")
+    return min(1.0, max(0.0, value))
+
+
+def refuse(arguments: dict[str, Any], owner: str) -> None:
+    """Raises for an argument of Keras' that is not supported yet and was used all the same."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise NotImplementedError(
+                f"`{argument}` is not supported yet (in {owner!r}), received {value!r}"
+            )

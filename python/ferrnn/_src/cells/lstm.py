@@ -1,0 +1,149 @@
+"""LSTM (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ferrnn._src.activations import activations
+from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
+from ferrnn._src.cells.product import ProductVjp, masked_product
+from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Gradients
+
+
+class LSTMCell(BuiltInCell):
+    """One step of an LSTM: inputs `[batch, features]`, states h and c `[batch, units]`.
+
+    `z = x kernel + h recurrent_kernel + bias`, in blocks i, f, g, o of `units` columns;
+    `c' = s(f) c + s(i) a(g)`, `h' = s(o) a(c')`; the output is h'.
+
+    >>> cell = LSTMCell(4)
+    >>> output, (h, c) = cell(np.ones((2, 3)), cell.get_initial_state(2))
+    >>> output.shape, c.shape
+    ((2, 4), (2, 4))
+    """
+
+    native_name: ClassVar[str] = "lstm"
+    gates: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            use_bias=use_bias,
+            initializers_of={
+                "kernel": kernel_initializer,
+                "recurrent": recurrent_initializer,
+                "bias": bias_initializer,
+            },
+            regularizers_of={
+                "kernel": kernel_regularizer,
+                "recurrent": recurrent_regularizer,
+                "bias": bias_regularizer,
+            },
+            constraints_of={
+                "kernel": kernel_constraint,
+                "recurrent": recurrent_constraint,
+                "bias": bias_constraint,
+            },
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            layer_options=kwargs,
+        )
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.unit_forget_bias = bool(unit_forget_bias)
+        self.state_size = [self.units, self.units]
+
+    def initial_bias(self, shape: tuple[int, ...], dtype: object = None) -> Array:
+        if not self.unit_forget_bias:
+            return super().initial_bias(shape, dtype)
+        parts = [
+            super().initial_bias((self.units,), dtype),
+            np.ones(self.units),
+            super().initial_bias((2 * self.units,), dtype),
+        ]
+        return np.concatenate(parts)
+
+    def project(self, inputs: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
+        """The inputs' part of z, without the bias, and its vjp."""
+        return masked_product(inputs, kernel, mask)
+
+    def recur(self, h: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
+        """The part of z that h makes, and its vjp."""
+        return masked_product(h, kernel, mask)
+
+    def step(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        """One step; see the class."""
+        h_previous, c_previous = states
+        masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
+        act = activations.differentiable(self.activation)
+        gate = activations.differentiable(self.recurrent_activation)
+        kernel, recurrent_kernel = self.kernels(call)
+        projected, inputs_vjp = self.project(inputs, masks.inputs, kernel)
+        recurrent, h_vjp = self.recur(h_previous, masks.recurrent, recurrent_kernel)
+        z = projected + recurrent
+        if self.bias is not None:
+            z += self.bias.value
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
+        i, f, o = gate.function(z_i), gate.function(z_f), gate.function(z_o)
+        g = act.function(z_g)
+        c = f * c_previous + i * g
+        c_act = act.function(c)
+        h = o * c_act
+        if not call.differentiable:
+            return (h, (h, c)), None
+
+        def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
+            d_h = d_output + d_states[0]
+            d_c = d_states[1] + act.backward(c, c_act, d_h * o)
+            d_z = np.concatenate(
+                [
+                    gate.backward(z_i, i, d_c * g),
+                    gate.backward(z_f, f, d_c * c_previous),
+                    act.backward(z_g, g, d_c * i),
+                    gate.backward(z_o, o, d_h * c_act),
+                ],
+                axis=-1,
+            )
+            d_inputs, d_kernel = inputs_vjp(d_z)
+            d_h_previous, d_recurrent_kernel = h_vjp(d_z)
+            grads.add(self.kernel, d_kernel)
+            grads.add(self.recurrent_kernel, d_recurrent_kernel)
+            self.add_bias_gradient(d_z, grads)
+            return d_inputs, (d_h_previous, d_c * f)
+
+        return (h, (h, c)), vjp
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "recurrent_activation": activations.serialize(self.recurrent_activation),
+            "unit_forget_bias": self.unit_forget_bias,
+        }

@@ -1,0 +1,206 @@
+"""What any cell offers, built in or a user's: its states, and its step in one common form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Gradients
+
+States: TypeAlias = tuple[Array, ...]
+StepVjp: TypeAlias = Callable[[Array, States, Gradients], tuple[Array, States]]
+
+
+class DropoutMasks(NamedTuple):
+    """Masks of one call, already scaled: `[1 or gates, batch, features]` and `[.., units]`."""
+
+    inputs: Array | None = None
+    recurrent: Array | None = None
+
+
+# What a cell's `draw_dropout` gives and its `step` takes: a stack has one entry for each cell.
+Dropout: TypeAlias = "DropoutMasks | tuple[Any, ...] | None"
+
+
+class Step(Protocol):
+    """One step: inputs `[batch, features]`, states flat, to output and states, and the vjp."""
+
+    def __call__(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = ...
+    ) -> tuple[tuple[Array, States], StepVjp | None]: ...
+
+
+def check_cell(cell: Any) -> None:
+    """Refuses what is no cell."""
+    if not callable(getattr(cell, "step", None)) and not callable(getattr(cell, "call", None)):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Argument `cell` should have a `call` method (or a `step` method with its vjp). "
+            f"Received: cell={cell!r}"
+        )
+    if not hasattr(cell, "state_size"):
+        raise ValueError(f"The RNN cell should have a `state_size` attribute. Received: {cell!r}")
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of nested lists, tuples and dicts, in order (of a dict, of its sorted keys).
+
+    >>> flatten([[1, 2], 3])
+    [1, 2, 3]
+    """
+    if isinstance(structure, list | tuple):
+        return [leaf for part in structure for leaf in flatten(part)]
+    if isinstance(structure, dict):
+        return [leaf for key in sorted(structure) for leaf in flatten(structure[key])]
+    return [structure]
+
+
+def pack(structure: Any, flat: Sequence[Any], container: type = list) -> Any:
+    """`flat` in the nesting of `structure`.
+
+    >>> pack([[1, 2], 3], ["h", "c", "s"])
+    [['h', 'c'], 's']
+    """
+    leaves = iter(flat)
+
+    def place(part: Any) -> Any:
+        if hasattr(part, "_fields"):
+            return type(part)(*(place(inner) for inner in part))
+        if isinstance(part, list | tuple):
+            return container(place(inner) for inner in part)
+        if isinstance(part, dict):
+            return {key: place(part[key]) for key in sorted(part)}
+        return next(leaves)
+
+    return place(structure)
+
+
+class StateShape:
+    """The lengths of a state `[batch, ...]` behind the batch, where there is not just one."""
+
+    __slots__ = ("lengths",)
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
+
+    def __repr__(self) -> str:
+        return str(self.lengths)
+
+
+def state_structure(cell: Any) -> Any:
+    """The nesting of a cell's states, a length or a `StateShape` at each leaf.
+
+    A cell's own `get_initial_state` tells it, else `state_size`.
+    """
+    if getattr(cell, "takes_flat_states", False) and hasattr(cell, "cells"):
+        return [state_structure(part) for part in cell.cells]
+    own = getattr(cell, "get_initial_state", None)
+    if own is None or getattr(own, "by_state_size", False):
+        return cell.state_size
+    return map_structure(_length_of, own(batch_size=1))
+
+
+def _length_of(state: Any) -> int | StateShape:
+    shape = np.shape(state)[1:]
+    return int(shape[0]) if len(shape) == 1 else StateShape(shape)
+
+
+def listed(structure: Any) -> Any:
+    """A structure with a list, tuple or dict around it, whether it had one or not."""
+    return structure if isinstance(structure, list | tuple | dict) else [structure]
+
+
+def output_size(cell: Any) -> int:
+    """The length of a cell's output: `output_size`, else its first state."""
+    size = getattr(cell, "output_size", None)
+    first = flatten(state_structure(cell))[0] if size is None else flatten(size)[-1]
+    return int(first.lengths[-1] if isinstance(first, StateShape) else first)
+
+
+def initial_state(cell: Any, batch: int, dtype: str) -> States:
+    """The cell's own initial state, flat; zeros `[batch, size]` if it does not define any."""
+    own = getattr(cell, "get_initial_state", None)
+    if own is None:
+        return tuple(np.zeros((batch, size), dtype) for size in flatten(cell.state_size))
+    return tuple(np.asarray(state, dtype) for state in flatten(own(batch_size=batch)))
+
+
+def draw_dropout(cell: Any, batch: int, features: int) -> Dropout:
+    """The dropout masks of one training call; None for a cell without dropout."""
+    draw = getattr(cell, "draw_dropout", None)
+    drawn: Dropout = None if draw is None else draw(batch, features)
+    return drawn
+
+
+def step_of(cell: Any) -> Step:
+    """The cell's step on flat states, whichever way the cell was written."""
+    if _overrides_call(cell):
+        return _keras_step(cell)
+    if getattr(cell, "takes_flat_states", False):
+        found: Step = cell.step
+        return found
+    return _own_step(cell) if callable(getattr(cell, "step", None)) else _keras_step(cell)
+
+
+def _overrides_call(cell: Any) -> bool:
+    """Whether a user's subclass of a cell with `step` brings a `call` of its own below it."""
+    for kind in type(cell).__mro__:
+        if "step" in vars(kind):
+            return False
+        if "call" in vars(kind):
+            return callable(getattr(cell, "step", None))
+    return False
+
+
+def _own_step(cell: Any) -> Step:
+    """A user's `step(inputs, states, call)`, its states nested as its `state_size`."""
+    structure = listed(state_structure(cell))
+
+    def step(
+        inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        (output, new), own_vjp = cell.step(inputs, pack(structure, states, tuple), call)
+        if own_vjp is None:
+            return (output, tuple(flatten(new))), None
+
+        def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
+            d_inputs, d_previous = own_vjp(d_output, pack(structure, d_states, tuple), grads)
+            return d_inputs, tuple(flatten(d_previous))
+
+        return (output, tuple(flatten(new))), vjp
+
+    return step
+
+
+def _keras_step(cell: Any) -> Step:
+    """A cell written for Keras, `call(inputs, states[, training])`: its vjp is found by tracing."""
+    structure = listed(state_structure(cell))
+    takes_training = "training" in inspect.signature(cell.call).parameters
+
+    def step(
+        inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        options = {"training": call.training} if takes_training else {}
+
+        def run(given: Any) -> Any:
+            return cell.call(*given, **options)
+
+        given = (inputs, pack(structure, states))
+        if not call.differentiable:
+            output, new = run(given)
+            return (np.asarray(output), tuple(np.asarray(state) for state in flatten(new))), None
+        (output, new), traced_vjp = tracing.differentiate(run, given)
+
+        def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
+            d_inputs, d_previous = traced_vjp([d_output, *d_states], grads)
+            return d_inputs, tuple(flatten(d_previous))
+
+        return (output, tuple(flatten(new))), vjp
+
+    return step

@@ -1,0 +1,273 @@
+"""What a call of a layer does beyond computing: arguments sorted, shapes found, nodes recorded."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.names import current_path, name_scope
+from ferrnn._src.layer.input_spec import check_inputs
+from ferrnn._src.layer.masked import attach_mask, mask_of
+from ferrnn._src.layer.results import as_output
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
+from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor
+from ferrnn._src.symbolic.symbolic_masks import mask_given_to
+from ferrnn._src.tree.tree import flatten, map_structure
+from ferrnn._src.tree.types import Mask
+
+_training: ContextVar[bool] = ContextVar("training", default=False)
+
+
+def resolved_training(training: bool | None) -> bool:
+    """What `training` means in a call: by default what it means in the call around.
+
+    >>> resolved_training(None), resolved_training(True)
+    (False, True)
+    """
+    return _training.get() if training is None else bool(training)
+
+
+@contextmanager
+def training_is(value: bool) -> Iterator[None]:
+    """Layers that are called inside without `training` take `value`.
+
+    >>> with training_is(True):
+    ...     resolved_training(None)
+    True
+    """
+    token = _training.set(value)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
+# What `add_loss` of layers that are written with `call` gathers, for the step around.
+added_losses: ContextVar[list[Any] | None] = ContextVar("added_losses", default=None)
+
+
+@contextmanager
+def gathering_losses() -> Iterator[list[Any]]:
+    """The list that `add_loss` fills inside: that of the code around, if there is one.
+
+    >>> with gathering_losses() as gathered:
+    ...     added_losses.get() is gathered
+    True
+    """
+    around = added_losses.get()
+    if around is not None:
+        yield []
+        return
+    gathered: list[Any] = []
+    token = added_losses.set(gathered)
+    try:
+        yield gathered
+    finally:
+        added_losses.reset(token)
+
+
+@functools.lru_cache(maxsize=1024)
+def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
+    """The names of a function's parameters, and whether it takes any keyword.
+
+    >>> sorted(parameters_of(lambda x, mask=None: x)[0])
+    ['mask', 'x']
+    """
+    known = inspect.signature(function).parameters.values()
+    return (
+        frozenset(each.name for each in known),
+        any(each.kind is each.VAR_KEYWORD for each in known),
+    )
+
+
+# The call that is being recorded.
+_recording: ContextVar[Node | None] = ContextVar("recording", default=None)
+
+
+def record(
+    layer: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    training: bool | None,
+    mask: Any,
+) -> Any:
+    """Makes a node of a call on symbolic tensors, and gives the symbolic tensors of its outputs."""
+    inputs = layer.gather(*args, **kwargs)
+    if layer.input_spec is not None:
+        check_inputs(layer.input_spec, layer.main_input(inputs), layer.name)
+    if not layer.built:
+        layer.build_for(inputs)
+    node = Node(layer, args, kwargs, inputs, training=training, mask=mask)
+    token = _recording.set(node)
+    try:
+        outputs = layer.symbolic_outputs(inputs)
+    finally:
+        _recording.reset(token)
+    for index, tensor in enumerate(flatten(outputs)):
+        tensor.node, tensor.index = node, index
+    node.outputs = outputs
+    layer._inbound_nodes.append(node)
+    return outputs
+
+
+def outputs_by_shape(layer: Any, main: Any) -> Any:
+    """Symbolic outputs of the shapes that the layer computes for its main input."""
+    shapes = layer.compute_output_shape(shapes_of(main))
+    return map_shapes(lambda shape: SymbolicTensor(shape, layer.compute_output_dtype()), shapes)
+
+
+def outputs_by_probe(layer: Any, inputs: Any) -> Any:
+    """Symbolic outputs of the shapes that a call on zeros gives.
+
+    A layer that takes a mask gets one if the inputs will carry one. What the call writes to
+    variables is taken back: it was no call of the user's.
+    """
+    before = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
+    node = _recording.get()
+    mask = None
+    if node is not None and node.layer is layer and "mask" in parameters_of(type(layer).call)[0]:
+        mask = mask_given_to(node)
+
+    def called(arrays: Any) -> Any:
+        arguments, mask = arrays
+        return layer(*arguments.args, **arguments.kwargs, mask=mask)
+
+    with warnings.catch_warnings():
+        if mask is not None:
+            warnings.simplefilter("ignore")  # of a mask that goes no further the real call speaks
+        outputs = probe(called, (_as_arguments(inputs), mask))
+    for weight, value, version in before:
+        if weight.version != version:
+            weight.assign(value)
+    return outputs
+
+
+def _as_arguments(inputs: Any) -> Arguments:
+    return inputs if isinstance(inputs, Arguments) else Arguments((inputs,), {})
+
+
+def build_by_shapes(layer: Any, inputs: Any) -> None:
+    """Builds a layer for what `forward` will get; `build` of several shapes gets several."""
+    if isinstance(inputs, Arguments):
+        arrays = [value for value in (*inputs.args, *inputs.kwargs.values()) if _shaped(value)]
+        wanted = len(inspect.signature(layer.build).parameters)
+        if wanted > 1:
+            layer.build(*(shapes_of(value) for value in arrays[:wanted]))
+            return
+    layer.build(shapes_of(layer.main_input(inputs)))
+
+
+def _shaped(value: Any) -> bool:
+    return any(hasattr(leaf, "shape") for leaf in flatten(value))
+
+
+def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:
+    """What `super().call(...)` means to a class that derives from `kind`, which writes `forward`.
+
+    `asking` is the class `Call`.
+    """
+
+    def call(
+        self: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
+        options = {"training": resolved_training(training), "mask": mask}
+        inputs = kind.gather(self, *args, **kwargs)
+        if tracing.current.get() is None:
+            return kind.forward(self, kind.cast_inputs(self, inputs), asking(**options))[0]
+        asked = asking(differentiable=True, **options)
+        return tracing.record(
+            lambda arrays: kind.forward(self, kind.cast_inputs(self, arrays), asked), inputs
+        )
+
+    return call
+
+
+def takes_over(kind: Any, base: Any) -> None:
+    """Makes the `call` of a class count where it stands below the `forward` of a built-in layer."""
+    inherited = next(each for each in kind.__mro__ if "forward" in vars(each))
+    if inherited is not base and not hasattr(kind, "outputs_and_mask"):
+        kind.forward = base.forward
+
+
+def carried_mask(main: Any) -> Any:
+    """The mask that rides on an array; for a structure the list of masks, None without any."""
+    if not isinstance(main, list | tuple | dict):
+        return mask_of(main)
+    return listed_masks([mask_of(leaf) for leaf in flatten(main)])
+
+
+def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
+    """The masks, or None if there is none among them.
+
+    >>> listed_masks([None, None]) is None
+    True
+    """
+    return None if all(mask is None for mask in masks) else masks
+
+
+def with_masks(outputs: Any, masks: Any) -> Any:
+    """The outputs, those with a mask carrying it."""
+    if masks is None:
+        return as_output(outputs)
+    if isinstance(outputs, np.ndarray):
+        mask = masks[0] if isinstance(masks, list | tuple) else masks
+        return as_output(outputs) if mask is None else attach_mask(outputs, mask)
+    found = iter(masks if isinstance(masks, list | tuple) else [masks])
+
+    def carrying(output: Any) -> Any:
+        mask = next(found, None)
+        return as_output(output) if mask is None else attach_mask(output, mask)
+
+    return map_structure(carrying, outputs)
+
+
+def given_mask(main: Any, mask: Any) -> Any:
+    """A mask as an array; for a structure of inputs a list of masks, None where there is none.
+
+    >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
+    [[True, False]]
+    """
+    if not isinstance(main, list | tuple | dict):
+        return np.asarray(mask)
+    return [None if each is None else np.asarray(each) for each in mask]
+
+
+def plain_numbers(inputs: Any) -> bool:
+    """Whether lists hold plain numbers, so that they make one array."""
+    return not any(hasattr(leaf, "shape") for leaf in flatten(inputs))
+
+
+def legacy_input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The shape, without the batch, of Keras 2's `input_shape=` or `input_dim=`, taken out."""
+    shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
+    if shape is None and length is None:
+        return None
+    warnings.warn(
+        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
+        "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return tuple(shape) if length is None else (length,)
+
+
+def marking_built(build: Callable[..., None]) -> Callable[..., None]:
+    """`build` under the layer's name scope, after which the layer counts as built."""
+
+    @functools.wraps(build)
+    def marking(self: Any, *shapes: Any, **named: Any) -> None:
+        with name_scope(self.name, self):
+            self._path = current_path()
+            build(self, *shapes, **named)
+        self.built = True
+        self.build_shape = shapes[0] if len(shapes) == 1 else [*shapes, *named.values()] or None
+
+    return marking

@@ -1,0 +1,420 @@
+"""The contract of every layer: `forward(inputs, call) -> (outputs, vjp)`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.configs.config import standardize_dtype
+from ferrnn._src.configs.names import name_scope, snake_case, unique_name
+from ferrnn._src.layer.calling import (
+    added_losses,
+    build_by_shapes,
+    call_of_forward,
+    carried_mask,
+    gathering_losses,
+    given_mask,
+    legacy_input_shape,
+    marking_built,
+    outputs_by_probe,
+    outputs_by_shape,
+    parameters_of,
+    plain_numbers,
+    record,
+    resolved_training,
+    takes_over,
+    training_is,
+    with_masks,
+)
+from ferrnn._src.layer.input_spec import check_inputs
+from ferrnn._src.layer.masked import attach_mask, mask_of
+from ferrnn._src.layer.results import Output, as_output, plain_array
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
+from ferrnn._src.tree.tree import flatten, map_structure
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights import regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.penalties import activity_penalties
+from ferrnn._src.weights.weighted import Weighted
+
+Vjp: TypeAlias = Callable[[Any, Gradients], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a layer is called: dropout on, residuals kept, gradient by the inputs wanted, mask.
+
+    `consume` promises that the vjp will be called once at most, so that it may reuse the memory of
+    what forward kept; a second call then raises RuntimeError. `losses` is where layers put what
+    they add to the loss, if anybody wants it: the vjp then gives the gradient of that as well.
+
+    >>> Call(training=True).differentiable
+    False
+    """
+
+    training: bool = False
+    differentiable: bool = False
+    inputs_need_gradient: bool = True
+    mask: Mask | None = None
+    consume: bool = False
+    losses: list[float] | None = None
+
+
+# Calls that want nothing but outputs: not in training, and in training.
+PLAIN_CALLS = (Call(), Call(training=True))
+
+
+class Layer(Weighted):
+    """Something with weights that maps arrays to arrays and can be differentiated.
+
+    A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
+    `forward(inputs, call)` to give the outputs and, if `call.differentiable`, a function
+    `vjp(d_outputs, grads) -> d_inputs` that adds the gradients by its weights to `grads`. One that
+    is written Keras' way, with `call(inputs)` in `ferrnn.ops`, gets its gradients by itself.
+
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+    ...
+    ...     def forward(self, inputs, call):
+    ...         def vjp(d_outputs, grads):
+    ...             grads.add(self.scale, (d_outputs * inputs).sum(axis=0))
+    ...             return d_outputs * self.scale.value
+    ...
+    ...         return inputs * self.scale.value, vjp
+    >>> Scale()(np.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    supports_masking = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = False  # as Keras has it for layers of users
+        if "forward" in cls.__dict__ and not hasattr(cls, "call"):
+            cls.call = call_of_forward(cls, Call)  # type: ignore[attr-defined]
+        elif "call" in cls.__dict__ and "forward" not in cls.__dict__:
+            takes_over(cls, Layer)
+        if "build" in cls.__dict__:
+            cls.build = marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: object = None,
+        trainable: bool = True,
+        activity_regularizer: Any = None,
+        **keras_face: Any,
+    ) -> None:
+        self.input_shape_argument = legacy_input_shape(keras_face)
+        kind = type(self).__name__
+        if keras_face:
+            raise ValueError(f"Unrecognized keyword arguments passed to {kind}: {keras_face}")
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(f"`name` must be a string without '/', received {name!r}")
+        self.name = unique_name(snake_case(kind)) if name is None else name
+        self.dtype = standardize_dtype(dtype)
+        self._float = np.dtype(self.dtype)
+        self.built = False
+        self.build_shape: Any = None  # what `build` was given; a list of several
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self._trainable = bool(trainable)
+        self._own_weights: list[Parameter] = []
+        self._added_losses: list[Any] = []
+        self._inbound_nodes: list[Node] = []
+
+    # Building.
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights for inputs of the given shape (None: a length not known yet)."""
+        self.built = True
+
+    # Calling.
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs for `inputs`, and the function that takes gradients back (the contract).
+
+        A layer that is written Keras' way, with `call`, gets both from that.
+        """
+        if not hasattr(self, "call"):
+            raise NotImplementedError(
+                f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
+            )
+        if not call.differentiable:
+            with gathering_losses() as added:
+                outputs = map_structure(plain_array, self._apply_call(inputs, call))
+            if call.losses is not None:
+                call.losses.extend(float(value) for value in added)
+            return outputs, None
+        return self._traced_call(inputs, call)
+
+    def _traced_call(self, inputs: Any, call: Call) -> tuple[Any, Vjp]:
+        """Outputs of the user's `call` and the vjp, that of added losses in it."""
+
+        def function(inputs: Any) -> Any:
+            with gathering_losses() as added:
+                return self._apply_call(inputs, call), added
+
+        (outputs, added), both_vjp = tracing.differentiate(function, inputs)
+        if call.losses is not None:
+            call.losses.extend(float(value) for value in added)
+        weight = 0.0 if call.losses is None else 1.0
+        d_added = [np.full(np.shape(value), weight, np.asarray(value).dtype) for value in added]
+        return outputs, lambda d_outputs, grads: both_vjp((d_outputs, d_added), grads)
+
+    def adds_losses(self) -> bool:
+        own = type(self).forward is Layer.forward and hasattr(self, "call")
+        return own or super().adds_losses()
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a number, made of what `call` computes, to the loss of the model.
+
+        >>> class Small(Layer):
+        ...     def call(self, inputs):
+        ...         self.add_loss((inputs * inputs).sum())
+        ...         return inputs
+        >>> layer = Small()
+        >>> _ = layer(np.array([[1.0, 2.0]], "float32"))
+        >>> layer.losses
+        [5.0]
+        """
+        for value in flatten(loss):
+            if np.shape(tracing.plain(value)) != ():
+                raise ValueError(
+                    f"`loss` added by layer {self.name!r} must be one number, received an array of "
+                    f"the shape {np.shape(tracing.plain(value))}"
+                )
+            self._added_losses.append(value)
+            gathered = added_losses.get()
+            if gathered is not None:
+                gathered.append(value)
+
+    def _apply_call(self, inputs: Any, call: Call) -> Any:
+        """What the user's `call` gives; layers called inside know whether this is training."""
+        # Code of the user's may write `inputs -= ...`, which must not reach anybody else's arrays.
+        args, kwargs = map_structure(_own, inputs if type(inputs) is Arguments else ((inputs,), {}))
+        keras_call: Callable[..., Any] = self.call  # type: ignore[attr-defined]
+        known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
+        options = {"training": call.training, "mask": call.mask}
+        chosen = {key: value for key, value in options.items() if key in known}
+        self._added_losses.clear()
+        quiet = np.errstate(all="ignore")  # as Keras is about 0 / 0
+        with training_is(call.training), name_scope(self.name, self), quiet:
+            return keras_call(*args, **{**chosen, **kwargs})
+
+    def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
+
+        The penalty on each output is divided by the batch.
+        """
+        if self.activity_regularizer is None:
+            return self.forward(inputs, call)
+        outputs, vjp = self.forward(inputs, call)
+        penalties, penalized = activity_penalties(self.activity_regularizer, outputs, vjp)
+        self._activity_losses = tuple(penalties)
+        if call.losses is None:
+            return outputs, vjp
+        call.losses.extend(penalties)
+        return outputs, penalized
+
+    def __call__(
+        self, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
+        """Outputs for an array (or what the layer takes), as arrays.
+
+        On symbolic tensors a call records a node, and gives symbolic tensors.
+        """
+        traced = tracing.current.get() is not None
+        plain = len(args) == 1 and mask is None and not kwargs
+        if plain and not traced:
+            kind = type(args[0])
+            if kind is np.ndarray or kind is Output:
+                array = args[0] if kind is np.ndarray else args[0].view(np.ndarray)
+                return self._outputs(self.cast_inputs(array), training, None)
+        recorded = self.recorded(args, kwargs, training, mask)
+        if recorded is not None:
+            return recorded
+        inputs = self.gather(*args, **kwargs)
+        main = self.main_input(inputs)
+        mask = carried_mask(main) if mask is None else given_mask(main, mask)
+        return self._outputs(self.cast_inputs(inputs), training, mask)
+
+    def recorded(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, mask: Any
+    ) -> Any:
+        """The outputs of a call on symbolic tensors, or while a trace runs; else None."""
+        if is_symbolic(args, kwargs):
+            return record(self, args, kwargs, training, mask)
+        if tracing.current.get() is None:
+            return None
+        inputs = self.gather(*args, **kwargs)
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, self.main_input(inputs), self.name)
+        if not self.built:
+            self.build_for(inputs)
+        main = self.main_input(inputs)
+        mask = carried_mask(main) if mask is None else given_mask(main, mask)
+        call = Call(training=resolved_training(training), mask=mask)
+        return tracing.call_layer(self, inputs, call)
+
+    def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, self.main_input(arrays), self.name)
+        if not self.built:
+            self.build_for(arrays)
+        in_training = resolved_training(training)
+        call = PLAIN_CALLS[in_training]
+        if mask is not None:
+            call = Call(training=in_training, mask=mask)
+        outputs, _ = self.forward_with_losses(arrays, call)
+        if mask is None and type(self).compute_mask is Layer.compute_mask:
+            return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
+        return with_masks(outputs, self.compute_mask(self.main_input(arrays), mask))
+
+    def gather(self, *args: Any, **kwargs: Any) -> Any:
+        """What `forward` takes, from the arguments of a call other than `training` and `mask`.
+
+        By default that is the only argument; a layer whose `forward` takes several arrays that
+        come as arguments of their own puts them into a tuple. A layer with `call` gets them all.
+        """
+        if len(args) == 1 and not kwargs:
+            return args[0]
+        if type(self).forward is not Layer.forward:
+            raise TypeError(
+                f"layer {self.name!r} takes one argument besides `training` and `mask`, received "
+                f"{len(args)} and the keywords {list(kwargs)}"
+            )
+        return Arguments(args, kwargs)
+
+    def main_input(self, inputs: Any) -> Any:
+        """What shapes and masks are about, out of what `forward` takes: by default all of it."""
+        if type(inputs) is Arguments:
+            return inputs.args[0] if inputs.args else next(iter(inputs.kwargs.values()))
+        return inputs
+
+    def build_for(self, inputs: Any) -> None:
+        """Builds the layer for arrays or symbolic tensors that `forward` takes."""
+        build_by_shapes(self, inputs)
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        """The symbolic tensors that stand for the outputs."""
+        by_shape = type(self).compute_output_shape is not Layer.compute_output_shape
+        if by_shape or type(self).forward is not Layer.forward:
+            return outputs_by_shape(self, self.main_input(inputs))
+        return outputs_by_probe(self, inputs)
+
+    def compute_output_dtype(self) -> str:
+        """The dtype of the outputs: by default the layer's."""
+        return self.dtype
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """`inputs` as arrays of the layer's dtype; no copy if they are.
+
+        A layer with `call` gets integers as they are.
+        """
+        # NumPy holds one object for each native dtype.
+        if type(inputs) is np.ndarray and inputs.dtype is self._float:
+            return inputs
+        if type(self).forward is Layer.forward:
+            return map_structure(self._cast_float, inputs)
+        if isinstance(inputs, list | tuple) and not plain_numbers(inputs):
+            return map_structure(lambda each: self.cast_array(each, "inputs"), inputs)
+        return self.cast_array(inputs, "inputs")
+
+    def _cast_float(self, leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            plain = np.asarray(leaf)
+            return plain.astype(self._float, copy=False) if plain.dtype.kind == "f" else plain
+        return leaf
+
+    def cast_array(self, value: Any, argument: str) -> Array:
+        """`value` as an array of the layer's dtype; errors speak of the argument."""
+        array = value if type(value) is np.ndarray else self._as_array(value, argument)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"`{argument}` of layer {self.name!r} must hold real numbers, "
+                f"received the dtype {array.dtype}"
+            )
+        return array.astype(self._float, copy=False)
+
+    def _as_array(self, value: Any, argument: str) -> Array:
+        try:
+            return np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"`{argument}` of layer {self.name!r} must be one array of real numbers, received "
+                f"a {type(value).__name__} that makes none ({error}); the initial states of a "
+                "recurrent layer are given as `initial_state=`"
+            ) from error
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the outputs for inputs of the given shape."""
+        return tuple(input_shape)
+
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
+        """The mask of the outputs, given that of the inputs."""
+        if mask is None or self.supports_masking:
+            return mask
+        warnings.warn(
+            f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask "
+            "attached to it. However, this layer does not support masking and will therefore "
+            "destroy the mask information. Downstream layers will not see the mask.",
+            stacklevel=2,
+        )
+        return None
+
+    def makes_masks(self) -> bool:
+        """Whether outputs may carry a mask although the inputs carry none."""
+        return type(self).compute_mask is not Layer.compute_mask
+
+    # The calls on symbolic tensors.
+
+    @property
+    def input(self) -> Any:
+        """What the first call on symbolic tensors was given."""
+        given = self._first_node("input").inputs
+        return given.args[0] if type(given) is Arguments and len(given.args) == 1 else given
+
+    @property
+    def output(self) -> Any:
+        """What the first call on symbolic tensors gave."""
+        return self._first_node("output").outputs
+
+    def _first_node(self, what: str) -> Node:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                f"The layer {self.name} has never been called and thus has no defined {what}."
+            )
+        return self._inbound_nodes[0]
+
+    # Configuration.
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain data."""
+        config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer of the given configuration, without the weights."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _own(leaf: Any) -> Any:
+    """A copy of an array, with its mask."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    copied, mask = np.array(leaf), mask_of(leaf)
+    return copied if mask is None else attach_mask(copied, mask)

@@ -1,0 +1,44 @@
+"""What `adapt` of a preprocessing layer takes: an array, or batches of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+
+def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[Array]:
+    """The batches that `data` gives, one if it is an array; of pairs `(x, y)` the first.
+
+    >>> [batch.tolist() for batch in batches_of_data(np.array([1, 2]), "layer")]
+    [[1, 2]]
+    >>> [len(batch) for batch in batches_of_data([np.ones(2), (np.ones(3), 0)], "layer")]
+    [2, 3]
+    """
+    if hasattr(data, "__array__"):
+        yield np.asarray(data)
+        return
+    count = getattr(data, "num_batches", None)
+    if count is not None:  # a `PyDataset`, which need not say where it ends
+        data = map(data.__getitem__, range(count))
+    elif not hasattr(data, "__iter__") or isinstance(data, str | bytes):
+        raise TypeError(
+            f"Unsupported data type: {type(data)}. `adapt` of layer {name!r} takes an array, a "
+            "`PyDataset`, or something that gives batches of arrays"
+        )
+    found = False
+    for given in itertools.islice(data, steps):
+        batch = given[0] if isinstance(given, tuple) else given
+        if not hasattr(batch, "shape"):
+            raise TypeError(
+                f"`data` for `adapt` of layer {name!r} must give batches that are arrays, received "
+                f"a {type(batch).__name__}: a list of numbers becomes one with `numpy.array`"
+            )
+        found = True
+        yield np.asarray(batch)
+    if not found:
+        raise ValueError(f"`data` for `adapt` of layer {name!r} must give a batch, it gave none")

@@ -1,0 +1,323 @@
+"""Attention: means of values, weighted by how well keys fit a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.activation import softmax_backward
+from ferrnn._src.layers.dropout import checked_part
+from ferrnn._src.native import activate
+from ferrnn._src.symbolic.shapes import is_shape, shapes_of
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.random import SeedGenerator
+
+# `backward(d_scores, grads) -> d_query, d_key`
+ScoresVjp: TypeAlias = Callable[[Array, Gradients], tuple[Array, Array]]
+
+# Subtracted from the scores of what a mask hides, as Keras has it.
+_HIDDEN = 1e9
+
+
+class Attended(NamedTuple):
+    """Query, value and perhaps key of one call, and the call's other arguments."""
+
+    arrays: tuple[Any, ...]
+    masks: tuple[Any, ...] = ()
+    attention_mask: Any = None
+    return_attention_scores: bool = False
+    use_causal_mask: bool = False
+
+    def gradients(self, d_arrays: tuple[Any, ...]) -> Attended:
+        """The same structure, with gradients by the arrays and none by the rest."""
+        return Attended(d_arrays, (None,) * len(self.masks), None, False, False)
+
+
+class Attention(Layer):
+    """`softmax(query @ key^T) @ value`, as Luong's attention has it.
+
+    It takes a list `[query, value]` or `[query, value, key]` (the key is the value unless given) of
+    arrays `[batch, queries, features]`, `[batch, values, ...]`, and gives `[batch, queries, ...]`.
+    With `use_scale` the scores are multiplied with a learnt number; `score_mode="concat"` takes
+    `weight * sum(tanh(query + key))` for scores. Masks, those of query and value, hide values, and
+    set the outputs of hidden queries to zero; with `use_causal_mask=True` in a call, query `i` does
+    not see values after `i`. `return_attention_scores=True` gives `(outputs, weights)`.
+
+    >>> query, value = np.zeros((1, 2, 3)), np.arange(12.0).reshape(1, 4, 3)
+    >>> Attention()([query, value])[0].tolist()
+    [[4.5, 5.5, 6.5], [4.5, 5.5, 6.5]]
+    """
+
+    scale: Parameter | None = None
+    concat_score_weight: Parameter | None = None
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_scale = bool(use_scale)
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(
+                "Invalid value for argument score_mode. Expected one of {'dot', 'concat'}. "
+                f"Received: score_mode={score_mode!r}"
+            )
+        self.score_mode = score_mode
+        self.dropout = checked_part("dropout", dropout)
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
+
+    # The arguments of a call.
+
+    def gather(
+        self,
+        inputs: Any,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The list of query, value and perhaps key; with what else a call says, an `Attended`."""
+        if not isinstance(inputs, list | tuple):
+            raise ValueError(  # noqa: TRY004 - Keras' error
+                f"{type(self).__name__} layer must be called on a list of inputs, namely [query, "
+                f"value] or [query, value, key]. Received: inputs={type(inputs).__name__} (in "
+                f"layer {self.name!r})."
+            )
+        if not return_attention_scores and not use_causal_mask:
+            return inputs
+        return Attended(
+            tuple(inputs),
+            return_attention_scores=bool(return_attention_scores),
+            use_causal_mask=bool(use_causal_mask),
+        )
+
+    def main_input(self, inputs: Any) -> Any:
+        return inputs.arrays if isinstance(inputs, Attended) else inputs
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """The arrays in the layer's dtype."""
+        if not isinstance(inputs, list | tuple):
+            self.gather(inputs)  # which says what is wrong
+        arrays = tuple(self.cast_array(each, "inputs") for each in self.main_input(inputs))
+        return inputs._replace(arrays=arrays) if isinstance(inputs, Attended) else arrays
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        shapes = shapes_of(self.main_input(inputs))
+        outputs = SymbolicTensor(self.compute_output_shape(shapes), self.dtype)
+        if not isinstance(inputs, Attended) or not inputs.return_attention_scores:
+            return outputs
+        scores = (*shapes[0][:-1], shapes[-1][-2])
+        return (outputs, SymbolicTensor(scores, self.dtype))
+
+    def _checked_shapes(self, shapes: Any) -> list[tuple[int | None, ...]]:
+        count = 0 if is_shape(shapes) else len(shapes)
+        if not 2 <= count <= 3:
+            raise ValueError(
+                f"{type(self).__name__} layer accepts inputs list of length 2 or 3, namely [query, "
+                f"value] or [query, value, key]. Received: {shapes} (in layer {self.name!r})."
+            )
+        query, value, key = *map(tuple, shapes), *([tuple(shapes[1])] if count == 2 else [])
+        sizes, steps = (query[-1], key[-1]), (value[-2:-1], key[-2:-1])
+        fits = min(len(query), len(value)) > 2 and len(query) == len(value) == len(key)
+        if not fits or _differ(*sizes) or _differ(*steps):
+            raise ValueError(
+                f"layer {self.name!r} must be given a query [batch, queries, features], a value "
+                "[batch, values, ...] and a key [batch, values, features] (the value unless "
+                f"given), received the shapes {query}, {value} and {key}"
+            )
+        return [query, value, key]
+
+    def build(self, input_shape: Any) -> None:
+        self._checked_shapes(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((), "ones", name="scale")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
+
+    # Forward and backward.
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs `[batch, queries, ...]`, with the weights if wanted, and the vjp."""
+        says = inputs if type(inputs) is Attended else Attended(tuple(inputs))
+        arrays = says.arrays
+        shapes = [array.shape for array in arrays]
+        if shapes != self._known:
+            self._checked_shapes(shapes)
+            self._known = shapes
+        if not self.built:
+            self.build(shapes)
+        query, value, key = (*arrays, arrays[1])[:3]
+        query_mask, value_mask = self._checked_masks(call.mask, arrays)
+        scores, scores_vjp = self._scores(query, key)
+        hidden = _hidden(scores, value_mask, says.use_causal_mask)
+        weights, weights_backward = self._weights(scores, hidden, call.training)
+        shown = None if query_mask is None else np.asarray(query_mask, bool)[..., None]
+        outputs = np.matmul(weights, value)
+        if shown is not None:
+            outputs = np.where(shown, outputs, 0)
+        returned = (outputs, weights) if says.return_attention_scores else outputs
+        if not call.differentiable:
+            return returned, None
+
+        def vjp(d_returned: Any, grads: Gradients) -> Any:
+            both = says.return_attention_scores
+            d_outputs, d_given = d_returned if both else (d_returned, None)
+            if shown is not None:
+                d_outputs = np.where(shown, d_outputs, 0)
+            d_weights = np.matmul(d_outputs, value.swapaxes(-1, -2))
+            d_value = np.matmul(weights.swapaxes(-1, -2), d_outputs)
+            if d_given is not None:
+                d_weights = d_weights + d_given
+            d_query, d_key = scores_vjp(weights_backward(d_weights), grads)
+            d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
+            if len(arrays) == 2:
+                d_arrays = (d_query, d_value + d_key)
+            return says.gradients(d_arrays) if inputs is says else d_arrays
+
+        return returned, vjp
+
+    def _weights(
+        self, scores: Array, hidden: Mask | None, training: bool
+    ) -> tuple[Array, Callable[[Array], Array]]:
+        """The weights for the scores, and what takes their gradient to that by the scores."""
+        if hidden is not None:
+            scores = scores - hidden * scores.dtype.type(_HIDDEN)
+        softened = activate("softmax", scores)
+        if not training or not self.dropout:
+            return softened, lambda d_weights: softmax_backward(softened, d_weights)
+        noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
+        return softened * noise, lambda d_weights: softmax_backward(softened, d_weights * noise)
+
+    def _checked_masks(self, masks: Any, arrays: Any) -> tuple[Any, Any]:
+        """The masks of query and value."""
+        if masks is None:
+            return None, None
+        if not isinstance(masks, list | tuple) or not 2 <= len(masks) <= 3:
+            raise ValueError(
+                f"{type(self).__name__} layer mask must be a list of length 2 or 3, namely "
+                f"[query_mask, value_mask]. Received: mask={masks!r} (in layer {self.name!r})."
+            )
+        for mask, array, what in zip(masks[:2], arrays, ("query", "value"), strict=False):
+            if mask is not None and np.shape(mask) != array.shape[:-1]:
+                raise ValueError(
+                    f"the mask of the {what} of layer {self.name!r} must have the shape "
+                    f"{array.shape[:-1]}, received {np.shape(mask)}"
+                )
+        return masks[0], masks[1]
+
+    def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
+        """How well each key fits each query, `[batch, queries, values]`, and the vjp."""
+        if self.score_mode == "concat":
+            return self._concat_scores(query, key)
+        products = np.matmul(query, key.swapaxes(-1, -2))
+        scale = None if self.scale is None else self.scale.snapshot()
+
+        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
+            if self.scale is not None:
+                grads.add(self.scale, np.asarray((d_scores * products).sum()))
+                d_scores = d_scores * scale
+            return np.matmul(d_scores, key), np.matmul(d_scores.swapaxes(-1, -2), query)
+
+        return products if scale is None else products * scale, backward
+
+    def _concat_scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
+        assert self.concat_score_weight is not None
+        sums = query[..., :, None, :] + key[..., None, :, :]
+        scale = None if self.scale is None else self.scale.snapshot()
+        weight = self.concat_score_weight
+        factor = weight.snapshot()
+        squashed = np.tanh(sums if scale is None else scale * sums)
+        totals = squashed.sum(axis=-1)
+
+        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
+            grads.add(weight, np.asarray((d_scores * totals).sum()))
+            d_sums = (factor * d_scores)[..., None] * (1 - squashed * squashed)
+            if self.scale is not None:
+                grads.add(self.scale, np.asarray((d_sums * sums).sum()))
+                d_sums *= scale
+            return d_sums.sum(axis=-2), d_sums.sum(axis=-3)
+
+        return factor * totals, backward
+
+    # Shapes, masks, configuration.
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        query, value, _ = self._checked_shapes(input_shape)
+        return (*query[:-1], value[-1])
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """That of the query."""
+        return None if mask is None else self._checked_masks(mask, inputs)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "use_scale": self.use_scale,
+            "score_mode": self.score_mode,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+
+class AdditiveAttention(Attention):
+    """`softmax(sum(scale * tanh(query + key))) @ value`, as Bahdanau's attention has it.
+
+    It takes and gives what `Attention` does; `scale` is learnt, one number for each feature.
+
+    >>> AdditiveAttention()([np.ones((2, 3, 4)), np.ones((2, 5, 4))]).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        query, _, _ = self._checked_shapes(input_shape)
+        if self.use_scale:
+            features: Any = query[-1]
+            self.scale = self.add_weight((features,), "glorot_uniform", name="scale")
+
+    def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
+        squashed = np.tanh(query[..., :, None, :] + key[..., None, :, :])
+        scale = None if self.scale is None else self.scale.snapshot()
+        scores = squashed.sum(axis=-1) if scale is None else np.matmul(squashed, scale)
+
+        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
+            d_sums = 1 - squashed * squashed
+            d_sums *= d_scores[..., None]
+            if self.scale is not None:
+                flat = squashed.reshape(-1, squashed.shape[-1])
+                grads.add(self.scale, d_scores.reshape(-1) @ flat)
+                d_sums *= scale
+            return d_sums.sum(axis=-2), d_sums.sum(axis=-3)
+
+        return scores, backward
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["score_mode"]
+        return config
+
+
+def _hidden(scores: Array, value_mask: Any, causal: bool) -> Mask | None:
+    """True where a query must not see a value."""
+    hidden = None if value_mask is None else ~np.asarray(value_mask, bool)[..., None, :]
+    if not causal:
+        return hidden
+    queries, values = scores.shape[-2:]
+    later: Mask = np.arange(queries)[:, None] < np.arange(values)
+    return later if hidden is None else hidden | later
+
+
+def _differ(one: Any, two: Any) -> bool:
+    known = None not in (one, two) and (None,) not in (one, two)
+    return known and one != two

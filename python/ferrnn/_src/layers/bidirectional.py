@@ -1,0 +1,292 @@
+"""A recurrent layer that reads sequences both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.cells.protocol import flatten
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.serialization import classes_inside, deserialized, serialized
+from ferrnn._src.layers.recurrent import Recurrent
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.parameter import Gradients
+
+# Outputs of both directions, in the order of time, to the merged one and its vjp.
+Merged: TypeAlias = "tuple[Any, Callable[[Any], tuple[Array | None, Array | None]]]"
+
+_MODES = ("sum", "mul", "ave", "concat", None)
+_ALIKE = ("stateful", "return_sequences", "return_state")
+
+
+class Bidirectional(Recurrent):
+    """Two recurrent layers, one of which goes backwards, and their outputs merged.
+
+    `[batch, time, features]` becomes `[batch, 2 units]` (`[batch, time, 2 units]` with
+    `return_sequences`, outputs of both directions standing at their time). `merge_mode` is
+    "concat", "sum", "mul", "ave", or None for a tuple of the two. With `return_state` the states of
+    the forward layer follow, then those of the backward one; `initial_state` holds them so too.
+
+    The layers are made anew from the configuration of `layer`, named `forward_...` and
+    `backward_...`; a `backward_layer` is taken as it is. Masked steps give zeros, so that the
+    directions meet where they should.
+
+    >>> from ferrnn._src.layers.lstm import LSTM
+    >>> layer = Bidirectional(LSTM(4, return_sequences=True))
+    >>> layer(np.ones((2, 3, 6))).shape
+    (2, 3, 8)
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        weights: Sequence[Any] | None = None,
+        backward_layer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_layers(layer, backward_layer)
+        if merge_mode not in _MODES:
+            raise ValueError(
+                f"Invalid merge mode. Received: {merge_mode!r}. Merge mode should be one of "
+                '{"sum", "mul", "ave", "concat", None}'
+            )
+        kwargs["dtype"] = layer.dtype if kwargs.get("dtype") is None else kwargs["dtype"]
+        super().__init__(**kwargs)
+        self.forward_layer = _remade(layer, "forward_")
+        if backward_layer is None:
+            backward_layer = _remade(layer, "backward_", go_backwards=True)
+        self.backward_layer = backward_layer
+        self._check_alike()
+        for each in (self.forward_layer, self.backward_layer):
+            if hasattr(each, "zero_output_for_mask"):
+                each.zero_output_for_mask = each.return_sequences
+        self.merge_mode = merge_mode
+        self._rank = getattr(self.forward_layer, "_rank", None)
+        self._first_weights = weights
+        if not self._trainable:
+            self.trainable = False
+
+    def _check_alike(self) -> None:
+        ahead, back = self.forward_layer, self.backward_layer
+        if ahead.go_backwards == back.go_backwards:
+            raise ValueError(
+                "Forward layer and backward layer should have different `go_backwards` value. "
+                f"Received: forward_layer.go_backwards {ahead.go_backwards}, "
+                f"backward_layer.go_backwards={back.go_backwards}"
+            )
+        for name in _ALIKE:
+            one, two = getattr(ahead, name), getattr(back, name)
+            if one != two:
+                raise ValueError(
+                    "Forward layer and backward layer are expected to have the same value for "
+                    f'attribute "{name}", got "{one}" for forward layer and "{two}" for backward '
+                    "layer"
+                )
+        for each in (ahead, back):
+            if each.dtype != self.dtype:
+                raise ValueError(
+                    f"`dtype` of layer {self.name!r} must be that of its layers, received "
+                    f"{self.dtype} while {each.name!r} has {each.dtype}"
+                )
+
+    # The settings and states of both.
+
+    @property
+    def return_sequences(self) -> bool:
+        """Whether the outputs of all steps are given."""
+        return bool(self.forward_layer.return_sequences)
+
+    @property
+    def return_state(self) -> bool:
+        """Whether the final states are given as well."""
+        return bool(self.forward_layer.return_state)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a call starts from where the last one ended."""
+        return bool(self.forward_layer.stateful)
+
+    @property
+    def states(self) -> Any:
+        """The stored states, those of the forward layer first; None before any."""
+        ahead, back = self.forward_layer.states, self.backward_layer.states
+        return (*ahead, *back) if ahead and back else None
+
+    def reset_state(self, states: Any = None) -> None:
+        """Sets the stored states to zeros, or to `states`: the forward layer's come first."""
+        if not self.stateful:
+            raise AttributeError("Layer must be stateful.")
+        if states is None:
+            given: Any = (None, None)
+        else:
+            count = len(self.forward_layer.state_size)
+            self._check_count(len(states), count + len(self.backward_layer.state_size), "states")
+            given = states[:count], states[count:]
+        self.forward_layer.reset_state(given[0])
+        self.backward_layer.reset_state(given[1])
+
+    reset_states = reset_state
+
+    def _check_count(self, received: int, expected: int, argument: str) -> None:
+        if received != expected:
+            raise ValueError(
+                f"`{argument}` of layer {self.name!r} must hold {expected} states, those of the "
+                f"forward layer first, received {received}"
+            )
+
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.forward_layer, self.backward_layer):
+            if not layer.built:
+                layer.build(input_shape)
+        if self._first_weights:
+            self.set_weights(self._first_weights)
+
+    # Calling.
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs and vjp for sequences, or for a tuple of sequences and initial states."""
+        sequences, *states = inputs if type(inputs) is tuple else (inputs,)
+        if not self.built:
+            self.build(sequences.shape)
+        given: Any = (sequences, sequences)
+        if states:
+            counts = [len(flatten(layer.state_size)) for layer in self._directions]
+            self._check_count(len(states), sum(counts), "initial_state")
+            given = (sequences, *states[: counts[0]]), (sequences, *states[counts[0] :])
+        ahead, ahead_vjp = self.forward_layer.forward_with_losses(given[0], call)
+        back, back_vjp = self.backward_layer.forward_with_losses(given[1], call)
+        final: tuple[Any, ...] = ()
+        if self.return_state:
+            (ahead, *ahead_final), (back, *back_final) = ahead, back
+            final = (*ahead_final, *back_final)
+        if self.return_sequences:
+            back = back[:, ::-1]
+        outputs, merge_vjp = _merged(self.merge_mode, ahead, back)
+        parts = outputs if self.merge_mode is None else (outputs,)
+        returned = (*parts, *final) if self.return_state else outputs
+        if ahead_vjp is None or back_vjp is None:
+            return returned, None
+
+        def vjp(d_returned: Any, grads: Gradients) -> Any:
+            d_outputs, d_final = d_returned, None
+            if self.return_state:
+                d_outputs, d_final = d_returned[: len(parts)], d_returned[len(parts) :]
+                d_outputs = d_outputs if self.merge_mode is None else d_outputs[0]
+            d_ahead: Any
+            d_back: Any
+            d_ahead, d_back = merge_vjp(d_outputs)
+            if self.return_sequences and d_back is not None:
+                d_back = d_back[:, ::-1]
+            if d_final is not None:
+                count = len(ahead_final)
+                d_ahead, d_back = (d_ahead, *d_final[:count]), (d_back, *d_final[count:])
+            return _joined(ahead_vjp(d_ahead, grads), back_vjp(d_back, grads))
+
+        return returned, vjp
+
+    @property
+    def _directions(self) -> tuple[Any, Any]:
+        return self.forward_layer, self.backward_layer
+
+    # Shapes and configuration.
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of what a call returns, states and all."""
+        ahead, back = (layer.compute_output_shape(input_shape) for layer in self._directions)
+        states: tuple[Any, ...] = ()
+        if self.return_state:
+            (ahead, *ahead_states), (back, *back_states) = ahead, back
+            states = (*ahead_states, *back_states)
+        if self.merge_mode is None:
+            return (ahead, back, *states)
+        merged = (*ahead[:-1], ahead[-1] + back[-1]) if self.merge_mode == "concat" else ahead
+        return (merged, *states) if self.return_state else merged
+
+    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
+        """The inputs' mask for outputs at all steps, none for last outputs and states."""
+        outputs = mask if self.return_sequences else None
+        if not self.return_state and self.merge_mode is not None:
+            return outputs
+        count = 2 if self.merge_mode is None else 1
+        states = sum(len(layer.state_size) for layer in self._directions)
+        return [*[outputs] * count, *[None] * (states if self.return_state else 0)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "merge_mode": self.merge_mode,
+            "layer": serialized(self.forward_layer),
+            "backward_layer": serialized(self.backward_layer),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """A new layer; `custom_objects` names the classes of layers and cells of your own."""
+        config = dict(config)
+        for part in ("layer", "backward_layer"):
+            if config.get(part) is not None:
+                config[part] = deserialized(config[part], custom_objects)
+        return cls(**config)
+
+
+def _check_layers(layer: Any, backward_layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Please initialize `Bidirectional` layer with a `keras.layers.Layer` instance. "
+            f"Received: {layer!r}"
+        )
+    if backward_layer is not None and not isinstance(backward_layer, Layer):
+        raise ValueError(
+            "`backward_layer` need to be a `keras.layers.Layer` instance. "
+            f"Received: {backward_layer!r}"
+        )
+    for each in (layer, backward_layer):
+        missing = [name for name in ("go_backwards", *_ALIKE) if not hasattr(each, name)]
+        if each is not None and missing:
+            raise ValueError(
+                f"layer {each.name!r} cannot be made bidirectional: it must be a recurrent layer "
+                f"and have {missing}"
+            )
+
+
+def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
+    """A new layer of the same configuration, under a name with the prefix."""
+    config = serialized(layer)
+    name = f"{prefix}{layer.name.removeprefix(prefix)}"
+    config["config"] = {**config["config"], **changes, "name": name}
+    return deserialized(config, classes_inside(layer))
+
+
+def _merged(mode: str | None, ahead: Array, back: Array) -> Merged:
+    """The outputs of two directions as one, and the function from its gradient to theirs."""
+    if mode is None:
+        return (ahead, back), lambda d: (d[0], d[1])
+    if mode == "concat":
+        units = ahead.shape[-1]
+        outputs = np.concatenate([ahead, back], axis=-1)
+        return outputs, _of_given(lambda d: (d[..., :units], d[..., units:]))
+    if mode == "mul":
+        return ahead * back, _of_given(lambda d: (d * back, d * ahead))
+    if mode == "sum":
+        return ahead + back, _of_given(lambda d: (d, d))
+    return (ahead + back) / 2, _of_given(lambda d: (d / 2, d / 2))
+
+
+def _of_given(
+    split: Callable[[Any], tuple[Array, Array]],
+) -> Callable[[Any], tuple[Array | None, Array | None]]:
+    """`split` for a gradient, no gradients for none."""
+    return lambda d: (None, None) if d is None else split(d)
+
+
+def _joined(ahead: Any, back: Any) -> Any:
+    """The gradient by what both directions were given, and by the states of each."""
+    if not isinstance(ahead, tuple):
+        return None if ahead is None else ahead + back
+    d_sequences = None if ahead[0] is None else ahead[0] + back[0]
+    return (d_sequences, *ahead[1:], *back[1:])

@@ -1,0 +1,167 @@
+"""The densely connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.activations import activations
+from ferrnn._src.activations.activations import Activation
+from ferrnn._src.cells.base import check_units, refuse
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+
+
+class Dense(Layer):
+    """`activation(inputs @ kernel + bias)`: `[..., features]` to `[..., units]`.
+
+    >>> Dense(3, activation="relu")(np.ones((2, 5, 4))).shape
+    (2, 5, 3)
+    """
+
+    kernel: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = check_units(units, self.name)
+        refuse({"lora_rank": lora_rank, "lora_alpha": lora_alpha}, self.name)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self._features = -1
+        self._packed: tuple[Any, DenseWeights] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_packed": None}
+
+    def build(self, input_shape: Any) -> None:
+        shape = tuple(input_shape)
+        if len(shape) < 2 or not shape[-1]:
+            raise ValueError(
+                f"layer {self.name!r} must be built for [..., features] of 2 axes or more with "
+                f"at least one feature, received the shape {shape}"
+            )
+        self._features = int(shape[-1])
+        self.kernel = self.add_weight(
+            (shape[-1], self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs `[..., units]` and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        self._check(inputs)
+        rows = inputs if inputs.ndim == 2 else inputs.reshape(-1, self._features)
+        weights, activation = self.native_parts()
+        linear, saved = dense_forward(weights, rows, call.differentiable)
+        outputs = linear if activation is None else activation.of_layer(linear)
+        returned = outputs
+        if inputs.ndim != 2:
+            returned = outputs.reshape(*inputs.shape[:-1], self.units)
+        if not call.differentiable:
+            return returned, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            d_rows = np.asarray(d_outputs, inputs.dtype).reshape(-1, self.units)
+            if activation is not None:
+                d_rows = activation.backward(linear, outputs, d_rows)
+            d_inputs, d_weights = dense_backward(
+                weights, rows, linear, saved, d_rows, call.inputs_need_gradient
+            )
+            grads.add(self.kernel, d_weights[0])
+            if self.bias is not None:
+                grads.add(self.bias, d_weights[1])
+            return None if d_inputs is None else d_inputs.reshape(inputs.shape)
+
+        return returned, vjp
+
+    def _check(self, inputs: Array) -> None:
+        if inputs.ndim < 2:
+            raise ValueError(
+                f"Input 0 of layer {self.name!r} is incompatible with the layer: expected "
+                f"min_ndim=2, found ndim={inputs.ndim}. Full shape received: {inputs.shape}"
+            )
+        if inputs.shape[-1] != self._features:
+            raise ValueError(
+                f"Input 0 of layer {self.name!r} is incompatible with the layer: expected "
+                f"{self._features} features on the last axis, found {inputs.shape[-1]}. "
+                f"Full shape received: {inputs.shape}"
+            )
+
+    def _outer_activation(self) -> Activation | None:
+        """The activation, if the engine does not know it and NumPy must apply it."""
+        activation = self.activation
+        if type(activation) is Activation and activation.native:
+            return None
+        return activations.differentiable(activation)
+
+    def _packed_weights(self, activation: str) -> DenseWeights:
+        """The weights as the engine wants them, packed anew after every write to one."""
+        kernel, bias = self.kernel, self.bias
+        key = (kernel.version, bias.version if bias is not None else 0, activation)
+        packed = self._packed
+        if packed is not None and packed[0] == key:
+            return packed[1]
+        weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
+        self._packed = (key, weights)  # one assignment: another thread sees both or neither
+        return weights
+
+    def native_parts(self) -> tuple[DenseWeights, Activation | None]:
+        """The weights as the engine wants them, and the activation unless it is part of them."""
+        outer = self._outer_activation()
+        return self._packed_weights("linear" if outer else self.activation.__name__), outer
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*tuple(input_shape)[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+        }

@@ -1,0 +1,189 @@
+"""Noise between layers: dropout in its kinds, and normal numbers added or multiplied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.checks import checked_rank
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.random import SeedGenerator
+
+
+class Dropout(Layer):
+    """In training sets entries to zero with probability `rate` and scales up the rest.
+
+    `noise_shape` says where masks are shared: 1 on an axis shares one along it, None takes the
+    inputs' length.
+
+    >>> inputs = np.ones((2, 3))
+    >>> Dropout(0.5)(inputs).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = checked_part("rate", rate)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.built = True
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not call.training or self.rate == 0:
+            return inputs, lambda d_outputs, grads: d_outputs
+        shape = self._mask_shape(inputs.shape)
+        mask = self.seed_generator.dropout_mask(shape, self.rate, self.dtype)
+        return _multiplied(inputs, mask)
+
+    def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.noise_shape is None:
+            return shape
+        fits = len(self.noise_shape) == len(shape) and all(
+            noise in (None, 1, length)
+            for noise, length in zip(self.noise_shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`noise_shape` of layer {self.name!r} must fit the inputs' shape {shape}, "
+                f"received {self.noise_shape}"
+            )
+        return tuple(
+            length if noise is None else noise
+            for noise, length in zip(self.noise_shape, shape, strict=True)
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        settings = {"rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}
+        return {**super().get_config(), **settings}
+
+
+class SpatialDropout1D(Dropout):
+    """In training drops whole features of `[batch, time, features]`, over all steps at once.
+
+    >>> outputs = SpatialDropout1D(0.5, seed=1)(np.ones((2, 3, 4)), training=True)
+    >>> bool((outputs == outputs[:, :1]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        checked_rank(self.name, inputs.shape, 3)
+        return super().forward(inputs, call)
+
+    def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], 1, shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["noise_shape"]
+        return config
+
+
+class GaussianNoise(Layer):
+    """In training adds normal numbers of the standard deviation `stddev`.
+
+    >>> inputs = np.ones((2, 3))
+    >>> layer = GaussianNoise(0.5, seed=1)
+    >>> layer(inputs).tolist() == inputs.tolist(), bool(layer(inputs, training=True).std() > 0)
+    (True, True)
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stddev = checked_part("stddev", stddev)
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.built = True
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        outputs = inputs
+        if call.training and self.stddev > 0:
+            outputs = inputs + _normal(self.seed_generator, inputs, self.stddev)
+        return outputs, lambda d_outputs, grads: d_outputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
+
+
+class GaussianDropout(Layer):
+    """In training multiplies with normal numbers of mean 1 and variance `rate / (1 - rate)`.
+
+    >>> inputs = np.ones((2, 3))
+    >>> layer = GaussianDropout(0.2, seed=1)
+    >>> layer(inputs).tolist() == inputs.tolist(), bool(layer(inputs, training=True).std() > 0)
+    (True, True)
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = checked_part("rate", rate)
+        if self.rate == 1:
+            raise ValueError(
+                f"`rate` of layer {self.name!r} must be less than 1: the variance of its noise, "
+                "rate / (1 - rate), would be infinite"
+            )
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.built = True
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not call.training or self.rate == 0:
+            return inputs, lambda d_outputs, grads: d_outputs
+        stddev = math.sqrt(self.rate / (1 - self.rate))
+        return _multiplied(inputs, 1 + _normal(self.seed_generator, inputs, stddev))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def checked_part(argument: str, value: Any) -> float:
+    """A number between 0 and 1.
+
+    >>> checked_part("rate", 1)
+    1.0
+    """
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ValueError(
+            f"Invalid value received for argument `{argument}`. Expected a float value between 0 "
+            f"and 1. Received: {argument}={value!r}"
+        )
+    return float(value)
+
+
+def _normal(seeds: SeedGenerator, like: Array, stddev: float) -> Array:
+    numbers = seeds.rewound_generator().standard_normal(like.shape, like.dtype.type)
+    numbers *= stddev
+    return numbers
+
+
+def _multiplied(inputs: Array, noise: Array) -> tuple[Array, Vjp]:
+    def vjp(d_outputs: Array, grads: Gradients) -> Array:
+        d_inputs: Array = d_outputs * noise
+        return d_inputs
+
+    return inputs * noise, vjp

@@ -1,0 +1,404 @@
+"""Tokens to indices of a vocabulary and back: what `StringLookup` and `IntegerLookup` share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.config import floatx
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.encoding import checked_mode, encoded, encoded_shape, refuse_sparse
+from ferrnn._src.layers.vocabulary import (
+    Counts,
+    as_tokens,
+    refuse_repeated,
+    tokens_of_file,
+    tokens_of_text,
+)
+from ferrnn._src.tree.types import Array
+
+_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+_ASSET = "vocabulary.txt"
+
+
+class IndexLookup(Layer):
+    """A table of tokens; `mask_token` has the index 0, then come those of unknown tokens.
+
+    The base of `StringLookup` and `IntegerLookup`, which say what their tokens are.
+    """
+
+    supports_masking = False
+
+    def __init__(
+        self,
+        *,
+        max_tokens: int | None,
+        num_oov_indices: int,
+        mask_token: Any,
+        oov_token: Any,
+        vocabulary_dtype: str,
+        vocabulary: Any,
+        idf_weights: Any,
+        invert: bool,
+        output_mode: str,
+        sparse: bool,
+        pad_to_max_tokens: bool,
+        oov_method: str,
+        salt: Any,
+        vocabulary_size: int | None = None,
+        has_input_vocabulary: bool | None = None,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        refuse_sparse(sparse)
+        super().__init__(**kwargs)
+        mode = checked_mode(output_mode, _MODES, type(self).__name__)
+        _check_sizes(max_tokens, num_oov_indices, pad_to_max_tokens)
+        if invert and mode != "int":
+            raise ValueError(
+                "`output_mode` must be `'int'` when `invert` is true. "
+                f"Received: output_mode={output_mode}"
+            )
+        if idf_weights is not None and mode != "tf_idf":
+            raise ValueError(
+                "`idf_weights` should only be set if `output_mode` is `'tf_idf'`. "
+                f"Received: idf_weights={idf_weights} and output_mode={output_mode}"
+            )
+        if mode == "tf_idf" and vocabulary is not None and idf_weights is None:
+            raise ValueError(
+                "When specifying the `vocabulary` argument, in TF-IDF output mode, the "
+                "`idf_weights` argument must also be provided."
+            )
+        hashed = num_oov_indices > 1 and (vocabulary_dtype == "string" or oov_method != "floormod")
+        if hashed or salt is not None:
+            raise ValueError(
+                f"layer {self.name!r} puts unknown tokens into several places by the remainder of "
+                "whole numbers alone (`oov_method='floormod'`, no `salt`): strings have 0 or 1 "
+                f"place for them, received num_oov_indices={num_oov_indices}, "
+                f"oov_method={oov_method!r}, salt={salt!r}"
+            )
+        self.max_tokens, self.num_oov_indices = max_tokens, num_oov_indices
+        self.mask_token, self.oov_token = mask_token, oov_token
+        self.vocabulary_dtype, self.invert, self.output_mode = vocabulary_dtype, bool(invert), mode
+        self.pad_to_max_tokens, self.oov_method = bool(pad_to_max_tokens), oov_method
+        self.encoding = encoding
+        self.input_vocabulary = None if isinstance(vocabulary, str) else vocabulary
+        self.input_idf_weights = idf_weights
+        self.idf_weights: Array | None = None
+        given = vocabulary is not None
+        self._fixed = given if has_input_vocabulary is None else has_input_vocabulary
+        self._frozen_size = vocabulary_size
+        self._tokens: list[Any] = []
+        self._index = self._indexed([])
+        self._counts = Counts()
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    # The vocabulary.
+
+    @property
+    def _mask_places(self) -> int:
+        return int(self.mask_token is not None and self.output_mode == "int")
+
+    @property
+    def _special(self) -> list[Any]:
+        """What stands before the tokens."""
+        return [self.mask_token] * self._mask_places + [self.oov_token] * self.num_oov_indices
+
+    def vocabulary_size(self) -> int:
+        """The number of tokens, those of the mask and of unknown tokens included."""
+        return len(self._special) + len(self._tokens)
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+        """The tokens, each at its index; without the mask's and unknown ones', if wanted."""
+        return [*(self._special if include_special_tokens else ()), *self._tokens]
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Takes a list or an array of tokens, or the path of a text file with one a line.
+
+        The mask's and unknown ones' tokens may stand first, all of them or none. `idf_weights`, one
+        for each token, go with `output_mode="tf_idf"`.
+        """
+        if (self.output_mode == "tf_idf") != (idf_weights is not None):
+            raise ValueError(
+                "`idf_weights` must be set if `output_mode` is 'tf_idf', and not otherwise. "
+                f"Received: output_mode={self.output_mode!r} and idf_weights={idf_weights}"
+            )
+        if isinstance(vocabulary, str):
+            given = tokens_of_file(vocabulary, self.vocabulary_dtype)
+        else:
+            given = as_tokens(vocabulary, self.vocabulary_dtype, self.encoding)
+        if not given:
+            raise ValueError(f"Cannot set an empty vocabulary. Received: vocabulary={vocabulary}")
+        special = self._special
+        found = bool(special) and given[: len(special)] == special
+        tokens = given[len(special) :] if found else given
+        refuse_repeated(tokens)
+        reserved = [("mask", self.mask_token), *([("OOV", self.oov_token)] * self.invert)]
+        for name, token in reserved:
+            if token is not None and token in tokens:
+                raise ValueError(
+                    f"Found reserved {name} token {token!r} at unexpected location in "
+                    "`vocabulary`. Either remove all mask and OOV tokens, or include them only at "
+                    f"the start of the vocabulary in precisely this order: {special}."
+                )
+        size = len(special) + len(tokens)
+        if self.max_tokens is not None and size > self.max_tokens:
+            raise ValueError(
+                "Attempted to set a vocabulary larger than the maximum vocab size. Received "
+                f"vocabulary size is {size}; `max_tokens` is {self.max_tokens}."
+            )
+        weights = None if idf_weights is None else np.asarray(idf_weights, np.float64)
+        if weights is not None and weights.shape != (len(given),):
+            raise ValueError(
+                "`idf_weights` must be the same length as vocabulary. The shape of idf_weights is "
+                f"{weights.shape}; len(vocabulary) is {len(given)}"
+            )
+        self._take(tokens)
+        if weights is not None:
+            self._take_weights(weights, 0 if found else len(special))
+
+    def _take(self, tokens: list[Any]) -> None:
+        size = len(self._special) + len(tokens)
+        fixed = not (self.output_mode == "int" or self.pad_to_max_tokens)
+        if fixed and self._frozen_size not in (None, size):
+            raise RuntimeError(
+                f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, the "
+                "vocabulary size cannot be changed after the layer is called. Old vocab size is "
+                f"{self._frozen_size}, new vocab size is {size}"
+            )
+        self._tokens = tokens
+        self._index = self._indexed(tokens)
+        self._frozen_size = size
+
+    def _indexed(self, tokens: list[Any]) -> dict[Any, int]:
+        index = {token: at for at, token in enumerate(tokens, len(self._special))}
+        if self.mask_token is not None:
+            index[self.mask_token] = 0 if self.output_mode == "int" else -1
+        return index
+
+    def _take_weights(self, weights: Array, front: int) -> None:
+        """Weights of tokens; `front` places before them get the mean, room at the end nothing."""
+        made = [*[float(weights.mean())] * front, *weights.tolist()]
+        if self.pad_to_max_tokens and self.max_tokens is not None:
+            made += [0.0] * (self.max_tokens - len(made))
+        self.idf_weights = np.array(made, floatx())
+
+    # Learning it.
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Makes the tokens of `data` the vocabulary, the most frequent first.
+
+        `data` is an array or a list, each entry of the first axis a document, or something that
+        gives batches of them, of which `steps` are taken.
+        """
+        self.reset_state()
+        if isinstance(data, list | tuple) or hasattr(data, "__array__"):
+            self.update_state([each if _is_row(each) else [each] for each in data])
+        else:
+            for batch in itertools.islice(data, steps):
+                self.update_state(batch)
+        self.finalize_state()
+
+    def update_state(self, data: Any) -> None:
+        """Counts the tokens of a batch of documents; a list of tokens alone is one document."""
+        nested = _is_row(data) and any(map(_is_row, data))
+        rows = data if nested else [data]
+        self.count([as_tokens(row, self.vocabulary_dtype, self.encoding) for row in rows])
+
+    def count(self, documents: Iterable[Sequence[Any]]) -> None:
+        """Counts the tokens of documents."""
+        if self._fixed:
+            raise ValueError(
+                f"Cannot adapt layer '{self.name}' after setting a static vocabulary via "
+                "`vocabulary` argument or `set_vocabulary()` method."
+            )
+        self._counts.add(documents)
+
+    def finalize_state(self) -> None:
+        """Makes a vocabulary of what was counted."""
+        if self._fixed or not self._counts.tokens:
+            return
+        special = self._special
+        limit = None if self.max_tokens is None else max(self.max_tokens - len(special), 0)
+        tokens = self._counts.most_common(limit, [self.mask_token, self.oov_token])
+        self._take(tokens)
+        if self.output_mode == "tf_idf":
+            self._take_weights(self._counts.rarity(tokens), len(special))
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Forgets what was counted."""
+        self._counts = Counts()
+
+    # Looking up.
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of tokens."""
+        return self.vocabulary_dtype
+
+    variable_dtype = compute_dtype
+
+    def build(self, input_shape: Any = None) -> None:
+        """There are no weights to make."""
+
+    def cast_inputs(self, inputs: Any) -> Array:
+        """`inputs` as an array of tokens, or of indices with `invert`."""
+        array = inputs if type(inputs) is np.ndarray else np.asarray(inputs)
+        strings = self.vocabulary_dtype == "string" and not self.invert
+        if array.dtype.kind not in ("UOST" if strings else "iub"):
+            if not strings and array.dtype.kind == "f" and not (array % 1).any():
+                return array.astype(np.int64)
+            wanted = "strings" if strings else "whole numbers"
+            raise TypeError(
+                f"`inputs` of layer {self.name!r} must hold {wanted}, received the dtype "
+                f"{array.dtype}"
+            )
+        return array
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Indices, vectors of them or tokens; nothing has a gradient by them."""
+        if self.invert:
+            return self._tokens_at(inputs), _no_gradient
+        tokens = as_tokens(inputs, self.vocabulary_dtype, self.encoding)
+        found = np.array(self.indices(tokens), np.int64).reshape(inputs.shape)
+        return self.encode(found), _no_gradient
+
+    def indices(self, tokens: Sequence[Any]) -> list[int]:
+        """The index of each token; -1 for one that counts for nothing."""
+        known, start = self._index, self._mask_places
+        if self.num_oov_indices > 1:
+            buckets = self.num_oov_indices
+            return [known.get(each, each % buckets + start) for each in tokens]
+        unknown = start if self.num_oov_indices else -2
+        found = list(map(known.get, tokens, itertools.repeat(unknown)))
+        if unknown == -2 and unknown in found:
+            missing = [each for each, at in zip(tokens, found, strict=True) if at == unknown]
+            raise ValueError(
+                "When `num_oov_indices=0` all inputs should be in vocabulary, found OOV values "
+                f"{missing[:8]}, consider setting `num_oov_indices=1`."
+            )
+        return found
+
+    def encode(self, indices: Array) -> Array:
+        """Indices as `output_mode` has them."""
+        if self.output_mode == "int":
+            return indices
+        depth = self._depth()
+        if depth is None:
+            raise RuntimeError(
+                f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, you "
+                "must set the layer's vocabulary before calling it. Either pass a `vocabulary` "
+                "argument to the layer, or call `adapt` with some sample data."
+            )
+        if self.output_mode != "tf_idf":
+            return encoded(indices, self.output_mode, depth, floatx())
+        counted = encoded(indices, "count", depth, floatx())
+        return counted if self.idf_weights is None else counted * self.idf_weights
+
+    def _depth(self) -> int | None:
+        return self.max_tokens if self.pad_to_max_tokens else self._frozen_size
+
+    def _tokens_at(self, indices: Array) -> Array:
+        words = self.get_vocabulary()
+        inside = [words[at] if 0 <= at < len(words) else self.oov_token for at in indices.flat]
+        kind = object if self.vocabulary_dtype == "string" else np.int64
+        return np.array(inside, kind).reshape(indices.shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.output_mode == "int":
+            return tuple(input_shape)
+        mode = "count" if self.output_mode == "tf_idf" else self.output_mode
+        return encoded_shape(input_shape, mode, self._depth())
+
+    def compute_output_dtype(self) -> str:
+        if self.output_mode != "int":
+            return floatx()
+        return self.vocabulary_dtype if self.invert else "int64"
+
+    # Files and configuration.
+
+    def named_arrays(self) -> dict[str, Array]:
+        return {} if self.idf_weights is None else {"idf_weights": self.idf_weights}
+
+    def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
+        if self.output_mode == "tf_idf" and "idf_weights" in arrays:
+            self.idf_weights = np.asarray(arrays["idf_weights"], floatx())
+
+    def assets(self) -> dict[str, str]:
+        if self.input_vocabulary is not None:  # it stands in the configuration
+            return {}
+        return {_ASSET: "\n".join(map(str, self.get_vocabulary()))}
+
+    def set_assets(self, assets: Mapping[str, str]) -> None:
+        if self.input_vocabulary is not None or _ASSET not in assets:
+            return
+        tokens = tokens_of_text(assets[_ASSET], self.vocabulary_dtype)
+        special = self._special
+        if tokens[: len(special)] == special:
+            tokens = tokens[len(special) :]
+        refuse_repeated(tokens)
+        self._take(tokens)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "invert": self.invert,
+            "max_tokens": self.max_tokens,
+            "num_oov_indices": self.num_oov_indices,
+            "oov_token": self.oov_token,
+            "mask_token": self.mask_token,
+            "output_mode": self.output_mode,
+            "sparse": False,
+            "pad_to_max_tokens": self.pad_to_max_tokens,
+            "idf_weights": plain_list(self.input_idf_weights),
+            "vocabulary": plain_list(self.input_vocabulary),
+            "vocabulary_size": self._frozen_size,
+            "oov_method": self.oov_method,
+            "salt": None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer; a configuration may hold a vocabulary, not the path of one."""
+        if isinstance(config.get("vocabulary"), str):
+            raise ValueError(  # noqa: TRY004 - the file is at fault
+                f"the configuration of a {cls.__name__} names the file {config['vocabulary']!r} as "
+                "its vocabulary: files outside of the model are not read"
+            )
+        return cls(**config)
+
+
+def plain_list(values: Any) -> Any:
+    """An array as a list, anything else as it is."""
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def _is_row(value: Any) -> bool:
+    """Whether it holds tokens, and is none."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def _check_sizes(max_tokens: Any, num_oov_indices: int, pads: bool) -> None:
+    if max_tokens is not None and max_tokens <= 1:
+        raise ValueError(
+            f"If set, `max_tokens` must be greater than 1. Received: max_tokens={max_tokens}"
+        )
+    if pads and max_tokens is None:
+        raise ValueError(
+            "If pad_to_max_tokens is True, must set `max_tokens`. "
+            f"Received: max_tokens={max_tokens}"
+        )
+    if num_oov_indices < 0:
+        raise ValueError(
+            "`num_oov_indices` must be greater than or equal to 0. "
+            f"Received: num_oov_indices={num_oov_indices}"
+        )
+
+
+def _no_gradient(d_outputs: Any, grads: Any) -> None:
+    """Outputs do not depend on tokens as on numbers."""

@@ -1,0 +1,205 @@
+"""Features of one step brought to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.cells.base import refuse
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.checks import checked_axes, checked_features
+from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
+from ferrnn._src.native import (
+    NormalizationWeights,
+    normalization_backward,
+    normalization_forward,
+)
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+
+
+class LayerNormalization(Layer):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
+
+    They are those of each step of each sample by itself, with the default axis, the last, for which
+    the engine computes them; other axes are NumPy's. The outputs have the inputs' shape.
+
+    >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        rms_scaling = kwargs.pop("rms_scaling", False)
+        super().__init__(**kwargs)
+        refuse({"rms_scaling": rms_scaling or None}, self.name)
+        if isinstance(axis, list | tuple):
+            self.axis: Any = list(axis)
+        elif isinstance(axis, int):
+            self.axis = axis
+        else:
+            raise TypeError(
+                "Expected an int or a list/tuple of ints for the argument 'axis', "
+                f"but received: {axis!r}"
+            )
+        self.epsilon = float(epsilon)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._lengths: tuple[int, ...] = ()
+        # Whether the axis is the last, and of which rank inputs must be for that (0: of any).
+        self._last, self._rank = False, 0
+        self._packed: tuple[Any, NormalizationWeights] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_packed": None}
+
+    def build(self, input_shape: Any) -> None:
+        axes = checked_axes(self.axis, input_shape)
+        shape = tuple(input_shape[axis] for axis in axes)
+        if None in shape or 0 in shape:
+            raise ValueError(
+                f"layer {self.name!r} must be built for known lengths along axis={self.axis}, at "
+                f"least one, received the shape {tuple(input_shape)}"
+            )
+        self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
+        rank = len(input_shape)
+        self._last = axes == (rank - 1,)
+        self._rank = 0 if self.axis == [-1] else rank
+        self._lengths = shape
+        add_gamma_and_beta(self, shape)
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        if not self._last or (self._rank and self._rank != inputs.ndim):
+            return self._along_axes(inputs, call)
+        if inputs.shape[-1:] != self._lengths:
+            self._checked(inputs)
+        weights = self.stream_weights()
+        outputs, kept = normalization_forward(weights, inputs, call.differentiable)
+        if kept is None:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            gamma, beta = self.gamma, self.beta
+            d_inputs, d_gamma, d_beta = normalization_backward(
+                weights,
+                inputs,
+                kept,
+                np.asarray(d_outputs, inputs.dtype),
+                (call.inputs_need_gradient, gamma is not None, beta is not None),
+            )
+            if gamma is not None and d_gamma is not None:
+                grads.add(gamma, d_gamma)
+            if beta is not None and d_beta is not None:
+                grads.add(beta, d_beta)
+            return d_inputs
+
+        return outputs, vjp
+
+    def stream_weights(self) -> NormalizationWeights:
+        """The weights as the engine wants them, made anew after every write to one."""
+        if not self._last:
+            raise ValueError(
+                f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has one "
+                "axis, the last"
+            )
+        gamma, beta = self.gamma, self.beta
+        versions = [0 if part is None else part.version for part in (gamma, beta)]
+        key = (*versions, self.epsilon)
+        packed = self._packed
+        if packed is not None and packed[0] == key:
+            return packed[1]
+        weights = NormalizationWeights(
+            self._lengths[0],
+            self.epsilon,
+            None if gamma is None else gamma.value,
+            None if beta is None else beta.value,
+            self.dtype == "float64",
+        )
+        self._packed = (key, weights)  # one assignment: another thread sees both or neither
+        return weights
+
+    def _along_axes(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """`forward` along axes that are not the last alone."""
+        axes = self._checked(inputs)
+        count = inputs.dtype.type(math.prod(self._lengths))
+        broadcast = [1] * inputs.ndim
+        for axis in axes:
+            broadcast[axis] = inputs.shape[axis]
+        mean = np.add.reduce(inputs, axis=axes, keepdims=True)
+        mean /= count
+        normalized = inputs - mean
+        spread = np.add.reduce(np.square(normalized), axis=axes, keepdims=True)
+        spread /= count
+        spread += self.epsilon
+        inverse = np.reciprocal(np.sqrt(spread))
+        normalized *= inverse
+        gamma = None if self.gamma is None else self.gamma.snapshot().reshape(broadcast)
+        outputs = normalized if gamma is None else normalized * gamma
+        if self.beta is not None:
+            outputs = outputs + self.beta.value.reshape(broadcast)
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            others = tuple(axis for axis in range(inputs.ndim) if axis not in axes)
+            if self.beta is not None:
+                grads.add(self.beta, d_outputs.sum(axis=others))
+            if self.gamma is not None:
+                grads.add(self.gamma, (d_outputs * normalized).sum(axis=others))
+            if not call.inputs_need_gradient:
+                return None
+            d_normalized = d_outputs if gamma is None else d_outputs * gamma
+            along = np.add.reduce(d_normalized * normalized, axis=axes, keepdims=True) / count
+            shift = np.add.reduce(d_normalized, axis=axes, keepdims=True) / count
+            d_inputs: Array = inverse * (d_normalized - shift - normalized * along)
+            return d_inputs
+
+        return outputs, vjp
+
+    def _checked(self, inputs: Array) -> tuple[int, ...]:
+        axes = checked_axes(self.axis, inputs.shape)
+        for axis, length in zip(axes, self._lengths, strict=True):
+            checked_features(self.name, inputs.shape, axis, length)
+        return axes
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        checked_axes(self.axis, input_shape)
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "rms_scaling": False,
+            **gamma_and_beta_config(self),
+        }

@@ -1,0 +1,443 @@
+"""Attention in several heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.activation import softmax_backward
+from ferrnn._src.layers.attention import Attended
+from ferrnn._src.layers.dropout import checked_part
+from ferrnn._src.layers.projection import Projection
+from ferrnn._src.native import activate
+from ferrnn._src.symbolic.shapes import shapes_of
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.random import SeedGenerator
+
+# The score of what a mask hides, as Keras has it.
+_HIDDEN = -1e9
+_PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
+_Order: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
+_OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
+
+
+class MultiHeadAttention(Layer):
+    """`softmax(Q @ K^T / sqrt(key_dim)) @ V` in each of `num_heads` heads, then a projection.
+
+    `Q`, `K` and `V` are projections of query `[batch, queries, features]`, key and value `[batch,
+    values, ...]` (the key is the value unless given); the outputs are `[batch, queries, features]`,
+    or `[batch, queries, *output_shape]`. Attention may go over several axes, `attention_axes`.
+
+    Masks of query, value and key, an `attention_mask` `[batch, queries, values]` and
+    `use_causal_mask=True` (query `i` sees no value after `i`) together say what a query sees; one
+    that sees nothing gets zeros before the projection. `return_attention_scores=True` gives
+    `(outputs, weights)` with weights `[batch, heads, queries, values]`.
+
+    >>> layer = MultiHeadAttention(num_heads=2, key_dim=4)
+    >>> sequence = np.random.default_rng(0).normal(size=(3, 5, 6))
+    >>> outputs, weights = layer(sequence, sequence, return_attention_scores=True)
+    >>> outputs.shape, weights.shape
+    ((3, 5, 6), (3, 2, 5, 5))
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.num_heads = _positive("num_heads", num_heads)
+        self.key_dim = _positive("key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else _positive("value_dim", value_dim)
+        self.dropout = checked_part("dropout", dropout)
+        self.use_bias, self.use_gate = bool(use_bias), bool(use_gate)
+        self._output_shape = _lengths(output_shape)
+        self.attention_axes = _axes(attention_axes)
+        self.sliding_window = sliding_window
+        if sliding_window is not None:
+            self.sliding_window = _positive("sliding_window", sliding_window)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self._scale = 1.0 / math.sqrt(self.key_dim)
+        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
+        self._orders: dict[int, _Order] = {}  # by rank
+
+    # The arguments of a call.
+
+    def gather(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The tuple of query, value and perhaps key; with what else a call says, an `Attended`."""
+        arrays = (query, value) if key is None else (query, value, key)
+        masks = (query_mask, value_mask, key_mask)
+        more = any(each is not None for each in (*masks, attention_mask))
+        if not more and not return_attention_scores and not use_causal_mask:
+            return arrays
+        return Attended(
+            arrays, masks, attention_mask, bool(return_attention_scores), bool(use_causal_mask)
+        )
+
+    def main_input(self, inputs: Any) -> Any:
+        return inputs.arrays if isinstance(inputs, Attended) else inputs
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """The arrays in the layer's dtype, masks as booleans."""
+        arrays = tuple(self.cast_array(each, "inputs") for each in self.main_input(inputs))
+        if not isinstance(inputs, Attended):
+            return arrays
+        masks = tuple(None if each is None else np.asarray(each) != 0 for each in inputs.masks)
+        mask = inputs.attention_mask
+        mask = None if mask is None else np.asarray(mask) != 0
+        return inputs._replace(arrays=arrays, masks=masks, attention_mask=mask)
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        shapes = shapes_of(self.main_input(inputs))
+        outputs = SymbolicTensor(self.compute_output_shape(*shapes), self.dtype)
+        if not isinstance(inputs, Attended) or not inputs.return_attention_scores:
+            return outputs
+        query, key, axes = shapes[0], shapes[-1], self._attended_axes(len(shapes[0]))
+        before = [query[axis] for axis in range(len(query) - 1) if axis not in axes]
+        lengths = [shape[axis] for shape in (query, key) for axis in axes]
+        return (outputs, SymbolicTensor((*before, self.num_heads, *lengths), self.dtype))
+
+    # Building.
+
+    def build_for(self, inputs: Any) -> None:
+        self.build(*shapes_of(self.main_input(inputs)))
+
+    def build(  # type: ignore[override]
+        self, query_shape: Any, value_shape: Any, key_shape: Any = None
+    ) -> None:
+        shapes = query_shape, value_shape, value_shape if key_shape is None else key_shape
+        self.compute_output_shape(*shapes)
+        query, value, key = map(tuple, shapes)
+        self.attention_axes = self._attended_axes(len(query))
+        heads = self.num_heads
+        self.query_dense = self._projection("query", query[-1:], (heads, self.key_dim))
+        self.key_dense = self._projection("key", key[-1:], (heads, self.key_dim))
+        if self.use_gate:
+            self._gate_dense = self._projection(
+                "gate", query[-1:], (heads, self.value_dim), "sigmoid"
+            )
+        self.value_dense = self._projection("value", value[-1:], (heads, self.value_dim))
+        outputs = self._output_shape or query[-1:]
+        self.output_dense = self._projection("attention_output", (heads, self.value_dim), outputs)
+
+    def _projection(
+        self, name: str, inputs: Sequence[Any], outputs: Sequence[int], activation: str = "linear"
+    ) -> Projection:
+        projection = Projection(
+            inputs,
+            outputs,
+            activation,
+            use_bias=self.use_bias,
+            kernel_initializer=_fresh(self.kernel_initializer),
+            bias_initializer=_fresh(self.bias_initializer),
+            **{setting: getattr(self, setting) for setting in _OF_WEIGHTS},
+            name=name,
+            dtype=self.dtype,
+        )
+        projection.build((None, *inputs))
+        return projection
+
+    def _attended_axes(self, rank: int) -> tuple[int, ...]:
+        if self.attention_axes is None:
+            return tuple(range(1, rank - 1))
+        axes = tuple(axis % rank for axis in self.attention_axes)
+        if any(not 1 <= axis < rank - 1 for axis in axes):
+            raise ValueError(
+                f"`attention_axes` of layer {self.name!r} must name axes between the batch and the "
+                f"features of {rank} axes, received {self.attention_axes}"
+            )
+        return axes
+
+    # Forward and backward.
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs `[batch, queries, features]`, with the weights if wanted, and the vjp."""
+        says = inputs if type(inputs) is Attended else Attended(tuple(inputs), (None,) * 3)
+        arrays = says.arrays
+        if not self.built:
+            self.build_for(inputs)
+        shapes = [array.shape for array in arrays]
+        if shapes != self._known:
+            self.compute_output_shape(*shapes)
+            self._known = shapes
+        query, value, key = (*arrays, arrays[1])[:3]
+        part = _DIFFERENTIABLE if call.differentiable else _PLAIN
+        q, q_vjp = self.query_dense.forward(query, part)
+        k, k_vjp = self.key_dense.forward(key, part)
+        v, v_vjp = self.value_dense.forward(value, part)
+        projected = (q, k, v)
+        mask = self._mask(says, call.mask, query.shape, key.shape)
+        mixed, weights, mixed_vjp = self._attend(projected, mask, call.training)
+        gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
+        gated = mixed if gate is None else mixed * gate
+        outputs, output_vjp = self.output_dense.forward(gated, part)
+        returned: Any = outputs
+        if says.return_attention_scores:
+            axes, _, _, width = self._order(q.ndim)
+            lengths = self._lengths_of(projected, axes)
+            returned = (outputs, weights.reshape(*weights.shape[:width], *lengths))
+        if output_vjp is None or q_vjp is None or k_vjp is None or v_vjp is None:
+            return returned, None
+
+        def vjp(d_returned: Any, grads: Gradients) -> Any:
+            both = says.return_attention_scores
+            d_outputs, d_weights = d_returned if both else (d_returned, None)
+            d_gated = output_vjp(d_outputs, grads)
+            d_mixed = d_gated if gate is None else d_gated * gate
+            d_q, d_k, d_v = mixed_vjp(d_mixed, d_weights)
+            d_query, d_key, d_value = q_vjp(d_q, grads), k_vjp(d_k, grads), v_vjp(d_v, grads)
+            if gate_vjp is not None:
+                d_query = d_query + gate_vjp(d_gated * mixed, grads)
+            d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
+            if len(arrays) == 2:
+                d_arrays = (d_query, d_value + d_key)
+            return says.gradients(d_arrays) if isinstance(inputs, Attended) else d_arrays
+
+        return returned, vjp
+
+    def _attend(
+        self, projected: Sequence[Array], mask: Mask | None, training: bool
+    ) -> tuple[Array, Array, Any]:
+        """Means of values for each query and head, the weights, and the vjp.
+
+        The projections are `[batch, ..., heads, dim]`. Inside, the axes that attention goes over
+        are one, and heads come before it: `[..., heads, queries, dim]`.
+        """
+        axes, order, back, width = self._order(projected[0].ndim)
+
+        def inside(array: Array) -> Array:
+            moved: Array = array.transpose(order)
+            shape = moved.shape
+            return moved if len(axes) == 1 else moved.reshape(*shape[:width], -1, shape[-1])
+
+        def outside(array: Array, like: Array) -> Array:
+            if len(axes) > 1:
+                shape = [like.shape[axis] for axis in order[:-1]]
+                array = array.reshape(*shape, array.shape[-1])
+            moved: Array = array.transpose(back)
+            return moved
+
+        query, key, value = map(inside, projected)
+        scale = query.dtype.type(self._scale)
+        scores = np.matmul(query * scale, key.swapaxes(-1, -2))
+        flat_mask = None
+        if mask is not None:
+            wide = np.broadcast_to(mask, (*mask.shape[:width], *self._lengths_of(projected, axes)))
+            flat_mask = wide.reshape(*wide.shape[:width], *scores.shape[-2:])
+            scores = np.where(flat_mask, scores, scores.dtype.type(_HIDDEN))
+        softened = activate("softmax", scores)
+        if flat_mask is not None:
+            softened *= flat_mask  # else a query that sees nothing would see all alike
+        noise = None
+        if training and self.dropout > 0:
+            noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
+        weights = softened if noise is None else softened * noise
+        mixed = outside(np.matmul(weights, value), projected[0])
+
+        def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
+            d_means = inside(d_mixed)
+            d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
+            if noise is not None:
+                d_weights *= noise
+            if d_given is not None:
+                d_weights = d_weights + d_given.reshape(softened.shape)
+            d_value = np.matmul(weights.swapaxes(-1, -2), d_means)
+            d_scores = softmax_backward(softened, d_weights)
+            d_scores *= scale
+            d_query = np.matmul(d_scores, key)
+            d_key = np.matmul(d_scores.swapaxes(-1, -2), query)
+            pairs = zip((d_query, d_key, d_value), projected, strict=True)
+            d_query, d_key, d_value = (outside(d_part, like) for d_part, like in pairs)
+            return d_query, d_key, d_value
+
+        return mixed, softened, vjp
+
+    def _order(self, rank: int) -> _Order:
+        """Axes attended over, the order that has them last but one, its inverse, axes before."""
+        known = self._orders.get(rank)
+        if known is None:
+            axes = self._attended_axes(rank - 1)
+            others = [axis for axis in range(rank - 1) if axis not in axes]
+            order = (*others, *axes, rank - 1)
+            back = tuple(int(axis) for axis in np.argsort(order))
+            known = self._orders[rank] = axes, order, back, len(others)
+        return known
+
+    @staticmethod
+    def _lengths_of(projected: Sequence[Array], axes: Sequence[int]) -> list[int]:
+        """The lengths of queries, then of values, along the axes that attention goes over."""
+        return [array.shape[axis] for array in projected[:2] for axis in axes]
+
+    def _mask(
+        self, says: Attended, carried: Any, query: Sequence[int], key: Sequence[int]
+    ) -> Mask | None:
+        """True where a query may see a value, broadcastable to the weights; None: everywhere."""
+        told = (carried, self.sliding_window, says.attention_mask, *says.masks)
+        if not says.use_causal_mask and all(each is None for each in told):
+            return None
+        masks = list(says.masks)
+        for at, mask in enumerate(carried or ()):
+            masks[at] = mask if masks[at] is None else masks[at]
+        seen = [
+            None if mask is None else np.expand_dims(np.asarray(mask, bool), axis)
+            for mask, axis in zip(masks, (-1, -2, -2), strict=True)
+        ]
+        seen.append(says.attention_mask)
+        rows, columns = np.arange(query[1])[:, None], np.arange(key[1])
+        if says.use_causal_mask:
+            seen.append((rows >= columns)[None])
+        if self.sliding_window is not None:
+            seen.append((np.abs(rows - columns) < self.sliding_window)[None])
+        known = [mask for mask in seen if mask is not None]
+        axes = self._attended_axes(len(query))
+        whole = [query[axis] for axis in range(len(query) - 1) if axis not in axes]
+        whole += [self.num_heads, *(shape[axis] for shape in (query, key) for axis in axes)]
+        together: Mask | None = None
+        for mask in known:
+            wide = self._wide(mask, len(query))
+            pairs = zip(wide.shape, whole, strict=False)
+            if len(wide.shape) != len(whole) or any(n not in (1, want) for n, want in pairs):
+                raise ValueError(
+                    f"the masks of layer {self.name!r} must fit the weights {tuple(whole)} of the "
+                    f"query {tuple(query)} and the key {tuple(key)}, received masks of the shapes "
+                    f"{[each.shape for each in known]}"
+                )
+            together = wide if together is None else np.logical_and(together, wide)
+        return together
+
+    def _wide(self, mask: Mask, rank: int) -> Mask:
+        """The mask with axes of length 1 after the batch, one of them for the heads."""
+        attended = len(self._attended_axes(rank))
+        wanted = rank + attended  # all axes but the features, heads, and those of the values
+        at = max(mask.ndim - 2 * attended, 0)
+        shape = mask.shape[:at] + (1,) * (wanted - mask.ndim) + mask.shape[at:]
+        wide: Mask = np.asarray(mask).reshape(shape)
+        return wide
+
+    # Shapes, masks, configuration.
+
+    def compute_output_shape(  # type: ignore[override]
+        self, query_shape: Any, value_shape: Any, key_shape: Any = None
+    ) -> Any:
+        query, value = tuple(query_shape), tuple(value_shape)
+        key = value if key_shape is None else tuple(key_shape)
+        if not len(query) == len(value) == len(key) or len(query) < 3:
+            raise ValueError(
+                f"layer {self.name!r} must be given query, value and key of as many axes, 3 or "
+                f"more, received the shapes {query}, {value} and {key}"
+            )
+        pairs = zip(value[1:-1], key[1:-1], strict=True)
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            raise ValueError(
+                "All dimensions of `value` and `key`, except the last one, must be equal. "
+                f"Received: value_shape={value} and key_shape={key} (in layer {self.name!r})"
+            )
+        return (*query[:-1], *(self._output_shape or query[-1:]))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """That of the query."""
+        return mask[0] if mask else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "value_dim": self.value_dim,
+            "dropout": self.dropout,
+            "use_bias": self.use_bias,
+            "use_gate": self.use_gate,
+            "output_shape": self._output_shape,
+            "attention_axes": self.attention_axes,
+            "sliding_window": self.sliding_window,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "seed": self.seed,
+        }
+
+
+def _positive(argument: str, value: Any) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value <= 0:
+        raise ValueError(
+            f"Received an invalid value for argument `{argument}`, expected a positive integer. "
+            f"Received: {argument}={value!r}"
+        )
+    return int(value)
+
+
+def _lengths(output_shape: Any) -> tuple[int, ...] | None:
+    if not output_shape:
+        return None
+    if isinstance(output_shape, int):
+        return (output_shape,)
+    if not isinstance(output_shape, list | tuple):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            f"Invalid `output_shape`: {output_shape!r}. When specified, the `output_shape` should "
+            "be of type tuple, list, or int."
+        )
+    return tuple(output_shape)
+
+
+def _axes(attention_axes: Any) -> tuple[int, ...] | None:
+    if isinstance(attention_axes, int):
+        return (attention_axes,)
+    if attention_axes is None or isinstance(attention_axes, list | tuple):
+        return None if attention_axes is None else tuple(attention_axes)
+    raise ValueError(
+        "`attention_axes` must be an int, list, or tuple. "
+        f"Received: attention_axes={attention_axes!r}"
+    )
+
+
+def _fresh(initializer: Any) -> Any:
+    """An initializer of the same settings: one with a seed of its own gives equal values twice."""
+    if hasattr(initializer, "get_config") and hasattr(type(initializer), "from_config"):
+        return type(initializer).from_config(initializer.get_config())
+    return initializer

@@ -1,0 +1,369 @@
+"""Features of a batch brought to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.configs.config import epsilon as fuzz
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.checks import checked_features, checked_rank
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+
+# A factor and a term for rows normalized by the statistics of their batch.
+Correction: TypeAlias = "tuple[Array, Array]"
+
+
+class BatchNormalization(Layer):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` for each feature along `axis`.
+
+    In training mean and variance are those of the batch (of the steps that count, with a mask),
+    and `moving_mean` and `moving_variance` follow them: `moving * momentum + batch * (1 -
+    momentum)`. Otherwise, and if the layer is not trainable, the moving ones are used. The outputs
+    have the inputs' shape.
+
+    With `renorm` (Ioffe, 2017) training, too, normalizes by moving statistics, which follow with
+    `renorm_momentum`; gradients go through those of the batch alone. `renorm_clipping` bounds how
+    far the two may differ: `rmin <= r <= rmax` for the ratio of the deviations, `|d| <= dmax` for
+    the difference of the means.
+
+    >>> layer = BatchNormalization(epsilon=0.0)
+    >>> layer(np.array([[1.0], [3.0]]), training=True).tolist()
+    [[-1.0], [1.0]]
+    >>> bool(np.isclose(layer.moving_mean.value, 0.02).all())
+    True
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+    moving_mean: Parameter
+    moving_variance: Parameter
+    moving_stddev: Parameter
+    renorm_mean: Parameter
+    renorm_stddev: Parameter
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.renorm, self.renorm_momentum = bool(renorm), float(renorm_momentum)
+        self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else None
+        if synchronized:
+            raise ValueError(
+                "Argument synchronized=True is only supported with the TensorFlow backend."
+            )
+        self.axis = int(axis)
+        self.momentum, self.epsilon = float(momentum), float(epsilon)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._rank = 0
+        self._inner = False  # whether axes follow that of the features
+        self._known: tuple[int, ...] = ()  # the shape that was checked last
+
+    def build(self, input_shape: Any) -> None:
+        self.compute_output_shape(input_shape)
+        length = input_shape[self.axis]
+        if not length:
+            raise ValueError(
+                f"layer {self.name!r} must be built for a known length along axis={self.axis}, at "
+                f"least one, received the shape {tuple(input_shape)}"
+            )
+        self._rank, shape = len(input_shape), (length,)
+        self._inner = self.axis % self._rank != self._rank - 1
+        add_gamma_and_beta(self, shape)
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, name="moving_mean", trainable=False
+        )
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
+        )
+        if not self.renorm:
+            return
+
+        def deviation(shape: Any, dtype: Any = None) -> Array:
+            variance = np.asarray(self.moving_variance_initializer(shape, dtype=dtype))
+            return np.asarray(np.sqrt(variance))
+
+        self.moving_stddev = self.add_weight(
+            shape, deviation, name="moving_stddev", trainable=False
+        )
+        self.renorm_mean = self.add_weight(
+            shape, self.moving_mean_initializer, name="renorm_mean", trainable=False
+        )
+        self.renorm_stddev = self.add_weight(
+            shape, deviation, name="renorm_stddev", trainable=False
+        )
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        self._check(inputs.shape)
+        last = self._put_last(inputs)
+        rows = last.reshape(-1, last.shape[-1])
+        weight = None if call.mask is None else self._weights_of(call.mask, inputs)
+        in_training = call.training and self.trainable
+        mean, variance, count, correction = self._statistics(rows, weight, in_training)
+        inverse = np.reciprocal(np.sqrt(variance + self.epsilon))
+        normalized = rows - mean
+        normalized *= inverse
+        scale, offset = self._scale_and_offset(correction)
+        outputs = normalized if scale is None else normalized * scale
+        if offset is not None:
+            outputs = outputs + offset
+        returned = self._put_back(outputs.reshape(last.shape))
+        if not call.differentiable:
+            return returned, None
+
+        def vjp(d_returned: Array, grads: Gradients) -> Array | None:
+            d_outputs = self._put_last(d_returned).reshape(rows.shape)
+            shift = np.add.reduce(d_outputs, axis=0)
+            along = np.add.reduce(d_outputs * normalized, axis=0)
+            self._add_gradients(shift, along, correction, grads)
+            if not call.inputs_need_gradient:
+                return None
+            d_rows = d_outputs
+            if in_training:
+                change = _through_moments(shift, along, normalized, weight, count)
+                d_rows = d_outputs - change
+            d_rows = d_rows * (inverse if scale is None else inverse * scale)
+            return self._put_back(d_rows.reshape(last.shape))
+
+        return returned, vjp
+
+    def _statistics(
+        self, rows: Array, weight: Array | None, in_training: bool
+    ) -> tuple[Array, Array, Any, Correction | None]:
+        """Mean, variance, the count that they were divided by, and how they are corrected."""
+        if not in_training:
+            return self.moving_mean.snapshot(), self.moving_variance.value, 0.0, None
+        mean, variance, count = _moments(rows, weight)
+        correction = self._correction(mean, variance) if self.renorm else None
+        self._follow(mean, variance)
+        return mean, variance, count, correction
+
+    def _scale_and_offset(self, correction: Correction | None) -> tuple[Array | None, Array | None]:
+        """What normalized rows are multiplied by, and what is added to them."""
+        gamma = None if self.gamma is None else self.gamma.snapshot()
+        beta = None if self.beta is None else self.beta.value
+        if correction is None:
+            return gamma, beta
+        ratio, shift = correction
+        if gamma is not None:
+            ratio, shift = ratio * gamma, shift * gamma
+        return ratio, shift if beta is None else shift + beta
+
+    def _add_gradients(
+        self, shift: Array, along: Array, correction: Correction | None, grads: Gradients
+    ) -> None:
+        """The gradients by the weights: `shift` sums those by the outputs, `along` times rows."""
+        if self.beta is not None:
+            grads.add(self.beta, shift)
+        if self.gamma is not None:
+            corrected = along
+            if correction is not None:
+                corrected = along * correction[0] + shift * correction[1]
+            grads.add(self.gamma, corrected)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != self._known:
+            checked_rank(self.name, shape, self._rank)
+            checked_features(self.name, shape, self.axis, len(self.moving_mean))
+            self._known = shape
+
+    def _put_last(self, array: Array) -> Array:
+        """The array with the axis of the features as the last."""
+        return np.moveaxis(array, self.axis, -1) if self._inner else array
+
+    def _put_back(self, array: Array) -> Array:
+        """What undoes `_put_last`."""
+        return np.moveaxis(array, -1, self.axis) if self._inner else array
+
+    def _weights_of(self, mask: Mask, inputs: Array) -> Array:
+        """1 for each entry that counts, 0 for the others: `[rows, features]`."""
+        if mask.ndim != inputs.ndim - 1:
+            raise ValueError(
+                "The mask provided should be one dimension less than the inputs. Received: "
+                f"mask.shape={mask.shape}, inputs.shape={inputs.shape}"
+            )
+        try:
+            counts = np.broadcast_to(mask[..., None] != 0, inputs.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"`mask` of layer {self.name!r} must have the shape {inputs.shape[:-1]} of the "
+                f"inputs without the last axis, received {mask.shape}"
+            ) from error
+        last = np.moveaxis(counts, self.axis, -1)
+        return last.reshape(-1, last.shape[-1]).astype(inputs.dtype)
+
+    def _follow(self, mean: Array, variance: Array) -> None:
+        """Moves the moving statistics towards those of the batch."""
+        _move(self.moving_mean, mean, self.momentum)
+        if not self.renorm:
+            _move(self.moving_variance, variance, self.momentum)
+            return
+        deviation = np.sqrt(variance + self.epsilon)
+        _move(self.renorm_mean, mean, self.renorm_momentum)
+        _move(self.renorm_stddev, deviation, self.renorm_momentum)
+        _move(self.moving_stddev, deviation, self.momentum)
+        squares = np.square(self.moving_stddev.value) - self.epsilon
+        self.moving_variance.assign(np.maximum(squares, 0.0))
+
+    def _correction(self, mean: Array, variance: Array) -> Correction:
+        """The factor and the term that turn the batch's normalization into the moving one's."""
+        least = np.sqrt(self._float.type(self.epsilon))
+        moving = np.maximum(self.renorm_stddev.value, least)
+        ratio = np.sqrt(variance + self.epsilon) / moving
+        shift = (mean - self.renorm_mean.value) / moving
+        clipping = self.renorm_clipping or {}
+        most = clipping.get("dmax")
+        ratio = np.clip(ratio, clipping.get("rmin", -np.inf), clipping.get("rmax", np.inf))
+        shift = shift if most is None else np.clip(shift, -most, most)
+        return ratio.astype(self._float, copy=False), shift.astype(self._float, copy=False)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        rank = len(input_shape)
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"Axis {self.axis} is out of bounds for input shape {tuple(input_shape)}. "
+                f"Received: axis={self.axis}"
+            )
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            "synchronized": False,
+            "renorm": self.renorm,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
+        }
+
+
+def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
+    """Makes the weights of a normalization that it is to have."""
+    if layer.scale:
+        layer.gamma = layer.add_weight(
+            shape,
+            layer.gamma_initializer,
+            name="gamma",
+            regularizer=layer.gamma_regularizer,
+            constraint=layer.gamma_constraint,
+        )
+    if layer.center:
+        layer.beta = layer.add_weight(
+            shape,
+            layer.beta_initializer,
+            name="beta",
+            regularizer=layer.beta_regularizer,
+            constraint=layer.beta_constraint,
+        )
+
+
+def gamma_and_beta_config(layer: Any) -> dict[str, Any]:
+    """How the weights of a normalization are made, as plain data."""
+    return {
+        "beta_initializer": initializers.serialize(layer.beta_initializer),
+        "gamma_initializer": initializers.serialize(layer.gamma_initializer),
+        "beta_regularizer": regularizers.serialize(layer.beta_regularizer),
+        "gamma_regularizer": regularizers.serialize(layer.gamma_regularizer),
+        "beta_constraint": constraints.serialize(layer.beta_constraint),
+        "gamma_constraint": constraints.serialize(layer.gamma_constraint),
+    }
+
+
+def _checked_clipping(clipping: Any) -> dict[str, float]:
+    """Bounds of a renormalization that do not contradict each other."""
+    known = ("rmax", "rmin", "dmax")
+    if set(clipping) - set(known):
+        raise ValueError(
+            "Received invalid keys for `renorm_clipping` argument: "
+            f"{clipping}. Supported values: {list(known)}."
+        )
+    given = {name: float(value) for name, value in clipping.items() if value is not None}
+    if given.get("rmax", np.inf) < given.get("rmin", -np.inf):
+        raise ValueError(
+            "rmax should be greater than rmin in the `renorm_clipping` argument. "
+            f"Received: rmax={given['rmax']}, rmin={given['rmin']}."
+        )
+    if given.get("dmax", 0.0) < 0:
+        raise ValueError(
+            "dmax should be non-negative in the `renorm_clipping` argument. "
+            f"Received: dmax={given['dmax']}."
+        )
+    return given
+
+
+def _move(moving: Parameter, value: Array, momentum: float) -> None:
+    with moving.writing() as array:
+        np.multiply(array, momentum, array)
+        np.add(array, value * (1.0 - momentum), array)
+
+
+def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Any]:
+    """Mean and biased variance of each column, and the count that they were divided by."""
+    if weight is None:
+        count: Any = max(len(rows), 1)
+        mean = np.add.reduce(rows, axis=0) / count
+        return mean, np.add.reduce(np.square(rows - mean), axis=0) / count, count
+    count = np.add.reduce(weight, axis=0) + rows.dtype.type(fuzz())
+    mean = np.add.reduce(np.where(weight, rows, 0), axis=0) / count
+    squares = np.square(np.where(weight, rows - mean, 0))
+    return mean, np.add.reduce(squares, axis=0) / count, count
+
+
+def _through_moments(
+    shift: Array, along: Array, normalized: Array, weight: Array | None, count: Any
+) -> Array:
+    """What the gradient by the rows loses through mean and variance, before it is scaled.
+
+    `shift` is the sum of the gradients by the outputs, `along` that of them times the outputs.
+    """
+    along = along / count
+    if weight is not None:
+        # The count is not quite the number of rows, so deviations do not quite add up to zero.
+        shift = shift - along * np.add.reduce(normalized * weight, axis=0)
+    change: Array = normalized * along
+    change += shift / count
+    return change if weight is None else change * weight

@@ -1,0 +1,269 @@
+"""Normalization without statistics of the batch: by the root mean square, the norm, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.checks import checked_axes, checked_features, checked_rank
+from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.parameter import Gradients, Parameter
+
+# The norm of UnitNormalization is taken to be no smaller.
+_LEAST_NORM = 1e-12
+
+
+class RMSNormalization(Layer):
+    """`x / sqrt(mean(x^2) + epsilon) * scale`, the mean over `axis` (Zhang and Sennrich, 2019).
+
+    `scale` has the length of the inputs along `axis`. The outputs have the inputs' shape.
+
+    >>> RMSNormalization(epsilon=0.0)(np.array([[1.0, -7.0, 7.0, 1.0]])).round(2)
+    array([[ 0.2, -1.4,  1.4,  0.2]], dtype=float32)
+    """
+
+    supports_masking = False
+    scale: Parameter
+
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis: Any = list(axis) if isinstance(axis, list | tuple) else axis
+        self.epsilon = float(epsilon)
+        self._rank = 0
+
+    def build(self, input_shape: Any) -> None:
+        shape = tuple(input_shape[axis] for axis in checked_axes(self.axis, input_shape))
+        self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
+        if None in shape:
+            raise ValueError(
+                f"layer {self.name!r} must be built for known lengths along axis={self.axis}, "
+                f"received the shape {tuple(input_shape)}"
+            )
+        self._rank = len(input_shape)
+        self.scale = self.add_weight(shape, "ones", name="scale")
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        if self.axis != [-1]:
+            checked_rank(self.name, inputs.shape, self._rank)
+        axes = checked_axes(self.axis, inputs.shape)
+        for axis, length in zip(axes, self.scale.shape, strict=True):
+            checked_features(self.name, inputs.shape, axis, length)
+        broadcast = [inputs.shape[at] if at in axes else 1 for at in range(inputs.ndim)]
+        scale = self.scale.snapshot().reshape(broadcast)
+        squares = np.mean(np.square(inputs), axis=axes, keepdims=True)
+        inverse = np.reciprocal(np.sqrt(squares + self._float.type(self.epsilon)))
+        normalized = inputs * inverse
+        outputs = normalized * scale
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            others = tuple(at for at in range(inputs.ndim) if at not in axes)
+            grads.add(self.scale, (d_outputs * normalized).sum(axis=others))
+            if not call.inputs_need_gradient:
+                return None
+            d_normalized = d_outputs * scale
+            along = np.mean(d_normalized * normalized, axis=axes, keepdims=True)
+            d_inputs: Array = inverse * (d_normalized - normalized * along)
+            return d_inputs
+
+        return outputs, vjp
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        checked_axes(self.axis, input_shape)
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
+
+
+class UnitNormalization(Layer):
+    """`x / |x|`, the norm being the root of the sum of squares over `axis`.
+
+    >>> UnitNormalization()(np.array([[3.0, 4.0], [0.0, 0.0]])).round(2)
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(axis, list | tuple):
+            self.axis: Any = list(axis)
+        elif isinstance(axis, int):
+            self.axis = axis
+        else:
+            raise TypeError(
+                "Invalid value for `axis` argument: expected an int or a list/tuple of ints. "
+                f"Received: axis={axis}"
+            )
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        axes = checked_axes(self.axis, inputs.shape)
+        norm = np.sqrt(np.add.reduce(np.square(inputs), axis=axes, keepdims=True))
+        inverse = np.reciprocal(np.maximum(norm, self._float.type(_LEAST_NORM)))
+        outputs = inputs * inverse
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array:
+            along = np.add.reduce(d_outputs * outputs, axis=axes, keepdims=True)
+            along *= norm > _LEAST_NORM  # below, the divisor is a constant
+            d_inputs: Array = inverse * (d_outputs - outputs * along)
+            return d_inputs
+
+        return outputs, vjp
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        checked_axes(self.axis, input_shape)
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+class GroupNormalization(Layer):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, the channels in groups.
+
+    Mean and variance are those of one sample's channels of one group along `axis`, over all other
+    axes (Wu and He, 2018). `groups` divides the number of channels; -1 makes a group of each. The
+    outputs have the inputs' shape.
+
+    >>> GroupNormalization(2, epsilon=0.0)(np.array([[1.0, 3.0, 0.0, 4.0]])).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(groups, int) or (groups <= 0 and groups != -1):
+            raise ValueError(
+                "Received an invalid value for argument `groups`, expected a positive integer (or "
+                f"`-1` for instance normalization). Received: groups={groups}"
+            )
+        super().__init__(**kwargs)
+        self.groups = groups
+        self.axis = int(axis)
+        self.epsilon = float(epsilon)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._rank, self._channels = 0, 0
+
+    def build(self, input_shape: Any) -> None:
+        checked_axes(self.axis, input_shape)
+        channels = input_shape[self.axis]
+        if channels is None or self.axis % len(input_shape) == 0:
+            raise ValueError(
+                f"Axis {self.axis} of input tensor should have a defined dimension, and not be "
+                f"that of the batch, but the layer received an input with shape {input_shape}."
+            )
+        if self.groups == -1:
+            self.groups = channels
+        if channels < self.groups:
+            raise ValueError(
+                f"Number of groups ({self.groups}) cannot be more than the number of channels "
+                f"({channels})."
+            )
+        if channels % self.groups:
+            raise ValueError(
+                f"Number of groups ({self.groups}) must be a divisor of the number of channels "
+                f"({channels})."
+            )
+        self._rank, self._channels = len(input_shape), channels
+        add_gamma_and_beta(self, (channels,))
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        checked_rank(self.name, inputs.shape, self._rank)
+        checked_features(self.name, inputs.shape, self.axis, self._channels)
+        grouped = self._grouped(inputs)
+        normalized = grouped - np.mean(grouped, axis=-1, keepdims=True)
+        variance = np.mean(np.square(normalized), axis=-1, keepdims=True)
+        inverse = np.reciprocal(np.sqrt(variance + self._float.type(self.epsilon)))
+        normalized *= inverse
+        gamma = None if self.gamma is None else self._by_channel(self.gamma.snapshot())
+        outputs = self._ungrouped(normalized, inputs)
+        if gamma is not None:
+            outputs = outputs * gamma
+        if self.beta is not None:
+            outputs = outputs + self._by_channel(self.beta.value)
+        if not call.differentiable:
+            return outputs, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            others = tuple(at for at in range(self._rank) if at != self.axis % self._rank)
+            if self.beta is not None:
+                grads.add(self.beta, d_outputs.sum(axis=others))
+            if self.gamma is not None:
+                plain = self._ungrouped(normalized, inputs)
+                grads.add(self.gamma, (d_outputs * plain).sum(axis=others))
+            if not call.inputs_need_gradient:
+                return None
+            d_grouped = self._grouped(d_outputs if gamma is None else d_outputs * gamma)
+            shift = np.mean(d_grouped, axis=-1, keepdims=True)
+            along = np.mean(d_grouped * normalized, axis=-1, keepdims=True)
+            return self._ungrouped(inverse * (d_grouped - shift - normalized * along), inputs)
+
+        return outputs, vjp
+
+    def _grouped(self, array: Array) -> Array:
+        """`[batch, groups, what is normalized together]`."""
+        first = np.moveaxis(array, self.axis, 1)
+        return first.reshape(len(array), self.groups, -1)
+
+    def _ungrouped(self, grouped: Array, like: Array) -> Array:
+        """What undoes `_grouped` for an array of the shape of `like`."""
+        shape = np.moveaxis(like, self.axis, 1).shape
+        return np.moveaxis(grouped.reshape(shape), 1, self.axis)
+
+    def _by_channel(self, values: Array) -> Array:
+        shape = [1] * self._rank
+        shape[self.axis] = self._channels
+        return values.reshape(shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        checked_axes(self.axis, input_shape)
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "groups": self.groups,
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            **gamma_and_beta_config(self),
+        }

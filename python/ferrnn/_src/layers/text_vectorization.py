@@ -1,0 +1,336 @@
+"""Texts to indices of their words."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.custom_objects import known_objects, registered_name
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layers.encoding import checked_mode, refuse_sparse
+from ferrnn._src.layers.index_lookup import plain_list
+from ferrnn._src.layers.lookups import StringLookup
+from ferrnn._src.layers.vocabulary import as_tokens
+from ferrnn._src.tree.types import Array
+
+_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+_STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
+_SPLITS = ("whitespace", "character")
+_PUNCTUATION = string.punctuation.encode()
+_SEPARATORS = re.compile("[\x1c-\x1f]")  # where `str.split` splits, and `bytes.split` does not
+
+
+class TextVectorization(Layer):
+    """Texts `[batch]` or `[batch, 1]` to the indices of their tokens, `[batch, tokens]`.
+
+    A text is standardized ("lower_and_strip_punctuation", "lower", "strip_punctuation", all of
+    ASCII alone, a function of an array of strings, or None), split ("whitespace", "character", a
+    function that gives a list of tokens for each text, or None), and `ngrams` of its tokens are
+    made: all up to a number, or those of the lengths in a tuple. The vocabulary is given or learnt
+    by `adapt`; index 0 is padding, 1 stands for unknown tokens. "int" outputs are padded or cut to
+    `output_sequence_length`; for the other `output_mode`s see `StringLookup`.
+
+    >>> layer = TextVectorization(output_sequence_length=4)
+    >>> layer.adapt(["The cat sat.", "The dog."])
+    >>> layer.get_vocabulary()
+    ['', '[UNK]', 'the', 'sat', 'dog', 'cat']
+    >>> layer(["the cat", "A dog sat"]).tolist()
+    [[2, 5, 0, 0], [1, 4, 3, 0]]
+    """
+
+    supports_masking = False
+
+    def __init__(
+        self,
+        max_tokens: int | None = None,
+        standardize: str | Callable[..., Any] | None = "lower_and_strip_punctuation",
+        split: str | Callable[..., Any] | None = "whitespace",
+        ngrams: int | tuple[int, ...] | None = None,
+        output_mode: str = "int",
+        output_sequence_length: int | None = None,
+        pad_to_max_tokens: bool = False,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        sparse: bool = False,
+        ragged: bool = False,
+        encoding: str = "utf-8",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        refuse_sparse(sparse)
+        if ragged:
+            raise ValueError("`ragged=True` can only be used with the TensorFlow backend.")
+        for argument, value, known in (
+            ("standardize", standardize, _STANDARDS),
+            ("split", split, _SPLITS),
+        ):
+            if value is not None and not callable(value) and value not in known:
+                raise ValueError(
+                    f"Unknown value for `{argument}` argument of layer TextVectorization. Expected "
+                    f"None, a callable, or one of {known}. Received: {argument}={value!r}"
+                )
+        mode = checked_mode(output_mode, _MODES, "TextVectorization")
+        if not _is_ngrams(ngrams):
+            raise ValueError(
+                "`ngrams` must be None, an integer, or a tuple of integers. "
+                f"Received: ngrams={ngrams}"
+            )
+        if not isinstance(output_sequence_length, int | None) or (
+            mode != "int" and output_sequence_length is not None
+        ):
+            raise ValueError(
+                "`output_sequence_length` must be either None or an integer when `output_mode` is "
+                "'int', and not be set otherwise. Received: "
+                f"output_sequence_length={output_sequence_length}, output_mode={output_mode!r}"
+            )
+        of_lookup = {
+            key: kwargs.pop(key)
+            for key in ("has_input_vocabulary", "vocabulary_size")
+            if key in kwargs
+        }
+        super().__init__(name=name, **kwargs)
+        self._standardize, self._split, self._ngrams = standardize, split, ngrams
+        self._output_mode, self._length = mode, output_sequence_length
+        self._encoding = encoding
+        self._lookup_layer = StringLookup(
+            max_tokens=max_tokens,
+            vocabulary=vocabulary,
+            idf_weights=idf_weights,
+            pad_to_max_tokens=pad_to_max_tokens,
+            mask_token="",
+            output_mode=mode,
+            encoding=encoding,
+            **of_lookup,
+        )
+
+    # The vocabulary.
+
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+        """Makes the tokens of `data` the vocabulary, the most frequent first.
+
+        `data` is an array or a list of texts, or something that gives batches of them, of which
+        `steps` are taken.
+        """
+        self.reset_state()
+        if isinstance(data, list | tuple) or hasattr(data, "__array__"):
+            self.update_state(data)
+        else:
+            for batch in itertools.islice(data, steps):
+                self.update_state(batch[0] if isinstance(batch, tuple) else batch)
+        self.finalize_state()
+
+    def update_state(self, data: Any) -> None:
+        """Counts the tokens of a batch of texts."""
+        self._lookup_layer.count(self._documents(self.cast_inputs(data)))
+
+    def finalize_state(self) -> None:
+        """Makes a vocabulary of what was counted."""
+        self._lookup_layer.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forgets what was counted."""
+        self._lookup_layer.reset_state()
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
+        """The tokens, each at its index; without the padding and unknown ones, if wanted."""
+        return self._lookup_layer.get_vocabulary(include_special_tokens)
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Takes a list or an array of tokens, or the path of a text file with one a line."""
+        self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
+
+    def vocabulary_size(self) -> int:
+        """The number of tokens, those of padding and of unknown ones included."""
+        return self._lookup_layer.vocabulary_size()
+
+    # From texts to tokens.
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of texts."""
+        return "string"
+
+    variable_dtype = compute_dtype
+
+    def build(self, input_shape: Any = None) -> None:
+        """There are no weights to make."""
+
+    def cast_inputs(self, inputs: Any) -> Array:
+        """`inputs` as an array of strings."""
+        array = np.asarray(inputs)
+        if array.dtype.kind not in "UOST":
+            raise TypeError(
+                f"`inputs` of layer {self.name!r} must hold strings, received the dtype "
+                f"{array.dtype}"
+            )
+        return array
+
+    def _documents(self, texts: Array) -> list[list[str]]:
+        """The tokens of each text, or of each row of tokens if nothing is to be split."""
+        if self._split is not None and texts.ndim > 1 and texts.shape[-1] != 1:
+            raise ValueError(
+                "When using `TextVectorization` to tokenize strings, the input rank must be 1 or "
+                f"the last shape dimension must be 1. Received: inputs.shape={texts.shape} with "
+                f"rank={texts.ndim}"
+            )
+        words = self._standardized(texts)
+        if self._split is None:
+            count = texts.shape[-1] if texts.ndim > 1 else 1
+            rows = [words[at : at + count] for at in range(0, len(words), max(count, 1))]
+        elif self._split == "whitespace":
+            rows = list(map(_words, words))
+        elif self._split == "character":
+            rows = list(map(list, words))
+        else:
+            assert callable(self._split)
+            rows = [as_tokens(row, "string") for row in self._split(np.array(words, str))]
+        return rows if self._ngrams is None else [self._ngrams_of(row) for row in rows]
+
+    def _standardized(self, texts: Array) -> list[str]:
+        flat = as_tokens(texts, "string", self._encoding)
+        how = self._standardize
+        if how is None:
+            return flat
+        if callable(how):
+            return as_tokens(how(np.array(flat, str).reshape(texts.shape)), "string")
+        removed = b"" if how == "lower" else _PUNCTUATION
+        raw = (text.encode().translate(None, removed) for text in flat)
+        if how != "strip_punctuation":
+            raw = (text.lower() for text in raw)
+        return [text.decode() for text in raw]
+
+    def _ngrams_of(self, tokens: list[str]) -> list[str]:
+        widths = self._ngrams
+        lengths = range(1, widths + 1) if isinstance(widths, int) else widths or ()
+        return [
+            " ".join(tokens[at : at + length])
+            for length in lengths
+            for at in range(len(tokens) - length + 1)
+        ]
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Indices `[..., tokens]`, or vectors `[..., tokens of the vocabulary]`."""
+        rows = self._documents(inputs)
+        lookup = self._lookup_layer
+        lengths = np.array([len(row) for row in rows], np.int64)
+        longest = int(lengths.max(initial=0))
+        padding = 0 if self._output_mode == "int" else -1
+        indices = np.full((len(rows), longest), padding, np.int64)
+        present = np.arange(longest) < lengths[:, None]
+        indices[present] = lookup.indices(list(itertools.chain.from_iterable(rows)))
+        if self._length is not None:
+            indices = indices[:, : self._length]
+            missing = self._length - indices.shape[1]
+            indices = np.pad(indices, ((0, 0), (0, missing)))
+        kept = inputs.shape[:-1] if inputs.ndim > 1 else inputs.shape
+        outputs = lookup.encode(indices.reshape(*kept, indices.shape[1]))
+        return outputs, lambda d_outputs, grads: None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shape = tuple(input_shape)
+        kept = shape[:-1] if len(shape) > 1 else shape
+        length = shape[-1] if self._split is None and len(shape) > 1 else None
+        if self._output_mode == "int":
+            return (*kept, length if self._length is None else self._length)
+        return self._lookup_layer.compute_output_shape((*kept, length))
+
+    def compute_output_dtype(self) -> str:
+        return self._lookup_layer.compute_output_dtype()
+
+    # Files and configuration.
+
+    def named_arrays(self) -> dict[str, Array]:
+        return self._lookup_layer.named_arrays()
+
+    def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
+        self._lookup_layer.set_named_arrays(arrays)
+
+    def assets(self) -> dict[str, str]:
+        return self._lookup_layer.assets()
+
+    def set_assets(self, assets: Mapping[str, str]) -> None:
+        self._lookup_layer.set_assets(assets)
+
+    def get_config(self) -> dict[str, Any]:
+        lookup = self._lookup_layer
+        return {
+            **super().get_config(),
+            "max_tokens": lookup.max_tokens,
+            "standardize": _function_config(self._standardize),
+            "split": _function_config(self._split),
+            "ngrams": self._ngrams,
+            "output_mode": self._output_mode,
+            "output_sequence_length": self._length,
+            "pad_to_max_tokens": lookup.pad_to_max_tokens,
+            "sparse": False,
+            "ragged": False,
+            "vocabulary": plain_list(lookup.input_vocabulary),
+            "idf_weights": plain_list(lookup.input_idf_weights),
+            "encoding": self._encoding,
+            "vocabulary_size": self.vocabulary_size(),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A new layer; `custom_objects` names the functions that standardize and split."""
+        config = dict(config)
+        if isinstance(config.get("vocabulary"), str):
+            raise ValueError(  # noqa: TRY004 - the file is at fault
+                f"the configuration of a TextVectorization names the file {config['vocabulary']!r} "
+                "as its vocabulary: files outside of the model are not read"
+            )
+        for argument in ("standardize", "split"):
+            if isinstance(config.get(argument), Mapping):
+                config[argument] = _function_of(config[argument], custom_objects)
+        if isinstance(config.get("ngrams"), list):
+            config["ngrams"] = tuple(config["ngrams"])
+        return cls(**config)
+
+
+def _words(text: str) -> list[str]:
+    r"""The parts between whitespace of ASCII, as TensorFlow has it.
+
+    >>> _words("two\tparts\u00a0here\x1fnow")
+    ['two', 'parts\xa0here\x1fnow']
+    """
+    if text.isascii() and not _SEPARATORS.search(text):
+        return text.split()
+    return [part.decode() for part in text.encode().split()]
+
+
+def _is_ngrams(value: Any) -> bool:
+    return (
+        value is None
+        or isinstance(value, int)
+        or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
+    )
+
+
+def _function_config(function: Any) -> Any:
+    """A function by its name, as Keras writes it; anything else as it is."""
+    if not callable(function):
+        return function
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": registered_name(function),
+        "registered_name": "function",
+    }
+
+
+def _function_of(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    name = str(config.get("config"))
+    found = known_objects(custom_objects).get(name)
+    if not callable(found):
+        raise ValueError(  # noqa: TRY004 - as for a class that is not known
+            f"the function {name!r} of a TextVectorization is not known: pass it in "
+            "`custom_objects`, or register it with `register_keras_serializable`"
+        )
+    return found

@@ -1,0 +1,151 @@
+"""A layer applied to every time step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.serialization import parts_inside
+from ferrnn._src.layers.recurrent import Recurrent
+from ferrnn._src.layers.wrapper import Wrapper
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.parameter import Gradients
+
+_OURS = ("ferrnn._src.layers.", "ferrnn._src.cells.", "ferrnn._src.models.")
+# These do not treat each row of a batch for itself, or may not.
+_MIXING = ("BatchNormalization", "Lambda")
+
+
+class TimeDistributed(Wrapper):
+    """The inner layer at each step: `[batch, time, ...]` to `[batch, time, ...]`.
+
+    Layers that treat every row for itself get all steps in one call, as rows; others (layers of
+    your own, batch statistics, stored states) are called step by step. A mask `[batch, time]` goes
+    on to the layers that follow.
+
+    >>> from ferrnn._src.layers.dense import Dense
+    >>> TimeDistributed(Dense(4))(np.ones((2, 3, 6))).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        if not isinstance(layer, Layer):
+            raise ValueError(  # noqa: TRY004 - Keras' error
+                "Please initialize `TimeDistributed` layer with a `keras.layers.Layer` instance. "
+                f"Received: {layer!r}"
+            )
+        super().__init__(layer, **kwargs)
+        self._in_one_call = False
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = _of_one_step(input_shape)
+        self._in_one_call = _rows_stand_alone(self.layer)
+        super().build((None, *shape[1:]) if self._in_one_call else shape)
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs `[batch, time, ...]` and their vjp."""
+        if not self.built:
+            self.build(inputs.shape)
+        _of_one_step(inputs.shape)
+        if call.mask is not None:
+            self._check_mask(call.mask, inputs)
+        return (self._in_one if self._in_one_call else self._in_steps)(inputs, call)
+
+    def _check_mask(self, mask: Mask, inputs: Array) -> None:
+        if mask.shape[:2] != inputs.shape[:2]:
+            raise ValueError(
+                f"The `mask` passed to the `TimeDistributed` layer {self.name!r} has a shape "
+                f"{mask.shape} that is incompatible with the input shape {inputs.shape}. The first "
+                "two dimensions of the mask (batch size and timesteps) must match the input's "
+                f"first two dimensions. Expected mask shape prefix: {inputs.shape[:2]}."
+            )
+
+    def _in_one(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """All steps as rows of one batch."""
+        lead, mask = inputs.shape[:2], call.mask
+        if mask is not None:
+            inner = mask.reshape(-1, *mask.shape[2:]) if mask.ndim > 2 else None
+            call = replace(call, mask=inner)
+        rows = inputs.reshape(-1, *inputs.shape[2:])
+        given, inner_vjp = self.layer.forward(self.layer.cast_inputs(rows), call)
+        outputs = self._single(given)
+        returned = outputs.reshape(*lead, *outputs.shape[1:])
+        if inner_vjp is None:
+            return returned, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            d_rows = inner_vjp(np.asarray(d_outputs).reshape(outputs.shape), grads)
+            return None if d_rows is None else d_rows.reshape(inputs.shape)
+
+        return returned, vjp
+
+    def _in_steps(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """One call of the inner layer for each step."""
+        outputs: list[Array] = []
+        vjps: list[Vjp | None] = []
+        for t in range(inputs.shape[1]):
+            step = np.ascontiguousarray(inputs[:, t])
+            given, vjp = self.layer.forward(
+                self.layer.cast_inputs(step), replace(call, mask=self._mask_at(call.mask, t))
+            )
+            outputs.append(self._single(given))
+            vjps.append(vjp)
+        if not outputs:
+            raise ValueError(
+                f"layer {self.name!r} must be given at least one time step, for its inner layer "
+                f"{self.layer.name!r} is called step by step; received the shape {inputs.shape}"
+            )
+        returned = np.stack(outputs, axis=1)
+        if not call.differentiable:
+            return returned, None
+
+        def backward(d_outputs: Array, grads: Gradients) -> Array | None:
+            d_steps = [
+                vjp(np.ascontiguousarray(d_outputs[:, t]), grads) if vjp is not None else None
+                for t, vjp in reversed(list(enumerate(vjps)))
+            ]
+            known = [np.zeros_like(inputs[:, 0]) if d is None else d for d in reversed(d_steps)]
+            return np.stack(known, axis=1) if call.inputs_need_gradient else None
+
+        return returned, backward
+
+    def _mask_at(self, mask: Mask | None, t: int) -> Mask | None:
+        # A mask of steps says nothing of the steps inside one.
+        if mask is None or (mask.ndim == 2 and isinstance(self.layer, Recurrent)):
+            return None
+        return mask[:, t]
+
+    def _single(self, outputs: Any) -> Array:
+        if isinstance(outputs, tuple | list | dict):
+            raise ValueError(  # noqa: TRY004 - a matter of settings
+                f"the inner layer {self.layer.name!r} of {self.name!r} must give one array, "
+                f"received {len(outputs)}"
+            )
+        return np.asarray(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        inner = self.layer.compute_output_shape(_of_one_step(input_shape))
+        return (inner[0], input_shape[1], *inner[1:])
+
+
+def _of_one_step(shape: Any) -> tuple[int | None, ...]:
+    """The shape without time."""
+    if not isinstance(shape, tuple | list) or len(shape) < 3:
+        raise ValueError(
+            "`TimeDistributed` Layer should be passed an `input_shape` with at least 3 dimensions, "
+            f"received: {shape}"
+        )
+    return (shape[0], *shape[2:])
+
+
+def _rows_stand_alone(layer: Any) -> bool:
+    """Whether a row's output depends on that row alone, whatever else is in its batch."""
+    return all(
+        type(part).__module__.startswith(_OURS)
+        and type(part).__name__ not in _MIXING
+        and not getattr(part, "stateful", False)
+        for part in parts_inside(layer)
+    )

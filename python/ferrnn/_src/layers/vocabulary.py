@@ -1,0 +1,89 @@
+"""Tokens and their places: what lookup layers learn from data, read from files and look up in."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+
+def as_tokens(given: Any, kind: str, encoding: str = "utf-8") -> list[Any]:
+    """Strings or whole numbers as a flat list of Python's own.
+
+    >>> as_tokens(np.array([[b"a", b"b"]]), "string"), as_tokens([3, 4], "int64")
+    (['a', 'b'], [3, 4])
+    """
+    flat = np.asarray(given).ravel().tolist()
+    if kind == "string":
+        return [each.decode(encoding) if isinstance(each, bytes) else str(each) for each in flat]
+    return [int(each) for each in flat]
+
+
+def tokens_of_file(path: str, kind: str) -> list[Any]:
+    """The vocabulary in a text file, a token a line."""
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"Vocabulary file {path} does not exist.")
+    return tokens_of_text(file.read_text(encoding="utf-8"), kind)
+
+
+def tokens_of_text(text: str, kind: str) -> list[Any]:
+    r"""The tokens of a text, one a line; what is empty at the end counts for nothing.
+
+    >>> tokens_of_text("\n[UNK]\na\n\n", "string"), tokens_of_text("7\n5", "int64")
+    (['', '[UNK]', 'a'], [7, 5])
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines if kind == "string" else [int(line) for line in lines]
+
+
+def refuse_repeated(tokens: Sequence[Hashable]) -> None:
+    """Refuses a vocabulary that has a token twice."""
+    if len(set(tokens)) < len(tokens):
+        repeated = [token for token, count in Counter(tokens).items() if count > 1]
+        raise ValueError(
+            "The passed vocabulary has at least one repeated term. Please uniquify your dataset. "
+            f"The repeated terms are: {repeated}"
+        )
+
+
+class Counts:
+    """How often tokens were seen, and in how many documents.
+
+    >>> counts = Counts()
+    >>> counts.add([["b", "a", "b"], ["c", "b"]])
+    >>> counts.most_common(2, without=[]), counts.rarity(["b", "a"]).round(4).tolist()
+    (['b', 'c'], [0.5108, 0.6931])
+    """
+
+    def __init__(self) -> None:
+        self.tokens: Counter[Any] = Counter()
+        self.in_documents: Counter[Any] = Counter()
+        self.documents = 0
+
+    def add(self, documents: Iterable[Sequence[Any]]) -> None:
+        """Takes documents in, each a sequence of tokens."""
+        for document in documents:
+            self.tokens.update(document)
+            self.in_documents.update(set(document))
+            self.documents += 1
+
+    def most_common(self, limit: int | None, without: Iterable[Any]) -> list[Any]:
+        """The tokens, the most frequent first, of equally frequent ones the last in order."""
+        left_out = set(without)
+        pairs = [(count, token) for token, count in self.tokens.items() if token not in left_out]
+        return [token for _, token in sorted(pairs, reverse=True)][:limit]
+
+    def rarity(self, tokens: Iterable[Any]) -> Array:
+        """`log(1 + documents / (1 + documents with the token))` for each token."""
+        return np.array(
+            [math.log(1.0 + self.documents / (1.0 + self.in_documents[each])) for each in tokens]
+        )

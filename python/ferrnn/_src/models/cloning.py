@@ -1,0 +1,134 @@
+"""Copies of models with new weights, and models from their JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
+from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.models.model import Model
+from ferrnn._src.models.reading import functional_from
+from ferrnn._src.models.sequential import Sequential
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.tree import flatten
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """A new model of what `to_json` gave, without weights.
+
+    >>> from ferrnn.layers import Dense
+    >>> model_from_json(Sequential([Dense(2, name="only")]).to_json()).layers[0].name
+    'only'
+    """
+    made = layer_from(json.loads(json_string), custom_objects)
+    assert isinstance(made, Model)
+    return made
+
+
+def clone_model(
+    model: Model,
+    input_tensors: Any = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+) -> Model:
+    """A model of the same layers with weights of its own, newly initialized.
+
+    The clone begins at `input_tensors`, symbolic tensors of the structure of `model.input`, if
+    there are any. `clone_function(layer)` gives the layer that takes another one's place; with
+    `recursive` it is asked about the layers of nested models instead of the models.
+    `call_function(layer, *args, **kwargs)` calls the layers of a graph, and may put others before
+    or behind them.
+
+    >>> from ferrnn.layers import Dense, Input
+    >>> clone = clone_model(Sequential([Input((3,)), Dense(2)]))
+    >>> clone.output_shape
+    (None, 2)
+    """
+    if call_function is not None and isinstance(model, Sequential):
+        raise ValueError(
+            "`call_function` argument is not supported with Sequential models. In a Sequential "
+            "model, layers aren't called at model-construction time (they're merely listed). Use "
+            "`call_function` with Functional models only."
+        )
+    if recursive and clone_function is None:
+        clone_function = _copied
+    if not isinstance(model, Model) or _is_own(model):
+        raise ValueError(
+            "Expected `model` argument to be a Sequential or functional `Model` instance, "
+            f"received {model!r}"
+        )
+    custom = {type(each).__name__: type(each) for each in _all_layers(model)}
+    own = {name: kind for name, kind in custom.items() if not kind.__module__.startswith("ferrnn.")}
+    data = serialize_layer(model)
+    if input_tensors is not None:
+        _begin_at(data, model, input_tensors)
+    if clone_function is not None:
+        layers = {layer.name: layer for layer in model.layers}
+        for entry in data["config"]["layers"]:
+            layer = None if "made" in entry else layers.get(entry["config"]["name"])
+            if layer is not None and not isinstance(layer, InputLayer):
+                nested = recursive and isinstance(layer, Model) and not _is_own(layer)
+                entry["made"] = (
+                    _nested(layer, clone_function, call_function)
+                    if nested
+                    else clone_function(layer)
+                )
+    if call_function is not None:
+        return functional_from(type(model), data["config"], own, call_function)  # type: ignore[no-any-return]
+    return layer_from(data, own)  # type: ignore[return-value]
+
+
+def _nested(
+    layer: Any, clone_function: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
+) -> Model:
+    """The clone of a model inside a model; a stack calls no layers, so nobody is to call them."""
+    called = None if isinstance(layer, Sequential) else call_function
+    return clone_model(layer, None, clone_function, called, recursive=True)
+
+
+def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
+    """Puts symbolic tensors in the place of a model's inputs, in its configuration."""
+    given = flatten(tensors)
+    if not all(isinstance(each, SymbolicTensor) for each in given):
+        raise ValueError(
+            "All entries in `input_tensors` must be symbolic tensors, of `Input` or of layers "
+            f"called on them. Received invalid values: input_tensors={tensors!r}"
+        )
+    entries = data["config"]["layers"]
+    if isinstance(model, Sequential):
+        if len(given) != 1:
+            raise ValueError("Argument `input_tensors` must contain a single tensor.")
+        tensor = given[0]
+        if tensor.node is None or not isinstance(tensor.node.layer, InputLayer):
+            tensor = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype).output
+        known = bool(entries) and entries[0]["class_name"] == "InputLayer"
+        data["config"]["layers"] = [{"made": tensor}, *entries[int(known) :]]
+        data["config"].pop("build_input_shape", None)
+        return
+    if len(given) != len(model.inputs):
+        raise ValueError(
+            "`input_tensors` must have the same structure as model.input\n"
+            f"Reference structure: {model.input}\nReceived structure: {tensors}"
+        )
+    places = {tensor.name: each for tensor, each in zip(model.inputs, given, strict=True)}
+    for entry in entries:
+        if entry["name"] in places:
+            entry["made"] = places[entry["name"]]
+
+
+def _copied(layer: Layer) -> Layer:
+    copy: Layer = type(layer).from_config(layer.get_config())
+    return copy
+
+
+def _is_own(model: Model) -> bool:
+    """Whether a model is the code of a subclass: it has no layers to look into."""
+    return model._graph is None and not isinstance(model, Sequential)
+
+
+def _all_layers(layer: Layer) -> list[Layer]:
+    return [layer, *(inner for part in layer.sublayers() for inner in _all_layers(part))]

@@ -1,0 +1,75 @@
+"""What a model writes of itself: files, JSON, a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ferrnn._src.layer.layer_configs import serialize_layer
+from ferrnn._src.models.files import load_weights, save_model, save_weights
+from ferrnn._src.models.summary import print_summary
+
+
+class Described:
+    """The methods of `Model` that write files and print."""
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        include_optimizer: bool = True,
+    ) -> None:
+        """Writes the model to a `.keras` file: configuration, weights, optimizer.
+
+        Keras reads it as well. It needs h5py, which the extra `files` brings.
+        """
+        save_model(self, filepath, overwrite, zipped, include_optimizer)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Writes the weights, and what the optimizer remembers, to a `.weights.h5` file."""
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any
+    ) -> None:
+        """Reads the weights of a `.weights.h5` or `.keras` file.
+
+        With `skip_mismatch` layers that do not fit are left as they are, with a warning.
+        """
+        if "by_name" in options:
+            raise ValueError(
+                "`by_name` of `load_weights` is for legacy `.h5` files alone, which are not read: "
+                "in `.weights.h5` files weights are found by their layers' places "
+                "(`skip_mismatch=True` leaves aside what does not fit), received "
+                f"by_name={options['by_name']!r}"
+            )
+        if options:
+            raise ValueError(f"Invalid keyword arguments of `load_weights`: {options}")
+        load_weights(self, filepath, skip_mismatch)
+
+    def to_json(self, **options: Any) -> str:
+        """The configuration of the model and its class as JSON; `options` are those of `json`."""
+        return json.dumps(serialize_layer(self), **options)  # type: ignore[arg-type]
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Prints layers, output shapes, numbers of parameters and what they are connected to."""
+        print_summary(
+            self,
+            print_fn,
+            line_length=line_length,
+            positions=positions,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )

@@ -1,0 +1,305 @@
+"""Nodes put in order and run: forward, and backward with gradients summed where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layer.calling import listed_masks
+from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.operations import Operation
+from ferrnn._src.models.order import ordered_nodes
+from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor, symbolic_leaves
+from ferrnn._src.tree.tree import flatten, map_structure, pack_like
+from ferrnn._src.tree.types import Array, Mask, Shape
+from ferrnn._src.weights.parameter import Gradients, structure_version
+
+# `backward(d_outputs, grads) -> d_inputs`, both in the order of the graph's ends.
+Backward: TypeAlias = Callable[[Sequence[Any], Gradients], list[Any]]
+
+
+class Graph:
+    """The nodes between symbolic inputs and outputs, each run once in a call.
+
+    Arrays stand in a list, one slot for each symbolic tensor, inputs first.
+    """
+
+    def __init__(self, inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.nodes = ordered_nodes(self.inputs, self.outputs)
+        slots: dict[int, int] = {}
+        for tensor in self.inputs:
+            slots[id(tensor)] = len(slots)
+        self.steps = [_Step(node, slots) for node in self.nodes if node.input_tensors]
+        self._count = len(slots)
+        self._results = [slots[id(tensor)] for tensor in self.outputs]
+        self._planned: tuple[int, Call, list[tuple[_Step, Call, bool]]] | None = None
+        self._free_after()
+
+    def _free_after(self) -> None:
+        """Says after which step no later one reads a slot, so that inference may drop the array."""
+        last: dict[int, _Step] = {}
+        for step in self.steps:
+            last.update(dict.fromkeys([*step.sources, *step.masked_by, *step.targets], step))
+        for slot, step in last.items():
+            if slot not in self._results:
+                step.frees.append(slot)
+
+    @property
+    def operations(self) -> list[Layer]:
+        """The layers in the order of their first call, operators among them."""
+        return list(dict.fromkeys(node.layer for node in self.nodes))
+
+    def raw_inputs(self) -> list[bool]:
+        """For each input whether all layers that read it cast it in a way of their own."""
+        raw = []
+        for slot in range(len(self.inputs)):
+            readers = [step.layer for step in self.steps if slot in step.sources]
+            own = [type(each).cast_inputs is not Layer.cast_inputs for each in readers]
+            operators = any(isinstance(each, Operation) or step_is_model(each) for each in readers)
+            raw.append(bool(readers) and all(own) and not operators)
+        return raw
+
+    def propagate(self, tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
+        """Symbolic outputs for other symbolic inputs; no node is recorded."""
+        values: list[Any] = [*tensors, *[None] * (self._count - len(tensors))]
+        for step in self.steps:
+            outputs = step.layer.symbolic_outputs(step.gathered(values))
+            for slot, leaf in zip(step.targets, flatten(outputs), strict=True):
+                values[slot] = leaf
+        return [values[slot] for slot in self._results]
+
+    def shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """The shapes of the outputs for inputs of these shapes."""
+        tensors = [
+            SymbolicTensor(shape, known.dtype)
+            for shape, known in zip(shapes, self.inputs, strict=True)
+        ]
+        return [tensor.shape for tensor in self.propagate(tensors)]
+
+    def run(
+        self, arrays: Sequence[Array], masks: Sequence[Mask | None] | None, call: Call
+    ) -> tuple[list[Any], list[Mask | None] | None, Backward | None]:
+        """Outputs, their masks, and, if differentiable, `vjp(d_outputs, grads) -> d_inputs`."""
+        values: list[Any] = [*arrays, *[None] * (self._count - len(arrays))]
+        known: list[Any] | None = None
+        if masks is not None:
+            known = [*masks, *[None] * (self._count - len(masks))]
+        if not call.differentiable:
+            for step in self.steps:
+                # Asked here as well: a call of a function less for nearly every layer.
+                chosen = call if step.training is None else step.call_for(call)
+                _, known = step.run(values, known, chosen)
+                for slot in step.frees:
+                    values[slot] = None
+            return self._given_back(values, known, None)
+        tape: list[tuple[_Step, Vjp]] = []
+        for step, chosen, passes in self._plan(call):
+            vjp, known = step.run(values, known, chosen)
+            if passes and vjp is not None:
+                tape.append((step, vjp))
+
+        def backward(d_outputs: Sequence[Any], grads: Gradients) -> list[Any]:
+            slots: list[Any] = [None] * self._count
+            for slot, d_output in zip(self._results, d_outputs, strict=True):
+                _meet(slots, slot, d_output)
+            for step, vjp in reversed(tape):
+                step.back(slots, values, vjp, grads)
+            return slots[: len(self.inputs)]
+
+        return self._given_back(values, known, backward)
+
+    def _given_back(
+        self, values: list[Any], known: list[Any] | None, vjp: Backward | None
+    ) -> tuple[list[Any], list[Mask | None] | None, Backward | None]:
+        masks = None
+        if known is not None:
+            masks = listed_masks([known[slot] for slot in self._results])
+        return [values[slot] for slot in self._results], masks, vjp
+
+    def _plan(self, call: Call) -> list[tuple[_Step, Call, bool]]:
+        """The steps, how each is called, and whether it has any part in the gradients.
+
+        It is kept for calls like the last one, as those of training are.
+        """
+        known, version = self._planned, structure_version()
+        if known is not None and known[0] == version and known[1] is call:
+            return known[2]
+        wanted = [call.inputs_need_gradient] * len(self.inputs)
+        wanted += [False] * (self._count - len(self.inputs))
+        below = Call(call.training, False, False, None, False, call.losses)
+        above = Call(call.training, True, True, None, call.consume, call.losses)
+        at_edge = Call(call.training, True, False, None, call.consume, call.losses)
+        plan = []
+        for step in self.steps:
+            asks = any(wanted[slot] for slot in step.sources)
+            passes = asks or bool(step.layer.trainable_weights)
+            for slot in step.targets:
+                wanted[slot] = passes
+            chosen = (above if asks else at_edge) if passes else below
+            plan.append((step, step.call_for(chosen), passes))
+        if call.mask is None and call.losses is None:  # what it holds would be held with it
+            self._planned = (version, call, plan)
+        return plan
+
+
+class _Step:
+    """One node, its tensors replaced by the places of arrays."""
+
+    def __init__(self, node: Node, slots: dict[int, int]) -> None:
+        self.node, self.layer, self.training = node, node.layer, node.training
+        self.sources = [slots[id(tensor)] for tensor in node.input_tensors]
+        self.masked_by = [slots[id(tensor)] for tensor in symbolic_leaves(node.mask)]
+        self._own_mask = node.mask is not None
+        first = len(slots)
+        for tensor in node.output_tensors:
+            slots[id(tensor)] = len(slots)
+        self.targets = list(range(first, len(slots)))
+        self.frees: list[int] = []
+        self._single_input = isinstance(node.inputs, SymbolicTensor)
+        self._single_output = isinstance(node.outputs, SymbolicTensor)
+        self._source = self.sources[0] if self._single_input else -1
+        # A flat list or tuple of tensors is put together without a walk through its structure.
+        self._flat = type(node.inputs) in (list, tuple) and all(
+            isinstance(part, SymbolicTensor) for part in node.inputs
+        )
+        self._kind = type(node.inputs)
+        kind = type(self.layer)
+        self._casts = kind.cast_inputs is not Layer.cast_inputs or any(
+            tensor.dtype != self.layer.dtype for tensor in node.input_tensors
+        )
+        self._nested = step_is_model(self.layer)
+        self._makes_masks = kind.compute_mask is not Layer.compute_mask
+        self._leaves = [isinstance(leaf, SymbolicTensor) for leaf in flatten(node.inputs)]
+
+    def call_for(self, call: Call) -> Call:
+        """The call, training or not as the node says."""
+        training = self.training
+        if training is None or training == call.training:
+            return call
+        return _changed(call, training, None)
+
+    def run(
+        self, values: list[Any], masks: list[Any] | None, call: Call
+    ) -> tuple[Vjp | None, list[Any] | None]:
+        """Takes arrays out of their slots, and puts the outputs into theirs."""
+        inputs = values[self._source] if self._single_input else self.gathered(values)
+        if self._casts:
+            inputs = self.layer.cast_inputs(inputs)
+        mask = None
+        if masks is not None or self._own_mask:
+            mask = self._mask(values, masks)
+            if mask is not None:
+                call = _changed(call, call.training, mask)
+        if self._nested:
+            outputs, made, vjp = self.layer.outputs_and_mask(inputs, call)
+        else:
+            outputs, vjp = self.layer.forward_with_losses(inputs, call)
+            made = None
+            if mask is not None or self._makes_masks:
+                made = self.layer.compute_mask(self.layer.main_input(inputs), mask)
+        if self._single_output:
+            values[self.targets[0]] = outputs
+        else:
+            for slot, leaf in zip(self.targets, flatten(outputs), strict=True):
+                values[slot] = leaf
+        if made is not None:
+            masks = self._with(masks, made, len(values))
+        return vjp, masks
+
+    def gathered(self, values: list[Any]) -> Any:
+        """What the layer's `forward` takes, out of the slots."""
+        if self._single_input:
+            return values[self._source]
+        if self._flat:
+            return self._kind([values[slot] for slot in self.sources])
+        arrays = iter(self.sources)
+        return map_structure(
+            lambda leaf: values[next(arrays)] if isinstance(leaf, SymbolicTensor) else leaf,
+            self.node.inputs,
+        )
+
+    def _mask(self, values: list[Any], masks: list[Any] | None) -> Any:
+        if self.node.mask is not None:
+            arrays = iter(self.masked_by)
+            return map_structure(
+                lambda leaf: values[next(arrays)] if isinstance(leaf, SymbolicTensor) else leaf,
+                self.node.mask,
+            )
+        assert masks is not None
+        if self._single_input:
+            return masks[self._source]
+        main = self.layer.main_input(self.node.inputs)
+        places = dict(zip(map(id, self.node.input_tensors), self.sources, strict=True))
+        if isinstance(main, SymbolicTensor):
+            return masks[places[id(main)]]
+        return listed_masks(
+            [masks[places[id(leaf)]] for leaf in flatten(main) if id(leaf) in places]
+        )
+
+    def _with(self, masks: list[Any] | None, made: Any, count: int) -> list[Any] | None:
+        found = list(made) if isinstance(made, list | tuple) else [made]
+        if all(mask is None for mask in found):
+            return masks
+        known = [None] * count if masks is None else masks
+        for slot, mask in zip(self.targets, found, strict=False):
+            known[slot] = mask
+        return known
+
+    def back(self, slots: list[Any], values: list[Any], vjp: Vjp, grads: Gradients) -> None:
+        """Takes the gradients by the outputs, adds those by the inputs to their slots."""
+        if self._single_output:
+            d_outputs = slots[self.targets[0]]
+            if d_outputs is None:
+                return
+        else:
+            leaves = [slots[slot] for slot in self.targets]
+            if all(leaf is None for leaf in leaves):
+                return
+            made = [values[slot] for slot in self.targets]
+            leaves = [
+                np.zeros_like(array) if leaf is None else leaf
+                for leaf, array in zip(leaves, made, strict=True)
+            ]
+            d_outputs = pack_like(self.node.outputs, leaves)
+        d_inputs = vjp(d_outputs, grads)
+        if d_inputs is None:
+            return
+        if self._single_input:
+            self._add(slots, values, self._source, d_inputs)
+            return
+        parts = d_inputs
+        if not self._flat:
+            pairs = zip(flatten(d_inputs), self._leaves, strict=True)
+            parts = [leaf for leaf, symbolic in pairs if symbolic]
+        for slot, d_input in zip(self.sources, parts, strict=True):
+            self._add(slots, values, slot, d_input)
+
+    def _add(self, slots: list[Any], values: list[Any], slot: int, gradient: Any) -> None:
+        if self._casts and gradient is not None:
+            dtype = values[slot].dtype
+            if dtype.kind != "f":
+                return  # an output does not depend on an integer as on a number
+            gradient = np.asarray(gradient).astype(dtype, copy=False)
+        _meet(slots, slot, gradient)
+
+
+def _changed(call: Call, training: bool, mask: Any) -> Call:
+    # `dataclasses.replace` takes five times as long, in every step of training.
+    wanted = call.inputs_need_gradient
+    return Call(training, call.differentiable, wanted, mask, call.consume, call.losses)
+
+
+def step_is_model(layer: Layer) -> bool:
+    """Whether the layer is a model, which says itself what masks its outputs have."""
+    return hasattr(type(layer), "outputs_and_mask")
+
+
+def _meet(slots: list[Any], slot: int, gradient: Any) -> None:
+    known = slots[slot]
+    if known is None:
+        slots[slot] = gradient
+    elif gradient is not None:
+        slots[slot] = known + gradient

@@ -1,0 +1,444 @@
+"""`Model`: layers as a graph from inputs to outputs, or as the code of a subclass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.layer.calling import (
+    outputs_by_probe,
+    outputs_by_shape,
+    resolved_training,
+    with_masks,
+)
+from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
+from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.layer.operations import Operation
+from ferrnn._src.models.described import Described
+from ferrnn._src.models.graph import Graph
+from ferrnn._src.models.inputs import Inputs
+from ferrnn._src.models.order import cut_out
+from ferrnn._src.models.reading import functional_from
+from ferrnn._src.models.stream import make_stream
+from ferrnn._src.models.writing import functional_config
+from ferrnn._src.sequence.stream import Stream
+from ferrnn._src.symbolic.shapes import is_shape, map_shapes, shapes_of
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.training.trainer import Trainer
+from ferrnn._src.tree.tree import flatten, map_structure, pack_like
+from ferrnn._src.weights.parameter import Gradients
+
+
+class Model(Described, Layer, Trainer):
+    """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
+
+    Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be
+    called several times (its weights are shared), and a model may be called like a layer.
+
+    >>> import ferrnn as keras
+    >>> prices, news = keras.Input((5, 3), name="prices"), keras.Input((2,), name="news")
+    >>> read, h, c = keras.layers.LSTM(4, return_state=True)(prices)
+    >>> model = keras.Model([prices, news], [keras.layers.Dense(1)(read + h), news])
+    >>> up, same = model([np.zeros((7, 5, 3)), np.ones((7, 2))])
+    >>> up.shape, same.shape
+    ((7, 1), (7, 2))
+    """
+
+    _graph: Graph | None = None
+    _ends: Inputs
+    _outputs_structure: Any
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional(args, kwargs):
+            return super().__new__(Functional)
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not _is_functional(args, kwargs):
+            super().__init__(*args, **kwargs)
+            return
+        given = _FUNCTIONAL.bind(*args, **kwargs)
+        trainable = given.arguments.pop("trainable", True)
+        super().__init__(name=given.arguments.pop("name", None))
+        self._connect(**given.arguments)
+        self.built, self._path = True, self.name
+        if not trainable:
+            self.trainable = False
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        """Makes the graph between symbolic tensors."""
+        for argument, value in (("inputs", inputs), ("outputs", outputs)):
+            leaves = flatten(value)
+            if not leaves or not all(isinstance(leaf, SymbolicTensor) for leaf in leaves):
+                raise ValueError(
+                    f"All `{argument}` values must be symbolic tensors (of `Input` or of layers "
+                    f"called on them). Received: {argument}={value!r} including invalid value of "
+                    f"type {type(value).__name__}"
+                )
+        if len(set(map(id, flatten(inputs)))) < len(flatten(inputs)):
+            raise ValueError(
+                "The list of inputs passed to the model contains the same input multiple times. "
+                f"All inputs should only appear once. Received inputs={inputs!r}"
+            )
+        inputs, outputs = cut_out(inputs, outputs)
+        self._graph = Graph(flatten(inputs), flatten(outputs))
+        self._ends = Inputs(inputs, self._graph.raw_inputs())
+        self._outputs_structure = outputs
+        self._check_names()
+
+    def _check_names(self) -> None:
+        names = [layer.name for layer in self.layers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"The name {twice[0]!r} is used {names.count(twice[0])} times in the model. "
+                "All operation names should be unique."
+            )
+
+    # The graph.
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order of a graph or of attributes (a new list)."""
+        if self._graph is None:
+            return list(dict.fromkeys(super().sublayers()))
+        return [layer for layer in self._graph.operations if not isinstance(layer, Operation)]
+
+    @property
+    def operations(self) -> list[Layer]:
+        """The layers of a graph, and the operators between them."""
+        return self._require_graph("operations").operations
+
+    def sublayers(self) -> Iterator[Layer]:
+        # What a subclass holds besides its graph counts as well; a plain graph holds nothing else.
+        if self._graph is not None:
+            yield from self._graph.operations
+            if type(self) in _PLAIN:
+                return
+        yield from super().sublayers()
+
+    def adds_losses(self) -> bool:
+        # The code of a subclass may call `add_loss`.
+        own = self._graph is None and type(self).forward is Model.forward
+        return (own and hasattr(self, "call")) or super().adds_losses()
+
+    def _require_graph(self, what: str) -> Graph:
+        if self._graph is None:
+            raise AttributeError(
+                f"The model {self.name!r} has no `{what}`: it is not a graph of symbolic tensors, "
+                "or it is not built yet"
+            )
+        return self._graph
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs, in order."""
+        return list(self._require_graph("inputs").inputs)
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs, in order."""
+        return list(self._require_graph("outputs").outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input or inputs, as they were given."""
+        self._require_graph("input")
+        return self._ends.structure
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output or outputs, as they were given."""
+        self._require_graph("output")
+        return self._outputs_structure
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in order."""
+        return [tensor.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that make the outputs, or the keys of a dict of outputs.
+
+        A name that is there already is counted up.
+        """
+        if self._graph is None:
+            return []
+        if isinstance(self._outputs_structure, dict):
+            return sorted(self._outputs_structure)
+        if self._one_output and self._graph.outputs[0].node is not None:
+            return [self._graph.outputs[0].node.layer.name]
+        names: list[str] = []
+        for tensor in self._graph.outputs:
+            base = tensor.node.layer.name if tensor.node is not None else tensor.name
+            count = sum(name == base or name.startswith(f"{base}_") for name in names)
+            names.append(f"{base}_{count}" if base in names else base)
+        return names
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, None for the batch; a list of shapes for several."""
+        return _one_or_list([tensor.shape for tensor in self.inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, None for the batch; a list of shapes for several."""
+        return _one_or_list([tensor.shape for tensor in self.outputs])
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place.
+
+        >>> from ferrnn._src.models.sequential import Sequential
+        >>> from ferrnn.layers import Dense
+        >>> Sequential([Dense(1, name="last")]).get_layer("last").units
+        1
+        """
+        if (name is None) == (index is None):
+            raise ValueError(
+                f"Provide either a layer name or layer index at `get_layer`, received {name=!r} "
+                f"and {index=!r}"
+            )
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(
+                    f"Was asked to retrieve layer at index {index} but model only has "
+                    f"{len(layers)} layers."
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(
+            f"No such layer: {name!r}. Existing layers are: {[each.name for each in layers]}."
+        )
+
+    # Shapes.
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights of a subclassed model by a call on zeros of `input_shape`."""
+        if self._graph is not None or input_shape is None:
+            return
+        shapes = [input_shape] if is_shape(input_shape) else input_shape
+        zeros = map_shapes(lambda shape: np.zeros([each or 1 for each in shape]), shapes)
+        self.built = True
+        self(zeros[0] if is_shape(input_shape) else zeros)
+
+    def build_for(self, inputs: Any) -> None:
+        if self._graph is None and any(_is_text(leaf) for leaf in flatten(inputs)):
+            self.built = True
+            self.forward(inputs, Call())  # zeros stand for no text
+            return
+        super().build_for(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the outputs for inputs of the given shape."""
+        if self._graph is None:
+            return shapes_of(outputs_by_probe(self, _tensors(input_shape)))
+        arranged = self._ends.arrange_shapes(input_shape)
+        shapes = self._graph.shapes(arranged)
+        return shapes[0] if self._one_output else pack_like(self._outputs_structure, shapes)
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        if self._graph is None:
+            own = type(self).compute_output_shape is not Model.compute_output_shape
+            if own:
+                return outputs_by_shape(self, self.main_input(inputs))
+            return outputs_by_probe(self, inputs)
+        parts = self._graph.propagate(flatten(inputs))
+        made = [SymbolicTensor(part.shape, part.dtype) for part in parts]
+        return made[0] if self._one_output else pack_like(self._outputs_structure, made)
+
+    @property
+    def _one_output(self) -> bool:
+        """Whether a call gives one array: a list of one output means it as well, as in Keras."""
+        made = self._outputs_structure
+        if type(made) is SymbolicTensor:  # before the other, which takes longer
+            return True
+        listed = isinstance(made, list | tuple) and len(made) == 1
+        return listed and isinstance(made[0], SymbolicTensor)
+
+    # Calling.
+
+    def gather(self, *args: Any, **kwargs: Any) -> Any:
+        """The inputs in the order of `inputs`: the only one, or a tuple."""
+        inputs = super().gather(*args, **kwargs)
+        return inputs if self._graph is None else self._ends.arrange(inputs, self.name)
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """Gathered inputs as arrays of the dtypes and shapes that the model takes."""
+        if self._graph is None:
+            # The code of a subclass gets whole numbers and strings as they are.
+            arrays = all(isinstance(leaf, np.ndarray) for leaf in flatten(inputs))
+            return (
+                map_structure(self._cast_float, inputs) if arrays else super().cast_inputs(inputs)
+            )
+        return self._ends.cast(inputs, self.name)
+
+    def prepare_inputs(self, inputs: Any) -> Any:
+        """`inputs` as `forward` takes them; builds the model if it is not built yet."""
+        if self._graph is not None and type(inputs) is np.ndarray and self._ends.single:
+            return self._ends.cast(inputs, self.name)
+        prepared = self.cast_inputs(self.gather(inputs))
+        if not self.built:
+            self.build_for(prepared)
+        return prepared
+
+    def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
+        """Outputs for prepared inputs, and the function that takes gradients back."""
+        if self._graph is None:
+            return super().forward(inputs, call)
+        outputs, _, vjp = self.outputs_and_mask(inputs, call)
+        return outputs, vjp
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the outputs, given that of the inputs."""
+        if self._graph is None:
+            return super().compute_mask(inputs, mask)
+        prepared = self.cast_inputs(self.gather(inputs))
+        return self.outputs_and_mask(prepared, Call(mask=mask))[1]
+
+    def _outputs(self, arrays: Any, training: bool | None, mask: Any) -> Any:
+        if self._graph is None:
+            return super()._outputs(arrays, training, mask)
+        training = resolved_training(training)
+        call = PLAIN_CALLS[training] if mask is None else Call(training=training, mask=mask)
+        outputs, made, _ = self.outputs_and_mask(arrays, call)
+        return with_masks(outputs, made)
+
+    def outputs_and_mask(self, inputs: Any, call: Call) -> tuple[Any, Any, Vjp | None]:
+        """Outputs for prepared inputs, their mask (a list for several), and the vjp if wanted."""
+        graph = self._graph
+        if graph is None:
+            outputs, own_vjp = self.forward(inputs, call)
+            return outputs, _masks_of(outputs), own_vjp
+        one_input, one_output = self._ends.single, self._one_output
+        masks = None
+        if call.mask is not None:
+            masks = [call.mask] if one_input else list(call.mask)
+        results, known, backward = graph.run([inputs] if one_input else inputs, masks, call)
+        outputs = results[0] if one_output else pack_like(self._outputs_structure, results)
+        mask = known[0] if known is not None and one_output else known
+        if backward is None:
+            return outputs, mask, None
+
+        def vjp(d_outputs: Any, grads: Gradients) -> Any:
+            d_inputs = backward([d_outputs] if one_output else flatten(d_outputs), grads)
+            return d_inputs[0] if one_input else tuple(d_inputs)
+
+        return outputs, mask, vjp
+
+    def stream(self, streams: int = 1) -> Stream:
+        """The model one time step a call, for one or several sequences at once, states kept.
+
+        The layers must follow one another: a Sequential, or a graph without forks.
+
+        >>> import ferrnn as keras
+        >>> inputs = keras.Input((None, 3))
+        >>> read = keras.layers.GRU(4, return_sequences=True)(inputs)
+        >>> stream = keras.Model(inputs, keras.layers.Dense(1)(read)).stream()
+        >>> stream([1.0, 0.0, -1.0]).shape
+        (1,)
+        """
+        return make_stream(self, _PLAIN, streams)
+
+    def reset_states(self, states: Any = None) -> None:
+        """Sets the states that stateful layers carry from batch to batch back to zero.
+
+        `states` (one entry for each stateful layer) are taken instead of zeros.
+        """
+        stateful = [layer for layer in self.layers if is_stateful(layer)]
+        if states is None:
+            for layer in stateful:
+                layer.reset_states()  # type: ignore[attr-defined]
+            return
+        if len(states) != len(stateful):
+            raise ValueError(
+                f"`states` must have one entry for each of the {len(stateful)} stateful layers, "
+                f"received {len(states)}"
+            )
+        for layer, state in zip(stateful, states, strict=True):
+            layer.reset_states(state)  # type: ignore[attr-defined]
+
+    reset_state = reset_states
+
+    # Configuration.
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers of a graph and how they are connected, as plain data."""
+        return super().get_config() if self._graph is None else functional_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A new model of the same layers; `custom_objects` names classes of your own.
+
+        >>> from ferrnn.layers import Dense, Input
+        >>> inputs = Input((3,))
+        >>> model = Model(inputs, Dense(2, name="only")(inputs))
+        >>> Model.from_config(model.get_config()).layers[1].name
+        'only'
+        """
+        if "input_layers" not in config:
+            return cls(**config)
+        return functional_from(Functional if cls is Model else cls, config, custom_objects)
+
+
+class Functional(Model):
+    """What `Model(inputs, outputs)` gives: the graph between symbolic tensors.
+
+    >>> from ferrnn.layers import Dense, Input
+    >>> inputs = Input((3,))
+    >>> type(Model(inputs, Dense(1)(inputs))).__name__
+    'Functional'
+    """
+
+
+# Classes of models that hold no layers but those of their graph.
+_PLAIN: set[type] = {Functional}
+
+
+def is_stateful(layer: Layer) -> bool:
+    """Whether a layer, or one inside a model, carries states from batch to batch."""
+    if isinstance(layer, Model):
+        return any(is_stateful(inner) for inner in layer.layers)
+    return bool(getattr(layer, "stateful", False))
+
+
+def _functional(inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True) -> None:
+    """The signature of a model as a graph."""
+
+
+_FUNCTIONAL = inspect.signature(_functional)
+
+
+def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return (
+        len(args) >= 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or {"inputs", "outputs"} <= set(kwargs)
+    )
+
+
+def _one_or_list(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _is_text(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray) and leaf.dtype.kind in "USOT"
+
+
+def _tensors(shapes: Any) -> Any:
+    return map_shapes(lambda shape: SymbolicTensor(shape, "float32"), shapes)
+
+
+def _masks_of(outputs: Any) -> Any:
+    if isinstance(outputs, np.ndarray):
+        return mask_of(outputs)
+    masks = [mask_of(leaf) for leaf in flatten(outputs)]
+    return masks if any(mask is not None for mask in masks) else None

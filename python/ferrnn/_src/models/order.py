@@ -1,0 +1,138 @@
+"""The order of nodes in a graph, and copies of a part of a graph with inputs of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor
+from ferrnn._src.tree.tree import flatten, map_structure
+
+
+def is_input(tensor: SymbolicTensor) -> bool:
+    """Whether the tensor is what an `InputLayer` gives."""
+    return tensor.node is not None and isinstance(tensor.node.layer, InputLayer)
+
+
+def ordered_nodes(
+    inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
+) -> list[Node]:
+    """The nodes that make the outputs, each after those that it needs, in Keras' order.
+
+    Those that are further from the outputs come first, at equal distance those that are met first
+    on the way from the outputs; the inputs' nodes are among them.
+    """
+    given = [tensor.node for tensor in inputs if tensor.node is not None]
+    found, met = _needed(outputs)
+    for node in found:
+        if not node.input_tensors and node not in given:
+            raise ValueError(
+                f"`inputs` not connected to `outputs`: the input {node.layer.name!r} is needed to "
+                f"make the outputs, `inputs` are {[tensor.name for tensor in inputs]}"
+            )
+    missing = [node for node in given if node not in met]
+    met.update(dict.fromkeys(missing, -1))
+    depth = _depths(found)
+    depth.update(dict.fromkeys(missing, 0))
+    return sorted([*found, *missing], key=lambda node: (-depth[node], met[node]))
+
+
+def _needed(outputs: Sequence[SymbolicTensor]) -> tuple[list[Node], dict[Node, int]]:
+    """The nodes behind the outputs, each after what it needs, and when each layer is met."""
+    order: list[Node] = []
+    met: dict[Node, int] = {}
+    layers: dict[int, int] = {}
+    # A stack of its own: a model of many layers must not meet Python's limit of recursion.
+    stack = [(node, False) for tensor in reversed(outputs) if (node := tensor.node) is not None]
+    done: set[Node] = set()
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            met[node] = layers.setdefault(id(node.layer), len(layers))
+            stack.append((node, True))
+            stack += [(parent, False) for parent in reversed(node.parents)]
+    return order, met
+
+
+def _depths(order: list[Node]) -> dict[Node, int]:
+    """The longest way from each node to the outputs; one layer's nodes count as the furthest."""
+    depth: dict[Node, int] = {}
+    of_layer: dict[int, int] = {}
+    for node in reversed(order):
+        own = max(depth.get(node, 0), of_layer.get(id(node.layer), 0))
+        depth[node] = of_layer[id(node.layer)] = own
+        for parent in node.parents:
+            depth[parent] = max(depth.get(parent, 0), own + 1)
+    return depth
+
+
+def cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """Inputs and outputs of a copy of the nodes between them; the layers are the same ones.
+
+    Each input gets an `InputLayer`, unless it is one's tensor already.
+    """
+    if all(is_input(tensor) for tensor in flatten(inputs)):
+        return inputs, outputs
+    replaced: dict[int, SymbolicTensor] = {}
+
+    def placeholder(tensor: SymbolicTensor) -> SymbolicTensor:
+        if not is_input(tensor):
+            made = InputLayer(
+                batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{tensor.name}CLONE"
+            )
+            replaced[id(tensor)] = made.output
+            return replaced[id(tensor)]
+        return tensor
+
+    fresh = map_structure(placeholder, inputs)
+    for node in _between(replaced, flatten(outputs)):
+        _copy(node, replaced)
+    return fresh, map_structure(lambda tensor: replaced.get(id(tensor), tensor), outputs)
+
+
+def _between(replaced: dict[int, SymbolicTensor], outputs: list[SymbolicTensor]) -> list[Node]:
+    """The nodes between the replaced tensors and the outputs, each after what it needs."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack = [(tensor.node, False) for tensor in outputs if id(tensor) not in replaced]
+    while stack:
+        node, ready = stack.pop()
+        assert node is not None
+        if ready:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            needed = [tensor for tensor in node.input_tensors if id(tensor) not in replaced]
+            stack += [(tensor.node, False) for tensor in needed]
+    return order
+
+
+def _copy(node: Node, replaced: dict[int, SymbolicTensor]) -> None:
+    """A node like this one on the replaced tensors; its outputs replace this one's."""
+
+    def swap(leaf: Any) -> Any:
+        return replaced.get(id(leaf), leaf)
+
+    if not any(id(tensor) in replaced for tensor in node.input_tensors):
+        return
+    copied = Node(
+        node.layer,
+        map_structure(swap, node.args),
+        map_structure(swap, node.kwargs),
+        map_structure(swap, node.inputs),
+        training=node.training,
+        mask=map_structure(swap, node.mask),
+    )
+
+    def fresh(tensor: Any) -> Any:
+        made = SymbolicTensor(tensor.shape, tensor.dtype, node=copied, index=tensor.index)
+        replaced[id(tensor)] = made
+        return made
+
+    copied.outputs = map_structure(fresh, node.outputs)
+    node.layer._inbound_nodes.append(copied)

@@ -1,0 +1,226 @@
+"""`Sequential`: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ferrnn._src.layer.calling import record
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.models.model import _PLAIN, Model, is_stateful
+from ferrnn._src.models.reading import sequential_from
+from ferrnn._src.models.writing import sequential_config
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.types import Array, Shape
+
+
+class Sequential(Model):
+    """A stack of layers, each fed with what the one before gives: `[batch, ...] -> [batch, ...]`.
+
+    With an `Input` first (or the `input_shape=` of Keras 2 on the first layer) the weights are made
+    at once, otherwise when data or `build` first tell the shape.
+
+    >>> import ferrnn as keras
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4), keras.layers.Dense(1)])
+    >>> model.output_shape, model.count_params()
+    ((None, 1), 133)
+    >>> model.predict(np.zeros((2, 5, 3)), verbose=0).shape
+    (2, 1)
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer | SymbolicTensor] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self._layers: list[Layer] = []
+        self._input: SymbolicTensor | None = None
+        # The symbolic tensor under the first layer, then what each layer makes of it.
+        self._chain: list[Any] = []
+        for layer in layers or ():
+            self.add(layer, rebuild=False)
+        self._rebuild()
+        if not trainable:
+            self.trainable = False
+
+    # The stack.
+
+    def add(self, layer: Layer | SymbolicTensor, rebuild: bool = True) -> None:
+        """Puts a layer on top; an `Input` may only come first.
+
+        >>> from ferrnn.layers import Dense
+        >>> model = Sequential()
+        >>> model.add(Dense(2, name="hidden"))
+        >>> [layer.name for layer in model.layers]
+        ['hidden']
+        """
+        if isinstance(layer, InputLayer):
+            layer = layer.output
+        if isinstance(layer, SymbolicTensor):
+            self._add_input(layer)
+        elif not isinstance(layer, Layer):
+            raise ValueError(  # noqa: TRY004 - Keras' error
+                "Only instances of `Layer` can be added to a Sequential model. "
+                f"Received: {layer!r} (of type {type(layer).__name__})"
+            )
+        elif any(known.name == layer.name for known in self._layers):
+            raise ValueError(
+                "All layers added to a Sequential model should have unique names. Name "
+                f"{layer.name!r} is already the name of a layer in this model. Update the `name` "
+                "argument to pass a unique name."
+            )
+        else:
+            shape = layer.input_shape_argument
+            if shape is not None and self._input is None and not self._layers:
+                self._add_input(InputLayer(shape, dtype=_read_by(layer)).output)
+            self._layers.append(layer)
+            self.dtype = self._layers[0].dtype
+        self.built, self._graph = False, None
+        if rebuild:
+            self._rebuild()
+
+    def _add_input(self, tensor: SymbolicTensor) -> None:
+        if self._input is not None:
+            raise ValueError(
+                f"Sequential model {self.name!r} has already been configured to use input shape "
+                f"{self._input.shape}. You cannot add a different Input layer to it."
+            )
+        if self._layers:
+            raise ValueError(
+                f"An Input must come first in the Sequential model {self.name!r}, received one "
+                f"after {len(self._layers)} layers"
+            )
+        self._input = tensor
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Takes the last layer off and gives it."""
+        if not self._layers:
+            raise IndexError(f"Sequential model {self.name!r} has no layers to take off")
+        layer = self._layers.pop()
+        del self._chain[len(self._layers) + 1 :]
+        self.built, self._graph = False, None
+        if rebuild:
+            self._rebuild()
+        return layer
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, first to last (a new list; `add` and `pop` change the model)."""
+        return list(self._layers)
+
+    # Shapes.
+
+    def _rebuild(self) -> None:
+        first = self._layers[0] if self._layers else None
+        if first is not None and self._input is not None:
+            self.build(self._input.shape)
+        elif isinstance(first, Model) and first.built:
+            self.build(first.input_shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights of all layers for inputs of `input_shape`, batch (None) included."""
+        if not self._layers:
+            raise ValueError(
+                f"Sequential model {self.name!r} cannot be built because it has no layers. "
+                "Call `model.add(layer)`."
+            )
+        if input_shape is None:
+            raise ValueError(f"`build` of the model {self.name!r} needs a shape, received None")
+        shape: Any = tuple(input_shape)
+        if self._input is None:
+            self._input = InputLayer(batch_shape=shape, dtype=_read_by(self._layers[0])).output
+        elif self._input.shape != shape:
+            raise ValueError(
+                f"Sequential model {self.name!r} has already been configured to use input shape "
+                f"{self._input.shape}. You cannot build it with input_shape {shape}"
+            )
+        chain = self._chain or [self._input]
+        for layer in self._layers[len(chain) - 1 :]:
+            if not isinstance(chain[-1], SymbolicTensor):
+                raise TypeError(_several_outputs(self, layer, len(chain[-1])))
+            chain.append(record(layer, (chain[-1],), {}, None, None))
+        self._chain = chain
+        self._connect(self._input, chain[-1])
+
+    def _check_names(self) -> None:
+        """Names were checked when layers were added."""
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of the inputs, None for the batch."""
+        if self._input is None:
+            raise AttributeError(f"Sequential model {self.name!r} has no defined input shape yet.")
+        return self._input.shape
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the outputs, None for the batch."""
+        if not self.built:
+            raise AttributeError(f"Sequential model {self.name!r} has no defined output shape yet.")
+        return super().output_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers in order, as plain data."""
+        return sequential_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A new model of the same layers; `custom_objects` names classes of your own.
+
+        >>> from ferrnn.layers import Dense
+        >>> Sequential.from_config(Sequential([Dense(1, name="only")]).get_config()).layers[0].name
+        'only'
+        """
+        return sequential_from(cls, config, custom_objects)
+
+    # Calling.
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Outputs for an array `[batch, ...]`; dropout is on if `training`."""
+        if not self._layers:
+            raise ValueError(
+                f"Sequential model {self.name!r} has no layers to call. Call `model.add(layer)`."
+            )
+        return super().__call__(*args, **options)
+
+    def cast_inputs(self, inputs: Any) -> Any:
+        """`inputs` as the model takes them; builds the model if it is not built yet."""
+        if not self._layers:
+            raise ValueError(
+                f"Sequential model {self.name!r} cannot be built because it has no layers. "
+                "Call `model.add(layer)`."
+            )
+        if not self.built:
+            self._build_for(self._layers[0].cast_inputs(inputs))
+        return super().cast_inputs(inputs)
+
+    def _build_for(self, array: Array) -> None:
+        if self._input is not None:
+            self.build(self._input.shape)
+            return
+        # Any batch may come later, unless a layer keeps a state per sample.
+        stateful = any(is_stateful(layer) for layer in self._layers)
+        self.build(array.shape if stateful else (None, *array.shape[1:]))
+
+
+def _read_by(layer: Layer) -> str:
+    """The dtype of what a layer, or the first one inside a model, reads."""
+    if isinstance(layer, Sequential) and layer.layers:
+        return _read_by(layer.layers[0])
+    return layer.compute_dtype
+
+
+def _several_outputs(model: Sequential, layer: Layer, count: int) -> str:
+    return (
+        f"layer {layer.name!r} of the Sequential model {model.name!r} would receive {count} "
+        "arrays: a layer with several outputs (return_state=True) may only come last"
+    )
+
+
+_PLAIN.add(Sequential)

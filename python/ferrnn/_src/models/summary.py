@@ -1,0 +1,229 @@
+"""A model's layers, shapes and parameters as the table that Keras prints."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.symbolic.shapes import is_shape
+from ferrnn._src.symbolic.symbolic import Node
+from ferrnn._src.training.progress import write
+from ferrnn._src.weights.parameter import Parameter
+
+_HEADER = ("Layer (type)", "Output Shape", "Param #")
+_CONNECTED = "Connected to"
+_TRAINABLE = "Trainable"
+# Where columns end, as shares of the line.
+_PLACES = (0.45, 0.80, 1.0)
+_FORKED_PLACES = (0.3, 0.56, 0.74, 1.0)
+
+
+def print_summary(model: Any, print_fn: Callable[[str], Any] | None = None, **options: Any) -> None:
+    """Prints the text of `model.summary()`, or hands it to `print_fn`."""
+    (write if print_fn is None else print_fn)(summarize(model, **options))
+
+
+def summarize(
+    model: Any,
+    *,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> str:
+    """The table of layers with output shapes and parameters, then the totals.
+
+    A graph that is more than a chain of layers has a column that says what feeds each layer.
+    """
+    forked = _nodes_of_fork(model)
+    places = list(positions or (_PLACES if forked is None else _FORKED_PLACES))
+    default = 88 if forked is None else 108
+    header = [*_HEADER, *([] if forked is None else [_CONNECTED])]
+    if show_trainable:
+        places = [place * 0.9 for place in places] + [1.0]
+        header.append(_TRAINABLE)
+        default += 12
+    length = line_length or min(default, shutil.get_terminal_size().columns - 4)
+    widths = column_widths(length, places)
+    layers = model.layers if forked is None else model.operations
+    rows = [
+        row
+        for layer in _within(layers, layer_range)
+        for row in _rows(layer, forked, expand_nested, show_trainable)
+    ]
+    table = draw_table(header, rows, widths)
+    optimizer = model.optimizer if model.compiled else None
+    variables = optimizer.variables if optimizer is not None and optimizer.built else None
+    return f'Model: "{model.name}"\n{table}{_totals(model, variables)}'
+
+
+def _nodes_of_fork(model: Any) -> set[Node] | None:
+    """The nodes of a graph that is more than one layer after the other, else None."""
+    graph = getattr(model, "_graph", None)
+    if graph is None or hasattr(model, "add"):
+        return None
+    nodes = [node for node in graph.nodes if node.input_tensors]
+    layers = [node.layer for node in nodes]
+    chain = all(len(node.input_tensors) == 1 for node in nodes) and len(graph.inputs) == 1
+    made_from = [node.parents[0] for node in nodes if node.parents]
+    if chain and len(set(layers)) == len(layers) and len(set(made_from)) == len(made_from):
+        return None
+    return set(graph.nodes)
+
+
+def column_widths(length: int, positions: Sequence[float]) -> list[int]:
+    """Widths of the columns, padding included, for a table `length` characters wide.
+
+    >>> column_widths(76, (0.45, 0.80, 1.0))
+    [33, 24, 15]
+    """
+    ends = [int(place * length) for place in positions]
+    wanted = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    if min(wanted) < 4:
+        raise ValueError(
+            f"`line_length` must leave at least 4 characters for each column, received {length}"
+        )
+    widths = [width + 2 for width in wanted]
+    # The borders and the padding take their room from all columns alike.
+    excess = sum(widths) - (length - len(widths) - 1)
+    for place in range(len(widths)):
+        share = round(excess / (len(widths) - place))
+        widths[place] -= share
+        excess -= share
+    return widths
+
+
+def draw_table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
+    """A table with box lines; numbers of parameters stand at the right.
+
+    >>> print(draw_table(["Layer", "Param #"], [["dense", "12"]], [9, 10]), end="")
+    ┏━━━━━━━━━┳━━━━━━━━━━┓
+    ┃ Layer   ┃  Param # ┃
+    ┡━━━━━━━━━╇━━━━━━━━━━┩
+    │ dense   │       12 │
+    └─────────┴──────────┘
+    """
+    right = [title == "Param #" for title in header]
+    middle = [title == _TRAINABLE for title in header]
+
+    def lines(cells: Sequence[str], side: str) -> str:
+        parts = [_wrapped(cell, width - 2) for cell, width in zip(cells, widths, strict=True)]
+        text = ""
+        for at in range(max(len(part) for part in parts)):
+            row = []
+            for place, part in enumerate(parts):
+                cell, room = (part[at] if at < len(part) else ""), widths[place] - 2
+                shown = cell.rjust(room) if right[place] else cell.ljust(room)
+                row.append(f" {cell.center(room) if middle[place] else shown} ")
+            text += side + side.join(row) + side + "\n"
+        return text
+
+    def rule(left: str, line: str, cross: str, end: str) -> str:
+        return left + cross.join(line * width for width in widths) + end + "\n"
+
+    body = rule("├", "─", "┼", "┤").join(lines(row, "│") for row in rows)
+    top = rule("┏", "━", "┳", "┓") + lines(header, "┃") + rule("┡", "━", "╇", "┩")
+    return top + body + rule("└", "─", "┴", "┘")
+
+
+def readable_size(size: float) -> str:
+    """Bytes in the largest unit that leaves a number of at least 1.
+
+    >>> readable_size(2460)
+    '2.40 KB'
+    """
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} PB"
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    return textwrap.wrap(cell, width, break_on_hyphens=False, drop_whitespace=True) or [""]
+
+
+def _rows(
+    layer: Layer,
+    forked: set[Node] | None,
+    expand_nested: bool,
+    show_trainable: bool,
+    depth: int = 0,
+) -> Iterable[list[str]]:
+    prefix = f"{'   ' * depth}└ " if depth else ""
+    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+    row = [f"{prefix}{layer.name} ({type(layer).__name__})", output_shape_of(layer), count]
+    if forked is not None:
+        row.append(connections(layer, forked))
+    if show_trainable:
+        row.append("-" if not layer.weights else "Y" if layer.trainable else "N")
+    yield row
+    if expand_nested:
+        for part in getattr(layer, "layers", None) or ():
+            yield from _rows(part, forked, expand_nested, show_trainable, depth + 1)
+
+
+def connections(layer: Layer, nodes: set[Node]) -> str:
+    """What feeds the layer in the calls that are among `nodes`: layer, call and output."""
+    sources = [
+        f"{tensor.node.layer.name}[{tensor.node.index}][{tensor.index}]"
+        for node in layer._inbound_nodes
+        if node in nodes
+        for tensor in node.input_tensors
+        if tensor.node is not None
+    ]
+    return ", ".join(sources) or "-"
+
+
+def output_shape_of(layer: Layer) -> str:
+    """The shape of what the layer gave when it was last called on symbolic tensors."""
+    if layer._inbound_nodes:
+        shapes = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]
+    elif layer.build_shape is not None:
+        shape = layer.compute_output_shape(layer.build_shape)
+        shapes = [shape] if is_shape(shape) else list(shape)
+    else:
+        return "?"
+    shown = [f"({', '.join(str(length) for length in shape)})" for shape in shapes]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
+
+
+def _totals(model: Any, optimizer_variables: Sequence[Parameter] | None) -> str:
+    kinds = {"Trainable": model.trainable_weights, "Non-trainable": model.non_trainable_weights}
+    if optimizer_variables is not None:
+        kinds["Optimizer"] = list(optimizer_variables)
+    every = [weight for weights in kinds.values() for weight in weights]
+    text = f" Total params: {_counted(every)}\n"
+    return text + "".join(f" {kind} params: {_counted(each)}\n" for kind, each in kinds.items())
+
+
+def _counted(weights: Iterable[Parameter]) -> str:
+    sizes = [(math.prod(weight.shape), weight.dtype.itemsize) for weight in weights]
+    count = sum(size for size, _ in sizes)
+    return f"{count:,} ({readable_size(sum(size * width for size, width in sizes))})"
+
+
+def _within(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> Sequence[Layer]:
+    """The layers from the first that matches one pattern to the last that matches the other."""
+    if layer_range is None:
+        return layers
+    if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
+        raise ValueError(
+            f"`layer_range` must be two names (or patterns), received {list(layer_range)!r}"
+        )
+    first, last = (
+        [at for at, layer in enumerate(layers) if re.match(name, layer.name)]
+        for name in layer_range
+    )
+    if not first or not last:
+        raise ValueError(
+            f"`layer_range` {list(layer_range)!r} names no layers, the model has "
+            f"{[layer.name for layer in layers]}"
+        )
+    return layers[first[0] : last[-1] + 1]

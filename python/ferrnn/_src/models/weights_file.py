@@ -1,0 +1,248 @@
+"""Weights in HDF5 as Keras 3 lays them out: a group for each layer on the way to it."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.configs.names import snake_case
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Parameter
+
+# A path in the file, the layer or optimizer that is found there, and its own variables.
+Entry: TypeAlias = tuple[str, Any, list[Parameter]]
+
+
+def _h5py() -> Any:
+    try:
+        import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "files of weights need h5py: install it with `pip install ferrnn[files]`"
+        ) from error
+    return h5py
+
+
+@contextmanager
+def _opened(target: str | Path | io.BytesIO, mode: str) -> Iterator[Any]:
+    h5py = _h5py()
+    try:
+        file = h5py.File(target, mode)
+    except OSError as error:
+        raise OSError(f"`{target}` is no HDF5 file that can be read: {error}") from error
+    with file:
+        yield file
+
+
+def write_weights(
+    model: Any, target: str | Path | io.BytesIO, *, include_optimizer: bool = True
+) -> None:
+    """Writes the weights of a model, and what its optimizer remembers."""
+    with _opened(target, "w") as file:
+        for path, owner, variables in saved(model, include_optimizer=include_optimizer):
+            group = file.create_group(f"{path}/vars" if path else "vars")
+            group.attrs["name"] = owner.name
+            for place, variable in enumerate(variables):
+                group.create_dataset(str(place), data=_as_written(variable, owner))
+            for name, array in _arrays_of(owner).items():
+                group.create_dataset(name, data=array)
+
+
+def read_weights(
+    model: Any, source: str | Path | io.BytesIO, *, skip_mismatch: bool = False
+) -> None:
+    """Reads weights into a model of the same layers; nothing changes if one does not fit.
+
+    With `skip_mismatch` what does not fit is left as it is, with a warning.
+    """
+    found: list[tuple[Parameter, Array]] = []
+    named: list[tuple[Layer, dict[str, Array]]] = []
+    with _opened(source, "r") as file:
+        for path, owner, variables in saved(model):
+            group = _at(file, f"{path}/vars" if path else "vars")
+            if owner is getattr(model, "optimizer", None) and path == "optimizer":
+                found += _optimizer_values(group, owner, variables)
+                continue
+            try:
+                extra = _named(group, owner)
+                found += _values(group, owner, path, variables, len(extra))
+                named += [(owner, extra)] if extra else []
+            except ValueError as error:
+                if not skip_mismatch:
+                    raise
+                warnings.warn(f"Layer {owner.name!r} is left as it is: {error}", stacklevel=4)
+    for variable, value in found:
+        variable.assign(value)
+    for owner, arrays in named:
+        owner.set_named_arrays(arrays)
+
+
+def _as_written(variable: Parameter, owner: Any) -> Array:
+    value = variable.numpy()
+    if isinstance(owner, Layer) or value.ndim:
+        return value
+    # Keras' optimizers count in int32, and keep the learning rate in float32.
+    return value.astype(np.int32 if value.dtype.kind in "iu" else np.float32)
+
+
+def saved(model: Any, *, include_optimizer: bool = True) -> Iterator[Entry]:
+    """The path of each layer in the file, the layer, and its own variables, in Keras' order."""
+    seen: set[int] = set()
+    yield from _walk(model, "", seen)
+    optimizer = getattr(model, "optimizer", None)
+    if include_optimizer and optimizer is not None and getattr(model, "compiled", False):
+        yield "optimizer", optimizer, list(optimizer.variables)
+
+
+def _walk(owner: Layer, path: str, seen: set[int]) -> Iterator[Entry]:
+    if id(owner) in seen:
+        return
+    seen.add(id(owner))
+    own = owner._own_parameters()
+    yield path, owner, sorted(own, key=lambda variable: not variable.trainable)
+    for name, held in _children(owner):
+        inner = f"{path}/{name}" if path else name
+        if isinstance(held, Layer):
+            yield from _walk(held, inner, seen)
+        else:
+            yield from _walk_all(held, inner, seen)
+
+
+def _children(owner: Layer) -> Iterator[tuple[str, Any]]:
+    """What a layer holds, by the names of attributes; those of private ones come last."""
+    if getattr(owner, "_graph", None) is not None or hasattr(owner, "add"):
+        yield "layers", owner.layers  # type: ignore[attr-defined]
+    held = {name: value for name, value in vars(owner).items() if _holds_layers(value)}
+    for name in sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        if name not in _INTERNAL:
+            yield name, held[name]
+
+
+_INTERNAL = frozenset({"_layers", "_chain", "_inbound_nodes"})
+
+
+def _holds_layers(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds_layers(part) for part in value)
+    return isinstance(value, Layer)
+
+
+def _walk_all(container: Any, path: str, seen: set[int]) -> Iterator[Entry]:
+    """The layers of a list or dict, under the names of their classes, counted up."""
+    counts: dict[str, int] = {}
+    parts = list(container.values()) if isinstance(container, Mapping) else list(container)
+    for part in parts:
+        if not isinstance(part, Layer):
+            continue
+        name = snake_case(type(part).__name__)
+        count = counts.get(name, 0)
+        counts[name] = count + 1
+        yield from _walk(part, f"{path}/{name}_{count}" if count else f"{path}/{name}", seen)
+
+
+def _at(file: Any, path: str) -> Any:
+    """The group at a path inside the file; None if it is not there. Links elsewhere are refused."""
+    h5py = _h5py()
+    group = file
+    for name in path.split("/"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(  # noqa: TRY004 - the file is at fault
+                f"the file has a link at {path!r} that leads elsewhere: it is refused"
+            )
+        group = group[name]
+        if not isinstance(group, h5py.Group):
+            return None
+    return group
+
+
+def _values(
+    group: Any, owner: Any, path: str, variables: list[Parameter], others: int = 0
+) -> list[tuple[Parameter, Array]]:
+    count = 0 if group is None else len(group) - others
+    if count != len(variables):
+        built = "" if getattr(owner, "built", True) or variables else " (it was never built)"
+        raise ValueError(
+            f"Layer {owner.name!r}{built} expected {len(variables)} variables, but received "
+            f"{count} variables during loading, at {path!r} of the file. Expected: "
+            f"{[variable.name for variable in variables]}"
+        )
+    return [
+        (variable, _read(group, str(place), variable, owner))
+        for place, variable in enumerate(variables)
+    ]
+
+
+def _arrays_of(owner: Any) -> dict[str, Array]:
+    return owner.named_arrays() if isinstance(owner, Layer) else {}
+
+
+def _named(group: Any, owner: Any) -> dict[str, Array]:
+    """The arrays that stand by name beside the weights, for a layer that has some."""
+    takes = isinstance(owner, Layer) and type(owner).set_named_arrays is not Layer.set_named_arrays
+    found: dict[str, Array] = {}
+    for name in group or () if takes else ():
+        if name.isdigit():
+            continue
+        dataset = _dataset(group, name, f"{name!r} of {owner.name!r}")
+        # What is not there in full could be said to be of any size.
+        stored = dataset.id.get_storage_size()
+        if dataset.dtype.kind != "f" or dataset.ndim != 1 or stored < dataset.nbytes:
+            raise ValueError(
+                f"{name!r} of {owner.name!r} must be a row of numbers in full, the file has the "
+                f"shape {tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
+            )
+        found[name] = np.asarray(dataset[()])
+    return found
+
+
+def _dataset(group: Any, name: str, what: str) -> Any:
+    """An array that the file itself holds."""
+    h5py = _h5py()
+    link = group.get(name, getlink=True)
+    dataset = group[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+        raise ValueError(f"the file has no array of its own for {what}")
+    return dataset
+
+
+def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
+    dataset = _dataset(group, name, f"the weight {variable.path!r} of {owner.name!r}")
+    if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
+        raise ValueError(
+            f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
+            f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
+        )
+    value = np.asarray(dataset[()])
+    # The learning rate has come with the configuration in full, while this one is rounded.
+    known = variable.numpy()
+    same = not variable.shape and _as_written(variable, owner) == value
+    return known if same else value
+
+
+def _optimizer_values(
+    group: Any, optimizer: Any, variables: list[Parameter]
+) -> list[tuple[Parameter, Array]]:
+    if group is None:
+        return []
+    if len(group) <= 2 < len(variables):  # it had not been built: no slots are in the file
+        variables = variables[: len(group)]
+    if len(group) != len(variables):
+        warnings.warn(
+            f"Skipping variable loading for optimizer {optimizer.name!r}, because it has "
+            f"{len(variables)} variables whereas the saved optimizer has {len(group)} variables.",
+            stacklevel=5,
+        )
+        return []
+    return _values(group, optimizer, "optimizer", variables)

@@ -1,0 +1,437 @@
+"""Operations that are made of others, whose gradients come with them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.ops.arithmetic import add, divide, maximum, minimum, multiply, subtract
+from ferrnn._src.ops.elementwise import erf, isnan, sin, sqrt
+from ferrnn._src.ops.reductions import all as all_of
+from ferrnn._src.ops.reductions import cumprod, cumsum, prod
+from ferrnn._src.ops.reductions import max as max_of
+from ferrnn._src.ops.reductions import min as min_of
+from ferrnn._src.ops.reductions import sum as sum_of
+from ferrnn._src.ops.rules import Primitive, own, unbroadcast
+from ferrnn._src.ops.selection import diag, diagonal, sort, take_along_axis, where
+from ferrnn._src.ops.shaping import (
+    concatenate,
+    diff,
+    expand_dims,
+    flip,
+    moveaxis,
+    reshape,
+    split,
+    stack,
+    swapaxes,
+    transpose,
+)
+from ferrnn._src.ops.values import axes_of, floating, operation, pair, tensor
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.types import Array
+
+# Quantiles, and reductions that leave NaN aside.
+
+
+@operation
+def quantile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """The entries below which the parts `q` (0 to 1) of all entries along axes lie.
+
+    Between two entries, `method` chooses: "linear", "lower", "higher", "nearest", "midpoint".
+
+    >>> float(quantile([1.0, 2.0, 4.0], 0.75))
+    3.0
+    """
+    if method not in ("linear", "lower", "higher", "nearest", "midpoint"):
+        raise ValueError(
+            "`method` must be 'linear', 'lower', 'higher', 'nearest' or 'midpoint', "
+            f"received {method!r}"
+        )
+    x, parts = floating(x), np.asarray(tracing.plain(q), np.float64)
+    axes = axes_of(axis, x.ndim)
+    kept = [at for at in range(x.ndim) if at not in axes]
+    rows = reshape(transpose(x, (*kept, *axes)), (*(x.shape[at] for at in kept), -1))
+    rows = sort(rows, axis=-1)
+    place = parts * (rows.shape[-1] - 1)
+    if method == "nearest":
+        place = np.ceil(place - 0.5)  # half way between two, the lower one
+    below, above = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
+    share = {"linear": place - below, "lower": 0.0 * place, "midpoint": 0.5 + 0.0 * place}
+    weight = np.asarray(share.get(method, np.ones_like(place)), x.dtype)
+    found = add(
+        multiply(rows[..., below], 1 - weight),
+        multiply(rows[..., above], weight),
+    )
+    order = [*range(len(kept), len(kept) + parts.ndim), *range(len(kept))]
+    found = transpose(found, order) if parts.ndim else found
+    if not keepdims:
+        return found
+    ones = (1 if at in axes else size for at, size in enumerate(x.shape))
+    return reshape(found, (*parts.shape, *ones))
+
+
+@operation
+def percentile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """`quantile` of `q / 100`."""
+    parts = np.asarray(tracing.plain(q), np.float64)
+    return quantile(x, parts / 100, axis, method, keepdims)
+
+
+@operation
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The entry in the middle along axes, or the mean of the two there.
+
+    >>> float(median([1.0, 4.0, 2.0]))
+    2.0
+    """
+    return quantile(x, 0.5, axis, "midpoint", keepdims)
+
+
+def _instead(x: Any, value: float) -> Any:
+    """`x` with a number in place of NaN; whole numbers as they are."""
+    return where(isnan(x), np.asarray(value, x.dtype), x) if x.dtype.kind == "f" else x
+
+
+def _nan_where(missing: Any, x: Any) -> Any:
+    return where(missing, np.asarray(np.nan, x.dtype), x) if x.dtype.kind == "f" else x
+
+
+@operation
+def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The sum over axes, NaN left aside."""
+    return sum_of(_instead(tensor(x), 0.0), axis, keepdims)
+
+
+@operation
+def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The product over axes, NaN left aside."""
+    return prod(_instead(tensor(x), 1.0), axis, keepdims)
+
+
+@operation
+def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running sums along an axis, NaN as 0."""
+    return cumsum(_instead(tensor(x), 0.0), axis, dtype)
+
+
+@operation
+def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running products along an axis, NaN as 1."""
+    return cumprod(_instead(tensor(x), 1.0), axis, dtype)
+
+
+@operation
+def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest entry over axes, NaN left aside; NaN where there is no other."""
+    x = tensor(x)
+    missing = all_of(isnan(x), axis, keepdims)
+    return _nan_where(missing, max_of(_instead(x, -np.inf), axis, keepdims))
+
+
+@operation
+def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The smallest entry over axes, NaN left aside; NaN where there is no other."""
+    x = tensor(x)
+    missing = all_of(isnan(x), axis, keepdims)
+    return _nan_where(missing, min_of(_instead(x, np.inf), axis, keepdims))
+
+
+@operation
+def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean over axes, NaN left aside.
+
+    >>> float(nanmean([1.0, float("nan"), 3.0]))
+    2.0
+    """
+    x = floating(x)
+    count = np.sum(~np.isnan(tracing.plain(x)), axis=_tuple(axis), keepdims=keepdims)
+    return divide(nansum(x, axis, keepdims), np.asarray(count, x.dtype))
+
+
+@operation
+def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean square of the distance from the mean over axes, NaN left aside."""
+    x = floating(x)
+    missing = np.isnan(tracing.plain(x))
+    # Not NaN times 0 on the way back, which is NaN.
+    distance = multiply(subtract(_instead(x, 0.0), nanmean(x, axis, keepdims=True)), ~missing)
+    count = np.sum(~missing, axis=_tuple(axis), keepdims=keepdims)
+    return divide(sum_of(multiply(distance, distance), axis, keepdims), np.asarray(count, x.dtype))
+
+
+@operation
+def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The root of `nanvar`."""
+    return sqrt(nanvar(x, axis, keepdims))
+
+
+@operation
+def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The place of the largest entry along an axis, NaN left aside; -1 where there is no other."""
+    return _place(np.argmax, tracing.plain(tensor(x)), -np.inf, axis, keepdims)
+
+
+@operation
+def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The place of the smallest entry along an axis, NaN left aside; -1 where there is no other."""
+    return _place(np.argmin, tracing.plain(tensor(x)), np.inf, axis, keepdims)
+
+
+def _place(function: Any, x: Any, value: float, axis: int | None, keepdims: bool) -> Any:
+    missing = np.isnan(x)
+    found = function(np.where(missing, value, x), axis=axis, keepdims=keepdims)
+    nowhere = np.all(missing, axis=axis, keepdims=keepdims)
+    return np.where(nowhere, -1, found).astype("int32")
+
+
+def _tuple(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+# Entry by entry.
+
+_fmod = Primitive(
+    np.fmod,
+    own(
+        lambda y, a, b: lambda g: unbroadcast(g, a),
+        lambda y, a, b: lambda g: unbroadcast(-g * np.trunc(a / b), b),
+    ),
+)
+
+
+@operation
+def fmod(x1: Any, x2: Any) -> Any:
+    """What is left of `x1` after division by `x2`, with the sign of `x1`.
+
+    >>> fmod([-3.0, 3.0], 2.0).tolist()
+    [-1.0, 1.0]
+    """
+    return _fmod(*pair(x1, x2))
+
+
+@operation
+def fmax(x1: Any, x2: Any) -> Any:
+    """The larger one, or the one that is not NaN."""
+    a, b = pair(x1, x2)
+    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
+
+
+@operation
+def fmin(x1: Any, x2: Any) -> Any:
+    """The smaller one, or the one that is not NaN."""
+    a, b = pair(x1, x2)
+    return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
+
+
+@operation
+def sinc(x: Any) -> Any:
+    """`sin(pi x) / (pi x)`, 1 at 0."""
+    turned = multiply(floating(x), math.pi)
+    nowhere = tracing.plain(turned) == 0
+    safe = where(nowhere, np.asarray(1, turned.dtype), turned)
+    return where(nowhere, np.asarray(1, turned.dtype), divide(sin(safe), safe))
+
+
+@operation
+def erfc(x: Any) -> Any:
+    """`1 - erf(x)`."""
+    return subtract(1.0, erf(x))
+
+
+@operation
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, `x` from 1 on, `(x + 1)^2 / 4` between."""
+    x = floating(x)
+    raised = x + 1.0
+    zero = np.asarray(0, x.dtype)
+    return where(x <= -1.0, zero, where(x < 1.0, raised * raised * 0.25, x))
+
+
+@operation
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, 1 from 1 on, `(x + 1) / 2` between."""
+    x = floating(x)
+    zero, one = np.asarray(0, x.dtype), np.asarray(1, x.dtype)
+    return where(x <= -1.0, zero, where(x >= 1.0, one, (x + 1.0) * 0.5))
+
+
+@operation
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The nearest probabilities to `x` along an axis; many are 0.
+
+    >>> sparsemax([1.0, 0.5, -1.0]).tolist()
+    [0.75, 0.25, 0.0]
+    """
+    x = moveaxis(floating(x), axis, -1)
+    falling = flip(sort(x, axis=-1), axis=-1)
+    over = cumsum(falling, axis=-1) - 1.0
+    place = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    inside = tracing.plain(falling) * place > tracing.plain(over)
+    count = np.sum(inside, axis=-1, keepdims=True)
+    bound = divide(take_along_axis(over, count - 1, axis=-1), np.asarray(count, x.dtype))
+    return moveaxis(maximum(x - bound, 0.0), -1, axis)
+
+
+# Shapes.
+
+
+@operation
+def fliplr(x: Any) -> Any:
+    """`x` in reversed order along its second axis."""
+    return flip(x, axis=1)
+
+
+@operation
+def flipud(x: Any) -> Any:
+    """`x` in reversed order along its first axis."""
+    return flip(x, axis=0)
+
+
+@operation
+def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """`array` turned by so many right angles in the plane of two axes."""
+    first, second = axes_of(axes, tensor(array).ndim)
+    turns = k % 4
+    if turns == 2:
+        return flip(array, axis=(first, second))
+    if turns == 1:
+        return swapaxes(flip(array, axis=second), first, second)
+    return flip(swapaxes(array, first, second), axis=second) if turns else tensor(array)
+
+
+@operation
+def dstack(xs: Any) -> Any:
+    """Arrays put together along the third axis, which is made if need be."""
+    parts = [tensor(x) for x in xs]
+    deep = [x if x.ndim > 2 else reshape(x, _three(x.shape)) for x in parts]
+    return concatenate(deep, axis=2)
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1)
+
+
+@operation
+def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """`split` along the second axis, of a vector along the only one."""
+    return split(x, indices_or_sections, axis=0 if tensor(x).ndim == 1 else 1)
+
+
+@operation
+def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """`split` along the first axis."""
+    return split(x, indices_or_sections, axis=0)
+
+
+@operation
+def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """`split` along the third axis."""
+    return split(x, indices_or_sections, axis=2)
+
+
+@operation
+def diagflat(x: Any, k: int = 0) -> Any:
+    """A matrix with the entries of `x` on a diagonal, 0 elsewhere."""
+    return diag(reshape(x, (-1,)), k)
+
+
+# Products and sums.
+
+
+@operation
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of a diagonal of two axes."""
+    return sum_of(diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+@operation
+def kron(x1: Any, x2: Any) -> Any:
+    """The Kronecker product: `x2` times each entry of `x1`, side by side."""
+    a, b = pair(x1, x2)
+    rank = max(a.ndim, b.ndim)
+    first, second = ((1,) * (rank - len(each)) + each for each in (a.shape, b.shape))
+    apart = multiply(
+        reshape(a, [size for each in first for size in (each, 1)]),
+        reshape(b, [size for each in second for size in (1, each)]),
+    )
+    return reshape(apart, [one * two for one, two in zip(first, second, strict=True)])
+
+
+@operation
+def cross(
+    x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The vector product of vectors of three entries; of two entries each, one number."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = pair(x1, x2)
+    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    sizes = {a.shape[-1], b.shape[-1]}
+    if sizes == {2}:
+        return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    if sizes != {3}:
+        raise ValueError(
+            "`x1` and `x2` must hold vectors of three entries, or of two, received the shapes "
+            f"{a.shape} and {b.shape}"
+        )
+    turns = ((1, 2), (2, 0), (0, 1))
+    parts = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in turns]
+    return stack(parts, axis=axisc)
+
+
+@operation
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The integral along an axis by the trapezoidal rule, at places `x` or steps `dx`.
+
+    >>> float(trapezoid([1.0, 2.0, 3.0]))
+    4.0
+    """
+    y = moveaxis(floating(y), axis, -1)
+    step: Any = dx
+    if x is not None:
+        x = floating(x)
+        step = diff(x if x.ndim == 1 else moveaxis(x, axis, -1), axis=-1)
+    return sum_of(multiply(multiply(y[..., 1:] + y[..., :-1], step), 0.5), axis=-1)
+
+
+@operation
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - Keras'
+    """The powers of the entries of a vector, a row for each, the highest first."""
+    x = tensor(x)
+    count = len(x) if N is None else N
+    ones = np.ones((len(x), min(count, 1)), x.dtype)
+    rows = np.repeat([0], max(count - 1, 0))
+    powers = concatenate([ones, cumprod(expand_dims(x, 1)[:, rows], axis=1)], axis=1)
+    return powers if increasing else flip(powers, axis=1)
+
+
+def _segments(data: Any, ids: Any, count: int | None) -> tuple[Any, list[Array]]:
+    x, numbers = tensor(data), np.asarray(tracing.plain(tensor(ids)))
+    total = int(numbers.max(initial=-1)) + 1 if count is None else count
+    return x, [np.flatnonzero(numbers == each) for each in range(total)]
+
+
+@operation
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The largest entries of the rows that have the same number; -inf where there is none."""
+    x, rows = _segments(data, segment_ids, num_segments)
+    nothing = np.full(x.shape[1:], -np.inf, x.dtype)
+    return stack([max_of(x[each], axis=0) if len(each) else nothing for each in rows])
+
+
+@operation
+def segment_min(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The smallest entries of the rows that have the same number; inf where there is none."""
+    x, rows = _segments(data, segment_ids, num_segments)
+    nothing = np.full(x.shape[1:], np.inf, x.dtype)
+    return stack([min_of(x[each], axis=0) if len(each) else nothing for each in rows])

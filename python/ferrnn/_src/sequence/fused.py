@@ -1,0 +1,203 @@
+"""Built-in cells and stacks of them over time, in the engine; the results are `stepwise`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ferrnn._core import Problem, Residuals, Weights, rnn_backward, rnn_forward
+from ferrnn._src.activations.activations import Activation
+from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
+from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States
+from ferrnn._src.cells.simple_rnn import SimpleRNNCell
+from ferrnn._src.cells.stacked import StackedRNNCells
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.sequence.protocol import Scanned, ScanVjp
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.parameter import Gradients
+
+# Exactly these: a subclass may override anything, and then runs step by step.
+_BUILT_IN = (LSTMCell, GRUCell, SimpleRNNCell)
+
+
+def supports(cell: Any) -> bool:
+    """Whether the engine runs the cell: a built-in one, its activations known, or a stack."""
+    kind = type(cell)
+    if kind is StackedRNNCells:
+        return all(supports(part) for part in cell.cells)
+    if kind not in _BUILT_IN:
+        return False
+    activation = cell.activation
+    gate = activation if kind is SimpleRNNCell else cell.recurrent_activation
+    known = type(activation) is type(gate) is Activation
+    return known and activation.native and gate.native
+
+
+def scan(
+    cell: Any,
+    inputs: Array,
+    initial_state: States | None,
+    call: Call,
+    *,
+    mask: Mask | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    zero_output_for_mask: bool = False,
+    dropout: Dropout = None,
+    final_states: bool = True,
+) -> Scanned:
+    """As `stepwise.scan`, for cells that `supports` accepts."""
+    if type(cell) is StackedRNNCells:
+        return _scan_stack(
+            cell,
+            inputs,
+            initial_state,
+            call,
+            mask=mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            zero_output_for_mask=zero_output_for_mask,
+            dropout=dropout,
+            final_states=final_states,
+        )
+    weights = packed_weights(cell, exact=call.differentiable or call.training)
+    masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
+    problem = Problem(
+        weights,
+        inputs,
+        initial_state,
+        mask,
+        masks.inputs,
+        masks.recurrent,
+        go_backwards,
+        return_sequences,
+        zero_output_for_mask,
+    )
+    differentiable = call.differentiable
+    outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
+    if residuals is None:
+        return outputs, final, None
+    return outputs, final, _vjp(cell, weights, problem, residuals, outputs, call)
+
+
+def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
+    """The cell's weights as the engine wants them, packed anew when they or its settings change.
+
+    They are of full precision if `exact`, else of the cell's `inference_precision`.
+    """
+    halved = not exact and cell.inference_precision == "bfloat16"
+    kernel, recurrent, bias = cell.kernel, cell.recurrent_kernel, cell.bias
+    gate = getattr(cell, "recurrent_activation", None)
+    gate_name = "sigmoid" if gate is None else gate.__name__
+    reset_after = getattr(cell, "reset_after", True)
+    versions = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
+    key = (*versions, cell.activation.__name__, gate_name, reset_after)
+    packed: tuple[Any, Weights] | None = cell.packed_halved if halved else cell.packed
+    if packed is not None and packed[0] == key:
+        return packed[1]
+    weights = Weights(
+        cell.native_name,
+        kernel.value,
+        recurrent.value,
+        None if bias is None else bias.value,
+        activation=cell.activation.__name__,
+        recurrent_activation=gate_name,
+        reset_after=reset_after,
+        precision="bfloat16" if halved else "full",
+    )
+    # One assignment: another thread sees both or neither.
+    if halved:
+        cell.packed_halved = (key, weights)
+    else:
+        cell.packed = (key, weights)
+    return weights
+
+
+def _vjp(
+    cell: BuiltInCell,
+    weights: Weights,
+    problem: Problem,
+    residuals: Residuals,
+    outputs: Array,
+    call: Call,
+) -> ScanVjp:
+    parameters = [cell.kernel, cell.recurrent_kernel]
+    if cell.bias is not None:
+        parameters.append(cell.bias)
+
+    def vjp(
+        d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
+    ) -> tuple[Array | None, States]:
+        d_inputs, d_weights, d_initial = rnn_backward(
+            weights,
+            residuals,
+            problem,
+            outputs,
+            d_outputs,
+            d_final_states,
+            call.inputs_need_gradient,
+            call.consume,
+        )
+        for parameter, gradient in zip(parameters, d_weights, strict=True):
+            grads.add(parameter, gradient)
+        return d_inputs, d_initial
+
+    return vjp
+
+
+def _scan_stack(
+    stack: StackedRNNCells,
+    inputs: Array,
+    initial_state: States | None,
+    call: Call,
+    *,
+    mask: Mask | None,
+    go_backwards: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    dropout: Dropout,
+    final_states: bool,
+) -> Scanned:
+    """One call of the engine for each cell; the cells above the first see processing order."""
+    above = replace(call, inputs_need_gradient=True)
+    last = len(stack.cells) - 1
+    outputs = inputs
+    all_final: list[Array] = []
+    vjps: list[ScanVjp | None] = []
+    for index, (cell, span) in enumerate(zip(stack.cells, stack.spans, strict=True)):
+        outputs, final, vjp = scan(
+            cell,
+            outputs,
+            None if initial_state is None else initial_state[span],
+            above if index else call,
+            mask=mask,
+            go_backwards=go_backwards and index == 0,
+            return_sequences=return_sequences or index < last,
+            zero_output_for_mask=zero_output_for_mask and index == last,
+            dropout=dropout[index] if dropout else None,
+            final_states=final_states,
+        )
+        if index == 0 and mask is not None and go_backwards:
+            mask = np.ascontiguousarray(mask[:, ::-1])
+        all_final += final
+        vjps.append(vjp)
+    if not call.differentiable:
+        return outputs, tuple(all_final), None
+
+    def stack_vjp(
+        d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
+    ) -> tuple[Array | None, States]:
+        d_initial: list[Array] = []
+        for span, vjp in zip(reversed(stack.spans), reversed(vjps), strict=True):
+            assert vjp is not None
+            d_final = None if d_final_states is None else d_final_states[span]
+            d_outputs, d_states = vjp(d_outputs, d_final, grads)
+            d_initial = [*d_states, *d_initial]
+        return d_outputs, tuple(d_initial)
+
+    return outputs, tuple(all_final), stack_vjp

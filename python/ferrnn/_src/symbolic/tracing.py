@@ -1,0 +1,153 @@
+"""Where parameters, layers and losses meet the tracer of `ferrnn.ops`, which core does not know.
+
+While a user's plain code is traced, parameters stand for themselves in it, and layers, activations
+and losses take part as one node each. Nothing here costs more than a look at `current` otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ferrnn._src.weights.parameter import Gradients, Parameter
+
+
+class Traced:
+    """Marks an array of a running trace; `ferrnn._src.ops.tape` makes them."""
+
+    __slots__ = ()
+
+    shape: tuple[int, ...]
+    ndim: int
+    dtype: Any
+    _value: Any
+
+
+class Trace(Protocol):
+    """One run of a user's code that is to be differentiated."""
+
+    def parameter(self, parameter: Parameter) -> Any:
+        """The parameter's value, traced if it is trainable."""
+
+    def record(self, forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
+        """The outputs of `forward(inputs) -> (outputs, vjp)`, as one node."""
+
+    def leaf(self, value: Any) -> Any:
+        """What stands for a parameter; anything else as it is."""
+
+    def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
+        """A NumPy ufunc of which an operand is traced or a parameter."""
+
+    def cast(self, value: Any, dtype: Any) -> Any:
+        """`value` in another dtype."""
+
+
+class Tracer(Protocol):
+    """What `ferrnn.ops` puts in place."""
+
+    def differentiate(
+        self, function: Callable[[Any], Any], inputs: Any
+    ) -> tuple[Any, Callable[[Any, Gradients], Any]]:
+        """Outputs of a user's function and their vjp."""
+
+    def call_layer(self, layer: Any, inputs: Any, call: Any) -> Any:
+        """A layer's outputs while a trace runs."""
+
+    def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
+        """The value of a function without arguments, and its gradients by parameters."""
+
+    def activation(self, name: str) -> Callable[..., Any]:
+        """The operation that computes an activation, with its options."""
+
+
+# The trace that runs now; None almost always.
+current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_installed: list[Tracer] = []
+
+
+def install(tracer: Tracer) -> None:
+    """Puts the tracer in place; the package does it once, on import."""
+    _installed[:] = [tracer]
+
+
+def installed() -> Tracer | None:
+    """The tracer that layers ask, if there is any."""
+    return _installed[0] if _installed else None
+
+
+def differentiate(
+    function: Callable[[Any], Any], inputs: Any
+) -> tuple[Any, Callable[[Any, Gradients], Any]]:
+    """`function(inputs)` and its `vjp(d_outputs, grads) -> d_inputs`, by tracing the function.
+
+    Inputs and outputs are arrays in nested tuples, lists and dicts; the function is written in
+    `ferrnn.ops`, operators and calls of layers. The pair is the one that `Layer.forward` gives.
+
+    >>> import numpy as np
+    >>> from ferrnn._src.weights.parameter import Gradients
+    >>> outputs, vjp = differentiate(lambda x: x * x, np.array([3.0]))
+    >>> outputs.tolist(), vjp(np.array([1.0]), Gradients()).tolist()
+    ([9.0], [6.0])
+    """
+    return _installed[0].differentiate(function, inputs)
+
+
+def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
+    """`function()` and its gradients by all trainable parameters that it uses.
+
+    The function gives one number, or a tuple whose first entry is that number.
+
+    >>> from ferrnn._src.weights.parameter import Parameter
+    >>> weight = Parameter([3.0], "weight")
+    >>> value, grads = value_and_gradients(lambda: (weight * weight).sum())
+    >>> float(value), grads[weight].tolist()
+    (9.0, [6.0])
+    """
+    return _installed[0].value_and_gradients(function)
+
+
+def record(forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
+    """The outputs of `forward(inputs) -> (outputs, vjp)`, as one node of the running trace."""
+    trace = current.get()
+    assert trace is not None
+    return trace.record(forward, inputs)
+
+
+def call_layer(layer: Any, inputs: Any, call: Any) -> Any:
+    """A layer's outputs while a trace runs: one node with the layer's own vjp."""
+    return _installed[0].call_layer(layer, inputs, call)
+
+
+def activation(name: str) -> Callable[..., Any]:
+    """The operation that computes an activation, with its options or on symbolic tensors."""
+    return _installed[0].activation(name)
+
+
+def traced_parameter(value: Any) -> Any:
+    """What stands for a parameter in the running trace; anything else as it is."""
+    trace = current.get()
+    return value if trace is None else trace.leaf(value)
+
+
+def cast(value: Traced, dtype: Any) -> Any:
+    """A traced value in another dtype; the value itself if it has it."""
+    trace = current.get()
+    return value if value.dtype == dtype or trace is None else trace.cast(value, dtype)
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Code inside computes with plain arrays, whatever trace runs outside."""
+    token = current.set(None)
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
+def plain(value: Any) -> Any:
+    """The array of a traced value; anything else as it is."""
+    return value._value if isinstance(value, Traced) else value

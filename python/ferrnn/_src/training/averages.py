@@ -1,0 +1,75 @@
+"""A callback that tests and saves with averaged weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferrnn._src.training.callbacks import Callback, Logs
+
+
+class SwapEMAWeights(Callback):
+    """Evaluates and predicts with the moving averages that an optimizer with `use_ema=True` keeps.
+
+    With `swap_on_epoch` the averages are in the model at the end of each epoch as well, for a
+    `ModelCheckpoint` that comes later in the list.
+
+    >>> SwapEMAWeights().swap_on_epoch
+    False
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        """Each weight and its average."""
+        optimizer = self.model.optimizer
+        averages = getattr(optimizer, "_model_variables_moving_average", None)
+        if not averages:
+            raise ValueError(
+                "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. "
+                f"Received: use_ema={getattr(optimizer, 'use_ema', False)}"
+            )
+        return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+    def _swap(self, averaged: bool) -> None:
+        """Puts the averages into the model, or the weights back."""
+        if self._swapped == averaged:
+            return
+        for weight, average in self._pairs():
+            kept = weight.numpy()
+            weight.assign(average.numpy())
+            average.assign(kept)
+        self._swapped = averaged
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Takes the averages out for training."""
+        if self.swap_on_epoch:
+            self._swap(False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Puts the averages in, with `swap_on_epoch`."""
+        if not self.swap_on_epoch:
+            return
+        self._swap(True)
+        if epoch == self.params["epochs"] - 1:
+            # `fit` ends by putting the averages in: they must be there to be put.
+            for weight, average in self._pairs():
+                average.assign(weight.numpy())
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Puts the averages in."""
+        self._swap(True)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Takes the averages out."""
+        self._swap(False)
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Puts the averages in."""
+        self._swap(True)
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """Takes the averages out."""
+        self._swap(False)

@@ -1,0 +1,226 @@
+"""Batches of samples, from arrays and from whatever gives batches itself."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.training.py_dataset import PyDataset, batches_of
+from ferrnn._src.training.samples import (
+    Batch,
+    Samples,
+    as_samples,
+    as_weights,
+    checked_count,
+)
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.random import SeedGenerator
+
+# With shuffle="batch", samples change places within this many batches.
+_BLOCK = 100
+
+
+class Source:
+    """What gives the batches of a pass, again and again; `count` is None if it is not known."""
+
+    count: int | None = None
+    once = False  # whether batches that were given are gone
+    samples: Samples | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        raise NotImplementedError(f"{type(self).__name__} must define `__iter__`")
+
+    def first(self) -> Any:
+        """The inputs of the first batch; it will be given all the same."""
+        return next(iter(self))[0]
+
+    def on_epoch_begin(self) -> None:
+        """Told before each epoch of `fit`."""
+
+    def on_epoch_end(self) -> None:
+        """Told after each epoch of `fit`."""
+
+
+class Batches(Source):
+    """Goes through samples batch by batch; the last batch may be smaller.
+
+    `shuffle` is False, True (a new order for each pass) or "batch" (within blocks of 100 batches);
+    without a `seed`, the session's random seed decides.
+
+    >>> [x.tolist() for x, _, _ in Batches(Samples(np.arange(5)), batch_size=2)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool | str = False,
+        seed: int | None = None,
+    ) -> None:
+        size = checked_count(32 if batch_size is None else batch_size, "batch_size")
+        if shuffle not in (True, False, "batch"):
+            raise ValueError(f"`shuffle` must be True, False or 'batch', received {shuffle!r}")
+        self.samples: Samples = samples
+        self.batch_size = size
+        self.shuffle = shuffle
+        self.count = math.ceil(samples.count / size)
+        self._seeds = SeedGenerator(seed) if shuffle else None
+
+    def __len__(self) -> int:
+        return math.ceil(self.samples.count / self.batch_size)
+
+    def first(self) -> Any:
+        return self.samples.part(0, self.batch_size).x
+
+    def __iter__(self) -> Iterator[Batch]:
+        size, count = self.batch_size, self.samples.count
+        if self._seeds is None:
+            for start in range(0, count, size):
+                yield self.samples.part(start, start + size).arrays
+            return
+        order = self._order(self._seeds.generator())
+        for start in range(0, count, size):
+            yield self.samples.taken(order[start : start + size])
+
+    def _order(self, random: np.random.Generator) -> Array:
+        count = self.samples.count
+        if self.shuffle != "batch":
+            return random.permutation(count)
+        order, block = np.arange(count), _BLOCK * self.batch_size
+        for start in range(0, count, block):
+            random.shuffle(order[start : start + block])
+        return order
+
+
+class GivenBatches(Source):
+    """Batches from a generator, a `PyDataset`, or anything that can be gone through again.
+
+    >>> [x.shape for x, _, _ in GivenBatches([(np.zeros((3, 2)), np.zeros(3))], "x")]
+    [(3, 2)]
+    """
+
+    def __init__(
+        self, given: Any, name: str, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        self.given, self.name = given, name
+        self.once = hasattr(given, "__next__")
+        if class_weight is not None and self.once:
+            raise ValueError(
+                "Argument `class_weight` is not supported for Python generator inputs. "
+                f"Received: class_weight={class_weight}"
+            )
+        self._class_weight = class_weight
+        self._ahead: list[Batch] = []
+        self.count = _length(given)
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead, self._ahead = self._ahead, []
+        given = batches_of(self.given) if isinstance(self.given, PyDataset) else self.given
+        return (
+            itertools.chain(ahead, map(self._batch, given))
+            if self.once
+            else map(self._batch, given)
+        )
+
+    def first(self) -> Any:
+        if not self.once:
+            return next(iter(self))[0]
+        if not self._ahead:
+            try:
+                self._ahead.append(self._batch(next(self.given)))
+            except StopIteration:
+                raise ValueError(f"`{self.name}` is a generator that gives no batch") from None
+        return self._ahead[0][0]
+
+    def on_epoch_begin(self) -> None:
+        if isinstance(self.given, PyDataset):
+            self.given.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        if isinstance(self.given, PyDataset):
+            self.given.on_epoch_end()
+
+    def _batch(self, given: Any) -> Batch:
+        """A batch as it was given, checked: x, (x, y) or (x, y, sample_weight)."""
+        x, y, weight = unpack_batch(given)
+        batch = Samples(_numbers(as_samples(x, self.name)), as_samples(y, "y"), as_weights(weight))
+        batch.check_cardinality()
+        return batch.weighted(self._class_weight).arrays
+
+
+def unpack_batch(data: Any) -> Batch:
+    """Inputs, targets and weights of a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    >>> unpack_batch(("x", "y"))
+    ('x', 'y', None)
+    """
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            "A batch must be x, (x, y) or (x, y, sample_weight), received a tuple of "
+            f"{len(data)} parts"
+        )
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
+
+
+def _numbers(x: Any) -> Any:
+    if x is None:
+        raise ValueError("a batch must have inputs, received None")
+    return x
+
+
+def _length(given: Any) -> int | None:
+    """The number of batches, if it is known."""
+    if isinstance(given, PyDataset):
+        return given.num_batches
+    try:
+        return len(given)
+    except TypeError:
+        return None
+
+
+def gives_batches(x: Any) -> bool:
+    """Whether `x` is no data but something that gives batches of it.
+
+    >>> gives_batches(np.zeros(3)), gives_batches(batch for batch in [])
+    (False, True)
+    """
+    if isinstance(x, PyDataset | types.GeneratorType):
+        return True
+    if x is None or isinstance(x, list | tuple | Mapping | str | bytes):
+        return False
+    return hasattr(x, "__iter__") and not hasattr(x, "__array__")
+
+
+def source_of(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: bool | str = False,
+    class_weight: Mapping[int, float] | None = None,
+    purpose: str = "fit",
+) -> Source:
+    """The batches of what the user gave: arrays, a generator, a `PyDataset`, an iterable."""
+    if not gives_batches(x):
+        samples = Samples.of(x, y, sample_weight)
+        samples.require_some(purpose)
+        return Batches(samples.weighted(class_weight), batch_size=batch_size, shuffle=shuffle)
+    for argument, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"When providing `x` as a {type(x).__name__}, `{argument}` should not be passed. "
+                "Instead, the targets and weights should be part of each batch. "
+                f"Received: {argument}={type(value).__name__}"
+            )
+    return GivenBatches(x, "x", class_weight)

@@ -1,0 +1,355 @@
+"""Callbacks: what is told about each epoch and batch of training, testing and predicting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from ferrnn._src.training.progress import Progbar, is_interactive, write
+
+Logs: TypeAlias = dict[str, float]
+_HOOKS = (
+    *(f"on_{kind}_{when}" for kind in ("train", "test", "predict") for when in ("begin", "end")),
+    *(
+        f"on_{kind}_batch_{when}"
+        for kind in ("train", "test", "predict")
+        for when in ("begin", "end")
+    ),
+    "on_epoch_begin",
+    "on_epoch_end",
+)
+
+
+class Callback:
+    """Something that `fit`, `evaluate` and `predict` tell what happens; subclass and override.
+
+    `logs` holds the running values of loss and metrics as floats. `self.model` is the model,
+    `self.params` has "verbose", "epochs" and "steps".
+
+    >>> class Losses(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, sorted(logs))
+    >>> Losses().on_epoch_end(0, {"loss": 0.5})
+    0 ['loss']
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self.model: Any = None
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Told once, before anything begins."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Told once, before anything begins."""
+        self.model = model
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """An epoch of training begins."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """An epoch of training has ended, validation included."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """A training batch begins."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """A training batch has ended."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """A batch of `evaluate`, or of the validation in `fit`, begins."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """A batch of `evaluate`, or of the validation in `fit`, has ended."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """A batch of `predict` begins."""
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """A batch of `predict` has ended."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """`fit` begins."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """`fit` has ended."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """`evaluate`, or the validation in `fit`, begins."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """`evaluate`, or the validation in `fit`, has ended."""
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """`predict` begins."""
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """`predict` has ended."""
+
+
+class CallbackList:
+    """Tells each callback only what it listens to.
+
+    `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
+    `verbose`, `epochs`, `steps`) and `model` are handed on. For a training loop of one's own, each
+    hook is a method.
+
+    >>> heard = LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))
+    >>> CallbackList([heard], model=None, params={}).tell("on_epoch_begin", 3, {})
+    epoch 3
+    >>> CallbackList([heard], epochs=1).on_epoch_begin(4)
+    epoch 4
+    """
+
+    def __init__(
+        self,
+        callbacks: Iterable[Any] | Callback | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> None:
+        self.callbacks = list(_flat(callbacks))
+        for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
+            if wanted and not any(isinstance(each, kind) for each in self.callbacks):
+                self.callbacks.append(kind())
+        self.params = {**(params or {}), **named}
+        for callback in self.callbacks:
+            if isinstance(callback, type) or not hasattr(callback, "set_model"):
+                raise TypeError(f"`callbacks` must be `Callback` objects, received {callback!r}")
+            callback.set_model(model)
+            if self.params:
+                callback.set_params(self.params)
+        self._listeners: dict[str, list[Callable[..., None]]] = {
+            hook: [getattr(each, hook) for each in self.callbacks if hears(each, hook)]
+            for hook in _HOOKS
+        }
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.callbacks)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOOKS:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        places = 1 if "batch" in name or "epoch" in name else 0
+
+        def announce(*arguments: Any, logs: Any = None) -> None:
+            given = {} if logs is None else logs
+            self.tell(name, *(arguments if len(arguments) > places else (*arguments, given)))
+
+        return announce
+
+    def heard(self, hook: str) -> bool:
+        """Whether anybody listens: asked before logs are made."""
+        return bool(self._listeners[hook])
+
+    def due(self, hook: str, batch: int) -> bool:
+        """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
+        wanted = False
+        for listener in self._listeners[hook]:
+            owner = getattr(listener, "__self__", None)
+            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar hears of it
+                wanted = True
+        return wanted
+
+    def tell(self, hook: str, *arguments: Any) -> None:
+        """Calls `hook` of those who listen to it."""
+        for listener in self._listeners[hook]:
+            listener(*arguments)
+
+
+def _flat(callbacks: Any) -> Iterator[Any]:
+    if callbacks is None:
+        return
+    if isinstance(callbacks, Iterable):
+        for each in callbacks:
+            yield from _flat(each)
+    else:
+        yield callbacks
+
+
+def hears(callback: Any, hook: str) -> bool:
+    """Whether a callback overrides `hook`.
+
+    >>> hears(History(), "on_epoch_end"), hears(History(), "on_train_batch_end")
+    (True, False)
+    """
+    own = getattr(callback, hook, None)
+    if own is None or hook in getattr(callback, "unheard", ()):
+        return False
+    if getattr(own, "__func__", own) is not getattr(Callback, hook):
+        return True
+    short = hook.replace("on_train_batch", "on_batch")  # the base passes one on to the other
+    return short != hook and hears(callback, short)
+
+
+class History(Callback):
+    """Keeps the logs of all epochs: `history[name]` is a list, `epoch` the epochs' numbers.
+
+    >>> history = History()
+    >>> history.set_model(LambdaCallback())
+    >>> history.on_train_begin()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history, history.epoch
+    ({'loss': [0.5]}, [0])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Starts the list of epochs."""
+        self.epoch = []
+        self.model.history = self
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Keeps this epoch's logs."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """A callback from functions, given by the names of what they listen to.
+
+    >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"])).on_epoch_end(
+    ...     0, {"loss": 0.5}
+    ... )
+    0.5
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **others: Callable[..., Any],
+    ) -> None:
+        super().__init__()
+        named = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **others,
+        }
+        unknown = sorted(set(named) - set(_HOOKS) - {"on_batch_begin", "on_batch_end"})
+        if unknown:
+            raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {_HOOKS}")
+        for hook, function in named.items():
+            if function is not None:
+                setattr(self, hook, function)
+
+
+class ProgbarLogger(Callback):
+    """Draws the progress bar of `fit`, `evaluate` and `predict`.
+
+    >>> ProgbarLogger().verbose
+    1
+    """
+
+    # Where no bar is drawn, nobody needs to gather values after each batch.
+    unheard: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progbar: Progbar | None = None
+        self.target: int | None = None
+        self.verbose = 1
+        self.epochs = 1
+        self._seen = 0
+        self._in_fit = False
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Takes how much there is to draw."""
+        verbose = params["verbose"]
+        self.verbose = 1 if verbose == "auto" else int(verbose)
+        self.epochs = params["epochs"]
+        self.target = params["steps"]
+        drawn = self.verbose == 1 and is_interactive()
+        counts = drawn or self.target is None  # else nobody knows how many batches there were
+        self.unheard = frozenset(() if counts else (hook for hook in _HOOKS if "_batch_" in hook))
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """From now on validation is silent."""
+        self._in_fit = True
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Names the epoch, if there are several."""
+        if self.verbose and self.epochs > 1:
+            write(f"Epoch {epoch + 1}/{self.epochs}\n")
+        self._begin()
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Begins a bar, unless `fit` has one."""
+        if not self._in_fit:
+            self._begin()
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Begins a bar."""
+        self._begin()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draws the bar, now and then."""
+        self._update(batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draws the bar, now and then, unless `fit` has one."""
+        if not self._in_fit:
+            self._update(batch, logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Draws the bar, now and then."""
+        self._update(batch, None)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Ends the bar with the epoch's values."""
+        self._end(logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Ends the bar, unless `fit` has one."""
+        if not self._in_fit:
+            self._end(logs)
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """Ends the bar."""
+        self._end(None)
+
+    def _begin(self) -> None:
+        self._seen = 0
+        self.progbar = Progbar(self.target, verbose=self.verbose)
+
+    def due(self, batch: int) -> bool:
+        """Whether the bar would be drawn after this batch, which counts as done."""
+        self._seen = batch + 1
+        return self.progbar is not None and (self._seen == 1 or self.progbar.due())
+
+    def _update(self, batch: int, logs: Logs | None) -> None:
+        if self.due(batch) and self.progbar is not None:
+            self.progbar.stateful_metrics.update(logs or ())
+            self.progbar.update(self._seen, list((logs or {}).items()), finalize=False)
+
+    def _end(self, logs: Logs | None) -> None:
+        if self.progbar is None:
+            return
+        steps = self._seen or self.target or 0
+        self.progbar.target = steps
+        self.progbar.update(steps, list((logs or {}).items()), finalize=True)

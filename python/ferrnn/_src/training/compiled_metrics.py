@@ -1,0 +1,200 @@
+"""The metrics that `compile` was given, for each output, under Keras' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.names import snake_case
+from ferrnn._src.training import metrics
+from ferrnn._src.training.compiled import by_output, classification_kind
+from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.metrics import MeanMetricWrapper, Metric, plain
+from ferrnn._src.tree.types import Array, Mask
+
+
+class CompiledMetrics:
+    """The metrics of a model: "accuracy" is chosen by shapes, names are unique.
+
+    >>> compiled = CompiledMetrics(["accuracy", "mae"], None)
+    >>> compiled.bind(["output"])
+    >>> compiled.update([np.array([[1.0]])], [np.array([[0.75]])], None, None)
+    >>> compiled.result()
+    {'accuracy': 1.0, 'mae': 0.25}
+    """
+
+    def __init__(self, given: Any, weighted: Any) -> None:
+        self.given, self.given_weighted = given, weighted
+        self.names: list[str] | None = None
+        self.only: list[Metric] = []  # where there is one output, its metrics
+        self._plain: list[list[Metric]] = []
+        self._weighted: list[list[Metric]] = []
+        for identifier in [*_leaves(given, "metrics"), *_leaves(weighted, "weighted_metrics")]:
+            if not _by_shapes(identifier):
+                metrics.get(identifier)  # so that a misspelled name is found by `compile`
+        self.empty = not _leaves(given, "metrics") and not _leaves(weighted, "weighted_metrics")
+        self._resolved = self.empty
+
+    def bind(self, names: Sequence[str]) -> None:
+        """Says which outputs there are."""
+        if self.names != list(names):
+            self.names = list(names)
+            self._for_outputs = _entries(self.given, names, "metrics")
+            self._for_weighted = _entries(self.given_weighted, names, "weighted_metrics")
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics; none before the first batch."""
+        return [metric for each in (*self._plain, *self._weighted) for metric in each]
+
+    @property
+    def to_come(self) -> bool:
+        """Whether there will be metrics, and the first batch has not chosen them yet."""
+        return not self._resolved
+
+    def update(
+        self,
+        trues: Sequence[Any],
+        preds: Sequence[Any],
+        weights: Sequence[Any] | None,
+        masks: Sequence[Mask | None] | None,
+    ) -> None:
+        """Takes a batch in."""
+        if self.empty:
+            return
+        if not self._resolved:
+            self._resolve(trues, preds)
+        for at, pred in enumerate(preds):
+            if self._plain[at] or self._weighted[at]:
+                weight = None if weights is None else weights[at]
+                self._update(at, trues[at], pred, weight, None if masks is None else masks[at])
+
+    def _resolve(self, trues: Sequence[Any], preds: Sequence[Any]) -> None:
+        pairs = list(zip(trues, preds, strict=True))
+        for found, wanted in (
+            (self._plain, self._for_outputs),
+            (self._weighted, self._for_weighted),
+        ):
+            for (true, pred), given in zip(pairs, wanted, strict=True):
+                found.append([_metric(each, true, pred) for each in given])
+        self._resolved = True
+        if len(preds) == 1:
+            self.only = self.metrics
+
+    def _update(
+        self, at: int, true: Array, pred: Array, weight: Array | None, mask: Mask | None
+    ) -> None:
+        if mask is not None and pred.shape[-1] == 1 and pred.ndim == true.ndim + 1:
+            true = true[..., None]  # else metrics would average over time, masked steps too
+        counted = None if mask is None else np.asarray(mask, pred.dtype)
+        for metric in self._plain[at]:
+            _update(metric, true, pred, counted)
+        weight = _product(weight, counted)
+        for metric in self._weighted[at]:
+            _update(metric, true, pred, weight)
+
+    def reset(self) -> None:
+        """Forgets all batches."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def result(self) -> dict[str, Any]:
+        """The values, in the order of `compile`, a repeated name counted up."""
+        results: dict[str, Any] = {}
+        counts: dict[str, int] = {}
+        several = len(self.names or ()) > 1
+        pairs = list(zip(self.names or (), self._plain, self._weighted, strict=False))
+        for name, unweighted, _ in pairs:
+            for metric in unweighted:
+                key = f"{name}_{metric.name}" if several else metric.name
+                _put(results, counts, key, metric)
+        for name, _, weighted in pairs:
+            for metric in weighted:
+                prefix = f"{name}_" if several else ""
+                taken = f"{prefix}{metric.name}" in counts
+                key = f"{prefix}weighted_{metric.name}" if taken else f"{prefix}{metric.name}"
+                _put(results, counts, key, metric)
+        return results
+
+
+def _leaves(given: Any, argument: str) -> list[Any]:
+    if given is None:
+        return []
+    if not isinstance(given, list | tuple | Mapping):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            f"Expected `{argument}` argument to be a list, tuple, or dict. "
+            f"Received instead: {argument}={given!r} of type {type(given).__name__}"
+        )
+    parts = list(given.values()) if isinstance(given, Mapping) else list(given)
+    return [leaf for part in parts for leaf in _listed(part)]
+
+
+def _listed(part: Any) -> list[Any]:
+    if part is None:
+        return []
+    return list(part) if isinstance(part, list | tuple) else [part]
+
+
+def _entries(given: Any, names: Sequence[str], argument: str) -> list[list[Any]]:
+    """The metrics for each output."""
+    if given is None:
+        return [[] for _ in names]
+    if len(names) == 1 and not isinstance(given, Mapping):
+        return [_leaves(given, argument)]
+    return [_listed(part) for part in by_output(given, names, argument)]
+
+
+def _by_shapes(identifier: Any) -> bool:
+    return isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc")
+
+
+def _metric(identifier: Any, y_true: Array, y_pred: Array) -> Metric:
+    """The metric called as the user called it."""
+    if _by_shapes(identifier):
+        kind = classification_kind(y_true, y_pred)
+        prefix = {"binary": "binary", "sparse": "sparse_categorical"}.get(kind, kind)
+        found = metrics.get(f"{prefix}_accuracy")
+    else:
+        found = metrics.get(identifier)
+    name = identifier if isinstance(identifier, str) else getattr(found, "name", None)
+    if isinstance(found, Loss):
+        found = MeanMetricWrapper(found.values, name=found.name)
+    if not isinstance(found, Metric):
+        name = name or snake_case(getattr(found, "__name__", type(found).__name__))
+        found = MeanMetricWrapper(found, name=name)
+    metric: Metric = found
+    metric.name = str(name)
+    return metric
+
+
+def _update(metric: Metric, y_true: Array, y_pred: Array, weight: Array | None) -> None:
+    if weight is None:
+        metric.update_state(y_true, y_pred)
+    else:
+        metric.update_state(y_true, y_pred, weight)
+
+
+def _product(first: Array | None, second: Array | None) -> Array | None:
+    if first is None or second is None:
+        return second if first is None else first
+    if first.ndim < second.ndim:
+        first = first.reshape(first.shape + (1,) * (second.ndim - first.ndim))
+    return first * second
+
+
+def _put(results: dict[str, Any], counts: dict[str, int], name: str, metric: Metric) -> None:
+    count = counts.get(name, 0)
+    counts[name] = count + 1
+    results[f"{name}_{count}" if count else name] = plain(metric.result())
+
+
+def metric_order(names: Sequence[str], logs: Mapping[str, Any]) -> Iterator[Any]:
+    """The values of `evaluate`: those of `names` as they stand, the others by their names.
+
+    >>> list(metric_order(["loss", "b"], {"loss": 1, "a": 2, "b": 3}))
+    [1, 3, 2]
+    """
+    known = [name for name in dict.fromkeys(names) if name in logs]
+    yield from (logs[name] for name in [*known, *sorted(set(logs) - set(known))])

@@ -1,0 +1,204 @@
+"""The loop of `fit`: epochs of batches, validation, callbacks, and a word about NaN."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ferrnn._src.training.batches import Source
+from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.samples import Batch, Samples, checked_count
+from ferrnn._src.tree.tree import flatten
+
+
+class Trained(Protocol):
+    """What the loop needs of a model."""
+
+    stop_training: bool
+    _initial_epoch: int
+
+    def run_train_step(self, batch: Batch) -> float:
+        """One update from one batch; gives its loss."""
+
+    def run_test_step(self, batch: Batch) -> float:
+        """The loss of one batch."""
+
+    def finish_training(self) -> None:
+        """What is left to do after the last epoch."""
+
+    def reset_metrics(self) -> None:
+        """Forgets what metrics have gathered."""
+
+    def metrics_result(self) -> Logs:
+        """The values gathered so far."""
+
+
+class Validation:
+    """A pass over samples without training: `evaluate`, and the check after an epoch of `fit`."""
+
+    def __init__(
+        self,
+        source: Source,
+        steps: int | None = None,
+        freq: int | Iterable[int] = 1,
+        argument: str = "steps",
+    ) -> None:
+        if isinstance(freq, int) and freq < 1:
+            raise ValueError(f"`validation_freq` must be a positive integer, received {freq}")
+        self.source = source
+        self.steps = source.count if steps is None else checked_count(steps, argument)
+        self.freq = freq if isinstance(freq, int) else frozenset(freq)
+
+    def due(self, epoch: int) -> bool:
+        """Whether to run after this epoch (counted from 0)."""
+        if isinstance(self.freq, int):
+            return (epoch + 1) % self.freq == 0
+        return epoch + 1 in self.freq
+
+    def run(self, model: Trained, hooks: CallbackList) -> Logs:
+        """Loss and metrics over the samples."""
+        model.reset_metrics()
+        hooks.tell("on_test_begin", {})
+        telling = hooks.heard("on_test_batch_end")
+        for step, batch in enumerate(itertools.islice(self.source, self.steps)):
+            hooks.tell("on_test_batch_begin", step, {})
+            model.run_test_step(batch)
+            if telling:
+                hooks.tell("on_test_batch_end", step, model.metrics_result())
+        logs = model.metrics_result()
+        hooks.tell("on_test_end", logs)
+        return logs
+
+
+class EpochLoop:
+    """Trains epoch after epoch until the last one or until `model.stop_training`."""
+
+    def __init__(
+        self,
+        model: Trained,
+        source: Source,
+        hooks: CallbackList,
+        steps_per_epoch: int | None = None,
+        validation: Validation | None = None,
+    ) -> None:
+        if steps_per_epoch is not None:
+            checked_count(steps_per_epoch, "steps_per_epoch")
+        self.model = model
+        self.source = source
+        self.hooks = hooks
+        self.validation = validation
+        self.steps = source.count if steps_per_epoch is None else steps_per_epoch
+        self._stream: Iterator[Batch] | None = None
+        self._reported = False
+
+    def run(self, first: int, last: int) -> None:
+        """Trains epochs `first` to `last - 1`."""
+        model, hooks = self.model, self.hooks
+        model.stop_training = False
+        logs: Logs = {}
+        hooks.tell("on_train_begin", {})
+        # A callback may have restored a training that was interrupted.
+        first, model._initial_epoch = model._initial_epoch or first, 0
+        for epoch in range(first, last):
+            model.reset_metrics()
+            hooks.tell("on_epoch_begin", epoch, {})
+            self.source.on_epoch_begin()
+            self._train(epoch)
+            self.source.on_epoch_end()
+            logs = model.metrics_result()
+            if self.validation is not None and self.validation.due(epoch):
+                found = self.validation.run(model, hooks)
+                logs.update({f"val_{name}": value for name, value in found.items()})
+            logs = _sorted(logs)
+            hooks.tell("on_epoch_end", epoch, logs)
+            if model.stop_training:
+                break
+        if last > first:
+            model.finish_training()
+        hooks.tell("on_train_end", logs)
+
+    def _train(self, epoch: int) -> None:
+        model, hooks = self.model, self.hooks
+        begins, ends = hooks.heard("on_train_batch_begin"), hooks.heard("on_train_batch_end")
+        for step, batch in enumerate(self._batches_of_epoch()):
+            if begins:
+                hooks.tell("on_train_batch_begin", step, {})
+            loss = model.run_train_step(batch)
+            if not math.isfinite(loss) and not self._reported:
+                self._report(loss, epoch, step)
+            if ends and hooks.due("on_train_batch_end", step):
+                hooks.tell("on_train_batch_end", step, model.metrics_result())
+            if model.stop_training:
+                break
+
+    def _batches_of_epoch(self) -> Iterator[Batch]:
+        """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
+
+        Without a number of steps an epoch is one pass, as far as it goes.
+        """
+        step = 0
+        whole = self.steps is None or (self.steps == self.source.count and not self.source.once)
+        if self._stream is None or whole:
+            self._stream = iter(self.source)
+        while self.steps is None or step < self.steps:
+            batch = next(self._stream, None)
+            if batch is None and step == 0 and not self.source.once and self.steps is not None:
+                self._stream = iter(self.source)
+                batch = next(self._stream, None)
+            if batch is None:
+                self._stream = iter(() if self.source.once else self.source)
+                if self.steps is not None or step == 0:
+                    self._warn_of_the_end()
+                return
+            step += 1
+            yield batch
+
+    def _warn_of_the_end(self) -> None:
+        known = self.source.count
+        made = "" if known is None else f", the data makes {known} batches"
+        warnings.warn(
+            "Your input ran out of data; interrupting the epoch. `steps_per_epoch` is "
+            f"{self.steps}{made}.",
+            stacklevel=6,
+        )
+
+    def _report(self, loss: float, epoch: int, step: int) -> None:
+        self._reported = True
+        cause = (self.source.samples and not_finite(self.source.samples)) or (
+            "The data is finite: training diverged. A smaller learning rate or `clipnorm` may help."
+        )
+        warnings.warn(
+            f"The loss became {loss} in epoch {epoch + 1}, batch {step + 1}. {cause}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def not_finite(samples: Samples) -> str | None:
+    """Says which array holds NaN or infinity, and where it begins.
+
+    >>> not_finite(Samples(np.array([[1.0], [np.nan]])))
+    '`x` holds nan at sample 1, the first of 1 samples that are not finite.'
+    """
+    for name, given in zip(("x", "y", "sample_weight"), samples.arrays, strict=True):
+        for array in flatten(given):
+            if array is None or array.dtype.kind != "f":
+                continue
+            finite = np.isfinite(array).reshape(len(array), -1)
+            bad = np.flatnonzero(~finite.all(axis=1))
+            if bad.size:
+                value = array.reshape(len(array), -1)[bad[0]][~finite[bad[0]]][0]
+                return (
+                    f"`{name}` holds {value} at sample {bad[0]}, the first of {bad.size} samples "
+                    "that are not finite."
+                )
+    return None
+
+
+def _sorted(logs: Logs) -> Logs:
+    return dict(sorted(logs.items()))

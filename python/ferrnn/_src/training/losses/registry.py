@@ -1,0 +1,148 @@
+"""The losses by name: `get`, `serialize`, `deserialize`, and what `compile` makes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ferrnn._src.configs.names import snake_case
+from ferrnn._src.training.loss import Loss, LossFunctionWrapper
+from ferrnn._src.training.losses import (
+    alignments,
+    crossentropies,
+    focal,
+    hinges,
+    overlaps,
+    pairs,
+    regression,
+)
+from ferrnn._src.tree.types import Array
+
+CLASSES: dict[Callable[..., Array], type[Loss]] = {
+    regression.mean_squared_error: regression.MeanSquaredError,
+    regression.mean_absolute_error: regression.MeanAbsoluteError,
+    regression.mean_absolute_percentage_error: regression.MeanAbsolutePercentageError,
+    regression.mean_squared_logarithmic_error: regression.MeanSquaredLogarithmicError,
+    regression.huber: regression.Huber,
+    regression.log_cosh: regression.LogCosh,
+    regression.cosine_similarity: regression.CosineSimilarity,
+    regression.poisson: regression.Poisson,
+    regression.kl_divergence: regression.KLDivergence,
+    crossentropies.binary_crossentropy: crossentropies.BinaryCrossentropy,
+    crossentropies.categorical_crossentropy: crossentropies.CategoricalCrossentropy,
+    crossentropies.sparse_categorical_crossentropy: crossentropies.SparseCategoricalCrossentropy,
+    focal.binary_focal_crossentropy: focal.BinaryFocalCrossentropy,
+    focal.categorical_focal_crossentropy: focal.CategoricalFocalCrossentropy,
+    focal.categorical_generalized_cross_entropy: focal.CategoricalGeneralizedCrossEntropy,
+    hinges.hinge: hinges.Hinge,
+    hinges.squared_hinge: hinges.SquaredHinge,
+    hinges.categorical_hinge: hinges.CategoricalHinge,
+    overlaps.dice: overlaps.Dice,
+    overlaps.tversky: overlaps.Tversky,
+    pairs.circle: pairs.Circle,
+    alignments.ctc: alignments.CTC,
+}
+_KNOWN: dict[str, Any] = {
+    **{fn.__name__: fn for fn in CLASSES},
+    **{cls.__name__: cls for cls in CLASSES.values()},
+    **dict.fromkeys(("mse", "MSE"), regression.mean_squared_error),
+    **dict.fromkeys(("mae", "MAE"), regression.mean_absolute_error),
+    **dict.fromkeys(("mape", "MAPE"), regression.mean_absolute_percentage_error),
+    **dict.fromkeys(("msle", "MSLE"), regression.mean_squared_logarithmic_error),
+    **dict.fromkeys(("bce", "BCE"), crossentropies.binary_crossentropy),
+    **dict.fromkeys(("kld", "KLD"), regression.kl_divergence),
+    "LossFunctionWrapper": LossFunctionWrapper,
+    # Names of earlier versions of Keras, in older programs.
+    "logcosh": regression.log_cosh,
+    "kullback_leibler_divergence": regression.kl_divergence,
+}
+
+
+def get(identifier: Any) -> Any:
+    """A loss function or `Loss` object from a name, a configuration, or itself.
+
+    >>> get("mse").__name__, get("MeanSquaredError")
+    ('mean_squared_error', <MeanSquaredError name=mean_squared_error reduction=sum_over_batch_size>)
+    """
+    if identifier is None:
+        return None
+    found = identifier
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    if isinstance(identifier, str):
+        found = _KNOWN.get(identifier)
+    if isinstance(found, type) and issubclass(found, Loss):
+        return found()
+    if callable(found):
+        return found
+    raise ValueError(
+        f"Could not interpret loss identifier: {identifier!r}. Expected a `Loss`, a function of "
+        f"(y_true, y_pred), or one of {sorted(_KNOWN)}"
+    )
+
+
+def serialize(loss: Any) -> Any:
+    """The configuration of a loss function or object, as plain data that Keras reads too.
+
+    >>> serialize(get("Dice"))["module"], serialize(get("mse"))["config"]
+    ('keras.losses', 'mean_squared_error')
+    """
+    if loss is None or isinstance(loss, str):
+        return loss
+    if isinstance(loss, Loss):
+        kind = type(loss)
+        known = _KNOWN.get(kind.__name__) is kind
+        return {
+            "module": "keras.losses" if known else kind.__module__,
+            "class_name": kind.__name__,
+            "config": loss.get_config(),
+            "registered_name": None if known else kind.__name__,
+        }
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": "function",
+    }
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss of a configuration or a name; `custom_objects` are looked at first.
+
+    >>> deserialize({"class_name": "Huber", "config": {"delta": 2.0}}).delta
+    2.0
+    """
+    known = {**_KNOWN, **(custom_objects or {})}
+    if not isinstance(name, Mapping):
+        return known[name] if isinstance(name, str) and name in known else get(name)
+    kind, settings = str(name.get("class_name")), name.get("config")
+    found = known.get(str(settings) if kind == "function" else kind)
+    if found is None:
+        raise ValueError(
+            f"Could not interpret loss identifier: {name!r}. Its class or function is none of "
+            f"{sorted(known)}; pass it in `custom_objects`"
+        )
+    if isinstance(found, type) and issubclass(found, Loss):
+        given = dict(settings or {})
+        if isinstance(given.get("fn"), Mapping):
+            given["fn"] = deserialize(given["fn"], custom_objects)
+        return found.from_config(given)
+    return found
+
+
+def as_loss(identifier: Any) -> Loss:
+    """The `Loss` object that training uses, called as the user called it.
+
+    >>> as_loss("mse")
+    <MeanSquaredError name=mse reduction=sum_over_batch_size>
+    """
+    found = get(identifier)
+    if isinstance(found, Loss):
+        return found
+    name = identifier if isinstance(identifier, str) else snake_case(getattr(found, "__name__", ""))
+    if found in CLASSES:
+        loss = CLASSES[found]()
+        loss.name = name
+        return loss
+    return LossFunctionWrapper(found, name=name or None)

@@ -1,0 +1,196 @@
+"""What every metric is, and the variables that an own one keeps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ferrnn._src.configs import config
+from ferrnn._src.configs.names import name_scope, snake_case, unique_name
+from ferrnn._src.layer.results import Number, as_output
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import initializers
+from ferrnn._src.weights.parameter import Parameter
+from ferrnn._src.weights.weighted import shape_first
+
+
+class Accumulator(Parameter):
+    """A variable of a metric, which acts as a number too.
+
+    >>> count = Accumulator(0.0, "count")
+    >>> count.assign_add(3.0)
+    >>> float(count + 1), float(count)
+    (4.0, 3.0)
+    """
+
+    __slots__ = ()
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(float(self) if format_spec else str(self.value), format_spec)
+
+
+def _with_numpy(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A `result` whose numbers and arrays have the method `numpy()`."""
+
+    @functools.wraps(result)
+    def converted(self: Any) -> Any:
+        value = result(self)
+        return Number(value) if isinstance(value, float) else as_output(value)
+
+    return converted
+
+
+class Metric:
+    """Something gathered from batches: `update_state`, `result`, `reset_state`.
+
+    What it gathers lives in variables from `add_variable`, which start at zero and which
+    `reset_state` sets to zero.
+
+    >>> class Largest(Metric):
+    ...     def __init__(self, name="largest", **kwargs):
+    ...         super().__init__(name=name, **kwargs)
+    ...         self.largest = self.add_variable((), "zeros", name="largest")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.largest.assign(np.maximum(self.largest, abs(y_true - y_pred).max()))
+    ...     def result(self):
+    ...         return float(self.largest)
+    >>> metric = Largest()
+    >>> metric(np.zeros(3), np.array([0.5, -2.0, 1.0]))
+    2.0
+    >>> metric.reset_state()
+    >>> metric.result()
+    0.0
+    """
+
+    # Which way is better, for callbacks that compare: "up", "down", or None for unknown.
+    _direction: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "result" in cls.__dict__:
+            cls.result = _with_numpy(cls.__dict__["result"])  # type: ignore[assignment, method-assign]
+
+    def __init__(self, dtype: object = None, name: str | None = None) -> None:
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self._dtype = config.floatx() if dtype is None else str(getattr(dtype, "name", dtype))
+        self._variables: list[Parameter] = []
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of results, by name."""
+        return self._dtype
+
+    @shape_first
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: object = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Any:
+        """An array that the metric keeps; `reset_state` sets it to zero."""
+        if not hasattr(self, "_variables"):
+            raise RuntimeError(
+                "You forgot to call `super().__init__()` in the `__init__()` method. Go add it!"
+            )
+        kind = np.dtype(config.floatx() if dtype is None else str(dtype))
+        start = np.asarray(initializers.get(initializer or "zeros")(tuple(shape)), kind)
+        with name_scope(self.name, self):
+            made = Accumulator(start, name or "variable", trainable=False)
+        self._variables.append(made)
+        return made
+
+    @shape_first
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        dtype: object = None,
+        name: str | None = None,
+    ) -> Any:
+        """An older name of `add_variable`."""
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    @property
+    def variables(self) -> list[Parameter]:
+        """The metric's arrays, and those of metrics it holds."""
+        return [*self._variables, *(each for held in self._held() for each in held.variables)]
+
+    def _held(self) -> Iterator[Metric]:
+        for value in vars(self).values():
+            parts = value if isinstance(value, list | tuple) else (value,)
+            yield from (part for part in parts if isinstance(part, Metric))
+
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes a batch in: mostly `(y_true, y_pred, sample_weight=None)`."""
+        raise NotImplementedError(f"{type(self).__name__} must write `update_state`")
+
+    def result(self) -> Any:
+        """The number gathered since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} must write `result`")
+
+    def reset_state(self) -> None:
+        """Forgets all batches: every variable becomes zero."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape))
+        for held in self._held():
+            held.reset_state()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes a batch in and gives the number gathered so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this metric again."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A metric from what `get_config` gave."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def plain(value: Any) -> Any:
+    """A result as `fit` logs it: a float, or an array where it is one.
+
+    >>> plain(np.float32(0.5)), plain(np.array([1.0, 2.0])).tolist()
+    (0.5, [1.0, 2.0])
+    """
+    if isinstance(value, float):
+        return float(value)
+    array = np.asarray(value)
+    return array.item() if array.ndim == 0 else array
+
+
+def number_or_array(values: Array) -> Any:
+    """A float of an array with one entry, else the array.
+
+    >>> number_or_array(np.array([0.5]))
+    0.5
+    """
+    return float(values[0]) if len(values) == 1 else values
+
+
+def divided(over: ArrayLike, under: ArrayLike) -> Array:
+    """`over / under`, and 0 where `under` is 0.
+
+    >>> divided([1.0, 1.0], [2.0, 0.0]).tolist()
+    [0.5, 0.0]
+    """
+    under = np.asarray(under)
+    return np.asarray(np.asarray(over) / np.where(under == 0, 1, under) * (under != 0))

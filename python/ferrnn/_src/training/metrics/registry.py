@@ -1,0 +1,148 @@
+"""The metrics by name: `get`, `serialize`, `deserialize`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ferrnn._src.configs.names import snake_case
+from ferrnn._src.training import losses
+from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.metrics import (
+    accuracies,
+    confusion,
+    curves,
+    f_scores,
+    iou,
+    means,
+    of_losses,
+    regression,
+)
+from ferrnn._src.training.metrics.metric import Metric
+
+CLASSES: tuple[type[Metric], ...] = (
+    means.Mean,
+    means.Sum,
+    means.MeanMetricWrapper,
+    means.MeanRelativeError,
+    of_losses.MeanSquaredError,
+    of_losses.MeanAbsoluteError,
+    of_losses.MeanAbsolutePercentageError,
+    of_losses.MeanSquaredLogarithmicError,
+    of_losses.LogCoshError,
+    of_losses.Poisson,
+    of_losses.KLDivergence,
+    of_losses.Hinge,
+    of_losses.SquaredHinge,
+    of_losses.CategoricalHinge,
+    of_losses.BinaryCrossentropy,
+    of_losses.CategoricalCrossentropy,
+    of_losses.SparseCategoricalCrossentropy,
+    regression.RootMeanSquaredError,
+    regression.CosineSimilarity,
+    regression.R2Score,
+    regression.PearsonCorrelation,
+    regression.ConcordanceCorrelation,
+    accuracies.Accuracy,
+    accuracies.BinaryAccuracy,
+    accuracies.CategoricalAccuracy,
+    accuracies.SparseCategoricalAccuracy,
+    accuracies.TopKCategoricalAccuracy,
+    accuracies.SparseTopKCategoricalAccuracy,
+    confusion.TruePositives,
+    confusion.FalsePositives,
+    confusion.TrueNegatives,
+    confusion.FalseNegatives,
+    confusion.Precision,
+    confusion.Recall,
+    curves.SensitivityAtSpecificity,
+    curves.SpecificityAtSensitivity,
+    curves.PrecisionAtRecall,
+    curves.RecallAtPrecision,
+    curves.AUC,
+    f_scores.F1Score,
+    f_scores.FBetaScore,
+    iou.IoU,
+    iou.BinaryIoU,
+    iou.MeanIoU,
+    iou.OneHotIoU,
+    iou.OneHotMeanIoU,
+)
+_KNOWN: dict[str, type[Metric]] = {
+    **{cls.__name__: cls for cls in CLASSES},
+    **{snake_case(cls.__name__): cls for cls in CLASSES},
+    **dict.fromkeys(("mse", "MSE"), of_losses.MeanSquaredError),
+    **dict.fromkeys(("mae", "MAE"), of_losses.MeanAbsoluteError),
+    **dict.fromkeys(("mape", "MAPE"), of_losses.MeanAbsolutePercentageError),
+    **dict.fromkeys(("msle", "MSLE"), of_losses.MeanSquaredLogarithmicError),
+    **dict.fromkeys(("bce", "BCE"), of_losses.BinaryCrossentropy),
+}
+
+
+def named(name: str) -> type[Metric]:
+    """The class of this name, or KeyError.
+
+    >>> named("auc").__name__
+    'AUC'
+    """
+    return _KNOWN[name]
+
+
+def get(identifier: Any) -> Any:
+    """A `Metric`, or a function of (y_true, y_pred), from a name, a configuration, or itself.
+
+    >>> get("mae")
+    <MeanAbsoluteError name=mean_absolute_error>
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    found = _KNOWN.get(identifier) if isinstance(identifier, str) else identifier
+    if isinstance(found, type) and issubclass(found, Metric):
+        return found()
+    if isinstance(found, Metric | Loss) or callable(found):
+        return found
+    raise ValueError(
+        f"Could not interpret metric identifier: {identifier!r}. Expected a `Metric`, a function "
+        f"of (y_true, y_pred), 'accuracy', or one of {sorted(_KNOWN)}"
+    )
+
+
+def serialize(metric: Any) -> Any:
+    """The configuration of a metric, as plain data that Keras reads too.
+
+    >>> serialize(get("AUC"))["class_name"]
+    'AUC'
+    """
+    if not isinstance(metric, Metric):
+        return losses.serialize(metric)
+    kind = type(metric)
+    known = _KNOWN.get(kind.__name__) is kind
+    return {
+        "module": "keras.metrics" if known else kind.__module__,
+        "class_name": kind.__name__,
+        "config": metric.get_config(),
+        "registered_name": None if known else kind.__name__,
+    }
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric of a configuration or a name; `custom_objects` are looked at first.
+
+    >>> deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
+    0.25
+    """
+    known: dict[str, Any] = {**_KNOWN, **(custom_objects or {})}
+    if not isinstance(config, Mapping):
+        return get(known.get(config, config) if isinstance(config, str) else config)
+    kind, settings = str(config.get("class_name")), config.get("config")
+    if kind == "function":
+        return losses.deserialize(config, custom_objects)
+    found = known.get(kind)
+    if isinstance(found, type):
+        return found.from_config(dict(settings or {}))  # type: ignore[attr-defined]
+    raise ValueError(
+        f"Could not interpret metric identifier: {config!r}. Its class is none of "
+        f"{sorted(known)}; pass it in `custom_objects`"
+    )

@@ -1,0 +1,88 @@
+"""Callbacks that compare a value with the best one so far: which way is better, and by how much."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.training import metrics
+from ferrnn._src.training.callbacks import Callback
+
+
+class MonitorCallback(Callback):
+    """The base of callbacks that watch `monitor`, a name in the logs.
+
+    `mode` is "min", "max", or "auto": a loss is to be small, a metric what it says of itself.
+    `best` starts at `baseline`; better is what is so by more than `min_delta`.
+
+    >>> watching = MonitorCallback("val_loss", min_delta=0.5)
+    >>> watching.is_improvement(1.0, None), watching.is_improvement(1.0, 1.25)
+    (True, False)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        baseline: float | None = None,
+        min_delta: float = 0,
+    ) -> None:
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            warnings.warn(
+                f"{type(self).__name__} mode '{mode}' is unknown, fallback to auto mode.",
+                stacklevel=3,
+            )
+            mode = "auto"
+        self.monitor = monitor
+        self.mode = mode
+        self.best = baseline
+        self.min_delta = abs(min_delta)
+        self.monitor_op: Callable[[Any, Any], Any] | None = None
+
+    def is_improvement(self, value: float, reference: float | None) -> bool:
+        """Whether `value` is better than `reference` by more than `min_delta`."""
+        if reference is None:
+            return True
+        # Found with the first comparison, when the model's metrics are known.
+        if self.monitor_op is None:
+            self.monitor_op = np.greater if self._larger_is_better() else np.less
+        margin = self.min_delta if self.monitor_op is np.greater else -self.min_delta
+        return bool(self.monitor_op(value - margin, reference))
+
+    def _larger_is_better(self) -> bool:
+        if self.mode != "auto":
+            return self.mode == "max"
+        name = self.monitor.removeprefix("val_")
+        if name == "loss" or name.endswith("_loss"):
+            return False
+        direction = _direction(name, getattr(self.model, "metrics", ()))
+        if direction is None:
+            raise ValueError(
+                f"{type(self).__name__} callback received monitor={self.monitor}, but it cannot be "
+                "determined automatically whether that metric should be maximized or minimized. "
+                "Pass `mode='max'` in order to monitor based on the highest metric value, or pass "
+                "`mode='min'` in order to use the lowest value."
+            )
+        return direction == "up"
+
+
+def _direction(name: str, compiled: Any) -> str | None:
+    """What the compiled metric of this name says, or Keras' metric of this name."""
+    for metric in compiled:
+        own = getattr(metric, "name", "")
+        # With several outputs the logs have the output's name before it.
+        if own and (name == own or name.endswith(f"_{own}")):
+            found: str | None = getattr(metric, "_direction", None)
+            if found is not None:
+                return found
+    if name == "acc" or name.endswith("_acc"):
+        return "up"
+    try:
+        known = metrics.registry.named(name)
+    except KeyError:
+        return None
+    return known._direction

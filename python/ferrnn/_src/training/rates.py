@@ -1,0 +1,128 @@
+"""Callbacks that change the learning rate between epochs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.training.callbacks import Callback, Logs
+from ferrnn._src.training.monitor import MonitorCallback
+from ferrnn._src.training.progress import write
+
+
+class ReduceLROnPlateau(MonitorCallback):
+    """Multiplies the learning rate by `factor` when `monitor` was no better for `patience` epochs.
+
+    Then `cooldown` epochs do not count; the rate never falls below `min_lr`. `mode` and `min_delta`
+    as for `EarlyStopping`. Adds "learning_rate" to the logs.
+
+    >>> ReduceLROnPlateau(factor=0.5, patience=2).in_cooldown()
+    False
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=min_delta)
+        if factor >= 1.0:
+            raise ValueError(
+                f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}"
+            )
+        self.factor = factor
+        self.min_lr = min_lr
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.cooldown_counter = 0
+        self.wait = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forgets earlier trainings."""
+        self.best, self.cooldown_counter, self.wait = None, 0, 0
+
+    def in_cooldown(self) -> bool:
+        """Whether epochs do not count yet after a reduction."""
+        return self.cooldown_counter > 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compares, counts and may reduce the learning rate."""
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        current = logs.get(self.monitor)
+        if current is None:
+            warnings.warn(
+                f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not "
+                f"available. Available metrics are: {','.join(logs)}.",
+                stacklevel=2,
+            )
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.is_improvement(current, self.best):
+            self.best = current
+            self.wait = 0
+        elif not self.in_cooldown():
+            self.wait += 1
+            if self.wait >= self.patience and self._reduce(epoch):
+                self.cooldown_counter = self.cooldown
+                self.wait = 0
+
+    def _reduce(self, epoch: int) -> bool:
+        old = float(self.model.optimizer.learning_rate)
+        if old <= np.float32(self.min_lr):
+            return False
+        new = max(old * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = new
+        if self.verbose:
+            write(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.\n")
+        return True
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate at the beginning of each epoch to `schedule(epoch, learning_rate)`.
+
+    `schedule` may also take the epoch alone; it must give a float. Adds "learning_rate" to the
+    logs.
+
+    >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9).verbose
+    0
+    """
+
+    def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.verbose = verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Sets the learning rate."""
+        optimizer = self.model.optimizer
+        if not hasattr(optimizer, "learning_rate"):
+            raise ValueError('Optimizer must have a "learning_rate" attribute.')
+        try:
+            rate = self.schedule(epoch, float(optimizer.learning_rate))
+        except TypeError:  # a function of the epoch alone
+            rate = self.schedule(epoch)
+        if not isinstance(rate, float | np.floating):
+            raise ValueError(  # noqa: TRY004 - Keras' error
+                f"The output of the `schedule` function should be a float. Got: {rate}"
+            )
+        optimizer.learning_rate = float(rate)
+        if self.verbose:
+            write(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.\n")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Logs the learning rate."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)

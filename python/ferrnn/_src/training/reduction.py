@@ -1,0 +1,128 @@
+"""From values per element to one number: ranks made equal, weights, masks, sums and means."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ferrnn._src.configs import config
+from ferrnn._src.tree.types import Array, Mask
+
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+
+
+def standardize_reduction(reduction: object) -> str | None:
+    """Gives `reduction` back, None for "none"; refuses what is not in `REDUCTIONS`.
+
+    >>> standardize_reduction("sum")
+    'sum'
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            f"Invalid value for argument `reduction`. Expected one of {REDUCTIONS}. "
+            f"Received: reduction={reduction!r}"
+        )
+    return None if reduction in (None, "none") else str(reduction)
+
+
+def as_float(value: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+    """An array of `dtype`; by default float arrays keep theirs and all else becomes floatx.
+
+    >>> as_float([1, 2]).dtype.name, as_float(np.zeros(2)).dtype.name
+    ('float32', 'float64')
+    """
+    if dtype is not None:
+        return np.asarray(value, dtype)
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.char in "fd":
+        return np.asarray(value)
+    return np.asarray(value, config.floatx())
+
+
+def same_rank(first: Array, second: Array) -> tuple[Array, Array]:
+    """Adds or removes a last axis of size 1 where the ranks differ by exactly one.
+
+    >>> [part.shape for part in same_rank(np.zeros(3), np.zeros((3, 1)))]
+    [(3, 1), (3, 1)]
+    """
+    if first.ndim == second.ndim + 1 and first.shape[-1] == 1:
+        return (first, second[..., None]) if second.ndim == 1 else (first[..., 0], second)
+    if second.ndim == first.ndim + 1 and second.shape[-1] == 1:
+        return (first[..., None], second) if first.ndim == 1 else (first, second[..., 0])
+    return first, second
+
+
+def weights_of(
+    values: Array,
+    sample_weight: ArrayLike | None,
+    mask: Mask | None,
+    *,
+    rescale: bool,
+) -> Array | None:
+    """One weight for each of `values`, or None where all weigh the same.
+
+    `rescale` makes the unmasked entries weigh as much together as all entries would, so that a sum
+    divided by the number of entries is the mean over the unmasked ones.
+
+    >>> weights_of(np.zeros(4), None, np.array([True, True, False, False]), rescale=True).tolist()
+    [2.0, 2.0, 0.0, 0.0]
+    """
+    if sample_weight is None and mask is None:
+        return None
+    weights = np.ones((), values.dtype)
+    if mask is not None:
+        weights = _matching(mask, values, "mask").astype(values.dtype)
+        if rescale:
+            weights = weights * (mask.size / max(int(np.count_nonzero(mask)), 1))
+    if sample_weight is not None:
+        given = np.asarray(sample_weight, values.dtype)
+        weights = weights * _matching(given, values, "sample_weight")
+    return np.broadcast_to(weights, values.shape)
+
+
+def by_sample_weight(
+    values: Array, sample_weight: Array, mask: Mask | None, *, rescale: bool
+) -> Array:
+    """The derivative of the weighted sum of `values` by `sample_weight`.
+
+    >>> by_sample_weight(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones(2), None, rescale=True)
+    array([3., 7.])
+    """
+    ones = np.ones(sample_weight.shape, values.dtype)
+    counted = values * np.asarray(weights_of(values, ones, mask, rescale=rescale))
+    sizes = (*sample_weight.shape, *(1,) * values.ndim)[: values.ndim]
+    shared = tuple(axis for axis, size in enumerate(sizes) if size == 1)
+    found: Array = counted.sum(axis=shared, keepdims=True).reshape(sample_weight.shape)
+    return found
+
+
+def _matching(weights: Array, values: Array, name: str) -> Array:
+    """Gives `weights` the rank of `values`; its axes must be the first axes of `values`."""
+    shape: tuple[int, ...] = weights.shape
+    if weights.ndim == values.ndim + 1 and shape[-1] == 1:
+        weights = weights[..., 0]
+    weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
+    axes: tuple[int, ...] = weights.shape
+    pairs = list(zip(axes, values.shape, strict=False))
+    fits = weights.ndim == values.ndim and all(have in (1, want) for have, want in pairs)
+    if not fits or any(have != want for have, want in pairs[:1]):
+        raise ValueError(
+            f"`{name}` must match the values it weighs, one loss for each of {values.shape}, "
+            f"received an array of shape {shape}"
+        )
+    return weights
+
+
+def reduction_factor(
+    values: Array, weights: Array | None, *, reduction: str, weighted: bool
+) -> float:
+    """What the weighted sum of `values` is multiplied by; 0 where there is nothing to divide by.
+
+    >>> reduction_factor(np.zeros((2, 5)), None, reduction="sum_over_batch_size", weighted=False)
+    0.1
+    """
+    if reduction == "sum":
+        return 1.0
+    divisor = float(values.size)
+    if reduction == "mean_with_sample_weight" and weighted and weights is not None:
+        divisor = float(np.sum(weights, dtype=np.float64))
+    return 1.0 / divisor if divisor else 0.0

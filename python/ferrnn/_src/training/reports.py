@@ -1,0 +1,133 @@
+"""Callbacks that write what training reports: to a table, to a server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ferrnn._src.training.callbacks import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Writes a row for each epoch to the file `filename`: its number, then the logs by name.
+
+    Where the first epoch has no validation, columns for it are there and hold "NA". `append`
+    goes on with a file that is there.
+
+    >>> logger = CSVLogger("history.csv")
+    >>> logger.on_train_begin()
+    >>> logger.on_epoch_end(0, {"loss": 0.5})
+    >>> logger.on_train_end()
+    >>> Path("history.csv").read_text().split()
+    ['epoch,loss,val_loss', '0,0.5,NA']
+    """
+
+    def __init__(
+        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
+        super().__init__()
+        self.filename = os.fspath(filename)
+        self.sep = separator
+        self.append = append
+        self.append_header = True
+        self.keys: list[str] | None = None
+        self.writer: Any = None
+        self.csv_file: IO[str] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Opens the file."""
+        path = Path(self.filename)
+        if self.append and path.exists():
+            self.append_header = path.stat().st_size == 0
+        self._close()
+        self.csv_file = path.open("a" if self.append else "w", encoding="utf-8", newline="")
+        self.writer, self.keys = None, None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Writes a row, to the disk at once."""
+        assert self.csv_file is not None, "`on_train_begin` opens the file"
+        logs = logs or {}
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):
+                self.keys += [f"val_{key}" for key in self.keys]
+        if self.writer is None:
+            self.writer = csv.writer(self.csv_file, delimiter=self.sep)
+            if self.append_header:
+                self.writer.writerow(["epoch", *self.keys])
+        self.writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
+        self.csv_file.flush()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Closes the file."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.csv_file is not None:
+            self.csv_file.close()
+            self.csv_file = None
+        self.writer = None
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value
+    return f'"[{", ".join(map(str, value))}]"'
+
+
+class RemoteMonitor(Callback):
+    """Posts the logs of each epoch to the address `root + path`; needs the package `requests`.
+
+    They go as JSON in the form field `field`, or with `send_as_json` as the whole body.
+
+    >>> RemoteMonitor(root="http://localhost:9000").path
+    '/publish/epoch/end/'
+    """
+
+    def __init__(
+        self,
+        root: str = "http://localhost:9000",
+        path: str = "/publish/epoch/end/",
+        field: str = "data",
+        headers: dict[str, str] | None = None,
+        send_as_json: bool = False,
+    ) -> None:
+        super().__init__()
+        self.root = root
+        self.path = path
+        self.field = field
+        self.headers = headers
+        self.send_as_json = send_as_json
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Posts; warns if nobody answers."""
+        requests = _requests()
+        send: dict[str, Any] = {"epoch": epoch}
+        for name, value in (logs or {}).items():
+            send[name] = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        body: dict[str, Any] = {"data": {self.field: json.dumps(send)}}
+        if self.send_as_json:
+            body = {"json": send}
+        try:
+            requests.post(self.root + self.path, headers=self.headers, **body)
+        except requests.exceptions.RequestException:
+            warnings.warn(f"Could not reach RemoteMonitor root server at {self.root}", stacklevel=2)
+
+
+def _requests() -> Any:
+    try:
+        import requests  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
+    except ImportError:
+        raise ImportError(
+            "RemoteMonitor requires the `requests` library: pip install requests"
+        ) from None
+    return requests

@@ -1,0 +1,236 @@
+"""Arrays of samples, alone or in lists and dicts, checked, split and weighted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.tree.tree import flatten, map_structure
+from ferrnn._src.tree.types import Array
+
+# Inputs, targets and weights: each an array, arrays in lists, tuples and dicts, or None.
+Batch: TypeAlias = "tuple[Any, Any, Any]"
+
+
+def as_samples(value: Any, name: str) -> Any:
+    """`value` as an array of samples `[samples, ...]`, or a structure of them; None stays None.
+
+    >>> as_samples(np.zeros((3, 2)), "x").shape
+    (3, 2)
+    >>> as_samples({"a": np.zeros(3), "b": np.zeros((3, 2))}, "x")["a"].shape
+    (3,)
+    """
+    if value is None or (type(value) is np.ndarray and value.ndim and value.dtype.kind in "fiub"):
+        return value
+    if isinstance(value, list | tuple | dict) and _holds_arrays(value):
+        parts = list(value.values()) if isinstance(value, dict) else list(value)
+        if len(parts) == 1 and isinstance(value, list | tuple):
+            return as_samples(parts[0], name)
+        if isinstance(value, dict):
+            return {key: as_samples(part, name) for key, part in value.items()}
+        return type(value)([as_samples(part, name) for part in value])
+    return _array(value, name)
+
+
+def _holds_arrays(value: Any) -> bool:
+    leaves = flatten(value)
+    return bool(leaves) and all(leaf is None or hasattr(leaf, "__array__") for leaf in leaves)
+
+
+def _array(value: Any, name: str) -> Array:
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        value = np.asarray(value)
+    if isinstance(value, list | tuple | Mapping) or not hasattr(value, "__array__"):
+        raise ValueError(
+            f"Unrecognized data type: {name}={type(value).__name__}. Expected an array, or arrays "
+            "in a list or dict; a list of numbers becomes an array with `numpy.asarray`"
+        )
+    array = np.asarray(value)
+    if array.dtype.kind == "O" and hasattr(value, "columns"):
+        array = _of_mixed_columns(array, value, name)
+    if array.dtype.kind not in "fiub" and (
+        name in ("y", "sample_weight") or not _holds_texts(array)
+    ):
+        raise TypeError(f"`{name}` must hold real numbers, received the dtype {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError(f"`{name}` must have a first axis of samples, received a scalar: {value}")
+    named_column = hasattr(value, "to_frame") and array.ndim == 1
+    return array[:, None] if named_column else array
+
+
+def _holds_texts(array: Array) -> bool:
+    """Whether it holds strings, for a model that begins with `TextVectorization` or its like."""
+    if array.dtype.kind == "O":
+        return array.size > 0 and all(isinstance(each, str | bytes) for each in array.flat)
+    return array.dtype.kind in "UST"
+
+
+def _of_mixed_columns(array: Array, frame: Any, name: str) -> Array:
+    """A frame of integers, floats and booleans side by side."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` is a frame with columns that hold no numbers ({error}); "
+            f"its columns are {list(frame.columns)}"
+        ) from error
+
+
+def checked_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`; errors speak of the argument `name`.
+
+    >>> checked_count(np.int64(3), "epochs")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        kind = "positive integer" if least else "integer of at least 0"
+        raise ValueError(f"`{name}` must be a {kind}, received {value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs, targets and weights of the same samples, checked.
+
+    >>> Samples.of(np.zeros((4, 2)), np.zeros(4)).count
+    4
+    >>> Samples.of({"a": np.zeros((4, 2)), "b": np.zeros(4)}).part(1, 3).x["b"].shape
+    (2,)
+    """
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+
+    @classmethod
+    def of(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
+        """Checks what the user gave."""
+        inputs = as_samples(x, "x")
+        if inputs is None:
+            raise ValueError("`x` must be an array of samples, received None")
+        made = cls(inputs, as_samples(y, "y"), as_weights(sample_weight))
+        made.check_cardinality()
+        return made
+
+    def check_cardinality(self) -> None:
+        """Refuses arrays of different lengths."""
+        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
+        sizes = {
+            name: [len(leaf) for leaf in flatten(part) if leaf is not None]
+            for name, part in parts.items()
+        }
+        if len({size for each in sizes.values() for size in each}) > 1:
+            shown = (f"'{name}' sizes: {', '.join(map(str, s))}" for name, s in sizes.items() if s)
+            raise ValueError(
+                "Data cardinality is ambiguous. Make sure all arrays contain the same number of "
+                f"samples. {', '.join(shown)}"
+            )
+
+    @property
+    def count(self) -> int:
+        """The number of samples."""
+        return len(self.x if type(self.x) is np.ndarray else flatten(self.x)[0])
+
+    def require_some(self, purpose: str) -> None:
+        """Refuses an empty set of samples."""
+        if not self.count:
+            raise ValueError(
+                f"`x` must hold at least one sample for `{purpose}`, received the shape "
+                f"{flatten(self.x)[0].shape}"
+            )
+
+    def part(self, start: int, stop: int) -> Samples:
+        """The samples from `start` to `stop`, as views."""
+        return Samples(*(_each(lambda a: a[start:stop], part) for part in self.arrays))
+
+    def taken(self, index: Array) -> Batch:
+        """Copies of the samples at `index`."""
+        if type(self.x) is type(self.y) is np.ndarray and self.sample_weight is None:
+            return self.x.take(index, 0), self.y.take(index, 0), None
+        x, y, weight = (_each(lambda a: a.take(index, axis=0), part) for part in self.arrays)
+        return x, y, weight
+
+    @property
+    def arrays(self) -> Batch:
+        """Inputs, targets, weights."""
+        return self.x, self.y, self.sample_weight
+
+    def weighted(self, class_weight: Mapping[int, float] | None) -> Samples:
+        """With weights by class: 1.0 for a class that `class_weight` does not name."""
+        if class_weight is None:
+            return self
+        if not isinstance(class_weight, Mapping):
+            raise TypeError(
+                "`class_weight` must be a dict from labels to weights, received "
+                f"{type(class_weight).__name__}"
+            )
+        if self.sample_weight is not None:
+            raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
+        if self.y is None:
+            raise ValueError("`class_weight` needs targets: `y` is None")
+        if not isinstance(self.y, np.ndarray):
+            raise ValueError(  # noqa: TRY004 - Keras' error
+                "`class_weight` is only supported for Models with a single output."
+            )
+        return Samples(self.x, self.y, weights_by_class(self.y, class_weight))
+
+
+def as_weights(value: Any) -> Any:
+    """`sample_weight` as arrays; one weight per sample is harmless as a list of numbers.
+
+    >>> as_weights([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    if isinstance(value, list) and not any(hasattr(leaf, "__array__") for leaf in flatten(value)):
+        value = np.asarray(value)
+    given = as_samples(value, "sample_weight")
+    if hasattr(value, "to_frame"):  # a named column has one weight for each sample
+        return given[:, 0]
+    return given
+
+
+def weights_by_class(y: Array, class_weight: Mapping[int, float]) -> Array:
+    """A weight for each label: class numbers, or one-hot.
+
+    >>> weights_by_class(np.array([0, 2]), {2: 5.0}).tolist()
+    [1.0, 5.0]
+    """
+    labels = y
+    if labels.ndim > 1:
+        labels = labels[..., 0] if labels.shape[-1] == 1 else np.argmax(labels, axis=-1)
+    labels = np.round(labels).astype(np.int64)
+    weights = np.ones(labels.shape)
+    for label, weight in class_weight.items():
+        weights[labels == label] = weight
+    return weights
+
+
+def _each(function: Callable[[Array], Array], arrays: Any) -> Any:
+    if arrays is None:
+        return None
+    if type(arrays) is np.ndarray:
+        return function(arrays)
+    return map_structure(lambda leaf: None if leaf is None else function(leaf), arrays)
+
+
+def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
+    """All but the last `fraction` of the samples, and that last part; no copy.
+
+    >>> train, validation = split_off_last(Samples(np.arange(10)), 0.25)
+    >>> train.count, validation.x.tolist()
+    (7, [7, 8, 9])
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie between 0 and 1, received {fraction}")
+    at = math.floor(samples.count * (1.0 - fraction))
+    if at in (0, samples.count):
+        raise ValueError(
+            f"Training data contains {samples.count} samples, which is not sufficient to split it "
+            f"into a validation and training set as specified by `validation_split={fraction}`. "
+            "Either provide more data, or a different value for the `validation_split` argument."
+        )
+    return samples.part(0, at), samples.part(at, samples.count)

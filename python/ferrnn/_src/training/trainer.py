@@ -1,0 +1,347 @@
+"""`compile`, `fit`, `evaluate` and `predict`, for any differentiable model."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.training import optimizers
+from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
+from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger
+from ferrnn._src.training.compiled import CompiledLoss
+from ferrnn._src.training.compiled_metrics import CompiledMetrics, metric_order
+from ferrnn._src.training.loop import EpochLoop, Validation
+from ferrnn._src.training.metrics import Mean
+from ferrnn._src.training.samples import Samples, as_samples, checked_count, split_off_last
+from ferrnn._src.training.steps import Steps
+from ferrnn._src.tree.tree import flatten, pack_like
+from ferrnn._src.weights.parameter import structure_version
+from ferrnn._src.weights.penalties import regularized
+
+
+class Trainer(Steps):
+    """What a model gets for `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
+
+    stop_training: bool = False
+    _initial_epoch: int = 0
+    history: History | None = None
+
+    # Compiling.
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Says how to train: optimizer, loss and metrics, by name or as objects.
+
+        `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are taken for
+        Keras' sake and have nothing to change here.
+
+        >>> from ferrnn._src.models.sequential import Sequential
+        >>> model = Sequential()
+        >>> model.compile("adam", loss="mse", metrics=["mae"])
+        >>> float(model.optimizer.learning_rate)
+        0.001
+        """
+        self.optimizer = optimizers.get(optimizer)
+        self._loss = CompiledLoss(loss, loss_weights)
+        self._metrics = CompiledMetrics(metrics, weighted_metrics)
+        self._loss_mean, self._loss_means = Mean(name="loss"), []
+        self._compile_config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self._prepared, self._own_logs = None, None
+        self.loss = loss
+        self.stop_training = False
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._loss is not None
+
+    # Training.
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Iterable[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
+        """Trains for `epochs` passes over `x` `[samples, ...]` and `y` `[samples, ...]`.
+
+        Both may be arrays, frames, or lists and dicts of them by the names of inputs and outputs;
+        or `x` gives batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, any
+        object that can be gone through again.
+
+        `validation_split` takes that part of the samples from the end, before shuffling;
+        `validation_data` is `(x, y)`, `(x, y, sample_weight)` or gives batches. `sample_weight` is
+        `[samples]` or one weight per step, `[samples, time]`; `class_weight` maps labels to
+        weights. `verbose` is 0 (silent), 1 or "auto" (a bar), 2 (a line per epoch).
+
+        >>> import ferrnn as keras
+        >>> model = keras.Sequential([keras.layers.Dense(1)])
+        >>> model.compile("sgd", loss="mse")
+        >>> history = model.fit(np.ones((8, 2)), np.ones(8), epochs=3, verbose=0)
+        >>> history.epoch, len(history.history["loss"])
+        ([0, 1, 2], 3)
+        """
+        self._require_compiled("fit")
+        epochs = checked_count(epochs, "epochs", least=0)
+        initial_epoch = checked_count(initial_epoch, "initial_epoch", least=0)
+        if validation_split and validation_data is None:
+            if gives_batches(x):
+                raise ValueError(
+                    "`validation_split` is only supported for tensors or NumPy arrays, received "
+                    f"`x` of type {type(x).__name__}"
+                )
+            samples, validation_data = split_off_last(
+                Samples.of(x, y, sample_weight), validation_split
+            )
+            x, y, sample_weight = samples.arrays
+        source = source_of(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+        )
+        self._prepare_training(source)
+        history = History()
+        hooks = self._hooks(
+            callbacks,
+            history,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps_per_epoch or source.count,
+        )
+        check = None
+        if validation_data is not None:
+            size = batch_size
+            if validation_batch_size is not None:
+                size = checked_count(validation_batch_size, "validation_batch_size")
+            parts = _validation_source(validation_data, size)
+            check = Validation(parts, validation_steps, validation_freq, "validation_steps")
+        EpochLoop(self, source, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
+        return history
+
+    def _prepare_training(self, source: Source | Any) -> None:
+        """Builds the model and the optimizer's slots, before the first callback hears of it."""
+        if not self.built or self._makes_weights_late():
+            self._make_weights(source.first() if isinstance(source, Source) else source)
+        key = (structure_version(), id(self.optimizer))
+        if key == self._prepared:
+            return
+        weights = self.trainable_weights
+        if not weights:
+            warnings.warn("The model does not have any trainable weights.", stacklevel=3)
+        elif self.optimizer is None:
+            raise ValueError("`fit` needs an optimizer: `compile` received optimizer=None")
+        else:
+            self.optimizer.build(weights)
+        self._trained = tuple(weights)
+        self._regularized, self._collects = regularized(weights), self.adds_losses()
+        self._prepared = (structure_version(), id(self.optimizer))
+
+    def _makes_weights_late(self) -> bool:
+        """Whether weights may be missing though the model counts as built."""
+        return False
+
+    def _make_weights(self, first_inputs: Any) -> None:
+        """Makes all weights, given the inputs of one batch."""
+        self.prepare_inputs(first_inputs)
+
+    def _prepare_testing(self) -> None:
+        """Looks for what adds to the loss; weights may be made by the first batch only."""
+        self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
+
+    def _hooks(
+        self,
+        callbacks: Iterable[Any] | None,
+        history: History | None,
+        *,
+        verbose: str | int,
+        epochs: int,
+        steps: int | None,
+    ) -> CallbackList:
+        if verbose not in ("auto", 0, 1, 2):
+            raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
+        given = list(callbacks or ()) if isinstance(callbacks, Iterable | None) else [callbacks]
+        added: list[Any] = [history] if history is not None else []
+        if verbose:
+            added.append(ProgbarLogger())
+        params = {"verbose": verbose, "epochs": epochs, "steps": steps}
+        return CallbackList([*given, *added], model=self, params=params)
+
+    # Testing and predicting.
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Iterable[Any] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss, or a list of it and the metrics, on `x` and `y`; a dict with `return_dict`.
+
+        The list has the loss, the losses of several outputs, then metrics in the order of
+        `compile`; those of several outputs by their names.
+        """
+        self._require_compiled("evaluate")
+        source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
+        self._prepare_testing()
+        check = Validation(source, steps)
+        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
+        return self._returned(check.run(self, hooks), return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Iterable[Any] | None = None,
+    ) -> Any:
+        """The outputs for `x` `[samples, ...]`, computed batch by batch, as plain arrays."""
+        if gives_batches(x):
+            source: Source = GivenBatches(x, "x")
+            inputs = None
+        else:
+            inputs = as_samples(x, "x")
+            if inputs is None:
+                raise ValueError("`x` must be an array of samples, received None")
+            samples = Samples(inputs)
+            samples.check_cardinality()
+            size = 32 if batch_size is None else batch_size
+            if verbose == 0 and not callbacks and steps is None and samples.count <= size:
+                return self.predict_on_batch(inputs)
+            source = Batches(samples, batch_size=size)
+        return self._predict_batches(source, inputs, steps, callbacks, verbose)
+
+    def _predict_batches(
+        self, source: Source, inputs: Any, steps: int | None, callbacks: Any, verbose: Any
+    ) -> Any:
+        count = source.count
+        if steps is not None:
+            steps = checked_count(steps, "steps")
+            count = steps if count is None else min(steps, count)
+        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
+        hooks.tell("on_predict_begin", {})
+        results = []
+        for step, (part, _, _) in enumerate(itertools.islice(source, count)):
+            hooks.tell("on_predict_batch_begin", step, {})
+            results.append(self.predict_on_batch(part))
+            hooks.tell("on_predict_batch_end", step, {"outputs": results[-1]})
+        hooks.tell("on_predict_end", {})
+        if results:
+            return _joined(results)
+        if inputs is None:
+            raise ValueError("`x` gives no batch to predict")
+        return self.predict_on_batch(inputs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch `x` `[batch, ...]`, as plain arrays."""
+        return self.run_predict_step(x)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update from one batch `x` `[batch, ...]`, `y` `[batch, ...]`; gives loss and metrics.
+
+        They are those of this batch alone: metrics start anew with each call.
+
+        >>> import ferrnn as keras
+        >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", loss="mse")
+        >>> model.train_on_batch(np.ones((1, 2)), np.array([4.0]))
+        16.0
+        """
+        self._require_compiled("train_on_batch")
+        batch = Samples.of(x, y, sample_weight).weighted(class_weight)
+        batch.require_some("train_on_batch")
+        self._prepare_training(batch.x)
+        self.reset_metrics()
+        self.run_train_step(batch.arrays)
+        return self._returned(self.metrics_result(), return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch alone, as by `train_on_batch`."""
+        self._require_compiled("test_on_batch")
+        batch = Samples.of(x, y, sample_weight)
+        batch.require_some("test_on_batch")
+        self._prepare_testing()
+        self.reset_metrics()
+        self.run_test_step(batch.arrays)
+        return self._returned(self.metrics_result(), return_dict)
+
+    def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
+        if return_dict:
+            return logs
+        values = list(metric_order(self.metrics_names, logs))
+        return values if len(values) > 1 else values[0]
+
+
+def _validation_source(data: Any, batch_size: int | None) -> Source:
+    if isinstance(data, Samples):
+        return Batches(data, batch_size=batch_size)
+    if isinstance(data, tuple | list):
+        if not 2 <= len(data) <= 3:
+            raise ValueError(
+                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give "
+                f"batches; received a {type(data).__name__} of {len(data)}"
+            )
+        return source_of(*data, batch_size=batch_size)
+    if not gives_batches(data):
+        raise ValueError(
+            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give batches; "
+            f"received {type(data).__name__}"
+        )
+    return GivenBatches(data, "validation_data")
+
+
+def _joined(parts: list[Any]) -> Any:
+    """The outputs of all batches one after the other, in the structure that the batches have."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    columns = zip(*map(flatten, parts), strict=True)
+    return pack_like(parts[0], [np.concatenate(column) for column in columns])

@@ -1,0 +1,351 @@
+"""A layer's weights, and the gradients by them."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import ItemsView, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import ArrayLike, DTypeLike
+
+from ferrnn._src.configs.names import path_of
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.types import Array
+
+# One counter for all parameters: a version names one write of one parameter, so that a cache may
+# keep versions without keeping parameters.
+_versions = itertools.count(1)
+_VERSION = itertools.repeat("version")
+_data_of = operator.attrgetter("_data")
+
+
+class _Structure:
+    version = 0
+
+
+def note_change() -> None:
+    """Says that weights were made, or that what training changes is not what it was."""
+    _Structure.version += 1
+
+
+def structure_version() -> int:
+    """A number that `note_change` counts up: plans made for one of them hold as long as it does.
+
+    >>> before = structure_version()
+    >>> Parameter([1.0], "weight").trainable = False
+    >>> structure_version() > before
+    True
+    """
+    return _Structure.version
+
+
+# NumPy 1's mixin has no slots, and so brings the place for weak references along.
+_REFERENCES = () if hasattr(NDArrayOperatorsMixin, "__weakref__") else ("__weakref__",)
+
+
+class Parameter(NDArrayOperatorsMixin):
+    """An array that training changes; readers see it read-only, and every write has a version.
+
+    Operators and NumPy's functions take its value. In a user's code that is traced (see
+    `ferrnn.ops`) it stands for itself, so that it gets a gradient.
+
+    >>> kernel = Parameter([[1.0, 2.0]], "kernel")
+    >>> kernel.shape, kernel.dtype.name, kernel.value.flags.writeable
+    ((1, 2), 'float64', False)
+    >>> before = kernel.version
+    >>> kernel.assign([[3.0, 4.0]])
+    >>> kernel.numpy().tolist(), kernel.version > before
+    ([[3.0, 4.0]], True)
+    """
+
+    __slots__ = (
+        *_REFERENCES,
+        "_data",
+        "_snapshot",
+        "_trainable",
+        "_view",
+        "constraint",
+        "name",
+        "path",
+        "regularizer",
+        "version",
+    )
+
+    _data: Array
+    _trainable: bool
+    _view: Array
+    _snapshot: tuple[int, Array] | None  # the version that was copied, and the copy
+
+    def __init__(
+        self,
+        value: ArrayLike,
+        name: str,
+        *,
+        trainable: bool = True,
+        path: str | None = None,
+        dtype: DTypeLike | None = None,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> None:
+        self.name = name
+        self.regularizer, self.constraint = regularizer, constraint
+        self.path = path_of(name) if path is None else path
+        self.trainable = trainable
+        self._replace(np.array(value, dtype=dtype, order="C"))
+
+    def _replace(self, data: Array) -> None:
+        view = data.view()
+        view.flags.writeable = False
+        self._data, self._view, self._snapshot = data, view, None
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version = next(_versions)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weight."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        note_change()
+
+    @property
+    def value(self) -> Array:
+        """A read-only view of the array; traced where a user's code is."""
+        trace = tracing.current.get()
+        return self._view if trace is None else trace.parameter(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The array's dtype."""
+        return self._data.dtype
+
+    def numpy(self) -> Array:
+        """A copy of the array."""
+        return np.array(self._data)
+
+    def assign(self, value: ArrayLike | Parameter) -> None:
+        """Takes a new value of the same shape, cast to the parameter's dtype."""
+        value = value._view if isinstance(value, Parameter) else tracing.plain(value)
+        data = np.array(value, order="C")
+        if data.shape != self.shape:
+            raise ValueError(
+                f"`value` for the weight {self.path!r} must have the shape {self.shape}, "
+                f"received {data.shape}"
+            )
+        if data.dtype.kind not in "fiub":
+            raise TypeError(
+                f"`value` for the weight {self.path!r} must hold real numbers, "
+                f"received the dtype {data.dtype}"
+            )
+        self._replace(data.astype(self.dtype, copy=False))
+
+    def snapshot(self) -> Array:
+        """A read-only copy that no later write changes, for a vjp to keep; one for each version."""
+        kept = self._snapshot
+        if kept is None or kept[0] != self.version:
+            copy = np.array(self._data)
+            copy.flags.writeable = False
+            kept = self._snapshot = (self.version, copy)
+        return kept[1]
+
+    def writing(self) -> Writing:
+        """A writable view, for an update in place; leaving the block makes a new version."""
+        return Writing(self)
+
+    def assign_add(self, value: ArrayLike | Parameter) -> None:
+        """Adds `value` to the array."""
+        self.assign(self._view + tracing.plain(value))
+
+    def assign_sub(self, value: ArrayLike | Parameter) -> None:
+        """Subtracts `value` from the array."""
+        self.assign(self._view - tracing.plain(value))
+
+    __hash__ = object.__hash__
+
+    # Two parameters are equal if they are one, so that lists of them can be searched.
+
+    def __eq__(self, other: object) -> Any:
+        return self is other if isinstance(other, Parameter) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other if isinstance(other, Parameter) else super().__ne__(other)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        trace = tracing.current.get()
+        if trace is not None:
+            return trace.ufunc(ufunc, method, inputs, options)
+        plain = [part._view if isinstance(part, Parameter) else part for part in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.trainable and tracing.current.get() is not None:
+            raise TypeError(
+                "numpy.asarray (or another NumPy function that makes an array) of the weight "
+                f"{self.path!r} would cut its gradient: use the functions of `ferrnn.ops`, or "
+                "`ops.stop_gradient(weight)` where no gradient is wanted"
+            )
+        if copy is None:  # NumPy 1 does not know this way of saying "if need be"
+            return np.asarray(self._view, dtype)
+        return np.array(self._view, dtype=dtype, copy=copy)
+
+    def __reduce__(self) -> Any:
+        state = (self._data, self.name, self.trainable, self.path)
+        return _restored, (*state, self.regularizer, self.constraint)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __repr__(self) -> str:
+        return f"<Parameter path={self.path} shape={self.shape} dtype={self.dtype}>"
+
+
+class Writing:
+    """What `Parameter.writing` gives; `contextlib` takes three times as long, in every update.
+
+    >>> bias = Parameter([1.0, 2.0], "bias")
+    >>> with bias.writing() as array:
+    ...     array *= 2
+    >>> bias.numpy().tolist()
+    [2.0, 4.0]
+    """
+
+    __slots__ = ("_parameter",)
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def __enter__(self) -> Array:
+        return self._parameter._data
+
+    def __exit__(self, *raised: object) -> None:
+        self._parameter._changed()
+
+
+class WritingAll:
+    """Writable views of several parameters at once; leaving the block makes a new version of each.
+
+    >>> weights = [Parameter([1.0], "a"), Parameter([2.0], "b")]
+    >>> with WritingAll(weights) as arrays:
+    ...     arrays[1] += 1
+    >>> [weight.numpy().tolist() for weight in weights]
+    [[1.0], [3.0]]
+    """
+
+    __slots__ = ("_parameters",)
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self._parameters = list(parameters)
+
+    def __enter__(self) -> list[Array]:
+        return list(map(_data_of, self._parameters))
+
+    def __exit__(self, *raised: object) -> None:
+        # A loop takes ten times the instructions, in every update. `setattr` gives None, so that
+        # `any` goes through them all; the counter is asked only when there is another parameter.
+        any(map(setattr, self._parameters, _VERSION, _versions))
+
+
+def _restored(
+    data: Array, name: str, trainable: bool, path: str, regularizer: Any, constraint: Any
+) -> Parameter:
+    """A parameter from a pickle or a deep copy: the view and the version are its own."""
+    return Parameter(
+        data,
+        name,
+        trainable=trainable,
+        path=path,
+        regularizer=regularizer,
+        constraint=constraint,
+    )
+
+
+class Gradients:
+    """Gradients of one scalar by parameters, summed over every use of a parameter.
+
+    >>> bias = Parameter([0.0, 0.0], "bias")
+    >>> grads = Gradients()
+    >>> grads.add(bias, np.array([1.0, 2.0]))
+    >>> grads.add(bias, np.array([1.0, 1.0]))
+    >>> grads[bias].tolist(), len(grads)
+    ([2.0, 3.0], 1)
+    """
+
+    __slots__ = ("_sums",)
+
+    def __init__(self) -> None:
+        self._sums: dict[Parameter, Array] = {}
+
+    def add(self, parameter: Parameter, gradient: Array) -> None:
+        """Adds `gradient` to what is there; never writes to an array that was handed over."""
+        if gradient.shape != parameter._data.shape:
+            raise ValueError(
+                f"`gradient` by the weight {parameter.path!r} must have the shape "
+                f"{parameter.shape}, received {gradient.shape}"
+            )
+        known = self._sums.get(parameter)
+        self._sums[parameter] = gradient if known is None else known + gradient
+
+    def times(self, factor: float) -> Gradients:
+        """Gradients of the scalar times `factor`."""
+        scaled = Gradients()
+        for parameter, gradient in self._sums.items():
+            scaled.add(parameter, np.asarray(gradient * factor))
+        return scaled
+
+    def __getitem__(self, parameter: Parameter) -> Array:
+        try:
+            return self._sums[parameter]
+        except KeyError:
+            raise KeyError(f"no gradient by the weight {parameter.path!r}") from None
+
+    def get(self, parameter: Parameter, default: Array | None = None) -> Array | None:
+        """The gradient by `parameter`, or `default`."""
+        return self._sums.get(parameter, default)
+
+    def of(self, parameters: Iterable[Parameter]) -> list[Array] | None:
+        """The gradients by these parameters, or None if one has none."""
+        try:
+            return list(map(self._sums.__getitem__, parameters))
+        except KeyError:
+            return None
+
+    def items(self) -> ItemsView[Parameter, Array]:
+        """Pairs of parameter and gradient, in order of first use."""
+        return self._sums.items()
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._sums)
+
+    def __contains__(self, parameter: object) -> bool:
+        return parameter in self._sums
+
+    def __len__(self) -> int:
+        return len(self._sums)

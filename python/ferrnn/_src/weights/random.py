@@ -1,0 +1,119 @@
+"""Seeds, and a counter-based generator of random numbers: the same bits on every machine."""
+
+import random as python_random
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.native import dropout_mask
+from ferrnn._src.tree.types import Array, Mask
+
+_seeds = python_random.Random()
+
+
+def set_random_seed(seed: int) -> None:
+    """Makes what follows repeatable: seeds of layers and initializers, `random` and `numpy.random`.
+
+    >>> set_random_seed(7)
+    >>> first = draw_seed()
+    >>> set_random_seed(7)
+    >>> draw_seed() == first
+    True
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"`seed` must be an integer, received {seed!r}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must lie in [0, 2**32), received {seed}")
+    _seeds.seed(int(seed))
+    python_random.seed(int(seed))
+    np.random.seed(int(seed))  # noqa: NPY002 - Keras seeds it too, and scripts draw from it
+
+
+def draw_seed() -> int:
+    """A seed for something that was given none.
+
+    >>> 1 <= draw_seed() <= 10**9
+    True
+    """
+    return _seeds.randint(1, 10**9)
+
+
+class SeedGenerator:
+    """A stream of random arrays, fixed by its seed and by how many were drawn before.
+
+    >>> SeedGenerator(1).keep_mask((2, 3), 0.5).shape
+    (2, 3)
+    """
+
+    def __init__(self, seed: int | None = None, name: str = "seed_generator") -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+            raise TypeError(f"`seed` must be an integer or None, received {seed!r}")
+        if seed is not None and not 0 <= seed < 2**64:
+            raise ValueError(f"`seed` must lie in [0, 2**64), received {seed}")
+        self.name = name
+        self.initial_seed = draw_seed() if seed is None else int(seed)
+        self.counter = 0
+        self._rewound: tuple[np.random.Generator, dict[str, Any]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_rewound": None}
+
+    @property
+    def state(self) -> Array:
+        """`[seed, counter]`: all there is to know for going on from here."""
+        return np.array([self.initial_seed, self.counter], np.uint64)
+
+    @state.setter
+    def state(self, value: Array) -> None:
+        seed, counter = (int(part) for part in value)
+        self.initial_seed, self.counter = seed, counter
+
+    def bits(self, count: int) -> Array:
+        """The next `count` random 32-bit numbers; advances the counter by one."""
+        philox = np.random.Philox(key=self.initial_seed, counter=[0, 0, 0, self.counter])
+        self.counter += 1
+        return philox.random_raw((count + 1) // 2).astype("<u8", copy=False).view("<u4")[:count]
+
+    def generator(self) -> np.random.Generator:
+        """A NumPy generator for the next draw; advances the counter by one."""
+        philox = np.random.Philox(key=self.initial_seed, counter=[0, 0, 0, self.counter])
+        self.counter += 1
+        return np.random.Generator(philox)
+
+    def rewound_generator(self) -> np.random.Generator:
+        """As `generator`, but the same object each time: good until the next call of this.
+
+        Setting its state takes a tenth of the time that making a generator does.
+        """
+        if self._rewound is None:
+            philox = np.random.Philox(key=self.initial_seed)
+            self._rewound = np.random.Generator(philox), dict(philox.state)
+        generator, state = self._rewound
+        words = state["state"]
+        words["key"][0], words["counter"][3] = self.initial_seed, self.counter
+        generator.bit_generator.state = state
+        self.counter += 1
+        return generator
+
+    def keep_mask(self, shape: tuple[int, ...], rate: float) -> Mask:
+        """True with probability `1 - rate`, in an array of the given shape."""
+        size = int(np.prod(shape, dtype=np.int64))
+        # In 64 bits: a rate of 1 needs the threshold 2**32, which no 32-bit number reaches.
+        threshold = np.uint64(round(rate * 2**32))
+        keep: Mask = self.bits(size).reshape(shape) >= threshold
+        return keep
+
+    def dropout_mask(self, shape: tuple[int, ...], rate: float, dtype: str) -> Array:
+        """Zeros with probability `rate`, else `1 / (1 - rate)`: multiplying by it keeps the mean.
+
+        >>> mask = SeedGenerator(1).dropout_mask((4, 4), 0.5, "float32")
+        >>> sorted({float(entry) for entry in mask.ravel()})
+        [0.0, 2.0]
+        """
+        call = self.counter
+        self.counter += 1
+        if rate >= 1:
+            return np.zeros(shape, dtype)
+        # The numbers are those of `keep_mask`.
+        scale, double = 1.0 / (1.0 - rate), dtype == "float64"
+        return dropout_mask(self.initial_seed, call, shape, round(rate * 2**32), scale, double)

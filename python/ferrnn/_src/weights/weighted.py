@@ -1,0 +1,265 @@
+"""What holds weights: its own and those of what it holds; how they are made, read and set."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ferrnn._src.configs.config import floatx
+from ferrnn._src.configs.names import name_scope, unique_name
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.tree import CONTAINERS, flatten
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.initializer import Initializer
+from ferrnn._src.weights.parameter import Parameter, note_change
+from ferrnn._src.weights.penalties import traced_penalties, weight_penalties
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def shape_first(method: Method) -> Method:
+    """The method of a layer or a metric that makes a variable, where Keras 2 had the name first."""
+
+    @functools.wraps(method)
+    def checked(self: Any, *args: Any, **options: Any) -> Any:
+        if args and isinstance(args[0], str):
+            raise ValueError(
+                "`name` must be passed as a keyword argument. "
+                f"Received: {method.__name__}({args[0]!r}, ...). "
+                f"Use: {method.__name__}(shape=..., name={args[0]!r})."
+            )
+        return method(self, *args, **options)
+
+    return checked  # type: ignore[return-value]
+
+
+def variable_dtype(dtype: Any) -> str:
+    """The name of a dtype that a variable may have, "int" and "float" as Keras has them.
+
+    >>> variable_dtype("int"), variable_dtype(np.float64), variable_dtype("bool")
+    ('int32', 'float64', 'bool')
+    """
+    found = getattr(dtype, "name", dtype)
+    try:
+        kind = np.dtype({"float": floatx(), "int": "int32"}.get(found, found))
+    except TypeError:
+        kind = np.dtype("O")
+    if kind.kind not in "iub" and kind.name not in ("float32", "float64"):
+        raise ValueError(
+            "`dtype` of a weight must be float32, float64, bool or whole numbers, "
+            f"received {dtype!r}"
+        )
+    return str(kind.name)
+
+
+class Weighted:
+    """The weights of a layer; `Layer` adds what it computes with them."""
+
+    name: str
+    dtype: str
+    built: bool
+    activity_regularizer: Any = None
+    _activity_losses: tuple[float, ...] = ()
+    input_spec: Any = None
+    _path: str | None = None
+    _trainable: bool
+    _own_weights: list[Parameter]
+    _added_losses: list[Any]
+
+    @shape_first
+    def add_weight(
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: object = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Parameter:
+        """Makes a weight, by default a number of the layer's dtype, and tracks it.
+
+        The penalty of a regularizer joins the loss; a constraint is applied after each update.
+        Without an initializer, floats start as "glorot_uniform" has it and others at zero.
+        `autocast` and `aggregation` are taken for Keras' sake and have nothing to change here.
+        """
+        if overwrite_with_gradient:
+            raise ValueError(
+                f"`overwrite_with_gradient` of a weight of layer {self.name!r} must be False: "
+                "there is no training in 8 bits, received True"
+            )
+        if not isinstance(shape, Sequence | None):
+            raise ValueError(f"Cannot convert '{shape}' to a shape.")  # noqa: TRY004 - Keras' error
+        shape = () if shape is None else tuple(shape)
+        dtype = self.dtype if dtype is None else variable_dtype(dtype)
+        default = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
+        initializer = initializers.get(default if initializer is None else initializer)
+        name = unique_name("variable") if name is None else name
+        known = isinstance(initializer, Initializer) and np.dtype(dtype).kind != "f"
+        # The built-in ones make floats only.
+        value = np.asarray(initializer(shape, dtype="float64" if known else dtype))
+        if value.shape != shape:
+            raise ValueError(
+                f"the initializer of the weight {name!r} of layer {self.name!r} must give the "
+                f"shape {shape}, received {value.shape}"
+            )
+        with name_scope(self.name, self):
+            parameter = Parameter(
+                value,
+                name,
+                trainable=trainable,
+                dtype=dtype,
+                regularizer=regularizers.get(regularizer),
+                constraint=constraints.get(constraint),
+            )
+        self._own_weights.append(parameter)
+        return parameter
+
+    @property
+    def path(self) -> str | None:
+        """Where the layer stands among those that hold it; None before it is built."""
+        return self._path
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of computations, by name: that of the weights as well."""
+        return self.dtype
+
+    variable_dtype = compute_dtype
+
+    def sublayers(self) -> Iterator[Any]:
+        """The layers that this one holds as attributes, alone or in lists, tuples and dicts."""
+        for value in vars(self).values():
+            if isinstance(value, Weighted):
+                yield value
+            elif isinstance(value, CONTAINERS):
+                yield from (part for part in flatten(value) if isinstance(part, Weighted))
+
+    def _all_weights(self) -> list[Parameter]:
+        own = self._own_parameters()
+        own.sort(key=lambda parameter: not parameter.trainable)
+        for layer in self.sublayers():
+            own += layer._all_weights()
+        return list(dict.fromkeys(own))
+
+    def _own_parameters(self) -> list[Parameter]:
+        """What `add_weight` made, then parameters that are plain attributes."""
+        assigned = [value for value in vars(self).values() if isinstance(value, Parameter)]
+        return list(dict.fromkeys([*self._own_weights, *assigned]))
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights: the layer's own, then those of the layers it holds."""
+        return self._all_weights()
+
+    variables = weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer; setting it holds for the layers inside as well."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        note_change()
+        for layer in self.sublayers():
+            layer.trainable = value
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        if not self._trainable:
+            return []
+        own = [parameter for parameter in self._own_parameters() if parameter.trainable]
+        for layer in self.sublayers():
+            own += layer.trainable_weights
+        return list(dict.fromkeys(own))
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training leaves alone."""
+        changing = set(self.trainable_weights)
+        return [parameter for parameter in self.weights if parameter not in changing]
+
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[float]:
+        """What the layer adds to the loss: penalties on the last outputs, then those on weights."""
+        weights = self.trainable_weights
+        traced = tracing.current.get() is not None
+        penalties = traced_penalties(weights) if traced else weight_penalties(weights)
+        return [*self._activity_penalties(), *penalties]
+
+    def _activity_penalties(self) -> list[Any]:
+        traced = tracing.current.get() is not None
+        added = (
+            self._added_losses
+            if traced
+            else [float(tracing.plain(each)) for each in self._added_losses]
+        )
+        inner = (penalty for layer in self.sublayers() for penalty in layer._activity_penalties())
+        return [*added, *self._activity_losses, *inner]
+
+    def adds_losses(self) -> bool:
+        """Whether the layer, or one inside, puts a penalty on what it gives out."""
+        if self.activity_regularizer is not None:
+            return True
+        return any(layer.adds_losses() for layer in self.sublayers())
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, in the order of `weights`."""
+        return [parameter.numpy() for parameter in self.weights]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Sets all weights, in the order of `weights`; nothing changes if one does not fit."""
+        known = self.weights
+        if len(known) != len(weights):
+            raise ValueError(
+                f"You called `set_weights(weights)` on layer {self.name!r} with a weight list of "
+                f"length {len(weights)}, but the layer was expecting {len(known)} weights."
+            )
+        for parameter, value in zip(known, weights, strict=True):
+            if np.shape(value) != parameter.shape:
+                raise ValueError(
+                    f"Layer {self.name!r} weight shape {parameter.shape} of {parameter.path!r} is "
+                    f"not compatible with provided weight shape {np.shape(value)}."
+                )
+        for parameter, value in zip(known, weights, strict=True):
+            parameter.assign(value)
+
+    # What files keep besides weights; a layer with a vocabulary has some.
+
+    def named_arrays(self) -> dict[str, Array]:
+        """Arrays that stand by name beside the weights in a file."""
+        return {}
+
+    def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Takes what `named_arrays` gave."""
+
+    def assets(self) -> dict[str, str]:
+        """Texts that stand by name in the folder `assets` of a `.keras` file."""
+        return {}
+
+    def set_assets(self, assets: Mapping[str, str]) -> None:
+        """Takes what `assets` gave."""
+
+    def count_params(self) -> int:
+        """The number of entries of all weights."""
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer {self.name!r}, but the layer isn't "
+                f"built. You can build it manually via: `layer.build(input_shape)`."
+            )
+        return sum(parameter.size for parameter in self.weights)

@@ -1,0 +1,185 @@
+"""Reads the imports of the Python package: none may point the wrong way or in a circle."""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# What layers rest on.
+BASE = frozenset({"tree", "configs", "native", "symbolic", "weights", "activations", "layer"})
+
+# A room of `_src` may use the rooms listed for it, and itself.
+PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
+    "faces": frozenset(),
+    "tree": frozenset(),
+    "configs": frozenset(),
+    "native": frozenset(),
+    "machine": frozenset({"native"}),
+    "symbolic": frozenset({"tree", "configs"}),
+    "weights": frozenset({"tree", "configs", "native", "symbolic"}),
+    "activations": frozenset({"tree", "configs", "native", "symbolic", "weights"}),
+    "layer": BASE - {"layer"},
+    "testing": BASE,
+    "cells": BASE,
+    "sequence": BASE | {"cells"},
+    "layers": BASE | {"cells", "sequence"},
+    # The fit loop works on a protocol: it knows no layer by name.
+    "training": BASE,
+    "models": BASE | {"cells", "sequence", "layers", "training"},
+    "command": BASE | {"machine", "layers", "training", "models"},
+    "ops": BASE,
+    "datasets": BASE,
+    "data": BASE,
+}
+NATIVE_IMPORTERS = frozenset({"native.py", "sequence/fused.py", "sequence/stream.py"})
+RUNTIME_DEPENDENCIES = frozenset({"numpy"})
+FACE_CODE = frozenset({"__getattr__"})
+
+
+def python_problems(package: Path) -> Iterator[str]:
+    """What is wrong with the imports below the folder of the package `ferrnn`."""
+    optional: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        yield from _file_problems(package, path, optional)
+    for dependency, names in sorted(optional.items()):
+        if len(names) > 1:
+            yield f"{dependency} is imported in functions of several modules: {sorted(names)}"
+    for circle in _circles(_graph(package)):
+        yield f"a circle of imports: {' <-> '.join(sorted(circle))}"
+
+
+def _file_problems(package: Path, path: Path, optional: dict[str, set[str]]) -> Iterator[str]:
+    """Those of one file; what its functions import is added to `optional`."""
+    rooms = package / "_src"
+    private = path.is_relative_to(rooms)
+    name = path.relative_to(rooms if private else package).as_posix()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not private:
+        yield from _face(name, tree)
+    for node, function in _imports(tree):
+        where = f"{name}:{node.lineno}"
+        for target in _targets(node):
+            yield from _direction(where, name, private, target)
+            if function is None or _lazy(name, function):
+                continue
+            top = target.split(".")[0]
+            if top == "ferrnn" or top in RUNTIME_DEPENDENCIES or _standard(top):
+                yield f"{where}: imports {target} inside the function {function}"
+            else:
+                optional.setdefault(top, set()).add(name)
+
+
+def _graph(package: Path) -> dict[str, set[str]]:
+    """The modules that each module imports when it is loaded."""
+    modules = {_module(package, path): path for path in package.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        uses = graph.setdefault(module, set())
+        for node, function in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+            for target in _targets(node):
+                if function is None and not target.startswith("ferrnn._core"):
+                    uses |= {target if target in modules else target.rpartition(".")[0]} & set(
+                        modules
+                    )
+    return graph
+
+
+def unknown_rooms(package: Path) -> list[str]:
+    """Rooms that the list above names and the package does not have, and the other way round."""
+    there = {path.stem for path in (package / "_src").iterdir() if path.stem != "__init__"}
+    return sorted((there - {"__pycache__"}) ^ set(PYTHON_ROOMS))
+
+
+def _module(package: Path, path: Path) -> str:
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _circles(graph: Mapping[str, set[str]]) -> Iterator[set[str]]:
+    """The sets of more than one module that reach each other (Tarjan 1972)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> Iterator[set[str]]:
+        order[name] = lowest[name] = len(order)
+        path.append(name)
+        for target in sorted(graph.get(name, ())):
+            if target not in order:
+                yield from visit(target)
+                lowest[name] = min(lowest[name], lowest[target])
+            elif target in path:
+                lowest[name] = min(lowest[name], order[target])
+        if lowest[name] == order[name]:
+            at = path.index(name)
+            found = set(path[at:])
+            del path[at:]
+            if len(found) > 1:
+                yield found
+
+    for name in sorted(graph):
+        if name not in order:
+            yield from visit(name)
+
+
+def _face(name: str, tree: ast.Module) -> Iterator[str]:
+    """A public module hands on names: it defines nothing."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name not in FACE_CODE:
+            yield f"{name}:{node.lineno}: defines {node.name} in a module that only hands on names"
+
+
+def _imports(tree: ast.AST, function: str | None = None) -> Iterator[tuple[ast.stmt, str | None]]:
+    """Each import that runs, with the name of the function around it."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, function
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _imports(node, function or node.name)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        else:
+            yield from _imports(node, function)
+
+
+def _targets(node: ast.stmt) -> list[str]:
+    """The full names an import statement may bring in; a relative one is `.name`."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    assert isinstance(node, ast.ImportFrom)
+    if node.level:
+        return [f".{node.module or ''}"]
+    module = node.module or ""
+    if module.split(".")[0] == "ferrnn":
+        return [f"{module}.{alias.name}" for alias in node.names]
+    return [module]
+
+
+def _direction(where: str, name: str, private: bool, target: str) -> Iterator[str]:
+    if target.startswith("."):
+        yield f"{where}: relative import {target}; write the full name"
+        return
+    parts = target.split(".")
+    if parts[0] != "ferrnn":
+        return
+    if len(parts) > 1 and parts[1] == "_core":
+        if not private or name not in NATIVE_IMPORTERS:
+            yield f"{where}: imports _core"
+        return
+    if not private or name == "__init__.py":  # a public module, which only hands on names
+        return
+    room = name.split("/", maxsplit=1)[0].removesuffix(".py")
+    if parts[1:2] == ["_version"]:
+        return
+    if parts[1:2] != ["_src"]:
+        yield f"{where}: {room} imports {target}, a public module that only hands on names"
+    elif parts[2] != room and parts[2] not in PYTHON_ROOMS.get(room, frozenset()):
+        yield f"{where}: {room} imports {target}"
+
+
+def _lazy(name: str, function: str) -> bool:
+    return name.endswith("__init__.py") and function == "__getattr__"
+
+
+def _standard(top: str) -> bool:
+    return top in sys.stdlib_module_names
