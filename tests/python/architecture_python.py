@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # What layers rest on.
-BASE = frozenset({"tree", "configs", "native", "symbolic", "weights", "activations", "layer"})
+BASE = frozenset(
+    {"files", "tree", "configs", "native", "symbolic", "weights", "activations", "layer"}
+)
 
 # A room of `_src` may use the rooms listed for it, and itself.
 PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "faces": frozenset(),
+    "files": frozenset(),
     "tree": frozenset(),
     "configs": frozenset(),
     "native": frozenset(),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from ferrnn._src.files.writing import whole_file
 
 
 def get_file(
@@ -48,7 +51,8 @@ def get_file(
     fits = target.exists() and (file_hash is None or _fits(target, file_hash, hash_algorithm))
     if source is not None and (force_download or not fits):
         folder.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
+        with source.open("rb") as content, whole_file(target) as file:
+            shutil.copyfileobj(content, file)
         fits = file_hash is None or _fits(target, file_hash, hash_algorithm)
     if not fits:
         raise ValueError(

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.files.writing import write_file
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.models.summary import connections, output_shape_of
 from ferrnn._src.symbolic.symbolic import Node
@@ -66,7 +67,7 @@ def plot_model(
     labels = {layer: _label(layer, *shown) for layer in model.operations}
     text = _as_text(model, labels) if suffix == ".txt" else _as_svg(model, labels)
     if to_file is not None:
-        Path(to_file).write_text(text, encoding="utf-8")
+        write_file(to_file, text)
     return text
 
 

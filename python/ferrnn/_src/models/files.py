@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.files.writing import whole_file, write_files
 from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
 from ferrnn._src.training import losses, metrics, optimizers
@@ -35,7 +36,8 @@ def save_model(
 ) -> None:
     """Writes a model to a `.keras` file: its configuration, weights and how it is compiled.
 
-    With `zipped=False` it is a folder with the same contents.
+    With `zipped=False` it is a folder with the same contents. Whenever this stops, at `filepath`
+    is the file that was there or the new one; a folder may then hold some files of each.
     """
     path = _checked_path(filepath, overwrite)
     if not model.built:
@@ -57,15 +59,13 @@ def save_model(
         **_assets(model),
     }
     if zipped is False:
-        for name, content in parts.items():
+        for name in parts:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
+        write_files({path / name: content for name, content in parts.items()})
         return
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, content in parts.items():
-            opened.writestr(name, content)
-    path.write_bytes(archive.getvalue())
+            archive.writestr(name, content)
 
 
 def _assets(model: Any) -> dict[str, bytes]:
@@ -170,7 +170,7 @@ def _parts(path: Path) -> dict[str, bytes]:
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Writes the weights of a model to a `.weights.h5` file."""
+    """Writes the weights of a model to a `.weights.h5` file, whole or not at all."""
     path = Path(filepath)
     if not path.name.endswith(".weights.h5"):
         raise ValueError(f"The filename must end in `.weights.h5`. Received: filepath={path}")
@@ -178,7 +178,8 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
         raise FileExistsError(f"`{path}` is there already, and `overwrite` is False")
     if not model.built:
         raise ValueError(f"the model {model.name!r} has no weights to save yet: it is not built")
-    write_weights(model, path)
+    with whole_file(path) as file:
+        write_weights(model, file)
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:

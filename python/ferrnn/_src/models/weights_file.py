@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -31,21 +31,74 @@ def _h5py() -> Any:
 
 
 @contextmanager
-def _opened(target: str | Path | io.BytesIO, mode: str) -> Iterator[Any]:
+def _opened(source: str | Path | io.BytesIO) -> Iterator[Any]:
     h5py = _h5py()
     try:
-        file = h5py.File(target, mode)
+        file = h5py.File(source, "r")
     except OSError as error:
-        raise OSError(f"`{target}` is no HDF5 file that can be read: {error}") from error
+        raise OSError(f"`{source}` is no HDF5 file that can be read: {error}") from error
     with file:
         yield file
 
 
-def write_weights(
-    model: Any, target: str | Path | io.BytesIO, *, include_optimizer: bool = True
-) -> None:
-    """Writes the weights of a model, and what its optimizer remembers."""
-    with _opened(target, "w") as file:
+@contextmanager
+def _written(target: BinaryIO) -> Iterator[Any]:
+    h5py = _h5py()
+    guarded = _Guarded(target)
+    try:
+        with h5py.File(guarded, "w") as file:
+            yield file
+    finally:
+        if guarded.failure is not None:
+            raise guarded.failure
+
+
+class _Guarded:
+    """A file for HDF5, which cannot be closed after a write that failed, and tells no reason.
+
+    From the first failure on nothing is written any more, and HDF5 does not hear of it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.failure: BaseException | None = None
+        self._file = file
+
+    def _attempt(self, step: Callable[[], Any], instead: Any) -> Any:
+        if self.failure is None:
+            try:
+                return step()
+            except BaseException as error:  # noqa: BLE001 - raised when HDF5 is done
+                self.failure = error
+        return instead
+
+    def seek(self, place: int, origin: int = 0) -> Any:
+        return self._attempt(lambda: self._file.seek(place, origin), place)
+
+    def tell(self) -> Any:
+        return self._attempt(self._file.tell, 0)
+
+    def read(self, size: int) -> Any:
+        return self._attempt(lambda: self._file.read(size), bytes(size))
+
+    def readinto(self, buffer: memoryview) -> Any:
+        return self._attempt(
+            lambda: self._file.readinto(buffer),  # type: ignore[attr-defined]
+            len(buffer),
+        )
+
+    def write(self, content: memoryview) -> Any:
+        return self._attempt(lambda: self._file.write(content), len(content))
+
+    def truncate(self, size: int) -> Any:
+        return self._attempt(lambda: self._file.truncate(size), size)
+
+    def flush(self) -> Any:
+        return self._attempt(self._file.flush, None)
+
+
+def write_weights(model: Any, target: BinaryIO, *, include_optimizer: bool = True) -> None:
+    """Writes the weights of a model, and what its optimizer remembers, to a file opened `w+b`."""
+    with _written(target) as file:
         for path, owner, variables in saved(model, include_optimizer=include_optimizer):
             group = file.create_group(f"{path}/vars" if path else "vars")
             group.attrs["name"] = owner.name
@@ -64,7 +117,7 @@ def read_weights(
     """
     found: list[tuple[Parameter, Array]] = []
     named: list[tuple[Layer, dict[str, Array]]] = []
-    with _opened(source, "r") as file:
+    with _opened(source) as file:
         for path, owner, variables in saved(model):
             group = _at(file, f"{path}/vars" if path else "vars")
             if owner is getattr(model, "optimizer", None) and path == "optimizer":
