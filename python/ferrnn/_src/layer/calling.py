@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.configs.names import current_path, name_scope
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.layer.results import as_output
@@ -250,11 +251,10 @@ def legacy_input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | N
     shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
     if shape is None and length is None:
         return None
-    warnings.warn(
+    warn(
         "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
         "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
         UserWarning,
-        stacklevel=4,
     )
     return tuple(shape) if length is None else (length,)
 

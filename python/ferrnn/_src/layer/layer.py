@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,6 +10,7 @@ import numpy as np
 
 from ferrnn._src.configs.config import standardize_dtype
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.calling import (
     added_losses,
     build_by_shapes,
@@ -362,11 +362,10 @@ class Layer(Weighted):
         """The mask of the outputs, given that of the inputs."""
         if mask is None or self.supports_masking:
             return mask
-        warnings.warn(
+        warn(
             f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask "
             "attached to it. However, this layer does not support masking and will therefore "
-            "destroy the mask information. Downstream layers will not see the mask.",
-            stacklevel=2,
+            "destroy the mask information. Downstream layers will not see the mask."
         )
         return None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.activations import activations
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import checked_rank
 from ferrnn._src.tree.types import Array, Mask
@@ -117,9 +117,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
-            warnings.warn(
-                "Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2
-            )
+            warn("Argument `alpha` is deprecated. Use `negative_slope` instead.")
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
             raise ValueError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.cells.base import refuse
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.operations import NotEqual
 from ferrnn._src.native import EmbeddingWeights, embedding_backward, embedding_forward
@@ -46,7 +46,7 @@ class Embedding(Layer):
         **kwargs: Any,
     ) -> None:
         if kwargs.pop("input_length", None) is not None:
-            warnings.warn("Argument `input_length` is deprecated. Just remove it.", stacklevel=2)
+            warn("Argument `input_length` is deprecated. Just remove it.")
         super().__init__(**kwargs)
         self.input_dim = _positive("input_dim", input_dim)
         self.output_dim = _positive("output_dim", output_dim)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.files.writing import write_file
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.models.summary import connections, output_shape_of
@@ -58,10 +58,9 @@ def plot_model(
     suffix = ".svg" if to_file is None else Path(to_file).suffix
     if to_file is not None and suffix not in (".svg", ".txt"):
         given, to_file = to_file, Path(to_file).with_suffix(".svg")
-        warnings.warn(
+        warn(
             f"plot_model draws SVG, since other formats need other programs: instead of {given} it "
-            f"writes {to_file}.",
-            stacklevel=2,
+            f"writes {to_file}."
         )
     shown = (show_shapes, show_dtype, show_layer_names, show_trainable)
     labels = {layer: _label(layer, *shown) for layer in model.operations}

@@ -6,12 +6,12 @@ import datetime as dt
 import io
 import json
 import os
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.files.writing import whole_file, write_files
 from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
@@ -41,10 +41,7 @@ def save_model(
     """
     path = _checked_path(filepath, overwrite)
     if not model.built:
-        warnings.warn(
-            f"The model {model.name!r} is saved before it was built: the file has no weights.",
-            stacklevel=3,
-        )
+        warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
     data = serialize_layer(model)
     if include_optimizer and model.compiled:
         data["compile_config"] = _compile_config(model)

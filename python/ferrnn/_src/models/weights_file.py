@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.names import snake_case
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
@@ -130,7 +130,7 @@ def read_weights(
             except ValueError as error:
                 if not skip_mismatch:
                     raise
-                warnings.warn(f"Layer {owner.name!r} is left as it is: {error}", stacklevel=4)
+                warn(f"Layer {owner.name!r} is left as it is: {error}")
     for variable, value in found:
         variable.assign(value)
     for owner, arrays in named:
@@ -292,10 +292,9 @@ def _optimizer_values(
     if len(group) <= 2 < len(variables):  # it had not been built: no slots are in the file
         variables = variables[: len(group)]
     if len(group) != len(variables):
-        warnings.warn(
+        warn(
             f"Skipping variable loading for optimizer {optimizer.name!r}, because it has "
-            f"{len(variables)} variables whereas the saved optimizer has {len(group)} variables.",
-            stacklevel=5,
+            f"{len(variables)} variables whereas the saved optimizer has {len(group)} variables."
         )
         return []
     return _values(group, optimizer, "optimizer", variables)

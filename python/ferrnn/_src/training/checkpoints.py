@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 from ferrnn._src.training.monitor import MonitorCallback
 from ferrnn._src.training.progress import write
@@ -132,7 +132,7 @@ class ModelCheckpoint(MonitorCallback):
             return True
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(f"Can save best model only with {self.monitor} available.", stacklevel=4)
+            warn(f"Can save best model only with {self.monitor} available.")
             return True
         best = "None" if self.best is None else f"{self.best:.5f}"
         if not self.is_improvement(current, self.best):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
 from ferrnn._src.training.samples import Batch, Samples, checked_count
@@ -161,10 +161,9 @@ class EpochLoop:
     def _warn_of_the_end(self) -> None:
         known = self.source.count
         made = "" if known is None else f", the data makes {known} batches"
-        warnings.warn(
+        warn(
             "Your input ran out of data; interrupting the epoch. `steps_per_epoch` is "
-            f"{self.steps}{made}.",
-            stacklevel=6,
+            f"{self.steps}{made}."
         )
 
     def _report(self, loss: float, epoch: int, step: int) -> None:
@@ -172,10 +171,9 @@ class EpochLoop:
         cause = (self.source.samples and not_finite(self.source.samples)) or (
             "The data is finite: training diverged. A smaller learning rate or `clipnorm` may help."
         )
-        warnings.warn(
+        warn(
             f"The loss became {loss} in epoch {epoch + 1}, batch {step + 1}. {cause}",
             RuntimeWarning,
-            stacklevel=5,
         )
 
 

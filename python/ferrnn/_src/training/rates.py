@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 from ferrnn._src.training.monitor import MonitorCallback
 from ferrnn._src.training.progress import write
@@ -61,10 +61,9 @@ class ReduceLROnPlateau(MonitorCallback):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn(
                 f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not "
-                f"available. Available metrics are: {','.join(logs)}.",
-                stacklevel=2,
+                f"available. Available metrics are: {','.join(logs)}."
             )
             return
         if self.in_cooldown():

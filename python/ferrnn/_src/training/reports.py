@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 
 
@@ -120,7 +120,7 @@ class RemoteMonitor(Callback):
         try:
             requests.post(self.root + self.path, headers=self.headers, **body)
         except requests.exceptions.RequestException:
-            warnings.warn(f"Could not reach RemoteMonitor root server at {self.root}", stacklevel=2)
+            warn(f"Could not reach RemoteMonitor root server at {self.root}")
 
 
 def _requests() -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 from ferrnn._src.training.monitor import MonitorCallback
 from ferrnn._src.training.progress import write
@@ -56,10 +56,9 @@ class EarlyStopping(MonitorCallback):
         """What is monitored; warns if the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
+            warn(
                 f"Early stopping conditioned on metric `{self.monitor}` which is not available. "
-                f"Available metrics are: {','.join(logs or {})}",
-                stacklevel=3,
+                f"Available metrics are: {','.join(logs or {})}"
             )
         return value
 

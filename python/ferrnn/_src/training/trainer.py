@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import optimizers
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger
@@ -161,7 +161,7 @@ class Trainer(Steps):
             return
         weights = self.trainable_weights
         if not weights:
-            warnings.warn("The model does not have any trainable weights.", stacklevel=3)
+            warn("The model does not have any trainable weights.")
         elif self.optimizer is None:
             raise ValueError("`fit` needs an optimizer: `compile` received optimizer=None")
         else:

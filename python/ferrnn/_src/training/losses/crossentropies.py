@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import formulas
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
@@ -22,12 +22,11 @@ def several_classes(name: str, y_pred: Array) -> None:
     >>> several_classes("categorical_crossentropy", np.zeros((4, 3)))
     """
     if y_pred.shape[-1] == 1:
-        warnings.warn(
+        warn(
             f"In loss {name}, expected y_pred.shape to be (batch_size, num_classes) with "
             f"num_classes > 1. Received: y_pred.shape={y_pred.shape}. Consider using "
             "'binary_crossentropy' if you only have 2 classes.",
             SyntaxWarning,
-            stacklevel=3,
         )
 
 

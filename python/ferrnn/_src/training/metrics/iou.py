@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.metrics.metric import Metric
 
 
@@ -72,10 +72,9 @@ class IoU(Metric):
         weights = np.asarray(1.0 if sample_weight is None else sample_weight)
         if "int" in self.dtype:
             if weights.dtype.kind == "f" and sample_weight is not None:
-                warnings.warn(
+                warn(
                     "You are passing weight as `float`, but dtype is `int`. This may result in an "
-                    "incorrect weight due to type casting. Consider using integer weights.",
-                    stacklevel=4,
+                    "incorrect weight due to type casting. Consider using integer weights."
                 )
             weights = weights.astype(np.int64)
         return np.broadcast_to(weights.ravel() if weights.ndim else weights, (size,))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import losses
 from ferrnn._src.training.metrics.means import FixedFunction, Weighted
 from ferrnn._src.training.metrics.metric import Accumulator, Metric
@@ -208,7 +208,7 @@ class R2Score(Metric):
             problem = "Division by zero in Adjusted R2 score."
         else:
             return 1.0 - (1.0 - score) * (float(self.num_samples) - 1.0) / left
-        warnings.warn(f"{problem} Falling back to standard R2 score.", stacklevel=3)
+        warn(f"{problem} Falling back to standard R2 score.")
         return score
 
     def get_config(self) -> dict[str, Any]:

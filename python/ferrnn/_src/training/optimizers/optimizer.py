@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.configs.names import snake_case, unique_name
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.optimizers import schedules
 from ferrnn._src.training.optimizers.arguments import check_accumulation, check_averages, paired
 from ferrnn._src.training.optimizers.clipping import Clipping
@@ -65,9 +65,7 @@ class Optimizer(OwnVariables):
         **unknown: Any,
     ) -> None:
         if unknown.pop("decay", None) is not None:
-            warnings.warn(
-                "Argument `decay` is no longer supported and will be ignored.", stacklevel=3
-            )
+            warn("Argument `decay` is no longer supported and will be ignored.")
         if unknown:
             raise ValueError(f"Argument(s) not recognized: {unknown}")
         check_averages(use_ema, ema_momentum, ema_overwrite_frequency)
@@ -274,10 +272,7 @@ class Optimizer(OwnVariables):
         if not self._warned:
             self._warned = True
             missing = [variable.path for variable in variables if variable not in grads]
-            warnings.warn(
-                f"Gradients do not exist for variables {missing} when minimizing the loss.",
-                stacklevel=3,
-            )
+            warn(f"Gradients do not exist for variables {missing} when minimizing the loss.")
         return found
 
     def _in_engine(self) -> bool:

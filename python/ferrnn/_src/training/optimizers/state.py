@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.configs.config import floatx
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.optimizers.setting import Setting
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
@@ -208,10 +208,9 @@ class OwnVariables:
         """Takes the variables from `store`; warns and takes none if their number differs."""
         known = self.variables
         if len(store) != len(known):
-            warnings.warn(
+            warn(
                 f"Skipping variable loading for optimizer {self.name!r}, because it has "
-                f"{len(known)} variables whereas the saved optimizer has {len(store)} variables.",
-                stacklevel=2,
+                f"{len(known)} variables whereas the saved optimizer has {len(store)} variables."
             )
             return
         for at, variable in enumerate(known):

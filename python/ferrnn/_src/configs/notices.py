@@ -1,0 +1,34 @@
+"""Warnings, which name the line of the user's that led to them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from types import FrameType
+
+# Whose frames are not the user's: this package, and the tracer that runs users' code for it.
+_INSIDE = ("ferrnn", "autograd")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns as `warnings.warn`, at the innermost line of code that is not of this package.
+
+    Filters, and "once per place", then go by the user's line, however deep the call.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("told")
+    >>> str(caught[0].message), "notices" in caught[0].filename
+    ('told', False)
+    """
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and _is_inside(frame):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__") or ""
+    return str(name).partition(".")[0] in _INSIDE
