@@ -68,6 +68,20 @@ def test_a_mask_taken_from_one_layer_may_be_given_to_another():
     np.testing.assert_array_equal(outputs[1], outputs[2])
 
 
+def test_a_mask_counts_where_the_initial_state_is_a_tensor_of_the_model():
+    ids = keras.Input((5,), dtype="int32")
+    state = keras.Input((2,))
+    vectors = embedded(ids)
+    reader = layers.LSTM(2, return_sequences=True)
+    read = reader(vectors, initial_state=[state, state])
+    model = keras.Model([ids, state], [vectors, read, layers.GRU(4)(read)])
+    h = np.random.default_rng(0).normal(size=(3, 2)).astype("float32")
+    given, found, last = model.predict([IDS, h], verbose=0)
+    expected = reader(given, initial_state=[h, h], mask=IDS > 0)
+    np.testing.assert_array_equal(found, np.asarray(expected))
+    np.testing.assert_array_equal(last, model.layers[-1](expected))
+
+
 def test_lists_of_masks_reach_layers_of_the_users():
     class Both(layers.Layer):
         def call(self, inputs, mask=None):

@@ -236,7 +236,7 @@ def given_mask(main: Any, mask: Any) -> Any:
     >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
     [[True, False]]
     """
-    if not isinstance(main, list | tuple | dict):
+    if not isinstance(main, list | tuple | dict) or hasattr(mask, "ndim"):
         return np.asarray(mask)
     return [None if each is None else np.asarray(each) for each in mask]
 

@@ -71,6 +71,19 @@ def attach_mask(array: Array, mask: Mask) -> MaskedOutput:
     return carried
 
 
+def of_axes(mask: Any, count: int) -> Mask:
+    """The mask over the first `count` axes: a step is masked when all its entries are.
+
+    >>> of_axes([[[True, False], [False, False]]], 2).tolist()
+    [[True, False]]
+    """
+    known = np.asarray(mask)
+    if known.ndim <= count:
+        return known
+    further = tuple(range(count, known.ndim))
+    return np.asarray(np.not_equal(known, 0).any(axis=further))
+
+
 def mask_of(array: object) -> Mask | None:
     """The mask that `array` carries, if any.
 

@@ -207,7 +207,7 @@ class Bidirectional(Recurrent):
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The inputs' mask for outputs at all steps, none for last outputs and states."""
-        outputs = mask if self.return_sequences else None
+        outputs = self._mask_of_outputs(mask, self.return_sequences)
         if not self.return_state and self.merge_mode is not None:
             return outputs
         count = 2 if self.merge_mode is None else 1

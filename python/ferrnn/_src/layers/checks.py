@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.cells.protocol import StateShape, flatten
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -44,17 +45,21 @@ def checked_sequences(layer: str, structure: Any) -> Array:
 
 
 def checked_mask(layer: str, mask: Any, inputs: Array) -> Mask:
-    """The mask as booleans; it must be `[batch, time]` as the inputs are."""
+    """The mask `[batch, time]` as booleans, out of `[batch, time, ...]` as the inputs have them.
+
+    A step is masked when all its entries are.
+    """
     known = np.asarray(mask)
-    if known.shape != inputs.shape[:2]:
+    if known.shape[:2] != inputs.shape[:2]:
         raise ValueError(
-            f"`mask` of layer {layer!r} must have the shape [batch, time] of the inputs, "
-            f"{inputs.shape[:2]}, received {known.shape}"
+            f"`mask` of layer {layer!r} must have the shape [batch, time] of the inputs, further "
+            f"axes or not: {inputs.shape[:2]}, received {known.shape}"
         )
+    if known.dtype.kind not in "biuf":
+        raise TypeError(f"`mask` of layer {layer!r} must be boolean, received {known.dtype}")
+    known = of_axes(known, 2)
     if known.dtype == np.bool_:
         return known
-    if known.dtype.kind not in "iuf":
-        raise TypeError(f"`mask` of layer {layer!r} must be boolean, received {known.dtype}")
     nonzero: Mask = np.not_equal(known, 0)
     return nonzero
 

@@ -10,14 +10,15 @@ from numpy.typing import ArrayLike
 from ferrnn._src.cells.protocol import flatten, listed
 from ferrnn._src.layer.calling import plain_numbers, resolved_training, with_masks
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer
-from ferrnn._src.layer.masked import mask_of
+from ferrnn._src.layer.masked import mask_of, of_axes
 from ferrnn._src.layer.results import Output, as_output
-from ferrnn._src.layers.checks import checked_sequence, checked_sequences, chosen_mask
+from ferrnn._src.layers.checks import checked_mask, checked_sequence, checked_sequences, chosen_mask
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import shapes_of
-from ferrnn._src.symbolic.symbolic import Arguments, is_symbolic
+from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
 from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.tree.types import Array, Mask
 
 
 class Recurrent(Layer):
@@ -81,6 +82,8 @@ class Recurrent(Layer):
             mask = mask_of(flatten(sequences)[0])
             if mask is None:
                 return None
+        elif is_nested(sequences) and is_nested(mask) and not plain_numbers(mask):
+            mask = mask[0]  # as in Keras the first of several sequences says which steps count
         return chosen_mask(self.name, mask, lengths, first)
 
     def _cast_sequences(self, sequences: Any) -> Any:
@@ -101,6 +104,18 @@ class Recurrent(Layer):
             return (sequences, *flatten(listed(initial_state)))
         nested = is_nested(sequences) and not plain_numbers(sequences)
         return (sequences,) if nested else sequences
+
+    def _mask_for(self, mask: Any, first: Array) -> Mask | None:
+        """The mask `[batch, time]` out of what a call brings: of several the first, as in Keras."""
+        known = mask[0] if isinstance(mask, list | tuple) else mask
+        return None if known is None else checked_mask(self.name, known, first)
+
+    def _mask_of_outputs(self, mask: Any, return_sequences: bool) -> Any:
+        """The mask `[batch, time]` for outputs at all steps, none for the last outputs."""
+        known = mask[0] if isinstance(mask, list | tuple) else mask
+        if known is None or not return_sequences:
+            return None
+        return known if isinstance(known, SymbolicTensor) else of_axes(known, 2)
 
     def main_input(self, inputs: Any) -> Any:
         """The sequences: shapes and masks are about them, not about initial states."""

@@ -24,7 +24,6 @@ from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.serialization import deserialized, serialized
 from ferrnn._src.layers.checks import (
-    checked_mask,
     checked_sequence,
     checked_sequences,
     checked_states,
@@ -187,9 +186,7 @@ class RNN(Recurrent):
             self.build(shapes_of(sequences))
         if not nested:
             checked_sequence(self.name, first, self._rank, self._features)
-        mask = call.mask
-        if mask is not None:
-            mask = checked_mask(self.name, mask, first)
+        mask = None if call.mask is None else self._mask_for(call.mask, first)
         cell = self.cell
         dropout = None
         if call.training:
@@ -294,7 +291,7 @@ class RNN(Recurrent):
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The inputs' mask for the outputs at all steps, none for the last output and states."""
         # As in Keras the mask is not reversed with go_backwards, though the outputs are.
-        outputs = mask if self.return_sequences else None
+        outputs = self._mask_of_outputs(mask, self.return_sequences)
         return [outputs, *(None for _ in self.state_size)] if self.return_state else outputs
 
     # Configuration.

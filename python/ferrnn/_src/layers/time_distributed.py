@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layer.serialization import parts_inside
 from ferrnn._src.layers.recurrent import Recurrent
 from ferrnn._src.layers.wrapper import Wrapper
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
@@ -51,10 +53,11 @@ class TimeDistributed(Wrapper):
             self.build(inputs.shape)
         _of_one_step(inputs.shape)
         if call.mask is not None:
-            self._check_mask(call.mask, inputs)
+            call = replace(call, mask=self._checked(call.mask, inputs))
         return (self._in_one if self._in_one_call else self._in_steps)(inputs, call)
 
-    def _check_mask(self, mask: Mask, inputs: Array) -> None:
+    def _checked(self, mask: Mask, inputs: Array) -> Mask:
+        """The mask `[batch, time]`, or `[batch, time, ...]` if it tells more of a step."""
         if mask.shape[:2] != inputs.shape[:2]:
             raise ValueError(
                 f"The `mask` passed to the `TimeDistributed` layer {self.name!r} has a shape "
@@ -62,6 +65,8 @@ class TimeDistributed(Wrapper):
                 "two dimensions of the mask (batch size and timesteps) must match the input's "
                 f"first two dimensions. Expected mask shape prefix: {inputs.shape[:2]}."
             )
+        one_entry = mask.shape[2:] == (1,) != inputs.shape[2:3]
+        return mask[..., 0] if one_entry else mask
 
     def _in_one(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """All steps as rows of one batch."""
@@ -114,9 +119,34 @@ class TimeDistributed(Wrapper):
 
     def _mask_at(self, mask: Mask | None, t: int) -> Mask | None:
         # A mask of steps says nothing of the steps inside one.
-        if mask is None or (mask.ndim == 2 and isinstance(self.layer, Recurrent)):
+        built_in = isinstance(self.layer, Recurrent) or hasattr(self.layer, "outputs_and_mask")
+        if mask is None or (mask.ndim == 2 and built_in):
             return None
         return mask[:, t]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask `[batch, time]`, with further axes as long as the inner layer's outputs have."""
+        if mask is None or isinstance(mask, SymbolicTensor) or np.ndim(mask) < 3:
+            return mask
+        known = self._checked(np.asarray(mask), inputs)
+        if known.ndim < 3:
+            return known
+        if not self.layer.supports_masking:
+            inner = None
+        elif hasattr(self.layer, "outputs_and_mask"):
+            inner = self._mask_by_shape(inputs.shape, known)
+        else:
+            rows, steps = (each.reshape(-1, *each.shape[2:]) for each in (inputs, known))
+            inner = self.layer.compute_mask(rows, steps)
+        if inner is None:
+            return of_axes(known, 2)
+        return np.reshape(inner, (*known.shape[:2], *np.shape(inner)[1:]))
+
+    def _mask_by_shape(self, shape: Any, mask: Mask) -> Mask | None:
+        """The mask if the outputs still have its axes: a model would have to run to tell it."""
+        outputs = self.compute_output_shape(shape)
+        kept = len(outputs) > mask.ndim and tuple(outputs[: mask.ndim]) == mask.shape
+        return mask.reshape(-1, *mask.shape[2:]) if kept else None
 
     def _single(self, outputs: Any) -> Array:
         if isinstance(outputs, tuple | list | dict):
