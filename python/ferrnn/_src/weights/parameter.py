@@ -216,9 +216,19 @@ class Parameter(NDArrayOperatorsMixin):
             return np.asarray(self._view, dtype)
         return np.array(self._view, dtype=dtype, copy=copy)
 
+    # The state comes after the object, so that a regularizer may know who has the weight. The view
+    # and the version are each parameter's own; what a subclass adds goes along.
+
     def __reduce__(self) -> Any:
-        state = (self._data, self.name, self.trainable, self.path)
-        return _restored, (*state, self.regularizer, self.constraint)
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return _empty, (type(self),), {**getattr(self, "__dict__", {}), **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if name != "_data":
+                setattr(self, name, value)
+        self._replace(np.array(state["_data"], order="C"))
+        note_change()
 
     def __len__(self) -> int:
         return len(self._data)
@@ -273,18 +283,12 @@ class WritingAll:
         any(map(setattr, self._parameters, _VERSION, _versions))
 
 
-def _restored(
-    data: Array, name: str, trainable: bool, path: str, regularizer: Any, constraint: Any
-) -> Parameter:
-    """A parameter from a pickle or a deep copy: the view and the version are its own."""
-    return Parameter(
-        data,
-        name,
-        trainable=trainable,
-        path=path,
-        regularizer=regularizer,
-        constraint=constraint,
-    )
+_KEPT = ("_data", "_trainable", "constraint", "name", "path", "regularizer")
+
+
+def _empty(kind: type[Parameter]) -> Parameter:
+    """The parameter of a pickle or a copy, before it gets its state."""
+    return kind.__new__(kind)
 
 
 class Gradients:
