@@ -2,35 +2,13 @@
 
 import copy
 import importlib
-import pickle
 
 import numpy as np
 import pytest
 
 import ferrnn as keras
+from copying import ways
 from ferrnn import layers
-
-cloudpickle = pytest.importorskip("cloudpickle")
-joblib = pytest.importorskip("joblib")
-
-
-def through_joblib(obj, path="/dev/null"):
-    import io
-
-    buffer = io.BytesIO()
-    joblib.dump(obj, buffer)
-    buffer.seek(0)
-    return joblib.load(buffer)
-
-
-WAYS = {
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda obj: pickle.loads(pickle.dumps(obj)),
-    "old pickle": lambda obj: pickle.loads(pickle.dumps(obj, protocol=2)),
-    "cloudpickle": lambda obj: pickle.loads(cloudpickle.dumps(obj)),
-    "joblib": through_joblib,
-}
-ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 generator = np.random.default_rng(7)
 STEPS = generator.normal(size=(6, 5, 3)).astype("float32")
@@ -45,7 +23,7 @@ def classes(*modules):
     for name in modules:
         members = vars(importlib.import_module(f"ferrnn.{name}"))
         kinds = {k: v for k, v in members.items() if isinstance(v, type) and k[0] != "_"}
-        found.update({kind: name for kind in kinds.values()})
+        found.update(dict.fromkeys(kinds.values(), name))
     return list(found)
 
 
@@ -85,4 +63,229 @@ LAYERS = {
     layers.GaussianDropout: (lambda: layers.GaussianDropout(0.3), STEPS),
     layers.GaussianNoise: (lambda: layers.GaussianNoise(0.3), STEPS),
     layers.SpatialDropout1D: (lambda: layers.SpatialDropout1D(0.3), STEPS),
+    layers.Embedding: (lambda: layers.Embedding(7, 3, mask_zero=True), IDS),
+    layers.GRU: (lambda: layers.GRU(3, dropout=0.2, stateful=True), STEPS),
+    layers.Concatenate: (layers.Concatenate, [STEPS, STEPS]),
+    layers.Dot: (lambda: layers.Dot(1), [ROWS, ROWS]),
+    layers.Lambda: (lambda: layers.Lambda(doubled), STEPS),
+    layers.LayerNormalization: (layers.LayerNormalization, STEPS),
+    layers.IntegerLookup: (lambda: adapted(layers.IntegerLookup(), IDS), IDS),
+    layers.StringLookup: (lambda: adapted(layers.StringLookup(), WORDS), WORDS),
+    layers.LSTM: (lambda: layers.LSTM(3, recurrent_dropout=0.2, return_sequences=True), STEPS),
+    layers.Masking: (layers.Masking, STEPS),
+    layers.Add: (layers.Add, [STEPS, STEPS]),
+    layers.Average: (layers.Average, [STEPS, STEPS]),
+    layers.Maximum: (layers.Maximum, [STEPS, STEPS]),
+    layers.Minimum: (layers.Minimum, [STEPS, STEPS]),
+    layers.Multiply: (layers.Multiply, [STEPS, STEPS]),
+    layers.Subtract: (layers.Subtract, [STEPS, STEPS]),
+    layers.MultiHeadAttention: (
+        lambda: layers.MultiHeadAttention(2, 3, dropout=0.2),
+        (STEPS, STEPS),
+    ),
+    layers.BatchNormalization: (layers.BatchNormalization, STEPS),
+    layers.AveragePooling1D: (lambda: layers.AveragePooling1D(2), STEPS),
+    layers.GlobalAveragePooling1D: (layers.GlobalAveragePooling1D, STEPS),
+    layers.GlobalMaxPooling1D: (layers.GlobalMaxPooling1D, STEPS),
+    layers.MaxPooling1D: (lambda: layers.MaxPooling1D(2), STEPS),
+    layers.Flatten: (layers.Flatten, STEPS),
+    layers.Permute: (lambda: layers.Permute((2, 1)), STEPS),
+    layers.RepeatVector: (lambda: layers.RepeatVector(3), ROWS),
+    layers.Reshape: (lambda: layers.Reshape((2, 2)), ROWS),
+    layers.Cropping1D: (layers.Cropping1D, STEPS),
+    layers.UpSampling1D: (layers.UpSampling1D, STEPS),
+    layers.ZeroPadding1D: (layers.ZeroPadding1D, STEPS),
+    layers.RNN: (
+        lambda: layers.RNN([layers.LSTMCell(3, dropout=0.2), layers.GRUCell(2)]),
+        STEPS,
+    ),
+    layers.GroupNormalization: (lambda: layers.GroupNormalization(3), STEPS),
+    layers.RMSNormalization: (layers.RMSNormalization, STEPS),
+    layers.UnitNormalization: (layers.UnitNormalization, STEPS),
+    layers.SimpleRNN: (lambda: layers.SimpleRNN(3, dropout=0.2), STEPS),
+    layers.TextVectorization: (lambda: adapted(layers.TextVectorization(), WORDS), WORDS),
+    layers.TimeDistributed: (lambda: layers.TimeDistributed(layers.Dense(2)), STEPS),
 }
+CELLS = {
+    layers.GRUCell: lambda: layers.GRUCell(3, recurrent_dropout=0.2),
+    layers.LSTMCell: lambda: layers.LSTMCell(3, dropout=0.2),
+    layers.SimpleRNNCell: lambda: layers.SimpleRNNCell(3),
+    layers.StackedRNNCells: lambda: layers.StackedRNNCells(
+        [layers.GRUCell(3), layers.SimpleRNNCell(2)]
+    ),
+}
+OTHER = {layers.Layer, layers.Wrapper, layers.InputLayer, layers.InputSpec}
+
+
+def test_the_tables_hold_every_layer():
+    assert {*LAYERS, *CELLS, *OTHER} == set(classes("layers"))
+
+
+def bits(outputs):
+    flat = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return [(np.asarray(each).dtype, np.asarray(each).tobytes()) for each in flat]
+
+
+@ways
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+def test_layers_go_on_before_and_after_their_first_calls(kind, way):
+    make, inputs = LAYERS[kind]
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+
+    def outcome(layer):
+        outputs = [layer(*arguments, training=True), layer(*arguments)]
+        return [bits(each) for each in (*outputs, layer.get_weights())]
+
+    layer = make()
+    fresh = way(layer)
+    keras.utils.set_random_seed(3)
+    layer(*arguments, training=True)
+    keras.utils.set_random_seed(3)  # weights are drawn when a layer is built
+    fresh(*arguments, training=True)
+    used = way(layer)
+    wanted = outcome(layer)
+    assert outcome(fresh) == wanted
+    assert outcome(used) == wanted
+
+
+@ways
+@pytest.mark.parametrize("kind", CELLS, ids=lambda kind: kind.__name__)
+def test_cells_go_on(kind, way):
+    cell = CELLS[kind]()
+    cell.build((None, 3))
+    other = way(cell)
+    outputs = [layers.RNN(each)(STEPS, training=True) for each in (cell, other)]
+    assert bits(outputs[0]) == bits(outputs[1])
+
+
+def compiled(optimizer, **options):
+    model = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.LSTM(4, dropout=0.2, kernel_regularizer="l1", return_sequences=True),
+            layers.BatchNormalization(),
+            layers.GRU(3, recurrent_dropout=0.2),
+            layers.Dense(1, kernel_constraint="unit_norm"),
+        ]
+    )
+    model.compile(optimizer, loss="mse", metrics=["mae", keras.metrics.R2Score()], **options)
+    return model
+
+
+TARGETS = generator.normal(size=(6, 1)).astype("float32")
+
+
+def went_on(model, epochs=2):
+    """All that training makes of a model, in bits."""
+    keras.utils.set_random_seed(5)
+    history = model.fit(STEPS, TARGETS, batch_size=4, epochs=epochs, verbose=0).history
+    state = [*model.get_weights(), *(each.numpy() for each in model.optimizer.variables)]
+    return history, bits(state), model.evaluate(STEPS, TARGETS, verbose=0)
+
+
+def schedule():
+    return keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
+
+
+OPTIMIZERS = {
+    kind: kind for kind in classes("optimizers") if kind is not keras.optimizers.Optimizer
+}
+SETTINGS = {
+    "averages": lambda: keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=2),
+    "accumulation": lambda: keras.optimizers.SGD(0.1, 0.9, gradient_accumulation_steps=3),
+    "schedule": lambda: keras.optimizers.Nadam(schedule(), clipnorm=0.1),
+    "function": lambda: keras.optimizers.RMSprop(rate, momentum=0.5, centered=True),
+    "decay": lambda: keras.optimizers.AdamW(amsgrad=True, global_clipnorm=0.5),
+}
+
+
+def rate():
+    return 0.01
+
+
+@ways
+@pytest.mark.parametrize("make", [*OPTIMIZERS, *SETTINGS.values()])
+def test_copies_of_a_compiled_model_train_on(make, way):
+    model = compiled(make())
+    fresh = way(model)
+    assert went_on(fresh) == went_on(model)
+    assert went_on(way(model)) == went_on(model)
+    assert type(way(model).optimizer.iterations) is type(model.optimizer.iterations)
+
+
+@ways
+def test_a_copy_and_its_original_share_nothing(way):
+    model = compiled("adam")
+    went_on(model)
+    other = way(model)
+    before = bits([*model.get_weights(), *(each.numpy() for each in model.optimizer.variables)])
+    went_on(other)
+    other.optimizer.learning_rate = 0.5
+    after = bits([*model.get_weights(), *(each.numpy() for each in model.optimizer.variables)])
+    assert before == after
+
+
+def test_a_shallow_copy_shares_weights_and_optimizer():
+    model = compiled("adam")
+    other = copy.copy(model)
+    went_on(other)
+    assert other.optimizer is model.optimizer
+    assert bits(other.get_weights()) == bits(model.get_weights())
+
+
+class Own(keras.Model):
+    """A model whose parts are attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.out = layers.GRU(3, dropout=0.1), layers.Dense(1)
+        self.seen = keras.Variable(0, trainable=False, name="seen")
+
+    def call(self, inputs, training=False):
+        if training:
+            self.seen.assign_add(1)
+        return self.out(self.read(inputs))
+
+
+def branches():
+    inputs = keras.Input((5, 3))
+    read = layers.LSTM(3)(inputs)
+    both = layers.Concatenate()([read * 2, layers.Dropout(0.2)(read)])
+    return keras.Model(inputs, layers.Dense(1)(both))
+
+
+@ways
+@pytest.mark.parametrize("make", [Own, branches])
+def test_models_of_every_kind_train_on(make, way):
+    model = make()
+    model.compile("adam", loss=keras.losses.Huber(), metrics=["mae"])
+    fresh = way(model)
+    keras.utils.set_random_seed(5)
+    model.predict(STEPS, verbose=0)
+    keras.utils.set_random_seed(5)
+    fresh.predict(STEPS, verbose=0)
+    assert went_on(fresh) == went_on(model)
+    assert went_on(way(model)) == went_on(model)
+
+
+class Copies(keras.callbacks.Callback):
+    """Copies the model in the middle of an epoch."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0:
+            self.copy = self.way(self.model)
+            self.at = bits(self.model.get_weights())
+
+
+@ways
+def test_a_copy_from_the_middle_of_an_epoch_trains_on(way):
+    model, copies = compiled("adam"), Copies(way)
+    model.fit(STEPS, TARGETS, batch_size=2, verbose=0, shuffle=False, callbacks=[copies])
+    assert bits(copies.copy.get_weights()) == copies.at
+    for at in (2, 4):
+        copies.copy.train_on_batch(STEPS[at : at + 2], TARGETS[at : at + 2])
+    assert bits(copies.copy.get_weights()) == bits(model.get_weights())

@@ -41,29 +41,40 @@ class CSVLogger(Callback):
         self.writer: Any = None
         self.csv_file: IO[str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy opens the file itself, and goes on below what is there.
+        begun = self.keys is not None
+        header = self.append_header and not begun
+        return {**vars(self), "csv_file": None, "writer": None, "append_header": header}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Opens the file."""
         path = Path(self.filename)
         if self.append and path.exists():
             self.append_header = path.stat().st_size == 0
         self._close()
-        self.csv_file = path.open("a" if self.append else "w", encoding="utf-8", newline="")
-        self.writer, self.keys = None, None
+        self._open("a" if self.append else "w")
+        self.keys = None
+
+    def _open(self, mode: str) -> IO[str]:
+        self.csv_file = Path(self.filename).open(mode, encoding="utf-8", newline="")  # noqa: SIM115
+        self.writer = None
+        return self.csv_file
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Writes a row, to the disk at once."""
-        assert self.csv_file is not None, "`on_train_begin` opens the file"
+        csv_file = self.csv_file or self._open("a")
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
         if self.writer is None:
-            self.writer = csv.writer(self.csv_file, delimiter=self.sep)
+            self.writer = csv.writer(csv_file, delimiter=self.sep)
             if self.append_header:
                 self.writer.writerow(["epoch", *self.keys])
         self.writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
-        self.csv_file.flush()
+        csv_file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Closes the file."""

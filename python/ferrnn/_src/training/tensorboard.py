@@ -57,6 +57,9 @@ class TensorBoard(Callback):
         self._epoch_began = 0.0
         self._iterations_before = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_writers": {}}  # a copy opens files of its own
+
     @property
     def unheard(self) -> frozenset[str]:
         """Where nothing is written after batches, nobody needs to gather values."""
