@@ -1,29 +1,5 @@
 """Random numbers, under Keras' names."""
 
-from ferrnn._src.ops.drawing import (
-    beta,
-    binomial,
-    categorical,
-    dropout,
-    gamma,
-    normal,
-    randint,
-    shuffle,
-    truncated_normal,
-    uniform,
-)
-from ferrnn._src.weights.random import SeedGenerator
+from ferrnn._src.faces import face
 
-__all__ = [
-    "SeedGenerator",
-    "beta",
-    "binomial",
-    "categorical",
-    "dropout",
-    "gamma",
-    "normal",
-    "randint",
-    "shuffle",
-    "truncated_normal",
-    "uniform",
-]
+__all__, __getattr__, __dir__ = face(__name__)

@@ -1,31 +1,5 @@
 """Regularizers, under Keras' names."""
 
-from ferrnn._src.weights.regularizers import (
-    L1,
-    L1L2,
-    L2,
-    OrthogonalRegularizer,
-    Regularizer,
-    deserialize,
-    get,
-    l1,
-    l1_l2,
-    l2,
-    orthogonal_regularizer,
-    serialize,
-)
+from ferrnn._src.faces import face
 
-__all__ = [
-    "L1",
-    "L1L2",
-    "L2",
-    "OrthogonalRegularizer",
-    "Regularizer",
-    "deserialize",
-    "get",
-    "l1",
-    "l1_l2",
-    "l2",
-    "orthogonal_regularizer",
-    "serialize",
-]
+__all__, __getattr__, __dir__ = face(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # What layers rest on.
 BASE = frozenset(
-    {"files", "tree", "configs", "native", "symbolic", "weights", "activations", "layer"}
+    {"faces", "files", "tree", "configs", "native", "symbolic", "weights", "activations", "layer"}
 )
 
 # A room of `_src` may use the rooms listed for it, and itself.

@@ -1,37 +1,90 @@
-"""What a public module says about a name that it does not have."""
+"""The public modules: each hands on what its stub lists, and loads it when it is first asked for.
+
+A stub (`layers.pyi`) is what type checkers read. Reading the same file here keeps one list of
+names, and an import of the package costs what the program uses.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_IMPORT = re.compile(r"^from (\S+) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
+_NAME = re.compile(r"(\w+)(?: as (\w+))?")
+_ALIAS = re.compile(r"^(\w+) = (\w+)$", re.MULTILINE)
+_PACKAGE = Path(__file__).parents[1]
 
 
-def not_yet(module: str) -> Callable[[str], NoReturn]:
-    """The `__getattr__` of a public module: the error names what is missing and what is there.
+def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """`__all__`, `__getattr__` and `__dir__` of a public module.
 
-    >>> not_yet("ferrnn.optimizers")("Lamb")  # doctest: +ELLIPSIS
+    The error for a name that is not there says what is missing and what there is.
+
+    >>> _, __getattr__, _ = face("ferrnn.optimizers")
+    >>> __getattr__("SGD").__name__
+    'SGD'
+    >>> __getattr__("Lamb")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     AttributeError: 'Lamb' is not in ferrnn.optimizers: ... not have yet. Available: Adadelta, ...
     """
+    sources = _listed(module)
+    names = sorted(sources)
 
-    def missing(name: str) -> NoReturn:
-        owner = sys.modules[module]
-        text = f"module {module!r} has no attribute {name!r}"
-        if not name.startswith("_"):
-            text = (
-                f"{name!r} is not in {module}: a misspelling, or a name of Keras that ferrnn does "
-                f"not have yet. Available: {', '.join(_names(vars(owner)))}"
-            )
-        raise AttributeError(text, name=name, obj=owner)
+    def load(name: str) -> Any:
+        if name not in sources:
+            raise _missing(module, name, names)
+        source, own = sources[name]
+        own_module = source in {module, "ferrnn"}
+        value = import_module(f"{source}.{own}" if own_module else source)
+        value = value if own_module else getattr(value, own)
+        setattr(sys.modules[module], name, value)  # this function is asked once
+        return value
 
-    return missing
+    return names, load, names.copy
 
 
-def _names(members: dict[str, object]) -> list[str]:
-    """What a module says it exports, else its classes."""
-    exported = members.get("__all__")
-    if isinstance(exported, list):
-        return sorted(name for name in exported if not name.startswith("_"))
-    classes = (name for name, value in members.items() if isinstance(value, type))
-    return sorted(name for name in classes if not name.startswith("_"))
+def public(module: str, name: str) -> Any:
+    """What the public module `ferrnn.<module>` hands on under a name; None if it has none.
+
+    >>> public("layers", "LSTM").__name__
+    'LSTM'
+    >>> public("layers", "Conv4D") is None
+    True
+    """
+    owner = import_module(f"ferrnn.{module}")
+    return getattr(owner, name) if name in owner.__all__ else None
+
+
+def _listed(module: str) -> dict[str, tuple[str, str]]:
+    """The module of each name that a public module's stub hands on, and the name there.
+
+    As for a type checker, that is what is imported `as` itself or by a star, and each alias.
+    """
+    stub = _PACKAGE.joinpath(*module.split(".")[1:])
+    path = stub / "__init__.pyi" if stub.is_dir() else stub.with_suffix(".pyi")
+    text = path.read_text(encoding="utf-8")
+    known: dict[str, tuple[str, str]] = {}
+    shown: set[str] = set()
+    for source, group in _IMPORT.findall(text):
+        stars = import_module(source).__all__ if group.strip() == "*" else ()
+        pairs = [*((name, name) for name in stars), *_NAME.findall(group)]
+        known |= {renamed or name: (source, name) for name, renamed in pairs}
+        shown |= {name for name, renamed in pairs if name == renamed}
+    for alias, name in _ALIAS.findall(text):
+        known[alias] = known[name]
+        shown.add(alias)
+    return {name: known[name] for name in shown}
+
+
+def _missing(module: str, name: str, names: list[str]) -> AttributeError:
+    text = f"module {module!r} has no attribute {name!r}"
+    if not name.startswith("_"):
+        text = (
+            f"{name!r} is not in {module}: a misspelling, or a name of Keras that ferrnn does not "
+            f"have yet. Available: {', '.join(names)}"
+        )
+    return AttributeError(text, name=name, obj=sys.modules[module])

@@ -7,6 +7,7 @@ import ferrnn as keras
 from ferrnn import ops
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.results import Output
+from ferrnn._src.symbolic import tracing
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
@@ -260,10 +261,10 @@ class TestOwnTrainStep:
             seen["mask"] = outputs._keras_mask
             return [outputs, h * c]
 
-        outputs, _ = keras.core.tracing.differentiate(forward, x)
+        outputs, _ = tracing.differentiate(forward, x)
         np.testing.assert_array_equal(outputs[0], layer(x, mask=mask, initial_state=start)[0])
         np.testing.assert_array_equal(seen["mask"], mask)
-        check_vjp(lambda x: keras.core.tracing.differentiate(forward, x), x, layer.weights)
+        check_vjp(lambda x: tracing.differentiate(forward, x), x, layer.weights)
 
 
 class TestErrors:
@@ -290,7 +291,7 @@ class TestErrors:
     )
     def test_what_breaks_the_trace_says_so(self, broken, advice):
         with pytest.raises(TypeError, match=advice):
-            keras.core.tracing.differentiate(broken, np.ones((2, 3)))
+            tracing.differentiate(broken, np.ones((2, 3)))
 
     def test_weights_are_guarded_too(self):
         layer = Scaled()
@@ -301,14 +302,14 @@ class TestErrors:
 
     def test_values_of_another_trace_are_refused(self):
         def outer(x):
-            return keras.core.tracing.differentiate(lambda y: y * x, np.ones(3))[1](np.ones(3), {})
+            return tracing.differentiate(lambda y: y * x, np.ones(3))[1](np.ones(3), {})
 
         with pytest.raises(RuntimeError, match="value of another trace"):
-            keras.core.tracing.differentiate(outer, np.ones(3))
+            tracing.differentiate(outer, np.ones(3))
 
     def test_an_attribute_that_is_not_there(self):
         with pytest.raises(AttributeError, match="a traced value has no `nothing`"):
-            keras.core.tracing.differentiate(lambda x: x.nothing, np.ones(3))
+            tracing.differentiate(lambda x: x.nothing, np.ones(3))
 
 
 class PairCell(keras.layers.Layer):

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ferrnn._src.faces import public
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layer.operations import Operation
 
 
 def serialized(owner: Any) -> Any:
@@ -68,13 +68,9 @@ def parts_inside(owner: Any) -> Iterator[Any]:
 
 
 def _built_in(name: str) -> type | None:
-    """The class of this name among our own layers; operators have names of layers, too."""
-    waiting: list[type] = [Layer]
-    while waiting:
-        kind = waiting.pop()
-        if kind is Operation:
-            continue
-        if kind.__name__ == name and kind.__module__.startswith("ferrnn."):
+    """The class of this name among our own layers and models."""
+    for module in ("layers", "models"):
+        kind = public(module, name)
+        if isinstance(kind, type):
             return kind
-        waiting += kind.__subclasses__()
     return None

@@ -5,8 +5,7 @@
 # isort: off
 from typing import Any
 
-from ferrnn._src.symbolic import tracing
-from ferrnn._src.ops import symbolic, tape, tracer, values
+from ferrnn._src.ops import symbolic, tape, values
 from ferrnn._src.ops.arithmetic import (
     add, allclose, arctan2, cast, divide, divide_no_nan, equal, floor_divide, greater,
     greater_equal, hypot, isclose, less, less_equal, logaddexp, logaddexp2, logical_and,
@@ -103,7 +102,6 @@ def _transposed(x: Any, *axes: Any) -> Any:
     return transpose(x, (axes[0] if len(axes) == 1 else axes) or None)
 
 
-tracing.install(tracer)
 values.symbolic_call.append(symbolic.call_on_symbolic)
 symbolic.register(
     {name: globals()[name] for name in __all__ if hasattr(globals()[name], "__wrapped__")}

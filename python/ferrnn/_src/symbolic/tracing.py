@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
+from typing import cast as cast_type
 
 if TYPE_CHECKING:
     from ferrnn._src.weights.parameter import Gradients, Parameter
@@ -46,7 +49,7 @@ class Trace(Protocol):
 
 
 class Tracer(Protocol):
-    """What `ferrnn.ops` puts in place."""
+    """What the module `ferrnn._src.ops.tracer` has."""
 
     def differentiate(
         self, function: Callable[[Any], Any], inputs: Any
@@ -65,17 +68,12 @@ class Tracer(Protocol):
 
 # The trace that runs now; None almost always.
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-_installed: list[Tracer] = []
 
 
-def install(tracer: Tracer) -> None:
-    """Puts the tracer in place; the package does it once, on import."""
-    _installed[:] = [tracer]
-
-
-def installed() -> Tracer | None:
-    """The tracer that layers ask, if there is any."""
-    return _installed[0] if _installed else None
+@cache
+def _tracer() -> Tracer:
+    """The tracer, which is loaded with the operations when code of a user is first traced."""
+    return cast_type("Tracer", import_module("ferrnn._src.ops.tracer"))
 
 
 def differentiate(
@@ -92,7 +90,7 @@ def differentiate(
     >>> outputs.tolist(), vjp(np.array([1.0]), Gradients()).tolist()
     ([9.0], [6.0])
     """
-    return _installed[0].differentiate(function, inputs)
+    return _tracer().differentiate(function, inputs)
 
 
 def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
@@ -106,7 +104,7 @@ def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
     >>> float(value), grads[weight].tolist()
     (9.0, [6.0])
     """
-    return _installed[0].value_and_gradients(function)
+    return _tracer().value_and_gradients(function)
 
 
 def record(forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
@@ -118,12 +116,12 @@ def record(forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
 
 def call_layer(layer: Any, inputs: Any, call: Any) -> Any:
     """A layer's outputs while a trace runs: one node with the layer's own vjp."""
-    return _installed[0].call_layer(layer, inputs, call)
+    return _tracer().call_layer(layer, inputs, call)
 
 
 def activation(name: str) -> Callable[..., Any]:
     """The operation that computes an activation, with its options or on symbolic tensors."""
-    return _installed[0].activation(name)
+    return _tracer().activation(name)
 
 
 def traced_parameter(value: Any) -> Any:

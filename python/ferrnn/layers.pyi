@@ -1,0 +1,168 @@
+from ferrnn._src.cells.gru import GRUCell as GRUCell
+from ferrnn._src.cells.lstm import LSTMCell as LSTMCell
+from ferrnn._src.cells.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from ferrnn._src.cells.stacked import StackedRNNCells as StackedRNNCells
+from ferrnn._src.layer.input_spec import InputSpec as InputSpec
+from ferrnn._src.layer.layer import Layer as Layer
+from ferrnn._src.layers.activation import (
+    ELU as ELU,
+)
+from ferrnn._src.layers.activation import (
+    Activation as Activation,
+)
+from ferrnn._src.layers.activation import (
+    LeakyReLU as LeakyReLU,
+)
+from ferrnn._src.layers.activation import (
+    PReLU as PReLU,
+)
+from ferrnn._src.layers.activation import (
+    ReLU as ReLU,
+)
+from ferrnn._src.layers.activation import (
+    Softmax as Softmax,
+)
+from ferrnn._src.layers.attention import (
+    AdditiveAttention as AdditiveAttention,
+)
+from ferrnn._src.layers.attention import (
+    Attention as Attention,
+)
+from ferrnn._src.layers.bidirectional import Bidirectional as Bidirectional
+from ferrnn._src.layers.categories import (
+    CategoryEncoding as CategoryEncoding,
+)
+from ferrnn._src.layers.categories import (
+    Discretization as Discretization,
+)
+from ferrnn._src.layers.conv1d import Conv1D as Conv1D
+from ferrnn._src.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ferrnn._src.layers.data_normalization import Normalization as Normalization
+from ferrnn._src.layers.dense import Dense as Dense
+from ferrnn._src.layers.dropout import (
+    Dropout as Dropout,
+)
+from ferrnn._src.layers.dropout import (
+    GaussianDropout as GaussianDropout,
+)
+from ferrnn._src.layers.dropout import (
+    GaussianNoise as GaussianNoise,
+)
+from ferrnn._src.layers.dropout import (
+    SpatialDropout1D as SpatialDropout1D,
+)
+from ferrnn._src.layers.embedding import Embedding as Embedding
+from ferrnn._src.layers.gru import GRU as GRU
+from ferrnn._src.layers.input import Input as Input
+from ferrnn._src.layers.input import InputLayer as InputLayer
+from ferrnn._src.layers.joining import (
+    Concatenate as Concatenate,
+)
+from ferrnn._src.layers.joining import (
+    Dot as Dot,
+)
+from ferrnn._src.layers.joining import (
+    add as add,
+)
+from ferrnn._src.layers.joining import (
+    average as average,
+)
+from ferrnn._src.layers.joining import (
+    concatenate as concatenate,
+)
+from ferrnn._src.layers.joining import (
+    dot as dot,
+)
+from ferrnn._src.layers.joining import (
+    maximum as maximum,
+)
+from ferrnn._src.layers.joining import (
+    minimum as minimum,
+)
+from ferrnn._src.layers.joining import (
+    multiply as multiply,
+)
+from ferrnn._src.layers.joining import (
+    subtract as subtract,
+)
+from ferrnn._src.layers.lambda_ import Lambda as Lambda
+from ferrnn._src.layers.layer_normalization import LayerNormalization as LayerNormalization
+from ferrnn._src.layers.lookups import IntegerLookup as IntegerLookup
+from ferrnn._src.layers.lookups import StringLookup as StringLookup
+from ferrnn._src.layers.lstm import LSTM as LSTM
+from ferrnn._src.layers.masking import Masking as Masking
+from ferrnn._src.layers.merge import (
+    Add as Add,
+)
+from ferrnn._src.layers.merge import (
+    Average as Average,
+)
+from ferrnn._src.layers.merge import (
+    Maximum as Maximum,
+)
+from ferrnn._src.layers.merge import (
+    Minimum as Minimum,
+)
+from ferrnn._src.layers.merge import (
+    Multiply as Multiply,
+)
+from ferrnn._src.layers.merge import (
+    Subtract as Subtract,
+)
+from ferrnn._src.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
+from ferrnn._src.layers.normalization import BatchNormalization as BatchNormalization
+from ferrnn._src.layers.pooling import (
+    AveragePooling1D as AveragePooling1D,
+)
+from ferrnn._src.layers.pooling import (
+    GlobalAveragePooling1D as GlobalAveragePooling1D,
+)
+from ferrnn._src.layers.pooling import (
+    GlobalMaxPooling1D as GlobalMaxPooling1D,
+)
+from ferrnn._src.layers.pooling import (
+    MaxPooling1D as MaxPooling1D,
+)
+from ferrnn._src.layers.reshaping import (
+    Flatten as Flatten,
+)
+from ferrnn._src.layers.reshaping import (
+    Permute as Permute,
+)
+from ferrnn._src.layers.reshaping import (
+    RepeatVector as RepeatVector,
+)
+from ferrnn._src.layers.reshaping import (
+    Reshape as Reshape,
+)
+from ferrnn._src.layers.resizing import (
+    Cropping1D as Cropping1D,
+)
+from ferrnn._src.layers.resizing import (
+    UpSampling1D as UpSampling1D,
+)
+from ferrnn._src.layers.resizing import (
+    ZeroPadding1D as ZeroPadding1D,
+)
+from ferrnn._src.layers.rnn import RNN as RNN
+from ferrnn._src.layers.scaling import (
+    GroupNormalization as GroupNormalization,
+)
+from ferrnn._src.layers.scaling import (
+    RMSNormalization as RMSNormalization,
+)
+from ferrnn._src.layers.scaling import (
+    UnitNormalization as UnitNormalization,
+)
+from ferrnn._src.layers.serializing import deserialize as deserialize
+from ferrnn._src.layers.serializing import serialize as serialize
+from ferrnn._src.layers.simple_rnn import SimpleRNN as SimpleRNN
+from ferrnn._src.layers.text_vectorization import TextVectorization as TextVectorization
+from ferrnn._src.layers.time_distributed import TimeDistributed as TimeDistributed
+from ferrnn._src.layers.wrapper import Wrapper as Wrapper
+
+Convolution1D = Conv1D
+MaxPool1D = MaxPooling1D
+AvgPool1D = AveragePooling1D
+GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalAvgPool1D = GlobalAveragePooling1D

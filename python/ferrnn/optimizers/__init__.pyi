@@ -1,0 +1,27 @@
+from ferrnn._src.training.optimizers.adam import Adam as Adam
+from ferrnn._src.training.optimizers.adam import AdamW as AdamW
+from ferrnn._src.training.optimizers.descent import SGD as SGD
+from ferrnn._src.training.optimizers.ftrl import Ftrl as Ftrl
+from ferrnn._src.training.optimizers.moments import Adamax as Adamax
+from ferrnn._src.training.optimizers.moments import Lion as Lion
+from ferrnn._src.training.optimizers.moments import Nadam as Nadam
+from ferrnn._src.training.optimizers.optimizer import Optimizer as Optimizer
+from ferrnn._src.training.optimizers.registry import (
+    deserialize as deserialize,
+)
+from ferrnn._src.training.optimizers.registry import (
+    get as get,
+)
+from ferrnn._src.training.optimizers.registry import (
+    serialize as serialize,
+)
+from ferrnn._src.training.optimizers.squares import (
+    Adadelta as Adadelta,
+)
+from ferrnn._src.training.optimizers.squares import (
+    Adagrad as Adagrad,
+)
+from ferrnn._src.training.optimizers.squares import (
+    RMSprop as RMSprop,
+)
+from ferrnn.optimizers import schedules as schedules
