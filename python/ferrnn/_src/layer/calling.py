@@ -89,6 +89,39 @@ def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
     )
 
 
+@functools.lru_cache(maxsize=1024)
+def _places_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters that take positional arguments, without `self`."""
+    known = inspect.signature(function).parameters.values()
+    return tuple(each.name for each in known if each.kind is each.POSITIONAL_OR_KEYWORD)[1:]
+
+
+def options_by_name(
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    training: Any,
+    mask: Any,
+) -> tuple[tuple[Any, ...], dict[str, Any], Any, Any]:
+    """The arguments of a user's `call`, `training` and `mask` out of those that come by place.
+
+    >>> def call(self, inputs, training=False, scale=1): ...
+    >>> options_by_name(call, ("x", True, 2), {}, None, None)
+    (('x',), {'scale': 2}, True, None)
+    """
+    places = _places_of(call)
+    first = min(
+        (places.index(name) for name in ("training", "mask") if name in places), default=len(args)
+    )
+    named = dict(zip(places[first:], args[first:], strict=False))
+    known = {"training": training, "mask": mask}
+    known = {key: value for key, value in known.items() if value is not None} | kwargs
+    if named.keys() & known.keys() or len(args) > len(places):
+        return args, kwargs, training, mask  # the call itself says what is wrong
+    known |= named
+    return args[:first], known, known.pop("training", None), known.pop("mask", None)
+
+
 # The call that is being recorded.
 _recording: ContextVar[Node | None] = ContextVar("recording", default=None)
 
@@ -128,10 +161,8 @@ def outputs_by_shape(layer: Any, main: Any) -> Any:
 def outputs_by_probe(layer: Any, inputs: Any) -> Any:
     """Symbolic outputs of the shapes that a call on zeros gives.
 
-    A layer that takes a mask gets one if the inputs will carry one. What the call writes to
-    variables is taken back: it was no call of the user's.
+    A layer that takes a mask gets one if the inputs will carry one.
     """
-    before = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
     node = _recording.get()
     mask = None
     if node is not None and node.layer is layer and "mask" in parameters_of(type(layer).call)[0]:
@@ -141,14 +172,32 @@ def outputs_by_probe(layer: Any, inputs: Any) -> Any:
         arguments, mask = arrays
         return layer(*arguments.args, **arguments.kwargs, mask=mask)
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), leaving_no_trace(layer):
         if mask is not None:
             warnings.simplefilter("ignore")  # of a mask that goes no further the real call speaks
-        outputs = probe(called, (_as_arguments(inputs), mask))
-    for weight, value, version in before:
-        if weight.version != version:
-            weight.assign(value)
-    return outputs
+        return probe(called, (_as_arguments(inputs), mask))
+
+
+@contextmanager
+def leaving_no_trace(layer: Any) -> Iterator[None]:
+    """Takes back what calls inside write to weights and stored states: they are not the user's."""
+    weights = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
+    states = {id(part): part._states for part in _parts_with_states(layer)}
+    try:
+        yield
+    finally:
+        for weight, value, version in weights:
+            if weight.version != version:
+                weight.assign(value)
+        for part in _parts_with_states(layer):
+            part._states = states.get(id(part))
+
+
+def _parts_with_states(layer: Any) -> Iterator[Any]:
+    if hasattr(layer, "_states"):
+        yield layer
+    for part in layer.sublayers():
+        yield from _parts_with_states(part)
 
 
 def _as_arguments(inputs: Any) -> Arguments:

@@ -20,6 +20,7 @@ from ferrnn._src.layer.calling import (
     given_mask,
     legacy_input_shape,
     marking_built,
+    options_by_name,
     outputs_by_probe,
     outputs_by_shape,
     parameters_of,
@@ -169,9 +170,13 @@ class Layer(Weighted):
         d_added = [np.full(np.shape(value), weight, np.asarray(value).dtype) for value in added]
         return outputs, lambda d_outputs, grads: both_vjp((d_outputs, d_added), grads)
 
+    @property
+    def written_with_call(self) -> bool:
+        """Whether `forward` is made of a `call` of the user's, which takes any arguments."""
+        return type(self).forward is Layer.forward and hasattr(self, "call")
+
     def adds_losses(self) -> bool:
-        own = type(self).forward is Layer.forward and hasattr(self, "call")
-        return own or super().adds_losses()
+        return self.written_with_call or super().adds_losses()
 
     def add_loss(self, loss: Any) -> None:
         """Adds a number, made of what `call` computes, to the loss of the model.
@@ -238,6 +243,9 @@ class Layer(Weighted):
             if kind is np.ndarray or kind is Output:
                 array = args[0] if kind is np.ndarray else args[0].view(np.ndarray)
                 return self._outputs(self.cast_inputs(array), training, None)
+        if len(args) > 1 and self.written_with_call:
+            own: Any = type(self).call  # type: ignore[attr-defined]
+            args, kwargs, training, mask = options_by_name(own, args, kwargs, training, mask)
         recorded = self.recorded(args, kwargs, training, mask)
         if recorded is not None:
             return recorded
@@ -286,7 +294,9 @@ class Layer(Weighted):
         """
         if len(args) == 1 and not kwargs:
             return args[0]
-        if type(self).forward is not Layer.forward:
+        if not args and [*kwargs] == ["inputs"]:
+            return kwargs["inputs"]
+        if not self.written_with_call:
             raise TypeError(
                 f"layer {self.name!r} takes one argument besides `training` and `mask`, received "
                 f"{len(args)} and the keywords {list(kwargs)}"
@@ -306,7 +316,7 @@ class Layer(Weighted):
     def symbolic_outputs(self, inputs: Any) -> Any:
         """The symbolic tensors that stand for the outputs."""
         by_shape = type(self).compute_output_shape is not Layer.compute_output_shape
-        if by_shape or type(self).forward is not Layer.forward:
+        if by_shape or not self.written_with_call:
             return outputs_by_shape(self, self.main_input(inputs))
         return outputs_by_probe(self, inputs)
 

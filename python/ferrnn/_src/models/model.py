@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.names import current_path, name_scope
 from ferrnn._src.layer.calling import (
+    carried_mask,
+    leaving_no_trace,
     outputs_by_probe,
     outputs_by_shape,
     resolved_training,
     with_masks,
 )
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
-from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.described import Described
 from ferrnn._src.models.graph import Graph
@@ -25,8 +27,8 @@ from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.stream import make_stream
 from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
-from ferrnn._src.symbolic.shapes import is_shape, map_shapes, shapes_of
-from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
+from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
@@ -120,10 +122,10 @@ class Model(Described, Layer, Trainer):
                 return
         yield from super().sublayers()
 
-    def adds_losses(self) -> bool:
-        # The code of a subclass may call `add_loss`.
-        own = self._graph is None and type(self).forward is Model.forward
-        return (own and hasattr(self, "call")) or super().adds_losses()
+    @property
+    def written_with_call(self) -> bool:
+        own = type(self).call is not Model.call  # type: ignore[attr-defined]
+        return self._graph is None and type(self).forward is Model.forward and own
 
     def _require_graph(self, what: str) -> Graph:
         if self._graph is None:
@@ -223,17 +225,24 @@ class Model(Described, Layer, Trainer):
         """Makes the weights of a subclassed model by a call on zeros of `input_shape`."""
         if self._graph is not None or input_shape is None:
             return
-        shapes = [input_shape] if is_shape(input_shape) else input_shape
-        zeros = map_shapes(lambda shape: np.zeros([each or 1 for each in shape]), shapes)
+        zeros = map_shapes(lambda shape: np.zeros([each or 1 for each in shape]), input_shape)
         self.built = True
-        self(zeros[0] if is_shape(input_shape) else zeros)
+        with leaving_no_trace(self):
+            self(zeros)
 
     def build_for(self, inputs: Any) -> None:
-        if self._graph is None and any(_is_text(leaf) for leaf in flatten(inputs)):
-            self.built = True
-            self.forward(inputs, Call())  # zeros stand for no text
+        several = type(inputs) is Arguments and type(self).build is Model.build
+        text = any(_is_text(leaf) for leaf in flatten(inputs))  # zeros stand for no text
+        if self._graph is not None or not (several or text):
+            super().build_for(inputs)
             return
-        super().build_for(inputs)
+        with name_scope(self.name, self):
+            self._path = current_path()
+        self.built = True
+        if is_symbolic(inputs):
+            return  # the call that is recorded makes the weights
+        with leaving_no_trace(self):
+            self.forward(inputs if text else map_structure(_zeros_like, inputs), Call())
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
@@ -271,13 +280,13 @@ class Model(Described, Layer, Trainer):
 
     def cast_inputs(self, inputs: Any) -> Any:
         """Gathered inputs as arrays of the dtypes and shapes that the model takes."""
-        if self._graph is None:
-            # The code of a subclass gets whole numbers and strings as they are.
-            arrays = all(isinstance(leaf, np.ndarray) for leaf in flatten(inputs))
-            return (
-                map_structure(self._cast_float, inputs) if arrays else super().cast_inputs(inputs)
-            )
-        return self._ends.cast(inputs, self.name)
+        if self._graph is not None:
+            return self._ends.cast(inputs, self.name)
+        # The code of a subclass gets whole numbers and strings as they are.
+        leaves = flatten(inputs)
+        if type(inputs) is Arguments or all(isinstance(leaf, np.ndarray) for leaf in leaves):
+            return map_structure(self._cast_float, inputs)
+        return super().cast_inputs(inputs)
 
     def prepare_inputs(self, inputs: Any) -> Any:
         """`inputs` as `forward` takes them; builds the model if it is not built yet."""
@@ -315,7 +324,7 @@ class Model(Described, Layer, Trainer):
         graph = self._graph
         if graph is None:
             outputs, own_vjp = self.forward(inputs, call)
-            return outputs, _masks_of(outputs), own_vjp
+            return outputs, carried_mask(outputs), own_vjp
         one_input, one_output = self._ends.single, self._one_output
         masks = None
         if call.mask is not None:
@@ -433,12 +442,9 @@ def _is_text(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) and leaf.dtype.kind in "USOT"
 
 
+def _zeros_like(leaf: Any) -> Any:
+    return np.zeros_like(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
 def _tensors(shapes: Any) -> Any:
     return map_shapes(lambda shape: SymbolicTensor(shape, "float32"), shapes)
-
-
-def _masks_of(outputs: Any) -> Any:
-    if isinstance(outputs, np.ndarray):
-        return mask_of(outputs)
-    masks = [mask_of(leaf) for leaf in flatten(outputs)]
-    return masks if any(mask is not None for mask in masks) else None
