@@ -1,0 +1,18 @@
+"""The model files that other frameworks wrote, and what those frameworks computed with them."""
+
+from pathlib import Path
+
+import golden
+
+DATA = Path(__file__).parent / "data"
+MAKERS = ("torch", "onnx", "onnx_exports")
+
+
+def names(maker: str) -> list[str]:
+    """The names of all cases that `make_<maker>.py` recorded."""
+    return golden.names(f"../interop/data/{maker}")
+
+
+def load(maker: str, name: str) -> golden.Case:
+    """One case: `about["file"]` lies in `DATA`; `input_0`..., `output_0`... are its arrays."""
+    return golden.load(f"../interop/data/{maker}", name)
