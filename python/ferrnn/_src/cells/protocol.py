@@ -10,6 +10,7 @@ import numpy as np
 
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.symbolic.shapes import map_shapes
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
@@ -100,10 +101,15 @@ def state_structure(cell: Any) -> Any:
     """
     if getattr(cell, "takes_flat_states", False) and hasattr(cell, "cells"):
         return [state_structure(part) for part in cell.cells]
-    own = getattr(cell, "get_initial_state", None)
-    if own is None or getattr(own, "by_state_size", False):
+    if by_state_size(cell):
         return cell.state_size
-    return map_structure(_length_of, own(batch_size=1))
+    return map_structure(_length_of, cell.get_initial_state(batch_size=1))
+
+
+def by_state_size(cell: Any) -> bool:
+    """Whether nothing but `state_size` tells the shapes of the states."""
+    own = getattr(cell, "get_initial_state", None)
+    return own is None or getattr(own, "by_state_size", False)
 
 
 def _length_of(state: Any) -> int | StateShape:
@@ -129,6 +135,104 @@ def initial_state(cell: Any, batch: int, dtype: str) -> States:
     if own is None:
         return tuple(np.zeros((batch, size), dtype) for size in flatten(cell.state_size))
     return tuple(np.asarray(state, dtype) for state in flatten(own(batch_size=batch)))
+
+
+def checked_step(cell: Any, returned: Any, states: States) -> tuple[Any, tuple[Any, ...]]:
+    """The output and the flat states out of what a user's step gives; refuses what is neither."""
+    name = getattr(cell, "name", type(cell).__name__)
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise ValueError(
+            f"the cell {name!r} must give a pair, its output and its new states, received "
+            f"{_said(returned)}"
+        )
+    output, new = returned[0], tuple(flatten(returned[1]))
+    batch = states[0].shape[:1] if states else _shape(output)[:1]
+    if isinstance(output, list | tuple | dict) or _shape(output)[:1] != batch:
+        raise ValueError(
+            f"the output of the cell {name!r} must be one array [batch, ...], received "
+            f"{_said(output)}; several outputs make one by `ops.concatenate`"
+        )
+    wanted, given = [state.shape for state in states], list(map(_shape, new))
+    if wanted != given:
+        raise ValueError(
+            f"the new states of the cell {name!r} must have the shapes of those before, {wanted}, "
+            f"received {given}"
+        )
+    return output, new
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape if hasattr(leaf, "shape") else np.shape(leaf))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"an array of the shape {_shape(value)}"
+
+
+def check_sizes(cell: Any) -> None:
+    """Refuses what cannot be the sizes of states, and several outputs."""
+    name = getattr(cell, "name", type(cell).__name__)
+    if by_state_size(cell) and not all(map(_is_length, flatten(cell.state_size))):
+        raise ValueError(
+            f"`state_size` of the cell {name!r} must be a whole number, or several in lists, "
+            f"tuples and dicts, received {cell.state_size!r}"
+        )
+    size = getattr(cell, "output_size", None)
+    if size is not None and [*map(_is_length, flatten(size))] != [True]:
+        raise ValueError(
+            f"`output_size` of the cell {name!r} must be one whole number, for the output is one "
+            f"array [batch, length]: received {size!r}; several outputs make one by "
+            "`ops.concatenate`"
+        )
+
+
+def _is_length(size: Any) -> bool:
+    whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    return whole or isinstance(size, StateShape)
+
+
+def takes_nested_sizes(cell: Any) -> bool:
+    """Whether a nested `state_size` alone tells states, so that `(2, 3)` in it means two of them.
+
+    >>> from ferrnn._src.cells.lstm import LSTMCell
+    >>> takes_nested_sizes(LSTMCell(4))
+    False
+    """
+    if getattr(cell, "takes_flat_states", False) and hasattr(cell, "cells"):
+        return any(map(takes_nested_sizes, cell.cells))
+    nested = any(isinstance(size, list | tuple | dict) for size in listed(cell.state_size))
+    return nested and by_state_size(cell)
+
+
+def try_step(cell: Any, shapes: Any, dtype: str) -> None:
+    """Runs one step on zeros of the shapes `[batch, ...]`, so that faults show before training."""
+    found: list[Any] = []
+    map_shapes(found.append, shapes)
+    if any(None in shape[1:] for shape in found):
+        return
+    name = getattr(cell, "name", type(cell).__name__)
+    inputs = map_shapes(lambda shape: np.zeros((2, *shape[1:]), dtype), shapes)
+    states = initial_state(cell, 2, dtype)
+    try:
+        with np.errstate(all="ignore"):
+            output = step_of(cell)(inputs, states, Call())[0][0]
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        if not takes_nested_sizes(cell):
+            raise
+        raise ValueError(
+            f"the cell {name!r} fails at its first step: {error}. Its states have the shapes "
+            f"{[state.shape for state in states]}, one [batch, length] for each number in "
+            f"`state_size` {cell.state_size}; `get_initial_state(batch_size)` gives states of "
+            "other shapes"
+        ) from error
+    if output.shape[-1] != output_size(cell):
+        raise ValueError(
+            f"the output of the cell {name!r} must have the length of its first state unless "
+            f"`output_size` tells another: expected {output_size(cell)}, received an array of the "
+            f"shape {output.shape}"
+        )
 
 
 def draw_dropout(cell: Any, batch: int, features: int) -> Dropout:
@@ -165,15 +269,16 @@ def _own_step(cell: Any) -> Step:
     def step(
         inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
-        (output, new), own_vjp = cell.step(inputs, pack(structure, states, tuple), call)
+        returned, own_vjp = cell.step(inputs, pack(structure, states, tuple), call)
+        output, new = checked_step(cell, returned, states)
         if own_vjp is None:
-            return (output, tuple(flatten(new))), None
+            return (output, new), None
 
         def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
             d_inputs, d_previous = own_vjp(d_output, pack(structure, d_states, tuple), grads)
             return d_inputs, tuple(flatten(d_previous))
 
-        return (output, tuple(flatten(new))), vjp
+        return (output, new), vjp
 
     return step
 
@@ -189,18 +294,18 @@ def _keras_step(cell: Any) -> Step:
         options = {"training": call.training} if takes_training else {}
 
         def run(given: Any) -> Any:
-            return cell.call(*given, **options)
+            return checked_step(cell, cell.call(*given, **options), states)
 
         given = (inputs, pack(structure, states))
         if not call.differentiable:
             output, new = run(given)
-            return (np.asarray(output), tuple(np.asarray(state) for state in flatten(new))), None
+            return (np.asarray(output), tuple(np.asarray(state) for state in new)), None
         (output, new), traced_vjp = tracing.differentiate(run, given)
 
         def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
             d_inputs, d_previous = traced_vjp([d_output, *d_states], grads)
             return d_inputs, tuple(flatten(d_previous))
 
-        return (output, tuple(flatten(new))), vjp
+        return (output, new), vjp
 
     return step

@@ -12,15 +12,19 @@ from ferrnn._src.cells.protocol import (
     States,
     StateShape,
     check_cell,
+    check_sizes,
     draw_dropout,
     flatten,
     initial_state,
     listed,
     pack,
     state_structure,
+    takes_nested_sizes,
+    try_step,
 )
 from ferrnn._src.cells.protocol import output_size as output_size_of
 from ferrnn._src.cells.stacked import StackedRNNCells
+from ferrnn._src.layer.calling import leaving_no_trace
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.serialization import deserialized, serialized
 from ferrnn._src.layers.checks import (
@@ -102,8 +106,7 @@ class RNN(Recurrent):
                 f"[batch, time, features], found ndim={len(shape)}. Full shape received: {shape}. "
                 "A recurrent layer that feeds another needs `return_sequences=True`."
             )
-        if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build((shape[0], *shape[2:]))
+        self._build_cell((shape[0], *shape[2:]))
         self._features = shape[-1]
         if self.stateful and self._states is None and shape[0] is not None:
             self._states = self._packed(_kept(initial_state(self.cell, shape[0], self.dtype)))
@@ -115,11 +118,28 @@ class RNN(Recurrent):
                 f"layer {self.name!r} takes one array of sequences, received the shapes {shapes}: "
                 "only cells of users take several"
             )
-        if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build(map_shapes(lambda shape: (shape[0], *shape[2:]), shapes))
+        self._build_cell(map_shapes(lambda shape: (shape[0], *shape[2:]), shapes))
         batch = first_shape(shapes)[0]
         if self.stateful and self._states is None and batch is not None:
             self._states = self._packed(_kept(initial_state(self.cell, batch, self.dtype)))
+
+    def _build_cell(self, shapes: Any) -> None:
+        """Builds the cell for one step's shapes, if it is not built yet."""
+        check_sizes(self.cell)
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build(shapes)
+        if takes_nested_sizes(self.cell):
+            self._try_step(shapes)
+
+    def _try_step(self, shapes: Any) -> None:
+        with leaving_no_trace(self):
+            try_step(self.cell, shapes, self.dtype)
+
+    def symbolic_outputs(self, inputs: Any) -> Any:
+        if not fused.supports(self.cell) and not isinstance(self.cell, BuiltInCell):
+            shapes = shapes_of(self.main_input(inputs))
+            self._try_step(map_shapes(lambda shape: (shape[0], *shape[2:]), shapes))
+        return super().symbolic_outputs(inputs)
 
     @property
     def state_size(self) -> list[Any]:
