@@ -58,6 +58,7 @@ from ferrnn import (
 from ferrnn import (
     utils as utils,
 )
+from ferrnn._src.interop.from_torch import from_torch as from_torch
 from ferrnn._src.layer.input_spec import InputSpec as InputSpec
 from ferrnn._src.layer.layer import Call as Call
 from ferrnn._src.layer.layer import Layer as Layer

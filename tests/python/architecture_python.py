@@ -29,6 +29,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     # The fit loop works on a protocol: it knows no layer by name.
     "training": BASE,
     "models": BASE | {"cells", "sequence", "layers", "training"},
+    "interop": BASE | {"cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models"},
     "ops": BASE,
     "datasets": BASE,

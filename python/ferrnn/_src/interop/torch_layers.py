@@ -1,0 +1,313 @@
+"""The layers that compute what a module of PyTorch does, with its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.interop.gates import TORCH, ordered
+from ferrnn._src.interop.torch_modules import Module
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, Softmax
+from ferrnn._src.layers.bidirectional import Bidirectional
+from ferrnn._src.layers.conv1d import Conv1D
+from ferrnn._src.layers.dense import Dense
+from ferrnn._src.layers.dropout import Dropout
+from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.gru import GRU
+from ferrnn._src.layers.layer_normalization import LayerNormalization
+from ferrnn._src.layers.lstm import LSTM
+from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.reshaping import Flatten
+from ferrnn._src.layers.resizing import ZeroPadding1D
+from ferrnn._src.layers.simple_rnn import SimpleRNN
+from ferrnn._src.tree.types import Array
+
+_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+))?(_reverse)?")
+_GATES = {1: "RNN", 3: "GRU", 4: "LSTM"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A layer, the weights it gets once it is built, and the features that it takes, if known."""
+
+    layer: Layer
+    weights: list[Array]
+    features: int | None = None
+    over_time: bool = False
+
+
+def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
+    """The layers of one module; `options` are what its tensors do not say, over its settings.
+
+    Raises:
+        ValueError: The module is not one that is known, or has weights that do not fit each other.
+    """
+    known = {**module.settings, **options}
+    kind = str(known.pop("kind", "") or module.kind or _kind_of(module))
+    name = module.name or "the source"
+    if kind in _SEQUENCES:
+        return [made for part in module.inside.values() for made in layers_of(part, {})]
+    make = _MAKERS.get(kind)
+    if make is None:
+        told = "its tensors do not say what it is" if not kind else f"{kind} is not known"
+        raise ValueError(
+            f"`layers`: {told}, at {module.described()}. Say it as ({name!r}, {{'kind': ...}}) with "
+            f"one of {', '.join(sorted(_MAKERS))}, or put a layer of ferrnn in its place"
+        )
+    try:
+        return make(module, known)
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"`source`: {kind} {name!r} has no tensor {error}") from None
+
+
+def _kind_of(module: Module) -> str:
+    """The class that the names and shapes of a module's tensors belong to; "" if several."""
+    tensors = module.tensors
+    for key, weight in tensors.items():
+        if re.fullmatch(r"weight_hh(_l0)?", key) and weight.ndim == 2:
+            units = tensors[key.replace("weight_hh", "weight_ih")].shape[0]
+            projected = key.replace("weight_hh", "weight_hr") in tensors
+            gates = 4 if projected else units // max(weight.shape[1], 1)
+            return _GATES.get(gates, "") + ("" if key.endswith("_l0") else "Cell")
+    if "running_mean" in tensors:
+        return "BatchNorm1d"
+    weight = tensors.get("weight")
+    if weight is not None and "bias" in tensors:
+        return {1: "LayerNorm", 2: "Linear", 3: "Conv1d"}.get(weight.ndim, "")
+    return "Conv1d" if weight is not None and weight.ndim == 3 else ""
+
+
+def _recurrent(module: Module, known: Mapping[str, Any], kind: str) -> list[Made]:
+    """A stack of recurrent layers, one direction or two, with PyTorch's dropout between them."""
+    depth = 1 + max(
+        int(match[3] or 0) for key in module.tensors if (match := _RECURRENT.fullmatch(key))
+    )
+    both = any(key.endswith("_reverse") for key in module.tensors)
+    rate = float(known.get("dropout") or 0.0)
+    made: list[Made] = []
+    for index in range(depth):
+        last = index == depth - 1
+        sequences = not last or bool(known.get("return_sequences", True))
+        name = (
+            f"{(module.name or kind.lower()).replace('.', '_')}{f'_l{index}' if depth > 1 else ''}"
+        )
+        directions = [_direction(module, kind, index, known, "")]
+        if both:
+            directions.append(_direction(module, kind, index, known, "_reverse"))
+        made.append(_over_time(directions, sequences, name))
+        if rate and not last:
+            made.append(Made(Dropout(rate), []))
+    return made
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """One layer and direction of a recurrent module: how to make it, and its weights."""
+
+    make: Callable[..., Layer]
+    weights: list[Array]
+
+
+def _over_time(directions: list[_Direction], sequences: bool, name: str) -> Made:
+    options: dict[str, Any] = {"return_sequences": sequences}
+    ahead = directions[0]
+    features = ahead.weights[0].shape[0]
+    if len(directions) == 1:
+        return Made(ahead.make(**options, name=name), ahead.weights, features, over_time=True)
+    back = directions[1]
+    layer = Bidirectional(ahead.make(**options), name=name)
+    return Made(layer, [*ahead.weights, *back.weights], features, over_time=True)
+
+
+def _direction(
+    module: Module, kind: str, index: int, known: Mapping[str, Any], end: str
+) -> _Direction:
+    ending = f"_l{index}{end}" if any(key.endswith("_l0") for key in module.tensors) else end
+    take = module.tensors.get
+    if take(f"weight_hr{ending}") is not None:
+        raise ValueError(
+            f"`source`: {module.name!r} is an LSTM with a projection (proj_size), which is not "
+            "supported"
+        )
+    order = TORCH[kind]
+    kernel = ordered(module.tensors[f"weight_ih{ending}"], order).T
+    recurrent = ordered(module.tensors[f"weight_hh{ending}"], order).T
+    units = recurrent.shape[0]
+    if recurrent.shape != (units, units * len(order)) or kernel.shape[1:] != recurrent.shape[1:]:
+        raise ValueError(
+            f"`source`: the weights of {module.name or kind!r} do not fit: weight_ih{ending} "
+            f"{kernel.shape[::-1]}, weight_hh{ending} {recurrent.shape[::-1]}"
+        )
+    biases = [take(f"bias_ih{ending}"), take(f"bias_hh{ending}")]
+    given = [ordered(bias, order) for bias in biases if bias is not None]
+    weights = [kernel, recurrent, *_biases(kind, given)]
+    options: dict[str, Any] = {"use_bias": bool(given)}
+    if kind == "RNN":
+        options["activation"] = known.get("nonlinearity", "tanh")
+    if kind == "GRU":
+        options["reset_after"] = True
+    make = {"LSTM": LSTM, "GRU": GRU, "RNN": SimpleRNN}[kind]
+    return _Direction(lambda **more: make(units, **options, **more), weights)
+
+
+def _biases(kind: str, given: list[Array]) -> list[Array]:
+    """One bias of PyTorch's two, which add up; the GRU's stay apart, as the reset gate parts them."""
+    if not given:
+        return []
+    if kind == "GRU":
+        return [np.stack(given)]
+    total = np.sum([bias.astype(np.float64) for bias in given], axis=0)
+    return [total.astype(given[0].dtype)]
+
+
+def _cell(kind: str) -> Callable[[Module, Mapping[str, Any]], list[Made]]:
+    return lambda module, known: _recurrent(module, known, kind)
+
+
+def _linear(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight, bias = module.tensors["weight"], module.tensors.get("bias")
+    layer = Dense(weight.shape[0], use_bias=bias is not None, name=_name(module))
+    weights = [weight.T] if bias is None else [weight.T, bias]
+    return [Made(layer, weights, weight.shape[1])]
+
+
+def _embedding(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight = module.tensors["weight"]
+    for setting in ("max_norm", "scale_grad_by_freq", "sparse"):
+        if known.get(setting):
+            raise ValueError(
+                f"`source`: {setting} of the Embedding {module.name!r} is not supported"
+            )
+    return [Made(Embedding(*weight.shape, name=_name(module)), [weight])]
+
+
+def _layer_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight, bias = module.tensors.get("weight"), module.tensors.get("bias")
+    shape = known.get("normalized_shape")
+    axes = len(shape) if isinstance(shape, tuple) else 1 if weight is None else weight.ndim
+    layer = LayerNormalization(
+        axis=-1 if axes == 1 else list(range(-axes, 0)),
+        epsilon=float(known.get("eps", 1e-5)),
+        scale=weight is not None,
+        center=bias is not None,
+        name=_name(module),
+    )
+    return [Made(layer, [value for value in (weight, bias) if value is not None])]
+
+
+def _batch_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight, bias = module.tensors.get("weight"), module.tensors.get("bias")
+    momentum = known.get("momentum", 0.1)
+    layer = BatchNormalization(
+        epsilon=float(known.get("eps", 1e-5)),
+        momentum=1.0 - (0.1 if momentum is None else float(momentum)),
+        scale=weight is not None,
+        center=bias is not None,
+        name=_name(module),
+    )
+    tensors = [weight, bias, module.tensors["running_mean"], module.tensors["running_var"]]
+    return [Made(layer, [value for value in tensors if value is not None])]
+
+
+def _conv1d(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    """The convolution over time; PyTorch's `[batch, features, time]` is `[batch, time, features]`."""
+    weight, bias = module.tensors["weight"], module.tensors.get("bias")
+    groups, padding = int(known.get("groups", 1)), known.get("padding", 0)
+    if known.get("padding_mode", "zeros") != "zeros":
+        raise ValueError(
+            f"`source`: padding_mode {known['padding_mode']!r} of {module.name!r} is not supported"
+        )
+    layer = Conv1D(
+        weight.shape[0],
+        weight.shape[2],
+        strides=known.get("stride", 1),
+        dilation_rate=known.get("dilation", 1),
+        padding="same" if padding == "same" else "valid",
+        groups=groups,
+        use_bias=bias is not None,
+        name=_name(module),
+    )
+    weights = [weight.transpose(2, 1, 0)] if bias is None else [weight.transpose(2, 1, 0), bias]
+    features = weight.shape[1] * groups
+    width = 0 if isinstance(padding, str) else int(np.ravel(padding)[0])
+    made = Made(layer, weights, features, over_time=True)
+    return [Made(ZeroPadding1D(width), [], features, over_time=True), made] if width else [made]
+
+
+def _plain(make: Callable[[Mapping[str, Any]], Layer]) -> Callable[..., list[Made]]:
+    return lambda module, known: [Made(make(known), [])]
+
+
+def _activation(name: str, **expected: Any) -> Callable[..., list[Made]]:
+    """An activation without settings; another value than PyTorch's default is refused."""
+
+    def make(module: Module, known: Mapping[str, Any]) -> list[Made]:
+        for setting, default in expected.items():
+            if known.get(setting, default) != default:
+                raise ValueError(
+                    f"`source`: {setting}={known[setting]!r} of the {module.kind} "
+                    f"{module.name!r} is not supported, only {default!r}"
+                )
+        return [Made(Activation(name), [])]
+
+    return make
+
+
+def _prelu(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight = module.tensors["weight"]
+    if weight.shape != (1,):
+        return [Made(PReLU(shared_axes=[1]), [weight[None, :]], weight.shape[0], over_time=True)]
+    return [Made(LeakyReLU(negative_slope=float(weight[0])), [])]
+
+
+def _last_axis(known: Mapping[str, Any]) -> int:
+    """The axis of a softmax, which is the last one in what is read here."""
+    axis = known.get("dim", -1)
+    if axis not in {-1, 1, 2, None}:
+        raise ValueError(f"`source`: a softmax over the axis {axis} is not supported")
+    return -1
+
+
+def _name(module: Module) -> str | None:
+    return module.name.replace(".", "_") or None
+
+
+_SEQUENCES = frozenset({"Sequential", "ModuleList"})
+_MAKERS: dict[str, Callable[[Module, Mapping[str, Any]], list[Made]]] = {
+    **{kind: _cell(kind) for kind in ("LSTM", "GRU", "RNN")},
+    **{f"{kind}Cell": _cell(kind) for kind in ("LSTM", "GRU", "RNN")},
+    "Linear": _linear,
+    "Embedding": _embedding,
+    "LayerNorm": _layer_norm,
+    "BatchNorm1d": _batch_norm,
+    "Conv1d": _conv1d,
+    "Identity": lambda module, known: [],
+    "Flatten": _plain(lambda known: Flatten()),
+    "Dropout": _plain(lambda known: Dropout(float(known.get("p", 0.5)))),
+    "ELU": _plain(lambda known: ELU(alpha=float(known.get("alpha", 1.0)))),
+    "LeakyReLU": _plain(lambda known: LeakyReLU(float(known.get("negative_slope", 0.01)))),
+    "PReLU": _prelu,
+    "Softmax": _plain(lambda known: Softmax(axis=_last_axis(known))),
+    "GELU": _activation("gelu", approximate="none"),
+    "ReLU": _activation("relu"),
+    "ReLU6": _activation("relu6"),
+    "SELU": _activation("selu"),
+    "CELU": _activation("celu", alpha=1.0),
+    "SiLU": _activation("silu"),
+    "Mish": _activation("mish"),
+    "Tanh": _activation("tanh"),
+    "Sigmoid": _activation("sigmoid"),
+    "Hardsigmoid": _activation("hard_sigmoid"),
+    "Hardswish": _activation("hard_silu"),
+    "Hardtanh": _activation("hard_tanh", min_val=-1.0, max_val=1.0),
+    "Softplus": _activation("softplus", beta=1.0),
+    "Softsign": _activation("softsign"),
+    "Tanhshrink": _activation("tanh_shrink"),
+    "LogSigmoid": _activation("log_sigmoid"),
+    "LogSoftmax": _activation("log_softmax"),
+}
