@@ -22,8 +22,10 @@ from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten
 from ferrnn._src.layers.resizing import ZeroPadding1D
+from ferrnn._src.layers.scaling import GroupNormalization, RMSNormalization
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.tree.types import Array
 
@@ -56,8 +58,9 @@ def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
     if make is None:
         told = "its tensors do not say what it is" if not kind else f"{kind} is not known"
         raise ValueError(
-            f"`layers`: {told}, at {module.described()}. Say it as ({name!r}, {{'kind': ...}}) with "
-            f"one of {', '.join(sorted(_MAKERS))}, or put a layer of ferrnn in its place"
+            f"`layers`: {told}, at {module.described()}. Say it as ({name!r}, "
+            f"{{'kind': ...}}) with one of {', '.join(sorted(_MAKERS))}, or put a layer of ferrnn "
+            "in its place"
         )
     try:
         return make(module, known)
@@ -68,11 +71,11 @@ def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
 def _kind_of(module: Module) -> str:
     """The class that the names and shapes of a module's tensors belong to; "" if several."""
     tensors = module.tensors
-    for key, weight in tensors.items():
-        if re.fullmatch(r"weight_hh(_l0)?", key) and weight.ndim == 2:
-            units = tensors[key.replace("weight_hh", "weight_ih")].shape[0]
+    for key, recurrent in tensors.items():
+        if re.fullmatch(r"weight_hh(_l0)?", key) and recurrent.ndim == 2:
+            rows = recurrent.shape[0]
             projected = key.replace("weight_hh", "weight_hr") in tensors
-            gates = 4 if projected else units // max(weight.shape[1], 1)
+            gates = 4 if projected else rows // max(recurrent.shape[1], 1)
             return _GATES.get(gates, "") + ("" if key.endswith("_l0") else "Cell")
     if "running_mean" in tensors:
         return "BatchNorm1d"
@@ -156,7 +159,7 @@ def _direction(
 
 
 def _biases(kind: str, given: list[Array]) -> list[Array]:
-    """One bias of PyTorch's two, which add up; the GRU's stay apart, as the reset gate parts them."""
+    """PyTorch's two biases added up; the GRU's stay apart, since its reset gate comes between."""
     if not given:
         return []
     if kind == "GRU":
@@ -178,11 +181,7 @@ def _linear(module: Module, known: Mapping[str, Any]) -> list[Made]:
 
 def _embedding(module: Module, known: Mapping[str, Any]) -> list[Made]:
     weight = module.tensors["weight"]
-    for setting in ("max_norm", "scale_grad_by_freq", "sparse"):
-        if known.get(setting):
-            raise ValueError(
-                f"`source`: {setting} of the Embedding {module.name!r} is not supported"
-            )
+    _refuse_others(module, known, {"max_norm": None, "scale_grad_by_freq": False})
     return [Made(Embedding(*weight.shape, name=_name(module)), [weight])]
 
 
@@ -215,13 +214,10 @@ def _batch_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
 
 
 def _conv1d(module: Module, known: Mapping[str, Any]) -> list[Made]:
-    """The convolution over time; PyTorch's `[batch, features, time]` is `[batch, time, features]`."""
+    """The convolution over time: PyTorch's `[batch, features, time]` with the axes swapped."""
     weight, bias = module.tensors["weight"], module.tensors.get("bias")
     groups, padding = int(known.get("groups", 1)), known.get("padding", 0)
-    if known.get("padding_mode", "zeros") != "zeros":
-        raise ValueError(
-            f"`source`: padding_mode {known['padding_mode']!r} of {module.name!r} is not supported"
-        )
+    _refuse_others(module, known, {"padding_mode": "zeros"})
     layer = Conv1D(
         weight.shape[0],
         weight.shape[2],
@@ -239,6 +235,40 @@ def _conv1d(module: Module, known: Mapping[str, Any]) -> list[Made]:
     return [Made(ZeroPadding1D(width), [], features, over_time=True), made] if width else [made]
 
 
+def _pooling(kind: type[MaxPooling1D | AveragePooling1D]) -> Callable[..., list[Made]]:
+    def make(module: Module, known: Mapping[str, Any]) -> list[Made]:
+        unlike = {"padding": 0, "dilation": 1, "ceil_mode": False, "count_include_pad": True}
+        _refuse_others(module, known, unlike)
+        size = int(np.ravel(known["kernel_size"])[0])
+        strides = known.get("stride")
+        return [Made(kind(size, size if strides is None else int(np.ravel(strides)[0])), [])]
+
+    return make
+
+
+def _rms_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight = module.tensors["weight"]
+    if known.get("eps") is None:
+        raise ValueError(
+            f"`layers`: `eps` of the RMSNorm {module.name!r} is needed, PyTorch's default is the "
+            "least of the dtype: np.finfo(np.float32).eps"
+        )
+    axis = -1 if weight.ndim == 1 else list(range(-weight.ndim, 0))
+    return [Made(RMSNormalization(axis, float(known["eps"]), name=_name(module)), [weight])]
+
+
+def _group_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    weight, bias = module.tensors.get("weight"), module.tensors.get("bias")
+    layer = GroupNormalization(
+        int(known["num_groups"]),
+        epsilon=float(known.get("eps", 1e-5)),
+        scale=weight is not None,
+        center=bias is not None,
+        name=_name(module),
+    )
+    return [Made(layer, [value for value in (weight, bias) if value is not None])]
+
+
 def _plain(make: Callable[[Mapping[str, Any]], Layer]) -> Callable[..., list[Made]]:
     return lambda module, known: [Made(make(known), [])]
 
@@ -247,15 +277,20 @@ def _activation(name: str, **expected: Any) -> Callable[..., list[Made]]:
     """An activation without settings; another value than PyTorch's default is refused."""
 
     def make(module: Module, known: Mapping[str, Any]) -> list[Made]:
-        for setting, default in expected.items():
-            if known.get(setting, default) != default:
-                raise ValueError(
-                    f"`source`: {setting}={known[setting]!r} of the {module.kind} "
-                    f"{module.name!r} is not supported, only {default!r}"
-                )
+        _refuse_others(module, known, expected)
         return [Made(Activation(name), [])]
 
     return make
+
+
+def _refuse_others(module: Module, known: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+    """An error for settings that have other values than those that are supported."""
+    for setting, value in only.items():
+        given = known.get(setting, value)
+        if (given[0] if isinstance(given, tuple) and len(set(given)) == 1 else given) != value:
+            raise ValueError(
+                f"`source`: {setting}={given!r} of {module.name!r} is not supported, only {value!r}"
+            )
 
 
 def _prelu(module: Module, known: Mapping[str, Any]) -> list[Made]:
@@ -286,6 +321,10 @@ _MAKERS: dict[str, Callable[[Module, Mapping[str, Any]], list[Made]]] = {
     "LayerNorm": _layer_norm,
     "BatchNorm1d": _batch_norm,
     "Conv1d": _conv1d,
+    "RMSNorm": _rms_norm,
+    "GroupNorm": _group_norm,
+    "MaxPool1d": _pooling(MaxPooling1D),
+    "AvgPool1d": _pooling(AveragePooling1D),
     "Identity": lambda module, known: [],
     "Flatten": _plain(lambda known: Flatten()),
     "Dropout": _plain(lambda known: Dropout(float(known.get("p", 0.5)))),
