@@ -15,9 +15,10 @@ import dataclasses
 
 import numpy as np
 import onnx
+import onnxruntime
+
 import onnx_graphs
 import onnx_recurrent
-import onnxruntime
 from onnx_recurrent import Recurrent
 from onnx_refused import add_refused, float16
 from onnx_running import add, computed, names_of

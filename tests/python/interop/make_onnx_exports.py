@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import onnxscript
 import torch
+
 from onnx_exports import Export, exported, exports
 from onnx_running import add
 from recording import Recorder

@@ -16,8 +16,9 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from recording import Array, Random, Recorder
 from torch import nn
+
+from recording import Array, Random, Recorder
 from torch_models import Chain, Tagger, cells, chains, options, randomized, sequences
 
 BATCH, TIME = 3, 7

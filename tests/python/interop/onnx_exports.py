@@ -9,8 +9,9 @@ from typing import Any
 
 import onnx
 import torch
-from recording import Array, Random
 from torch import nn
+
+from recording import Array, Random
 from torch_models import Chain, Tagger, chains, randomized
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from recording import Array, Random
 
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from recording import Array, Random
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx_recurrent
 from onnx import TensorProto, helper, numpy_helper
+
+import onnx_recurrent
 from onnx_graphs import FLOAT, Graph
 from onnx_recurrent import Recurrent
 from recording import Random, Recorder

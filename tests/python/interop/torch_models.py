@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from recording import Random
 from torch import nn
+
+from recording import Random
 
 GLUE = ("last_step", "mean_over_time", "channels_first", "channels_last")
 OPTIONS = {

@@ -33,7 +33,8 @@ def from_torch(
     - `return_sequences=False` for a recurrent module of which only the last output is used
       (`out[:, -1]`, or `h_n[-1]`); of two directions it gives the last state of each, `h_n`;
     - `nonlinearity="relu"` for an `nn.RNN` with it, `kind="Embedding"` or `kind="Linear"` for
-      a matrix without a bias, `eps`, `momentum`, `stride`, `padding`, `dilation`, `groups`.
+      a matrix without a bias, `eps`, `momentum`, `stride`, `padding`, `dilation`, `groups`;
+    - `kind="ELU"` and the like for a module without tensors, of which a state dict has no trace.
 
     A name may be the end of a longer one (`lstm` for `module.lstm`). Of a live module, a module
     pickled as a whole, or TorchScript, classes and settings are known, and an `nn.Sequential` is
@@ -66,20 +67,23 @@ def from_torch(
     made = [each for part in _chain(root, layers) for each in part]
     shape = tuple(input_shape) if input_shape is not None else _input_shape(made)
     dtype = "float64" if any(_is_double(module) for module in root.walk()) else "float32"
+    over_time = any(each.over_time for each in made)
     model = Sequential([] if shape is None else [Input(shape, dtype=_input_dtype(made, dtype))])
     for each in made:
-        layer = each.layer
+        layer, weights = each.layer, each.weights
+        if each.without_time is not None and not over_time:
+            layer, weights = each.without_time
         if dtype == "float64":
             layer = type(layer).from_config({**layer.get_config(), "dtype": dtype})
         model.add(layer)
-        if not each.weights:
+        if not weights:
             continue
         if not layer.built:
             raise ValueError(
                 f"`input_shape` is needed to build the layer {layer.name!r}, the source does not "
                 "tell it: give the shape of one input without the batch, None for the time"
             )
-        _fill(layer, each.weights)
+        _fill(layer, weights)
     return model
 
 
@@ -109,16 +113,21 @@ def _entry(root: Module, entry: Any) -> list[Made]:
             "`layers` must hold names, pairs of a name and a dict of settings, and layers of "
             f"ferrnn, received {entry!r}"
         )
-    return layers_of(_named(root, name), options)
+    return layers_of(_named(root, name, options), options)
 
 
-def _named(root: Module, name: str) -> Module:
-    """The module of this name, or the only one whose name ends with it."""
+def _named(root: Module, name: str, options: Mapping[str, Any]) -> Module:
+    """The module of this name, or the only one whose name ends with it.
+
+    A module without tensors leaves no trace in a state dict: its `kind` is enough.
+    """
     modules = [module for module in root.walk() if module.name]
     exact = [module for module in modules if module.name == name]
     found = exact or [module for module in modules if module.name.endswith(f".{name}")]
     if name == "" and root.tensors:
         found = [root]
+    if not found and "kind" in options:
+        return Module(name)
     if len(found) != 1:
         which = "no module" if not found else f"{len(found)} modules"
         raise ValueError(f"`layers`: {which} named {name!r}. {_listing(root)}")

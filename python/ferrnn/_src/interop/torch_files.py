@@ -173,7 +173,7 @@ class _Archive:
             raise PickleError(f"{about}: not all are counts")
         elements = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if elements and (last >= storage.values.size or elements > storage.values.size):
+        if elements and last >= storage.values.size:
             raise PickleError(f"{about}: outside of its {storage.values.size} elements")
         self.elements += elements
         if self.elements > 4 * self.size:

@@ -41,6 +41,7 @@ class Made:
     weights: list[Array]
     features: int | None = None
     over_time: bool = False
+    without_time: tuple[Layer, list[Array]] | None = None  # in place of both in `[batch, features]`
 
 
 def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
@@ -296,7 +297,8 @@ def _refuse_others(module: Module, known: Mapping[str, Any], only: Mapping[str, 
 def _prelu(module: Module, known: Mapping[str, Any]) -> list[Made]:
     weight = module.tensors["weight"]
     if weight.shape != (1,):
-        return [Made(PReLU(shared_axes=[1]), [weight[None, :]], weight.shape[0], over_time=True)]
+        alone = (PReLU(), [weight])
+        return [Made(PReLU(shared_axes=[1]), [weight[None, :]], without_time=alone)]
     return [Made(LeakyReLU(negative_slope=float(weight[0])), [])]
 
 
