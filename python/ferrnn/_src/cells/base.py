@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -145,6 +147,23 @@ class BuiltInCell(Cell):
     takes_flat_states: ClassVar[bool] = True
     native_name: ClassVar[str]
     gates: ClassVar[int]
+    settings: ClassVar[tuple[str, ...]]  # the constructor's arguments, each an attribute
+
+    units: int
+    activation: Any
+    use_bias: bool
+    kernel_initializer: Any
+    recurrent_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    recurrent_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    recurrent_constraint: Any
+    bias_constraint: Any
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
 
     kernel: Parameter
     recurrent_kernel: Parameter
@@ -177,40 +196,22 @@ class BuiltInCell(Cell):
             )
         self._inference_precision = value
 
-    def __init__(
-        self,
-        units: int,
-        *,
-        activation: Any,
-        use_bias: bool,
-        initializers_of: dict[str, Any],
-        regularizers_of: dict[str, Any],
-        constraints_of: dict[str, Any],
-        dropout: float,
-        recurrent_dropout: float,
-        seed: int | None,
-        layer_options: dict[str, Any],
-    ) -> None:
-        self.implementation = int(layer_options.pop("implementation", 2))
-        super().__init__(**layer_options)
-        self.units = check_units(units, self.name)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(initializers_of["kernel"])
-        self.recurrent_initializer = initializers.get(initializers_of["recurrent"])
-        self.bias_initializer = initializers.get(initializers_of["bias"])
-        self.kernel_regularizer = regularizers.get(regularizers_of["kernel"])
-        self.recurrent_regularizer = regularizers.get(regularizers_of["recurrent"])
-        self.bias_regularizer = regularizers.get(regularizers_of["bias"])
-        self.kernel_constraint = constraints.get(constraints_of["kernel"])
-        self.recurrent_constraint = constraints.get(constraints_of["recurrent"])
-        self.bias_constraint = constraints.get(constraints_of["bias"])
-        self.dropout = clamp_rate("dropout", dropout)
-        self.recurrent_dropout = clamp_rate("recurrent_dropout", recurrent_dropout)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A cell of the engine says its settings once: as the arguments of its constructor."""
+        super().__init_subclass__(**kwargs)
+        if "native_name" in vars(cls):
+            cls.settings = settings_of(cls)
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        """Takes the settings out of what the cell's constructor was `given`: its `locals()`."""
+        options = dict(given["kwargs"])
+        self.implementation = int(options.pop("implementation", 2))
+        super().__init__(**options)
+        for name in self.settings:
+            setattr(self, name, read_setting(name, given[name], self.name))
         if self.recurrent_dropout:
             self.implementation = 1
-        self.seed = seed
-        self.seed_generator = SeedGenerator(seed)
+        self.seed_generator = SeedGenerator(self.seed)
         self.state_size: Any = self.units
 
     def __getstate__(self) -> dict[str, Any]:
@@ -294,24 +295,44 @@ class BuiltInCell(Cell):
             grads.add(self.bias, d_projected.sum(axis=tuple(range(d_projected.ndim - 1))))
 
     def get_config(self) -> dict[str, Any]:
-        config = {
-            "units": self.units,
-            "activation": activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **config}
+        own = {name: write_setting(name, getattr(self, name)) for name in self.settings}
+        return {**super().get_config(), **own}
+
+
+def settings_of(cell: type) -> tuple[str, ...]:
+    """The names of the arguments of a cell's constructor, in their order."""
+    parameters = inspect.signature(cell.__init__).parameters.values()  # type: ignore[misc]
+    named = (each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
+    return tuple(name for name in named if name != "self")
+
+
+# What reads and writes a setting, by the end of its name.
+_OBJECTS: Mapping[str, Any] = {
+    "activation": activations,
+    "initializer": initializers,
+    "regularizer": regularizers,
+    "constraint": constraints,
+}
+_RATES = ("dropout", "recurrent_dropout")
+_SWITCHES = ("use_bias", "unit_forget_bias", "reset_after")
+
+
+def read_setting(name: str, value: Any, owner: str) -> Any:
+    """A setting as the cell keeps it."""
+    room = _OBJECTS.get(name.rpartition("_")[2])
+    if room is not None:
+        return room.get(value)
+    if name in _RATES:
+        return clamp_rate(name, value)
+    if name == "units":
+        return check_units(value, owner)
+    return bool(value) if name in _SWITCHES else value
+
+
+def write_setting(name: str, value: Any) -> Any:
+    """A setting as configurations hold it."""
+    room = _OBJECTS.get(name.rpartition("_")[2])
+    return value if room is None else room.serialize(value)
 
 
 def check_units(units: object, owner: str) -> int:

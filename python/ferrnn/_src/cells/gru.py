@@ -32,6 +32,9 @@ class GRUCell(BuiltInCell):
     native_name: ClassVar[str] = "gru"
     gates: ClassVar[int] = 3
 
+    recurrent_activation: Any
+    reset_after: bool
+
     def __init__(
         self,
         units: int,
@@ -53,32 +56,7 @@ class GRUCell(BuiltInCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            initializers_of={
-                "kernel": kernel_initializer,
-                "recurrent": recurrent_initializer,
-                "bias": bias_initializer,
-            },
-            regularizers_of={
-                "kernel": kernel_regularizer,
-                "recurrent": recurrent_regularizer,
-                "bias": bias_regularizer,
-            },
-            constraints_of={
-                "kernel": kernel_constraint,
-                "recurrent": recurrent_constraint,
-                "bias": bias_constraint,
-            },
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            layer_options=kwargs,
-        )
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.reset_after = bool(reset_after)
+        super().__init__(locals())
 
     @property
     def bias_shape(self) -> tuple[int, ...]:
@@ -162,13 +140,6 @@ class GRUCell(BuiltInCell):
             return d_inputs, (d_previous + d_reset * r + d_h * z,)
 
         return z * h + (1 - z) * g, vjp
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "recurrent_activation": activations.serialize(self.recurrent_activation),
-            "reset_after": self.reset_after,
-        }
 
 
 def _split_mask(mask: Array | None) -> tuple[Array | None, Array | None]:

@@ -30,6 +30,9 @@ class LSTMCell(BuiltInCell):
     native_name: ClassVar[str] = "lstm"
     gates: ClassVar[int] = 4
 
+    recurrent_activation: Any
+    unit_forget_bias: bool
+
     def __init__(
         self,
         units: int,
@@ -51,32 +54,7 @@ class LSTMCell(BuiltInCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            initializers_of={
-                "kernel": kernel_initializer,
-                "recurrent": recurrent_initializer,
-                "bias": bias_initializer,
-            },
-            regularizers_of={
-                "kernel": kernel_regularizer,
-                "recurrent": recurrent_regularizer,
-                "bias": bias_regularizer,
-            },
-            constraints_of={
-                "kernel": kernel_constraint,
-                "recurrent": recurrent_constraint,
-                "bias": bias_constraint,
-            },
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            layer_options=kwargs,
-        )
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.unit_forget_bias = bool(unit_forget_bias)
+        super().__init__(locals())
         self.state_size = [self.units, self.units]
 
     def initial_bias(self, shape: tuple[int, ...], dtype: object = None) -> Array:
@@ -140,10 +118,3 @@ class LSTMCell(BuiltInCell):
             return d_inputs, (d_h_previous, d_c * f)
 
         return (h, (h, c)), vjp
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "recurrent_activation": activations.serialize(self.recurrent_activation),
-            "unit_forget_bias": self.unit_forget_bias,
-        }

@@ -47,30 +47,7 @@ class SimpleRNNCell(BuiltInCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            initializers_of={
-                "kernel": kernel_initializer,
-                "recurrent": recurrent_initializer,
-                "bias": bias_initializer,
-            },
-            regularizers_of={
-                "kernel": kernel_regularizer,
-                "recurrent": recurrent_regularizer,
-                "bias": bias_regularizer,
-            },
-            constraints_of={
-                "kernel": kernel_constraint,
-                "recurrent": recurrent_constraint,
-                "bias": bias_constraint,
-            },
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            layer_options=kwargs,
-        )
+        super().__init__(locals())
 
     def _draw(self, rate: float, shape: tuple[int, ...]) -> Array | None:
         if rate == 0:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ferrnn._src.cells.base import BuiltInCell
+from ferrnn._src.configs.names import snake_case
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.weights import regularizers
 
 _OF_LAYER = ("name", "trainable", "dtype")
 _OF_CELL = ("implementation",)
+_FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
 def cell_setting(name: str) -> Any:
@@ -21,21 +24,53 @@ def cell_setting(name: str) -> Any:
     return property(read, doc=f"The cell's `{name}`.")
 
 
-def split_options(options: dict[str, Any], cell_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The keyword options of a layer, and those of its cell: both get the dtype."""
-    for_cell = {key: options.pop(key) for key in _OF_CELL if key in options}
-    for_cell["dtype"] = options.get("dtype")
-    for_cell["name"] = cell_name
-    return options, for_cell
-
-
 class BuiltInRNN(RNN):
-    """A recurrent layer that makes its cell itself."""
+    """A recurrent layer that makes its cell itself, of the class `cell_class`.
 
+    It has the cell's settings as attributes: its constructor takes those of the cell and its own.
+    """
+
+    cell_class: ClassVar[type[BuiltInCell]]
     cell: BuiltInCell
 
-    def __init__(self, cell: BuiltInCell, **options: Any) -> None:
-        super().__init__(cell, **options)
+    units: int
+    activation: Any
+    use_bias: bool
+    kernel_initializer: Any
+    recurrent_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    recurrent_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    recurrent_constraint: Any
+    bias_constraint: Any
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
+    implementation: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "cell_class" in vars(cls):
+            for name in (*cls.cell_class.settings, *_OF_CELL):
+                setattr(cls, name, cell_setting(name))
+
+    def __init__(self, given: Mapping[str, Any], **of_cell: Any) -> None:
+        """Parts what the layer's constructor was `given`, its `locals()`, between cell and layer.
+
+        `of_cell` are arguments of the cell that the layer's constructor does not have.
+        """
+        options = dict(given["kwargs"])
+        for_cell = {name: given[name] for name in self.cell_class.settings if name in given}
+        for_cell |= {name: options.pop(name) for name in _OF_CELL if name in options}
+        for_cell["dtype"] = options.get("dtype")
+        for_cell["name"] = snake_case(self.cell_class.__name__)
+        cell = self.cell_class(**for_cell, **of_cell)
+        flags = {name: given[name] for name in _FLAGS if name in given}
+        super().__init__(
+            cell, activity_regularizer=given["activity_regularizer"], **flags, **options
+        )
         if not self._trainable:
             cell.trainable = False
 

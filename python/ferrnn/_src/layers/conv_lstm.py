@@ -9,7 +9,7 @@ import numpy as np
 
 from ferrnn._src.cells.conv_lstm import ConvLSTMCell, Window
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.layers.built_in import BuiltInRNN, cell_setting, split_options
+from ferrnn._src.layers.built_in import BuiltInRNN, cell_setting
 from ferrnn._src.layers.checks import checked_data_format, checked_padding, tuple_of
 
 
@@ -25,25 +25,12 @@ class ConvLSTM1D(BuiltInRNN):
     (2, 6, 4)
     """
 
+    cell_class = ConvLSTMCell
     cell: ConvLSTMCell
 
     filters = cell_setting("filters")
-    activation = cell_setting("activation")
-    recurrent_activation = cell_setting("recurrent_activation")
-    use_bias = cell_setting("use_bias")
-    kernel_initializer = cell_setting("kernel_initializer")
-    recurrent_initializer = cell_setting("recurrent_initializer")
-    bias_initializer = cell_setting("bias_initializer")
-    unit_forget_bias = cell_setting("unit_forget_bias")
-    kernel_regularizer = cell_setting("kernel_regularizer")
-    recurrent_regularizer = cell_setting("recurrent_regularizer")
-    bias_regularizer = cell_setting("bias_regularizer")
-    kernel_constraint = cell_setting("kernel_constraint")
-    recurrent_constraint = cell_setting("recurrent_constraint")
-    bias_constraint = cell_setting("bias_constraint")
-    dropout = cell_setting("dropout")
-    recurrent_dropout = cell_setting("recurrent_dropout")
-    seed = cell_setting("seed")
+    recurrent_activation: Any
+    unit_forget_bias: bool
 
     def __init__(
         self,
@@ -86,37 +73,8 @@ class ConvLSTM1D(BuiltInRNN):
                 "Specifying `strides > 1` is not compatible with `dilation_rate > 1`. "
                 f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
-        for_layer, for_cell = split_options(kwargs, "conv_lstm_cell")
-        cell = ConvLSTMCell(
-            filters,
-            Window(self.kernel_size[0], self.strides[0], self.padding, self.dilation_rate[0]),
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **for_cell,
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            activity_regularizer=activity_regularizer,
-            **for_layer,
-        )
+        window = (self.kernel_size[0], self.strides[0], self.padding, self.dilation_rate[0])
+        super().__init__(locals(), filters=filters, window=Window(*window))
         self._rank = 4
         self._places: int | None = None
 

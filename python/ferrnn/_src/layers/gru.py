@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferrnn._src.cells.gru import GRUCell
-from ferrnn._src.layers.built_in import BuiltInRNN, cell_setting, split_options
+from ferrnn._src.layers.built_in import BuiltInRNN
 
 
 class GRU(BuiltInRNN):
@@ -21,24 +21,10 @@ class GRU(BuiltInRNN):
     ((1, 2, 4), (1, 4))
     """
 
-    units = cell_setting("units")
-    activation = cell_setting("activation")
-    recurrent_activation = cell_setting("recurrent_activation")
-    use_bias = cell_setting("use_bias")
-    kernel_initializer = cell_setting("kernel_initializer")
-    recurrent_initializer = cell_setting("recurrent_initializer")
-    bias_initializer = cell_setting("bias_initializer")
-    kernel_regularizer = cell_setting("kernel_regularizer")
-    recurrent_regularizer = cell_setting("recurrent_regularizer")
-    bias_regularizer = cell_setting("bias_regularizer")
-    kernel_constraint = cell_setting("kernel_constraint")
-    recurrent_constraint = cell_setting("recurrent_constraint")
-    bias_constraint = cell_setting("bias_constraint")
-    dropout = cell_setting("dropout")
-    recurrent_dropout = cell_setting("recurrent_dropout")
-    seed = cell_setting("seed")
-    reset_after = cell_setting("reset_after")
-    implementation = cell_setting("implementation")
+    cell_class = GRUCell
+
+    recurrent_activation: Any
+    reset_after: bool
 
     def __init__(
         self,
@@ -68,34 +54,4 @@ class GRU(BuiltInRNN):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        for_layer, for_cell = split_options(kwargs, "gru_cell")
-        cell = GRUCell(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            reset_after=reset_after,
-            **for_cell,
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
-            **for_layer,
-        )
+        super().__init__(locals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
-from ferrnn._src.layers.built_in import BuiltInRNN, cell_setting, split_options
+from ferrnn._src.layers.built_in import BuiltInRNN
 
 
 class SimpleRNN(BuiltInRNN):
@@ -21,21 +21,7 @@ class SimpleRNN(BuiltInRNN):
     ((1, 2, 4), (1, 4))
     """
 
-    units = cell_setting("units")
-    activation = cell_setting("activation")
-    use_bias = cell_setting("use_bias")
-    kernel_initializer = cell_setting("kernel_initializer")
-    recurrent_initializer = cell_setting("recurrent_initializer")
-    bias_initializer = cell_setting("bias_initializer")
-    kernel_regularizer = cell_setting("kernel_regularizer")
-    recurrent_regularizer = cell_setting("recurrent_regularizer")
-    bias_regularizer = cell_setting("bias_regularizer")
-    kernel_constraint = cell_setting("kernel_constraint")
-    recurrent_constraint = cell_setting("recurrent_constraint")
-    bias_constraint = cell_setting("bias_constraint")
-    dropout = cell_setting("dropout")
-    recurrent_dropout = cell_setting("recurrent_dropout")
-    seed = cell_setting("seed")
+    cell_class = SimpleRNNCell
 
     def __init__(
         self,
@@ -62,32 +48,4 @@ class SimpleRNN(BuiltInRNN):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        for_layer, for_cell = split_options(kwargs, "simple_rnn_cell")
-        cell = SimpleRNNCell(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **for_cell,
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
-            **for_layer,
-        )
+        super().__init__(locals())
