@@ -8,9 +8,18 @@ from ferrnn._src.configs.custom_objects import (
     get_custom_objects as get_custom_objects,
 )
 from ferrnn._src.configs.custom_objects import (
+    get_registered_object as get_registered_object,
+)
+from ferrnn._src.configs.custom_objects import (
     register_keras_serializable as register_keras_serializable,
 )
 from ferrnn._src.configs.custom_objects import registered_name
+from ferrnn._src.configs.objects import (
+    deserialize_keras_object as deserialize_keras_object,
+)
+from ferrnn._src.configs.objects import (
+    serialize_keras_object as serialize_keras_object,
+)
 from ferrnn._src.models.files import (
     load_model as load_model,
 )
@@ -22,15 +31,6 @@ from ferrnn._src.models.files import (
 )
 from ferrnn._src.models.files import (
     save_weights as save_weights,
-)
-from ferrnn._src.models.serialization import (
-    deserialize_keras_object as deserialize_keras_object,
-)
-from ferrnn._src.models.serialization import (
-    get_registered_object as get_registered_object,
-)
-from ferrnn._src.models.serialization import (
-    serialize_keras_object as serialize_keras_object,
 )
 
 get_registered_name = registered_name

@@ -17,10 +17,19 @@ from ferrnn._src.configs.custom_objects import (
     get_custom_objects as get_custom_objects,
 )
 from ferrnn._src.configs.custom_objects import (
+    get_registered_object as get_registered_object,
+)
+from ferrnn._src.configs.custom_objects import (
     register_keras_serializable as register_keras_serializable,
 )
 from ferrnn._src.configs.custom_objects import registered_name
 from ferrnn._src.configs.names import clear_session as clear_session
+from ferrnn._src.configs.objects import (
+    deserialize_keras_object as deserialize_keras_object,
+)
+from ferrnn._src.configs.objects import (
+    serialize_keras_object as serialize_keras_object,
+)
 from ferrnn._src.data.files import get_file as get_file
 from ferrnn._src.data.labels import (
     normalize as normalize,
@@ -38,15 +47,6 @@ from ferrnn._src.data.sequences import pad_sequences as pad_sequences
 from ferrnn._src.data.windows import timeseries_dataset_from_array as timeseries_dataset_from_array
 from ferrnn._src.models.cloning import clone_model as clone_model
 from ferrnn._src.models.drawing import plot_model as plot_model
-from ferrnn._src.models.serialization import (
-    deserialize_keras_object as deserialize_keras_object,
-)
-from ferrnn._src.models.serialization import (
-    get_registered_object as get_registered_object,
-)
-from ferrnn._src.models.serialization import (
-    serialize_keras_object as serialize_keras_object,
-)
 from ferrnn._src.training.progress import Progbar as Progbar
 from ferrnn._src.training.py_dataset import PyDataset as PyDataset
 from ferrnn._src.weights.random import set_random_seed as set_random_seed

@@ -15,7 +15,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "faces": frozenset(),
     "files": frozenset(),
     "tree": frozenset(),
-    "configs": frozenset(),
+    "configs": frozenset({"faces", "tree"}),
     "native": frozenset(),
     "machine": frozenset({"native"}),
     "symbolic": frozenset({"tree", "configs"}),

@@ -77,7 +77,7 @@ def test_functions_of_users_standardize_and_split():
     again = TextVectorization.from_config(config, custom_objects=known)
     again.set_vocabulary(layer.get_vocabulary())
     assert again(["b,a,c"]).tolist() == [[2, 3, 1]]
-    with pytest.raises(ValueError, match="the function 'shouting' of a TextVectorization"):
+    with pytest.raises(ValueError, match="the function 'shouting' is not known"):
         TextVectorization.from_config(config)
 
 

@@ -1,5 +1,7 @@
 """What all optimizers share: averages, gathered gradients, decay, schedules, own optimizers."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -158,8 +160,8 @@ class TestSchedules:
         assert config["config"]["learning_rate"]["class_name"] == "Halving"
         again = keras.optimizers.deserialize(config, custom_objects={"Halving": Halving})
         assert again.learning_rate == 0.5
-        with pytest.raises(ValueError, match="Could not interpret learning rate schedule"):
-            keras.optimizers.deserialize(config)
+        with pytest.raises(ValueError, match="'Halving' is not known"):
+            keras.optimizers.deserialize(json.loads(json.dumps(config)))
         with pytest.raises(NotImplementedError, match="must override `get_config"):
             schedules.LearningRateSchedule().get_config()
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.activations.erf import erf
+from ferrnn._src.configs.objects import Kind
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
@@ -274,23 +275,16 @@ swish, hard_swish = silu, hard_silu
 _ALIASES = {"swish": silu, "hard_swish": hard_silu}
 
 
+_KIND = Kind("activation function", "activations", Activation, {**_BY_NAME, **_ALIASES})
+
+
 def get(identifier: Any) -> Any:
-    """The activation for a name, a callable or None (linear).
+    """The activation for a name, a callable, a configuration or None (linear).
 
     >>> get("tanh"), get(None)
     (<activation tanh>, <activation linear>)
     """
-    if identifier is None:
-        return linear
-    if isinstance(identifier, dict):
-        identifier = identifier.get("config", identifier)
-    if isinstance(identifier, str):
-        found = _BY_NAME.get(identifier) or _ALIASES.get(identifier)
-        if found is not None:
-            return found
-    elif callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret activation function identifier: {identifier!r}")
+    return linear if identifier is None else _KIND.get(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -299,20 +293,18 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize("relu"), deserialize("mine", custom_objects={"mine": tanh})
     (<activation relu>, <activation tanh>)
     """
-    if isinstance(config, str) and config in (custom_objects or {}):
-        return (custom_objects or {})[config]
-    return get(config)
+    return linear if config is None else _KIND.deserialize(config, custom_objects)
 
 
 def serialize(activation: Any) -> Any:
-    """The name of a built-in activation; a callable of your own as it is.
+    """The name of a built-in activation; the configuration of one of your own.
 
     >>> serialize(tanh)
     'tanh'
     """
     if isinstance(activation, Activation) and _BY_NAME.get(activation.__name__) is activation:
         return activation.__name__
-    return activation
+    return _KIND.serialize(activation)
 
 
 def differentiable(activation: Any) -> Activation:

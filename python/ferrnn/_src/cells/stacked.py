@@ -23,7 +23,8 @@ from ferrnn._src.cells.protocol import (
     step_of,
 )
 from ferrnn._src.layer.layer import Call, Layer
-from ferrnn._src.layer.serialization import deserialized, serialized
+from ferrnn._src.layer.layer_configs import serialized
+from ferrnn._src.layer.serialization import deserialized
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 

@@ -47,14 +47,14 @@ def registered_name(obj: Any) -> str:
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Names are looked up in `custom_objects` as well inside.
 
     >>> with custom_object_scope({"Mine": int}):
-    ...     known_objects()["Mine"]
+    ...     get_registered_object("Mine")
     <class 'int'>
     """
-    token = _scoped.set((*_scoped.get(), custom_objects))
+    token = _scoped.set((*_scoped.get(), custom_objects or {}))
     try:
         yield
     finally:
@@ -69,12 +69,43 @@ def get_custom_objects() -> dict[str, Any]:
     return _registered
 
 
-def known_objects(custom_objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All that names may mean: registered, of the scopes around, and given, the last first."""
-    known: dict[str, Any] = {}
-    for full, value in _registered.items():
-        known[full] = known[full.split(">")[-1]] = value
-    for scope in _scoped.get():
-        known.update(scope)
-    known.update(custom_objects or {})
-    return known
+def scoped_object(name: object) -> Any:
+    """What a name means in the scopes around, the innermost first; None outside of them."""
+    scopes = (scope[name] for scope in reversed(_scoped.get()) if name in scope)
+    return next(scopes, None)
+
+
+def custom_object(name: object) -> Any:
+    """What a name means in the scopes around, or by registration; else None.
+
+    >>> with custom_object_scope({"Mine": int}):
+    ...     custom_object("Mine")
+    <class 'int'>
+    >>> custom_object("Mine") is None
+    True
+    """
+    found = scoped_object(name)
+    return _registered.get(name) if found is None else found  # type: ignore[call-overload]
+
+
+def registered_without_package(name: str) -> Any:
+    """What was registered last under `name` in any package; None if nothing was."""
+    for full in reversed(_registered):
+        if full.rpartition(">")[2] == name:
+            return _registered[full]
+    return None
+
+
+def get_registered_object(
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """The class or function of a name, registered, of a scope or given; None if there is none.
+
+    >>> get_registered_object("Mine", {"Mine": int}), get_registered_object("Other")
+    (<class 'int'>, None)
+    """
+    with custom_object_scope(custom_objects):
+        found = custom_object(name)
+    return (module_objects or {}).get(name) if found is None else found

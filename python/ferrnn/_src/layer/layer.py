@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn._src.configs.config import standardize_dtype
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.configs.objects import Configured, revived
 from ferrnn._src.layer.calling import (
     added_losses,
     build_by_shapes,
@@ -32,6 +33,7 @@ from ferrnn._src.layer.calling import (
     with_masks,
 )
 from ferrnn._src.layer.input_spec import check_inputs
+from ferrnn._src.layer.layer_configs import layer_data
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.layer.results import Output, as_output, plain_array
 from ferrnn._src.symbolic import tracing
@@ -70,7 +72,7 @@ class Call:
 PLAIN_CALLS = (Call(), Call(training=True))
 
 
-class Layer(Weighted):
+class Layer(Weighted, Configured):
     """Something with weights that maps arrays to arrays and can be differentiated.
 
     A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
@@ -414,8 +416,15 @@ class Layer(Weighted):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new layer of the given configuration, without the weights."""
-        return cls(**config)
+        """A new layer of the given configuration, without the weights.
+
+        Arrays and named functions in it are made; the constructor makes layers and the like.
+        """
+        return cls(**{key: revived(value, objects=False) for key, value in config.items()})
+
+    def as_data(self) -> dict[str, Any]:
+        """The class, the configuration and the shape built for, as Keras writes them."""
+        return layer_data(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -41,6 +41,20 @@ class Operation(Layer):
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
+    def as_data(self) -> dict[str, Any]:
+        kind = type(self)
+        if kind.__name__ not in known:
+            raise NotImplementedError(
+                f"the operation {self.name!r} ({kind.__name__}) in the model cannot be written to "
+                "a configuration: put it into a layer of your own that has a name"
+            )
+        return {
+            "module": kind.keras_module,
+            "class_name": kind.__name__,
+            "config": self.get_config(),
+            "registered_name": kind.__name__,
+        }
+
 
 class _Unary(Operation):
     function: ClassVar[Callable[..., Any]]

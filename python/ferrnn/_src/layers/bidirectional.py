@@ -9,7 +9,8 @@ import numpy as np
 
 from ferrnn._src.cells.protocol import flatten
 from ferrnn._src.layer.layer import Call, Layer, Vjp
-from ferrnn._src.layer.serialization import classes_inside, deserialized, serialized
+from ferrnn._src.layer.layer_configs import serialized
+from ferrnn._src.layer.serialization import deserialized
 from ferrnn._src.layers.recurrent import Recurrent
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
@@ -259,7 +260,7 @@ def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
     config = serialized(layer)
     name = f"{prefix}{layer.name.removeprefix(prefix)}"
     config["config"] = {**config["config"], **changes, "name": name}
-    return deserialized(config, classes_inside(layer))
+    return deserialized(config)
 
 
 def _merged(mode: str | None, ahead: Array, back: Array) -> Merged:

@@ -26,7 +26,8 @@ from ferrnn._src.cells.protocol import output_size as output_size_of
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.calling import leaving_no_trace
 from ferrnn._src.layer.layer import Call, Layer, Vjp
-from ferrnn._src.layer.serialization import deserialized, serialized
+from ferrnn._src.layer.layer_configs import serialized
+from ferrnn._src.layer.serialization import deserialized
 from ferrnn._src.layers.checks import (
     checked_sequence,
     checked_sequences,

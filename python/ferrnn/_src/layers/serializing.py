@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
+from ferrnn._src.layer.serialization import layer_from
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"`layer` must be a layer, received a {type(layer).__name__}: {layer!r}")
-    return serialize_layer(layer)
+    return layer.as_data()
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:

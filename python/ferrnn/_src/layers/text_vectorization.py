@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.configs.custom_objects import known_objects, registered_name
+from ferrnn._src.configs.custom_objects import custom_object_scope
+from ferrnn._src.configs.objects import object_of, written
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.encoding import checked_mode, refuse_sparse
 from ferrnn._src.layers.index_lookup import plain_list
@@ -261,8 +262,8 @@ class TextVectorization(Layer):
         return {
             **super().get_config(),
             "max_tokens": lookup.max_tokens,
-            "standardize": _function_config(self._standardize),
-            "split": _function_config(self._split),
+            "standardize": written(self._standardize),
+            "split": written(self._split),
             "ngrams": self._ngrams,
             "output_mode": self._output_mode,
             "output_sequence_length": self._length,
@@ -288,7 +289,8 @@ class TextVectorization(Layer):
             )
         for argument in ("standardize", "split"):
             if isinstance(config.get(argument), Mapping):
-                config[argument] = _function_of(config[argument], custom_objects)
+                with custom_object_scope(custom_objects):
+                    config[argument] = object_of(config[argument])
         if isinstance(config.get("ngrams"), list):
             config["ngrams"] = tuple(config["ngrams"])
         return cls(**config)
@@ -311,26 +313,3 @@ def _is_ngrams(value: Any) -> bool:
         or isinstance(value, int)
         or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
     )
-
-
-def _function_config(function: Any) -> Any:
-    """A function by its name, as Keras writes it; anything else as it is."""
-    if not callable(function):
-        return function
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": registered_name(function),
-        "registered_name": "function",
-    }
-
-
-def _function_of(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
-    name = str(config.get("config"))
-    found = known_objects(custom_objects).get(name)
-    if not callable(found):
-        raise ValueError(  # noqa: TRY004 - as for a class that is not known
-            f"the function {name!r} of a TextVectorization is not known: pass it in "
-            "`custom_objects`, or register it with `register_keras_serializable`"
-        )
-    return found

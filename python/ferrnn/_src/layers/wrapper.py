@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layer.serialization import deserialized, serialized
+from ferrnn._src.layer.layer_configs import serialized
+from ferrnn._src.layer.serialization import deserialized
 
 
 class Wrapper(Layer):

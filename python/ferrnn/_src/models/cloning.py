@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
+from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.models.model import Model
 from ferrnn._src.models.reading import functional_from
@@ -61,9 +61,7 @@ def clone_model(
             "Expected `model` argument to be a Sequential or functional `Model` instance, "
             f"received {model!r}"
         )
-    custom = {type(each).__name__: type(each) for each in _all_layers(model)}
-    own = {name: kind for name, kind in custom.items() if not kind.__module__.startswith("ferrnn.")}
-    data = serialize_layer(model)
+    data = model.as_data()
     if input_tensors is not None:
         _begin_at(data, model, input_tensors)
     if clone_function is not None:
@@ -78,8 +76,8 @@ def clone_model(
                     else clone_function(layer)
                 )
     if call_function is not None:
-        return functional_from(type(model), data["config"], own, call_function)  # type: ignore[no-any-return]
-    return layer_from(data, own)  # type: ignore[return-value]
+        return functional_from(type(model), data["config"], None, call_function)  # type: ignore[no-any-return]
+    return layer_from(data)  # type: ignore[return-value]
 
 
 def _nested(
@@ -128,7 +126,3 @@ def _copied(layer: Layer) -> Layer:
 def _is_own(model: Model) -> bool:
     """Whether a model is the code of a subclass: it has no layers to look into."""
     return model._graph is None and not isinstance(model, Sequential)
-
-
-def _all_layers(layer: Layer) -> list[Layer]:
-    return [layer, *(inner for part in layer.sublayers() for inner in _all_layers(part))]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ferrnn._src.layer.layer_configs import serialize_layer
+from ferrnn._src.configs.objects import Configured
+from ferrnn._src.configs.plain import as_json
 from ferrnn._src.models.files import load_weights, save_model, save_weights
 from ferrnn._src.models.summary import print_summary
 
 
-class Described:
+class Described(Configured):
     """The methods of `Model` that write files and print."""
 
     def save(
@@ -52,7 +52,7 @@ class Described:
 
     def to_json(self, **options: Any) -> str:
         """The configuration of the model and its class as JSON; `options` are those of `json`."""
-        return json.dumps(serialize_layer(self), **options)  # type: ignore[arg-type]
+        return as_json(self.as_data(), **options)
 
     def summary(
         self,

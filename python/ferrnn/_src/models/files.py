@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.configs.plain import as_json
 from ferrnn._src.files.writing import whole_file, write_files
-from ferrnn._src.layer.layer_configs import layer_from, serialize_layer
+from ferrnn._src.layer.serialization import layer_from
+from ferrnn._src.models.compiling import compile_arguments, compile_config
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
-from ferrnn._src.training import losses, metrics, optimizers
-from ferrnn._src.training.loss import Loss
-from ferrnn._src.training.metrics import Metric
 from ferrnn._src.tree.tree import map_structure
 
 # The version of Keras whose layout is written.
@@ -42,16 +42,16 @@ def save_model(
     path = _checked_path(filepath, overwrite)
     if not model.built:
         warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
-    data = serialize_layer(model)
+    data = model.as_data()
     if include_optimizer and model.compiled:
-        data["compile_config"] = _compile_config(model)
+        data["compile_config"] = compile_config(model)
     stamp = dt.datetime.now(tz=dt.timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": _KERAS_VERSION, "date_saved": stamp}
     weights = io.BytesIO()
     write_weights(model, weights, include_optimizer=include_optimizer)
     parts = {
         _METADATA: json.dumps(metadata).encode(),
-        _CONFIG: json.dumps(data).encode(),
+        _CONFIG: as_json(data).encode(),
         _WEIGHTS: weights.getvalue(),
         **_assets(model),
     }
@@ -113,20 +113,27 @@ def load_model(
         data = json.loads(parts[_CONFIG])
     except (KeyError, ValueError) as error:
         raise ValueError(f"`{path}` holds no configuration of a model: {error}") from error
-    made: Any = layer_from(data, custom_objects)
+    with custom_object_scope(custom_objects):
+        made = _model_from(data, path, compiles=compile)
+    if _WEIGHTS in parts:
+        read_weights(made, io.BytesIO(parts[_WEIGHTS]))
+    _read_assets(made, parts, path)
+    return made
+
+
+def _model_from(data: Mapping[str, Any], path: Path, *, compiles: bool) -> Any:
+    """A new model of what a file says, compiled as it was."""
+    made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
         raise ValueError(f"`{path}` holds a {type(made).__name__}, which is no model")
     shape = (data.get("build_config") or {}).get("input_shape")
     if not made.built and shape:
         made.build(map_structure(lambda leaf: leaf, shape))
     compiled = data.get("compile_config")
-    if compile and compiled:
-        made.compile(**compile_arguments(compiled, custom_objects))
+    if compiles and compiled:
+        made.compile(**compile_arguments(compiled))
         if made.optimizer is not None and made.trainable_weights:
             made.optimizer.build(made.trainable_weights)
-    if _WEIGHTS in parts:
-        read_weights(made, io.BytesIO(parts[_WEIGHTS]))
-    _read_assets(made, parts, path)
     return made
 
 
@@ -201,95 +208,3 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         read_weights(model, io.BytesIO(parts[_WEIGHTS]), skip_mismatch=skip_mismatch)
     else:
         read_weights(model, path, skip_mismatch=skip_mismatch)
-
-
-# How a model is compiled.
-
-
-def _compile_config(model: Any) -> dict[str, Any]:
-    given = dict(model._compile_config)
-    jit = given.pop("jit_compile")
-    written = {
-        "optimizer": optimizer_config(model.optimizer),
-        **{key: _structure(given[key], losses.serialize) for key in ("loss", "loss_weights")},
-        **{
-            key: _structure(given[key], metrics.serialize)
-            for key in ("metrics", "weighted_metrics")
-        },
-    }
-    rest = {key: given[key] for key in ("run_eagerly", "steps_per_execution")}
-    return {**written, **rest, "jit_compile": jit is True or jit == "auto"}
-
-
-def optimizer_config(optimizer: Any) -> Any:
-    """An optimizer as Keras writes it, a schedule inside included.
-
-    >>> optimizer_config(optimizers.get("sgd"))["class_name"]
-    'SGD'
-    """
-    if optimizer is None:
-        return None
-    kind = type(optimizer)
-    known = kind.__module__.startswith("ferrnn.")
-    config = dict(optimizer.get_config())
-    rate: Any = config.get("learning_rate")
-    if hasattr(rate, "get_config"):
-        own = type(rate)
-        config["learning_rate"] = {
-            "module": "keras.optimizers.schedules",
-            "class_name": own.__name__,
-            "config": rate.get_config(),
-            "registered_name": None if own.__module__.startswith("ferrnn.") else own.__name__,
-        }
-    return {
-        "module": "keras.optimizers" if known else kind.__module__,
-        "class_name": kind.__name__,
-        "config": config,
-        "registered_name": None if known else kind.__name__,
-    }
-
-
-def _structure(given: Any, write: Any) -> Any:
-    if isinstance(given, Mapping):
-        return {key: _structure(part, write) for key, part in given.items()}
-    if isinstance(given, list | tuple):
-        return [_structure(part, write) for part in given]
-    if given is None or isinstance(given, str | int | float):
-        return given
-    if isinstance(given, Loss | Metric) or callable(given):
-        return write(given)
-    return float(given)
-
-
-def compile_arguments(
-    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The arguments of `compile` of what a file says; what only Keras knows is left out.
-
-    >>> compile_arguments({"optimizer": "adam", "loss": "mse", "auto_scale_loss": True})["loss"]
-    'mse'
-    """
-    optimizer = config.get("optimizer", "rmsprop")
-    made = {
-        "optimizer": optimizers.get(optimizer),
-        "loss": _objects(config.get("loss"), losses.deserialize, custom_objects),
-        "loss_weights": config.get("loss_weights"),
-        "metrics": _objects(config.get("metrics"), metrics.deserialize, custom_objects),
-        "weighted_metrics": _objects(
-            config.get("weighted_metrics"), metrics.deserialize, custom_objects
-        ),
-    }
-    rest = ("run_eagerly", "steps_per_execution", "jit_compile")
-    return {**made, **{key: config[key] for key in rest if key in config}}
-
-
-def _objects(given: Any, read: Any, custom_objects: Mapping[str, Any] | None) -> Any:
-    if isinstance(given, Mapping):
-        if "class_name" in given and "config" in given:
-            return read(given, custom_objects)
-        return {key: _objects(part, read, custom_objects) for key, part in given.items()}
-    if isinstance(given, list | tuple):
-        return [_objects(part, read, custom_objects) for part in given]
-    if isinstance(given, str) and custom_objects and given in custom_objects:
-        return custom_objects[given]
-    return given

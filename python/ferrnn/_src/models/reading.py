@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
+from ferrnn._src.configs.plain import array_of
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layer.layer_configs import layer_from
+from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
@@ -22,7 +21,7 @@ def sequential_from(
     """A new Sequential model of what `get_config` gave."""
     model = kind(name=config.get("name"))
     for data in config["layers"]:
-        model.add(layer_from(data, custom_objects), rebuild=False)
+        model.add(_made(data, custom_objects), rebuild=False)
     model._rebuild()
     shape = config.get("build_input_shape")
     if not model.built and model.layers and shape and isinstance(shape, list | tuple):
@@ -42,7 +41,7 @@ def functional_from(
     layers: dict[str, Layer] = {}
     waiting: list[tuple[Layer, Mapping[str, Any]]] = []
     for data in config["layers"]:
-        layer = layer_from(data, custom_objects)
+        layer = _made(data, custom_objects)
         layers[data["name"]] = layer
         waiting += [(layer, node) for node in data["inbound_nodes"]]
     made: dict[tuple[str, int, int], SymbolicTensor] = {}
@@ -67,6 +66,11 @@ def functional_from(
     if not config.get("trainable", True):
         model.trainable = False
     return model
+
+
+def _made(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Layer:
+    """A layer of its configuration, or what a function that replaces layers has put there."""
+    return data["made"] if "made" in data else layer_from(data, custom_objects)
 
 
 def _connect(
@@ -134,7 +138,7 @@ def _read_slice(value: Mapping[str, Any], made: Any) -> Any:
 
 
 def _read_array(value: Mapping[str, Any], made: Any) -> Any:
-    return np.array(value["config"]["value"], value["config"]["dtype"])
+    return array_of(value["config"])
 
 
 def _read_tuple(value: Mapping[str, Any], made: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.layer_configs import serialize_layer
+from ferrnn._src.configs.plain import array_data
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor
 from ferrnn._src.tree.tree import map_structure
 
@@ -15,12 +15,12 @@ from ferrnn._src.tree.tree import map_structure
 def sequential_config(model: Any) -> dict[str, Any]:
     """What `Sequential.get_config` gives: the layers in order, the `Input` first if known."""
     inputs = model._input
-    layers = [] if inputs is None or inputs.node is None else [serialize_layer(inputs.node.layer)]
+    layers = [] if inputs is None or inputs.node is None else [inputs.node.layer.as_data()]
     config: dict[str, Any] = {
         "name": model.name,
         "trainable": model.trainable,
         "dtype": model.dtype,
-        "layers": [*layers, *(serialize_layer(layer) for layer in model.layers)],
+        "layers": [*layers, *(layer.as_data() for layer in model.layers)],
     }
     if model.built:
         config["build_input_shape"] = model.input_shape
@@ -33,7 +33,7 @@ def functional_config(model: Any) -> dict[str, Any]:
     places = _places(graph.nodes)
     layers = []
     for layer in graph.operations:
-        data = serialize_layer(layer)
+        data = layer.as_data()
         nodes = [node for node in layer._inbound_nodes if node in places and node.input_tensors]
         data["name"] = layer.name
         data["inbound_nodes"] = [_serialized_node(node, places) for node in nodes]
@@ -79,8 +79,7 @@ def _serialized_node(node: Node, places: Mapping[Node, int]) -> dict[str, Any]:
             config = {"start": leaf.start, "stop": leaf.stop, "step": leaf.step}
             return {"class_name": "__slice__", "config": config}
         if isinstance(leaf, np.ndarray | np.generic):
-            config = {"value": leaf.tolist(), "dtype": leaf.dtype.name}
-            return {"class_name": "__numpy__", "config": config}
+            return array_data(np.asarray(leaf))
         if leaf is None or isinstance(leaf, bool | int | float | str):
             return leaf
         raise NotImplementedError(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
-from ferrnn._src.configs.identifiers import overridden
 from ferrnn._src.configs.names import snake_case, unique_name
+from ferrnn._src.configs.objects import Configured, written
+from ferrnn._src.configs.overriding import overridden
 from ferrnn._src.layer.results import as_output
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.formulas import ValuesVjp
@@ -32,7 +33,7 @@ Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
-class Loss:
+class Loss(Configured):
     """A loss: `pointwise` gives values and their gradient, this class reduces and weighs them.
 
     `y_true` and `y_pred` are `[batch, ..., classes or features]`. `reduction` is
@@ -322,11 +323,6 @@ class Loss:
         """The arguments that make this loss again."""
         return {"name": self.name, "reduction": self.reduction}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        """A loss from what `get_config` gave."""
-        return cls(**config)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
 
@@ -361,13 +357,7 @@ class LossFunctionWrapper(Loss):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again; the function by its name."""
-        function = {
-            "module": "builtins",
-            "class_name": "function",
-            "config": getattr(self.fn, "__name__", type(self.fn).__name__),
-            "registered_name": "function",
-        }
-        return {**super().get_config(), "fn": function, **self._arguments}
+        return {**super().get_config(), "fn": written(self.fn), **self._arguments}
 
 
 def _or_zero(value: ArrayLike | None) -> ArrayLike:

@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.config import epsilon
-from ferrnn._src.configs.identifiers import configuration, resolve
+from ferrnn._src.configs.objects import Configured, Kind
 from ferrnn._src.tree.types import Array
 
 Axis: TypeAlias = "int | Sequence[int] | None"
 
 
-class Constraint:
+class Constraint(Configured):
     """Maps a weight to one that is allowed: `constraint(w) -> w`.
 
     A constraint of your own is a subclass, or any function of an array.
@@ -33,11 +33,6 @@ class Constraint:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A constraint of the given configuration."""
-        return cls(**config)
 
 
 class MaxNorm(Constraint):
@@ -129,17 +124,7 @@ class MinMaxNorm(Constraint):
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
-_CLASSES: dict[str, type] = {
-    "Constraint": Constraint,
-    "MaxNorm": MaxNorm,
-    "max_norm": MaxNorm,
-    "NonNeg": NonNeg,
-    "non_neg": NonNeg,
-    "UnitNorm": UnitNorm,
-    "unit_norm": UnitNorm,
-    "MinMaxNorm": MinMaxNorm,
-    "min_max_norm": MinMaxNorm,
-}
+_KIND = Kind("constraint", "constraints", Constraint)
 
 
 def get(identifier: Any) -> Any:
@@ -148,21 +133,21 @@ def get(identifier: Any) -> Any:
     >>> get("max_norm").get_config()
     {'max_value': 2, 'axis': 0}
     """
-    return resolve("constraint", identifier, _CLASSES)
+    return _KIND.get(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The constraint of a configuration; `custom_objects` names classes of your own."""
-    return resolve("constraint", config, _CLASSES, custom_objects)
+    return _KIND.deserialize(config, custom_objects)
 
 
 def serialize(constraint: Any) -> Any:
-    """The configuration of a constraint, as plain data; a function of your own as it is.
+    """The configuration of a constraint, as plain data; a function by its name.
 
     >>> serialize(UnitNorm())["class_name"]
     'UnitNorm'
     """
-    return configuration(constraint, "keras.constraints", _CLASSES)
+    return _KIND.serialize(constraint)
 
 
 def _norms(array: Array, axis: Axis) -> Array:

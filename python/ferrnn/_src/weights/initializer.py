@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.objects import Configured
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator, draw_seed
 
 
-class Initializer:
+class Initializer(Configured):
     """Gives the initial value of a weight: `initializer(shape, dtype=None) -> array`.
 
     An initializer of your own is a subclass, or any function of `(shape, dtype=None)`.
@@ -30,11 +31,6 @@ class Initializer:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """An initializer of the given configuration."""
-        return cls(**config)
 
 
 class RandomInitializer(Initializer):

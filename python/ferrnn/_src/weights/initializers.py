@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.configs.config import standardize_dtype
+from ferrnn._src.configs.objects import Kind, plain
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.initializer import Initializer, RandomInitializer
 from ferrnn._src.weights.random_initializers import (
@@ -86,7 +87,7 @@ class Constant(Initializer):
         return np.full(tuple(shape), self.value, standardize_dtype(dtype))
 
     def get_config(self) -> dict[str, Any]:
-        return {"value": self.value}
+        return {"value": plain(self.value)}
 
 
 class Identity(Initializer):
@@ -110,30 +111,12 @@ class Identity(Initializer):
 OrthogonalInitializer = Orthogonal
 IdentityInitializer = Identity
 
-_CLASSES: dict[str, type[Initializer]] = {
-    "zeros": Zeros,
-    "zero": Zeros,
-    "ones": Ones,
-    "one": Ones,
-    "constant": Constant,
-    "identity": Identity,
-    "eye": Identity,
-    "random_normal": RandomNormal,
-    "normal": RandomNormal,
-    "truncated_normal": TruncatedNormal,
-    "random_uniform": RandomUniform,
-    "uniform": RandomUniform,
-    "variance_scaling": VarianceScaling,
-    "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform,
-    "he_normal": HeNormal,
-    "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
-    "orthogonal": Orthogonal,
-}
-_CLASSES |= {kind.__name__: kind for kind in _CLASSES.values()}
-_CLASSES |= {"OrthogonalInitializer": Orthogonal, "IdentityInitializer": Identity}
+_KIND = Kind(
+    "initializer",
+    "initializers",
+    Initializer,
+    {"zero": Zeros, "one": Ones, "eye": Identity, "normal": RandomNormal, "uniform": RandomUniform},
+)
 
 
 def get(identifier: Any) -> Any:
@@ -142,18 +125,7 @@ def get(identifier: Any) -> Any:
     >>> get("glorot_uniform")((3, 4)).shape
     (3, 4)
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, str) and identifier in _CLASSES:
-        return _CLASSES[identifier]()
-    if isinstance(identifier, dict) and identifier.get("class_name") in _CLASSES:
-        kind = _CLASSES[identifier["class_name"]]
-        return kind.from_config(dict(identifier.get("config") or {}))
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
+    return _KIND.get(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -162,29 +134,16 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize({"class_name": "Constant", "config": {"value": 3.0}})((2,)).tolist()
     [3.0, 3.0]
     """
-    name = config.get("class_name") if isinstance(config, dict) else config
-    if isinstance(name, str) and name in (custom_objects or {}):
-        kind = (custom_objects or {})[name]
-        settings = dict(config.get("config") or {}) if isinstance(config, dict) else {}
-        return kind.from_config(settings) if hasattr(kind, "from_config") else kind
-    return get(config)
+    return _KIND.deserialize(config, custom_objects)
 
 
 def serialize(initializer: Any) -> Any:
-    """The configuration of an initializer, as plain data.
+    """The configuration of an initializer, as plain data; a function by its name.
 
     >>> serialize(Zeros())["class_name"]
     'Zeros'
     """
-    if not isinstance(initializer, Initializer):
-        return initializer
-    known = _CLASSES.get(type(initializer).__name__) is type(initializer)
-    return {
-        "module": "keras.initializers" if known else type(initializer).__module__,
-        "class_name": type(initializer).__name__,
-        "config": initializer.get_config(),
-        "registered_name": None if known else type(initializer).__name__,
-    }
+    return _KIND.serialize(initializer)
 
 
 def _matrix_shape(shape: Sequence[int], kind: str) -> tuple[int, int]:

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.config import epsilon
-from ferrnn._src.configs.identifiers import configuration, overridden, resolve
+from ferrnn._src.configs.objects import Configured, Kind
+from ferrnn._src.configs.overriding import overridden
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
@@ -18,7 +19,7 @@ from ferrnn._src.weights.parameter import Gradients
 PenaltyVjp: TypeAlias = Callable[[float], Array]
 
 
-class Regularizer:
+class Regularizer(Configured):
     """A penalty on an array: `regularizer(x) -> number`, of which training adds the gradient.
 
     One of your own defines `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`, or
@@ -51,11 +52,6 @@ class Regularizer:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         raise NotImplementedError(f"{type(self).__name__} does not define `get_config`")
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A regularizer of the given configuration."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -162,17 +158,7 @@ class OrthogonalRegularizer(Regularizer):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_CLASSES: dict[str, type] = {
-    "Regularizer": Regularizer,
-    "L1": L1,
-    "l1": L1,
-    "L2": L2,
-    "l2": L2,
-    "L1L2": L1L2,
-    "l1_l2": L1L2,
-    "OrthogonalRegularizer": OrthogonalRegularizer,
-    "orthogonal_regularizer": OrthogonalRegularizer,
-}
+_KIND = Kind("regularizer", "regularizers", Regularizer)
 
 
 def get(identifier: Any) -> Any:
@@ -181,21 +167,21 @@ def get(identifier: Any) -> Any:
     >>> get("l2").get_config()
     {'l2': 0.01}
     """
-    return resolve("regularizer", identifier, _CLASSES)
+    return _KIND.get(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The regularizer of a configuration; `custom_objects` names classes of your own."""
-    return resolve("regularizer", config, _CLASSES, custom_objects)
+    return _KIND.deserialize(config, custom_objects)
 
 
 def serialize(regularizer: Any) -> Any:
-    """The configuration of a regularizer, as plain data; a function of your own as it is.
+    """The configuration of a regularizer, as plain data; a function by its name.
 
     >>> serialize(L1(0.5))["config"]
     {'l1': 0.5}
     """
-    return configuration(regularizer, "keras.regularizers", _CLASSES)
+    return _KIND.serialize(regularizer)
 
 
 def penalty_of(regularizer: Any, x: Array) -> tuple[float, Callable[[float, Gradients], Array]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ferrnn._src.configs.names import snake_case
+from ferrnn._src.configs.objects import Kind
 from ferrnn._src.training.loss import Loss, LossFunctionWrapper
 from ferrnn._src.training.losses import (
     alignments,
@@ -44,7 +45,6 @@ CLASSES: dict[Callable[..., Array], type[Loss]] = {
 }
 _KNOWN: dict[str, Any] = {
     **{fn.__name__: fn for fn in CLASSES},
-    **{cls.__name__: cls for cls in CLASSES.values()},
     **dict.fromkeys(("mse", "MSE"), regression.mean_squared_error),
     **dict.fromkeys(("mae", "MAE"), regression.mean_absolute_error),
     **dict.fromkeys(("mape", "MAPE"), regression.mean_absolute_percentage_error),
@@ -58,27 +58,16 @@ _KNOWN: dict[str, Any] = {
 }
 
 
+_KIND = Kind("loss", "losses", Loss, _KNOWN)
+
+
 def get(identifier: Any) -> Any:
     """A loss function or `Loss` object from a name, a configuration, or itself.
 
     >>> get("mse").__name__, get("MeanSquaredError")
     ('mean_squared_error', <MeanSquaredError name=mean_squared_error reduction=sum_over_batch_size>)
     """
-    if identifier is None:
-        return None
-    found = identifier
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        found = _KNOWN.get(identifier)
-    if isinstance(found, type) and issubclass(found, Loss):
-        return found()
-    if callable(found):
-        return found
-    raise ValueError(
-        f"Could not interpret loss identifier: {identifier!r}. Expected a `Loss`, a function of "
-        f"(y_true, y_pred), or one of {sorted(_KNOWN)}"
-    )
+    return _KIND.get(identifier)
 
 
 def serialize(loss: Any) -> Any:
@@ -87,24 +76,7 @@ def serialize(loss: Any) -> Any:
     >>> serialize(get("Dice"))["module"], serialize(get("mse"))["config"]
     ('keras.losses', 'mean_squared_error')
     """
-    if loss is None or isinstance(loss, str):
-        return loss
-    if isinstance(loss, Loss):
-        kind = type(loss)
-        known = _KNOWN.get(kind.__name__) is kind
-        return {
-            "module": "keras.losses" if known else kind.__module__,
-            "class_name": kind.__name__,
-            "config": loss.get_config(),
-            "registered_name": None if known else kind.__name__,
-        }
-    name = getattr(loss, "__name__", type(loss).__name__)
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": name,
-        "registered_name": "function",
-    }
+    return _KIND.serialize(loss)
 
 
 def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -113,22 +85,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
     >>> deserialize({"class_name": "Huber", "config": {"delta": 2.0}}).delta
     2.0
     """
-    known = {**_KNOWN, **(custom_objects or {})}
-    if not isinstance(name, Mapping):
-        return known[name] if isinstance(name, str) and name in known else get(name)
-    kind, settings = str(name.get("class_name")), name.get("config")
-    found = known.get(str(settings) if kind == "function" else kind)
-    if found is None:
-        raise ValueError(
-            f"Could not interpret loss identifier: {name!r}. Its class or function is none of "
-            f"{sorted(known)}; pass it in `custom_objects`"
-        )
-    if isinstance(found, type) and issubclass(found, Loss):
-        given = dict(settings or {})
-        if isinstance(given.get("fn"), Mapping):
-            given["fn"] = deserialize(given["fn"], custom_objects)
-        return found.from_config(given)
-    return found
+    return _KIND.deserialize(name, custom_objects)
 
 
 def as_loss(identifier: Any) -> Loss:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn._src.configs.objects import written
 from ferrnn._src.training import losses
 from ferrnn._src.training.metrics.metric import Accumulator, Metric, divided
 from ferrnn._src.training.reduction import as_float, same_rank, weights_of
@@ -161,14 +162,7 @@ class MeanMetricWrapper(Weighted):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this metric again."""
-        return {**super().get_config(), "fn": losses.serialize(self._fn), **self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> MeanMetricWrapper:
-        """A metric from what `get_config` gave."""
-        if isinstance(config.get("fn"), Mapping):
-            config = {**config, "fn": losses.deserialize(config["fn"])}
-        return cls(**config)
+        return {**super().get_config(), "fn": written(self._fn), **self._arguments}
 
 
 class FixedFunction(MeanMetricWrapper):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
+from ferrnn._src.configs.objects import Configured
 from ferrnn._src.layer.results import Number, as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
@@ -50,7 +51,7 @@ def _with_numpy(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return converted
 
 
-class Metric:
+class Metric(Configured):
     """Something gathered from batches: `update_state`, `result`, `reset_state`.
 
     What it gathers lives in variables from `add_variable`, which start at zero and which
@@ -155,11 +156,6 @@ class Metric:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this metric again."""
         return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A metric from what `get_config` gave."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

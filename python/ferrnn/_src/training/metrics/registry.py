@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferrnn._src.configs.names import snake_case
-from ferrnn._src.training import losses
-from ferrnn._src.training.loss import Loss
+from ferrnn._src.configs.objects import Kind
 from ferrnn._src.training.metrics import (
     accuracies,
     confusion,
@@ -88,25 +87,16 @@ def named(name: str) -> type[Metric]:
     return _KNOWN[name]
 
 
+_KIND = Kind("metric", "metrics", Metric, _KNOWN)
+
+
 def get(identifier: Any) -> Any:
     """A `Metric`, or a function of (y_true, y_pred), from a name, a configuration, or itself.
 
     >>> get("mae")
     <MeanAbsoluteError name=mean_absolute_error>
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
-    found = _KNOWN.get(identifier) if isinstance(identifier, str) else identifier
-    if isinstance(found, type) and issubclass(found, Metric):
-        return found()
-    if isinstance(found, Metric | Loss) or callable(found):
-        return found
-    raise ValueError(
-        f"Could not interpret metric identifier: {identifier!r}. Expected a `Metric`, a function "
-        f"of (y_true, y_pred), 'accuracy', or one of {sorted(_KNOWN)}"
-    )
+    return _KIND.get(identifier)
 
 
 def serialize(metric: Any) -> Any:
@@ -115,16 +105,7 @@ def serialize(metric: Any) -> Any:
     >>> serialize(get("AUC"))["class_name"]
     'AUC'
     """
-    if not isinstance(metric, Metric):
-        return losses.serialize(metric)
-    kind = type(metric)
-    known = _KNOWN.get(kind.__name__) is kind
-    return {
-        "module": "keras.metrics" if known else kind.__module__,
-        "class_name": kind.__name__,
-        "config": metric.get_config(),
-        "registered_name": None if known else kind.__name__,
-    }
+    return _KIND.serialize(metric)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -133,16 +114,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
     0.25
     """
-    known: dict[str, Any] = {**_KNOWN, **(custom_objects or {})}
-    if not isinstance(config, Mapping):
-        return get(known.get(config, config) if isinstance(config, str) else config)
-    kind, settings = str(config.get("class_name")), config.get("config")
-    if kind == "function":
-        return losses.deserialize(config, custom_objects)
-    found = known.get(kind)
-    if isinstance(found, type):
-        return found.from_config(dict(settings or {}))  # type: ignore[attr-defined]
-    raise ValueError(
-        f"Could not interpret metric identifier: {config!r}. Its class is none of "
-        f"{sorted(known)}; pass it in `custom_objects`"
-    )
+    return _KIND.deserialize(config, custom_objects)

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.names import snake_case, unique_name
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.training.optimizers import schedules
+from ferrnn._src.configs.objects import Configured, written
 from ferrnn._src.training.optimizers.arguments import check_accumulation, check_averages, paired
 from ferrnn._src.training.optimizers.clipping import Clipping
 from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
@@ -25,7 +26,7 @@ Rate: TypeAlias = "float | LearningRateSchedule | Callable[[], float]"
 Part: TypeAlias = tuple[Sequence[Parameter], list[Array], "list[float] | None", "float | None"]
 
 
-class Optimizer(OwnVariables):
+class Optimizer(OwnVariables, Configured):
     """The base of optimizers: a subclass names its slots and writes `update`.
 
     A slot is an array per weight, such as a momentum, and starts at zero. In one `apply`:
@@ -401,10 +402,7 @@ class Optimizer(OwnVariables):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data."""
         rate: Any = self._learning_rate
-        if isinstance(rate, Setting):
-            rate = float(rate)
-        elif isinstance(rate, LearningRateSchedule):
-            rate = schedules.serialize(rate)
+        rate = float(rate) if isinstance(rate, Setting) else written(rate)
         return {
             "name": self.name,
             "learning_rate": rate,
@@ -424,11 +422,8 @@ class Optimizer(OwnVariables):
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
         """A new optimizer of the given configuration, without what it remembered."""
-        rate = config.get("learning_rate")
-        if isinstance(rate, Mapping):
-            rate = schedules.deserialize(rate, custom_objects)
-            config = {**config, "learning_rate": rate}
-        return cls(**config)
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} iterations={int(self.iterations)}>"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.configs.identifiers import configuration, resolve
+from ferrnn._src.configs.objects import Configured, Kind
 from ferrnn._src.tree.types import Array
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configured):
     """The base of schedules: a subclass writes `__call__(step)` and `get_config`.
 
     >>> class Halving(LearningRateSchedule):
@@ -49,11 +49,6 @@ class LearningRateSchedule:
             f"Learning rate schedule {type(self).__name__!r} must override `get_config()` in order "
             "to be serializable."
         )
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A schedule from what `get_config` gave."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -313,17 +308,7 @@ class CosineDecayRestarts(_Decay):
         }
 
 
-_CLASSES: dict[str, type[LearningRateSchedule]] = {
-    cls.__name__: cls
-    for cls in (
-        CosineDecay,
-        CosineDecayRestarts,
-        ExponentialDecay,
-        InverseTimeDecay,
-        PiecewiseConstantDecay,
-        PolynomialDecay,
-    )
-}
+_KIND = Kind("learning rate schedule", "optimizers.schedules", LearningRateSchedule)
 
 
 def serialize(learning_rate_schedule: Any) -> Any:
@@ -332,7 +317,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
     >>> serialize(ExponentialDecay(0.1, 10, 0.5))["class_name"]
     'ExponentialDecay'
     """
-    return configuration(learning_rate_schedule, "keras.optimizers.schedules", _CLASSES)
+    return _KIND.serialize(learning_rate_schedule)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -341,4 +326,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize(serialize(ExponentialDecay(0.5, 10, 0.5)))(0)
     0.5
     """
-    return resolve("learning rate schedule", config, _CLASSES, custom_objects)
+    return _KIND.deserialize(config, custom_objects)

@@ -1,0 +1,350 @@
+"""Objects by name, class or configuration, and their configurations: for every kind, in one place.
+
+Names are looked up in `custom_objects` and scopes, among registered classes, then among the public
+names of ferrnn. Nothing is imported or run because a configuration names it.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.custom_objects import (
+    custom_object,
+    custom_object_scope,
+    registered_name,
+    registered_without_package,
+    scoped_object,
+)
+from ferrnn._src.configs.plain import READERS, Written, plain_value
+from ferrnn._src.faces import public
+
+# The public modules that have classes for configurations to name.
+_PLACES = (
+    "layers",
+    "models",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "losses",
+    "metrics",
+    "optimizers",
+    "optimizers.schedules",
+)
+_FUNCTION_PLACES = ("activations", "losses")
+_NO_FUNCTIONS = frozenset(("get", "serialize", "deserialize"))
+_kinds: list[Kind] = []
+
+
+class Kind:
+    """One kind of object, such as the losses: how they are found, read and written.
+
+    `noun` names it in errors, `place` is the public module of its classes, `base` what its objects
+    are instances of, besides plain functions if `functions`. `names` are further names.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        place: str,
+        base: type,
+        names: Mapping[str, Any] | None = None,
+        *,
+        functions: bool = True,
+    ) -> None:
+        self.noun, self.place, self.base = noun, place, base
+        self.names = dict(names or {})
+        self.functions = functions
+        _kinds.append(self)
+
+    def get(self, identifier: Any) -> Any:
+        """The object of a name, class, configuration, or itself; None stays None."""
+        if identifier is None:
+            return None
+        if isinstance(identifier, Mapping):
+            return self.deserialize(identifier)
+        found = self.named(identifier) if isinstance(identifier, str) else identifier
+        return self._checked(found() if isinstance(found, type) else found, identifier)
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object of a configuration or name; `custom_objects` are looked at first."""
+        with custom_object_scope(custom_objects):
+            if not isinstance(config, Mapping):
+                return self.get(config)
+            return self._checked(object_of(config, self), config)
+
+    def serialize(self, obj: Any) -> Any:
+        """The configuration of an object, as plain data that Keras reads too."""
+        return written(obj)
+
+    def named(self, name: str) -> Any:
+        """The class or function of a name; None if there is none."""
+        found = custom_object(name) or self.names.get(name) or built_in(self.place, name)
+        return found or registered_without_package(name)
+
+    def function(self, name: str) -> Any:
+        """The function of ferrnn's own among the further names."""
+        found = self.names.get(name)
+        return None if isinstance(found, type) else found
+
+    def refusal(self, identifier: Any, why: str = "") -> Exception:
+        """What is raised for an identifier that means nothing."""
+        return ValueError(
+            f"Could not interpret {self.noun} identifier: {reprlib.repr(identifier)}{why}"
+        )
+
+    def _checked(self, found: Any, identifier: Any) -> Any:
+        if isinstance(found, self.base) or (self.functions and callable(found)):
+            return found
+        raise self.refusal(identifier)
+
+
+def built_in(place: str, name: object) -> Any:
+    """The class that a public module has under a name; None if there is none.
+
+    >>> built_in("layers", "LSTM").__name__, built_in("layers", "Input")
+    ('LSTM', None)
+    """
+    found = public(place, name) if isinstance(name, str) and place in _PLACES else None
+    return found if isinstance(found, type) else None
+
+
+def written(obj: Any) -> Any:
+    """An object, class or function as plain data; what is neither, as it is."""
+    if hasattr(obj, "get_config") and not isinstance(obj, type):
+        return obj.as_data() if isinstance(obj, Configured) else class_data(obj)
+    if callable(obj) and not isinstance(obj, type):
+        return function_data(obj)
+    return obj
+
+
+def function_data(function: Any) -> dict[str, Any]:
+    """A function by its name, which is that of its type if it has none."""
+    name = registered_name(function)
+    if not hasattr(function, "__name__"):
+        name = type(function).__name__
+    data = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": "function",
+    }
+    return data if _own_function(name) is function else Written(data, function)
+
+
+def class_data(obj: Any) -> dict[str, Any]:
+    """The class of an object and its configuration."""
+    kind = type(obj)
+    module = _module_of(kind)
+    data = {
+        "module": module,
+        "class_name": kind.__name__,
+        "config": plain(obj.get_config()),
+        "registered_name": registered_name(kind) if module is None else None,
+    }
+    return data if str(module).startswith("keras.") else Written(data, kind)
+
+
+def _module_of(kind: type) -> str | None:
+    """Keras' module of a class of ferrnn's; None for a class of somebody else's."""
+    if not kind.__module__.startswith("ferrnn."):
+        return None
+    name = kind.__name__
+    for place in _PLACES:
+        if built_in(place, name) is kind:
+            return f"keras.{place}"
+    known = (each.place for each in _kinds if each.names.get(name) is kind)
+    place = next(known, None)  # type: ignore[assignment]
+    return f"keras.{place}" if place else kind.__module__
+
+
+def plain(value: Any) -> Any:
+    """Settings as plain data: arrays, named functions and objects in Keras' form, at any depth."""
+    if isinstance(value, np.generic):  # before the others: np.float64 is a float
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str | Written):
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [plain(part) for part in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
+    made = plain_value(value)
+    return written(value) if made is value else made
+
+
+def revived(value: Any, *, objects: bool = True) -> Any:
+    """Settings from plain data: arrays and functions, and objects unless they are to stay data."""
+    if isinstance(value, Mapping):
+        if "class_name" in value and "config" in value:
+            name = value["class_name"]
+            data = name in READERS if isinstance(name, str) else False
+            if objects or data or name == "function":
+                return object_of(value)
+            return value
+        return {key: revived(part, objects=objects) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [revived(part, objects=objects) for part in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
+    return value
+
+
+def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
+    """The object, function or value of a configuration, which is expected to be of a kind."""
+    name, settings = data.get("class_name"), data.get("config")
+    read = READERS.get(name) if isinstance(name, str) else None
+    if read is not None:
+        if not isinstance(settings, Mapping):
+            raise _unknown(kind, data, f": `config` must be a dict, received {settings!r}")
+        return read(settings)
+    if isinstance(settings, str) and name in (None, "function"):
+        found = _carried(data, settings) or _function(settings, kind)
+        if found is None:
+            raise _unknown(kind, data, f": the function {settings!r} is not known")
+        return found
+    found = _carried(data, name, data.get("registered_name")) or _class(data, kind)
+    if found is None:
+        raise _unknown(kind, data, f": the class {name!r} is not known")
+    if not isinstance(settings or {}, Mapping):
+        raise _unknown(kind, data, f": `config` must be a dict, received {settings!r}")
+    if not isinstance(found, type):
+        return found
+    given = {key: value for key, value in (settings or {}).items() if not _empty(key, value)}
+    make = getattr(found, "from_config", None)
+    return found(**given) if make is None else make(given)
+
+
+def _carried(data: Mapping[str, Any], *names: object) -> Any:
+    """The class or function that was written in this process, unless a scope has another."""
+    if not isinstance(data, Written):
+        return None
+    return next(filter(None, map(scoped_object, names)), data.stands_for)
+
+
+def _empty(key: object, value: Any) -> bool:
+    """Whether it is what newer versions of Keras write where there is nothing to say."""
+    return key == "quantization_config" and value is None
+
+
+def _function(name: str, kind: Kind | None) -> Any:
+    found = custom_object(name)
+    if found is None and kind is not None:
+        found = kind.function(name)
+    if found is None:
+        found = _own_function(name)
+    return registered_without_package(name) if found is None else found
+
+
+def _own_function(name: str) -> Any:
+    """The activation or loss of this name."""
+    for place in _FUNCTION_PLACES:
+        found = None if name in _NO_FUNCTIONS else public(place, name)
+        if callable(found) and not isinstance(found, type):
+            return found
+    return None
+
+
+def _class(data: Mapping[str, Any], kind: Kind | None) -> Any:
+    name, registered = data.get("class_name"), data.get("registered_name")
+    found = custom_object(registered) if registered else None
+    found = custom_object(name) if found is None else found
+    if found is not None or not isinstance(name, str):
+        return found
+    for place in _places(data, kind):
+        found = built_in(place, name)
+        if found is not None:
+            return found
+    if kind is not None and not _foreign(data) and isinstance(kind.named(name), type):
+        return kind.named(name)
+    return registered_without_package(str(registered or name).rpartition(">")[2])
+
+
+def _foreign(data: Mapping[str, Any]) -> bool:
+    """Whether a configuration says that its class is a user's own."""
+    module, registered = data.get("module", "keras"), data.get("registered_name")
+    if module is None:
+        return registered is not None
+    return not str(module).startswith(("keras", "builtins")) or ">" in str(registered)
+
+
+def _places(data: Mapping[str, Any], kind: Kind | None) -> Iterator[str]:
+    """The public modules that may have the class, the likeliest first."""
+    if _foreign(data):
+        return
+    place = str(data.get("module")).removeprefix("keras.")
+    if place in _PLACES:
+        yield place
+    if kind is not None:
+        yield kind.place
+    if place not in _PLACES:
+        yield from _PLACES
+
+
+def _unknown(kind: Kind | None, data: Mapping[str, Any], why: str) -> Exception:
+    remedy = ": pass it in `custom_objects`, or register it with `register_keras_serializable`"
+    why = f"{why}{remedy if why.endswith('is not known') else ''}"
+    if kind is not None:
+        return kind.refusal(data, why)
+    return ValueError(f"Could not interpret the configuration {reprlib.repr(data)}{why}")
+
+
+class Configured:
+    """What has a configuration: `get_config` gives what `from_config` takes."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The class and the configuration, as Keras writes them."""
+        return class_data(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new one of what `get_config` gave; arrays, functions and objects inside are made."""
+        return cls(**{key: revived(value) for key, value in config.items()})
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """A layer, model, initializer, loss, function, array, ... as data that JSON can hold.
+
+    It reads back with `deserialize_keras_object`. Numbers, text and None stay as they are; lists,
+    tuples and dicts are gone through. A lambda has no name to be found by and is refused.
+
+    >>> from ferrnn.layers import Dense
+    >>> data = serialize_keras_object({"inner": Dense(2, name="inner"), "rate": 0.1})
+    >>> data["inner"]["class_name"], data["rate"]
+    ('Dense', 0.1)
+    """
+    if isinstance(obj, Mapping):
+        return {key: serialize_keras_object(part) for key, part in obj.items()}
+    if isinstance(obj, list | tuple):
+        parts = [serialize_keras_object(part) for part in obj]
+        return tuple(parts) if isinstance(obj, tuple) else parts
+    if getattr(obj, "__name__", None) == "<lambda>":
+        raise ValueError(
+            "`obj` is a lambda, which has no name that a file could give: write a function, and "
+            "register it with `keras.saving.register_keras_serializable()`"
+        )
+    made = plain(obj)
+    if made is obj and obj is not None and not isinstance(obj, bool | int | float | str):
+        raise ValueError(f"`obj` cannot be serialized: it has no `get_config`, received {obj!r}")
+    return made
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """What `serialize_keras_object` wrote down, new.
+
+    Classes and functions come from ferrnn, `custom_objects` and those that were registered; code in
+    the configuration is refused, whatever `safe_mode` says.
+
+    >>> from ferrnn.layers import Dense
+    >>> deserialize_keras_object(serialize_keras_object(Dense(2, name="inner"))).name
+    'inner'
+    """
+    with custom_object_scope(custom_objects):
+        if isinstance(config, str):
+            found = custom_object(config)
+            return config if found is None else found
+        return revived(config)

@@ -1,0 +1,149 @@
+"""Arrays, slices and bytes as plain data in Keras' form, and back; data that JSON cannot hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+# A description such as "(9,9)f4" would make an array larger than the data: names alone.
+_INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_DTYPES = frozenset(["bool", "str", "float16", "float32", "float64", *_INTEGERS])
+
+
+class Written(dict[str, Any]):
+    """The configuration of something that is not ferrnn's own, and which class or function it is.
+
+    In this process it is read back without being looked up by name. Files hold the data alone.
+    """
+
+    def __init__(self, data: Mapping[str, Any], stands_for: Any) -> None:
+        super().__init__(data)
+        self.stands_for = stands_for
+
+    def __reduce__(self) -> Any:
+        return Written, (dict(self), self.stands_for)
+
+
+def array_data(array: Array) -> dict[str, Any]:
+    """An array as plain data.
+
+    >>> array_data(np.array([1.5], "float32"))["config"]
+    {'value': [1.5], 'dtype': 'float32'}
+    """
+    dtype = "str" if array.dtype.kind == "U" else array.dtype.name
+    return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": dtype}}
+
+
+def array_of(settings: Mapping[str, Any]) -> Array:
+    """The array of what `array_data` holds under `config`.
+
+    >>> array_of({"value": [1.5], "dtype": "float32"})
+    array([1.5], dtype=float32)
+    """
+    dtype = settings.get("dtype")
+    if "value" not in settings or not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ValueError(
+            "an array in a configuration must have a `value` and, as `dtype`, the name of numbers "
+            f"or 'str', received the dtype {dtype!r} and the keys {sorted(map(str, settings))}"
+        )
+    return np.array(settings["value"], dtype)
+
+
+def _slice_of(settings: Mapping[str, Any]) -> slice:
+    return slice(*(settings.get(end) for end in ("start", "stop", "step")))
+
+
+def _refused(settings: object) -> Any:
+    raise ValueError(
+        "the configuration holds a Python lambda, which is code: it is not loaded. Write "
+        "the function as a layer, or as a named function that `custom_objects` gives"
+    )
+
+
+# What stands in Keras' files for values that JSON does not have.
+READERS: dict[object, Callable[[Any], Any]] = {
+    "__numpy__": array_of,
+    "__tensor__": array_of,
+    "__slice__": _slice_of,
+    "__bytes__": lambda settings: str(settings["value"]).encode(),
+    "__ellipsis__": lambda settings: ...,
+    "__lambda__": _refused,
+    "DTypePolicy": lambda settings: settings.get("name"),
+}
+
+
+def plain_value(value: Any) -> Any:
+    """A value that JSON does not have, as plain data; any other as it is.
+
+    >>> plain_value(np.float32(0.5)), plain_value(slice(1, None))["config"]
+    (0.5, {'start': 1, 'stop': None, 'step': None})
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.dtype):
+        return value.name
+    if value is ...:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, slice):
+        settings = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": settings}
+    if isinstance(value, bytes):
+        return {"class_name": "__bytes__", "config": {"value": value.decode()}}
+    return _array_data(value) if hasattr(type(value), "__array__") else value
+
+
+def _array_data(value: Any) -> Any:
+    array = np.asarray(value)
+    return array_data(array) if array.ndim else array.item()
+
+
+def data_alone(data: Any) -> Any:
+    """Plain data that does not know what it stands for.
+
+    >>> type(data_alone(Written({"class_name": "Mine"}, int))).__name__
+    'dict'
+    """
+    if isinstance(data, Mapping):
+        return {key: data_alone(part) for key, part in data.items()}
+    if isinstance(data, list | tuple):
+        return [data_alone(part) for part in data]
+    return data
+
+
+def as_json(data: Any, **options: Any) -> str:
+    """Plain data as JSON; what has no name that a file could give is refused, with its place.
+
+    >>> as_json({"units": 3})
+    '{"units": 3}'
+    """
+    _check_writable(data, "config")
+    return json.dumps(data, **options)
+
+
+def _check_writable(data: Any, place: str) -> None:
+    if data is None or isinstance(data, bool | int | float | str):
+        return
+    if isinstance(data, Mapping):
+        found = data.stands_for if isinstance(data, Written) else _check_writable
+        if getattr(found, "__name__", "<lambda>") == "<lambda>":
+            kind = "lambda" if hasattr(found, "__name__") else type(found).__name__
+            raise ValueError(
+                f"`{place}` is a {kind}, which has no name that a file could give: write a "
+                "function, and register it with `keras.saving.register_keras_serializable()`"
+            )
+        if data.get("class_name") != "__numpy__":
+            for key, part in data.items():
+                _check_writable(part, f"{place}.{key}")
+    elif isinstance(data, list | tuple):
+        for at, part in enumerate(data):
+            _check_writable(part, f"{place}[{at}]")
+    else:
+        raise TypeError(
+            f"`{place}` cannot be written to a file: expected plain data, a named function or an "
+            f"object with `get_config`, received a {type(data).__name__}: {data!r}"
+        )

@@ -1,0 +1,67 @@
+"""How a model is compiled, as plain data in Keras' form, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ferrnn._src.configs.plain import data_alone
+from ferrnn._src.training import losses, metrics, optimizers
+
+
+def compile_config(model: Any) -> dict[str, Any]:
+    """What `compile` was given.
+
+    A function without a name of its own is named all the same, so that the model is not lost: its
+    file loads with `compile=False`.
+    """
+    given = dict(model._compile_config)
+    jit = given.pop("jit_compile")
+    written = {
+        "optimizer": optimizers.serialize(model.optimizer),
+        **{key: _written(given[key], losses.serialize) for key in ("loss", "loss_weights")},
+        **{key: _written(given[key], metrics.serialize) for key in ("metrics", "weighted_metrics")},
+    }
+    rest = {key: given[key] for key in ("run_eagerly", "steps_per_execution")}
+    data = {**written, **rest, "jit_compile": jit is True or jit == "auto"}
+    return data_alone(data)  # type: ignore[no-any-return]
+
+
+def _written(given: Any, write: Callable[[Any], Any]) -> Any:
+    if isinstance(given, Mapping):
+        return {key: _written(part, write) for key, part in given.items()}
+    if isinstance(given, list | tuple):
+        return [_written(part, write) for part in given]
+    if given is None or isinstance(given, str | int | float):
+        return given
+    if callable(given) or hasattr(given, "get_config"):
+        return write(given)
+    return float(given)
+
+
+def compile_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `compile` of what a file says; what only Keras knows is left out.
+
+    >>> compile_arguments({"optimizer": "adam", "loss": "mse", "auto_scale_loss": True})["loss"]
+    'mse'
+    """
+    made = {
+        "optimizer": optimizers.get(config.get("optimizer", "rmsprop")),
+        "loss": _read(config.get("loss"), losses.deserialize),
+        "loss_weights": config.get("loss_weights"),
+        "metrics": _read(config.get("metrics"), metrics.deserialize),
+        "weighted_metrics": _read(config.get("weighted_metrics"), metrics.deserialize),
+    }
+    rest = ("run_eagerly", "steps_per_execution", "jit_compile")
+    return {**made, **{key: config[key] for key in rest if key in config}}
+
+
+def _read(given: Any, read: Callable[[Any], Any]) -> Any:
+    """Objects for configurations; names are left to `compile`."""
+    if isinstance(given, Mapping):
+        if "class_name" in given and "config" in given:
+            return read(given)
+        return {key: _read(part, read) for key, part in given.items()}
+    if isinstance(given, list | tuple):
+        return [_read(part, read) for part in given]
+    return given
