@@ -121,4 +121,5 @@ def test_metrics_of_compile_are_there_before_the_first_batch():
     compiled = model.metrics[1]
     compiled.update_state(Y, 3 * Y)
     assert compiled.result() == {"mae": 2.0}
-    assert model.metrics_names == ["loss", "mae"]
+    assert [metric.name for metric in compiled.metrics] == ["mae"]
+    assert model.metrics_names == ["loss", "compile_metrics"]

@@ -85,8 +85,12 @@ class CompiledLoss:
                 f"loss_weights={loss_weights!r} for loss={loss!r}"
             )
 
-    def bind(self, names: Sequence[str], *, required: bool = True) -> None:
-        """Says which outputs there are, and whether one of them must have a loss."""
+    def bind(self, names: Sequence[str], *, required: bool = True, keyed: bool = False) -> None:
+        """Says which outputs there are, and whether one of them must have a loss.
+
+        Losses are told in the outputs' order, those of a dict of outputs (`keyed`) in the order of
+        the dict of losses.
+        """
         if self.names == list(names):
             return
         given = by_output(self.given, names, "loss", shared=True)
@@ -100,6 +104,10 @@ class CompiledLoss:
         found = by_output(weights, names, "loss_weights", shared=True)
         self._weights = [1.0 if weight is None else float(weight) for weight in found]
         self._used = [at for at, each in enumerate(given) if each is not None]
+        self.told = list(range(len(self._used)))  # the places in `used_names`, as they are told
+        if keyed and isinstance(self.given, Mapping):
+            place = {name: at for at, name in enumerate(self.given)}
+            self.told.sort(key=lambda at: place.get(names[self._used[at]], 0))
         self.names = list(names)
         first, weight = self._losses[0], self._weights[0]
         one_number = isinstance(first, Loss) and first.reduction is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,6 @@ class CompiledMetrics:
         """The metrics; none before the first batch."""
         return [metric for each in (*self._plain, *self._weighted) for metric in each]
 
-    @property
-    def to_come(self) -> bool:
-        """Whether there will be metrics, and the first batch has not chosen them yet."""
-        return not self._resolved
-
     def update(
         self,
         trues: Sequence[Any],
@@ -79,6 +74,7 @@ class CompiledMetrics:
         ):
             for (true, pred), given in zip(pairs, wanted, strict=True):
                 found.append([_metric(each, true, pred) for each in given])
+        self.reset()  # a metric may come from another model, with what it gathered there
         self._resolved = True
         if len(preds) == 1:
             self.only = self.metrics
@@ -188,13 +184,3 @@ def _put(results: dict[str, Any], counts: dict[str, int], name: str, metric: Met
     count = counts.get(name, 0)
     counts[name] = count + 1
     results[f"{name}_{count}" if count else name] = plain(metric.result())
-
-
-def metric_order(names: Sequence[str], logs: Mapping[str, Any]) -> Iterator[Any]:
-    """The values of `evaluate`: those of `names` as they stand, the others by their names.
-
-    >>> list(metric_order(["loss", "b"], {"loss": 1, "a": 2, "b": 3}))
-    [1, 3, 2]
-    """
-    known = [name for name in dict.fromkeys(names) if name in logs]
-    yield from (logs[name] for name in [*known, *sorted(set(logs) - set(known))])

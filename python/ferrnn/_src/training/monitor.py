@@ -69,7 +69,7 @@ class MonitorCallback(Callback):
 
 def _direction(name: str, compiled: Any) -> str | None:
     """What the compiled metric of this name says, or Keras' metric of this name."""
-    for metric in compiled:
+    for metric in (part for each in compiled for part in getattr(each, "metrics", [each])):
         own = getattr(metric, "name", "")
         # With several outputs the logs have the output's name before it.
         if own and (name == own or name.endswith(f"_{own}")):

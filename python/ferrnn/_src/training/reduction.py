@@ -70,12 +70,12 @@ def weights_of(
         return None
     weights = np.ones((), values.dtype)
     if mask is not None:
-        weights = _matching(mask, values, "mask").astype(values.dtype)
+        weights = spread(mask, values.shape, "mask").astype(values.dtype)
         if rescale:
             weights = weights * (mask.size / max(int(np.count_nonzero(mask)), 1))
     if sample_weight is not None:
         given = np.asarray(sample_weight, values.dtype)
-        weights = weights * _matching(given, values, "sample_weight")
+        weights = weights * spread(given, values.shape, "sample_weight")
     return np.broadcast_to(weights, values.shape)
 
 
@@ -89,27 +89,34 @@ def by_sample_weight(
     """
     ones = np.ones(sample_weight.shape, values.dtype)
     counted = values * np.asarray(weights_of(values, ones, mask, rescale=rescale))
-    sizes = (*sample_weight.shape, *(1,) * values.ndim)[: values.ndim]
+    sizes = spread(ones, values.shape, "sample_weight").shape
     shared = tuple(axis for axis, size in enumerate(sizes) if size == 1)
     found: Array = counted.sum(axis=shared, keepdims=True).reshape(sample_weight.shape)
     return found
 
 
-def _matching(weights: Array, values: Array, name: str) -> Array:
-    """Gives `weights` the rank of `values`; its axes must be the first axes of `values`."""
-    shape: tuple[int, ...] = weights.shape
-    if weights.ndim == values.ndim + 1 and shape[-1] == 1:
-        weights = weights[..., 0]
-    weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-    axes: tuple[int, ...] = weights.shape
-    pairs = list(zip(axes, values.shape, strict=False))
-    fits = weights.ndim == values.ndim and all(have in (1, want) for have, want in pairs)
-    if not fits or any(have != want for have, want in pairs[:1]):
-        raise ValueError(
-            f"`{name}` must match the values it weighs, one loss for each of {values.shape}, "
-            f"received an array of shape {shape}"
-        )
-    return weights
+def spread(weights: Array, shape: tuple[int, ...], name: str) -> Array:
+    """Gives `weights` the rank of values of this shape, so that they broadcast to it.
+
+    Their axes are the first of the values' (weights of samples, of steps); where they do not fit
+    there, the last, as NumPy has it. Further axes of size 1 at the end are dropped.
+
+    >>> [spread(np.ones(s), (4, 3), "weights").shape for s in [(), (4,), (4, 3, 1), (1, 3), (3,)]]
+    [(1, 1), (4, 1), (4, 3), (1, 3), (1, 3)]
+    """
+    given: tuple[int, ...] = weights.shape
+    sizes = given
+    while len(sizes) > len(shape) and sizes[-1] == 1:
+        sizes = sizes[:-1]
+    ones = (1,) * (len(shape) - len(sizes))
+    for axes in ((*sizes, *ones), (*ones, *sizes)):
+        pairs = zip(axes, shape, strict=False)
+        if len(axes) == len(shape) and all(have in (1, want) for have, want in pairs):
+            return weights.reshape(axes)
+    raise ValueError(
+        f"`{name}` must match the values it weighs, one for each of {shape}, "
+        f"received an array of shape {given}"
+    )
 
 
 def reduction_factor(

@@ -11,9 +11,8 @@ import numpy as np
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
-from ferrnn._src.training.compiled import CompiledLoss, by_output
-from ferrnn._src.training.compiled_metrics import CompiledMetrics
-from ferrnn._src.training.metrics import Mean, Metric, plain
+from ferrnn._src.training.compiled import CompiledLoss
+from ferrnn._src.training.measuring import Measuring, batch_size
 from ferrnn._src.training.optimizers import Optimizer
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.tree import flatten, pack_like
@@ -24,21 +23,16 @@ from ferrnn._src.weights.penalties import add_weight_penalties, regularized, wei
 _TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False, consume=True)
 
 
-class Steps:
+class Steps(Measuring):
     """What a model that defines `outputs_and_mask` and `prepare_inputs` does with a batch."""
 
     name: str
     built: bool
     optimizer: Any = None
-    _loss: CompiledLoss | None = None
-    _metrics: CompiledMetrics | None = None
-    _loss_mean: Mean
-    _loss_means: Sequence[Mean] = ()
     _trained: tuple[Parameter, ...] = ()
     _prepared: tuple[int, int] | None = None  # for which weights and optimizer `_trained` holds
     _regularized: tuple[Parameter, ...] | None = None
     _collects: bool = False
-    _own_logs: dict[str, Any] | None = None
 
     # What a model defines.
 
@@ -63,56 +57,6 @@ class Steps:
     def output_names(self) -> list[str]:
         """The names of the outputs, in order."""
         return []
-
-    def _require_compiled(self, method: str) -> tuple[CompiledLoss, CompiledMetrics]:
-        if self._loss is None or self._metrics is None:
-            raise ValueError(f"You must call `compile()` before calling `{method}()`.")
-        return self._loss, self._metrics
-
-    # Metrics.
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The mean of the loss, those of several outputs, the metrics, then those of attributes.
-
-        Before the first batch, the metrics that `compile` was given are there as one.
-        """
-        own = [value for value in vars(self).values() if isinstance(value, Metric)]
-        own = [metric for metric in own if metric is not self.__dict__.get("_loss_mean")]
-        if self._metrics is None:
-            return own
-        compiled: list[Any] = [self._loss_mean, *self._loss_means]
-        if self._metrics.to_come:
-            compiled.append(_Compiled(self))
-        return [*compiled, *self._metrics.metrics, *own]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of `metrics`."""
-        return [metric.name for metric in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Forgets the batches that metrics have gathered."""
-        for metric in self.metrics:
-            metric.reset_state()
-        self._own_logs = None
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The values gathered so far by name, the loss first."""
-        compiled = self._require_compiled("get_metrics_result")[1]
-        losses = {mean.name: float(mean.result()) for mean in (self._loss_mean, *self._loss_means)}
-        results = {**losses, **compiled.result()}
-        if type(self).metrics is Steps.metrics:
-            return results
-        for metric in self.metrics:
-            if metric.name not in results:
-                results[metric.name] = plain(metric.result())
-        return results
-
-    def metrics_result(self) -> dict[str, Any]:
-        """What is logged, by name: the gathered values, or what an own `train_step` gave."""
-        logs = self.get_metrics_result() if self._own_logs is None else self._own_logs
-        return dict(sorted(logs.items()))
 
     # Steps of a user's own, or the ones here.
 
@@ -150,21 +94,6 @@ class Steps:
         if type(self).predict_step is Steps.predict_step:
             return self._predict(x)
         return self.predict_step(x)
-
-    def _logged(self, logs: Any) -> float:
-        if not isinstance(logs, Mapping):
-            raise TypeError(
-                f"an own `train_step` or `test_step` must give a dict of logs, received {logs!r}"
-            )
-        own: dict[str, Any] = {}
-        for name, value in logs.items():
-            if isinstance(value, Mapping):
-                own.update({key: plain(each) for key, each in value.items()})
-            else:
-                own[name] = plain(value)
-        self._own_logs = own
-        loss = self._own_logs.get("loss", 0.0)
-        return loss if isinstance(loss, float) else 0.0
 
     def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
         """`function()` and its gradients by the trainable weights of the model, for `apply`.
@@ -220,7 +149,7 @@ class Steps:
             value = float(self.compute_loss(x, y, outputs, weight, training=False))
         else:
             value = self._data_loss(y, outputs, weight, mask) + added
-        self._loss_mean.add(value, float(_batch_size(outputs)))
+        self._loss_mean.add(value, float(batch_size(outputs)))
         self._measure(x, y, outputs, weight, mask)
         return value
 
@@ -232,32 +161,6 @@ class Steps:
             return outputs if fresh else _own(outputs, [inputs])
         given = [leaf for leaf in flatten(inputs) if isinstance(leaf, np.ndarray)]
         return pack_like(outputs, [_own(leaf, given) for leaf in flatten(outputs)])
-
-    def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
-        """Lets the metrics see a batch."""
-        if type(self).compute_metrics is not Steps.compute_metrics:
-            self._logged(self.compute_metrics(x, y, outputs, weight))
-            return
-        compiled = self._require_compiled("fit")[1]
-        if compiled.empty:
-            return
-        if weight is mask is None and type(outputs) is type(y) is np.ndarray and compiled.only:
-            for metric in compiled.only:
-                metric.update_state(y, outputs)
-        else:
-            trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
-            compiled.bind(self._names(preds))
-            compiled.update(trues, preds, weights, masks)
-
-    def compute_metrics(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Updates the metrics of `compile` with a batch, and gives all results."""
-        compiled = self._require_compiled("compute_metrics")[1]
-        trues, preds, weights, masks = self._columns(y, y_pred, sample_weight, None)
-        compiled.bind(self._names(preds))
-        compiled.update(trues, preds, weights, masks)
-        return self.get_metrics_result()
 
     def compute_loss(
         self,
@@ -291,7 +194,11 @@ class Steps:
     def _data_loss(self, y: Any, outputs: Any, weight: Any, mask: Any) -> float:
         compiled = self._require_compiled("evaluate")[0]
         trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
-        compiled.bind(self._names(preds), required=not self._collects)
+        compiled.bind(
+            self._names(outputs, preds),
+            required=not self._collects,
+            keyed=isinstance(outputs, Mapping),
+        )
         self._require_targets(compiled, trues)
         value, parts = compiled.evaluate(trues, preds, weights, masks)
         self._gather(compiled, parts, preds)
@@ -302,7 +209,11 @@ class Steps:
     ) -> tuple[float, Sequence[float], Callable[[float, Gradients], list[Any]]]:
         compiled = self._require_compiled("fit")[0]
         trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
-        compiled.bind(self._names(preds), required=not self._collects)
+        compiled.bind(
+            self._names(outputs, preds),
+            required=not self._collects,
+            keyed=isinstance(outputs, Mapping),
+        )
         self._require_targets(compiled, trues)
         value, parts, vjp = compiled.forward(trues, preds, weights, masks)
         self._gather(compiled, parts, preds)
@@ -315,7 +226,7 @@ class Steps:
         x, y, weight = batch
         if type(self).compute_loss is not Steps.compute_loss:
             value, own_vjp = self._own_loss(x, y, outputs, weight)
-            self._loss_mean.add(value, float(_batch_size(outputs)))
+            self._loss_mean.add(value, float(batch_size(outputs)))
             return value, lambda grads: own_vjp(np.asarray(1.0), grads)
         only = None if self._loss is None else self._loss.only
         if only is not None and type(outputs) is type(y) is np.ndarray:
@@ -325,7 +236,7 @@ class Steps:
             return value, lambda grads: only_vjp(1.0, grads)
         value, _, vjp = self._forward_loss(y, outputs, weight, mask)
         value += added
-        self._loss_mean.add(value, float(_batch_size(outputs)))
+        self._loss_mean.add(value, float(batch_size(outputs)))
         if type(outputs) is np.ndarray and not self._collects:
             return value, lambda grads: vjp(1.0, grads)[0]
 
@@ -345,38 +256,6 @@ class Steps:
         )
         return float(value), vjp
 
-    def _gather(self, compiled: CompiledLoss, parts: Sequence[float], preds: Any) -> None:
-        """Keeps the losses of several outputs, each under its output's name."""
-        if len(parts) < 2:
-            return
-        if not self._loss_means:
-            self._loss_means = [Mean(name=f"{name}_loss") for name in compiled.used_names]
-        size = float(_batch_size(preds))
-        for mean, part in zip(self._loss_means, parts, strict=True):
-            mean.add(part, size)
-
-    # Outputs side by side.
-
-    def _names(self, preds: Sequence[Any]) -> list[str]:
-        names = self.output_names
-        return (
-            names if len(names) == len(preds) else [f"output_{at + 1}" for at in range(len(preds))]
-        )
-
-    def _columns(
-        self, y: Any, outputs: Any, weight: Any, mask: Any
-    ) -> tuple[list[Any], list[Any], list[Any] | None, list[Any] | None]:
-        """Targets, predictions, weights and masks, an entry for each output."""
-        if isinstance(outputs, np.ndarray):
-            true = y if y is None or isinstance(y, np.ndarray) else flatten(y)[0]
-            weights = None if weight is None else [weight]
-            masks = None if mask is None else [mask]
-            return [true], [outputs], weights, masks
-        preds = flatten(outputs)
-        names = self._names(preds)
-        trues = [None] * len(preds) if y is None else _matching(y, names, "y")
-        return trues, preds, _weights(weight, names), mask
-
     def _require_targets(self, compiled: CompiledLoss, trues: Sequence[Any]) -> None:
         for at in compiled.needed:
             if trues[at] is None:
@@ -386,34 +265,10 @@ class Steps:
                 )
 
 
-class _Compiled:
-    """The metrics of `compile` before their first batch, with the face of one metric."""
-
-    name = "compile_metrics"
-
-    def __init__(self, model: Steps) -> None:
-        self._model = model
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Takes a batch in."""
-        self._model.compute_metrics(None, y_true, y_pred, sample_weight)
-
-    def result(self) -> dict[str, Any]:
-        """The values by name."""
-        return self._model._require_compiled("fit")[1].result()
-
-    def reset_state(self) -> None:
-        """There is nothing to forget yet."""
-
-
 def _given(batch: Batch) -> Any:
     """A batch as an own step unpacks it: without what was not given."""
     x, y, weight = batch
     return (x, y) if weight is None else (x, y, weight)
-
-
-def _batch_size(outputs: Any) -> int:
-    return len(outputs if isinstance(outputs, np.ndarray) else flatten(outputs)[0])
 
 
 def _own(array: Any, given: Sequence[Array]) -> Any:
@@ -421,29 +276,3 @@ def _own(array: Any, given: Sequence[Array]) -> Any:
         return array
     shared = any(np.may_share_memory(array, each) for each in given)
     return np.array(array) if shared else np.asarray(array)
-
-
-def _matching(given: Any, names: Sequence[str], argument: str) -> list[Any]:
-    """Arrays for each output, from a structure or from a dict by the outputs' names."""
-    if isinstance(given, Mapping):
-        return by_output(given, names, argument)
-    parts = flatten(given)
-    if len(parts) != len(names):
-        raise ValueError(
-            f"`{argument}` must have an array for each of the {len(names)} outputs "
-            f"({', '.join(names)}), received {len(parts)}"
-        )
-    return parts
-
-
-def _weights(given: Any, names: Sequence[str]) -> list[Any] | None:
-    if given is None:
-        return None
-    if isinstance(given, np.ndarray):  # one weight for each sample holds for all outputs
-        if given.ndim > 1:
-            raise ValueError(
-                "For a model with multiple outputs, when providing a single `sample_weight` array, "
-                f"it should only have one scalar score per sample. Received the shape {given.shape}"
-            )
-        return [given] * len(names)
-    return _matching(given, names, "sample_weight")

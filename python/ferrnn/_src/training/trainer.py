@@ -13,8 +13,9 @@ from ferrnn._src.training import optimizers
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger
 from ferrnn._src.training.compiled import CompiledLoss
-from ferrnn._src.training.compiled_metrics import CompiledMetrics, metric_order
+from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.loop import EpochLoop, Validation
+from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
 from ferrnn._src.training.samples import Samples, as_samples, checked_count, split_off_last
 from ferrnn._src.training.steps import Steps
@@ -59,6 +60,7 @@ class Trainer(Steps):
         self._loss = CompiledLoss(loss, loss_weights)
         self._metrics = CompiledMetrics(metrics, weighted_metrics)
         self._loss_mean, self._loss_means = Mean(name="loss"), []
+        self._compile_metrics = CompileMetrics(self, self._metrics)
         self._compile_config = {
             "optimizer": optimizer,
             "loss": loss,
@@ -315,7 +317,7 @@ class Trainer(Steps):
     def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
         if return_dict:
             return logs
-        values = list(metric_order(self.metrics_names, logs))
+        values = self._values_in_order(logs)
         return values if len(values) > 1 else values[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from ferrnn._src.configs import config
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.metrics.metric import Metric
+from ferrnn._src.training.reduction import spread
 
 
 class IoU(Metric):
@@ -58,8 +60,8 @@ class IoU(Metric):
         """Takes a batch in; weights are cut to whole numbers unless `dtype` is a float."""
         true = np.asarray(y_true) if self.sparse_y_true else np.argmax(y_true, axis=self.axis)
         pred = np.asarray(y_pred) if self.sparse_y_pred else np.argmax(y_pred, axis=self.axis)
+        weights = self._weights(sample_weight, true.shape)
         true, pred = true.astype(np.int64).ravel(), pred.astype(np.int64).ravel()
-        weights = self._weights(sample_weight, true.size)
         counted = (true >= 0) & (true < self.num_classes)
         counted &= (pred >= 0) & (pred < self.num_classes)
         if self.ignore_class is not None:
@@ -68,7 +70,7 @@ class IoU(Metric):
         counts = np.bincount(pairs, weights[counted], self.num_classes**2)
         self.total_cm.assign_add(counts.reshape(self.num_classes, self.num_classes))
 
-    def _weights(self, sample_weight: ArrayLike | None, size: int) -> Any:
+    def _weights(self, sample_weight: ArrayLike | None, shape: tuple[int, ...]) -> Any:
         weights = np.asarray(1.0 if sample_weight is None else sample_weight)
         if "int" in self.dtype:
             if weights.dtype.kind == "f" and sample_weight is not None:
@@ -77,7 +79,9 @@ class IoU(Metric):
                     "incorrect weight due to type casting. Consider using integer weights."
                 )
             weights = weights.astype(np.int64)
-        return np.broadcast_to(weights.ravel() if weights.ndim else weights, (size,))
+        if weights.size != math.prod(shape):
+            weights = np.broadcast_to(spread(weights, shape, "sample_weight"), shape)
+        return weights.ravel()
 
     def result(self) -> float:
         """The mean since the last reset; 0 before the first batch."""

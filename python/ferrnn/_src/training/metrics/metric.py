@@ -15,7 +15,7 @@ from ferrnn._src.configs.objects import Configured
 from ferrnn._src.layer.results import Number, as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn._src.weights.parameter import Parameter, note_change
 from ferrnn._src.weights.weighted import shape_first
 
 
@@ -85,6 +85,7 @@ class Metric(Configured):
         self.name = name or unique_name(snake_case(type(self).__name__))
         self._dtype = config.floatx() if dtype is None else str(getattr(dtype, "name", dtype))
         self._variables: list[Parameter] = []
+        note_change()  # a model looks for the metrics of its layers once for each structure
 
     @property
     def dtype(self) -> str:
