@@ -49,6 +49,11 @@ class CompiledMetrics:
         """The metrics; none before the first batch."""
         return [metric for each in (*self._plain, *self._weighted) for metric in each]
 
+    @property
+    def to_come(self) -> bool:
+        """Whether there will be metrics, and the first batch has not chosen them yet."""
+        return not self._resolved
+
     def update(
         self,
         trues: Sequence[Any],
