@@ -1,4 +1,5 @@
 from ferrnn._src.training.averages import SwapEMAWeights as SwapEMAWeights
+from ferrnn._src.training.backup import BackupAndRestore as BackupAndRestore
 from ferrnn._src.training.callbacks import (
     Callback as Callback,
 )
@@ -13,9 +14,6 @@ from ferrnn._src.training.callbacks import (
 )
 from ferrnn._src.training.callbacks import (
     ProgbarLogger as ProgbarLogger,
-)
-from ferrnn._src.training.checkpoints import (
-    BackupAndRestore as BackupAndRestore,
 )
 from ferrnn._src.training.checkpoints import (
     ModelCheckpoint as ModelCheckpoint,

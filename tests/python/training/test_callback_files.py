@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn._src.training.resuming.container import unpacked
 
 
 class Archived(keras.Sequential):
@@ -122,32 +123,42 @@ class TestBackupAndRestore:
 
     def test_goes_on_where_it_was_interrupted(self, tmp_path):
         folder = tmp_path / "backup"
-        whole, _ = self.train(tmp_path / "other")
+        whole, expected = self.train(tmp_path / "other")
         with pytest.raises(KeyboardInterrupt):
             self.train(folder, interrupt=Interrupt(3))
-        assert json.loads((folder / "training_metadata.json").read_text())["epoch"] == 3
         again, history = self.train(folder)
-        assert history.epoch == [3, 4]
+        assert history.epoch == [0, 1, 2, 3, 4]
+        assert history.history == expected.history
         np.testing.assert_array_equal(again.get_weights()[0], whole.get_weights()[0])
         assert not folder.exists()
         assert again.fit(*data(), epochs=2, verbose=0).epoch == [0, 1]
 
     def test_batches(self, tmp_path):
+        whole, _ = self.train(tmp_path / "other")
         with pytest.raises(KeyboardInterrupt):
             self.train(tmp_path / "b", interrupt=Interrupt(0, 0), save_freq=1)
-        stored = json.loads((tmp_path / "b" / "training_metadata.json").read_text())
-        assert stored == {"epoch": 0, "batch": 0}
+        again, history = self.train(tmp_path / "b", save_freq=1)
+        assert history.epoch == [0, 1, 2, 3, 4]
+        np.testing.assert_array_equal(again.get_weights()[0], whole.get_weights()[0])
 
-    def test_a_damaged_file_has_a_copy(self, tmp_path):
+    @pytest.mark.parametrize("damage", ["cut", "other", "bit"])
+    def test_a_damaged_file_has_one_before_it(self, tmp_path, damage):
         folder = tmp_path / "backup"
+        whole, expected = self.train(tmp_path / "other")
         with pytest.raises(KeyboardInterrupt):
-            self.train(folder, interrupt=Interrupt(3), double_checkpoint=True)
-        (folder / "latest.weights.h5").write_bytes(b"nothing")
-        _, history = self.train(folder, double_checkpoint=True, delete_checkpoint=False)
-        assert history.epoch == [2, 3, 4]
-        (folder / "latest.weights.h5").write_bytes(b"nothing")
-        (folder / "latest.weights.h5.bkp").unlink()
-        with pytest.raises(OSError, match="damaged"):
+            self.train(folder, interrupt=Interrupt(3))
+        newest = max(folder.iterdir(), key=lambda path: unpacked(path.read_bytes())["number"])
+        content = newest.read_bytes()
+        bit = bytearray(content)
+        bit[len(content) // 2] ^= 4
+        newest.write_bytes({"cut": content[:-7], "other": b"nothing", "bit": bytes(bit)}[damage])
+        with pytest.warns(UserWarning, match="is damaged: .* goes on from .* after epoch [12] "):
+            again, history = self.train(folder, delete_checkpoint=False)
+        assert history.history == expected.history
+        np.testing.assert_array_equal(again.get_weights()[0], whole.get_weights()[0])
+        for path in folder.iterdir():
+            path.write_bytes(b"nothing")
+        with pytest.raises(OSError, match="is damaged: it does not begin as a checkpoint"):
             self.train(folder)
 
     def test_errors(self, tmp_path):

@@ -39,6 +39,18 @@ class Source:
         """The inputs of the first batch; it will be given all the same."""
         return next(iter(self))[0]
 
+    def starting_at(self, taken: int) -> Iterator[Batch]:
+        """The batches of a pass but for the first `taken`; the order is drawn at once."""
+        batches = iter(self)
+        for done in range(taken):
+            if next(batches, None) is None:
+                raise ValueError(f"the data ends after {done} batches; {taken} had been taken")
+        return batches
+
+    def signature(self) -> list[Any]:
+        """What must be the same for a pass to be taken up in the middle, in plain values."""
+        return [type(self).__name__, self.count]
+
     def on_epoch_begin(self) -> None:
         """Told before each epoch of `fit`."""
 
@@ -80,14 +92,23 @@ class Batches(Source):
         return self.samples.part(0, self.batch_size).x
 
     def __iter__(self) -> Iterator[Batch]:
+        order = None if self._seeds is None else self._order(self._seeds.generator())
+        yield from self._from(order, 0)
+
+    def starting_at(self, taken: int) -> Iterator[Batch]:
+        order = None if self._seeds is None else self._order(self._seeds.generator())
+        return self._from(order, taken)
+
+    def _from(self, order: Array | None, taken: int) -> Iterator[Batch]:
         size, count = self.batch_size, self.samples.count
-        if self._seeds is None:
-            for start in range(0, count, size):
+        for start in range(taken * size, count, size):
+            if order is None:
                 yield self.samples.part(start, start + size).arrays
-            return
-        order = self._order(self._seeds.generator())
-        for start in range(0, count, size):
-            yield self.samples.taken(order[start : start + size])
+            else:
+                yield self.samples.taken(order[start : start + size])
+
+    def signature(self) -> list[Any]:
+        return [*super().signature(), self.samples.count, self.batch_size, self.shuffle]
 
     def _order(self, random: np.random.Generator) -> Array:
         count = self.samples.count
@@ -128,6 +149,11 @@ class GivenBatches(Source):
             if self.once
             else map(self._batch, given)
         )
+
+    def starting_at(self, taken: int) -> Iterator[Batch]:
+        if not isinstance(self.given, PyDataset):
+            return super().starting_at(taken)
+        return map(self._batch, batches_of(self.given, taken))
 
     def first(self) -> Any:
         if not self.once:

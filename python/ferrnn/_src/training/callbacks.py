@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from ferrnn._src.training.plain import plain_attributes
 from ferrnn._src.training.progress import Progbar, is_interactive, write
 
 Logs: TypeAlias = dict[str, float]
@@ -44,6 +45,31 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Told once, before anything begins."""
         self.model = model
+
+    def get_state(self) -> Any:
+        """What `BackupAndRestore` keeps of the callback, so that a training can go on exactly.
+
+        By default the attributes made of numbers, texts, None, arrays, and lists, tuples and dicts
+        of these (of arrays above 1 MiB only such as were assigned anew), where training has
+        changed them. A callback that remembers something else gives it in this form, and takes it
+        back in `set_state`; so may one that has attributes which are not to be given back.
+
+        >>> class Count(Callback):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.seen = set()
+        ...
+        ...     def get_state(self):
+        ...         return sorted(self.seen)
+        ...
+        ...     def set_state(self, state):
+        ...         self.seen = set(state)
+        """
+        return plain_attributes(self, frozenset({"params"}))
+
+    def set_state(self, state: Any) -> None:
+        """Takes what `get_state` gave, in another process, after `on_train_begin`."""
+        vars(self).update(state)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Another name of `on_train_batch_begin`."""
@@ -167,6 +193,15 @@ class CallbackList:
         """Calls `hook` of those who listen to it."""
         for listener in self._listeners[hook]:
             listener(*arguments)
+
+
+def listed(callbacks: Any) -> list[Any]:
+    """Callbacks one by one, from one or from lists of them.
+
+    >>> len(listed([History(), [History()]]))
+    2
+    """
+    return list(_flat(callbacks))
 
 
 def _flat(callbacks: Any) -> Iterator[Any]:

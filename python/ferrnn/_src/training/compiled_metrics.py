@@ -29,6 +29,7 @@ class CompiledMetrics:
         self.given, self.given_weighted = given, weighted
         self.names: list[str] | None = None
         self.only: list[Metric] = []  # where there is one output, its metrics
+        self.shapes: list[Any] | None = None  # of targets and outputs, which chose the metrics
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
         for identifier in [*_leaves(given, "metrics"), *_leaves(weighted, "weighted_metrics")]:
@@ -71,8 +72,14 @@ class CompiledMetrics:
                 weight = None if weights is None else weights[at]
                 self._update(at, trues[at], pred, weight, None if masks is None else masks[at])
 
+    def resolve(self, shapes: Sequence[Any]) -> None:
+        """Makes the metrics that a batch would make whose targets and outputs had these shapes."""
+        trues, preds = zip(*shapes, strict=True)
+        self._resolve([_of_shape(each) for each in trues], [_of_shape(each) for each in preds])
+
     def _resolve(self, trues: Sequence[Any], preds: Sequence[Any]) -> None:
         pairs = list(zip(trues, preds, strict=True))
+        self.shapes = [[_shape(true), _shape(pred)] for true, pred in pairs]
         for found, wanted in (
             (self._plain, self._for_outputs),
             (self._weighted, self._for_weighted),
@@ -118,6 +125,15 @@ class CompiledMetrics:
                 key = f"{prefix}weighted_{metric.name}" if taken else f"{prefix}{metric.name}"
                 _put(results, counts, key, metric)
         return results
+
+
+def _shape(array: Any) -> list[int] | None:
+    return None if array is None else list(np.shape(array))
+
+
+def _of_shape(shape: Any) -> Any:
+    """An array that takes no memory."""
+    return None if shape is None else np.broadcast_to(np.float32(0), tuple(shape))
 
 
 def _leaves(given: Any, argument: str) -> list[Any]:

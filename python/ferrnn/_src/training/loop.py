@@ -12,6 +12,9 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.resuming.keeper import Keeper
+from ferrnn._src.training.resuming.memory import Memory
+from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Batch, Samples, checked_count
 from ferrnn._src.tree.tree import flatten
 
@@ -53,6 +56,7 @@ class Validation:
         self.source = source
         self.steps = source.count if steps is None else checked_count(steps, argument)
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
+        self.place: Place | None = None  # where somebody keeps the training
 
     def due(self, epoch: int) -> bool:
         """Whether to run after this epoch (counted from 0)."""
@@ -65,7 +69,8 @@ class Validation:
         model.reset_metrics()
         hooks.tell("on_test_begin", {})
         telling = hooks.heard("on_test_batch_end")
-        for step, batch in enumerate(itertools.islice(self.source, self.steps)):
+        batches = _pass(self.source, self.place)
+        for step, batch in enumerate(itertools.islice(batches, self.steps)):
             hooks.tell("on_test_batch_begin", step, {})
             model.run_test_step(batch)
             if telling:
@@ -85,6 +90,7 @@ class EpochLoop:
         hooks: CallbackList,
         steps_per_epoch: int | None = None,
         validation: Validation | None = None,
+        place: Place | None = None,
     ) -> None:
         if steps_per_epoch is not None:
             checked_count(steps_per_epoch, "steps_per_epoch")
@@ -93,39 +99,90 @@ class EpochLoop:
         self.hooks = hooks
         self.validation = validation
         self.steps = source.count if steps_per_epoch is None else steps_per_epoch
+        # One epoch is one pass; else an epoch goes on where the one before ended.
+        self.whole = self.steps is None or (self.steps == source.count and not source.once)
+        self.place = place
+        self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
+        self.logs: Logs = {}  # of the last epoch
+        self._keepers = [each for each in hooks if isinstance(each, Keeper)]
         self._stream: Iterator[Batch] | None = None
         self._reported = False
 
     def run(self, first: int, last: int) -> None:
-        """Trains epochs `first` to `last - 1`."""
+        """Trains epochs `first` to `last - 1`, or goes on with a training that was interrupted."""
         model, hooks = self.model, self.hooks
         model.stop_training = False
-        logs: Logs = {}
-        hooks.tell("on_train_begin", {})
-        # A callback may have restored a training that was interrupted.
-        first, model._initial_epoch = model._initial_epoch or first, 0
-        for epoch in range(first, last):
+        for keeper in self._keepers:
+            keeper.in_fit = True
+        try:
+            hooks.tell("on_train_begin", {})
+            self.memory = self._memory()
+            # A callback of a user's may say where to begin.
+            self.epoch, model._initial_epoch = model._initial_epoch or first, 0
+            resumed = any(keeper.recall(self) for keeper in self._keepers)
+            ended = resumed and model.stop_training and not self.step
+            while self.epoch < last and not ended:
+                self._run_epoch()
+                ended = model.stop_training
+            if last > first or resumed:
+                model.finish_training()
+            hooks.tell("on_train_end", self.logs)
+            for keeper in self._keepers:
+                keeper.forget()
+        finally:
+            for keeper in self._keepers:
+                keeper.in_fit = False
+                keeper.settle()
+
+    def _memory(self) -> Memory | None:
+        """What the training will be gathered by, if somebody keeps it."""
+        if self.place is None:
+            return None
+        places = {"data": self.place}
+        if self.validation is not None:
+            self.validation.place = Place(self.validation.source)
+            places["validation"] = self.validation.place
+        others = [each for each in self.hooks if not isinstance(each, Keeper)]
+        return Memory(self.model, others, places)
+
+    def go_on(self, epoch: int, step: int, logs: Logs, rest: Iterator[Batch] | None) -> None:
+        """Goes on in `epoch` after `step` batches, with what is left of the pass over the data."""
+        self.epoch, self.step, self.logs, self._stream = epoch, step, logs, rest
+
+    def _run_epoch(self) -> None:
+        model, hooks, epoch = self.model, self.hooks, self.epoch
+        if self.step:  # callbacks may be of a new process; what they change here is given back
+            hooks.tell("on_epoch_begin", epoch, {})
+            for keeper in self._keepers:
+                keeper.remind(self)
+        else:
             model.reset_metrics()
             hooks.tell("on_epoch_begin", epoch, {})
-            self.source.on_epoch_begin()
+            self._tell_source("on_epoch_begin")
+        if not model.stop_training:
             self._train(epoch)
-            self.source.on_epoch_end()
-            logs = model.metrics_result()
-            if self.validation is not None and self.validation.due(epoch):
-                found = self.validation.run(model, hooks)
-                logs.update({f"val_{name}": value for name, value in found.items()})
-            logs = _sorted(logs)
-            hooks.tell("on_epoch_end", epoch, logs)
-            if model.stop_training:
-                break
-        if last > first:
-            model.finish_training()
-        hooks.tell("on_train_end", logs)
+        self._tell_source("on_epoch_end")
+        logs = model.metrics_result()
+        if self.validation is not None and self.validation.due(epoch):
+            found = self.validation.run(model, hooks)
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        self.logs = _sorted(logs)
+        hooks.tell("on_epoch_end", epoch, self.logs)
+        self.epoch, self.step = epoch + 1, 0
+        for keeper in self._keepers:
+            keeper.keep(self)
+
+    def _tell_source(self, hook: str) -> None:
+        if self.place is not None:
+            self.place.tell(hook)
+        else:
+            getattr(self.source, hook)()
 
     def _train(self, epoch: int) -> None:
         model, hooks = self.model, self.hooks
         begins, ends = hooks.heard("on_train_batch_begin"), hooks.heard("on_train_batch_end")
-        for step, batch in enumerate(self._batches_of_epoch()):
+        keepers = [keeper for keeper in self._keepers if keeper.counts_batches]
+        for step, batch in enumerate(self._batches_of_epoch(self.step), self.step):
             if begins:
                 hooks.tell("on_train_batch_begin", step, {})
             loss = model.run_train_step(batch)
@@ -133,25 +190,26 @@ class EpochLoop:
                 self._report(loss, epoch, step)
             if ends and hooks.due("on_train_batch_end", step):
                 hooks.tell("on_train_batch_end", step, model.metrics_result())
+            self.step = step + 1
+            for keeper in keepers:
+                keeper.keep(self)
             if model.stop_training:
                 break
 
-    def _batches_of_epoch(self) -> Iterator[Batch]:
+    def _batches_of_epoch(self, step: int) -> Iterator[Batch]:
         """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
 
-        Without a number of steps an epoch is one pass, as far as it goes.
+        Without a number of steps an epoch is one pass, as far as it goes. `step` are done already.
         """
-        step = 0
-        whole = self.steps is None or (self.steps == self.source.count and not self.source.once)
-        if self._stream is None or whole:
-            self._stream = iter(self.source)
+        if self._stream is None or (self.whole and not step):
+            self._stream = _pass(self.source, self.place)
         while self.steps is None or step < self.steps:
             batch = next(self._stream, None)
             if batch is None and step == 0 and not self.source.once and self.steps is not None:
-                self._stream = iter(self.source)
+                self._stream = _pass(self.source, self.place)
                 batch = next(self._stream, None)
             if batch is None:
-                self._stream = iter(() if self.source.once else self.source)
+                self._stream = iter(()) if self.source.once else _pass(self.source, self.place)
                 if self.steps is not None or step == 0:
                     self._warn_of_the_end()
                 return
@@ -175,6 +233,10 @@ class EpochLoop:
             f"The loss became {loss} in epoch {epoch + 1}, batch {step + 1}. {cause}",
             RuntimeWarning,
         )
+
+
+def _pass(source: Source, place: Place | None) -> Iterator[Batch]:
+    return iter(source) if place is None else place.passing(iter(source))
 
 
 def not_finite(samples: Samples) -> str | None:

@@ -53,8 +53,8 @@ class PyDataset:
         """Called after each epoch of `fit`."""
 
 
-def batches_of(dataset: PyDataset) -> Iterator[Any]:
+def batches_of(dataset: PyDataset, first: int = 0) -> Iterator[Any]:
     """The batches of an epoch (no method: a name that subclasses are free to use)."""
     count = dataset.num_batches
-    numbers = itertools.count() if count is None else range(count)
+    numbers = itertools.count(first) if count is None else range(first, count)
     return (dataset[index] for index in numbers)

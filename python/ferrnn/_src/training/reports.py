@@ -40,6 +40,7 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self.writer: Any = None
         self.csv_file: IO[str] | None = None
+        self._anew = False  # whether the first row takes the place of what is in the file
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy opens the file itself, and goes on below what is there.
@@ -53,17 +54,37 @@ class CSVLogger(Callback):
         if self.append and path.exists():
             self.append_header = path.stat().st_size == 0
         self._close()
-        self._open("a" if self.append else "w")
-        self.keys = None
+        self._open()
+        self.keys, self._anew = None, not self.append
 
-    def _open(self, mode: str) -> IO[str]:
-        self.csv_file = Path(self.filename).open(mode, encoding="utf-8", newline="")  # noqa: SIM115
-        self.writer = None
+    def get_state(self) -> dict[str, Any]:
+        """The columns, and how long the file is."""
+        return {"keys": self.keys, "size": Path(self.filename).stat().st_size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on below the rows that were there; rows of epochs that come again are removed."""
+        self.keys = state["keys"]
+        if self.keys is not None:
+            file, self._anew = self._open(), False
+            file.truncate(min(state["size"], Path(self.filename).stat().st_size))
+            self.append_header = Path(self.filename).stat().st_size == 0
+
+    def _open(self) -> IO[str]:
+        """The file, open for more rows."""
+        self._close()
+        self.csv_file = Path(self.filename).open("a", encoding="utf-8", newline="")  # noqa: SIM115
         return self.csv_file
+
+    def _empty(self, csv_file: IO[str]) -> None:
+        """Removes what is of a training before, once."""
+        if self._anew:
+            csv_file.truncate(0)
+            self._anew = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Writes a row, to the disk at once."""
-        csv_file = self.csv_file or self._open("a")
+        csv_file = self.csv_file or self._open()
+        self._empty(csv_file)
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)
@@ -78,6 +99,8 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Closes the file."""
+        if self.csv_file is not None:
+            self._empty(self.csv_file)
         self._close()
 
     def _close(self) -> None:

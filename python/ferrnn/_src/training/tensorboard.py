@@ -82,6 +82,14 @@ class TensorBoard(Callback):
                 "keras", "    " + "\n".join(lines).replace("\n", "\n    ")
             )
 
+    def get_state(self) -> int:
+        """The number of batches; clocks start anew."""
+        return self._batches
+
+    def set_state(self, state: int) -> None:
+        """Takes the number of batches."""
+        self._batches = state
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Counts batches from 0."""
         self._batches = 0

@@ -11,12 +11,14 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import optimizers
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
-from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger
+from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.loop import EpochLoop, Validation
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
+from ferrnn._src.training.resuming.keeper import Keeper
+from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Samples, as_samples, checked_count, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.tree.tree import flatten, pack_like
@@ -135,6 +137,9 @@ class Trainer(Steps):
         source = source_of(
             x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
         )
+        callbacks = listed(callbacks)
+        kept = any(isinstance(each, Keeper) for each in callbacks)
+        place = Place(source) if kept else None  # before the first batch is looked at
         self._prepare_training(source)
         history = History()
         hooks = self._hooks(
@@ -151,7 +156,8 @@ class Trainer(Steps):
                 size = checked_count(validation_batch_size, "validation_batch_size")
             parts = _validation_source(validation_data, size)
             check = Validation(parts, validation_steps, validation_freq, "validation_steps")
-        EpochLoop(self, source, hooks, steps_per_epoch, check).run(initial_epoch, epochs)
+        loop = EpochLoop(self, source, hooks, steps_per_epoch, check, place)
+        loop.run(initial_epoch, epochs)
         return history
 
     def _prepare_training(self, source: Source | Any) -> None:
@@ -195,7 +201,7 @@ class Trainer(Steps):
     ) -> CallbackList:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
-        given = list(callbacks or ()) if isinstance(callbacks, Iterable | None) else [callbacks]
+        given = listed(callbacks)
         added: list[Any] = [history] if history is not None else []
         if verbose:
             added.append(ProgbarLogger())

@@ -38,6 +38,16 @@ def draw_seed() -> int:
     return _seeds.randint(1, 10**9)
 
 
+def session_generators() -> tuple[Any, ...]:
+    """The generators that nobody owns: of seeds, of the module `random`, of `numpy.random`.
+
+    >>> len(session_generators())
+    3
+    """
+    numpy_state = np.random.get_state
+    return _seeds, python_random.getstate.__self__, numpy_state.__self__  # type: ignore[attr-defined]
+
+
 class SeedGenerator:
     """A stream of random arrays, fixed by its seed and by how many were drawn before.
 

@@ -1,0 +1,202 @@
+"""The callback that keeps a training, and goes on with one that was interrupted."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ferrnn._src.configs.notices import warn
+from ferrnn._src.training.callbacks import Logs
+from ferrnn._src.training.checkpoints import checked_freq
+from ferrnn._src.training.resuming.container import DamagedFileError, Packed, is_plain, unpacked
+from ferrnn._src.training.resuming.keeper import Keeper
+from ferrnn._src.training.resuming.memory import Memory
+from ferrnn._src.training.resuming.writer import Writer
+
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
+
+
+class BackupAndRestore(Keeper):
+    """Keeps what an interrupted training needs, in `backup_dir`, and goes on from there.
+
+    After each epoch, or every `save_freq` batches, all that the training is at that moment goes
+    into one file: weights, optimizer, random numbers, metrics, the place in the data, callbacks,
+    history. `fit` with the same model, data, callbacks and `backup_dir` goes on from it, in the
+    middle of an epoch too, and ends with the weights, to the bit, that it would have had without
+    the interruption; no seed needs to be set. Callbacks of your own take part through `get_state`
+    and `set_state`, data of your own as "Going on after an interruption" in the manual says.
+
+    The checkpoint before the last one is kept as well: where the last one is damaged, training goes
+    on from there, with a warning. `delete_checkpoint` removes both at a normal end.
+    `double_checkpoint` is taken for Keras' sake and has nothing to change. Files are written
+    beside the training; when the disk is slower than that, the newest one is written next.
+
+    >>> BackupAndRestore("backup").save_freq
+    'epoch'
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: int | str = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not backup_dir:
+            raise ValueError("Empty `backup_dir` argument passed")
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = checked_freq(save_freq, "BackupAndRestore")
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self.counts_batches = save_freq != "epoch"
+        self._files = [Path(self.backup_dir, f"{number}.checkpoint") for number in (0, 1)]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._writer = Writer(self._files)
+        self._number = 0  # of the last checkpoint
+        self._batches = 0  # since then
+        self._recalled: Any = None
+        self._own_loop: _OwnLoop | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        left = ("_writer", "_recalled", "_own_loop")
+        return {name: value for name, value in vars(self).items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+
+    # What the loop of `fit` asks for.
+
+    def recall(self, loop: Any) -> bool:
+        self._begin()
+        found = self._read()
+        if found is None:
+            return False
+        self._number = found["number"]
+        if Path(found["file"]) == self._files[0]:
+            self._writer.paths.reverse()  # the last good file is not the next to be replaced
+        rests = loop.memory.restore(found["memory"])
+        loop.go_on(found["epoch"], found["step"], found["logs"], rests.get("data"))
+        self._recalled = found["memory"] if found["step"] else None
+        return True
+
+    def remind(self, loop: Any) -> None:
+        if self._recalled is not None:
+            loop.memory.give_back(self._recalled)
+            self._recalled = None
+
+    def keep(self, loop: Any) -> None:
+        if self.save_freq == "epoch":
+            if not loop.step:
+                self._write(loop)
+            return
+        if loop.step:
+            self._batches += 1
+            if self._batches >= int(self.save_freq):
+                self._write(loop)
+
+    def _write(self, loop: Any) -> None:
+        self._batches = 0
+        self._number += 1
+        self._writer.put(
+            Packed(
+                {
+                    "number": self._number,
+                    "epoch": loop.epoch,
+                    "step": loop.step,
+                    "logs": {name: each for name, each in loop.logs.items() if is_plain(each)},
+                    "memory": loop.memory.state(inside=bool(loop.step) or not loop.whole),
+                }
+            )
+        )
+
+    def forget(self) -> None:
+        """Removes the files, unless they are to stay."""
+        self._writer.settle()
+        if not self.delete_checkpoint:
+            return
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        folder = Path(self.backup_dir)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def settle(self) -> None:
+        self._writer.settle()
+
+    # In a training loop of a user's own.
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Restores the model, its optimizer and all generators; `fit` asks in another way."""
+        if not self.model.built:
+            raise ValueError(
+                "To use the BackupAndRestore callback, your model must be built before you call "
+                f"`fit()`. Model {self.model!r} is unbuilt. You can build it beforehand by calling "
+                "it on a batch of data."
+            )
+        if not self.in_fit:
+            loop = _OwnLoop(self.model)
+            if self.recall(loop):
+                self.model._initial_epoch = loop.epoch
+            self._own_loop = loop
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Writes, if that is due."""
+        self._told(epoch + 1, 0)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Removes the files, unless they are to stay."""
+        if self._own_loop is not None:
+            self.forget()
+
+    def _told(self, epoch: int, step: int) -> None:
+        if self._own_loop is not None:
+            self._own_loop.epoch, self._own_loop.step = epoch, step
+            self.keep(self._own_loop)
+            self.settle()
+
+    # Files.
+
+    def _read(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole."""
+        found, damaged = list[dict[str, Any]](), list[str]()
+        for path in filter(Path.exists, self._files):
+            try:
+                found.append({**unpacked(path.read_bytes()), "file": str(path)})
+            except DamagedFileError as error:  # noqa: PERF203 - there are two files
+                damaged.append(f"{str(path)!r} is damaged: {error}")
+        self._remove_drafts()
+        newest = max(found, key=lambda each: each["number"], default=None)
+        if damaged and newest is None:
+            raise DamagedFileError(f"{'; '.join(damaged)}. Remove it to begin anew")
+        if damaged:
+            warn(
+                f"{damaged[0]}. Training goes on from {newest['file']!r}, after epoch "  # type: ignore[index]
+                f"{newest['epoch']} and batch {newest['step']}."  # type: ignore[index]
+            )
+        return newest
+
+    def _remove_drafts(self) -> None:
+        """Removes what a writer left that was killed."""
+        folder = Path(self.backup_dir)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if _DRAFT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+class _OwnLoop:
+    """What is known of a loop that only calls the hooks of callbacks: the model, and the epoch."""
+
+    whole = True
+
+    def __init__(self, model: Any) -> None:
+        self.memory = Memory(model)
+        self.epoch, self.step, self.logs = 0, 0, dict[str, Any]()
+
+    def go_on(self, epoch: int, step: int, logs: Logs, rest: Any) -> None:
+        self.epoch, self.step, self.logs = epoch, step, logs

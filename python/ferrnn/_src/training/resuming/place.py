@@ -1,0 +1,124 @@
+"""The place in the batches of `fit`, and how to get there again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ferrnn._src.training.batches import Batches, GivenBatches, Source
+from ferrnn._src.training.py_dataset import PyDataset
+from ferrnn._src.training.resuming.generators import session, set_states, states_of
+from ferrnn._src.training.resuming.walk import Search
+from ferrnn._src.training.samples import Batch
+
+
+def data_of(source: Source) -> Any:
+    """What the user gave to make batches of; the source itself where that is arrays."""
+    return source.given if isinstance(source, GivenBatches) else source
+
+
+class Place:
+    """How far a source has been gone through, and how generators stood where that began.
+
+    Arrays and a `PyDataset` are taken up by number. A generator is gone through again from its
+    first batch, anything else from where its pass began, with the generators that it holds, and
+    the session's, as they were then.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.taken = 0  # batches of the pass; of a generator, of all
+        self._data = data_of(source)
+        self._by_number = isinstance(self._data, PyDataset)
+        self._own_state = _has_own_state(self._data)
+        self._search = Search({"data": self._data})
+        self._begun = states_of(self._generators()) if source.once else {}
+        self._calls: list[list[Any]] = []
+
+    def _generators(self) -> Mapping[str, Any]:
+        found = self._search.found().generators
+        return found if isinstance(self.source, Batches) else {**found, **session()}
+
+    def passing(self, batches: Iterator[Batch], taken: int = 0) -> Iterator[Batch]:
+        """The batches of a pass, counted."""
+        if not self.source.once:
+            self.taken = taken
+            if not taken and not self._by_number:
+                self._begun = states_of(self._generators())
+        for batch in batches:
+            self.taken += 1
+            yield batch
+
+    def tell(self, hook: str) -> None:
+        """Calls `on_epoch_begin` or `on_epoch_end` of the data, and keeps what it needs for that.
+
+        The calls change a `PyDataset` (it may change the order of its samples), and are made again
+        where a training is taken up.
+        """
+        told = getattr(self.source, hook)
+        kept = self._by_number and not self._own_state
+        if not kept or getattr(type(self._data), hook) is getattr(PyDataset, hook):
+            told()
+            return
+        generators = self._generators()
+        before = states_of(generators)
+        told()
+        after = states_of(generators)
+        used = [name for name, state in before.items() if not _alike(state, after[name])]
+        self._calls.append([hook, {name: before[name] for name in used}])
+
+    def state(self, *, inside: bool) -> dict[str, Any]:
+        """All that `restore` wants; `inside` says whether the pass will be gone on with."""
+        needed = inside or self.source.once
+        return {
+            "signature": self.source.signature(),
+            "taken": self.taken if needed else 0,
+            "begun": self._begun if needed else {},
+            "calls": list(self._calls),
+            "own": self._data.get_state() if self._own_state else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> Iterator[Batch] | None:
+        """What is left of the pass, if it had begun; generators stand anywhere afterwards."""
+        if self._own_state and state["own"] is not None:
+            self._data.set_state(state["own"])
+        for hook, states in state["calls"]:
+            set_states({k: v for k, v in self._generators().items() if k in states}, states)
+            getattr(self.source, hook)()
+        self._calls = list(state["calls"])
+        taken = state["taken"]
+        if not taken:
+            return None
+        if state["signature"] != self.source.signature():
+            raise ValueError(
+                "the training was interrupted in the middle of an epoch over other data: then "
+                f"{_shown(state['signature'])}, now {_shown(self.source.signature())}. Give the "
+                "same data and batches, or remove the folder to begin anew"
+            )
+        self._begun = state["begun"]
+        set_states(self._generators(), self._begun)
+        rest = self.source.starting_at(taken)
+        self.taken = taken
+        return self.passing(rest, taken)
+
+
+def _has_own_state(data: Any) -> bool:
+    """Whether a data set says itself how it stands, with `get_state()` and `set_state(state)`."""
+    return all(callable(getattr(data, name, None)) for name in ("get_state", "set_state"))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return repr(_flat(one)) == repr(_flat(other))
+
+
+def _flat(state: Any) -> Any:
+    if hasattr(state, "tobytes"):
+        return state.tobytes()
+    if isinstance(state, dict):
+        return [(key, _flat(each)) for key, each in state.items()]
+    return [_flat(each) for each in state] if isinstance(state, list) else state
+
+
+def _shown(signature: list[Any]) -> str:
+    names = ("kind", "batches", "samples", "batch_size", "shuffle")
+    return ", ".join(f"{name} {value}" for name, value in zip(names, signature, strict=False))
