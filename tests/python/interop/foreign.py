@@ -1,11 +1,11 @@
-"""The model files that other frameworks wrote, and what those frameworks computed with them."""
+"""The model files that other frameworks wrote, and what these computed with them."""
 
 from pathlib import Path
 
 import golden
 
 DATA = Path(__file__).parent / "data"
-MAKERS = ("torch", "onnx", "onnx_exports")
+MAKERS = tuple(sorted(path.stem for path in DATA.glob("*.npz")))
 
 
 def names(maker: str) -> list[str]:
