@@ -58,6 +58,13 @@ from ferrnn import (
 from ferrnn import (
     utils as utils,
 )
+from ferrnn._src.configs.config import (
+    device as device,
+)
+from ferrnn._src.configs.config import (
+    version as version,
+)
+from ferrnn._src.configs.names import name_scope as name_scope
 from ferrnn._src.interop.from_torch import from_torch as from_torch
 from ferrnn._src.layer.input_spec import InputSpec as InputSpec
 from ferrnn._src.layer.layer import Call as Call

@@ -6,6 +6,7 @@ import pytest
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import clear_session, name_scope, path_of, snake_case, unique_name
 from ferrnn._src.layer.masked import attach_mask, mask_of
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.random import SeedGenerator, draw_seed, set_random_seed
 
 
@@ -108,7 +109,7 @@ def test_a_mask_rides_on_an_array_until_something_is_done_with_it():
     assert mask_of(np.ones(2)) is None
     for changed in (carried + 1, carried[0], np.concatenate([carried, carried]), carried.copy()):
         assert mask_of(changed) is None
-    assert type(carried * 2) is np.ndarray
+    assert type(carried * 2) is Output
     assert carried.sum() == 6
     total = np.zeros((1, 2, 3))
     total += carried

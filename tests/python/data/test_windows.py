@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn._src.data.windows import TimeseriesGenerator, timeseries_dataset_from_array
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 
 SERIES = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
 

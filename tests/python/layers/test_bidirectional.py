@@ -7,7 +7,7 @@ import pytest
 
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.masked import mask_of
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,

@@ -5,8 +5,8 @@ import pytest
 
 import ferrnn
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.layer.results import Output
 from ferrnn._src.native import embedding_backward
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import LSTM, Dense, Embedding, Flatten, Masking, Reshape
 from ferrnn.testing import check_vjp

@@ -5,8 +5,8 @@ import pytest
 
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
-from ferrnn._src.layer.results import Output
 from ferrnn._src.layers.checks import mask_of_lengths
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Input, LSTMCell, SimpleRNN
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 from ferrnn.layers import (
     GRU,
     LSTM,

@@ -7,7 +7,7 @@ import pytest
 
 import ferrnn
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import (
     GRU,

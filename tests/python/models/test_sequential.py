@@ -6,7 +6,7 @@ import pytest
 import ferrnn as keras
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import attach_mask, mask_of
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 

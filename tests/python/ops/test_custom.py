@@ -6,8 +6,8 @@ import pytest
 import ferrnn as keras
 from ferrnn import ops
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.layer.results import Output
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 

@@ -13,6 +13,7 @@ from ferrnn._src.configs.objects import Kind
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 
@@ -70,7 +71,7 @@ class Activation:
             return tracing.activation(self.__name__)(x, *args, **options)
         if tracing.current.get() is not None:
             return tracing.record(self._forward, x)
-        return self.function(_floating(x))
+        return as_output(self.function(_floating(x)))
 
     def _forward(self, x: Any) -> tuple[Array, Callable[[Array, Gradients], Array]]:
         array = _floating(x)

@@ -13,6 +13,7 @@ from ferrnn._src.activations import activations
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.parameter import Gradients, Parameter
@@ -66,7 +67,8 @@ class Cell(Layer):
         """Zeros `[batch, size]` for each state."""
         if batch_size is None:
             raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
-        return [np.zeros((batch_size, size), self.dtype) for size in flatten(self.state_size)]
+        sizes = flatten(self.state_size)
+        return [as_output(np.zeros((batch_size, size), self.dtype)) for size in sizes]
 
     # What tells `state_structure` that nothing is known but `state_size`.
     get_initial_state.by_state_size = True  # type: ignore[attr-defined]
@@ -90,7 +92,7 @@ class Cell(Layer):
         masks = self.draw_dropout(len(array), array.shape[-1]) if training else None
         step: Any = self.step
         (output, new), _ = step(array, flat, call, masks) if masks else step(array, flat, call)
-        return output, pack(states, new)
+        return as_output(output), pack(states, list(map(as_output, new)))
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
         """One step, as a call of the cell: what a subclass may override, in `ferrnn.ops`."""

@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
@@ -298,7 +299,7 @@ def _keras_step(cell: Any) -> Step:
 
         given = (inputs, pack(structure, states))
         if not call.differentiable:
-            output, new = run(given)
+            output, new = run(as_output(given))
             return (np.asarray(output), tuple(np.asarray(state) for state in new)), None
         (output, new), traced_vjp = tracing.differentiate(run, given)
 

@@ -1,8 +1,12 @@
 """The settings that hold for a whole session: the default dtype and the fuzz factor."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from ferrnn._version import __version__
 
 _FLOATS = ("float32", "float64")
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "interactive_logging": True}
@@ -80,6 +84,31 @@ def backend() -> str:
     'numpy'
     """
     return "numpy"
+
+
+def version() -> str:
+    """The version of the package, as `ferrnn.__version__`.
+
+    >>> import ferrnn
+    >>> version() == ferrnn.__version__
+    True
+    """
+    return __version__
+
+
+@contextmanager
+def device(device_name: str) -> Iterator[None]:
+    """Where arrays inside are computed: on "cpu" or "cpu:0", which hold anyway.
+
+    >>> with device("cpu:0"):
+    ...     pass
+    """
+    if str(device_name).strip("/").lower() not in ("cpu", "cpu:0", "device:cpu:0"):
+        raise ValueError(
+            f"`device_name` must be 'cpu' or 'cpu:0', received {device_name!r}: ferrnn computes on "
+            "the CPU alone"
+        )
+    yield
 
 
 def image_data_format() -> str:

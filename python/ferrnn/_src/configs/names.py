@@ -44,13 +44,32 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 @contextmanager
-def name_scope(name: str, owner: object = None) -> Iterator[None]:
-    """Weights made inside are found under `name/...`; entering twice for one owner counts once."""
+def name_scope(
+    name: str,
+    caller: object = None,
+    deduplicate: bool = True,
+    override_parent: str | None = None,
+) -> Iterator[None]:
+    """Weights made inside are found under `name/...`.
+
+    Entering twice for one `caller` counts once, if `deduplicate`. `override_parent` is the whole
+    path around, instead of the scopes that are open.
+
+    >>> with name_scope("encoder"):
+    ...     path_of("kernel")
+    'encoder/kernel'
+    """
+    if not isinstance(name, str) or "/" in name:
+        raise ValueError(
+            f"Argument `name` must be a string and cannot contain character `/`. Received: {name=}"
+        )
     scopes = _scopes.get()
-    if owner is not None and scopes and scopes[-1][1] is owner:
+    if deduplicate and caller is not None and scopes and scopes[-1][1] is caller:
         yield
         return
-    token = _scopes.set((*scopes, (name, owner)))
+    if override_parent is not None:
+        scopes = tuple((part, None) for part in override_parent.split("/") if part)
+    token = _scopes.set((*scopes, (name, caller)))
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ferrnn._src.data.stream import BatchStream
-from ferrnn._src.layer.results import Output
+from ferrnn._src.tree.results import Output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 

@@ -16,11 +16,11 @@ from ferrnn._src.configs.names import current_path, name_scope
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.masked import attach_mask, mask_of
-from ferrnn._src.layer.results import as_output
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor
 from ferrnn._src.symbolic.symbolic_masks import mask_given_to
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Mask
 

@@ -35,9 +35,9 @@ from ferrnn._src.layer.calling import (
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer_configs import layer_data
 from ferrnn._src.layer.masked import attach_mask, mask_of
-from ferrnn._src.layer.results import Output, as_output, plain_array
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
+from ferrnn._src.tree.results import Output, as_output, plain_array
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import regularizers
@@ -435,4 +435,4 @@ def _own(leaf: Any) -> Any:
     if not isinstance(leaf, np.ndarray):
         return leaf
     copied, mask = np.array(leaf), mask_of(leaf)
-    return copied if mask is None else attach_mask(copied, mask)
+    return copied.view(Output) if mask is None else attach_mask(copied, mask)

@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array, Mask
 
 
 class MaskedOutput(np.ndarray):
-    """An array with a mask of its steps; any operation on it gives a plain array without one.
+    """An array with a mask of its steps; any operation on it gives an array without one.
 
     >>> carried = attach_mask(np.ones((1, 2, 3)), np.array([[True, False]]))
     >>> mask_of(carried)
     array([[ True, False]])
     >>> type(carried + 1).__name__, mask_of(carried[:, :1]) is None
-    ('ndarray', True)
+    ('Output', True)
     """
 
     _keras_mask: Mask | None
@@ -33,13 +34,13 @@ class MaskedOutput(np.ndarray):
     ) -> Any:
         if out is not None:
             options["out"] = tuple(_plain(array) for array in out)
-        return getattr(ufunc, method)(*(_plain(array) for array in inputs), **options)
+        return as_output(getattr(ufunc, method)(*map(_plain, inputs), **options))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return func._implementation(*_plain_all(args), **_plain_all(kwargs))
+        return as_output(func._implementation(*_plain_all(args), **_plain_all(kwargs)))
 
     def __getitem__(self, index: Any) -> Any:
-        return self.view(np.ndarray)[index]
+        return as_output(self.view(np.ndarray)[index])
 
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()

@@ -11,11 +11,11 @@ from ferrnn._src.cells.protocol import flatten, listed
 from ferrnn._src.layer.calling import plain_numbers, resolved_training, with_masks
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer
 from ferrnn._src.layer.masked import mask_of, of_axes
-from ferrnn._src.layer.results import Output, as_output
 from ferrnn._src.layers.checks import checked_mask, checked_sequence, checked_sequences, chosen_mask
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
+from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask

@@ -38,6 +38,7 @@ from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import ScanVjp
 from ferrnn._src.sequence.stream import Stream, StreamPart, cell_parts
 from ferrnn._src.symbolic.shapes import first_shape, is_shape, map_shapes, shapes_of
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
@@ -157,7 +158,9 @@ class RNN(Recurrent):
         all the same.
         """
         states = self._states
-        return None if states is None else pack(states, flatten(states), type(states))
+        if states is None:
+            return None
+        return pack(states, list(map(as_output, flatten(states))), type(states))
 
     @states.setter
     def states(self, value: Any) -> None:
@@ -180,7 +183,8 @@ class RNN(Recurrent):
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
         """The states that a call starts from unless given others."""
-        return self._packed(initial_state(self.cell, batch_size, self.dtype))
+        states = initial_state(self.cell, batch_size, self.dtype)
+        return self._packed(list(map(as_output, states)))
 
     def _packed(self, flat: Sequence[Any]) -> list[Any]:
         """Flat states as users see them: an entry for each state, or for each cell of a stack."""

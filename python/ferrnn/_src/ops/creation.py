@@ -10,6 +10,7 @@ from ferrnn._src.ops.tape import Traced
 from ferrnn._src.ops.values import cast_to, dtype_name, operation, tensor
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 
@@ -25,25 +26,25 @@ def convert_to_tensor(
     if isinstance(x, SymbolicTensor):
         return x
     array = tensor(x)
-    return array if dtype is None else cast_to(array, np.dtype(dtype_name(dtype)))
+    return as_output(array if dtype is None else cast_to(array, np.dtype(dtype_name(dtype))))
 
 
 def array(x: Any, dtype: Any = None) -> Any:
     """`x` as an array of its own."""
     found = convert_to_tensor(x, dtype)
-    return np.array(found) if isinstance(found, np.ndarray) else found
+    return np.array(found, subok=True) if isinstance(found, np.ndarray) else found
 
 
 def convert_to_numpy(x: Any) -> Array:
     """`x` as a NumPy array; refused for traced values, whose gradient would be lost."""
     if isinstance(x, Parameter):
         return np.asarray(x)
-    if isinstance(x, Traced):
+    if isinstance(x, Traced) and tracing.running.get():
         raise TypeError(
             "`ops.convert_to_numpy` would cut the gradient of a traced value: go on with the "
             "functions of `ferrnn.ops`, or use `ops.stop_gradient(x)` where no gradient is wanted"
         )
-    return np.asarray(tensor(x))
+    return np.asarray(tracing.plain(tensor(x)))
 
 
 @operation
@@ -100,12 +101,12 @@ def _lengths(given: Any) -> tuple[int, ...]:
 
 def zeros(shape: Any, dtype: Any = None) -> Any:
     """Zeros of a shape."""
-    return np.zeros(_lengths(shape), dtype_name(dtype))
+    return as_output(np.zeros(_lengths(shape), dtype_name(dtype)))
 
 
 def ones(shape: Any, dtype: Any = None) -> Any:
     """Ones of a shape."""
-    return np.ones(_lengths(shape), dtype_name(dtype))
+    return as_output(np.ones(_lengths(shape), dtype_name(dtype)))
 
 
 def empty(shape: Any, dtype: Any = None) -> Any:
@@ -155,7 +156,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
         whole = all(np.asarray(part).dtype.kind in "iub" for part in given)
         dtype = "int32" if whole else None
     low, high = (0, start) if stop is None else (start, stop)
-    return np.arange(low, high, 1 if step is None else step).astype(dtype_name(dtype))
+    return as_output(np.arange(low, high, 1 if step is None else step).astype(dtype_name(dtype)))
 
 
 def linspace(
@@ -172,21 +173,21 @@ def linspace(
         tracing.plain(tensor(start)), tracing.plain(tensor(stop)), num, endpoint, axis=axis
     ).astype(dtype_name(dtype))
     if not retstep:
-        return found
+        return as_output(found)
     step = np.linspace(start, stop, num, endpoint, retstep=True)[1]
-    return found, step
+    return as_output(found), step
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803
     """Ones on a diagonal of a matrix, zeros elsewhere."""
-    return np.eye(N, M, k, dtype_name(dtype))
+    return as_output(np.eye(N, M, k, dtype_name(dtype)))
 
 
 def identity(n: int, dtype: Any = None) -> Any:
     """The identity matrix."""
-    return np.eye(n, dtype=dtype_name(dtype))
+    return as_output(np.eye(n, dtype=dtype_name(dtype)))
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803
     """Ones on and below a diagonal of a matrix, zeros elsewhere."""
-    return np.tri(N, M, k, dtype_name(dtype))
+    return as_output(np.tri(N, M, k, dtype_name(dtype)))

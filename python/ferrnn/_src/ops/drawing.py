@@ -14,7 +14,7 @@ import numpy as np
 from ferrnn._src.ops.arithmetic import multiply
 from ferrnn._src.ops.values import dtype_name, floating, one_axis, operation, tensor
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.tree.types import Array
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.weights.random import SeedGenerator, draw_seed
 
 # Where a truncated normal distribution ends, in standard deviations.
@@ -40,19 +40,19 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Array:
+) -> Any:
     """Numbers of a normal distribution.
 
     >>> normal((2, 3), seed=1).shape, (normal((2,), seed=1) == normal((2,), seed=1)).all().item()
     ((2, 3), True)
     """
     drawn = _stream(seed).generator().standard_normal(_shape(shape))
-    return (mean + stddev * drawn).astype(dtype_name(dtype))
+    return as_output((mean + stddev * drawn).astype(dtype_name(dtype)))
 
 
 def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Array:
+) -> Any:
     """Numbers of a normal distribution, drawn again where they lie beyond two deviations."""
     generator = _stream(seed).generator()
     drawn = generator.standard_normal(_shape(shape))
@@ -60,31 +60,33 @@ def truncated_normal(
     while beyond.any():
         drawn[beyond] = generator.standard_normal(int(beyond.sum()))
         beyond = np.abs(drawn) > _TRUNCATED_AT
-    return (mean + stddev * drawn).astype(dtype_name(dtype))
+    return as_output((mean + stddev * drawn).astype(dtype_name(dtype)))
 
 
 def uniform(
     shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Array:
+) -> Any:
     """Numbers between `minval` and `maxval`, without the latter; whole ones for a whole dtype."""
     name = dtype_name(dtype)
     if np.dtype(name).kind in "iu":
         return randint(shape, minval, maxval, name, seed)
     low, high = np.dtype(name).type(minval), np.dtype(name).type(maxval)
     drawn = _stream(seed).generator().random(_shape(shape)).astype(name)
-    return np.asarray(np.minimum(low + (high - low) * drawn, np.nextafter(high, low)), name)
+    drawn = np.minimum(low + (high - low) * drawn, np.nextafter(high, low))
+    return as_output(np.asarray(drawn, name))
 
 
-def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Array:
+def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
     """Whole numbers from `minval` up to `maxval`, without the latter.
 
     >>> sorted(set(randint((100,), 0, 3, seed=1).tolist()))
     [0, 1, 2]
     """
-    return _stream(seed).generator().integers(minval, maxval, _shape(shape)).astype(dtype)
+    drawn = _stream(seed).generator().integers(minval, maxval, _shape(shape))
+    return as_output(drawn.astype(dtype))
 
 
-def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Array:
+def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """Classes `[batch, num_samples]`, drawn with the probabilities `softmax(logits)`."""
     scores = np.asarray(tracing.plain(tensor(logits)), np.float64)
     if scores.ndim != 2:
@@ -92,29 +94,30 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
     edges = np.cumsum(raised, axis=-1)
     drawn = _stream(seed).generator().random((len(scores), num_samples)) * edges[:, -1:]
-    return np.asarray((drawn[..., None] >= edges[:, None, :-1]).sum(axis=-1), dtype)
+    found = (drawn[..., None] >= edges[:, None, :-1]).sum(axis=-1)
+    return as_output(np.asarray(found, dtype))
 
 
-def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Array:
+def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
     """Numbers of a gamma distribution of scale 1."""
     drawn = _stream(seed).generator().standard_gamma(alpha, _shape(shape))
-    return np.asarray(drawn, dtype_name(dtype))
+    return as_output(np.asarray(drawn, dtype_name(dtype)))
 
 
-def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Array:
+def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
     """Numbers of a beta distribution."""
     drawn = _stream(seed).generator().beta(alpha, beta, _shape(shape))
-    return np.asarray(drawn, dtype_name(dtype))
+    return as_output(np.asarray(drawn, dtype_name(dtype)))
 
 
 def binomial(
     shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
-) -> Array:
+) -> Any:
     """How many of `counts` attempts succeed."""
     attempts = np.asarray(tracing.plain(tensor(counts))).astype(np.int64)
     chances = np.asarray(tracing.plain(tensor(probabilities)), np.float64)
     drawn = _stream(seed).generator().binomial(attempts, chances, _shape(shape))
-    return np.asarray(drawn, dtype_name(dtype))
+    return as_output(np.asarray(drawn, dtype_name(dtype)))
 
 
 @operation

@@ -126,28 +126,43 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
     def __truediv__(self, other: Any) -> Any:
         return ufuncs[np.divide](self, other)
 
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if not tracing.running.get():
+            return func(*map_structure(tracing.plain, args), **map_structure(tracing.plain, kwargs))
         raise TypeError(
             f"`numpy.{func.__name__}` cannot work on a traced value, whose gradient it would lose: "
             f"use `ops.{_RENAMED.get(func.__name__, func.__name__)}` of ferrnn"
         )
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise TypeError(_lost("numpy.asarray (or another NumPy function that makes an array)"))
+    def _ended(self, what: str) -> Any:
+        """The plain array, once the trace has ended: before, its gradient would be lost."""
+        if tracing.running.get():
+            raise TypeError(_lost(what))
+        return self._value
 
-    def __float__(self) -> NoReturn:
-        raise TypeError(_lost("float()"))
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        value = self._ended("numpy.asarray (or another NumPy function that makes an array)")
+        return np.array(value, dtype) if copy else np.asarray(value, dtype)
 
-    def __int__(self) -> NoReturn:
-        raise TypeError(_lost("int()"))
+    def __float__(self) -> float:
+        return float(self._ended("float()"))
+
+    def __int__(self) -> int:
+        return int(self._ended("int()"))
 
     __index__ = __int__
 
-    def numpy(self) -> NoReturn:
-        """Refused: it would cut the gradient without a word."""
-        raise TypeError(_lost("numpy()"))
+    def numpy(self) -> Any:
+        """The plain array, once the trace has ended; before, refused."""
+        return np.asarray(self._ended("numpy()"))
 
-    item = tolist = __float__
+    def item(self) -> Any:
+        """The only entry as a number of Python, once the trace has ended."""
+        return self._ended("item()").item()
+
+    def tolist(self) -> Any:
+        """The entries in lists, once the trace has ended."""
+        return self._ended("tolist()").tolist()
 
     @property
     def T(self) -> Any:  # noqa: N802 - NumPy's name

@@ -10,10 +10,10 @@ import numpy as np
 from ferrnn._src.layer.calling import added_losses
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.masked import attach_mask
-from ferrnn._src.layer.results import as_output
 from ferrnn._src.ops.activating import operation_of
 from ferrnn._src.ops.tape import Node, Trace, Traced, backward, root
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
@@ -22,12 +22,13 @@ def differentiate(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any
     """Outputs of a user's function, and `vjp(d_outputs, grads) -> d_inputs`."""
     trace = Trace()
     boxed = map_structure(_boxed, inputs)
-    token = tracing.current.set(trace)
+    token, inside = tracing.current.set(trace), tracing.running.set(True)
     try:
         with np.errstate(all="ignore"):
             traced = function(boxed)
     finally:
         tracing.current.reset(token)
+        tracing.running.reset(inside)
     ends = flatten(traced)
     starts = flatten(boxed)
 
@@ -44,12 +45,13 @@ def differentiate(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any
 def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
     """The value of a function without arguments, and its gradients by parameters."""
     trace, grads = Trace(), Gradients()
-    token = tracing.current.set(trace)
+    token, inside = tracing.current.set(trace), tracing.running.set(True)
     try:
         with np.errstate(all="ignore"):
             returned = function()
     finally:
         tracing.current.reset(token)
+        tracing.running.reset(inside)
     value = returned[0] if isinstance(returned, tuple) else returned
     if np.shape(tracing.plain(value)) not in {(), (1,)}:
         raise ValueError(

@@ -13,6 +13,7 @@ from ferrnn._src.ops.rules import Primitive, own
 from ferrnn._src.ops.tape import Traced
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.weights.parameter import Parameter
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
@@ -21,11 +22,13 @@ Operation = TypeVar("Operation", bound=Callable[..., Any])
 symbolic_call: list[Callable[[Callable[..., Any], Any, Any], Any]] = []
 
 
-_NEVER_SYMBOLIC = frozenset({np.ndarray, Traced, Parameter, float, int, bool, str, type(None)})
+_NEVER_SYMBOLIC = frozenset(
+    {np.ndarray, Output, Traced, Parameter, float, int, bool, str, type(None)}
+)
 
 
 def operation(function: Operation) -> Operation:
-    """A public operation: on symbolic tensors it becomes a layer of the model."""
+    """A public operation: on symbolic tensors a layer of the model, on arrays with `numpy()`."""
 
     @functools.wraps(function)
     def outer(*args: Any, **options: Any) -> Any:
@@ -35,7 +38,7 @@ def operation(function: Operation) -> Operation:
         for arg in options.values():
             if type(arg) not in _NEVER_SYMBOLIC and _is_symbolic(arg):
                 return _on_symbolic(outer, args, options)
-        return function(*args, **options)
+        return as_output(function(*args, **options))
 
     return outer  # type: ignore[return-value]
 

@@ -68,6 +68,8 @@ class Tracer(Protocol):
 
 # The trace that runs now; None almost always.
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+# Whether a trace runs, be it suspended: what it gave is a plain array once it has ended.
+running: ContextVar[bool] = ContextVar("running", default=False)
 
 
 @cache

@@ -12,7 +12,6 @@ from ferrnn._src.configs import config
 from ferrnn._src.configs.names import snake_case, unique_name
 from ferrnn._src.configs.objects import Configured, written
 from ferrnn._src.configs.overriding import overridden
-from ferrnn._src.layer.results import as_output
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.reduction import (
@@ -23,6 +22,7 @@ from ferrnn._src.training.reduction import (
     standardize_reduction,
     weights_of,
 )
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients, Parameter
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ferrnn._src.configs.names import path_of
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array
 
 # One counter for all parameters: a version names one write of one parameter, so that a cache may
@@ -197,13 +198,13 @@ class Parameter(NDArrayOperatorsMixin):
         if trace is not None:
             return trace.ufunc(ufunc, method, inputs, options)
         plain = [part._view if isinstance(part, Parameter) else part for part in inputs]
-        return getattr(ufunc, method)(*plain, **options)
+        return as_output(getattr(ufunc, method)(*plain, **options))
 
     def __getitem__(self, index: Any) -> Any:
-        return self.value[index]
+        return as_output(self.value[index])
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.value)
+        return map(as_output, self.value)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self.trainable and tracing.current.get() is not None:

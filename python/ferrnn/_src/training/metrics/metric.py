@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
 from ferrnn._src.configs.objects import Configured
-from ferrnn._src.layer.results import Number, as_output
+from ferrnn._src.tree.results import Number, as_output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
 from ferrnn._src.weights.parameter import Parameter, note_change

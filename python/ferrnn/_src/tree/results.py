@@ -23,6 +23,13 @@ class Output(np.ndarray):
         """The plain array."""
         return self.view(np.ndarray)
 
+    def __getitem__(self, index: Any) -> Any:
+        return as_output(super().__getitem__(index))
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        # One number may be a key, as NumPy's scalars are.
+        return hash(self.item() if self.ndim == 0 else self.view(np.ndarray))
+
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
 
