@@ -28,6 +28,7 @@ _BLOCK = 100
 class Source:
     """What gives the batches of a pass, again and again; `count` is None if it is not known."""
 
+    name = "x"  # the argument that it was given as
     count: int | None = None
     once = False  # whether batches that were given are gone
     samples: Samples | None = None
@@ -156,13 +157,16 @@ class GivenBatches(Source):
         return map(self._batch, batches_of(self.given, taken))
 
     def first(self) -> Any:
-        if not self.once:
-            return next(iter(self))[0]
         if not self._ahead:
-            try:
-                self._ahead.append(self._batch(next(self.given)))
-            except StopIteration:
-                raise ValueError(f"`{self.name}` is a generator that gives no batch") from None
+            batch = next(iter(self), None)
+            if batch is None:
+                raise ValueError(
+                    f"`{self.name}` gives no batch: it is empty or, if it can be gone through only "
+                    f"once, has ended. Received an object of type {type(self.given).__name__}"
+                )
+            if not self.once:
+                return batch[0]
+            self._ahead.append(batch)
         return self._ahead[0][0]
 
     def on_epoch_begin(self) -> None:

@@ -130,7 +130,7 @@ class ModelCheckpoint(MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             warn(f"Can save best model only with {self.monitor} available.")
-            return True
+            return self.best is None  # the best that was measured is not overwritten by a guess
         best = "None" if self.best is None else f"{self.best:.5f}"
         if not self.is_improvement(current, self.best):
             self._say(f"{place}{self.monitor} did not improve from {best}")

@@ -12,6 +12,7 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.ending import Ending, holds_samples
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.place import Place
@@ -57,6 +58,7 @@ class Validation:
         self.steps = source.count if steps is None else checked_count(steps, argument)
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
         self.place: Place | None = None  # where somebody keeps the training
+        self.ending = Ending(source, argument, steps)
 
     def due(self, epoch: int) -> bool:
         """Whether to run after this epoch (counted from 0)."""
@@ -65,17 +67,21 @@ class Validation:
         return epoch + 1 in self.freq
 
     def run(self, model: Trained, hooks: CallbackList) -> Logs:
-        """Loss and metrics over the samples."""
+        """Loss and metrics over the samples; none of them where no batch came."""
         model.reset_metrics()
         hooks.tell("on_test_begin", {})
         telling = hooks.heard("on_test_batch_end")
         batches = _pass(self.source, self.place)
+        count, filled = 0, False
         for step, batch in enumerate(itertools.islice(batches, self.steps)):
             hooks.tell("on_test_batch_begin", step, {})
             model.run_test_step(batch)
+            count, filled = step + 1, filled or holds_samples(batch)
             if telling:
                 hooks.tell("on_test_batch_end", step, model.metrics_result())
-        logs = model.metrics_result()
+        self.ending.begun |= self.place is not None and self.place.taken > 0
+        self.ending.note(count, filled=filled)
+        logs = model.metrics_result() if filled else {}
         hooks.tell("on_test_end", logs)
         return logs
 
@@ -102,6 +108,8 @@ class EpochLoop:
         # One epoch is one pass; else an epoch goes on where the one before ended.
         self.whole = self.steps is None or (self.steps == source.count and not source.once)
         self.place = place
+        self.ending = Ending(source, "steps_per_epoch", steps_per_epoch)
+        self.filled = False  # whether the epoch has had samples
         self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
@@ -120,6 +128,7 @@ class EpochLoop:
             # A callback of a user's may say where to begin.
             self.epoch, model._initial_epoch = model._initial_epoch or first, 0
             resumed = any(keeper.recall(self) for keeper in self._keepers)
+            self.ending.begun = resumed
             ended = resumed and model.stop_training and not self.step
             while self.epoch < last and not ended:
                 self._run_epoch()
@@ -151,6 +160,7 @@ class EpochLoop:
 
     def _run_epoch(self) -> None:
         model, hooks, epoch = self.model, self.hooks, self.epoch
+        self.filled = self.step > 0
         if self.step:  # callbacks may be of a new process; what they change here is given back
             hooks.tell("on_epoch_begin", epoch, {})
             for keeper in self._keepers:
@@ -162,7 +172,7 @@ class EpochLoop:
         if not model.stop_training:
             self._train(epoch)
         self._tell_source("on_epoch_end")
-        logs = model.metrics_result()
+        logs = model.metrics_result() if self.filled else {}
         if self.validation is not None and self.validation.due(epoch):
             found = self.validation.run(model, hooks)
             logs.update({f"val_{name}": value for name, value in found.items()})
@@ -186,6 +196,7 @@ class EpochLoop:
             if begins:
                 hooks.tell("on_train_batch_begin", step, {})
             loss = model.run_train_step(batch)
+            self.filled = self.filled or holds_samples(batch)
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)
             if ends and hooks.due("on_train_batch_end", step):
@@ -194,7 +205,8 @@ class EpochLoop:
             for keeper in keepers:
                 keeper.keep(self)
             if model.stop_training:
-                break
+                return
+        self.ending.note(self.step, filled=self.filled)
 
     def _batches_of_epoch(self, step: int) -> Iterator[Batch]:
         """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
@@ -210,19 +222,9 @@ class EpochLoop:
                 batch = next(self._stream, None)
             if batch is None:
                 self._stream = iter(()) if self.source.once else _pass(self.source, self.place)
-                if self.steps is not None or step == 0:
-                    self._warn_of_the_end()
                 return
             step += 1
             yield batch
-
-    def _warn_of_the_end(self) -> None:
-        known = self.source.count
-        made = "" if known is None else f", the data makes {known} batches"
-        warn(
-            "Your input ran out of data; interrupting the epoch. `steps_per_epoch` is "
-            f"{self.steps}{made}."
-        )
 
     def _report(self, loss: float, epoch: int, step: int) -> None:
         self._reported = True

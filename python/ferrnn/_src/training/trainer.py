@@ -14,6 +14,7 @@ from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_ba
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
+from ferrnn._src.training.ending import Ending
 from ferrnn._src.training.loop import EpochLoop, Validation
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
@@ -272,10 +273,9 @@ class Trainer(Steps):
             results.append(self.predict_on_batch(part))
             hooks.tell("on_predict_batch_end", step, {"outputs": results[-1]})
         hooks.tell("on_predict_end", {})
-        if results:
+        if results or inputs is None:
+            Ending(source, "steps", steps).note(len(results), filled=bool(results))
             return _joined(results)
-        if inputs is None:
-            raise ValueError("`x` gives no batch to predict")
         return self.predict_on_batch(inputs)
 
     def predict_on_batch(self, x: Any) -> Any:
