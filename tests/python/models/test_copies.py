@@ -289,3 +289,26 @@ def test_a_copy_from_the_middle_of_an_epoch_trains_on(way):
     for at in (2, 4):
         copies.copy.train_on_batch(STEPS[at : at + 2], TARGETS[at : at + 2])
     assert bits(copies.copy.get_weights()) == bits(model.get_weights())
+
+
+def ring(count):
+    """A graph of many layers in a row, one of which is called several times."""
+    inputs = keras.Input((4,))
+    shared, x = layers.Dense(4, activation="tanh"), inputs
+    for at in range(count):
+        x = layers.Dense(4)(x) + x if at % 3 else shared(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("way", [WAYS["deepcopy"], WAYS["pickle"]], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("kind", ["graph", "stack"])
+def test_models_of_hundreds_of_layers_are_copied(kind, way):
+    stack = keras.Sequential([keras.Input((4,)), *(layers.Dense(4) for _ in range(150))])
+    model = ring(120) if kind == "graph" else stack
+    other = way(model)
+    assert bits(other(ROWS)) == bits(model(ROWS))
+    assert [each.name for each in other.layers] == [each.name for each in model.layers]
+    for each in (model, other):
+        each.compile("sgd", loss="mse")
+        each.fit(ROWS, ROWS, verbose=0, shuffle=False)
+    assert bits(other.get_weights()) == bits(model.get_weights())

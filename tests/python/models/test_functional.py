@@ -1,5 +1,8 @@
 """Functional models: graphs of layers, shared and nested, their gradients, masks and parts."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -324,3 +327,9 @@ class TestErrors:
             with pytest.raises(TypeError):
                 use(inputs)
         assert (np.ones(3) + inputs).shape == (None, 3)
+
+
+def test_operators_work_before_anything_else_is_loaded():
+    code = "import ferrnn as keras\nx = keras.Input((3,))\nprint((-x + 1 > abs(x) * 2).dtype)"
+    run = [sys.executable, "-W", "error", "-c", code]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "bool\n"

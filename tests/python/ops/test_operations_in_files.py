@@ -1,6 +1,9 @@
 """Functions of `ops` in the configurations of models: Keras' names and settings."""
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +96,17 @@ def test_a_setting_may_come_from_the_model():
     np.testing.assert_array_equal(model(data), np.clip(data[0], -data[1], data[1]))
     made = keras.Model.from_config(model.get_config())
     np.testing.assert_array_equal(made(data), model(data))
+
+
+def test_a_file_with_operations_loads_before_anything_else_does():
+    pytest.importorskip("h5py")
+    path = Path(__file__).parents[1] / "golden" / "functions.keras"
+    code = f"import ferrnn as keras\nprint(keras.models.load_model({str(path)!r}).name)"
+    run = [sys.executable, "-W", "error", "-c", code]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "functions\n"
+
+
+def test_an_operation_that_is_not_known_is_named():
+    data = {"module": "keras.src.ops.numpy", "class_name": "Dense", "config": {"units": 2}}
+    with pytest.raises(ValueError, match="the operation 'Dense' of the configuration is not known"):
+        keras.layers.deserialize({**data, "registered_name": "Dense"})

@@ -274,13 +274,17 @@ def _places(data: Mapping[str, Any], kind: Kind | None) -> Iterator[str]:
     """The public modules that may have the class, the likeliest first."""
     if _foreign(data):
         return
-    place = str(data.get("module")).removeprefix("keras.")
+    module = str(data.get("module") or "keras")
+    place = module.removeprefix("keras.")
     if place in _PLACES:
         yield place
-    if kind is not None:
+    if kind is not None and not module.startswith("keras.src."):
         yield kind.place
-    if place not in _PLACES:
+    if module in ("keras", "builtins"):
         yield from _PLACES
+    # Earlier files name Keras' own modules, such as keras.src.models.functional.
+    parts = module.split(".")
+    yield from (each for each in _PLACES if each != place and each.split(".")[0] in parts)
 
 
 def _unknown(kind: Kind | None, data: Mapping[str, Any], why: str) -> Exception:

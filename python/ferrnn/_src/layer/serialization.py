@@ -8,6 +8,7 @@ from typing import Any
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.objects import Kind, object_of
+from ferrnn._src.faces import public
 from ferrnn._src.layer import operations
 from ferrnn._src.layer.layer import Layer
 
@@ -28,10 +29,13 @@ def deserialized(config: Any, custom_objects: Mapping[str, Any] | None = None) -
 def layer_from(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
     """A new layer, model or operation of a configuration in Keras' form."""
     if str(data.get("module", "")).startswith("keras.src.ops"):
-        operation = operations.known.get(str(data.get("class_name")))
-        if operation is not None:
-            made: Layer = operation.from_config(data["config"])
-            return made
+        name = str(data.get("class_name"))
+        if name not in operations.known:
+            public("ops", "mean")  # all of them are known when one is loaded
+        if name not in operations.known:
+            raise ValueError(f"the operation {name!r} of the configuration is not known")
+        made: Layer = operations.known[name].from_config(data["config"])
+        return made
     layer: Layer = LAYERS.deserialize(data, custom_objects)
     return layer
 

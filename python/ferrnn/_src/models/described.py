@@ -1,4 +1,4 @@
-"""What a model writes of itself: files, JSON, a table."""
+"""What a model writes of itself: files, JSON, pickles, a table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from ferrnn._src.models.summary import print_summary
 
 class Described(Configured):
     """The methods of `Model` that write files and print."""
+
+    _graph: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_graph": self._graph, **vars(self)}  # a graph knows the order to be copied in
 
     def save(
         self,

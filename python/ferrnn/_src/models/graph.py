@@ -38,6 +38,11 @@ class Graph:
         self._planned: tuple[int, Call, list[tuple[_Step, Call, bool]]] | None = None
         self._free_after()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Nodes first, in their order: so a copy meets each when those it reads are there, and
+        # needs no recursion from the last back to the first.
+        return {"nodes": self.nodes, **vars(self), "_planned": None}
+
     def _free_after(self) -> None:
         """Says after which step no later one reads a slot, so that inference may drop the array."""
         last: dict[int, _Step] = {}

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from ferrnn._src.configs.names import unique_name
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Shape
 
-# How Python's operators act on symbolic tensors: filled by the module of the operations.
-operators: dict[str, Callable[..., Any]] = {}
+
+class _Operators(dict[str, Callable[..., Any]]):
+    """Filled by the module of the operations, which is loaded when the first is asked for."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        import_module("ferrnn._src.layer.operations")
+        return dict.__getitem__({**self}, name)
+
+
+# How Python's operators act on symbolic tensors.
+operators = _Operators()
 
 
 class SymbolicTensor:
