@@ -1,5 +1,8 @@
 """The model files that other frameworks wrote, and what these computed with them."""
 
+import tempfile
+import zipfile
+from functools import cache
 from pathlib import Path
 
 import golden
@@ -9,10 +12,26 @@ MAKERS = tuple(sorted(path.stem for path in DATA.glob("*.npz")))
 
 
 def names(maker: str) -> list[str]:
-    """The names of all cases that `make_<maker>.py` recorded."""
+    """The names of all cases that the script for this maker recorded."""
     return golden.names(f"../interop/data/{maker}")
 
 
 def load(maker: str, name: str) -> golden.Case:
-    """One case: `about["file"]` lies in `DATA`; `input_0`..., `output_0`... are its arrays."""
+    """One case: `path(about["file"])` is its file; `input_0`..., `output_0`... are its arrays."""
     return golden.load(f"../interop/data/{maker}", name)
+
+
+def path(file: str) -> Path:
+    """Where the file or folder of this name is: in `data/`, or unpacked from a zip there."""
+    maker = file.split("/", maxsplit=1)[0]
+    if (DATA / f"{maker}.zip").exists():
+        return Path(_unpacked(maker).name, file)
+    return DATA / file
+
+
+@cache
+def _unpacked(maker: str) -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with zipfile.ZipFile(DATA / f"{maker}.zip") as packed:
+        packed.extractall(folder.name)
+    return folder

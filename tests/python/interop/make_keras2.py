@@ -1,11 +1,11 @@
-"""Writes the files of Keras 2 and what Keras computes with them: `data/keras2/`, `keras2.npz`.
+"""Writes the files of Keras 2 and what Keras computes with them: `data/keras2.zip`, `keras2.npz`.
 
 Made with Keras 2.15.0 on TensorFlow 2.15.1, h5py 3, Python 3.11::
 
     pip install tensorflow-cpu==2.15.1
     python tests/python/interop/make_keras2.py
 
-and, into `data/tf_keras/` and `tf_keras.npz`, with tf_keras 2.21.0 on TensorFlow 2.21.0::
+and, into `data/tf_keras.zip` and `tf_keras.npz`, with tf_keras 2.21.0 on TensorFlow 2.21.0::
 
     pip install tensorflow tf-keras
     python tests/python/interop/make_keras2.py tf_keras
@@ -55,6 +55,7 @@ def main() -> None:
         add_optimizers(record)
         add_custom(record)
     record.write()
+    record.pack()
 
 
 def keep(record: Recorder, case: str, file: str, model: Any, name: str, **about: Any) -> None:

@@ -1,4 +1,4 @@
-"""Writes the files of Keras 3 and what Keras computes with them: `data/keras3/`, `keras3.npz`.
+"""Writes the files of Keras 3 and what Keras computes with them: `data/keras3.zip`, `keras3.npz`.
 
 Made with Keras 3.15.1 on TensorFlow 2.21.0, h5py 3.14.0, Python 3.12::
 
@@ -60,6 +60,7 @@ def main() -> None:
     for name, build in {**MODELS, "scaling": lambda _: scaling(), "bare": lambda _: bare()}.items():
         add(record, name, build)
     record.write()
+    record.pack()
 
 
 def keep(record: Recorder, case: str, file: str, model: Any, name: str, **about: Any) -> None:

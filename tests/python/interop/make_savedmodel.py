@@ -1,4 +1,4 @@
-"""Writes SavedModels without their graphs: `data/savedmodel/<name>/`, `savedmodel.npz`.
+"""Writes SavedModels without their graphs: `data/savedmodel.zip`, `savedmodel.npz`.
 
 Kept are `variables/` and `keras_metadata.pb`: `saved_model.pb` is code, and a hundred times larger.
 Made with Keras 2.15.0 on TensorFlow 2.15.1, Python 3.11::
@@ -45,6 +45,7 @@ def main() -> None:
         about = {"weights": [weight.name for weight in model.weights], "builder": name}
         record.add(name, f"savedmodel/{name}", inputs, predicted(model, inputs), about, arrays)
     record.write()
+    record.pack()
 
 
 def write(model: Any, name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,15 @@ class Recorder:
     def refused(self, name: str, file: str, reason: str, **about: Any) -> None:
         """Keeps a case that a reader must refuse, and why."""
         self.cases.add(name, {"file": file, "refused": reason, **about}, {})
+
+    def pack(self) -> None:
+        """Moves the files into `data/<maker>.zip`: HDF5 is mostly zeros."""
+        folder = DATA / self.maker
+        with zipfile.ZipFile(DATA / f"{self.maker}.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    packed.write(path, path.relative_to(DATA))
+        shutil.rmtree(folder)
 
     def write(self) -> None:
         """Writes all cases."""
