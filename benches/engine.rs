@@ -11,10 +11,10 @@ use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::pack::{Packed, row_stride};
 use ferrnn::kernels::product::{Product, Start};
-use ferrnn::memory::{Buffer, View};
-use ferrnn::sequence::{Options, Problem, Raw, Weights};
-use ferrnn::simd::{Element, Kernel, Level, Simd};
-use ferrnn::threads;
+use ferrnn::layers::sequence::{Options, Problem, Raw, Weights};
+use ferrnn::machine::memory::{Buffer, View};
+use ferrnn::machine::simd::{Element, Kernel, Level, Simd};
+use ferrnn::machine::threads;
 
 fn tile(c: &mut Criterion) {
     let level = Level::current().unwrap();

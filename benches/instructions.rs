@@ -12,16 +12,19 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use calls::{Call, numbers};
-use ferrnn::caches::{Sizes, assume};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::optimizer::{self, Rule, Target};
-use ferrnn::sequence::{Options, Problem, Raw, Weights};
-use ferrnn::simd::Level;
-use ferrnn::stream::{Part, Stream};
-use ferrnn::{dense, embedding, normalization, threads};
+use ferrnn::layers::dense;
+use ferrnn::layers::embedding;
+use ferrnn::layers::normalization;
+use ferrnn::layers::sequence::{Options, Problem, Raw, Weights};
+use ferrnn::layers::stream::{Part, Stream};
+use ferrnn::machine::caches::{Sizes, assume};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::Level;
+use ferrnn::machine::threads;
+use ferrnn::training::optimizer::{self, Rule, Target};
 
 const CELLS: [(&str, CellKind); 4] = [
     ("lstm", CellKind::Lstm),

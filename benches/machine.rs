@@ -1,9 +1,9 @@
 //! What this machine can do on one core, for each instruction set: multiply-adds per second, and
 //! bytes per second read from each level of cache. Other benches' figures are shares of these.
 
-use ferrnn::caches::{Sizes, sizes};
-use ferrnn::limits::{multiply_adds, read};
-use ferrnn::simd::Level;
+use ferrnn::machine::caches::{Sizes, sizes};
+use ferrnn::machine::limits::{multiply_adds, read};
+use ferrnn::machine::simd::Level;
 
 fn main() {
     let Sizes { l1, l2, l3 } = sizes();

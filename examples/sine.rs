@@ -3,10 +3,10 @@
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::Result;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::{
+use ferrnn::layers::sequence::{
     Gradients, Options, Problem, Raw, Results, Seeds, Weights, backward, forward,
 };
+use ferrnn::machine::memory::{View, ViewMut};
 
 const BATCH: usize = 16;
 const TIME: usize = 40;

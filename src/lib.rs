@@ -1,15 +1,15 @@
 //! Recurrent networks on the CPU: LSTM, GRU and simple recurrent layers, forward and backward, in
 //! `f32` and `f64`.
 //!
-//! A layer's weights are packed once for the machine at hand ([`sequence::Weights`]); a call reads a
-//! [`sequence::Problem`], arrays `[batch, time, features]` as the user has them, and writes outputs
-//! in the same layout. [`sequence::backward`] turns what forward kept ([`sequence::Residuals`]) and
+//! A layer's weights are packed once for the machine at hand ([`layers::sequence::Weights`]); a call reads a
+//! [`layers::sequence::Problem`], arrays `[batch, time, features]` as the user has them, and writes outputs
+//! in the same layout. [`layers::sequence::backward`] turns what forward kept ([`layers::sequence::Residuals`]) and
 //! the gradients of the outputs into gradients of everything else.
 //!
 //! ```
 //! use ferrnn::cells::CellKind;
-//! use ferrnn::memory::{View, ViewMut};
-//! use ferrnn::sequence::{Options, Problem, Raw, Results, Weights, forward};
+//! use ferrnn::machine::memory::{View, ViewMut};
+//! use ferrnn::layers::sequence::{Options, Problem, Raw, Results, Weights, forward};
 //!
 //! let [batch, time, features, units] = [2, 3, 1, 4];
 //! let kernel: Vec<f64> = (0..4 * units).map(|n| 0.1 * n as f64).collect();
@@ -31,22 +31,12 @@
 //! # Ok::<(), ferrnn::error::Error>(())
 //! ```
 
-pub mod caches;
 pub mod cells;
-pub mod dense;
-pub mod embedding;
 pub mod error;
 pub mod kernels;
-pub mod limits;
-pub mod mean_error;
-pub mod memory;
-pub mod normalization;
-pub mod optimizer;
-pub mod random;
-pub mod sequence;
-pub mod simd;
-pub mod stream;
-pub mod threads;
+pub mod layers;
+pub mod machine;
+pub mod training;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,7 +1,7 @@
 //! Accuracy of the activations on every instruction set, and what they do at the edges.
 
 use ferrnn::kernels::activation::{Activation, sigmoid, tanh};
-use ferrnn::simd::{Element, Kernel, Level, Simd};
+use ferrnn::machine::simd::{Element, Kernel, Level, Simd};
 
 struct Map<'a, T> {
     function: Option<Activation>,

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Mutex;
 
 use common::{Arrays, Outcome, cases, run, slopes, some_rows, take};
-use ferrnn::threads;
+use ferrnn::machine::threads;
 
 /// The number of threads is the process's; the tests that set it take turns.
 static THREADS: Mutex<()> = Mutex::new(());

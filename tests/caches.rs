@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ferrnn::caches::{Sizes, assume, described, sizes};
+use ferrnn::machine::caches::{Sizes, assume, described, sizes};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

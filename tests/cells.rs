@@ -8,7 +8,7 @@ use common::{
 };
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
-use ferrnn::simd::Level;
+use ferrnn::machine::simd::Level;
 use proptest::prelude::*;
 
 /// Forward in both precisions, gradients in both.

@@ -3,10 +3,10 @@
 mod common;
 
 use common::Random;
-use ferrnn::dense::{Seeds, Weights, backward, forward};
 use ferrnn::kernels::activation::Activation;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::simd::Level;
+use ferrnn::layers::dense::{Seeds, Weights, backward, forward};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::Level;
 
 struct Layer {
     kernel: Vec<f64>,

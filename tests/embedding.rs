@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use common::{Arrays, Case, Random, weights};
 use ferrnn::cells::CellKind;
-use ferrnn::embedding::{Weights, gather, scatter};
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::normalization;
-use ferrnn::sequence::Engine;
-use ferrnn::simd::Level;
-use ferrnn::stream::{Part, Stream};
+use ferrnn::layers::embedding::{Weights, gather, scatter};
+use ferrnn::layers::normalization;
+use ferrnn::layers::sequence::Engine;
+use ferrnn::layers::stream::{Part, Stream};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::Level;
 
 const IDS: usize = 6;
 const FEATURES: usize = 5;

@@ -2,9 +2,9 @@
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::Error;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::{Dropout, Options, Problem, Raw, Results, Weights, forward};
-use ferrnn::simd::Level;
+use ferrnn::layers::sequence::{Dropout, Options, Problem, Raw, Results, Weights, forward};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::Level;
 use proptest::prelude::*;
 
 fn weights() -> Weights<f32> {

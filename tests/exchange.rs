@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 
 use ferrnn::error::Error;
-use ferrnn::threads::{Exchange, Geometry, Team, Turn};
+use ferrnn::machine::threads::{Exchange, Geometry, Team, Turn};
 
 const GEOMETRY: Geometry = Geometry { rows: 3, slots: 2, width: 8, stride: 24 };
 

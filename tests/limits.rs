@@ -1,7 +1,7 @@
 //! The machine's limits, as measured.
 
-use ferrnn::limits::{multiply_adds, read};
-use ferrnn::simd::Level;
+use ferrnn::machine::limits::{multiply_adds, read};
+use ferrnn::machine::simd::Level;
 
 #[test]
 #[cfg_attr(miri, ignore = "takes long")]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Random;
-use ferrnn::mean_error::{Error, mean_error};
+use ferrnn::training::loss::{Error, mean_error};
 
 fn numbers(len: usize, seed: u64) -> Vec<f64> {
     Random(seed).numbers(len, 2.0).into_iter().collect()

@@ -3,8 +3,8 @@
 mod common;
 
 use common::Random;
-use ferrnn::normalization::{KEPT, Seeds, Weights, backward, forward};
-use ferrnn::simd::{Element, Level};
+use ferrnn::layers::normalization::{KEPT, Seeds, Weights, backward, forward};
+use ferrnn::machine::simd::{Element, Level};
 
 /// Fills no register, one, several, and leaves a tail.
 const LENGTHS: [usize; 6] = [1, 3, 8, 16, 19, 70];

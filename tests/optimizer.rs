@@ -5,9 +5,9 @@ mod common;
 
 use common::Random;
 use ferrnn::error::Error;
-use ferrnn::optimizer::{Rule, Target, squared_norm, update};
-use ferrnn::simd::Level;
-use ferrnn::threads;
+use ferrnn::machine::simd::Level;
+use ferrnn::machine::threads;
+use ferrnn::training::optimizer::{Rule, Target, squared_norm, update};
 
 const RULES: [Rule; 5] = [
     Rule::Descent { rate: 0.1 },

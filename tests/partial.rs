@@ -1,7 +1,7 @@
 //! Parts of vectors, on every instruction set: loads and stores of slices shorter than a vector, and
 //! halves and quarters of the lanes.
 
-use ferrnn::simd::{Element, Kernel, Level, MAX_LANES, Simd};
+use ferrnn::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
 /// Loads what there is of a vector, and stores it as far as there is room.
 struct Copy<'a, T> {

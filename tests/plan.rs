@@ -1,6 +1,6 @@
 //! The partition of a problem.
 
-use ferrnn::sequence::plan::{chunk_steps, groups, parts, slices};
+use ferrnn::layers::sequence::plan::{chunk_steps, groups, parts, slices};
 
 #[test]
 fn slices_share_the_batch_evenly() {

@@ -1,6 +1,6 @@
 //! Masks of dropout: the numbers of NumPy's Philox.
 
-use ferrnn::random::dropout_mask;
+use ferrnn::training::dropout::dropout_mask;
 
 /// The first 32-bit numbers, by the threshold that each of them just passes.
 fn numbers(seed: u64, call: u64, count: usize) -> Vec<u64> {

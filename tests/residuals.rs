@@ -4,7 +4,7 @@ mod common;
 
 use common::{Arrays, Case, run};
 use ferrnn::cells::CellKind;
-use ferrnn::simd::{Element, Level};
+use ferrnn::machine::simd::{Element, Level};
 
 /// Batch, time, features, units: the last fills the registers of every level.
 const SIZES: [usize; 4] = [6, 50, 5, 64];
@@ -21,7 +21,7 @@ fn kept(cell: CellKind) -> [usize; 2] {
     }
 }
 
-fn bytes<T: Element + ferrnn::sequence::Engine>(case: &Case) -> usize {
+fn bytes<T: Element + ferrnn::layers::sequence::Engine>(case: &Case) -> usize {
     run::<T>(case, &Arrays::random(case, 1).cast(), true).1.unwrap().bytes()
 }
 
@@ -63,9 +63,9 @@ fn masked_steps_keep_nothing() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     for case in cases() {
-        ferrnn::threads::set_count(1);
+        ferrnn::machine::threads::set_count(1);
         let one = bytes::<f32>(&case);
-        ferrnn::threads::set_count(3);
+        ferrnn::machine::threads::set_count(3);
         assert_eq!(bytes::<f32>(&case), one);
     }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Arrays, cases, run, slopes, some_rows, take};
-use ferrnn::caches::{Sizes, assume};
+use ferrnn::machine::caches::{Sizes, assume};
 
 /// Weights of a few dozen units are already too large.
 const SIZES: Sizes = Sizes { l1: 8 << 10, l2: 32 << 10, l3: 1 << 20 };

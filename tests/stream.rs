@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use common::{Arrays, Case, Outcome, Random, run, weights};
 use ferrnn::cells::CellKind;
-use ferrnn::dense;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::Engine;
-use ferrnn::simd::{Element, Level};
-use ferrnn::stream::{Part, Stream};
+use ferrnn::layers::dense;
+use ferrnn::layers::sequence::Engine;
+use ferrnn::layers::stream::{Part, Stream};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::{Element, Level};
 
 /// The case's layer alone, from its initial states.
 fn stream_of<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Stream<T> {

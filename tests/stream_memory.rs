@@ -10,10 +10,12 @@ use common::{Arrays, Case, weights};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::Engine;
-use ferrnn::stream::{Part, Stream};
-use ferrnn::{dense, embedding, normalization};
+use ferrnn::layers::dense;
+use ferrnn::layers::embedding;
+use ferrnn::layers::normalization;
+use ferrnn::layers::sequence::Engine;
+use ferrnn::layers::stream::{Part, Stream};
+use ferrnn::machine::memory::{View, ViewMut};
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };

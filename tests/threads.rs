@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferrnn::error::Error;
-use ferrnn::threads::{Source, Stop, count, for_each, set_count, source};
+use ferrnn::machine::threads::{Source, Stop, count, for_each, set_count, source};
 
 #[test]
 fn every_state_is_visited_once() {

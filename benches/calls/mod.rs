@@ -1,7 +1,9 @@
 //! Calls of recurrent layers as the benches make them.
 
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::{Gradients, Problem, Residuals, Results, Seeds, Weights, backward, forward};
+use ferrnn::layers::sequence::{
+    Gradients, Problem, Residuals, Results, Seeds, Weights, backward, forward,
+};
+use ferrnn::machine::memory::{View, ViewMut};
 
 /// Numbers in (-1, 1) that repeat only after 2^31 draws.
 pub fn numbers(len: usize, scale: f32) -> Vec<f32> {

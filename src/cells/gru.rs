@@ -1,9 +1,9 @@
 //! Gated recurrent unit (Cho et al., 2014) in cuDNN's form, the reset gate after the product:
 //! `h~ = tanh(x_h + r h_h)`, `h' = z h + (1 - z) h~`, where `h_h` has a bias of its own.
 
-use super::{Cell, Gradient, Layout, Previous};
+use super::contract::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// The cell. Slots: candidate from the input, z, r, candidate from the previous output.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! Gated recurrent unit as first published (Cho et al., 2014), the reset gate before the product:
 //! `h~ = tanh(x_h + (r h) U_h)`, `h' = z h + (1 - z) h~`. It takes two products, one after the other.
 
-use super::{Cell, Gradient, Layout, Previous};
+use super::contract::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// The cell. Slots: z, r, candidate.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate by Gers et al., 2000):
 //! `c' = f c + i g`, `h' = o tanh(c')`, gates in Keras' order i, f, g, o.
 
-use super::{Cell, Gradient, Layout, Previous};
+use super::contract::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// The cell.
 #[derive(Clone, Copy, Debug)]

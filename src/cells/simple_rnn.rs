@@ -1,8 +1,8 @@
 //! Fully connected recurrence (Elman, 1990): `h' = tanh(x W + b + h U)`.
 
-use super::{Cell, Gradient, Layout, Previous};
+use super::contract::{Cell, Gradient, Layout, Previous};
 use crate::kernels::activation::Activations;
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// The cell.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Activation functions on vectors, and their derivatives from what forward kept.
 
 use crate::error::{Error, Result};
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// `exp(x) - 1` for clamped x as `2^n · p + (2^n - 1)`: returns `(2^n, p)`.
 #[inline(always)]
@@ -263,6 +263,14 @@ pub struct Chosen {
     pub gate: Activation,
     /// The function of the candidate.
     pub candidate: Activation,
+}
+
+impl Chosen {
+    /// Whether these are [`Standard`]'s, which are compiled in.
+    #[must_use]
+    pub fn is_standard(self) -> bool {
+        self.gate == Activation::Sigmoid && self.candidate == Activation::Tanh
+    }
 }
 
 impl<T: Element> Activations<T> for Chosen {

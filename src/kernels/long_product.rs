@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::tile::{Columns, Coming, accumulate_asking};
-use crate::simd::{Element, Kernel, Simd};
+use crate::machine::simd::{Element, Kernel, Simd};
 
 /// Neighbouring rows of a packed right side `[block][row][slot][LANES]`.
 pub struct Stretch<'a, T> {

@@ -1,9 +1,9 @@
 //! Operands packed for the register tile.
 
-use crate::caches;
 use crate::error::Result;
-use crate::memory::Buffer;
-use crate::simd::{Element, Kernel, Level, MAX_LANES, Simd};
+use crate::machine::caches;
+use crate::machine::memory::Buffer;
+use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
 /// The right side of a product: for each block of `LANES` columns its `depth` rows, each of `width`
 /// vectors that share a block's lanes (a cell's gates of the same units).

@@ -7,7 +7,7 @@ use super::tile::{
     Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at, take_blocks,
     with_rows,
 };
-use crate::simd::{Element, Kernel, Simd};
+use crate::machine::simd::{Element, Kernel, Simd};
 
 /// What a product's sums start from.
 #[derive(Clone, Copy)]

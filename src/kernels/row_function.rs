@@ -2,7 +2,7 @@
 
 use super::activation::{Activation, exp};
 use crate::error::Result;
-use crate::simd::{Element, Kernel, MAX_LANES, Simd};
+use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
 
 /// A function from a row to a row of the same length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

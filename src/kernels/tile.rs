@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::pack::Packed;
-use crate::simd::{Element, Simd};
+use crate::machine::simd::{Element, Simd};
 
 /// The left side of a tile: `MR` rows, one element for each step of depth.
 pub trait Left<T, const MR: usize>: Copy {

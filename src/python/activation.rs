@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 
 use super::arrays::{New, Number, flat, holds};
 use super::weights::is_double;
-use crate::dense;
 use crate::kernels::row_function::RowFunction;
+use crate::layers::dense;
 
 /// An activation of each element, or softmax over the last axis: the bits that a layer with this
 /// activation gives.

@@ -7,8 +7,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::memory::{View, ViewMut};
-use crate::sequence::Engine;
+use crate::layers::sequence::Engine;
+use crate::machine::memory::{View, ViewMut};
 
 /// A type that both sides know.
 pub(super) trait Number: Engine + NumpyElement {}

@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, Flat, New, Number, flat, hold};
-use super::detached;
+use super::detached::detached;
 use super::weights::{Either, is_double, matrix_shape};
-use crate::dense::{self, Seeds, Weights};
 use crate::kernels::activation::Activation;
+use crate::layers::dense::{self, Seeds, Weights};
 
 /// A Dense layer's kernel and bias, packed for this machine; frozen.
 #[pyclass(frozen, module = "ferrnn._core")]

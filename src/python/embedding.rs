@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::arrays::{Flat, New, Number, flat};
 use super::weights::{Either, is_double, matrix_shape};
-use crate::embedding::{self, Weights};
+use crate::layers::embedding::{self, Weights};
 
 /// An Embedding layer's matrix for a stream; frozen.
 #[pyclass(frozen, module = "ferrnn._core")]

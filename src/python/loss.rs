@@ -4,10 +4,10 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{New, Number, flat};
-use super::detached;
+use super::detached::detached;
 use super::weights::is_double;
 use super::written::an_array;
-use crate::mean_error::{Error, mean_error as mean};
+use crate::training::loss::{Error, mean_error as mean};
 
 /// The mean of the squared or absolute differences, and its derivatives by `y_pred` if wanted.
 #[pyfunction]

@@ -3,11 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::detached;
-use crate::caches::{self, Sizes};
-use crate::limits as measure;
-use crate::simd::Level;
-use crate::threads::{self, Source};
+use super::detached::detached;
+use crate::error::Error;
+use crate::machine::caches::{self, Sizes};
+use crate::machine::limits as measure;
+use crate::machine::simd::Level;
+use crate::machine::threads::{self, Source};
 
 /// What the engine knows of its machine and of its build.
 #[pyfunction]
@@ -42,4 +43,33 @@ pub(super) fn limits(
         let reads = sizes.into_iter().map(|size| measure::read(level, size, threads.max(1)));
         Ok((measure::multiply_adds::<f32>(level), reads.collect::<crate::error::Result<_>>()?))
     })
+}
+
+/// The instruction set in use.
+#[pyfunction]
+pub(super) fn simd_level() -> PyResult<&'static str> {
+    Ok(Level::current()?.name())
+}
+
+/// The number of threads a call may use.
+#[pyfunction]
+pub(super) fn num_threads() -> PyResult<usize> {
+    Ok(threads::count()?)
+}
+
+/// Sets the number of threads a call may use.
+#[pyfunction]
+pub(super) fn set_num_threads(threads: isize) -> PyResult<()> {
+    let count = usize::try_from(threads)
+        .ok()
+        .filter(|&count| count > 0)
+        .ok_or_else(|| Error::value("threads", "a positive number", threads))?;
+    threads::set_count(count);
+    Ok(())
+}
+
+/// Returns pooled scratch memory to the system.
+#[pyfunction]
+pub(super) fn clear_buffers() {
+    crate::machine::memory::clear_buffers();
 }

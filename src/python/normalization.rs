@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::arrays::{Flat, New, Number, flat};
 use super::weights::Either;
 use crate::error::Error;
-use crate::normalization::{self, KEPT, Seeds, Weights};
+use crate::layers::normalization::{self, KEPT, Seeds, Weights};
 
 /// From so many elements on (some tens of microseconds) a call releases the interpreter's lock.
 const DETACHED: usize = 1 << 16;

@@ -6,10 +6,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::arrays::{Flat, Number, flat};
-use super::detached;
+use super::detached::detached;
 use super::weights::is_double;
 use super::written::{Spans, Written, an_array, as_array, cast, written};
-use crate::optimizer::{self, Rule, Target};
+use crate::training::optimizer::{self, Rule, Target};
 
 /// Lists that go together: an entry for each weight.
 struct Arrays<'a, 'py> {

@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 
 use super::arrays::{Axes, Held, Number, hold};
 use super::weights::{Either, Weights};
-use crate::sequence::{self, Dropout};
-use crate::simd::Element;
+use crate::layers::sequence::{self, Dropout};
+use crate::machine::simd::Element;
 
 /// What a recurrent call reads: checked once, then plain data; frozen.
 #[pyclass(frozen, module = "ferrnn._core")]

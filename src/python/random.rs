@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::arrays::{New, Number};
-use crate::random;
+use crate::training::dropout;
 
 /// A mask of dropout: zeros where the next 32-bit number of the call is below `threshold`, else
 /// `scale`.
@@ -29,6 +29,6 @@ fn mask<T: Number>(
     (seed, call, threshold, scale): (u64, u64, u64, f64),
 ) -> PyResult<Py<PyAny>> {
     let mut mask = New::<T>::empty(py, shape)?;
-    random::dropout_mask(seed, call, threshold, T::of(scale), mask.elements());
+    dropout::dropout_mask(seed, call, threshold, T::of(scale), mask.elements());
     Ok(mask.finish())
 }

@@ -7,12 +7,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, Held, New, Number, hold};
-use super::detached;
+use super::detached::detached;
 use super::problem::{Arrays, Problem};
 use super::weights::{Either, Packed, Weights};
 use crate::error::Error;
-use crate::sequence::{self, Gradients, Results, Seeds};
-use crate::simd::Element;
+use crate::layers::sequence::{self, Gradients, Results, Seeds};
+use crate::machine::simd::Element;
 
 /// What forward kept for backward, with the weights it used; opaque.
 #[pyclass(frozen, module = "ferrnn._core")]

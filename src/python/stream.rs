@@ -13,10 +13,10 @@ use super::embedding::EmbeddingWeights;
 use super::normalization::NormalizationWeights;
 use super::rows::{Rows, Target, converted};
 use super::weights::{Either, Weights};
-use crate::embedding;
 use crate::error::Error;
 use crate::kernels::row_function::RowFunction;
-use crate::stream::{self, Part};
+use crate::layers::embedding;
+use crate::layers::stream::{self, Part};
 
 /// From so many multiply-adds on (some tens of microseconds) a step releases the interpreter's lock:
 /// getting it back may take as long as another thread likes to keep it.

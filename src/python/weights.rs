@@ -10,8 +10,8 @@ use super::arrays::{Flat, Number, flat, holds};
 use crate::cells::CellKind;
 use crate::error::Error;
 use crate::kernels::activation::Activation;
-use crate::sequence::{self, Options, Raw};
-use crate::simd::Element;
+use crate::layers::sequence::{self, Options, Raw};
+use crate::machine::simd::Element;
 
 /// One of two, by dtype.
 pub(super) enum Either<A, B> {

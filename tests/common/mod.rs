@@ -6,12 +6,12 @@ mod naive;
 
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
-use ferrnn::memory::{View, ViewMut};
-use ferrnn::sequence::{
+use ferrnn::layers::sequence::{
     Dropout, Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights,
     backward, forward,
 };
-use ferrnn::simd::{Element, Level};
+use ferrnn::machine::memory::{View, ViewMut};
+use ferrnn::machine::simd::{Element, Level};
 pub use naive::naive;
 
 /// Uniform numbers from a seed (SplitMix64).

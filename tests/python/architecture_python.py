@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from architecture import circles
+
 # What layers rest on.
 BASE = frozenset(
     {"faces", "files", "tree", "configs", "native", "symbolic", "weights", "activations", "layer"}
@@ -48,7 +50,7 @@ def python_problems(package: Path) -> Iterator[str]:
     for dependency, names in sorted(optional.items()):
         if len(names) > 1:
             yield f"{dependency} is imported in functions of several modules: {sorted(names)}"
-    for circle in _circles(_graph(package)):
+    for circle in circles(_graph(package)):
         yield f"a circle of imports: {' <-> '.join(sorted(circle))}"
 
 
@@ -97,33 +99,6 @@ def unknown_rooms(package: Path) -> list[str]:
 def _module(package: Path, path: Path) -> str:
     parts = path.relative_to(package.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _circles(graph: Mapping[str, set[str]]) -> Iterator[set[str]]:
-    """The sets of more than one module that reach each other (Tarjan 1972)."""
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    path: list[str] = []
-
-    def visit(name: str) -> Iterator[set[str]]:
-        order[name] = lowest[name] = len(order)
-        path.append(name)
-        for target in sorted(graph.get(name, ())):
-            if target not in order:
-                yield from visit(target)
-                lowest[name] = min(lowest[name], lowest[target])
-            elif target in path:
-                lowest[name] = min(lowest[name], order[target])
-        if lowest[name] == order[name]:
-            at = path.index(name)
-            found = set(path[at:])
-            del path[at:]
-            if len(found) > 1:
-                yield found
-
-    for name in sorted(graph):
-        if name not in order:
-            yield from visit(name)
 
 
 def _face(name: str, tree: ast.Module) -> Iterator[str]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from architecture import long_files, rust_problems
+from architecture import long_files
 from architecture_python import python_problems, unknown_rooms
+from architecture_rust import rust_problems, unknown_rust_rooms
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,6 +85,37 @@ def test_a_circle_of_files_is_named(tmp_path):
 
 def test_the_list_names_the_rooms_there_are():
     assert unknown_rooms(ROOT / "python" / "ferrnn") == []
+    assert unknown_rust_rooms(ROOT / "src") == []
+
+
+def test_a_circle_of_rust_files_is_named(tmp_path):
+    files = {
+        "kernels/mod.rs": "mod a;\nmod b;\nmod d;\npub use a::{self, F};",
+        "kernels/a.rs": "use super::b::{G, H};",
+        "kernels/b.rs": "fn f() { crate::kernels::a::f() }",
+        "kernels/d.rs": "use super::a::F;",
+    }
+    circle = "kernels/a.rs <-> kernels/b.rs"
+    assert list(rust_problems(plant(tmp_path, files))) == [f"a circle of files: {circle}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("plan/mod.rs", "use super::step::f;", "plan uses step"),
+        ("plan/mod.rs", "use crate::layers::sequence::{weights, step::f};", "plan uses step"),
+        ("forward/part.rs", "use crate::layers::sequence::stream::x;", "forward uses stream"),
+        ("kept.rs", "use super::rows::x;", "kept uses rows"),
+        ("step/single.rs", "use crate::layers::sequence::Engine;", "which hands on names"),
+        ("helpers.rs", "use super::step::f;", "helpers has no place in the order"),
+    ],
+)
+def test_the_steps_of_a_sequence_have_an_order(tmp_path, name, text, problem):
+    files = {"layers/sequence/step/mod.rs": "", f"layers/sequence/{name}": text}
+    problems = list(rust_problems(plant(tmp_path, files)))
+    assert len(problems) == 1, problems
+    assert problem in problems[0]
+    assert name in problems[0]
 
 
 def test_right_python_imports_are_quiet(tmp_path):
@@ -108,19 +140,27 @@ def test_an_optional_dependency_has_one_module(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("simd/mod.rs", "use crate::kernels::tile;", "simd uses kernels"),
+        ("machine/simd/mod.rs", "use crate::kernels::tile;", "simd uses kernels"),
         ("kernels/tile.rs", "use crate::{cells::Cell, error::Error};", "kernels uses cells"),
-        ("cells/gru.rs", "let x = crate::sequence::forward();", "cells uses sequence"),
-        ("memory.rs", "use crate::{\n    error,\n    threads::{self},\n};", "memory uses threads"),
-        ("dense.rs", "use crate::sequence::Weights;", "dense uses sequence"),
-        ("sequence/plan.rs", "use crate::python::x;", "sequence uses python"),
-        ("cells/gru.rs", "use super::super::sequence;", "through super"),
-        ("memory.rs", "use super::kernels;", "through super"),
-        ("sequence/mod.rs", "use pyo3::Python;", "Python's types"),
+        ("cells/gru.rs", "let x = crate::layers::sequence::f();", "cells uses layers"),
+        (
+            "machine/memory.rs",
+            "use crate::{\n    error,\n    machine::threads::{self},\n};",
+            "memory uses machine::threads",
+        ),
+        ("layers/dense.rs", "use crate::layers::sequence::Weights;", "dense uses layers"),
+        ("layers/sequence/plan.rs", "use crate::python::x;", "sequence uses python"),
+        ("cells/gru.rs", "use super::super::error;", "through super"),
+        ("python/mod.rs", "use super::kernels;", "through super"),
+        ("layers/sequence/mod.rs", "use pyo3::Python;", "Python's types"),
         ("kernels/tile.rs", "use std::arch::x86_64::*;", "intrinsics"),
         ("kernels/tile.rs", "    // SAFETY: none\n    unsafe { f() }", "unsafe code in kernels"),
-        ("memory.rs", "// SAFETY: of another\nlet y = 1;\nunsafe { f() }", "without a SAFETY"),
-        ("simd/avx2.rs", "unsafe impl Send for X {}", "without a SAFETY"),
+        (
+            "machine/memory.rs",
+            "// SAFETY: of another\nlet y = 1;\nunsafe { f() }",
+            "without a SAFETY",
+        ),
+        ("machine/simd/avx2.rs", "unsafe impl Send for X {}", "without a SAFETY"),
         ("helpers.rs", "", "no place in the order"),
         ("lib.rs", "pub fn f() {}", "code in the crate root"),
     ],
@@ -135,11 +175,11 @@ def test_a_wrong_rust_path_is_named(tmp_path, name, text, problem):
 def test_right_rust_paths_are_quiet(tmp_path):
     files = {
         "lib.rs": "//! fn in a comment\npub mod cells;\npub use error::Error;",
-        "sequence/step.rs": "use crate::{cells::{Cell, lstm}, kernels};\nuse super::plan;\n"
+        "layers/sequence/step.rs": "use crate::{cells::{Cell, lstm}, kernels};\nuse super::plan;\n"
         '// crate::python is another matter\nlet s = "crate::python";',
-        "memory.rs": "// SAFETY: the owner outlives it,\n// as `new` has checked.\n"
+        "machine/memory.rs": "// SAFETY: the owner outlives it,\n// as `new` has checked.\n"
         "let x =\n    unsafe { f() };",
-        "python/mod.rs": "use pyo3::Python;\nuse crate::sequence::forward;",
+        "python/mod.rs": "use pyo3::Python;\nuse crate::layers::sequence::forward;",
     }
     assert list(rust_problems(plant(tmp_path, files))) == []
 

@@ -1,0 +1,7 @@
+//! Layers: what a call of each computes, forward and backward, and streams of them.
+
+pub mod dense;
+pub mod embedding;
+pub mod normalization;
+pub mod sequence;
+pub mod stream;

@@ -1,0 +1,151 @@
+//! The products of a part on its way back: through the recurrent weights, and to the inputs.
+
+use std::ops::Range;
+
+use super::part::Run;
+use crate::kernels::pack::row_stride;
+use crate::kernels::product::{Product, Start};
+use crate::layers::sequence::rows::{add_masked, copy_masked, masks};
+use crate::machine::simd::Element;
+
+impl<T: Element> Run<'_, T> {
+    /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
+    /// gradient by the previous output, or by what the phase before produced.
+    pub(crate) fn through_product(
+        &mut self,
+        (step, phase): (usize, usize),
+        active: &[u32],
+        d_sums: &[T],
+    ) {
+        let (weights, stride) = (self.weights, self.stride);
+        let (first, count) = weights.layout.phases[phase];
+        let right = &self.transposed.recurrent[phase];
+        let blocks = self.blocks.clone();
+        let multiply = |out: &mut [T], slots: Range<usize>, start| {
+            let product = Product {
+                left: d_sums,
+                stride: weights.d_sums_stride(),
+                rows: active.len(),
+                from: (first + slots.start) * weights.units,
+                right,
+                blocks: blocks.clone(),
+                // Back and forth: the cache keeps what a step read last.
+                from_end: step % 2 == 1,
+                depth: (slots.start * weights.units, slots.len() * weights.units),
+                out,
+                offset: 0,
+                block_stride: 1,
+                row_stride: stride / weights.lanes(),
+                start,
+            };
+            T::dispatch(weights.level, product);
+        };
+        let units = self.units();
+        let target = if phase == 0 { &mut self.d_output } else { &mut self.d_operand };
+        if phase > 0 {
+            for &row in active {
+                target[row as usize * stride..][..stride].fill(T::ZERO);
+            }
+        }
+        let slice = self.history.slice;
+        let Some(mask) = self.history.problem.dropout.recurrent else {
+            // The first rows lie as the product wants them.
+            if active.last().is_none_or(|&last| last as usize + 1 == active.len()) {
+                multiply(target, 0..count, Start::Output);
+                return;
+            }
+            for (&row, to) in active.iter().zip(self.product.chunks_exact_mut(stride)) {
+                to.copy_from_slice(&target[row as usize * stride..][..stride]);
+            }
+            multiply(&mut self.product, 0..count, Start::Output);
+            for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
+                target[row as usize * stride..][..stride].copy_from_slice(from);
+            }
+            return;
+        };
+        let single = mask.shape()[0] > 1;
+        for slot in 0..if single { count } else { 1 } {
+            let slots = if single { slot..slot + 1 } else { 0..count };
+            multiply(&mut self.product, slots, Start::Zero);
+            let gate = if single { weights.layout.slots[first + slot] } else { 0 };
+            for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
+                let mask = &mask.row(gate, slice.batch_row(row as usize))[units.clone()];
+                let to = &mut target[row as usize * stride..];
+                add_masked(to, &from[..units.len()], Some(mask));
+            }
+        }
+    }
+
+    /// Takes a step's gradients by its sums on to the inputs: at once if they fill tiles, else
+    /// together with those of other steps.
+    pub(crate) fn pass_to_inputs(&mut self, step: usize, active: &[u32], d_sums: &[T]) {
+        let time = self.history.problem.time_of(step);
+        let rows = active.iter().map(|&row| (row as usize, time));
+        if active.len() >= self.least {
+            self.write_d_inputs();
+            self.gathered.extend(rows);
+            self.multiply_inputs(d_sums);
+            return;
+        }
+        let stride = self.weights.d_sums_stride();
+        let to = &mut self.d_sums[self.gathered.len() * stride..];
+        to[..active.len() * stride].copy_from_slice(&d_sums[..active.len() * stride]);
+        self.gathered.extend(rows);
+        if self.gathered.len() >= self.least {
+            self.write_d_inputs();
+        }
+    }
+
+    /// Computes the gradients by the gathered rows' inputs.
+    pub(crate) fn write_d_inputs(&mut self) {
+        if !self.gathered.is_empty() {
+            let d_sums = std::mem::take(&mut self.d_sums);
+            self.multiply_inputs(&d_sums);
+            self.d_sums = d_sums;
+        }
+    }
+
+    fn multiply_inputs(&mut self, d_sums: &[T]) {
+        let Some(d_inputs) = &mut self.views.d_inputs else { return };
+        let (weights, columns) = (self.weights, self.views.columns.clone());
+        let stride = row_stride(columns.len() * weights.lanes());
+        let mask = self.history.problem.dropout.inputs;
+        let single = masks(mask) > 1;
+        let (first, count) = weights.layout.input;
+        let features = columns.start * weights.lanes()..;
+        for slot in 0..if single { count } else { 1 } {
+            let (slot_before, slots) = if single { (slot, 1) } else { (0, count) };
+            let product = Product {
+                left: d_sums,
+                stride: weights.d_sums_stride(),
+                rows: self.gathered.len(),
+                from: (first + slot_before) * weights.units,
+                right: &self.transposed.kernel,
+                blocks: columns.clone(),
+                from_end: false,
+                depth: (slot_before * weights.units, slots * weights.units),
+                out: &mut self.d_staged,
+                offset: 0,
+                block_stride: 1,
+                row_stride: stride / weights.lanes(),
+                start: Start::Zero,
+            };
+            T::dispatch(weights.level, product);
+            let gate = if single { weights.layout.slots[first + slot] } else { 0 };
+            for (&(row, time), from) in self.gathered.iter().zip(self.d_staged.chunks_exact(stride))
+            {
+                let row_mask = mask.map(|mask| {
+                    &mask.row(gate, self.history.slice.batch_row(row))[features.clone()]
+                });
+                let to = d_inputs.row(row, time);
+                let from = &from[..to.len()];
+                if slot == 0 {
+                    copy_masked(to, from, row_mask);
+                } else {
+                    add_masked(to, from, row_mask);
+                }
+            }
+        }
+        self.gathered.clear();
+    }
+}

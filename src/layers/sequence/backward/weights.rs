@@ -1,0 +1,375 @@
+//! The weights' gradients: products over all steps and rows. Each element is one chain of sums for
+//! each group of rows, in order of step, then row; then the groups' sums are added in their order.
+//! Neither slices, chunks nor threads change these orders.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
+use crate::layers::sequence::kept::{At, History};
+use crate::layers::sequence::plan::Plan;
+use crate::layers::sequence::rows::{add, copy_masked, masks};
+use crate::layers::sequence::weights::Weights;
+use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
+use crate::machine::threads::{Stop, Team};
+
+/// Rows of a product at most, if a step has no more: each panel of the left side reads a block of the
+/// slots once more, from a near cache if these are few, however many slices there are.
+const DEPTH: usize = 256;
+
+/// Where the gradients go, in Keras' layout.
+pub(crate) struct WeightGradients<'a, T> {
+    pub(crate) kernel: &'a mut [T],
+    pub(crate) recurrent_kernel: &'a mut [T],
+    pub(crate) bias: Option<&'a mut [T]>,
+}
+
+/// The left side of a gradient's product.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Inputs,
+    /// The previous output.
+    Outputs,
+    /// What the second phase multiplied.
+    Operands,
+}
+
+/// One product: the gradients of some gates' weights by one source.
+#[derive(Clone, Copy)]
+struct Spec {
+    source: Source,
+    /// The slots that take part, a range.
+    slots: (usize, usize),
+    /// Which dropout mask multiplies the source.
+    mask: usize,
+}
+
+/// Panels of rows of one product.
+struct Share<T: Element> {
+    spec: Spec,
+    panels: Range<usize>,
+    /// `[block of the part][panel][row][slot][LANES]`
+    sums: Buffer<T>,
+}
+
+/// What one thread computes: some rows of the gradients by a group of slices, for the units of one
+/// part.
+struct Task<T: Element> {
+    part: usize,
+    shares: Vec<Share<T>>,
+    result: Result<()>,
+}
+
+/// Slices that are summed together.
+struct Group<T: Element> {
+    slices: Range<usize>,
+    /// The gradients by the sums, by slice and part, of the slices that are done; others are empty.
+    slots: Vec<Vec<Buffer<T>>>,
+    /// How many slices are not.
+    missing: usize,
+    tasks: Vec<Task<T>>,
+}
+
+/// The weights' gradients of one pass: a group's by the thread that is the last to take back one of
+/// its slices, while their rows are in its cache, unless there are more threads than groups.
+pub(crate) struct Sums<'a, T: Element> {
+    weights: &'a Weights<T>,
+    plan: &'a Plan,
+    histories: &'a [History<'a, T>],
+    groups: Vec<Mutex<Group<T>>>,
+    shared: bool,
+}
+
+impl<'a, T: Element> Sums<'a, T> {
+    /// For a team of `threads`.
+    pub(crate) fn new(
+        weights: &'a Weights<T>,
+        plan: &'a Plan,
+        histories: &'a [History<'a, T>],
+        threads: usize,
+    ) -> Result<Self> {
+        let specs = specs(weights, histories.first());
+        let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
+        let threads = threads.div_ceil(plan.groups.len() * plan.parts.len());
+        let group = |slices: &Range<usize>| {
+            let mut tasks = Vec::with_capacity(plan.parts.len() * threads);
+            for (part, blocks) in plan.parts.iter().enumerate() {
+                for thread in 0..threads {
+                    let own = thread * vectors / threads..(thread + 1) * vectors / threads;
+                    let shares = shares(weights, &specs, own, blocks.len())?;
+                    tasks.push(Task { part, shares, result: Ok(()) });
+                }
+            }
+            let slots = slices.clone().map(|_| Vec::new()).collect();
+            let missing = slices.len();
+            Ok(Mutex::new(Group { slices: slices.clone(), slots, missing, tasks }))
+        };
+        let groups = plan.groups.iter().map(group).collect::<Result<_>>()?;
+        Ok(Self { weights, plan, histories, groups, shared: threads * plan.parts.len() > 1 })
+    }
+
+    /// Takes the slots of a slice that is done, which hold the gradients by the sums.
+    pub(crate) fn take(&self, slice: usize, slots: Vec<Buffer<T>>, poll: &dyn Fn() -> Result<()>) {
+        let number = self.plan.groups.partition_point(|slices| slices.end <= slice);
+        let mut group = self.groups[number].lock().unwrap_or_else(PoisonError::into_inner);
+        let Group { slices, slots: all, missing, tasks } = &mut *group;
+        all[slice - slices.start] = slots;
+        *missing -= 1;
+        if *missing == 0 && !self.shared {
+            for task in tasks {
+                task.result = self.run(slices, all, task, poll);
+            }
+        }
+    }
+
+    /// The gradients, when all slices are done.
+    pub(crate) fn write(
+        mut self,
+        mut into: WeightGradients<'_, T>,
+        team: &mut Team,
+        stop: &Stop<'_>,
+    ) -> Result<()> {
+        let into_inner =
+            |group: Mutex<_>| group.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<Group<T>> = self.groups.drain(..).map(into_inner).collect();
+        if self.shared {
+            let mut tasks = Vec::new();
+            for Group { slices, slots, tasks: of_group, .. } in &mut groups {
+                tasks.extend(of_group.iter_mut().map(|task| (&*slices, &*slots, task)));
+            }
+            team.for_each(&mut tasks, |worker, (slices, slots, task)| {
+                task.result = self.run(slices, slots, task, &|| stop.poll(worker));
+            });
+        }
+        let mut groups = groups.into_iter().map(|group| group.tasks);
+        let Some(mut sums) = groups.next() else { return Ok(()) };
+        for group in groups {
+            for (into, from) in sums.iter_mut().zip(group) {
+                from.result?;
+                for (into, from) in into.shares.iter_mut().zip(&from.shares) {
+                    add(&mut into.sums, &from.sums);
+                }
+            }
+        }
+        for task in sums {
+            task.result?;
+            for share in &task.shares {
+                unpack(self.weights, &self.plan.parts[task.part], share, &mut into);
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes the sums of a task from the slots of its group.
+    fn run(
+        &self,
+        slices: &Range<usize>,
+        slots: &[Vec<Buffer<T>>],
+        task: &mut Task<T>,
+        poll: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        let Self { weights, plan, histories, .. } = *self;
+        let Task { part, shares, .. } = task;
+        let blocks = plan.parts[*part].len();
+        let per_row = blocks * weights.layout.slots.len() * weights.lanes();
+        let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
+        let mut left = Buffer::default();
+        let mut row = vec![T::ZERO; weights.features.max(weights.units)];
+        let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
+        for chunk in &plan.chunks {
+            poll()?;
+            let of_step = |step| slices.clone().map(move |n| (step, n));
+            let mut pieces = chunk.clone().flat_map(of_step).peekable();
+            while pieces.peek().is_some() {
+                group.clear();
+                stretches.clear();
+                let mut depth = 0;
+                while let Some(piece) =
+                    pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
+                {
+                    let ((step, n), length) = (piece, rows(&piece));
+                    let slice = &plan.slices[n];
+                    let before = slice.before(chunk.start);
+                    let of_chunk = slice.rows_in(chunk);
+                    let slots =
+                        &slots[n - slices.start][*part][before * per_row..][..of_chunk * per_row];
+                    let first = slice.before(step) - before;
+                    add_stretch(&mut stretches, slots, of_chunk, first, length);
+                    depth += length;
+                    group.push(piece);
+                }
+                for share in &mut *shares {
+                    let elements = share.panels.len() * depth * weights.level.rows::<T>();
+                    if left.len() < elements {
+                        left = Buffer::taken(elements)?;
+                    }
+                    let row = &mut row[..size(weights, share.spec)];
+                    match weights.level.rows::<T>() {
+                        3 => share.stage::<3>(histories, &group, row, &mut left, depth),
+                        6 => share.stage::<6>(histories, &group, row, &mut left, depth),
+                        rows => unreachable!("a tile of {rows} rows"),
+                    }
+                    let kernel = LongProduct {
+                        left: &left[..elements],
+                        depth,
+                        right: &stretches,
+                        width: weights.layout.slots.len(),
+                        slots: share.spec.slots,
+                        blocks: 0..blocks,
+                        sums: &mut share.sums,
+                    };
+                    T::dispatch(weights.level, kernel);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The panels of all products whose first vector is among `own`, if the vectors of a column of panels
+/// are numbered from product to product.
+fn shares<T: Element>(
+    weights: &Weights<T>,
+    specs: &[Spec],
+    own: Range<usize>,
+    blocks: usize,
+) -> Result<Vec<Share<T>>> {
+    let mut shares = Vec::new();
+    let mut before = 0;
+    for &spec in specs {
+        let (width, panels) = (spec.slots.1, panels(weights, spec));
+        let at = |vector: usize| vector.saturating_sub(before).div_ceil(width).min(panels);
+        let panels_of = at(own.start)..at(own.end);
+        if !panels_of.is_empty() {
+            let rows = panels_of.len() * weights.level.rows::<T>();
+            let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
+            shares.push(Share { spec, panels: panels_of, sums });
+        }
+        before += panels * width;
+    }
+    Ok(shares)
+}
+
+/// The products that a cell's gradients take; one for each slot where gates have their own masks.
+fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> Vec<Spec> {
+    let layout = weights.layout;
+    let dropout = history.map(|history| history.problem.dropout);
+    let mut specs = Vec::new();
+    let mut push = |source, (first, count): (usize, usize), masks: usize| {
+        if masks <= 1 {
+            specs.push(Spec { source, slots: (first, count), mask: 0 });
+            return;
+        }
+        for slot in first..first + count {
+            specs.push(Spec { source, slots: (slot, 1), mask: layout.slots[slot] });
+        }
+    };
+    push(Source::Inputs, layout.input, masks(dropout.and_then(|dropout| dropout.inputs)));
+    for (phase, &slots) in layout.phases.iter().enumerate() {
+        let source = if phase == 0 { Source::Outputs } else { Source::Operands };
+        push(source, slots, masks(dropout.and_then(|dropout| dropout.recurrent)));
+    }
+    specs
+}
+
+/// Elements of a row of the source, without the one that stands for the bias.
+fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+    if spec.source == Source::Inputs { weights.features } else { weights.units }
+}
+
+/// Panels of rows of the gradient; the row after the last is the bias'.
+fn panels<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+    (size(weights, spec) + 1).div_ceil(weights.level.rows::<T>())
+}
+
+impl<T: Element> Share<T> {
+    /// Copies its columns of the source's rows to `left`, for the product: `depth` rows, of the steps
+    /// and slices that `group` names. `space` is a row.
+    fn stage<const MR: usize>(
+        &self,
+        histories: &[History<'_, T>],
+        group: &[(usize, usize)],
+        space: &mut [T],
+        left: &mut [T],
+        depth: usize,
+    ) {
+        let mut staging = Staging::<T, MR>::new(left, depth, self.panels.clone());
+        for &(step, n) in group {
+            let history = &histories[n];
+            for (position, &row) in history.slice.active(step).iter().enumerate() {
+                let kept = history.slice.before(step) + position;
+                let at = At { kept, row: row as usize, step };
+                staging.push(source(self.spec, history, at, space));
+            }
+        }
+    }
+}
+
+/// The source's row for one row of a step; `space` is where it is multiplied by its dropout mask, or
+/// zero if there is none.
+fn source<'a, T: Element>(
+    spec: Spec,
+    history: &'a History<'_, T>,
+    at: At,
+    space: &'a mut [T],
+) -> &'a [T] {
+    let row = history.slice.batch_row(at.row);
+    let problem = history.problem;
+    let (from, mask) = match spec.source {
+        Source::Inputs => {
+            (Some(problem.inputs.row(row, problem.time_of(at.step))), problem.dropout.inputs)
+        }
+        Source::Outputs => (history.output_before(at), problem.dropout.recurrent),
+        Source::Operands => (Some(history.operand(at)), problem.dropout.recurrent),
+    };
+    match (from, mask) {
+        (Some(from), None) => from,
+        (Some(from), Some(mask)) => {
+            copy_masked(space, from, Some(mask.row(spec.mask, row)));
+            space
+        }
+        (None, _) => {
+            space.fill(T::ZERO);
+            space
+        }
+    }
+}
+
+/// Writes a share's sums where Keras has them.
+fn unpack<T: Element>(
+    weights: &Weights<T>,
+    blocks: &Range<usize>,
+    share: &Share<T>,
+    into: &mut WeightGradients<'_, T>,
+) {
+    let (units, lanes) = (weights.units, weights.lanes());
+    let columns = weights.layout.gates * units;
+    let tile_rows = weights.level.rows::<T>();
+    let Share { spec, ref panels, ref sums } = *share;
+    let (first, count) = spec.slots;
+    let size = size(weights, spec);
+    let first_row = panels.start * tile_rows;
+    let per_block = panels.len() * tile_rows;
+    for (n, block) in blocks.clone().enumerate() {
+        let filled = lanes.min(units - block * lanes);
+        for row in first_row..(panels.end * tile_rows).min(size + 1) {
+            for slot in 0..count {
+                let at = ((n * per_block + row - first_row) * count + slot) * lanes;
+                let sums = &sums[at..][..filled];
+                let column = weights.layout.slots[first + slot] * units + block * lanes;
+                let to = match (spec.source, &mut into.bias) {
+                    (Source::Inputs, _) if row < size => &mut into.kernel[row * columns + column..],
+                    (_, _) if row < size => &mut into.recurrent_kernel[row * columns + column..],
+                    (Source::Inputs, Some(bias)) => &mut bias[column..],
+                    (_, Some(bias)) if weights.layout.recurrent_bias => {
+                        &mut bias[columns + column..]
+                    }
+                    _ => continue,
+                };
+                to[..filled].copy_from_slice(sums);
+            }
+        }
+    }
+}

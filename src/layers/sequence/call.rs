@@ -1,0 +1,35 @@
+//! What a call gives, and what one backward starts from.
+
+use crate::machine::memory::{View, ViewMut};
+
+/// Where a call's results go.
+pub struct Results<'a, T> {
+    /// The outputs, of [`super::Problem::output_shape`].
+    pub outputs: ViewMut<'a, T>,
+    /// The final states, `[batch, 1, units]` each; none if they are not wanted.
+    pub state: Vec<ViewMut<'a, T>>,
+}
+
+/// What backward starts from.
+pub struct Seeds<'a, T> {
+    /// The outputs that forward returned.
+    pub outputs: View<'a, T>,
+    /// The gradient of the loss by them; zero if there is none.
+    pub d_outputs: Option<View<'a, T>>,
+    /// The gradients by the final states, `[batch, 1, units]` each; zero where there is none.
+    pub d_state: Vec<Option<View<'a, T>>>,
+}
+
+/// Where backward's results go.
+pub struct Gradients<'a, T> {
+    /// By the inputs, if wanted.
+    pub inputs: Option<ViewMut<'a, T>>,
+    /// By the initial states, `[batch, 1, units]` each.
+    pub state: Vec<ViewMut<'a, T>>,
+    /// By the kernel, as it was packed.
+    pub kernel: &'a mut [T],
+    /// By the recurrent kernel.
+    pub recurrent_kernel: &'a mut [T],
+    /// By the bias, if the cell has one.
+    pub bias: Option<&'a mut [T]>,
+}

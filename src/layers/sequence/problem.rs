@@ -1,0 +1,201 @@
+//! What a call reads: plain data, checked once.
+
+use super::weights::Weights;
+use crate::error::{Error, Result};
+use crate::machine::memory::View;
+use crate::machine::simd::Element;
+
+/// A call's inputs and options. Shapes are checked when they are set, and never again.
+#[derive(Clone, Debug)]
+pub struct Problem<'a, T> {
+    pub(crate) inputs: View<'a, T>,
+    units: usize,
+    states: usize,
+    gates: usize,
+    /// One array `[batch, 1, units]` for each state; zeros if there is none.
+    pub(crate) initial_state: Vec<View<'a, T>>,
+    mask: Option<Mask<'a>>,
+    pub(crate) dropout: Dropout<'a, T>,
+    pub(crate) go_backwards: bool,
+    pub(crate) return_sequences: bool,
+    pub(crate) zero_output_for_mask: bool,
+}
+
+/// Which steps count.
+#[derive(Clone, Debug)]
+enum Mask<'a> {
+    /// Those that are true, `[batch, time, 1]`.
+    Steps(View<'a, bool>),
+    /// The first ones of each row.
+    Lengths(Vec<usize>),
+}
+
+/// Dropout masks as data, already scaled: `[1 or gates, batch, size]`, one mask for all steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout<'a, T> {
+    /// For the inputs; size is `features`.
+    pub inputs: Option<View<'a, T>>,
+    /// For the previous output; size is `units`.
+    pub recurrent: Option<View<'a, T>>,
+}
+
+impl<'a, T: Element> Problem<'a, T> {
+    /// All steps of `inputs`, forward in time, from zero states, every step's output returned.
+    ///
+    /// # Errors
+    /// If `inputs` does not have the features that `weights` has.
+    pub fn new(weights: &Weights<T>, inputs: View<'a, T>) -> Result<Self> {
+        let [batch, time, features] = inputs.shape();
+        if features != weights.features() {
+            return Err(Error::shape("inputs", [batch, time, weights.features()], inputs.shape()));
+        }
+        Ok(Self {
+            inputs,
+            units: weights.units(),
+            states: weights.states(),
+            gates: weights.gates(),
+            initial_state: Vec::new(),
+            mask: None,
+            dropout: Dropout { inputs: None, recurrent: None },
+            go_backwards: false,
+            return_sequences: true,
+            zero_output_for_mask: false,
+        })
+    }
+
+    /// Starts from these states, one array `[batch, 1, units]` each, the output's first.
+    ///
+    /// # Errors
+    /// If their number or a shape does not fit.
+    pub fn initial_state(mut self, state: Vec<View<'a, T>>) -> Result<Self> {
+        if state.len() != self.states {
+            let expected = format!("{} arrays [batch, units]", self.states);
+            return Err(Error::value("initial_state", expected, state.len()));
+        }
+        let expected = [self.inputs.shape()[0], 1, self.units];
+        if let Some(wrong) = state.iter().find(|array| array.shape() != expected) {
+            let [batch, _, units] = wrong.shape();
+            return Err(Error::shape("initial_state", [expected[0], self.units], [batch, units]));
+        }
+        self.initial_state = state;
+        Ok(self)
+    }
+
+    /// Steps that count, `[batch, time, 1]`: at the others the state stays and the output repeats.
+    ///
+    /// # Errors
+    /// If its batch or time is not that of the inputs.
+    pub fn mask(mut self, mask: View<'a, bool>) -> Result<Self> {
+        let [batch, time, _] = self.inputs.shape();
+        if mask.shape() != [batch, time, 1] {
+            return Err(Error::shape("mask", [batch, time], &mask.shape()[..2]));
+        }
+        self.mask = Some(Mask::Steps(mask));
+        Ok(self)
+    }
+
+    /// The number of steps of each row that count, its first ones: as a mask.
+    ///
+    /// # Errors
+    /// If there is not one for each row of the batch, or one is beyond the time.
+    pub fn lengths(mut self, lengths: Vec<usize>) -> Result<Self> {
+        let [batch, time, _] = self.inputs.shape();
+        if lengths.len() != batch {
+            return Err(Error::shape("lengths", [batch], [lengths.len()]));
+        }
+        if let Some(wrong) = lengths.iter().find(|&&length| length > time) {
+            return Err(Error::value("lengths", format!("numbers from 0 to {time}"), wrong));
+        }
+        self.mask = Some(Mask::Lengths(lengths));
+        Ok(self)
+    }
+
+    /// Multiplies inputs and previous outputs by these masks.
+    ///
+    /// # Errors
+    /// If a mask's shape does not fit.
+    pub fn dropout(mut self, dropout: Dropout<'a, T>) -> Result<Self> {
+        let [batch, _, features] = self.inputs.shape();
+        let masks = [
+            ("input_dropout", dropout.inputs, features),
+            ("recurrent_dropout", dropout.recurrent, self.units),
+        ];
+        for (argument, mask, size) in masks {
+            let Some(shape) = mask.map(|mask| mask.shape()) else { continue };
+            if !(shape[0] == 1 || shape[0] == self.gates) || shape[1..] != [batch, size] {
+                let expected = format!("[1 or {}, {batch}, {size}]", self.gates);
+                return Err(Error::Shape { argument, expected, received: format!("{shape:?}") });
+            }
+        }
+        self.dropout = dropout;
+        Ok(self)
+    }
+
+    /// Takes the last step first; outputs come in the order they are computed.
+    #[must_use]
+    pub fn go_backwards(mut self, yes: bool) -> Self {
+        self.go_backwards = yes;
+        self
+    }
+
+    /// Returns the output of every step, or of the last one only.
+    #[must_use]
+    pub fn return_sequences(mut self, yes: bool) -> Self {
+        self.return_sequences = yes;
+        self
+    }
+
+    /// Makes the output at masked steps zero instead of repeating the last one.
+    #[must_use]
+    pub fn zero_output_for_mask(mut self, yes: bool) -> Self {
+        self.zero_output_for_mask = yes;
+        self
+    }
+
+    /// The shape of the inputs.
+    #[must_use]
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.inputs.shape()
+    }
+
+    /// The shape of the outputs: one step if only the last is returned.
+    #[must_use]
+    pub fn output_shape(&self) -> [usize; 3] {
+        let [batch, time, _] = self.inputs.shape();
+        [batch, if self.return_sequences { time } else { 1 }, self.units]
+    }
+
+    /// The input step that is taken as number `step`.
+    pub(crate) fn time_of(&self, step: usize) -> usize {
+        if self.go_backwards { self.inputs.shape()[1] - 1 - step } else { step }
+    }
+
+    /// Whether there may be rows that do not take every step.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    /// Whether a row takes a step.
+    pub(crate) fn active(&self, row: usize, step: usize) -> bool {
+        match &self.mask {
+            None => true,
+            Some(Mask::Steps(mask)) => mask.row(row, self.time_of(step))[0],
+            Some(Mask::Lengths(lengths)) => self.time_of(step) < lengths[row],
+        }
+    }
+
+    /// How many steps a row takes.
+    pub(crate) fn steps_of(&self, row: usize) -> usize {
+        let time = self.inputs.shape()[1];
+        match &self.mask {
+            None => time,
+            Some(Mask::Steps(_)) => (0..time).filter(|&step| self.active(row, step)).count(),
+            Some(Mask::Lengths(lengths)) => lengths[row],
+        }
+    }
+
+    /// Whether backward can read the previous outputs from the outputs that were returned.
+    pub(crate) fn outputs_hold_states(&self) -> bool {
+        self.return_sequences && (self.mask.is_none() || !self.zero_output_for_mask)
+    }
+}

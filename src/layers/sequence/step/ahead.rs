@@ -1,0 +1,267 @@
+//! The input's product of later steps, computed beside the recurrent product of one row.
+//!
+//! One row's recurrent product waits for its weights: each that is read serves one multiply-add,
+//! half of what the CPU could do meanwhile. The input's product of the steps to come, whose weights
+//! each serve several rows, fills the gap. Its sums are chains in order of depth as elsewhere, so
+//! results do not depend on where they were computed.
+
+use std::ops::Range;
+
+use crate::kernels::pack::Packed;
+use crate::kernels::tile::{Beside, Rows, accumulate, accumulate_beside, blocks};
+use crate::layers::sequence::weights::Weights;
+use crate::machine::caches;
+use crate::machine::simd::{Element, Simd};
+
+/// How the input's product of a cell with so many gates is cut: tiles of rows times gates of a block
+/// of units, as many sums as there are registers for, and each tile's depth into some pieces. The
+/// steps of as many rows as a tile has then have room for all pieces.
+pub(crate) const fn cut(gates: usize) -> (usize, usize, usize) {
+    match gates {
+        4 => (8, 2, 2),
+        3 => (6, 3, 3),
+        1 => (16, 1, 2),
+        _ => (1, 1, 1),
+    }
+}
+
+/// Weights so small that the first-level cache keeps most are not waited for.
+const CACHED_BYTES: usize = 48 << 10;
+/// How many tiles of rows a window has if the second-level cache cannot keep both operands besides
+/// what else is in use: reading the kernel once more for every tile would take longer than is saved.
+const TALL: usize = 3;
+/// Inputs so few that their product is not worth the loads and stores of its sums.
+const FEW_FEATURES: usize = 32;
+
+/// Which rows of a chunk, whose steps take one row each, are multiplied when: window after window of
+/// one or a few tiles of rows, each while the rows of the window before it take their steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows(usize);
+
+impl Windows {
+    /// The windows, if it pays to multiply ahead for these blocks of units.
+    pub(crate) fn new<T: Element>(weights: &Weights<T>, blocks: &Range<usize>) -> Option<Self> {
+        let gates = weights.layout.input.1;
+        let [recurrent] = &weights.recurrent[..] else { return None };
+        let bytes = blocks.len() * weights.lanes() * gates * weights.units * size_of::<T>();
+        let (rows, tile, pieces) = cut(gates);
+        // Groups of eight vectors have a piece beside each of their products.
+        let room = blocks.len() / (8 / gates) * rows;
+        let pays = weights.level.rows::<T>() == 6
+            && !recurrent.is_halved()
+            && bytes > CACHED_BYTES
+            && weights.features >= FEW_FEATURES
+            && 4 * room >= 3 * blocks.len() * gates / tile * pieces;
+        let both = bytes + bytes / weights.units * weights.features;
+        let tiles = if both > caches::sizes().l2 / 4 * 3 { TALL } else { 1 };
+        pays.then_some(Self(rows * tiles))
+    }
+
+    /// The rows of `count` that are multiplied before the first step: those of the first window, and
+    /// those at the end that fill none.
+    pub(crate) fn at_once(self, count: usize) -> [Range<usize>; 2] {
+        let whole = count / self.0 * self.0;
+        if whole <= self.0 { [0..count, 0..0] } else { [0..self.0, whole..count] }
+    }
+
+    /// The rows of `count` that are not yet multiplied before row `next` takes its step.
+    pub(crate) fn missing(self, count: usize, next: usize) -> Range<usize> {
+        let whole = count / self.0 * self.0;
+        whole.min((next / self.0 + 1) * self.0)..whole
+    }
+}
+
+/// What is multiplied beside the steps of a chunk.
+pub(crate) struct Ahead<'a, T: Element> {
+    windows: Windows,
+    /// The chunk's inputs, by chunk row, and the elements between them.
+    inputs: &'a [T],
+    stride: usize,
+    kernel: &'a Packed<T>,
+    /// `[block][gate][LANES]`
+    bias: &'a [T],
+    /// The part's blocks of units.
+    blocks: Range<usize>,
+    /// Rows of the chunk.
+    rows: usize,
+    /// Vectors of a row and block.
+    width: usize,
+    /// The first row of the window at hand; none if all that is left is multiplied.
+    window: Option<usize>,
+    /// The next piece of it.
+    piece: usize,
+}
+
+/// One of the pieces of a window.
+struct Piece {
+    block: usize,
+    gate: usize,
+    /// The first row.
+    row: usize,
+    depth: (usize, usize),
+}
+
+impl<'a, T: Element> Ahead<'a, T> {
+    pub(crate) fn new(
+        weights: &'a Weights<T>,
+        windows: Windows,
+        blocks: Range<usize>,
+        (inputs, stride): (&'a [T], usize),
+        rows: usize,
+    ) -> Self {
+        let (kernel, bias) = (&weights.kernel, &weights.input_bias[..]);
+        let width = weights.layout.slots.len();
+        let (window, piece) = (None, 0);
+        Self { windows, inputs, stride, kernel, bias, blocks, rows, width, window, piece }
+    }
+
+    /// Turns to the next window if this row's step is the first of its own.
+    pub(crate) fn begin(&mut self, row: usize) {
+        let rows = self.windows.0;
+        if row.is_multiple_of(rows) {
+            self.window = Some(row + rows).filter(|first| first + rows <= self.rows);
+            self.piece = 0;
+        }
+    }
+
+    /// Computes the pieces for which there was no room, if this row's step was the last of its
+    /// window.
+    #[inline(always)]
+    pub(crate) fn end<S: Simd<T>, const G: usize, const MR: usize, const MG: usize>(
+        &mut self,
+        s: S,
+        row: usize,
+        slots: &mut [T],
+    ) {
+        if row % self.windows.0 + 1 < self.windows.0 {
+            return;
+        }
+        while let Some(piece) = self.next::<G>() {
+            let mut sums = self.load::<S, G, MR, MG>(s, &piece, slots);
+            let right = blocks::<T, S, 1, G>(s, self.kernel, piece.block, piece.depth);
+            accumulate(s, &mut sums, self.left(&piece), right, piece.gate);
+            self.store(s, &piece, &sums, slots);
+        }
+    }
+
+    /// Multiplies a row by a group of blocks, and beside it the next piece, if there is one.
+    ///
+    /// `acc[0][block][gate] += left · right[block][..][gate]`
+    #[inline(always)]
+    pub(crate) fn accumulate<
+        S: Simd<T>,
+        const PB: usize,
+        const G: usize,
+        const MR: usize,
+        const MG: usize,
+    >(
+        &mut self,
+        s: S,
+        acc: &mut [[[S::V; G]; PB]; 1],
+        left: Rows<'_, T, 1>,
+        right: [&[[S::V; G]]; PB],
+        slots: &mut [T],
+    ) {
+        let Some(piece) = self.next::<G>() else {
+            return accumulate(s, acc, left, right, 0);
+        };
+        let mut sums = self.load::<S, G, MR, MG>(s, &piece, slots);
+        let [columns] = blocks::<T, S, 1, G>(s, self.kernel, piece.block, piece.depth);
+        let rows = self.left::<MR>(&piece);
+        let beside = Beside { sums: &mut sums, rows, columns, first: piece.gate };
+        accumulate_beside(s, acc, left, right, beside);
+        self.store(s, &piece, &sums, slots);
+    }
+
+    fn next<const G: usize>(&mut self) -> Option<Piece> {
+        let first = self.window?;
+        let (rows, gates, pieces) = const { cut(G) };
+        // The tiles of rows one after the other, so that they share what is read of the kernel.
+        let tiles = self.windows.0 / rows;
+        let (piece, row) = (self.piece / tiles, first + self.piece % tiles * rows);
+        let (tile, part) = (piece / pieces, piece % pieces);
+        let block = self.blocks.start + tile / (G / gates);
+        if block >= self.blocks.end {
+            return None;
+        }
+        self.piece += 1;
+        let depth = self.kernel.depth();
+        let from = part * depth / pieces;
+        let depth = (from, (part + 1) * depth / pieces - from);
+        Some(Piece { block, gate: tile % (G / gates) * gates, row, depth })
+    }
+
+    #[inline(always)]
+    fn left<const MR: usize>(&self, piece: &Piece) -> Rows<'a, T, MR> {
+        let inputs = &self.inputs[piece.depth.0..];
+        Rows::new(inputs, self.stride, piece.depth.1, |r| piece.row + r)
+    }
+
+    /// The vector of a row's first sum.
+    #[inline(always)]
+    fn at(&self, piece: &Piece, row: usize) -> usize {
+        let block = piece.block - self.blocks.start;
+        (block * self.rows + piece.row + row) * self.width + piece.gate
+    }
+
+    #[inline(always)]
+    fn load<S: Simd<T>, const G: usize, const MR: usize, const MG: usize>(
+        &self,
+        s: S,
+        piece: &Piece,
+        slots: &[T],
+    ) -> [[[S::V; MG]; 1]; MR] {
+        let mut sums = [[[s.splat(T::ZERO); MG]; 1]; MR];
+        for (r, sums) in sums.iter_mut().enumerate() {
+            sums[0].copy_from_slice(if piece.depth.0 == 0 {
+                &s.vectors(self.bias)[piece.block * G + piece.gate..][..MG]
+            } else {
+                &s.vectors(slots)[self.at(piece, r)..][..MG]
+            });
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn store<S: Simd<T>, const MR: usize, const MG: usize>(
+        &self,
+        s: S,
+        piece: &Piece,
+        sums: &[[[S::V; MG]; 1]; MR],
+        slots: &mut [T],
+    ) {
+        for (r, sums) in sums.iter().enumerate() {
+            s.vectors_mut(slots)[self.at(piece, r)..][..MG].copy_from_slice(&sums[0]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_multiplied_once() {
+        for (size, count) in
+            [(8, 1), (8, 8), (8, 15), (8, 16), (8, 45), (6, 45), (16, 100), (24, 100)]
+        {
+            let windows = Windows(size);
+            for left in 0..=count {
+                let mut times = vec![0; count];
+                let [first, last] = windows.at_once(count);
+                // Beside its first step a window begins the next one, which is whole after its last.
+                let begun = |row: usize| (row / size + 1) * size;
+                let steps = (0..left).filter(|row| row % size == size - 1);
+                let beside = steps.map(|row| begun(row)..begun(row) + size);
+                let beside = beside.filter(|rows| rows.end <= count);
+                let ranges = [first, last].into_iter().chain(beside);
+                let missing = if left < count { windows.missing(count, left) } else { 0..0 };
+                for row in ranges.chain([missing]).flatten() {
+                    times[row] += 1;
+                }
+                let all = times.iter().all(|&n| n == 1);
+                assert!(all, "{count} rows by {size}, left before row {left}: {times:?}");
+            }
+        }
+    }
+}

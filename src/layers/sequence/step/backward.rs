@@ -1,0 +1,131 @@
+//! One step of a slice's active rows on the way back: the cell's equations, and what they read and
+//! write.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::forward::{MAX_SLOTS, MAX_STATES, Place};
+use crate::cells::{Cell, Gradient, Previous};
+use crate::kernels::activation::Activations;
+use crate::layers::sequence::plan::Slice;
+use crate::machine::memory::View;
+use crate::machine::simd::{Element, Kernel, Simd};
+use crate::machine::threads::Columns;
+
+/// Gradients by states below this count as zero. They would shrink on to subnormal numbers, for which
+/// some CPUs take a hundred times as long, and are far below the rounding of any gradient that counts.
+const fn tiny<T>() -> f64 {
+    // 2^-100 and 2^-900
+    if size_of::<T>() == 4 { 7.888_609_052_210_118e-31 } else { 1.183_052_186_166_774_7e-271 }
+}
+
+#[inline(always)]
+fn without_tiny<T: Element, S: Simd<T>>(s: S, v: S::V) -> S::V {
+    s.select_lt(s.abs(v), s.splat(T::of(tiny::<T>())), s.splat(T::ZERO), v)
+}
+
+/// One phase of a step backward: everything but the products.
+pub(crate) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
+    pub(crate) cell: PhantomData<C>,
+    pub(crate) activations: A,
+    /// The rows that take the step.
+    pub(crate) active: &'a [u32],
+    /// The chunk's slots: what forward kept on entry, gradients by the sums on return.
+    pub(crate) slots: &'a mut [T],
+    pub(crate) place: Place,
+    /// The part's outputs before the step, by position; empty if the cell does not read them.
+    pub(crate) previous: &'a [T],
+    /// The other states before the step, in the order of the chunk.
+    pub(crate) kept_state: &'a [T],
+    /// The gradient by the part's outputs after the step on entry, by those before it on return but
+    /// for the product; by row of the slice.
+    pub(crate) d_output: &'a mut [T],
+    /// Elements between two rows of `d_output`, `d_operand` and `previous`.
+    pub(crate) stride: usize,
+    /// The gradient by the caller's outputs, and the step, where it is to join `d_output` first.
+    pub(crate) d_outputs: Option<(View<'a, T>, usize)>,
+    /// The rows' slice.
+    pub(crate) slice: &'a Slice,
+    /// The gradient by what the phase produced, if that was not the output; by row of the slice.
+    pub(crate) d_operand: &'a [T],
+    /// The gradients by the other states, `[block of the part][row of the slice][state]`.
+    pub(crate) d_state: &'a mut [T],
+    /// The gradients by the sums once more, `[position][slot][units]`, for the products.
+    pub(crate) d_sums: &'a mut Columns<'o, T>,
+    /// The part's blocks of units.
+    pub(crate) blocks: Range<usize>,
+}
+
+impl<T, C, A, const PHASE: usize> Kernel<T> for StepBack<'_, '_, T, C, A, PHASE>
+where
+    T: Element,
+    C: Cell<T>,
+    A: Activations<T>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let (width, states) = (C::LAYOUT.slots.len(), C::LAYOUT.states);
+        let Self { activations, active, place, previous, stride, d_operand, slice, .. } = self;
+        let (rows, first) = (slice.rows.len(), self.blocks.start);
+        let kept_state = s.vectors(self.kept_state);
+        let all_slots = s.vectors_mut(self.slots);
+        let all_states = s.vectors_mut(self.d_state);
+        for block in 0..self.blocks.len() {
+            let lane = block * S::LANES;
+            let at = place.at(block, 0, 1);
+            let of_rows = all_slots[at * width..].chunks_exact_mut(width);
+            let mut before_rows = kept_state[at * states..].chunks_exact(states.max(1));
+            let of_states = &mut all_states[block * rows * states..];
+            for ((position, &row), kept) in active.iter().enumerate().zip(of_rows) {
+                let row = row as usize;
+                let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
+                slots[..width].copy_from_slice(kept);
+
+                let mut before = [s.splat(T::ZERO); MAX_STATES];
+                let mut d_state = [s.splat(T::ZERO); MAX_STATES];
+                let carried = &mut of_states[row * states..][..states];
+                if let Some(kept) = before_rows.next() {
+                    before[..states].copy_from_slice(&kept[..states]);
+                }
+                for (to, &from) in d_state.iter_mut().zip(&*carried) {
+                    *to = without_tiny(s, from);
+                }
+                let output = if C::LAYOUT.reads_output {
+                    s.load(&previous[position * stride + lane..])
+                } else {
+                    s.splat(T::ZERO)
+                };
+                let at = row * stride + lane;
+                let operand = if PHASE + 1 < C::LAYOUT.phases.len() {
+                    s.load(&d_operand[at..])
+                } else {
+                    s.splat(T::ZERO)
+                };
+                let mut d_output = s.load(&self.d_output[at..]);
+                if let Some((d_outputs, step)) = self.d_outputs {
+                    let d_outputs = d_outputs.row(slice.batch_row(row), step);
+                    let d_outputs = &d_outputs[(first * S::LANES + lane)..];
+                    d_output = s.add(d_output, s.load_partial(d_outputs));
+                }
+                let d_output = without_tiny(s, d_output);
+                let direct = C::backward(
+                    s,
+                    activations,
+                    PHASE,
+                    &mut slots,
+                    Previous { output, state: &before[..states] },
+                    Gradient { output: d_output, state: &mut d_state[..states], operand },
+                );
+                s.store(direct, &mut self.d_output[at..]);
+                kept.copy_from_slice(&slots[..width]);
+                carried.copy_from_slice(&d_state[..states]);
+                let to = self.d_sums.slots(position, first * S::LANES + lane);
+                for (&d_sum, to) in slots[..width].iter().zip(to) {
+                    s.store_partial(d_sum, to);
+                }
+            }
+        }
+    }
+}

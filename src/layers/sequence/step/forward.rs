@@ -1,0 +1,385 @@
+//! One step of a slice's active rows: products on register tiles, and the cell's equations on their
+//! accumulators.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::ahead::{Ahead, cut};
+use crate::cells::{Cell, Layout};
+use crate::kernels::activation::Activations;
+use crate::kernels::pack::Packed;
+use crate::kernels::tile::{
+    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
+    take_blocks, with_rows,
+};
+use crate::machine::memory::ViewMut;
+use crate::machine::simd::{Element, Kernel, Simd};
+use crate::machine::threads::Columns;
+
+/// The most slots and states a cell has.
+pub(crate) const MAX_SLOTS: usize = 4;
+pub(crate) const MAX_STATES: usize = 1;
+
+/// The slots of a phase's recurrent product, `(0, 0)` if there is no such phase.
+const fn phase_slots(layout: Layout, phase: usize) -> (usize, usize) {
+    if phase < layout.phases.len() { layout.phases[phase] } else { (0, 0) }
+}
+
+/// Where the vectors of a part's chunk lie: `[block of the part][chunk row][width]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The chunk row of the step's first active row.
+    pub(crate) first: usize,
+    /// Rows of the chunk.
+    pub(crate) rows: usize,
+}
+
+impl Place {
+    #[inline(always)]
+    pub(crate) fn at(self, block: usize, position: usize, width: usize) -> usize {
+        (block * self.rows + self.first + position) * width
+    }
+}
+
+/// How many of the remaining blocks of units to compute at once: as give the multiply-adds enough
+/// chains, four vectors of columns, or eight if there is only one row.
+#[inline(always)]
+fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
+    if !multiplies {
+        return rest;
+    }
+    let most = if one { 8 / G } else { 4 / G };
+    match rest {
+        8.. if most == 8 => 8,
+        4.. if most >= 4 => 4,
+        2.. if most >= 2 => 2,
+        _ => 1,
+    }
+}
+
+/// Calls `$body` with the tile of [`cut`] for `$G` gates, where `$S` has the registers for it: those
+/// that tiles of six rows take.
+macro_rules! with_cut {
+    ($S:ty, $G:expr, $MR:ident, $MG:ident => $body:expr) => {
+        match const { if A::FUSED && <$S as Simd<T>>::ROWS == 6 { cut($G) } else { (1, 1, 1) } } {
+            (8, 2, _) => {
+                const $MR: usize = 8;
+                const $MG: usize = 2;
+                $body
+            }
+            (6, 3, _) => {
+                const $MR: usize = 6;
+                const $MG: usize = 3;
+                $body
+            }
+            (16, 1, _) => {
+                const $MR: usize = 16;
+                const $MG: usize = 1;
+                $body
+            }
+            _ => {}
+        }
+    };
+}
+
+/// Rows `[row of the slice][stride]`: outputs and what is computed from them.
+#[derive(Clone, Copy)]
+pub(crate) struct RowMajor<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) stride: usize,
+}
+
+/// One phase of a step forward.
+pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
+    pub(crate) cell: PhantomData<C>,
+    pub(crate) activations: A,
+    /// The rows that take the step.
+    pub(crate) active: &'a [u32],
+    /// What the recurrent weights multiply; none if the product is in the slots already.
+    pub(crate) operand: Option<RowMajor<'a, T>>,
+    pub(crate) weights: &'a Packed<T>,
+    /// The blocks of units to compute, and whether to walk them from the end: in turns, so that what
+    /// one step has read last the next reads first, from the cache.
+    pub(crate) blocks: Range<usize>,
+    pub(crate) from_end: bool,
+    /// The chunk's slots; sums on entry, what backward wants on return, if it is kept.
+    pub(crate) slots: &'a mut [T],
+    pub(crate) keep: bool,
+    pub(crate) place: Place,
+    /// The outputs before the step.
+    pub(crate) previous: RowMajor<'a, T>,
+    /// What the phase produces, with the rows of `previous`.
+    pub(crate) produced: &'a mut Columns<'o, T>,
+    /// The other states, `[block of the part][row of the slice][state]`.
+    pub(crate) state: &'a mut [T],
+    /// Rows of the slice.
+    pub(crate) slice_rows: usize,
+    /// Where the states before the step are kept for backward, in the order of the chunk.
+    pub(crate) kept_state: Option<&'a mut [T]>,
+    /// The part's units of the caller's outputs and the step to write, in the last phase.
+    pub(crate) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
+    /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first
+    /// one or two.
+    pub(crate) tail: Option<&'a Packed<T>>,
+    /// What is to be multiplied beside the product, if that is of one row.
+    pub(crate) ahead: Option<&'a mut Ahead<'h, T>>,
+}
+
+impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, '_, '_, T, C, A, PHASE>
+where
+    T: Element,
+    C: Cell<T>,
+    A: Activations<T>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        match const { (phase_slots(C::LAYOUT, PHASE).1, C::LAYOUT.slots.len()) } {
+            (4, 4) => self.all_blocks::<S, 4, 4>(s),
+            (3, 4) => self.all_blocks::<S, 3, 4>(s),
+            (2, 3) => self.all_blocks::<S, 2, 3>(s),
+            (1, 3) => self.all_blocks::<S, 1, 3>(s),
+            (1, 1) => self.all_blocks::<S, 1, 1>(s),
+            _ => unreachable!("a phase that the cell does not have"),
+        }
+    }
+}
+
+impl<T, C, A, const PHASE: usize> Step<'_, '_, '_, '_, T, C, A, PHASE>
+where
+    T: Element,
+    C: Cell<T>,
+    A: Activations<T>,
+{
+    /// Walks the blocks of units, as many at once as give the multiply-adds enough chains: four
+    /// vectors of columns, or eight if there is only one row. Each group's equations follow its
+    /// product at once, through the slots, while the sums are in the first-level cache: inlined
+    /// behind every size of tile instead, the equations took half the crate's time to compile again.
+    #[inline(always)]
+    fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
+        let one = self.active.len() == 1;
+        let mut rest = self.blocks.clone();
+        if let Some(tail) = self.tail {
+            rest.end -= 1;
+            let end = rest.end;
+            if const { A::FUSED && W == 4 } {
+                match tail.width() {
+                    1 => self.all_tail_rows::<S, 1, 4>(s, tail, end),
+                    _ => self.all_tail_rows::<S, 2, 2>(s, tail, end),
+                }
+                self.finish::<S, W>(s, end);
+            }
+        }
+        while !rest.is_empty() {
+            let count = group::<G>(rest.len(), one, A::FUSED && self.operand.is_some());
+            let (block, next) = take_blocks(&mut rest, count, self.from_end);
+            match count {
+                8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
+                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, (block, next)),
+                4 if const { G == 2 } => self.one_row::<S, 4, G>(s, block),
+                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, (block, next)),
+                2 => self.one_row::<S, 2, G>(s, block),
+                _ => self.all_rows::<S, 1, G>(s, (block, next)),
+            }
+            for block in block..block + count {
+                self.finish::<S, W>(s, block);
+            }
+        }
+        if let Some(ahead) = &mut self.ahead {
+            with_cut!(S, G, MR, MG => ahead.end::<S, G, MR, MG>(s, self.place.first, self.slots));
+        }
+    }
+
+    #[inline(always)]
+    fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
+        if const { T::FUSED } && self.weights.is_halved() {
+            return self.tile::<S, 1, PB, G, true>(s, (0, 0), (block, block));
+        }
+        if self.ahead.is_some() {
+            with_cut!(S, G, MR, MG => return self.tile_beside::<S, PB, G, MR, MG>(s, block));
+        }
+        self.tile::<S, 1, PB, G, false>(s, (0, 0), (block, block));
+    }
+
+    /// The only row's tile, and a piece of the input's product beside it.
+    #[inline(always)]
+    fn tile_beside<
+        S: Simd<T>,
+        const PB: usize,
+        const G: usize,
+        const MR: usize,
+        const MG: usize,
+    >(
+        &mut self,
+        s: S,
+        block: usize,
+    ) {
+        let (Some(operand), Some(ahead)) = (self.operand, &mut self.ahead) else { return };
+        let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
+        let width = C::LAYOUT.slots.len();
+        let depth = self.weights.depth();
+        let (place, own) = (self.place, block - self.blocks.start);
+        let at = |b: usize| place.at(own + b, 0, width) + first;
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]];
+        for b in 0..PB {
+            acc[0][b].copy_from_slice(&s.vectors(self.slots)[at(b)..][..G]);
+        }
+        let row = self.active[0] as usize;
+        let left = Rows::<T, 1>::new(operand.data, operand.stride, depth, |_| row);
+        let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
+        ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, self.slots);
+        for b in 0..PB {
+            s.vectors_mut(self.slots)[at(b)..][..G].copy_from_slice(&acc[0][b]);
+        }
+    }
+
+    #[inline(always)]
+    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
+        &mut self,
+        s: S,
+        blocks: (usize, usize),
+    ) {
+        if const { !A::FUSED } {
+            return;
+        }
+        let mut row = 0;
+        if const { T::FUSED } && self.weights.is_halved() {
+            while row < self.active.len() {
+                let rows = rows_at(self.active.len(), row, const { halved_rows(S::ROWS) });
+                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), blocks));
+                row += rows;
+            }
+            return;
+        }
+        let mut number = 0;
+        while row < self.active.len() {
+            let rows = rows_at(self.active.len(), row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => {
+                self.tile::<S, MR, PB, G, false>(s, (number, row), blocks);
+            });
+            row += rows;
+            number += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
+        &mut self,
+        s: S,
+        (number, position): (usize, usize),
+        (block, next): (usize, usize),
+    ) {
+        if const { !A::FUSED } {
+            return;
+        }
+        let Some(operand) = self.operand else { return };
+        let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
+        let width = C::LAYOUT.slots.len();
+        let depth = self.weights.depth();
+        let (place, own) = (self.place, block - self.blocks.start);
+        let at = |r: usize, b: usize| place.at(own + b, position + r, width) + first;
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
+        for r in 0..MR {
+            for b in 0..PB {
+                acc[r][b].copy_from_slice(&s.vectors(self.slots)[at(r, b)..][..G]);
+            }
+        }
+        let active = &self.active[position..][..MR];
+        let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
+        if HALVED {
+            accumulate_halved(s, &mut acc, left, self.weights, block);
+        } else {
+            let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
+            let coming =
+                Coming::of_blocks::<T, S, PB, G>(s, self.weights, next, (0, depth), number);
+            accumulate_asking(s, &mut acc, left, right, 0, coming);
+        }
+        for r in 0..MR {
+            for b in 0..PB {
+                s.vectors_mut(self.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn all_tail_rows<S: Simd<T>, const G: usize, const PARTS: usize>(
+        &mut self,
+        s: S,
+        tail: &Packed<T>,
+        block: usize,
+    ) {
+        let mut row = 0;
+        while row < self.active.len() {
+            let rows = rows_at(self.active.len(), row, S::ROWS);
+            with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR, G, PARTS>(s, tail, row, block));
+            row += rows;
+        }
+    }
+
+    /// A tile of the tail, whose `G` vectors of `PARTS` sums then go to the slots that these have in
+    /// other blocks.
+    #[inline(always)]
+    fn tail_tile<S: Simd<T>, const MR: usize, const G: usize, const PARTS: usize>(
+        &mut self,
+        s: S,
+        tail: &Packed<T>,
+        position: usize,
+        block: usize,
+    ) {
+        let Some(operand) = self.operand else { return };
+        let width = C::LAYOUT.slots.len();
+        let (place, own, depth) = (self.place, block - self.blocks.start, tail.depth());
+        let at = |r: usize| place.at(own, position + r, width);
+        let mut acc = [[[s.splat(T::ZERO); G]; 1]; MR];
+        for r in 0..MR {
+            acc[r][0].copy_from_slice(&s.vectors(self.slots)[at(r)..][..G]);
+        }
+        let active = &self.active[position..][..MR];
+        let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
+        accumulate(s, &mut acc, left, blocks::<T, S, 1, G>(s, tail, 0, (0, depth)), 0);
+        for r in 0..MR {
+            let slots = &mut s.vectors_mut(self.slots)[at(r)..][..G * PARTS];
+            for (slot, to) in slots.iter_mut().enumerate() {
+                *to = s.part::<PARTS>(acc[r][0][slot / PARTS], slot % PARTS);
+            }
+        }
+    }
+
+    /// The cell's equations for the rows of one block, and everything they read and write.
+    #[inline(always)]
+    fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
+        let states = C::LAYOUT.states;
+        let (lane, own) = (block * S::LANES, block - self.blocks.start);
+        let first = own * self.place.rows + self.place.first;
+        let (slots, _) = s.vectors_mut(self.slots).as_chunks_mut::<W>();
+        let slots = &mut slots[first..][..self.active.len()];
+        let carried = &mut s.vectors_mut(self.state)[own * self.slice_rows * states..];
+        let mut kept = self.kept_state.as_deref_mut().map(|kept| {
+            let kept = &mut s.vectors_mut(kept)[first * states..];
+            kept.chunks_exact_mut(states.max(1))
+        });
+        let previous = &self.previous.data[lane..];
+        for (&row, slots) in self.active.iter().zip(slots) {
+            let row = row as usize;
+            let mut state = [s.splat(T::ZERO); MAX_STATES];
+            let carried = &mut carried[row * states..][..states];
+            state[..states].copy_from_slice(carried);
+            if let Some(kept) = kept.as_mut().and_then(Iterator::next) {
+                kept.copy_from_slice(&state[..states]);
+            }
+            let mut sums = *slots;
+            let output = s.load(&previous[row * self.previous.stride..]);
+            let produced =
+                C::forward(s, self.activations, PHASE, &mut sums, output, &mut state[..states]);
+            if self.keep || const { PHASE + 1 < C::LAYOUT.phases.len() } {
+                *slots = sums;
+            }
+            carried.copy_from_slice(&state[..states]);
+            s.store(produced, self.produced.from(row, lane));
+            if let Some((outputs, step)) = &mut self.outputs {
+                s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One step of a slice's rows, for the cell at hand: products on register tiles, equations on their sums.
+
+pub(crate) mod ahead;
+pub(crate) mod backward;
+pub(crate) mod forward;
+pub(crate) mod single;
+pub(crate) mod sweep;
+pub(crate) mod visit;
+pub(crate) mod visit_back;

@@ -1,0 +1,204 @@
+//! One step of a single row in one pass over the weights: both products and the cell's equations,
+//! block after block. Every sum is the chain that whole sequences have: bias, inputs, previous
+//! output.
+
+use std::marker::PhantomData;
+
+use crate::cells::{Cell, Layout, Visitor};
+use crate::kernels::activation::Standard;
+use crate::kernels::pack::Packed;
+use crate::kernels::tile::blocks;
+use crate::layers::sequence::weights::Weights;
+use crate::machine::simd::{Element, Kernel, Simd};
+
+/// The most states a cell has besides its output.
+const MAX_STATES: usize = 1;
+
+/// Whether a step of one row can run in one pass.
+pub(crate) fn is_single<T: Element>(weights: &Weights<T>, rows: usize) -> bool {
+    rows == 1 && weights.is_fused() && !weights.recurrent.iter().any(Packed::is_halved)
+}
+
+/// One phase of the step, for the cell at hand.
+pub(crate) struct RowVisitor<'a, T: Element> {
+    pub(crate) weights: &'a Weights<T>,
+    pub(crate) phase: usize,
+    /// The step's inputs.
+    pub(crate) inputs: &'a [T],
+    /// What the recurrent weights multiply.
+    pub(crate) operand: &'a [T],
+    /// The output before the step.
+    pub(crate) previous: &'a [T],
+    /// What the phase produces.
+    pub(crate) produced: &'a mut [T],
+    /// The other states, `[block][state][LANES]`.
+    pub(crate) state: &'a mut [T],
+    /// `[block][slot][LANES]`; from the first phase to the next.
+    pub(crate) slots: &'a mut [T],
+    /// Whether the last blocks of units come first: what a cache still holds of the weights is what
+    /// was read last, so steps go back and forth.
+    pub(crate) backwards: bool,
+}
+
+impl<T: Element> Visitor<T> for RowVisitor<'_, T> {
+    fn visit<C: Cell<T>>(self) {
+        let level = self.weights.level;
+        if self.phase == 0 {
+            T::dispatch(level, RowStep::<T, C, 0> { cell: PhantomData, of: self });
+        } else {
+            T::dispatch(level, RowStep::<T, C, 1> { cell: PhantomData, of: self });
+        }
+    }
+}
+
+struct RowStep<'a, T: Element, C, const PHASE: usize> {
+    cell: PhantomData<C>,
+    of: RowVisitor<'a, T>,
+}
+
+/// Slots of the cell, slots of the input's product, first slot and slots of the recurrent one.
+const fn shape(layout: Layout, phase: usize) -> (usize, usize, usize, usize) {
+    if phase >= layout.phases.len() {
+        return (0, 0, 0, 0);
+    }
+    let (first, count) = layout.phases[phase];
+    (layout.slots.len(), if phase == 0 { layout.input.1 } else { 0 }, first, count)
+}
+
+impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for RowStep<'_, T, C, PHASE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        // As many blocks at once as give the multiply-adds about eight chains.
+        match const { shape(C::LAYOUT, PHASE) } {
+            (4, 4, 0, 4) => self.groups::<S, 2, 4, 4, 0, 4>(s),
+            (4, 3, 1, 3) => self.groups::<S, 2, 4, 3, 1, 3>(s),
+            (3, 3, 0, 2) => self.groups::<S, 2, 3, 3, 0, 2>(s),
+            (3, 0, 2, 1) => self.groups::<S, 8, 3, 0, 2, 1>(s),
+            (1, 1, 0, 1) => self.groups::<S, 8, 1, 1, 0, 1>(s),
+            _ => unreachable!("a phase that the cell does not have"),
+        }
+    }
+}
+
+impl<T: Element, C: Cell<T>, const PHASE: usize> RowStep<'_, T, C, PHASE> {
+    #[inline(always)]
+    fn groups<
+        S: Simd<T>,
+        const PB: usize,
+        const W: usize,
+        const I: usize,
+        const F: usize,
+        const G: usize,
+    >(
+        mut self,
+        s: S,
+    ) {
+        let count = self.of.weights.blocks();
+        let whole = count / PB * PB;
+        if self.of.backwards {
+            (whole..count).rev().for_each(|block| self.group::<S, 1, W, I, F, G>(s, block));
+            for block in (0..whole).step_by(PB).rev() {
+                self.group::<S, PB, W, I, F, G>(s, block);
+            }
+        } else {
+            for block in (0..whole).step_by(PB) {
+                self.group::<S, PB, W, I, F, G>(s, block);
+            }
+            (whole..count).for_each(|block| self.group::<S, 1, W, I, F, G>(s, block));
+        }
+    }
+
+    #[inline(always)]
+    fn group<
+        S: Simd<T>,
+        const PB: usize,
+        const W: usize,
+        const I: usize,
+        const F: usize,
+        const G: usize,
+    >(
+        &mut self,
+        s: S,
+        block: usize,
+    ) {
+        let of = &mut self.of;
+        let mut sums = [[s.splat(T::ZERO); W]; PB];
+        for (b, sums) in sums.iter_mut().enumerate() {
+            let block = block + b;
+            if const { I == 0 } {
+                sums.copy_from_slice(&s.vectors(of.slots)[block * W..][..W]);
+            } else {
+                sums[..I].copy_from_slice(&s.vectors(&of.weights.input_bias)[block * I..][..I]);
+                let own = &s.vectors(&of.weights.own_bias)[block * (W - I)..][..W - I];
+                sums[I..].copy_from_slice(own);
+            }
+        }
+        if const { I > 0 } {
+            add_product::<T, S, PB, W, 0, I>(s, &mut sums, of.inputs, &of.weights.kernel, block);
+        }
+        let recurrent = &of.weights.recurrent[PHASE];
+        add_product::<T, S, PB, W, F, G>(s, &mut sums, of.operand, recurrent, block);
+        // Through memory that stays in the first-level cache: inlined `PB` times the equations
+        // would be compiled as often.
+        for (b, sums) in sums.iter().enumerate() {
+            s.vectors_mut(of.slots)[(block + b) * W..][..W].copy_from_slice(sums);
+        }
+        for block in block..block + PB {
+            self.finish::<S, W>(s, block);
+        }
+    }
+
+    /// The cell's equations for one block, and everything they read and write.
+    #[inline(always)]
+    fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
+        let of = &mut self.of;
+        let states = C::LAYOUT.states;
+        let kept = &mut s.vectors_mut(of.slots)[block * W..][..W];
+        let mut slots = [s.splat(T::ZERO); W];
+        slots.copy_from_slice(kept);
+        let mut state = [s.splat(T::ZERO); MAX_STATES];
+        if states > 0 {
+            state[..states].copy_from_slice(&s.vectors(of.state)[block * states..][..states]);
+        }
+        let output = s.load(&of.previous[block * S::LANES..]);
+        let produced = C::forward(s, Standard, PHASE, &mut slots, output, &mut state[..states]);
+        if const { PHASE + 1 < C::LAYOUT.phases.len() } {
+            kept.copy_from_slice(&slots);
+        }
+        if states > 0 {
+            s.vectors_mut(of.state)[block * states..][..states].copy_from_slice(&state[..states]);
+        }
+        s.store(produced, &mut of.produced[block * S::LANES..]);
+    }
+}
+
+/// `sums[b][F..F + G] += left · right[block + b]`
+#[inline(always)]
+fn add_product<
+    T: Element,
+    S: Simd<T>,
+    const PB: usize,
+    const W: usize,
+    const F: usize,
+    const G: usize,
+>(
+    s: S,
+    sums: &mut [[S::V; W]; PB],
+    left: &[T],
+    right: &Packed<T>,
+    block: usize,
+) {
+    let depth = right.depth();
+    let left = &left[..depth];
+    let right = blocks::<T, S, PB, G>(s, right, block, (0, depth));
+    for k in 0..depth {
+        let value = s.splat(left[k]);
+        for b in 0..PB {
+            for g in 0..G {
+                sums[b][F + g] = s.mul_add(value, right[b][k][g], sums[b][F + g]);
+            }
+        }
+    }
+}

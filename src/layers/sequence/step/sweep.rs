@@ -1,0 +1,157 @@
+//! Many steps of a part in one kernel, where nothing but the step itself is to be done between them:
+//! a small layer's step costs less than entering a kernel.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::ahead::Ahead;
+use super::forward::{Place, RowMajor, Step};
+use crate::cells::{Cell, Visitor};
+use crate::error::Result;
+use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::pack::Packed;
+use crate::layers::sequence::plan::Slice;
+use crate::layers::sequence::rows::{copy_rows, repeat, skipping};
+use crate::layers::sequence::weights::Weights;
+use crate::machine::memory::ViewMut;
+use crate::machine::simd::{Element, Kernel, Simd};
+use crate::machine::threads::Turn;
+
+/// The steps of a cell whose step has one phase, fused with its product, without dropout.
+pub(crate) struct SweepVisitor<'a, 'e, 'v, T: Element> {
+    pub(crate) weights: &'a Weights<T>,
+    pub(crate) slice: &'a Slice,
+    pub(crate) steps: Range<usize>,
+    /// The first step of the chunk, and the chunk's rows.
+    pub(crate) chunk: (usize, usize),
+    /// The part's number and its blocks of units.
+    pub(crate) part: (usize, Range<usize>),
+    /// Elements between two rows of a plane.
+    pub(crate) stride: usize,
+    /// The steps taken before.
+    pub(crate) taken: &'a mut usize,
+    pub(crate) turn: &'a mut Turn<'e, T>,
+    /// The chunk's.
+    pub(crate) slots: &'a mut [T],
+    /// Whether backward wants what the step leaves there.
+    pub(crate) keep: bool,
+    pub(crate) state: &'a mut [T],
+    /// The chunk's states before each step, if they are kept.
+    pub(crate) kept_state: Option<&'a mut [T]>,
+    /// All outputs before each step, if they are kept.
+    pub(crate) kept_outputs: Option<&'a mut [T]>,
+    /// The part's units of the caller's outputs, if every step's are wanted.
+    pub(crate) outputs: Option<&'a mut ViewMut<'v, T>>,
+    pub(crate) zero_output_for_mask: bool,
+    /// The recurrent weights of the part's last block, if it is the tail.
+    pub(crate) tail: Option<&'a Packed<T>>,
+    /// What is to be multiplied beside the steps.
+    pub(crate) ahead: Option<Ahead<'a, T>>,
+    /// Takes the next step to take, and whether the caller is to take it alone.
+    pub(crate) result: &'a mut Result<(usize, bool)>,
+}
+
+impl<T: Element> Visitor<T> for SweepVisitor<'_, '_, '_, T> {
+    fn visit<C: Cell<T>>(self) {
+        let level = self.weights.level;
+        T::dispatch(level, Sweep::<T, C> { cell: PhantomData, given: self });
+    }
+}
+
+struct Sweep<'a, 'e, 'v, T: Element, C> {
+    cell: PhantomData<C>,
+    given: SweepVisitor<'a, 'e, 'v, T>,
+}
+
+impl<T: Element, C: Cell<T>> Kernel<T> for Sweep<'_, '_, '_, T, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let fits = const { <Standard as Activations<T>>::FUSED && C::LAYOUT.phases.len() == 1 };
+        assert!(fits, "a step that is not one kernel");
+        if const { <Standard as Activations<T>>::FUSED && C::LAYOUT.phases.len() == 1 } {
+            let result = self.given.result;
+            *result = Ok((self.given.steps.end, false));
+            let given = SweepVisitor { result: &mut Ok((0, false)), ..self.given };
+            match sweep::<T, C, S>(s, given) {
+                Ok(None) => {}
+                Ok(Some(next)) => *result = Ok((next, true)),
+                Err(error) => *result = Err(error),
+            }
+        }
+    }
+}
+
+/// Gives the step before which the others have left, if they have.
+#[inline(always)]
+fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
+    s: S,
+    mut given: SweepVisitor<'_, '_, '_, T>,
+) -> Result<Option<usize>> {
+    let (slice, stride) = (given.slice, given.stride);
+    let (number, blocks) = given.part;
+    let (chunk, rows) = given.chunk;
+    let first = blocks.start * S::LANES;
+    for step in given.steps {
+        let active = slice.active(step);
+        let everyone = active.len() == slice.rows.len();
+        if active.is_empty() {
+            let planes = given.turn.planes();
+            let repeated = planes.plane(*given.taken % 2);
+            if let Some(outputs) = &mut given.outputs {
+                for row in 0..slice.rows.len() {
+                    let to = outputs.row(row, step);
+                    repeat(to, &repeated[row * stride + first..], given.zero_output_for_mask);
+                }
+            }
+            continue;
+        }
+        let place = Place { first: slice.before(step) - slice.before(chunk), rows };
+        if let Some(ahead) = &mut given.ahead {
+            ahead.begin(place.first);
+        }
+        let (planes, mut produced) = given.turn.open(number);
+        let previous = planes.plane(*given.taken % 2);
+        if let Some(kept) = &mut given.kept_outputs {
+            copy_rows(active, previous, stride, &mut kept[slice.before(step) * stride..]);
+        }
+        let by_row = RowMajor { data: previous, stride };
+        let fused = Step::<T, C, _, 0> {
+            cell: PhantomData,
+            activations: Standard,
+            active,
+            operand: Some(by_row),
+            weights: &given.weights.recurrent[0],
+            blocks: blocks.clone(),
+            from_end: *given.taken % 2 == 1,
+            slots: &mut *given.slots,
+            keep: given.keep,
+            place,
+            previous: by_row,
+            produced: &mut produced,
+            state: &mut *given.state,
+            slice_rows: slice.rows.len(),
+            kept_state: given.kept_state.as_deref_mut(),
+            outputs: given.outputs.as_deref_mut().map(|outputs| (outputs, step)),
+            tail: given.tail,
+            ahead: given.ahead.as_mut(),
+        };
+        fused.run(s);
+        if !everyone {
+            for row in skipping(active, slice.rows.len()) {
+                let to = produced.from(row, first);
+                let from = &previous[row * stride + first..];
+                to.copy_from_slice(&from[..to.len()]);
+                if let Some(outputs) = &mut given.outputs {
+                    repeat(outputs.row(row, step), from, given.zero_output_for_mask);
+                }
+            }
+        }
+        *given.taken += 1;
+        if given.turn.pass()? {
+            return Ok(Some(step + 1));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,255 @@
+//! One step at a time: a recurrent layer that keeps its states between calls, for some rows at once.
+
+use std::sync::Arc;
+
+use super::rows::States;
+use super::step::forward::{Place, RowMajor};
+use super::step::single::{RowVisitor, is_single};
+use super::step::visit::StepVisitor;
+use super::weights::Weights;
+use crate::error::Result;
+use crate::kernels::pack::row_stride;
+use crate::kernels::product::{Product, Start};
+use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
+use crate::machine::threads::{Columns, Geometry};
+
+/// A recurrent layer's states, and the memory that a step takes: nothing is reserved later.
+pub struct Steps<T: Element> {
+    weights: Arc<Weights<T>>,
+    rows: usize,
+    /// Elements between two rows of the outputs.
+    stride: usize,
+    /// The outputs before the step and after it, by row.
+    previous: Buffer<T>,
+    produced: Buffer<T>,
+    /// What an early phase produced, by row.
+    early: Buffer<T>,
+    /// The other states, `[block][row][state][LANES]`.
+    others: Buffer<T>,
+    /// What they were before the step, for the rows that keep their states.
+    kept: Buffer<T>,
+    /// `[block][row][slot][LANES]`
+    slots: Buffer<T>,
+    /// Every row, for the step's kernel.
+    active: Vec<u32>,
+    backwards: bool,
+}
+
+impl<T: Element> Steps<T> {
+    /// `rows` sequences before their first step, from zero states.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn new(weights: Arc<Weights<T>>, rows: usize) -> Result<Self> {
+        let stride = row_stride(weights.units);
+        let padded = rows * weights.padded_units();
+        let early = if weights.layout.phases.len() > 1 { rows * stride } else { 0 };
+        Ok(Self {
+            rows,
+            stride,
+            previous: Buffer::zeroed(rows * stride)?,
+            produced: Buffer::zeroed(rows * stride)?,
+            early: Buffer::zeroed(early)?,
+            others: Buffer::zeroed(padded * weights.layout.states)?,
+            kept: Buffer::zeroed(padded * weights.layout.states)?,
+            slots: Buffer::zeroed(padded * weights.layout.slots.len())?,
+            active: (0..rows as u32).collect(),
+            backwards: false,
+            weights,
+        })
+    }
+
+    /// The weights.
+    #[must_use]
+    pub fn weights(&self) -> &Weights<T> {
+        &self.weights
+    }
+
+    /// The outputs of the last step, and the elements between two rows.
+    #[must_use]
+    pub fn outputs(&self) -> (&[T], usize) {
+        (&self.previous, self.stride)
+    }
+
+    /// Copies one row of one state, the output's being number 0.
+    pub fn read_state(&mut self, state: usize, row: usize, to: &mut [T]) {
+        let blocks = 0..self.weights.blocks();
+        States::new(&self.weights, &blocks, self.rows, &mut self.others, (self.stride, 0)).write(
+            state,
+            row,
+            &self.previous,
+            to,
+        );
+    }
+
+    /// Sets one row of one state, the output's being number 0.
+    pub fn write_state(&mut self, state: usize, row: usize, from: &[T]) {
+        let blocks = 0..self.weights.blocks();
+        States::new(&self.weights, &blocks, self.rows, &mut self.others, (self.stride, 0)).read(
+            state,
+            row,
+            from,
+            &mut self.previous,
+        );
+    }
+
+    /// Sets all states of one row to zero.
+    pub fn reset(&mut self, row: usize) {
+        self.previous[row * self.stride..][..self.stride].fill(T::ZERO);
+        let lanes = self.weights.layout.states * self.weights.lanes();
+        if lanes > 0 {
+            for rows in self.others.chunks_exact_mut(self.rows * lanes) {
+                rows[row * lanes..][..lanes].fill(T::ZERO);
+            }
+        }
+    }
+
+    /// One step in which the rows that are `masked` keep their states, and so their outputs.
+    pub(crate) fn advance_unmasked(&mut self, inputs: &[T], inputs_stride: usize, masked: &[bool]) {
+        if masked.iter().all(|&masked| masked) {
+            return;
+        }
+        if masked.iter().all(|&masked| !masked) {
+            return self.advance(inputs, inputs_stride);
+        }
+        self.kept.copy_from_slice(&self.others);
+        self.advance(inputs, inputs_stride);
+        let lanes = self.weights.layout.states * self.weights.lanes();
+        for row in (0..self.rows).filter(|&row| masked[row]) {
+            let own = row * self.stride..(row + 1) * self.stride;
+            self.previous[own.clone()].copy_from_slice(&self.produced[own]);
+            if lanes > 0 {
+                let blocks = self.others.chunks_exact_mut(self.rows * lanes);
+                for (to, from) in blocks.zip(self.kept.chunks_exact(self.rows * lanes)) {
+                    let own = row * lanes..(row + 1) * lanes;
+                    to[own.clone()].copy_from_slice(&from[own]);
+                }
+            }
+        }
+    }
+
+    /// See [`super::Engine::advance`].
+    pub(crate) fn advance(&mut self, inputs: &[T], inputs_stride: usize) {
+        if is_single(&self.weights, self.rows) {
+            self.advance_row(inputs);
+        } else {
+            self.advance_rows(inputs, inputs_stride);
+        }
+        std::mem::swap(&mut self.previous, &mut self.produced);
+        self.backwards = !self.backwards;
+    }
+
+    fn advance_row(&mut self, inputs: &[T]) {
+        let phases = self.weights.layout.phases.len();
+        let mut early = std::mem::take(&mut self.early);
+        for phase in 0..phases {
+            let last = phase + 1 == phases;
+            let (operand, produced) = match (phase, last) {
+                (0, true) => (&*self.previous, &mut *self.produced),
+                (0, false) => (&*self.previous, &mut *early),
+                _ => (&*early, &mut *self.produced),
+            };
+            self.weights.cell.visit(RowVisitor {
+                weights: &self.weights,
+                phase,
+                inputs,
+                operand,
+                previous: &self.previous,
+                produced,
+                state: &mut self.others,
+                slots: &mut self.slots,
+                backwards: self.backwards,
+            });
+        }
+        self.early = early;
+    }
+
+    fn advance_rows(&mut self, inputs: &[T], inputs_stride: usize) {
+        self.project(inputs, inputs_stride);
+        let weights = &*self.weights;
+        let (phases, width) = (weights.layout.phases.len(), weights.layout.slots.len());
+        let stride = self.stride;
+        let geometry =
+            Geometry { rows: self.rows, slots: 1, width: weights.padded_units(), stride };
+        let mut early = std::mem::take(&mut self.early);
+        for phase in 0..phases {
+            let last = phase + 1 == phases;
+            let (source, produced) = match (phase, last) {
+                (0, true) => (&*self.previous, &mut *self.produced),
+                (0, false) => (&*self.previous, &mut *early),
+                _ => (&*early, &mut *self.produced),
+            };
+            let fused = weights.is_fused();
+            if !fused {
+                let product = Product {
+                    left: source,
+                    stride: self.stride,
+                    rows: self.rows,
+                    from: 0,
+                    right: &weights.recurrent[phase],
+                    blocks: 0..weights.blocks(),
+                    from_end: false,
+                    depth: (0, weights.units),
+                    out: &mut self.slots,
+                    offset: weights.layout.phases[phase].0,
+                    block_stride: self.rows * width,
+                    row_stride: width,
+                    start: Start::Output,
+                };
+                T::dispatch(weights.level, product);
+            }
+            weights.cell.visit(StepVisitor {
+                weights,
+                phase,
+                active: &self.active,
+                operand: fused.then_some(RowMajor { data: source, stride: self.stride }),
+                blocks: 0..weights.blocks(),
+                from_end: self.backwards,
+                slots: &mut self.slots,
+                keep: false,
+                place: Place { first: 0, rows: self.rows },
+                previous: RowMajor { data: &self.previous, stride: self.stride },
+                produced: &mut Columns::whole(produced, geometry),
+                state: &mut self.others,
+                slice_rows: self.rows,
+                kept_state: None,
+                outputs: None,
+                tail: None,
+            });
+        }
+        self.early = early;
+    }
+
+    /// Fills the slots with biases and the input's product.
+    fn project(&mut self, inputs: &[T], stride: usize) {
+        let weights = &*self.weights;
+        let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
+        let taken = weights.layout.input.1;
+        let own = (width - taken) * lanes;
+        if own > 0 {
+            let blocks = self.slots.chunks_exact_mut(self.rows * width * lanes);
+            for (rows, bias) in blocks.zip(weights.own_bias.chunks_exact(own)) {
+                for row in rows.chunks_exact_mut(width * lanes) {
+                    row[taken * lanes..].copy_from_slice(bias);
+                }
+            }
+        }
+        let product = Product {
+            left: inputs,
+            stride,
+            rows: self.rows,
+            from: 0,
+            right: &weights.kernel,
+            blocks: 0..weights.blocks(),
+            from_end: false,
+            depth: (0, weights.features),
+            out: &mut self.slots,
+            offset: 0,
+            block_stride: self.rows * width,
+            row_stride: width,
+            start: Start::Bias(&weights.input_bias),
+        };
+        T::dispatch(weights.level, product);
+    }
+}

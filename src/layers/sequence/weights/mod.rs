@@ -1,0 +1,296 @@
+//! A cell's weights, packed once for the machine at hand.
+
+pub(crate) mod tail;
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::cells::{CellKind, Layout};
+use crate::error::{Error, Result};
+use crate::kernels::activation::Chosen;
+use crate::kernels::pack::{Packed, row_stride};
+use crate::layers::sequence::options::{Options, Raw};
+use crate::machine::memory::Buffer;
+use crate::machine::simd::{Element, Level};
+use tail::Tail;
+
+/// A cell's weights, packed; what backward and dropout want besides is packed on first use.
+pub struct Weights<T: Element> {
+    pub(crate) cell: CellKind,
+    pub(crate) layout: Layout,
+    pub(crate) level: Level,
+    pub(crate) features: usize,
+    pub(crate) units: usize,
+    pub(crate) has_bias: bool,
+    pub(crate) activations: Chosen,
+    /// The input's product: `[block][features][input slots][LANES]`.
+    pub(crate) kernel: Packed<T>,
+    /// Each phase's product with the previous output.
+    pub(crate) recurrent: Vec<Packed<T>>,
+    /// What the slots of the input's product start from, `[block][input slots][LANES]`.
+    pub(crate) input_bias: Buffer<T>,
+    /// What the slots that the input's product leaves out start from, `[block][LANES]` each.
+    pub(crate) own_bias: Buffer<T>,
+    /// The last block once more, if few of its lanes are units.
+    pub(crate) tail: Option<Tail<T>>,
+    transposed: OnceLock<Transposed<T>>,
+    by_slot: OnceLock<BySlot<T>>,
+}
+
+/// The transposes, for gradients on their way back. Depth runs over slots, then units.
+pub(crate) struct Transposed<T: Element> {
+    pub(crate) kernel: Packed<T>,
+    pub(crate) recurrent: Vec<Packed<T>>,
+}
+
+/// One product for each slot, for dropout with a mask for each gate.
+pub(crate) struct BySlot<T: Element> {
+    /// By slot.
+    pub(crate) kernel: Vec<Packed<T>>,
+    /// By phase and slot.
+    pub(crate) recurrent: Vec<Vec<Packed<T>>>,
+}
+
+impl<T: Element> Weights<T> {
+    /// Packs the weights of a cell with `features` inputs and `units` units.
+    ///
+    /// # Errors
+    /// If an array does not have the shape that goes with `features` and `units`, if either is
+    /// zero, or if memory runs out.
+    pub fn new(
+        cell: CellKind,
+        options: Options,
+        features: usize,
+        units: usize,
+        raw: Raw<'_, T>,
+    ) -> Result<Self> {
+        let layout = cell.layout();
+        let level = options.level.map_or_else(Level::current, Ok)?;
+        check(layout, features, units, &raw)?;
+        let columns = layout.gates * units;
+        let gate = |slot: usize| layout.slots[slot] * units;
+        let pack = |matrix: &[T], depth, (first, count): (usize, usize)| {
+            Packed::from_rows(level, depth, count, units, |k, slot| {
+                &matrix[k * columns + gate(first + slot)..][..units]
+            })
+        };
+        let kernel = pack(raw.kernel, features, layout.input)?;
+        let recurrent = layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, units, slots));
+        let mut recurrent = recurrent.collect::<Result<Vec<_>>>()?;
+        if options.bfloat16 {
+            if !T::FUSED {
+                return Err(Error::value("precision", "bfloat16 with float32 weights", "float64"));
+            }
+            recurrent = recurrent.iter().map(Packed::halved).collect::<Result<_>>()?;
+        }
+
+        let (lanes, blocks) = (level.lanes::<T>(), kernel.blocks());
+        let inputs = layout.input.1;
+        let mut input_bias = Buffer::zeroed(blocks * inputs * lanes)?;
+        let mut own_bias = Buffer::zeroed(blocks * (layout.slots.len() - inputs) * lanes)?;
+        if let Some(bias) = raw.bias {
+            for unit in 0..units {
+                let (block, lane) = (unit / lanes, unit % lanes);
+                for slot in 0..inputs {
+                    let own = T::wide(bias[gate(slot) + unit]);
+                    // A gate's two biases are only ever added, unless the gate has two slots.
+                    let twice = layout.slots.iter().filter(|&&g| g == layout.slots[slot]).count();
+                    let other = if layout.recurrent_bias && twice == 1 {
+                        bias[columns + gate(slot) + unit].wide()
+                    } else {
+                        0.0
+                    };
+                    input_bias[(block * inputs + slot) * lanes + lane] = T::of(own + other);
+                }
+                for slot in inputs..layout.slots.len() {
+                    own_bias[block * lanes + lane] = bias[columns + gate(slot) + unit];
+                }
+            }
+        }
+        let bias_of = |slot: usize, unit: usize| {
+            let (block, lane) = (unit / lanes, unit % lanes);
+            if slot < inputs {
+                input_bias[(block * inputs + slot) * lanes + lane]
+            } else {
+                own_bias[block * lanes + lane]
+            }
+        };
+        let tail = Tail::new(layout, options, level, (features, units), &raw, bias_of)?;
+        Ok(Self {
+            cell,
+            layout,
+            level,
+            features,
+            units,
+            has_bias: raw.bias.is_some(),
+            activations: Chosen {
+                gate: options.recurrent_activation,
+                candidate: options.activation,
+            },
+            kernel,
+            recurrent,
+            input_bias,
+            own_bias,
+            tail,
+            transposed: OnceLock::new(),
+            by_slot: OnceLock::new(),
+        })
+    }
+
+    /// Number of input features.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Number of units.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.units
+    }
+
+    /// Whether these are weights of the same cell, of the same sizes.
+    #[must_use]
+    pub fn same_shape(&self, other: &Self) -> bool {
+        self.cell == other.cell
+            && (self.features, self.units) == (other.features, other.units)
+            && self.has_bias == other.has_bias
+    }
+
+    /// Number of state arrays: the output's, then the others.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        1 + self.layout.states
+    }
+
+    /// Number of gates.
+    #[must_use]
+    pub fn gates(&self) -> usize {
+        self.layout.gates
+    }
+
+    /// Number of elements of the bias, if the cell has one.
+    #[must_use]
+    pub fn bias_len(&self) -> Option<usize> {
+        self.has_bias.then(|| bias_len(self.layout, self.units))
+    }
+
+    /// Whether the recurrent product is part of the step.
+    pub(crate) fn is_fused(&self) -> bool {
+        T::FUSED && self.activations.is_standard()
+    }
+
+    /// Elements of a vector.
+    pub(crate) fn lanes(&self) -> usize {
+        self.level.lanes::<T>()
+    }
+
+    /// Blocks of units.
+    pub(crate) fn blocks(&self) -> usize {
+        self.kernel.blocks()
+    }
+
+    /// Units rounded up to whole blocks.
+    pub(crate) fn padded_units(&self) -> usize {
+        self.blocks() * self.lanes()
+    }
+
+    /// Multiply-adds of one step of one row; an activation takes the time of about eight.
+    pub(crate) fn work(&self) -> usize {
+        (self.features + self.units + 8) * self.layout.gates * self.units
+    }
+
+    /// Elements of the weights' gradients.
+    pub(crate) fn gradient_elements(&self) -> usize {
+        (self.features + self.units + 1) * self.layout.gates * self.units
+    }
+
+    /// Multiply-adds of one step of one row that have to wait for the step before.
+    pub(crate) fn recurrent_work(&self) -> usize {
+        self.units * self.layout.gates * self.units
+    }
+
+    /// Elements between two rows of gradients by the sums, `[row][slot][units]`.
+    pub(crate) fn d_sums_stride(&self) -> usize {
+        row_stride(self.layout.slots.len() * self.units)
+    }
+
+    /// A part's units, of its blocks.
+    pub(crate) fn units_of(&self, blocks: &Range<usize>) -> Range<usize> {
+        let lanes = self.lanes();
+        (blocks.start * lanes).min(self.units)..(blocks.end * lanes).min(self.units)
+    }
+
+    /// Refuses weights that are for inference alone.
+    pub(crate) fn check_exact(&self) -> Result<()> {
+        if self.recurrent.iter().any(Packed::is_halved) {
+            let expected = "weights of full precision, for gradients and for masks of each gate";
+            return Err(Error::value("weights", expected, "bfloat16"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn transposed(&self) -> Result<&Transposed<T>> {
+        self.check_exact()?;
+        lazily(&self.transposed, || {
+            let recurrent = self.recurrent.iter().map(|packed| packed.transposed(self.units));
+            Ok(Transposed {
+                kernel: self.kernel.transposed(self.units)?,
+                recurrent: recurrent.collect::<Result<_>>()?,
+            })
+        })
+    }
+
+    pub(crate) fn by_slot(&self) -> Result<&BySlot<T>> {
+        self.check_exact()?;
+        lazily(&self.by_slot, || {
+            let split = |packed: &Packed<T>| {
+                let one = |slot| {
+                    Packed::new(self.level, packed.depth(), 1, self.units, |k, _, unit| {
+                        packed.element(k, slot, unit)
+                    })
+                };
+                (0..packed.width()).map(one).collect::<Result<Vec<_>>>()
+            };
+            Ok(BySlot {
+                kernel: split(&self.kernel)?,
+                recurrent: self.recurrent.iter().map(split).collect::<Result<_>>()?,
+            })
+        })
+    }
+}
+
+/// The value of `cell`, made on first use; an error is not kept.
+fn lazily<V>(cell: &OnceLock<V>, make: impl FnOnce() -> Result<V>) -> Result<&V> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
+}
+
+fn bias_len(layout: Layout, units: usize) -> usize {
+    layout.gates * units * if layout.recurrent_bias { 2 } else { 1 }
+}
+
+fn check<T>(layout: Layout, features: usize, units: usize, raw: &Raw<'_, T>) -> Result<()> {
+    for (argument, size) in [("features", features), ("units", units)] {
+        if size == 0 {
+            return Err(Error::value(argument, "a positive number", size));
+        }
+    }
+    let columns = layout.gates.checked_mul(units).ok_or(Error::Memory(usize::MAX))?;
+    if features.checked_mul(columns) != Some(raw.kernel.len()) {
+        return Err(Error::shape("kernel", [features, columns], [raw.kernel.len()]));
+    }
+    if units.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
+        let received = [raw.recurrent_kernel.len()];
+        return Err(Error::shape("recurrent_kernel", [units, columns], received));
+    }
+    match raw.bias {
+        Some(bias) if bias.len() != bias_len(layout, units) => {
+            Err(Error::shape("bias", [bias_len(layout, units)], [bias.len()]))
+        }
+        _ => Ok(()),
+    }
+}

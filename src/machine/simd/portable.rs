@@ -1,0 +1,140 @@
+//! Vectors as plain arrays: the architecture's baseline, and the reference for the others.
+
+use super::vector::Simd;
+
+/// Sixteen bytes in a vector, as the baseline of x86-64 and aarch64 has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+/// `N` elements, one after the other.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Lanes<T, const N: usize>([T; N]);
+
+macro_rules! lanewise {
+    ($out:expr; $($each:tt)*) => {{
+        let mut out = $out;
+        for lane in 0..out.0.len() {
+            out.0[lane] = ($($each)*)(lane);
+        }
+        out
+    }};
+}
+
+macro_rules! portable {
+    ($token:ty, $type:ident, $lanes:literal, $rows:literal, $int:ident) => {
+        impl Simd<$type> for $token {
+            type V = Lanes<$type, $lanes>;
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+
+            #[inline(always)]
+            fn splat(self, value: $type) -> Self::V {
+                Lanes([value; $lanes])
+            }
+            #[inline(always)]
+            fn load(self, from: &[$type]) -> Self::V {
+                let mut lanes = [0.0; $lanes];
+                lanes.copy_from_slice(&from[..$lanes]);
+                Lanes(lanes)
+            }
+            #[inline(always)]
+            fn store(self, v: Self::V, to: &mut [$type]) {
+                to[..$lanes].copy_from_slice(&v.0);
+            }
+            #[inline(always)]
+            fn vectors(self, buffer: &[$type]) -> &[Self::V] {
+                assert!(buffer.len() % $lanes == 0, "not a whole number of vectors");
+                // SAFETY: `Lanes` is transparent over an array of the element, with its alignment;
+                // the length is a whole number of arrays.
+                unsafe {
+                    std::slice::from_raw_parts(buffer.as_ptr().cast(), buffer.len() / $lanes)
+                }
+            }
+            #[inline(always)]
+            fn vectors_mut(self, buffer: &mut [$type]) -> &mut [Self::V] {
+                assert!(buffer.len() % $lanes == 0, "not a whole number of vectors");
+                // SAFETY: as for `vectors`, and the borrow is exclusive.
+                unsafe {
+                    std::slice::from_raw_parts_mut(
+                        buffer.as_mut_ptr().cast(),
+                        buffer.len() / $lanes,
+                    )
+                }
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n] + b.0[n])
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n] - b.0[n])
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n] * b.0[n])
+            }
+            #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n] / b.0[n])
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n] * b.0[n] + c.0[n])
+            }
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| c.0[n] - a.0[n] * b.0[n])
+            }
+            #[inline(always)]
+            fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| if a.0[n] < b.0[n] { a.0[n] } else { b.0[n] })
+            }
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| if a.0[n] > b.0[n] { a.0[n] } else { b.0[n] })
+            }
+            #[inline(always)]
+            fn abs(self, a: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n].abs())
+            }
+            #[inline(always)]
+            fn sqrt(self, a: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n].sqrt())
+            }
+            #[inline(always)]
+            fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| a.0[n].copysign(sign.0[n]))
+            }
+            #[inline(always)]
+            fn round(self, a: Self::V) -> Self::V {
+                // Adding and taking away 1.5 · 2^(digits - 1) rounds to even without a call.
+                const MAGIC: $type = 3.0 * (1_u64 << ($type::MANTISSA_DIGITS - 2)) as $type;
+                lanewise!(a; |n: usize| (a.0[n] + MAGIC) - MAGIC)
+            }
+            #[inline(always)]
+            fn pow2(self, n: Self::V) -> Self::V {
+                const BIAS: $int = $type::MAX_EXP as $int - 1;
+                const SHIFT: u32 = $type::MANTISSA_DIGITS - 1;
+                lanewise!(n; |k: usize| {
+                    $type::from_bits((n.0[k] as $int + BIAS).cast_unsigned() << SHIFT)
+                })
+            }
+            #[inline(always)]
+            fn low_half(self, pairs: Self::V) -> Self::V {
+                lanewise!(pairs; |n: usize| $type::from_bits(pairs.0[n].to_bits() << 16))
+            }
+            #[inline(always)]
+            fn high_half(self, pairs: Self::V) -> Self::V {
+                lanewise!(pairs; |n: usize| $type::from_bits(pairs.0[n].to_bits() & !0xffff))
+            }
+            #[inline(always)]
+            fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+                lanewise!(a; |n: usize| if a.0[n] < b.0[n] { yes.0[n] } else { no.0[n] })
+            }
+        }
+    };
+}
+
+portable!(Portable, f32, 4, 3, i32);
+portable!(Portable, f64, 2, 3, i64);

@@ -1,0 +1,137 @@
+//! The one vocabulary of vectors that kernels are written in.
+
+/// A computation written once for any instruction set. Everything `run` calls must be
+/// `#[inline(always)]`, so that it is compiled with the instructions of `s`.
+pub trait Kernel<T> {
+    /// What `run` returns.
+    type Output;
+    /// Computes with the instructions that `s` stands for.
+    fn run<S: Simd<T>>(self, s: S) -> Self::Output;
+}
+
+/// The vector operations of one instruction set. A value of the type proves that the CPU has it.
+pub trait Simd<T>: Copy {
+    /// `LANES` elements.
+    type V: Copy + Send + Sync + 'static;
+    /// Elements of a vector.
+    const LANES: usize;
+    /// Rows of the largest register tile: what fits beside four vectors of columns.
+    const ROWS: usize;
+
+    /// `value` in all lanes.
+    fn splat(self, value: T) -> Self::V;
+    /// The first `LANES` elements.
+    fn load(self, from: &[T]) -> Self::V;
+    /// The first `LANES` elements of `to` become `v`.
+    fn store(self, v: Self::V, to: &mut [T]);
+    /// An aligned buffer as vectors. Panics if it is not aligned or not a whole number of them.
+    fn vectors(self, buffer: &[T]) -> &[Self::V];
+    /// As `vectors`, to write.
+    fn vectors_mut(self, buffer: &mut [T]) -> &mut [Self::V];
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a - b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// c - a · b, rounded as `mul_add`.
+    fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller; `b` if either is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` if either is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// |a|
+    fn abs(self, a: Self::V) -> Self::V;
+    /// The square root, rounded correctly.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// |a| with the sign of `sign`.
+    fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V;
+    /// The nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// 2^n for an integral n in the exponent range of normal numbers.
+    fn pow2(self, n: Self::V) -> Self::V;
+    /// The first number of each lane of [`Element::pair`].
+    fn low_half(self, pairs: Self::V) -> Self::V;
+    /// The second number.
+    fn high_half(self, pairs: Self::V) -> Self::V;
+    /// Asks for a vector that is read later, into the second-level cache; only x86 is asked.
+    #[inline(always)]
+    fn prefetch(self, vector: &Self::V) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a hint, which any x86-64 CPU knows; nothing is read.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(vector).cast());
+        }
+        let _ = vector;
+    }
+    /// `yes` where a < b, else `no`; NaN compares false.
+    fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// The first `LANES` elements of a slice that may be shorter; zero beyond its end.
+    #[inline(always)]
+    fn load_partial(self, from: &[T]) -> Self::V
+    where
+        T: Copy + Default,
+    {
+        if from.len() >= Self::LANES {
+            return self.load(from);
+        }
+        let mut lanes = [T::default(); MAX_LANES];
+        for (lane, &value) in lanes.iter_mut().zip(from) {
+            *lane = value;
+        }
+        self.load(&lanes)
+    }
+
+    /// Stores as many lanes as `to` has room for.
+    #[inline(always)]
+    fn store_partial(self, v: Self::V, to: &mut [T])
+    where
+        T: Copy + Default,
+    {
+        if to.len() >= Self::LANES {
+            return self.store(v, to);
+        }
+        let mut lanes = [T::default(); MAX_LANES];
+        self.store(v, &mut lanes);
+        for (value, &lane) in to.iter_mut().zip(&lanes) {
+            *value = lane;
+        }
+    }
+
+    /// One of `PARTS` equal parts of the lanes, two or four, as the first ones; zero in the others.
+    #[inline(always)]
+    fn part<const PARTS: usize>(self, v: Self::V, number: usize) -> Self::V
+    where
+        T: Copy + Default,
+    {
+        let mut lanes = [T::default(); MAX_LANES];
+        self.store(v, &mut lanes);
+        let size = Self::LANES / PARTS;
+        lanes.copy_within(number * size..(number + 1) * size, 0);
+        lanes[size..].fill(T::default());
+        self.load(&lanes)
+    }
+
+    /// `f` of each lane: for functions that no instruction helps with.
+    #[inline(always)]
+    fn map(self, v: Self::V, f: fn(T) -> T) -> Self::V
+    where
+        T: Copy + Default,
+    {
+        let mut lanes = [T::default(); MAX_LANES];
+        self.store(v, &mut lanes);
+        for lane in &mut lanes[..Self::LANES] {
+            *lane = f(*lane);
+        }
+        self.load(&lanes)
+    }
+}
+
+/// The most lanes a vector of any instruction set has.
+pub const MAX_LANES: usize = 16;

@@ -1,0 +1,123 @@
+//! Threads: how many a call may use, the team that runs it, rows that its members exchange step by
+//! step, and the wish to stop.
+
+mod crowd;
+mod exchange;
+mod team;
+mod together;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use exchange::{Columns, Exchange, Geometry, Planes, Turn};
+pub use team::{Team, for_each};
+pub(crate) use together::together;
+
+use crate::error::{Error, Result};
+
+/// Multiply-adds for each thread below which another does not pay: 25 to 50 us at the speed of
+/// a modern core, where waking a sleeping worker takes 5 to 13 us.
+const SHARE: usize = 1_250_000;
+
+/// The number that `set_count` has set; 0 before.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of threads a call may use: the one set, else `FERRNN_NUM_THREADS`, else the CPUs that
+/// this process may use.
+///
+/// # Errors
+/// If `FERRNN_NUM_THREADS` is not a positive number.
+pub fn count() -> Result<usize> {
+    static DEFAULT: OnceLock<Result<usize>> = OnceLock::new();
+    match COUNT.load(Ordering::Relaxed) {
+        0 => DEFAULT.get_or_init(default_count).clone(),
+        set => Ok(set),
+    }
+}
+
+/// Where the number of threads comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// [`set_count`].
+    Set,
+    /// `FERRNN_NUM_THREADS`.
+    Environment,
+    /// The CPUs that this process may use.
+    Cpus,
+}
+
+/// Where [`count`] comes from.
+pub fn source() -> Source {
+    match std::env::var("FERRNN_NUM_THREADS") {
+        _ if COUNT.load(Ordering::Relaxed) > 0 => Source::Set,
+        Ok(text) if !text.is_empty() => Source::Environment,
+        _ => Source::Cpus,
+    }
+}
+
+fn default_count() -> Result<usize> {
+    match std::env::var("FERRNN_NUM_THREADS") {
+        Ok(text) if !text.is_empty() => match text.trim().parse() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(Error::value("FERRNN_NUM_THREADS", "a positive number", text)),
+        },
+        _ => Ok(thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// Sets the number of threads a call may use; at least one.
+pub fn set_count(threads: usize) {
+    COUNT.store(threads.max(1), Ordering::Relaxed);
+}
+
+/// The number of threads that pay for `work` multiply-adds, now: one while other programs want the
+/// cores, as the waits of the last calls have shown.
+///
+/// # Errors
+/// As [`count`].
+pub fn worth(work: usize) -> Result<usize> {
+    let most = count()?.min(work / SHARE).max(1);
+    Ok(if most > 1 && crowd::is_crowded() { 1 } else { most })
+}
+
+/// How often a long call asks whether to go on.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Whether to give up, asked about every 10 ms on the calling thread.
+pub type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Whether to give up: asked on the calling thread now and then, seen by all.
+pub struct Stop<'a> {
+    ask: Ask<'a>,
+    stopped: AtomicBool,
+    start: Instant,
+    next: AtomicU64,
+}
+
+impl<'a> Stop<'a> {
+    /// A token that asks `ask`.
+    #[must_use]
+    pub fn new(ask: Ask<'a>) -> Self {
+        let next = AtomicU64::new(POLL.as_micros() as u64);
+        Self { ask, stopped: AtomicBool::new(false), start: Instant::now(), next }
+    }
+
+    /// Asks, if it is time and this is the calling thread.
+    ///
+    /// # Errors
+    /// If the answer is or was yes.
+    pub fn poll(&self, worker: usize) -> Result<()> {
+        if worker == 0 {
+            let now = self.start.elapsed().as_micros() as u64;
+            if now >= self.next.load(Ordering::Relaxed) {
+                self.next.store(now + POLL.as_micros() as u64, Ordering::Relaxed);
+                if (self.ask)() {
+                    self.stopped.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        if self.stopped.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,5 @@
+//! What training wants beside the layers: updates of weights, losses, dropout masks.
+
+pub mod dropout;
+pub mod loss;
+pub mod optimizer;
