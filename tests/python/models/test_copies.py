@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from copying import ways
+from copying import WAYS, ways
 from ferrnn import layers
 
 generator = np.random.default_rng(7)
