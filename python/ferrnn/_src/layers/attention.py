@@ -14,6 +14,7 @@ from ferrnn._src.native import activate
 from ferrnn._src.symbolic.shapes import is_shape, shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -145,6 +146,7 @@ class Attention(Layer):
 
     # Forward and backward.
 
+    @reads_one_version
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, ...]`, with the weights if wanted, and the vjp."""
         says = inputs if type(inputs) is Attended else Attended(tuple(inputs))

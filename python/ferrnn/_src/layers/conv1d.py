@@ -21,6 +21,7 @@ from ferrnn._src.layers.checks import (
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
@@ -183,12 +184,20 @@ class Conv1D(Layer):
 
     def _packed_weights(self, activation: str) -> list[DenseWeights]:
         """For each group the weights as the engine wants them, packed anew after every write."""
-        kernel, bias = self.kernel, self.bias
-        key = (kernel.version, bias.version if bias is not None else 0, activation)
         packed = self._packed
-        if packed is not None and packed[0] == key:
+        if packed is not None and packed[0] == self._key(activation):
             return packed[1]
-        matrix = kernel.value.reshape(-1, self.filters)
+        with one_version():
+            key, weights = self._key(activation), self._packed_groups(activation)
+        self._packed = (key, weights)  # one assignment: another thread sees both or neither
+        return weights
+
+    def _key(self, activation: str) -> tuple[int, int, str]:
+        bias = self.bias
+        return self.kernel.version, bias.version if bias is not None else 0, activation
+
+    def _packed_groups(self, activation: str) -> list[DenseWeights]:
+        matrix, bias = self.kernel.value.reshape(-1, self.filters), self.bias
         weights = []
         for group in range(self.groups):
             own = slice(
@@ -197,7 +206,6 @@ class Conv1D(Layer):
             own_bias = None if bias is None else bias.value[own]
             own_matrix = np.ascontiguousarray(matrix[:, own])
             weights.append(DenseWeights(own_matrix, own_bias, activation))
-        self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
 
     def ends(self, steps: int, count: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from ferrnn._src.configs.config import epsilon
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.adapting import batches_of_data
 from ferrnn._src.tree.types import Array, Shape
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
@@ -139,8 +140,9 @@ class Normalization(Layer):
                 own_variance + (own_mean - moved) ** 2
             ) * share
             mean = moved
-        self.adapt_mean.assign(mean)
-        self.adapt_variance.assign(variance)
+        with one_version():
+            self.adapt_mean.assign(mean)
+            self.adapt_variance.assign(variance)
 
     def _check(self, shape: Shape) -> None:
         """Refuses inputs that the statistics do not fit; axes in front may be added."""
@@ -167,14 +169,16 @@ class Normalization(Layer):
         """The variance; None before the layer is built."""
         return self._statistics()[1] if self.built else None
 
+    def _key(self) -> tuple[int, int]:
+        return self.adapt_mean.version, self.adapt_variance.version
+
     def _statistics(self) -> tuple[Array, Array]:
         ready = self._ready
-        if self.input_mean is None:
-            key = (self.adapt_mean.version, self.adapt_variance.version)
-            if ready is None or ready[0] != key:
+        if self.input_mean is None and (ready is None or ready[0] != self._key()):
+            with one_version():
                 mean, variance = self.adapt_mean.value, self.adapt_variance.value
-                ready = (key, self._along_axes(mean), self._along_axes(variance))
-                self._ready = ready  # one assignment: another thread sees all of it or nothing
+                ready = (self._key(), self._along_axes(mean), self._along_axes(variance))
+            self._ready = ready  # one assignment: another thread sees all of it or nothing
         assert ready is not None
         return ready[1:]
 

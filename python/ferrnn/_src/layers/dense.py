@@ -13,6 +13,7 @@ from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
@@ -135,14 +136,19 @@ class Dense(Layer):
 
     def _packed_weights(self, activation: str) -> DenseWeights:
         """The weights as the engine wants them, packed anew after every write to one."""
-        kernel, bias = self.kernel, self.bias
-        key = (kernel.version, bias.version if bias is not None else 0, activation)
         packed = self._packed
-        if packed is not None and packed[0] == key:
+        if packed is not None and packed[0] == self._key(activation):
             return packed[1]
-        weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
+        kernel, bias = self.kernel, self.bias
+        with one_version():
+            key = self._key(activation)
+            weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
         self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
+
+    def _key(self, activation: str) -> tuple[int, int, str]:
+        bias = self.bias
+        return self.kernel.version, bias.version if bias is not None else 0, activation
 
     def native_parts(self) -> tuple[DenseWeights, Activation | None]:
         """The weights as the engine wants them, and the activation unless it is part of them."""

@@ -14,6 +14,7 @@ from ferrnn._src.native import EmbeddingWeights, embedding_backward, embedding_f
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 _IDS = np.dtype(np.int64)
@@ -93,7 +94,8 @@ class Embedding(Layer):
         if ids.dtype is not _IDS:
             ids = ids.astype(_IDS)
         try:
-            outputs = embedding_forward(self.embeddings.value, ids)
+            with one_version():
+                outputs = embedding_forward(self.embeddings.value, ids)
         except ValueError as error:
             raise ValueError(
                 f"the inputs of layer {self.name!r} must be ids from 0 to input_dim - 1 = "
@@ -112,10 +114,13 @@ class Embedding(Layer):
 
     def stream_weights(self) -> EmbeddingWeights:
         """The matrix as a stream takes it, copied anew after every write to it."""
-        version = self.embeddings.version
-        if self._copied is None or self._copied[0] != version:
-            self._copied = (version, EmbeddingWeights(self.embeddings.value, self.mask_zero))
-        return self._copied[1]
+        copied = self._copied
+        if copied is None or copied[0] != self.embeddings.version:
+            with one_version():
+                weights = EmbeddingWeights(self.embeddings.value, self.mask_zero)
+                copied = (self.embeddings.version, weights)
+            self._copied = copied
+        return copied[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_copied": None}

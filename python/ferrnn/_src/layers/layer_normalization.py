@@ -19,6 +19,7 @@ from ferrnn._src.native import (
 )
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import one_version, reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
@@ -129,22 +130,28 @@ class LayerNormalization(Layer):
                 f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has one "
                 "axis, the last"
             )
-        gamma, beta = self.gamma, self.beta
-        versions = [0 if part is None else part.version for part in (gamma, beta)]
-        key = (*versions, self.epsilon)
         packed = self._packed
-        if packed is not None and packed[0] == key:
+        if packed is not None and packed[0] == self._key():
             return packed[1]
-        weights = NormalizationWeights(
-            self._lengths[0],
-            self.epsilon,
-            None if gamma is None else gamma.value,
-            None if beta is None else beta.value,
-            self.dtype == "float64",
-        )
+        gamma, beta = self.gamma, self.beta
+        with one_version():
+            key = self._key()
+            weights = NormalizationWeights(
+                self._lengths[0],
+                self.epsilon,
+                None if gamma is None else gamma.value,
+                None if beta is None else beta.value,
+                self.dtype == "float64",
+            )
         self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
 
+    def _key(self) -> tuple[int, int, float]:
+        gamma, beta = self.gamma, self.beta
+        versions = [0 if part is None else part.version for part in (gamma, beta)]
+        return versions[0], versions[1], self.epsilon
+
+    @reads_one_version
     def _along_axes(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """`forward` along axes that are not the last alone."""
         axes = self._checked(inputs)

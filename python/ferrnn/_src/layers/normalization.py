@@ -11,6 +11,7 @@ from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import checked_features, checked_rank
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # A factor and a term for rows normalized by the statistics of their batch.
@@ -122,6 +123,7 @@ class BatchNormalization(Layer):
             shape, deviation, name="renorm_stddev", trainable=False
         )
 
+    @reads_one_version
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
         if not self.built:

@@ -9,6 +9,7 @@ from typing import Any
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
@@ -106,16 +107,20 @@ class Projection(Layer):
 
         return outputs, vjp
 
+    def _key(self) -> tuple[int, int]:
+        return self.kernel.version, self.bias.version if self.bias is not None else 0
+
     def _packed_weights(self) -> DenseWeights:
         """The weights as the engine wants them, packed anew after every write to one."""
-        kernel, bias = self.kernel, self.bias
-        key = (kernel.version, bias.version if bias is not None else 0)
         packed = self._packed
-        if packed is not None and packed[0] == key:
+        if packed is not None and packed[0] == self._key():
             return packed[1]
-        matrix = kernel.value.reshape(math.prod(self.inputs_shape), -1)
-        vector = None if bias is None else bias.value.reshape(-1)
-        weights = DenseWeights(matrix, vector, self.activation)
+        bias = self.bias
+        with one_version():
+            key = self._key()
+            matrix = self.kernel.value.reshape(math.prod(self.inputs_shape), -1)
+            vector = None if bias is None else bias.value.reshape(-1)
+            weights = DenseWeights(matrix, vector, self.activation)
         self._packed = (key, weights)  # one assignment: another thread sees both or neither
         return weights
 

@@ -12,6 +12,7 @@ from ferrnn._src.layers.checks import checked_axes, checked_features, checked_ra
 from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # The norm of UnitNormalization is taken to be no smaller.
@@ -202,6 +203,7 @@ class GroupNormalization(Layer):
         self._rank, self._channels = len(input_shape), channels
         add_gamma_and_beta(self, (channels,))
 
+    @reads_one_version
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
         if not self.built:

@@ -14,6 +14,7 @@ from ferrnn._src.configs.names import snake_case
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
 # A path in the file, the layer or optimizer that is found there, and its own variables.
@@ -131,10 +132,11 @@ def read_weights(
                 if not skip_mismatch:
                     raise
                 warn(f"Layer {owner.name!r} is left as it is: {error}")
-    for variable, value in found:
-        variable.assign(value)
-    for owner, arrays in named:
-        owner.set_named_arrays(arrays)
+    with one_version():
+        for variable, value in found:
+            variable.assign(value)
+        for owner, arrays in named:
+            owner.set_named_arrays(arrays)
 
 
 def _as_written(variable: Parameter, owner: Any) -> Array:

@@ -19,6 +19,7 @@ from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
 # Exactly these: a subclass may override anything, and then runs step by step.
@@ -91,23 +92,42 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
     They are of full precision if `exact`, else of the cell's `inference_precision`.
     """
     halved = not exact and cell.inference_precision == "bfloat16"
-    kernel, recurrent, bias = cell.kernel, cell.recurrent_kernel, cell.bias
-    gate = getattr(cell, "recurrent_activation", None)
-    gate_name = "sigmoid" if gate is None else gate.__name__
-    reset_after = getattr(cell, "reset_after", True)
-    versions = (kernel.version, recurrent.version, bias.version if bias is not None else 0)
-    key = (*versions, cell.activation.__name__, gate_name, reset_after)
     packed: tuple[Any, Weights] | None = cell.packed_halved if halved else cell.packed
-    if packed is not None and packed[0] == key:
+    if packed is not None and packed[0] == _key(cell):
         return packed[1]
+    with one_version():
+        return _pack(cell, halved)
+
+
+def _key(cell: BuiltInCell) -> tuple[Any, ...]:
+    """What packed weights depend on."""
+    bias = cell.bias
+    return (
+        cell.kernel.version,
+        cell.recurrent_kernel.version,
+        bias.version if bias is not None else 0,
+        cell.activation.__name__,
+        _gate_name(cell),
+        getattr(cell, "reset_after", True),
+    )
+
+
+def _gate_name(cell: BuiltInCell) -> str:
+    gate = getattr(cell, "recurrent_activation", None)
+    return "sigmoid" if gate is None else gate.__name__
+
+
+def _pack(cell: BuiltInCell, halved: bool) -> Weights:
+    """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
+    key, bias = _key(cell), cell.bias
     weights = Weights(
         cell.native_name,
-        kernel.value,
-        recurrent.value,
+        cell.kernel.value,
+        cell.recurrent_kernel.value,
         None if bias is None else bias.value,
         activation=cell.activation.__name__,
-        recurrent_activation=gate_name,
-        reset_after=reset_after,
+        recurrent_activation=_gate_name(cell),
+        reset_after=getattr(cell, "reset_after", True),
         precision="bfloat16" if halved else "full",
     )
     # One assignment: another thread sees both or neither.

@@ -22,6 +22,7 @@ from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence.protocol import Scanned
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
 
@@ -55,7 +56,9 @@ def scan(
     if initial_state is None:
         initial_state = initial_state_of(cell, len(first), first.dtype.name)
     steps = _Steps(cell, inputs, initial_state, call, mask, go_backwards, zero_output_for_mask)
-    outputs, last = steps.run(dropout, return_sequences)
+    # A step reads the weights each time: no other thread writes any between two steps.
+    with one_version():
+        outputs, last = steps.run(dropout, return_sequences)
     final = last if final_states else ()
     if not call.differentiable:
         return outputs, final, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferrnn._src.training.callbacks import Callback, Logs
+from ferrnn._src.weights.one_version import one_version
 
 
 class SwapEMAWeights(Callback):
@@ -37,10 +38,11 @@ class SwapEMAWeights(Callback):
         """Puts the averages into the model, or the weights back."""
         if self._swapped == averaged:
             return
-        for weight, average in self._pairs():
-            kept = weight.numpy()
-            weight.assign(average.numpy())
-            average.assign(kept)
+        with one_version():
+            for weight, average in self._pairs():
+                kept = weight.numpy()
+                weight.assign(average.numpy())
+                average.assign(kept)
         self._swapped = averaged
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -15,6 +15,7 @@ from ferrnn._src.configs.names import path_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
 
 # One counter for all parameters: a version names one write of one parameter, so that a cache may
 # keep versions without keeping parameters.
@@ -160,7 +161,9 @@ class Parameter(NDArrayOperatorsMixin):
                 f"`value` for the weight {self.path!r} must hold real numbers, "
                 f"received the dtype {data.dtype}"
             )
-        self._replace(data.astype(self.dtype, copy=False))
+        data = data.astype(self.dtype, copy=False)
+        with one_version():
+            self._replace(data)
 
     def snapshot(self) -> Array:
         """A read-only copy that no later write changes, for a vjp to keep; one for each version."""
@@ -248,16 +251,19 @@ class Writing:
     [2.0, 4.0]
     """
 
-    __slots__ = ("_parameter",)
+    __slots__ = ("_lock", "_parameter")
 
     def __init__(self, parameter: Parameter) -> None:
         self._parameter = parameter
 
     def __enter__(self) -> Array:
+        self._lock = one_version()
+        self._lock.acquire()
         return self._parameter._data
 
     def __exit__(self, *raised: object) -> None:
         self._parameter._changed()
+        self._lock.release()
 
 
 class WritingAll:
@@ -270,18 +276,21 @@ class WritingAll:
     [[1.0], [3.0]]
     """
 
-    __slots__ = ("_parameters",)
+    __slots__ = ("_lock", "_parameters")
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self._parameters = list(parameters)
 
     def __enter__(self) -> list[Array]:
+        self._lock = one_version()
+        self._lock.acquire()
         return list(map(_data_of, self._parameters))
 
     def __exit__(self, *raised: object) -> None:
         # A loop takes ten times the instructions, in every update. `setattr` gives None, so that
         # `any` goes through them all; the counter is asked only when there is another parameter.
         any(map(setattr, self._parameters, _VERSION, _versions))
+        self._lock.release()
 
 
 _KEPT = ("_data", "_trainable", "constraint", "name", "path", "regularizer")

@@ -16,6 +16,7 @@ from ferrnn._src.tree.tree import CONTAINERS, flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.initializer import Initializer
+from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, note_change
 from ferrnn._src.weights.penalties import traced_penalties, weight_penalties
 
@@ -223,7 +224,11 @@ class Weighted:
         return [parameter.numpy() for parameter in self.weights]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Sets all weights, in the order of `weights`; nothing changes if one does not fit."""
+        """Sets all weights, in the order of `weights`; nothing changes if one does not fit.
+
+        A call of a layer in another thread sees all of the layer's weights from before or all from
+        after.
+        """
         known = self.weights
         if len(known) != len(weights):
             raise ValueError(
@@ -236,8 +241,9 @@ class Weighted:
                     f"Layer {self.name!r} weight shape {parameter.shape} of {parameter.path!r} is "
                     f"not compatible with provided weight shape {np.shape(value)}."
                 )
-        for parameter, value in zip(known, weights, strict=True):
-            parameter.assign(value)
+        with one_version():
+            for parameter, value in zip(known, weights, strict=True):
+                parameter.assign(value)
 
     # What files keep besides weights; a layer with a vocabulary has some.
 
