@@ -75,6 +75,9 @@ from ferrnn._src.machine import show_config as show_config
 from ferrnn._src.models.model import Model as Model
 from ferrnn._src.models.sequential import Sequential as Sequential
 from ferrnn._src.native import (
+    InternalError as InternalError,
+)
+from ferrnn._src.native import (
     clear_buffers as clear_buffers,
 )
 from ferrnn._src.native import (

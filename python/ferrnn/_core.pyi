@@ -10,6 +10,9 @@ from typing_extensions import Self, disjoint_base
 Array: TypeAlias = NDArray[np.floating[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
 
+class InternalError(RuntimeError):
+    """A fault of the engine itself, never of its arguments: please report it."""
+
 @final
 class Weights:
     """One recurrent cell's weights, packed for this machine; frozen."""
@@ -231,3 +234,12 @@ def limits(threads: int, sizes: Sequence[int]) -> tuple[float, list[float]]:
 
 def clear_buffers() -> None:
     """Returns pooled scratch memory to the system."""
+
+def _panic(place: str) -> None:
+    """Panics `here`, without the interpreter's lock (`away`) or in a `team`'s thread: for tests."""
+
+def _leave() -> None:
+    """Waits until no other thread is in the binding: for `atexit`."""
+
+def _forked() -> None:
+    """Forgets the threads that a child has not got: for the child of a `fork`."""

@@ -119,6 +119,7 @@ impl Activation {
     pub fn named(argument: &'static str, name: &str) -> Result<Self> {
         let found = Self::ALL.iter().find(|(known, _)| *known == name);
         found.map(|&(_, activation)| activation).ok_or_else(|| {
+            // Bounded: the activations there are.
             let names: Vec<_> = Self::ALL.iter().map(|&(name, _)| name).collect();
             Error::value(argument, format!("one of {}", names.join(", ")), name)
         })

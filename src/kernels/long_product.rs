@@ -4,6 +4,8 @@
 use std::ops::Range;
 
 use super::tile::{Columns, Coming, accumulate_asking};
+use crate::error::Result;
+use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Simd};
 
 /// Neighbouring rows of a packed right side `[block][row][slot][LANES]`.
@@ -19,21 +21,24 @@ pub struct Stretch<'a, T> {
 }
 
 /// Adds rows to the last stretch if they follow it, else as a stretch of their own.
+///
+/// # Errors
+/// If the memory for another cannot be had.
 pub fn add_stretch<'a, T>(
     stretches: &mut Vec<Stretch<'a, T>>,
     slots: &'a [T],
     rows: usize,
     first: usize,
     length: usize,
-) {
+) -> Result<()> {
     if let Some(last) = stretches.last_mut()
         && std::ptr::eq(last.slots, slots)
         && last.first + last.length == first
     {
         last.length += length;
-        return;
+        return Ok(());
     }
-    stretches.push(Stretch { slots, rows, first, length });
+    lists::push(stretches, Stretch { slots, rows, first, length })
 }
 
 /// Writes the rows of a left side, one after the other: some panels of each, as
@@ -56,7 +61,7 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
     /// # Panics
     /// If `left` has no room for the panels, or the row has fewer.
     #[inline(always)]
-    pub fn push(&mut self, row: &[T]) {
+    pub fn add(&mut self, row: &[T]) {
         // Copies of a known size are a few moves each; of an unknown one they are calls.
         let (whole, rest) = row.as_chunks::<MR>();
         let own = &whole[self.panels.start..self.panels.end.min(whole.len())];

@@ -219,8 +219,9 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
 }
 
 /// Elements between the starts of two rows of a private buffer: whole vectors, and one cache line
-/// more, so that rows of a power of two do not fall into one set of the cache.
+/// more, so that rows of a power of two do not fall into one set of the cache. For rows that no memory
+/// could hold it is the largest number, of which no memory can be had.
 #[must_use]
 pub fn row_stride(elements: usize) -> usize {
-    elements.next_multiple_of(MAX_LANES) + MAX_LANES
+    elements.checked_next_multiple_of(MAX_LANES).map_or(usize::MAX, |n| n.saturating_add(MAX_LANES))
 }

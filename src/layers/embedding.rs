@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
+use crate::machine::lists;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 
@@ -138,7 +139,7 @@ impl<T: Element> Steps<T> {
     pub fn new(weights: Arc<Weights<T>>, rows: usize) -> Result<Self> {
         let stride = row_stride(weights.features);
         let outputs = Buffer::zeroed(rows * stride)?;
-        Ok(Self { stride, outputs, masked: vec![false; rows], weights })
+        Ok(Self { stride, outputs, masked: lists::filled(false, rows)?, weights })
     }
 
     /// The weights.

@@ -49,7 +49,8 @@ impl<T: Element> Weights<T> {
             }
         }
         let padded = |given: Option<&[T]>, otherwise| {
-            let mut buffer = Buffer::zeroed(features.next_multiple_of(MAX_LANES))?;
+            let whole = features.checked_next_multiple_of(MAX_LANES);
+            let mut buffer = Buffer::zeroed(whole.ok_or(Error::Memory(usize::MAX))?)?;
             match given {
                 Some(given) => buffer[..features].copy_from_slice(given),
                 None => buffer[..features].fill(otherwise),

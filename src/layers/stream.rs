@@ -90,6 +90,7 @@ impl<T: Engine> Stream<T> {
             units: features,
             stride,
             staged: Buffer::zeroed(staged)?,
+            // Bounded: the layers of a model.
             stages: Vec::with_capacity(parts.len()),
             states: Vec::new(),
             work: 0,
@@ -105,6 +106,7 @@ impl<T: Engine> Stream<T> {
         let place = self.stages.len();
         let (takes, gives, stage) = match part {
             Part::Recurrent(weights) => {
+                // Bounded: the layers of a model.
                 self.states.extend((0..weights.states()).map(|state| (place, state)));
                 self.work +=
                     (weights.features() + weights.units()) * weights.gates() * weights.units();
@@ -145,6 +147,7 @@ impl<T: Engine> Stream<T> {
             ));
         }
         self.units = gives;
+        // Bounded: the layers of a model.
         self.stages.push(stage);
         Ok(())
     }
@@ -288,6 +291,7 @@ impl<T: Engine> Stream<T> {
             Stage::Recurrent(steps) => steps.weights().units(),
             _ => 0,
         };
+        // Bounded: the layers of a model.
         self.states.iter().map(size).collect()
     }
 

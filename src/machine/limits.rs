@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::error::Result;
+use crate::machine::lists;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Kernel, Level, Simd};
 use crate::machine::threads;
@@ -31,10 +32,11 @@ pub fn multiply_adds<T: Element>(level: Level) -> f64 {
 /// # Errors
 /// If the memory cannot be had.
 pub fn read(level: Level, bytes: usize, count: usize) -> Result<f64> {
-    let mut buffers = Vec::new();
+    let mut buffers = lists::room(count)?;
     for _ in 0..count {
         let mut buffer = Buffer::taken(bytes / size_of::<f32>())?;
         buffer.fill(1.0_f32);
+        // Bounded: room was made.
         buffers.push(buffer);
     }
     let times = READ.div_ceil(bytes.max(1));

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::machine::lists::{self, Listed};
 use crate::machine::simd::Element;
 
 /// Alignment of every buffer: a cache line, and the widest vector.
@@ -218,6 +219,15 @@ fn elements(shape: [usize; 3]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n))
 }
 
+/// Where an array of other memory lies and how: equal if, and while both live only if, it is the
+/// same array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    at: usize,
+    shape: [usize; 3],
+    strides: [isize; 2],
+}
+
 /// An array `[batch, time, features]` to read: any stride of batch and time, features contiguous.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a, T> {
@@ -260,6 +270,12 @@ impl<'a, T> View<'a, T> {
         self.shape
     }
 
+    /// Where the elements are.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.at.addr(), shape: self.shape, strides: self.strides }
+    }
+
     /// The features of one row at one step.
     ///
     /// # Panics
@@ -280,7 +296,7 @@ pub struct ViewMut<'a, T> {
     shape: [usize; 3],
     strides: [isize; 2],
     /// Which rows of the array the view's rows are, from `first` on; the first ones if there is none.
-    order: Option<Arc<[u32]>>,
+    order: Option<Arc<Vec<u32>>>,
     first: usize,
     array: PhantomData<&'a mut [T]>,
 }
@@ -310,16 +326,18 @@ impl<'a, T> ViewMut<'a, T> {
 
     /// The same array with its rows in another order: row `n` is what row `order[n]` was.
     ///
+    /// # Errors
+    /// If the memory to check that cannot be had.
+    ///
     /// # Panics
     /// If `order` is not a permutation of the rows, or the view's rows are in another order already.
-    #[must_use]
-    pub fn ordered(self, order: &Arc<[u32]>) -> Self {
+    pub fn ordered(self, order: &Arc<Vec<u32>>) -> Result<Self> {
         assert!(self.order.is_none() && order.len() == self.shape[0], "an order of other rows");
-        let mut seen = vec![false; order.len()];
-        for &row in &**order {
+        let mut seen = lists::filled(false, order.len())?;
+        for &row in order.iter() {
             assert!(!std::mem::replace(&mut seen[row as usize], true), "a row twice");
         }
-        Self { order: Some(order.clone()), ..self }
+        Ok(Self { order: Some(order.clone()), ..self })
     }
 
     /// The features of one row at one step.
@@ -341,10 +359,12 @@ impl<'a, T> ViewMut<'a, T> {
 
     /// One view for each range of rows, for different threads.
     ///
+    /// # Errors
+    /// If the memory for the list cannot be had.
+    ///
     /// # Panics
     /// Unless the ranges follow each other and lie inside the batch.
-    #[must_use]
-    pub fn split(self, rows: impl Iterator<Item = Range<usize>>) -> Vec<Self> {
+    pub fn split(self, rows: impl Iterator<Item = Range<usize>>) -> Result<Vec<Self>> {
         let mut end = 0;
         let part = |range: Range<usize>| {
             assert!(end <= range.start && range.start <= range.end, "ranges overlap");
@@ -358,15 +378,17 @@ impl<'a, T> ViewMut<'a, T> {
             };
             Self { at, shape, strides: self.strides, order, first, array: PhantomData }
         };
-        rows.map(part).collect()
+        rows.map(part).listed()
     }
 
     /// One view for each range of features, for different threads.
     ///
+    /// # Errors
+    /// If the memory for the list cannot be had.
+    ///
     /// # Panics
     /// Unless the ranges follow each other and lie inside the features.
-    #[must_use]
-    pub fn split_features(self, features: impl Iterator<Item = Range<usize>>) -> Vec<Self> {
+    pub fn split_features(self, features: impl Iterator<Item = Range<usize>>) -> Result<Vec<Self>> {
         let mut end = 0;
         let part = |range: Range<usize>| {
             assert!(end <= range.start && range.start <= range.end, "ranges overlap");
@@ -377,6 +399,6 @@ impl<'a, T> ViewMut<'a, T> {
             let (order, first) = (self.order.clone(), self.first);
             Self { at, shape, strides: self.strides, order, first, array: PhantomData }
         };
-        features.map(part).collect()
+        features.map(part).listed()
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod caches;
 pub mod limits;
+pub mod lists;
 pub mod memory;
 pub mod simd;
 pub mod threads;

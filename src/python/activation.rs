@@ -4,6 +4,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{New, Number, flat, holds};
+use super::guard::caught;
 use super::weights::is_double;
 use crate::kernels::row_function::RowFunction;
 use crate::layers::dense;
@@ -16,13 +17,15 @@ pub(super) fn activate(
     activation: &str,
     inputs: &Bound<'_, PyAny>,
 ) -> PyResult<Py<PyAny>> {
-    let function = RowFunction::named("activation", activation)?;
-    if is_double("inputs", inputs)? {
-        apply::<f64>(py, function, inputs)
-    } else {
-        debug_assert!(holds::<f32>(inputs));
-        apply::<f32>(py, function, inputs)
-    }
+    caught(|| {
+        let function = RowFunction::named("activation", activation)?;
+        if is_double("inputs", inputs)? {
+            apply::<f64>(py, function, inputs)
+        } else {
+            debug_assert!(holds::<f32>(inputs));
+            apply::<f32>(py, function, inputs)
+        }
+    })
 }
 
 fn apply<T: Number>(

@@ -15,6 +15,15 @@ pub(super) trait Number: Engine + NumpyElement {}
 impl Number for f32 {}
 impl Number for f64 {}
 
+/// Loads what the binding wants of NumPy, so that no later call runs Python code for it.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    New::<f32>::empty(py, &[1])?;
+    for known in [dtype::<f32>(py), dtype::<f64>(py), dtype::<i64>(py), dtype::<bool>(py)] {
+        known.is_native_byteorder();
+    }
+    Ok(())
+}
+
 /// An array `[batch, time, features]` that is kept alive and read in place. Other threads must not
 /// write to it during a call, as with NumPy's own functions.
 pub(super) struct Held<T> {
@@ -36,6 +45,11 @@ impl<T> Held<T> {
         // these strides; `_array` keeps it alive, and NumPy does not move an array's memory
         // while a reference to it is held.
         unsafe { View::from_raw(self.at, self.shape, self.strides) }
+    }
+
+    /// Whether this is an array of the same shape in other memory, or read in another way.
+    pub(super) fn is_another(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.view().place() != other.view().place()
     }
 }
 

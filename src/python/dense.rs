@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, Flat, New, Number, flat, hold};
-use super::detached::detached;
+use super::guard::{caught, detached};
 use super::weights::{Either, is_double, matrix_shape};
 use crate::kernels::activation::Activation;
 use crate::layers::dense::{self, Seeds, Weights};
@@ -37,12 +37,14 @@ impl DenseWeights {
         bias: Option<&Bound<'_, PyAny>>,
         activation: &str,
     ) -> PyResult<Self> {
-        let activation = Activation::named("activation", activation)?;
-        Ok(Self(if is_double("kernel", kernel)? {
-            Either::F64(pack(kernel, bias, activation)?)
-        } else {
-            Either::F32(pack(kernel, bias, activation)?)
-        }))
+        caught(|| {
+            let activation = Activation::named("activation", activation)?;
+            Ok(Self(if is_double("kernel", kernel)? {
+                Either::F64(pack(kernel, bias, activation)?)
+            } else {
+                Either::F32(pack(kernel, bias, activation)?)
+            }))
+        })
     }
 
     #[getter]
@@ -73,10 +75,10 @@ pub(super) fn dense_forward(
     inputs: &Bound<'_, PyAny>,
     differentiable: bool,
 ) -> PyResult<Forward> {
-    match &weights.0 {
+    caught(|| match &weights.0 {
         Either::F32(weights) => forward(py, weights, inputs, differentiable),
         Either::F64(weights) => forward(py, weights, inputs, differentiable),
-    }
+    })
 }
 
 fn forward<T: Number>(
@@ -115,11 +117,13 @@ pub(super) fn dense_backward(
     d_outputs: &Bound<'_, PyAny>,
     inputs_need_gradient: bool,
 ) -> PyResult<Backward> {
-    let arrays = (inputs, outputs, saved, d_outputs);
-    match &weights.0 {
-        Either::F32(weights) => backward(py, weights, arrays, inputs_need_gradient),
-        Either::F64(weights) => backward(py, weights, arrays, inputs_need_gradient),
-    }
+    caught(|| {
+        let arrays = (inputs, outputs, saved, d_outputs);
+        match &weights.0 {
+            Either::F32(weights) => backward(py, weights, arrays, inputs_need_gradient),
+            Either::F64(weights) => backward(py, weights, arrays, inputs_need_gradient),
+        }
+    })
 }
 
 type Arrays<'a, 'py> = (

@@ -6,6 +6,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{Flat, New, Number, flat};
+use super::guard::caught;
 use super::weights::{Either, is_double, matrix_shape};
 use crate::layers::embedding::{self, Weights};
 
@@ -24,11 +25,13 @@ impl EmbeddingWeights {
     #[new]
     #[pyo3(signature = (rows, mask_zero=false))]
     fn new(rows: &Bound<'_, PyAny>, mask_zero: bool) -> PyResult<Self> {
-        Ok(Self(if is_double("rows", rows)? {
-            Either::F64(copied(rows, mask_zero)?)
-        } else {
-            Either::F32(copied(rows, mask_zero)?)
-        }))
+        caught(|| {
+            Ok(Self(if is_double("rows", rows)? {
+                Either::F64(copied(rows, mask_zero)?)
+            } else {
+                Either::F32(copied(rows, mask_zero)?)
+            }))
+        })
     }
 }
 
@@ -45,11 +48,13 @@ pub(super) fn embedding_forward(
     rows: &Bound<'_, PyAny>,
     ids: &Bound<'_, PyAny>,
 ) -> PyResult<Py<PyAny>> {
-    if is_double("rows", rows)? {
-        forward::<f64>(py, rows, ids)
-    } else {
-        forward::<f32>(py, rows, ids)
-    }
+    caught(|| {
+        if is_double("rows", rows)? {
+            forward::<f64>(py, rows, ids)
+        } else {
+            forward::<f32>(py, rows, ids)
+        }
+    })
 }
 
 fn forward<T: Number>(
@@ -75,11 +80,13 @@ pub(super) fn embedding_backward(
     d_outputs: &Bound<'_, PyAny>,
     count: usize,
 ) -> PyResult<Py<PyAny>> {
-    if is_double("d_outputs", d_outputs)? {
-        backward::<f64>(py, ids, d_outputs, count)
-    } else {
-        backward::<f32>(py, ids, d_outputs, count)
-    }
+    caught(|| {
+        if is_double("d_outputs", d_outputs)? {
+            backward::<f64>(py, ids, d_outputs, count)
+        } else {
+            backward::<f32>(py, ids, d_outputs, count)
+        }
+    })
 }
 
 fn backward<T: Number>(

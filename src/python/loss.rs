@@ -4,7 +4,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{New, Number, flat};
-use super::detached::detached;
+use super::guard::{caught, detached};
 use super::weights::is_double;
 use super::written::an_array;
 use crate::training::loss::{Error, mean_error as mean};
@@ -18,13 +18,15 @@ pub(super) fn mean_error(
     squared: bool,
     differentiable: bool,
 ) -> PyResult<(f64, Option<Py<PyAny>>)> {
-    let error = if squared { Error::Squared } else { Error::Absolute };
-    let predictions = an_array("y_pred", y_pred)?;
-    if is_double("y_pred", y_pred)? {
-        typed::<f64>(error, y_true, predictions, differentiable)
-    } else {
-        typed::<f32>(error, y_true, predictions, differentiable)
-    }
+    caught(|| {
+        let error = if squared { Error::Squared } else { Error::Absolute };
+        let predictions = an_array("y_pred", y_pred)?;
+        if is_double("y_pred", y_pred)? {
+            typed::<f64>(error, y_true, predictions, differentiable)
+        } else {
+            typed::<f32>(error, y_true, predictions, differentiable)
+        }
+    })
 }
 
 fn typed<T: Number>(

@@ -3,8 +3,9 @@
 mod activation;
 mod arrays;
 mod dense;
-mod detached;
 mod embedding;
+mod guard;
+mod leaving;
 mod loss;
 mod machine;
 mod normalization;
@@ -29,6 +30,10 @@ mod _core {
     #[pymodule_export]
     use super::embedding::{EmbeddingWeights, embedding_backward, embedding_forward};
     #[pymodule_export]
+    use super::guard::{_panic, InternalError};
+    #[pymodule_export]
+    use super::leaving::{_forked, _leave};
+    #[pymodule_export]
     use super::loss::mean_error;
     #[pymodule_export]
     use super::machine::{
@@ -50,4 +55,11 @@ mod _core {
     use super::stream::Stream;
     #[pymodule_export]
     use super::weights::Weights;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        super::guard::note_panics();
+        super::arrays::prepare(module.py())?;
+        super::leaving::prepare(module)
+    }
 }

@@ -6,6 +6,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{Flat, New, Number, flat};
+use super::guard::{away, caught};
 use super::weights::Either;
 use crate::error::Error;
 use crate::layers::normalization::{self, KEPT, Seeds, Weights};
@@ -40,11 +41,13 @@ impl NormalizationWeights {
         beta: Option<&Bound<'_, PyAny>>,
         double: bool,
     ) -> PyResult<Self> {
-        Ok(Self(if double {
-            Either::F64(padded(features, epsilon, gamma, beta)?)
-        } else {
-            Either::F32(padded(features, epsilon, gamma, beta)?)
-        }))
+        caught(|| {
+            Ok(Self(if double {
+                Either::F64(padded(features, epsilon, gamma, beta)?)
+            } else {
+                Either::F32(padded(features, epsilon, gamma, beta)?)
+            }))
+        })
     }
 }
 
@@ -75,10 +78,10 @@ pub(super) fn normalization_forward(
     inputs: &Bound<'_, PyAny>,
     differentiable: bool,
 ) -> PyResult<Forward> {
-    match &weights.0 {
+    caught(|| match &weights.0 {
         Either::F32(weights) => forward(py, weights, inputs, differentiable),
         Either::F64(weights) => forward(py, weights, inputs, differentiable),
-    }
+    })
 }
 
 fn forward<T: Number>(
@@ -97,7 +100,7 @@ fn forward<T: Number>(
         let kept = kept.as_mut().map(New::elements);
         normalization::forward(weights, given, outputs.elements(), kept)
     };
-    if size < DETACHED { compute() } else { py.detach(compute) }?;
+    if size < DETACHED { compute() } else { away(py, compute) }?;
     Ok((outputs.finish(), kept.map(New::finish)))
 }
 
@@ -113,11 +116,13 @@ pub(super) fn normalization_backward(
     d_outputs: &Bound<'_, PyAny>,
     wanted: (bool, bool, bool),
 ) -> PyResult<Backward> {
-    let arrays = (inputs, kept, d_outputs);
-    match &weights.0 {
-        Either::F32(weights) => backward(py, weights, arrays, wanted),
-        Either::F64(weights) => backward(py, weights, arrays, wanted),
-    }
+    caught(|| {
+        let arrays = (inputs, kept, d_outputs);
+        match &weights.0 {
+            Either::F32(weights) => backward(py, weights, arrays, wanted),
+            Either::F64(weights) => backward(py, weights, arrays, wanted),
+        }
+    })
 }
 
 type Arrays<'a, 'py> = (&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>);
@@ -147,6 +152,6 @@ fn backward<T: Number>(
         let (d_gamma, d_beta) = (d_gamma.map(New::elements), d_beta.map(New::elements));
         normalization::backward(weights, seeds, d_inputs, d_gamma, d_beta)
     };
-    if size < DETACHED { compute() } else { py.detach(compute) }?;
+    if size < DETACHED { compute() } else { away(py, compute) }?;
     Ok((d_inputs.map(New::finish), d_gamma.map(New::finish), d_beta.map(New::finish)))
 }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::arrays::{Flat, Number, flat};
-use super::detached::detached;
+use super::guard::{caught, detached};
 use super::weights::is_double;
 use super::written::{Spans, Written, an_array, as_array, cast, written};
 use crate::training::optimizer::{self, Rule, Target};
@@ -120,13 +120,15 @@ pub(super) fn sgd_update(
     decay: Option<f64>,
     scales: Option<Vec<f64>>,
 ) -> PyResult<()> {
-    let slots: Vec<_> = momenta.map(|momenta| ("momenta", momenta)).into_iter().collect();
-    let rule = if slots.is_empty() {
-        Rule::Descent { rate }
-    } else {
-        Rule::Momentum { rate, momentum, nesterov }
-    };
-    update(py, rule, decay, &Arrays { weights, gradients, scales, slots })
+    caught(|| {
+        let slots: Vec<_> = momenta.map(|momenta| ("momenta", momenta)).into_iter().collect();
+        let rule = if slots.is_empty() {
+            Rule::Descent { rate }
+        } else {
+            Rule::Momentum { rate, momentum, nesterov }
+        };
+        update(py, rule, decay, &Arrays { weights, gradients, scales, slots })
+    })
 }
 
 /// Adam, in place.
@@ -148,25 +150,29 @@ pub(super) fn adam_update(
     decay: Option<f64>,
     scales: Option<Vec<f64>>,
 ) -> PyResult<()> {
-    let amsgrad = largest.is_some();
-    let rule = Rule::Adam { rate, betas: [beta_1, beta_2], epsilon, amsgrad };
-    let mut slots = vec![("momenta", momenta), ("velocities", velocities)];
-    slots.extend(largest.map(|largest| ("largest", largest)));
-    update(py, rule, decay, &Arrays { weights, gradients, scales, slots })
+    caught(|| {
+        let amsgrad = largest.is_some();
+        let rule = Rule::Adam { rate, betas: [beta_1, beta_2], epsilon, amsgrad };
+        let mut slots = vec![("momenta", momenta), ("velocities", velocities)];
+        slots.extend(largest.map(|largest| ("largest", largest)));
+        update(py, rule, decay, &Arrays { weights, gradients, scales, slots })
+    })
 }
 
 /// The sum of the squares of each array.
 #[pyfunction]
 pub(super) fn squared_norms(py: Python<'_>, arrays: &Bound<'_, PyList>) -> PyResult<Vec<f64>> {
-    let norm = |array: Bound<'_, PyAny>| {
-        let array = as_array(&array)?;
-        if is_double("arrays", &array)? {
-            squared_norm::<f64>(py, &array)
-        } else {
-            squared_norm::<f32>(py, &array)
-        }
-    };
-    arrays.iter().map(norm).collect()
+    caught(|| {
+        let norm = |array: Bound<'_, PyAny>| {
+            let array = as_array(&array)?;
+            if is_double("arrays", &array)? {
+                squared_norm::<f64>(py, &array)
+            } else {
+                squared_norm::<f32>(py, &array)
+            }
+        };
+        arrays.iter().map(norm).collect()
+    })
 }
 
 fn squared_norm<T: Number>(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<f64> {

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use super::arrays::{Axes, Held, Number, hold};
+use super::guard::caught;
 use super::weights::{Either, Weights};
 use crate::layers::sequence::{self, Dropout};
 use crate::machine::simd::Element;
@@ -44,6 +45,28 @@ impl<T: Element> Arrays<T> {
             })?;
         }
         Ok(problem)
+    }
+}
+
+impl<T: Element> Arrays<T> {
+    /// The name of an argument for which another problem has another array of the same shape.
+    pub(super) fn differs(&self, other: &Self) -> Option<&'static str> {
+        fn other_array<T>(one: Option<&Held<T>>, other: Option<&Held<T>>) -> bool {
+            one.zip(other).is_some_and(|(one, other)| one.is_another(other))
+        }
+        let states = self.initial_state.iter().flatten().zip(other.initial_state.iter().flatten());
+        let recurrent = (self.recurrent_dropout.as_ref(), other.recurrent_dropout.as_ref());
+        let found = [
+            ("inputs", self.inputs.is_another(&other.inputs)),
+            ("initial_state", states.into_iter().any(|(one, other)| one.is_another(other))),
+            ("mask", other_array(self.mask.as_ref(), other.mask.as_ref())),
+            (
+                "input_dropout",
+                other_array(self.input_dropout.as_ref(), other.input_dropout.as_ref()),
+            ),
+            ("recurrent_dropout", other_array(recurrent.0, recurrent.1)),
+        ];
+        found.into_iter().find_map(|(name, differs)| differs.then_some(name))
     }
 }
 
@@ -103,11 +126,13 @@ impl Problem {
         return_sequences: bool,
         zero_output_for_mask: bool,
     ) -> PyResult<Self> {
-        let objects = Objects { inputs, initial_state, mask, input_dropout, recurrent_dropout };
-        let flags = (go_backwards, return_sequences, zero_output_for_mask);
-        Ok(Self(match &weights.0 {
-            Either::F32(packed) => Either::F32(objects.hold(&packed.weights, flags)?),
-            Either::F64(packed) => Either::F64(objects.hold(&packed.weights, flags)?),
-        }))
+        caught(|| {
+            let objects = Objects { inputs, initial_state, mask, input_dropout, recurrent_dropout };
+            let flags = (go_backwards, return_sequences, zero_output_for_mask);
+            Ok(Self(match &weights.0 {
+                Either::F32(packed) => Either::F32(objects.hold(&packed.weights, flags)?),
+                Either::F64(packed) => Either::F64(objects.hold(&packed.weights, flags)?),
+            }))
+        })
     }
 }

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use super::arrays::{New, Number};
+use super::guard::caught;
 use crate::training::dropout;
 
 /// A mask of dropout: zeros where the next 32-bit number of the call is below `threshold`, else
@@ -19,8 +20,10 @@ pub(super) fn dropout_mask(
     scale: f64,
     double: bool,
 ) -> PyResult<Py<PyAny>> {
-    let numbers = (seed, call, threshold, scale);
-    if double { mask::<f64>(py, &shape, numbers) } else { mask::<f32>(py, &shape, numbers) }
+    caught(|| {
+        let numbers = (seed, call, threshold, scale);
+        if double { mask::<f64>(py, &shape, numbers) } else { mask::<f32>(py, &shape, numbers) }
+    })
 }
 
 fn mask<T: Number>(

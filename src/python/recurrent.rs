@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, Held, New, Number, hold};
-use super::detached::detached;
+use super::guard::{caught, detached};
 use super::problem::{Arrays, Problem};
 use super::weights::{Either, Packed, Weights};
 use crate::error::Error;
@@ -20,6 +20,8 @@ pub(super) struct Residuals(Either<Kept<f32>, Kept<f64>>);
 
 struct Kept<T: Element> {
     weights: Arc<sequence::Weights<T>>,
+    /// What forward read: its arrays stay where they are, so that no other can take their place.
+    problem: Py<Problem>,
     residuals: Mutex<sequence::Residuals<T>>,
 }
 
@@ -35,33 +37,33 @@ type Forward<K> = (Py<PyAny>, Py<PyTuple>, Option<K>);
 #[pyfunction]
 #[pyo3(signature = (weights, problem, differentiable=false, final_state=true))]
 pub(super) fn rnn_forward(
-    py: Python<'_>,
     weights: &Weights,
-    problem: &Problem,
+    problem: &Bound<'_, Problem>,
     differentiable: bool,
     final_state: bool,
 ) -> PyResult<Forward<Residuals>> {
-    match (&weights.0, &problem.0) {
+    caught(|| match (&weights.0, &problem.get().0) {
         (Either::F32(packed), Either::F32(arrays)) => {
             let (outputs, state, kept) =
-                forward(py, packed, arrays, (differentiable, final_state))?;
+                forward(packed, problem, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F32(kept)))))
         }
         (Either::F64(packed), Either::F64(arrays)) => {
             let (outputs, state, kept) =
-                forward(py, packed, arrays, (differentiable, final_state))?;
+                forward(packed, problem, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F64(kept)))))
         }
         _ => Err(mixed("problem")),
-    }
+    })
 }
 
 fn forward<T: Number>(
-    py: Python<'_>,
     packed: &Packed<T>,
+    object: &Bound<'_, Problem>,
     arrays: &Arrays<T>,
     (differentiable, final_state): (bool, bool),
 ) -> PyResult<Forward<Kept<T>>> {
+    let py = object.py();
     let weights = &packed.weights;
     let problem = arrays.problem(weights)?;
     let [batch, time, units] = problem.output_shape();
@@ -79,8 +81,11 @@ fn forward<T: Number>(
         };
         sequence::forward(weights, &problem, results, differentiable, stop)
     })?;
-    let kept = residuals
-        .map(|residuals| Kept { weights: weights.clone(), residuals: Mutex::new(residuals) });
+    let kept = residuals.map(|residuals| Kept {
+        weights: weights.clone(),
+        problem: object.clone().unbind(),
+        residuals: Mutex::new(residuals),
+    });
     let state = PyTuple::new(py, state.into_iter().map(New::finish))?;
     Ok((outputs.finish(), state.unbind(), kept))
 }
@@ -96,24 +101,76 @@ pub(super) fn rnn_backward(
     py: Python<'_>,
     weights: &Weights,
     residuals: &Residuals,
-    problem: &Problem,
+    problem: &Bound<'_, Problem>,
     outputs: &Bound<'_, PyAny>,
     d_outputs: Option<&Bound<'_, PyAny>>,
     d_final_state: Option<Vec<Option<Bound<'_, PyAny>>>>,
     inputs_need_gradient: bool,
     consume: bool,
 ) -> PyResult<Backward> {
-    let options = (inputs_need_gradient, consume);
-    let seeds = (outputs, d_outputs, d_final_state.unwrap_or_default());
-    match (&weights.0, &residuals.0, &problem.0) {
-        (Either::F32(packed), Either::F32(kept), Either::F32(arrays)) => {
-            backward(py, packed, kept, arrays, &seeds, options)
+    caught(|| {
+        let options = (inputs_need_gradient, consume);
+        let seeds = (outputs, d_outputs, d_final_state.unwrap_or_default());
+        match (&weights.0, &residuals.0, &problem.get().0) {
+            (Either::F32(packed), Either::F32(kept), Either::F32(arrays)) => {
+                check(kept, problem, arrays)?;
+                backward(py, packed, kept, arrays, &seeds, options)
+            }
+            (Either::F64(packed), Either::F64(kept), Either::F64(arrays)) => {
+                check(kept, problem, arrays)?;
+                backward(py, packed, kept, arrays, &seeds, options)
+            }
+            (Either::F32(_), Either::F64(_), Either::F32(_)) => Err(of_dtype("float32", "float64")),
+            (Either::F64(_), Either::F32(_), Either::F64(_)) => Err(of_dtype("float64", "float32")),
+            _ => Err(mixed("problem")),
         }
-        (Either::F64(packed), Either::F64(kept), Either::F64(arrays)) => {
-            backward(py, packed, kept, arrays, &seeds, options)
-        }
-        _ => Err(mixed("residuals")),
+    })
+}
+
+/// Residuals that are not those of what is expected.
+fn refused(of: &str, received: String) -> PyErr {
+    let expected = format!("those of {of}");
+    Error::Value { argument: "residuals", expected, received }.into()
+}
+
+/// Residuals of the other dtype than weights and problem.
+fn of_dtype(expected: &str, received: &str) -> PyErr {
+    refused(&format!("a {expected} problem"), received.to_owned())
+}
+
+/// Whose arrays an argument holds.
+trait OfProblem: Number {
+    fn arrays(problem: &Problem) -> Option<&Arrays<Self>>;
+}
+
+impl OfProblem for f32 {
+    fn arrays(problem: &Problem) -> Option<&Arrays<Self>> {
+        if let Either::F32(arrays) = &problem.0 { Some(arrays) } else { None }
     }
+}
+
+impl OfProblem for f64 {
+    fn arrays(problem: &Problem) -> Option<&Arrays<Self>> {
+        if let Either::F64(arrays) = &problem.0 { Some(arrays) } else { None }
+    }
+}
+
+/// Refuses a problem of other arrays than forward's.
+fn check<T: OfProblem>(
+    kept: &Kept<T>,
+    problem: &Bound<'_, Problem>,
+    arrays: &Arrays<T>,
+) -> PyResult<()> {
+    if kept.problem.is(problem) {
+        return Ok(());
+    }
+    let differs = T::arrays(kept.problem.get()).and_then(|own| arrays.differs(own));
+    differs.map_or(Ok(()), |name| {
+        Err(refused(
+            &format!("a problem with the same `{name}`"),
+            format!("those of another `{name}`"),
+        ))
+    })
 }
 
 type SeedObjects<'a, 'py> =

@@ -10,6 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::arrays::{Axes, New, Number, hold};
 use super::dense::DenseWeights;
 use super::embedding::EmbeddingWeights;
+use super::guard::{away, caught};
 use super::normalization::NormalizationWeights;
 use super::rows::{Rows, Target, converted};
 use super::weights::{Either, Weights};
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::kernels::row_function::RowFunction;
 use crate::layers::embedding;
 use crate::layers::stream::{self, Part};
+use crate::machine::lists;
 
 /// From so many multiply-adds on (some tens of microseconds) a step releases the interpreter's lock:
 /// getting it back may take as long as another thread likes to keep it.
@@ -106,7 +108,7 @@ fn parts<T: Streamed>(list: &Bound<'_, PyList>) -> PyResult<Vec<Part<T>>> {
 impl<T: Streamed> Chain<T> {
     fn new(parts: &Bound<'_, PyList>, features: usize, streams: usize) -> PyResult<Self> {
         let stream = stream::Stream::new(None, &self::parts(parts)?, features, streams)?;
-        Ok(Self { stream, dtype: dtype::<T>(parts.py()).unbind(), ids: vec![0; streams] })
+        Ok(Self { stream, dtype: dtype::<T>(parts.py()).unbind(), ids: lists::filled(0, streams)? })
     }
 
     fn step<'py>(
@@ -145,7 +147,7 @@ impl<T: Streamed> Chain<T> {
         if stream.work() < DETACHED_WORK {
             stream.advance();
         } else {
-            py.detach(|| stream.advance());
+            away(py, || stream.advance());
         }
         for row in 0..stream.streams() {
             target.copy(row, stream.outputs(row));
@@ -280,11 +282,13 @@ impl Stream {
         streams: usize,
         double: bool,
     ) -> PyResult<Self> {
-        Ok(Self(if double {
-            Either::F64(Chain::new(parts, features, streams)?)
-        } else {
-            Either::F32(Chain::new(parts, features, streams)?)
-        }))
+        caught(|| {
+            Ok(Self(if double {
+                Either::F64(Chain::new(parts, features, streams)?)
+            } else {
+                Either::F32(Chain::new(parts, features, streams)?)
+            }))
+        })
     }
 
     /// One step of every layer.
@@ -294,30 +298,38 @@ impl Stream {
         inputs: &Bound<'py, PyAny>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-        either!(&mut own.0, chain => chain.step(inputs, out))
+        caught(|| {
+            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut own.0, chain => chain.step(inputs, out))
+        })
     }
 
     /// Copies of the states.
     #[pyo3(name = "_read_states")]
     fn read_states<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-        either!(&mut own.0, chain => chain.read(slf.py()))
+        caught(|| {
+            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut own.0, chain => chain.read(slf.py()))
+        })
     }
 
     /// Sets the states.
     #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a sequence")]
     #[pyo3(name = "_write_states")]
     fn write_states(slf: &Bound<'_, Self>, states: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
-        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-        either!(&mut own.0, chain => chain.write(&states))
+        caught(|| {
+            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut own.0, chain => chain.write(&states))
+        })
     }
 
     /// Sets the states of all rows, or of some, to zero.
     #[pyo3(name = "_reset", signature = (rows=None))]
     fn reset(slf: &Bound<'_, Self>, rows: Option<Vec<isize>>) -> PyResult<()> {
-        let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-        either!(&mut own.0, chain => chain.reset(rows))
+        caught(|| {
+            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut own.0, chain => chain.reset(rows))
+        })
     }
 
     #[getter]

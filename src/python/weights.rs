@@ -7,6 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::arrays::{Flat, Number, flat, holds};
+use super::guard::caught;
 use crate::cells::CellKind;
 use crate::error::Error;
 use crate::kernels::activation::Activation;
@@ -111,31 +112,36 @@ impl Weights {
         reset_after: bool,
         precision: &str,
     ) -> PyResult<Self> {
-        let bfloat16 = match precision {
-            "full" => false,
-            "bfloat16" => true,
-            other => return Err(Error::value("precision", "full or bfloat16", other).into()),
-        };
-        let cell = match (cell, reset_after) {
-            ("lstm", _) => CellKind::Lstm,
-            ("gru", true) => CellKind::Gru,
-            ("gru", false) => CellKind::GruResetBefore,
-            ("simple_rnn", _) => CellKind::SimpleRnn,
-            (other, _) => {
-                return Err(Error::value("cell", "one of lstm, gru, simple_rnn", other).into());
-            }
-        };
-        let options = Options {
-            activation: Activation::named("activation", activation)?,
-            recurrent_activation: Activation::named("recurrent_activation", recurrent_activation)?,
-            level: None,
-            bfloat16,
-        };
-        Ok(Self(if is_double("kernel", kernel)? {
-            Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
-        } else {
-            Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
-        }))
+        caught(|| {
+            let bfloat16 = match precision {
+                "full" => false,
+                "bfloat16" => true,
+                other => return Err(Error::value("precision", "full or bfloat16", other).into()),
+            };
+            let cell = match (cell, reset_after) {
+                ("lstm", _) => CellKind::Lstm,
+                ("gru", true) => CellKind::Gru,
+                ("gru", false) => CellKind::GruResetBefore,
+                ("simple_rnn", _) => CellKind::SimpleRnn,
+                (other, _) => {
+                    return Err(Error::value("cell", "one of lstm, gru, simple_rnn", other).into());
+                }
+            };
+            let options = Options {
+                activation: Activation::named("activation", activation)?,
+                recurrent_activation: Activation::named(
+                    "recurrent_activation",
+                    recurrent_activation,
+                )?,
+                level: None,
+                bfloat16,
+            };
+            Ok(Self(if is_double("kernel", kernel)? {
+                Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+            } else {
+                Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+            }))
+        })
     }
 
     #[getter]

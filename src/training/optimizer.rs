@@ -5,6 +5,7 @@
 //! written with arrays of `T`.
 
 use crate::error::{Error, Result};
+use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 use crate::machine::threads;
 
@@ -82,11 +83,11 @@ pub fn update<T: Element>(
     targets: Vec<Target<'_, T>>,
 ) -> Result<()> {
     let level = level.map_or_else(Level::current, Ok)?;
-    let (mut pieces, mut elements) = (Vec::with_capacity(targets.len()), 0);
+    let (mut pieces, mut elements) = (lists::room(targets.len())?, 0_usize);
     for target in targets {
-        elements += target.weight.len();
+        elements = elements.saturating_add(target.weight.len());
         check(rule, &target)?;
-        cut(rule, target, &mut pieces);
+        cut(rule, target, &mut pieces)?;
     }
     let work = elements.saturating_mul(COST * (2 + rule.slots()));
     threads::for_each(threads::worth(work)?, &mut pieces, |_, target| {
@@ -107,7 +108,7 @@ fn check<T>(rule: Rule, target: &Target<'_, T>) -> Result<()> {
 }
 
 /// Cuts a target into pieces of `PIECE` elements.
-fn cut<'a, T>(rule: Rule, target: Target<'a, T>, pieces: &mut Vec<Target<'a, T>>) {
+fn cut<'a, T>(rule: Rule, target: Target<'a, T>, pieces: &mut Vec<Target<'a, T>>) -> Result<()> {
     let Target { mut weight, mut gradient, scale, mut slots } = target;
     let used = rule.slots();
     while weight.len() > PIECE {
@@ -118,10 +119,10 @@ fn cut<'a, T>(rule: Rule, target: Target<'a, T>, pieces: &mut Vec<Target<'a, T>>
             let (first, last) = std::mem::take(slot).split_at_mut(PIECE);
             (*own, *slot) = (first, last);
         }
-        pieces.push(Target { weight: ahead, gradient: by, scale, slots: own });
+        lists::push(pieces, Target { weight: ahead, gradient: by, scale, slots: own })?;
         (weight, gradient) = (rest, others);
     }
-    pieces.push(Target { weight, gradient, scale, slots });
+    lists::push(pieces, Target { weight, gradient, scale, slots })
 }
 
 /// The sum of the squares of all elements. Its order depends on the instruction set alone.

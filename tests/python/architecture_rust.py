@@ -9,7 +9,7 @@ from architecture import circles
 # A room may use those before its own line, and itself. The longest name that fits is a file's room.
 ROOMS = (
     {"error", "machine::caches"},
-    {"machine::simd"},
+    {"machine::lists", "machine::simd"},
     {"machine::memory"},
     {"machine::threads"},
     {"machine::limits", "kernels"},
@@ -40,6 +40,13 @@ ORDER = {
 }
 SEQUENCE = "layers::sequence"
 SEQUENCE_ORDER = {name: rank for rank, names in enumerate(STEPS_OF_A_SEQUENCE) for name in names}
+# What ends the process where memory is short. `lists` makes those as long as a caller's arrays.
+GROWS = re.compile(
+    r"\.(collect|to_vec|extend|extend_from_slice|resize|into_boxed_slice)\b|\bvec!\["
+    r"|\bwith_capacity\(|\b(Arc|Rc|Box)::from\(|\.push\((?!.*\?;$)"
+)
+# The binding's lists are as long as those that Python has made; instruction sets are few.
+UNBOUNDED_ROOMS = frozenset({"python", "machine::simd", "machine::lists"})
 UNSAFE_ROOMS = frozenset({"machine::simd", "machine::memory", "machine::threads", "python"})
 
 Module = tuple[str, ...]
@@ -70,10 +77,7 @@ def rust_problems(source: Path) -> Iterator[str]:
                 yield f"{name}:{number}: reaches another room through super; write crate::"
                 continue
             yield from _direction(f"{name}:{number}", module, used)
-        for number, line in enumerate(code, 1):
-            yield from _line(f"{name}:{number}", name, room or "", line)
-            if re.search(r"\bunsafe\s*(\{|impl\b)", line) and not _argued(lines, number):
-                yield f"{name}:{number}: unsafe without a SAFETY comment"
+        yield from _lines(name, room or "", lines, code)
     for circle in circles(graph):
         yield f"a circle of files: {' <-> '.join(sorted(circle))}"
 
@@ -197,6 +201,26 @@ def _line(where: str, name: str, room: str, line: str) -> Iterator[str]:
         yield f"{where}: intrinsics outside of simd"
     if room not in UNSAFE_ROOMS and re.search(r"\bunsafe\b", line):
         yield f"{where}: unsafe code in {room}"
+
+
+def _lines(name: str, room: str, lines: list[str], code: list[str]) -> Iterator[str]:
+    """What is wrong with the lines of a file, each by itself."""
+    for number, line in enumerate(code, 1):
+        yield from _line(f"{name}:{number}", name, room, line)
+        if re.search(r"\bunsafe\s*(\{|impl\b)", line) and not _argued(lines, number):
+            yield f"{name}:{number}: unsafe without a SAFETY comment"
+    if room not in UNBOUNDED_ROOMS:
+        yield from _lists(name, lines, code)
+
+
+def _lists(name: str, lines: list[str], code: list[str]) -> Iterator[str]:
+    """Lists that can end the process, without a comment that says what bounds their length."""
+    for number, line in enumerate(code, 1):
+        if line.strip() == "#[cfg(test)]":
+            return
+        bounded = any("Bounded:" in near for near in lines[max(number - 2, 0) : number])
+        if GROWS.search(line) and not bounded:
+            yield f"{name}:{number}: a list without a bound; make it with machine::lists"
 
 
 def _crate_root(name: str, code: list[str]) -> Iterator[str]:

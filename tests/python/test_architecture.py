@@ -161,6 +161,9 @@ def test_an_optional_dependency_has_one_module(tmp_path):
             "without a SAFETY",
         ),
         ("machine/simd/avx2.rs", "unsafe impl Send for X {}", "without a SAFETY"),
+        ("training/loss.rs", "let x = (0..rows).collect();", "a list without a bound"),
+        ("training/loss.rs", "x.push(1);", "a list without a bound"),
+        ("kernels/tile.rs", "let x = vec![0; count];", "a list without a bound"),
         ("helpers.rs", "", "no place in the order"),
         ("lib.rs", "pub fn f() {}", "code in the crate root"),
     ],
@@ -180,6 +183,8 @@ def test_right_rust_paths_are_quiet(tmp_path):
         "machine/memory.rs": "// SAFETY: the owner outlives it,\n// as `new` has checked.\n"
         "let x =\n    unsafe { f() };",
         "python/mod.rs": "use pyo3::Python;\nuse crate::layers::sequence::forward;",
+        "training/loss.rs": "// Bounded: a thread each.\nlet x = (0..n).collect();\n"
+        "lists::push(&mut x, 1)?;\n#[cfg(test)]\nlet x = vec![0; 3];",
     }
     assert list(rust_problems(plant(tmp_path, files))) == []
 

@@ -16,6 +16,7 @@ True
 from ferrnn._core import (
     DenseWeights,
     EmbeddingWeights,
+    InternalError,
     NormalizationWeights,
     activate,
     adam_update,
@@ -40,6 +41,7 @@ from ferrnn._core import (
 __all__ = [
     "DenseWeights",
     "EmbeddingWeights",
+    "InternalError",
     "NormalizationWeights",
     "activate",
     "adam_update",

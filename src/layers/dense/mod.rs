@@ -17,6 +17,7 @@ use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::{self, Ask, Stop};
 
+use crate::machine::lists::{self, Listed};
 pub use activate::activate;
 pub use stream::Steps;
 pub use weights::Weights;
@@ -40,17 +41,17 @@ pub fn forward<T: Element>(
         expect("sums", [rows, 1, weights.units], sums.shape())?;
     }
     let (threads, parts) = weights.plan(rows)?;
-    let outputs = outputs.split(parts.iter().cloned());
-    let sums: Vec<_> = match sums {
-        Some(sums) => sums.split(parts.iter().cloned()).into_iter().map(Some).collect(),
-        None => parts.iter().map(|_| None).collect(),
+    let outputs = outputs.split(parts.iter().cloned())?;
+    let sums = match sums {
+        Some(sums) => sums.split(parts.iter().cloned())?.into_iter().map(Some).listed()?,
+        None => parts.iter().map(|_| None).listed()?,
     };
-    let mut tasks: Vec<_> = parts
+    let mut tasks = parts
         .into_iter()
         .zip(outputs)
         .zip(sums)
         .map(|((rows, outputs), sums)| (rows, outputs, sums, Ok(())))
-        .collect();
+        .listed()?;
     let stop = Stop::new(stop);
     threads::for_each(threads, &mut tasks, |worker, (rows, outputs, sums, result)| {
         *result = stop.poll(worker);
@@ -131,15 +132,16 @@ pub fn backward<T: Element>(
     let mut d_sums = Buffer::zeroed(rows * stride)?;
     let (threads, parts) = weights.plan(rows)?;
     let transposed = if d_inputs.is_some() { Some(weights.transposed()?) } else { None };
-    let mut d_inputs: Vec<_> = match d_inputs {
-        Some(view) => view.split(parts.iter().cloned()).into_iter().map(Some).collect(),
-        None => parts.iter().map(|_| None).collect(),
+    let mut d_inputs = match d_inputs {
+        Some(view) => view.split(parts.iter().cloned())?.into_iter().map(Some).listed()?,
+        None => parts.iter().map(|_| None).listed()?,
     };
     let mut rest: &mut [T] = &mut d_sums;
-    let mut tasks = Vec::new();
+    let mut tasks = lists::room(parts.len())?;
     for (rows, d_inputs) in parts.into_iter().zip(&mut d_inputs) {
         let (own, after) = rest.split_at_mut(rows.len() * stride);
         rest = after;
+        // Bounded: room was made.
         tasks.push((rows, own, d_inputs.take(), Ok(())));
     }
     let stop = Stop::new(stop);
@@ -199,7 +201,7 @@ fn weight_gradients<T: Element>(
         let sums = Buffer::zeroed(blocks.len() * panels * tile_rows * lanes)?;
         Ok((blocks, sums, Ok(())))
     };
-    let mut tasks = (0..parts).map(task).collect::<Result<Vec<_>>>()?;
+    let mut tasks = (0..parts).map(task).listed_or()?;
     threads::for_each(threads, &mut tasks, |_, (blocks, sums, result)| {
         *result = long_products(weights, inputs, d_sums, panels, blocks, sums);
     });
@@ -272,7 +274,7 @@ fn stage<T: Element, const MR: usize>(
 ) {
     let mut staging = Staging::<T, MR>::new(left, rows.len(), 0..panels);
     for row in rows {
-        staging.push(inputs.row(row, 0));
+        staging.add(inputs.row(row, 0));
     }
 }
 

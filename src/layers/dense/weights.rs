@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Product, Start};
+use crate::machine::lists::{Listed, share};
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Level};
 use crate::machine::threads;
@@ -98,7 +99,8 @@ impl<T: Element> Weights<T> {
         let work = rows.saturating_mul(self.features).saturating_mul(self.units);
         let threads = threads::worth(work)?;
         let parts = rows.div_ceil(CHUNK_ROWS).next_multiple_of(threads).min(rows);
-        Ok((threads, (0..parts).map(|n| n * rows / parts..(n + 1) * rows / parts).collect()))
+        let part = |n| share(rows, n, parts)..share(rows, n + 1, parts);
+        Ok((threads, (0..parts).map(part).listed()?))
     }
 }
 

@@ -1,9 +1,12 @@
 //! What forward keeps for backward.
 
 use super::plan::{Plan, Slice};
-use super::problem::Problem;
+use super::problem::{Facts, Problem};
+use super::weights::Weights;
+use crate::cells::CellKind;
 use crate::error::{Error, Result};
-use crate::machine::memory::{Buffer, View};
+use crate::machine::lists::Listed;
+use crate::machine::memory::{Buffer, Place, View};
 use crate::machine::simd::Element;
 
 /// What one forward pass kept: to be given to [`crate::layers::sequence::backward()`] with the same problem.
@@ -11,7 +14,11 @@ pub struct Residuals<T: Element> {
     pub(crate) plan: Plan,
     /// By slice and part.
     pub(crate) slices: Vec<Vec<Kept<T>>>,
-    pub(crate) shape: [usize; 3],
+    /// The cell and the vectors, by which the slots lie.
+    cell: (CellKind, &'static str),
+    /// What was true of the problem.
+    facts: Facts,
+    mask: Option<Place>,
     consumed: bool,
 }
 
@@ -31,8 +38,43 @@ pub(crate) struct Kept<T: Element> {
 }
 
 impl<T: Element> Residuals<T> {
-    pub(crate) fn new(plan: Plan, slices: Vec<Vec<Kept<T>>>, shape: [usize; 3]) -> Self {
-        Self { plan, slices, shape, consumed: false }
+    pub(crate) fn new(
+        weights: &Weights<T>,
+        problem: &Problem<'_, T>,
+        plan: Plan,
+        slices: Vec<Vec<Kept<T>>>,
+    ) -> Self {
+        Self {
+            plan,
+            slices,
+            cell: (weights.cell, weights.level.name()),
+            facts: problem.facts(),
+            mask: problem.mask_array(),
+            consumed: false,
+        }
+    }
+
+    /// Refuses another problem than that of the forward pass, and another cell's weights. Arrays are
+    /// taken to hold what they held then.
+    pub(crate) fn check(&self, weights: &Weights<T>, problem: &Problem<'_, T>) -> Result<()> {
+        let cell = (weights.cell, weights.level.name());
+        if self.cell != cell {
+            return Err(Error::value("residuals", format!("those of {cell:?}"), self.cell));
+        }
+        for ((name, given), (_, kept)) in problem.facts().into_iter().zip(self.facts) {
+            if given != kept {
+                let argument = "residuals";
+                let expected = format!("those of a problem with {name}: {given}");
+                return Err(Error::Value { argument, expected, received: kept.to_string() });
+            }
+        }
+        let same_array = self.mask.is_some() && self.mask == problem.mask_array();
+        if problem.is_masked() && !same_array && !self.plan.follows(problem) {
+            let expected = "those of a problem with the same mask".to_owned();
+            let received = "those of another mask".to_owned();
+            return Err(Error::Value { argument: "residuals", expected, received });
+        }
+        Ok(())
     }
 
     /// Bytes held.
@@ -59,7 +101,7 @@ impl<T: Element> Residuals<T> {
             copy.copy_from_slice(&kept.slots);
             Ok(copy)
         };
-        self.slices.iter_mut().map(|parts| parts.iter_mut().map(take).collect()).collect()
+        self.slices.iter_mut().map(|parts| parts.iter_mut().map(take).listed_or()).listed_or()
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a call reads: plain data, checked once.
 
+use std::fmt;
+
 use super::weights::Weights;
 use crate::error::{Error, Result};
-use crate::machine::memory::View;
+use crate::machine::memory::{Place, View};
 use crate::machine::simd::Element;
 
 /// A call's inputs and options. Shapes are checked when they are set, and never again.
@@ -28,6 +30,25 @@ enum Mask<'a> {
     Steps(View<'a, bool>),
     /// The first ones of each row.
     Lengths(Vec<usize>),
+}
+
+/// Something about a problem, by name.
+pub(super) type Facts = [(&'static str, Fact); 11];
+
+/// How many, or whether.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fact {
+    Number(usize),
+    Flag(bool),
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+        }
+    }
 }
 
 /// Dropout masks as data, already scaled: `[1 or gates, batch, size]`, one mask for all steps.
@@ -163,6 +184,45 @@ impl<'a, T: Element> Problem<'a, T> {
     pub fn output_shape(&self) -> [usize; 3] {
         let [batch, time, _] = self.inputs.shape();
         [batch, if self.return_sequences { time } else { 1 }, self.units]
+    }
+
+    /// Refuses weights of another shape than those the problem was made for.
+    pub(super) fn check(&self, weights: &Weights<T>) -> Result<()> {
+        let own = [self.inputs.shape()[2], self.units, self.gates, self.states];
+        let theirs = [weights.features(), weights.units(), weights.gates(), weights.states()];
+        if own == theirs {
+            return Ok(());
+        }
+        let expected = format!("those of the problem, of [features, units, gates, states] {own:?}");
+        Err(Error::value("weights", expected, theirs))
+    }
+
+    /// What a backward pass must find as forward has found it, besides the arrays' values.
+    pub(super) fn facts(&self) -> Facts {
+        let [batch, time, features] = self.inputs.shape();
+        let Dropout { inputs, recurrent } = self.dropout;
+        let count = |masks: Option<View<'_, T>>| Fact::Number(masks.map_or(0, |m| m.shape()[0]));
+        [
+            ("batch", Fact::Number(batch)),
+            ("time", Fact::Number(time)),
+            ("features", Fact::Number(features)),
+            ("units", Fact::Number(self.units)),
+            ("go_backwards", Fact::Flag(self.go_backwards)),
+            ("return_sequences", Fact::Flag(self.return_sequences)),
+            ("zero_output_for_mask", Fact::Flag(self.zero_output_for_mask)),
+            ("a mask", Fact::Flag(self.mask.is_some())),
+            ("an initial_state", Fact::Flag(!self.initial_state.is_empty())),
+            ("masks in input_dropout", count(inputs)),
+            ("masks in recurrent_dropout", count(recurrent)),
+        ]
+    }
+
+    /// The mask's array, by which one is known again without reading it.
+    pub(super) fn mask_array(&self) -> Option<Place> {
+        match &self.mask {
+            Some(Mask::Steps(mask)) => Some(mask.place()),
+            Some(Mask::Lengths(_)) | None => None,
+        }
     }
 
     /// The input step that is taken as number `step`.

@@ -10,6 +10,7 @@ use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
+use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::{Columns, Geometry};
@@ -54,7 +55,7 @@ impl<T: Element> Steps<T> {
             others: Buffer::zeroed(padded * weights.layout.states)?,
             kept: Buffer::zeroed(padded * weights.layout.states)?,
             slots: Buffer::zeroed(padded * weights.layout.slots.len())?,
-            active: (0..rows as u32).collect(),
+            active: (0..rows as u32).listed()?,
             backwards: false,
             weights,
         })

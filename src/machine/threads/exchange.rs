@@ -89,6 +89,7 @@ impl<T: Element> Exchange<T> {
         let mut buffer = Buffer::zeroed(planes * geometry.rows * geometry.stride)?;
         let at = NonNull::from(&mut *buffer).cast::<T>();
         let marks = if parts.len() > 1 {
+            // Bounded: a mark for each thread.
             parts.iter().map(|_| Mark::default()).collect()
         } else {
             Box::default()
@@ -134,6 +135,7 @@ impl<T: Element> Exchange<T> {
             long_waits: 0,
             done: members == 1,
         };
+        // Bounded: a turn for each thread.
         (0..members).map(turn).collect()
     }
 

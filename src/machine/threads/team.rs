@@ -13,6 +13,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::crowd;
+use crate::machine::lists::Listed;
 
 /// Turns of a spinning loop before a waiting thread sleeps: some 20 us.
 const SPINS: usize = 2_000;
@@ -35,6 +36,7 @@ impl Team {
         let Some(mut workers) = workers else { return Self { workers: None, helpers: 0 } };
         while workers.len() < wanted {
             let Some(worker) = Worker::spawn(workers.len() + 1) else { break };
+            // Bounded: the threads that the system grants.
             workers.push(worker);
         }
         let helpers = wanted.min(workers.len());
@@ -59,14 +61,14 @@ impl Team {
     pub fn for_each<S: Send>(&mut self, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
         let count = states.len();
         let helpers = self.helpers.min(count.saturating_sub(1));
-        if helpers == 0 {
+        let taken = states.iter().map(|_| AtomicBool::new(false)).listed();
+        let Some(taken) = taken.ok().filter(|_| helpers > 0) else {
             for state in states {
                 work(0, state);
             }
             return;
-        }
+        };
         let base = AtomicPtr::new(states.as_mut_ptr());
-        let taken: Vec<_> = states.iter().map(|_| AtomicBool::new(false)).collect();
         let share = |member: usize| {
             let first = member * count / (helpers + 1);
             for index in (first..count).chain(0..first) {

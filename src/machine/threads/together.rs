@@ -18,6 +18,7 @@ pub(crate) fn together<T: Element, R: Send>(
 ) -> Result<(usize, usize)> {
     let turns = exchange.team().into_iter();
     let mut members: Vec<_> =
+        // Bounded: a run for each thread at most.
         runs.iter_mut().zip(turns).map(|(run, turn)| (run, Some(turn), Ok((0, 0)))).collect();
     team.together(&mut members, |worker, (run, turn, result)| {
         // Dropped with an error, the turn tells the others.

@@ -13,6 +13,7 @@ use crate::layers::sequence::kept::{History, Residuals};
 use crate::layers::sequence::plan::Plan;
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::{Transposed, Weights};
+use crate::machine::lists::{self, Listed};
 use crate::machine::memory::{Buffer, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::together;
@@ -45,21 +46,22 @@ pub(crate) fn backward<T: Element>(
         outputs: seeds.outputs,
         stride: row_stride(weights.units),
     };
-    let histories: Vec<_> = (0..slots.len()).map(history).collect();
-    let mut journeys = Vec::with_capacity(slots.len());
-    let mut d_inputs: Vec<_> = match gradients.inputs {
-        Some(view) => plan.split(view).into_iter().map(Some).collect(),
-        None => plan.slices.iter().map(|_| None).collect(),
+    let histories = (0..slots.len()).map(history).listed()?;
+    let mut journeys = lists::room(slots.len())?;
+    let mut d_inputs = match gradients.inputs {
+        Some(view) => plan.split(view)?.into_iter().map(Some).listed()?,
+        None => plan.slices.iter().map(|_| None).listed()?,
     };
-    let mut d_states: Vec<Vec<_>> = plan.slices.iter().map(|_| Vec::new()).collect();
+    let mut d_states = plan.slices.iter().map(|_| Vec::new()).listed()?;
     for state in gradients.state {
-        for (of_slice, part) in d_states.iter_mut().zip(plan.split(state)) {
-            of_slice.push(part);
+        for (of_slice, part) in d_states.iter_mut().zip(plan.split(state)?) {
+            lists::push(of_slice, part)?;
         }
     }
     for (n, slots) in slots.into_iter().enumerate() {
         let views = (d_inputs[n].take(), std::mem::take(&mut d_states[n]));
         let packed = (weights, transposed);
+        // Bounded: room was made.
         journeys.push(Journey::new(packed, plan, (n, histories[n]), seeds, slots, views)?);
     }
     let sums = Sums::new(weights, plan, &histories, team.size())?;
@@ -89,9 +91,8 @@ fn check<T: Element>(
     seeds: &Seeds<'_, T>,
     gradients: &Gradients<'_, T>,
 ) -> Result<()> {
-    if residuals.shape != problem.inputs.shape() {
-        return Err(Error::shape("residuals", problem.inputs.shape(), residuals.shape));
-    }
+    problem.check(weights)?;
+    residuals.check(weights, problem)?;
     let outputs = problem.output_shape();
     for (argument, array) in [("outputs", Some(seeds.outputs)), ("d_outputs", seeds.d_outputs)] {
         if let Some(array) = array.filter(|array| array.shape() != outputs) {
@@ -145,7 +146,7 @@ impl<'a, T: Element> Journey<'a, T> {
             width: weights.units,
             stride: weights.d_sums_stride(),
         };
-        let units = plan.parts.iter().map(|blocks| weights.units_of(blocks)).collect();
+        let units = plan.parts.iter().map(|blocks| weights.units_of(blocks)).listed()?;
         let exchange = Exchange::new(geometry, PLANES, units)?;
         // The features of the inputs' gradient are shared out as evenly as the units are.
         let (count, lanes) = (plan.parts.len(), weights.lanes());
@@ -155,22 +156,22 @@ impl<'a, T: Element> Journey<'a, T> {
             let end = weights.features;
             (blocks.start * lanes).min(end)..(blocks.end * lanes).min(end)
         };
-        let mut d_inputs: Vec<_> = match d_inputs {
-            Some(view) if count == 1 => vec![Some(view)],
+        let mut d_inputs = match d_inputs {
+            Some(view) if count == 1 => std::iter::once(Some(view)).listed()?,
             Some(view) => {
-                let views = view.split_features((0..count).map(|n| features(columns(n))));
-                views.into_iter().map(Some).collect()
+                let views = view.split_features((0..count).map(|n| features(columns(n))))?;
+                views.into_iter().map(Some).listed()?
             }
-            None => (0..count).map(|_| None).collect(),
+            None => (0..count).map(|_| None).listed()?,
         };
-        let mut initial: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+        let mut initial = (0..count).map(|_| Vec::new()).listed()?;
         for view in d_initial {
-            let parts = plan.split_features(view, |blocks| weights.units_of(blocks));
+            let parts = plan.split_features(view, |blocks| weights.units_of(blocks))?;
             for (of_part, view) in initial.iter_mut().zip(parts) {
-                of_part.push(view);
+                lists::push(of_part, view)?;
             }
         }
-        let mut runs = Vec::with_capacity(count);
+        let mut runs = lists::room(count)?;
         for (number, slots) in slots.into_iter().enumerate() {
             let views = Views {
                 d_inputs: d_inputs[number].take(),
@@ -178,6 +179,7 @@ impl<'a, T: Element> Journey<'a, T> {
                 d_initial: std::mem::take(&mut initial[number]),
             };
             let part = (number, plan.parts[number].clone());
+            // Bounded: room was made.
             runs.push(Run::new((weights, transposed), history, seeds, part, slots, views)?);
         }
         Ok(Self { plan, slice, exchange, runs, result: Ok(()) })
@@ -185,6 +187,7 @@ impl<'a, T: Element> Journey<'a, T> {
 
     /// Gives the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
+        // Bounded: a buffer for each part, of which there are as many as threads.
         let slots = self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
         sums.take(self.slice, slots, poll);
     }

@@ -10,6 +10,7 @@ use crate::layers::sequence::rows::{States, add, skipping};
 use crate::layers::sequence::step::forward::Place;
 use crate::layers::sequence::step::visit_back::BackVisitor;
 use crate::layers::sequence::weights::{Transposed, Weights};
+use crate::machine::lists;
 use crate::machine::memory::{Buffer, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::Turn;
@@ -90,7 +91,7 @@ impl<'a, T: Element> Run<'a, T> {
             d_others: Buffer::zeroed(rows * layout.states * own)?,
             d_sums: Buffer::taken(group * weights.d_sums_stride())?,
             least,
-            gathered: Vec::with_capacity(staged),
+            gathered: lists::room(staged)?,
             previous: Buffer::zeroed(if layout.reads_output { rows * stride } else { 0 })?,
             product: Buffer::taken(rows * stride)?,
             d_staged: Buffer::taken(staged * row_stride(views.columns.len() * weights.lanes()))?,

@@ -83,6 +83,7 @@ impl<T: Element> Run<'_, T> {
         let rows = active.iter().map(|&row| (row as usize, time));
         if active.len() >= self.least {
             self.write_d_inputs();
+            // Bounded: `Run::new` has made room for a group and a step more.
             self.gathered.extend(rows);
             self.multiply_inputs(d_sums);
             return;
@@ -90,6 +91,7 @@ impl<T: Element> Run<'_, T> {
         let stride = self.weights.d_sums_stride();
         let to = &mut self.d_sums[self.gathered.len() * stride..];
         to[..active.len() * stride].copy_from_slice(&d_sums[..active.len() * stride]);
+        // Bounded: `Run::new` has made room for a group and a step more.
         self.gathered.extend(rows);
         if self.gathered.len() >= self.least {
             self.write_d_inputs();

@@ -11,6 +11,7 @@ use crate::layers::sequence::kept::{At, History};
 use crate::layers::sequence::plan::Plan;
 use crate::layers::sequence::rows::{add, copy_masked, masks};
 use crate::layers::sequence::weights::Weights;
+use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::{Stop, Team};
@@ -94,19 +95,20 @@ impl<'a, T: Element> Sums<'a, T> {
         let vectors: usize = specs.iter().map(|&spec| panels(weights, spec) * spec.slots.1).sum();
         let threads = threads.div_ceil(plan.groups.len() * plan.parts.len());
         let group = |slices: &Range<usize>| {
-            let mut tasks = Vec::with_capacity(plan.parts.len() * threads);
+            let mut tasks = lists::room(plan.parts.len() * threads)?;
             for (part, blocks) in plan.parts.iter().enumerate() {
                 for thread in 0..threads {
                     let own = thread * vectors / threads..(thread + 1) * vectors / threads;
                     let shares = shares(weights, &specs, own, blocks.len())?;
+                    // Bounded: room was made.
                     tasks.push(Task { part, shares, result: Ok(()) });
                 }
             }
-            let slots = slices.clone().map(|_| Vec::new()).collect();
+            let slots = slices.clone().map(|_| Vec::new()).listed()?;
             let missing = slices.len();
             Ok(Mutex::new(Group { slices: slices.clone(), slots, missing, tasks }))
         };
-        let groups = plan.groups.iter().map(group).collect::<Result<_>>()?;
+        let groups = plan.groups.iter().map(group).listed_or()?;
         Ok(Self { weights, plan, histories, groups, shared: threads * plan.parts.len() > 1 })
     }
 
@@ -133,11 +135,11 @@ impl<'a, T: Element> Sums<'a, T> {
     ) -> Result<()> {
         let into_inner =
             |group: Mutex<_>| group.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut groups: Vec<Group<T>> = self.groups.drain(..).map(into_inner).collect();
+        let mut groups = self.groups.drain(..).map(into_inner).listed()?;
         if self.shared {
             let mut tasks = Vec::new();
             for Group { slices, slots, tasks: of_group, .. } in &mut groups {
-                tasks.extend(of_group.iter_mut().map(|task| (&*slices, &*slots, task)));
+                of_group.iter_mut().map(|task| (&*slices, &*slots, task)).append(&mut tasks)?;
             }
             team.for_each(&mut tasks, |worker, (slices, slots, task)| {
                 task.result = self.run(slices, slots, task, &|| stop.poll(worker));
@@ -176,7 +178,7 @@ impl<'a, T: Element> Sums<'a, T> {
         let per_row = blocks * weights.layout.slots.len() * weights.lanes();
         let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
         let mut left = Buffer::default();
-        let mut row = vec![T::ZERO; weights.features.max(weights.units)];
+        let mut row = lists::filled(T::ZERO, weights.features.max(weights.units))?;
         let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
         for chunk in &plan.chunks {
             poll()?;
@@ -196,9 +198,9 @@ impl<'a, T: Element> Sums<'a, T> {
                     let slots =
                         &slots[n - slices.start][*part][before * per_row..][..of_chunk * per_row];
                     let first = slice.before(step) - before;
-                    add_stretch(&mut stretches, slots, of_chunk, first, length);
+                    add_stretch(&mut stretches, slots, of_chunk, first, length)?;
                     depth += length;
-                    group.push(piece);
+                    lists::push(&mut group, piece)?;
                 }
                 for share in &mut *shares {
                     let elements = share.panels.len() * depth * weights.level.rows::<T>();
@@ -245,6 +247,7 @@ fn shares<T: Element>(
         if !panels_of.is_empty() {
             let rows = panels_of.len() * weights.level.rows::<T>();
             let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
+            // Bounded: a share for each gate at most.
             shares.push(Share { spec, panels: panels_of, sums });
         }
         before += panels * width;
@@ -259,10 +262,12 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
     let mut specs = Vec::new();
     let mut push = |source, (first, count): (usize, usize), masks: usize| {
         if masks <= 1 {
+            // Bounded: a product for each source.
             specs.push(Spec { source, slots: (first, count), mask: 0 });
             return;
         }
         for slot in first..first + count {
+            // Bounded: a product for each source and gate.
             specs.push(Spec { source, slots: (slot, 1), mask: layout.slots[slot] });
         }
     };
@@ -301,7 +306,7 @@ impl<T: Element> Share<T> {
             for (position, &row) in history.slice.active(step).iter().enumerate() {
                 let kept = history.slice.before(step) + position;
                 let at = At { kept, row: row as usize, step };
-                staging.push(source(self.spec, history, at, space));
+                staging.add(source(self.spec, history, at, space));
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::layers::sequence::kept::Residuals;
 use crate::layers::sequence::plan::{Plan, Slice};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::Weights;
+use crate::machine::lists::{self, Listed};
 use crate::machine::memory::{ViewMut, check_available};
 use crate::machine::simd::Element;
 use crate::machine::threads::together;
@@ -31,7 +32,7 @@ pub(crate) fn forward<T: Element>(
         weights.check_exact()?;
     }
     let mut team = Team::gather(Plan::threads(weights, problem, 1)?);
-    let plan = Plan::new(weights, problem, team.size());
+    let plan = Plan::new(weights, problem, team.size())?;
     if keep {
         check_available(residual_bytes(weights, problem))?;
     }
@@ -43,12 +44,13 @@ pub(crate) fn forward<T: Element>(
             team.for_each(several, |worker, journey| journey.result = journey.all(worker, &stop));
         }
     }
-    let mut kept = Vec::new();
+    let mut kept = lists::room(journeys.len())?;
     for journey in journeys {
         journey.result?;
-        kept.push(journey.runs.into_iter().map(|run| run.kept).collect());
+        // Bounded: room was made.
+        kept.push(journey.runs.into_iter().map(|run| run.kept).listed()?);
     }
-    Ok(keep.then(|| Residuals::new(plan, kept, problem.inputs.shape())))
+    Ok(keep.then(|| Residuals::new(weights, problem, plan, kept)))
 }
 
 fn check<T: Element>(
@@ -56,6 +58,7 @@ fn check<T: Element>(
     problem: &Problem<'_, T>,
     results: &Results<'_, T>,
 ) -> Result<()> {
+    problem.check(weights)?;
     if results.outputs.shape() != problem.output_shape() {
         return Err(Error::shape("outputs", problem.output_shape(), results.outputs.shape()));
     }
@@ -85,18 +88,28 @@ fn journeys<'a, 'p, T: Element>(
     results: Results<'a, T>,
     keep: bool,
 ) -> Result<Vec<Journey<'a, 'p, T>>> {
-    let by_slice = |view: ViewMut<'a, T>| plan.split(view);
-    let mut states: Vec<_> = plan.slices.iter().map(|_| Vec::new()).collect();
+    check_available(journey_bytes(weights, problem, plan))?;
+    let mut states = plan.slices.iter().map(|_| Vec::new()).listed()?;
     for state in results.state {
-        for (of_slice, part) in states.iter_mut().zip(by_slice(state)) {
-            of_slice.push(part);
+        for (of_slice, part) in states.iter_mut().zip(plan.split(state)?) {
+            lists::push(of_slice, part)?;
         }
     }
-    let slices = plan.slices.iter().zip(by_slice(results.outputs)).zip(states);
+    let slices = plan.slices.iter().zip(plan.split(results.outputs)?).zip(states);
     let journey = |((slice, outputs), state)| {
         Journey::new(weights, problem, plan, (slice, outputs, state), keep)
     };
-    slices.map(journey).collect()
+    slices.map(journey).listed_or()
+}
+
+/// What the journeys hold from the start.
+fn journey_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, plan: &Plan) -> usize {
+    let batch = problem.inputs.shape()[0];
+    let rows = 1 + weights.layout.phases.len() + usize::from(part::multiplies_apart(problem));
+    let row = rows * row_stride(weights.units) + weights.layout.states * weights.padded_units();
+    let slice = size_of::<Journey<'_, '_, T>>() + plan.parts.len() * size_of::<Run<'_, '_, T>>();
+    let slices = plan.slices.len().saturating_mul(slice);
+    batch.saturating_mul(row.saturating_mul(size_of::<T>())).saturating_add(slices)
 }
 
 /// The planes of the outputs before and after a step, in turns, and [`EARLY`]'s.
@@ -130,13 +143,13 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         };
         let two = weights.layout.phases.len() > 1;
         let schedule = if two { TWO_PHASES } else { ONE_PHASE };
-        let exchange = Exchange::new(geometry, schedule, plan.padded_units(weights))?;
-        let runs = plan.split_features(outputs, |blocks| weights.units_of(blocks));
+        let exchange = Exchange::new(geometry, schedule, plan.padded_units(weights)?)?;
+        let runs = plan.split_features(outputs, |blocks| weights.units_of(blocks))?;
         let runs = plan.parts.iter().zip(runs).enumerate();
         let runs = runs.map(|(number, (blocks, outputs))| {
             Run::new(weights, problem, slice, (number, blocks.clone()), outputs, keep)
         });
-        let runs = runs.collect::<Result<Vec<_>>>()?;
+        let runs = runs.listed_or()?;
         let mut journey = Self { problem, plan, slice, exchange, runs, state, result: Ok(()) };
         journey.read_initial_state();
         Ok(journey)

@@ -48,6 +48,11 @@ pub(crate) struct Run<'a, 'p, T: Element> {
     windows: Option<Windows>,
 }
 
+/// Whether the recurrent weights multiply rows that are no plane's.
+pub(super) fn multiplies_apart<T: Element>(problem: &Problem<'_, T>) -> bool {
+    problem.dropout.recurrent.is_some() || problem.is_masked()
+}
+
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     pub(crate) fn new(
         weights: &'a Weights<T>,
@@ -59,7 +64,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     ) -> Result<Self> {
         let rows = slice.rows.len();
         let stride = row_stride(weights.units);
-        let apart = problem.dropout.recurrent.is_some() || problem.is_masked();
+        let apart = multiplies_apart(problem);
         let vectors = rows * blocks.len() * weights.layout.states;
         Ok(Self {
             operand: Buffer::zeroed(if apart { rows * stride } else { 0 })?,

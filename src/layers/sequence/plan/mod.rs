@@ -9,10 +9,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::caches;
+use crate::machine::lists::{self, Listed, share};
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::Element;
 
@@ -36,7 +37,7 @@ pub(crate) struct Slice {
     /// Its rows, in the plan's order.
     pub(crate) rows: Range<usize>,
     /// The rows of the batch in the plan's order; none if that is the batch's own.
-    order: Option<Arc<[u32]>>,
+    order: Option<Arc<Vec<u32>>>,
     /// The active rows of every step, counted from the slice's first.
     active: Vec<u32>,
     /// Where each step's rows begin in `active`, and the end; empty if every row takes every step.
@@ -49,28 +50,33 @@ impl Slice {
     fn new<T: Element>(
         problem: &Problem<'_, T>,
         rows: Range<usize>,
-        order: Option<Arc<[u32]>>,
-    ) -> Self {
-        let everyone: Vec<u32> = (0..rows.len() as u32).collect();
+        order: Option<Arc<Vec<u32>>>,
+    ) -> Result<Self> {
+        let everyone = (0..rows.len() as u32).listed()?;
         let mut slice = Self { rows, order, active: everyone, starts: Vec::new(), prefixes: true };
         if !problem.is_masked() {
-            return slice;
+            return Ok(slice);
         }
-        let (mut active, mut starts) = (Vec::new(), vec![0]);
-        for step in 0..problem.inputs.shape()[1] {
+        let time = problem.inputs.shape()[1];
+        let (mut active, mut starts) = (Vec::new(), lists::room(time.saturating_add(1))?);
+        // Bounded: room was made.
+        starts.push(0);
+        for step in 0..time {
             let first = active.len();
             let taking = slice.active.iter().copied();
-            active
-                .extend(taking.filter(|&row| problem.active(slice.batch_row(row as usize), step)));
+            taking
+                .filter(|&row| problem.active(slice.batch_row(row as usize), step))
+                .append(&mut active)?;
             let ends_early = |(n, &row): (usize, &u32)| n == row as usize;
             slice.prefixes &= active[first..].iter().enumerate().all(ends_early);
+            // Bounded: room was made.
             starts.push(active.len());
         }
         slice.starts = starts;
         if !slice.prefixes {
             slice.active = active;
         }
-        slice
+        Ok(slice)
     }
 
     /// The row of the batch that is this row of the slice.
@@ -109,7 +115,7 @@ pub(crate) struct Plan {
     pub(crate) parts: Vec<Range<usize>>,
     pub(crate) chunks: Vec<Range<usize>>,
     /// The rows of the batch in the order of the slices; none if that is the batch's own.
-    pub(crate) order: Option<Arc<[u32]>>,
+    pub(crate) order: Option<Arc<Vec<u32>>>,
 }
 
 impl Plan {
@@ -132,43 +138,61 @@ impl Plan {
         weights: &Weights<T>,
         problem: &Problem<'_, T>,
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let [batch, time, _] = problem.inputs.shape();
+        if u32::try_from(batch).is_err() {
+            return Err(Error::value("inputs", "a batch of less than 2^32 rows", batch));
+        }
         let count = parts_of(weights, batch, threads);
         let blocks = weights.blocks();
-        let parts = (0..count).map(|n| n * blocks / count..(n + 1) * blocks / count).collect();
-        let (order, steps) = by_length(problem);
+        let parts = even(0..blocks, count)?;
+        let (order, steps) = by_length(problem)?;
         let mut cuts = Vec::new();
         let mut groups = Vec::new();
         let rows_of_groups = match groups_of(weights, batch) {
-            number if steps.is_empty() => even(0..batch, number),
-            number => cuts_by_steps(0..batch, &steps, number, batch),
+            number if steps.is_empty() => even(0..batch, number)?,
+            number => cuts_by_steps(0..batch, &steps, number, batch)?,
         };
         for rows in &rows_of_groups {
             let first = cuts.len();
             let share = |all: usize| all.div_ceil(rows_of_groups.len());
-            cuts.extend(if count > 1 {
-                vec![rows.clone()]
+            let own = if count > 1 {
+                even(rows.clone(), 1)
             } else if steps.is_empty() {
                 even(rows.clone(), share(slices(batch, threads, weights.level.rows::<T>())))
             } else {
                 let shares = if threads > 1 { 2 * threads } else { 1 };
                 cuts_by_steps(rows.clone(), &steps, share(shares), SLICE_ROWS)
-            });
-            groups.push(first..cuts.len());
+            };
+            own?.into_iter().append(&mut cuts)?;
+            lists::push(&mut groups, first..cuts.len())?;
         }
         let most = cuts.iter().map(Range::len).max().unwrap_or(1).max(1);
-        let slices =
-            cuts.into_iter().map(|rows| Slice::new(problem, rows, order.clone())).collect();
+        let slice = |rows| Slice::new(problem, rows, order.clone());
+        let slices = cuts.into_iter().map(slice).listed_or()?;
         let steps = chunk_steps(most, time);
-        let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).collect();
-        Self { slices, groups, parts, chunks, order }
+        let chunks = (0..time).step_by(steps).map(|s| s..time.min(s + steps)).listed()?;
+        Ok(Self { slices, groups, parts, chunks, order })
+    }
+
+    /// Whether the rows take those steps that the problem's mask says.
+    pub(super) fn follows<T: Element>(&self, problem: &Problem<'_, T>) -> bool {
+        let time = self.chunks.last().map_or(0, |chunk| chunk.end);
+        let step_follows = |slice: &Slice, step| {
+            let mut taking = slice.active(step).iter().copied().peekable();
+            (0..slice.rows.len()).all(|row| {
+                let takes = taking.next_if_eq(&(row as u32)).is_some();
+                takes == problem.active(slice.batch_row(row), step)
+            })
+        };
+        let follows = |slice| (0..time).all(|step| step_follows(slice, step));
+        self.slices.iter().all(follows)
     }
 
     /// An array's rows for each slice.
-    pub(crate) fn split<'a, T>(&self, view: ViewMut<'a, T>) -> Vec<ViewMut<'a, T>> {
+    pub(crate) fn split<'a, T>(&self, view: ViewMut<'a, T>) -> Result<Vec<ViewMut<'a, T>>> {
         let ordered = match &self.order {
-            Some(order) => view.ordered(order),
+            Some(order) => view.ordered(order)?,
             None => view,
         };
         ordered.split(self.slices.iter().map(|slice| slice.rows.clone()))
@@ -179,17 +203,20 @@ impl Plan {
         &self,
         view: ViewMut<'a, T>,
         features: impl Fn(&Range<usize>) -> Range<usize>,
-    ) -> Vec<ViewMut<'a, T>> {
+    ) -> Result<Vec<ViewMut<'a, T>>> {
         if self.parts.len() == 1 {
-            return vec![view];
+            return std::iter::once(view).listed();
         }
         view.split_features(self.parts.iter().map(features))
     }
 
     /// Each part's units, the padding of the last among them.
-    pub(crate) fn padded_units<T: Element>(&self, weights: &Weights<T>) -> Vec<Range<usize>> {
+    pub(crate) fn padded_units<T: Element>(
+        &self,
+        weights: &Weights<T>,
+    ) -> Result<Vec<Range<usize>>> {
         let lanes = weights.lanes();
-        self.parts.iter().map(|blocks| blocks.start * lanes..blocks.end * lanes).collect()
+        self.parts.iter().map(|blocks| blocks.start * lanes..blocks.end * lanes).listed()
     }
 
     /// The number of the chunk a step is in.
@@ -198,21 +225,27 @@ impl Plan {
     }
 }
 
+/// An order of the rows, and the number of steps of each.
+type Lengths = (Option<Arc<Vec<u32>>>, Vec<usize>);
+
 /// Longest rows first, so that those which take a step are neighbours, and a slice's rows end at
 /// about the same time: the order, if it is not the batch's own, and each row's steps in it. Both
 /// are empty without a mask.
-fn by_length<T: Element>(problem: &Problem<'_, T>) -> (Option<Arc<[u32]>>, Vec<usize>) {
+fn by_length<T: Element>(problem: &Problem<'_, T>) -> Result<Lengths> {
     if !problem.is_masked() {
-        return (None, Vec::new());
+        return Ok((None, Vec::new()));
     }
-    let steps: Vec<_> = (0..problem.inputs.shape()[0]).map(|row| problem.steps_of(row)).collect();
+    // Each slice will take as much: without it, no mask need be read.
+    drop(lists::room::<usize>(problem.inputs.shape()[1].saturating_add(1))?);
+    let steps = (0..problem.inputs.shape()[0]).map(|row| problem.steps_of(row)).listed()?;
     if steps.is_sorted_by(|a, b| a >= b) {
-        return (None, steps);
+        return Ok((None, steps));
     }
-    let mut order: Vec<u32> = (0..steps.len() as u32).collect();
-    order.sort_by_key(|&row| std::cmp::Reverse(steps[row as usize]));
-    let steps = order.iter().map(|&row| steps[row as usize]).collect();
-    (Some(order.into()), steps)
+    let mut order = (0..steps.len() as u32).listed()?;
+    // Rows of as many steps in the batch's order: a stable sort would take memory that may not be there.
+    order.sort_unstable_by_key(|&row| (std::cmp::Reverse(steps[row as usize]), row));
+    let steps = order.iter().map(|&row| steps[row as usize]).listed()?;
+    Ok((Some(Arc::new(order)), steps))
 }
 
 fn parts_of<T: Element>(weights: &Weights<T>, batch: usize, threads: usize) -> usize {
@@ -263,9 +296,9 @@ pub fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
 }
 
 /// Cuts rows evenly.
-fn even(rows: Range<usize>, count: usize) -> Vec<Range<usize>> {
-    let at = |n: usize| rows.start + n * rows.len() / count;
-    (0..count).map(|n| at(n)..at(n + 1)).collect()
+fn even(rows: Range<usize>, count: usize) -> Result<Vec<Range<usize>>> {
+    let at = |n: usize| rows.start + share(rows.len(), n, count);
+    (0..count).map(|n| at(n)..at(n + 1)).listed()
 }
 
 /// Cuts rows into about `shares` of as many steps; into more, if these had more than `most` rows.
@@ -274,23 +307,23 @@ fn cuts_by_steps(
     steps: &[usize],
     shares: usize,
     most: usize,
-) -> Vec<Range<usize>> {
-    let all: usize = steps[rows.clone()].iter().sum();
+) -> Result<Vec<Range<usize>>> {
+    let all = steps[rows.clone()].iter().fold(0_usize, |all, &steps| all.saturating_add(steps));
     let share = all.div_ceil(shares).max(1);
     let mut cuts = Vec::new();
-    let (mut first, mut taken) = (rows.start, 0);
+    let (mut first, mut taken) = (rows.start, 0_usize);
     for row in rows.clone() {
-        taken += steps[row];
+        taken = taken.saturating_add(steps[row]);
         let enough = taken >= share && cuts.len() + 1 < shares;
         if enough || row + 1 - first == most {
-            cuts.push(first..row + 1);
+            lists::push(&mut cuts, first..row + 1)?;
             (first, taken) = (row + 1, 0);
         }
     }
     if first < rows.end {
-        cuts.push(first..rows.end);
+        lists::push(&mut cuts, first..rows.end)?;
     }
-    cuts
+    Ok(cuts)
 }
 
 /// Steps of a chunk: odd, so that the blocks of a chunk do not fall into the same sets of the cache.

@@ -76,11 +76,13 @@ impl<T: Element> Weights<T> {
         };
         let kernel = pack(raw.kernel, features, layout.input)?;
         let recurrent = layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, units, slots));
+        // Bounded: two phases at most.
         let mut recurrent = recurrent.collect::<Result<Vec<_>>>()?;
         if options.bfloat16 {
             if !T::FUSED {
                 return Err(Error::value("precision", "bfloat16 with float32 weights", "float64"));
             }
+            // Bounded: two phases at most.
             recurrent = recurrent.iter().map(Packed::halved).collect::<Result<_>>()?;
         }
 
@@ -236,6 +238,7 @@ impl<T: Element> Weights<T> {
             let recurrent = self.recurrent.iter().map(|packed| packed.transposed(self.units));
             Ok(Transposed {
                 kernel: self.kernel.transposed(self.units)?,
+                // Bounded: two phases at most.
                 recurrent: recurrent.collect::<Result<_>>()?,
             })
         })
@@ -250,10 +253,12 @@ impl<T: Element> Weights<T> {
                         packed.element(k, slot, unit)
                     })
                 };
+                // Bounded: a product for each gate.
                 (0..packed.width()).map(one).collect::<Result<Vec<_>>>()
             };
             Ok(BySlot {
                 kernel: split(&self.kernel)?,
+                // Bounded: two phases at most.
                 recurrent: self.recurrent.iter().map(split).collect::<Result<_>>()?,
             })
         })

@@ -1,0 +1,155 @@
+//! The end of the interpreter, with daemon threads at work.
+//!
+//! Before Python 3.14 the interpreter ends such a thread where it next takes the lock, by unwinding its
+//! stack. Frames of Rust cannot be unwound so: the process would abort. Therefore no thread but the one
+//! that ends the interpreter may be inside the binding then. An `atexit` function closes a gate before
+//! the binding, and waits for those that are inside. It opens again after a while, if the
+//! interpreter still lives then: another `atexit` function may be waiting for a thread's work.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+/// How long the gate stays closed, and how long the end waits for threads inside.
+const CLOSED: Duration = Duration::from_secs(1);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// Threads that are inside, with the lock or on their way to it.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Not zero from the moment on when the gate closes.
+static LEAVING: AtomicUsize = AtomicUsize::new(0);
+/// When it closed.
+static SINCE: Mutex<Option<Instant>> = Mutex::new(None);
+
+thread_local! {
+    /// Whether this thread is among those inside.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is the interpreter's main one, and the process for which that was found.
+    static MAIN: Cell<Option<(bool, u32)>> = const { Cell::new(None) };
+}
+
+/// A stay inside, until it is dropped.
+pub(super) struct Inside(bool);
+
+impl Inside {
+    /// Comes inside, with the interpreter's lock.
+    pub(super) fn enter() -> Self {
+        // The main thread is the one that ends the interpreter. It is known from its first long call.
+        let counts = !COUNTED.get() && !matches!(MAIN.get(), Some((true, _)));
+        if counts && !count() {
+            Python::attach(|py| py.detach(wait_at_the_gate));
+            INSIDE.fetch_add(1, Ordering::SeqCst);
+        }
+        COUNTED.set(counts || COUNTED.get());
+        Self(counts)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if self.0 {
+            COUNTED.set(false);
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A time outside, without the interpreter's lock; dropped before the lock is taken again.
+pub(super) struct Outside(bool);
+
+impl Outside {
+    /// Goes out.
+    pub(super) fn leave() -> Self {
+        let counted = COUNTED.replace(false);
+        if counted {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+        Self(counted)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if self.0 {
+            if !count() {
+                wait_at_the_gate();
+                INSIDE.fetch_add(1, Ordering::SeqCst);
+            }
+            COUNTED.set(true);
+        }
+    }
+}
+
+/// Counts this thread among those inside, unless the gate is closed.
+fn count() -> bool {
+    INSIDE.fetch_add(1, Ordering::SeqCst);
+    // Either `_leave` sees this thread inside, or this thread sees that the gate is closed.
+    let open = LEAVING.load(Ordering::SeqCst) == 0;
+    if !open {
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
+    open
+}
+
+/// Waits until the gate opens, for ever if the interpreter ends first.
+#[cold]
+fn wait_at_the_gate() {
+    let since = *SINCE.lock().unwrap_or_else(PoisonError::into_inner);
+    while since.is_some_and(|since| since.elapsed() < CLOSED) {
+        // SAFETY: may be called by any thread at any time.
+        while unsafe { pyo3::ffi::Py_IsInitialized() } == 0 {
+            thread::park(); // the process is about to end
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Closes the gate and waits until no other thread is inside; for `atexit`.
+#[pyfunction]
+pub(super) fn _leave(py: Python<'_>) {
+    MAIN.set(Some((true, std::process::id())));
+    let start = Instant::now();
+    *SINCE.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+    LEAVING.store(1, Ordering::SeqCst);
+    py.detach(|| {
+        while INSIDE.load(Ordering::SeqCst) > 0 && start.elapsed() < CLOSED {
+            thread::sleep(PAUSE);
+        }
+    });
+}
+
+/// Forgets the threads that a child has not got; for the child, after a `fork`.
+#[pyfunction]
+pub(super) fn _forked() {
+    INSIDE.store(usize::from(COUNTED.get()), Ordering::SeqCst);
+}
+
+/// Whether this thread is the interpreter's main one, and the process for which that was found.
+pub(super) fn main_thread(py: Python<'_>) -> PyResult<(bool, u32)> {
+    if let Some(known) = MAIN.get() {
+        return Ok(known);
+    }
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let found = (main.eq(threading.call_method0("get_ident")?)?, std::process::id());
+    MAIN.set(Some(found));
+    Ok(found)
+}
+
+/// Arranges for all this, when the module is imported.
+pub(super) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    py.import("atexit")?.call_method1("register", (module.getattr("_leave")?,))?;
+    let os = py.import("os")?;
+    if os.hasattr("register_at_fork")? {
+        let keywords = pyo3::types::PyDict::new(py);
+        keywords.set_item("after_in_child", module.getattr("_forked")?)?;
+        os.call_method("register_at_fork", (), Some(&keywords))?;
+    }
+    Ok(())
+}
