@@ -83,7 +83,7 @@ def test_wrong_dtype_of_a_state(kind):
 
 
 def test_ragged_lists_and_lists_with_states():
-    with pytest.raises(ValueError, match="must be one array of real numbers"):
+    with pytest.raises(ValueError, match=r"must be one array, received a list of.*pad_sequences"):
         LSTM(4)([[[1.0], [2.0, 3.0]]])
     with pytest.raises(ValueError, match="given as `initial_state=`"):
         LSTM(4)([GOOD, np.zeros((2, 4)), np.zeros((2, 4))])

@@ -37,6 +37,7 @@ from ferrnn._src.layer.layer_configs import layer_data
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
+from ferrnn._src.tree.ragged import refuse_ragged
 from ferrnn._src.tree.results import Output, as_output, plain_array
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array, Mask
@@ -350,6 +351,7 @@ class Layer(Weighted, Configured):
         """`value` as an array of the layer's dtype; errors speak of the argument."""
         array = value if type(value) is np.ndarray else self._as_array(value, argument)
         if array.dtype.kind not in "fiub":
+            refuse_ragged(array, f"`{argument}` of layer {self.name!r}")
             raise TypeError(
                 f"`{argument}` of layer {self.name!r} must hold real numbers, "
                 f"received the dtype {array.dtype}"
@@ -357,6 +359,7 @@ class Layer(Weighted, Configured):
         return array.astype(self._float, copy=False)
 
     def _as_array(self, value: Any, argument: str) -> Array:
+        refuse_ragged(value, f"`{argument}` of layer {self.name!r}")
         try:
             return np.asarray(value)
         except ValueError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ferrnn._src.cells.protocol import StateShape, flatten
 from ferrnn._src.layer.masked import of_axes
+from ferrnn._src.tree.ragged import REMEDY
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -39,7 +40,7 @@ def checked_sequences(layer: str, structure: Any) -> Array:
     if len({shape[:2] for shape in shapes}) > 1:
         raise ValueError(
             f"the sequences of layer {layer!r} must have one batch and one number of steps, "
-            f"received the shapes {shapes}"
+            f"received the shapes {shapes}; if they are one input: {REMEDY}"
         )
     return leaves[0]  # type: ignore[no-any-return]
 

@@ -12,6 +12,7 @@ from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.operations import NotEqual
 from ferrnn._src.native import EmbeddingWeights, embedding_backward, embedding_forward
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.ragged import refuse_ragged
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import one_version
@@ -78,6 +79,7 @@ class Embedding(Layer):
         """`inputs` as whole numbers."""
         if type(inputs) is np.ndarray and inputs.dtype.kind == "i":
             return inputs
+        refuse_ragged(inputs, f"`inputs` of layer {self.name!r}")
         array = np.asarray(inputs)
         if array.dtype.kind not in "fiub":
             raise TypeError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.configs.config import floatx
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.encoding import checked_mode, encoded, encoded_shape, refuse_sparse
 from ferrnn._src.layers.vocabulary import (
@@ -262,11 +263,21 @@ class IndexLookup(Layer):
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Indices, vectors of them or tokens; nothing has a gradient by them."""
+        self.warn_if_empty(self.name)
         if self.invert:
             return self._tokens_at(inputs), _no_gradient
         tokens = as_tokens(inputs, self.vocabulary_dtype, self.encoding)
         found = np.array(self.indices(tokens), np.int64).reshape(inputs.shape)
         return self.encode(found), _no_gradient
+
+    def warn_if_empty(self, layer: str) -> None:
+        """Warns that every token is unknown yet, unless several places tell them apart."""
+        refused = self.output_mode != "int" and self._depth() is None
+        if not self._tokens and self.num_oov_indices < 2 and not refused:
+            warn(
+                f"layer {layer!r} has no vocabulary yet, so that every token counts as unknown: "
+                "call `adapt` with data, or pass `vocabulary`, before using it"
+            )
 
     def indices(self, tokens: Sequence[Any]) -> list[int]:
         """The index of each token; -1 for one that counts for nothing."""
@@ -321,6 +332,28 @@ class IndexLookup(Layer):
         return self.vocabulary_dtype if self.invert else "int64"
 
     # Files and configuration.
+
+    def get_weights(self) -> list[Array]:
+        """What was learnt, for `set_weights` of a layer of the same configuration: the tokens."""
+        if not self._tokens:
+            return []
+        kind = str if self.vocabulary_dtype == "string" else np.int64
+        return [np.array(self._tokens, kind), *self.named_arrays().values()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Takes what `get_weights` of a layer of the same configuration gave."""
+        if not len(weights):
+            super().set_weights(weights)
+            return
+        wanted = 2 if self.output_mode == "tf_idf" else 1
+        if len(weights) != wanted:
+            raise ValueError(
+                f"`weights` of layer {self.name!r} must hold {wanted} arrays, those of "
+                f"`get_weights`, received {len(weights)}"
+            )
+        self._take(as_tokens(weights[0], self.vocabulary_dtype, self.encoding))
+        if wanted == 2:
+            self.set_named_arrays({"idf_weights": weights[1]})
 
     def named_arrays(self) -> dict[str, Array]:
         return {} if self.idf_weights is None else {"idf_weights": self.idf_weights}

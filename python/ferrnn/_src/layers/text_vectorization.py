@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -216,8 +216,9 @@ class TextVectorization(Layer):
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Indices `[..., tokens]`, or vectors `[..., tokens of the vocabulary]`."""
-        rows = self._documents(inputs)
         lookup = self._lookup_layer
+        lookup.warn_if_empty(self.name)
+        rows = self._documents(inputs)
         lengths = np.array([len(row) for row in rows], np.int64)
         longest = int(lengths.max(initial=0))
         padding = 0 if self._output_mode == "int" else -1
@@ -244,6 +245,22 @@ class TextVectorization(Layer):
         return self._lookup_layer.compute_output_dtype()
 
     # Files and configuration.
+
+    def get_weights(self) -> list[Array]:
+        """The vocabulary, for `set_weights` of a layer of the same configuration."""
+        return self._lookup_layer.get_weights()
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Takes what `get_weights` of a layer of the same configuration gave.
+
+        >>> layer = TextVectorization()
+        >>> layer.adapt(["the cat"])
+        >>> again = TextVectorization.from_config(layer.get_config())
+        >>> again.set_weights(layer.get_weights())
+        >>> again(["cat the"]).tolist() == layer(["cat the"]).tolist()
+        True
+        """
+        self._lookup_layer.set_weights(weights)
 
     def named_arrays(self) -> dict[str, Array]:
         return self._lookup_layer.named_arrays()

@@ -9,6 +9,7 @@ import numpy as np
 
 from ferrnn._src.symbolic.shapes import is_shape
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.ragged import refuse_ragged
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
 
@@ -46,6 +47,8 @@ class Inputs:
         else:
             parts = [given]
         if len(parts) != len(self.tensors):
+            if self.single:
+                refuse_ragged(given, f"the input {self.names[0]!r} of the model {model!r}")
             raise ValueError(
                 f"the model {model!r} takes {len(self.tensors)} inputs ({', '.join(self.names)}), "
                 f"received {len(parts)}"
@@ -83,6 +86,7 @@ class Inputs:
 
     def _cast(self, given: Any, at: int, model: str) -> Array:
         tensor, dtype = self.tensors[at], self._dtypes[at]
+        refuse_ragged(given, f"the input {tensor.name!r} of the model {model!r}")
         try:
             array = given.view(np.ndarray) if isinstance(given, np.ndarray) else np.asarray(given)
         except ValueError as error:

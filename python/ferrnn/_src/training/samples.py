@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array
 
@@ -44,6 +45,12 @@ def _holds_arrays(value: Any) -> bool:
 def _array(value: Any, name: str) -> Array:
     if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
         value = np.asarray(value)
+    parts = value.items() if isinstance(value, Mapping) else ()
+    for what, part in (
+        (f"`{name}`", value),
+        *((f"`{name}[{key!r}]`", each) for key, each in parts),
+    ):
+        refuse_ragged(part, what)
     if isinstance(value, list | tuple | Mapping) or not hasattr(value, "__array__"):
         raise ValueError(
             f"Unrecognized data type: {name}={type(value).__name__}. Expected an array, or arrays "
@@ -125,9 +132,11 @@ class Samples:
         }
         if len({size for each in sizes.values() for size in each}) > 1:
             shown = (f"'{name}' sizes: {', '.join(map(str, s))}" for name, s in sizes.items() if s)
+            several = len(set(sizes["x"])) > 1
+            remedy = f"; if they are sequences of one input: {REMEDY}" if several else ""
             raise ValueError(
                 "Data cardinality is ambiguous. Make sure all arrays contain the same number of "
-                f"samples. {', '.join(shown)}"
+                f"samples. {', '.join(shown)}{remedy}"
             )
 
     @property
