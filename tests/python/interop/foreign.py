@@ -4,6 +4,9 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import golden
 
@@ -35,3 +38,12 @@ def _unpacked(maker: str) -> tempfile.TemporaryDirectory[str]:
     with zipfile.ZipFile(DATA / f"{maker}.zip") as packed:
         packed.extractall(folder.name)
     return folder
+
+
+def expect_close(actual: Any, wanted: Any, tolerance: float = 2e-6) -> None:
+    """Both are alike, up to a part of the largest number that is wanted."""
+    actual, wanted = np.asarray(actual, "float64"), np.asarray(wanted, "float64")
+    assert actual.shape == wanted.shape
+    if wanted.size:
+        scale = max(float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)), 1e-30)
+        np.testing.assert_allclose(actual, wanted, rtol=0, atol=tolerance * scale)

@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
+from foreign import expect_close
 
 CASES = foreign.names("torch")
 READ = [name for name in CASES if not foreign.load("torch", name).about.get("refused")]
@@ -35,12 +36,6 @@ def chain(order):
             told = {key: step[key] for key in TOLD if step.get(key) is not None}
             layers.append((step["name"], {"kind": kind, **told}))
     return layers
-
-
-def expect_close(actual, wanted, tolerance=2e-6):
-    actual, wanted = np.asarray(actual, "float64"), np.asarray(wanted, "float64")
-    assert actual.shape == wanted.shape
-    assert np.abs(actual - wanted).max() <= tolerance * max(np.abs(wanted).max(), 1e-30)
 
 
 def batch_first(case, array):

@@ -1,0 +1,135 @@
+"""ONNX files give ONNX Runtime's numbers, and what is not supported is named."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ferrnn
+import foreign
+from foreign import expect_close
+
+CASES = [
+    (maker, name, foreign.load(maker, name).about)
+    for maker in ("onnx", "onnx_exports")
+    for name in foreign.names(maker)
+]
+SHARED = Path(__file__).parents[4] / "shared" / "models"
+READ = [(maker, name) for maker, name, about in CASES if not about.get("refused")]
+# Weights that come with each call are slow, and right.
+REFUSED = [
+    (maker, name)
+    for maker, name, about in CASES
+    if about.get("refused") and name != "weights_given"
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*linear_before_reset")
+@pytest.mark.parametrize(("maker", "name"), READ)
+def test_a_file_gives_the_numbers_of_onnx_runtime(maker, name):
+    case = foreign.load(maker, name)
+    model = ferrnn.from_onnx(foreign.DATA / case.about["file"])
+    found = model.run(dict(zip(case.about["inputs"], case.series("input"), strict=True)))
+    for output, wanted in zip(case.about["outputs"], case.series("output"), strict=True):
+        assert found[output].dtype == wanted.dtype, output
+        expect_close(found[output], wanted)
+
+
+@pytest.mark.parametrize(("maker", "name"), REFUSED)
+def test_what_is_not_supported_is_named(maker, name):
+    case = foreign.load(maker, name)
+    with pytest.raises(ValueError, match=r"not supported|must have|another file|damaged|types?"):
+        ferrnn.from_onnx(foreign.DATA / case.about["file"])
+
+
+class TestErrors:
+    def test_a_gru_that_torch_wrote_wrong_is_computed_as_written_with_a_warning(self):
+        path = foreign.DATA / "onnx" / "gru_of_torch_without_reset.onnx"
+        with pytest.warns(UserWarning, match=r"linear_before_reset=0.*as written"):
+            ferrnn.from_onnx(path)
+
+    def test_bytes_and_paths_are_taken_and_nothing_else(self):
+        path = foreign.DATA / "onnx" / "lstm_initial.onnx"
+        assert ferrnn.from_onnx(path.read_bytes()).inputs == ferrnn.from_onnx(str(path)).inputs
+        with pytest.raises(TypeError, match="`source` must be a path, bytes or"):
+            ferrnn.from_onnx(3)
+
+    def test_inputs_that_do_not_fit_are_named(self):
+        model = ferrnn.from_onnx(foreign.DATA / "onnx" / "lstm_no_bias.onnx")
+        name = model.inputs[0].name
+        with pytest.raises(ValueError, match=r"must be .* received"):
+            model(nothing=np.zeros(1))
+        with pytest.raises(ValueError, match=f"input '{name}' must have the shape"):
+            model(np.zeros((1, 1)))
+        with pytest.raises(ValueError, match="received 9"):
+            model(*[np.zeros(1)] * 9)
+
+    @pytest.mark.parametrize("name", ["lstm_peepholes", "classifier", "if_constant"])
+    def test_a_shortened_file_is_an_error_or_a_smaller_model(self, name, tmp_path):
+        whole = (foreign.DATA / "onnx" / f"{name}.onnx").read_bytes()
+        for part in range(50):
+            with pytest.raises(ValueError, match=r"damaged|ONNX|not supported|nothing computes|in"):
+                ferrnn.from_onnx(whole[: len(whole) * part // 50])(np.zeros(1))
+
+    def test_flipped_bytes_are_errors_or_other_numbers(self):
+        whole = (foreign.DATA / "onnx" / "lstm_everything.onnx").read_bytes()
+        rng = np.random.default_rng(1)
+        for at in rng.integers(0, len(whole), 300):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << rng.integers(8)
+            try:
+                ferrnn.from_onnx(bytes(damaged))
+            except ValueError as error:
+                assert str(error)  # noqa: PT017 - or it is read
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no trained models of others at {SHARED}")
+@pytest.mark.parametrize(
+    "file",
+    [
+        "snakers4+silero-vad/silero_vad_16k_op15",
+        "snakers4+silero-vad/silero_vad_op18_ifless",
+        "breizhn+DTLN/model_1",
+        "breizhn+DTLN/model_2",
+    ],
+)
+def test_models_that_others_trained_give_the_numbers_of_onnx_runtime(file):
+    recorded = np.load(SHARED / f"{file}.ort_reference.npz")
+    model = ferrnn.from_onnx(SHARED / f"{file}.onnx")
+    found = model.run({key[3:]: recorded[key] for key in recorded if key.startswith("in_")})
+    wanted = {key.split("_", 2)[2]: recorded[key] for key in recorded if key.startswith("out_")}
+    assert found.keys() == wanted.keys()
+    for name, numbers in wanted.items():
+        expect_close(found[name], numbers)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_tests_of_onnx_itself_pass():
+    pytest.importorskip("onnx.backend.test.case.node")
+    code = (
+        "import numpy, sys, ferrnn\n"
+        "from onnx.backend.test.case.node import collect_testcases\n"
+        "count = 0\n"
+        "for case in collect_testcases(sys.argv[1]):\n"
+        "    model = ferrnn.from_onnx(case.model)\n"
+        "    for inputs, outputs in case.data_sets:\n"
+        "        found = model(*inputs)\n"
+        "        found = found if isinstance(found, tuple) else (found,)\n"
+        "        for one, wanted in zip(found, outputs, strict=True):\n"
+        "            numpy.testing.assert_allclose(one, wanted, rtol=1e-5, atol=1e-6)\n"
+        "    count += 1\n"
+        "print(count)"
+    )
+    counts = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, kind],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for kind in ("LSTM", "GRU", "RNN")
+    ]
+    assert [int(count) for count in counts] == [6, 6, 6]
