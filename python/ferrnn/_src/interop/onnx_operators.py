@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.activations.erf import erf
 from ferrnn._src.interop.onnx_files import DTYPES, OnnxError
 from ferrnn._src.interop.onnx_recurrent import sigmoid
 from ferrnn._src.interop.onnx_shaping import SHAPING, Attributes, Inputs, Operator, axes_given
-from ferrnn._src.ops.elementwise import erf
 from ferrnn._src.tree.types import Array
 
 
