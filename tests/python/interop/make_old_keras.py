@@ -1,13 +1,11 @@
-"""Writes the files of Keras 1 and of early Keras 2: `data/keras1/`, `keras1.npz`, and so on.
+"""Writes the files of Keras 1: `data/keras1/`, `keras1.npz`.
 
 These need a Python and a NumPy too old for this script, so they run in an interpreter of their own.
-Made with Keras 1.2.2 and 2.2.2 on TensorFlow 1.15.5, Python 3.7::
+Made with Keras 1.2.2 on TensorFlow 1.15.5, Python 3.7::
 
     python3.7 -m venv old && old/bin/pip install keras==1.2.2 tensorflow==1.15.5 "h5py<3" \
         "protobuf<3.21" "numpy<1.19" "scipy<1.6" pyyaml
     python tests/python/interop/make_old_keras.py keras1 old/bin/python
-
-and the same with `keras==2.2.2` and `keras22`.
 """
 
 from __future__ import annotations
