@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class Source:
         """What must be the same for a pass to be taken up in the middle, in plain values."""
         return [type(self).__name__, self.count]
 
+    def weigh(self, class_weight: Mapping[int, float], outputs: Callable[[Any], Any]) -> None:
+        """Gives samples weights by class; `outputs` gives the shape of outputs for inputs."""
+        raise NotImplementedError(f"{type(self).__name__} must define `weigh`")
+
     def on_epoch_begin(self) -> None:
         """Told before each epoch of `fit`."""
 
@@ -85,6 +89,9 @@ class Batches(Source):
         self.shuffle = shuffle
         self.count = math.ceil(samples.count / size)
         self._seeds = SeedGenerator(seed) if shuffle else None
+
+    def weigh(self, class_weight: Mapping[int, float], outputs: Callable[[Any], Any]) -> None:
+        self.samples = self.samples.weighted(class_weight, outputs)
 
     def __len__(self) -> int:
         return math.ceil(self.samples.count / self.batch_size)
@@ -128,17 +135,10 @@ class GivenBatches(Source):
     [(3, 2)]
     """
 
-    def __init__(
-        self, given: Any, name: str, class_weight: Mapping[int, float] | None = None
-    ) -> None:
+    def __init__(self, given: Any, name: str) -> None:
         self.given, self.name = given, name
         self.once = hasattr(given, "__next__")
-        if class_weight is not None and self.once:
-            raise ValueError(
-                "Argument `class_weight` is not supported for Python generator inputs. "
-                f"Received: class_weight={class_weight}"
-            )
-        self._class_weight = class_weight
+        self._by_class: tuple[Mapping[int, float], Callable[[Any], Any]] | None = None
         self._ahead: list[Batch] = []
         self.count = _length(given)
 
@@ -150,6 +150,9 @@ class GivenBatches(Source):
             if self.once
             else map(self._batch, given)
         )
+
+    def weigh(self, class_weight: Mapping[int, float], outputs: Callable[[Any], Any]) -> None:
+        self._by_class = class_weight, outputs
 
     def starting_at(self, taken: int) -> Iterator[Batch]:
         if not isinstance(self.given, PyDataset):
@@ -182,7 +185,7 @@ class GivenBatches(Source):
         x, y, weight = unpack_batch(given)
         batch = Samples(_numbers(as_samples(x, self.name)), as_samples(y, "y"), as_weights(weight))
         batch.check_cardinality()
-        return batch.weighted(self._class_weight).arrays
+        return batch.arrays if self._by_class is None else batch.weighted(*self._by_class).arrays
 
 
 def unpack_batch(data: Any) -> Batch:
@@ -245,7 +248,7 @@ def source_of(
     if not gives_batches(x):
         samples = Samples.of(x, y, sample_weight)
         samples.require_some(purpose)
-        return Batches(samples.weighted(class_weight), batch_size=batch_size, shuffle=shuffle)
+        return Batches(samples, batch_size=batch_size, shuffle=shuffle)
     for argument, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
@@ -253,4 +256,9 @@ def source_of(
                 "Instead, the targets and weights should be part of each batch. "
                 f"Received: {argument}={type(value).__name__}"
             )
-    return GivenBatches(x, "x", class_weight)
+    if class_weight is not None and hasattr(x, "__next__"):
+        raise ValueError(
+            "Argument `class_weight` is not supported for Python generator inputs. "
+            f"Received: class_weight={class_weight}"
+        )
+    return GivenBatches(x, "x")

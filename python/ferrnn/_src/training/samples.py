@@ -168,8 +168,13 @@ class Samples:
         """Inputs, targets, weights."""
         return self.x, self.y, self.sample_weight
 
-    def weighted(self, class_weight: Mapping[int, float] | None) -> Samples:
-        """With weights by class: 1.0 for a class that `class_weight` does not name."""
+    def weighted(
+        self, class_weight: Mapping[int, float] | None, outputs: Callable[[Any], Any]
+    ) -> Samples:
+        """With weights by class: 1.0 for a class that `class_weight` does not name.
+
+        `outputs` gives the shape of the model's outputs for the inputs.
+        """
         if class_weight is None:
             return self
         if not isinstance(class_weight, Mapping):
@@ -185,7 +190,8 @@ class Samples:
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "`class_weight` is only supported for Models with a single output."
             )
-        return Samples(self.x, self.y, weights_by_class(self.y, class_weight))
+        weights = weights_by_class(self.y, class_weight, lambda: outputs(self.x))
+        return Samples(self.x, self.y, weights)
 
 
 def as_weights(value: Any) -> Any:
@@ -202,20 +208,45 @@ def as_weights(value: Any) -> Any:
     return given
 
 
-def weights_by_class(y: Array, class_weight: Mapping[int, float]) -> Array:
-    """A weight for each label: class numbers, or one-hot.
+def weights_by_class(
+    y: Array, class_weight: Mapping[int, float], outputs: Callable[[], Any]
+) -> Array:
+    """A weight for each label: class numbers `[batch, ...]`, with a last axis of 1, or one-hot.
 
-    >>> weights_by_class(np.array([0, 2]), {2: 5.0}).tolist()
+    `outputs` gives the shape of the outputs, which have an axis more than class numbers; it is
+    asked only where `y` can be both.
+
+    >>> weights_by_class(np.array([0, 2]), {2: 5.0}, lambda: (2, 3)).tolist()
     [1.0, 5.0]
+    >>> weights_by_class(np.array([[0, 1], [0, 1]]), {1: 5.0}, lambda: (2, 2, 3)).tolist()
+    [[1.0, 5.0], [1.0, 5.0]]
     """
     labels = y
-    if labels.ndim > 1:
-        labels = labels[..., 0] if labels.shape[-1] == 1 else np.argmax(labels, axis=-1)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    elif labels.ndim > 1 and _is_one_hot(labels, outputs()):
+        labels = np.argmax(labels, axis=-1)
     labels = np.round(labels).astype(np.int64)
     weights = np.ones(labels.shape)
     for label, weight in class_weight.items():
         weights[labels == label] = weight
     return weights
+
+
+def _is_one_hot(y: Array, shape: Any) -> bool:
+    """Whether the last axis of `y` is that of the classes, by the shape of the outputs."""
+    known = isinstance(shape, tuple) and all(each is None or np.ndim(each) == 0 for each in shape)
+    if known and len(shape) == y.ndim + 1:
+        return False
+    fits = known and len(shape) == y.ndim and shape[-1] in (None, y.shape[-1])
+    # Class numbers of steps and several labels of a sample may have this shape as well.
+    if fits and np.all(y >= 0) and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3):
+        return True
+    raise ValueError(
+        "`class_weight` needs one class for each weight: class numbers `[batch, ...]`, with a last "
+        "axis of 1, or one-hot (each row along the last axis sums to 1). Which `y` holds cannot be "
+        f"told: its shape is {y.shape}, that of the outputs {shape}. Give `sample_weight` instead"
+    )
 
 
 def _each(function: Callable[[Array], Array], arrays: Any) -> Any:

@@ -22,7 +22,7 @@ from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Samples, as_samples, checked_count, split_off_last
 from ferrnn._src.training.steps import Steps
-from ferrnn._src.tree.tree import flatten, pack_like
+from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.penalties import regularized
 
@@ -113,7 +113,8 @@ class Trainer(Steps):
         `validation_split` takes that part of the samples from the end, before shuffling;
         `validation_data` is `(x, y)`, `(x, y, sample_weight)` or gives batches. `sample_weight` is
         `[samples]` or one weight per step, `[samples, time]`; `class_weight` maps labels to
-        weights. `verbose` is 0 (silent), 1 or "auto" (a bar), 2 (a line per epoch).
+        weights, for class numbers (of samples or of steps) and one-hot targets. `verbose` is 0
+        (silent), 1 or "auto" (a bar), 2 (a line per epoch).
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1)])
@@ -142,6 +143,8 @@ class Trainer(Steps):
         kept = any(isinstance(each, Keeper) for each in callbacks)
         place = Place(source) if kept else None  # before the first batch is looked at
         self._prepare_training(source)
+        if class_weight is not None:
+            source.weigh(class_weight, self._shape_of_outputs)
         history = History()
         hooks = self._hooks(
             callbacks,
@@ -186,6 +189,14 @@ class Trainer(Steps):
     def _make_weights(self, first_inputs: Any) -> None:
         """Makes all weights, given the inputs of one batch."""
         self.prepare_inputs(first_inputs)
+
+    def _shape_of_outputs(self, inputs: Any) -> Any:
+        """The shape of the outputs for a batch of inputs, by what the layers say of shapes."""
+        return self.compute_output_shape(map_structure(np.shape, inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the outputs for inputs of the given shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define `compute_output_shape`")
 
     def _prepare_testing(self) -> None:
         """Looks for what adds to the loss; weights may be made by the first batch only."""
@@ -301,9 +312,11 @@ class Trainer(Steps):
         16.0
         """
         self._require_compiled("train_on_batch")
-        batch = Samples.of(x, y, sample_weight).weighted(class_weight)
+        batch = Samples.of(x, y, sample_weight)
         batch.require_some("train_on_batch")
         self._prepare_training(batch.x)
+        if class_weight is not None:
+            batch = batch.weighted(class_weight, self._shape_of_outputs)
         self.reset_metrics()
         self.run_train_step(batch.arrays)
         return self._returned(self.metrics_result(), return_dict)
