@@ -15,7 +15,6 @@ from ferrnn._src.training.samples import (
     Batch,
     Samples,
     as_samples,
-    as_weights,
     checked_count,
 )
 from ferrnn._src.tree.types import Array
@@ -183,8 +182,7 @@ class GivenBatches(Source):
     def _batch(self, given: Any) -> Batch:
         """A batch as it was given, checked: x, (x, y) or (x, y, sample_weight)."""
         x, y, weight = unpack_batch(given)
-        batch = Samples(_numbers(as_samples(x, self.name)), as_samples(y, "y"), as_weights(weight))
-        batch.check_cardinality()
+        batch = Samples.of_batch(_numbers(as_samples(x, self.name)), y, weight)
         return batch.arrays if self._by_class is None else batch.weighted(*self._by_class).arrays
 
 

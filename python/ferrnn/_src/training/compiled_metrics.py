@@ -12,6 +12,7 @@ from ferrnn._src.training import metrics
 from ferrnn._src.training.compiled import by_output, classification_kind
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.training.metrics import MeanMetricWrapper, Metric, plain
+from ferrnn._src.training.reduction import spread
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -94,11 +95,13 @@ class CompiledMetrics:
     def _update(
         self, at: int, true: Array, pred: Array, weight: Array | None, mask: Mask | None
     ) -> None:
-        if mask is not None and pred.shape[-1] == 1 and pred.ndim == true.ndim + 1:
+        if mask is not None and _lacks_axis(true, pred):
             true = true[..., None]  # else metrics would average over time, masked steps too
         counted = None if mask is None else np.asarray(mask, pred.dtype)
         for metric in self._plain[at]:
             _update(metric, true, pred, counted)
+        if true.ndim > 1 and np.ndim(weight) >= true.ndim and _lacks_axis(true, pred):
+            true = true[..., None]  # there is a weight for each step
         weight = _product(weight, counted)
         for metric in self._weighted[at]:
             _update(metric, true, pred, weight)
@@ -193,12 +196,18 @@ def _update(metric: Metric, y_true: Array, y_pred: Array, weight: Array | None) 
         metric.update_state(y_true, y_pred, weight)
 
 
-def _product(first: Array | None, second: Array | None) -> Array | None:
-    if first is None or second is None:
-        return second if first is None else first
-    if first.ndim < second.ndim:
-        first = first.reshape(first.shape + (1,) * (second.ndim - first.ndim))
-    return first * second
+def _lacks_axis(true: Array, pred: Array) -> bool:
+    return pred.shape[-1] == 1 and pred.ndim == true.ndim + 1
+
+
+def _product(weight: Array | None, mask: Array | None) -> Array | None:
+    """Weights of samples, steps or features, where the mask of the steps is true."""
+    if weight is None or mask is None:
+        return mask if weight is None else weight
+    more = np.shape(weight)[mask.ndim :]
+    if any(size != 1 for size in more):
+        return np.asarray(weight * mask.reshape(mask.shape + (1,) * len(more)))
+    return np.asarray(spread(np.asarray(weight), mask.shape, "sample_weight") * mask)
 
 
 def _put(results: dict[str, Any], counts: dict[str, int], name: str, metric: Metric) -> None:

@@ -287,7 +287,7 @@ class Loss(Configured):
         # `[batch, time]` against `[batch, time, 1]`: Keras drops the last axis and takes the mean
         # over time, unless there is a mask or a weight for each step to apply first.
         if true.ndim >= 2 and pred.ndim == true.ndim + 1 and pred.shape[-1] == 1:
-            per_step = mask is not None or np.ndim(_or_zero(sample_weight)) == true.ndim
+            per_step = mask is not None or np.ndim(_or_zero(sample_weight)) >= true.ndim
             true, pred = (true[..., None], pred) if per_step else (true, pred[..., 0])
         else:
             true, pred = same_rank(true, pred)

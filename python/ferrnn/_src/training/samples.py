@@ -123,9 +123,25 @@ class Samples:
         made.check_cardinality()
         return made
 
-    def check_cardinality(self) -> None:
+    @classmethod
+    def of_batch(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
+        """As `of`, for one batch: its weights may be of any shape that broadcasts, or one number.
+
+        >>> Samples.of_batch(np.zeros((4, 2)), np.zeros(4), 0.5).sample_weight.shape
+        ()
+        """
+        inputs = as_samples(x, "x")
+        if inputs is None:
+            raise ValueError("`x` must be an array of samples, received None")
+        single = isinstance(sample_weight, np.ndarray | float | int) and np.ndim(sample_weight) == 0
+        weights = np.asarray(sample_weight) if single else as_weights(sample_weight)
+        made = cls(inputs, as_samples(y, "y"), weights)
+        made.check_cardinality(weights=False)
+        return made
+
+    def check_cardinality(self, *, weights: bool = True) -> None:
         """Refuses arrays of different lengths."""
-        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
+        parts = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight if weights else None}
         sizes = {
             name: [len(leaf) for leaf in flatten(part) if leaf is not None]
             for name, part in parts.items()

@@ -312,7 +312,7 @@ class Trainer(Steps):
         16.0
         """
         self._require_compiled("train_on_batch")
-        batch = Samples.of(x, y, sample_weight)
+        batch = Samples.of_batch(x, y, sample_weight)
         batch.require_some("train_on_batch")
         self._prepare_training(batch.x)
         if class_weight is not None:
@@ -326,7 +326,7 @@ class Trainer(Steps):
     ) -> Any:
         """Loss and metrics of one batch alone, as by `train_on_batch`."""
         self._require_compiled("test_on_batch")
-        batch = Samples.of(x, y, sample_weight)
+        batch = Samples.of_batch(x, y, sample_weight)
         batch.require_some("test_on_batch")
         self._prepare_testing()
         self.reset_metrics()

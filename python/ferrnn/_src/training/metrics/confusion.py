@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
 from ferrnn._src.training.metrics.metric import Accumulator, Metric, divided, number_or_array
-from ferrnn._src.training.reduction import as_float, same_rank
+from ferrnn._src.training.reduction import as_float, same_rank, spread
 from ferrnn._src.tree.types import Array
 
 # Below all predictions: what is not among the `top_k`, and the threshold that lets these pass.
@@ -68,7 +68,6 @@ class Thresholds:
     ) -> Counts:
         """Counts the labels and predictions `[batch, ...]`, compared in the default dtype."""
         pred, true = same_rank(as_float(y_pred, config.floatx()), np.asarray(y_true))
-        weights = _weights(true, sample_weight)
         if top_k is not None:
             pred = _only_largest(pred, top_k)
         if class_id is not None:
@@ -83,7 +82,7 @@ class Thresholds:
                 "`y_true` and `y_pred` must have the same shape, received y_true of shape "
                 f"{true.shape} and y_pred of shape {pred.shape}"
             )
-        weights = np.broadcast_to(weights, pred.shape)
+        weights = np.broadcast_to(_weights(pred, sample_weight), pred.shape)
         if label_weights is not None:
             weights = weights * label_weights
         labels = pred.shape[-1] if multi_label else 1
@@ -139,14 +138,11 @@ def evenly_spaced(thresholds: Sequence[float]) -> bool:
     return bool(np.allclose(thresholds, even, atol=config.epsilon()))
 
 
-def _weights(true: Array, sample_weight: ArrayLike | None) -> Array:
-    """Weights for each sample (or step) as they broadcast against the labels."""
+def _weights(pred: Array, sample_weight: ArrayLike | None) -> Array:
+    """Weights for each sample (or step) as they broadcast against the predictions."""
     if sample_weight is None:
         return np.ones((), np.float64)
-    weights = np.asarray(sample_weight, np.float64)
-    if weights.ndim < true.ndim:
-        return weights.reshape(weights.shape + (1,) * (true.ndim - weights.ndim))
-    return weights[..., 0] if weights.ndim > true.ndim and weights.shape[-1] == 1 else weights
+    return spread(np.asarray(sample_weight, np.float64), pred.shape, "sample_weight")
 
 
 def _only_largest(pred: Array, k: int) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
 from ferrnn._src.training.metrics.metric import Accumulator, Metric
+from ferrnn._src.training.reduction import spread
 from ferrnn._src.tree.types import Array
 
 _AVERAGES = (None, "micro", "macro", "weighted")
@@ -68,7 +69,9 @@ class FBetaScore(Metric):
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         parts = (found * true, found * (1.0 - true), (1.0 - found) * true, true)
         for variable, part in zip(self._counts, parts, strict=True):
-            weighted = part if weight is None else part * weight.reshape(len(part), -1)
+            weighted = part
+            if weight is not None:
+                weighted = part * spread(weight, part.shape, "sample_weight")
             variable.assign_add(weighted.sum(axis=None if self.average == "micro" else 0))
 
     def result(self) -> Any:

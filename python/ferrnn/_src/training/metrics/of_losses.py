@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ferrnn._src.training import losses
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.training.metrics.means import FixedFunction
+from ferrnn._src.training.reduction import spread
 
 
 class OfLoss(FixedFunction):
@@ -229,7 +230,5 @@ class SparseCategoricalCrossentropy(OfLoss):
         if self.ignore_class is not None and sample_weight is not None:
             counts = np.asarray(y_true) != self.ignore_class
             weights = np.asarray(sample_weight, np.float64)
-            if counts.ndim == weights.ndim + 1:
-                weights = weights[..., None]
-            sample_weight = weights * counts
+            sample_weight = spread(weights, counts.shape, "sample_weight") * counts
         super().update_state(y_true, y_pred, sample_weight)

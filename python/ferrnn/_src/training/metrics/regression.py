@@ -12,7 +12,7 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import losses
 from ferrnn._src.training.metrics.means import FixedFunction, Weighted
 from ferrnn._src.training.metrics.metric import Accumulator, Metric
-from ferrnn._src.training.reduction import as_float, same_rank
+from ferrnn._src.training.reduction import as_float, same_rank, spread
 from ferrnn._src.tree.types import Array
 
 
@@ -176,7 +176,7 @@ class R2Score(Metric):
             features = pred.shape[1:]
             self._sums = [self.add_variable(features, "zeros", "float64", name=n) for n in names]
         weight = np.asarray(1.0 if sample_weight is None else sample_weight, np.float64)
-        weight = np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, true.shape)
+        weight = np.broadcast_to(spread(weight, true.shape, "sample_weight"), true.shape)
         true = true.astype(np.float64)
         gathered = (true * true * weight, true * weight, (true - pred) ** 2 * weight, weight)
         for variable, values in zip(self._sums, gathered, strict=True):
