@@ -290,6 +290,8 @@ class LambdaCallback(Callback):
         if unknown:
             raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {_HOOKS}")
         for hook, function in named.items():
+            if function is not None and not callable(function):
+                raise TypeError(f"`{hook}` must be a function, received {function!r}")
             if function is not None:
                 setattr(self, hook, function)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import string
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from ferrnn._src.training.progress import write
 
 def checked_freq(save_freq: Any, name: str) -> int | str:
     """`save_freq` of the callback `name`: "epoch" or a number of batches."""
-    whole = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+    whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
     if save_freq != "epoch" and not whole:
         raise ValueError(
             f"Unrecognized save_freq: {save_freq}. Expected save_freq are 'epoch' or integer "
@@ -61,11 +63,36 @@ class ModelCheckpoint(MonitorCallback):
                 "must end in `.weights.h5` (Keras weights format). Received: "
                 f"filepath={self.filepath}"
             )
-        if not save_weights_only and not self.filepath.endswith((".keras", ".h5")):
+        if not save_weights_only and not self.filepath.endswith(".keras"):
             raise ValueError(
                 "The filepath provided must end in `.keras` (Keras model format). Received: "
                 f"filepath={self.filepath}"
             )
+
+        self._check_places()
+        if save_best_only and save_freq != "epoch" and monitor.startswith("val_"):
+            raise ValueError(
+                f"ModelCheckpoint cannot compare monitor={monitor!r}, which is known after epochs, "
+                f"every {save_freq} batches: give save_freq='epoch' or another `monitor`"
+            )
+
+    def _check_places(self) -> None:
+        """Refuses a path that names what is never known when it is written."""
+        try:
+            parts = list(string.Formatter().parse(self.filepath))
+        except ValueError as error:
+            raise ValueError(f"`filepath` {self.filepath!r} is no format: {error}") from None
+        names = [re.split(r"[.\[]", name)[0] for _, name, _, _ in parts if name is not None]
+        by_epoch = self.save_freq == "epoch"
+        for name in names:
+            never = name == "batch" if by_epoch else name.startswith("val_")
+            if not name or name.isdecimal() or never:
+                raise ValueError(
+                    f"`filepath` {self.filepath!r} names {name!r}, which is not known with "
+                    f"save_freq={self.save_freq!r}: expected 'epoch', "
+                    + ("" if by_epoch else "'batch', ")
+                    + "and names of the logs"
+                )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Keeps the epoch's number."""

@@ -101,6 +101,10 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                f"`schedule` must be a function of the epoch and the rate, received {schedule!r}"
+            )
         self.schedule = schedule
         self.verbose = verbose
 

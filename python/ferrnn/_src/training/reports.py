@@ -34,6 +34,8 @@ class CSVLogger(Callback):
     ) -> None:
         super().__init__()
         self.filename = os.fspath(filename)
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ValueError(f"`separator` must be one character, received {separator!r}")
         self.sep = separator
         self.append = append
         self.append_header = True

@@ -45,6 +45,12 @@ class TensorBoard(Callback):
             )
         if embeddings_freq:
             raise NotImplementedError("`embeddings_freq`: embeddings are not written yet")
+        whole = isinstance(update_freq, int) and not isinstance(update_freq, bool)
+        if update_freq not in ("batch", "epoch") and not (whole and update_freq > 0):  # type: ignore[operator]
+            raise ValueError(
+                "`update_freq` must be 'batch', 'epoch' or a number of batches, received "
+                f"{update_freq!r}"
+            )
         self.log_dir = str(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
