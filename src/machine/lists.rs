@@ -86,5 +86,8 @@ impl<I: Iterator> Listed for I {}
 /// ```
 #[must_use]
 pub fn share(all: usize, n: usize, count: usize) -> usize {
-    (all as u128 * n as u128 / count as u128) as usize
+    match all.checked_mul(n) {
+        Some(product) => product / count,
+        None => (all as u128 * n as u128 / count as u128) as usize,
+    }
 }

@@ -26,11 +26,22 @@ static LEAVING: AtomicUsize = AtomicUsize::new(0);
 /// When it closed.
 static SINCE: Mutex<Option<Instant>> = Mutex::new(None);
 
+/// What is known of a thread. It is found once in a call, which takes as long as some sums.
+struct Here {
+    /// Whether it is among those inside.
+    counted: Cell<bool>,
+    /// Whether it is the interpreter's main one, and the process for which that was found.
+    main: Cell<Option<(bool, u32)>>,
+}
+
+impl Here {
+    fn is_main(&self) -> bool {
+        matches!(self.main.get(), Some((true, _)))
+    }
+}
+
 thread_local! {
-    /// Whether this thread is among those inside.
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread is the interpreter's main one, and the process for which that was found.
-    static MAIN: Cell<Option<(bool, u32)>> = const { Cell::new(None) };
+    static HERE: Here = const { Here { counted: Cell::new(false), main: Cell::new(None) } };
 }
 
 /// A stay inside, until it is dropped.
@@ -39,21 +50,26 @@ pub(super) struct Inside(bool);
 impl Inside {
     /// Comes inside, with the interpreter's lock.
     pub(super) fn enter() -> Self {
-        // The main thread is the one that ends the interpreter. It is known from its first long call.
-        let counts = !COUNTED.get() && !matches!(MAIN.get(), Some((true, _)));
-        if counts && !count() {
-            Python::attach(|py| py.detach(wait_at_the_gate));
-            INSIDE.fetch_add(1, Ordering::SeqCst);
-        }
-        COUNTED.set(counts || COUNTED.get());
-        Self(counts)
+        HERE.with(|here| {
+            // The main thread is the one that ends the interpreter. It is known from its first long
+            // call.
+            if here.is_main() || here.counted.get() {
+                return Self(false);
+            }
+            if !count() {
+                Python::attach(|py| py.detach(wait_at_the_gate));
+                INSIDE.fetch_add(1, Ordering::SeqCst);
+            }
+            here.counted.set(true);
+            Self(true)
+        })
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
         if self.0 {
-            COUNTED.set(false);
+            HERE.with(|here| here.counted.set(false));
             INSIDE.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -65,7 +81,7 @@ pub(super) struct Outside(bool);
 impl Outside {
     /// Goes out.
     pub(super) fn leave() -> Self {
-        let counted = COUNTED.replace(false);
+        let counted = HERE.with(|here| here.counted.replace(false));
         if counted {
             INSIDE.fetch_sub(1, Ordering::SeqCst);
         }
@@ -80,7 +96,7 @@ impl Drop for Outside {
                 wait_at_the_gate();
                 INSIDE.fetch_add(1, Ordering::SeqCst);
             }
-            COUNTED.set(true);
+            HERE.with(|here| here.counted.set(true));
         }
     }
 }
@@ -112,7 +128,7 @@ fn wait_at_the_gate() {
 /// Closes the gate and waits until no other thread is inside; for `atexit`.
 #[pyfunction]
 pub(super) fn _leave(py: Python<'_>) {
-    MAIN.set(Some((true, std::process::id())));
+    HERE.with(|here| here.main.set(Some((true, std::process::id()))));
     let start = Instant::now();
     *SINCE.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
     LEAVING.store(1, Ordering::SeqCst);
@@ -126,18 +142,18 @@ pub(super) fn _leave(py: Python<'_>) {
 /// Forgets the threads that a child has not got; for the child, after a `fork`.
 #[pyfunction]
 pub(super) fn _forked() {
-    INSIDE.store(usize::from(COUNTED.get()), Ordering::SeqCst);
+    INSIDE.store(usize::from(HERE.with(|here| here.counted.get())), Ordering::SeqCst);
 }
 
 /// Whether this thread is the interpreter's main one, and the process for which that was found.
 pub(super) fn main_thread(py: Python<'_>) -> PyResult<(bool, u32)> {
-    if let Some(known) = MAIN.get() {
+    if let Some(known) = HERE.with(|here| here.main.get()) {
         return Ok(known);
     }
     let threading = py.import("threading")?;
     let main = threading.call_method0("main_thread")?.getattr("ident")?;
     let found = (main.eq(threading.call_method0("get_ident")?)?, std::process::id());
-    MAIN.set(Some(found));
+    HERE.with(|here| here.main.set(Some(found)));
     Ok(found)
 }
 
