@@ -20,6 +20,9 @@ from ferrnn._src.configs.objects import (
 from ferrnn._src.configs.objects import (
     serialize_keras_object as serialize_keras_object,
 )
+from ferrnn._src.files.errors import (
+    FileError as FileError,
+)
 from ferrnn._src.models.files import (
     load_model as load_model,
 )

@@ -21,6 +21,7 @@ from ferrnn._src.configs.custom_objects import (
 )
 from ferrnn._src.configs.plain import READERS, Written, plain_value
 from ferrnn._src.faces import public
+from ferrnn._src.files.errors import within
 
 # The public modules that have classes for configurations to name.
 _PLACES = (
@@ -214,7 +215,8 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
         return found
     given = {key: value for key, value in (settings or {}).items() if not _empty(key, value)}
     make = getattr(found, "from_config", None)
-    return found(**given) if make is None else make(given)
+    with within(f"{name} {given.get('name', '')!r}"):
+        return found(**given) if make is None else make(given)
 
 
 def _carried(data: Mapping[str, Any], *names: object) -> Any:

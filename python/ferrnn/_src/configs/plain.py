@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.files.limits import spend
 from ferrnn._src.tree.types import Array
 
 # A description such as "(9,9)f4" would make an array larger than the data: names alone.
@@ -51,6 +52,10 @@ def array_of(settings: Mapping[str, Any]) -> Array:
             "an array in a configuration must have a `value` and, as `dtype`, the name of numbers "
             f"or 'str', received the dtype {dtype!r} and the keys {sorted(map(str, settings))}"
         )
+    if dtype == "str":  # each takes as much as the longest
+        texts = np.array(settings["value"], object).ravel()
+        longest = max((len(str(text)) for text in texts), default=0)
+        spend((texts.size, longest), 4, "an array of texts")
     return np.array(settings["value"], dtype)
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.plain import as_json
+from ferrnn._src.files.archive import Parts, opened
+from ferrnn._src.files.errors import reading, within
+from ferrnn._src.files.limits import limited
 from ferrnn._src.files.writing import whole_file, write_files
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.models.compiling import compile_arguments, compile_config
@@ -22,7 +25,6 @@ from ferrnn._src.tree.tree import map_structure
 
 # The version of Keras whose layout is written.
 _KERAS_VERSION = "3.15.1"
-_LARGEST_CONFIG = 64 * 2**20
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _ASSETS = "assets/"
 
@@ -100,6 +102,10 @@ def load_model(
 
     Classes of your own come from `custom_objects` or `register_keras_serializable`. No code is run
     that is in a file, whatever `safe_mode` says: a Python lambda is refused.
+
+    Raises:
+        FileError: If the file is damaged, or wants more memory than 16 times its size and 16 MiB;
+            it names the place.
     """
     path = Path(filepath)
     if path.suffix != ".keras":
@@ -108,24 +114,23 @@ def load_model(
         )
     if not path.exists():
         raise ValueError(f"File not found: filepath={path}. Please ensure the file is there.")
-    parts = _parts(path)
-    try:
-        data = json.loads(parts[_CONFIG])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"`{path}` holds no configuration of a model: {error}") from error
-    with custom_object_scope(custom_objects):
-        made = _model_from(data, path, compiles=compile)
-    if _WEIGHTS in parts:
-        read_weights(made, io.BytesIO(parts[_WEIGHTS]))
-    _read_assets(made, parts, path)
-    return made
+    with reading(path), opened(path) as parts, limited(parts.size):
+        with within(_CONFIG), custom_object_scope(custom_objects):
+            made = _model_from(parts.read(_CONFIG), compiles=compile)
+        with within(_WEIGHTS):
+            read_weights(made, _weights_in(parts))
+        _read_assets(made, parts)
+        return made
 
 
-def _model_from(data: Mapping[str, Any], path: Path, *, compiles: bool) -> Any:
-    """A new model of what a file says, compiled as it was."""
+def _model_from(text: bytes | None, *, compiles: bool) -> Any:
+    """A new model of a configuration, compiled as it was."""
+    if text is None:
+        raise ValueError("there is no configuration of a model")
+    data = json.loads(text)
     made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
-        raise ValueError(f"`{path}` holds a {type(made).__name__}, which is no model")
+        raise ValueError(f"a {type(made).__name__} is no model")
     shape = (data.get("build_config") or {}).get("input_shape")
     if not made.built and shape:
         made.build(map_structure(lambda leaf: leaf, shape))
@@ -137,40 +142,26 @@ def _model_from(data: Mapping[str, Any], path: Path, *, compiles: bool) -> Any:
     return made
 
 
-def _read_assets(model: Any, parts: Mapping[str, bytes], source: Path) -> None:
+def _weights_in(parts: Parts) -> io.BytesIO:
+    content = parts.read(_WEIGHTS)
+    if content is None:
+        raise ValueError("there are no weights")
+    return io.BytesIO(content)
+
+
+def _read_assets(model: Any, parts: Parts) -> None:
     """Gives layers the texts that stand at their places."""
     for path, owner, _ in saved(model, include_optimizer=False):
         place = f"{_ASSETS}{path}/"
-        found = {name[len(place) :]: parts[name] for name in parts if name.startswith(place)}
-        texts = {name: content for name, content in found.items() if "/" not in name}
-        try:
-            owner.set_assets({name: content.decode() for name, content in texts.items()})
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"`{source}` has no text at {place!r} for the layer {owner.name!r}: {error}"
-            ) from error
-
-
-def _parts(path: Path) -> dict[str, bytes]:
-    """The contents of the archive or folder; names of no part of a model are left aside."""
-    names = [_METADATA, _CONFIG, _WEIGHTS]
-    if path.is_dir():
-        vocabularies = (path / _ASSETS).rglob("*.txt") if (path / _ASSETS).is_dir() else ()
-        names += [each.relative_to(path).as_posix() for each in vocabularies]
-        return {name: (path / name).read_bytes() for name in names if (path / name).is_file()}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            known = {info.filename: info for info in archive.infolist()}
-            size = path.stat().st_size
-            names += [each for each in known if each.startswith(_ASSETS) and each.endswith(".txt")]
-            for name in names:
-                info = known.get(name)
-                # Keras stores without compression: what grows much is no model.
-                if info is not None and info.file_size > max(4 * size, _LARGEST_CONFIG):
-                    raise ValueError(f"`{path}`: {name} would grow to {info.file_size} bytes")
-            return {name: archive.read(name) for name in names if name in known}
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"`{path}` is no `.keras` archive: {error}") from error
+        texts: dict[str, str] = {}
+        for name in owner.assets():
+            with within(place + name):
+                content = parts.read(place + name)
+                if content is None:
+                    raise ValueError(f"the text of the layer {owner.name!r} is not there")
+                texts[name] = content.decode()
+        if texts:
+            owner.set_assets(texts)
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -201,10 +192,10 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
             f"the model {model.name!r} is not built: call it on data, or `build` it, before its "
             "weights are loaded"
         )
-    if path.suffix == ".keras":
-        parts = _parts(path)
-        if _WEIGHTS not in parts:
-            raise ValueError(f"`{path}` holds no weights")
-        read_weights(model, io.BytesIO(parts[_WEIGHTS]), skip_mismatch=skip_mismatch)
-    else:
-        read_weights(model, path, skip_mismatch=skip_mismatch)
+    with reading(path):
+        if path.suffix == ".keras":
+            with opened(path) as parts, within(_WEIGHTS):
+                read_weights(model, _weights_in(parts), skip_mismatch=skip_mismatch)
+        else:
+            with path.open("rb") as file:
+                read_weights(model, file, skip_mismatch=skip_mismatch)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ferrnn._src.configs.plain import array_of
+from ferrnn._src.files.errors import within
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
@@ -80,39 +81,75 @@ def _connect(
     call: Callable[..., Any] | None,
 ) -> None:
     """Calls the layers as the nodes say, each when what it needs is there."""
+    lacking, after = _waits(waiting, made, names)
+    called: dict[int, int] = {}
+    done = 0
+    for at in range(len(waiting)):
+        ready = [at] if not lacking[at] else []
+        while ready:
+            layer, node = waiting[ready.pop()]
+            place = called.get(id(layer), 0)
+            called[id(layer)] = place + 1
+            done += 1
+            with within(f"call {place} of {names[id(layer)]!r}"):
+                outputs = _call(layer, node, made, call)
+            own = names[id(layer)], place
+            fresh = {(*own, index): tensor for index, tensor in enumerate(flatten(outputs))}
+            made.update(fresh)
+            for later in (later for key in [(*own, None), *fresh] for later in after.pop(key, ())):
+                lacking[later] -= 1
+                if not lacking[later] and later < at:  # the loop meets the others
+                    ready.append(later)
+    if done < len(waiting):
+        missing = {names[id(layer)] for at, (layer, _) in enumerate(waiting) if lacking[at]}
+        raise ValueError(
+            "the configuration has calls of layers whose inputs nothing makes: "
+            f"{sorted(missing)[:10]}"
+        )
+
+
+def _waits(
+    waiting: list[tuple[Layer, Mapping[str, Any]]],
+    made: Mapping[Any, SymbolicTensor],
+    names: Mapping[int, str],
+) -> tuple[list[int], dict[Any, list[int]]]:
+    """How many results each call waits for, and the calls that wait for each.
+
+    A layer's calls keep their order, and so their numbers: each waits for the end of the one
+    before, which stands for an output None.
+    """
     counts: dict[int, int] = {}
+    lacking: list[int] = []
+    after: dict[Any, list[int]] = {}
+    for at, (layer, node) in enumerate(waiting):
+        place = counts.get(id(layer), 0)
+        counts[id(layer)] = place + 1
+        wanted: set[Any] = {tuple(each) for each in _histories(node)}.difference(made)
+        if place:
+            wanted.add((names[id(layer)], place - 1, None))
+        lacking.append(len(wanted))
+        for each in wanted:
+            after.setdefault(each, []).append(at)
+    return lacking, after
+
+
+def _call(layer: Layer, node: Mapping[str, Any], made: Any, call: Any) -> Any:
+    args, kwargs = _read(node["args"], made), _read(node["kwargs"], made)
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    return layer(*args, **kwargs) if call is None else call(layer, *args, **kwargs)
+
+
+def _histories(value: Any) -> Iterator[Any]:
+    """The places of the tensors in a call's arguments."""
+    waiting = [value]
     while waiting:
-        left = []
-        blocked: set[int] = set()
-        for layer, node in waiting:
-            wanted = [tuple(each) for each in _histories(node)]
-            if id(layer) in blocked or not all(each in made for each in wanted):
-                blocked.add(id(layer))  # a layer's calls keep their order, and so their numbers
-                left.append((layer, node))
-                continue
-            args, kwargs = _read(node["args"], made), _read(node["kwargs"], made)
-            kwargs = {key: value for key, value in kwargs.items() if value is not None}
-            place = counts.get(id(layer), 0)
-            counts[id(layer)] = place + 1
-            outputs = layer(*args, **kwargs) if call is None else call(layer, *args, **kwargs)
-            for index, tensor in enumerate(flatten(outputs)):
-                made[names[id(layer)], place, index] = tensor
-        if len(left) == len(waiting):
-            raise ValueError(
-                "the configuration has calls of layers whose inputs nothing makes: "
-                f"{sorted({names[id(layer)] for layer, _ in left})}"
-            )
-        waiting = left
-
-
-def _histories(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        if value.get("class_name") == "__keras_tensor__":
-            return [value["config"]["keras_history"]]
-        return [found for part in value.values() for found in _histories(part)]
-    if isinstance(value, list | tuple):
-        return [found for part in value for found in _histories(part)]
-    return []
+        part = waiting.pop()
+        if isinstance(part, Mapping) and part.get("class_name") == "__keras_tensor__":
+            yield part["config"]["keras_history"]
+        elif isinstance(part, Mapping):
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
 
 
 def _read(value: Any, made: Mapping[tuple[str, int, int], SymbolicTensor]) -> Any:

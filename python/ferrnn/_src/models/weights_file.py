@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.configs.names import snake_case
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.files.errors import within
+from ferrnn._src.files.limits import spend
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.models.hdf5 import (
+    dataset_at,
+    group_at,
+    opened,
+    read_array,
+    write_array,
+    written,
+)
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
@@ -20,118 +27,52 @@ from ferrnn._src.weights.parameter import Parameter
 # A path in the file, the layer or optimizer that is found there, and its own variables.
 Entry: TypeAlias = tuple[str, Any, list[Parameter]]
 
-
-def _h5py() -> Any:
-    try:
-        import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError(
-            "files of weights need h5py: install it with `pip install ferrnn[files]`"
-        ) from error
-    return h5py
+# Says that the optimizer's variables are in the file.
+_OPTIMIZER = "has_optimizer"
 
 
-@contextmanager
-def _opened(source: str | Path | io.BytesIO) -> Iterator[Any]:
-    h5py = _h5py()
-    try:
-        file = h5py.File(source, "r")
-    except OSError as error:
-        raise OSError(f"`{source}` is no HDF5 file that can be read: {error}") from error
-    with file:
-        yield file
-
-
-@contextmanager
-def _written(target: BinaryIO) -> Iterator[Any]:
-    h5py = _h5py()
-    guarded = _Guarded(target)
-    try:
-        with h5py.File(guarded, "w") as file:
-            yield file
-    finally:
-        if guarded.failure is not None:
-            raise guarded.failure
-
-
-class _Guarded:
-    """A file for HDF5, which cannot be closed after a write that failed, and tells no reason.
-
-    From the first failure on nothing is written any more, and HDF5 does not hear of it.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.failure: BaseException | None = None
-        self._file = file
-
-    def _attempt(self, step: Callable[[], Any], instead: Any) -> Any:
-        if self.failure is None:
-            try:
-                return step()
-            except BaseException as error:  # noqa: BLE001 - raised when HDF5 is done
-                self.failure = error
-        return instead
-
-    def seek(self, place: int, origin: int = 0) -> Any:
-        return self._attempt(lambda: self._file.seek(place, origin), place)
-
-    def tell(self) -> Any:
-        return self._attempt(self._file.tell, 0)
-
-    def read(self, size: int) -> Any:
-        return self._attempt(lambda: self._file.read(size), bytes(size))
-
-    def readinto(self, buffer: memoryview) -> Any:
-        return self._attempt(
-            lambda: self._file.readinto(buffer),  # type: ignore[attr-defined]
-            len(buffer),
-        )
-
-    def write(self, content: memoryview) -> Any:
-        return self._attempt(lambda: self._file.write(content), len(content))
-
-    def truncate(self, size: int) -> Any:
-        return self._attempt(lambda: self._file.truncate(size), size)
-
-    def flush(self) -> Any:
-        return self._attempt(self._file.flush, None)
+class _MisfitError(ValueError):
+    """The file is whole, and of another model."""
 
 
 def write_weights(model: Any, target: BinaryIO, *, include_optimizer: bool = True) -> None:
     """Writes the weights of a model, and what its optimizer remembers, to a file opened `w+b`."""
-    with _written(target) as file:
+    with written(target) as file:
+        file.attrs[_OPTIMIZER] = include_optimizer and bool(getattr(model, "compiled", False))
         for path, owner, variables in saved(model, include_optimizer=include_optimizer):
             group = file.create_group(f"{path}/vars" if path else "vars")
             group.attrs["name"] = owner.name
             for place, variable in enumerate(variables):
-                group.create_dataset(str(place), data=_as_written(variable, owner))
+                write_array(group, str(place), _as_written(variable, owner))
             for name, array in _arrays_of(owner).items():
-                group.create_dataset(name, data=array)
+                write_array(group, name, array)
 
 
-def read_weights(
-    model: Any, source: str | Path | io.BytesIO, *, skip_mismatch: bool = False
-) -> None:
+def read_weights(model: Any, source: BinaryIO, *, skip_mismatch: bool = False) -> None:
     """Reads weights into a model of the same layers; nothing changes if one does not fit.
 
     With `skip_mismatch` what does not fit is left as it is, with a warning.
     """
     found: list[tuple[Parameter, Array]] = []
     named: list[tuple[Layer, dict[str, Array]]] = []
-    with _opened(source) as file:
+    with opened(source) as file:
         for path, owner, variables in saved(model):
-            group = _at(file, f"{path}/vars" if path else "vars")
-            if owner is getattr(model, "optimizer", None) and path == "optimizer":
-                found += _optimizer_values(group, owner, variables)
-                continue
-            try:
-                extra = _named(group, owner)
-                found += _values(group, owner, path, variables, len(extra))
-                named += [(owner, extra)] if extra else []
-            except ValueError as error:
-                if not skip_mismatch:
-                    raise
-                warn(f"Layer {owner.name!r} is left as it is: {error}")
+            place = f"{path}/vars" if path else "vars"
+            with within(place):
+                group = group_at(file, place)
+                if owner is getattr(model, "optimizer", None) and path == "optimizer":
+                    if group is None and file.attrs.get(_OPTIMIZER):
+                        raise ValueError("the variables of the optimizer are not there")
+                    found += _optimizer_values(group, owner, variables)
+                    continue
+                try:
+                    extra = _named(group, owner)
+                    found += _values(group, owner, path, variables, len(extra))
+                    named += [(owner, extra)] if extra else []
+                except _MisfitError as error:
+                    if not skip_mismatch:
+                        raise
+                    warn(f"Layer {owner.name!r} is left as it is: {error}")
     with one_version():
         for variable, value in found:
             variable.assign(value)
@@ -204,31 +145,13 @@ def _walk_all(container: Any, path: str, seen: set[int]) -> Iterator[Entry]:
         yield from _walk(part, f"{path}/{name}_{count}" if count else f"{path}/{name}", seen)
 
 
-def _at(file: Any, path: str) -> Any:
-    """The group at a path inside the file; None if it is not there. Links elsewhere are refused."""
-    h5py = _h5py()
-    group = file
-    for name in path.split("/"):
-        link = group.get(name, getlink=True)
-        if link is None:
-            return None
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(  # noqa: TRY004 - the file is at fault
-                f"the file has a link at {path!r} that leads elsewhere: it is refused"
-            )
-        group = group[name]
-        if not isinstance(group, h5py.Group):
-            return None
-    return group
-
-
 def _values(
     group: Any, owner: Any, path: str, variables: list[Parameter], others: int = 0
 ) -> list[tuple[Parameter, Array]]:
     count = 0 if group is None else len(group) - others
     if count != len(variables):
         built = "" if getattr(owner, "built", True) or variables else " (it was never built)"
-        raise ValueError(
+        raise _MisfitError(
             f"Layer {owner.name!r}{built} expected {len(variables)} variables, but received "
             f"{count} variables during loading, at {path!r} of the file. Expected: "
             f"{[variable.name for variable in variables]}"
@@ -250,7 +173,7 @@ def _named(group: Any, owner: Any) -> dict[str, Array]:
     for name in group or () if takes else ():
         if name.isdigit():
             continue
-        dataset = _dataset(group, name, f"{name!r} of {owner.name!r}")
+        dataset = dataset_at(group, name, f"{name!r} of {owner.name!r}")
         # What is not there in full could be said to be of any size.
         stored = dataset.id.get_storage_size()
         if dataset.dtype.kind != "f" or dataset.ndim != 1 or stored < dataset.nbytes:
@@ -258,28 +181,19 @@ def _named(group: Any, owner: Any) -> dict[str, Array]:
                 f"{name!r} of {owner.name!r} must be a row of numbers in full, the file has the "
                 f"shape {tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
             )
-        found[name] = np.asarray(dataset[()])
+        spend(dataset.shape, dataset.dtype.itemsize, f"{name!r} of {owner.name!r}")
+        found[name] = read_array(group, name, dataset)
     return found
 
 
-def _dataset(group: Any, name: str, what: str) -> Any:
-    """An array that the file itself holds."""
-    h5py = _h5py()
-    link = group.get(name, getlink=True)
-    dataset = group[name] if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(f"the file has no array of its own for {what}")
-    return dataset
-
-
 def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
-    dataset = _dataset(group, name, f"the weight {variable.path!r} of {owner.name!r}")
+    dataset = dataset_at(group, name, f"the weight {variable.path!r} of {owner.name!r}")
     if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
-        raise ValueError(
+        raise _MisfitError(
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
             f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
         )
-    value = np.asarray(dataset[()])
+    value = read_array(group, name, dataset)
     # The learning rate has come with the configuration in full, while this one is rounded.
     known = variable.numpy()
     same = not variable.shape and _as_written(variable, owner) == value
@@ -299,4 +213,7 @@ def _optimizer_values(
             f"{len(variables)} variables whereas the saved optimizer has {len(group)} variables."
         )
         return []
-    return _values(group, optimizer, "optimizer", variables)
+    found = _values(group, optimizer, "optimizer", variables)
+    for variable, value in found:
+        optimizer.check_variable(variable, value)
+    return found

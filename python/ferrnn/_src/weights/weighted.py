@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs.config import floatx
 from ferrnn._src.configs.names import name_scope, unique_name
+from ferrnn._src.files.limits import spend
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import CONTAINERS, flatten
 from ferrnn._src.tree.types import Array
@@ -104,6 +105,7 @@ class Weighted:
         default = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
         initializer = initializers.get(default if initializer is None else initializer)
         name = unique_name("variable") if name is None else name
+        spend(shape, np.dtype(dtype).itemsize, f"the weight {name!r} of layer {self.name!r}")
         known = isinstance(initializer, Initializer) and np.dtype(dtype).kind != "f"
         # The built-in ones make floats only.
         value = np.asarray(initializer(shape, dtype="float64" if known else dtype))

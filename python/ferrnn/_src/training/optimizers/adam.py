@@ -25,6 +25,8 @@ class Adam(Optimizer):
     ('momentum', 'velocity', 'velocity_hat')
     """
 
+    _never_negative = frozenset({"velocity", "velocity_hat"})
+
     def __init__(
         self,
         learning_rate: Rate = 0.001,

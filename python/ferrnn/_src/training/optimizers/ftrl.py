@@ -22,6 +22,8 @@ class Ftrl(Optimizer):
     ('accumulator', 'linear')
     """
 
+    _never_negative = frozenset({"accumulator"})
+
     def __init__(
         self,
         learning_rate: Rate = 0.001,

@@ -26,6 +26,8 @@ class Nadam(Optimizer):
     ('momentum', 'velocity')
     """
 
+    _never_negative = frozenset({"velocity"})
+
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -108,6 +110,8 @@ class Adamax(Optimizer):
     >>> Adamax().slot_names()
     ('momentum', 'norm')
     """
+
+    _never_negative = frozenset({"norm"})
 
     def __init__(
         self,

@@ -22,6 +22,8 @@ class RMSprop(Optimizer):
     ('velocity', 'momentum')
     """
 
+    _never_negative = frozenset({"velocity"})
+
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -98,6 +100,8 @@ class Adagrad(Optimizer):
     ('accumulator',)
     """
 
+    _never_negative = frozenset({"accumulator"})
+
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -154,6 +158,8 @@ class Adadelta(Optimizer):
     >>> Adadelta(1.0).slot_names()
     ('accumulated_grad', 'accumulated_delta_var')
     """
+
+    _never_negative = frozenset({"accumulated_grad", "accumulated_delta_var"})
 
     def __init__(
         self,

@@ -180,6 +180,29 @@ class OwnVariables:
 
     # Storing.
 
+    # Slots that hold squares, their sums or norms.
+    _never_negative: frozenset[str] = frozenset()
+
+    def check_variable(self, variable: Parameter, value: Array) -> None:
+        """Refuses a value that the variable cannot have had when it was saved.
+
+        >>> from ferrnn._src.training.optimizers import SGD
+        >>> sgd = SGD()
+        >>> sgd.check_variable(sgd.variables[0], np.array(-1))
+        Traceback (most recent call last):
+        ValueError: 'iteration' of the optimizer 'sgd' must be a whole number from 0 on, received -1
+        """
+        what = f"{variable.name!r} of the optimizer {self.name!r}"
+        if variable is self._iterations:
+            limit = np.iinfo(np.int64).max
+            if value.dtype.kind not in "iu" or not 0 <= int(value) <= limit:
+                raise ValueError(f"{what} must be a whole number from 0 on, received {value}")
+        elif variable is self._learning_rate:
+            if value.dtype.kind not in "fiu" or not 0 <= float(value) < np.inf:
+                raise ValueError(f"{what} must be a number from 0 on, received {value}")
+        elif variable.name in self._never_negative and bool(np.any(value < 0)):
+            raise ValueError(f"{what} must not be negative, received {value.min()}")
+
     @property
     def _trainable_variables(self) -> list[Parameter]:
         return self._state.weights

@@ -1,0 +1,118 @@
+"""The parts of an archive or of a folder, read one by one, by name, when somebody asks."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ferrnn._src.files.limits import limit_of
+
+
+class Parts(Protocol):
+    """What is in an archive or a folder."""
+
+    size: int  # in bytes, of all of it
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the parts right below a folder, which ends in a slash."""
+
+    def read(self, name: str) -> bytes | None:
+        """A part; None if it is not there."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Parts]:
+    """The parts of a zip archive, or of a folder.
+
+    Together they may not take more than `limit_of` the archive's size; links, devices and pipes in
+    a folder are refused.
+    """
+    if path.is_dir():
+        yield _Folder(path)
+        return
+    with path.open("rb") as file, _archive(file) as archive:
+        yield _Archive(archive, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f"this is no `.keras` archive: {error}") from error
+    with archive:
+        yield archive
+
+
+class _Archive:
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        self.size = size
+        self._archive = archive
+        self._left = limit_of(size)
+        self._members = {each.filename: each for each in archive.infolist()}
+        if len(self._members) < len(archive.infolist()):
+            raise ValueError("the archive has several parts of one name")
+        inside = sorted(archive.infolist(), key=lambda member: member.header_offset)
+        for before, after in pairwise(inside):
+            if before.header_offset + before.compress_size > after.header_offset:
+                raise ValueError(
+                    f"the parts {before.filename!r} and {after.filename!r} share their bytes"
+                )
+
+    def names(self, folder: str) -> list[str]:
+        below = (name for name in self._members if name.startswith(folder))
+        return [name for name in below if "/" not in name[len(folder) :]]
+
+    def read(self, name: str) -> bytes | None:
+        member = self._members.get(name)
+        if member is None:
+            return None
+        self._left -= member.file_size
+        if self._left < 0:
+            raise ValueError(
+                f"it would grow to {member.file_size} bytes, more than an archive of {self.size} "
+                "bytes may hold"
+            )
+        # Others may set aside gigabytes before the first byte.
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"it is compressed in an unknown way, {member.compress_type}")
+        return self._archive.read(member)
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = sum(each.lstat().st_size for each in path.iterdir() if each.is_file())
+
+    def names(self, folder: str) -> list[str]:
+        if not self._is_there(folder.rstrip("/")):
+            return []
+        return [folder + each.name for each in (self._path / folder).iterdir()]
+
+    def read(self, name: str) -> bytes | None:
+        if not self._is_there(name):
+            return None
+        # A link that came after the look is not followed, a pipe not waited for.
+        flags = (getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+        handle = os.open(self._path / name, os.O_RDONLY | sum(flags))
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ValueError("this is no file")
+            return file.read()
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the folder has such a part of its own, not one that a link leads to."""
+        place = self._path
+        for each in Path(name).parts:
+            place /= each
+            if place.is_symlink():
+                raise ValueError(f"{name!r} is a link, which is not followed")
+            if not place.exists():
+                return False
+        return True

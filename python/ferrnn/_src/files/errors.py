@@ -1,0 +1,62 @@
+"""The error of files that are damaged, and how what goes wrong inside comes to name its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FileError(ValueError):
+    """A file that cannot be what it says: damaged, incomplete, or made to do harm.
+
+    `filename` is its path, `place` where in it the fault lies, `reason` what is wrong there.
+
+    >>> raise FileError("model.keras", "config.json", "the text ends early")
+    Traceback (most recent call last):
+    ferrnn._src.files.errors.FileError: `model.keras`: config.json: the text ends early
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], place: str, reason: str) -> None:
+        super().__init__(os.fspath(filename), place, reason)
+        self.filename, self.place, self.reason = self.args
+
+    def __str__(self) -> str:
+        parts = (f"`{self.filename}`", self.place, self.reason)
+        return ": ".join(part for part in parts if part)
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """What is raised inside, of whatever kind, remembers the place, the outer ones first.
+
+    >>> with reading("model.keras"), within("config.json"), within("LSTM 'first'"):
+    ...     {}["units"]
+    Traceback (most recent call last):
+    ferrnn._src.files.errors.FileError: `model.keras`: config.json, LSTM 'first': KeyError: 'units'
+    """
+    try:
+        yield
+    except Exception as error:
+        vars(error).setdefault("_places", []).insert(0, place)
+        raise
+
+
+@contextmanager
+def reading(filename: str | os.PathLike[str]) -> Iterator[None]:
+    """What goes wrong with a file's contents becomes a `FileError` that names file and place.
+
+    What is no fault of the file stays: errors of the system, too little memory, packages that are
+    not installed, warnings that are raised.
+    """
+    try:
+        yield
+    except (FileError, ImportError, MemoryError, Warning):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        plain = isinstance(error, ValueError | NotImplementedError) and str(error)
+        reason = str(error) if plain else f"{type(error).__name__}: {error}"
+        place = ", ".join(vars(error).get("_places", ()))
+        raise FileError(filename, place, reason) from error

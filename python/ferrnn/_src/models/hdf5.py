@@ -1,0 +1,182 @@
+"""Arrays in HDF5 files: written with checksums, read only where the file itself holds them."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+_CHECKSUM = "crc32"
+# What HDF5 calls the filters that are undone: deflate, shuffle, fletcher32.
+_DEFLATE, _FILTERS = 1, frozenset({1, 2, 3})
+# A chunk of an array that can grow may be larger than what is in it, by so many bytes.
+_CHUNK = 2**20
+
+
+def _h5py() -> Any:
+    try:
+        import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "files of weights need h5py: install it with `pip install ferrnn[files]`"
+        ) from error
+    return h5py
+
+
+@contextmanager
+def opened(source: BinaryIO) -> Iterator[Any]:
+    """An HDF5 file to read."""
+    h5py = _h5py()
+    guarded = _Guarded(source)
+    try:
+        try:
+            file = h5py.File(guarded, "r")
+        except OSError as error:
+            raise ValueError(f"this is no HDF5 file that can be read: {error}") from error
+        with file:
+            yield file
+    finally:
+        guarded.tell_failure()
+
+
+@contextmanager
+def written(target: BinaryIO) -> Iterator[Any]:
+    """A new HDF5 file in a file that is opened `w+b`."""
+    h5py = _h5py()
+    guarded = _Guarded(target)
+    try:
+        with h5py.File(guarded, "w") as file:
+            yield file
+    finally:
+        guarded.tell_failure()
+
+
+class _Guarded:
+    """A file for HDF5, which tells no reasons, and cannot be closed after a write that failed.
+
+    From the first failure on nothing is read or written, and HDF5 does not hear of it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._failure: BaseException | None = None
+        self._file = file
+
+    def tell_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _attempt(self, step: Callable[[], Any], instead: Any) -> Any:
+        if self._failure is None:
+            try:
+                return step()
+            except BaseException as error:  # noqa: BLE001 - raised when HDF5 is done
+                self._failure = error
+        return instead
+
+    def seek(self, place: int, origin: int = 0) -> Any:
+        return self._attempt(lambda: self._file.seek(place, origin), place)
+
+    def tell(self) -> Any:
+        return self._attempt(self._file.tell, 0)
+
+    def read(self, size: int) -> Any:
+        return self._attempt(lambda: self._file.read(size), bytes(size))
+
+    def readinto(self, buffer: memoryview) -> Any:
+        return self._attempt(
+            lambda: self._file.readinto(buffer),  # type: ignore[attr-defined]
+            len(buffer),
+        )
+
+    def write(self, content: memoryview) -> Any:
+        return self._attempt(lambda: self._file.write(content), len(content))
+
+    def truncate(self, size: int) -> Any:
+        return self._attempt(lambda: self._file.truncate(size), size)
+
+    def flush(self) -> Any:
+        return self._attempt(self._file.flush, None)
+
+
+def group_at(file: Any, path: str) -> Any:
+    """The group at a path inside the file; None if it is not there. Links elsewhere are refused."""
+    h5py = _h5py()
+    group = file
+    for name in path.split("/"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(  # noqa: TRY004 - the file is at fault
+                f"the file has a link at {path!r} that leads elsewhere: it is refused"
+            )
+        group = group[name]
+        if not isinstance(group, h5py.Group):
+            return None
+    return group
+
+
+def write_array(group: Any, name: str, value: Array) -> None:
+    """Writes an array, and its checksum as an attribute, which Keras leaves aside."""
+    dataset = group.create_dataset(name, data=value)
+    dataset.attrs.create(_CHECKSUM, _checksum(group, name, value), dtype=np.uint32)
+
+
+def dataset_at(group: Any, name: str, what: str) -> Any:
+    """An array that the file itself holds, before it is read: its shape and dtype are known."""
+    h5py = _h5py()
+    link = group.get(name, getlink=True)
+    dataset = group[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+        raise ValueError(f"the file has no array of its own for {what}")
+    if dataset.shape is None or dataset.dtype.itemsize > 16:
+        raise ValueError(f"the file has no numbers for {what}")
+    return dataset
+
+
+def read_array(group: Any, name: str, dataset: Any) -> Array:
+    """Reads what `dataset_at` gave, and compares it with its checksum if it has one."""
+    _check_chunks(dataset)
+    value = np.asarray(dataset[()])
+    expected = dataset.attrs.get(_CHECKSUM)
+    if expected is not None and expected != _checksum(group, name, value):
+        raise ValueError(f"the array {name!r} is damaged: its checksum is another")
+    return value
+
+
+def _checksum(group: Any, name: str, value: Array) -> int:
+    """Of the numbers, their dtype and shape, and where they stand."""
+    plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    head = f"{group.name}/{name} {plain.dtype.str} {value.shape}"
+    return zlib.crc32(plain.reshape(-1).view(np.uint8).data, zlib.crc32(head.encode()))
+
+
+def _check_chunks(dataset: Any) -> None:
+    """Refuses chunks that take much more memory than the array."""
+    if dataset.chunks is None:
+        return
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    if size > dataset.nbytes + _CHUNK:
+        raise ValueError(f"an array of {dataset.nbytes} bytes must not have chunks of {size} bytes")
+    made = dataset.id.get_create_plist()
+    filters = [made.get_filter(at)[0] for at in range(made.get_nfilters())]
+    if not _FILTERS.issuperset(filters) or filters.count(_DEFLATE) > 1:
+        raise ValueError(f"an array must be stored plainly or by deflate, not by filters {filters}")
+    if _DEFLATE not in filters:
+        return
+    skipped = 1 << filters.index(_DEFLATE)
+    for at in range(dataset.id.get_num_chunks()):
+        place = dataset.id.get_chunk_info(at).chunk_offset
+        mask, content = dataset.id.read_direct_chunk(place)
+        if mask & skipped:
+            continue
+        inflating = zlib.decompressobj()
+        inflating.decompress(content, size + 1)
+        if inflating.unconsumed_tail:
+            raise ValueError(f"a chunk must not grow to more than its {size} bytes")
