@@ -58,5 +58,8 @@ def reading(filename: str | os.PathLike[str]) -> Iterator[None]:
             raise
         plain = isinstance(error, ValueError | NotImplementedError) and str(error)
         reason = str(error) if plain else f"{type(error).__name__}: {error}"
-        place = ", ".join(vars(error).get("_places", ()))
+        places = vars(error).get("_places", [])
+        if len(places) > 10:
+            places = [*places[:5], "...", *places[-4:]]
+        place = ", ".join(places)
         raise FileError(filename, place, reason) from error
