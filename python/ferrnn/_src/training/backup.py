@@ -26,7 +26,7 @@ class BackupAndRestore(Keeper):
     history. `fit` with the same model, data, callbacks and `backup_dir` goes on from it, in the
     middle of an epoch too, and ends with the weights, to the bit, that it would have had without
     the interruption; no seed needs to be set. Callbacks of your own take part through `get_state`
-    and `set_state`, data of your own as "Going on after an interruption" in the manual says.
+    and `set_state`, and so may data; the page "Going on after an interruption" says how.
 
     The checkpoint before the last one is kept as well: where the last one is damaged, training goes
     on from there, with a warning. `delete_checkpoint` removes both at a normal end.

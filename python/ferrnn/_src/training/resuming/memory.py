@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback
 from ferrnn._src.training.optimizers import Optimizer
 from ferrnn._src.training.plain import Prints, changed, plain_attributes, prints
@@ -40,14 +40,13 @@ class Memory:
         places: Mapping[str, Place] | None = None,
     ) -> None:
         self.model = model
-        self.callbacks = list(callbacks)
+        self.callbacks = _named(callbacks)
         self.places = dict(places or {})
-        roots = {"model": model}
-        roots |= {f"callbacks/{at}": each for at, each in enumerate(self.callbacks)}
+        roots = {"model": model, **self.callbacks}
         roots |= {name: data_of(place.source) for name, place in self.places.items()}
         self._search = Search(roots)
         self._fresh: dict[int, Prints] = {}
-        for owner in [*self.callbacks, *self._found().owned.values()]:
+        for owner in [*self.callbacks.values(), *self._found().owned.values()]:
             self._fresh[id(owner)] = prints(_attributes(owner))
 
     def _found(self) -> Found:
@@ -78,7 +77,7 @@ class Memory:
             "metrics": {place: metric_state(each) for place, each in found.metrics.items()},
             "logs": getattr(self.model, "_own_logs", None),
             "stop": bool(getattr(self.model, "stop_training", False)),
-            "callbacks": [[type(each).__name__, self._of(each)] for each in self.callbacks],
+            "callbacks": {name: self._of(each) for name, each in self.callbacks.items()},
             "places": {name: each.state(inside=inside) for name, each in self.places.items()},
             "generators": states_of(found.generators),
         }
@@ -153,30 +152,36 @@ class Memory:
                     f"{there[place].dtype} in the model. Remove the folder to begin anew"
                 )
 
-    def _restore_callbacks(self, states: Sequence[Any]) -> None:
-        """By the name of the class: the first of it takes what the first of it gave."""
-        left = list(states)
-        for callback in self.callbacks:
-            name = type(callback).__name__
-            found = next((each for each in left if each[0] == name), None)
-            if found is None:
+    def _restore_callbacks(self, states: Mapping[str, Any]) -> None:
+        for name, callback in self.callbacks.items():
+            if name not in states:
                 continue
-            left.remove(found)
             own = getattr(type(callback), "set_state", None)
             if own is None or own is Callback.set_state:
-                vars(callback).update(found[1])
+                vars(callback).update(states[name])
             else:
-                callback.set_state(found[1])
+                callback.set_state(states[name])
 
     def _restore_generators(self, states: Mapping[str, Any]) -> None:
         generators = self._found().generators
         unknown = [place for place in set_states(generators, dict(states)) if place in generators]
         if unknown:
-            warnings.warn(
+            warn(
                 f"The checkpoint knows nothing of the random numbers at {', '.join(unknown)}: "
                 "training goes on with others than it would have drawn.",
                 stacklevel=2,
             )
+
+
+def _named(callbacks: Sequence[Any]) -> dict[str, Any]:
+    """By class, and by number where a class has several: others may stand between them."""
+    named: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for each in callbacks:
+        name = f"callbacks/{type(each).__name__}"
+        count = counts[name] = counts.get(name, 0) + 1
+        named[f"{name}_{count}" if count > 1 else name] = each
+    return named
 
 
 class _Nobody:
