@@ -168,8 +168,7 @@ class Memory:
         if unknown:
             warn(
                 f"The checkpoint knows nothing of the random numbers at {', '.join(unknown)}: "
-                "training goes on with others than it would have drawn.",
-                stacklevel=2,
+                "training goes on with others than it would have drawn."
             )
 
 
