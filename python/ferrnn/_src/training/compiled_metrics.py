@@ -100,8 +100,9 @@ class CompiledMetrics:
         counted = None if mask is None else np.asarray(mask, pred.dtype)
         for metric in self._plain[at]:
             _update(metric, true, pred, counted)
-        if true.ndim > 1 and np.ndim(weight) >= true.ndim and _lacks_axis(true, pred):
-            true = true[..., None]  # there is a weight for each step
+        per_step = weight is not None and weight.ndim >= true.ndim > 1
+        if per_step and _lacks_axis(true, pred):
+            true = true[..., None]
         weight = _product(weight, counted)
         for metric in self._weighted[at]:
             _update(metric, true, pred, weight)

@@ -185,11 +185,14 @@ class Samples:
         return self.x, self.y, self.sample_weight
 
     def weighted(
-        self, class_weight: Mapping[int, float] | None, outputs: Callable[[Any], Any]
+        self,
+        class_weight: Mapping[int, float] | None,
+        outputs: Callable[[Any], Any] | None = None,
     ) -> Samples:
         """With weights by class: 1.0 for a class that `class_weight` does not name.
 
-        `outputs` gives the shape of the model's outputs for the inputs.
+        `outputs` gives the shape of the model's outputs for the inputs; without it they are taken
+        to be of the shape of one-hot targets.
         """
         if class_weight is None:
             return self
@@ -206,7 +209,8 @@ class Samples:
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "`class_weight` is only supported for Models with a single output."
             )
-        weights = weights_by_class(self.y, class_weight, lambda: outputs(self.x))
+        given, y = outputs or (lambda _: y.shape), self.y
+        weights = weights_by_class(y, class_weight, lambda: given(self.x))
         return Samples(self.x, self.y, weights)
 
 
