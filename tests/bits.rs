@@ -43,7 +43,7 @@ fn a_row_alone_equals_itself_in_any_batch() {
                 assert_eq!(*part, take(whole, case.batch, rows), "{case:?}");
             }
             let part = slopes(&fewer, &some);
-            for place in [0, 4].into_iter().chain(5..part.len()) {
+            for place in std::iter::once(0).chain(5..part.len()) {
                 let expected = take(&whole_slopes[place], case.batch, rows);
                 assert_eq!(part[place], expected, "{case:?}: gradient {place}");
             }

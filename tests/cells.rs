@@ -262,8 +262,8 @@ fn gradients_of_many_rows_are_the_sums_of_those_of_few() {
                 slopes(&fewer, &some)
             })
             .collect();
-        // By kernel, recurrent kernel and bias.
-        for place in 1..4 {
+        // By kernel, recurrent kernel, vectors and bias.
+        for place in 1..5 {
             let mut expected = vec![0.0; whole[place].len()];
             for part in &parts {
                 for (sum, value) in expected.iter_mut().zip(widen(&part[place])) {

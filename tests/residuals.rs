@@ -17,6 +17,9 @@ fn kept(cell: CellKind) -> [usize; 2] {
         CellKind::Lstm => [5, 0],           // four gates and c
         CellKind::Gru => [4, 0],            // three gates and the candidate's recurrent sum
         CellKind::GruResetBefore => [3, 1], // three gates; r * h
+        CellKind::CoupledLstm => [4, 0],    // three gates and c
+        CellKind::PeepholeLstm => [5, 0],   // four gates and c
+        CellKind::MinimalGated => [3, 1],   // gate, candidate, room for a gradient; f * h
         CellKind::SimpleRnn => [1, 0],
     }
 }

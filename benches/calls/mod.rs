@@ -75,6 +75,7 @@ impl Call {
             state: state.collect::<Result<_, _>>().unwrap(),
             kernel: &mut self.d_kernel,
             recurrent_kernel: &mut self.d_recurrent,
+            vectors: &mut [],
             bias: self.d_bias.as_deref_mut(),
         };
         backward(weights, problem, &mut residuals, &seeds, gradients, true, &|| false).unwrap();

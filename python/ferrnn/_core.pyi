@@ -27,6 +27,7 @@ class Weights:
         recurrent_activation: str = "sigmoid",
         reset_after: bool = True,
         precision: str = "full",
+        vectors: Array | None = None,
     ) -> Weights: ...
     @property
     def features(self) -> int: ...
@@ -124,7 +125,7 @@ def rnn_backward(
     inputs_need_gradient: bool = True,
     consume: bool = False,
 ) -> tuple[Array | None, tuple[Array, ...], tuple[Array, ...]]:
-    """Gradients by inputs, by kernel, recurrent kernel (and bias), and by initial states."""
+    """Gradients by inputs, by the weights in the order of `Weights`, and by initial states."""
 
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False

@@ -16,7 +16,8 @@ pub trait Cell<T: Element>: Send + Sync {
     const LAYOUT: Layout;
 
     /// One phase of a step. Gives the next output in the last phase, and in an earlier one what the
-    /// next phase multiplies by its recurrent weights. `state` holds the states but the output.
+    /// next phase multiplies by its recurrent weights. `state` holds the states but the output,
+    /// `vectors` the weights of each unit alone.
     fn forward<S: Simd<T>, A: Activations<T>>(
         s: S,
         a: A,
@@ -24,6 +25,7 @@ pub trait Cell<T: Element>: Send + Sync {
         slots: &mut [S::V],
         output: S::V,
         state: &mut [S::V],
+        vectors: &[S::V],
     ) -> S::V;
 
     /// One phase of a step backward, last phase first. `output` and `state` are the previous
@@ -35,6 +37,7 @@ pub trait Cell<T: Element>: Send + Sync {
         a: A,
         phase: usize,
         slots: &mut [S::V],
+        vectors: &[S::V],
         previous: Previous<'_, S::V>,
         gradient: Gradient<'_, S::V>,
     ) -> S::V;
@@ -57,6 +60,8 @@ pub struct Gradient<'a, V> {
     pub state: &'a mut [V],
     /// By what this phase's `forward` gave, where that was not the output.
     pub operand: V,
+    /// By the vectors, of the row and the steps that are done: to be added to.
+    pub vectors: &'a mut [V],
 }
 
 /// How a cell's vectors lie: what does not depend on the element type.
@@ -66,8 +71,10 @@ pub struct Layout {
     pub gates: usize,
     /// States besides the output.
     pub states: usize,
-    /// The gate whose columns each slot sums; as many slots as a row and block has vectors.
+    /// The gate whose columns each slot sums, or [`KEPT`]; as many as a row and block has vectors.
     pub slots: &'static [usize],
+    /// Weights of each unit alone, which no product sums: so many vectors `[units]`.
+    pub vectors: usize,
     /// The slots of the input's product.
     pub input: (usize, usize),
     /// The slots of each phase's recurrent product.
@@ -76,6 +83,88 @@ pub struct Layout {
     pub recurrent_bias: bool,
     /// Whether `backward` reads the previous output.
     pub reads_output: bool,
+}
+
+/// The most slots a cell has.
+pub const MAX_SLOTS: usize = 4;
+/// The most states a cell has besides its output.
+pub const MAX_STATES: usize = 1;
+/// The most vectors of weights of each unit that a cell has.
+pub const MAX_VECTORS: usize = 3;
+/// In place of a slot's gate: no product sums there; it keeps something for backward.
+pub const KEPT: usize = usize::MAX;
+
+impl Layout {
+    /// The slots of a phase's recurrent product, `(0, 0)` if there is no such phase.
+    #[must_use]
+    pub const fn phase(&self, phase: usize) -> (usize, usize) {
+        if phase < self.phases.len() { self.phases[phase] } else { (0, 0) }
+    }
+
+    /// The layout, if the kernels can run it: a cell that they cannot run is not compiled.
+    ///
+    /// # Panics
+    /// When a phase has no [`Shape`], or there are too many states, slots or phases.
+    #[must_use]
+    pub const fn checked(self) -> Self {
+        assert!(self.states <= MAX_STATES, "a cell with more states than the kernels carry");
+        assert!(self.slots.len() <= MAX_SLOTS, "a cell with more slots than the kernels have");
+        assert!(self.vectors <= MAX_VECTORS, "a cell with more vectors than the kernels have");
+        assert!(self.input.0 == 0, "the input's product goes to the first slots");
+        assert!(matches!(self.phases.len(), 1 | 2), "a step has one phase or two");
+        let _ = Shape::of(&self, 0);
+        let _ = Shape::of(&self, 1);
+        self
+    }
+}
+
+/// Which of a cell's slots a phase's recurrent product goes to, and whether the input's product goes
+/// before it: the cases that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// All of four, all of which have an input.
+    AllFour,
+    /// The last three of four, the first three of which have an input.
+    LastThreeOfFour,
+    /// All of three, all of which have an input.
+    AllThree,
+    /// The first two of three, all of which have an input.
+    FirstTwoOfThree,
+    /// The first of three, the first two of which have an input.
+    FirstOfThree,
+    /// The second of three, in the second phase.
+    SecondOfThree,
+    /// The last of three, in the second phase.
+    LastOfThree,
+    /// The only one, which has an input.
+    One,
+    /// The cell has no such phase.
+    None,
+}
+
+impl Shape {
+    /// The shape of a phase.
+    ///
+    /// # Panics
+    /// If there are no kernels for it; when it is compiled, for the cells of the list.
+    #[must_use]
+    pub const fn of(layout: &Layout, phase: usize) -> Self {
+        if phase >= layout.phases.len() {
+            return Self::None;
+        }
+        let inputs = if phase == 0 { layout.input.1 } else { 0 };
+        match (layout.slots.len(), inputs, layout.phases[phase]) {
+            (4, 4, (0, 4)) => Self::AllFour,
+            (4, 3, (1, 3)) => Self::LastThreeOfFour,
+            (3, 3, (0, 3)) => Self::AllThree,
+            (3, 3, (0, 2)) => Self::FirstTwoOfThree,
+            (3, 2, (0, 1)) => Self::FirstOfThree,
+            (3, 0, (1, 1)) => Self::SecondOfThree,
+            (3, 0, (2, 1)) => Self::LastOfThree,
+            (1, 1, (0, 1)) => Self::One,
+            _ => panic!("a phase of a shape that no kernel is compiled for"),
+        }
+    }
 }
 
 /// A range from (start, length).

@@ -14,6 +14,7 @@ impl<T: Element> Cell<T> for Gru {
         gates: 3,
         states: 0,
         slots: &[2, 0, 1, 2],
+        vectors: 0,
         input: (0, 3),
         phases: &[(1, 3)],
         recurrent_bias: true,
@@ -28,6 +29,7 @@ impl<T: Element> Cell<T> for Gru {
         slots: &mut [S::V],
         output: S::V,
         _state: &mut [S::V],
+        _vectors: &[S::V],
     ) -> S::V {
         let (z, r) = (a.gate(s, slots[1]), a.gate(s, slots[2]));
         slots[1] = a.keep_gate(slots[1], z);
@@ -44,6 +46,7 @@ impl<T: Element> Cell<T> for Gru {
         a: A,
         _phase: usize,
         slots: &mut [S::V],
+        _vectors: &[S::V],
         previous: Previous<'_, S::V>,
         gradient: Gradient<'_, S::V>,
     ) -> S::V {

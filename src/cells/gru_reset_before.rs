@@ -14,6 +14,7 @@ impl<T: Element> Cell<T> for GruResetBefore {
         gates: 3,
         states: 0,
         slots: &[0, 1, 2],
+        vectors: 0,
         input: (0, 3),
         phases: &[(0, 2), (2, 1)],
         recurrent_bias: false,
@@ -28,6 +29,7 @@ impl<T: Element> Cell<T> for GruResetBefore {
         slots: &mut [S::V],
         output: S::V,
         _state: &mut [S::V],
+        _vectors: &[S::V],
     ) -> S::V {
         if phase == 0 {
             let r = a.gate(s, slots[1]);
@@ -47,6 +49,7 @@ impl<T: Element> Cell<T> for GruResetBefore {
         a: A,
         phase: usize,
         slots: &mut [S::V],
+        _vectors: &[S::V],
         previous: Previous<'_, S::V>,
         gradient: Gradient<'_, S::V>,
     ) -> S::V {

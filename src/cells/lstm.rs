@@ -14,6 +14,7 @@ impl<T: Element> Cell<T> for Lstm {
         gates: 4,
         states: 1,
         slots: &[0, 1, 2, 3],
+        vectors: 0,
         input: (0, 4),
         phases: &[(0, 4)],
         recurrent_bias: false,
@@ -28,6 +29,7 @@ impl<T: Element> Cell<T> for Lstm {
         slots: &mut [S::V],
         _output: S::V,
         state: &mut [S::V],
+        _vectors: &[S::V],
     ) -> S::V {
         let (i, f) = (a.gate(s, slots[0]), a.gate(s, slots[1]));
         let (g, o) = (a.candidate(s, slots[2]), a.gate(s, slots[3]));
@@ -45,6 +47,7 @@ impl<T: Element> Cell<T> for Lstm {
         a: A,
         _phase: usize,
         slots: &mut [S::V],
+        _vectors: &[S::V],
         previous: Previous<'_, S::V>,
         gradient: Gradient<'_, S::V>,
     ) -> S::V {

@@ -13,6 +13,7 @@ impl<T: Element> Cell<T> for SimpleRnn {
         gates: 1,
         states: 0,
         slots: &[0],
+        vectors: 0,
         input: (0, 1),
         phases: &[(0, 1)],
         recurrent_bias: false,
@@ -27,6 +28,7 @@ impl<T: Element> Cell<T> for SimpleRnn {
         slots: &mut [S::V],
         _output: S::V,
         _state: &mut [S::V],
+        _vectors: &[S::V],
     ) -> S::V {
         let output = a.candidate(s, slots[0]);
         slots[0] = a.keep_candidate(slots[0], output);
@@ -39,6 +41,7 @@ impl<T: Element> Cell<T> for SimpleRnn {
         a: A,
         _phase: usize,
         slots: &mut [S::V],
+        _vectors: &[S::V],
         _previous: Previous<'_, S::V>,
         gradient: Gradient<'_, S::V>,
     ) -> S::V {

@@ -208,7 +208,7 @@ fn normal_cdf<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
 
 /// The pair of functions a cell applies: one to its gates, one to its candidate and output.
 pub trait Activations<T: Element>: Copy + Send + Sync {
-    /// Whether a cell's step is compiled into one kernel with its product. Others take two kernels,
+    /// Whether a cell's step may be compiled into one kernel with its product. Others take two,
     /// so that tiles are not compiled again for every choice of functions.
     const FUSED: bool;
     /// The function of the gates.
@@ -230,7 +230,7 @@ pub trait Activations<T: Element>: Copy + Send + Sync {
 pub struct Standard;
 
 impl<T: Element> Activations<T> for Standard {
-    const FUSED: bool = T::FUSED;
+    const FUSED: bool = true;
     #[inline(always)]
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
         sigmoid(s, x)

@@ -93,7 +93,7 @@ impl<T: Element> Product<'_, T> {
         next: usize,
     ) {
         let mut row = 0;
-        if const { T::FUSED } && self.right.is_halved() {
+        if const { T::HALVES } && self.right.is_halved() {
             while row < self.rows {
                 let rows = rows_at(self.rows, row, const { halved_rows(S::ROWS) });
                 with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), (block, next)));

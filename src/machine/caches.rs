@@ -1,4 +1,5 @@
-//! The sizes of this machine's caches of data, read once.
+//! The sizes of this machine's caches of data, read once: by hand, since crates that tell them read
+//! `cpuid` alone, which on virtual machines and on Arm says less than the system does.
 
 use std::fs;
 use std::path::Path;

@@ -82,7 +82,7 @@ impl<I: Iterator> Listed for I {}
 ///
 /// ```
 /// assert_eq!([0, 1, 2, 3].map(|n| ferrnn::machine::lists::share(10, n, 3)), [0, 3, 6, 10]);
-/// assert_eq!(ferrnn::lists::share(usize::MAX, 2, 2), usize::MAX);
+/// assert_eq!(ferrnn::machine::lists::share(usize::MAX, 2, 2), usize::MAX);
 /// ```
 #[must_use]
 pub fn share(all: usize, n: usize, count: usize) -> usize {

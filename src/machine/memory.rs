@@ -21,7 +21,8 @@ const POOL_BUFFERS: usize = 1 << 12;
 /// once a step, are read up to half as fast again if their addresses fit into the CPU's tables.
 const HUGE_PAGE: usize = 1 << 21;
 
-/// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them.
+/// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them. A
+/// pool of our own, since an allocator for the whole process is the program's choice, not a library's.
 /// Taken by [`pool`] only.
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), bytes: 0 });
 
@@ -84,14 +85,12 @@ impl Block {
 /// Asks for large pages, before the memory is first touched; a refusal changes nothing but speed.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn ask_for_huge_pages(at: NonNull<u8>, bytes: usize) {
-    use std::ffi::{c_int, c_void};
-    unsafe extern "C" {
-        fn madvise(at: *mut c_void, length: usize, advice: c_int) -> c_int;
-    }
-    const MADV_HUGEPAGE: c_int = 14;
     // SAFETY: the range is part of one allocation, page-aligned at its start; the advice does not
     // change what the memory holds.
-    unsafe { madvise(at.as_ptr().cast(), bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE) };
+    unsafe {
+        let length = bytes / HUGE_PAGE * HUGE_PAGE;
+        libc::madvise(at.as_ptr().cast(), length, libc::MADV_HUGEPAGE)
+    };
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
@@ -99,7 +98,7 @@ fn ask_for_huge_pages(_at: NonNull<u8>, _bytes: usize) {}
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this layout.
+        // SAFETY: allocated in `untouched` with this layout.
         unsafe { dealloc(self.at.as_ptr(), self.layout) };
     }
 }

@@ -208,6 +208,10 @@ fn backward<T: Number>(
         .collect::<PyResult<Vec<_>>>()?;
     let mut d_kernel = New::<T>::empty(py, &[features, columns])?;
     let mut d_recurrent = New::<T>::empty(py, &[units, columns])?;
+    let mut d_vectors = match packed.vectors {
+        0 => None,
+        count => Some(New::<T>::empty(py, &[count, units])?),
+    };
     let bias_shape: &[usize] = if packed.double_bias { &[2, columns] } else { &[columns] };
     let mut d_bias = match weights.bias_len() {
         Some(_) => Some(New::<T>::empty(py, bias_shape)?),
@@ -225,6 +229,7 @@ fn backward<T: Number>(
             state: views.collect::<crate::error::Result<_>>()?,
             kernel: d_kernel.elements(),
             recurrent_kernel: d_recurrent.elements(),
+            vectors: d_vectors.as_mut().map_or(&mut [], New::elements),
             bias: d_bias.as_mut().map(New::elements),
         };
         let mut residuals = kept.residuals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,6 +237,7 @@ fn backward<T: Number>(
     })?;
     let mut by_weight = vec![d_kernel.finish(), d_recurrent.finish()];
     by_weight.extend(d_bias.map(New::finish));
+    by_weight.extend(d_vectors.map(New::finish));
     let d_initial = PyTuple::new(py, d_initial.into_iter().map(New::finish))?;
     let by_weight = PyTuple::new(py, by_weight)?;
     Ok((d_inputs.map(New::finish), by_weight.unbind(), d_initial.unbind()))

@@ -29,6 +29,8 @@ pub(super) struct Packed<T: Element> {
     pub(super) weights: Arc<sequence::Weights<T>>,
     pub(super) gates: usize,
     pub(super) double_bias: bool,
+    /// Vectors of weights of each unit alone.
+    pub(super) vectors: usize,
 }
 
 /// The shape of an array of two axes.
@@ -68,6 +70,7 @@ impl<T: Number> Packed<T> {
         kernel: &Bound<'_, PyAny>,
         recurrent_kernel: &Bound<'_, PyAny>,
         bias: Option<&Bound<'_, PyAny>>,
+        vectors: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let layout = cell.layout();
         let [features, _] = matrix_shape("kernel", kernel)?;
@@ -82,9 +85,12 @@ impl<T: Number> Packed<T> {
         let recurrent = flat::<T>("recurrent_kernel", recurrent_kernel, &[units, columns])?;
         let bias_shape: &[usize] = if layout.recurrent_bias { &[2, columns] } else { &[columns] };
         let bias = bias.map(|bias| flat::<T>("bias", bias, bias_shape)).transpose()?;
+        let vectors = vectors.map(|each| flat::<T>("vectors", each, &[layout.vectors, units]));
+        let vectors = vectors.transpose()?;
         let raw = Raw {
             kernel: kernel.elements(),
             recurrent_kernel: recurrent.elements(),
+            vectors: vectors.as_ref().map_or(&[], Flat::elements),
             bias: bias.as_ref().map(Flat::elements),
         };
         let weights = sequence::Weights::new(cell, options, features, units, raw)?;
@@ -92,6 +98,7 @@ impl<T: Number> Packed<T> {
             weights: Arc::new(weights),
             gates: layout.gates,
             double_bias: layout.recurrent_bias,
+            vectors: layout.vectors,
         })
     }
 }
@@ -100,7 +107,7 @@ impl<T: Number> Packed<T> {
 impl Weights {
     #[new]
     #[pyo3(signature = (cell, kernel, recurrent_kernel, bias=None, activation="tanh",
-        recurrent_activation="sigmoid", reset_after=true, precision="full"))]
+        recurrent_activation="sigmoid", reset_after=true, precision="full", vectors=None))]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn new(
         cell: &str,
@@ -111,6 +118,7 @@ impl Weights {
         recurrent_activation: &str,
         reset_after: bool,
         precision: &str,
+        vectors: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         caught(|| {
             let bfloat16 = match precision {
@@ -118,14 +126,9 @@ impl Weights {
                 "bfloat16" => true,
                 other => return Err(Error::value("precision", "full or bfloat16", other).into()),
             };
-            let cell = match (cell, reset_after) {
-                ("lstm", _) => CellKind::Lstm,
-                ("gru", true) => CellKind::Gru,
-                ("gru", false) => CellKind::GruResetBefore,
-                ("simple_rnn", _) => CellKind::SimpleRnn,
-                (other, _) => {
-                    return Err(Error::value("cell", "one of lstm, gru, simple_rnn", other).into());
-                }
+            let cell = match CellKind::named(cell)? {
+                CellKind::Gru if !reset_after => CellKind::GruResetBefore,
+                cell => cell,
             };
             let options = Options {
                 activation: Activation::named("activation", activation)?,
@@ -137,9 +140,9 @@ impl Weights {
                 bfloat16,
             };
             Ok(Self(if is_double("kernel", kernel)? {
-                Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+                Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias, vectors)?)
             } else {
-                Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias)?)
+                Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias, vectors)?)
             }))
         })
     }

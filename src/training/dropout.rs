@@ -1,5 +1,6 @@
 //! Random masks from a counter: Philox 4x64 of ten rounds (Salmon et al., 2011), with the numbers that
-//! `numpy.random.Philox(key=seed, counter=[0, 0, 0, call]).random_raw()` gives.
+//! `numpy.random.Philox(key=seed, counter=[0, 0, 0, call]).random_raw()` gives. By hand,
+//! since the stream is a promise: a seed gives the same masks in every version.
 
 use crate::machine::simd::Element;
 

@@ -112,6 +112,7 @@ pub struct Arrays<T> {
     pub inputs: Vec<T>,
     pub kernel: Vec<T>,
     pub recurrent: Vec<T>,
+    pub vectors: Vec<T>,
     pub bias: Vec<T>,
     pub state: Vec<Vec<T>>,
     pub mask: Vec<bool>,
@@ -133,10 +134,11 @@ impl Arrays<f64> {
             let kept = (0..case.masks() * b * size).map(|_| random.number() < 0.4);
             kept.map(|kept| if kept { 1.0 / 0.7 } else { 0.0 }).collect()
         };
-        Self {
+        let arrays = Self {
             inputs: random.numbers(b * t * f, 1.5),
             kernel: random.numbers(f * columns, 1.5 / (f as f64).sqrt()),
             recurrent: random.numbers(u * columns, 1.2 / (u as f64).sqrt()),
+            vectors: Vec::new(),
             bias: random.numbers(case.bias_len(), 0.7),
             state: (0..case.states()).map(|_| random.numbers(b * u, 0.9)).collect(),
             mask: (0..b * t).map(|_| random.number() < 0.4).collect(),
@@ -145,7 +147,9 @@ impl Arrays<f64> {
             recurrent_dropout: dropout(&mut random, u),
             d_outputs: random.numbers(b * case.out_time() * u, 1.0),
             d_state: (0..case.states()).map(|_| random.numbers(b * u, 1.0)).collect(),
-        }
+        };
+        let vectors = random.numbers(case.cell.layout().vectors * u, 0.8);
+        Self { vectors, ..arrays }
     }
 
     pub fn cast<T: Element>(&self) -> Arrays<T> {
@@ -154,6 +158,7 @@ impl Arrays<f64> {
             inputs: one(&self.inputs),
             kernel: one(&self.kernel),
             recurrent: one(&self.recurrent),
+            vectors: one(&self.vectors),
             bias: one(&self.bias),
             state: self.state.iter().map(one).collect(),
             mask: self.mask.clone(),
@@ -173,7 +178,7 @@ pub struct Outcome<T> {
     pub state: Vec<Vec<T>>,
 }
 
-/// Gradients in the order inputs, kernel, recurrent kernel, bias, initial states.
+/// Gradients in the order inputs, kernel, recurrent kernel, vectors, bias, initial states.
 pub type Slopes<T> = Vec<Vec<T>>;
 
 pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
@@ -186,6 +191,7 @@ pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
     let raw = Raw {
         kernel: &arrays.kernel,
         recurrent_kernel: &arrays.recurrent,
+        vectors: &arrays.vectors,
         bias: case.bias.then_some(&arrays.bias),
     };
     Weights::new(case.cell, options, case.features, case.units, raw).unwrap()
@@ -265,6 +271,7 @@ fn backpropagate<T: Engine>(
     let mut inputs = nan(b * t * f);
     let mut kernel = nan(arrays.kernel.len());
     let mut recurrent = nan(arrays.recurrent.len());
+    let mut vectors = nan(arrays.vectors.len());
     let mut bias = nan(arrays.bias.len());
     let mut state = vec![nan(b * u); case.states()];
     let out = [b, case.out_time(), u];
@@ -282,13 +289,14 @@ fn backpropagate<T: Engine>(
         state: state.iter_mut().map(|s| ViewMut::contiguous(s, [b, 1, u]).unwrap()).collect(),
         kernel: &mut kernel,
         recurrent_kernel: &mut recurrent,
+        vectors: &mut vectors,
         bias: case.bias.then_some(&mut bias),
     };
     backward(&weights, &problem, residuals, &seeds, gradients, consume, &|| false).unwrap();
     if !case.bias {
         bias.fill(T::ZERO);
     }
-    let mut slopes = vec![inputs, kernel, recurrent, bias];
+    let mut slopes = vec![inputs, kernel, recurrent, vectors, bias];
     slopes.extend(state);
     slopes
 }
@@ -306,8 +314,9 @@ pub fn argument(arrays: &mut Arrays<f64>, place: usize) -> &mut Vec<f64> {
         0 => &mut arrays.inputs,
         1 => &mut arrays.kernel,
         2 => &mut arrays.recurrent,
-        3 => &mut arrays.bias,
-        state => &mut arrays.state[state - 4],
+        3 => &mut arrays.vectors,
+        4 => &mut arrays.bias,
+        state => &mut arrays.state[state - 5],
     }
 }
 
@@ -319,7 +328,7 @@ pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
     }
     let mut random = Random(7);
     for (place, slope) in slopes.iter().enumerate() {
-        if place >= 4 && !case.initial {
+        if place >= 5 && !case.initial {
             continue;
         }
         let mut moved = arrays.clone();

@@ -64,6 +64,35 @@ fn naive_step(
                 .collect();
             vec![(0..u).map(|n| rec(both(3, n)) * act(c[n])).collect(), c]
         }
+        CellKind::PeepholeLstm => {
+            let peephole = |vector: usize, n: usize, c: f64| arrays.vectors[vector * u + n] * c;
+            let state = |n: usize| {
+                let before = s[1][n];
+                let i = rec(both(0, n) + peephole(0, n, before));
+                let f = rec(both(1, n) + peephole(1, n, before));
+                f * before + i * act(both(2, n))
+            };
+            let c: Vec<_> = (0..u).map(state).collect();
+            let output = |n: usize| rec(both(3, n) + peephole(2, n, c[n])) * act(c[n]);
+            vec![(0..u).map(output).collect(), c]
+        }
+        CellKind::CoupledLstm => {
+            let state = |n: usize| {
+                let forget = rec(both(0, n));
+                forget * s[1][n] + (1.0 - forget) * act(both(1, n))
+            };
+            let c: Vec<_> = (0..u).map(state).collect();
+            vec![(0..u).map(|n| rec(both(2, n)) * act(c[n])).collect(), c]
+        }
+        CellKind::MinimalGated => {
+            let forget: Vec<_> = (0..u).map(|n| rec(both(0, n))).collect();
+            let reset: Vec<_> = (0..u).map(|n| forget[n] * h(1)[n]).collect();
+            let unit = |n: usize| {
+                let candidate = act(gate_input(1, n) + gate_state(1, n, &reset));
+                (1.0 - forget[n]) * s[0][n] + forget[n] * candidate
+            };
+            vec![(0..u).map(unit).collect()]
+        }
         CellKind::Gru => {
             let unit = |n: usize| {
                 let (z, r) = (rec(both(0, n)), rec(both(1, n)));

@@ -30,6 +30,8 @@ pub struct Gradients<'a, T> {
     pub kernel: &'a mut [T],
     /// By the recurrent kernel.
     pub recurrent_kernel: &'a mut [T],
+    /// By the weights of each unit alone.
+    pub vectors: &'a mut [T],
     /// By the bias, if the cell has one.
     pub bias: Option<&'a mut [T]>,
 }

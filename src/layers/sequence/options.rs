@@ -36,6 +36,8 @@ pub struct Raw<'a, T> {
     pub kernel: &'a [T],
     /// `[units, gates · units]`
     pub recurrent_kernel: &'a [T],
+    /// `[vectors, units]`, the weights of each unit alone; empty for a cell without.
+    pub vectors: &'a [T],
     /// `[gates · units]`, or twice that where the recurrent product has a bias of its own.
     pub bias: Option<&'a [T]>,
 }

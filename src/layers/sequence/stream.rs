@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::rows::States;
-use super::step::forward::{Place, RowMajor};
-use super::step::single::{RowVisitor, is_single};
-use super::step::visit::StepVisitor;
+use super::step::forward::{Place, RowMajor, Step};
+use super::step::single::{RowStep, is_single};
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
@@ -151,7 +150,7 @@ impl<T: Element> Steps<T> {
                 (0, false) => (&*self.previous, &mut *early),
                 _ => (&*early, &mut *self.produced),
             };
-            self.weights.cell.visit(RowVisitor {
+            self.weights.cell.visit(RowStep {
                 weights: &self.weights,
                 phase,
                 inputs,
@@ -200,7 +199,7 @@ impl<T: Element> Steps<T> {
                 };
                 T::dispatch(weights.level, product);
             }
-            weights.cell.visit(StepVisitor {
+            weights.cell.visit(Step {
                 weights,
                 phase,
                 active: &self.active,
@@ -217,6 +216,7 @@ impl<T: Element> Steps<T> {
                 kept_state: None,
                 outputs: None,
                 tail: None,
+                ahead: None,
             });
         }
         self.early = early;

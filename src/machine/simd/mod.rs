@@ -42,8 +42,8 @@ pub trait Element:
     + 'static
     + private::Sealed
 {
-    /// Whether steps are compiled into one kernel each: `f32`, whose speed matters most.
-    const FUSED: bool;
+    /// Whether weights can be kept as pairs of bfloat16 ([`Element::pair`]).
+    const HALVES: bool;
     /// Zero.
     const ZERO: Self;
     /// One.
@@ -172,6 +172,20 @@ impl Level {
         T::dispatch(self, Lanes)
     }
 
+    /// Whether steps of `T` are compiled into one kernel each ([`Simd::FUSED`]).
+    #[must_use]
+    pub fn fuses<T: Element>(self) -> bool {
+        struct Fuses;
+        impl<T> Kernel<T> for Fuses {
+            type Output = bool;
+            #[inline(always)]
+            fn run<S: Simd<T>>(self, _: S) -> bool {
+                S::FUSED
+            }
+        }
+        T::dispatch(self, Fuses)
+    }
+
     /// Rows of the largest register tile.
     #[must_use]
     pub fn rows<T: Element>(self) -> usize {
@@ -206,9 +220,9 @@ mod private {
 }
 
 macro_rules! element {
-    ($type:ident, $fused:literal, $pair:expr, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
+    ($type:ident, $halves:literal, $pair:expr, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
         impl Element for $type {
-            const FUSED: bool = $fused;
+            const HALVES: bool = $halves;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LOG2_E: Self = std::$type::consts::LOG2_E;

@@ -17,6 +17,9 @@ pub trait Simd<T>: Copy {
     const LANES: usize;
     /// Rows of the largest register tile: what fits beside four vectors of columns.
     const ROWS: usize;
+    /// Whether steps are compiled into one kernel each, with their products: those of `f32`, whose
+    /// speed matters most.
+    const FUSED: bool = size_of::<T>() == 4;
 
     /// `value` in all lanes.
     fn splat(self, value: T) -> Self::V;

@@ -36,7 +36,8 @@ pub(crate) fn backward<T: Element>(
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
-    // A single slice goes back on one thread: only the weights' gradients are shared out.
+    // A single slice that is not cut into parts goes back on one thread: only its weights' gradients
+    // are shared out.
     let products = plan.slices.len().min(2);
     let mut team = Team::gather(Plan::threads(weights, problem, products)?);
     let history = |n: usize| History {
@@ -75,7 +76,11 @@ pub(crate) fn backward<T: Element>(
             journey.sum(&sums, &|| stop.poll(worker));
         }),
     }
-    journeys.into_iter().try_for_each(|journey| journey.result)?;
+    for journey in &mut journeys {
+        std::mem::replace(&mut journey.result, Ok(()))?;
+    }
+    sum_vectors(&journeys, problem.inputs.shape()[0], gradients.vectors)?;
+    drop(journeys);
     let into = WeightGradients {
         kernel: gradients.kernel,
         recurrent_kernel: gradients.recurrent_kernel,
@@ -113,8 +118,30 @@ fn check<T: Element>(
         && gradients.state.iter().all(|view| view.shape() == state)
         && gradients.kernel.len() == weights.features * weights.gates() * weights.units
         && gradients.recurrent_kernel.len() == weights.units * weights.gates() * weights.units
+        && gradients.vectors.len() == weights.layout.vectors * weights.units
         && gradients.bias.as_ref().map(|bias| bias.len()) == weights.bias_len();
     if fits { Ok(()) } else { Err(Error::shape("gradients", "those of the arguments", "others")) }
+}
+
+/// Sums the gradients by the weights of each unit alone, in the order of the batch.
+fn sum_vectors<T: Element>(journeys: &[Journey<'_, T>], batch: usize, to: &mut [T]) -> Result<()> {
+    if to.is_empty() {
+        return Ok(());
+    }
+    let mut places = lists::filled((0, 0), batch)?;
+    for (n, journey) in journeys.iter().enumerate() {
+        let slice = &journey.plan.slices[journey.slice];
+        for row in 0..slice.rows.len() {
+            places[slice.batch_row(row)] = (n, row);
+        }
+    }
+    to.fill(T::ZERO);
+    for (n, row) in places {
+        for run in &journeys[n].runs {
+            run.add_vectors(row, to);
+        }
+    }
+    Ok(())
 }
 
 /// The planes of the gradients by a step's sums: one is read while the next is written.

@@ -7,8 +7,8 @@ use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::Seeds;
 use crate::layers::sequence::kept::{At, History, Kept};
 use crate::layers::sequence::rows::{States, add, skipping};
+use crate::layers::sequence::step::backward::StepBack;
 use crate::layers::sequence::step::forward::Place;
-use crate::layers::sequence::step::visit_back::BackVisitor;
 use crate::layers::sequence::weights::{Transposed, Weights};
 use crate::machine::lists;
 use crate::machine::memory::{Buffer, ViewMut};
@@ -54,6 +54,9 @@ pub(crate) struct Run<'a, T: Element> {
     pub(crate) d_operand: Buffer<T>,
     /// Those by the other states, `[block of the part][row][state][LANES]`.
     d_others: Buffer<T>,
+    /// Those by the weights of each unit alone, `[block of the part][row][vector][LANES]`: by row, so
+    /// that their sum does not depend on the slices.
+    d_vectors: Buffer<T>,
     /// Those by the sums, of rows whose inputs' gradients are to be computed together.
     pub(crate) d_sums: Buffer<T>,
     /// How many rows at least are computed together.
@@ -89,6 +92,7 @@ impl<'a, T: Element> Run<'a, T> {
             d_output: Buffer::zeroed(rows * stride)?,
             d_operand: Buffer::zeroed(if layout.phases.len() > 1 { rows * stride } else { 0 })?,
             d_others: Buffer::zeroed(rows * layout.states * own)?,
+            d_vectors: Buffer::zeroed(rows * layout.vectors * own)?,
             d_sums: Buffer::taken(group * weights.d_sums_stride())?,
             least,
             gathered: lists::room(staged)?,
@@ -157,6 +161,17 @@ impl<'a, T: Element> Run<'a, T> {
         }
     }
 
+    /// Adds a row's gradients by the weights of each unit alone, `[vector][units]`.
+    pub(crate) fn add_vectors(&self, row: usize, to: &mut [T]) {
+        let (count, lanes) = (self.weights.layout.vectors, self.weights.lanes());
+        let (rows, units) = (self.history.slice.rows.len(), self.units());
+        for (vector, to) in to.chunks_exact_mut(self.weights.units).enumerate() {
+            for (block, to) in to[units.clone()].chunks_mut(lanes).enumerate() {
+                add(to, &self.d_vectors[((block * rows + row) * count + vector) * lanes..]);
+            }
+        }
+    }
+
     /// The number of phases of a step; none if no row takes it.
     pub(crate) fn phases(&self, step: usize) -> usize {
         let active = self.history.slice.active(step);
@@ -214,7 +229,7 @@ impl<'a, T: Element> Run<'a, T> {
         let (own, layout) = (self.blocks.len() * self.weights.lanes(), self.weights.layout);
         let before = slice.before(chunk.start);
         let (_, mut d_sums) = turn.open(self.number);
-        self.weights.cell.visit(BackVisitor {
+        self.weights.cell.visit(StepBack {
             weights: self.weights,
             phase,
             active,
@@ -227,6 +242,7 @@ impl<'a, T: Element> Run<'a, T> {
             stride: self.stride,
             d_operand: &self.d_operand,
             d_state: &mut self.d_others,
+            d_vectors: &mut self.d_vectors,
             d_outputs: self
                 .seeds
                 .d_outputs

@@ -9,9 +9,8 @@ use crate::layers::sequence::plan::Slice;
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::rows::{States, copy_rows, masks, repeat, skipping};
 use crate::layers::sequence::step::ahead::{Ahead, Windows};
-use crate::layers::sequence::step::forward::{Place, RowMajor};
-use crate::layers::sequence::step::sweep::SweepVisitor;
-use crate::layers::sequence::step::visit::StepVisitor;
+use crate::layers::sequence::step::forward::{Place, RowMajor, Step};
+use crate::layers::sequence::step::sweep::Sweep;
 use crate::layers::sequence::weights::Weights;
 use crate::layers::sequence::weights::tail::Tail;
 use crate::machine::memory::{Buffer, ViewMut};
@@ -194,10 +193,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let inputs = (&self.staged[..], row_stride(self.weights.features));
             Ahead::new(self.weights, windows, self.blocks.clone(), inputs, rows)
         });
-        let mut result = Ok((steps.start, false));
         let tail = self.tail();
         let kept = &mut self.kept;
-        self.weights.cell.visit(SweepVisitor {
+        let (next, alone) = self.weights.cell.visit(Sweep {
             weights: self.weights,
             slice: self.slice,
             steps,
@@ -215,9 +213,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             zero_output_for_mask: self.problem.zero_output_for_mask,
             tail: tail.map(|tail| &tail.recurrent),
             ahead,
-            result: &mut result,
-        });
-        let (next, alone) = result?;
+        })?;
         if let (true, Some(windows)) = (alone, self.windows) {
             let taken = self.slice.before(next) - self.slice.before(chunk.start);
             self.multiply(chunk, windows.missing(rows, taken))?;
@@ -256,7 +252,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let states_kept = !self.kept.states.is_empty();
         let tail = self.tail();
         let kept_state = &mut self.kept.states[first..];
-        self.weights.cell.visit(StepVisitor {
+        self.weights.cell.visit(Step {
             weights: self.weights,
             phase,
             active,
@@ -273,6 +269,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             kept_state: states_kept.then_some(kept_state),
             outputs: (last && self.problem.return_sequences).then_some((&mut self.outputs, step)),
             tail: tail.map(|tail| &tail.recurrent),
+            ahead: None,
         });
         if last && active.len() < self.slice.rows.len() {
             let first = self.blocks.start * self.weights.lanes();

@@ -13,15 +13,55 @@ use crate::layers::sequence::weights::Weights;
 use crate::machine::caches;
 use crate::machine::simd::{Element, Simd};
 
-/// How the input's product of a cell with so many gates is cut: tiles of rows times gates of a block
-/// of units, as many sums as there are registers for, and each tile's depth into some pieces. The
-/// steps of as many rows as a tile has then have room for all pieces.
-pub(crate) const fn cut(gates: usize) -> (usize, usize, usize) {
-    match gates {
-        4 => (8, 2, 2),
-        3 => (6, 3, 3),
-        1 => (16, 1, 2),
-        _ => (1, 1, 1),
+/// How the input's product of a cell is cut: tiles of rows times gates of a block of units, as many
+/// sums as there are registers for, and each tile's depth into some pieces. The steps of as many rows
+/// as a tile has then have room for all pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    EightByTwo,
+    SixByThree,
+    SixteenByOne,
+    /// Nothing is multiplied ahead.
+    None,
+}
+
+impl Cut {
+    /// The cut for a cell with so many gates.
+    pub(crate) const fn of(gates: usize) -> Self {
+        match gates {
+            4 => Self::EightByTwo,
+            3 => Self::SixByThree,
+            1 => Self::SixteenByOne,
+            _ => Self::None,
+        }
+    }
+
+    /// Rows of a tile.
+    pub(crate) const fn rows(self) -> usize {
+        match self {
+            Self::EightByTwo => 8,
+            Self::SixByThree => 6,
+            Self::SixteenByOne => 16,
+            Self::None => 1,
+        }
+    }
+
+    /// Gates of a tile.
+    pub(crate) const fn gates(self) -> usize {
+        match self {
+            Self::EightByTwo => 2,
+            Self::SixByThree => 3,
+            Self::SixteenByOne | Self::None => 1,
+        }
+    }
+
+    /// Pieces of a tile's depth.
+    const fn pieces(self) -> usize {
+        match self {
+            Self::EightByTwo | Self::SixteenByOne => 2,
+            Self::SixByThree => 3,
+            Self::None => 1,
+        }
     }
 }
 
@@ -44,7 +84,11 @@ impl Windows {
         let gates = weights.layout.input.1;
         let [recurrent] = &weights.recurrent[..] else { return None };
         let bytes = blocks.len() * weights.lanes() * gates * weights.units * size_of::<T>();
-        let (rows, tile, pieces) = cut(gates);
+        let cut = Cut::of(gates);
+        if cut == Cut::None {
+            return None;
+        }
+        let (rows, tile, pieces) = (cut.rows(), cut.gates(), cut.pieces());
         // Groups of eight vectors have a piece beside each of their products.
         let room = blocks.len() / (8 / gates) * rows;
         let pays = weights.level.rows::<T>() == 6
@@ -175,7 +219,8 @@ impl<'a, T: Element> Ahead<'a, T> {
 
     fn next<const G: usize>(&mut self) -> Option<Piece> {
         let first = self.window?;
-        let (rows, gates, pieces) = const { cut(G) };
+        let cut = const { Cut::of(G) };
+        let (rows, gates, pieces) = (cut.rows(), cut.gates(), cut.pieces());
         // The tiles of rows one after the other, so that they share what is read of the kernel.
         let tiles = self.windows.0 / rows;
         let (piece, row) = (self.piece / tiles, first + self.piece % tiles * rows);

@@ -4,10 +4,12 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::forward::{MAX_SLOTS, MAX_STATES, Place};
-use crate::cells::{Cell, Gradient, Previous};
-use crate::kernels::activation::Activations;
+use super::finish::of_block;
+use super::forward::Place;
+use crate::cells::{Cell, Gradient, MAX_SLOTS, MAX_STATES, Previous, Visitor};
+use crate::kernels::activation::{Activations, Standard};
 use crate::layers::sequence::plan::Slice;
+use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::View;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Columns;
@@ -25,9 +27,9 @@ fn without_tiny<T: Element, S: Simd<T>>(s: S, v: S::V) -> S::V {
 }
 
 /// One phase of a step backward: everything but the products.
-pub(crate) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
-    pub(crate) cell: PhantomData<C>,
-    pub(crate) activations: A,
+pub(crate) struct StepBack<'a, 'o, T: Element> {
+    pub(crate) weights: &'a Weights<T>,
+    pub(crate) phase: usize,
     /// The rows that take the step.
     pub(crate) active: &'a [u32],
     /// The chunk's slots: what forward kept on entry, gradients by the sums on return.
@@ -50,13 +52,42 @@ pub(crate) struct StepBack<'a, 'o, T: Element, C, A, const PHASE: usize> {
     pub(crate) d_operand: &'a [T],
     /// The gradients by the other states, `[block of the part][row of the slice][state]`.
     pub(crate) d_state: &'a mut [T],
+    /// Those by the weights of each unit alone, `[block of the part][row of the slice][vector]`.
+    pub(crate) d_vectors: &'a mut [T],
     /// The gradients by the sums once more, `[position][slot][units]`, for the products.
     pub(crate) d_sums: &'a mut Columns<'o, T>,
     /// The part's blocks of units.
     pub(crate) blocks: Range<usize>,
 }
 
-impl<T, C, A, const PHASE: usize> Kernel<T> for StepBack<'_, '_, T, C, A, PHASE>
+impl<T: Element> Visitor<T> for StepBack<'_, '_, T> {
+    type Output = ();
+
+    fn visit<C: Cell<T>>(self) {
+        let (level, activations) = (self.weights.level, self.weights.activations);
+        match (activations.is_standard(), self.phase) {
+            (true, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard)),
+            (true, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard)),
+            (false, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations)),
+            (false, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations)),
+        }
+    }
+}
+
+/// A phase of a cell's step, with its functions.
+struct OfCell<'a, 'o, T: Element, C, A, const PHASE: usize> {
+    cell: PhantomData<C>,
+    activations: A,
+    of: StepBack<'a, 'o, T>,
+}
+
+impl<'a, 'o, T: Element, C, A, const PHASE: usize> OfCell<'a, 'o, T, C, A, PHASE> {
+    fn new(of: StepBack<'a, 'o, T>, activations: A) -> Self {
+        Self { cell: PhantomData, activations, of }
+    }
+}
+
+impl<T, C, A, const PHASE: usize> Kernel<T> for OfCell<'_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -67,17 +98,22 @@ where
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let (width, states) = (C::LAYOUT.slots.len(), C::LAYOUT.states);
-        let Self { activations, active, place, previous, stride, d_operand, slice, .. } = self;
-        let (rows, first) = (slice.rows.len(), self.blocks.start);
-        let kept_state = s.vectors(self.kept_state);
-        let all_slots = s.vectors_mut(self.slots);
-        let all_states = s.vectors_mut(self.d_state);
-        for block in 0..self.blocks.len() {
+        let Self { activations, of, .. } = self;
+        let StepBack { active, place, previous, stride, d_operand, slice, .. } = of;
+        let (rows, first) = (slice.rows.len(), of.blocks.start);
+        let kept_state = s.vectors(of.kept_state);
+        let all_slots = s.vectors_mut(of.slots);
+        let all_states = s.vectors_mut(of.d_state);
+        let count = C::LAYOUT.vectors;
+        let all_d_vectors = s.vectors_mut(of.d_vectors);
+        for block in 0..of.blocks.len() {
             let lane = block * S::LANES;
             let at = place.at(block, 0, 1);
             let of_rows = all_slots[at * width..].chunks_exact_mut(width);
             let mut before_rows = kept_state[at * states..].chunks_exact(states.max(1));
             let of_states = &mut all_states[block * rows * states..];
+            let of_vectors = &mut all_d_vectors[block * rows * count..];
+            let vectors = of_block(s, &of.weights.vectors, first + block, count);
             for ((position, &row), kept) in active.iter().enumerate().zip(of_rows) {
                 let row = row as usize;
                 let mut slots = [s.splat(T::ZERO); MAX_SLOTS];
@@ -103,8 +139,8 @@ where
                 } else {
                     s.splat(T::ZERO)
                 };
-                let mut d_output = s.load(&self.d_output[at..]);
-                if let Some((d_outputs, step)) = self.d_outputs {
+                let mut d_output = s.load(&of.d_output[at..]);
+                if let Some((d_outputs, step)) = of.d_outputs {
                     let d_outputs = d_outputs.row(slice.batch_row(row), step);
                     let d_outputs = &d_outputs[(first * S::LANES + lane)..];
                     d_output = s.add(d_output, s.load_partial(d_outputs));
@@ -115,13 +151,19 @@ where
                     activations,
                     PHASE,
                     &mut slots,
+                    vectors,
                     Previous { output, state: &before[..states] },
-                    Gradient { output: d_output, state: &mut d_state[..states], operand },
+                    Gradient {
+                        output: d_output,
+                        state: &mut d_state[..states],
+                        operand,
+                        vectors: &mut of_vectors[row * count..][..count],
+                    },
                 );
-                s.store(direct, &mut self.d_output[at..]);
+                s.store(direct, &mut of.d_output[at..]);
                 kept.copy_from_slice(&slots[..width]);
                 carried.copy_from_slice(&d_state[..states]);
-                let to = self.d_sums.slots(position, first * S::LANES + lane);
+                let to = of.d_sums.slots(position, first * S::LANES + lane);
                 for (&d_sum, to) in slots[..width].iter().zip(to) {
                     s.store_partial(d_sum, to);
                 }

@@ -4,26 +4,19 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::ahead::{Ahead, cut};
-use crate::cells::{Cell, Layout};
-use crate::kernels::activation::Activations;
+use super::ahead::{Ahead, Cut};
+use super::finish::{equations, of_block};
+use crate::cells::{Cell, Shape, Visitor};
+use crate::kernels::activation::{Activations, Standard};
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
     Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
     take_blocks, with_rows,
 };
+use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Columns;
-
-/// The most slots and states a cell has.
-pub(crate) const MAX_SLOTS: usize = 4;
-pub(crate) const MAX_STATES: usize = 1;
-
-/// The slots of a phase's recurrent product, `(0, 0)` if there is no such phase.
-const fn phase_slots(layout: Layout, phase: usize) -> (usize, usize) {
-    if phase < layout.phases.len() { layout.phases[phase] } else { (0, 0) }
-}
 
 /// Where the vectors of a part's chunk lie: `[block of the part][chunk row][width]`.
 #[derive(Clone, Copy)]
@@ -57,27 +50,33 @@ fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
     }
 }
 
-/// Calls `$body` with the tile of [`cut`] for `$G` gates, where `$S` has the registers for it: those
-/// that tiles of six rows take.
+/// Calls `$body` with the tile of [`Cut::of`] for `$G` gates, where `$S` has the registers for it:
+/// those that tiles of six rows take.
 macro_rules! with_cut {
     ($S:ty, $G:expr, $MR:ident, $MG:ident => $body:expr) => {
-        match const { if A::FUSED && <$S as Simd<T>>::ROWS == 6 { cut($G) } else { (1, 1, 1) } } {
-            (8, 2, _) => {
-                const $MR: usize = 8;
-                const $MG: usize = 2;
+        match const {
+            if A::FUSED && <$S as Simd<T>>::FUSED && <$S as Simd<T>>::ROWS == 6 {
+                Cut::of($G)
+            } else {
+                Cut::None
+            }
+        } {
+            Cut::EightByTwo => {
+                const $MR: usize = Cut::EightByTwo.rows();
+                const $MG: usize = Cut::EightByTwo.gates();
                 $body
             }
-            (6, 3, _) => {
-                const $MR: usize = 6;
-                const $MG: usize = 3;
+            Cut::SixByThree => {
+                const $MR: usize = Cut::SixByThree.rows();
+                const $MG: usize = Cut::SixByThree.gates();
                 $body
             }
-            (16, 1, _) => {
-                const $MR: usize = 16;
-                const $MG: usize = 1;
+            Cut::SixteenByOne => {
+                const $MR: usize = Cut::SixteenByOne.rows();
+                const $MG: usize = Cut::SixteenByOne.gates();
                 $body
             }
-            _ => {}
+            Cut::None => {}
         }
     };
 }
@@ -90,14 +89,13 @@ pub(crate) struct RowMajor<'a, T> {
 }
 
 /// One phase of a step forward.
-pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
-    pub(crate) cell: PhantomData<C>,
-    pub(crate) activations: A,
+pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element> {
+    pub(crate) weights: &'a Weights<T>,
+    pub(crate) phase: usize,
     /// The rows that take the step.
     pub(crate) active: &'a [u32],
     /// What the recurrent weights multiply; none if the product is in the slots already.
     pub(crate) operand: Option<RowMajor<'a, T>>,
-    pub(crate) weights: &'a Packed<T>,
     /// The blocks of units to compute, and whether to walk them from the end: in turns, so that what
     /// one step has read last the next reads first, from the cache.
     pub(crate) blocks: Range<usize>,
@@ -125,7 +123,36 @@ pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
     pub(crate) ahead: Option<&'a mut Ahead<'h, T>>,
 }
 
-impl<T, C, A, const PHASE: usize> Kernel<T> for Step<'_, '_, '_, '_, T, C, A, PHASE>
+impl<T: Element> Visitor<T> for Step<'_, '_, '_, '_, T> {
+    type Output = ();
+
+    fn visit<C: Cell<T>>(self) {
+        let (level, activations) = (self.weights.level, self.weights.activations);
+        match (activations.is_standard(), self.phase) {
+            (true, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard)),
+            (true, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard)),
+            (false, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations)),
+            (false, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations)),
+        }
+    }
+}
+
+/// A phase of a cell's step, with its functions.
+pub(crate) struct OfCell<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
+    cell: PhantomData<C>,
+    activations: A,
+    recurrent: &'a Packed<T>,
+    of: Step<'a, 'o, 'v, 'h, T>,
+}
+
+impl<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> OfCell<'a, 'o, 'v, 'h, T, C, A, PHASE> {
+    #[inline(always)]
+    pub(crate) fn new(of: Step<'a, 'o, 'v, 'h, T>, activations: A) -> Self {
+        Self { cell: PhantomData, activations, recurrent: &of.weights.recurrent[PHASE], of }
+    }
+}
+
+impl<T, C, A, const PHASE: usize> Kernel<T> for OfCell<'_, '_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -135,18 +162,21 @@ where
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        match const { (phase_slots(C::LAYOUT, PHASE).1, C::LAYOUT.slots.len()) } {
-            (4, 4) => self.all_blocks::<S, 4, 4>(s),
-            (3, 4) => self.all_blocks::<S, 3, 4>(s),
-            (2, 3) => self.all_blocks::<S, 2, 3>(s),
-            (1, 3) => self.all_blocks::<S, 1, 3>(s),
-            (1, 1) => self.all_blocks::<S, 1, 1>(s),
-            _ => unreachable!("a phase that the cell does not have"),
+        match const { Shape::of(&C::LAYOUT, PHASE) } {
+            Shape::AllFour => self.all_blocks::<S, 4, 4>(s),
+            Shape::LastThreeOfFour => self.all_blocks::<S, 3, 4>(s),
+            Shape::AllThree => self.all_blocks::<S, 3, 3>(s),
+            Shape::FirstTwoOfThree => self.all_blocks::<S, 2, 3>(s),
+            Shape::FirstOfThree | Shape::SecondOfThree | Shape::LastOfThree => {
+                self.all_blocks::<S, 1, 3>(s);
+            }
+            Shape::One => self.all_blocks::<S, 1, 1>(s),
+            Shape::None => {}
         }
     }
 }
 
-impl<T, C, A, const PHASE: usize> Step<'_, '_, '_, '_, T, C, A, PHASE>
+impl<T, C, A, const PHASE: usize> OfCell<'_, '_, '_, '_, T, C, A, PHASE>
 where
     T: Element,
     C: Cell<T>,
@@ -158,12 +188,12 @@ where
     /// behind every size of tile instead, the equations took half the crate's time to compile again.
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
-        let one = self.active.len() == 1;
-        let mut rest = self.blocks.clone();
-        if let Some(tail) = self.tail {
+        let one = self.of.active.len() == 1;
+        let mut rest = self.of.blocks.clone();
+        if let Some(tail) = self.of.tail {
             rest.end -= 1;
             let end = rest.end;
-            if const { A::FUSED && W == 4 } {
+            if const { A::FUSED && S::FUSED && W == 4 } {
                 match tail.width() {
                     1 => self.all_tail_rows::<S, 1, 4>(s, tail, end),
                     _ => self.all_tail_rows::<S, 2, 2>(s, tail, end),
@@ -172,8 +202,9 @@ where
             }
         }
         while !rest.is_empty() {
-            let count = group::<G>(rest.len(), one, A::FUSED && self.operand.is_some());
-            let (block, next) = take_blocks(&mut rest, count, self.from_end);
+            let count =
+                group::<G>(rest.len(), one, A::FUSED && S::FUSED && self.of.operand.is_some());
+            let (block, next) = take_blocks(&mut rest, count, self.of.from_end);
             match count {
                 8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
                 4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, (block, next)),
@@ -186,17 +217,17 @@ where
                 self.finish::<S, W>(s, block);
             }
         }
-        if let Some(ahead) = &mut self.ahead {
-            with_cut!(S, G, MR, MG => ahead.end::<S, G, MR, MG>(s, self.place.first, self.slots));
+        if let Some(ahead) = &mut self.of.ahead {
+            with_cut!(S, G, MR, MG => ahead.end::<S, G, MR, MG>(s, self.of.place.first, self.of.slots));
         }
     }
 
     #[inline(always)]
     fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
-        if const { T::FUSED } && self.weights.is_halved() {
+        if const { T::HALVES } && self.recurrent.is_halved() {
             return self.tile::<S, 1, PB, G, true>(s, (0, 0), (block, block));
         }
-        if self.ahead.is_some() {
+        if self.of.ahead.is_some() {
             with_cut!(S, G, MR, MG => return self.tile_beside::<S, PB, G, MR, MG>(s, block));
         }
         self.tile::<S, 1, PB, G, false>(s, (0, 0), (block, block));
@@ -215,22 +246,22 @@ where
         s: S,
         block: usize,
     ) {
-        let (Some(operand), Some(ahead)) = (self.operand, &mut self.ahead) else { return };
-        let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
+        let (Some(operand), Some(ahead)) = (self.of.operand, &mut self.of.ahead) else { return };
+        let (first, _) = const { C::LAYOUT.phase(PHASE) };
         let width = C::LAYOUT.slots.len();
-        let depth = self.weights.depth();
-        let (place, own) = (self.place, block - self.blocks.start);
+        let depth = self.recurrent.depth();
+        let (place, own) = (self.of.place, block - self.of.blocks.start);
         let at = |b: usize| place.at(own + b, 0, width) + first;
         let mut acc = [[[s.splat(T::ZERO); G]; PB]];
         for b in 0..PB {
-            acc[0][b].copy_from_slice(&s.vectors(self.slots)[at(b)..][..G]);
+            acc[0][b].copy_from_slice(&s.vectors(self.of.slots)[at(b)..][..G]);
         }
-        let row = self.active[0] as usize;
+        let row = self.of.active[0] as usize;
         let left = Rows::<T, 1>::new(operand.data, operand.stride, depth, |_| row);
-        let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
-        ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, self.slots);
+        let right = blocks::<T, S, PB, G>(s, self.recurrent, block, (0, depth));
+        ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, self.of.slots);
         for b in 0..PB {
-            s.vectors_mut(self.slots)[at(b)..][..G].copy_from_slice(&acc[0][b]);
+            s.vectors_mut(self.of.slots)[at(b)..][..G].copy_from_slice(&acc[0][b]);
         }
     }
 
@@ -240,21 +271,21 @@ where
         s: S,
         blocks: (usize, usize),
     ) {
-        if const { !A::FUSED } {
+        if const { !(A::FUSED && S::FUSED) } {
             return;
         }
         let mut row = 0;
-        if const { T::FUSED } && self.weights.is_halved() {
-            while row < self.active.len() {
-                let rows = rows_at(self.active.len(), row, const { halved_rows(S::ROWS) });
+        if const { T::HALVES } && self.recurrent.is_halved() {
+            while row < self.of.active.len() {
+                let rows = rows_at(self.of.active.len(), row, const { halved_rows(S::ROWS) });
                 with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), blocks));
                 row += rows;
             }
             return;
         }
         let mut number = 0;
-        while row < self.active.len() {
-            let rows = rows_at(self.active.len(), row, S::ROWS);
+        while row < self.of.active.len() {
+            let rows = rows_at(self.of.active.len(), row, S::ROWS);
             with_rows!(rows, S::ROWS, MR => {
                 self.tile::<S, MR, PB, G, false>(s, (number, row), blocks);
             });
@@ -270,34 +301,34 @@ where
         (number, position): (usize, usize),
         (block, next): (usize, usize),
     ) {
-        if const { !A::FUSED } {
+        if const { !(A::FUSED && S::FUSED) } {
             return;
         }
-        let Some(operand) = self.operand else { return };
-        let (first, _) = const { phase_slots(C::LAYOUT, PHASE) };
+        let Some(operand) = self.of.operand else { return };
+        let (first, _) = const { C::LAYOUT.phase(PHASE) };
         let width = C::LAYOUT.slots.len();
-        let depth = self.weights.depth();
-        let (place, own) = (self.place, block - self.blocks.start);
+        let depth = self.recurrent.depth();
+        let (place, own) = (self.of.place, block - self.of.blocks.start);
         let at = |r: usize, b: usize| place.at(own + b, position + r, width) + first;
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
         for r in 0..MR {
             for b in 0..PB {
-                acc[r][b].copy_from_slice(&s.vectors(self.slots)[at(r, b)..][..G]);
+                acc[r][b].copy_from_slice(&s.vectors(self.of.slots)[at(r, b)..][..G]);
             }
         }
-        let active = &self.active[position..][..MR];
+        let active = &self.of.active[position..][..MR];
         let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
         if HALVED {
-            accumulate_halved(s, &mut acc, left, self.weights, block);
+            accumulate_halved(s, &mut acc, left, self.recurrent, block);
         } else {
-            let right = blocks::<T, S, PB, G>(s, self.weights, block, (0, depth));
+            let right = blocks::<T, S, PB, G>(s, self.recurrent, block, (0, depth));
             let coming =
-                Coming::of_blocks::<T, S, PB, G>(s, self.weights, next, (0, depth), number);
+                Coming::of_blocks::<T, S, PB, G>(s, self.recurrent, next, (0, depth), number);
             accumulate_asking(s, &mut acc, left, right, 0, coming);
         }
         for r in 0..MR {
             for b in 0..PB {
-                s.vectors_mut(self.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
+                s.vectors_mut(self.of.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
             }
         }
     }
@@ -310,8 +341,8 @@ where
         block: usize,
     ) {
         let mut row = 0;
-        while row < self.active.len() {
-            let rows = rows_at(self.active.len(), row, S::ROWS);
+        while row < self.of.active.len() {
+            let rows = rows_at(self.of.active.len(), row, S::ROWS);
             with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR, G, PARTS>(s, tail, row, block));
             row += rows;
         }
@@ -327,19 +358,19 @@ where
         position: usize,
         block: usize,
     ) {
-        let Some(operand) = self.operand else { return };
+        let Some(operand) = self.of.operand else { return };
         let width = C::LAYOUT.slots.len();
-        let (place, own, depth) = (self.place, block - self.blocks.start, tail.depth());
+        let (place, own, depth) = (self.of.place, block - self.of.blocks.start, tail.depth());
         let at = |r: usize| place.at(own, position + r, width);
         let mut acc = [[[s.splat(T::ZERO); G]; 1]; MR];
         for r in 0..MR {
-            acc[r][0].copy_from_slice(&s.vectors(self.slots)[at(r)..][..G]);
+            acc[r][0].copy_from_slice(&s.vectors(self.of.slots)[at(r)..][..G]);
         }
-        let active = &self.active[position..][..MR];
+        let active = &self.of.active[position..][..MR];
         let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
         accumulate(s, &mut acc, left, blocks::<T, S, 1, G>(s, tail, 0, (0, depth)), 0);
         for r in 0..MR {
-            let slots = &mut s.vectors_mut(self.slots)[at(r)..][..G * PARTS];
+            let slots = &mut s.vectors_mut(self.of.slots)[at(r)..][..G * PARTS];
             for (slot, to) in slots.iter_mut().enumerate() {
                 *to = s.part::<PARTS>(acc[r][0][slot / PARTS], slot % PARTS);
             }
@@ -350,34 +381,29 @@ where
     #[inline(always)]
     fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
         let states = C::LAYOUT.states;
-        let (lane, own) = (block * S::LANES, block - self.blocks.start);
-        let first = own * self.place.rows + self.place.first;
-        let (slots, _) = s.vectors_mut(self.slots).as_chunks_mut::<W>();
-        let slots = &mut slots[first..][..self.active.len()];
-        let carried = &mut s.vectors_mut(self.state)[own * self.slice_rows * states..];
-        let mut kept = self.kept_state.as_deref_mut().map(|kept| {
+        let (lane, own) = (block * S::LANES, block - self.of.blocks.start);
+        let first = own * self.of.place.rows + self.of.place.first;
+        let (slots, _) = s.vectors_mut(self.of.slots).as_chunks_mut::<W>();
+        let slots = &mut slots[first..][..self.of.active.len()];
+        let carried = &mut s.vectors_mut(self.of.state)[own * self.of.slice_rows * states..];
+        let mut kept = self.of.kept_state.as_deref_mut().map(|kept| {
             let kept = &mut s.vectors_mut(kept)[first * states..];
             kept.chunks_exact_mut(states.max(1))
         });
-        let previous = &self.previous.data[lane..];
-        for (&row, slots) in self.active.iter().zip(slots) {
+        let vectors = of_block(s, &self.of.weights.vectors, block, C::LAYOUT.vectors);
+        let previous = &self.of.previous.data[lane..];
+        for (&row, slots) in self.of.active.iter().zip(slots) {
             let row = row as usize;
-            let mut state = [s.splat(T::ZERO); MAX_STATES];
             let carried = &mut carried[row * states..][..states];
-            state[..states].copy_from_slice(carried);
             if let Some(kept) = kept.as_mut().and_then(Iterator::next) {
-                kept.copy_from_slice(&state[..states]);
+                kept.copy_from_slice(carried);
             }
-            let mut sums = *slots;
-            let output = s.load(&previous[row * self.previous.stride..]);
+            let output = s.load(&previous[row * self.of.previous.stride..]);
+            let given = (output, carried, vectors);
             let produced =
-                C::forward(s, self.activations, PHASE, &mut sums, output, &mut state[..states]);
-            if self.keep || const { PHASE + 1 < C::LAYOUT.phases.len() } {
-                *slots = sums;
-            }
-            carried.copy_from_slice(&state[..states]);
-            s.store(produced, self.produced.from(row, lane));
-            if let Some((outputs, step)) = &mut self.outputs {
+                equations::<T, C, A, S, PHASE, W>(s, self.activations, slots, given, self.of.keep);
+            s.store(produced, self.of.produced.from(row, lane));
+            if let Some((outputs, step)) = &mut self.of.outputs {
                 s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
             }
         }

@@ -2,8 +2,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod backward;
+mod finish;
 pub(crate) mod forward;
 pub(crate) mod single;
 pub(crate) mod sweep;
-pub(crate) mod visit;
-pub(crate) mod visit_back;

@@ -4,15 +4,13 @@
 
 use std::marker::PhantomData;
 
-use crate::cells::{Cell, Layout, Visitor};
+use super::finish::{equations, of_block};
+use crate::cells::{Cell, Shape, Visitor};
 use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::blocks;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::simd::{Element, Kernel, Simd};
-
-/// The most states a cell has besides its output.
-const MAX_STATES: usize = 1;
 
 /// Whether a step of one row can run in one pass.
 pub(crate) fn is_single<T: Element>(weights: &Weights<T>, rows: usize) -> bool {
@@ -20,7 +18,7 @@ pub(crate) fn is_single<T: Element>(weights: &Weights<T>, rows: usize) -> bool {
 }
 
 /// One phase of the step, for the cell at hand.
-pub(crate) struct RowVisitor<'a, T: Element> {
+pub(crate) struct RowStep<'a, T: Element> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) phase: usize,
     /// The step's inputs.
@@ -40,49 +38,48 @@ pub(crate) struct RowVisitor<'a, T: Element> {
     pub(crate) backwards: bool,
 }
 
-impl<T: Element> Visitor<T> for RowVisitor<'_, T> {
+impl<T: Element> Visitor<T> for RowStep<'_, T> {
+    type Output = ();
+
     fn visit<C: Cell<T>>(self) {
         let level = self.weights.level;
         if self.phase == 0 {
-            T::dispatch(level, RowStep::<T, C, 0> { cell: PhantomData, of: self });
+            T::dispatch(level, OfCell::<T, C, 0> { cell: PhantomData, of: self });
         } else {
-            T::dispatch(level, RowStep::<T, C, 1> { cell: PhantomData, of: self });
+            T::dispatch(level, OfCell::<T, C, 1> { cell: PhantomData, of: self });
         }
     }
 }
 
-struct RowStep<'a, T: Element, C, const PHASE: usize> {
+struct OfCell<'a, T: Element, C, const PHASE: usize> {
     cell: PhantomData<C>,
-    of: RowVisitor<'a, T>,
+    of: RowStep<'a, T>,
 }
 
-/// Slots of the cell, slots of the input's product, first slot and slots of the recurrent one.
-const fn shape(layout: Layout, phase: usize) -> (usize, usize, usize, usize) {
-    if phase >= layout.phases.len() {
-        return (0, 0, 0, 0);
-    }
-    let (first, count) = layout.phases[phase];
-    (layout.slots.len(), if phase == 0 { layout.input.1 } else { 0 }, first, count)
-}
-
-impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for RowStep<'_, T, C, PHASE> {
+impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for OfCell<'_, T, C, PHASE> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         // As many blocks at once as give the multiply-adds about eight chains.
-        match const { shape(C::LAYOUT, PHASE) } {
-            (4, 4, 0, 4) => self.groups::<S, 2, 4, 4, 0, 4>(s),
-            (4, 3, 1, 3) => self.groups::<S, 2, 4, 3, 1, 3>(s),
-            (3, 3, 0, 2) => self.groups::<S, 2, 3, 3, 0, 2>(s),
-            (3, 0, 2, 1) => self.groups::<S, 8, 3, 0, 2, 1>(s),
-            (1, 1, 0, 1) => self.groups::<S, 8, 1, 1, 0, 1>(s),
-            _ => unreachable!("a phase that the cell does not have"),
+        if const { !S::FUSED } {
+            return;
+        }
+        match const { Shape::of(&C::LAYOUT, PHASE) } {
+            Shape::AllFour => self.groups::<S, 2, 4, 4, 0, 4>(s),
+            Shape::LastThreeOfFour => self.groups::<S, 2, 4, 3, 1, 3>(s),
+            Shape::AllThree => self.groups::<S, 2, 3, 3, 0, 3>(s),
+            Shape::FirstTwoOfThree => self.groups::<S, 2, 3, 3, 0, 2>(s),
+            Shape::FirstOfThree => self.groups::<S, 4, 3, 2, 0, 1>(s),
+            Shape::SecondOfThree => self.groups::<S, 8, 3, 0, 1, 1>(s),
+            Shape::LastOfThree => self.groups::<S, 8, 3, 0, 2, 1>(s),
+            Shape::One => self.groups::<S, 8, 1, 1, 0, 1>(s),
+            Shape::None => {}
         }
     }
 }
 
-impl<T: Element, C: Cell<T>, const PHASE: usize> RowStep<'_, T, C, PHASE> {
+impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
     #[inline(always)]
     fn groups<
         S: Simd<T>,
@@ -155,21 +152,21 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> RowStep<'_, T, C, PHASE> {
     fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
         let of = &mut self.of;
         let states = C::LAYOUT.states;
-        let kept = &mut s.vectors_mut(of.slots)[block * W..][..W];
-        let mut slots = [s.splat(T::ZERO); W];
-        slots.copy_from_slice(kept);
-        let mut state = [s.splat(T::ZERO); MAX_STATES];
-        if states > 0 {
-            state[..states].copy_from_slice(&s.vectors(of.state)[block * states..][..states]);
-        }
+        let (slots, _) = s.vectors_mut(of.slots).as_chunks_mut::<W>();
+        let carried = match states {
+            0 => &mut [],
+            _ => &mut s.vectors_mut(of.state)[block * states..][..states],
+        };
         let output = s.load(&of.previous[block * S::LANES..]);
-        let produced = C::forward(s, Standard, PHASE, &mut slots, output, &mut state[..states]);
-        if const { PHASE + 1 < C::LAYOUT.phases.len() } {
-            kept.copy_from_slice(&slots);
-        }
-        if states > 0 {
-            s.vectors_mut(of.state)[block * states..][..states].copy_from_slice(&state[..states]);
-        }
+        let vectors = of_block(s, &of.weights.vectors, block, C::LAYOUT.vectors);
+        let slots = &mut slots[block];
+        let produced = equations::<T, C, _, S, PHASE, W>(
+            s,
+            Standard,
+            slots,
+            (output, carried, vectors),
+            false,
+        );
         s.store(produced, &mut of.produced[block * S::LANES..]);
     }
 }

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::ahead::Ahead;
-use super::forward::{Place, RowMajor, Step};
+use super::forward::{self as step_forward, Place, RowMajor, Step};
 use crate::cells::{Cell, Visitor};
 use crate::error::Result;
-use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
 use crate::layers::sequence::plan::Slice;
 use crate::layers::sequence::rows::{copy_rows, repeat, skipping};
@@ -18,7 +18,7 @@ use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Turn;
 
 /// The steps of a cell whose step has one phase, fused with its product, without dropout.
-pub(crate) struct SweepVisitor<'a, 'e, 'v, T: Element> {
+pub(crate) struct Sweep<'a, 'e, 'v, T: Element> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) slice: &'a Slice,
     pub(crate) steps: Range<usize>,
@@ -47,39 +47,35 @@ pub(crate) struct SweepVisitor<'a, 'e, 'v, T: Element> {
     pub(crate) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the steps.
     pub(crate) ahead: Option<Ahead<'a, T>>,
-    /// Takes the next step to take, and whether the caller is to take it alone.
-    pub(crate) result: &'a mut Result<(usize, bool)>,
 }
 
-impl<T: Element> Visitor<T> for SweepVisitor<'_, '_, '_, T> {
-    fn visit<C: Cell<T>>(self) {
-        let level = self.weights.level;
-        T::dispatch(level, Sweep::<T, C> { cell: PhantomData, given: self });
+impl<T: Element> Visitor<T> for Sweep<'_, '_, '_, T> {
+    /// The next step to take, and whether the caller is to take it alone.
+    type Output = Result<(usize, bool)>;
+
+    fn visit<C: Cell<T>>(self) -> Self::Output {
+        T::dispatch(self.weights.level, OfCell::<T, C> { cell: PhantomData, of: self })
     }
 }
 
-struct Sweep<'a, 'e, 'v, T: Element, C> {
+struct OfCell<'a, 'e, 'v, T: Element, C> {
     cell: PhantomData<C>,
-    given: SweepVisitor<'a, 'e, 'v, T>,
+    of: Sweep<'a, 'e, 'v, T>,
 }
 
-impl<T: Element, C: Cell<T>> Kernel<T> for Sweep<'_, '_, '_, T, C> {
-    type Output = ();
+impl<T: Element, C: Cell<T>> Kernel<T> for OfCell<'_, '_, '_, T, C> {
+    type Output = Result<(usize, bool)>;
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let fits = const { <Standard as Activations<T>>::FUSED && C::LAYOUT.phases.len() == 1 };
+    fn run<S: Simd<T>>(self, s: S) -> Self::Output {
+        let end = self.of.steps.end;
+        let fits = const { S::FUSED && C::LAYOUT.phases.len() == 1 };
         assert!(fits, "a step that is not one kernel");
-        if const { <Standard as Activations<T>>::FUSED && C::LAYOUT.phases.len() == 1 } {
-            let result = self.given.result;
-            *result = Ok((self.given.steps.end, false));
-            let given = SweepVisitor { result: &mut Ok((0, false)), ..self.given };
-            match sweep::<T, C, S>(s, given) {
-                Ok(None) => {}
-                Ok(Some(next)) => *result = Ok((next, true)),
-                Err(error) => *result = Err(error),
-            }
+        if const { S::FUSED && C::LAYOUT.phases.len() == 1 } {
+            let left = sweep::<T, C, S>(s, self.of)?;
+            return Ok(left.map_or((end, false), |next| (next, true)));
         }
+        Ok((end, false))
     }
 }
 
@@ -87,7 +83,7 @@ impl<T: Element, C: Cell<T>> Kernel<T> for Sweep<'_, '_, '_, T, C> {
 #[inline(always)]
 fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
     s: S,
-    mut given: SweepVisitor<'_, '_, '_, T>,
+    mut given: Sweep<'_, '_, '_, T>,
 ) -> Result<Option<usize>> {
     let (slice, stride) = (given.slice, given.stride);
     let (number, blocks) = given.part;
@@ -117,12 +113,11 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             copy_rows(active, previous, stride, &mut kept[slice.before(step) * stride..]);
         }
         let by_row = RowMajor { data: previous, stride };
-        let fused = Step::<T, C, _, 0> {
-            cell: PhantomData,
-            activations: Standard,
+        let fused = Step {
+            weights: given.weights,
+            phase: 0,
             active,
             operand: Some(by_row),
-            weights: &given.weights.recurrent[0],
             blocks: blocks.clone(),
             from_end: *given.taken % 2 == 1,
             slots: &mut *given.slots,
@@ -137,7 +132,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             tail: given.tail,
             ahead: given.ahead.as_mut(),
         };
-        fused.run(s);
+        step_forward::OfCell::<T, C, _, 0>::new(fused, Standard).run(s);
         if !everyone {
             for row in skipping(active, slice.rows.len()) {
                 let to = produced.from(row, first);

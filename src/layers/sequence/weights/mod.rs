@@ -5,7 +5,7 @@ pub(crate) mod tail;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::cells::{CellKind, Layout};
+use crate::cells::{CellKind, KEPT, Layout};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Chosen;
 use crate::kernels::pack::{Packed, row_stride};
@@ -29,8 +29,10 @@ pub struct Weights<T: Element> {
     pub(crate) recurrent: Vec<Packed<T>>,
     /// What the slots of the input's product start from, `[block][input slots][LANES]`.
     pub(crate) input_bias: Buffer<T>,
-    /// What the slots that the input's product leaves out start from, `[block][LANES]` each.
+    /// What the slots that the input's product leaves out start from, `[block][slot][LANES]`.
     pub(crate) own_bias: Buffer<T>,
+    /// The weights of each unit alone, `[block][vector][LANES]`.
+    pub(crate) vectors: Buffer<T>,
     /// The last block once more, if few of its lanes are units.
     pub(crate) tail: Option<Tail<T>>,
     transposed: OnceLock<Transposed<T>>,
@@ -79,7 +81,7 @@ impl<T: Element> Weights<T> {
         // Bounded: two phases at most.
         let mut recurrent = recurrent.collect::<Result<Vec<_>>>()?;
         if options.bfloat16 {
-            if !T::FUSED {
+            if !T::HALVES {
                 return Err(Error::value("precision", "bfloat16 with float32 weights", "float64"));
             }
             // Bounded: two phases at most.
@@ -88,6 +90,10 @@ impl<T: Element> Weights<T> {
 
         let (lanes, blocks) = (level.lanes::<T>(), kernel.blocks());
         let inputs = layout.input.1;
+        // Where the bias of a slot without an input begins.
+        let own_at = |block: usize, slot: usize| {
+            (block * (layout.slots.len() - inputs) + slot - inputs) * lanes
+        };
         let mut input_bias = Buffer::zeroed(blocks * inputs * lanes)?;
         let mut own_bias = Buffer::zeroed(blocks * (layout.slots.len() - inputs) * lanes)?;
         if let Some(bias) = raw.bias {
@@ -104,9 +110,18 @@ impl<T: Element> Weights<T> {
                     };
                     input_bias[(block * inputs + slot) * lanes + lane] = T::of(own + other);
                 }
-                for slot in inputs..layout.slots.len() {
-                    own_bias[block * lanes + lane] = bias[columns + gate(slot) + unit];
+                for slot in (inputs..layout.slots.len()).filter(|&slot| layout.slots[slot] != KEPT)
+                {
+                    let at = own_at(block, slot) + lane;
+                    own_bias[at] = bias[columns + gate(slot) + unit];
                 }
+            }
+        }
+        let mut vectors = Buffer::zeroed(blocks * layout.vectors * lanes)?;
+        for (vector, values) in raw.vectors.chunks_exact(units).enumerate() {
+            for (block, values) in values.chunks(lanes).enumerate() {
+                let at = (block * layout.vectors + vector) * lanes;
+                vectors[at..][..values.len()].copy_from_slice(values);
             }
         }
         let bias_of = |slot: usize, unit: usize| {
@@ -114,7 +129,7 @@ impl<T: Element> Weights<T> {
             if slot < inputs {
                 input_bias[(block * inputs + slot) * lanes + lane]
             } else {
-                own_bias[block * lanes + lane]
+                own_bias[own_at(block, slot) + lane]
             }
         };
         let tail = Tail::new(layout, options, level, (features, units), &raw, bias_of)?;
@@ -133,6 +148,7 @@ impl<T: Element> Weights<T> {
             recurrent,
             input_bias,
             own_bias,
+            vectors,
             tail,
             transposed: OnceLock::new(),
             by_slot: OnceLock::new(),
@@ -179,7 +195,7 @@ impl<T: Element> Weights<T> {
 
     /// Whether the recurrent product is part of the step.
     pub(crate) fn is_fused(&self) -> bool {
-        T::FUSED && self.activations.is_standard()
+        self.level.fuses::<T>() && self.activations.is_standard()
     }
 
     /// Elements of a vector.
@@ -291,6 +307,9 @@ fn check<T>(layout: Layout, features: usize, units: usize, raw: &Raw<'_, T>) -> 
     if units.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
         let received = [raw.recurrent_kernel.len()];
         return Err(Error::shape("recurrent_kernel", [units, columns], received));
+    }
+    if layout.vectors * units != raw.vectors.len() {
+        return Err(Error::shape("vectors", [layout.vectors, units], [raw.vectors.len()]));
     }
     match raw.bias {
         Some(bias) if bias.len() != bias_len(layout, units) => {

@@ -39,8 +39,10 @@ impl<T: Element> Tail<T> {
         let size = lanes * vectors / SLOTS;
         let chosen = Chosen { gate: options.recurrent_activation, candidate: options.activation };
         let [phase] = layout.phases else { return Ok(None) };
-        let fused =
-            T::FUSED && chosen.is_standard() && !options.bfloat16 && layout.slots.len() == SLOTS;
+        let fused = level.fuses::<T>()
+            && chosen.is_standard()
+            && !options.bfloat16
+            && layout.slots.len() == SLOTS;
         if !fused || !(1..=2).contains(&vectors) {
             return Ok(None);
         }
