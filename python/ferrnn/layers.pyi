@@ -1,5 +1,8 @@
+from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell as CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell as GRUCell
 from ferrnn._src.cells.lstm import LSTMCell as LSTMCell
+from ferrnn._src.cells.minimal_gated import MinimalGatedCell as MinimalGatedCell
+from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells as StackedRNNCells
 from ferrnn._src.layer.input_spec import InputSpec as InputSpec
@@ -37,6 +40,7 @@ from ferrnn._src.layers.categories import (
 )
 from ferrnn._src.layers.conv1d import Conv1D as Conv1D
 from ferrnn._src.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ferrnn._src.layers.coupled_lstm import CoupledLSTM as CoupledLSTM
 from ferrnn._src.layers.data_normalization import Normalization as Normalization
 from ferrnn._src.layers.dense import Dense as Dense
 from ferrnn._src.layers.dropout import (
@@ -109,8 +113,10 @@ from ferrnn._src.layers.merge import (
 from ferrnn._src.layers.merge import (
     Subtract as Subtract,
 )
+from ferrnn._src.layers.minimal_gated import MinimalGatedUnit as MinimalGatedUnit
 from ferrnn._src.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ferrnn._src.layers.normalization import BatchNormalization as BatchNormalization
+from ferrnn._src.layers.peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from ferrnn._src.layers.pooling import (
     AveragePooling1D as AveragePooling1D,
 )

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.minimal_gated import MinimalGatedCell
+from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
 from ferrnn._src.cells.protocol import DropoutMasks
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
@@ -23,9 +26,14 @@ ACTIVATIONS = (
     ("hard_sigmoid", "softsign"),
     ("softsign", "hard_sigmoid"),
 )
-CELLS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "stack")
+EXTRA_CELLS = {
+    "coupled_lstm": CoupledLSTMCell,
+    "minimal_gated": MinimalGatedCell,
+    "peephole_lstm": PeepholeLSTMCell,
+}
+CELLS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "stack", *EXTRA_CELLS)
 FACTORS = {
-    "cell": CELLS,
+    "cell": CELLS[:5],
     "activations": ACTIVATIONS,
     "bias": (True, False),
     "mask": ("none", "right", "left", "holes"),
@@ -94,6 +102,8 @@ class Case:
         options |= {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
         if kind == "simple_rnn":
             cell = SimpleRNNCell(units, **options)
+        elif kind in EXTRA_CELLS:
+            cell = EXTRA_CELLS[kind](units, recurrent_activation=gate, **options)
         elif kind == "lstm":
             cell = LSTMCell(units, recurrent_activation=gate, **options)
         else:
@@ -102,8 +112,11 @@ class Case:
         cell.build((None, features))
         rng = self.rng(units)
         # So that gates are neither shut nor linear, and long products do not grow states.
-        size = 0.8 if not self.growing else 0.05 if gate == "exponential" else 0.2
-        scales = [size / np.sqrt(features), size / np.sqrt(units), 0.3]
+        # A gate without a bound lets the states of these cells grow with the square of their sums.
+        steep = kind in EXTRA_CELLS and gate in GROWING
+        size = 0.8 if not self.growing else 0.05 if steep or gate == "exponential" else 0.2
+        scales = [size / np.sqrt(features), size / np.sqrt(units), 0.02 if steep else 0.3]
+        scales.append(scales[-1])
         for parameter, scale in zip(cell.weights, scales, strict=False):
             parameter.assign((rng.normal(size=parameter.shape) + self._lift) * scale)
         return cell
@@ -245,4 +258,5 @@ def _flat(states):
     return [leaf for part in states for leaf in (part if isinstance(part, list) else [part])]
 
 
-PAIRWISE = [Case(**row) for row in pairwise(FACTORS)]
+EXTRA_FACTORS = {**FACTORS, "cell": tuple(EXTRA_CELLS)}
+PAIRWISE = [Case(**row) for each in (FACTORS, EXTRA_FACTORS) for row in pairwise(each)]

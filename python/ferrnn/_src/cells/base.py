@@ -220,6 +220,11 @@ class BuiltInCell(Cell):
         return {key: value for key, value in vars(self).items() if not key.startswith("packed")}
 
     @property
+    def vectors(self) -> Parameter | None:
+        """Weights of each unit alone, `[count, units]`, if the cell has such."""
+        return None
+
+    @property
     def bias_shape(self) -> tuple[int, ...]:
         """The shape of the bias."""
         return (self.gates * self.units,)

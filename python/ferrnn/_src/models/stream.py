@@ -8,12 +8,15 @@ from typing import Any
 from ferrnn._src.activations.activations import Activation as Function
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation
+from ferrnn._src.layers.coupled_lstm import CoupledLSTM
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
+from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
+from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
@@ -169,6 +172,9 @@ _PARTS: dict[type[Layer], Callable[[str, Any], list[StreamPart]]] = {
     LSTM: _recurrent,
     GRU: _recurrent,
     SimpleRNN: _recurrent,
+    CoupledLSTM: _recurrent,
+    MinimalGatedUnit: _recurrent,
+    PeepholeLSTM: _recurrent,
     Dense: _dense,
     Embedding: _embedding,
     LayerNormalization: _normalization,

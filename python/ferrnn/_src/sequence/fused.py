@@ -11,8 +11,11 @@ import numpy as np
 from ferrnn._core import Problem, Residuals, Weights, rnn_backward, rnn_forward
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
+from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.minimal_gated import MinimalGatedCell
+from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
@@ -23,7 +26,14 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
 # Exactly these: a subclass may override anything, and then runs step by step.
-_BUILT_IN = (LSTMCell, GRUCell, SimpleRNNCell)
+_BUILT_IN = (
+    LSTMCell,
+    GRUCell,
+    SimpleRNNCell,
+    CoupledLSTMCell,
+    MinimalGatedCell,
+    PeepholeLSTMCell,
+)
 
 
 def supports(cell: Any) -> bool:
@@ -101,11 +111,10 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 
 def _key(cell: BuiltInCell) -> tuple[Any, ...]:
     """What packed weights depend on."""
-    bias = cell.bias
     return (
         cell.kernel.version,
         cell.recurrent_kernel.version,
-        bias.version if bias is not None else 0,
+        *(0 if each is None else each.version for each in (cell.bias, cell.vectors)),
         cell.activation.__name__,
         _gate_name(cell),
         getattr(cell, "reset_after", True),
@@ -129,6 +138,7 @@ def _pack(cell: BuiltInCell, halved: bool) -> Weights:
         recurrent_activation=_gate_name(cell),
         reset_after=getattr(cell, "reset_after", True),
         precision="bfloat16" if halved else "full",
+        vectors=None if cell.vectors is None else cell.vectors.value,
     )
     # One assignment: another thread sees both or neither.
     if halved:
@@ -147,8 +157,7 @@ def _vjp(
     call: Call,
 ) -> ScanVjp:
     parameters = [cell.kernel, cell.recurrent_kernel]
-    if cell.bias is not None:
-        parameters.append(cell.bias)
+    parameters += [each for each in (cell.bias, cell.vectors) if each is not None]
 
     def vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
