@@ -1,6 +1,7 @@
 """Damaged files are told apart from good ones, by one kind of error; none gives other numbers."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from attacks import damage
 from ferrnn.saving import FileError, load_model
 
 pytest.importorskip("h5py")
+deep = pytest.mark.skipif("FERRNN_DEEP" not in os.environ, reason="`make deep` runs it")
 SUFFIXES = [".keras", ".weights.h5"]
 
 
@@ -21,6 +23,7 @@ def test_a_bit_that_flipped(tmp_path, suffix):
     check(damage.damaged_files(tmp_path, suffix, damage.flips(60)))
 
 
+@deep
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -52,6 +55,7 @@ def test_something_else_in_the_configuration(tmp_path):
     check_configs(tmp_path, 41)
 
 
+@deep
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_something_else_at_each_place_of_the_configuration(tmp_path):

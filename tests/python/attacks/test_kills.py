@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("h5py")
+deep = pytest.mark.skipif("FERRNN_DEEP" not in os.environ, reason="`make deep` runs it")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes that it forks")
 
 
@@ -27,6 +28,7 @@ def test_a_killed_save_leaves_a_whole_file(tmp_path, suffix):
     killed(tmp_path, suffix, 12)
 
 
+@deep
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
