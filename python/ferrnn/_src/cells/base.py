@@ -180,7 +180,7 @@ class BuiltInCell(Cell):
 
         With "bfloat16" they are rounded to 8 bits of precision; states, sums and the other weights
         stay float32. Half as much is read, so that few large sequences are computed faster
-        (docs/engine.md has the figures and the error). Training is not affected.
+        (docs/tuning.md has figures). Training is not affected.
         """
         return self._inference_precision
 

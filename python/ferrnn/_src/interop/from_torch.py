@@ -24,34 +24,33 @@ Chain = Sequence["str | tuple[str, Mapping[str, Any]] | Layer"]
 def from_torch(
     source: Any, layers: Chain | None = None, *, input_shape: Sequence[int | None] | None = None
 ) -> Sequential:
-    """A model with the weights of a model of PyTorch, which computes the same numbers.
+    """Converts a PyTorch model or file to a model that computes the same numbers.
 
-    PyTorch keeps what a model computes in its code, and weights alone in its files. `layers` says
-    what the file cannot: the modules in the order in which data passes through them, each by its
-    name, or by its name with settings, and layers of ferrnn where the code calls a function:
+    PyTorch files hold weights; what a model does with them is in its code. `layers` supplies
+    that: the modules in the order in which data passes through them, each as a name or as a name
+    with settings, and layers of ferrnn where the code calls a function:
 
     - `return_sequences=False` for a recurrent module of which only the last output is used
-      (`out[:, -1]`, or `h_n[-1]`); of two directions it gives the last state of each, `h_n`;
-    - `nonlinearity="relu"` for an `nn.RNN` with it, `kind="Embedding"` or `kind="Linear"` for
-      a matrix without a bias, `eps`, `momentum`, `stride`, `padding`, `dilation`, `groups`;
-    - `kind="ELU"` and the like for a module without tensors, of which a state dict has no trace.
+      (`out[:, -1]`, or `h_n[-1]`); for two directions it gives the last state of each, `h_n`;
+    - `nonlinearity="relu"` for such an `nn.RNN`; `kind="Embedding"` or `kind="Linear"` for a
+      matrix without a bias; `eps`, `momentum`, `stride`, `padding`, `dilation`, `groups`;
+    - `kind="ELU"` and the like for a module without tensors, which a state dict does not mention.
 
-    A name may be the end of a longer one (`lstm` for `module.lstm`). Of a live module, a module
-    pickled as a whole, or TorchScript, classes and settings are known, and an `nn.Sequential` is
-    unfolded by itself. `layers` may be left out if there is only one thing to do.
+    A name may be the end of a longer one (`lstm` for `module.lstm`). Live modules, modules
+    pickled whole and TorchScript files know their classes and settings, and an `nn.Sequential` is
+    unfolded automatically. `layers` may be omitted if the source has only one module.
 
     The model takes `[batch, time, features]`, whatever `batch_first` was. Float16 and bfloat16
-    become float32; a source with float64 gives a model of float64.
+    become float32; a source with float64 gives a float64 model.
 
     Args:
-        source: A module, a state dict of tensors or arrays, a checkpoint with one inside, or the
-            path of a `.pt`, `.pth`, TorchScript or `.safetensors` file.
+        source: A module, a state dict, a checkpoint that contains one, or the path of a file.
         layers: The chain of modules.
         input_shape: The shape of one input without the batch, if the first layers do not tell.
 
     Raises:
         ValueError: The source is not understood, or `layers` does not fit it: the message lists
-            what was found. A file is read by an interpreter that calls nothing that it names.
+            what was found. Nothing that a file names is imported or called.
 
     >>> state = {
     ...     "rnn.weight_ih_l0": np.ones((3, 2), "float32"),

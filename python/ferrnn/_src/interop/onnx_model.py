@@ -99,18 +99,18 @@ class OnnxModel:
 
 
 def from_onnx(source: Any) -> OnnxModel:
-    """A model of an ONNX file that computes the file's numbers, without ONNX Runtime.
+    """Opens an ONNX file and returns a model that computes what it says, without ONNX Runtime.
 
     LSTM, GRU and RNN nodes (each direction and layout, `sequence_lens`, initial states, peepholes,
     clip, activations with alpha and beta, `linear_before_reset`), products and convolutions run in
-    the engine, some 80 other operators in NumPy. What hangs on constants alone is computed when the
-    file is read, `If` on a constant and the shuffling of weights with it.
+    the engine, some 80 other operators in NumPy. Whatever depends on constants alone is computed
+    once, when the file is read.
 
     Args:
         source: A path, the bytes of a file, or an `onnx.ModelProto`.
 
     Raises:
-        ValueError: It is no ONNX model, or a node is not supported: the message names it.
+        ValueError: It is not an ONNX model, or a node is not supported: the message names it.
 
     Warns:
         UserWarning: The file has a GRU as some versions of PyTorch's exporter wrote it, with
