@@ -23,10 +23,10 @@ from ferrnn._src.configs.objects import (
 from ferrnn._src.files.errors import (
     FileError as FileError,
 )
-from ferrnn._src.models.files import (
+from ferrnn._src.interop.load_model import (
     load_model as load_model,
 )
-from ferrnn._src.models.files import (
+from ferrnn._src.interop.load_model import (
     load_weights as load_weights,
 )
 from ferrnn._src.models.files import (

@@ -330,8 +330,9 @@ class TestErrors:
             model.save_weights(tmp_path / "model.h5")
         with pytest.raises(ValueError, match="File not found"):
             keras.models.load_model(tmp_path / "none.keras")
-        with pytest.raises(ValueError, match=r"Only the `\.keras` format"):
-            keras.models.load_model(tmp_path / "model.h5")
+        (tmp_path / "model.txt").write_bytes(b"text")
+        with pytest.raises(ValueError, match=r"format not supported.*`\.keras` archive .*HDF5"):
+            keras.models.load_model(tmp_path / "model.txt")
         with pytest.raises(FileNotFoundError):
             model.load_weights(tmp_path / "none.weights.h5")
         (tmp_path / "bad.keras").write_bytes(b"no archive")

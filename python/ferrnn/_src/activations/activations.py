@@ -183,6 +183,12 @@ hard_sigmoid = Activation(
     lambda x, y, d_y: _within(x, -3, 3, 1 / 6, d_y),
     native=True,
 )
+# What Keras 1 and 2 called hard_sigmoid, and files by them mean by it.
+hard_sigmoid_keras2 = Activation(
+    "hard_sigmoid_keras2",
+    lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    lambda x, y, d_y: _within(x, -2.5, 2.5, 0.2, d_y),
+)
 softsign = Activation(
     "softsign",
     lambda x: x / (1 + np.abs(x)),
@@ -252,6 +258,7 @@ _BY_NAME: dict[str, Activation] = {
         sigmoid,
         relu,
         hard_sigmoid,
+        hard_sigmoid_keras2,
         softsign,
         softplus,
         elu,

@@ -8,7 +8,8 @@ from typing import Any
 
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.configs.plain import as_json
-from ferrnn._src.models.files import load_weights, save_model, save_weights
+from ferrnn._src.faces import public
+from ferrnn._src.models.files import save_model, save_weights
 from ferrnn._src.models.summary import print_summary
 
 
@@ -40,20 +41,16 @@ class Described(Configured):
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any
     ) -> None:
-        """Reads the weights of a `.weights.h5` or `.keras` file.
+        """Reads the weights of a `.weights.h5` or `.keras` file, or of a legacy `.h5` file.
 
-        With `skip_mismatch` layers that do not fit are left as they are, with a warning.
+        With `skip_mismatch` layers that do not fit are left as they are, with a warning. In legacy
+        files layers are found by their places among those with weights, with `by_name=True` by
+        their names; `backend="theano"` says where Keras 1 wrote it.
         """
-        if "by_name" in options:
-            raise ValueError(
-                "`by_name` of `load_weights` is for legacy `.h5` files alone, which are not read: "
-                "in `.weights.h5` files weights are found by their layers' places "
-                "(`skip_mismatch=True` leaves aside what does not fit), received "
-                f"by_name={options['by_name']!r}"
-            )
-        if options:
-            raise ValueError(f"Invalid keyword arguments of `load_weights`: {options}")
-        load_weights(self, filepath, skip_mismatch)
+        unknown = {key: options[key] for key in options if key not in ("by_name", "backend")}
+        if unknown:
+            raise ValueError(f"Invalid keyword arguments of `load_weights`: {unknown}")
+        public("saving", "load_weights")(self, filepath, skip_mismatch, **options)
 
     def to_json(self, **options: Any) -> str:
         """The configuration of the model and its class as JSON; `options` are those of `json`."""

@@ -7,9 +7,9 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
@@ -22,6 +22,9 @@ from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.models.compiling import compile_arguments, compile_config
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
 from ferrnn._src.tree.tree import map_structure
+
+# (configuration, metadata) -> configuration.
+Translate: TypeAlias = Callable[[Any, "bytes | None"], Mapping[str, Any]]
 
 # The version of Keras whose layout is written.
 _KERAS_VERSION = "3.15.1"
@@ -92,42 +95,32 @@ def _checked_path(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
     return path
 
 
-def load_model(
-    filepath: str | os.PathLike[str],
-    custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,  # noqa: A002 - Keras' name
-    safe_mode: bool = True,
+def read_model(
+    path: Path,
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    compiles: bool,
+    translate: Translate,
 ) -> Any:
-    """The model of a `.keras` file or folder, with its weights, compiled as it was.
+    """The model of a `.keras` archive or folder, with its weights, compiled as it was.
 
-    Classes of your own come from `custom_objects` or `register_keras_serializable`. No code is run
-    that is in a file, whatever `safe_mode` says: a Python lambda is refused.
-
-    Raises:
-        FileError: If the file is damaged, or wants more memory than 16 times its size and 16 MiB;
-            it names the place.
+    `translate` gives the configuration in today's form of that in the file and the metadata.
     """
-    path = Path(filepath)
-    if path.suffix != ".keras":
-        raise ValueError(
-            f"File format not supported: filepath={path}. Only the `.keras` format is read."
-        )
-    if not path.exists():
-        raise ValueError(f"File not found: filepath={path}. Please ensure the file is there.")
     with reading(path), opened(path) as parts, limited(parts.size):
         with within(_CONFIG), custom_object_scope(custom_objects):
-            made = _model_from(parts.read(_CONFIG), compiles=compile)
+            text = parts.read(_CONFIG)
+            if text is None:
+                raise ValueError("there is no configuration of a model")
+            data = translate(json.loads(text), parts.read(_METADATA))
+            made = _model_from(data, compiles=compiles)
         with within(_WEIGHTS):
             read_weights(made, _weights_in(parts))
         _read_assets(made, parts)
         return made
 
 
-def _model_from(text: bytes | None, *, compiles: bool) -> Any:
+def _model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
     """A new model of a configuration, compiled as it was."""
-    if text is None:
-        raise ValueError("there is no configuration of a model")
-    data = json.loads(text)
     made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
         raise ValueError(f"a {type(made).__name__} is no model")
@@ -187,11 +180,7 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         )
     if not path.exists():
         raise FileNotFoundError(f"`{path}` is not there")
-    if not model.built:
-        raise ValueError(
-            f"the model {model.name!r} is not built: call it on data, or `build` it, before its "
-            "weights are loaded"
-        )
+    check_built(model)
     with reading(path):
         if path.suffix == ".keras":
             with opened(path) as parts, within(_WEIGHTS):
@@ -199,3 +188,12 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         else:
             with path.open("rb") as file:
                 read_weights(model, file, skip_mismatch=skip_mismatch)
+
+
+def check_built(model: Any) -> None:
+    """Raises ValueError if a model has no weights yet that could be loaded."""
+    if not model.built:
+        raise ValueError(
+            f"the model {model.name!r} is not built: call it on data, or `build` it, before its "
+            "weights are loaded"
+        )

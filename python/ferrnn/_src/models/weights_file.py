@@ -207,6 +207,8 @@ def _optimizer_values(
         return []
     if len(group) <= 2 < len(variables):  # it had not been built: no slots are in the file
         variables = variables[: len(group)]
+    if len(group) == len(variables) - 1:  # Keras 2 leaves the learning rate to the configuration
+        variables = [each for each in variables if not each.path.endswith("/learning_rate")]
     if len(group) != len(variables):
         warn(
             f"Skipping variable loading for optimizer {optimizer.name!r}, because it has "

@@ -1,0 +1,206 @@
+"""The legacy HDF5 files of Keras 1, 2 and 3: whole models, and weights alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.configs.custom_objects import custom_object_scope
+from ferrnn._src.configs.notices import warn
+from ferrnn._src.files.errors import reading, within
+from ferrnn._src.files.limits import limited, spend
+from ferrnn._src.interop.keras_configs import modern
+from ferrnn._src.interop.keras_training import compile_as_saved
+from ferrnn._src.interop.keras_weights import Dialect, Found, converted
+from ferrnn._src.layer.serialization import layer_from
+from ferrnn._src.models.hdf5 import dataset_at, group_at, opened, read_array
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
+
+_WEIGHTS, _OPTIMIZER = "model_weights", "optimizer_weights"
+_BACKENDS = (None, "tensorflow", "theano")
+
+
+def read_model(
+    path: Path,
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    compiles: bool,
+    backend: str | None,
+) -> Any:
+    """The model of a legacy HDF5 file, with its weights, compiled as it was."""
+    with reading(path), limited(path.stat().st_size), _opened(path) as file:
+        text = _text(file, "model_config")
+        if text is None:
+            raise ValueError(
+                "the file holds weights alone: build the model, and call `model.load_weights` with "
+                "it"
+            )
+        group = group_at(file, _WEIGHTS)
+        if group is None:
+            raise ValueError("there are no weights")
+        version = _text(file, "keras_version") or _text(group, "keras_version") or "1"
+        dialect = _dialect(version, _text(group, "backend"), backend)
+        with custom_object_scope(custom_objects):
+            with within("model_config"):
+                made: Any = layer_from(modern(json.loads(text), version))
+                if not hasattr(made, "outputs_and_mask"):
+                    raise ValueError(f"a {type(made).__name__} is no model")
+            with within(_WEIGHTS):
+                _assign(_by_name(made, _layers(group), dialect))
+            training = _text(file, "training_config")
+            if compiles and training is not None:
+                state = group_at(file, _OPTIMIZER)
+                values = None if state is None else _values(state)
+                compile_as_saved(made, json.loads(training), version, values)
+        return made
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    with path.open("rb") as source, opened(source) as file:
+        yield file
+
+
+def read_weights(
+    model: Any, path: Path, *, by_name: bool, skip_mismatch: bool, backend: str | None
+) -> None:
+    """Reads the weights of a legacy HDF5 file into a model, by the layers' places or names."""
+    with reading(path), limited(path.stat().st_size), _opened(path) as file:
+        group = file if "layer_names" in file.attrs else group_at(file, _WEIGHTS)
+        group = file if group is None else group
+        version = _text(group, "keras_version") or _text(file, "keras_version") or "1"
+        dialect = _dialect(version, _text(group, "backend"), backend)
+        layers = [(name, arrays) for name, arrays in _layers(group) if arrays]
+        pairs = _named_pairs(model, layers) if by_name else _paired(model, layers)
+        _assign(_fitting(pairs, dialect, skip_mismatch=skip_mismatch))
+
+
+def is_legacy(file: Any) -> bool:
+    """Whether an open HDF5 file has the legacy layout, and not that of `.weights.h5`."""
+    group = file if _WEIGHTS not in file else group_at(file, _WEIGHTS)
+    return group is not None and bool({"layer_names", "layer_names0"} & set(group.attrs))
+
+
+def _dialect(version: str, written: str | None, backend: str | None) -> Dialect:
+    """Who wrote the weights: `backend` is the caller's word, for files that do not tell."""
+    if backend not in _BACKENDS:
+        raise ValueError(f"`backend` must be 'tensorflow' or 'theano', received {backend!r}")
+    major = int(version.split(".", maxsplit=1)[0])
+    return Dialect(major, (backend or written) == "theano")
+
+
+def _text(group: Any, name: str) -> str | None:
+    """An attribute that is text; None if it is not there."""
+    value = group.attrs.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.decode()
+    if not isinstance(value, str):
+        raise ValueError(f"the attribute {name!r} must be text, received {value!r}")  # noqa: TRY004
+    return value
+
+
+def _names(group: Any, name: str) -> list[str]:
+    """A list of names, which is cut into several attributes if it is long."""
+    chunks = []
+    if name in group.attrs:
+        chunks.append(group.attrs[name])
+    else:
+        while f"{name}{len(chunks)}" in group.attrs:
+            chunks.append(group.attrs[f"{name}{len(chunks)}"])
+    if not chunks:
+        raise ValueError(f"{group.name!r} has no attribute {name!r}")
+    found = [each for chunk in chunks for each in np.asarray(chunk).reshape(-1).tolist()]
+    return [each.decode() if isinstance(each, bytes) else str(each) for each in found]
+
+
+def _layers(group: Any) -> list[tuple[str, list[Array]]]:
+    """The layers of a file, in its order, with their arrays in its order."""
+    found = []
+    for name in _names(group, "layer_names"):
+        with within(name):
+            inner = group_at(group, name)
+            if inner is None:
+                raise ValueError("the group of this layer is not there")
+            found.append((name, _values(inner)))
+    return found
+
+
+def _values(group: Any) -> list[Array]:
+    found = []
+    for name in _names(group, "weight_names"):
+        folder, _, last = name.rpartition("/")
+        holder = group_at(group, folder) if folder else group
+        if holder is None:
+            raise ValueError(f"the array {name!r} is not there")
+        dataset = dataset_at(holder, last, f"the weight {name!r}")
+        if dataset.dtype.kind not in "fiub":
+            raise ValueError(f"the weight {name!r} has no numbers, but {dataset.dtype}")
+        spend(dataset.shape, dataset.dtype.itemsize, f"the weight {name!r}")
+        found.append(read_array(holder, last, dataset))
+    return found
+
+
+def _by_name(model: Any, layers: Sequence[tuple[str, list[Array]]], dialect: Dialect) -> Found:
+    """The weights of a model that was made of the same file: names are those of the layers."""
+    known = {layer.name: layer for layer in model.layers}
+    found: Found = []
+    for name, arrays in layers:
+        with within(name):
+            layer = known.pop(name, None)
+            if layer is None and arrays:
+                raise ValueError("the model has no layer of this name")
+            if layer is not None:
+                found += converted(layer, arrays, dialect)
+    missing = [name for name, layer in known.items() if layer.weights]
+    if missing:
+        raise ValueError(f"there are no weights for the layers {missing[:10]}")
+    return found
+
+
+# A layer, its name in the file, and its arrays there.
+Pairs: TypeAlias = Sequence[tuple[Any, str, Sequence[Array]]]
+
+
+def _paired(model: Any, layers: Sequence[tuple[str, list[Array]]]) -> Pairs:
+    """Layers by their places among those that have weights."""
+    own = [layer for layer in model.layers if layer.weights]
+    if len(own) != len(layers):
+        raise ValueError(
+            f"the file has weights of {len(layers)} layers, the model {model.name!r} has "
+            f"{len(own)} layers with weights: {[layer.name for layer in own]} for "
+            f"{[name for name, _ in layers]}"
+        )
+    return [(layer, name, arrays) for layer, (name, arrays) in zip(own, layers, strict=True)]
+
+
+def _named_pairs(model: Any, layers: Sequence[tuple[str, list[Array]]]) -> Pairs:
+    known = {layer.name: layer for layer in model.layers}
+    return [(known[name], name, arrays) for name, arrays in layers if name in known]
+
+
+def _fitting(pairs: Pairs, dialect: Dialect, *, skip_mismatch: bool) -> Found:
+    """What fits; what does not is an error, or a warning with `skip_mismatch`."""
+    found: Found = []
+    for layer, name, arrays in pairs:
+        with within(name):
+            try:
+                found += converted(layer, arrays, dialect)
+            except ValueError as error:
+                if not skip_mismatch:
+                    raise
+                warn(f"Layer {layer.name!r} is left as it is: {error}")
+    return found
+
+
+def _assign(found: Found) -> None:
+    with one_version():
+        for weight, value in found:
+            weight.assign(value)

@@ -1,0 +1,166 @@
+"""Weights of earlier versions of Keras, converted into today's layout.
+
+In a file the weights of a layer stand in one list: what training changes of all layers and cells
+inside, in their order, then what it leaves alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Parameter
+
+Found: TypeAlias = list[tuple[Parameter, Array]]
+
+_GATES = {"LSTMCell": 4, "GRUCell": 3, "ConvLSTMCell": 4}
+# Where Keras 1 has each of our gates: an LSTM's were written i, c, f, o, a GRU's z, r, h.
+_KERAS1 = {4: (0, 2, 1, 3), 3: (0, 1, 2)}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Who wrote a file: the major version of Keras, and whether on Theano."""
+
+    major: int
+    theano: bool = False
+
+
+def converted(layer: Any, arrays: Sequence[Array], dialect: Dialect) -> Found:
+    """The weights of a layer, with cells and layers inside, and their values of a file.
+
+    Raises:
+        ValueError: The arrays are too few, too many, or of other shapes.
+    """
+    changing = set(layer.trainable_weights)
+    groups = list(_groups(layer))
+    ordered = [group for group in groups if group[1][0] in changing]
+    ordered += [group for group in groups if group[1][0] not in changing]
+    found: Found = []
+    left = list(arrays)
+    for kind, weights in ordered:
+        count = _count(kind, weights, left)
+        values, left = left[:count], left[count:]
+        made = _values(kind, weights, values, dialect)
+        if len(made) != len(weights):
+            raise _mismatch(layer, arrays)
+        for weight, value in zip(weights, made, strict=True):
+            if weight.shape != value.shape:
+                raise ValueError(
+                    f"the weight {weight.path!r} of {layer.name!r} must have the shape "
+                    f"{weight.shape}, the file has {value.shape}"
+                )
+            found.append((weight, value))
+    if left:
+        raise _mismatch(layer, arrays)
+    return found
+
+
+def _mismatch(layer: Any, arrays: Sequence[Array]) -> ValueError:
+    return ValueError(
+        f"the layer {layer.name!r} expects {len(layer.weights)} weights of the shapes "
+        f"{[weight.shape for weight in layer.weights]}, the file has {len(arrays)} of the shapes "
+        f"{[array.shape for array in arrays]}"
+    )
+
+
+def _groups(layer: Any) -> Iterator[tuple[str, list[Parameter]]]:
+    """The weights of each layer or cell inside, those that training changes apart."""
+    seen: set[Parameter] = set()
+    changing = set(layer.trainable_weights)
+    for part in _parts(layer):
+        own = [weight for weight in part._own_parameters() if weight not in seen]
+        seen.update(own)
+        for alike in ([w for w in own if w in changing], [w for w in own if w not in changing]):
+            if alike:
+                yield type(part).__name__, alike
+
+
+def _parts(layer: Any) -> Iterator[Any]:
+    yield layer
+    for inner in layer.sublayers():
+        yield from _parts(inner)
+
+
+def _count(kind: str, weights: Sequence[Parameter], arrays: Sequence[Array]) -> int:
+    """How many of the arrays are those of a layer or cell: Keras 1 had some for each gate."""
+    gates = _GATES.get(kind)
+    split = gates and arrays and arrays[0].shape[-1] * gates == weights[0].shape[-1]
+    return len(weights) * gates if gates and split else len(weights)
+
+
+def _values(
+    kind: str, weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
+) -> list[Array]:
+    gates = _GATES.get(kind)
+    if gates and len(arrays) == len(weights) * gates:
+        return _joined(arrays, gates)
+    convert = _RULES.get(kind)
+    return list(arrays) if convert is None else convert(weights, arrays, dialect)
+
+
+def _joined(arrays: Sequence[Array], gates: int) -> list[Array]:
+    """Kernel, recurrent kernel and bias of arrays for each gate, in our order."""
+    per_gate = len(arrays) // gates
+    order = _KERAS1[gates]
+    return [
+        np.concatenate([arrays[at * per_gate + part] for at in order], axis=-1)
+        for part in range(per_gate)
+    ]
+
+
+def _lstm(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect) -> list[Array]:
+    """An LSTM; cuDNN's has two biases that add, and matrices that are transposed."""
+    made = list(arrays)
+    if len(made) == 3 and made[2].shape == (2 * made[1].shape[-1],):
+        kernel, recurrent, bias = made
+        return [*_from_cudnn(kernel, recurrent, 4), bias.reshape(2, -1).sum(axis=0)]
+    if dialect.major < 2 and len(made) == 3:
+        # Keras 1 joins the gates of `consume_less="gpu"` as i, f, c, o: ours.
+        return made
+    return made
+
+
+def _gru(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect) -> list[Array]:
+    """A GRU; the bias tells who wrote it: one row, two rows, or cuDNN's two in one."""
+    made = list(arrays)
+    if len(made) == 3 and made[2].shape == (2 * made[1].shape[-1],):
+        kernel, recurrent, bias = made
+        return [*_from_cudnn(kernel, recurrent, 3), bias.reshape(2, -1)]
+    return made
+
+
+def _from_cudnn(kernel: Array, recurrent: Array, gates: int) -> list[Array]:
+    parts = np.split(kernel, gates, axis=1)
+    made = [np.reshape(part.T, part.shape, order="F") for part in parts]
+    return [
+        np.concatenate(made, axis=1),
+        np.concatenate([part.T for part in np.split(recurrent, gates, axis=1)], axis=1),
+    ]
+
+
+def _convolution(
+    weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
+) -> list[Array]:
+    """A convolution over time, which Keras 1 stores with a second axis of length one."""
+    kernel, *rest = arrays
+    if kernel.ndim == 4:
+        length, _, _, filters = (weights[0].shape[0], 1, *weights[0].shape[1:])
+        if kernel.shape[:2] != (length, 1) or kernel.shape[3] != filters:
+            kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1.0: filters, features, length, 1
+        if kernel.shape[1] == 1:
+            kernel = kernel[:, 0]
+        if dialect.theano:
+            kernel = kernel[::-1]
+    return [kernel, *rest]
+
+
+_RULES: dict[str, Callable[[Sequence[Parameter], Sequence[Array], Dialect], list[Array]]] = {
+    "LSTMCell": _lstm,
+    "GRUCell": _gru,
+    "Conv1D": _convolution,
+}

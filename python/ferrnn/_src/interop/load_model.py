@@ -1,0 +1,117 @@
+"""`load_model` and `load_weights`: by what is in a file, not by its name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ferrnn._src.interop import keras_h5
+from ferrnn._src.interop.keras_configs import modern
+from ferrnn._src.interop.keras_training import modern_compile_config
+from ferrnn._src.models import files
+from ferrnn._src.models.hdf5 import opened
+
+_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
+_NEW = (".keras", ".weights.h5")
+
+
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002 - Keras' name
+    safe_mode: bool = True,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """The model of a file by Keras 1, 2, 3 or ferrnn, with its weights, compiled as it was.
+
+    Files are `.keras` archives and folders, and legacy HDF5 files, whatever their names. Classes of
+    your own come from `custom_objects` or `register_keras_serializable`. No code is run that is in
+    a file, whatever `safe_mode` says: a Python lambda is refused. Say `backend="theano"` for files
+    of Keras 1 that were trained on Theano, which stored the kernels of convolutions reversed; the
+    files do not tell.
+
+    An activation named `hard_sigmoid` is `clip(0.2 * x + 0.5, 0, 1)` in files of Keras 1 and 2,
+    where it was the default of LSTM and GRU, and `relu6(x + 3) / 6` in those of Keras 3.
+
+    Raises:
+        FileError: If the file is damaged, holds what is not supported, or wants more memory than 16
+            times its size and 16 MiB; it names the place.
+    """
+    path = Path(filepath)
+    if not path.exists():
+        raise ValueError(f"File not found: filepath={path}. Please ensure the file is there.")
+    kind = _start(path)
+    if kind.startswith(_HDF5):
+        return keras_h5.read_model(path, custom_objects, compiles=compile, backend=backend)
+    if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
+        raise ValueError(
+            f"File format not supported: filepath={path}. Expected a `.keras` archive or folder, "
+            "or an HDF5 file of Keras."
+        )
+    return files.read_model(path, custom_objects, compiles=compile, translate=_translated)
+
+
+def load_weights(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    skip_mismatch: bool = False,
+    *,
+    by_name: bool = False,
+    backend: str | None = None,
+) -> None:
+    """Reads the weights of an HDF5 file, or of a `.keras` file, into a model.
+
+    In legacy HDF5 files (`.h5`) layers are found by their places among those with weights, with
+    `by_name=True` by their names. `backend` is that of `load_model`.
+    """
+    path = Path(filepath)
+    if not path.exists():
+        raise FileNotFoundError(f"`{path}` is not there")
+    if _start(path).startswith(_HDF5) and _is_legacy(path):
+        files.check_built(model)
+        keras_h5.read_weights(
+            model, path, by_name=by_name, skip_mismatch=skip_mismatch, backend=backend
+        )
+        return
+    if by_name:
+        raise ValueError(
+            "`by_name` of `load_weights` is for legacy `.h5` files alone: in `.weights.h5` files "
+            "weights are found by their layers' places (`skip_mismatch=True` leaves aside what "
+            f"does not fit), received by_name={by_name!r} for {path}"
+        )
+    files.load_weights(model, path, skip_mismatch)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of a file; none of a folder."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(8)
+
+
+def _is_legacy(path: Path) -> bool:
+    if path.name.endswith(_NEW) and path.suffix != ".h5":
+        return False
+    try:
+        with path.open("rb") as source, opened(source) as file:
+            return keras_h5.is_legacy(file)
+    except ValueError:
+        return False  # what is wrong with it is told where it is read
+
+
+def _translated(data: Mapping[str, Any], metadata: bytes | None) -> Mapping[str, Any]:
+    """The configuration of an archive, of Keras 2.12 to 2.15 in today's form."""
+    version = str(json.loads(metadata or b"{}").get("keras_version", "3"))
+    if not version.startswith("2."):
+        return data
+    made = modern(data, version)
+    if data.get("build_config"):
+        made["build_config"] = data["build_config"]
+    if data.get("compile_config"):
+        made["compile_config"] = modern_compile_config(data["compile_config"], version)
+    return made
