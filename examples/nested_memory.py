@@ -1,4 +1,4 @@
-"""A cell of one's own with nested inputs and states: it remembers what it was told to remember.
+"""A custom cell with nested inputs and states: it remembers what it was told to remember.
 
 Symbols pass by, one of them marked; at the end the marked one has to be named. Symbols and marks
 are two series, given as a dict: each step of the cell gets a dict as well. The cell keeps two

@@ -1,4 +1,4 @@
-"""Tells whether a sentence of a film review praises or pans, from sentences of 2 to 25 words.
+"""Classifies sentences from film reviews as positive or negative, from sentences of 2 to 25 words.
 
 Words become numbers, sentences are padded to one length, and `Embedding(mask_zero=True)` makes a
 mask of the padding that travels with its output. The LSTMs that read a sentence forwards and
@@ -67,7 +67,7 @@ class Words:
 
 
 def make_model(words: int) -> keras.Sequential:
-    """`[batch, time]` in, the probability that it is praise `[batch, 1]` out."""
+    """`[batch, time]` in, the probability that it is positive `[batch, 1]` out."""
     model = keras.Sequential(
         [
             keras.Input((None,)),

@@ -1,4 +1,4 @@
-"""Warnings, which name the line of the user's that led to them."""
+"""Warnings that point at the line of user code that caused them."""
 
 from __future__ import annotations
 

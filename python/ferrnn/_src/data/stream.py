@@ -8,7 +8,7 @@ from typing import Any
 
 
 class BatchStream:
-    """Batches in order, each time anew: `fit`, `evaluate` and `predict` take it, so does `for`.
+    """Batches in order, iterable repeatedly: by `fit`, `evaluate`, `predict` and `for`.
 
     A subclass writes `__iter__` and `__len__`. `take`, `skip` and `map` give streams again.
 

@@ -126,7 +126,7 @@ class Tokenizer:
         return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
     def fit_on_texts(self, texts: Iterable[str | list[str]]) -> None:
-        """Counts the words of texts (or of lists of words), and numbers them anew."""
+        """Counts the words of texts (or of lists of words), and renumbers them."""
         for text in texts:
             words = self._words(text)
             self.document_count += 1

@@ -1,4 +1,4 @@
-"""Runs ONNX models: what hangs on constants alone is computed once, the rest node by node."""
+"""Runs ONNX models: what depends on constants alone is computed once, the rest node by node."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class _Plan:
                 self.steps.append(step)
 
     def _fold(self, step: _Step) -> bool:
-        """Keeps a node's outputs as constants, if nothing about them hangs on an input."""
+        """Keeps a node's outputs as constants, if none of them depends on an input."""
         node = step.node
         if not node.outputs:
             return False

@@ -30,7 +30,7 @@ class Bidirectional(Recurrent):
     "concat", "sum", "mul", "ave", or None for a tuple of the two. With `return_state` the states of
     the forward layer follow, then those of the backward one; `initial_state` holds them so too.
 
-    The layers are made anew from the configuration of `layer`, named `forward_...` and
+    The layers are re-created from the configuration of `layer`, named `forward_...` and
     `backward_...`; a `backward_layer` is taken as it is. Masked steps give zeros, so that the
     directions meet where they should.
 

@@ -126,8 +126,8 @@ class CallbackList:
     """Tells each callback only what it listens to.
 
     `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
-    `verbose`, `epochs`, `steps`) and `model` are handed on. For a training loop of one's own, each
-    hook is a method.
+    `verbose`, `epochs`, `steps`) and `model` are passed on. In a custom training loop, call
+    the hooks as methods.
 
     >>> heard = LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))
     >>> CallbackList([heard], model=None, params={}).tell("on_epoch_begin", 3, {})

@@ -175,7 +175,7 @@ class Loss(Configured):
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Any:
-        """The reduced loss; a mask that rides on `y_pred` is honoured."""
+        """The reduced loss; a mask attached to `y_pred` is applied."""
         mask = getattr(y_pred, "_keras_mask", None)
         if tracing.current.get() is not None:
             weight = tracing.traced_parameter(sample_weight)

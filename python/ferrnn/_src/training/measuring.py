@@ -97,7 +97,7 @@ class Measuring:
         return results
 
     def metrics_result(self) -> dict[str, Any]:
-        """What is logged, by name: the gathered values, or what an own `train_step` gave."""
+        """What is logged, by name: the gathered values, or what a custom `train_step` returned."""
         logs = self.get_metrics_result() if self._own_logs is None else self._own_logs
         return dict(sorted(logs.items()))
 

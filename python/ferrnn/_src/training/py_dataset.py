@@ -1,4 +1,4 @@
-"""`PyDataset`: data that is made batch by batch, by code of the user's."""
+"""`PyDataset`: data made batch by batch by the user's code."""
 
 from __future__ import annotations
 

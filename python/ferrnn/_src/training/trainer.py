@@ -303,7 +303,7 @@ class Trainer(Steps):
     ) -> Any:
         """One update from one batch `x` `[batch, ...]`, `y` `[batch, ...]`; gives loss and metrics.
 
-        They are those of this batch alone: metrics start anew with each call.
+        They cover this batch alone: metrics are reset at each call.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])

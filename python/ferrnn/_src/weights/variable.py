@@ -21,11 +21,11 @@ class _Kind(ABCMeta):
 
 
 class Variable(Parameter, metaclass=_Kind):
-    """An array that a layer, a metric or a training step of one's own may change.
+    """An array that a custom layer, metric or training step may change.
 
     `initializer` is a value, or a function of `(shape, dtype)` with the shape given. Numbers and
     lists are float32 or int32 (`floatx`), arrays keep their dtype. `autocast`, `aggregation` and
-    `synchronization` are taken for Keras' sake and have nothing to change here.
+    `synchronization` are accepted for compatibility and have no effect.
 
     >>> steps = Variable(0, name="steps")
     >>> steps.assign_add(2)

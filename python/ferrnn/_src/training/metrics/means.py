@@ -151,7 +151,7 @@ class MeanMetricWrapper(Weighted):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in; a mask that rides on `y_pred` is honoured."""
+        """Adds a batch; a mask attached to `y_pred` is applied."""
         mask = getattr(y_pred, "_keras_mask", None)
         values = as_float(self._fn(np.asarray(y_true), as_float(y_pred), **self._arguments))
         self._gather(values, sample_weight, mask)

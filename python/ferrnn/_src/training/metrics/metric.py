@@ -1,4 +1,4 @@
-"""What every metric is, and the variables that an own one keeps."""
+"""The base of every metric, and the variables a custom one keeps."""
 
 from __future__ import annotations
 

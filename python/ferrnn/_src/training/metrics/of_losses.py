@@ -29,7 +29,7 @@ class OfLoss(FixedFunction):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in; a mask that rides on `y_pred` is honoured."""
+        """Adds a batch; a mask attached to `y_pred` is applied."""
         short = None
         if sample_weight is None and np.ndim(y_pred) > 1:
             short = self._loss.unweighted_mean(y_true, y_pred)

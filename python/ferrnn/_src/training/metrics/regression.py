@@ -31,7 +31,7 @@ class RootMeanSquaredError(Weighted):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in; a mask that rides on `y_pred` is honoured."""
+        """Adds a batch; a mask attached to `y_pred` is applied."""
         mask = getattr(y_pred, "_keras_mask", None)
         true, pred = same_rank(as_float(y_true), as_float(y_pred))
         error = pred - true
