@@ -80,6 +80,32 @@ class TestFiles:
         copy.write_text("other")
         assert Path(get_file(**options, force_download=True)).read_text() == "1,2"
 
+    def test_a_wrong_hash_leaves_the_old_copy(self, tmp_path):
+        source = tmp_path / "d.csv"
+        source.write_text("1,2")
+        options = {"origin": str(source), "cache_dir": tmp_path / "cache"}
+        copy = Path(get_file(**options))
+        source.write_text("damaged")
+        digest = hashlib.sha256(b"3,4").hexdigest()
+        with pytest.raises(ValueError, match=r"hash of .*d\.csv does not match"):
+            get_file(**options, file_hash=digest, force_download=True)
+        assert copy.read_text() == "1,2"
+
+    def test_an_archive_is_unpacked_as_a_whole(self, tmp_path):
+        source = tmp_path / "d.zip"
+        options = {"origin": str(source), "cache_dir": tmp_path / "cache", "extract": True}
+        for name in ("old", "new"):
+            with zipfile.ZipFile(source, "w") as archive:
+                archive.writestr(f"{name}.txt", name)
+            folder = Path(get_file(**options, force_download=True))
+        assert [path.name for path in folder.iterdir()] == ["new.txt"]
+        with zipfile.ZipFile(source, "w") as archive:
+            archive.writestr("../outside.txt", "")
+        with pytest.raises(ValueError, match="outside of its folder"):
+            get_file(**options, force_download=True)
+        assert [path.name for path in folder.iterdir()] == ["new.txt"]
+        assert not list(folder.parent.glob(".*"))
+
     def test_what_was_downloaded_is_found(self, tmp_path, monkeypatch):
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         with pytest.raises(FileNotFoundError, match=r"fetch https://x\.org/mnist\.npz yourself"):

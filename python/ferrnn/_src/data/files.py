@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tarfile
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,19 @@ def get_file(
             f"ferrnn downloads nothing: fetch {origin} yourself, and place the file as {target}"
         )
     fits = target.exists() and (file_hash is None or _fits(target, file_hash, hash_algorithm))
-    if source is not None and (force_download or not fits):
+    anew = source is not None and (force_download or not fits)
+    if anew and source is not None and file_hash is not None:
+        fits = _fits(source, file_hash, hash_algorithm)  # before the old file is replaced
+    if not fits and file_hash is not None:
+        raise ValueError(
+            "Incomplete or corrupted file detected. The "
+            f"{hash_algorithm} file hash of {source if anew else target} does not match the "
+            f"provided value of {file_hash}."
+        )
+    if anew and source is not None:
         folder.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as content, whole_file(target) as file:
             shutil.copyfileobj(content, file)
-        fits = file_hash is None or _fits(target, file_hash, hash_algorithm)
-    if not fits:
-        raise ValueError(
-            f"Incomplete or corrupted file detected. The {hash_algorithm} file hash of {target} "
-            f"does not match the provided value of {file_hash}."
-        )
     if not (extract or untar):
         return str(target)
     _extract(target, extracted, "tar" if untar else archive_format)
@@ -113,6 +117,21 @@ def _fits(path: Path, expected: str, algorithm: str) -> bool:
 
 
 def _extract(path: Path, folder: Path, kind: str | None) -> None:
+    """Unpacks beside `folder`, which then takes the place of one that is there already."""
+    draft = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    old = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        _unpack(path, draft, kind)
+        if draft.exists():
+            if folder.exists():
+                folder.replace(old)
+            draft.replace(folder)
+    finally:
+        for left in (draft, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _unpack(path: Path, folder: Path, kind: str | None) -> None:
     """Unpacks into `folder`; an archive with members outside of it is refused."""
     if kind not in ("auto", "tar", "zip", None):
         raise ValueError(
