@@ -111,6 +111,19 @@ def test_kernels_of_theano_are_flipped_only_when_asked():
         expect_outputs(other, case)
 
 
+def test_keras_2_says_itself_that_it_ran_on_theano(tmp_path):
+    case = foreign.load("keras2", "convolution_h5")
+    path = tmp_path / "theano.h5"
+    shutil.copy(foreign.path(case.about["file"]), path)
+    with h5py.File(path, "r+") as file:
+        file["model_weights"].attrs["backend"] = "theano"
+        for name, group in file["model_weights"].items():
+            if name.startswith("conv1d"):
+                kernel = group[name]["kernel:0"]
+                kernel[...] = kernel[()][::-1]
+    expect_outputs(ferrnn.models.load_model(path), case)
+
+
 def test_weights_go_by_the_names_of_layers_when_asked():
     case = foreign.load("keras2", "gru_weights_h5")
     layers = ferrnn.layers

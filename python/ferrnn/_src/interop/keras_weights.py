@@ -44,6 +44,8 @@ def converted(layer: Any, arrays: Sequence[Array], dialect: Dialect) -> Found:
     left = list(arrays)
     for kind, weights in ordered:
         count = _count(kind, weights, left)
+        if len(left) < count:
+            raise _mismatch(layer, arrays)
         values, left = left[:count], left[count:]
         made = _values(kind, weights, values, dialect)
         if len(made) != len(weights):
@@ -119,9 +121,6 @@ def _lstm(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialec
     if len(made) == 3 and made[2].shape == (2 * made[1].shape[-1],):
         kernel, recurrent, bias = made
         return [*_from_cudnn(kernel, recurrent, 4), bias.reshape(2, -1).sum(axis=0)]
-    if dialect.major < 2 and len(made) == 3:
-        # Keras 1 joins the gates of `consume_less="gpu"` as i, f, c, o: ours.
-        return made
     return made
 
 
@@ -146,16 +145,16 @@ def _from_cudnn(kernel: Array, recurrent: Array, gates: int) -> list[Array]:
 def _convolution(
     weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
 ) -> list[Array]:
-    """A convolution over time, which Keras 1 stores with a second axis of length one."""
+    """A convolution over time: Keras 1 stores a second axis of length one, Theano reversed."""
     kernel, *rest = arrays
     if kernel.ndim == 4:
-        length, _, _, filters = (weights[0].shape[0], 1, *weights[0].shape[1:])
+        length, _, filters = weights[0].shape
         if kernel.shape[:2] != (length, 1) or kernel.shape[3] != filters:
             kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1.0: filters, features, length, 1
         if kernel.shape[1] == 1:
             kernel = kernel[:, 0]
-        if dialect.theano:
-            kernel = kernel[::-1]
+    if dialect.theano:
+        kernel = kernel[::-1]
     return [kernel, *rest]
 
 
