@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 class FileError(ValueError):
-    """A file that cannot be what it says: damaged, incomplete, or made to do harm.
+    """A file is not what it claims to be: damaged, incomplete, or malicious.
 
-    `filename` is its path, `place` where in it the fault lies, `reason` what is wrong there.
+    `filename` is its path, `place` is where in the file the fault is, `reason` what is wrong.
 
     >>> raise FileError("model.keras", "config.json", "the text ends early")
     Traceback (most recent call last):

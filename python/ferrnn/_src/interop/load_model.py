@@ -1,4 +1,4 @@
-"""`load_model` and `load_weights`: by what is in a file, not by its name."""
+"""`load_model` and `load_weights`, which go by the contents of a file, not its name."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ def load_model(
     *,
     backend: str | None = None,
 ) -> Any:
-    """The model of a file by Keras 1, 2, 3 or ferrnn, with its weights, compiled as it was.
+    """Loads a model saved by ferrnn or Keras 1, 2 or 3, with its weights, compiled as it was.
 
-    Files are `.keras` archives and folders, and legacy HDF5 files, whatever their names. Classes of
-    your own come from `custom_objects` or `register_keras_serializable`. No code is run that is in
-    a file, whatever `safe_mode` says: a Python lambda is refused. Say `backend="theano"` for files
-    of Keras 1 that were trained on Theano, which stored the kernels of convolutions reversed; the
-    files do not tell.
+    Files are `.keras` archives and folders and legacy HDF5 files, whatever their names. Your own
+    classes come from `custom_objects` or `register_keras_serializable`. No code in a file is run,
+    whatever `safe_mode` is: a Python lambda is refused. Pass `backend="theano"` for files of
+    Keras 1 trained on Theano, which stored the kernels of convolutions reversed without saying so.
 
     An activation named `hard_sigmoid` is `clip(0.2 * x + 0.5, 0, 1)` in files of Keras 1 and 2,
     where it was the default of LSTM and GRU, and `relu6(x + 3) / 6` in those of Keras 3.
 
     Raises:
-        FileError: If the file is damaged, holds what is not supported, or wants more memory than 16
-            times its size and 16 MiB; it names the place.
+        FileError: The file is damaged, has unsupported contents, or needs more memory than 16
+            times its size plus 16 MiB. The error names the place.
     """
     path = Path(filepath)
     if not path.exists():
@@ -65,8 +64,8 @@ def load_weights(
 ) -> None:
     """Reads the weights of an HDF5 file, or of a `.keras` file, into a model.
 
-    In legacy HDF5 files (`.h5`) layers are found by their places among those with weights, with
-    `by_name=True` by their names. `backend` is that of `load_model`.
+    Layers of legacy HDF5 files (`.h5`) are matched by their order among those with weights, or by
+    name with `by_name=True`. `backend` is as in `load_model`.
     """
     path = Path(filepath)
     if not path.exists():
