@@ -51,8 +51,7 @@ def expect_outputs(model, case):
 @pytest.mark.parametrize(("maker", "name"), WHOLE)
 def test_whole_models_compute_what_keras_computed(maker, name):
     case = foreign.load(maker, name)
-    # The optimizer of Keras 1 has a variable for each gate.
-    model = opened(case, compile=(maker, name) != ("keras1", "compiled"))
+    model = opened(case)
     expect_outputs(model, case)
     if "next_0" in case.arrays:
         inputs = arrays(case, "input")
@@ -182,9 +181,29 @@ def test_a_model_of_weights_alone_is_asked_for():
         ferrnn.models.load_model(foreign.path("keras2/gru_weights.h5"))
 
 
-def test_an_optimizer_that_does_not_fit_starts_afresh_with_a_warning():
-    with pytest.warns(UserWarning, match=r"'adam.*' starts afresh: the file has 33 variables"):
-        model = opened(foreign.load("keras1", "compiled"))
+def test_what_the_optimizer_of_keras_1_has_for_each_gate_is_joined():
+    model = opened(foreign.load("keras1", "compiled"))
+    with h5py.File(foreign.path("keras1/compiled.h5")) as file:
+        group = file["optimizer_weights"]
+        arrays = [group[name][()] for name in group.attrs["weight_names"]]
+    assert model.optimizer.iterations == arrays[0] == 3
+    (kernel,) = (each for each in model.trainable_weights if each.shape == (4, 20))
+    found = {each.path.rpartition("_")[2]: each.numpy() for each in model.optimizer.variables
+             if each.shape == kernel.shape}  # fmt: skip
+    # Sorted by name: beta, gamma, the Dense layer's two, U and then W of c, f, i, o.
+    for slot, start in (("momentum", 9), ("velocity", 25)):
+        gates = [arrays[start + at] for at in (2, 1, 0, 3)]
+        np.testing.assert_array_equal(found[slot], np.concatenate(gates, axis=1))
+
+
+def test_an_optimizer_that_does_not_fit_starts_afresh_with_a_warning(tmp_path):
+    path = tmp_path / "compiled.h5"
+    shutil.copy(foreign.path("keras1/compiled.h5"), path)
+    with h5py.File(path, "r+") as file:
+        names = file["optimizer_weights"].attrs["weight_names"]
+        file["optimizer_weights"].attrs["weight_names"] = names[:-1]
+    with pytest.warns(UserWarning, match=r"'adam.*' starts afresh: the file has 32 variables"):
+        model = ferrnn.models.load_model(path)
     assert model.compiled
     assert model.optimizer.iterations == 0
 

@@ -16,7 +16,13 @@ from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited, spend
 from ferrnn._src.interop.keras_configs import modern
 from ferrnn._src.interop.keras_training import compile_as_saved
-from ferrnn._src.interop.keras_weights import Dialect, Found, converted
+from ferrnn._src.interop.keras_weights import (
+    Dialect,
+    Found,
+    converted,
+    converted_slots,
+    count_trained,
+)
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.models.hdf5 import dataset_at, group_at, opened, read_array
 from ferrnn._src.tree.types import Array
@@ -55,8 +61,7 @@ def read_model(
                 _assign(_by_name(made, _layers(group), dialect))
             training = _text(file, "training_config")
             if compiles and training is not None:
-                state = group_at(file, _OPTIMIZER)
-                values = None if state is None else _values(state)
+                values = _optimizer_values(file, made, group, dialect)
                 compile_as_saved(made, json.loads(training), version, values)
         return made
 
@@ -146,6 +151,40 @@ def _values(group: Any) -> list[Array]:
         spend(dataset.shape, dataset.dtype.itemsize, f"the weight {name!r}")
         found.append(read_array(holder, last, dataset))
     return found
+
+
+def _optimizer_values(file: Any, model: Any, weights: Any, dialect: Dialect) -> list[Array] | None:
+    """The arrays of the optimizer, in the order of the model's weights; None if there are none.
+
+    Keras 1 had them for each gate apart, sorted by the names of weights; on Theano by names that
+    are in no file.
+    """
+    group = group_at(file, _OPTIMIZER)
+    if group is None:
+        return None
+    values = _values(group)
+    if dialect.major > 1 or dialect.theano:
+        return values
+    counted = bool(values) and values[0].shape == ()
+    names: list[str] = []
+    layers = []
+    for name, arrays in _layers(weights):
+        layer = model.get_layer(name)
+        names += _names(group_at(weights, name), "weight_names")[: count_trained(layer, arrays)]
+        layers.append(layer)
+    places = sorted(range(len(names)), key=names.__getitem__)
+    left = values[counted:]
+    if not names or len(left) % len(names):
+        return values  # which do not fit: it is told where the model is compiled
+    ordered: list[Array] = []
+    for start in range(0, len(left), len(names)):
+        known = dict(zip(places, left[start : start + len(names)], strict=True))
+        ordered += [known[at] for at in range(len(names))]
+    try:
+        slots = converted_slots(layers, model.trainable_weights, ordered, dialect)
+    except ValueError:
+        return values
+    return [*values[:counted], *slots]
 
 
 def _by_name(model: Any, layers: Sequence[tuple[str, list[Array]]], dialect: Dialect) -> Found:

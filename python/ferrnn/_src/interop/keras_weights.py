@@ -30,36 +30,82 @@ class Dialect:
     theano: bool = False
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Weights of one layer or cell, of a class; whether training changes them."""
+
+    kind: str
+    weights: list[Parameter]
+    changes: bool
+
+
 def converted(layer: Any, arrays: Sequence[Array], dialect: Dialect) -> Found:
     """The weights of a layer, with cells and layers inside, and their values of a file.
 
     Raises:
         ValueError: The arrays are too few, too many, or of other shapes.
     """
-    changing = set(layer.trainable_weights)
     groups = list(_groups(layer))
-    ordered = [group for group in groups if group[1][0] in changing]
-    ordered += [group for group in groups if group[1][0] not in changing]
+    ordered = [group for group in groups if group.changes]
+    ordered += [group for group in groups if not group.changes]
+    found, left = _taken(layer, ordered, arrays, dialect)
+    if left:
+        raise _mismatch(layer, arrays)
+    return found
+
+
+def converted_slots(
+    layers: Sequence[Any], weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
+) -> list[Array]:
+    """What an optimizer has for each weight of some layers, slot by slot, in the weights' order.
+
+    Raises:
+        ValueError: The arrays are not those of these weights, once or several times over.
+    """
+    made: list[Array] = []
+    left = list(arrays)
+    while left:
+        known: dict[Parameter, Array] = {}
+        for layer in layers:
+            groups = [group for group in _groups(layer) if group.changes]
+            found, left = _taken(layer, groups, left, dialect)
+            known.update(found)
+        if not known or set(known) != set(weights):
+            raise ValueError("the optimizer's variables are those of other weights")
+        made += [known[weight] for weight in weights]
+    return made
+
+
+def count_trained(layer: Any, arrays: Sequence[Array]) -> int:
+    """How many of the arrays of a layer, the first ones, training changes."""
+    taken = 0
+    for group in _groups(layer):
+        taken += _count(group, arrays[taken:]) if group.changes else 0
+    return taken
+
+
+def _taken(
+    layer: Any, groups: Sequence[_Group], arrays: Sequence[Array], dialect: Dialect
+) -> tuple[Found, list[Array]]:
+    """The values of some weights from the front of the arrays, and the arrays left."""
     found: Found = []
     left = list(arrays)
-    for kind, weights in ordered:
-        count = _count(kind, weights, left)
-        if len(left) < count:
-            raise _mismatch(layer, arrays)
+    for group in groups:
+        count = _count(group, left)
         values, left = left[:count], left[count:]
-        made = _values(kind, weights, values, dialect)
-        if len(made) != len(weights):
+        if len(values) < count:
             raise _mismatch(layer, arrays)
-        for weight, value in zip(weights, made, strict=True):
+        made = _values(group, values, dialect)
+        if len(made) != len(group.weights):
+            raise _mismatch(layer, arrays)
+        for weight, value in zip(group.weights, made, strict=True):
             if weight.shape != value.shape:
                 raise ValueError(
                     f"the weight {weight.path!r} of {layer.name!r} must have the shape "
                     f"{weight.shape}, the file has {value.shape}"
                 )
             found.append((weight, value))
-    if left:
-        raise _mismatch(layer, arrays)
-    return found
+    return found, left
 
 
 def _mismatch(layer: Any, arrays: Sequence[Array]) -> ValueError:
@@ -70,16 +116,17 @@ def _mismatch(layer: Any, arrays: Sequence[Array]) -> ValueError:
     )
 
 
-def _groups(layer: Any) -> Iterator[tuple[str, list[Parameter]]]:
+def _groups(layer: Any) -> Iterator[_Group]:
     """The weights of each layer or cell inside, those that training changes apart."""
     seen: set[Parameter] = set()
     changing = set(layer.trainable_weights)
     for part in _parts(layer):
         own = [weight for weight in part._own_parameters() if weight not in seen]
         seen.update(own)
-        for alike in ([w for w in own if w in changing], [w for w in own if w not in changing]):
+        for changes in (True, False):
+            alike = [weight for weight in own if (weight in changing) is changes]
             if alike:
-                yield type(part).__name__, alike
+                yield _Group(type(part).__name__, alike, changes)
 
 
 def _parts(layer: Any) -> Iterator[Any]:
@@ -88,21 +135,19 @@ def _parts(layer: Any) -> Iterator[Any]:
         yield from _parts(inner)
 
 
-def _count(kind: str, weights: Sequence[Parameter], arrays: Sequence[Array]) -> int:
+def _count(group: _Group, arrays: Sequence[Array]) -> int:
     """How many of the arrays are those of a layer or cell: Keras 1 had some for each gate."""
-    gates = _GATES.get(kind)
-    split = gates and arrays and arrays[0].shape[-1] * gates == weights[0].shape[-1]
+    gates, weights = _GATES.get(group.kind), group.weights
+    split = gates and arrays and arrays[0].shape[-1:] == (weights[0].shape[-1] // gates,)
     return len(weights) * gates if gates and split else len(weights)
 
 
-def _values(
-    kind: str, weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
-) -> list[Array]:
-    gates = _GATES.get(kind)
-    if gates and len(arrays) == len(weights) * gates:
+def _values(group: _Group, arrays: Sequence[Array], dialect: Dialect) -> list[Array]:
+    gates = _GATES.get(group.kind)
+    if gates and len(arrays) == len(group.weights) * gates:
         return _joined(arrays, gates)
-    convert = _RULES.get(kind)
-    return list(arrays) if convert is None else convert(weights, arrays, dialect)
+    convert = _RULES.get(group.kind)
+    return list(arrays) if convert is None else convert(group.weights, arrays, dialect)
 
 
 def _joined(arrays: Sequence[Array], gates: int) -> list[Array]:
