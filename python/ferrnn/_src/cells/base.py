@@ -25,7 +25,7 @@ NO_DROPOUT = DropoutMasks()
 class Cell(Layer):
     """One step of a recurrent layer; subclass it, or offer the same attributes.
 
-    A cell of your own sets `state_size` (an int, or a list of ints for several states), makes its
+    A custom cell sets `state_size` (an int, or a list of ints for several states), creates its
     weights in `build`, and defines
 
         step(inputs, states, call) -> (output, states), vjp

@@ -38,7 +38,7 @@ class BatchStream:
     def map(self, function: Callable[..., Any], *options: Any, **named: Any) -> BatchStream:
         """What `function` gives for each batch; for a tuple it takes the parts as arguments.
 
-        Options of `tf.data` that speak of threads are taken and change nothing.
+        Options of `tf.data` about threads are accepted but have no effect.
         """
         return _Mapped(self, function)
 

@@ -81,7 +81,7 @@ class Tokenizer:
     """Numbers the words of texts, the most frequent one first, from 1; 0 is left for padding.
 
     Only the `num_words - 1` most frequent ones are kept when texts become sequences. `char_level`
-    takes characters for words. `oov_token`, if given, stands for words that are not known.
+    counts characters instead of words. `oov_token`, if given, replaces unknown words.
 
     >>> tokenizer = Tokenizer(num_words=4, oov_token="?")
     >>> tokenizer.fit_on_texts(["the cat sat", "the cat ran", "the dog"])

@@ -40,14 +40,14 @@ class Attended(NamedTuple):
 
 
 class Attention(Layer):
-    """`softmax(query @ key^T) @ value`, as Luong's attention has it.
+    """`softmax(query @ key^T) @ value`, Luong's attention.
 
     It takes a list `[query, value]` or `[query, value, key]` (the key is the value unless given) of
-    arrays `[batch, queries, features]`, `[batch, values, ...]`, and gives `[batch, queries, ...]`.
-    With `use_scale` the scores are multiplied with a learnt number; `score_mode="concat"` takes
+    arrays `[batch, queries, features]`, `[batch, values, ...]`; outputs are `[batch, queries, ...]`.
+    With `use_scale` the scores are multiplied by a trainable number; `score_mode="concat"` takes
     `weight * sum(tanh(query + key))` for scores. Masks, those of query and value, hide values, and
     set the outputs of hidden queries to zero; with `use_causal_mask=True` in a call, query `i` does
-    not see values after `i`. `return_attention_scores=True` gives `(outputs, weights)`.
+    not see values after `i`. `return_attention_scores=True` returns `(outputs, weights)`.
 
     >>> query, value = np.zeros((1, 2, 3)), np.arange(12.0).reshape(1, 4, 3)
     >>> Attention()([query, value])[0].tolist()
@@ -271,9 +271,9 @@ class Attention(Layer):
 
 
 class AdditiveAttention(Attention):
-    """`softmax(sum(scale * tanh(query + key))) @ value`, as Bahdanau's attention has it.
+    """`softmax(sum(scale * tanh(query + key))) @ value`, Bahdanau's attention.
 
-    It takes and gives what `Attention` does; `scale` is learnt, one number for each feature.
+    Inputs and outputs are those of `Attention`; `scale` is trainable, one number per feature.
 
     >>> AdditiveAttention()([np.ones((2, 3, 4)), np.ones((2, 5, 4))]).shape
     (2, 3, 4)

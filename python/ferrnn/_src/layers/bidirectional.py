@@ -23,16 +23,16 @@ _ALIKE = ("stateful", "return_sequences", "return_state")
 
 
 class Bidirectional(Recurrent):
-    """Two recurrent layers, one of which goes backwards, and their outputs merged.
+    """Runs two recurrent layers, one of them backwards, and merges their outputs.
 
     `[batch, time, features]` becomes `[batch, 2 units]` (`[batch, time, 2 units]` with
-    `return_sequences`, outputs of both directions standing at their time). `merge_mode` is
+    `return_sequences`, both directions in the order of time). `merge_mode` is
     "concat", "sum", "mul", "ave", or None for a tuple of the two. With `return_state` the states of
-    the forward layer follow, then those of the backward one; `initial_state` holds them so too.
+    the forward layer follow, then those of the backward one; `initial_state` has the same order.
 
     The layers are re-created from the configuration of `layer`, named `forward_...` and
-    `backward_...`; a `backward_layer` is taken as it is. Masked steps give zeros, so that the
-    directions meet where they should.
+    `backward_...`; a `backward_layer` is used as it is. Masked steps output zeros, so that
+    the directions stay aligned.
 
     >>> from ferrnn._src.layers.lstm import LSTM
     >>> layer = Bidirectional(LSTM(4, return_sequences=True))

@@ -18,8 +18,8 @@ class ConvLSTM1D(BuiltInRNN):
 
     With `return_sequences` the outputs are `[batch, time, windows, filters]`; with `return_state`
     h and c follow. Inputs are convolved with `kernel_size`, `strides`, `padding` ("valid" or
-    "same") and `dilation_rate`, states with "same" padding. With "channels_first" features, and
-    filters, stand before places. The equations stand at `LSTMCell`; it runs step by step in NumPy.
+    "same") and `dilation_rate`, states with "same" padding. With "channels_first", features and
+    filters precede places. See `LSTMCell` for the equations. It runs step by step in NumPy.
 
     >>> ConvLSTM1D(4, 3)(np.ones((2, 5, 8, 3))).shape
     (2, 6, 4)

@@ -12,8 +12,8 @@ class CoupledLSTM(BuiltInRNN):
     """An LSTM with coupled gates over `[batch, time, features]`: `[batch, units]`, the last output.
 
     With `return_sequences` the outputs are `[batch, time, units]`; with `return_state` a call gives
-    `(outputs, h, c)`. The equations and their source stand at `CoupledLSTMCell`, masks and
-    directions at `RNN`. Keras has no such layer.
+    `(outputs, h, c)`. See `CoupledLSTMCell` for the equations and their source, `RNN`
+    for masks and directions. Keras has no such layer.
 
     >>> import numpy as np
     >>> layer = CoupledLSTM(4, return_sequences=True, return_state=True)

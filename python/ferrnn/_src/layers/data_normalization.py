@@ -16,11 +16,11 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 class Normalization(Layer):
-    """`(x - mean) / sqrt(variance)`, with those of the data that `adapt` was given.
+    """`(x - mean) / sqrt(variance)`, with mean and variance of the data passed to `adapt`.
 
-    `axis` names the axes along which each index has a mean and a variance of its own (None: there
-    is one for all). `mean` and `variance` may be given instead of `adapt`. With `invert` the layer
-    undoes what one without it does. Training changes nothing. The outputs have the inputs' shape.
+    `axis` names the axes along which each index has its own mean and variance (None: one for
+    all). `mean` and `variance` may be given instead of `adapt`. With `invert` the
+    layer undoes the normalization. Training has no effect. The outputs have the inputs' shape.
 
     >>> layer = Normalization()
     >>> layer.adapt(np.array([[0.0, 7.0], [2.0, 9.0], [0.0, 7.0], [2.0, 9.0]]))

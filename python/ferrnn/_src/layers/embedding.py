@@ -22,10 +22,10 @@ _IDS = np.dtype(np.int64)
 
 
 class Embedding(Layer):
-    """Row `i` of a learnt matrix for each id `i`: `[...]` to `[..., output_dim]`.
+    """Row `i` of a trainable matrix for each id `i`: `[...]` to `[..., output_dim]`.
 
-    Ids are whole numbers from 0 to `input_dim - 1`. With `mask_zero` the id 0 is padding: the
-    mask, True where an id is not 0, goes with the outputs to the layers that follow.
+    Ids are integers from 0 to `input_dim - 1`. With `mask_zero` the id 0 is padding: the
+    mask, True where an id is not 0, is passed on with the outputs.
 
     >>> vectors = Embedding(10, 4, mask_zero=True)(np.array([[3, 7, 0]]))
     >>> vectors.shape, vectors._keras_mask.tolist()

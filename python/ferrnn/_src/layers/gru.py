@@ -12,8 +12,8 @@ class GRU(BuiltInRNN):
     """A GRU over sequences `[batch, time, features]`: `[batch, units]`, the last output.
 
     With `return_sequences` the outputs are `[batch, time, units]`; with `return_state` a call gives
-    `(outputs, h)`. The equations stand at `GRUCell`, masks and directions at `RNN`. `use_cudnn` and
-    `unroll` are accepted and change nothing.
+    `(outputs, h)`. See `GRUCell` for the equations, `RNN` for masks and directions. `use_cudnn`
+    and `unroll` are accepted but have no effect.
 
     >>> import numpy as np
     >>> outputs, h = GRU(4, return_sequences=True, return_state=True)(np.ones((1, 2, 6)))

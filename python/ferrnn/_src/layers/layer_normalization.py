@@ -26,8 +26,8 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 class LayerNormalization(Layer):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
 
-    They are those of each step of each sample by itself, with the default axis, the last, for which
-    the engine computes them; other axes are NumPy's. The outputs have the inputs' shape.
+    With the default axis, the last, each step of each sample is normalized on its own, in the
+    engine; other axes are computed in NumPy. The outputs have the inputs' shape.
 
     >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]

@@ -12,8 +12,8 @@ class MinimalGatedUnit(BuiltInRNN):
     """Minimal gated units over `[batch, time, features]`: `[batch, units]`, the last output.
 
     With `return_sequences` the outputs are `[batch, time, units]`; with `return_state` a call gives
-    `(outputs, h)`. The equations and their source stand at `MinimalGatedCell`, masks and
-    directions at `RNN`. Keras has no such layer.
+    `(outputs, h)`. See `MinimalGatedCell` for the equations and their source, `RNN`
+    for masks and directions. Keras has no such layer.
 
     >>> import numpy as np
     >>> layer = MinimalGatedUnit(4, return_sequences=True, return_state=True)

@@ -12,8 +12,8 @@ class PeepholeLSTM(BuiltInRNN):
     """An LSTM with peepholes over `[batch, time, features]`: `[batch, units]`, the last output.
 
     With `return_sequences` the outputs are `[batch, time, units]`; with `return_state` a call gives
-    `(outputs, h, c)`. The equations and their source stand at `PeepholeLSTMCell`, masks and
-    directions at `RNN`. Keras has no such layer.
+    `(outputs, h, c)`. See `PeepholeLSTMCell` for the equations and their source, `RNN`
+    for masks and directions. Keras has no such layer.
 
     >>> import numpy as np
     >>> layer = PeepholeLSTM(4, return_sequences=True, return_state=True)

@@ -50,10 +50,10 @@ class RNN(Recurrent):
 
     The outputs are `[batch, units]`, the last step's, or `[batch, time, units]` with
     `return_sequences`; with `return_state` a tuple of the outputs and the final states. A list of
-    cells is stacked. With `go_backwards` time runs from the last step to the first, and outputs
-    stand in that order. A mask `[batch, time]` is True at real steps: elsewhere the state is
+    cells is stacked. With `go_backwards`, time runs from the last step to the first and outputs
+    are in that order. A mask `[batch, time]` is True at real steps: elsewhere the state is
     carried over and the output repeated (before the first real step the initial h), or zero with
-    `zero_output_for_mask`. A stateful layer starts from where its last call ended.
+    `zero_output_for_mask`. A stateful layer starts where its last call ended.
 
     >>> from ferrnn._src.cells.lstm import LSTMCell
     >>> layer = RNN([LSTMCell(4), LSTMCell(7)], return_sequences=True, return_state=True)

@@ -12,8 +12,8 @@ class SimpleRNN(BuiltInRNN):
     """A simple recurrent layer over `[batch, time, features]`: `[batch, units]`, the last output.
 
     With `return_sequences` the outputs are `[batch, time, units]`; with `return_state` a call gives
-    `(outputs, h)`. The equation stands at `SimpleRNNCell`, masks and directions at `RNN`. `unroll`
-    is accepted and changes nothing.
+    `(outputs, h)`. See `SimpleRNNCell` for the equation, `RNN` for masks and directions. `unroll`
+    is accepted but has no effect.
 
     >>> import numpy as np
     >>> outputs, h = SimpleRNN(4, return_sequences=True, return_state=True)(np.ones((1, 2, 6)))

@@ -22,11 +22,11 @@ _MIXING = ("BatchNormalization", "Lambda")
 
 
 class TimeDistributed(Wrapper):
-    """The inner layer at each step: `[batch, time, ...]` to `[batch, time, ...]`.
+    """Applies the inner layer to each step: `[batch, time, ...]` to `[batch, time, ...]`.
 
-    Layers that treat every row for itself get all steps in one call, as rows; others (layers of
-    your own, batch statistics, stored states) are called step by step. A mask `[batch, time]` goes
-    on to the layers that follow.
+    Layers that treat every row independently get all steps in one call, as rows; others (custom
+    layers, batch statistics, stored states) are called step by step. A mask `[batch, time]` is
+    passed on to the layers that follow.
 
     >>> from ferrnn._src.layers.dense import Dense
     >>> TimeDistributed(Dense(4))(np.ones((2, 3, 6))).shape

@@ -35,11 +35,11 @@ def plot_model(
     show_trainable: bool = False,
     **layout: Any,
 ) -> str:
-    """Draws a model that is a graph, and gives the picture: SVG, or text for a `.txt` file.
+    """Draws a graph model and returns the picture: SVG, or text for a `.txt` file.
 
-    No program is needed besides: for another suffix, as in "model.png", the SVG is written beside
-    it, with a warning. Keras' arguments about Graphviz (`rankdir`, `dpi`, ...) are taken
-    and change nothing; nested models are drawn as one box.
+    No other program is needed. For another suffix, as in "model.png", an SVG file is written
+    instead, with a warning. Keras' arguments about Graphviz (`rankdir`, `dpi`, ...) are
+    accepted but have no effect; nested models are drawn as one box.
 
     >>> from ferrnn.layers import Dense, Input
     >>> from ferrnn._src.models.sequential import Sequential

@@ -19,19 +19,19 @@ _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 class BackupAndRestore(Keeper):
-    """Keeps what an interrupted training needs, in `backup_dir`, and goes on from there.
+    """Saves the state of training in `backup_dir` and resumes from it after an interruption.
 
-    After each epoch, or every `save_freq` batches, all that the training is at that moment goes
-    into one file: weights, optimizer, random numbers, metrics, the place in the data, callbacks,
-    history. `fit` with the same model, data, callbacks and `backup_dir` goes on from it, in the
-    middle of an epoch too, and ends with the weights, to the bit, that it would have had without
+    After each epoch, or every `save_freq` batches, the whole training state is written
+    to one file: weights, optimizer, random numbers, metrics, the place in the data, callbacks,
+    history. `fit` with the same model, data, callbacks and `backup_dir` resumes from it, even
+    in the middle of an epoch, and ends with the weights, to the bit, that it would have had without
     the interruption; no seed needs to be set. Callbacks of your own take part through `get_state`
-    and `set_state`, and so may data; the page "Going on after an interruption" says how.
+    and `set_state`, and so may data; the page "Resuming training" says how.
 
-    The checkpoint before the last one is kept as well: where the last one is damaged, training goes
-    on from there, with a warning. `delete_checkpoint` removes both at a normal end.
-    `double_checkpoint` is taken for Keras' sake and has nothing to change. Files are written
-    beside the training; when the disk is slower than that, the newest one is written next.
+    The previous checkpoint is kept as well: if the last one is damaged, training resumes from the
+    previous one, with a warning. `delete_checkpoint` removes both at a normal end.
+    `double_checkpoint` is accepted but has no effect. Files are written in the background; if
+    the disk is slower than training, the newest one is written next.
 
     >>> BackupAndRestore("backup").save_freq
     'epoch'

@@ -18,9 +18,9 @@ from ferrnn._src.training.callbacks import Callback, Logs
 class CSVLogger(Callback):
     """Writes a row for each epoch to the file `filename`: its number, then the logs by name.
 
-    Where the first epoch has no validation, columns for it are there and hold "NA". `append`
-    goes on with a file that is there. Rows are added to the file as epochs end, and handed to the
-    system at once: a process that is killed leaves all rows of finished epochs.
+    If the first epoch has no validation, its columns are written with "NA". `append` continues an
+    existing file. Rows are added to the file as epochs end and handed to the system at once:
+    a process that is killed leaves all rows of finished epochs.
 
     >>> logger = CSVLogger("history.csv")
     >>> logger.on_train_begin()

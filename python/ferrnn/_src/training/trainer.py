@@ -107,11 +107,11 @@ class Trainer(Steps):
         """Trains for `epochs` passes over `x` `[samples, ...]` and `y` `[samples, ...]`.
 
         Both may be arrays, frames, or lists and dicts of them by the names of inputs and outputs;
-        or `x` gives batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, any
-        object that can be gone through again.
+        or `x` yields batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, any
+        object that can be iterated repeatedly.
 
         `validation_split` takes that part of the samples from the end, before shuffling;
-        `validation_data` is `(x, y)`, `(x, y, sample_weight)` or gives batches. `sample_weight` is
+        `validation_data` is `(x, y)`, `(x, y, sample_weight)` or yields batches. `sample_weight` is
         `[samples]` or one weight per step, `[samples, time]`; `class_weight` maps labels to
         weights, for class numbers (of samples or of steps) and one-hot targets. `verbose` is 0
         (silent), 1 or "auto" (a bar), 2 (a line per epoch).

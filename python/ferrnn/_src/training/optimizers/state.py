@@ -187,7 +187,7 @@ class OwnVariables:
         """Refuses a value that the variable cannot have had when it was saved.
 
         >>> from ferrnn._src.training.optimizers import SGD
-        >>> sgd = SGD()
+        >>> sgd = SGD(name="sgd")
         >>> sgd.check_variable(sgd.variables[0], np.array(-1))
         Traceback (most recent call last):
         ValueError: 'iteration' of the optimizer 'sgd' must be a whole number from 0 on, received -1
