@@ -44,11 +44,8 @@ def test_docstring_examples_hold(name, monkeypatch, tmp_path):
 
 
 def classes(module: ModuleType) -> list[type]:
-    return [
-        found
-        for name, found in vars(module).items()
-        if inspect.isclass(found) and not name.startswith("_")
-    ]
+    named = [getattr(module, name) for name in dir(module) if not name.startswith("_")]
+    return [found for found in named if inspect.isclass(found)]
 
 
 @pytest.mark.parametrize(

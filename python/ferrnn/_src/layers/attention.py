@@ -43,7 +43,7 @@ class Attention(Layer):
     """`softmax(query @ key^T) @ value`, Luong's attention.
 
     It takes a list `[query, value]` or `[query, value, key]` (the key is the value unless given) of
-    arrays `[batch, queries, features]`, `[batch, values, ...]`; outputs are `[batch, queries, ...]`.
+    arrays `[batch, queries, features]`, `[batch, values, ...]`; gives `[batch, queries, ...]`.
     With `use_scale` the scores are multiplied by a trainable number; `score_mode="concat"` takes
     `weight * sum(tanh(query + key))` for scores. Masks, those of query and value, hide values, and
     set the outputs of hidden queries to zero; with `use_causal_mask=True` in a call, query `i` does
