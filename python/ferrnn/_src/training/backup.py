@@ -173,7 +173,7 @@ class BackupAndRestore(Keeper):
         self._remove_drafts()
         newest = max(found, key=lambda each: each["number"], default=None)
         if damaged and newest is None:
-            raise DamagedFileError(f"{'; '.join(damaged)}. Remove it to begin anew")
+            raise DamagedFileError(f"{'; '.join(damaged)}. Remove it to start over")
         if damaged:
             warn(
                 f"{damaged[0]}. Training goes on from {newest['file']!r}, after epoch "  # type: ignore[index]

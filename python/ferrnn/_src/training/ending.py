@@ -75,7 +75,7 @@ class Ending:
         return (
             f"Give {self._kind(ended=False)} that goes on for as long as it is asked, and "
             f"`{self.argument}`, or batches that can be gone through again: arrays, a `PyDataset`, "
-            "an object whose `__iter__` begins anew."
+            "an object whose `__iter__` starts over."
         )
 
 

@@ -104,7 +104,7 @@ class Measuring:
     def _logged(self, logs: Any) -> float:
         if not isinstance(logs, Mapping):
             raise TypeError(
-                f"an own `train_step` or `test_step` must give a dict of logs, received {logs!r}"
+                f"`train_step` and `test_step` must give a dict of logs, received {logs!r}"
             )
         own: dict[str, Any] = {}
         for name, value in logs.items():

@@ -142,14 +142,14 @@ class Memory:
             raise ValueError(
                 "the checkpoint is one of another model: "
                 f"{len(weights)} weights are in it, {len(there)} in the model; only {one} has "
-                f"{other[0]!r}. Remove the folder to begin anew"
+                f"{other[0]!r}. Remove the folder to start over"
             )
         for place, value in weights.items():
             if there[place].shape != value.shape or there[place].dtype != value.dtype:
                 raise ValueError(
                     f"the checkpoint is one of another model: {place!r} has the shape "
                     f"{value.shape} and dtype {value.dtype} in it, {there[place].shape} and "
-                    f"{there[place].dtype} in the model. Remove the folder to begin anew"
+                    f"{there[place].dtype} in the model. Remove the folder to start over"
                 )
 
     def _restore_callbacks(self, states: Mapping[str, Any]) -> None:
@@ -212,6 +212,6 @@ def _restore_optimizer(
         raise ValueError(
             f"the checkpoint was made with another optimizer: {len(values)} variables are in it, "
             f"{optimizer.name!r} has {len(optimizer.variables)}, or others. Remove the folder to "
-            "begin anew"
+            "start over"
         )
     optimizer.set_weights(values)

@@ -93,7 +93,7 @@ class Place:
             raise ValueError(
                 "the training was interrupted in the middle of an epoch over other data: then "
                 f"{_shown(state['signature'])}, now {_shown(self.source.signature())}. Give the "
-                "same data and batches, or remove the folder to begin anew"
+                "same data and batches, or remove the folder to start over"
             )
         self._begun = state["begun"]
         set_states(self._generators(), self._begun)
