@@ -14,12 +14,12 @@ const PADDING: usize = 64;
 /// Vectors of the cell that are kept for each step, and rows of the second phase's operand.
 fn kept(cell: CellKind) -> [usize; 2] {
     match cell {
-        CellKind::Lstm => [5, 0],           // four gates and c
-        CellKind::Gru => [4, 0],            // three gates and the candidate's recurrent sum
-        CellKind::GruResetBefore => [3, 1], // three gates; r * h
-        CellKind::CoupledLstm => [4, 0],    // three gates and c
-        CellKind::PeepholeLstm => [5, 0],   // four gates and c
-        CellKind::MinimalGated => [3, 1],   // gate, candidate, room for a gradient; f * h
+        // Four gates and c.
+        CellKind::Lstm | CellKind::PeepholeLstm => [5, 0],
+        // Three gates and the candidate's recurrent sum, or c.
+        CellKind::Gru | CellKind::CoupledLstm => [4, 0],
+        // Three gates and r * h; gate, candidate and room for a gradient, and f * h.
+        CellKind::GruResetBefore | CellKind::MinimalGated => [3, 1],
         CellKind::SimpleRnn => [1, 0],
     }
 }
