@@ -57,7 +57,7 @@ pub trait Simd<T>: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// 2^n for an integral n in the exponent range of normal numbers.
     fn pow2(self, n: Self::V) -> Self::V;
-    /// The first number of each lane of [`Element::pair`].
+    /// The first number of each lane of `Element::pair`.
     fn low_half(self, pairs: Self::V) -> Self::V;
     /// The second number.
     fn high_half(self, pairs: Self::V) -> Self::V;
