@@ -28,10 +28,13 @@ pub fn multiply_adds<T: Element>(level: Level) -> f64 {
 }
 
 /// Bytes per second that `count` threads together read from `bytes` of memory each, again and again.
+/// Whole cache lines are read, which are whole vectors at every level.
 ///
 /// # Errors
 /// If the memory cannot be had.
 pub fn read(level: Level, bytes: usize, count: usize) -> Result<f64> {
+    const LINE: usize = 64;
+    let bytes = bytes / LINE * LINE;
     let mut buffers = lists::room(count)?;
     for _ in 0..count {
         let mut buffer = Buffer::taken(bytes / size_of::<f32>())?;

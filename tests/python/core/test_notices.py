@@ -28,6 +28,7 @@ def _diverged(tmp_path):
 
 
 def _unmonitored(tmp_path):
+    pytest.importorskip("h5py")
     kinds = keras.callbacks
     hooks = [kinds.EarlyStopping("none"), kinds.ReduceLROnPlateau("none")]
     hooks.append(kinds.ModelCheckpoint(tmp_path / "a.keras", "none", save_best_only=True))
@@ -62,6 +63,7 @@ def _frozen(tmp_path):
 
 
 def _unbuilt(tmp_path):
+    pytest.importorskip("h5py")
     compiled(keras.layers.GRU(3)).save(tmp_path / "unbuilt.keras")
 
 

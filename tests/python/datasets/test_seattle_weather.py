@@ -9,7 +9,7 @@ import pytest
 import ferrnn
 from ferrnn.datasets import load_seattle_weather
 
-DATA = Path(ferrnn.__file__).parent / "datasets" / "data"
+DATA = Path(ferrnn.__file__).parent / "_src" / "datasets" / "data"
 
 
 def test_every_day_of_four_years_is_there():

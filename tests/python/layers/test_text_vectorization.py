@@ -223,7 +223,7 @@ def changed(source, **contents):
     ("ending", "other", "told"),
     [
         ("txt", lambda content: b"\n[UNK]\na\na", "at least one repeated term"),
-        ("txt", lambda content: b"\xff\xfe", "has no text at"),
+        ("txt", lambda content: b"\xff\xfe", "not text in UTF-8, at byte 0"),
         (
             "json",
             lambda content: content.replace(b'"vocabulary": null', b'"vocabulary": "/etc/passwd"'),

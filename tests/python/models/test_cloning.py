@@ -50,6 +50,7 @@ def test_what_is_not_supported_says_so(tmp_path):
         ValueError, match="`call_function` argument is not supported with Sequential"
     ):
         keras.models.clone_model(keras.Sequential([Dense(1)]), call_function=lambda layer, x: x)
+    pytest.importorskip("h5py")
     path = tmp_path / "model.weights.h5"
     nested().save_weights(path)
     with pytest.raises(ValueError, match=r"`by_name`.*legacy.*skip_mismatch.*by_name=True"):

@@ -21,7 +21,8 @@ def classes(*modules):
     """The public classes of modules, each once."""
     found = {}
     for name in modules:
-        members = vars(importlib.import_module(f"ferrnn.{name}"))
+        face = importlib.import_module(f"ferrnn.{name}")  # its names load when they are asked for
+        members = {each: getattr(face, each) for each in dir(face)}
         kinds = {k: v for k, v in members.items() if isinstance(v, type) and k[0] != "_"}
         found.update(dict.fromkeys(kinds.values(), name))
     return list(found)
@@ -103,10 +104,16 @@ LAYERS = {
     layers.RMSNormalization: (layers.RMSNormalization, STEPS),
     layers.UnitNormalization: (layers.UnitNormalization, STEPS),
     layers.SimpleRNN: (lambda: layers.SimpleRNN(3, dropout=0.2), STEPS),
+    layers.CoupledLSTM: (lambda: layers.CoupledLSTM(3, dropout=0.2), STEPS),
+    layers.MinimalGatedUnit: (lambda: layers.MinimalGatedUnit(3, recurrent_dropout=0.2), STEPS),
+    layers.PeepholeLSTM: (lambda: layers.PeepholeLSTM(3, dropout=0.2), STEPS),
     layers.TextVectorization: (lambda: adapted(layers.TextVectorization(), WORDS), WORDS),
     layers.TimeDistributed: (lambda: layers.TimeDistributed(layers.Dense(2)), STEPS),
 }
 CELLS = {
+    layers.CoupledLSTMCell: lambda: layers.CoupledLSTMCell(3, dropout=0.2),
+    layers.MinimalGatedCell: lambda: layers.MinimalGatedCell(3),
+    layers.PeepholeLSTMCell: lambda: layers.PeepholeLSTMCell(3, recurrent_dropout=0.2),
     layers.GRUCell: lambda: layers.GRUCell(3, recurrent_dropout=0.2),
     layers.LSTMCell: lambda: layers.LSTMCell(3, dropout=0.2),
     layers.SimpleRNNCell: lambda: layers.SimpleRNNCell(3),

@@ -52,6 +52,7 @@ def fitted(*data, hooks=(), **options):
 class TestValidation:
     @pytest.mark.parametrize("given", [batches, Spent])
     def test_epochs_after_the_end_have_no_values(self, given, tmp_path):
+        pytest.importorskip("h5py")  # checkpoints are files
         stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
         slow = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1)
         best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True)
@@ -67,6 +68,7 @@ class TestValidation:
         assert "can be gone through again" in told[0] or given is Spent
 
     def test_the_best_model_is_not_overwritten_by_one_that_nobody_measured(self, tmp_path):
+        pytest.importorskip("h5py")  # checkpoints are files
         path = tmp_path / "best.keras"
         best = keras.callbacks.ModelCheckpoint(path, save_best_only=True)
         seen = []

@@ -18,11 +18,11 @@ def register_keras_serializable(
     """A decorator that makes a class or function known as `package>name` to files.
 
     >>> @register_keras_serializable("doctest")
-    ... class Mine:
+    ... class Registered:
     ...     def get_config(self):
     ...         return {}
-    >>> registered_name(Mine)
-    'doctest>Mine'
+    >>> registered_name(Registered)
+    'doctest>Registered'
     """
 
     def register(kind: Kind) -> Kind:

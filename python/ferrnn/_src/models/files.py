@@ -152,9 +152,16 @@ def _read_assets(model: Any, parts: Parts) -> None:
                 content = parts.read(place + name)
                 if content is None:
                     raise ValueError(f"the text of the layer {owner.name!r} is not there")
-                texts[name] = content.decode()
+                texts[name] = _decoded(content)
         if texts:
             owner.set_assets(texts)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not text in UTF-8, at byte {error.start}") from None
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
