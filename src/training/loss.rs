@@ -19,7 +19,7 @@ const CHAINS: usize = 8;
 /// `predictions`. Of no elements it is NaN.
 ///
 /// ```
-/// use ferrnn::mean_error::{Error, mean_error};
+/// use ferrnn::training::loss::{Error, mean_error};
 /// let mut gradient = [0.0_f32; 2];
 /// let mean = mean_error(Error::Squared, &[0.0, 1.0], &[3.0, 2.0], Some(&mut gradient));
 /// assert_eq!((mean, gradient), (5.0, [3.0, 1.0]));
