@@ -1,7 +1,6 @@
 """Files of PyTorch give PyTorch's numbers, and what cannot be read is refused with a sentence."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ TOLD = (
     *("num_groups", "p", "negative_slope", "alpha", "approximate", "dim", "min_val", "max_val"),
     "beta",
 )
-SHARED = Path(__file__).parents[4] / "shared" / "models"
 
 
 def chain(order):
@@ -152,19 +150,3 @@ class TestChains:
         stream = model.stream()
         steps = [stream(step).copy() for step in x[0]]
         np.testing.assert_array_equal(steps[-1], model.predict(x[:1], verbose=0)[0])
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no trained models of others at {SHARED}")
-@pytest.mark.parametrize(
-    ("file", "layers"),
-    [
-        ("NOAA-OWP+lstm/model_epoch009", ["lstm", "head.net.0"]),
-        ("NOAA-OWP+lstm/sugar_creek_trained", ["lstm", "head"]),
-        ("leggedrobotics+legged_gym/anydrive_v3_lstm", ["lstm", "linear"]),
-        ("unitreerobotics+unitree_rl_gym/motion_g1", ["memory", "actor"]),
-    ],
-)
-def test_models_that_others_trained_give_their_numbers(file, layers):
-    wanted = np.load(SHARED / f"{file}.numpy64_reference.npz")
-    model = ferrnn.from_torch(SHARED / f"{file}.pt", layers=layers)
-    expect_close(model.predict(wanted["x"], verbose=0), wanted["y"])
