@@ -1,11 +1,11 @@
 from ferrnn._src.interop.load_model import load_model as load_model
+from ferrnn._src.interop.save_model import save_model as save_model
 from ferrnn._src.models.cloning import (
     clone_model as clone_model,
 )
 from ferrnn._src.models.cloning import (
     model_from_json as model_from_json,
 )
-from ferrnn._src.models.files import save_model as save_model
 from ferrnn._src.models.model import Functional as Functional
 from ferrnn._src.models.model import Model as Model
 from ferrnn._src.models.sequential import Sequential as Sequential

@@ -27,9 +27,12 @@ from ferrnn._src.interop.load_model import (
     load_model as load_model,
 )
 from ferrnn._src.interop.load_model import (
+    load_streams as load_streams,
+)
+from ferrnn._src.interop.load_model import (
     load_weights as load_weights,
 )
-from ferrnn._src.models.files import (
+from ferrnn._src.interop.save_model import (
     save_model as save_model,
 )
 from ferrnn._src.models.files import (

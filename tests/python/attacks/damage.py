@@ -73,10 +73,10 @@ def outcome(load, expected):
 
 
 def loader(path, fresh):
-    """How to load the file: new from `.keras`, else into a model like it."""
+    """How to load the file: into a model like it if it holds weights alone."""
 
     def load():
-        if path.name.endswith(".keras"):
+        if path.name.endswith((".keras", ".safetensors")):
             return ferrnn.saving.load_model(path)
         model = fresh()
         model.optimizer.build(model.trainable_weights)

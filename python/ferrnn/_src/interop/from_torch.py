@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.safetensors_files import is_safetensors, read_safetensors
+from ferrnn._src.files.safetensors import is_safetensors
+from ferrnn._src.interop.safetensors_files import read_safetensors
 from ferrnn._src.interop.torch_files import read_torch_file
 from ferrnn._src.interop.torch_layers import Made, layers_of
 from ferrnn._src.interop.torch_modules import Module, module_tree

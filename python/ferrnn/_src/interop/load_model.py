@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.files.errors import reading
+from ferrnn._src.files.safetensors import is_safetensors
+from ferrnn._src.files.safetensors import opened as opened_tensors
 from ferrnn._src.interop import keras_h5
 from ferrnn._src.interop.keras_configs import modern
 from ferrnn._src.interop.keras_training import modern_compile_config
-from ferrnn._src.models import files
+from ferrnn._src.models import files, native_file
 from ferrnn._src.models.hdf5 import opened
+from ferrnn._src.sequence.stream import Stream
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
 _NEW = (".keras", ".weights.h5")
@@ -28,10 +32,11 @@ def load_model(
 ) -> Any:
     """Loads a model saved by ferrnn or Keras 1, 2 or 3, with its weights, compiled as it was.
 
-    Files are `.keras` archives and folders and legacy HDF5 files, whatever their names. Your own
-    classes come from `custom_objects` or `register_keras_serializable`. No code in a file is run,
-    whatever `safe_mode` is: a Python lambda is refused. Pass `backend="theano"` for files of
-    Keras 1 trained on Theano, which stored the kernels of convolutions reversed without saying so.
+    Files are `.keras` archives and folders, legacy HDF5 files, and ferrnn's own `.safetensors`
+    files, whatever their names. Your own classes come from `custom_objects` or
+    `register_keras_serializable`. No code in a file is run, whatever `safe_mode` is: a Python
+    lambda is refused. Pass `backend="theano"` for files of Keras 1 trained on Theano, which stored
+    the kernels of convolutions reversed without saying so.
 
     An activation named `hard_sigmoid` is `clip(0.2 * x + 0.5, 0, 1)` in files of Keras 1 and 2,
     where it was the default of LSTM and GRU, and `relu6(x + 3) / 6` in those of Keras 3.
@@ -46,12 +51,49 @@ def load_model(
     kind = _start(path)
     if kind.startswith(_HDF5):
         return keras_h5.read_model(path, custom_objects, compiles=compile, backend=backend)
+    if kind and is_safetensors(path):
+        _check_whole(path)
+        return native_file.read_model(path, custom_objects, compiles=compile)
     if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
         raise ValueError(
             f"File format not supported: filepath={path}. Expected a `.keras` archive or folder, "
-            "or an HDF5 file of Keras."
+            "an HDF5 file of Keras, or a `.safetensors` file of ferrnn."
         )
     return files.read_model(path, custom_objects, compiles=compile, translate=_translated)
+
+
+def load_streams(
+    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
+) -> dict[str, Stream]:
+    """The streams that were saved with a model in a `.safetensors` file, by their names.
+
+    They go on where they stood.
+
+    >>> import ferrnn
+    >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.LSTM(3)])
+    >>> stream = model.stream()
+    >>> _ = stream([1.0, 2.0])
+    >>> model.save("model.safetensors", streams={"pump": stream})
+    >>> later = load_streams("model.safetensors")["pump"]
+    >>> bool((later([3.0, 4.0]) == stream([3.0, 4.0])).all())
+    True
+    """
+    path = Path(filepath)
+    if not path.is_file() or not is_safetensors(path):
+        raise ValueError(f"`filepath` must be a `.safetensors` file of ferrnn, received {path}")
+    _check_whole(path)
+    model = native_file.read_model(path, custom_objects, compiles=False)
+    return native_file.read_streams(path, model)
+
+
+def _check_whole(path: Path) -> None:
+    """Raises FileError if a file of safetensors has weights, but no model."""
+    with reading(path), opened_tensors(path) as contents:
+        if not native_file.is_model(contents):
+            raise ValueError(
+                "the file holds weights alone: `ferrnn.from_torch(path, layers=[...])` makes a "
+                f"model of them. It has the arrays {sorted(contents.tensors)[:10]}"
+            )
 
 
 def load_weights(

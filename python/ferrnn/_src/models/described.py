@@ -9,7 +9,7 @@ from typing import Any
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.configs.plain import as_json
 from ferrnn._src.faces import public
-from ferrnn._src.models.files import save_model, save_weights
+from ferrnn._src.models.files import save_weights
 from ferrnn._src.models.summary import print_summary
 
 
@@ -27,12 +27,17 @@ class Described(Configured):
         overwrite: bool = True,
         zipped: bool | None = None,
         include_optimizer: bool = True,
+        **options: Any,
     ) -> None:
-        """Writes the model to a `.keras` file: configuration, weights, optimizer.
+        """Writes the model to a file: architecture, weights, optimizer.
 
-        Keras reads it as well. It needs h5py, which the extra `files` brings.
+        The end of the name says in which format: `.keras`, which Keras reads as well and which
+        needs h5py (the extra `files`), or `.safetensors`, ferrnn's own. `options` are those of
+        `saving.save_model`.
         """
-        save_model(self, filepath, overwrite, zipped, include_optimizer)
+        public("saving", "save_model")(
+            self, filepath, overwrite, zipped, include_optimizer, **options
+        )
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes the weights, and what the optimizer remembers, to a `.weights.h5` file."""

@@ -90,9 +90,14 @@ def _checked_path(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
             "Invalid filepath extension for saving. Please add a `.keras` extension for the native "
             f"Keras format. Received: filepath={path}."
         )
+    check_free(path, overwrite)
+    return path
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises FileExistsError if there is a file at `path` that must not be replaced."""
     if path.exists() and not overwrite:
         raise FileExistsError(f"`{path}` is there already, and `overwrite` is False")
-    return path
 
 
 def read_model(
@@ -112,14 +117,14 @@ def read_model(
             if text is None:
                 raise ValueError("there is no configuration of a model")
             data = translate(json.loads(text), parts.read(_METADATA))
-            made = _model_from(data, compiles=compiles)
+            made = model_from(data, compiles=compiles)
         with within(_WEIGHTS):
             read_weights(made, _weights_in(parts))
         _read_assets(made, parts)
         return made
 
 
-def _model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
+def model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
     """A new model of a configuration, compiled as it was."""
     made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
@@ -169,8 +174,7 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     path = Path(filepath)
     if not path.name.endswith(".weights.h5"):
         raise ValueError(f"The filename must end in `.weights.h5`. Received: filepath={path}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"`{path}` is there already, and `overwrite` is False")
+    check_free(path, overwrite)
     if not model.built:
         raise ValueError(f"the model {model.name!r} has no weights to save yet: it is not built")
     with whole_file(path) as file:

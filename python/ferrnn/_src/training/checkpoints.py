@@ -28,10 +28,10 @@ def checked_freq(save_freq: Any, name: str) -> int | str:
 class ModelCheckpoint(MonitorCallback):
     """Saves the model, or with `save_weights_only` its weights, after epochs or batches.
 
-    `filepath` ends in `.keras` (weights: `.weights.h5`) and may name `{epoch}` (counted from 1),
-    `{batch}` and values of the logs, as in `"{epoch:02d}-{val_loss:.2f}.keras"`. With
-    `save_best_only` only when `monitor` is better than ever, or than `initial_value_threshold`.
-    `save_freq` is "epoch" or a number of batches.
+    `filepath` ends in `.keras` or `.safetensors` (weights: `.weights.h5`) and may name `{epoch}`
+    (counted from 1), `{batch}` and values of the logs, as in `"{epoch:02d}-{val_loss:.2f}.keras"`.
+    With `save_best_only` only when `monitor` is better than ever, or than
+    `initial_value_threshold`. `save_freq` is "epoch" or a number of batches.
 
     >>> ModelCheckpoint("best.keras", save_best_only=True).filepath
     'best.keras'
@@ -63,10 +63,10 @@ class ModelCheckpoint(MonitorCallback):
                 "must end in `.weights.h5` (Keras weights format). Received: "
                 f"filepath={self.filepath}"
             )
-        if not save_weights_only and not self.filepath.endswith(".keras"):
+        if not save_weights_only and not self.filepath.endswith((".keras", ".safetensors")):
             raise ValueError(
-                "The filepath provided must end in `.keras` (Keras model format). Received: "
-                f"filepath={self.filepath}"
+                "The filepath provided must end in `.keras` (Keras model format) or "
+                f"`.safetensors`. Received: filepath={self.filepath}"
             )
 
         self._check_places()

@@ -1,0 +1,72 @@
+"""`save_model`, which writes the format that a file's name asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ferrnn._src.models import files, native_file
+from ferrnn._src.sequence.stream import Stream
+
+
+def save_model(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    include_optimizer: bool = True,
+    *,
+    streams: Mapping[str, Stream] | None = None,
+) -> None:
+    """Writes a model: architecture, weights, how it is compiled, and what the optimizer remembers.
+
+    The end of the name says in which format:
+
+    - `.keras`: Keras 3's. With `zipped=False` it is a folder.
+    - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
+      stateful layers, and those of `streams`, by names that you choose.
+
+    Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
+    hold some files of each.
+
+    Raises:
+        ValueError: Another end of the name, or options that the format does not have.
+        FileExistsError: The file is there, and `overwrite` is False.
+
+    >>> import ferrnn
+    >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3)])
+    >>> save_model(model, "model.safetensors")
+    >>> ferrnn.load_model("model.safetensors").count_params() == model.count_params()
+    True
+    """
+    path = Path(filepath)
+    if path.suffix != ".safetensors":
+        if streams:
+            raise ValueError(
+                f"`streams` are kept in `.safetensors` files alone, received filepath={path}"
+            )
+        files.save_model(model, path, overwrite, zipped, include_optimizer)
+        return
+    if zipped is not None:
+        raise ValueError(
+            f"`zipped` is for `.keras` files alone, received zipped={zipped!r} for {path}"
+        )
+    files.check_free(path, overwrite)
+    native_file.write_model(
+        model, path, include_optimizer=include_optimizer, streams=_checked(streams)
+    )
+
+
+def _checked(streams: Any) -> Mapping[str, Stream]:
+    """The streams by name, if they are that."""
+    if streams is None:
+        return {}
+    named = isinstance(streams, Mapping) and all(isinstance(name, str) for name in streams)
+    if not named or not all(isinstance(each, Stream) for each in streams.values()):
+        raise TypeError(f"`streams` must be a dict of names and streams, received {streams!r}")
+    bad = [name for name in streams if not name or "/" in name]
+    if bad:
+        raise ValueError(f"the names of `streams` must be without slashes, received {bad[0]!r}")
+    return dict(streams)

@@ -1,0 +1,236 @@
+"""Models in ferrnn's own format: a file of safetensors with the architecture in its metadata."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.custom_objects import custom_object_scope
+from ferrnn._src.configs.notices import warn
+from ferrnn._src.configs.plain import as_json
+from ferrnn._src.files.errors import reading, within
+from ferrnn._src.files.limits import limited
+from ferrnn._src.files.safetensors import Contents, opened, write
+from ferrnn._src.files.writing import whole_file
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.models.compiling import compile_config
+from ferrnn._src.models.files import model_from
+from ferrnn._src.models.weights_file import Entry, saved
+from ferrnn._src.sequence.stream import Stream
+from ferrnn._src.tree.tree import flatten
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
+from ferrnn._src.weights.parameter import Parameter
+
+# The metadata: a version of the format, and texts in JSON.
+VERSION = "1"
+_VERSION, _CONFIG, _COMPILED = "ferrnn", "config", "compile_config"
+_STREAMS, _CHECKSUMS, _CHECKSUM = "streams", "checksums", "checksum"
+# Where arrays are that are no variables.
+_ASSETS, _OF_STREAMS, _OPTIMIZER = "assets/", "streams/", "optimizer"
+
+
+def write_model(
+    model: Any,
+    path: Path,
+    *,
+    include_optimizer: bool = True,
+    streams: Mapping[str, Stream] | None = None,
+) -> None:
+    """Writes a model, whole or not at all, with all that it remembers."""
+    if not model.built:
+        warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
+    streams = streams or {}
+    texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
+    if include_optimizer and model.compiled:
+        texts[_COMPILED] = as_json(compile_config(model))
+    if streams:
+        texts[_STREAMS] = json.dumps({name: each.streams for name, each in streams.items()})
+    with one_version():
+        arrays = dict(_arrays(model, include_optimizer=include_optimizer))
+    for name, stream in streams.items():
+        arrays.update({f"{_OF_STREAMS}{name}/{key}": v for key, v in stream.state.items()})
+    arrays = {name: np.asarray(each, order="C") for name, each in arrays.items()}
+    texts[_CHECKSUMS] = json.dumps({name: _sum(name, each) for name, each in arrays.items()})
+    texts[_CHECKSUM] = str(_sum_of_texts(texts))
+    with whole_file(path) as file:
+        write(file, arrays, texts)
+
+
+def _arrays(model: Any, *, include_optimizer: bool) -> Iterator[tuple[str, Array]]:
+    """All arrays of a model, by the names that they have in Keras' files of weights."""
+    for path, owner, variables in saved(model, include_optimizer=include_optimizer):
+        for at, variable in enumerate(variables):
+            yield _place(path, str(at)), variable.numpy()
+        if not isinstance(owner, Layer):
+            continue
+        for name, array in owner.named_arrays().items():
+            yield _place(path, name), array
+        for name, text in owner.assets().items():
+            yield f"{_ASSETS}{path}/{name}", np.frombuffer(text.encode(), np.uint8)
+        for at, state in enumerate(flatten(_states(owner))):
+            yield f"{path}/states/{at}", np.asarray(state)
+
+
+def _place(path: str, name: str) -> str:
+    return f"{path}/vars/{name}" if path else f"vars/{name}"
+
+
+def _states(owner: Any) -> Any:
+    """What a stateful layer carries from call to call; an empty list of others."""
+    states = getattr(owner, "_states", None) if getattr(owner, "stateful", False) else None
+    return [] if states is None else states
+
+
+def is_model(contents: Contents) -> bool:
+    """Whether a file of safetensors is one of these, and not of weights alone."""
+    return _VERSION in contents.metadata
+
+
+def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles: bool) -> Any:
+    """The model of a file, with its weights and states, compiled as it was."""
+    with reading(path), opened(path) as contents, limited(path.stat().st_size):
+        texts, arrays = _checked(contents)
+        data = {**_json(texts, _CONFIG), "compile_config": _json(texts, _COMPILED)}
+        with within(_CONFIG), custom_object_scope(custom_objects):
+            made = model_from(data, compiles=compiles)
+        arrays = {name: each for name, each in arrays.items() if not _is_apart(name, made)}
+        _fill(made, arrays)
+        if arrays:
+            raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+        return made
+
+
+def read_streams(path: Path, model: Any) -> dict[str, Stream]:
+    """The streams of a file, of a model that was read from it, with their states."""
+    with reading(path), opened(path) as contents, limited(path.stat().st_size):
+        texts, arrays = _checked(contents)
+        made: dict[str, Stream] = {}
+        for name, count in _json(texts, _STREAMS).items():
+            with within(f"the stream {name!r}"):
+                start = f"{_OF_STREAMS}{name}/"
+                own = {key: v for key, v in arrays.items() if key.startswith(start)}
+                if type(count) is not int or any(len(each) != count for each in own.values()):
+                    raise ValueError(f"its states are not those of {count} sequences")
+                made[name] = model.stream(count)
+                made[name].state = {key[len(start) :]: value for key, value in own.items()}
+        return made
+
+
+def _is_apart(name: str, model: Any) -> bool:
+    """Whether an array is that of a stream, or of an optimizer that is not wanted."""
+    optimizer = name.startswith(f"{_OPTIMIZER}/") and not getattr(model, "compiled", False)
+    return name.startswith(_OF_STREAMS) or optimizer
+
+
+def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:
+    """An object in the metadata; an empty one if it is not there."""
+    with within(key):
+        value = json.loads(texts.get(key, "{}"))
+        if not isinstance(value, dict):
+            raise ValueError("it must be a JSON object")  # noqa: TRY004 - the file is at fault
+        return value
+
+
+def _checked(contents: Contents) -> tuple[Mapping[str, str], dict[str, Array]]:
+    """The texts and arrays of a file, when their checksums are right."""
+    texts = contents.metadata
+    version = texts.get(_VERSION)
+    if version != VERSION:
+        raise ValueError(f"it has the version {version!r} of the format, {VERSION!r} is read")
+    if texts.get(_CHECKSUM) != str(_sum_of_texts(texts)):
+        raise ValueError("the metadata is damaged: its checksum is another")
+    sums = _json(texts, _CHECKSUMS)
+    arrays = {name: tensor.array() for name, tensor in contents.tensors.items()}
+    if sums.keys() != arrays.keys():
+        raise ValueError("the arrays are not those that were saved")
+    for name, array in arrays.items():
+        if sums[name] != _sum(name, array):
+            raise ValueError(f"the array {name!r} is damaged: its checksum is another")
+    return texts, arrays
+
+
+def _sum(name: str, array: Array) -> int:
+    """Of the numbers, their dtype and shape, and their name."""
+    plain = np.asarray(array, array.dtype.newbyteorder("<"))
+    head = f"{name} {plain.dtype.str} {plain.shape}"
+    return zlib.crc32(plain.reshape(-1).view(np.uint8).data, zlib.crc32(head.encode()))
+
+
+def _sum_of_texts(texts: Mapping[str, str]) -> int:
+    rest = sorted((key, text) for key, text in texts.items() if key != _CHECKSUM)
+    return zlib.crc32(json.dumps(rest).encode())
+
+
+def _fill(model: Any, arrays: dict[str, Array]) -> None:
+    """Gives a model what is its own, and takes that out of the arrays."""
+    found: list[tuple[Parameter, Array]] = []
+    for path, owner, variables in saved(model):
+        with within(path):
+            found += _values(model, (path, owner, variables), arrays)
+    with one_version():
+        for variable, value in found:
+            variable.assign(value)
+    for path, owner, _ in saved(model, include_optimizer=False):
+        with within(path):
+            _fill_rest(path, owner, arrays)
+
+
+def _values(model: Any, entry: Entry, arrays: dict[str, Array]) -> list[tuple[Parameter, Array]]:
+    path, owner, variables = entry
+    is_optimizer = path == _OPTIMIZER and owner is getattr(model, "optimizer", None)
+    found = []
+    for at, variable in enumerate(variables):
+        value = arrays.pop(_place(path, str(at)), None)
+        if value is None and is_optimizer and at in (0, 2):
+            break  # it was not saved, or had not been built: the slots are as new
+        if value is None:
+            raise ValueError(f"the array of {variable.path!r} is not there")
+        if value.shape != variable.shape or value.dtype.kind not in "fiub":
+            raise ValueError(
+                f"the weight {variable.path!r} of {owner.name!r} must have the shape "
+                f"{variable.shape}, the file has the shape {value.shape} and dtype {value.dtype}"
+            )
+        if is_optimizer:
+            owner.check_variable(variable, value)
+        found.append((variable, value))
+    return found
+
+
+def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
+    """Arrays beside the weights, texts, and the states of a stateful layer."""
+    if type(owner).set_named_arrays is not Layer.set_named_arrays:
+        owner.set_named_arrays(_named(path, owner, arrays))
+    texts = {}
+    for name in owner.assets():
+        content = arrays.pop(f"{_ASSETS}{path}/{name}", None)
+        if content is None or content.dtype != np.uint8:
+            raise ValueError(f"the text {name!r} is not there")
+        texts[name] = content.tobytes().decode()
+    if texts:
+        owner.set_assets(texts)
+    states: list[Array] = []
+    while f"{path}/states/{len(states)}" in arrays:
+        states.append(np.array(arrays.pop(f"{path}/states/{len(states)}")))
+    if states:
+        if not getattr(owner, "stateful", False):
+            raise ValueError(f"{owner.name!r} keeps no states, the file has some")
+        owner.states = owner._packed(states)  # type: ignore[attr-defined]
+
+
+def _named(path: str, owner: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
+    start = _place(path, "")
+    found = {}
+    for key in [key for key in arrays if key.startswith(start)]:
+        name = key[len(start) :]
+        if "/" in name or name.isdigit():
+            continue
+        found[name] = np.array(arrays.pop(key))
+        if found[name].dtype.kind != "f" or found[name].ndim != 1:
+            raise ValueError(f"{name!r} of {owner.name!r} must be a row of numbers")
+    return found
