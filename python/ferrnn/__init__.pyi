@@ -17,6 +17,9 @@ from ferrnn import (
     datasets as datasets,
 )
 from ferrnn import (
+    dtype_policies as dtype_policies,
+)
+from ferrnn import (
     initializers as initializers,
 )
 from ferrnn import (
@@ -27,6 +30,9 @@ from ferrnn import (
 )
 from ferrnn import (
     metrics as metrics,
+)
+from ferrnn import (
+    mixed_precision as mixed_precision,
 )
 from ferrnn import (
     models as models,
@@ -64,6 +70,7 @@ from ferrnn._src.configs.config import (
 from ferrnn._src.configs.config import (
     version as version,
 )
+from ferrnn._src.configs.dtype_policy import DTypePolicy as DTypePolicy
 from ferrnn._src.configs.names import name_scope as name_scope
 from ferrnn._src.interop.from_torch import from_torch as from_torch
 from ferrnn._src.interop.load_model import load_model as load_model

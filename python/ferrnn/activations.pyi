@@ -20,6 +20,12 @@ from ferrnn._src.activations.activations import (
     get as get,
 )
 from ferrnn._src.activations.activations import (
+    glu as glu,
+)
+from ferrnn._src.activations.activations import (
+    hard_shrink as hard_shrink,
+)
+from ferrnn._src.activations.activations import (
     hard_sigmoid as hard_sigmoid,
 )
 from ferrnn._src.activations.activations import (
@@ -65,6 +71,9 @@ from ferrnn._src.activations.activations import (
     silu as silu,
 )
 from ferrnn._src.activations.activations import (
+    soft_shrink as soft_shrink,
+)
+from ferrnn._src.activations.activations import (
     softmax as softmax,
 )
 from ferrnn._src.activations.activations import (
@@ -72,6 +81,15 @@ from ferrnn._src.activations.activations import (
 )
 from ferrnn._src.activations.activations import (
     softsign as softsign,
+)
+from ferrnn._src.activations.activations import (
+    sparse_plus as sparse_plus,
+)
+from ferrnn._src.activations.activations import (
+    sparse_sigmoid as sparse_sigmoid,
+)
+from ferrnn._src.activations.activations import (
+    sparsemax as sparsemax,
 )
 from ferrnn._src.activations.activations import (
     squareplus as squareplus,
@@ -84,4 +102,7 @@ from ferrnn._src.activations.activations import (
 )
 from ferrnn._src.activations.activations import (
     tanh_shrink as tanh_shrink,
+)
+from ferrnn._src.activations.activations import (
+    threshold as threshold,
 )

@@ -29,9 +29,6 @@ from ferrnn._src.configs.config import (
     is_traceback_filtering_enabled as is_traceback_filtering_enabled,
 )
 from ferrnn._src.configs.config import (
-    set_dtype_policy as set_dtype_policy,
-)
-from ferrnn._src.configs.config import (
     set_epsilon as set_epsilon,
 )
 from ferrnn._src.configs.config import (
@@ -39,6 +36,12 @@ from ferrnn._src.configs.config import (
 )
 from ferrnn._src.configs.config import (
     set_image_data_format as set_image_data_format,
+)
+from ferrnn._src.configs.dtype_policy import (
+    dtype_policy as dtype_policy,
+)
+from ferrnn._src.configs.dtype_policy import (
+    set_dtype_policy as set_dtype_policy,
 )
 from ferrnn._src.machine import show_config as show_config
 from ferrnn._src.native import (

@@ -59,7 +59,9 @@ from ferrnn._src.weights.random_initializers import (
 from ferrnn._src.weights.random_initializers import (
     VarianceScaling as VarianceScaling,
 )
+from ferrnn._src.weights.spectral import STFT as STFT
 
+STFTInitializer = STFT
 constant = Constant
 glorot_normal = GlorotNormal
 glorot_uniform = GlorotUniform
@@ -72,6 +74,7 @@ ones = Ones
 orthogonal = Orthogonal
 random_normal = RandomNormal
 random_uniform = RandomUniform
+stft = STFT
 truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling
 zeros = Zeros

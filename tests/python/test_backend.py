@@ -105,6 +105,25 @@ def test_settings_that_change_nothing_are_taken():
     assert not keras.config.is_traceback_filtering_enabled()
     keras.config.enable_traceback_filtering()
     keras.config.set_dtype_policy("float32")
-    with pytest.raises(ValueError, match="no lower precision"):
+    with pytest.raises(ValueError, match="no lower or mixed precision"):
         keras.config.set_dtype_policy("mixed_float16")
     assert keras.config.floatx() == "float32"
+
+
+def test_policies_are_taken_for_float32_and_float64_alone():
+    policy = keras.dtype_policies.get("float64")
+    assert (policy.name, policy.compute_dtype, policy.variable_dtype) == ("float64",) * 3
+    assert policy == keras.mixed_precision.Policy("float64") != keras.DTypePolicy("float32")
+    assert keras.dtype_policies.deserialize(keras.dtype_policies.serialize(policy)) == policy
+    layer = keras.layers.Dense(2, dtype=policy)
+    assert layer.dtype == "float64"
+    assert layer.dtype_policy == policy
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        assert keras.mixed_precision.dtype_policy() == policy
+        assert keras.layers.Dense(2).dtype == "float64"
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    for name in ("mixed_float16", "bfloat16", "int8_from_float32"):
+        with pytest.raises(ValueError, match=f"Cannot convert '{name}' to a policy"):
+            keras.mixed_precision.Policy(name)

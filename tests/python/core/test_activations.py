@@ -31,6 +31,10 @@ FORMULAS = {
     "log_sigmoid": lambda x: -math.log(1 + math.exp(-x)),
     "squareplus": lambda x: (x + math.sqrt(x * x + 4)) / 2,
     "tanh_shrink": lambda x: x - math.tanh(x),
+    "sparse_plus": lambda x: 0 if x <= -1 else x if x >= 1 else (x + 1) ** 2 / 4,
+    "sparse_sigmoid": lambda x: min(1, max(0, (x + 1) / 2)),
+    "soft_shrink": lambda x: math.copysign(max(abs(x) - 0.5, 0), x),
+    "hard_shrink": lambda x: x if abs(x) > 0.5 else 0,
     "celu": lambda x: x if x > 0 else math.exp(x) - 1,
 }
 
@@ -100,3 +104,25 @@ def test_erf_is_that_of_the_c_library():
     np.testing.assert_allclose(erf(x), expected, rtol=1e-15)
     assert np.isnan(erf(np.array([np.nan]))).all()
     assert erf(np.ones(2, "float32")).dtype == np.float32
+
+
+def test_sparsemax_is_the_nearest_point_of_the_simplex():
+    x = np.random.default_rng(1).normal(size=(3, 5)) * 2
+    found = activations.sparsemax(x)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-12)
+    assert (found == 0).any()
+    for row, point in zip(x, found, strict=True):  # no mixture with a corner is nearer
+        for corner in np.eye(5):
+            nearer = np.linalg.norm(0.999 * point + 0.001 * corner - row)
+            assert nearer >= np.linalg.norm(point - row) - 1e-12
+
+
+def test_options_reach_the_operation():
+    x = np.array([[2.0, -0.75, 0.2, 3.0]])
+    np.testing.assert_allclose(activations.sparsemax(x.T, axis=0).T, activations.sparsemax(x))
+    assert activations.soft_shrink(x, threshold=1.0).tolist() == [[1.0, 0.0, 0.0, 2.0]]
+    assert activations.hard_shrink(x, 0.1).tolist() == x.tolist()
+    assert activations.get("threshold")(x, 0.0, 9.0).tolist() == [[2.0, 9.0, 0.2, 3.0]]
+    halves = activations.get("glu")(x)
+    sigmoid = 1 / (1 + np.exp(-x[:, 2:]))
+    np.testing.assert_allclose(halves, x[:, :2] * sigmoid)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from ferrnn._src.weights import initializers
+from ferrnn._src.weights.random import SeedGenerator
+from ferrnn.layers import MultiHeadAttention
 
 RANDOM = [
     "random_normal",
@@ -97,13 +99,64 @@ def test_get_takes_classes_and_callables():
     [
         (lambda: initializers.get("foo"), "Could not interpret initializer identifier"),
         (lambda: initializers.get(3), "Could not interpret initializer identifier"),
-        (lambda: initializers.VarianceScaling(scale=0), "`scale` must be positive"),
-        (lambda: initializers.VarianceScaling(mode="in"), "`mode` must be"),
-        (lambda: initializers.VarianceScaling(distribution="x"), "`distribution` must be"),
+        (lambda: initializers.VarianceScaling(scale=0), "`scale` must be positive float"),
+        (lambda: initializers.VarianceScaling(mode="in"), "Invalid `mode` argument"),
+        (lambda: initializers.VarianceScaling(distribution="x"), "Invalid `distribution` argument"),
         (lambda: initializers.Orthogonal()((3,)), "at least 2 axes"),
-        (lambda: initializers.Identity()((3,)), "must have 2 axes"),
+        (lambda: initializers.Identity()((3,)), "only be used for 2D"),
     ],
 )
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_seed_generator_draws_on_and_is_written_down():
+    made = initializers.RandomNormal(seed=SeedGenerator(3))
+    first, second = made((4, 3)), made((4, 3))
+    assert not np.array_equal(first, second)
+    again = initializers.get(initializers.serialize(made))
+    assert again.get_config() == made.get_config()
+    np.testing.assert_array_equal(again((4, 3)), first)
+    with pytest.raises(ValueError, match="`seed` argument should be an instance of"):
+        initializers.RandomNormal(seed="x")
+
+
+def test_an_array_is_an_initializer_for_its_shape():
+    values = np.random.default_rng(1).normal(size=(3, 5))
+    made = initializers.get(values)
+    np.testing.assert_array_equal(made((3, 5), "float64"), values)
+    with pytest.raises(ValueError, match="Expected `shape` to be"):
+        made((5, 3))
+
+
+def test_fans_are_counted_along_the_axes_that_are_given():
+    made = initializers.VarianceScaling(seed=1, input_axes=[0], output_axes=[1, 2])
+    np.testing.assert_allclose(made((50, 8, 40)).std(), (1 / 50) ** 0.5, rtol=0.03)
+    np.testing.assert_allclose(
+        initializers.VarianceScaling(seed=1)((50, 8, 40)).std(), (1 / 400) ** 0.5, rtol=0.03
+    )
+    assert initializers.get(initializers.serialize(made)).output_axes == [1, 2]
+
+
+def test_projections_of_several_heads_are_scaled_by_all_their_axes():
+    layer = MultiHeadAttention(8, 20, kernel_initializer=initializers.HeNormal(seed=1))
+    layer(np.ones((2, 5, 50)), np.ones((2, 5, 50)))
+    np.testing.assert_allclose(layer.query_dense.kernel.value.std(), (2 / 50) ** 0.5, rtol=0.03)
+    np.testing.assert_allclose(layer.output_dense.kernel.value.std(), (2 / 160) ** 0.5, rtol=0.03)
+
+
+def test_a_fourier_kernel_is_cosines_and_sines_under_a_window():
+    steps, window = np.arange(6), np.arange(1.0, 7.0)
+    angles = -2 * np.pi * steps[:, None, None] * np.arange(5)[None, None] / 8
+    real = initializers.STFT("real", None)((6, 1, 5), "float64")
+    np.testing.assert_allclose(real, np.cos(angles), atol=1e-14)
+    for scaling, divisor in (("density", 91**0.5), ("spectrum", 21), (None, 1)):
+        made = initializers.STFT("imag", window.tolist(), scaling)
+        expected = np.sin(angles) * window[:, None, None] / divisor
+        np.testing.assert_allclose(made((6, 1, 5), "float64"), expected, atol=1e-14)
+    with pytest.raises(ValueError, match="window shape"):
+        made((7, 1, 5))
+    for arguments in ({"side": "both"}, {"scaling": "l2"}):
+        with pytest.raises(ValueError, match=r"should be 'real'|Scaling is invalid"):
+            initializers.STFT(**arguments)

@@ -137,3 +137,9 @@ def test_bad_identifiers_modes_and_shapes_are_named():
         OrthogonalRegularizer(mode="both")
     with pytest.raises(ValueError, match="must have rank 2"):
         OrthogonalRegularizer()(np.ones(3))
+
+
+def test_l1l2_is_a_name_too():
+    assert isinstance(regularizers.get("l1l2"), L1L2)
+    with pytest.raises(ValueError, match="Received: mode=diagonal"):
+        OrthogonalRegularizer(mode="diagonal")

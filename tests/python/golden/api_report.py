@@ -24,25 +24,10 @@ OF_IMAGES = re.compile(
 )
 
 # Arguments that differ, each with the reason; an entry that no longer differs fails the tests.
-_AXES = "new in Keras 3.15"
 _STATELESS = "with JAX, Keras takes `state` too; with other backends it takes `data` alone, as here"
 _SHAPES = "a nested structure of shapes where there are several inputs"
 KNOWN: dict[str, str] = {
     "Variable": "for arrays spread over devices",
-    "initializers.GlorotNormal": _AXES,
-    "initializers.GlorotUniform": _AXES,
-    "initializers.HeNormal": _AXES,
-    "initializers.HeUniform": _AXES,
-    "initializers.LecunNormal": _AXES,
-    "initializers.LecunUniform": _AXES,
-    "initializers.VarianceScaling": _AXES,
-    "initializers.glorot_normal": _AXES,
-    "initializers.glorot_uniform": _AXES,
-    "initializers.he_normal": _AXES,
-    "initializers.he_uniform": _AXES,
-    "initializers.lecun_normal": _AXES,
-    "initializers.lecun_uniform": _AXES,
-    "initializers.variance_scaling": _AXES,
     "random.SeedGenerator": "the name that Keras gives it",
     "utils.plot_model": "no Graphviz: SVG, or text",
     "saving.save_weights": "one file",

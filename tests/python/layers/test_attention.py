@@ -200,3 +200,14 @@ def test_a_transformer_block_trains_and_gives_its_weights():
 def test_what_is_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_the_mask_of_a_query_is_handed_on_whatever_its_shape():
+    layer, arrays = Attention(), [np.ones((2, 3, 4)), np.ones((2, 5, 4))]
+    mask = np.array([1.0, 0.0, 1.0])
+    assert layer.compute_mask(arrays, [mask, None]) is mask
+    assert layer.compute_mask(arrays, [None, mask]) is None
+    with pytest.raises(ValueError, match="mask must be a list of length 2 or 3"):
+        layer.compute_mask(arrays, mask)
+    with pytest.raises(ValueError, match="flash attention"):
+        MultiHeadAttention(2, 3, dropout=0.5, flash_attention=True)

@@ -238,3 +238,19 @@ class TestAlignment:
             losses.CTC()(np.zeros((3, 2)), np.zeros((3, 4)))
         with pytest.raises(ValueError, match=r"classes in \[0, 5\)"):
             losses.CTC()(np.full((3, 2), 5), np.zeros((3, 4, 5)))
+
+
+def test_tversky_weighs_false_entries_by_alpha_and_missed_ones_by_beta():
+    true, pred = np.array([[1.0, 0.0, 1.0, 0.0]]), np.array([[1.0, 1.0, 0.25, 0.5]])
+    both, false, missed = 1.25, 1.5, 0.75
+    for alpha, beta in ((0.3, 0.7), (2.0, 0.5)):
+        expected = 1 - both / (both + alpha * false + beta * missed + 1e-7)
+        np.testing.assert_allclose(losses.Tversky(alpha, beta)(true, pred), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "categorical_focal_crossentropy"])
+def test_a_single_class_on_the_axis_is_warned_of(name):
+    function = getattr(losses, name)
+    with pytest.warns(SyntaxWarning, match=r"to be \(batch_size, num_classes\)"):
+        function(np.ones((2, 1, 4)), np.full((2, 1, 4), 0.5), axis=1)
+    function(np.ones((2, 4, 1)), np.full((2, 4, 1), 0.5), axis=1)

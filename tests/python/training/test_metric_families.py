@@ -207,3 +207,13 @@ def test_r2_warns_of_too_few_samples():
 def test_float_weights_of_whole_counts_are_warned_of():
     with pytest.warns(UserWarning, match="dtype is `int`"):
         metrics.MeanIoU(2).update_state([0, 1], [0, 1], np.array([0.5, 1.5]))
+
+
+def test_r2_adjusts_by_samples_of_a_weight():
+    """Keras' own example: three samples, three features, one regressor."""
+    true = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    pred = [[0.4, 0.5, 0.6], [0.1, 0.2, 0.3], [0.5, 0.8, 0.2]]
+    metric = metrics.R2Score(None, num_regressors=1)
+    np.testing.assert_allclose(metric(true, pred), [-0.26, -3.59, 0.13], atol=1e-6)
+    metric.update_state(true, pred, sample_weight=[0.0, 0.0, 0.0])
+    assert float(metric.num_samples) == 3

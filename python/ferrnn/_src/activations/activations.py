@@ -9,6 +9,22 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.activations.erf import erf
+from ferrnn._src.activations.sparse import (
+    hard_shrink as _hard_shrink,
+)
+from ferrnn._src.activations.sparse import (
+    soft_shrink as _soft_shrink,
+)
+from ferrnn._src.activations.sparse import (
+    sparse_plus as _sparse_plus,
+)
+from ferrnn._src.activations.sparse import (
+    sparse_plus_backward,
+    sparsemax_backward,
+)
+from ferrnn._src.activations.sparse import (
+    sparsemax as _sparsemax,
+)
 from ferrnn._src.configs.objects import Kind
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic import tracing
@@ -249,6 +265,44 @@ tanh_shrink = Activation(
     lambda x, y, d_y: d_y * np.square(x - y),  # x - y is tanh(x)
 )
 celu = Activation("celu", elu.function, elu.backward, alpha=1.0)
+sparse_plus = Activation("sparse_plus", _sparse_plus, sparse_plus_backward)
+sparse_sigmoid = Activation(
+    "sparse_sigmoid",
+    lambda x: np.clip((x + 1) / 2, 0, 1),
+    lambda x, y, d_y: _within(x, -1, 1, 0.5, d_y),
+)
+sparsemax = Activation("sparsemax", _sparsemax, sparsemax_backward, axis=-1)
+soft_shrink = Activation(
+    "soft_shrink",
+    _soft_shrink,
+    lambda x, y, d_y: np.where(np.abs(x) <= 0.5, 0, d_y),
+    threshold=0.5,
+)
+hard_shrink = Activation(
+    "hard_shrink",
+    _hard_shrink,
+    lambda x, y, d_y: np.where(np.abs(x) <= 0.5, 0, d_y),
+    threshold=0.5,
+)
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half of `x` along an axis times the sigmoid of the second.
+
+    >>> glu([2.0, 0.0]).tolist()
+    [1.0]
+    """
+    return tracing.activation("glu")(x, axis)
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """`x` above `threshold`, else `default_value`.
+
+    >>> threshold([-1.0, 2.0], 0.0, 5.0).tolist()
+    [5.0, 2.0]
+    """
+    return tracing.activation("threshold")(x, threshold, default_value)
+
 
 _BY_NAME: dict[str, Activation] = {
     activation.__name__: activation
@@ -277,13 +331,21 @@ _BY_NAME: dict[str, Activation] = {
         squareplus,
         tanh_shrink,
         celu,
+        sparse_plus,
+        sparse_sigmoid,
+        sparsemax,
+        soft_shrink,
+        hard_shrink,
     )
 }
 swish, hard_swish = silu, hard_silu
 _ALIASES = {"swish": silu, "hard_swish": hard_silu}
+_FUNCTIONS = {"glu": glu, "threshold": threshold}
 
 
-_KIND = Kind("activation function", "activations", Activation, {**_BY_NAME, **_ALIASES})
+_KIND = Kind(
+    "activation function", "activations", Activation, {**_BY_NAME, **_ALIASES, **_FUNCTIONS}
+)
 
 
 def get(identifier: Any) -> Any:

@@ -148,20 +148,6 @@ def is_traceback_filtering_enabled() -> bool:
     return bool(_settings["traceback_filtering"])
 
 
-def set_dtype_policy(policy: object) -> None:
-    """Sets the dtype of layers made from now on, as `set_floatx` does.
-
-    >>> set_dtype_policy("float32")
-    """
-    name = getattr(policy, "name", policy)
-    if str(name).startswith(("mixed_", "float16", "bfloat16", "int8", "float8")):
-        raise ValueError(
-            f"`policy` must be 'float32' or 'float64', received {name!r}: ferrnn computes in no "
-            "lower precision (`layer.inference_precision` rounds weights for inference)"
-        )
-    set_floatx(name)
-
-
 def standardize_dtype(value: object) -> str:
     """Gives "float32" or "float64" for any way of naming them (None: the default dtype).
 

@@ -34,6 +34,7 @@ _PLACES = (
     "metrics",
     "optimizers",
     "optimizers.schedules",
+    "random",
 )
 _FUNCTION_PLACES = ("activations", "losses")
 _NO_FUNCTIONS = frozenset(("get", "serialize", "deserialize"))

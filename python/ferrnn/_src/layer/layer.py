@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.config import standardize_dtype
+from ferrnn._src.configs.dtype_policy import DTypePolicy
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured, revived
@@ -322,6 +323,11 @@ class Layer(Weighted, Configured):
         if by_shape or not self.written_with_call:
             return outputs_by_shape(self, self.main_input(inputs))
         return outputs_by_probe(self, inputs)
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The dtype as a policy, which computations and weights share."""
+        return DTypePolicy(self.dtype)
 
     def compute_output_dtype(self) -> str:
         """The dtype of the outputs: by default the layer's."""

@@ -6,6 +6,7 @@ import copy
 import inspect
 from typing import Any
 
+from ferrnn._src.configs.dtype_policy import DTypePolicy, serialize
 from ferrnn._src.configs.objects import class_data
 from ferrnn._src.configs.plain import Written
 from ferrnn._src.tree.tree import map_structure
@@ -61,17 +62,8 @@ def _with_policies(config: Any) -> Any:
         made = copy.copy(config)  # which knows what it stands for
         made.update({key: _with_policies(value) for key, value in config.items()})
         if isinstance(config.get("dtype"), str) and "name" in config and "sparse" not in config:
-            made["dtype"] = _policy(config["dtype"])
+            made["dtype"] = serialize(DTypePolicy(config["dtype"]))
         return made
     if isinstance(config, list | tuple):
         return [_with_policies(part) for part in config]
     return config
-
-
-def _policy(dtype: str) -> dict[str, Any]:
-    return {
-        "module": "keras",
-        "class_name": "DTypePolicy",
-        "config": {"name": dtype},
-        "registered_name": None,
-    }

@@ -200,20 +200,25 @@ class Attention(Layer):
         return softened * noise, lambda d_weights: softmax_backward(softened, d_weights * noise)
 
     def _checked_masks(self, masks: Any, arrays: Any) -> tuple[Any, Any]:
-        """The masks of query and value."""
+        """The masks of query and value, which must fit them."""
         if masks is None:
             return None, None
-        if not isinstance(masks, list | tuple) or not 2 <= len(masks) <= 3:
-            raise ValueError(
-                f"{type(self).__name__} layer mask must be a list of length 2 or 3, namely "
-                f"[query_mask, value_mask]. Received: mask={masks!r} (in layer {self.name!r})."
-            )
-        for mask, array, what in zip(masks[:2], arrays, ("query", "value"), strict=False):
+        both = self._pair(masks)
+        for mask, array, what in zip(both, arrays, ("query", "value"), strict=False):
             if mask is not None and np.shape(mask) != array.shape[:-1]:
                 raise ValueError(
                     f"the mask of the {what} of layer {self.name!r} must have the shape "
                     f"{array.shape[:-1]}, received {np.shape(mask)}"
                 )
+        return both
+
+    def _pair(self, masks: Any) -> tuple[Any, Any]:
+        """The masks of query and value out of the list that a call is given."""
+        if not isinstance(masks, list | tuple) or not 2 <= len(masks) <= 3:
+            raise ValueError(
+                f"{type(self).__name__} layer mask must be a list of length 2 or 3, namely "
+                f"[query_mask, value_mask]. Received: mask={masks!r} (in layer {self.name!r})."
+            )
         return masks[0], masks[1]
 
     def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
@@ -258,7 +263,7 @@ class Attention(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """That of the query."""
-        return None if mask is None else self._checked_masks(mask, inputs)[0]
+        return None if mask is None else self._pair(mask)[0]
 
     def get_config(self) -> dict[str, Any]:
         return {

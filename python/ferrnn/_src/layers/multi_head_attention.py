@@ -74,6 +74,8 @@ class MultiHeadAttention(Layer):
         self.key_dim = _positive("key_dim", key_dim)
         self.value_dim = self.key_dim if value_dim is None else _positive("value_dim", value_dim)
         self.dropout = checked_part("dropout", dropout)
+        if flash_attention and self.dropout:
+            raise ValueError("Dropout is not supported when flash attention is enabled.")
         self.use_bias, self.use_gate = bool(use_bias), bool(use_gate)
         self._output_shape = _lengths(output_shape)
         self.attention_axes = _axes(attention_axes)

@@ -9,8 +9,10 @@ from typing import Any
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
+from ferrnn._src.weights import initializers
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.random_initializers import with_axes
 
 
 class Projection(Layer):
@@ -60,9 +62,10 @@ class Projection(Layer):
                 f"least one, received {self.inputs_shape}"
             )
         initializer, regularizer, constraint = self.of_kernel
+        axes, count = range(len(self.inputs_shape + self.outputs_shape)), len(self.inputs_shape)
         self.kernel = self.add_weight(
             self.inputs_shape + self.outputs_shape,
-            initializer,
+            with_axes(initializers.get(initializer), axes[:count], axes[count:]),
             name="kernel",
             regularizer=regularizer,
             constraint=constraint,

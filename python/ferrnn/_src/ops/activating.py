@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ferrnn._src.ops import neural
+from ferrnn._src.ops import combined, neural
 from ferrnn._src.ops.arithmetic import add, minimum, multiply, subtract
 from ferrnn._src.ops.elementwise import exp, tanh
 from ferrnn._src.ops.selection import where
@@ -58,4 +58,6 @@ def operation_of(name: str) -> Callable[..., Any]:
     >>> operation_of("relu")([-2.0, 3.0], max_value=1.0).tolist()
     [0.0, 1.0]
     """
-    return _OWN[name] if name in _OWN else getattr(neural, name)
+    if name in _OWN:
+        return _OWN[name]
+    return getattr(neural, name) if hasattr(neural, name) else getattr(combined, name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ferrnn._src.configs.objects import Configured
+from ferrnn._src.configs.objects import Configured, plain, revived
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator, draw_seed
 
@@ -34,16 +34,27 @@ class Initializer(Configured):
 
 
 class RandomInitializer(Initializer):
-    """An initializer with a seed: drawn once if not given, so that every call gives the same."""
+    """An initializer with a seed: drawn once if not given, so that every call gives the same.
 
-    def __init__(self, seed: int | None = None) -> None:
-        if isinstance(seed, SeedGenerator):
-            seed = seed.initial_seed
+    With a `SeedGenerator` as its seed every call draws on from there instead.
+    """
+
+    def __init__(self, seed: int | SeedGenerator | None = None) -> None:
+        if isinstance(seed, Mapping):
+            seed = revived(seed)
+        whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        if not (seed is None or whole or isinstance(seed, SeedGenerator)):
+            raise ValueError(
+                "`seed` argument should be an instance of `keras.random.SeedGenerator()` or an "
+                f"integer. Received: seed={seed!r}"
+            )
         self._given_seed = seed
-        self.seed = draw_seed() if seed is None else int(seed)
+        chosen = draw_seed() if seed is None else seed
+        self.seed = chosen if isinstance(chosen, SeedGenerator) else int(chosen)
 
     def _generator(self) -> np.random.Generator:
-        return SeedGenerator(self.seed).generator()
+        seeds = self.seed if isinstance(self.seed, SeedGenerator) else SeedGenerator(self.seed)
+        return seeds.generator()
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._given_seed}
+        return {"seed": plain(self._given_seed)}

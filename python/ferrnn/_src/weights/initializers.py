@@ -24,8 +24,10 @@ from ferrnn._src.weights.random_initializers import (
     TruncatedNormal,
     VarianceScaling,
 )
+from ferrnn._src.weights.spectral import STFT
 
 __all__ = [
+    "STFT",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",
@@ -42,6 +44,7 @@ __all__ = [
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
+    "STFTInitializer",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
@@ -110,22 +113,44 @@ class Identity(Initializer):
 
 OrthogonalInitializer = Orthogonal
 IdentityInitializer = Identity
+STFTInitializer = STFT
 
 _KIND = Kind(
     "initializer",
     "initializers",
     Initializer,
-    {"zero": Zeros, "one": Ones, "eye": Identity, "normal": RandomNormal, "uniform": RandomUniform},
+    {
+        "zero": Zeros,
+        "one": Ones,
+        "eye": Identity,
+        "normal": RandomNormal,
+        "uniform": RandomUniform,
+        "stft": STFT,
+    },
 )
 
 
 def get(identifier: Any) -> Any:
-    """The initializer for a name, class, configuration, callable or initializer.
+    """The initializer for a name, class, configuration, callable, array or initializer.
 
     >>> get("glorot_uniform")((3, 4)).shape
     (3, 4)
     """
-    return _KIND.get(identifier)
+    return _given(identifier) if isinstance(identifier, np.ndarray) else _KIND.get(identifier)
+
+
+def _given(values: Array) -> Any:
+    """An initializer that gives the values of an array, for weights of its shape alone."""
+
+    def initializer(shape: Sequence[int], dtype: object = None) -> Array:
+        if tuple(shape) != values.shape:
+            raise ValueError(
+                f"Expected `shape` to be {values.shape}, the shape of the array that was given as "
+                f"the initializer. Received: shape={tuple(shape)}"
+            )
+        return np.array(values, standardize_dtype(dtype))
+
+    return initializer
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -148,5 +173,8 @@ def serialize(initializer: Any) -> Any:
 
 def _matrix_shape(shape: Sequence[int], kind: str) -> tuple[int, int]:
     if len(shape) != 2:
-        raise ValueError(f"`shape` must have 2 axes for {kind}, received {tuple(shape)}")
+        raise ValueError(
+            f"{kind} matrix initializer can only be used for 2D matrices. Received: "
+            f"shape={tuple(shape)} of rank {len(shape)}."
+        )
     return shape[0], shape[1]

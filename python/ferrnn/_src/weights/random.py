@@ -68,6 +68,15 @@ class SeedGenerator:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_rewound": None}
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments: the seed, not how many were drawn."""
+        return {"seed": self.initial_seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SeedGenerator":
+        """A generator at its beginning."""
+        return cls(**config)
+
     @property
     def state(self) -> Array:
         """`[seed, counter]`: all there is to know for going on from here."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.configs.config import standardize_dtype
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.initializer import RandomInitializer
+from ferrnn._src.weights.random import SeedGenerator
+
+Seed: TypeAlias = int | SeedGenerator | None
 
 
 class RandomNormal(RandomInitializer):
@@ -20,7 +24,7 @@ class RandomNormal(RandomInitializer):
     (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
@@ -51,9 +55,7 @@ class RandomUniform(RandomInitializer):
     True
     """
 
-    def __init__(
-        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
-    ) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
@@ -68,6 +70,9 @@ class RandomUniform(RandomInitializer):
 class VarianceScaling(RandomInitializer):
     """Variance `scale / n`, where n is the fan in, the fan out or their mean.
 
+    The last axis of a weight counts the outputs, the one before it the inputs, and axes before
+    those belong to both; `input_axes` and `output_axes` say otherwise.
+
     >>> VarianceScaling(2.0, mode="fan_out", distribution="uniform")((2, 3)).shape
     (2, 3)
     """
@@ -77,23 +82,29 @@ class VarianceScaling(RandomInitializer):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: int | None = None,
+        seed: Seed = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         if not scale > 0:
-            raise ValueError(f"`scale` must be positive, received {scale!r}")
+            raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale!r}")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"`mode` must be fan_in, fan_out or fan_avg, received {mode!r}")
+            raise ValueError(
+                "Invalid `mode` argument: expected 'fan_in', 'fan_out' or 'fan_avg'. "
+                f"Received: mode={mode!r}"
+            )
         distribution = {"normal": "truncated_normal"}.get(distribution, distribution)
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                "`distribution` must be truncated_normal, untruncated_normal or uniform, "
-                f"received {distribution!r}"
+                "Invalid `distribution` argument: expected 'truncated_normal', "
+                f"'untruncated_normal' or 'uniform'. Received: distribution={distribution!r}"
             )
         super().__init__(seed)
         self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
 
     def __call__(self, shape: Sequence[int], dtype: object = None) -> Array:
-        fan_in, fan_out = _fans(tuple(shape))
+        fan_in, fan_out = self._fans(tuple(shape))
         count = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         variance = self.scale / max(1.0, count[self.mode])
         generator = self._generator()
@@ -113,7 +124,20 @@ class VarianceScaling(RandomInitializer):
             "mode": self.mode,
             "distribution": self.distribution,
             **super().get_config(),
+            **self._axes(),
         }
+
+    def _axes(self) -> dict[str, Any]:
+        """The axes, if they were given: older versions of Keras do not know them."""
+        if self.input_axes is None and self.output_axes is None:
+            return {}
+        return {"input_axes": self.input_axes, "output_axes": self.output_axes}
+
+    def _fans(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        if self.input_axes is None or self.output_axes is None:
+            return _fans(shape)
+        fan_in = math.prod(shape[axis] for axis in self.input_axes)
+        return float(fan_in), float(math.prod(shape[axis] for axis in self.output_axes))
 
 
 class _Preset(VarianceScaling):
@@ -123,17 +147,16 @@ class _Preset(VarianceScaling):
     _mode: str
     _distribution: str
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(self._scale, self._mode, self._distribution, seed)
+    def __init__(
+        self,
+        seed: Seed = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(self._scale, self._mode, self._distribution, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return RandomInitializer.get_config(self)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        # Keras 3.15 writes these two for the Glorot pair; they matter to convolutions only.
-        known = {key: config[key] for key in config if key not in ("input_axes", "output_axes")}
-        return cls(**known)
+        return {**RandomInitializer.get_config(self), **self._axes()}
 
 
 class GlorotUniform(_Preset):
@@ -204,7 +227,7 @@ class Orthogonal(RandomInitializer):
     True
     """
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: Seed = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
@@ -243,3 +266,16 @@ def _fans(shape: tuple[int, ...]) -> tuple[float, float]:
         return float(shape[0]), float(shape[0])
     field = math.prod(shape[:-2])
     return float(shape[-2] * field), float(shape[-1] * field)
+
+
+def with_axes(initializer: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """`initializer` for a kernel with several axes of inputs or outputs.
+
+    Where variances are scaled by the fans, those are counted along the given axes, unless the
+    initializer has been told its own.
+    """
+    if not isinstance(initializer, VarianceScaling) or initializer.input_axes is not None:
+        return initializer
+    made = copy.copy(initializer)
+    made.input_axes, made.output_axes = list(inputs), list(outputs)
+    return made

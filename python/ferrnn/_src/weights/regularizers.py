@@ -124,7 +124,7 @@ class OrthogonalRegularizer(Regularizer):
         if mode not in ("rows", "columns"):
             raise ValueError(
                 "Invalid value for argument `mode`. Expected one of "
-                f'{{"rows", "columns"}}. Received: mode={mode!r}'
+                f'{{"rows", "columns"}}. Received: mode={mode}'
             )
         self.mode = mode
 
@@ -158,7 +158,7 @@ class OrthogonalRegularizer(Regularizer):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_KIND = Kind("regularizer", "regularizers", Regularizer)
+_KIND = Kind("regularizer", "regularizers", Regularizer, {"l1l2": L1L2})
 
 
 def get(identifier: Any) -> Any:

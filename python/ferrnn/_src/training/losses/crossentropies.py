@@ -16,12 +16,12 @@ from ferrnn._src.training.losses.axes import checked_axis, checked_smoothing, mo
 from ferrnn._src.tree.types import Array, Mask
 
 
-def several_classes(name: str, y_pred: Array) -> None:
+def several_classes(name: str, y_pred: Array, axis: int = -1) -> None:
     """Warns of a softmax over a single class, which is always certain.
 
     >>> several_classes("categorical_crossentropy", np.zeros((4, 3)))
     """
-    if y_pred.shape[-1] == 1:
+    if -y_pred.ndim <= axis < y_pred.ndim and y_pred.shape[axis] == 1:
         warn(
             f"In loss {name}, expected y_pred.shape to be (batch_size, num_classes) with "
             f"num_classes > 1. Received: y_pred.shape={y_pred.shape}. Consider using "
@@ -103,7 +103,7 @@ class CategoricalCrossentropy(Loss):
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient by `y_pred`."""
-        several_classes(self.name, y_pred)
+        several_classes(self.name, y_pred, self.axis)
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         values, vjp = formulas.categorical_crossentropy(
             true, pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing

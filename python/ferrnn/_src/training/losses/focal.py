@@ -121,7 +121,7 @@ class CategoricalFocalCrossentropy(Loss):
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient by `y_pred`."""
-        several_classes(self.name, y_pred)
+        several_classes(self.name, y_pred, self.axis)
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         true = true * (1.0 - self.label_smoothing) + self.label_smoothing / true.shape[-1]
         eps, gamma = config.epsilon(), self.gamma

@@ -67,13 +67,13 @@ class Dice(Loss):
 
 
 class Tversky(Loss):
-    """`1 - both / (both + alpha * missed + beta * false)` over `axis` (None: all axes).
+    """`1 - both / (both + alpha * false + beta * missed)` over `axis` (None: all axes).
 
     `both = sum(y p)`, `missed = sum(y (1 - p))`, `false = sum(p (1 - y))`. With `alpha` and `beta`
-    0.5 it is `Dice`.
+    0.5 it is `Dice`. Keras up to 3.15 has them the other way round.
 
     >>> true, pred = [[0.0, 1.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]
-    >>> round(float(Tversky(alpha=1.0, beta=0.0)(true, pred)), 4)
+    >>> round(float(Tversky(alpha=0.0, beta=1.0)(true, pred)), 4)
     0.3333
     """
 
@@ -96,9 +96,9 @@ class Tversky(Loss):
         both = np.sum(y_true * y_pred, axis=self.axis)
         missed = np.sum((1.0 - y_pred) * y_true, axis=self.axis)
         false = np.sum(y_pred * (1.0 - y_true), axis=self.axis)
-        under = both + missed * self.alpha + false * self.beta
+        under = both + false * self.alpha + missed * self.beta
         values, by_both, by_under = _ratio(both, under)
-        d_under = y_true - self.alpha * y_true + self.beta * (1.0 - y_true)
+        d_under = y_true - self.beta * y_true + self.alpha * (1.0 - y_true)
 
         def vjp(d_values: Array) -> Array:
             d_pred: Array = y_true * _spread(d_values * by_both, y_pred, self.axis)

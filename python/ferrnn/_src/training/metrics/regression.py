@@ -129,7 +129,7 @@ class R2Score(Metric):
 
     For `[batch, features]`. `class_aggregation` is "uniform_average" over the features,
     "variance_weighted_average", or None: a number for each. `num_regressors` adjusts the score by
-    the number of independent regressors.
+    the number of independent regressors; a sample counts once, if one of its weights is not 0.
 
     >>> round(R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]), 4)
     0.5714
@@ -181,7 +181,7 @@ class R2Score(Metric):
         gathered = (true * true * weight, true * weight, (true - pred) ** 2 * weight, weight)
         for variable, values in zip(self._sums, gathered, strict=True):
             variable.assign_add(values.sum(axis=0))
-        self.num_samples.assign_add(true.size)
+        self.num_samples.assign_add(np.count_nonzero((weight != 0).any(axis=1)))
 
     def result(self) -> Any:
         """The score since the last reset; 0 before the first batch."""
