@@ -119,11 +119,15 @@ def test_hundreds_of_kills(tmp_path, what, save_freq, times):
     assert kills(tmp_path, what, save_freq, count, times)["exact"] == count
 
 
-def test_no_seed_needs_to_be_set(tmp_path):
+@pytest.mark.parametrize(
+    ("what", "save_freq", "checkpoints"),
+    [("arrays", "5", 2), ("arrays", "999", 1), ("dataset", "999", 1), ("generator", "999", 1)],
+)  # the first checkpoint is that of the start
+def test_no_seed_needs_to_be_set(tmp_path, what, save_freq, checkpoints):
     folder, out = tmp_path / "backup", tmp_path / "out.json"
-    command = [sys.executable, str(PROGRAM), "arrays", str(folder), "5", "none", str(out)]
+    command = [sys.executable, str(PROGRAM), what, str(folder), save_freq, "none", str(out)]
     process = subprocess.Popen(command, stdout=PIPE)
-    while len(list(folder.glob("*.checkpoint"))) < 2:
+    while len(list(folder.glob("*.checkpoint"))) < checkpoints:
         assert process.poll() is None
         time.sleep(0.002)
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))

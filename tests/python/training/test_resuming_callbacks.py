@@ -135,6 +135,16 @@ class TestFiles:
         small().fit(*data(), verbose=0, callbacks=[keras.callbacks.BackupAndRestore(folder)])
         assert not folder.exists()
 
+    def test_a_run_that_fails_in_its_first_batch_leaves_no_checkpoint(self, tmp_path):
+        x, y = data()
+        keep = keras.callbacks.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
+        with pytest.raises(ValueError, match="shape"):
+            small().fit(x, y[:, [0, 0]], verbose=0, callbacks=[keep])
+        assert not (tmp_path / "b").exists()
+        with pytest.raises(KeyboardInterrupt):
+            small().fit(x, y, verbose=0, callbacks=[keep, Stop(1)])
+        assert [path.name for path in (tmp_path / "b").iterdir()] == ["0.checkpoint"]
+
     def test_files_of_others_stay(self, tmp_path):
         folder = tmp_path / "b"
         folder.mkdir()

@@ -21,12 +21,12 @@ _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 class BackupAndRestore(Keeper):
     """Saves the state of training in `backup_dir` and resumes from it after an interruption.
 
-    After each epoch, or every `save_freq` batches, the whole training state is written
-    to one file: weights, optimizer, random numbers, metrics, the place in the data, callbacks,
-    history. `fit` with the same model, data, callbacks and `backup_dir` resumes from it, even
-    in the middle of an epoch, and ends with the weights, to the bit, that it would have had without
-    the interruption; no seed needs to be set. Callbacks of your own take part through `get_state`
-    and `set_state`, and so may data; the page "Resuming training" says how.
+    At the start, and then after each epoch or every `save_freq` batches, the whole training state
+    is written to one file: weights, optimizer, random numbers, metrics, the place in the data,
+    callbacks, history. `fit` with the same model, data, callbacks and `backup_dir` resumes from it,
+    even in the middle of an epoch, and ends with the weights, to the bit, that it would have had
+    without the interruption; no seed needs to be set. Callbacks of your own take part through
+    `get_state` and `set_state`, and so may data; the page "Resuming training" says how.
 
     The previous checkpoint is kept as well: if the last one is damaged, training resumes from the
     previous one, with a warning. `delete_checkpoint` removes both at a normal end.
@@ -85,6 +85,12 @@ class BackupAndRestore(Keeper):
         self._recalled = found["memory"] if found["step"] else None
         return True
 
+    def begin(self, loop: Any) -> None:
+        self._write(loop)
+
+    def give_up(self) -> None:
+        self._remove()
+
     def remind(self, loop: Any) -> None:
         if self._recalled is not None:
             loop.memory.give_back(self._recalled)
@@ -118,8 +124,11 @@ class BackupAndRestore(Keeper):
     def forget(self) -> None:
         """Removes the files, unless they are to stay."""
         self._writer.settle()
-        if not self.delete_checkpoint:
-            return
+        if self.delete_checkpoint:
+            self._remove()
+
+    def _remove(self) -> None:
+        self._writer.settle()
         for path in self._files:
             path.unlink(missing_ok=True)
         folder = Path(self.backup_dir)
@@ -143,6 +152,9 @@ class BackupAndRestore(Keeper):
             loop = _OwnLoop(self.model)
             if self.recall(loop):
                 self.model._initial_epoch = loop.epoch
+            else:
+                self.begin(loop)
+                self.settle()
             self._own_loop = loop
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

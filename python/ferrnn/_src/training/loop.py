@@ -113,6 +113,7 @@ class EpochLoop:
         self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
+        self._start: tuple[int, int] | None = None  # where training began anew
         self._stream: Iterator[Batch] | None = None
         self._reported = False
 
@@ -128,7 +129,11 @@ class EpochLoop:
             # A callback of a user's may say where to begin.
             self.epoch, model._initial_epoch = model._initial_epoch or first, 0
             resumed = any(keeper.recall(self) for keeper in self._keepers)
-            self.ending.begun = resumed
+            self.ending.begun = resumed and (self.epoch, self.step) > (first, 0)
+            if not resumed:
+                self._start = self.epoch, self.step
+                for keeper in self._keepers:
+                    keeper.begin(self)
             ended = resumed and model.stop_training and not self.step
             while self.epoch < last and not ended:
                 self._run_epoch()
@@ -138,6 +143,10 @@ class EpochLoop:
             hooks.tell("on_train_end", self.logs)
             for keeper in self._keepers:
                 keeper.forget()
+        except Exception:
+            for keeper in self._keepers if self._start == (self.epoch, self.step) else ():
+                keeper.give_up()
+            raise
         finally:
             for keeper in self._keepers:
                 keeper.in_fit = False

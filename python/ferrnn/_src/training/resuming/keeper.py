@@ -21,6 +21,12 @@ class Keeper(Callback):
         """Makes the loop go on with a training that was interrupted; whether there is one."""
         raise NotImplementedError(f"{type(self).__name__} must define `recall`")
 
+    def begin(self, loop: Any) -> None:
+        """Training is about to begin, with none before it to go on with."""
+
+    def give_up(self) -> None:
+        """The training that began has failed before its first batch was done."""
+
     def remind(self, loop: Any) -> None:
         """Gives back once more what `recall` gave, after an epoch has begun anew."""
 

@@ -88,6 +88,7 @@ class Place:
         self._calls = list(state["calls"])
         taken = state["taken"]
         if not taken:
+            self._begun = state["begun"]
             return None
         if state["signature"] != self.source.signature():
             raise ValueError(
