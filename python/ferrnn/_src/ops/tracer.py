@@ -80,7 +80,7 @@ def _unboxed(leaf: Any) -> Any:
 
 
 def _result(leaf: Any) -> Any:
-    return as_output(_unboxed(leaf))
+    return _carrying(as_output(_unboxed(leaf)), getattr(leaf, "_keras_mask", None))
 
 
 def _hand_over(

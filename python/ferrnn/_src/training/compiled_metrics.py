@@ -100,7 +100,8 @@ class CompiledMetrics:
         counted = None if mask is None else np.asarray(mask, pred.dtype)
         for metric in self._plain[at]:
             _update(metric, true, pred, counted)
-        per_step = weight is not None and weight.ndim >= true.ndim > 1
+        sizes = () if weight is None else weight.shape
+        per_step = len(sizes) >= true.ndim > 1 and any(size != 1 for size in sizes[1:])
         if per_step and _lacks_axis(true, pred):
             true = true[..., None]
         weight = _product(weight, counted)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.layer.calling import carried_mask, with_masks
 from ferrnn._src.training.compiled import CompiledLoss, by_output
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.metrics import Mean, Metric, plain
 from ferrnn._src.tree.tree import CONTAINERS, flatten
 from ferrnn._src.weights.parameter import Parameter, structure_version
+
+# Targets, predictions, weights and masks, an entry for each output.
+Columns: TypeAlias = "tuple[list[Any], list[Any], list[Any] | None, list[Any] | None]"
 
 # Attributes of a model that hold what `compile` was given and made of it.
 _COMPILED = frozenset(("_loss_mean", "_loss_means", "_compile_metrics", "_compile_config"))
@@ -131,7 +135,7 @@ class Measuring:
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""
         if type(self).compute_metrics is not Measuring.compute_metrics:
-            self._logged(self.compute_metrics(x, y, outputs, weight))
+            self._logged(self.compute_metrics(x, y, with_masks(outputs, mask), weight))
             return
         compiled = self._require_compiled("fit")[1]
         if compiled.empty:
@@ -153,7 +157,8 @@ class Measuring:
 
     def _update_compiled(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
         compiled = self._require_compiled("compute_metrics")[1]
-        trues, preds, weights, masks = self._columns(y, y_pred, sample_weight, None)
+        mask = carried_mask(y_pred)
+        trues, preds, weights, masks = self._columns(y, y_pred, sample_weight, mask)
         compiled.bind(self._names(y_pred, preds))
         compiled.update(trues, preds, weights, masks)
 
@@ -179,9 +184,7 @@ class Measuring:
             return sorted(outputs)
         return [f"output_{at + 1}" for at in range(len(preds))]
 
-    def _columns(
-        self, y: Any, outputs: Any, weight: Any, mask: Any
-    ) -> tuple[list[Any], list[Any], list[Any] | None, list[Any] | None]:
+    def _columns(self, y: Any, outputs: Any, weight: Any, mask: Any) -> Columns:
         """Targets, predictions, weights and masks, an entry for each output."""
         if isinstance(outputs, np.ndarray):
             true = y if y is None or isinstance(y, np.ndarray) else flatten(y)[0]

@@ -99,17 +99,20 @@ def spread(weights: Array, shape: tuple[int, ...], name: str) -> Array:
     """Gives `weights` the rank of values of this shape, so that they broadcast to it.
 
     Their axes are the first of the values' (weights of samples, of steps); where they do not fit
-    there, the last, as NumPy has it. Further axes of size 1 at the end are dropped.
+    there, the last, as NumPy has it, or those before the features. Further axes of size 1 at the
+    end are dropped.
 
     >>> [spread(np.ones(s), (4, 3), "weights").shape for s in [(), (4,), (4, 3, 1), (1, 3), (3,)]]
     [(1, 1), (4, 1), (4, 3), (1, 3), (1, 3)]
+    >>> spread(np.ones(3), (4, 3, 2), "weights").shape
+    (1, 3, 1)
     """
     given: tuple[int, ...] = weights.shape
     sizes = given
     while len(sizes) > len(shape) and sizes[-1] == 1:
         sizes = sizes[:-1]
     ones = (1,) * (len(shape) - len(sizes))
-    for axes in ((*sizes, *ones), (*ones, *sizes)):
+    for axes in ((*sizes, *ones), (*ones, *sizes), (*ones[1:], *sizes, 1)):
         pairs = zip(axes, shape, strict=False)
         if len(axes) == len(shape) and all(have in (1, want) for have, want in pairs):
             return weights.reshape(axes)

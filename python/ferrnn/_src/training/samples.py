@@ -133,7 +133,10 @@ class Samples:
         inputs = as_samples(x, "x")
         if inputs is None:
             raise ValueError("`x` must be an array of samples, received None")
-        single = isinstance(sample_weight, np.ndarray | float | int) and np.ndim(sample_weight) == 0
+        single = (
+            isinstance(sample_weight, np.ndarray | np.generic | float | int)
+            and np.ndim(sample_weight) == 0
+        )
         weights = np.asarray(sample_weight) if single else as_weights(sample_weight)
         made = cls(inputs, as_samples(y, "y"), weights)
         made.check_cardinality(weights=False)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.layer.calling import carried_mask, with_masks
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
-from ferrnn._src.training.measuring import Measuring, batch_size
+from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers import Optimizer
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.tree import flatten, pack_like
@@ -146,7 +147,8 @@ class Steps(Measuring):
             self._regularized = regularized(self.trainable_weights)
         added = sum(weight_penalties(self._regularized)) + sum(call.losses or ())
         if type(self).compute_loss is not Steps.compute_loss:
-            value = float(self.compute_loss(x, y, outputs, weight, training=False))
+            preds = with_masks(outputs, mask)
+            value = float(self.compute_loss(x, y, preds, weight, training=False))
         else:
             value = self._data_loss(y, outputs, weight, mask) + added
         self._loss_mean.add(value, float(batch_size(outputs)))
@@ -174,50 +176,48 @@ class Steps(Measuring):
 
         Inside `value_and_gradients` it takes traced predictions.
         """
-        if tracing.current.get() is not None:
-            data_loss = self._traced_loss(y, y_pred, sample_weight)
-            return sum(self.losses, data_loss)  # type: ignore[attr-defined]
+        mask = carried_mask(y_pred)
         added = sum(self.losses)  # type: ignore[attr-defined]
-        return self._data_loss(y, y_pred, sample_weight, None) + added
+        if tracing.current.get() is None:
+            return self._data_loss(y, y_pred, sample_weight, mask) + added
 
-    def _traced_loss(self, y: Any, y_pred: Any, weight: Any) -> Any:
         def forward(pred: Any) -> tuple[Any, Vjp]:
-            value, _, vjp = self._forward_loss(y, pred, weight, None)
+            value, vjp = self._forward_loss(y, pred, sample_weight, mask)
 
             def back(d_loss: Any, grads: Gradients) -> Any:
                 return pack_like(pred, vjp(float(d_loss), grads))
 
             return np.asarray(value), back
 
-        return tracing.record(forward, y_pred)
+        return tracing.record(forward, y_pred) + added
 
     def _data_loss(self, y: Any, outputs: Any, weight: Any, mask: Any) -> float:
-        compiled = self._require_compiled("evaluate")[0]
-        trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
-        compiled.bind(
-            self._names(outputs, preds),
-            required=not self._collects,
-            keyed=isinstance(outputs, Mapping),
-        )
-        self._require_targets(compiled, trues)
-        value, parts = compiled.evaluate(trues, preds, weights, masks)
-        self._gather(compiled, parts, preds)
+        compiled, columns = self._bound_loss("evaluate", y, outputs, weight, mask)
+        value, parts = compiled.evaluate(*columns)
+        self._gather(compiled, parts, columns[1])
         return value
 
     def _forward_loss(
         self, y: Any, outputs: Any, weight: Any, mask: Any
-    ) -> tuple[float, Sequence[float], Callable[[float, Gradients], list[Any]]]:
-        compiled = self._require_compiled("fit")[0]
-        trues, preds, weights, masks = self._columns(y, outputs, weight, mask)
+    ) -> tuple[float, Callable[[float, Gradients], list[Any]]]:
+        compiled, columns = self._bound_loss("fit", y, outputs, weight, mask)
+        value, parts, vjp = compiled.forward(*columns)
+        self._gather(compiled, parts, columns[1])
+        return value, vjp
+
+    def _bound_loss(
+        self, method: str, y: Any, outputs: Any, weight: Any, mask: Any
+    ) -> tuple[CompiledLoss, Columns]:
+        """The loss, which knows the outputs' names now, and what it takes for each output."""
+        compiled = self._require_compiled(method)[0]
+        columns = self._columns(y, outputs, weight, mask)
         compiled.bind(
-            self._names(outputs, preds),
+            self._names(outputs, columns[1]),
             required=not self._collects,
             keyed=isinstance(outputs, Mapping),
         )
-        self._require_targets(compiled, trues)
-        value, parts, vjp = compiled.forward(trues, preds, weights, masks)
-        self._gather(compiled, parts, preds)
-        return value, parts, vjp
+        self._require_targets(compiled, columns[0])
+        return compiled, columns
 
     def _loss_of(
         self, batch: Batch, outputs: Any, mask: Any, added: float
@@ -225,7 +225,7 @@ class Steps(Measuring):
         """The loss of a batch and `vjp(grads) -> d_outputs`."""
         x, y, weight = batch
         if type(self).compute_loss is not Steps.compute_loss:
-            value, own_vjp = self._own_loss(x, y, outputs, weight)
+            value, own_vjp = self._own_loss(x, y, with_masks(outputs, mask), weight)
             self._loss_mean.add(value, float(batch_size(outputs)))
             return value, lambda grads: own_vjp(np.asarray(1.0), grads)
         only = None if self._loss is None else self._loss.only
@@ -234,7 +234,7 @@ class Steps(Measuring):
             value = float(part) + added
             self._loss_mean.add(value, float(len(outputs)))
             return value, lambda grads: only_vjp(1.0, grads)
-        value, _, vjp = self._forward_loss(y, outputs, weight, mask)
+        value, vjp = self._forward_loss(y, outputs, weight, mask)
         value += added
         self._loss_mean.add(value, float(batch_size(outputs)))
         if type(outputs) is np.ndarray and not self._collects:
