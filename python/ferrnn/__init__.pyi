@@ -98,6 +98,7 @@ from ferrnn._src.native import (
 from ferrnn._src.native import (
     simd_level as simd_level,
 )
+from ferrnn._src.symbolic.symbolic import SymbolicTensor as _SymbolicTensor
 from ferrnn._src.training.loss import Loss as Loss
 from ferrnn._src.training.metrics.metric import Metric as Metric
 from ferrnn._src.training.optimizers.optimizer import Optimizer as Optimizer
@@ -108,3 +109,5 @@ from ferrnn._src.weights.parameter import Parameter as Parameter
 from ferrnn._src.weights.regularizers import Regularizer as Regularizer
 from ferrnn._src.weights.variable import Variable as Variable
 from ferrnn._version import __version__ as __version__
+
+KerasTensor = _SymbolicTensor

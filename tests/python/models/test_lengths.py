@@ -27,7 +27,7 @@ def test_a_model_of_recurrent_layers_takes_other_lengths(make):
     np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
     model.compile("sgd", "mse")
     model.fit(x, series(4, 2), verbose=0)
-    with pytest.raises(ValueError, match=r"must have the shape \(None, 6, 3\) .* \(4, 6, 2\)"):
+    with pytest.raises(ValueError, match=r"expected shape=\(None, 6, 3\), .*\(4, 6, 2\)"):
         model.predict(series(4, 6, 2), verbose=0)
 
 

@@ -142,7 +142,7 @@ class TestCalling:
     def test_shapes_are_checked(self):
         model = stack()
         for shape in ((2, 5, 4), (2, 5)):
-            with pytest.raises(ValueError, match=r"must have the shape \(None, 5, 3\)"):
+            with pytest.raises(ValueError, match=r"expected shape=\(None, 5, 3\)"):
                 model(np.ones(shape))
         free = keras.Sequential([keras.Input((None, 3)), LSTM(2)])
         assert free(np.ones((2, 9, 3))).shape == (2, 2)

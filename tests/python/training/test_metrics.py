@@ -107,7 +107,7 @@ class TestByName:
         name = {"binary": "Binary", "sparse": "SparseCategorical", "categorical": "Categorical"}
         assert type(compiled.metrics[0]).__name__ == f"{name[kind]}Accuracy"
         crossentropy = CompiledLoss("crossentropy", None)
-        crossentropy.bind(["output"])
+        crossentropy.bind(["output"], 0)
         loss = crossentropy.resolve(0, true, pred)
         assert type(loss).__name__ == f"{name[kind]}Crossentropy"
 
@@ -148,7 +148,7 @@ class TestByName:
         with pytest.raises(ValueError, match="Expected `metrics` argument to be a list"):
             CompiledMetrics("mae", None)
         with pytest.raises(ValueError, match=r"`loss` argument as a list.*of length 2, whereas"):
-            CompiledLoss(["mse", "mse"], None).bind(["output"])
+            CompiledLoss(["mse", "mse"], None).bind(["output"], 0)
 
     def test_get(self):
         assert isinstance(metrics.get("MeanSquaredError"), metrics.MeanSquaredError)

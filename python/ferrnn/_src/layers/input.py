@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ferrnn._src.configs.config import floatx
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor
 from ferrnn._src.tree.types import Shape
@@ -36,22 +37,35 @@ class InputLayer(Layer):
         input_tensor: Any = None,
         optional: bool = False,
         name: str | None = None,
+        **older: Any,
     ) -> None:
-        super().__init__(name=name)
-        unsupported = {"sparse": sparse, "ragged": ragged, "tensor": input_tensor}
-        for argument, given in unsupported.items():
-            if given:
-                raise NotImplementedError(
-                    f"`{argument}` of Input is not supported, received {given!r}"
+        shape, batch_shape = _older_shapes(shape, batch_shape, older)
+        super().__init__(name=name, **older)
+        if input_tensor is not None:
+            given = {"shape": shape, "batch_size": batch_size, "batch_shape": batch_shape}
+            _check_tensor(input_tensor, {**given, "dtype": dtype, "sparse": sparse})
+            shape, batch_size, batch_shape = None, None, input_tensor.shape
+            dtype = input_tensor.dtype
+        for argument, wanted in {"sparse": sparse, "ragged": ragged}.items():
+            if wanted:
+                raise ValueError(
+                    f"`{argument}=True` is not supported: arrays of Input are dense, received "
+                    f"{argument}={wanted!r}"
                 )
-        if optional:
-            raise NotImplementedError("`optional` inputs are not supported")
+        self.sparse = self.ragged = False
+        self.optional = bool(optional)
         self.batch_shape = _batch_shape(shape, batch_size, batch_shape)
         self.dtype = _dtype_name(dtype)
         self.built = True
         node = Node(self, (), {}, ())
-        node.outputs = SymbolicTensor(self.batch_shape, self.dtype, self.name, node)
+        if input_tensor is None:
+            input_tensor = SymbolicTensor(self.batch_shape, self.dtype, self.name)
+        input_tensor.node, input_tensor.index = node, 0
+        node.outputs = input_tensor
         self._inbound_nodes.append(node)
+
+    def call(self, *inputs: Any) -> None:
+        """Gives nothing: a model puts the array that it is given in the place of `output`."""
 
     @property
     def input(self) -> Any:
@@ -69,7 +83,7 @@ class InputLayer(Layer):
             "sparse": False,
             "ragged": False,
             "name": self.name,
-            "optional": False,
+            "optional": self.optional,
         }
 
 
@@ -112,14 +126,51 @@ def _dtype_name(dtype: Any) -> str:
     return str(name)
 
 
-def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
-    if (shape is None) == (batch_shape is None):
-        raise ValueError(
-            "Input takes either `shape` (without the batch) or `batch_shape`, "
-            f"received shape={shape!r} and batch_shape={batch_shape!r}"
+def _older_shapes(shape: Any, batch_shape: Any, older: dict[str, Any]) -> tuple[Any, Any]:
+    """The shapes, those under earlier names among them, which are taken out."""
+    if "input_shape" in older:
+        warn("Argument `input_shape` is deprecated. Use `shape` instead.", UserWarning)
+        shape = older.pop("input_shape")
+    return shape, older.pop("batch_input_shape", batch_shape)
+
+
+def _check_tensor(tensor: Any, given: dict[str, Any]) -> None:
+    """Refuses what is no symbolic tensor, and arguments that say something else of it."""
+    if not isinstance(tensor, SymbolicTensor):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Argument `input_tensor` must be a KerasTensor (a symbolic tensor). Received invalid "
+            f"type: input_tensor={tensor!r} (of type {type(tensor).__name__})"
         )
-    if batch_shape is not None and batch_size is not None:
-        raise ValueError("Input takes `batch_size` together with `shape` only")
+    if tensor.node is not None:
+        raise ValueError(
+            "Argument `input_tensor` must be a KerasTensor that no layer gives: "
+            f"{tensor!r} is the output of {tensor.node.layer.name!r}"
+        )
+    has = {
+        "shape": tensor.shape[1:],
+        "batch_size": next(iter(tensor.shape), None),
+        "batch_shape": tensor.shape,
+        "dtype": tensor.dtype,
+        "sparse": False,
+    }
+    for argument, wanted in given.items():
+        said = tuple(wanted) if isinstance(wanted, list) else wanted
+        if said is not None and said != has[argument]:
+            raise ValueError(
+                "When providing the `input_tensor` argument, you cannot provide an incompatible "
+                f"`{argument}` argument: the tensor has {has[argument]!r}, received {wanted!r}"
+            )
+
+
+def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
+    for argument, given in (("shape", shape), ("batch_size", batch_size)):
+        if given is not None and batch_shape is not None:
+            raise ValueError(
+                f"You cannot pass both `{argument}` and `batch_shape` at the same time, received "
+                f"{argument}={given!r} and batch_shape={batch_shape!r}"
+            )
+    if shape is None and batch_shape is None:
+        raise ValueError("You must pass a `shape` argument. Received neither it nor `batch_shape`.")
     if shape is not None:
         return (batch_size, *_lengths("shape", shape))
     return _lengths("batch_shape", batch_shape)

@@ -284,6 +284,8 @@ class _Step:
 
     def _add(self, slots: list[Any], values: list[Any], slot: int, gradient: Any) -> None:
         if self._casts and gradient is not None:
+            if values[slot] is None:
+                return  # an optional input that was not given
             dtype = values[slot].dtype
             if dtype.kind != "f":
                 return  # an output does not depend on an integer as on a number

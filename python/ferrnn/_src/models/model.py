@@ -17,12 +17,14 @@ from ferrnn._src.layer.calling import (
     resolved_training,
     with_masks,
 )
+from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.described import Described
+from ferrnn._src.models.ends import Ends
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.inputs import Inputs
-from ferrnn._src.models.order import cut_out
+from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.stream import make_stream
 from ferrnn._src.models.writing import functional_config
@@ -34,7 +36,7 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
 
 
-class Model(Described, Layer, Trainer):
+class Model(Ends, Described, Layer, Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
 
     Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be
@@ -48,10 +50,6 @@ class Model(Described, Layer, Trainer):
     >>> up.shape, same.shape
     ((7, 1), (7, 2))
     """
-
-    _graph: Graph | None = None
-    _ends: Inputs
-    _outputs_structure: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -76,9 +74,8 @@ class Model(Described, Layer, Trainer):
             leaves = flatten(value)
             if not leaves or not all(isinstance(leaf, SymbolicTensor) for leaf in leaves):
                 raise ValueError(
-                    f"All `{argument}` values must be symbolic tensors (of `Input` or of layers "
-                    f"called on them). Received: {argument}={value!r} including invalid value of "
-                    f"type {type(value).__name__}"
+                    f"All `{argument}` values must be KerasTensors (of `Input` or of layers called "
+                    f"on them). Received: {argument}={value!r}"
                 )
         if len(set(map(id, flatten(inputs)))) < len(flatten(inputs)):
             raise ValueError(
@@ -86,6 +83,7 @@ class Model(Described, Layer, Trainer):
                 f"All inputs should only appear once. Received inputs={inputs!r}"
             )
         inputs, outputs = cut_out(inputs, outputs)
+        check_connected(inputs, outputs)
         self._graph = Graph(flatten(inputs), flatten(outputs))
         self._ends = Inputs(inputs, self._graph.raw_inputs())
         self._outputs_structure = outputs
@@ -102,17 +100,10 @@ class Model(Described, Layer, Trainer):
 
     # The graph.
 
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, in the order of a graph or of attributes (a new list)."""
+    def _listed_layers(self) -> list[Layer]:
         if self._graph is None:
             return list(dict.fromkeys(super().sublayers()))
         return [layer for layer in self._graph.operations if not isinstance(layer, Operation)]
-
-    @property
-    def operations(self) -> list[Layer]:
-        """The layers of a graph, and the operators between them."""
-        return self._require_graph("operations").operations
 
     def sublayers(self) -> Iterator[Layer]:
         # What a subclass holds besides its graph counts as well; a plain graph holds nothing else.
@@ -126,98 +117,6 @@ class Model(Described, Layer, Trainer):
     def written_with_call(self) -> bool:
         own = type(self).call is not Model.call  # type: ignore[attr-defined]
         return self._graph is None and type(self).forward is Model.forward and own
-
-    def _require_graph(self, what: str) -> Graph:
-        if self._graph is None:
-            raise AttributeError(
-                f"The model {self.name!r} has no `{what}`: it is not a graph of symbolic tensors, "
-                "or it is not built yet"
-            )
-        return self._graph
-
-    @property
-    def inputs(self) -> list[SymbolicTensor]:
-        """The symbolic inputs, in order."""
-        return list(self._require_graph("inputs").inputs)
-
-    @property
-    def outputs(self) -> list[SymbolicTensor]:
-        """The symbolic outputs, in order."""
-        return list(self._require_graph("outputs").outputs)
-
-    @property
-    def input(self) -> Any:
-        """The symbolic input or inputs, as they were given."""
-        self._require_graph("input")
-        return self._ends.structure
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output or outputs, as they were given."""
-        self._require_graph("output")
-        return self._outputs_structure
-
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the inputs, in order."""
-        return [tensor.name for tensor in self.inputs]
-
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the layers that make the outputs, or the keys of a dict of outputs.
-
-        A name that is there already is counted up.
-        """
-        if self._graph is None:
-            return []
-        if isinstance(self._outputs_structure, dict):
-            return sorted(self._outputs_structure)
-        if self._one_output and self._graph.outputs[0].node is not None:
-            return [self._graph.outputs[0].node.layer.name]
-        names: list[str] = []
-        for tensor in self._graph.outputs:
-            base = tensor.node.layer.name if tensor.node is not None else tensor.name
-            count = sum(name == base or name.startswith(f"{base}_") for name in names)
-            names.append(f"{base}_{count}" if base in names else base)
-        return names
-
-    @property
-    def input_shape(self) -> Any:
-        """The shape of the input, None for the batch; a list of shapes for several."""
-        return _one_or_list([tensor.shape for tensor in self.inputs])
-
-    @property
-    def output_shape(self) -> Any:
-        """The shape of the output, None for the batch; a list of shapes for several."""
-        return _one_or_list([tensor.shape for tensor in self.outputs])
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place.
-
-        >>> from ferrnn._src.models.sequential import Sequential
-        >>> from ferrnn.layers import Dense
-        >>> Sequential([Dense(1, name="last")]).get_layer("last").units
-        1
-        """
-        if (name is None) == (index is None):
-            raise ValueError(
-                f"Provide either a layer name or layer index at `get_layer`, received {name=!r} "
-                f"and {index=!r}"
-            )
-        layers = self.layers
-        if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ValueError(
-                    f"Was asked to retrieve layer at index {index} but model only has "
-                    f"{len(layers)} layers."
-                )
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(
-            f"No such layer: {name!r}. Existing layers are: {[each.name for each in layers]}."
-        )
 
     # Shapes.
 
@@ -262,15 +161,6 @@ class Model(Described, Layer, Trainer):
         made = [SymbolicTensor(part.shape, part.dtype) for part in parts]
         return made[0] if self._one_output else pack_like(self._outputs_structure, made)
 
-    @property
-    def _one_output(self) -> bool:
-        """Whether a call gives one array: a list of one output means it as well, as in Keras."""
-        made = self._outputs_structure
-        if type(made) is SymbolicTensor:  # before the other, which takes longer
-            return True
-        listed = isinstance(made, list | tuple) and len(made) == 1
-        return listed and isinstance(made[0], SymbolicTensor)
-
     # Calling.
 
     def gather(self, *args: Any, **kwargs: Any) -> Any:
@@ -281,17 +171,23 @@ class Model(Described, Layer, Trainer):
     def cast_inputs(self, inputs: Any) -> Any:
         """Gathered inputs as arrays of the dtypes and shapes that the model takes."""
         if self._graph is not None:
-            return self._ends.cast(inputs, self.name)
+            return self._of_ends(inputs)
         # The code of a subclass gets whole numbers and strings as they are.
         leaves = flatten(inputs)
         if type(inputs) is Arguments or all(isinstance(leaf, np.ndarray) for leaf in leaves):
             return map_structure(self._cast_float, inputs)
         return super().cast_inputs(inputs)
 
+    def _of_ends(self, inputs: Any) -> Any:
+        arrays = self._ends.cast(inputs, self.name)
+        if self.input_spec is not None:  # of the user's own
+            check_inputs(self.input_spec, arrays, self.name)
+        return arrays
+
     def prepare_inputs(self, inputs: Any) -> Any:
         """`inputs` as `forward` takes them; builds the model if it is not built yet."""
         if self._graph is not None and type(inputs) is np.ndarray and self._ends.single:
-            return self._ends.cast(inputs, self.name)
+            return self._of_ends(inputs)
         prepared = self.cast_inputs(self.gather(inputs))
         if not self.built:
             self.build_for(prepared)
@@ -398,7 +294,16 @@ class Model(Described, Layer, Trainer):
         return functional_from(Functional if cls is Model else cls, config, custom_objects)
 
 
-class Functional(Model):
+class _OfGraph(type):
+    """Models of a class of the user's count as `Functional` if they are a graph."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return super().__instancecheck__(instance) or (
+            cls is Functional and isinstance(instance, Model) and instance.is_functional
+        )
+
+
+class Functional(Model, metaclass=_OfGraph):
     """What `Model(inputs, outputs)` gives: the graph between symbolic tensors.
 
     >>> from ferrnn.layers import Dense, Input
@@ -432,10 +337,6 @@ def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         or (len(args) == 1 and "outputs" in kwargs)
         or {"inputs", "outputs"} <= set(kwargs)
     )
-
-
-def _one_or_list(parts: list[Any]) -> Any:
-    return parts[0] if len(parts) == 1 else parts
 
 
 def _is_text(leaf: Any) -> bool:

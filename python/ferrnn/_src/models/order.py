@@ -7,6 +7,7 @@ from typing import Any
 
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor
+from ferrnn._src.tree.structures import flatten_with_path
 from ferrnn._src.tree.tree import flatten, map_structure
 
 
@@ -25,17 +26,26 @@ def ordered_nodes(
     """
     given = [tensor.node for tensor in inputs if tensor.node is not None]
     found, met = _needed(outputs)
-    for node in found:
-        if not node.input_tensors and node not in given:
-            raise ValueError(
-                f"`inputs` not connected to `outputs`: the input {node.layer.name!r} is needed to "
-                f"make the outputs, `inputs` are {[tensor.name for tensor in inputs]}"
-            )
     missing = [node for node in given if node not in met]
     met.update(dict.fromkeys(missing, -1))
     depth = _depths(found)
     depth.update(dict.fromkeys(missing, 0))
     return sorted([*found, *missing], key=lambda node: (-depth[node], met[node]))
+
+
+def check_connected(inputs: Any, outputs: Any) -> None:
+    """Refuses outputs, nested in any way, that need an input which is not among `inputs`."""
+    given = {tensor.node for tensor in flatten(inputs)}
+    if all(node.input_tensors or node in given for node in _needed(flatten(outputs))[0]):
+        return
+    for path, tensor in flatten_with_path(outputs):
+        for node in _needed([tensor])[0]:
+            if not node.input_tensors and node not in given:
+                place = f"Output with path `{'.'.join(map(str, path))}`" if path else "The output"
+                raise ValueError(
+                    f"{place} is not connected to `inputs`: the input {node.layer.name!r} is "
+                    f"needed to make it, `inputs` are {[each.name for each in flatten(inputs)]}"
+                )
 
 
 def _needed(outputs: Sequence[SymbolicTensor]) -> tuple[list[Node], dict[Node, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ferrnn._src.configs.objects import revived
 from ferrnn._src.configs.plain import array_of
 from ferrnn._src.files.errors import within
 from ferrnn._src.layer.layer import Layer
@@ -12,6 +13,9 @@ from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
+
+# What a graph's configuration says; the rest is for the constructor of a class of the user's.
+_OF_GRAPHS = frozenset(("name", "trainable", "layers", "input_layers", "output_layers"))
 
 
 def sequential_from(
@@ -44,7 +48,7 @@ def functional_from(
     for data in config["layers"]:
         layer = _made(data, custom_objects)
         layers[data["name"]] = layer
-        waiting += [(layer, node) for node in data["inbound_nodes"]]
+        waiting += [(layer, _of_call(node)) for node in data["inbound_nodes"]]
     made: dict[tuple[str, int, int], SymbolicTensor] = {}
     for name, layer in layers.items():
         if isinstance(layer, InputLayer | SymbolicTensor):  # a tensor stands for its own input
@@ -57,16 +61,36 @@ def functional_from(
             return {key: end(value) for key, value in entry.items()}
         if isinstance(entry[0], str):
             return made[entry[0], entry[1], entry[2]]
-        return [end(part) for part in entry]
+        parts = [end(part) for part in entry]
+        if hasattr(entry, "_fields"):
+            return type(entry)(*parts)
+        return tuple(parts) if isinstance(entry, tuple) else parts
 
     model = kind(
         inputs=end(config["input_layers"]),
         outputs=end(config["output_layers"]),
         name=config.get("name"),
+        **{key: revived(value) for key, value in config.items() if key not in _OF_GRAPHS},
     )
     if not config.get("trainable", True):
         model.trainable = False
     return model
+
+
+def _of_call(node: Any) -> Mapping[str, Any]:
+    """A node as the arguments of its call; older files list its tensors `[name, node, index, ...]`.
+
+    >>> _of_call([["dense", 0, 0, {}]])["args"]
+    [{'class_name': '__keras_tensor__', 'config': {'keras_history': ['dense', 0, 0]}}]
+    """
+    if isinstance(node, Mapping):
+        return node
+    marks = [
+        {"class_name": "__keras_tensor__", "config": {"keras_history": list(part[:3])}}
+        for part in node
+    ]
+    kwargs = node[0][3] if node and len(node[0]) > 3 else {}
+    return {"args": [marks[0] if len(marks) == 1 else marks], "kwargs": kwargs}
 
 
 def _made(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Layer:
@@ -101,11 +125,24 @@ def _connect(
                 if not lacking[later] and later < at:  # the loop meets the others
                     ready.append(later)
     if done < len(waiting):
-        missing = {names[id(layer)] for at, (layer, _) in enumerate(waiting) if lacking[at]}
+        _refuse_lacking({name for name, *_ in after}, set(names.values()), lacking, waiting)
+
+
+def _refuse_lacking(
+    wanted: set[str], known: set[str], lacking: list[int], waiting: list[tuple[Layer, Any]]
+) -> None:
+    """Says why calls are left over: a layer that is not there, or calls that wait in a circle."""
+    absent = sorted(wanted - known)
+    left = sorted({layer.name for at, (layer, _) in enumerate(waiting) if lacking[at]})[:10]
+    if absent:
         raise ValueError(
-            "the configuration has calls of layers whose inputs nothing makes: "
-            f"{sorted(missing)[:10]}"
+            f"Missing node: {absent[0]}. The configuration has calls of layers whose inputs "
+            f"nothing makes: {left}"
         )
+    raise ValueError(
+        "The configuration has a loop: calls of layers whose inputs nothing makes, since they wait "
+        f"for each other: {left}"
+    )
 
 
 def _waits(

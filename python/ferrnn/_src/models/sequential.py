@@ -107,9 +107,7 @@ class Sequential(Model):
             self._rebuild()
         return layer
 
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, first to last (a new list; `add` and `pop` change the model)."""
+    def _listed_layers(self) -> list[Layer]:
         return list(self._layers)
 
     # Shapes.

@@ -34,11 +34,12 @@ class SymbolicTensor:
     """
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor
+    sparse = ragged = False  # arrays are dense
 
     def __init__(
         self,
         shape: Shape,
-        dtype: str,
+        dtype: str = "float32",
         name: str | None = None,
         node: Node | None = None,
         index: int = 0,

@@ -9,6 +9,9 @@ import numpy as np
 
 from ferrnn._src.training import losses
 from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.nested_losses import flat_weights, nested_weights, parts_of, together
+from ferrnn._src.tree.structures import is_nested
+from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
@@ -44,8 +47,8 @@ def by_output(
             return list(given.values())
         if unknown:
             raise ValueError(
-                f"In the dict argument `{argument}`, the keys {unknown} do not correspond to any "
-                f"output of the model. The outputs are {list(names)}"
+                f"Invalid `{argument}`. In the dict argument `{argument}`, the keys {unknown} do "
+                f"not correspond to any output of the model. The outputs are {list(names)}"
             )
         return [given.get(name) for name in names]
     if isinstance(given, list | tuple):
@@ -68,7 +71,7 @@ class CompiledLoss:
     """The losses of a model's outputs, and their weights; "crossentropy" is chosen by shapes.
 
     >>> compiled = CompiledLoss({"b": "mse"}, {"b": 0.5})
-    >>> compiled.bind(["a", "b"])
+    >>> compiled.bind(["a", "b"], [0, 0])
     >>> total, parts, vjp = compiled.forward([None, np.zeros((2, 1))], [np.ones((2, 1))] * 2)
     >>> float(total), parts
     (0.5, [1.0])
@@ -78,53 +81,73 @@ class CompiledLoss:
         self.given, self.given_weights = loss, loss_weights
         self.names: list[str] | None = None
         self.only: Loss | None = None  # where there is one output, its loss of the weight 1
-        self._checked = [_loss(each) for each in _listed(loss)]
-        if len(self._checked) < len(_listed(loss_weights)):
+        self._checked = [_loss(each) for each in flatten(loss)]
+        if len(self._checked) < len(flatten(loss_weights)):
             raise ValueError(
                 "`loss_weights` must have as many entries as `loss`, received "
                 f"loss_weights={loss_weights!r} for loss={loss!r}"
             )
 
-    def bind(self, names: Sequence[str], *, required: bool = True, keyed: bool = False) -> None:
-        """Says which outputs there are, and whether one of them must have a loss.
+    def bind(
+        self,
+        names: Sequence[str],
+        structure: Any,
+        *,
+        required: bool = True,
+        named: bool = True,
+    ) -> None:
+        """Says which outputs there are, how they are nested, and whether one must have a loss.
 
-        Losses are told in the outputs' order, those of a dict of outputs (`keyed`) in the order of
-        the dict of losses.
+        Without names of the outputs' own (`named`), losses go by theirs if those differ.
         """
         if self.names == list(names):
             return
-        given = by_output(self.given, names, "loss", shared=True)
-        known = dict(zip(map(id, _listed(self.given)), self._checked, strict=True))
-        self._losses = [known.get(id(each)) for each in given]
-        if required and not any(each is not None for each in given):
+        told = parts_of(self.given, structure, names)
+        if required and not told:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        weights = self.given_weights
-        if weights is not None and not isinstance(self.given, Mapping | list | tuple):
-            weights = _only(weights)
-        found = by_output(weights, names, "loss_weights", shared=True)
-        self._weights = [1.0 if weight is None else float(weight) for weight in found]
-        self._used = [at for at, each in enumerate(given) if each is not None]
-        self.told = list(range(len(self._used)))  # the places in `used_names`, as they are told
-        if keyed and isinstance(self.given, Mapping):
-            place = {name: at for at, name in enumerate(self.given)}
-            self.told.sort(key=lambda at: place.get(names[self._used[at]], 0))
+        self.parts = sorted(told, key=lambda part: part.places[0])
+        # The places of the losses in `parts`, in the order in which they are told.
+        self.told = [self.parts.index(part) for part in told]
+        self._losses = [self._checked[part.leaf] for part in self.parts]
+        self._weights = self._weights_of(names)
+        self._names = [part.name for part in self.parts]
+        own = [each.name if isinstance(each, Loss) else str(each) for each in self._losses]
+        if not named and len(set(own)) == len(own):
+            self._names = own
         self.names = list(names)
-        first, weight = self._losses[0], self._weights[0]
+        one = len(names) == len(self.parts) == 1 and self.parts[0].structure is None
+        first = self._losses[0] if one else None
         one_number = isinstance(first, Loss) and first.reduction is not None
-        self.only = first if len(names) == 1 and one_number and weight == 1 else None
+        self.only = first if one_number and self._weights[0] == 1 else None
+
+    def _weights_of(self, names: Sequence[str]) -> list[float]:
+        """The weight of each loss."""
+        weights = self.given_weights
+        if weights is not None and not is_nested(self.given):
+            weights = _only(weights)
+        by_leaf = nested_weights(self.given, weights) if is_nested(weights) else None
+        places = [place for part in self.parts for place in part.places]
+        if by_leaf is None and len(set(places)) < len(places) and is_nested(weights):
+            by_leaf = flat_weights(self.given, weights)
+        if by_leaf is not None:
+            found = [by_leaf[part.leaf] for part in self.parts]
+        else:
+            for_outputs = by_output(weights, names, "loss_weights", shared=True)
+            found = [for_outputs[part.places[0]] for part in self.parts]
+        return [1.0 if weight is None else float(weight) for weight in found]
 
     @property
-    def used_names(self) -> list[str]:
-        """The names of the outputs that have a loss."""
-        return [(self.names or [])[at] for at in self._used]
+    def told_names(self) -> list[str]:
+        """The names of the losses, in the order in which they are told."""
+        return [self._names[at] for at in self.told]
 
     @property
     def needed(self) -> list[int]:
         """The places of the outputs that have a loss, and so need targets."""
-        return self._used
+        return [place for part in self.parts for place in part.places]
 
     def resolve(self, at: int, y_true: Array, y_pred: Array) -> Loss:
-        """The loss of output `at`, for arrays of these shapes."""
+        """The loss of the part `at`, for arrays of these shapes."""
         loss = self._losses[at]
         if isinstance(loss, Loss):
             return loss
@@ -143,11 +166,16 @@ class CompiledLoss:
         masks: Sequence[Mask | None] | None = None,
     ) -> tuple[float, list[float]]:
         """The weighted sum of the losses, and each of them."""
-        parts = []
-        for at in self._used:
-            loss = self.resolve(at, trues[at], preds[at])
-            parts.append(float(loss.evaluate(trues[at], preds[at], **_options(at, weights, masks))))
-        return self._total(parts), parts
+        values = []
+        for at, part in enumerate(self.parts):
+            true, pred, weight = part.taken(trues), part.taken(preds), part.weights(weights)
+            loss = self.resolve(at, true, pred)
+            if part.structure is not None:
+                values.append(float(together(loss, true, pred, weight)[0]))
+                continue
+            mask = None if masks is None else masks[part.places[0]]
+            values.append(float(loss.evaluate(true, pred, sample_weight=weight, mask=mask)))
+        return self._total(values), values
 
     def forward(
         self,
@@ -157,47 +185,42 @@ class CompiledLoss:
         masks: Sequence[Mask | None] | None = None,
     ) -> tuple[float, list[float], LossesVjp]:
         """As `evaluate`, with `vjp(d_loss, grads) -> d_preds`, None for an output without loss."""
-        parts, vjps = [], []
-        for at in self._used:
-            loss = self.resolve(at, trues[at], preds[at])
-            value, vjp = loss.forward(trues[at], preds[at], **_options(at, weights, masks))
+        values, vjps = [], []
+        for at, part in enumerate(self.parts):
+            true, pred, weight = part.taken(trues), part.taken(preds), part.weights(weights)
+            loss = self.resolve(at, true, pred)
+            if part.structure is None:
+                mask = None if masks is None else masks[part.places[0]]
+                value, vjp = loss.forward(true, pred, sample_weight=weight, mask=mask)
+            else:
+                value, vjp = together(loss, true, pred, weight)
             if np.ndim(value):
                 raise ValueError(
                     f"the loss {loss.name!r} gives one value per sample, for its `reduction` is "
                     f"{loss.reduction!r}: training needs one number"
                 )
-            parts.append(float(value))
+            values.append(float(value))
             vjps.append(vjp)
 
         def back(d_loss: float, grads: Gradients) -> list[Any]:
             d_preds: list[Any] = [None] * len(preds)
-            for at, vjp in zip(self._used, vjps, strict=True):
-                d_preds[at] = vjp(d_loss * self._weights[at], grads)
+            for part, weight, vjp in zip(self.parts, self._weights, vjps, strict=True):
+                slopes = vjp(d_loss * weight, grads)
+                leaves = [slopes] if part.structure is None else flatten(slopes)
+                for place, slope in zip(part.places, leaves, strict=True):
+                    known = d_preds[place]
+                    d_preds[place] = slope if known is None else known + slope
             return d_preds
 
-        return self._total(parts), parts, back
+        return self._total(values), values, back
 
-    def _total(self, parts: list[float]) -> float:
-        pairs = zip(self._used, parts, strict=True)
-        return sum(self._weights[at] * part for at, part in pairs)
-
-
-def _options(at: int, weights: Sequence[Any] | None, masks: Any) -> dict[str, Any]:
-    return {
-        "sample_weight": None if weights is None else weights[at],
-        "mask": None if masks is None else masks[at],
-    }
-
-
-def _listed(given: Any) -> list[Any]:
-    if isinstance(given, Mapping):
-        return list(given.values())
-    return list(given) if isinstance(given, list | tuple) else [given]
+    def _total(self, values: list[float]) -> float:
+        return sum(weight * value for weight, value in zip(self._weights, values, strict=True))
 
 
 def _only(weights: Any) -> Any:
     """One weight, for the loss of all outputs."""
-    parts = _listed(weights)
+    parts = flatten(weights)
     if len(parts) != 1:
         raise ValueError(
             f"`loss_weights` has {len(parts)} entries for one `loss`: give a list or dict of losses"

@@ -94,4 +94,5 @@ def holds_samples(batch: Batch) -> bool:
     False
     """
     leaves = flatten(batch[0])
-    return bool(leaves) and len(leaves[0]) > 0
+    first = next((leaf for leaf in leaves if leaf is not None), None)
+    return first is not None and len(first) > 0

@@ -167,8 +167,7 @@ class Measuring:
         if len(parts) < 2:
             return
         if not self._loss_means:
-            names = [compiled.used_names[at] for at in compiled.told]
-            self._loss_means = [Mean(name=f"{name}_loss") for name in names]
+            self._loss_means = [Mean(name=f"{name}_loss") for name in compiled.told_names]
         size = float(batch_size(preds))
         for mean, at in zip(self._loss_means, compiled.told, strict=True):
             mean.add(parts[at], size)
@@ -193,8 +192,8 @@ class Measuring:
             return [true], [outputs], weights, masks
         preds = flatten(outputs)
         names = self._names(outputs, preds)
-        trues = [None] * len(preds) if y is None else _matching(y, names, "y")
-        return trues, preds, _weights(weight, names), mask
+        trues = [None] * len(preds) if y is None else _matching(y, names, "y", outputs)
+        return trues, preds, _weights(weight, names, outputs), mask
 
 
 class CompileMetrics(Metric):
@@ -255,11 +254,12 @@ def batch_size(outputs: Any) -> int:
     return len(outputs if isinstance(outputs, np.ndarray) else flatten(outputs)[0])
 
 
-def _matching(given: Any, names: Sequence[str], argument: str) -> list[Any]:
+def _matching(given: Any, names: Sequence[str], argument: str, outputs: Any) -> list[Any]:
     """Arrays for each output, from a structure or from a dict by the outputs' names."""
-    if isinstance(given, Mapping):
-        return by_output(given, names, argument)
     parts = flatten(given)
+    if isinstance(given, Mapping):
+        same = isinstance(outputs, Mapping) and given.keys() == outputs.keys()
+        return parts if same and len(parts) == len(names) else by_output(given, names, argument)
     if len(parts) != len(names):
         raise ValueError(
             f"`{argument}` must have an array for each of the {len(names)} outputs "
@@ -268,7 +268,7 @@ def _matching(given: Any, names: Sequence[str], argument: str) -> list[Any]:
     return parts
 
 
-def _weights(given: Any, names: Sequence[str]) -> list[Any] | None:
+def _weights(given: Any, names: Sequence[str], outputs: Any) -> list[Any] | None:
     if given is None:
         return None
     if isinstance(given, np.ndarray):  # one weight for each sample holds for all outputs
@@ -278,4 +278,4 @@ def _weights(given: Any, names: Sequence[str]) -> list[Any] | None:
                 f"it should only have one scalar score per sample. Received the shape {given.shape}"
             )
         return [given] * len(names)
-    return _matching(given, names, "sample_weight")
+    return _matching(given, names, "sample_weight", outputs)

@@ -33,8 +33,24 @@ def as_samples(value: Any, name: str) -> Any:
             return as_samples(parts[0], name)
         if isinstance(value, dict):
             return {key: as_samples(part, name) for key, part in value.items()}
-        return type(value)([as_samples(part, name) for part in value])
+        made = [as_samples(part, name) for part in value]
+        return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
     return _array(value, name)
+
+
+def checked_inputs(x: Any) -> Any:
+    """`x` as samples, some of which must be there: inputs that are optional may be None.
+
+    >>> checked_inputs({"a": np.zeros(2), "b": None})["b"] is None
+    True
+    """
+    inputs = as_samples(x, "x")
+    if inputs is None or all(leaf is None for leaf in flatten(inputs)):
+        raise ValueError(
+            "`x` must be an array of samples, received None: an input that is not optional must be "
+            "given"
+        )
+    return inputs
 
 
 def _holds_arrays(value: Any) -> bool:
@@ -116,9 +132,7 @@ class Samples:
     @classmethod
     def of(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
         """Checks what the user gave."""
-        inputs = as_samples(x, "x")
-        if inputs is None:
-            raise ValueError("`x` must be an array of samples, received None")
+        inputs = checked_inputs(x)
         made = cls(inputs, as_samples(y, "y"), as_weights(sample_weight))
         made.check_cardinality()
         return made
@@ -130,9 +144,7 @@ class Samples:
         >>> Samples.of_batch(np.zeros((4, 2)), np.zeros(4), 0.5).sample_weight.shape
         ()
         """
-        inputs = as_samples(x, "x")
-        if inputs is None:
-            raise ValueError("`x` must be an array of samples, received None")
+        inputs = checked_inputs(x)
         single = (
             isinstance(sample_weight, np.ndarray | np.generic | float | int)
             and np.ndim(sample_weight) == 0
@@ -161,14 +173,16 @@ class Samples:
     @property
     def count(self) -> int:
         """The number of samples."""
-        return len(self.x if type(self.x) is np.ndarray else flatten(self.x)[0])
+        if type(self.x) is np.ndarray:
+            return len(self.x)
+        return len(next(leaf for leaf in flatten(self.x) if leaf is not None))
 
     def require_some(self, purpose: str) -> None:
         """Refuses an empty set of samples."""
         if not self.count:
             raise ValueError(
                 f"`x` must hold at least one sample for `{purpose}`, received the shape "
-                f"{flatten(self.x)[0].shape}"
+                f"{next(leaf.shape for leaf in flatten(self.x) if leaf is not None)}"
             )
 
     def part(self, start: int, stop: int) -> Samples:

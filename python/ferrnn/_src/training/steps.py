@@ -211,11 +211,9 @@ class Steps(Measuring):
         """The loss, which knows the outputs' names now, and what it takes for each output."""
         compiled = self._require_compiled(method)[0]
         columns = self._columns(y, outputs, weight, mask)
-        compiled.bind(
-            self._names(outputs, columns[1]),
-            required=not self._collects,
-            keyed=isinstance(outputs, Mapping),
-        )
+        named = isinstance(outputs, Mapping) or len(self.output_names) == len(columns[1])
+        names, required = self._names(outputs, columns[1]), not self._collects
+        compiled.bind(names, outputs, required=required, named=named)
         self._require_targets(compiled, columns[0])
         return compiled, columns
 

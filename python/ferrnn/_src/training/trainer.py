@@ -20,7 +20,7 @@ from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.place import Place
-from ferrnn._src.training.samples import Samples, as_samples, checked_count, split_off_last
+from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import structure_version
@@ -258,9 +258,7 @@ class Trainer(Steps):
             source: Source = GivenBatches(x, "x")
             inputs = None
         else:
-            inputs = as_samples(x, "x")
-            if inputs is None:
-                raise ValueError("`x` must be an array of samples, received None")
+            inputs = checked_inputs(x)
             samples = Samples(inputs)
             samples.check_cardinality()
             size = 32 if batch_size is None else batch_size

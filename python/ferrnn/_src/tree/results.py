@@ -78,6 +78,8 @@ def as_output(outputs: Any) -> Any:
         return kind(map(as_output, outputs))
     if kind is dict:
         return {key: as_output(part) for key, part in outputs.items()}
+    if hasattr(kind, "_fields"):
+        return kind(*map(as_output, outputs))
     return np.asarray(outputs).view(Output) if isinstance(outputs, np.generic) else outputs
 
 

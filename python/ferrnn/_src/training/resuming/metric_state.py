@@ -85,7 +85,7 @@ def shapes_of(model: Any) -> list[Any] | None:
     if compiled is None or compiled.names is None:
         return None
     losses = model._loss
-    names = losses.used_names if losses is not None and losses.names else []
+    names = losses.told_names if losses is not None and losses.names else []
     return [list(compiled.names), compiled.shapes, names if model._loss_means else []]
 
 
