@@ -1,3 +1,15 @@
+from ferrnn._src.configs.caps import (
+    max_epochs as max_epochs,
+)
+from ferrnn._src.configs.caps import (
+    max_steps_per_epoch as max_steps_per_epoch,
+)
+from ferrnn._src.configs.caps import (
+    set_max_epochs as set_max_epochs,
+)
+from ferrnn._src.configs.caps import (
+    set_max_steps_per_epoch as set_max_steps_per_epoch,
+)
 from ferrnn._src.configs.config import (
     backend as backend,
 )

@@ -24,6 +24,8 @@ class Trained(Protocol):
     """What the loop needs of a model."""
 
     stop_training: bool
+    stop_evaluating: bool
+    steps_per_execution: int
     _initial_epoch: int
 
     def run_train_step(self, batch: Batch) -> float:
@@ -42,6 +44,46 @@ class Trained(Protocol):
         """The values gathered so far."""
 
 
+def together(steps: int | None, model: Trained) -> int | None:
+    """A number of steps that was asked for, up to the end of those that are told of together."""
+    return (
+        None
+        if steps is None
+        else -(-steps // model.steps_per_execution) * model.steps_per_execution
+    )
+
+
+class Told:
+    """Tells callbacks of batches, `steps_per_execution` of the model at a time, as Keras does.
+
+    Several are told of as one: by the first when they begin, by the last when they have ended.
+    """
+
+    def __init__(self, hooks: CallbackList, of: str, model: Trained) -> None:
+        self.hooks, self.model, self.together = hooks, model, model.steps_per_execution
+        self._begin, self._end = f"on_{of}_batch_begin", f"on_{of}_batch_end"
+        self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
+
+    def begin(self, step: int) -> None:
+        """The batch `step` comes next."""
+        if self._begins and step % self.together == 0:
+            self.hooks.tell(self._begin, step, {})
+
+    def end(self, step: int) -> bool:
+        """The batch `step` is done; gives whether those that are told of together are."""
+        if (step + 1) % self.together:
+            return False
+        if self._ends and self.hooks.due(self._end, step):
+            self.hooks.tell(self._end, step, self.model.metrics_result())
+        return True
+
+    def finish(self, count: int) -> None:
+        """There were `count` batches: the last ones may be fewer."""
+        if count % self.together and self._ends:
+            last = count - count % self.together + self.together - 1
+            self.hooks.tell(self._end, last, self.model.metrics_result())
+
+
 class Validation:
     """A pass over samples without training: `evaluate`, and the check after an epoch of `fit`."""
 
@@ -56,6 +98,7 @@ class Validation:
             raise ValueError(f"`validation_freq` must be a positive integer, received {freq}")
         self.source = source
         self.steps = source.count if steps is None else checked_count(steps, argument)
+        self._asked = steps is not None
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
         self.place: Place | None = None  # where somebody keeps the training
         self.ending = Ending(source, argument, steps)
@@ -69,18 +112,22 @@ class Validation:
     def run(self, model: Trained, hooks: CallbackList) -> Logs:
         """Loss and metrics over the samples; none of them where no batch came."""
         model.reset_metrics()
+        model.stop_evaluating = False
         hooks.tell("on_test_begin", {})
-        telling = hooks.heard("on_test_batch_end")
+        told = Told(hooks, "test", model)
         batches = _pass(self.source, self.place)
         count, filled = 0, False
-        for step, batch in enumerate(itertools.islice(batches, self.steps)):
-            hooks.tell("on_test_batch_begin", step, {})
+        limit = together(self.steps, model) if self._asked else self.steps
+        for step, batch in enumerate(itertools.islice(batches, limit)):
+            told.begin(step)
             model.run_test_step(batch)
             count, filled = step + 1, filled or holds_samples(batch)
-            if telling:
-                hooks.tell("on_test_batch_end", step, model.metrics_result())
+            if told.end(step) and model.stop_evaluating:
+                break
+        told.finish(count)
         self.ending.begun |= self.place is not None and self.place.taken > 0
-        self.ending.note(count, filled=filled)
+        if not model.stop_evaluating:
+            self.ending.note(count, filled=filled)
         logs = model.metrics_result() if filled else {}
         hooks.tell("on_test_end", logs)
         return logs
@@ -99,7 +146,7 @@ class EpochLoop:
         place: Place | None = None,
     ) -> None:
         if steps_per_epoch is not None:
-            checked_count(steps_per_epoch, "steps_per_epoch")
+            steps_per_epoch = together(checked_count(steps_per_epoch, "steps_per_epoch"), model)
         self.model = model
         self.source = source
         self.hooks = hooks
@@ -199,22 +246,21 @@ class EpochLoop:
 
     def _train(self, epoch: int) -> None:
         model, hooks = self.model, self.hooks
-        begins, ends = hooks.heard("on_train_batch_begin"), hooks.heard("on_train_batch_end")
+        told = Told(hooks, "train", model)
         keepers = [keeper for keeper in self._keepers if keeper.counts_batches]
         for step, batch in enumerate(self._batches_of_epoch(self.step), self.step):
-            if begins:
-                hooks.tell("on_train_batch_begin", step, {})
+            told.begin(step)
             loss = model.run_train_step(batch)
             self.filled = self.filled or holds_samples(batch)
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)
-            if ends and hooks.due("on_train_batch_end", step):
-                hooks.tell("on_train_batch_end", step, model.metrics_result())
+            over = told.end(step)
             self.step = step + 1
             for keeper in keepers:
                 keeper.keep(self)
-            if model.stop_training:
+            if over and model.stop_training:
                 return
+        told.finish(self.step)
         self.ending.note(self.step, filled=self.filled)
 
     def _batches_of_epoch(self, step: int) -> Iterator[Batch]:

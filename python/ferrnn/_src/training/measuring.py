@@ -192,8 +192,18 @@ class Measuring:
             return [true], [outputs], weights, masks
         preds = flatten(outputs)
         names = self._names(outputs, preds)
-        trues = [None] * len(preds) if y is None else _matching(y, names, "y", outputs)
+        trues = [None] * len(preds) if y is None else self._targets(y, names, outputs)
         return trues, preds, _weights(weight, names, outputs), mask
+
+    def _targets(self, y: Any, names: Sequence[str], outputs: Any) -> list[Any]:
+        """Targets for each output; there may be some for those alone that have a loss."""
+        losses = None if self._loss is None else self._loss.given
+        leaves, has = flatten(y), flatten(losses)
+        wanted = [at for at, loss in enumerate(has) if loss is not None]
+        if isinstance(y, Mapping) or not len(leaves) == len(wanted) < len(has) == len(names):
+            return _matching(y, names, "y", outputs)
+        given = dict(zip(wanted, leaves, strict=True))
+        return [given.get(at) for at in range(len(names))]
 
 
 class CompileMetrics(Metric):
@@ -208,6 +218,11 @@ class CompileMetrics(Metric):
     def metrics(self) -> list[Metric]:
         """The metrics one by one; none before the first batch, whose shapes choose some."""
         return self._compiled.metrics
+
+    @property
+    def built(self) -> bool:
+        """Whether a batch has chosen the metrics."""
+        return not self._compiled.to_come
 
     @property
     def variables(self) -> list[Parameter]:

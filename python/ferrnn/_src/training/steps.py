@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.calling import carried_mask, with_masks
+from ferrnn._src.layer.calling import carried_mask, parameters_of, with_masks
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
@@ -148,7 +148,7 @@ class Steps(Measuring):
         added = sum(weight_penalties(self._regularized)) + sum(call.losses or ())
         if type(self).compute_loss is not Steps.compute_loss:
             preds = with_masks(outputs, mask)
-            value = float(self.compute_loss(x, y, preds, weight, training=False))
+            value = float(self._as_written(x, y, preds, weight, training=False))
         else:
             value = self._data_loss(y, outputs, weight, mask) + added
         self._loss_mean.add(value, float(batch_size(outputs)))
@@ -247,10 +247,16 @@ class Steps(Measuring):
 
         return value, d_outputs
 
+    def _as_written(self, x: Any, y: Any, preds: Any, weight: Any, *, training: bool) -> Any:
+        """What a subclass's `compute_loss` gives, which may know nothing of `training`."""
+        known, takes_any = parameters_of(type(self).compute_loss)
+        options = {"training": training} if takes_any or "training" in known else {}
+        return self.compute_loss(x, y, preds, weight, **options)
+
     def _own_loss(self, x: Any, y: Any, outputs: Any, weight: Any) -> tuple[float, Any]:
         """The value and the vjp of a `compute_loss` that a subclass wrote."""
         value, vjp = tracing.differentiate(
-            lambda preds: self.compute_loss(x, y, preds, weight, training=True), outputs
+            lambda preds: self._as_written(x, y, preds, weight, training=True), outputs
         )
         return float(value), vjp
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.caps import capped
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import optimizers
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
@@ -31,6 +32,9 @@ class Trainer(Steps):
     """What a model gets for `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
 
     stop_training: bool = False
+    stop_evaluating: bool = False
+    stop_predicting: bool = False
+    steps_per_execution: int = 1
     _initial_epoch: int = 0
     history: History | None = None
 
@@ -50,8 +54,8 @@ class Trainer(Steps):
     ) -> None:
         """Says how to train: optimizer, loss and metrics, by name or as objects.
 
-        `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are taken for
-        Keras' sake and have nothing to change here.
+        Callbacks are told of `steps_per_execution` batches at a time. `run_eagerly`, `jit_compile`
+        and `auto_scale_loss` are taken for Keras' sake and have nothing to change here.
 
         >>> from ferrnn._src.models.sequential import Sequential
         >>> model = Sequential()
@@ -59,6 +63,7 @@ class Trainer(Steps):
         >>> float(model.optimizer.learning_rate)
         0.001
         """
+        self.steps_per_execution = checked_count(steps_per_execution, "steps_per_execution")
         self.optimizer = optimizers.get(optimizer)
         self._loss = CompiledLoss(loss, loss_weights)
         self._metrics = CompiledMetrics(metrics, weighted_metrics)
@@ -76,6 +81,7 @@ class Trainer(Steps):
         }
         self._prepared, self._own_logs = None, None
         self.loss = loss
+        self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
         self.stop_training = False
 
     @property
@@ -124,7 +130,8 @@ class Trainer(Steps):
         ([0, 1, 2], 3)
         """
         self._require_compiled("fit")
-        epochs = checked_count(epochs, "epochs", least=0)
+        epochs = capped("epochs", checked_count(epochs, "epochs", least=0)) or 0
+        steps_per_epoch = capped("steps_per_epoch", steps_per_epoch)
         initial_epoch = checked_count(initial_epoch, "initial_epoch", least=0)
         if validation_split and validation_data is None:
             if gives_batches(x):
@@ -241,7 +248,7 @@ class Trainer(Steps):
         self._require_compiled("evaluate")
         source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
         self._prepare_testing()
-        check = Validation(source, steps)
+        check = Validation(source, capped("steps_per_epoch", steps))
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
         return self._returned(check.run(self, hooks), return_dict)
 
@@ -270,20 +277,30 @@ class Trainer(Steps):
     def _predict_batches(
         self, source: Source, inputs: Any, steps: int | None, callbacks: Any, verbose: Any
     ) -> Any:
-        count = source.count
+        count, steps = source.count, capped("steps_per_epoch", steps)
         if steps is not None:
             steps = checked_count(steps, "steps")
             count = steps if count is None else min(steps, count)
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
         hooks.tell("on_predict_begin", {})
-        results = []
+        self.stop_predicting = False
+        results, together = [], self.steps_per_execution
         for step, (part, _, _) in enumerate(itertools.islice(source, count)):
-            hooks.tell("on_predict_batch_begin", step, {})
+            if step % together == 0:
+                hooks.tell("on_predict_batch_begin", step, {})
             results.append(self.predict_on_batch(part))
-            hooks.tell("on_predict_batch_end", step, {"outputs": results[-1]})
+            if (step + 1) % together == 0:
+                hooks.tell("on_predict_batch_end", step, {"outputs": _joined(results[-together:])})
+                if self.stop_predicting:
+                    break
+        rest = len(results) % together
+        if rest:
+            last = len(results) - rest + together - 1
+            hooks.tell("on_predict_batch_end", last, {"outputs": _joined(results[-rest:])})
         hooks.tell("on_predict_end", {})
         if results or inputs is None:
-            Ending(source, "steps", steps).note(len(results), filled=bool(results))
+            if not self.stop_predicting:
+                Ending(source, "steps", steps).note(len(results), filled=bool(results))
             return _joined(results)
         return self.predict_on_batch(inputs)
 

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
 from ferrnn._src.configs.objects import Configured
+from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.results import Number, as_output
+from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
 from ferrnn._src.weights.parameter import Parameter, note_change
@@ -80,6 +82,8 @@ class Metric(Configured):
         super().__init_subclass__(**options)
         if "result" in cls.__dict__:
             cls.result = _with_numpy(cls.__dict__["result"])  # type: ignore[assignment, method-assign]
+        if "update_state" in cls.__dict__:
+            cls.update_state = _outside_of_traces(cls.__dict__["update_state"])  # type: ignore[method-assign]
 
     def __init__(self, dtype: object = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
@@ -160,6 +164,20 @@ class Metric(Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _outside_of_traces(update: Callable[..., Any]) -> Callable[..., Any]:
+    """`update_state` of plain arrays: what a metric sees has no part in gradients."""
+
+    @functools.wraps(update)
+    def untraced(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        if tracing.current.get() is None:
+            return update(self, *args, **kwargs)
+        args, kwargs = map_structure(tracing.plain, (args, kwargs))
+        with tracing.suspended():
+            return update(self, *args, **kwargs)
+
+    return untraced
 
 
 def plain(value: Any) -> Any:
