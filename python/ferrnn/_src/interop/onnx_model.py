@@ -1,36 +1,24 @@
-"""Runs ONNX models: what depends on constants alone is computed once, the rest node by node."""
+"""Models of ONNX: what goes in and out, and the nodes that nothing here runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.interop.onnx_files import Graph, Node, OnnxError, Value, read_model
+from ferrnn._src.interop.onnx_files import Graph, OnnxError, Value, read_model
 from ferrnn._src.interop.onnx_operators import OPERATORS
+from ferrnn._src.interop.onnx_plan import Plan
 from ferrnn._src.interop.onnx_products import PREPARED
-from ferrnn._src.interop.onnx_recurrent import Recurrent
+from ferrnn._src.interop.onnx_programs import Programs
 from ferrnn._src.tree.types import Array
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _OWN_DOMAINS = ("", "ai.onnx")
-# A fold may repeat a constant; what becomes much larger than the file is not kept.
-_LARGEST_FOLD = 64 << 20
-
-Run = Callable[[list[Any]], "list[Array]"]
-
-
-@dataclass
-class _Step:
-    """A node that is ready to run."""
-
-    node: Node
-    run: Run
 
 
 class OnnxModel:
@@ -43,7 +31,7 @@ class OnnxModel:
         given = [value for value in graph.inputs if value.name not in graph.constants]
         self.inputs: tuple[Value, ...] = tuple(given)
         self.outputs: tuple[Value, ...] = tuple(graph.outputs)
-        self._plan = _Plan(graph, opset, {}, {value.name: value.shape for value in given})
+        self._programs = Programs(Plan(graph, opset, {}, {each.name: each.shape for each in given}))
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """The outputs for arrays, in the order of `inputs` or by their names.
@@ -66,7 +54,7 @@ class OnnxModel:
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """The outputs by name, for inputs by name."""
-        outputs = self._plan.run(self._checked(inputs))
+        outputs = self._programs.run(self._checked(inputs))
         return {value.name: each for value, each in zip(self.outputs, outputs, strict=True)}
 
     def _named(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,153 +158,3 @@ def _reset_gates(graph: Graph, producer: str) -> list[str]:
         if third is None or third.any():
             found.append(f"the {node.described()}")
     return found
-
-
-def _branch(node: Node, condition: Array) -> Graph:
-    key = "then_branch" if bool(np.ravel(condition)[0]) else "else_branch"
-    branch = node.attributes.get(key)
-    if not isinstance(branch, Graph):
-        raise OnnxError(f"the {node.described()} has no {key}")
-    return branch
-
-
-class _Plan:
-    """What is left of a graph to run, and the constants that the rest has become."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        opset: int,
-        outside: Mapping[str, Array],
-        shapes: Mapping[str, tuple[int | str | None, ...] | None],
-    ) -> None:
-        self._opset, self._shapes = opset, shapes
-        self.constants = {**outside, **graph.constants}
-        self.outputs = [value.name for value in graph.outputs]
-        self.steps: list[_Step] = []
-        self._add(graph)
-        self._last_use = _last_uses(self.steps, self.outputs)
-
-    def _add(self, graph: Graph) -> None:
-        for node in graph.nodes:
-            if node.operator == "If" and node.inputs[0] in self.constants:
-                branch = _branch(node, self.constants[node.inputs[0]])
-                self.constants |= branch.constants
-                self._add(branch)
-                for outer, value in zip(node.outputs, branch.outputs, strict=False):
-                    self._alias(value.name, outer)
-            elif node.operator == "If":
-                self.steps.append(self._choice(node))
-            elif not self._fold(step := _prepared(node, self._opset, self.constants)):
-                self.steps.append(step)
-
-    def _fold(self, step: _Step) -> bool:
-        """Keeps a node's outputs as constants, if none of them depends on an input."""
-        node = step.node
-        if not node.outputs:
-            return False
-        inputs = [self.constants.get(name) for name in node.inputs]
-        if any(each is None and name for each, name in zip(inputs, node.inputs, strict=True)):
-            shape = self._shapes.get(node.inputs[0])
-            if node.operator not in {"Shape", "Size"} or shape is None:
-                return False
-            sizes = [size if isinstance(size, int) else 0 for size in shape]
-            if min(sizes, default=1) <= 0:
-                return False
-            inputs = [np.broadcast_to(np.float32(0), sizes)]
-        found = _run(step, inputs)
-        if sum(each.nbytes for each in found) > _LARGEST_FOLD:
-            return False
-        self.constants |= dict(zip(node.outputs, found, strict=False))
-        return True
-
-    def _alias(self, inner: str, outer: str) -> None:
-        """Lets a value of a branch be known by its name outside, too."""
-        if inner in self.constants:
-            self.constants[outer] = self.constants[inner]
-        else:
-            node = Node("Identity", "", "", [inner], [outer], {})
-            self.steps.append(_prepared(node, self._opset, self.constants))
-
-    def _choice(self, node: Node) -> _Step:
-        """An `If` on a value that is known only when it runs; it takes what its branches use."""
-        branches = {
-            key: _Plan(_branch(node, np.array(key)), self._opset, self.constants, self._shapes)
-            for key in (True, False)
-        }
-        outer = sorted({name for plan in branches.values() for name in plan.free()})
-        whole = Node("If", "", node.name, [node.inputs[0], *outer], node.outputs, {})
-
-        def run(x: list[Any]) -> list[Array]:
-            chosen = branches[bool(np.ravel(x[0])[0])]
-            return chosen.run(dict(zip(outer, x[1:], strict=True)))
-
-        return _Step(whole, run)
-
-    def free(self) -> set[str]:
-        """The names of the values that it takes from outside."""
-        inside = {name for step in self.steps for name in step.node.outputs}
-        used = {name for step in self.steps for name in step.node.inputs if name}
-        return (used | set(self.outputs)) - inside - set(self.constants)
-
-    def run(self, given: Mapping[str, Any]) -> list[Array]:
-        """The outputs for the values of `free`."""
-        values: dict[str, Any] = {**self.constants, **given}
-        for at, step in enumerate(self.steps):
-            for name in step.node.inputs:
-                if name and name not in values:
-                    place = step.node.described()
-                    raise OnnxError(f"the {place} needs {name!r}, which nothing computes")
-            needed = [values[name] if name else None for name in step.node.inputs]
-            values.update(zip(step.node.outputs, _run(step, needed), strict=False))
-            for name in self._last_use.get(at, ()):
-                values.pop(name, None)
-        for name in self.outputs:
-            if name not in values:
-                raise OnnxError(f"the output {name!r} is one that nothing computes")
-        return [np.asarray(values[name]) for name in self.outputs]
-
-
-def _prepared(node: Node, opset: int, constants: Mapping[str, Array]) -> _Step:
-    place, attributes = f"the {node.described()}", node.attributes
-    if node.operator in _RECURRENT:
-        recurrent = Recurrent(node.operator, attributes, place)
-        w, r, bias = (*(constants.get(name) for name in node.inputs[1:4]), None, None, None)[:3]
-        recurrent.check_weights(w, r, bias)
-        return _Step(node, recurrent.run)
-    if node.operator in PREPARED:
-        return _Step(node, PREPARED[node.operator](attributes, place))
-    operator = OPERATORS[node.operator]
-    told = {**attributes, "_outputs": len(node.outputs)}
-
-    def run(x: list[Any]) -> list[Array]:
-        found = operator(x, told, opset)
-        return found if isinstance(found, list) else [np.asarray(found)]
-
-    return _Step(node, run)
-
-
-def _run(step: _Step, inputs: list[Any]) -> list[Array]:
-    try:
-        with np.errstate(all="ignore"):  # as in C: infinities and NaN are results
-            return step.run(inputs)
-    except OnnxError:
-        raise
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        shapes = [None if each is None else np.shape(each) for each in inputs]
-        raise OnnxError(
-            f"the {step.node.described()} cannot take inputs of the shapes {shapes}: {error}"
-        ) from error
-
-
-def _last_uses(steps: list[_Step], kept: list[str]) -> dict[int, list[str]]:
-    """For each step the values that no later one needs."""
-    last: dict[str, int] = {}
-    for at, step in enumerate(steps):
-        for name in (*step.node.inputs, *step.node.outputs):
-            last[name] = at
-    freed: dict[int, list[str]] = {}
-    for name, at in last.items():
-        if name and name not in kept:
-            freed.setdefault(at, []).append(name)
-    return freed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,8 +20,7 @@ class Product:
     """`x @ weights + bias`; the weights are packed again only when other arrays come."""
 
     def __init__(self) -> None:
-        self.made_of: tuple[Array | None, ...] = ()
-        self.packed: DenseWeights | None = None
+        self.kept: tuple[tuple[Array | None, ...], DenseWeights | None] = ((), None)
 
     def __call__(
         self, x: Array, weights: Array, bias: Array | None, key: tuple[Array | None, ...]
@@ -29,15 +29,15 @@ class Product:
         if x.dtype not in _FLOATS or weights.dtype != x.dtype or 0 in (*x.shape, *weights.shape):
             product: Array = np.matmul(x, weights)
             return product if bias is None else product + bias
-        same = len(key) == len(self.made_of) and all(
-            new is old for new, old in zip(key, self.made_of, strict=True)
-        )
-        if self.packed is None or not same:
+        made_of, packed = self.kept
+        same = len(key) == len(made_of) and all(map(operator.is_, key, made_of))
+        if packed is None or not same:
             kernel = np.ascontiguousarray(weights)
             own = None if bias is None else np.ascontiguousarray(bias, dtype=x.dtype)
-            self.packed, self.made_of = DenseWeights(kernel, own), key
+            packed = DenseWeights(kernel, own)
+            self.kept = key, packed  # one assignment: another thread sees both or neither
         rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
-        outputs, _ = dense_forward(self.packed, rows)
+        outputs, _ = dense_forward(packed, rows)
         return outputs.reshape(*x.shape[:-1], weights.shape[1])
 
 
@@ -100,6 +100,43 @@ def convolution(attributes: Mapping[str, Any], place: str) -> Run:
             weights = own.reshape(count, -1).T
             parts.append(products[group](rows, weights, term, (kernel, bias)))
         return [np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)]
+
+    return run
+
+
+def along_time(attributes: Mapping[str, Any], x: list[Any]) -> Run | None:
+    """A convolution of one axis and one group, of a constant kernel and inputs of this shape."""
+    data, kernel, bias = (*x, None)[:3]
+    if data.ndim != 3 or kernel.shape[1:2] != data.shape[1:2] or data.dtype not in _FLOATS:
+        return None
+    if kernel.dtype != data.dtype or 0 in (*data.shape, *kernel.shape):
+        return None
+    (stride,) = attributes.get("strides") or [1]
+    (dilation,) = attributes.get("dilations") or [1]
+    batch, channels, time = data.shape
+    filters, _, taps = kernel.shape
+    reach = (taps - 1) * dilation + 1
+    before, after = _pads((time,), [reach], [stride], attributes)
+    places = (time + before + after - reach) // stride + 1
+    if min(before, after) < 0 or min(stride, dilation, places) < 1:
+        return None
+    weights = DenseWeights(np.ascontiguousarray(kernel.reshape(filters, -1).T), bias)
+    whole = (batch, channels, before + time + after)
+    item, inner = data.dtype.itemsize, slice(before, before + time)
+    # [batch, places, channels, taps] of the padded data, which is contiguous.
+    windows = (batch, places, channels, taps)
+    strides = [item * step for step in (channels * whole[2], stride, whole[2], dilation)]
+    rows = batch * places, channels * taps
+
+    def run(x: list[Any]) -> list[Array]:
+        if before or after:
+            padded = np.zeros(whole, x[0].dtype)
+            padded[:, :, inner] = x[0]
+        else:
+            padded = np.ascontiguousarray(x[0])
+        view = np.ndarray(windows, padded.dtype, padded, 0, strides)
+        outputs, _ = dense_forward(weights, view.reshape(rows))
+        return [outputs.reshape(batch, places, filters).transpose(0, 2, 1)]
 
     return run
 

@@ -1,8 +1,8 @@
 """ONNX's LSTM, GRU and RNN: in the engine, or step by step in NumPy where it has no such cell.
 
 The equations and defaults are those of https://onnx.ai/onnx/operators/onnx__LSTM.html, `__GRU` and
-`__RNN`. A cell with peepholes, coupled gates, a clip or other activations than the engine has runs
-in NumPy.
+`__RNN`. A cell with a clip, with coupled gates and peepholes, or with activations that the engine
+does not have runs in NumPy.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.gates import ONNX, ordered
+from ferrnn._src.interop.onnx_cells import Direction, Function, engine_weights
 from ferrnn._src.interop.onnx_files import OnnxError
-from ferrnn._src.layers.gru import GRU
-from ferrnn._src.layers.lstm import LSTM
-from ferrnn._src.layers.rnn import RNN
-from ferrnn._src.layers.simple_rnn import SimpleRNN
+from ferrnn._src.sequence.fused import Problem, Weights, rnn_forward
 from ferrnn._src.tree.types import Array
 
 Activation = Callable[[Array], Array]
 
+_FLOATS = (np.dtype("f4"), np.dtype("f8"))
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 # What each activation's alpha and beta are if the node does not say; None where it has none.
@@ -48,7 +46,8 @@ def sigmoid(x: Array) -> Array:
     return positive.astype(x.dtype, copy=False)
 
 
-def _formula(name: str, alpha: float, beta: float) -> Activation:
+def _formula(function: Function) -> Activation:
+    alpha, beta = function.alpha, function.beta
     formulas: dict[str, Activation] = {
         "relu": lambda x: np.maximum(x, 0),
         "tanh": np.tanh,
@@ -62,7 +61,7 @@ def _formula(name: str, alpha: float, beta: float) -> Activation:
         "scaledtanh": lambda x: alpha * np.tanh(beta * x),
         "affine": lambda x: alpha * x + beta,
     }
-    return formulas[name]
+    return formulas[function.name]
 
 
 def _same(known: tuple[Array | None, ...], given: tuple[Array | None, ...]) -> bool:
@@ -84,15 +83,13 @@ class Recurrent:
         self.clip = attributes.get("clip")
         self.reset_after = bool(attributes.get("linear_before_reset", 0))
         self.coupled = bool(attributes.get("input_forget", 0))
-        self.names, self.functions = self._activations(attributes)
-        # The engine's layers, and the weights they were made of.
-        self.layers: dict[int, RNN] = {}
-        self.weights: tuple[Array | None, ...] = ()
+        self.functions = self._activations(attributes)
+        self.formulas = [[_formula(each) for each in own] for own in self.functions]
+        # The engine's weights for each direction, and the arrays that they were made of.
+        self.packed: tuple[tuple[Array | None, ...], list[Weights | None]] = ((), [])
 
-    def _activations(
-        self, attributes: Mapping[str, Any]
-    ) -> tuple[list[list[str]], list[list[Activation]]]:
-        """For each direction the names (as Keras has them, "" if it has none) and the functions."""
+    def _activations(self, attributes: Mapping[str, Any]) -> list[list[Function]]:
+        """The functions of each direction."""
         each = len(_DEFAULTS[self.kind])
         asked = attributes.get("activations") or _DEFAULTS[self.kind] * len(self.reversed)
         if len(asked) != each * len(self.reversed):
@@ -101,7 +98,7 @@ class Recurrent:
             )
         alphas = list(attributes.get("activation_alpha", []))
         betas = list(attributes.get("activation_beta", []))
-        names, functions = [], []
+        functions = []
         for full in asked:
             name = full.lower()
             if name not in _SCALES:
@@ -110,12 +107,8 @@ class Recurrent:
             # Given in the order of the functions that take one.
             alpha = alphas.pop(0) if alpha is not None and alphas else alpha
             beta = betas.pop(0) if beta is not None and betas else beta
-            names.append(
-                name if name in {"relu", "tanh", "sigmoid", "softsign", "softplus"} else ""
-            )
-            functions.append(_formula(name, alpha or 0.0, beta or 0.0))
-        cut = range(0, len(asked), each)
-        return [names[at : at + each] for at in cut], [functions[at : at + each] for at in cut]
+            functions.append(Function(name, alpha or 0.0, beta or 0.0))
+        return [functions[at : at + each] for at in range(0, len(asked), each)]
 
     def run(self, inputs: list[Array | None]) -> list[Array]:
         """Y, Y_h and, of an LSTM, Y_c."""
@@ -124,8 +117,10 @@ class Recurrent:
             raise OnnxError(f"{self.place}: X [time, batch, features], W and R are needed")
         x = x if self.layout else x.swapaxes(0, 1)  # [batch, time, features] from here on
         self.check_weights(w, r, bias, peepholes, x.shape[2])
-        if not _same(self.weights, (w, r, bias)):
-            self.layers, self.weights = {}, (w, r, bias)
+        made_of, packed = self.packed
+        if not _same(made_of, (w, r, bias, peepholes)):
+            packed = self._pack(w, r, bias, peepholes)
+            self.packed = (w, r, bias, peepholes), packed
         mask = None
         if lengths is not None:
             lengths = np.asarray(lengths)
@@ -140,14 +135,45 @@ class Recurrent:
         runs = []
         for index, reverse in enumerate(self.reversed):
             start = [state[index] for state in states[: 2 if self.kind == "LSTM" else 1]]
-            own = (w[index], r[index], None if bias is None else bias[index])
-            hole = None if peepholes is None else peepholes[index]
-            runs.append(self._direction(index, x, own, hole, start, mask, reverse))
-        y = np.stack([run[0] for run in runs], axis=2)  # [batch, time, directions, units]
-        finals = [np.stack([run[1 + at] for run in runs]) for at in range(len(runs[0]) - 1)]
+            own = packed[index]
+            if own is None or not x.size:
+                arrays = [None if each is None else each[index] for each in (bias, peepholes)]
+                steps = (index, x, w[index], r[index], *arrays, start, mask, reverse)
+                runs.append(self._steps(*steps))
+                continue
+            problem = Problem(own, x, start, mask, None, None, reverse, True, True)
+            outputs, finals, _ = rnn_forward(own, problem)
+            runs.append([outputs[:, ::-1] if reverse else outputs, *finals])
+        if len(runs) == 1:  # views, no copies
+            y, finals = runs[0][0][:, :, None], [final[None] for final in runs[0][1:]]
+        else:
+            y = np.stack([run[0] for run in runs], axis=2)  # [batch, time, directions, units]
+            finals = [np.stack([run[1 + at] for run in runs]) for at in range(len(runs[0]) - 1)]
         if self.layout:
             return [y, *(final.swapaxes(0, 1) for final in finals)]
         return [y.transpose(1, 2, 0, 3), *finals]
+
+    def _pack(
+        self, w: Array, r: Array, bias: Array | None, peepholes: Array | None
+    ) -> list[Weights | None]:
+        """Each direction's weights for the engine; None where NumPy runs it."""
+        if self.clip or w.dtype not in _FLOATS:
+            return [None] * len(self.reversed)
+        return [
+            engine_weights(
+                Direction(
+                    self.kind,
+                    functions,
+                    w[index],
+                    r[index],
+                    None if bias is None else bias[index],
+                    None if peepholes is None else peepholes[index],
+                    self.coupled,
+                    self.reset_after,
+                )
+            )
+            for index, functions in enumerate(self.functions)
+        ]
 
     def check_weights(
         self,
@@ -186,72 +212,22 @@ class Recurrent:
             raise OnnxError(f"{self.place}: {name} must have the shape {shape}: {state.shape}")
         return state
 
-    def _direction(
-        self,
-        index: int,
-        x: Array,
-        weights: tuple[Array, Array, Array | None],
-        peepholes: Array | None,
-        start: list[Array],
-        mask: Array | None,
-        reverse: bool,
-    ) -> list[Array]:
-        """Outputs [batch, time, units], zero after a sequence's end, and the final states."""
-        fused = not (self.coupled or self.clip or peepholes is not None)
-        if fused and all(self.names[index]) and x.shape[1] and len(x) and self._alike(index):
-            layer = self._layer(index, x.dtype, weights)
-            outputs, *finals = layer(x, mask=mask, initial_state=start)
-            outputs = np.asarray(outputs)
-            return [outputs[:, ::-1] if reverse else outputs, *map(np.asarray, finals)]
-        return self._steps(index, x, weights, peepholes, start, mask, reverse)
-
-    def _alike(self, index: int) -> bool:
-        """An LSTM of the engine uses one activation for the candidate and for the output."""
-        names = self.names[index]
-        return self.kind != "LSTM" or names[1] == names[2]
-
-    def _layer(self, index: int, dtype: Any, weights: tuple[Array, Array, Array | None]) -> RNN:
-        """The layer of one direction with its weights."""
-        if index in self.layers:
-            return self.layers[index]
-        w, r, bias = weights
-        order, names = ONNX[self.kind], self.names[index]
-        options: dict[str, Any] = {
-            "use_bias": bias is not None,
-            "return_sequences": True,
-            "return_state": True,
-            "go_backwards": self.reversed[index],
-            "zero_output_for_mask": True,
-            "dtype": np.dtype(dtype).name,
-        }
-        if self.kind == "LSTM":
-            layer: RNN = LSTM(r.shape[1], names[1], names[0], **options)
-        elif self.kind == "GRU":
-            layer = GRU(r.shape[1], names[1], names[0], reset_after=self.reset_after, **options)
-        else:
-            layer = SimpleRNN(r.shape[1], names[0], **options)
-        layer.build((None, None, w.shape[1]))
-        values = [ordered(w, order).T, ordered(r, order).T]
-        if bias is not None:
-            both = [ordered(half, order) for half in np.split(bias, 2)]
-            apart = self.kind == "GRU" and self.reset_after
-            values.append(np.stack(both) if apart else both[0] + both[1])
-        layer.set_weights([np.ascontiguousarray(value) for value in values])
-        self.layers[index] = layer
-        return layer
-
     def _steps(
         self,
         index: int,
         x: Array,
-        weights: tuple[Array, Array, Array | None],
+        w: Array,
+        r: Array,
+        bias: Array | None,
         peepholes: Array | None,
         start: list[Array],
         mask: Array | None,
         reverse: bool,
     ) -> list[Array]:
-        """The same in NumPy, step by step."""
-        w, r, bias = weights
+        """Outputs [batch, time, units], zero after a sequence's end, and the final states.
+
+        In NumPy, step by step.
+        """
         wide = np.zeros(2 * w.shape[0], x.dtype) if bias is None else bias
         states = list(start)
         outputs = np.zeros((*x.shape[:2], r.shape[1]), x.dtype)
@@ -275,12 +251,12 @@ class Recurrent:
     def _rnn(
         self, index: int, x: Array, states: list[Array], r: Array, b: Array, p: Array | None
     ) -> list[Array]:
-        return [self.functions[index][0](self._cut(x + states[0] @ r.T + b))]
+        return [self.formulas[index][0](self._cut(x + states[0] @ r.T + b))]
 
     def _gru(
         self, index: int, x: Array, states: list[Array], r: Array, b: Array, p: Array | None
     ) -> list[Array]:
-        f, g = self.functions[index]
+        f, g = self.formulas[index]
         (h,) = states
         (x_z, x_r, x_h), (r_z, r_r, r_h) = np.split(x, 3, axis=-1), np.split(r, 3)
         b_z, b_r, b_h = np.split(b, 3)
@@ -292,7 +268,7 @@ class Recurrent:
     def _lstm(
         self, index: int, x: Array, states: list[Array], r: Array, b: Array, p: Array | None
     ) -> list[Array]:
-        f, g, out = self.functions[index]
+        f, g, out = self.formulas[index]
         h, c = states
         z_i, z_o, z_f, z_c = np.split(x + h @ r.T + b, 4, axis=-1)
         p_i, p_o, p_f = (0, 0, 0) if p is None else np.split(p, 3)

@@ -63,7 +63,8 @@ def _expand(x: Inputs, a: Attributes, v: int) -> Any:
     return np.broadcast_to(x[0], np.broadcast_shapes(x[0].shape, shape_given(x[1])))
 
 
-def _slice(x: Inputs, a: Attributes, v: int) -> Any:
+def slices(x: Inputs, a: Attributes) -> tuple[slice, ...]:
+    """What a Slice node takes of each axis."""
     if len(x) == 1:
         starts, ends, axes, steps = a["starts"], a["ends"], a.get("axes"), None
     else:
@@ -76,7 +77,11 @@ def _slice(x: Inputs, a: Attributes, v: int) -> Any:
         # An end before the beginning cannot be said with a negative number, which counts anew.
         last = None if step < 0 and end < -size else int(end)
         cut[int(axis)] = slice(int(start), last, int(step))
-    return x[0][tuple(cut)]
+    return tuple(cut)
+
+
+def _slice(x: Inputs, a: Attributes, v: int) -> Any:
+    return x[0][slices(x, a)]
 
 
 def _gather(x: Inputs, a: Attributes, v: int) -> Any:
@@ -102,15 +107,20 @@ def _scatter_nd(x: Inputs, a: Attributes, v: int) -> Any:
     return result
 
 
-def _split(x: Inputs, a: Attributes, v: int) -> Any:
-    axis = a.get("axis", 0)
+def split_sizes(x: Inputs, a: Attributes) -> list[int]:
+    """The sizes of the parts of a Split node."""
+    whole = x[0].shape[a.get("axis", 0)]
     sizes = x[1] if len(x) > 1 and x[1] is not None else a.get("split")
     if sizes is None:
         count = a.get("num_outputs") or a["_outputs"]
-        each = -(-x[0].shape[axis] // count)
+        each = -(-whole // count)
         sizes = [each] * (count - 1)
-        return np.split(x[0], np.cumsum(sizes), axis)
-    return np.split(x[0], np.cumsum([int(size) for size in sizes])[:-1], axis)
+        sizes.append(max(0, whole - sum(sizes)))
+    return [int(size) for size in sizes]
+
+
+def _split(x: Inputs, a: Attributes, v: int) -> Any:
+    return np.split(x[0], np.cumsum(split_sizes(x, a))[:-1], a.get("axis", 0))
 
 
 def _transpose(x: Inputs, a: Attributes, v: int) -> Any:
@@ -121,12 +131,18 @@ def _where(x: Inputs, a: Attributes, v: int) -> Any:
     return np.where(x[0], x[1], x[2])
 
 
-def _pad(x: Inputs, a: Attributes, v: int) -> Any:
+def padding(x: Inputs, a: Attributes) -> list[tuple[int, int]]:
+    """What a Pad node puts before and after each axis, or takes off if it is negative."""
     pads = [int(p) for p in (x[1] if len(x) > 1 else a["pads"])]
     axes = [int(axis) for axis in x[3]] if len(x) > 3 and x[3] is not None else range(x[0].ndim)
     widths = [(0, 0)] * x[0].ndim
     for at, axis in enumerate(axes):
         widths[axis] = (pads[at], pads[at + len(pads) // 2])
+    return widths
+
+
+def _pad(x: Inputs, a: Attributes, v: int) -> Any:
+    widths = padding(x, a)
     cut = tuple(slice(-min(b, 0), (min(e, 0)) or None) for b, e in widths)
     grown = [(max(b, 0), max(e, 0)) for b, e in widths]
     shape_given([size + b + e for size, (b, e) in zip(x[0].shape, grown, strict=True)])

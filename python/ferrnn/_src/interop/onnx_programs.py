@@ -1,0 +1,223 @@
+"""An ONNX plan for each set of input shapes: what hangs on shapes alone is computed once.
+
+The first call with new shapes runs node by node and notes what it does; later ones repeat that. An
+`If` on shapes is decided then, and so is one on an input that is a single integer (a sampling
+rate), as long as it takes few values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.interop.onnx_files import Node, OnnxError
+from ferrnn._src.interop.onnx_plan import Plan, Run, Step, failed
+from ferrnn._src.interop.onnx_quick import quick
+from ferrnn._src.tree.types import Array
+
+# So many programs are kept, and so many are made before single integers are no longer settled.
+_MOST_KEPT, _MOST_SETTLED = 16, 32
+# Which inputs say, by their values, what shape the outputs have.
+_SHAPES_FROM = {
+    "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1, 3), "Range": (0, 1, 2),
+    "Reshape": (1,), "Slice": (1, 2, 3, 4), "Split": (1,), "Squeeze": (1,), "Tile": (1,),
+    "TopK": (1,), "Unsqueeze": (1,),
+}  # fmt: skip
+_REDUCTIONS = (1,)
+# A constant that depends on shapes and is larger is computed anew.
+_LARGEST_FOLD = 1 << 20
+
+_Noted: TypeAlias = "tuple[Node, Run, list[str], list[str]]"
+_Fast: TypeAlias = "tuple[Run, tuple[int, ...], tuple[int, ...], tuple[int, ...], Node]"
+
+
+class Programs:
+    """A plan, and the programs that it became."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._kept: dict[Any, _Program] = {}
+        self._made = 0
+        self._branches = any(step.branches is not None for step in plan.steps)
+
+    def run(self, given: Mapping[str, Array]) -> list[Array]:
+        """The outputs for the inputs, in their order."""
+        settled = self._branches and self._made < _MOST_SETTLED
+        key = tuple(
+            (
+                x.shape,
+                x.dtype.char,
+                x.item() if settled and not x.ndim and x.dtype.kind in "iub" else None,
+            )
+            for x in given.values()
+        )
+        program = self._kept.get(key)
+        if program is not None:
+            return program.run(given)
+        trace = _Trace(
+            given, {n for n, (_, _, value) in zip(given, key, strict=True) if value is not None}
+        )
+        trace.walk(self.plan)
+        outputs = [trace.value(name) for name in self.plan.outputs]
+        newest = list(self._kept.items())[1 - _MOST_KEPT :]
+        # One assignment: another thread sees the old ones or the new ones.
+        self._kept = {**dict(newest), key: _Program(trace, self.plan.outputs)}
+        self._made += 1
+        return outputs
+
+
+@dataclass
+class _Trace:
+    """One run, node by node, and what it notes."""
+
+    values: dict[str, Any]
+    fixed: set[str]  # values that depend on shapes alone
+    firm: set[str] = field(default_factory=set)  # values whose shapes do
+    given: list[str] = field(default_factory=list)
+    same: dict[str, str] = field(default_factory=dict)  # other names of values
+    noted: list[_Noted] = field(default_factory=list)
+
+    def __init__(self, given: Mapping[str, Array], settled: set[str]) -> None:
+        self.values, self.given = dict(given), list(given)
+        self.fixed, self.firm = set(settled), set(given)
+        self.same, self.noted = {}, []
+
+    def value(self, name: str) -> Array:
+        """An output of the graph."""
+        if name not in self.values:
+            raise OnnxError(f"the output {name!r} is one that nothing computes")
+        return np.asarray(self.values[name])
+
+    def walk(self, plan: Plan) -> None:
+        """Runs the steps of a plan, those of branches that are decided in their place."""
+        self.values.update(plan.constants)
+        self.fixed.update(plan.constants)
+        self.firm.update(plan.constants)
+        for step in plan.steps:
+            node = step.node
+            for name in node.inputs:
+                if name and name not in self.values:
+                    raise OnnxError(
+                        f"the {node.described()} needs {name!r}, which nothing computes"
+                    )
+            if step.branches is not None and node.inputs[0] in self.fixed:
+                inner = step.branches[bool(np.ravel(self.values[node.inputs[0]])[0])]
+                self.walk(inner)
+                for outer, name in zip(node.outputs, inner.outputs, strict=False):
+                    self._rename(name, outer)
+            else:
+                self._step(step)
+
+    def _rename(self, name: str, outer: str) -> None:
+        self.values[outer] = self.value(name)
+        self.same[outer] = self.same.get(name, name)
+        for known in (self.fixed, self.firm):
+            if name in known:
+                known.add(outer)
+
+    def _step(self, step: Step) -> None:
+        node = step.node
+        names = [name for name in node.inputs if name]
+        x = [self.values[name] if name else None for name in node.inputs]
+        fixed = [not name or name in self.fixed for name in node.inputs]
+        firm = all(name in self.firm for name in names)
+        run: Run | None = None
+        with np.errstate(all="ignore"), failed(node, x):
+            if firm and step.branches is None:
+                run = quick(node, step.opset, x, fixed)
+            found = (run or step.run)(x)
+        if _is_same(node, x, found):
+            self._rename(node.inputs[0], node.outputs[0])
+            return
+        self.values.update(zip(node.outputs, found, strict=False))
+        of_shapes = all(fixed) or (firm and node.operator in {"Shape", "Size"})
+        if of_shapes and sum(each.nbytes for each in found) <= _LARGEST_FOLD:
+            self.fixed.update(node.outputs)
+        else:
+            inputs = [self.same.get(name, name) for name in node.inputs]
+            self.noted.append((node, run or step.run, inputs, node.outputs))
+        say = (
+            _REDUCTIONS
+            if node.operator.startswith("Reduce")
+            else _SHAPES_FROM.get(node.operator, ())
+        )
+        if firm and step.branches is None and all(fixed[at] for at in say if at < len(fixed)):
+            self.firm.update(node.outputs)
+
+
+def _is_same(node: Node, x: list[Any], found: list[Array]) -> bool:
+    """Whether the node gives its input on, whatever is in it."""
+    if node.operator == "Cast":
+        return bool(found[0].dtype == np.asarray(x[0]).dtype)
+    return node.operator == "Identity" or (node.operator == "Dropout" and len(node.outputs) == 1)
+
+
+class _Program:
+    """The steps that a trace noted and the outputs need, on numbered values."""
+
+    def __init__(self, trace: _Trace, outputs: list[str]) -> None:
+        wanted = [trace.same.get(name, name) for name in outputs]
+        steps = _needed(trace.noted, wanted)
+        made = {name for _, _, _, names in steps for name in names} | set(trace.given)
+        numbers: dict[str, int] = {"": 0}
+        for name in trace.given:
+            numbers[name] = len(numbers)
+        for name in [name for _, _, inputs, names in steps for name in (*inputs, *names)] + wanted:
+            numbers.setdefault(name, len(numbers))
+        self._start = [None if n in made or not n else trace.values[n] for n in numbers]
+        self._given = range(1, 1 + len(trace.given))
+        self._outputs = [numbers[name] for name in wanted]
+        dead = _last_uses(steps, wanted, made)
+        self._steps: list[_Fast] = [
+            (
+                run,
+                tuple(numbers[name] for name in inputs),
+                tuple(numbers[name] for name in names),
+                tuple(numbers[name] for name in dead[at]),
+                node,
+            )
+            for at, (node, run, inputs, names) in enumerate(steps)
+        ]
+
+    def run(self, given: Mapping[str, Array]) -> list[Array]:
+        """The outputs for inputs of the shapes that this program is for."""
+        values = self._start.copy()
+        values[1 : 1 + len(given)] = given.values()
+        x: list[Any] = []
+        node: Node | None = None
+        with np.errstate(all="ignore"):  # as in C: infinities and NaN are results
+            try:
+                for run, inputs, outputs, dead, node in self._steps:  # noqa: B007 - for an error
+                    x = [values[at] for at in inputs]
+                    for at, found in zip(outputs, run(x), strict=False):
+                        values[at] = found
+                    for at in dead:
+                        values[at] = None
+            except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+                assert node is not None
+                with failed(node, x):
+                    raise
+        return [np.asarray(values[at]) for at in self._outputs]
+
+
+def _needed(noted: list[_Noted], outputs: list[str]) -> list[_Noted]:
+    """The steps without which an output is not known, in their order."""
+    wanted, found = set(outputs), []
+    for each in reversed(noted):
+        if wanted.intersection(each[3]):
+            found.append(each)
+            wanted.update(each[2])
+    return found[::-1]
+
+
+def _last_uses(steps: list[_Noted], kept: list[str], made: set[str]) -> list[list[str]]:
+    """For each step the values that no later one needs."""
+    last = {name: at for at, step in enumerate(steps) for name in (*step[2], *step[3])}
+    freed: list[list[str]] = [[] for _ in steps]
+    for name, at in last.items():
+        if name and name in made and name not in kept:
+            freed[at].append(name)
+    return freed
