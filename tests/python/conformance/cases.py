@@ -25,6 +25,7 @@ ACTIVATIONS = (
     ("sigmoid", "tanh"),
     ("hard_sigmoid", "softsign"),
     ("softsign", "hard_sigmoid"),
+    ("tanh", "hard_sigmoid_keras2"),
 )
 EXTRA_CELLS = {
     "coupled_lstm": CoupledLSTMCell,

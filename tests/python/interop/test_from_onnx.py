@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
+from ferrnn._src.interop.onnx_recurrent import Recurrent
 from foreign import expect_close
 
 CASES = [
@@ -29,10 +30,32 @@ REFUSED = [
 def test_a_file_gives_the_numbers_of_onnx_runtime(maker, name):
     case = foreign.load(maker, name)
     model = ferrnn.from_onnx(foreign.DATA / case.about["file"])
-    found = model.run(dict(zip(case.about["inputs"], case.series("input"), strict=True)))
+    inputs = dict(zip(case.about["inputs"], case.series("input"), strict=True))
+    found = model.run(inputs)
     for output, wanted in zip(case.about["outputs"], case.series("output"), strict=True):
         assert found[output].dtype == wanted.dtype, output
         expect_close(found[output], wanted)
+    for output, again in model.run(inputs).items():  # by the program that the first call became
+        np.testing.assert_array_equal(again, found[output])
+
+
+ENGINE = [
+    "lstm_peepholes", "lstm_peepholes_no_bias", "lstm_input_forget", "gru_activations",
+    "gru_linear_before_reset_0", "rnn_alpha_beta",
+]  # fmt: skip
+NUMPY = ["lstm_clip", "lstm_input_forget_peepholes", "lstm_activations", "rnn_default_alpha"]
+
+
+@pytest.mark.parametrize("name", ENGINE + NUMPY)
+def test_the_engine_runs_the_cells_that_it_has(name, monkeypatch):
+    case = foreign.load("onnx", name)
+    stepwise = []
+    steps = Recurrent._steps
+    monkeypatch.setattr(
+        Recurrent, "_steps", lambda self, at, *args: stepwise.append(at) or steps(self, at, *args)
+    )
+    ferrnn.from_onnx(foreign.DATA / case.about["file"])(*case.series("input"))
+    assert bool(stepwise) == (name in NUMPY or name == "rnn_alpha_beta")
 
 
 @pytest.mark.parametrize(("maker", "name"), REFUSED)
@@ -63,6 +86,15 @@ class TestErrors:
             model(np.zeros((1, 1)))
         with pytest.raises(ValueError, match="received 9"):
             model(*[np.zeros(1)] * 9)
+
+    def test_a_node_that_fails_is_named_in_every_call(self):
+        case = foreign.load("onnx", "classifier")
+        model = ferrnn.from_onnx(foreign.DATA / case.about["file"])
+        ids = case.series("input")[0]
+        model(ids)
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"Gather node .* cannot take inputs"):
+                model(np.full_like(ids, 10**6))
 
     @pytest.mark.parametrize("name", ["lstm_peepholes", "classifier", "if_constant"])
     def test_a_shortened_file_is_an_error_or_a_smaller_model(self, name, tmp_path):

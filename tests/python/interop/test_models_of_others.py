@@ -37,6 +37,17 @@ def test_the_new_hard_sigmoid_would_be_wrong_by_a_sixth():
     assert 0.1 < wrong < 0.2
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_gates_with_the_old_hard_sigmoid_run_in_the_engine(name):
+    file = f"xiaochus+TrafficFlowPrediction/{name}"
+    model = ferrnn.models.load_model(others.MODELS / f"{file}.h5")
+    reference = others.numbers(f"{file}.numpy64_reference.npz")
+    stream = model.stream(streams=len(reference["x"]))
+    for step in reference["x"].swapaxes(0, 1):
+        last = stream(step)
+    np.testing.assert_allclose(last, reference["y"], rtol=0, atol=2e-6)
+
+
 def test_kernels_are_turned_only_if_asked():
     path = others.MODELS / "uci-cbcl+FactorNet" / "best_model.hdf5"
     reference = others.numbers("uci-cbcl+FactorNet/best_model.numpy64_reference.npz")

@@ -8,7 +8,6 @@ rate), as long as it takes few values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +28,8 @@ _SHAPES_FROM = {
 _REDUCTIONS = (1,)
 # A constant that depends on shapes and is larger is computed anew.
 _LARGEST_FOLD = 1 << 20
+# Smaller values are kept until the end of a call.
+_LARGE = 1 << 14
 
 _Noted: TypeAlias = "tuple[Node, Run, list[str], list[str]]"
 _Fast: TypeAlias = "tuple[Run, tuple[int, ...], tuple[int, ...], tuple[int, ...], Node]"
@@ -69,21 +70,16 @@ class Programs:
         return outputs
 
 
-@dataclass
 class _Trace:
     """One run, node by node, and what it notes."""
 
-    values: dict[str, Any]
-    fixed: set[str]  # values that depend on shapes alone
-    firm: set[str] = field(default_factory=set)  # values whose shapes do
-    given: list[str] = field(default_factory=list)
-    same: dict[str, str] = field(default_factory=dict)  # other names of values
-    noted: list[_Noted] = field(default_factory=list)
-
     def __init__(self, given: Mapping[str, Array], settled: set[str]) -> None:
-        self.values, self.given = dict(given), list(given)
-        self.fixed, self.firm = set(settled), set(given)
-        self.same, self.noted = {}, []
+        self.values: dict[str, Any] = dict(given)
+        self.given = list(given)
+        self.fixed = set(settled)  # values that depend on shapes alone
+        self.firm = set(given)  # values whose shapes do
+        self.same: dict[str, str] = {}  # other names of values
+        self.noted: list[_Noted] = []
 
     def value(self, name: str) -> Array:
         """An output of the graph."""
@@ -161,21 +157,22 @@ class _Program:
     def __init__(self, trace: _Trace, outputs: list[str]) -> None:
         wanted = [trace.same.get(name, name) for name in outputs]
         steps = _needed(trace.noted, wanted)
-        made = {name for _, _, _, names in steps for name in names} | set(trace.given)
-        numbers: dict[str, int] = {"": 0}
+        made = {name for _, _, _, names in steps for name in names if name} | {*trace.given}
+        numbers: dict[str, int] = {"": 0}  # the inputs that are left out: None
         for name in trace.given:
             numbers[name] = len(numbers)
         for name in [name for _, _, inputs, names in steps for name in (*inputs, *names)] + wanted:
             numbers.setdefault(name, len(numbers))
         self._start = [None if n in made or not n else trace.values[n] for n in numbers]
-        self._given = range(1, 1 + len(trace.given))
+        self._start.append(None)  # for outputs that are left out
         self._outputs = [numbers[name] for name in wanted]
-        dead = _last_uses(steps, wanted, made)
+        large = {name for name in made if np.asarray(trace.values[name]).nbytes > _LARGE}
+        dead = _last_uses(steps, wanted, large)
         self._steps: list[_Fast] = [
             (
                 run,
                 tuple(numbers[name] for name in inputs),
-                tuple(numbers[name] for name in names),
+                tuple(numbers[name] if name else len(numbers) for name in names),
                 tuple(numbers[name] for name in dead[at]),
                 node,
             )
@@ -192,11 +189,14 @@ class _Program:
             try:
                 for run, inputs, outputs, dead, node in self._steps:  # noqa: B007 - for an error
                     x = [values[at] for at in inputs]
-                    for at, found in zip(outputs, run(x), strict=False):
-                        values[at] = found
+                    if len(outputs) == 1:
+                        values[outputs[0]] = run(x)[0]
+                    else:
+                        for at, found in zip(outputs, run(x), strict=False):
+                            values[at] = found
                     for at in dead:
                         values[at] = None
-            except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, IndexError, KeyError, AttributeError):
                 assert node is not None
                 with failed(node, x):
                     raise
@@ -209,15 +209,15 @@ def _needed(noted: list[_Noted], outputs: list[str]) -> list[_Noted]:
     for each in reversed(noted):
         if wanted.intersection(each[3]):
             found.append(each)
-            wanted.update(each[2])
+            wanted.update(name for name in each[2] if name)
     return found[::-1]
 
 
-def _last_uses(steps: list[_Noted], kept: list[str], made: set[str]) -> list[list[str]]:
-    """For each step the values that no later one needs."""
+def _last_uses(steps: list[_Noted], kept: list[str], large: set[str]) -> list[list[str]]:
+    """For each step the large values that no later one needs."""
     last = {name: at for at, step in enumerate(steps) for name in (*step[2], *step[3])}
     freed: list[list[str]] = [[] for _ in steps]
     for name, at in last.items():
-        if name and name in made and name not in kept:
+        if name in large and name not in kept:
             freed[at].append(name)
     return freed

@@ -123,7 +123,7 @@ def _mean(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None
         return None
     keep = bool(node.attributes.get("keepdims", 1))
     count = x[0].dtype.type(math.prod(x[0].shape[axis] for axis in axes))
-    return lambda x: [np.asarray(np.add.reduce(x[0], axes, keepdims=keep) / count)]
+    return lambda x: [np.asarray(np.sum(x[0], axes, keepdims=keep) / count)]
 
 
 def _multiplied(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None:

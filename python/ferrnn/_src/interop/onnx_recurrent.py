@@ -116,9 +116,9 @@ class Recurrent:
         if x is None or w is None or r is None or x.ndim != 3:
             raise OnnxError(f"{self.place}: X [time, batch, features], W and R are needed")
         x = x if self.layout else x.swapaxes(0, 1)  # [batch, time, features] from here on
-        self.check_weights(w, r, bias, peepholes, x.shape[2])
         made_of, packed = self.packed
-        if not _same(made_of, (w, r, bias, peepholes)):
+        if not _same(made_of, (w, r, bias, peepholes)) or w.shape[-1] != x.shape[2]:
+            self.check_weights(w, r, bias, peepholes, x.shape[2])
             packed = self._pack(w, r, bias, peepholes)
             self.packed = (w, r, bias, peepholes), packed
         mask = None
@@ -142,8 +142,8 @@ class Recurrent:
                 runs.append(self._steps(*steps))
                 continue
             problem = Problem(own, x, start, mask, None, None, reverse, True, True)
-            outputs, finals, _ = rnn_forward(own, problem)
-            runs.append([outputs[:, ::-1] if reverse else outputs, *finals])
+            outputs, last, _ = rnn_forward(own, problem)
+            runs.append([outputs[:, ::-1] if reverse else outputs, *last])
         if len(runs) == 1:  # views, no copies
             y, finals = runs[0][0][:, :, None], [final[None] for final in runs[0][1:]]
         else:

@@ -21,9 +21,19 @@ from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
+from ferrnn._src.sequence.stand_ins import (
+    column_scales,
+    has_stand_in,
+    native_name,
+    scale_of,
+    scaled,
+)
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
+
+# The engine's own names among them: interop runs weights that no cell holds.
+__all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "supports"]
 
 # Exactly these: a subclass may override anything, and then runs step by step.
 _BUILT_IN = (
@@ -43,10 +53,14 @@ def supports(cell: Any) -> bool:
         return all(supports(part) for part in cell.cells)
     if kind not in _BUILT_IN:
         return False
-    activation = cell.activation
-    gate = activation if kind is SimpleRNNCell else cell.recurrent_activation
-    known = type(activation) is type(gate) is Activation
-    return known and activation.native and gate.native
+    functions = [cell.activation] if kind is not SimpleRNNCell else []
+    gate = cell.activation if kind is SimpleRNNCell else cell.recurrent_activation
+    known = all(type(function) is Activation for function in (*functions, gate))
+    return (
+        known
+        and (gate.native or has_stand_in(gate))
+        and all(function.native for function in functions)
+    )
 
 
 def scan(
@@ -126,19 +140,35 @@ def _gate_name(cell: BuiltInCell) -> str:
     return "sigmoid" if gate is None else gate.__name__
 
 
+def _native_gate(cell: BuiltInCell) -> str:
+    gate = getattr(cell, "recurrent_activation", None)
+    return "sigmoid" if gate is None else native_name(gate)
+
+
 def _pack(cell: BuiltInCell, halved: bool) -> Weights:
     """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
-    key, bias = _key(cell), cell.bias
+    key, scales = _key(cell), column_scales(cell)
+    given = (cell.kernel, cell.recurrent_kernel, cell.bias, cell.vectors)
+    values = [None if each is None else each.value for each in given]
+    if scales is not None:
+        factors = (scales, scales, scales, scale_of(cell))
+        values = [
+            None if value is None else scaled(value, factor)
+            for value, factor in zip(values, factors, strict=True)
+        ]
+    kernel, recurrent_kernel, bias, vectors = values
+    assert kernel is not None
+    assert recurrent_kernel is not None
     weights = Weights(
         cell.native_name,
-        cell.kernel.value,
-        cell.recurrent_kernel.value,
-        None if bias is None else bias.value,
-        activation=cell.activation.__name__,
-        recurrent_activation=_gate_name(cell),
+        kernel,
+        recurrent_kernel,
+        bias,
+        activation=native_name(cell.activation),
+        recurrent_activation=_native_gate(cell),
         reset_after=getattr(cell, "reset_after", True),
         precision="bfloat16" if halved else "full",
-        vectors=None if cell.vectors is None else cell.vectors.value,
+        vectors=vectors,
     )
     # One assignment: another thread sees both or neither.
     if halved:
@@ -156,8 +186,13 @@ def _vjp(
     outputs: Array,
     call: Call,
 ) -> ScanVjp:
-    parameters = [cell.kernel, cell.recurrent_kernel]
-    parameters += [each for each in (cell.bias, cell.vectors) if each is not None]
+    every = (cell.kernel, cell.recurrent_kernel, cell.bias, cell.vectors)
+    scales, scale = column_scales(cell), scale_of(cell)
+    factors = [
+        (parameter, scale if parameter is cell.vectors else scales)
+        for parameter in every
+        if parameter is not None
+    ]
 
     def vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
@@ -172,8 +207,8 @@ def _vjp(
             call.inputs_need_gradient,
             call.consume,
         )
-        for parameter, gradient in zip(parameters, d_weights, strict=True):
-            grads.add(parameter, gradient)
+        for (parameter, factor), gradient in zip(factors, d_weights, strict=True):
+            grads.add(parameter, gradient if scales is None else scaled(gradient, factor))
         return d_inputs, d_initial
 
     return vjp

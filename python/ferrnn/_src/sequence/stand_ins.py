@@ -1,0 +1,53 @@
+"""Gates whose activation the engine has at another scale: the scale goes into the weights.
+
+`hard_sigmoid` of Keras 1 and 2 is `clip(0.2 x + 0.5) = relu6(1.2 x + 3) / 6`, the engine's at
+1.2 x. Gradients by the weights that were scaled are multiplied by the scale again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+# The engine's activation, and what its input is multiplied by.
+_SCALED = {"hard_sigmoid_keras2": ("hard_sigmoid", 1.2)}
+# The blocks of each cell's weights that are gates.
+_GATES = {
+    "coupled_lstm": (0, 2), "gru": (0, 1), "lstm": (0, 1, 3), "minimal_gated": (0,),
+    "peephole_lstm": (0, 1, 3), "simple_rnn": (0,),
+}  # fmt: skip
+
+
+def has_stand_in(function: Any) -> bool:
+    """Whether the engine can compute a gate's activation by another one."""
+    return function.__name__ in _SCALED
+
+
+def native_name(function: Any) -> str:
+    """The name of the activation that the engine computes."""
+    return _SCALED.get(function.__name__, (str(function.__name__), 1.0))[0]
+
+
+def column_scales(cell: Any) -> Array | None:
+    """What each column of the weights is multiplied by; None if nothing is."""
+    scale = scale_of(cell)
+    if scale == 1.0:
+        return None
+    blocks = np.ones((cell.gates, cell.units))
+    blocks[list(_GATES[cell.native_name])] = scale
+    return blocks.reshape(-1)
+
+
+def scale_of(cell: Any) -> float:
+    """The scale of a cell's gates."""
+    gate = getattr(cell, "recurrent_activation", None) or cell.activation
+    return _SCALED.get(gate.__name__, ("", 1.0))[1]
+
+
+def scaled(array: Array, scales: Any) -> Array:
+    """The product, rounded once, in the array's dtype."""
+    product: Array = np.multiply(array, scales, dtype=np.float64)
+    return product.astype(array.dtype)
