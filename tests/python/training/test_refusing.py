@@ -1,7 +1,11 @@
 """Callbacks refuse in their constructors what they cannot do when it is due."""
 
+import sys
+
+import numpy as np
 import pytest
 
+import ferrnn as keras
 from ferrnn import callbacks
 
 WRONG = {
@@ -47,3 +51,59 @@ def test_what_cannot_be_done_is_refused_at_once(kind):
 def test_what_may_be_known_is_taken(path):
     assert callbacks.ModelCheckpoint(path, save_best_only=True).filepath == path
     assert callbacks.ModelCheckpoint("{batch:03d}.keras", save_freq=2).save_freq == 2
+
+
+def model(optimizer="sgd"):
+    made = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    made.compile(optimizer, "mse")
+    return made
+
+
+def begun(made, *given, **options):
+    """Whether a batch was trained on before `fit` refused."""
+    before = made.get_weights()
+    with pytest.raises((TypeError, ValueError)) as error:
+        made.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=list(given), **options)
+    return str(error.value), any((made.get_weights()[0] != before[0]).ravel())
+
+
+@pytest.mark.parametrize("kind", ["ReduceLROnPlateau", "LearningRateScheduler"])
+def test_a_rate_with_a_schedule_is_set_by_no_callback(kind):
+    options = {"monitor": "loss"} if kind.startswith("R") else {"schedule": lambda epoch, r: r / 2}
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    told, trained = begun(model(keras.optimizers.SGD(rate)), getattr(callbacks, kind)(**options))
+    assert not trained
+    assert f"{kind} sets the learning rate, which the optimizer" in told
+    assert "ExponentialDecay" in told
+
+
+def test_averages_are_swapped_where_the_optimizer_keeps_them():
+    told, trained = begun(model(), callbacks.SwapEMAWeights())
+    assert not trained
+    assert "use_ema=True" in told
+
+
+def test_values_of_a_validation_are_in_a_path_only_with_one(tmp_path):
+    path = str(tmp_path / "{epoch}-{val_loss:.3f}.keras")
+    told, trained = begun(model(), callbacks.ModelCheckpoint(path))
+    assert not trained
+    assert "names 'val_loss', and `fit` has no validation" in told
+
+    class Own(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = 0.25
+
+    x, y = np.ones((4, 2)), np.ones((4, 1))
+    for given in ([Own(), callbacks.ModelCheckpoint(path)], [callbacks.ModelCheckpoint(path)]):
+        split = 0.0 if len(given) == 2 else 0.5
+        model().fit(x, y, verbose=0, callbacks=given, validation_split=split)
+    assert "1-0.250.keras" in {each.name for each in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"), [("TensorBoard", "tensorboardX"), ("RemoteMonitor", "requests")]
+)
+def test_a_missing_package_is_named_at_once(kind, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=f"{kind} requires the `{package}` library: pip install"):
+        getattr(callbacks, kind)()

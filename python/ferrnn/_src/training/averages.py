@@ -45,6 +45,10 @@ class SwapEMAWeights(Callback):
                 average.assign(kept)
         self._swapped = averaged
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Refuses optimizers that keep no averages."""
+        self._pairs()
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes the averages out for training."""
         if self.swap_on_epoch:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import string
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.training.callbacks import Logs
+from ferrnn._src.training.callbacks import LambdaCallback, Logs
 from ferrnn._src.training.monitor import MonitorCallback
 from ferrnn._src.training.progress import write
+from ferrnn._src.training.resuming.walk import of_package
 
 
 def checked_freq(save_freq: Any, name: str) -> int | str:
@@ -77,14 +79,14 @@ class ModelCheckpoint(MonitorCallback):
             )
 
     def _check_places(self) -> None:
-        """Refuses a path that names what is never known when it is written."""
+        """Keeps the names in the path; refuses what is never known when it is written."""
         try:
             parts = list(string.Formatter().parse(self.filepath))
         except ValueError as error:
             raise ValueError(f"`filepath` {self.filepath!r} is no format: {error}") from None
-        names = [re.split(r"[.\[]", name)[0] for _, name, _, _ in parts if name is not None]
+        self.names = [re.split(r"[.\[]", name)[0] for _, name, _, _ in parts if name is not None]
         by_epoch = self.save_freq == "epoch"
-        for name in names:
+        for name in self.names:
             never = name == "batch" if by_epoch else name.startswith("val_")
             if not name or name.isdecimal() or never:
                 raise ValueError(
@@ -182,3 +184,21 @@ def _method(model: Any, name: str) -> Any:
             "`set_weights` give and take the weights as arrays"
         )
     return found
+
+
+def refuse_names_of_validation(callbacks: Iterable[Any]) -> None:
+    """Refuses paths with values of a validation, for a `fit` that has none.
+
+    With a callback of a user's own they are taken: it may log such values.
+    """
+    given = list(callbacks)
+    if any(isinstance(each, LambdaCallback) or not of_package(type(each)) for each in given):
+        return
+    for each in given:
+        names = each.names if isinstance(each, ModelCheckpoint) else ()
+        for name in names:
+            if name.startswith("val_"):
+                raise ValueError(
+                    f"`filepath` {each.filepath!r} of ModelCheckpoint names {name!r}, and `fit` "
+                    "has no validation: give `validation_data`, or another path"
+                )

@@ -12,6 +12,7 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
@@ -168,19 +169,13 @@ class EpochLoop:
         """Trains epochs `first` to `last - 1`, or goes on with a training that was interrupted."""
         model, hooks = self.model, self.hooks
         model.stop_training = False
+        if self.validation is None:
+            refuse_names_of_validation(hooks)
         for keeper in self._keepers:
             keeper.in_fit = True
         try:
             hooks.tell("on_train_begin", {})
-            self.memory = self._memory()
-            # A callback of a user's may say where to begin.
-            self.epoch, model._initial_epoch = model._initial_epoch or first, 0
-            resumed = any(keeper.recall(self) for keeper in self._keepers)
-            self.ending.begun = resumed and (self.epoch, self.step) > (first, 0)
-            if not resumed:
-                self._start = self.epoch, self.step
-                for keeper in self._keepers:
-                    keeper.begin(self)
+            resumed = self._resume_or_begin(first)
             ended = resumed and model.stop_training and not self.step
             while self.epoch < last and not ended:
                 self._run_epoch()
@@ -198,6 +193,19 @@ class EpochLoop:
             for keeper in self._keepers:
                 keeper.in_fit = False
                 keeper.settle()
+
+    def _resume_or_begin(self, first: int) -> bool:
+        """Whether there is an interrupted training to go on with; the place is known then."""
+        self.memory = self._memory()
+        # A callback of a user's may say where to begin.
+        self.epoch, self.model._initial_epoch = self.model._initial_epoch or first, 0
+        if any(keeper.recall(self) for keeper in self._keepers):
+            self.ending.begun = (self.epoch, self.step) > (first, 0)
+            return True
+        self._start = self.epoch, self.step
+        for keeper in self._keepers:
+            keeper.begin(self)
+        return False
 
     def _memory(self) -> Memory | None:
         """What the training will be gathered by, if somebody keeps it."""

@@ -10,7 +10,19 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 from ferrnn._src.training.monitor import MonitorCallback
+from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
 from ferrnn._src.training.progress import write
+
+
+def _require_settable_rate(model: Any, callback: Callback) -> None:
+    """Refuses optimizers whose rate a schedule sets."""
+    rate = getattr(model.optimizer, "_learning_rate", None)
+    if isinstance(rate, LearningRateSchedule):
+        raise TypeError(
+            f"{type(callback).__name__} sets the learning rate, which the optimizer "
+            f"{model.optimizer.name!r} takes from a {type(rate).__name__}: give the optimizer a "
+            "number as `learning_rate`, or leave out the callback"
+        )
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -49,6 +61,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forgets earlier trainings."""
+        _require_settable_rate(self.model, self)
         self.best, self.cooldown_counter, self.wait = None, 0, 0
 
     def in_cooldown(self) -> bool:
@@ -107,6 +120,10 @@ class LearningRateScheduler(Callback):
             )
         self.schedule = schedule
         self.verbose = verbose
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Refuses optimizers whose rate cannot be set."""
+        _require_settable_rate(self.model, self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Sets the learning rate."""

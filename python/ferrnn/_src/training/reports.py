@@ -139,6 +139,7 @@ class RemoteMonitor(Callback):
         send_as_json: bool = False,
     ) -> None:
         super().__init__()
+        _requests()  # refuses at once where the package is missing
         self.root = root
         self.path = path
         self.field = field

@@ -51,6 +51,7 @@ class TensorBoard(Callback):
                 "`update_freq` must be 'batch', 'epoch' or a number of batches, received "
                 f"{update_freq!r}"
             )
+        _summary_writer()  # refuses at once where the package is missing
         self.log_dir = str(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -74,7 +75,7 @@ class TensorBoard(Callback):
 
     def _writer(self, kind: str) -> Any:
         if kind not in self._writers:
-            self._writers[kind] = _summary_writer(str(Path(self.log_dir, kind)))
+            self._writers[kind] = _summary_writer()(str(Path(self.log_dir, kind)))
         return self._writers[kind]
 
     def set_model(self, model: Any) -> None:
@@ -183,7 +184,8 @@ def _picture(weight: Array) -> Array | None:
     return np.asarray((flat - low) / ((high - low) or 1.0))
 
 
-def _summary_writer(folder: str) -> Any:
+def _summary_writer() -> Any:
+    """The class of the package tensorboardX."""
     try:
         from tensorboardX import (  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
             SummaryWriter,
@@ -192,4 +194,4 @@ def _summary_writer(folder: str) -> Any:
         raise ImportError(
             "TensorBoard requires the `tensorboardX` library: pip install ferrnn[tensorboard]"
         ) from None
-    return SummaryWriter(folder)
+    return SummaryWriter
