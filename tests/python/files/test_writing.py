@@ -3,12 +3,16 @@
 import errno
 import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from ferrnn._src.files.writing import whole_file, whole_path, write_file, write_files
+from ferrnn._src.files.drafts import new_draft
+from ferrnn._src.files.writing import whole_file, write_file, write_files
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
 
@@ -39,18 +43,14 @@ def test_a_writer_may_seek_and_read(tmp_path):
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("old", [None, b"old"])
-@pytest.mark.parametrize("form", [whole_file, whole_path])
-def test_what_fails_leaves_everything_as_it_was(tmp_path, kind, old, form):
+def test_what_fails_leaves_everything_as_it_was(tmp_path, kind, old):
     target = tmp_path / "a.bin"
     if old is not None:
         target.write_bytes(old)
 
     def write():
-        with form(target) as draft:
-            if form is whole_file:
-                draft.write(b"half")
-            else:
-                draft.write_bytes(b"half")
+        with whole_file(target) as file:
+            file.write(b"half")
             raise kind("stopped")
 
     with pytest.raises(kind, match="stopped"):
@@ -166,3 +166,68 @@ def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path):
     with pytest.raises(PermissionError, match=re.escape(str(tmp_path / "a"))):
         write_file(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+KILLED = """
+import os, signal, sys
+from ferrnn._src.files.drafts import new_draft
+from ferrnn._src.files.writing import whole_file
+with whole_file(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("begun", flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@POSIX
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
+    target, other = tmp_path / "a.bin", tmp_path / "b.bin"
+    target.write_bytes(b"old")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"begun\n"
+    write_file(target, b"new")
+    assert len(names(tmp_path)) == 2  # the other writer is alive, and may go on
+    process.communicate(b"\n")
+    assert process.returncode == -signal.SIGKILL
+    write_file(other, b"of another name")
+    assert len(names(tmp_path)) == 3
+    with whole_file(target) as file:
+        file.write(b"newer")
+        assert len(names(tmp_path)) == 3  # its own draft in place of the abandoned one
+    assert names(tmp_path) == ["a.bin", "b.bin"]
+    assert target.read_bytes() == b"newer"
+
+
+@POSIX
+def test_only_regular_files_are_taken_for_drafts(tmp_path):
+    target = tmp_path / "a.bin"
+    draft, file = new_draft(target)
+    file.close()
+    draft.unlink()
+    (tmp_path / "mine").write_bytes(b"mine")
+    draft.symlink_to(tmp_path / "mine")
+    pipe = draft.with_name(draft.name.replace(draft.name[-5], "_"))
+    os.mkfifo(pipe)
+    write_file(target, b"whole")
+    assert draft.is_symlink()
+    assert pipe.exists()
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@POSIX
+def test_threads_that_write_one_file_leave_one_of_theirs(tmp_path):
+    def write(number):
+        for _ in range(10):
+            write_file(tmp_path / "a.bin", bytes([number]) * 5000)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names(tmp_path) == ["a.bin"]
+    assert len(set((tmp_path / "a.bin").read_bytes())) == 1

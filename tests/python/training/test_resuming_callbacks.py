@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn._src.files.drafts import new_draft
 from interrupting import Stop, check, data, small
 
 
@@ -131,7 +132,10 @@ class TestFiles:
     def test_what_a_killed_writer_left_is_removed(self, tmp_path):
         folder = tmp_path / "b"
         folder.mkdir()
-        (folder / f".{'0' * 32}.tmp").write_bytes(b"half")
+        for name in ("0.checkpoint", "1.checkpoint"):
+            draft, file = new_draft(folder / name)
+            file.close()
+            assert draft.exists()
         small().fit(*data(), verbose=0, callbacks=[keras.callbacks.BackupAndRestore(folder)])
         assert not folder.exists()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from ferrnn._src.files.drafts import new_draft, remove_abandoned
 
 
 @contextmanager
@@ -20,7 +21,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     the old file's place in one step: whoever opens `path`, whenever this process or the machine
     stops, finds the old file or the new one. It keeps the old file's permissions; a new file has
     those that the umask leaves. A link at `path` stays, and what it leads to is replaced; the old
-    file's other hard links keep the old contents. Devices and pipes are written to directly.
+    file's other hard links keep the old contents. Devices and pipes are written to directly. What a
+    killed process left beside `path` while it wrote there is removed.
 
     Raises:
         OSError: With `path` and the reason. The old file is as it was, and nothing lies beside it.
@@ -32,19 +34,6 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     with _draft(path) as draft:
         yield draft.file
-
-
-@contextmanager
-def whole_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As `whole_file` for a writer that wants the name of a file: it finds an empty one there.
-
-    >>> with whole_path("numbers.txt") as draft:
-    ...     _ = draft.write_text("4 5 6")
-    >>> Path("numbers.txt").read_text()
-    '4 5 6'
-    """
-    with _draft(path) as draft:
-        yield draft.path
 
 
 def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -90,9 +79,9 @@ class _Draft:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.asked = path
         self.target = Path(os.path.realpath(path))
-        self.path = self.target.with_name(f".{uuid.uuid4().hex}.tmp")
+        self.path = self.target
         self.placed = False
-        with _named_errors(path, self.path):
+        with _named_errors(path, self.target):
             old = self.target.stat() if self.target.exists() else None
             if old is not None and not os.access(self.target, os.W_OK):
                 # Only the folder's permissions would count for a replacement.
@@ -102,14 +91,14 @@ class _Draft:
             self.file: BinaryIO = self._direct() if self.placed else self._opened(old)
 
     def _direct(self) -> BinaryIO:
-        self.path = self.target
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         return self.path.open("wb")
 
     def _opened(self, old: os.stat_result | None) -> BinaryIO:
         """A new file, with the old one's permissions and, if that is allowed, its owner."""
-        file = self.path.open("x+b")
+        remove_abandoned(self.target)
+        self.path, file = new_draft(self.target)
         if old is None:
             return file
         try:
@@ -118,9 +107,10 @@ class _Draft:
                 with suppress(PermissionError):
                     os.chown(self.path, old.st_uid, old.st_gid)
             self.path.chmod(stat.S_IMODE(old.st_mode))
-        except OSError:
+        except OSError as error:
             file.close()
             self.path.unlink()
+            error.filename = str(self.target)
             raise
         return file
 
@@ -130,7 +120,8 @@ class _Draft:
             self.file.flush()
             if not self.placed:
                 os.fsync(self.file.fileno())
-            self.file.close()
+            if self.placed or os.name == "nt":  # which renames no open file
+                self.file.close()
 
     def replace(self) -> None:
         """Puts the draft in the place of the old file, and sees to it that the folder knows."""
@@ -139,6 +130,7 @@ class _Draft:
         with _named_errors(self.asked, self.path):
             self.path.replace(self.target)
             self.placed = True
+            self.file.close()  # and with it the lock, which kept others from removing it
         _sync_folder(self.target.parent)
 
     def drop(self) -> None:

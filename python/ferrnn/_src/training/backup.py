@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.files.drafts import remove_abandoned
+from ferrnn._src.files.errors import FileError, reading
 from ferrnn._src.training.callbacks import Logs
 from ferrnn._src.training.checkpoints import checked_freq
-from ferrnn._src.training.resuming.container import DamagedFileError, Packed, is_plain, unpacked
+from ferrnn._src.training.resuming.container import Packed, is_plain, unpacked
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.writer import Writer
-
-_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 class BackupAndRestore(Keeper):
@@ -176,29 +175,26 @@ class BackupAndRestore(Keeper):
 
     def _read(self) -> dict[str, Any] | None:
         """The newest checkpoint that is whole."""
-        found, damaged = list[dict[str, Any]](), list[str]()
+        found, damaged = list[dict[str, Any]](), list[FileError]()
         for path in filter(Path.exists, self._files):
             try:
-                found.append({**unpacked(path.read_bytes()), "file": str(path)})
-            except DamagedFileError as error:  # noqa: PERF203 - there are two files
-                damaged.append(f"{str(path)!r} is damaged: {error}")
-        self._remove_drafts()
+                with reading(path):
+                    found.append({**unpacked(path.read_bytes()), "file": str(path)})
+            except FileError as error:  # noqa: PERF203 - there are two files
+                damaged.append(error)
+        for path in self._files:
+            remove_abandoned(path)
         newest = max(found, key=lambda each: each["number"], default=None)
         if damaged and newest is None:
-            raise DamagedFileError(f"{'; '.join(damaged)}. Remove it to start over")
+            first = damaged[0]
+            reason = f"{first.reason}. No checkpoint is whole: remove the folder to start over"
+            raise FileError(first.filename, first.place, reason) from first
         if damaged:
             warn(
-                f"{damaged[0]}. Training goes on from {newest['file']!r}, after epoch "  # type: ignore[index]
-                f"{newest['epoch']} and batch {newest['step']}."  # type: ignore[index]
+                f"The checkpoint {damaged[0]}. Training goes on from {newest['file']!r}, after "  # type: ignore[index]
+                f"epoch {newest['epoch']} and batch {newest['step']}."  # type: ignore[index]
             )
         return newest
-
-    def _remove_drafts(self) -> None:
-        """Removes what a writer left that was killed."""
-        folder = Path(self.backup_dir)
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if _DRAFT.fullmatch(path.name):
-                path.unlink(missing_ok=True)
 
 
 class _OwnLoop:

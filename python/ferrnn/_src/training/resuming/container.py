@@ -19,10 +19,6 @@ _SCALARS = {str, int, float, bool, type(None)}
 _NOTHING = np.empty(0, np.uint8)
 
 
-class DamagedFileError(OSError):
-    """A file that is not what was written."""
-
-
 class Packed:
     """A tree of values, taken apart at once; the bytes are made when they are asked for.
 
@@ -83,23 +79,23 @@ def unpacked(content: bytes) -> Any:
     """The tree that was packed.
 
     Raises:
-        DamagedFileError: If a bit of the content is not what it was.
+        ValueError: If a bit of the content is not what it was.
     """
     start = len(_MAGIC) + _HEAD.size
     if content[: len(_MAGIC)] != _MAGIC or len(content) < start:
-        raise DamagedFileError("it does not begin as a checkpoint does")
+        raise ValueError("it does not begin as a checkpoint does")
     text, size, checksum = _HEAD.unpack_from(content, len(_MAGIC))
     if len(content) != start + text + size:
-        raise DamagedFileError(
+        raise ValueError(
             f"it must have {start + text + size} bytes and has {len(content)}: the end is missing "
             "or belongs to something else"
         )
     if zlib.crc32(memoryview(content)[start:]) != checksum:
-        raise DamagedFileError("its checksum does not fit what it holds")
+        raise ValueError("its checksum does not fit what it holds")
     try:
         return _read(json.loads(content[start : start + text]), content, start + text)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise DamagedFileError(f"its text cannot be read: {error}") from error
+        raise ValueError(f"its text cannot be read: {error}") from error
 
 
 class Bundle:

@@ -1,0 +1,91 @@
+"""Names of files that are being written, and what becomes of those whose writer was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+_OLD = 24 * 3600.0  # seconds, where files cannot be locked
+
+
+def new_draft(target: Path) -> tuple[Path, BinaryIO]:
+    """A new file beside `target`, locked for as long as it is open.
+
+    The lock ends with the process, however that ends: so `remove_abandoned` of any process knows
+    what nobody writes any more. It is a shared one, which readers of HDF5 do not mind.
+
+    Raises:
+        OSError: If there can be no file; it names `target`.
+    """
+    while True:
+        path = target.with_name(f".{_digest(target)}{uuid.uuid4().hex[:16]}.tmp")
+        try:
+            file = path.open("x+b")
+        except OSError as error:
+            error.filename = str(target)
+            raise
+        if _locked(file.fileno(), alone=False, otherwise=True) and path.exists():
+            return path, file
+        file.close()  # somebody took it for abandoned before it was locked
+
+
+def remove_abandoned(target: Path) -> None:
+    """Removes drafts of `target` whose writers have been killed.
+
+    >>> Path("a.bin").write_bytes(b"whole")
+    5
+    >>> _ = Path(f".{_digest(Path('a.bin'))}{'0' * 16}.tmp").write_bytes(b"ha")
+    >>> remove_abandoned(Path("a.bin"))
+    >>> [path.name for path in Path().glob("*") if path.suffix in (".bin", ".tmp")]
+    ['a.bin']
+    """
+    start = f".{_digest(target)}"
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        found = [each.path for each in entries if each.name.startswith(start)]
+        for path in found:
+            if path.endswith(".tmp"):
+                _remove_if_abandoned(path)
+
+
+def _digest(target: Path) -> str:
+    name = target.name.encode(errors="surrogateescape")
+    return hashlib.blake2b(name, digest_size=8).hexdigest()
+
+
+def _remove_if_abandoned(path: str) -> None:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError):
+        handle = os.open(path, flags)
+        try:
+            about = os.fstat(handle)
+            old = time.time() - about.st_mtime > _OLD
+            if stat.S_ISREG(about.st_mode) and _locked(handle, alone=True, otherwise=old):
+                Path(path).unlink()
+        finally:
+            os.close(handle)
+
+
+def _locked(handle: int, *, alone: bool, otherwise: bool) -> bool:
+    """Whether the file can be locked and is now, against all others if `alone`.
+
+    `otherwise` is for systems that lock no files.
+    """
+    if sys.platform == "win32":
+        return otherwise
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # not every file system can
+        return otherwise
+    return True
