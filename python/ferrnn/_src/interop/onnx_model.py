@@ -11,10 +11,14 @@ import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.interop.onnx_files import Graph, OnnxError, Value, read_model
+from ferrnn._src.interop.onnx_layers import layers_of
 from ferrnn._src.interop.onnx_operators import OPERATORS
 from ferrnn._src.interop.onnx_plan import Plan
 from ferrnn._src.interop.onnx_products import PREPARED
 from ferrnn._src.interop.onnx_programs import Programs
+from ferrnn._src.interop.onnx_streams import OnnxStream, stream_of
+from ferrnn._src.models.sequential import Sequential
+from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.types import Array
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
@@ -56,6 +60,47 @@ class OnnxModel:
         """The outputs by name, for inputs by name."""
         outputs = self._programs.run(self._checked(inputs))
         return {value.name: each for value, each in zip(self.outputs, outputs, strict=True)}
+
+    def to_layers(self) -> Sequential:
+        """A trainable model of layers with the file's weights, if the graph is a chain of them.
+
+        Embedding, LSTM, GRU, RNN (forward and bidirectional, from zero states), products with a
+        bias, LayerNormalization and activations follow one another, whatever transposes and
+        reshapes an exporter put between. The model takes `[batch, time, features]`, whatever the
+        graph's order is, and gives the graph's first output.
+
+        Raises:
+            ValueError: It is no such chain; the message names the first node that is no layer.
+        """
+        return layers_of(self._programs.plan, self.inputs, self.outputs)
+
+    def stream(
+        self,
+        streams: int = 1,
+        *,
+        states: Mapping[str, str] | None = None,
+        initial: Mapping[str, Any] | None = None,
+        **settled: Any,
+    ) -> OnnxStream | Stream:
+        """The model one step a call, its states kept.
+
+        A graph with states among its inputs and outputs gives an `OnnxStream`. A chain of layers
+        without gives the stream of `to_layers()`, which takes one step `[features]`.
+
+        Args:
+            streams: The size of the states' axis that the file leaves open.
+            states: The inputs that are states, with the outputs that become them. If it is left
+                out, inputs and outputs of one shape belong together, by their names or in order;
+                the first of each are no states.
+            initial: What states are at first, if not zeros.
+            settled: Inputs that are the same in each call, such as a sampling rate.
+
+        Raises:
+            ValueError: There are no states, and the graph is no chain of layers.
+        """
+        if states is None and len(self.inputs) == 1:
+            return self.to_layers().stream(streams)
+        return stream_of(self, states, settled, streams, initial)
 
     def _named(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         names = [value.name for value in self.inputs]

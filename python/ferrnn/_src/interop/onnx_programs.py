@@ -31,7 +31,7 @@ _LARGEST_FOLD = 1 << 20
 # Smaller values are kept until the end of a call.
 _LARGE = 1 << 14
 
-_Noted: TypeAlias = "tuple[Node, Run, list[str], list[str]]"
+Noted: TypeAlias = "tuple[Node, Run, list[str], list[str]]"
 _Fast: TypeAlias = "tuple[Run, tuple[int, ...], tuple[int, ...], tuple[int, ...], Node]"
 
 
@@ -79,7 +79,7 @@ class _Trace:
         self.fixed = set(settled)  # values that depend on shapes alone
         self.firm = set(given)  # values whose shapes do
         self.same: dict[str, str] = {}  # other names of values
-        self.noted: list[_Noted] = []
+        self.noted: list[Noted] = []
 
     def value(self, name: str) -> Array:
         """An output of the graph."""
@@ -203,7 +203,17 @@ class _Program:
         return [np.asarray(values[at]) for at in self._outputs]
 
 
-def _needed(noted: list[_Noted], outputs: list[str]) -> list[_Noted]:
+def traced(
+    plan: Plan, given: Mapping[str, Array], output: str
+) -> tuple[Mapping[str, Any], list[Noted], str]:
+    """Every value of one run, the steps that an output hangs on, and the output's first name."""
+    trace = _Trace(given, set())
+    trace.walk(plan)
+    last = trace.same.get(output, output)
+    return trace.values, _needed(trace.noted, [last]), last
+
+
+def _needed(noted: list[Noted], outputs: list[str]) -> list[Noted]:
     """The steps without which an output is not known, in their order."""
     wanted, found = set(outputs), []
     for each in reversed(noted):
@@ -213,7 +223,7 @@ def _needed(noted: list[_Noted], outputs: list[str]) -> list[_Noted]:
     return found[::-1]
 
 
-def _last_uses(steps: list[_Noted], kept: list[str], large: set[str]) -> list[list[str]]:
+def _last_uses(steps: list[Noted], kept: list[str], large: set[str]) -> list[list[str]]:
     """For each step the large values that no later one needs."""
     last = {name: at for at, step in enumerate(steps) for name in (*step[2], *step[3])}
     freed: list[list[str]] = [[] for _ in steps]

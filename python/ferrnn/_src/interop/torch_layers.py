@@ -12,7 +12,7 @@ import numpy as np
 from ferrnn._src.interop.gates import TORCH, ordered
 from ferrnn._src.interop.torch_modules import Module
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, Softmax
+from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU
 from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.dense import Dense
@@ -302,12 +302,17 @@ def _prelu(module: Module, known: Mapping[str, Any]) -> list[Made]:
     return [Made(LeakyReLU(negative_slope=float(weight[0])), [])]
 
 
-def _last_axis(known: Mapping[str, Any]) -> int:
-    """The axis of a softmax, which is the last one in what is read here."""
+def _elu(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    alpha = float(known.get("alpha", 1.0))
+    return [Made(Activation("elu") if alpha == 1 else ELU(alpha=alpha), [])]
+
+
+def _softmax(module: Module, known: Mapping[str, Any]) -> list[Made]:
+    """The axis is the last one in what is read here."""
     axis = known.get("dim", -1)
     if axis not in {-1, 1, 2, None}:
         raise ValueError(f"`source`: a softmax over the axis {axis} is not supported")
-    return -1
+    return [Made(Activation("softmax"), [])]
 
 
 def _name(module: Module) -> str | None:
@@ -330,10 +335,10 @@ _MAKERS: dict[str, Callable[[Module, Mapping[str, Any]], list[Made]]] = {
     "Identity": lambda module, known: [],
     "Flatten": _plain(lambda known: Flatten()),
     "Dropout": _plain(lambda known: Dropout(float(known.get("p", 0.5)))),
-    "ELU": _plain(lambda known: ELU(alpha=float(known.get("alpha", 1.0)))),
+    "ELU": _elu,
     "LeakyReLU": _plain(lambda known: LeakyReLU(float(known.get("negative_slope", 0.01)))),
     "PReLU": _prelu,
-    "Softmax": _plain(lambda known: Softmax(axis=_last_axis(known))),
+    "Softmax": _softmax,
     "GELU": _activation("gelu", approximate="none"),
     "ReLU": _activation("relu"),
     "ReLU6": _activation("relu6"),

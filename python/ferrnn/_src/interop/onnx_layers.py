@@ -1,0 +1,369 @@
+"""Chains of ONNX nodes that are layers: a trainable model with the file's weights.
+
+A run with made-up sizes shows which nodes hang on the input at all. Those are followed with the
+meaning of each axis (batch, time, features, direction), so that whatever transposes, squeezes and
+reshapes an exporter wrote, a chain of layers is seen as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.interop.gates import ONNX, ordered
+from ferrnn._src.interop.onnx_cells import Function
+from ferrnn._src.interop.onnx_files import Node, OnnxError, Value
+from ferrnn._src.interop.onnx_plan import Plan
+from ferrnn._src.interop.onnx_programs import Noted, traced
+from ferrnn._src.interop.onnx_recurrent import Recurrent
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layers.activation import Activation, LeakyReLU
+from ferrnn._src.layers.bidirectional import Bidirectional
+from ferrnn._src.layers.coupled_lstm import CoupledLSTM
+from ferrnn._src.layers.dense import Dense
+from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.gru import GRU
+from ferrnn._src.layers.input import Input
+from ferrnn._src.layers.layer_normalization import LayerNormalization
+from ferrnn._src.layers.lstm import LSTM
+from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.simple_rnn import SimpleRNN
+from ferrnn._src.models.sequential import Sequential
+from ferrnn._src.tree.types import Array
+
+# Sizes for axes that the file leaves open: unlike each other and anything's usual size.
+_SIZES = (3, 5)
+_ACTIVATIONS = {
+    "Elu": "elu", "Gelu": "gelu", "LogSoftmax": "log_softmax", "Mish": "mish", "Relu": "relu",
+    "Selu": "selu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Softplus": "softplus",
+    "Softsign": "softsign", "Tanh": "tanh",
+}  # fmt: skip
+
+# Settings that the layers of activations do not have.
+_ONLY: Mapping[str, Mapping[str, Any]] = {
+    "Elu": {"alpha": 1.0},
+    "Gelu": {"approximate": "none"},
+}
+
+
+def layers_of(plan: Plan, inputs: tuple[Value, ...], outputs: tuple[Value, ...]) -> Sequential:
+    """The chain of layers that a graph is, up to its first output.
+
+    Raises:
+        OnnxError: It is none: the message names the first node that is no layer of a chain.
+    """
+    if len(inputs) != 1 or not outputs:
+        raise OnnxError(f"no chain of layers: it has {len(inputs)} inputs")
+    return _Chain(plan, inputs[0], outputs[0].name).model()
+
+
+class _Chain:
+    """One graph that is being followed."""
+
+    def __init__(self, plan: Plan, value: Value, output: str) -> None:
+        if value.shape is None or not 1 <= len(value.shape) <= 3:
+            raise OnnxError(f"no chain of layers: its input has the shape {value.shape}")
+        open_sizes = iter(_SIZES * 2)
+        sizes = [
+            size if isinstance(size, int) and size > 0 else next(open_sizes) for size in value.shape
+        ]
+        sample = np.zeros(sizes, value.dtype or np.float32)
+        self.values, self.noted, self.last = traced(plan, {value.name: sample}, output)
+        self.at = value.name
+        self.ids = sample.dtype.kind in "iu"
+        self.dtype = "float64" if sample.dtype == np.float64 else "float32"
+        # Of the value that was reached: b, t, f (features) and d (directions).
+        self.axes = self._first_axes(sample.ndim)
+        self.features = None if self.ids else int(sizes[-1])
+        self.made: list[tuple[Layer, list[Array]]] = []
+
+    def _first_axes(self, rank: int) -> str:
+        """Whether the batch or the time comes first is for the first recurrent node to say."""
+        kinds = {"LSTM", "GRU", "RNN"}
+        names = self._path()
+        node = next((node for node, _, _, _ in self.noted if node.operator in kinds), None)
+        if node is None or rank + self.ids < 3:
+            return {1: "b", 2: "bt" if self.ids else "bf", 3: "btf"}[rank]
+        before = [each for each, _, _, _ in self.noted[: names[node.outputs[0] or node.outputs[1]]]]
+        order = list(range(rank))
+        for each in before:
+            if each.operator == "Transpose":
+                axes = each.attributes.get("perm") or list(range(rank))[::-1]
+                order = [order[axis] for axis in axes[:rank]] if len(axes) >= rank else order
+        said = "btf" if node.attributes.get("layout", 0) else "tbf"
+        found = [""] * rank
+        for place, axis in enumerate(order):
+            found[axis] = said[place]
+        return "".join(found)
+
+    def _path(self) -> dict[str, int]:
+        return {name: at for at, step in enumerate(self.noted) for name in step[3]}
+
+    def model(self) -> Sequential:
+        """Follows the nodes to the output."""
+        for noted in self.noted:
+            self._take(noted)
+        if self.at != self.last or not self.made:
+            raise OnnxError("no chain of layers: its output is not that of the last node")
+        shape: tuple[int | None, ...] = (None,) if self.ids else (None, self.features)
+        kinds = LSTM | GRU | SimpleRNN | CoupledLSTM | Bidirectional
+        if not self.ids and not any(isinstance(layer, kinds) for layer, _ in self.made):
+            shape = (self.features,)
+        model = Sequential([Input(shape, dtype="int32" if self.ids else self.dtype)])
+        for layer, weights in self.made:
+            model.add(layer)
+            if weights:
+                layer.set_weights([np.ascontiguousarray(each) for each in weights])
+        return model
+
+    def _take(self, noted: Noted) -> None:
+        node, _, inputs, outputs = noted
+        data = [name for name in inputs if name in self._live()]
+        if not data or any(name != self.at for name in data):
+            raise self._refused(node, "it takes another value than that of the node before")
+        follow = _FOLLOW.get(node.operator)
+        if follow is None:
+            if node.operator not in _ACTIVATIONS:
+                raise self._refused(node, "it is no layer")
+            follow = _Chain._activation
+        follow(self, node, [self._constant(name) for name in inputs])
+        if node.operator not in {"LSTM", "GRU", "RNN"}:
+            self.at = outputs[0]
+
+    def _live(self) -> set[str]:
+        return {self.at} | set(self._path())
+
+    def _constant(self, name: str) -> Array | None:
+        return None if not name or name in self._live() else np.asarray(self.values[name])
+
+    def _refused(self, node: Node, why: str) -> OnnxError:
+        return OnnxError(f"no chain of layers: the {node.described()}: {why}")
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return np.shape(self.values[name])
+
+    # Each takes a node, and its inputs if they are constants.
+
+    def _transpose(self, node: Node, x: list[Array | None]) -> None:
+        axes = node.attributes.get("perm") or range(len(self.axes))[::-1]
+        self.axes = "".join(self.axes[axis] for axis in axes)
+
+    def _squeeze(self, node: Node, x: list[Array | None]) -> None:
+        shape, new = self._shape(self.at), self._shape(node.outputs[0])
+        gone = x[1] if len(x) > 1 else node.attributes.get("axes")
+        axes = [int(axis) % len(shape) for axis in np.ravel(gone)] if gone is not None else [
+            axis for axis, size in enumerate(shape) if size == 1
+        ]  # fmt: skip
+        if any(self.axes[axis] not in "d1" for axis in axes):
+            raise self._refused(node, f"it drops an axis of {shape}, and gives {new}")
+        self.axes = "".join(each for at, each in enumerate(self.axes) if at not in axes)
+
+    def _reshape(self, node: Node, x: list[Array | None]) -> None:
+        """Directions and features become one, or an axis of 1 goes."""
+        shape, new = self._shape(self.at), self._shape(node.outputs[0])
+        if self.axes.endswith("df") and new == (*shape[:-2], shape[-2] * shape[-1]):
+            self.axes = self.axes[:-2] + "f"
+        elif "d" in self.axes and shape[self.axes.index("d")] == 1 and new == tuple(
+            size for size, axis in zip(shape, self.axes, strict=True) if axis != "d"
+        ):  # fmt: skip
+            self.axes = self.axes.replace("d", "")
+        elif new != shape:
+            raise self._refused(node, f"it makes {new} of {shape}")
+
+    def _gather(self, node: Node, x: list[Array | None]) -> None:
+        table, axis = x[0], node.attributes.get("axis", 0)
+        if table is not None and table.ndim == 2 and axis == 0:
+            self.made.append((Embedding(*table.shape), [table]))
+            self.axes, self.ids = self.axes + "f", True
+            return
+        self._pick(node, axis, x[1])
+
+    def _slice(self, node: Node, x: list[Array | None]) -> None:
+        """The last step, with an axis of 1 in place of the time."""
+        from_input = len(x) > 1
+        starts = x[1] if from_input else node.attributes["starts"]
+        axes = (x[3] if len(x) > 3 else None) if from_input else node.attributes.get("axes")
+        new = self._shape(node.outputs[0])
+        if starts is None or axes is None or np.size(axes) != 1:
+            raise self._refused(node, "it cuts something else than the last step")
+        axis = int(np.ravel(axes)[0])
+        self._pick(node, axis, np.asarray(-1) if int(np.ravel(starts)[0]) == -1 else None)
+        at = axis % len(new)
+        self.axes = self.axes[:at] + "1" + self.axes[at:]
+
+    def _pick(self, node: Node, axis: int, index: Array | None) -> None:
+        """The last of the steps: what a recurrent layer without `return_sequences` gives."""
+        shape = self._shape(self.at)
+        at = axis % len(self.axes)
+        last = (
+            index is not None and index.size == 1 and int(np.ravel(index)[0]) in {-1, shape[at] - 1}
+        )
+        if self.axes[at] == "1":
+            self.axes = self.axes[:at] + self.axes[at + 1 :]
+            return
+        layer = self.made[-1][0] if self.made else None
+        if not last or self.axes[at] != "t" or not isinstance(layer, LSTM | GRU | SimpleRNN):
+            raise self._refused(node, "it takes something else than the last step of one direction")
+        layer.return_sequences = False
+        self.axes = self.axes.replace("t", "")
+
+    def _dense(self, node: Node, kernel: Array | None, bias: Array | None) -> None:
+        if kernel is None or kernel.ndim != 2 or not self.axes.endswith("f"):
+            raise self._refused(node, "it is no product with a constant matrix")
+        layer = Dense(kernel.shape[1], use_bias=bias is not None, dtype=self.dtype)
+        self.made.append((layer, [kernel] if bias is None else [kernel, bias]))
+
+    def _matmul(self, node: Node, x: list[Array | None]) -> None:
+        self._dense(node, x[1], None)
+
+    def _gemm(self, node: Node, x: list[Array | None]) -> None:
+        plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
+        if any(node.attributes.get(key, value) != value for key, value in plain.items()):
+            raise self._refused(node, "it scales its products")
+        kernel, bias = x[1], x[2] if len(x) > 2 else None
+        if kernel is None:
+            raise self._refused(node, "it is no product with a constant matrix")
+        turned = kernel.T if node.attributes.get("transB", 0) else kernel
+        if bias is not None:
+            bias = np.broadcast_to(bias.reshape(-1), turned.shape[1:])
+        self._dense(node, turned, bias)
+
+    def _add(self, node: Node, x: list[Array | None]) -> None:
+        """The bias of the product before."""
+        bias = next((each for each in x if each is not None), None)
+        layer, weights = self.made[-1] if self.made else (None, [])
+        if (
+            bias is None
+            or not isinstance(layer, Dense)
+            or len(weights) != 1
+            or bias.size != layer.units
+        ):
+            raise self._refused(node, "it is not the bias of a product")
+        self.made[-1] = (Dense(layer.units, dtype=self.dtype), [weights[0], bias.reshape(-1)])
+
+    def _nothing(self, node: Node, x: list[Array | None]) -> None:
+        """What changes nothing outside of training."""
+
+    def _activation(self, node: Node, x: list[Array | None]) -> None:
+        given = _ONLY.get(node.operator, {})
+        if any(node.attributes.get(key, value) != value for key, value in given.items()):
+            raise self._refused(node, f"no layer has its settings but {given}")
+        rank = len(self.axes)
+        last = node.attributes.get("axis", -1) in {-1, rank - 1}
+        if "oftmax" in node.operator and not (last and self.axes.endswith("f")):
+            raise self._refused(node, "its axis is not that of the features")
+        self.made.append((Activation(_ACTIVATIONS[node.operator], dtype=self.dtype), []))
+
+    def _leaky(self, node: Node, x: list[Array | None]) -> None:
+        slope = float(node.attributes.get("alpha", 0.01))
+        self.made.append((LeakyReLU(slope, dtype=self.dtype), []))
+
+    def _batch(self, node: Node, x: list[Array | None]) -> None:
+        if self.axes[1] != "f" or any(each is None for each in x[1:5]):
+            raise self._refused(node, "its second axis is not that of the features")
+        epsilon = float(node.attributes.get("epsilon", 1e-5))
+        layer = BatchNormalization(epsilon=epsilon, dtype=self.dtype)
+        self.made.append((layer, [each for each in x[1:5] if each is not None]))
+
+    def _normalization(self, node: Node, x: list[Array | None]) -> None:
+        if node.attributes.get("axis", -1) not in {-1, len(self.axes) - 1} or x[1] is None:
+            raise self._refused(node, "its axis is not that of the features")
+        bias = x[2] if len(x) > 2 else None
+        layer = LayerNormalization(
+            epsilon=float(node.attributes.get("epsilon", 1e-5)), center=bias is not None
+        )
+        self.made.append((layer, [each for each in x[1:3] if each is not None]))
+
+    def _recurrent(self, node: Node, x: list[Array | None]) -> None:
+        read = Recurrent(node.operator, node.attributes, f"the {node.described()}")
+        x = [*x, *[None] * 8][:8]
+        w, r, bias, lengths, peepholes = x[1], x[2], x[3], x[4], x[7]
+        if w is None or r is None or lengths is not None or peepholes is not None or read.clip:
+            raise self._refused(node, "it has lengths, peepholes or a clip")
+        if any(np.any(each) for each in x[5:7] if each is not None):
+            raise self._refused(node, "it begins from states that are not zero")
+        if read.reversed == [True] or self.axes != ("btf" if read.layout else "tbf"):
+            raise self._refused(node, "it runs backwards, or over another axis than time")
+        made = [
+            self._direction(
+                node, read, index, w[index], r[index], None if bias is None else bias[index]
+            )
+            for index in range(len(read.reversed))
+        ]
+        sequences = self._used(node.outputs[0])
+        if sequences == any(self._used(name) for name in node.outputs[1:]):
+            raise self._refused(node, "both its outputs and its last states are used")
+        layer = made[0][0]
+        layer.return_sequences = sequences
+        if len(made) == 2:
+            layer = Bidirectional(layer)
+        self.made.append((layer, [each for _, weights in made for each in weights]))
+        axes = "bdf" if read.layout else "dbf"
+        self.axes = ("btdf" if read.layout else "tdbf") if sequences else axes
+        self.at = node.outputs[0] if sequences else node.outputs[1]
+
+    def _used(self, name: str) -> bool:
+        return bool(name) and (
+            name == self.last or any(name in inputs for _, _, inputs, _ in self.noted)
+        )
+
+    def _direction(
+        self, node: Node, read: Recurrent, index: int, w: Array, r: Array, bias: Array | None
+    ) -> tuple[Any, list[Array]]:
+        """A layer and its weights."""
+        names = [_keras_name(function) for function in read.functions[index]]
+        if None in names or (read.kind == "LSTM" and names[1] != names[2]):
+            raise self._refused(node, "no layer has its activations")
+        order = ONNX[read.kind]
+        options: dict[str, Any] = {"use_bias": bias is not None, "dtype": self.dtype}
+        weights = [ordered(w, order).T, ordered(r, order).T]
+        if bias is not None:
+            both = [ordered(half, order) for half in np.split(bias, 2)]
+            apart = read.kind == "GRU" and read.reset_after
+            weights.append(np.stack(both) if apart else both[0] + both[1])
+        units = r.shape[1]
+        if read.kind == "RNN":
+            return SimpleRNN(units, names[0], **options), weights
+        if read.kind == "GRU":
+            layer = GRU(units, names[1], names[0], reset_after=read.reset_after, **options)
+            return layer, weights
+        if not read.coupled:
+            return LSTM(units, names[1], names[0], **options), weights
+        if names[0] not in {"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"}:
+            raise self._refused(node, "no layer has its coupled gates")
+        i, _, c, o = zip(*(np.split(each, 4, axis=-1) for each in weights), strict=True)
+        blocks = [np.concatenate([-a, b, d], axis=-1) for a, b, d in zip(i, c, o, strict=True)]
+        return CoupledLSTM(units, names[1], names[0], **options), blocks
+
+
+def _keras_name(function: Function) -> str | None:
+    """The name of an activation among Keras'."""
+    if function.name == "hardsigmoid" and math.isclose(function.beta, 0.5, rel_tol=1e-6):
+        for alpha, name in ((0.2, "hard_sigmoid_keras2"), (1 / 6, "hard_sigmoid")):
+            if math.isclose(function.alpha, alpha, rel_tol=1e-6):
+                return name
+    native = function.native()
+    return native[0] if native is not None and native[1:] == (1.0, 0.0) else None
+
+
+_FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
+    "Add": _Chain._add,
+    "BatchNormalization": _Chain._batch,
+    "Dropout": _Chain._nothing,
+    "GRU": _Chain._recurrent,
+    "Gather": _Chain._gather,
+    "Gemm": _Chain._gemm,
+    "Identity": _Chain._nothing,
+    "LSTM": _Chain._recurrent,
+    "LeakyRelu": _Chain._leaky,
+    "LayerNormalization": _Chain._normalization,
+    "MatMul": _Chain._matmul,
+    "RNN": _Chain._recurrent,
+    "Reshape": _Chain._reshape,
+    "Slice": _Chain._slice,
+    "Squeeze": _Chain._squeeze,
+    "Transpose": _Chain._transpose,
+}
