@@ -50,10 +50,6 @@ WITHOUT_A_LAYER = {
     "activations_3": "min_val=-0.7",
     "convolution": "strides > 1",
     "convolution_safetensors": "strides > 1",
-    "legacy": "before 1.6",
-    "lstm_projected": "projection",
-    "lstm_projected_bidirectional": "projection",
-    "mixed": "projection",
 }
 
 

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import foreign
 from ferrnn._src.interop.pickles import Inert, PickleError, read_pickle
 from ferrnn._src.interop.torch_files import read_torch_file
 
@@ -184,3 +185,40 @@ def test_two_pickles_are_refused(tmp_path):
     (tmp_path / "a.pt").write_bytes(buffer.getvalue())
     with pytest.raises(ValueError, match="2 pickles"):
         read_torch_file(tmp_path / "a.pt")
+
+
+LEGACY = foreign.DATA / "torch" / "legacy.pth"
+
+
+class TestOldFiles:
+    """Those of before PyTorch 1.6."""
+
+    def test_a_shortened_file_is_an_error(self, tmp_path):
+        whole = LEGACY.read_bytes()
+        for part in range(50):
+            path = tmp_path / "short.pth"
+            path.write_bytes(whole[: len(whole) * part // 50])
+            with pytest.raises(ValueError, match=r"short\.pth: "):
+                read_torch_file(path)
+
+    def test_flipped_bytes_are_errors_or_other_numbers(self, tmp_path):
+        whole = LEGACY.read_bytes()
+        path = tmp_path / "flipped.pth"
+        rng = np.random.default_rng(1)
+        for at in rng.integers(14, len(whole), 200):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << rng.integers(8)
+            path.write_bytes(damaged)
+            with contextlib.suppress(ValueError):
+                read_torch_file(path)
+
+    def test_a_storage_that_says_another_count_is_named(self, tmp_path):
+        whole = LEGACY.read_bytes()
+        counts = [at for at in range(len(whole) - 8) if whole[at : at + 8] == struct.pack("<q", 21)]
+        path = tmp_path / "count.pth"
+        for wrong in (16, -1, 2**60):
+            damaged = bytearray(whole)
+            damaged[counts[0] : counts[0] + 8] = struct.pack("<q", wrong)
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=f"should have 21 elements, and has {wrong}"):
+                read_torch_file(path)

@@ -60,7 +60,24 @@ def read_pickle(
     Traceback (most recent call last):
     ferrnn._src.interop.pickles.PickleError: ... calls __builtin__.print, which is not allowed
     """
-    return _Reader(data, functions, persistent).run()
+    return read_pickle_at(data, 0, functions, persistent)[0]
+
+
+def read_pickle_at(
+    data: bytes,
+    start: int,
+    functions: Mapping[str, Callable[..., Any]],
+    persistent: Callable[[Any], Any],
+) -> tuple[Any, int]:
+    """The object of the pickle that begins at byte `start`, and where it ends; see `read_pickle`.
+
+    >>> import pickle
+    >>> read_pickle_at(b"..." + pickle.dumps(7, protocol=2), 3, {}, lambda key: key)
+    (7, 8)
+    """
+    reader = _Reader(data, functions, persistent)
+    reader.at = start
+    return reader.run(), reader.at
 
 
 class _Reader:

@@ -104,6 +104,15 @@ def _recurrent(module: Module, known: Mapping[str, Any], kind: str) -> list[Made
         if both:
             directions.append(_direction(module, kind, index, known, "_reverse"))
         made.append(_over_time(directions, sequences, name))
+        projections = [each.projection for each in directions if each.projection is not None]
+        if projections:
+            shape = np.sum([matrix.shape for matrix in projections], axis=0)
+            kernel = np.zeros(shape, projections[0].dtype)
+            rows = columns = 0
+            for matrix in projections:  # each direction's own block
+                kernel[rows : rows + len(matrix), columns : columns + matrix.shape[1]] = matrix
+                rows, columns = rows + len(matrix), columns + matrix.shape[1]
+            made.append(Made(Dense(int(shape[1]), use_bias=False), [kernel], over_time=True))
         if rate and not last:
             made.append(Made(Dropout(rate), []))
     return made
@@ -115,6 +124,7 @@ class _Direction:
 
     make: Callable[..., Layer]
     weights: list[Array]
+    projection: Array | None = None
 
 
 def _over_time(directions: list[_Direction], sequences: bool, name: str) -> Made:
@@ -133,20 +143,24 @@ def _direction(
 ) -> _Direction:
     ending = f"_l{index}{end}" if any(key.endswith("_l0") for key in module.tensors) else end
     take = module.tensors.get
-    if take(f"weight_hr{ending}") is not None:
-        raise ValueError(
-            f"`source`: {module.name!r} is an LSTM with a projection (proj_size), which is not "
-            "supported"
-        )
     order = TORCH[kind]
     kernel = ordered(module.tensors[f"weight_ih{ending}"], order).T
     recurrent = ordered(module.tensors[f"weight_hh{ending}"], order).T
+    shapes = f"weight_ih{ending} {kernel.shape[::-1]}, weight_hh{ending} {recurrent.shape[::-1]}"
+    projection = take(f"weight_hr{ending}")
+    if projection is not None:
+        projection = projection.T
+        if kind != "LSTM" or projection.shape[1] != recurrent.shape[0]:
+            raise ValueError(
+                f"`source`: the weights of {module.name or kind!r} do not fit: {shapes}, "
+                f"weight_hr{ending} {projection.shape[::-1]}"
+            )
+        # What is projected comes back into the gates: both products are one.
+        both = projection.astype(np.float64) @ recurrent
+        recurrent = both.astype(recurrent.dtype)
     units = recurrent.shape[0]
     if recurrent.shape != (units, units * len(order)) or kernel.shape[1:] != recurrent.shape[1:]:
-        raise ValueError(
-            f"`source`: the weights of {module.name or kind!r} do not fit: weight_ih{ending} "
-            f"{kernel.shape[::-1]}, weight_hh{ending} {recurrent.shape[::-1]}"
-        )
+        raise ValueError(f"`source`: the weights of {module.name or kind!r} do not fit: {shapes}")
     biases = [take(f"bias_ih{ending}"), take(f"bias_hh{ending}")]
     given = [ordered(bias, order) for bias in biases if bias is not None]
     weights = [kernel, recurrent, *_biases(kind, given)]
@@ -156,7 +170,7 @@ def _direction(
     if kind == "GRU":
         options["reset_after"] = True
     make = {"LSTM": LSTM, "GRU": GRU, "RNN": SimpleRNN}[kind]
-    return _Direction(lambda **more: make(units, **options, **more), weights)
+    return _Direction(lambda **more: make(units, **options, **more), weights, projection)
 
 
 def _biases(kind: str, given: list[Array]) -> list[Array]:
