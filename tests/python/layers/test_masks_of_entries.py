@@ -239,3 +239,50 @@ def test_documents_train_as_a_whole_with_a_loss_at_each_sentence():
     masked = labels.copy()
     masked[~(DOCUMENTS > 0).any(-1)] = 50
     np.testing.assert_allclose(model.evaluate(DOCUMENTS, masked, verbose=0), first)
+
+
+def attention(kind, mask):
+    layer = kind()
+    return layer([X, X[:, ::-1]], mask=[mask, mask[:, ::-1]])
+
+
+def heads(mask):
+    keras.utils.set_random_seed(2)
+    return keras.layers.MultiHeadAttention(2, 3)(X, X[:, ::-1], query_mask=mask, value_mask=mask)
+
+
+def normalized(mask):
+    layer = keras.layers.BatchNormalization()
+    return layer(X, training=True, mask=mask), *layer.get_weights()
+
+
+GIVEN = {
+    "Attention": lambda mask: attention(keras.layers.Attention, mask),
+    "AdditiveAttention": lambda mask: attention(
+        lambda: keras.layers.AdditiveAttention(use_scale=False), mask
+    ),
+    "MultiHeadAttention": heads,
+    "BatchNormalization": normalized,
+    **{
+        name: lambda mask, name=name: getattr(keras.layers, name)()(
+            [X, X * X], mask=[mask, mask[::-1]]
+        )
+        for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
+    },
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (8,), (2, 6)])
+@pytest.mark.parametrize("use", GIVEN.values(), ids=GIVEN)
+def test_masks_given_to_layers_that_merge_attend_and_normalize(use, shape):
+    outputs, expected = use(entries(*shape)), use(STEPS)
+    for one, other in zip(
+        outputs if isinstance(outputs, tuple) else [outputs],
+        expected if isinstance(expected, tuple) else [expected],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    if mask_of(expected) is not None:
+        known = mask_of(outputs)
+        steps = known.reshape(*known.shape[:2], -1).any(-1)
+        np.testing.assert_array_equal(steps, mask_of(expected))

@@ -112,3 +112,28 @@ def test_other_faults_keep_their_sentences():
     assert not re.search("pad_sequences", str(caught.value))
     with pytest.raises(TypeError, match="must hold real numbers"):
         layers.LSTM(2)(np.array([[["a"]]], object))
+
+
+@pytest.mark.parametrize("how", [list, tuple, objects, nested])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: layers.Dense(2, name=name),
+        lambda name: layers.Masking(name=name),
+        lambda name: layers.Conv1D(2, 2, name=name),
+        lambda name: layers.Flatten(name=name),
+        lambda name: layers.ReLU(name=name),
+        lambda name: layers.LayerNormalization(name=name),
+        lambda name: layers.GlobalMaxPooling1D(name=name),
+        lambda name: layers.TimeDistributed(layers.Dense(2), name=name),
+        lambda name: keras.Sequential([layers.Dense(2), layers.GRU(2)], name=name),
+    ],
+)
+def test_vectors_for_layers_without_time(make, how):
+    with pytest.raises(ValueError, match=rf"'(mine|dense.*)'.* must.*{REMEDY}"):
+        make("mine")(how(VECTORS))
+
+
+def test_layers_of_several_inputs_speak_of_these():
+    with pytest.raises(ValueError, match="different batch sizes"):
+        layers.Add()(VECTORS)

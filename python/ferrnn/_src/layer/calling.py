@@ -20,6 +20,7 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor
 from ferrnn._src.symbolic.symbolic_masks import mask_given_to
+from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
 from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Mask
@@ -245,6 +246,16 @@ def takes_over(kind: Any, base: Any) -> None:
     inherited = next(each for each in kind.__mro__ if "forward" in vars(each))
     if inherited is not base and not hasattr(kind, "outputs_and_mask"):
         kind.forward = base.forward
+
+
+def explain_separate(error: Exception, inputs: Any, layer: Any) -> None:
+    """Raises what helps if a layer of one input was given arrays of different lengths."""
+    several = layer.takes_several or layer.written_with_call or not isinstance(inputs, list | tuple)
+    if not several and REMEDY not in str(error):
+        try:
+            refuse_ragged(inputs, f"`inputs` of layer {layer.name!r}")
+        except ValueError as explained:
+            raise explained from error
 
 
 def carried_mask(main: Any) -> Any:

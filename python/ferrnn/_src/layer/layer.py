@@ -18,6 +18,7 @@ from ferrnn._src.layer.calling import (
     build_by_shapes,
     call_of_forward,
     carried_mask,
+    explain_separate,
     gathering_losses,
     given_mask,
     legacy_input_shape,
@@ -97,6 +98,7 @@ class Layer(Weighted, Configured):
     """
 
     supports_masking = True
+    takes_several = False  # inputs, as a list
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -135,8 +137,6 @@ class Layer(Weighted, Configured):
         self._added_losses: list[Any] = []
         self._inbound_nodes: list[Node] = []
 
-    # Building.
-
     def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs of the given shape (None: a length not known yet)."""
         self.built = True
@@ -144,10 +144,7 @@ class Layer(Weighted, Configured):
     # Calling.
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
-        """Outputs for `inputs`, and the function that takes gradients back (the contract).
-
-        A layer that is written Keras' way, with `call`, gets both from that.
-        """
+        """Outputs for `inputs`, and the function that takes gradients back (the contract)."""
         if not hasattr(self, "call"):
             raise NotImplementedError(
                 f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
@@ -256,7 +253,11 @@ class Layer(Weighted, Configured):
         inputs = self.gather(*args, **kwargs)
         main = self.main_input(inputs)
         mask = carried_mask(main) if mask is None else given_mask(main, mask)
-        return self._outputs(self.cast_inputs(inputs), training, mask)
+        try:
+            return self._outputs(self.cast_inputs(inputs), training, mask)
+        except (AttributeError, TypeError, ValueError) as error:
+            explain_separate(error, inputs, self)
+            raise
 
     def recorded(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, mask: Any
@@ -267,11 +268,11 @@ class Layer(Weighted, Configured):
         if tracing.current.get() is None:
             return None
         inputs = self.gather(*args, **kwargs)
+        main = self.main_input(inputs)
         if self.input_spec is not None:
-            check_inputs(self.input_spec, self.main_input(inputs), self.name)
+            check_inputs(self.input_spec, main, self.name)
         if not self.built:
             self.build_for(inputs)
-        main = self.main_input(inputs)
         mask = carried_mask(main) if mask is None else given_mask(main, mask)
         call = Call(training=resolved_training(training), mask=mask)
         return tracing.call_layer(self, inputs, call)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.dropout import checked_part
 from ferrnn._src.native import activate
@@ -54,6 +55,7 @@ class Attention(Layer):
     [[4.5, 5.5, 6.5], [4.5, 5.5, 6.5]]
     """
 
+    takes_several = True
     scale: Parameter | None = None
     concat_score_weight: Parameter | None = None
 
@@ -203,7 +205,8 @@ class Attention(Layer):
         """The masks of query and value, which must fit them."""
         if masks is None:
             return None, None
-        both = self._pair(masks)
+        pairs = list(zip(self._pair(masks), arrays, strict=False))
+        both: Any = tuple(m if m is None else of_axes(m, a.ndim - 1) for m, a in pairs)
         for mask, array, what in zip(both, arrays, ("query", "value"), strict=False):
             if mask is not None and np.shape(mask) != array.shape[:-1]:
                 raise ValueError(

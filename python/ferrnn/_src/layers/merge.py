@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.symbolic.shapes import is_shape
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
@@ -19,6 +21,7 @@ class Merge(Layer):
     Inputs of fewer axes get axes of length 1 after the batch; lengths of 1 are broadcast.
     """
 
+    takes_several = True
     # The shapes that were checked last, and that of what they are broadcast to.
     _known: tuple[list[tuple[int, ...]], tuple[int, ...]] | None = None
 
@@ -74,7 +77,7 @@ class Merge(Layer):
             if mask is None:
                 known.append(None)
             else:
-                wide = np.asarray(mask, bool)[..., None]
+                wide = of_axes(np.asarray(mask, bool), part.ndim - 1)[..., None]
                 known.append(np.broadcast_to(_ranked(wide, rank), part.shape))
         return known
 
@@ -118,10 +121,8 @@ class Merge(Layer):
         self._check_count(inputs, mask)
         if any(each is None for each in mask):
             return None
-        joined = np.asarray(mask[0])
-        for each in mask[1:]:
-            joined = np.logical_or(joined, each)
-        return joined
+        axes = min(map(np.ndim, mask))
+        return functools.reduce(np.logical_or, [of_axes(each, axes) for each in mask])
 
 
 class Add(Merge):

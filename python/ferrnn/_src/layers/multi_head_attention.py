@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
@@ -323,7 +324,7 @@ class MultiHeadAttention(Layer):
         for at, mask in enumerate(carried or ()):
             masks[at] = mask if masks[at] is None else masks[at]
         seen = [
-            None if mask is None else np.expand_dims(np.asarray(mask, bool), axis)
+            None if mask is None else np.expand_dims(of_axes(mask, len(query) - 1) != 0, axis)
             for mask, axis in zip(masks, (-1, -2, -2), strict=True)
         ]
         seen.append(says.attention_mask)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ferrnn._src.configs.config import epsilon as fuzz
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.checks import checked_features, checked_rank
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import constraints, initializers, regularizers
@@ -211,6 +212,8 @@ class BatchNormalization(Layer):
 
     def _weights_of(self, mask: Mask, inputs: Array) -> Array:
         """1 for each entry that counts, 0 for the others: `[rows, features]`."""
+        if inputs.ndim > 2:  # a mask of steps
+            mask = of_axes(mask, inputs.ndim - 1)
         if mask.ndim != inputs.ndim - 1:
             raise ValueError(
                 "The mask provided should be one dimension less than the inputs. Received: "

@@ -51,6 +51,8 @@ class Model(Ends, Described, Layer, Trainer):
     ((7, 1), (7, 2))
     """
 
+    takes_several = True
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
             return super().__new__(Functional)

@@ -30,6 +30,8 @@ class Sequential(Model):
     (2, 1)
     """
 
+    takes_several = False
+
     def __init__(
         self,
         layers: Iterable[Layer | SymbolicTensor] | None = None,
