@@ -48,7 +48,11 @@ def check_configs(tmp_path, every):
             continue
         path.write_bytes(damage.with_config(content, config))
         said = damage.outcome(damage.loader(path, None), damage.state(model))
-        assert said in {"FileError", "right", "WRONG", "told by a warning"}, (place, value, said)
+        assert said in {"FileError", "FileTypeError", "right", "WRONG", "told by a warning"}, (
+            place,
+            value,
+            said,
+        )
 
 
 def test_something_else_in_the_configuration(tmp_path):

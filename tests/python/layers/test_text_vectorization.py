@@ -253,5 +253,5 @@ def test_weights_of_words_of_a_size_that_is_not_there_are_refused(tmp_path):
         group = file["layers/text_vectorization/vars"]
         del group["idf_weights"]
         group.create_dataset("idf_weights", shape=(10**9,), chunks=(1000,), dtype="f4")
-    with pytest.raises(ValueError, match="must be a row of numbers in full"):
+    with pytest.raises(ValueError, match="must be there in full"):
         model.load_weights(path)

@@ -202,22 +202,68 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
         if not isinstance(settings, Mapping):
             raise _unknown(kind, data, f": `config` must be a dict, received {settings!r}")
         return read(settings)
+    if name == "function" and not isinstance(settings, str):
+        raise TypeError(
+            "Expected 'config' to be a non-null str, the name of a function. Received: "
+            f"{settings!r}"
+        )
     if isinstance(settings, str) and name in (None, "function"):
         found = _carried(data, settings) or _function(settings, kind)
         if found is None:
             raise _unknown(kind, data, f": the function {settings!r} is not known")
+        _check_registered(data, found, settings, "function")
         return found
     found = _carried(data, name, data.get("registered_name")) or _class(data, kind)
     if found is None:
         raise _unknown(kind, data, f": the class {name!r} is not known")
     if not isinstance(settings or {}, Mapping):
-        raise _unknown(kind, data, f": `config` must be a dict, received {settings!r}")
+        raise TypeError(
+            f"Expected 'config' to be a dict: the arguments of {name!r}. Received: {settings!r}"
+        )
     if not isinstance(found, type):
         return found
+    _check_registered(data, found, name)
     given = {key: value for key, value in (settings or {}).items() if not _empty(key, value)}
-    make = getattr(found, "from_config", None)
     with within(f"{name} {given.get('name', '')!r}"):
-        return found(**given) if make is None else make(given)
+        return _made(found, data, given)
+
+
+def _made(kind: Any, data: Mapping[str, Any], given: dict[str, Any]) -> Any:
+    """A new object of a class, built as it says itself if it says so."""
+    make = getattr(kind, "from_config", None)
+    if make is None:
+        raise TypeError(
+            f"Unable to reconstruct an instance of {kind.__name__!r} because the class is missing "
+            "a `from_config()` method: derive it from a class of ferrnn, or write "
+            "`from_config(cls, config)`"
+        )
+    try:
+        made = make(given)
+    except TypeError as error:
+        if "explicitly deserialized" in str(error):
+            raise  # of a part inside
+        raise TypeError(
+            f"{kind} could not be deserialized properly. Please ensure that components that are "
+            "Python object instances (layers, models, etc.) returned by `get_config()` are "
+            "explicitly deserialized in the model's `from_config()` method. "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    build = data.get("build_config")
+    if build and getattr(kind, "builds_itself", False) and not made.built:
+        made.build_from_config(build)
+    return made
+
+
+def _check_registered(data: Mapping[str, Any], found: Any, *names: object) -> None:
+    """Refuses a registered name for what is ferrnn's own, and is never registered."""
+    said = data.get("registered_name")
+    own = str(getattr(found, "__module__", "")).startswith("ferrnn.")
+    if said and said not in (*names, data.get("class_name")) and own and not custom_object(said):
+        raise ValueError(
+            f"`registered_name={said!r}` was provided in the config, but {names[0]!r} resolved to "
+            "a Keras built-in and does not use registered names. Remove the `registered_name` "
+            f"field from the config. Full object config: {reprlib.repr(dict(data))}"
+        )
 
 
 def _carried(data: Mapping[str, Any], *names: object) -> Any:
@@ -256,6 +302,9 @@ def _class(data: Mapping[str, Any], kind: Kind | None) -> Any:
     found = custom_object(name) if found is None else found
     if found is not None or not isinstance(name, str):
         return found
+    stated = built_in(str(data.get("module")).removeprefix("keras."), name)
+    if stated is not None:
+        return stated
     for place in _places(data, kind):
         found = built_in(place, name)
         if found is not None:

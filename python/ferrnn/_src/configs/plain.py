@@ -60,12 +60,14 @@ def array_of(settings: Mapping[str, Any]) -> Array:
 
 
 def _slice_of(settings: Mapping[str, Any]) -> slice:
-    return slice(*(settings.get(end) for end in ("start", "stop", "step")))
+    ends = [settings.get(end) for end in ("start", "stop", "step")]
+    return slice(*(array_of(end["config"]) if isinstance(end, Mapping) else end for end in ends))
 
 
 def _refused(settings: object) -> Any:
     raise ValueError(
-        "the configuration holds a Python lambda, which is code: it is not loaded. Write "
+        "the configuration holds a Python lambda, which is code: it is not loaded, as that would "
+        "allow arbitrary code execution. Write "
         "the function as a layer, or as a named function that `custom_objects` gives"
     )
 
@@ -95,7 +97,8 @@ def plain_value(value: Any) -> Any:
     if value is ...:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(value, slice):
-        settings = {"start": value.start, "stop": value.stop, "step": value.step}
+        ends = {"start": value.start, "stop": value.stop, "step": value.step}
+        settings = {key: plain_value(each) for key, each in ends.items()}
         return {"class_name": "__slice__", "config": settings}
     if isinstance(value, bytes):
         return {"class_name": "__bytes__", "config": {"value": value.decode()}}

@@ -26,6 +26,10 @@ class FileError(ValueError):
         return ": ".join(part for part in parts if part)
 
 
+class FileTypeError(FileError, TypeError):
+    """A file holds values of a kind that a class does not take."""
+
+
 @contextmanager
 def within(place: str) -> Iterator[None]:
     """What is raised inside, of whatever kind, remembers the place, the outer ones first.
@@ -62,4 +66,5 @@ def reading(filename: str | os.PathLike[str]) -> Iterator[None]:
         if len(places) > 10:
             places = [*places[:5], "...", *places[-4:]]
         place = ", ".join(places)
-        raise FileError(filename, place, reason) from error
+        kind = FileTypeError if isinstance(error, TypeError) else FileError
+        raise kind(filename, place, reason) from error

@@ -36,7 +36,7 @@ def sequential(config: Any, read: Read, *, keras1: bool) -> tuple[str, Config]:
     kept = ("name", "trainable", "build_input_shape")
     made = {key: config[key] for key in kept if config.get(key) is not None}
     chain = [part for layer in layers for part in _batch_first(layer)]
-    return "Sequential", {**made, "layers": [read(part) for part in chain]}
+    return "Sequential", {"name": None, **made, "layers": [read(part) for part in chain]}
 
 
 def _batch_first(layer: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ferrnn._src.sequence.stream import Stream
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
 _NEW = (".keras", ".weights.h5")
+_NAMES = (".keras", ".h5", ".hdf5", ".safetensors")
 
 
 def load_model(
@@ -46,8 +47,11 @@ def load_model(
             times its size plus 16 MiB. The error names the place.
     """
     path = Path(filepath)
-    if not path.exists():
-        raise ValueError(f"File not found: filepath={path}. Please ensure the file is there.")
+    if not path.exists() and path.suffix in _NAMES:
+        raise ValueError(
+            f"File not found: filepath={path}. Please ensure the file is an accessible "
+            f"`{path.suffix}` file."
+        )
     kind = _start(path)
     if kind.startswith(_HDF5):
         return keras_h5.read_model(path, custom_objects, compiles=compile, backend=backend)
@@ -103,16 +107,29 @@ def load_weights(
     *,
     by_name: bool = False,
     backend: str | None = None,
+    objects_to_skip: Sequence[Any] | None = None,
 ) -> None:
     """Reads the weights of an HDF5 file, or of a `.keras` file, into a model.
 
     Layers of legacy HDF5 files (`.h5`) are matched by their order among those with weights, or by
-    name with `by_name=True`. `backend` is as in `load_model`.
+    name with `by_name=True`. `backend` is as in `load_model`. Layers in `objects_to_skip` are left
+    as they are, for `.weights.h5` files alone.
     """
     path = Path(filepath)
+    if path.suffix not in _NAMES and not path.exists():
+        raise ValueError(
+            f"File format not supported: filepath={path}. `.keras`, `.weights.h5` and legacy `.h5` "
+            "files are read."
+        )
     if not path.exists():
         raise FileNotFoundError(f"`{path}` is not there")
-    if _start(path).startswith(_HDF5) and _is_legacy(path):
+    legacy = _start(path).startswith(_HDF5) and _is_legacy(path)
+    if objects_to_skip is not None and (legacy or not path.name.endswith(".weights.h5")):
+        raise ValueError(
+            "`objects_to_skip` only supports loading '.weights.h5' files. "
+            f"Received: filepath={path}"
+        )
+    if legacy:
         files.check_built(model)
         keras_h5.read_weights(
             model, path, by_name=by_name, skip_mismatch=skip_mismatch, backend=backend
@@ -120,11 +137,11 @@ def load_weights(
         return
     if by_name:
         raise ValueError(
-            "`by_name` of `load_weights` is for legacy `.h5` files alone: in `.weights.h5` files "
+            "`by_name` only supports loading legacy '.h5' or '.hdf5' files: in `.weights.h5` files "
             "weights are found by their layers' places (`skip_mismatch=True` leaves aside what "
             f"does not fit), received by_name={by_name!r} for {path}"
         )
-    files.load_weights(model, path, skip_mismatch)
+    files.load_weights(model, path, skip_mismatch, objects_to_skip or ())
 
 
 def _start(path: Path) -> bytes:
@@ -142,7 +159,7 @@ def _is_legacy(path: Path) -> bool:
         with path.open("rb") as source, opened(source) as file:
             return keras_h5.is_legacy(file)
     except ValueError:
-        return False  # what is wrong with it is told where it is read
+        return not path.name.endswith(_NEW)  # what is wrong with it is told where it is read
 
 
 def _translated(data: Mapping[str, Any], metadata: bytes | None) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ def save_model(
     include_optimizer: bool = True,
     *,
     streams: Mapping[str, Stream] | None = None,
+    **older: Any,
 ) -> None:
     """Writes a model: architecture, weights, how it is compiled, and what the optimizer remembers.
 
@@ -42,6 +43,15 @@ def save_model(
     True
     """
     path = Path(filepath)
+    if "save_format" in older:
+        raise ValueError(
+            "The `save_format` argument is deprecated in Keras 3: remove it, and pass a file path "
+            f"that ends in `.keras`. Received: save_format={older['save_format']!r}"
+        )
+    if older:
+        raise ValueError(
+            f"The following argument(s) are not supported by `save_model`: {sorted(older)}"
+        )
     if path.suffix != ".safetensors":
         if streams:
             raise ValueError(

@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.configs.arguments import remembered
 from ferrnn._src.configs.config import standardize_dtype
 from ferrnn._src.configs.dtype_policy import DTypePolicy
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured, revived
+from ferrnn._src.layer.called import Called
 from ferrnn._src.layer.calling import (
     added_losses,
     build_by_shapes,
@@ -35,7 +37,11 @@ from ferrnn._src.layer.calling import (
     with_masks,
 )
 from ferrnn._src.layer.input_spec import check_inputs
-from ferrnn._src.layer.layer_configs import layer_data
+from ferrnn._src.layer.layer_configs import (
+    layer_data,
+    own_constructor_alone,
+    with_remembered,
+)
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
@@ -75,7 +81,7 @@ class Call:
 PLAIN_CALLS = (Call(), Call(training=True))
 
 
-class Layer(Weighted, Configured):
+class Layer(Called, Weighted, Configured):
     """Something with weights that maps arrays to arrays and can be differentiated.
 
     A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
@@ -100,8 +106,20 @@ class Layer(Weighted, Configured):
     supports_masking = True
     takes_several = False  # inputs, as a list
 
+    # Whether instances remember what they were made of: their class writes no `get_config`.
+    _remembers = False
+    _made_of: dict[str, Any] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls)
+        if cls._remembers:
+            made._made_of = remembered(cls, args, kwargs)
+        return made
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls._remembers = own_constructor_alone(cls, Layer)
+        cls.builds_itself = cls.build_from_config is not Called.build_from_config
         if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = False  # as Keras has it for layers of users
         if "forward" in cls.__dict__ and not hasattr(cls, "call"):
@@ -395,34 +413,17 @@ class Layer(Weighted, Configured):
         """Whether outputs may carry a mask although the inputs carry none."""
         return type(self).compute_mask is not Layer.compute_mask
 
-    # The calls on symbolic tensors.
-
-    @property
-    def input(self) -> Any:
-        """What the first call on symbolic tensors was given."""
-        given = self._first_node("input").inputs
-        return given.args[0] if type(given) is Arguments and len(given.args) == 1 else given
-
-    @property
-    def output(self) -> Any:
-        """What the first call on symbolic tensors gave."""
-        return self._first_node("output").outputs
-
-    def _first_node(self, what: str) -> Node:
-        if not self._inbound_nodes:
-            raise AttributeError(
-                f"The layer {self.name} has never been called and thus has no defined {what}."
-            )
-        return self._inbound_nodes[0]
-
     # Configuration.
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as plain data."""
+        """The constructor's arguments, as plain data.
+
+        A class that does not write this gives back what it was made of, if that is plain data.
+        """
         config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return config
+        return with_remembered(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -14,6 +14,33 @@ from ferrnn._src.tree.tree import map_structure
 _MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 
+def own_constructor_alone(kind: type, base: type) -> bool:
+    """Whether a class below `base` writes a constructor, and no `get_config` from there on."""
+    for each in kind.__mro__:
+        if each is base or each.__module__.startswith("ferrnn."):
+            return False
+        if "get_config" in vars(each):
+            return False
+        if "__init__" in vars(each):
+            return True
+    return False
+
+
+def with_remembered(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a layer whose class writes none: with what it was made of."""
+    kind = type(layer)
+    if not kind._remembers:
+        return config
+    if layer._made_of is None:
+        raise NotImplementedError(
+            f"Object {kind.__name__} was created by passing non-serializable argument values in "
+            "`__init__()`, and therefore the object must override `get_config()` in order to be "
+            "serializable: return the arguments of the constructor by name, with "
+            "`super().get_config()` among them"
+        )
+    return {**config, **copy.deepcopy(layer._made_of)}
+
+
 def serialized(owner: Any) -> Any:
     """A layer or cell inside of another; an object without `get_config` is handed on as it is."""
     if not hasattr(owner, "get_config"):
@@ -29,16 +56,19 @@ def layer_data(layer: Any) -> dict[str, Any]:
     """A layer or model with the shape that it was built for, and dtypes as policies."""
     data: dict[str, Any] = serialized(layer)
     data["config"] = _with_policies(data["config"])
-    shape = _build_shape(layer)
-    if shape is not None or data["class_name"] == "Functional":
-        data["build_config"] = _build_config(layer, shape)
+    build = layer.get_build_config()
+    if build is not None:
+        data["build_config"] = build
     if hasattr(layer, "outputs_and_mask"):
         data["compile_config"] = {}
     return data
 
 
-def _build_config(layer: Any, shape: Any) -> dict[str, Any]:
+def build_config(layer: Any) -> dict[str, Any] | None:
     """The shapes that `build` was given: by the names of its arguments if it has several."""
+    shape = _build_shape(layer)
+    if shape is None and type(layer).__name__ != "Functional":
+        return None
     names = [*inspect.signature(layer.build).parameters]
     if len(names) > 1 and isinstance(shape, list):
         return {"shapes_dict": dict(zip(names, shape, strict=False))}

@@ -362,12 +362,12 @@ class IndexLookup(Layer):
         if self.output_mode == "tf_idf" and "idf_weights" in arrays:
             self.idf_weights = np.asarray(arrays["idf_weights"], floatx())
 
-    def assets(self) -> dict[str, str]:
+    def text_assets(self) -> dict[str, str]:
         if self.input_vocabulary is not None:  # it stands in the configuration
             return {}
         return {_ASSET: "\n".join(map(str, self.get_vocabulary()))}
 
-    def set_assets(self, assets: Mapping[str, str]) -> None:
+    def set_text_assets(self, assets: Mapping[str, str]) -> None:
         if self.input_vocabulary is not None or _ASSET not in assets:
             return
         tokens = tokens_of_text(assets[_ASSET], self.vocabulary_dtype)

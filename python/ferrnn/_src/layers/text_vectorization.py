@@ -268,11 +268,11 @@ class TextVectorization(Layer):
     def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
         self._lookup_layer.set_named_arrays(arrays)
 
-    def assets(self) -> dict[str, str]:
-        return self._lookup_layer.assets()
+    def text_assets(self) -> dict[str, str]:
+        return self._lookup_layer.text_assets()
 
-    def set_assets(self, assets: Mapping[str, str]) -> None:
-        self._lookup_layer.set_assets(assets)
+    def set_text_assets(self, assets: Mapping[str, str]) -> None:
+        self._lookup_layer.set_text_assets(assets)
 
     def get_config(self) -> dict[str, Any]:
         lookup = self._lookup_layer

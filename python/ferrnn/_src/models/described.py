@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.configs.plain import as_json
 from ferrnn._src.faces import public
+from ferrnn._src.models.compiling import compile_arguments, compile_config
 from ferrnn._src.models.files import save_weights
 from ferrnn._src.models.summary import print_summary
+from ferrnn._src.training.trainer import Trainer
 
 
 class Described(Configured):
@@ -39,9 +42,17 @@ class Described(Configured):
             self, filepath, overwrite, zipped, include_optimizer, **options
         )
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Writes the weights, and what the optimizer remembers, to a `.weights.h5` file."""
-        save_weights(self, filepath, overwrite)
+    def save_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        objects_to_skip: Sequence[Any] = (),
+    ) -> None:
+        """Writes the weights, and what the optimizer remembers, to a `.weights.h5` file.
+
+        Layers in `objects_to_skip`, and what they hold, are left out.
+        """
+        save_weights(self, filepath, overwrite, objects_to_skip)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any
@@ -50,12 +61,45 @@ class Described(Configured):
 
         With `skip_mismatch` layers that do not fit are left as they are, with a warning. In legacy
         files layers are found by their places among those with weights, with `by_name=True` by
-        their names; `backend="theano"` says where Keras 1 wrote it.
+        their names; `backend="theano"` says where Keras 1 wrote it. Of `.weights.h5` files,
+        layers in `objects_to_skip` are left as they are.
         """
-        unknown = {key: options[key] for key in options if key not in ("by_name", "backend")}
+        known = ("by_name", "backend", "objects_to_skip")
+        unknown = {key: options[key] for key in options if key not in known}
         if unknown:
             raise ValueError(f"Invalid keyword arguments of `load_weights`: {unknown}")
         public("saving", "load_weights")(self, filepath, skip_mismatch, **options)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as plain data; a class with its own `compile` may add to it."""
+        return compile_config(self)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model as `get_compile_config` said.
+
+        A class that writes `compile` says how by writing this too: else it is left uncompiled.
+
+        >>> import ferrnn as keras
+        >>> model, again = (keras.Sequential([keras.layers.Dense(1)]) for _ in range(2))
+        >>> model.compile("adam", loss="mse")
+        >>> again.compile_from_config(model.get_compile_config())
+        >>> again.optimizer.name, again.loss
+        ('adam', 'mse')
+        """
+        kind: Any = type(self)
+        if kind.compile is not Trainer.compile:
+            warn(
+                "`compile()` was not called as part of model loading because the model's "
+                "`compile()` method is custom. All subclassed Models that have `compile()` "
+                "overridden should also override `get_compile_config()` and "
+                "`compile_from_config(config)`. Alternatively, you can call `compile()` manually "
+                "after loading."
+            )
+            return
+        model: Any = self
+        model.compile(**compile_arguments(config))
+        if model.optimizer is not None and model.trainable_weights:
+            model.optimizer.build(model.trainable_weights)
 
     def to_json(self, **options: Any) -> str:
         """The configuration of the model and its class as JSON; `options` are those of `json`."""

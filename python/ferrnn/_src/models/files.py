@@ -7,21 +7,21 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.configs.plain import as_json
+from ferrnn._src.configs.objects import plain
+from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.archive import Parts, opened
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
 from ferrnn._src.files.writing import whole_file, write_files
 from ferrnn._src.layer.serialization import layer_from
-from ferrnn._src.models.compiling import compile_arguments, compile_config
+from ferrnn._src.models.owned import asset_files, give_files, loads_assets
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
-from ferrnn._src.tree.tree import map_structure
 
 # (configuration, metadata) -> configuration.
 Translate: TypeAlias = Callable[[Any, "bytes | None"], Mapping[str, Any]]
@@ -49,7 +49,7 @@ def save_model(
         warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
     data = model.as_data()
     if include_optimizer and model.compiled:
-        data["compile_config"] = compile_config(model)
+        data["compile_config"] = data_alone(plain(model.get_compile_config()))
     stamp = dt.datetime.now(tz=dt.timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": _KERAS_VERSION, "date_saved": stamp}
     weights = io.BytesIO()
@@ -71,11 +71,11 @@ def save_model(
 
 
 def _assets(model: Any) -> dict[str, bytes]:
-    """The vocabularies of layers, by their places in the archive."""
+    """The files that layers keep, such as vocabularies, by their places in the archive."""
     return {
-        f"{_ASSETS}{path}/{name}": text.encode()
+        f"{_ASSETS}{path}/{name}": content
         for path, owner, _ in saved(model, include_optimizer=False)
-        for name, text in owner.assets().items()
+        for name, content in asset_files(owner).items()
     }
 
 
@@ -130,13 +130,11 @@ def model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
     if not hasattr(made, "outputs_and_mask"):
         raise ValueError(f"a {type(made).__name__} is no model")
     shape = (data.get("build_config") or {}).get("input_shape")
-    if not made.built and shape:
-        made.build(map_structure(lambda leaf: leaf, shape))
+    if not made.built and shape and not made.builds_itself:
+        made.build_from_config({"input_shape": shape})
     compiled = data.get("compile_config")
     if compiles and compiled:
-        made.compile(**compile_arguments(compiled))
-        if made.optimizer is not None and made.trainable_weights:
-            made.optimizer.build(made.trainable_weights)
+        made.compile_from_config(compiled)
     return made
 
 
@@ -151,15 +149,19 @@ def _read_assets(model: Any, parts: Parts) -> None:
     """Gives layers the texts that stand at their places."""
     for path, owner, _ in saved(model, include_optimizer=False):
         place = f"{_ASSETS}{path}/"
+        if loads_assets(owner):
+            names = parts.names(place)
+            give_files(owner, {name[len(place) :]: parts.read(name) or b"" for name in names})
+            continue
         texts: dict[str, str] = {}
-        for name in owner.assets():
+        for name in owner.text_assets():
             with within(place + name):
                 content = parts.read(place + name)
                 if content is None:
                     raise ValueError(f"the text of the layer {owner.name!r} is not there")
                 texts[name] = _decoded(content)
         if texts:
-            owner.set_assets(texts)
+            owner.set_text_assets(texts)
 
 
 def _decoded(content: bytes) -> str:
@@ -169,19 +171,35 @@ def _decoded(content: bytes) -> str:
         raise ValueError(f"it is not text in UTF-8, at byte {error.start}") from None
 
 
-def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Writes the weights of a model to a `.weights.h5` file, whole or not at all."""
+def save_weights(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    objects_to_skip: Sequence[Any] = (),
+) -> None:
+    """Writes the weights of a model to a `.weights.h5` file, whole or not at all.
+
+    Layers in `objects_to_skip`, and what they hold, are left out.
+    """
     path = Path(filepath)
     if not path.name.endswith(".weights.h5"):
         raise ValueError(f"The filename must end in `.weights.h5`. Received: filepath={path}")
     check_free(path, overwrite)
     if not model.built:
-        raise ValueError(f"the model {model.name!r} has no weights to save yet: it is not built")
+        raise ValueError(
+            "You are saving a model that has not yet been built. Build the model first by calling "
+            f"it on some data or by using `build()`: {model.name!r} has no weights to save yet"
+        )
     with whole_file(path) as file:
-        write_weights(model, file)
+        write_weights(model, file, skip=objects_to_skip)
 
 
-def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+def load_weights(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    skip_mismatch: bool = False,
+    objects_to_skip: Sequence[Any] = (),
+) -> None:
     """Reads the weights of a `.weights.h5` file, or of a `.keras` file, into a model."""
     path = Path(filepath)
     if not path.name.endswith((".weights.h5", ".keras")):
@@ -198,13 +216,13 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
                 read_weights(model, _weights_in(parts), skip_mismatch=skip_mismatch)
         else:
             with path.open("rb") as file:
-                read_weights(model, file, skip_mismatch=skip_mismatch)
+                read_weights(model, file, skip_mismatch=skip_mismatch, skip=objects_to_skip)
 
 
 def check_built(model: Any) -> None:
     """Raises ValueError if a model has no weights yet that could be loaded."""
     if not model.built:
         raise ValueError(
-            f"the model {model.name!r} is not built: call it on data, or `build` it, before its "
-            "weights are loaded"
+            "You are loading weights into a model that has not yet been built. Build the model "
+            f"first by calling it on some data or by using `build()`: {model.name!r} is not built"
         )

@@ -114,7 +114,8 @@ def group_at(file: Any, path: str) -> Any:
             return None
         if not isinstance(link, h5py.HardLink):
             raise ValueError(  # noqa: TRY004 - the file is at fault
-                f"the file has a link at {path!r} that leads elsewhere: it is refused"
+                f"the file has a link at {path!r} that leads elsewhere, a {type(link).__name__}: "
+                "it is refused"
             )
         group = group[name]
         if not isinstance(group, h5py.Group):

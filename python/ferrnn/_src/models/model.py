@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,8 +56,8 @@ class Model(Ends, Described, Layer, Trainer):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
-            return super().__new__(Functional)
-        return super().__new__(cls)
+            return super().__new__(Functional, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not _is_functional(args, kwargs):
@@ -276,8 +277,12 @@ class Model(Ends, Described, Layer, Trainer):
     # Configuration.
 
     def get_config(self) -> dict[str, Any]:
-        """The layers of a graph and how they are connected, as plain data."""
-        return super().get_config() if self._graph is None else functional_config(self)
+        """The layers of a graph and how they are connected, as plain data.
+
+        Of a class whose constructor makes the graph, the constructor's arguments instead.
+        """
+        own = self._remembers and not _takes_graph(type(self))
+        return super().get_config() if self._graph is None or own else functional_config(self)
 
     @classmethod
     def from_config(
@@ -291,9 +296,18 @@ class Model(Ends, Described, Layer, Trainer):
         >>> Model.from_config(model.get_config()).layers[1].name
         'only'
         """
-        if "input_layers" not in config:
+        if "input_layers" in config and _takes_graph(cls):
+            return functional_from(Functional if cls is Model else cls, config, custom_objects)
+        try:
             return cls(**config)
-        return functional_from(Functional if cls is Model else cls, config, custom_objects)
+        except TypeError as error:
+            raise TypeError(
+                "Unable to revive model from config. When overriding the `get_config()` method, "
+                "make sure that the returned config contains all items used as arguments in the "
+                f"constructor to {cls}, which is the default behavior, or define "
+                f"`from_config(cls, config)`. Received: config={reprlib.repr(config)}; the error "
+                f"was: {error}"
+            ) from error
 
 
 class _OfGraph(type):
@@ -331,6 +345,13 @@ def _functional(inputs: Any, outputs: Any, name: str | None = None, trainable: b
 
 
 _FUNCTIONAL = inspect.signature(_functional)
+
+
+def _takes_graph(kind: type) -> bool:
+    """Whether the constructor of a class of models takes symbolic inputs and outputs."""
+    known = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
+    any_place = any(each.kind is each.VAR_POSITIONAL for each in known.values())
+    return any_place or {"inputs", "outputs"} <= set(known)
 
 
 def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

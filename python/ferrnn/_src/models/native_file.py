@@ -12,14 +12,21 @@ import numpy as np
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.configs.plain import as_json
+from ferrnn._src.configs.objects import plain
+from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
 from ferrnn._src.files.safetensors import Contents, opened, write
 from ferrnn._src.files.writing import whole_file
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.models.compiling import compile_config
 from ferrnn._src.models.files import model_from
+from ferrnn._src.models.owned import (
+    asset_files,
+    give_files,
+    loads_assets,
+    own_arrays,
+    stores_itself,
+)
 from ferrnn._src.models.weights_file import Entry, saved
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.tree import flatten
@@ -48,7 +55,7 @@ def write_model(
     streams = streams or {}
     texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
     if include_optimizer and model.compiled:
-        texts[_COMPILED] = as_json(compile_config(model))
+        texts[_COMPILED] = as_json(data_alone(plain(model.get_compile_config())))
     if streams:
         texts[_STREAMS] = json.dumps({name: each.streams for name, each in streams.items()})
     with one_version():
@@ -65,14 +72,17 @@ def write_model(
 def _arrays(model: Any, *, include_optimizer: bool) -> Iterator[tuple[str, Array]]:
     """All arrays of a model, by the names that they have in Keras' files of weights."""
     for path, owner, variables in saved(model, include_optimizer=include_optimizer):
-        for at, variable in enumerate(variables):
-            yield _place(path, str(at)), variable.numpy()
+        arrays = {str(at): variable.numpy() for at, variable in enumerate(variables)}
+        if stores_itself(owner):
+            arrays = own_arrays(owner)
+        elif isinstance(owner, Layer):
+            arrays |= owner.named_arrays()
+        for name, array in arrays.items():
+            yield _place(path, name), array
         if not isinstance(owner, Layer):
             continue
-        for name, array in owner.named_arrays().items():
-            yield _place(path, name), array
-        for name, text in owner.assets().items():
-            yield f"{_ASSETS}{path}/{name}", np.frombuffer(text.encode(), np.uint8)
+        for name, content in asset_files(owner).items():
+            yield f"{_ASSETS}{path}/{name}", np.frombuffer(content, np.uint8)
         for at, state in enumerate(flatten(_states(owner))):
             yield f"{path}/states/{at}", np.asarray(state)
 
@@ -183,6 +193,8 @@ def _fill(model: Any, arrays: dict[str, Array]) -> None:
 
 def _values(model: Any, entry: Entry, arrays: dict[str, Array]) -> list[tuple[Parameter, Array]]:
     path, owner, variables = entry
+    if stores_itself(owner):
+        return []
     is_optimizer = path == _OPTIMIZER and owner is getattr(model, "optimizer", None)
     found = []
     for at, variable in enumerate(variables):
@@ -204,16 +216,21 @@ def _values(model: Any, entry: Entry, arrays: dict[str, Array]) -> list[tuple[Pa
 
 def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
     """Arrays beside the weights, texts, and the states of a stateful layer."""
-    if type(owner).set_named_arrays is not Layer.set_named_arrays:
+    if stores_itself(owner):
+        owner.load_own_variables(_below(_place(path, ""), arrays))
+    elif type(owner).set_named_arrays is not Layer.set_named_arrays:
         owner.set_named_arrays(_named(path, owner, arrays))
+    if loads_assets(owner):
+        found = _below(f"{_ASSETS}{path}/", arrays)
+        give_files(owner, {name: content.tobytes() for name, content in found.items()})
     texts = {}
-    for name in owner.assets():
+    for name in () if loads_assets(owner) else owner.text_assets():
         content = arrays.pop(f"{_ASSETS}{path}/{name}", None)
         if content is None or content.dtype != np.uint8:
             raise ValueError(f"the text {name!r} is not there")
         texts[name] = content.tobytes().decode()
     if texts:
-        owner.set_assets(texts)
+        owner.set_text_assets(texts)
     states: list[Array] = []
     while f"{path}/states/{len(states)}" in arrays:
         states.append(np.array(arrays.pop(f"{path}/states/{len(states)}")))
@@ -221,6 +238,12 @@ def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
         if not getattr(owner, "stateful", False):
             raise ValueError(f"{owner.name!r} keeps no states, the file has some")
         owner.states = owner._packed(states)  # type: ignore[attr-defined]
+
+
+def _below(start: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays whose names go on from `start`, without a further step, taken out."""
+    keys = [key for key in arrays if key.startswith(start) and "/" not in key[len(start) :]]
+    return {key[len(start) :]: np.array(arrays.pop(key)) for key in keys}
 
 
 def _named(path: str, owner: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

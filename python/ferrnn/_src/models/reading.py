@@ -24,6 +24,11 @@ def sequential_from(
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Any:
     """A new Sequential model of what `get_config` gave."""
+    if "name" not in config or "layers" not in config:
+        raise ValueError(
+            "A Sequential model configuration must be a dictionary containing the 'name' and "
+            f"'layers' keys. Received: {sorted(map(str, config))}"
+        )
     model = kind(name=config.get("name"))
     for data in config["layers"]:
         model.add(_made(data, custom_objects), rebuild=False)
@@ -95,6 +100,11 @@ def _of_call(node: Any) -> Mapping[str, Any]:
 
 def _made(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Layer:
     """A layer of its configuration, or what a function that replaces layers has put there."""
+    if "made" not in data and "config" not in data:
+        raise ValueError(
+            "Expected a dictionary containing a 'config' key. Received the configuration of a "
+            f"layer: {dict(data)!r}"
+        )
     return data["made"] if "made" in data else layer_from(data, custom_objects)
 
 

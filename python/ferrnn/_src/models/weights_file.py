@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -20,6 +20,8 @@ from ferrnn._src.models.hdf5 import (
     write_array,
     written,
 )
+from ferrnn._src.models.owned import own_arrays, stores_itself
+from ferrnn._src.tree.tree import CONTAINERS, leaves_once
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
@@ -27,6 +29,8 @@ from ferrnn._src.weights.parameter import Parameter
 # A path in the file, the layer or optimizer that is found there, and its own variables.
 Entry: TypeAlias = tuple[str, Any, list[Parameter]]
 
+# What a list, tuple or dict inside of another one is called.
+_CONTAINER = "container"
 # Says that the optimizer's variables are in the file.
 _OPTIMIZER = "has_optimizer"
 
@@ -35,28 +39,41 @@ class _MisfitError(ValueError):
     """The file is whole, and of another model."""
 
 
-def write_weights(model: Any, target: BinaryIO, *, include_optimizer: bool = True) -> None:
+def write_weights(
+    model: Any,
+    target: BinaryIO,
+    *,
+    include_optimizer: bool = True,
+    skip: Sequence[Any] = (),
+) -> None:
     """Writes the weights of a model, and what its optimizer remembers, to a file opened `w+b`."""
     with written(target) as file:
         file.attrs[_OPTIMIZER] = include_optimizer and bool(getattr(model, "compiled", False))
-        for path, owner, variables in saved(model, include_optimizer=include_optimizer):
+        for path, owner, variables in saved(model, include_optimizer=include_optimizer, skip=skip):
             group = file.create_group(f"{path}/vars" if path else "vars")
             group.attrs["name"] = owner.name
+            if stores_itself(owner):
+                for name, array in own_arrays(owner).items():
+                    write_array(group, name, array)
+                continue
             for place, variable in enumerate(variables):
                 write_array(group, str(place), _as_written(variable, owner))
             for name, array in _arrays_of(owner).items():
                 write_array(group, name, array)
 
 
-def read_weights(model: Any, source: BinaryIO, *, skip_mismatch: bool = False) -> None:
+def read_weights(
+    model: Any, source: BinaryIO, *, skip_mismatch: bool = False, skip: Sequence[Any] = ()
+) -> None:
     """Reads weights into a model of the same layers; nothing changes if one does not fit.
 
     With `skip_mismatch` what does not fit is left as it is, with a warning.
     """
     found: list[tuple[Parameter, Array]] = []
-    named: list[tuple[Layer, dict[str, Array]]] = []
+    named: list[tuple[Callable[[Any], None], dict[str, Array]]] = []
+    absent: set[str] = set()
     with opened(source) as file:
-        for path, owner, variables in saved(model):
+        for path, owner, variables in saved(model, skip=skip):
             place = f"{path}/vars" if path else "vars"
             with within(place):
                 group = group_at(file, place)
@@ -65,10 +82,15 @@ def read_weights(model: Any, source: BinaryIO, *, skip_mismatch: bool = False) -
                         raise ValueError("the variables of the optimizer are not there")
                     found += _optimizer_values(group, owner, variables)
                     continue
+                if _in_lost_container(file, path, absent):
+                    continue
                 try:
+                    if stores_itself(owner):
+                        named.append((owner.load_own_variables, _stored(group, owner)))
+                        continue
                     extra = _named(group, owner)
                     found += _values(group, owner, path, variables, len(extra))
-                    named += [(owner, extra)] if extra else []
+                    named += [(owner.set_named_arrays, extra)] if extra else []
                 except _MisfitError as error:
                     if not skip_mismatch:
                         raise
@@ -76,8 +98,51 @@ def read_weights(model: Any, source: BinaryIO, *, skip_mismatch: bool = False) -
     with one_version():
         for variable, value in found:
             variable.assign(value)
-        for owner, arrays in named:
-            owner.set_named_arrays(arrays)
+        for take, arrays in named:
+            take(arrays)
+
+
+def _in_lost_container(file: Any, path: str, absent: set[str]) -> bool:
+    """Whether a layer is in a list inside of a list that the file knows nothing of.
+
+    Earlier versions kept no layers there: they are left as they are, with a warning.
+    """
+    steps = path.split("/")
+    inner = [at for at, step in enumerate(steps) if step.startswith(_CONTAINER)]
+    outer = "/".join(steps[: inner[0] + 1]) if inner else ""
+    if not outer or group_at(file, outer) is not None:
+        return False
+    if outer not in absent:
+        absent.add(outer)
+        warn(
+            f"The file holds nothing for the layers in the nested container {outer!r}, which "
+            "earlier versions did not save: they are left as they are."
+        )
+    return True
+
+
+def _stored(group: Any, owner: Layer) -> dict[str, Array]:
+    """All that stands in the file for a layer that stores itself."""
+    found = {}
+    for name in group or ():
+        dataset = _in_full(group, name, owner)
+        if dataset.dtype.kind not in "fiub":
+            raise ValueError(f"{name!r} of {owner.name!r} must be numbers, not {dataset.dtype}")
+        found[name] = read_array(group, name, dataset)
+    return found
+
+
+def _in_full(group: Any, name: str, owner: Any) -> Any:
+    """An array that the file holds in full, so that it could not be said to be of any size."""
+    dataset = dataset_at(group, name, f"{name!r} of {owner.name!r}")
+    stored = dataset.id.get_storage_size()
+    if stored < dataset.nbytes:
+        raise ValueError(
+            f"{name!r} of {owner.name!r} must be there in full, the file has the shape "
+            f"{tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
+        )
+    spend(dataset.shape, dataset.dtype.itemsize, f"{name!r} of {owner.name!r}")
+    return dataset
 
 
 def _as_written(variable: Parameter, owner: Any) -> Array:
@@ -88,9 +153,14 @@ def _as_written(variable: Parameter, owner: Any) -> Array:
     return value.astype(np.int32 if value.dtype.kind in "iu" else np.float32)
 
 
-def saved(model: Any, *, include_optimizer: bool = True) -> Iterator[Entry]:
-    """The path of each layer in the file, the layer, and its own variables, in Keras' order."""
-    seen: set[int] = set()
+def saved(
+    model: Any, *, include_optimizer: bool = True, skip: Sequence[Any] = ()
+) -> Iterator[Entry]:
+    """The path of each layer in the file, the layer, and its own variables, in Keras' order.
+
+    Those to `skip`, and what they hold, are left out.
+    """
+    seen = {id(each) for each in skip}
     yield from _walk(model, "", seen)
     optimizer = getattr(model, "optimizer", None)
     if include_optimizer and optimizer is not None and getattr(model, "compiled", False):
@@ -101,8 +171,7 @@ def _walk(owner: Layer, path: str, seen: set[int]) -> Iterator[Entry]:
     if id(owner) in seen:
         return
     seen.add(id(owner))
-    own = owner._own_parameters()
-    yield path, owner, sorted(own, key=lambda variable: not variable.trainable)
+    yield path, owner, owner._stored_parameters()
     for name, held in _children(owner):
         inner = f"{path}/{name}" if path else name
         if isinstance(held, Layer):
@@ -125,24 +194,27 @@ _INTERNAL = frozenset({"_layers", "_chain", "_inbound_nodes"})
 
 
 def _holds_layers(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return any(_holds_layers(part) for part in value)
-    return isinstance(value, Layer)
+    if not isinstance(value, CONTAINERS):
+        return isinstance(value, Layer)
+    return any(isinstance(leaf, Layer) for leaf in leaves_once(value))
 
 
 def _walk_all(container: Any, path: str, seen: set[int]) -> Iterator[Entry]:
     """The layers of a list or dict, under the names of their classes, counted up."""
+    if id(container) in seen:  # it may hold itself
+        return
+    seen.add(id(container))
     counts: dict[str, int] = {}
     parts = list(container.values()) if isinstance(container, Mapping) else list(container)
     for part in parts:
-        if not isinstance(part, Layer):
+        inner = isinstance(part, CONTAINERS)
+        if not inner and not isinstance(part, Layer):
             continue
-        name = snake_case(type(part).__name__)
+        name = _CONTAINER if inner else snake_case(type(part).__name__)
         count = counts.get(name, 0)
         counts[name] = count + 1
-        yield from _walk(part, f"{path}/{name}_{count}" if count else f"{path}/{name}", seen)
+        walk = _walk_all if inner else _walk
+        yield from walk(part, f"{path}/{name}_{count}" if count else f"{path}/{name}", seen)
 
 
 def _values(
@@ -173,15 +245,12 @@ def _named(group: Any, owner: Any) -> dict[str, Array]:
     for name in group or () if takes else ():
         if name.isdigit():
             continue
-        dataset = dataset_at(group, name, f"{name!r} of {owner.name!r}")
-        # What is not there in full could be said to be of any size.
-        stored = dataset.id.get_storage_size()
-        if dataset.dtype.kind != "f" or dataset.ndim != 1 or stored < dataset.nbytes:
+        dataset = _in_full(group, name, owner)
+        if dataset.dtype.kind != "f" or dataset.ndim != 1:
             raise ValueError(
                 f"{name!r} of {owner.name!r} must be a row of numbers in full, the file has the "
-                f"shape {tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
+                f"shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
             )
-        spend(dataset.shape, dataset.dtype.itemsize, f"{name!r} of {owner.name!r}")
         found[name] = read_array(group, name, dataset)
     return found
 
@@ -191,7 +260,8 @@ def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
     if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
         raise _MisfitError(
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
-            f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
+            f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}: "
+            "they must match"
         )
     value = read_array(group, name, dataset)
     # The learning rate has come with the configuration in full, while this one is rounded.

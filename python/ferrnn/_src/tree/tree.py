@@ -31,6 +31,26 @@ def _collect(structure: Any, leaves: list[Any]) -> None:
             _collect(part, leaves)
 
 
+def leaves_once(structure: Any) -> Iterator[Any]:
+    """The leaves in order as by `flatten`, each container entered once: one may hold itself.
+
+    >>> structure = [1, (2,)]
+    >>> structure.append(structure)
+    >>> list(leaves_once(structure))
+    [1, 2]
+    """
+    entered: set[int] = set()
+    waiting = [structure]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, CONTAINERS):
+            yield part
+        elif id(part) not in entered:
+            entered.add(id(part))
+            inside = [part[key] for key in sorted(part)] if isinstance(part, dict) else list(part)
+            waiting += reversed(inside)
+
+
 def map_structure(func: Callable[..., Any], structure: Any, *others: Any) -> Any:
     """The same structure with `func` of each leaf; `others` must have that structure as well.
 

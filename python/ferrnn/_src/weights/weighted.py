@@ -13,7 +13,7 @@ from ferrnn._src.configs.config import floatx
 from ferrnn._src.configs.names import name_scope, unique_name
 from ferrnn._src.files.limits import spend
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.tree.tree import CONTAINERS, flatten
+from ferrnn._src.tree.tree import CONTAINERS, leaves_once
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.initializer import Initializer
@@ -144,7 +144,7 @@ class Weighted:
             if isinstance(value, Weighted):
                 yield value
             elif isinstance(value, CONTAINERS):
-                yield from (part for part in flatten(value) if isinstance(part, Weighted))
+                yield from (part for part in leaves_once(value) if isinstance(part, Weighted))
 
     def _all_weights(self) -> list[Parameter]:
         own = self._own_parameters()
@@ -256,12 +256,54 @@ class Weighted:
     def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Takes what `named_arrays` gave."""
 
-    def assets(self) -> dict[str, str]:
+    def text_assets(self) -> dict[str, str]:
         """Texts that stand by name in the folder `assets` of a `.keras` file."""
         return {}
 
-    def set_assets(self, assets: Mapping[str, str]) -> None:
-        """Takes what `assets` gave."""
+    def set_text_assets(self, assets: Mapping[str, str]) -> None:
+        """Takes what `text_assets` gave."""
+
+    # What a class of the user's may write to keep what it likes.
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Puts the layer's own weights into the store of a file, by their places.
+
+        A class that writes its own keeps arrays there by any names, and takes them back in
+        `load_own_variables`.
+
+        >>> from ferrnn.layers import Dense
+        >>> layer, store = Dense(2), {}
+        >>> layer.build((None, 3))
+        >>> layer.save_own_variables(store)
+        >>> {name: array.shape for name, array in store.items()}
+        {'0': (3, 2), '1': (2,)}
+        """
+        for place, variable in enumerate(self._stored_parameters()):
+            store[str(place)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Takes what `save_own_variables` gave."""
+        variables = self._stored_parameters()
+        if len(store) != len(variables):
+            built = "" if self.built or variables else " (it was never built)"
+            raise ValueError(
+                f"Layer {self.name!r}{built} expected {len(variables)} variables, but received "
+                f"{len(store)} variables during loading. Expected: "
+                f"{[variable.name for variable in variables]}"
+            )
+        with one_version():
+            for place, variable in enumerate(variables):
+                variable.assign(store[str(place)])
+
+    def _stored_parameters(self) -> list[Parameter]:
+        """The layer's own weights as files hold them: those that train first."""
+        return sorted(self._own_parameters(), key=lambda variable: not variable.trainable)
+
+    def save_assets(self, inner_path: str) -> None:
+        """Writes files into a folder, which a `.keras` file keeps for `load_assets`."""
+
+    def load_assets(self, inner_path: str) -> None:
+        """Reads the files that `save_assets` wrote."""
 
     def count_params(self) -> int:
         """The number of entries of all weights."""
