@@ -248,6 +248,24 @@ def voice(file: str) -> Opened:
     return Opened(model, lambda: model.predict(x, verbose=0), [wanted])
 
 
+def words(file: str) -> Opened:
+    """A SavedModel without its graph; the same weights lie beside it as text."""
+    folder = (MODELS / file).parent
+    model = ferrnn.models.load_model(folder, compile=False)
+    stored = json.loads((folder / "weights.json").read_text())
+    table, *weights = (
+        np.reshape(np.asarray(stored[f"mat{i}"]["data"], "f4"), stored[f"mat{i}"]["dim"])
+        for i in range(1, 10)
+    )
+    ids = np.random.default_rng(4).integers(0, len(table), (2, 300))
+    x = table[ids]
+    ahead, back = plain.lstm(x, weights[:3]), plain.lstm(x[:, ::-1], weights[3:6])[:, ::-1]
+    z = plain.dense(np.concatenate([ahead, back], axis=-1), *weights[6:])
+    raised = np.exp(z - z.max(axis=-1, keepdims=True))
+    wanted = raised / raised.sum(axis=-1, keepdims=True)
+    return Opened(model, lambda: model.predict(ids, verbose=0), [wanted])
+
+
 _NOAA, _MUSIC = "NOAA-OWP+lstm", "cpmpercussion+impsy/musicMDRNN"
 OPENS: dict[str, Callable[[str], Opened]] = {
     "xiaochus+TrafficFlowPrediction/lstm.h5": keras,
@@ -260,6 +278,7 @@ OPENS: dict[str, Callable[[str], Opened]] = {
     f"{_MUSIC}-dim2-layers2-units32-mixtures5-scale10.h5": music_of_2019,
     f"{_MUSIC}-dim4-layers2-units64-mixtures5-scale10.h5": music_weights,
     f"{_MUSIC}-dim9-layers2-units64-mixtures5-scale10.h5": music_weights,
+    "unicode-org+lstm_word_segmentation/Lao/variables.index": words,
     "snakers4+silero-vad/silero_vad_16k_op15.onnx": onnx,
     "snakers4+silero-vad/silero_vad_op18_ifless.onnx": onnx,
     "snakers4+silero-vad/silero_vad_16k.safetensors": voice,
@@ -278,7 +297,6 @@ WITHOUT_A_MODEL = {
     f"{_NOAA}/optimizer_state_epoch009.pt": "an optimizer's state, with no tensor named",
     "uci-cbcl+FactorNet/model.json": "the configuration that best_model.hdf5 holds, too",
     "unicode-org+lstm_word_segmentation/Lao/weights.json": "those of the SavedModel beside it",
-    "unicode-org+lstm_word_segmentation/Lao/variables.index": "a SavedModel, which is not read",
     **dict.fromkeys(
         (
             *(

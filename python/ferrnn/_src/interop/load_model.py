@@ -11,7 +11,7 @@ from typing import Any
 from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.files.safetensors import opened as opened_tensors
-from ferrnn._src.interop import keras_h5
+from ferrnn._src.interop import keras_h5, saved_models
 from ferrnn._src.interop.keras_configs import modern
 from ferrnn._src.interop.keras_training import modern_compile_config
 from ferrnn._src.models import files, native_file
@@ -52,6 +52,8 @@ def load_model(
             f"File not found: filepath={path}. Please ensure the file is an accessible "
             f"`{path.suffix}` file."
         )
+    if saved_models.is_saved_model(path):
+        return saved_models.read_model(path, custom_objects, compiles=compile)
     kind = _start(path)
     if kind.startswith(_HDF5):
         return keras_h5.read_model(path, custom_objects, compiles=compile, backend=backend)

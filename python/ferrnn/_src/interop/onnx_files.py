@@ -1,20 +1,19 @@
 """Reads ONNX files: the protobuf messages of a model, as far as running it needs them.
 
-The wire format is that of https://protobuf.dev/programming-guides/encoding/, the numbers of the
-fields those of `onnx.proto` (https://github.com/onnx/onnx). Reading the few messages here costs
-no package of 18 MB and no import of one; nothing is read but the bytes that are given.
+The numbers of the fields are those of `onnx.proto` (https://github.com/onnx/onnx). Nothing is read
+but the bytes that are given.
 """
 
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ferrnn._src.interop.protobufs import Message, MessageError
 from ferrnn._src.tree.types import Array
 
 _DEEPEST = 16  # graphs inside of graphs
@@ -36,7 +35,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
 _BFLOAT16 = 16
 
 
-class OnnxError(ValueError):
+class OnnxError(MessageError):
     """What is wrong with an ONNX model, and where."""
 
 
@@ -92,7 +91,7 @@ def read_model(data: bytes) -> Model:
     Raises:
         OnnxError: They are no ONNX model, a damaged one, or one with weights in another file.
     """
-    message = _Message(memoryview(data), "the model")
+    message = Message(memoryview(data), "the model")
     if not message.has(7):
         raise OnnxError("not an ONNX model: it has no graph")
     opset = 1
@@ -106,121 +105,7 @@ def read_model(data: bytes) -> Model:
     return Model(graph, opset, message.text(2), message.text(3))
 
 
-class _Message:
-    """The fields of one protobuf message: for each number the values, as they come."""
-
-    def __init__(self, data: memoryview, place: str) -> None:
-        self.place = place
-        self.fields: dict[int, list[Any]] = {}
-        try:
-            for number, value in _fields(data):
-                self.fields.setdefault(number, []).append(value)
-        except (IndexError, struct.error):
-            raise OnnxError(f"{place} is damaged: not the messages of an ONNX model") from None
-
-    def has(self, number: int) -> bool:
-        return number in self.fields
-
-    def last(self, number: int) -> Any:
-        return self.fields[number][-1] if number in self.fields else None
-
-    def data(self, number: int) -> memoryview | None:
-        value = self.last(number)
-        if value is not None and not isinstance(value, memoryview):
-            raise OnnxError(f"{self.place} is damaged: field {number} holds a number")
-        return value
-
-    def text(self, number: int) -> str:
-        value = self.data(number)
-        return "" if value is None else bytes(value).decode("utf-8", "replace")
-
-    def texts(self, number: int) -> list[str]:
-        return [bytes(value).decode("utf-8", "replace") for value in self.lengths(number)]
-
-    def lengths(self, number: int) -> list[memoryview]:
-        values = self.fields.get(number, [])
-        if not all(isinstance(value, memoryview) for value in values):
-            raise OnnxError(f"{self.place} is damaged: field {number} holds a number")
-        return values
-
-    def integer(self, number: int, default: int) -> int:
-        value = self.last(number)
-        if value is None:
-            return default
-        if not isinstance(value, int):
-            raise OnnxError(f"{self.place} is damaged: field {number} holds no number")
-        return _signed(value)
-
-    def message(self, number: int, place: str) -> _Message:
-        return _Message(self.data(number) or memoryview(b""), place)
-
-    def messages(self, number: int, place: str) -> list[_Message]:
-        return [_Message(value, place) for value in self.lengths(number)]
-
-    def integers(self, number: int) -> list[int]:
-        """Repeated integers, whether packed or not."""
-        found: list[int] = []
-        for value in self.fields.get(number, []):
-            if isinstance(value, int):
-                found.append(_signed(value))
-            elif isinstance(value, memoryview):
-                at = 0
-                while at < len(value):
-                    one, at = _varint(value, at)
-                    found.append(_signed(one))
-        return found
-
-    def numbers(self, number: int, layout: str) -> Array:
-        """Repeated floats of a fixed width, whether packed or not."""
-        parts = [bytes(v) for v in self.fields.get(number, []) if not isinstance(v, int)]
-        data = b"".join(parts)
-        if len(data) % np.dtype(layout).itemsize:
-            raise OnnxError(f"{self.place} is damaged: field {number} ends in the middle")
-        return np.frombuffer(data, layout)
-
-
-class _Fixed(bytes):
-    """The bytes of a number of fixed width, which is no text."""
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, at = _varint(data, at)
-        else:
-            size = {1: 8, 5: 4}.get(kind, -1)
-        if size < 0 or at + size > len(data):
-            raise IndexError
-        part = data[at : at + size]
-        yield key >> 3, part if kind == 2 else _Fixed(part)
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value & (1 << 64) - 1, at
-        if shift > 63:
-            raise IndexError
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _graph(message: _Message, depth: int) -> Graph:
+def _graph(message: Message, depth: int) -> Graph:
     if depth > _DEEPEST:
         raise OnnxError(f"more than {_DEEPEST} graphs inside of each other")
     graph = Graph(message.text(2))
@@ -234,7 +119,7 @@ def _graph(message: _Message, depth: int) -> Graph:
     return graph
 
 
-def _node(message: _Message, depth: int) -> Node:
+def _node(message: Message, depth: int) -> Node:
     node = Node(
         message.text(4),
         message.text(7),
@@ -248,7 +133,7 @@ def _node(message: _Message, depth: int) -> Node:
     return node
 
 
-def _attribute(message: _Message, depth: int) -> Any:
+def _attribute(message: Message, depth: int) -> Any:
     kind = message.integer(20, 0)
     if kind == 5:
         return _graph(message.message(6, message.place), depth + 1)
@@ -257,7 +142,7 @@ def _attribute(message: _Message, depth: int) -> Any:
     return _ATTRIBUTES[kind](message)
 
 
-def _value(message: _Message) -> Value:
+def _value(message: Message) -> Value:
     tensor = message.message(2, message.place).message(1, message.place)
     shape: tuple[int | str | None, ...] | None = None
     if tensor.has(2):
@@ -268,7 +153,7 @@ def _value(message: _Message) -> Value:
     return Value(message.text(1), DTYPES.get(tensor.integer(1, 0)), shape)
 
 
-def _tensor(message: _Message) -> Array:
+def _tensor(message: Message) -> Array:
     """The array of a tensor, checked against its bytes."""
     name, kind = message.text(8), message.integer(2, 0)
     shape = message.integers(1)
@@ -285,7 +170,7 @@ def _tensor(message: _Message) -> Array:
     return values.reshape(shape)
 
 
-def _numbers(message: _Message, kind: int) -> Array:
+def _numbers(message: Message, kind: int) -> Array:
     dtype: np.dtype[Any] = DTYPES.get(kind, np.dtype("<u2"))
     raw = message.data(9)
     if raw is not None:
@@ -307,14 +192,14 @@ def _numbers(message: _Message, kind: int) -> Array:
     return values
 
 
-def _cast(numbers: list[int], dtype: np.dtype[Any], message: _Message) -> Array:
+def _cast(numbers: list[int], dtype: np.dtype[Any], message: Message) -> Array:
     try:
         return np.asarray(numbers, dtype)
     except OverflowError:
         raise OnnxError(f"tensor {message.text(8)!r} has numbers that no {dtype} holds") from None
 
 
-_ATTRIBUTES: dict[int, Callable[[_Message], Any]] = {
+_ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
     1: lambda m: float(m.numbers(2, "<f4")[-1]) if m.has(2) else 0.0,
     2: lambda m: m.integer(3, 0),
     3: lambda m: m.text(4),
