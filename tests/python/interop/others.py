@@ -25,11 +25,20 @@ layers = ferrnn.layers
 
 @dataclass
 class Opened:
-    """A model, inputs, and for each output what it should be."""
+    """A model, inputs (by name, of ONNX), and for each output what it should be."""
 
     model: Any
-    run: Callable[[], Any]
+    inputs: Any
     wanted: list[Any]
+
+    def run(self) -> list[Any]:
+        """The outputs that there is something to compare with."""
+        if isinstance(self.inputs, dict):
+            found = list(self.model.run(self.inputs).values())
+        else:
+            single = len(self.inputs) == 1
+            found = self.model.predict(self.inputs[0] if single else self.inputs, verbose=0)
+        return (found if isinstance(found, list) else [found])[: len(self.wanted)]
 
 
 def numbers(file: str) -> dict[str, Any]:
@@ -63,7 +72,7 @@ class MDN(ferrnn.layers.Layer):
 def keras(file: str) -> Opened:
     model = ferrnn.models.load_model(MODELS / file)
     reference = numbers(file.replace(".h5", ".numpy64_reference.npz"))
-    return Opened(model, lambda: model.predict(reference["x"], verbose=0), [reference["y"]])
+    return Opened(model, [reference["x"]], [reference["y"]])
 
 
 def factor_net(file: str) -> Opened:
@@ -71,7 +80,7 @@ def factor_net(file: str) -> Opened:
     reference = numbers(file.replace(".hdf5", ".numpy64_reference.npz"))
     inputs = [reference[f"input_{i}"] for i in (1, 2)]
     wanted = [reference["y_theano_flip"]]
-    return Opened(model, lambda: model.predict(inputs, verbose=0), wanted)
+    return Opened(model, inputs, wanted)
 
 
 def mixture(x: Any, heads: Any) -> Any:
@@ -93,7 +102,7 @@ def music(file: str) -> Opened:
     x, *states = inputs
     hidden = plain.lstm(x, first, start=states[:2])
     wanted = mixture(plain.lstm(hidden, second, start=states[2:])[:, -1], heads)
-    return Opened(model, lambda: model.predict(inputs, verbose=0)[0], [wanted])
+    return Opened(model, inputs, [wanted])
 
 
 def music_of_2019(file: str) -> Opened:
@@ -127,7 +136,7 @@ def _music_over_time(model: Any, path: Path) -> Opened:
     gate = plain.hard_sigmoid_of_keras_2 if hard else plain.sigmoid
     x = draw(2, model.inputs[0].shape[1] or 30, parts[0][0].shape[0])
     wanted = mixture(plain.lstm(plain.lstm(x, parts[0], gate), parts[1], gate), parts[2])
-    return Opened(model, lambda: model.predict(x, verbose=0), [wanted])
+    return Opened(model, [x], [wanted])
 
 
 def text(file: str) -> Opened:
@@ -153,7 +162,7 @@ def text(file: str) -> Opened:
     wanted = table[ids]
     for weights in cells:
         wanted = plain.lstm(wanted, _without_cudnn(*weights))
-    return Opened(model, lambda: model.predict(ids, verbose=0), [wanted])
+    return Opened(model, [ids], [wanted])
 
 
 def _without_cudnn(kernel: Any, recurrent: Any, bias: Any) -> list[Any]:
@@ -168,17 +177,13 @@ def onnx(file: str) -> Opened:
     recorded = numbers(file.replace(".onnx", ".ort_reference.npz"))
     inputs = {key[3:]: recorded[key] for key in recorded if key.startswith("in_")}
     wanted = {key.split("_", 2)[2]: recorded[key] for key in recorded if key.startswith("out_")}
-    return Opened(
-        model,
-        lambda: [model.run(inputs)[name] for name in wanted],
-        list(wanted.values()),
-    )
+    return Opened(model, inputs, [wanted[value.name] for value in model.outputs])
 
 
 def torch(file: str, *chain: Any) -> Opened:
     model = ferrnn.from_torch(MODELS / file, layers=chain)
     reference = numbers(file.replace(".pt", ".numpy64_reference.npz"))
-    return Opened(model, lambda: model.predict(reference["x"], verbose=0), [reference["y"]])
+    return Opened(model, [reference["x"]], [reference["y"]])
 
 
 def walker(file: str) -> Opened:
@@ -187,29 +192,20 @@ def walker(file: str) -> Opened:
     memory, first, last = (layer.get_weights() for layer in model.layers if layer.get_weights())
     x = draw(3, 20, len(memory[0]))
     wanted = plain.dense(plain.elu(plain.dense(plain.lstm(x, memory), *first)), *last)
-    return Opened(model, lambda: model.predict(x, verbose=0), [wanted])
+    return Opened(model, [x], [wanted])
 
 
-def flood(file: str) -> Opened:
-    """Two chains of a model with branches: what their names say, and a head."""
+def flood(file: str, name: str = "forecast_lstm") -> Opened:
+    """One chain of a model with branches, the head behind it."""
     state = {
         key.removeprefix("_orig_mod."): np.asarray(value)
         for key, value in read_torch_file(MODELS / file).items()
     }
-    made, wanted, xs = [], [], []
-    for name in ("hindcast_lstm", "forecast_lstm"):
-        model = ferrnn.from_torch(MODELS / file, layers=[name, "head.net.0"])
-        weights = plain.of_torch(state, name)
-        x = draw(2, 15, len(weights[0]))
-        head = state["head.net.0.weight"].T, state["head.net.0.bias"]
-        wanted.append(plain.dense(plain.lstm(x, weights), *head))
-        made.append(model)
-        xs.append(x)
-    return Opened(
-        made[0],
-        lambda: [model.predict(x, verbose=0) for model, x in zip(made, xs, strict=True)],
-        wanted,
-    )
+    weights = plain.of_torch(state, name)
+    model = ferrnn.from_torch(MODELS / file, layers=[name, "head.net.0"])
+    x = draw(2, 15, len(weights[0]))
+    head = state["head.net.0.weight"].T, state["head.net.0.bias"]
+    return Opened(model, [x], [plain.dense(plain.lstm(x, weights), *head)])
 
 
 class Magnitude(ferrnn.layers.Layer):
@@ -245,7 +241,7 @@ def voice(file: str) -> Opened:
     y = np.maximum(plain.lstm(y.swapaxes(1, 2), plain.of_torch(state, "lstm_cell")), 0)
     y = plain.convolution(y.swapaxes(1, 2), state["final_conv.weight"], state["final_conv.bias"])
     wanted = plain.sigmoid(y.swapaxes(1, 2))
-    return Opened(model, lambda: model.predict(x, verbose=0), [wanted])
+    return Opened(model, [x], [wanted])
 
 
 def words(file: str) -> Opened:
@@ -263,7 +259,7 @@ def words(file: str) -> Opened:
     z = plain.dense(np.concatenate([ahead, back], axis=-1), *weights[6:])
     raised = np.exp(z - z.max(axis=-1, keepdims=True))
     wanted = raised / raised.sum(axis=-1, keepdims=True)
-    return Opened(model, lambda: model.predict(ids, verbose=0), [wanted])
+    return Opened(model, [ids], [wanted])
 
 
 _NOAA, _MUSIC = "NOAA-OWP+lstm", "cpmpercussion+impsy/musicMDRNN"
@@ -313,7 +309,6 @@ WITHOUT_A_MODEL = {
 def difference(opened: Opened) -> float:
     """The largest difference to what is wanted, as a part of the largest number of each output."""
     found = opened.run()
-    found = found if isinstance(found, list) else [found]
     assert len(found) == len(opened.wanted)
     worst = 0.0
     for one, wanted in zip(found, opened.wanted, strict=True):

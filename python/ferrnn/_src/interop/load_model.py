@@ -34,7 +34,8 @@ def load_model(
     """Loads a model saved by ferrnn or Keras 1, 2 or 3, with its weights, compiled as it was.
 
     Files are `.keras` archives and folders, legacy HDF5 files, and ferrnn's own `.safetensors`
-    files, whatever their names. Your own classes come from `custom_objects` or
+    files, whatever their names, and TensorFlow's SavedModels by Keras 2, of which the graph is not
+    read. Your own classes come from `custom_objects` or
     `register_keras_serializable`. No code in a file is run, whatever `safe_mode` is: a Python
     lambda is refused. Pass `backend="theano"` for files of Keras 1 trained on Theano, which stored
     the kernels of convolutions reversed without saying so.

@@ -1,0 +1,126 @@
+"""Trained models of others: how exact ferrnn is on each, and how fast beside ONNX Runtime.
+
+    python benches/python/foreign_models.py
+    python benches/python/foreign_models.py --only silero --record
+
+They lie in `../shared/models` beside the repository; `tests/python/interop/others.py` says how each
+is opened and what it should compute. A time is that of one call with the inputs of the reference,
+in microseconds, the median of turns with ONNX Runtime, which runs the same `.onnx` file or, where
+ferrnn exports the model, that export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from floor import cpu_name
+from timing import median_ratio, round_robin
+
+import ferrnn
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests/python" / each) for each in ("", "golden", "interop")]
+
+import others  # noqa: E402 - beside the tests
+from ferrnn._src.native import simd_level  # noqa: E402
+
+RECORD = ROOT / "benches" / "record"
+
+
+def session(path: Path, threads: int) -> Any:
+    """A session of ONNX Runtime on so many threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def theirs(opened: others.Opened, file: str, threads: int) -> Callable[[], object] | None:
+    """A call of ONNX Runtime with the same inputs; None where it runs no such file."""
+    path = others.MODELS / file
+    if path.suffix != ".onnx":
+        try:
+            path = Path(tempfile.mkdtemp()) / "model.onnx"
+            opened.model.export(path)
+        except (AttributeError, NotImplementedError, ValueError, TypeError):
+            return None
+    made = session(path, threads)
+    names = [each.name for each in made.get_inputs()]
+    given = (
+        opened.inputs
+        if isinstance(opened.inputs, dict)
+        else dict(zip(names, opened.inputs, strict=True))
+    )
+    kinds = {"tensor(int32)": "i4", "tensor(int64)": "i8", "tensor(double)": "f8"}
+    given = {
+        each.name: np.asarray(given[each.name], kinds.get(each.type, "f4"))
+        for each in made.get_inputs()
+    }
+    return lambda: made.run(None, given)
+
+
+def ours(opened: others.Opened) -> Callable[[], object]:
+    """A call of ferrnn with the inputs of the reference."""
+    if isinstance(opened.inputs, dict):
+        return lambda: opened.model.run(opened.inputs)
+    inputs = opened.inputs if len(opened.inputs) > 1 else opened.inputs[0]
+    return lambda: opened.model(inputs)
+
+
+def row(file: str, threads: list[int], rounds: int) -> str:
+    """A line of the table."""
+    opened = others.OPENS[file](file)
+    cells = [f"`{file}`", f"{others.difference(opened):.0e}"]
+    for count in threads:
+        ferrnn.set_num_threads(count)
+        runs = {"ferrnn": ours(opened)}
+        other = theirs(opened, file, count)
+        if other is not None:
+            runs["ONNX Runtime"] = other
+        seconds = round_robin(runs, rounds=rounds, slice_seconds=0.03)
+        cells.append(f"{median(seconds['ferrnn']) * 1e6:.0f}")
+        if other is None:
+            cells += ["", ""]
+        else:
+            cells.append(f"{median(seconds['ONNX Runtime']) * 1e6:.0f}")
+            cells.append(f"{median_ratio(seconds['ONNX Runtime'], seconds['ferrnn']):.2f}")
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Prints the table, and records it if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="files whose name holds this")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--record", action="store_true", help="write into benches/record")
+    arguments = parser.parse_args()
+    if not others.MODELS.is_dir():
+        sys.exit(others.ABSENT)
+    heads = ["model", "difference"]
+    for count in arguments.threads:
+        heads += [f"ferrnn, {count} thr.", "ONNX Runtime", "ratio"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    print("\n".join(lines), flush=True)
+    for file in others.OPENS:
+        if arguments.only in file:
+            lines.append(row(file, arguments.threads, arguments.rounds))
+            print(lines[-1], flush=True)
+    if arguments.record:
+        now = dt.datetime.now(tz=dt.timezone.utc)
+        head = f"Trained models of others, {now:%Y-%m-%d}, {cpu_name()}, {simd_level()}.\n\n"
+        path = RECORD / f"{now:%Y-%m-%d-%H%M}-foreign-models.md"
+        path.write_text(head + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
