@@ -28,8 +28,8 @@ def path(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     model = damage.chain()
-    model.save(tmp_path / "folder.keras", zipped=False)
-    return tmp_path / "folder.keras"
+    model.save(tmp_path / "folder", zipped=False)
+    return tmp_path / "folder"
 
 
 def rewritten(path, change, **options):
@@ -153,7 +153,7 @@ def vectorizing(folder, **options):
     words = ferrnn.layers.TextVectorization(output_sequence_length=4, name="words")
     words.adapt(["a b c", "b c"])
     model = ferrnn.Sequential([ferrnn.layers.Input((1,), dtype="string"), words])
-    path = Path(folder, "words.keras")
+    path = Path(folder, "words" if options else "words.keras")
     model.save(path, **options)
     return path
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.interop import keras_h5_writing
 from ferrnn._src.models import files, native_file
 from ferrnn._src.sequence.stream import Stream
 
@@ -25,7 +26,8 @@ def save_model(
 
     The end of the name says in which format:
 
-    - `.keras`: Keras 3's. With `zipped=False` it is a folder.
+    - `.keras`: Keras 3's. With `zipped=False` it is a folder, whose name ends in anything else.
+    - `.h5`: the legacy HDF5 layout of Keras, with a warning.
     - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
       stateful layers, and those of `streams`, by names that you choose.
 
@@ -52,6 +54,12 @@ def save_model(
         raise ValueError(
             f"The following argument(s) are not supported by `save_model`: {sorted(older)}"
         )
+    if path.suffix in (".h5", ".hdf5"):
+        if streams or zipped:
+            raise ValueError(f"`streams` and `zipped` are not for HDF5 files, received {path}")
+        files.check_free(path, overwrite)
+        keras_h5_writing.write_model(model, path, include_optimizer=include_optimizer)
+        return
     if path.suffix != ".safetensors":
         if streams:
             raise ValueError(

@@ -36,6 +36,17 @@ class Called:
         elif config.get("input_shape") is not None:
             build(map_structure(lambda leaf: leaf, config["input_shape"]))
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The symbolic tensors that a call on symbolic tensors would give; nothing is recorded.
+
+        >>> from ferrnn.layers import Dense, Input
+        >>> Dense(2).compute_output_spec(Input((3,))).shape
+        (None, 2)
+        """
+        options = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
+        layer: Any = self
+        return layer.symbolic_outputs(layer.gather(*args, **options))
+
     @property
     def input(self) -> Any:
         """What the first call on symbolic tensors was given."""

@@ -21,7 +21,7 @@ from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor
 from ferrnn._src.symbolic.symbolic_masks import mask_given_to
 from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
-from ferrnn._src.tree.results import as_output
+from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Mask
 
@@ -184,9 +184,12 @@ def leaving_no_trace(layer: Any) -> Iterator[None]:
     """Takes back what calls inside write to weights and stored states: they are not the user's."""
     weights = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
     states = {id(part): part._states for part in _parts_with_states(layer)}
+    losses = {id(part): (part._activity_losses, [*part._added_losses]) for part in _parts(layer)}
     try:
         yield
     finally:
+        for part in _parts(layer):
+            part._activity_losses, part._added_losses = losses.get(id(part), ((), []))
         for weight, value, version in weights:
             if weight.version != version:
                 weight.assign(value)
@@ -194,11 +197,15 @@ def leaving_no_trace(layer: Any) -> Iterator[None]:
             part._states = states.get(id(part))
 
 
-def _parts_with_states(layer: Any) -> Iterator[Any]:
-    if hasattr(layer, "_states"):
-        yield layer
+def _parts(layer: Any) -> Iterator[Any]:
+    """The layer and those inside, at any depth."""
+    yield layer
     for part in layer.sublayers():
-        yield from _parts_with_states(part)
+        yield from _parts(part)
+
+
+def _parts_with_states(layer: Any) -> Iterator[Any]:
+    return (part for part in _parts(layer) if hasattr(part, "_states"))
 
 
 def _as_arguments(inputs: Any) -> Arguments:
@@ -206,18 +213,47 @@ def _as_arguments(inputs: Any) -> Arguments:
 
 
 def build_by_shapes(layer: Any, inputs: Any) -> None:
-    """Builds a layer for what `forward` will get; `build` of several shapes gets several."""
+    """Builds a layer for what `forward` will get; a `build` of several shapes gets them by name."""
     if isinstance(inputs, Arguments):
-        arrays = [value for value in (*inputs.args, *inputs.kwargs.values()) if _shaped(value)]
-        wanted = len(inspect.signature(layer.build).parameters)
-        if wanted > 1:
-            layer.build(*(shapes_of(value) for value in arrays[:wanted]))
+        wanted = [*inspect.signature(layer.build).parameters]
+        if len(wanted) > 1:
+            given = _by_names(layer, inputs)
+            shapes = {name: given[name.removesuffix("_shape")] for name in _matching(layer, wanted)}
+            layer.build(**{name: shapes_of(value) for name, value in shapes.items()})
             return
     layer.build(shapes_of(layer.main_input(inputs)))
 
 
-def _shaped(value: Any) -> bool:
-    return any(hasattr(leaf, "shape") for leaf in flatten(value))
+def _by_names(layer: Any, inputs: Arguments) -> dict[str, Any]:
+    """The arguments of a call by the names that `call` has for them."""
+    places = _places_of(type(layer).call)
+    return {
+        **dict.fromkeys(places),
+        **dict(zip(places, inputs.args, strict=False)),
+        **inputs.kwargs,
+    }
+
+
+def _matching(layer: Any, wanted: list[str]) -> list[str]:
+    """The parameters of `build`, which must be named as those of `call` with `_shape` behind."""
+    known, _ = parameters_of(type(layer).call)
+    kind = type(layer).__name__
+    for name in wanted:
+        if not name.endswith("_shape"):
+            raise ValueError(
+                f"For a `build()` method with more than one argument, all arguments should have a "
+                f"`_shape` suffix and match an argument from `call()`. E.g. `build(self, "
+                f"foo_shape, bar_shape)`. For layer {kind!r}, received `build()` argument "
+                f"`{name}`, which does not end in `_shape`."
+            )
+        if name.removesuffix("_shape") not in known:
+            raise ValueError(
+                f"For a `build()` method with more than one argument, all arguments should have a "
+                f"`_shape` suffix and match an argument from `call()`. For layer {kind!r}, "
+                f"received `build()` argument `{name}`, but `call()` does not have argument "
+                f"`{name.removesuffix('_shape')}`."
+            )
+    return wanted
 
 
 def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:
@@ -331,3 +367,25 @@ def marking_built(build: Callable[..., None]) -> Callable[..., None]:
         self.build_shape = shapes[0] if len(shapes) == 1 else [*shapes, *named.values()] or None
 
     return marking
+
+
+def own_copy(leaf: Any) -> Any:
+    """A copy of an array, with its mask."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    copied, mask = np.array(leaf), mask_of(leaf)
+    return copied.view(Output) if mask is None else attach_mask(copied, mask)
+
+
+def checked_flag(argument: str, value: Any) -> bool:
+    """A truth value, which numbers and texts are not.
+
+    >>> checked_flag("trainable", np.True_)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            f"Expected argument `{argument}` to be a boolean, but received {value!r} of the type "
+            f"{type(value).__name__}"
+        )
+    return bool(value)

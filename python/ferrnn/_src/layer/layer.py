@@ -20,6 +20,7 @@ from ferrnn._src.layer.calling import (
     build_by_shapes,
     call_of_forward,
     carried_mask,
+    checked_flag,
     explain_separate,
     gathering_losses,
     given_mask,
@@ -28,6 +29,7 @@ from ferrnn._src.layer.calling import (
     options_by_name,
     outputs_by_probe,
     outputs_by_shape,
+    own_copy,
     parameters_of,
     plain_numbers,
     record,
@@ -42,7 +44,6 @@ from ferrnn._src.layer.layer_configs import (
     own_constructor_alone,
     with_remembered,
 )
-from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
 from ferrnn._src.tree.ragged import refuse_ragged
@@ -150,7 +151,7 @@ class Layer(Called, Weighted, Configured):
         self.built = False
         self.build_shape: Any = None  # what `build` was given; a list of several
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._trainable = bool(trainable)
+        self._trainable = checked_flag("trainable", trainable)
         self._own_weights: list[Parameter] = []
         self._added_losses: list[Any] = []
         self._inbound_nodes: list[Node] = []
@@ -223,7 +224,9 @@ class Layer(Called, Weighted, Configured):
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         """What the user's `call` gives; layers called inside know whether this is training."""
         # Code of the user's may write `inputs -= ...`, which must not reach anybody else's arrays.
-        args, kwargs = map_structure(_own, inputs if type(inputs) is Arguments else ((inputs,), {}))
+        args, kwargs = map_structure(
+            own_copy, inputs if type(inputs) is Arguments else ((inputs,), {})
+        )
         keras_call: Callable[..., Any] = self.call  # type: ignore[attr-defined]
         known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
         options = {"training": call.training, "mask": call.mask}
@@ -396,6 +399,10 @@ class Layer(Called, Weighted, Configured):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""
+        if input_shape is None:
+            raise NotImplementedError(
+                f"Layer {self.name!r} does not have a `compute_output_shape` method implemented."
+            )
         return tuple(input_shape)
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
@@ -439,11 +446,3 @@ class Layer(Called, Weighted, Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def _own(leaf: Any) -> Any:
-    """A copy of an array, with its mask."""
-    if not isinstance(leaf, np.ndarray):
-        return leaf
-    copied, mask = np.array(leaf), mask_of(leaf)
-    return copied.view(Output) if mask is None else attach_mask(copied, mask)

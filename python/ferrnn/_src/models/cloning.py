@@ -9,10 +9,12 @@ from typing import Any
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.models.compiling import compile_data
 from ferrnn._src.models.model import Model
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.structures import assert_same_structure, lists_to_tuples
 from ferrnn._src.tree.tree import flatten
 
 
@@ -56,11 +58,12 @@ def clone_model(
         )
     if recursive and clone_function is None:
         clone_function = _copied
-    if not isinstance(model, Model) or _is_own(model):
-        raise ValueError(
-            "Expected `model` argument to be a Sequential or functional `Model` instance, "
-            f"received {model!r}"
+    if not isinstance(model, Model):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            f"Expected `model` argument to be a `Model` instance, received {model!r}"
         )
+    if _is_own(model):
+        return _made_again(model, (input_tensors, clone_function, call_function))
     data = model.as_data()
     if input_tensors is not None:
         _begin_at(data, model, input_tensors)
@@ -76,8 +79,28 @@ def clone_model(
                     else clone_function(layer)
                 )
     if call_function is not None:
-        return functional_from(type(model), data["config"], None, call_function)  # type: ignore[no-any-return]
-    return layer_from(data)  # type: ignore[return-value]
+        made = functional_from(type(model), data["config"], None, call_function)
+    else:
+        made = layer_from(data)
+    return _compiled_like(model, made)  # type: ignore[no-any-return]
+
+
+def _made_again(model: Model, functions: tuple[Any, ...]) -> Model:
+    """A new model of a class of the user's, which has no layers to look into."""
+    if any(each is not None for each in functions):
+        raise ValueError(
+            "Arguments `input_tensors`, `clone_function` and `call_function` are only supported "
+            "for Sequential models or Functional models. Received model of type "
+            f"{type(model).__name__!r}, which writes `call` itself"
+        )
+    return _compiled_like(model, type(model).from_config(model.get_config()))  # type: ignore[no-any-return]
+
+
+def _compiled_like(model: Any, made: Any) -> Any:
+    """The clone, compiled as the model was, with metrics and an optimizer of its own."""
+    if model.compiled:
+        made.compile_from_config(compile_data(model))
+    return made
 
 
 def _nested(
@@ -107,7 +130,7 @@ def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
         data["config"]["layers"] = [{"made": tensor}, *entries[int(known) :]]
         data["config"].pop("build_input_shape", None)
         return
-    if len(given) != len(model.inputs):
+    if len(given) != len(model.inputs) or not _fits(tensors, model.input):
         raise ValueError(
             "`input_tensors` must have the same structure as model.input\n"
             f"Reference structure: {model.input}\nReceived structure: {tensors}"
@@ -116,6 +139,17 @@ def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
     for entry in entries:
         if entry["name"] in places:
             entry["made"] = places[entry["name"]]
+
+
+def _fits(tensors: Any, inputs: Any) -> bool:
+    """Whether tensors are nested as a model's inputs; a list may stand for a tuple."""
+    if isinstance(inputs, SymbolicTensor):
+        return True
+    try:
+        assert_same_structure(lists_to_tuples(tensors), lists_to_tuples(inputs))
+    except ValueError:
+        return False
+    return True
 
 
 def _copied(layer: Layer) -> Layer:

@@ -12,6 +12,7 @@ from ferrnn._src.configs.plain import as_json
 from ferrnn._src.faces import public
 from ferrnn._src.models.compiling import compile_arguments, compile_config
 from ferrnn._src.models.files import save_weights
+from ferrnn._src.models.state_tree import set_state_tree, state_tree
 from ferrnn._src.models.summary import print_summary
 from ferrnn._src.training.trainer import Trainer
 
@@ -100,6 +101,27 @@ class Described(Configured):
         model.compile(**compile_arguments(config))
         if model.optimizer is not None and model.trainable_weights:
             model.optimizer.build(model.trainable_weights)
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """The variables of the model, its optimizer and its metrics, as arrays in nested dicts.
+
+        The keys are the kinds of variables, then the parts of their paths. `value_format` is
+        "backend_tensor" or "numpy_array", which are the same here.
+        """
+        return state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Sets the variables that a tree such as that of `get_state_tree` names.
+
+        >>> import ferrnn as keras
+        >>> stack = [keras.Input((2,)), keras.layers.Dense(1, name="last")]
+        >>> model = keras.Sequential(stack, name="own")
+        >>> bias = {"own": {"last": {"bias": [0.5]}}}
+        >>> model.set_state_tree({"trainable_variables": bias})
+        >>> model.layers[0].bias.numpy().tolist()
+        [0.5]
+        """
+        set_state_tree(self, state_tree)
 
     def to_json(self, **options: Any) -> str:
         """The configuration of the model and its class as JSON; `options` are those of `json`."""

@@ -27,7 +27,7 @@ from ferrnn._src.models.weights_file import read_weights, saved, write_weights
 Translate: TypeAlias = Callable[[Any, "bytes | None"], Mapping[str, Any]]
 
 # The version of Keras whose layout is written.
-_KERAS_VERSION = "3.15.1"
+KERAS_VERSION = "3.15.1"
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _ASSETS = "assets/"
 
@@ -44,14 +44,14 @@ def save_model(
     With `zipped=False` it is a folder with the same contents. Whenever this stops, at `filepath`
     is the file that was there or the new one; a folder may then hold some files of each.
     """
-    path = _checked_path(filepath, overwrite)
+    path = _checked_path(filepath, overwrite, zipped)
     if not model.built:
         warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
     data = model.as_data()
     if include_optimizer and model.compiled:
         data["compile_config"] = data_alone(plain(model.get_compile_config()))
     stamp = dt.datetime.now(tz=dt.timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
-    metadata = {"keras_version": _KERAS_VERSION, "date_saved": stamp}
+    metadata = {"keras_version": KERAS_VERSION, "date_saved": stamp}
     weights = io.BytesIO()
     write_weights(model, weights, include_optimizer=include_optimizer)
     parts = {
@@ -79,13 +79,15 @@ def _assets(model: Any) -> dict[str, bytes]:
     }
 
 
-def _checked_path(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
+def _checked_path(filepath: str | os.PathLike[str], overwrite: bool, zipped: bool | None) -> Path:
     path = Path(filepath)
-    if path.suffix in (".h5", ".hdf5"):
-        raise NotImplementedError(
-            f"the legacy HDF5 format of `{path}` is not written: use a name that ends in `.keras`"
-        )
-    if path.suffix != ".keras":
+    if zipped is False:
+        if path.suffix == ".keras":
+            raise ValueError(
+                "When using `zipped=False`, the `filepath` argument is a folder and should not end "
+                f"in `.keras`. Received: filepath={path}"
+            )
+    elif path.suffix != ".keras":
         raise ValueError(
             "Invalid filepath extension for saving. Please add a `.keras` extension for the native "
             f"Keras format. Received: filepath={path}."
@@ -202,7 +204,7 @@ def load_weights(
 ) -> None:
     """Reads the weights of a `.weights.h5` file, or of a `.keras` file, into a model."""
     path = Path(filepath)
-    if not path.name.endswith((".weights.h5", ".keras")):
+    if not path.name.endswith((".weights.h5", ".keras")) and not path.is_dir():
         raise ValueError(
             f"File format not supported: filepath={path}. Only `.weights.h5` and `.keras` files "
             "are read."
@@ -211,7 +213,7 @@ def load_weights(
         raise FileNotFoundError(f"`{path}` is not there")
     check_built(model)
     with reading(path):
-        if path.suffix == ".keras":
+        if path.suffix == ".keras" or path.is_dir():
             with opened(path) as parts, within(_WEIGHTS):
                 read_weights(model, _weights_in(parts), skip_mismatch=skip_mismatch)
         else:

@@ -101,6 +101,10 @@ class Model(Ends, Described, Layer, Trainer):
                 "All operation names should be unique."
             )
 
+    # A model counts those of `compile` too.
+    metrics = Trainer.metrics
+    metrics_variables = Trainer.metrics_variables
+
     # The graph.
 
     def _listed_layers(self) -> list[Layer]:

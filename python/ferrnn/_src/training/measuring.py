@@ -75,6 +75,11 @@ class Measuring:
         return self._held[1]
 
     @property
+    def metrics_variables(self) -> list[Parameter]:
+        """The variables of `metrics`."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    @property
     def metrics_names(self) -> list[str]:
         """The names of `metrics`."""
         return [metric.name for metric in self.metrics]

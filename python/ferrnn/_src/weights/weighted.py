@@ -16,6 +16,7 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import CONTAINERS, leaves_once
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights.gathering import Gathering
 from ferrnn._src.weights.initializer import Initializer
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, note_change
@@ -29,6 +30,16 @@ def shape_first(method: Method) -> Method:
 
     @functools.wraps(method)
     def checked(self: Any, *args: Any, **options: Any) -> Any:
+        if len(args) > 3:
+            raise TypeError(
+                f"{method.__name__}() takes at most 3 positional arguments (shape, initializer, "
+                f"dtype), received {len(args)}: give the others by name"
+            )
+        if args and not isinstance(args[0], str) and "shape" in options:
+            raise ValueError(
+                "`shape` was passed both positionally and as a keyword argument. "
+                f"Received: {method.__name__}({args[0]!r}, shape={options['shape']!r}, ...)."
+            )
         if args and isinstance(args[0], str):
             raise ValueError(
                 "`name` must be passed as a keyword argument. "
@@ -126,6 +137,10 @@ class Weighted:
         self._own_weights.append(parameter)
         return parameter
 
+    def add_variable(self, *args: Any, **options: Any) -> Parameter:
+        """Another name of `add_weight`."""
+        return self.add_weight(*args, **options)
+
     @property
     def path(self) -> str | None:
         """Where the layer stands among those that hold it; None before it is built."""
@@ -196,6 +211,20 @@ class Weighted:
         return [parameter for parameter in self.weights if parameter not in changing]
 
     non_trainable_variables = non_trainable_weights
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that the layer and those inside hold as attributes."""
+        held = (leaf for value in vars(self).values() for leaf in leaves_once(value))
+        found = [each for each in held if isinstance(each, Gathering)]
+        for layer in self.sublayers():
+            found += layer.metrics
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_variables(self) -> list[Parameter]:
+        """The variables of `metrics`."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     @property
     def losses(self) -> list[float]:

@@ -17,6 +17,7 @@ from ferrnn._src.tree.results import Number, as_output
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import initializers
+from ferrnn._src.weights.gathering import Gathering
 from ferrnn._src.weights.parameter import Parameter, note_change
 from ferrnn._src.weights.weighted import shape_first
 
@@ -53,7 +54,7 @@ def _with_numpy(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return converted
 
 
-class Metric(Configured):
+class Metric(Gathering, Configured):
     """Something gathered from batches: `update_state`, `result`, `reset_state`.
 
     What it gathers lives in variables from `add_variable`, which start at zero and which
