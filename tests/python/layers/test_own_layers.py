@@ -143,7 +143,7 @@ class TestModels:
         model = keras.Model({"x": x, "y": y}, {"z": x + y})
         again = keras.models.clone_model(model, {"x": keras.Input((3,)), "y": keras.Input((3,))})
         assert set(again.input) == {"x", "y"}
-        with pytest.raises(ValueError, match="must have the same structure as model.input"):
+        with pytest.raises(ValueError, match=r"must have the same structure as model\.input"):
             keras.models.clone_model(model, (x, y))
 
     def test_variables_are_told_and_set_as_a_tree_of_their_paths(self):
