@@ -284,12 +284,12 @@ def takes_over(kind: Any, base: Any) -> None:
         kind.forward = base.forward
 
 
-def explain_separate(error: Exception, inputs: Any, layer: Any) -> None:
+def explain_separate(error: Exception, args: tuple[Any, ...], layer: Any) -> None:
     """Raises what helps if a layer of one input was given arrays of different lengths."""
-    several = layer.takes_several or layer.written_with_call or not isinstance(inputs, list | tuple)
-    if not several and REMEDY not in str(error):
+    several = layer.takes_several or layer.written_with_call or len(args) != 1
+    if not several and isinstance(args[0], list | tuple) and REMEDY not in str(error):
         try:
-            refuse_ragged(inputs, f"`inputs` of layer {layer.name!r}")
+            refuse_ragged(args[0], f"`inputs` of layer {layer.name!r}")
         except ValueError as explained:
             raise explained from error
 

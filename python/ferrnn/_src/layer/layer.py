@@ -277,7 +277,7 @@ class Layer(Called, Weighted, Configured):
         try:
             return self._outputs(self.cast_inputs(inputs), training, mask)
         except (AttributeError, TypeError, ValueError) as error:
-            explain_separate(error, inputs, self)
+            explain_separate(error, args, self)
             raise
 
     def recorded(

@@ -206,14 +206,14 @@ class Attention(Layer):
         if masks is None:
             return None, None
         pairs = list(zip(self._pair(masks), arrays, strict=False))
-        both: Any = tuple(m if m is None else of_axes(m, a.ndim - 1) for m, a in pairs)
+        both = [None if mask is None else of_axes(mask, each.ndim - 1) for mask, each in pairs]
         for mask, array, what in zip(both, arrays, ("query", "value"), strict=False):
             if mask is not None and np.shape(mask) != array.shape[:-1]:
                 raise ValueError(
                     f"the mask of the {what} of layer {self.name!r} must have the shape "
                     f"{array.shape[:-1]}, received {np.shape(mask)}"
                 )
-        return both
+        return both[0], both[1]
 
     def _pair(self, masks: Any) -> tuple[Any, Any]:
         """The masks of query and value out of the list that a call is given."""
