@@ -110,7 +110,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, what, save_freq)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("what", ["arrays", "dataset", "generator"])
 @pytest.mark.parametrize("save_freq", ["epoch", 5])
 @pytest.mark.parametrize("times", [1, 2])

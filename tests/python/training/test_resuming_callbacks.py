@@ -149,6 +149,21 @@ class TestFiles:
             small().fit(x, y, verbose=0, callbacks=[keep, Stop(1)])
         assert [path.name for path in (tmp_path / "b").iterdir()] == ["0.checkpoint"]
 
+    def test_epochs_of_milliseconds_do_not_all_get_a_checkpoint(self, tmp_path, monkeypatch):
+        written = []
+        write = keras.callbacks.BackupAndRestore._write
+        monkeypatch.setattr(
+            keras.callbacks.BackupAndRestore,
+            "_write",
+            lambda keep, loop: (written.append(loop.epoch), write(keep, loop)),
+        )
+        x, y = data(8)
+        keep = keras.callbacks.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
+        small().fit(x, y, epochs=300, verbose=0, callbacks=[keep])
+        assert written[:2] == [0, 1]
+        assert len(written) < 200
+        assert written[-1] == 300  # where training ends is kept, to go further
+
     def test_files_of_others_stay(self, tmp_path):
         folder = tmp_path / "b"
         folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from ferrnn._src.training.resuming.container import Packed, is_plain, unpacked
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.writer import Writer
+
+# How many seconds of work checkpoints after epochs may cost, and which part of the time besides.
+_ALLOWANCE, _SHARE = 0.02, 0.005
 
 
 class BackupAndRestore(Keeper):
@@ -30,7 +34,8 @@ class BackupAndRestore(Keeper):
     The previous checkpoint is kept as well: if the last one is damaged, training resumes from the
     previous one, with a warning. `delete_checkpoint` removes both at a normal end.
     `double_checkpoint` is accepted but has no effect. Files are written in the background; if
-    the disk is slower than training, the newest one is written next.
+    the disk is slower than training, the newest one is written next. Where checkpoints after epochs
+    of milliseconds would take more than half a percent of the time, some epochs get none.
 
     >>> BackupAndRestore("backup").save_freq
     'epoch'
@@ -58,6 +63,7 @@ class BackupAndRestore(Keeper):
         self._writer = Writer(self._files)
         self._number = 0  # of the last checkpoint
         self._batches = 0  # since then
+        self._began, self._seconds = time.perf_counter(), 0.0  # spent by training's own thread
         self._recalled: Any = None
         self._own_loop: _OwnLoop | None = None
 
@@ -97,7 +103,7 @@ class BackupAndRestore(Keeper):
 
     def keep(self, loop: Any) -> None:
         if self.save_freq == "epoch":
-            if not loop.step:
+            if not loop.step and (loop.ends or self._affordable()):
                 self._write(loop)
             return
         if loop.step:
@@ -105,7 +111,13 @@ class BackupAndRestore(Keeper):
             if self._batches >= int(self.save_freq):
                 self._write(loop)
 
+    def _affordable(self) -> bool:
+        """Whether checkpoints have taken little of the time, so that there may be another."""
+        spent = self._seconds + self._writer.seconds
+        return spent <= _ALLOWANCE + _SHARE * (time.perf_counter() - self._began)
+
     def _write(self, loop: Any) -> None:
+        began = time.perf_counter()
         self._batches = 0
         self._number += 1
         self._writer.put(
@@ -119,6 +131,7 @@ class BackupAndRestore(Keeper):
                 }
             )
         )
+        self._seconds += time.perf_counter() - began
 
     def forget(self) -> None:
         """Removes the files, unless they are to stay."""
@@ -200,7 +213,7 @@ class BackupAndRestore(Keeper):
 class _OwnLoop:
     """What is known of a loop that only calls the hooks of callbacks: the model, and the epoch."""
 
-    whole = True
+    whole, ends = True, True
 
     def __init__(self, model: Any) -> None:
         self.memory = Memory(model)

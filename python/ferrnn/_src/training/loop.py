@@ -161,6 +161,7 @@ class EpochLoop:
         self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
+        self._last = 0
         self._start: tuple[int, int] | None = None  # where training began anew
         self._stream: Iterator[Batch] | None = None
         self._reported = False
@@ -168,7 +169,7 @@ class EpochLoop:
     def run(self, first: int, last: int) -> None:
         """Trains epochs `first` to `last - 1`, or goes on with a training that was interrupted."""
         model, hooks = self.model, self.hooks
-        model.stop_training = False
+        model.stop_training, self._last = False, last
         if self.validation is None:
             refuse_names_of_validation(hooks)
         for keeper in self._keepers:
@@ -193,6 +194,11 @@ class EpochLoop:
             for keeper in self._keepers:
                 keeper.in_fit = False
                 keeper.settle()
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is no further epoch."""
+        return self.epoch >= self._last or self.model.stop_training
 
     def _resume_or_begin(self, first: int) -> bool:
         """Whether there is an interrupted training to go on with; the place is known then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Writer:
         self._ends = False
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self.seconds = 0.0  # of work so far, without waiting for the disk
 
     def put(self, content: Packed) -> None:
         """Has the content written, in place of any that still waits."""
@@ -71,7 +73,9 @@ class Writer:
     def _write(self, content: Packed) -> None:
         path = self.paths[0]
         path.parent.mkdir(parents=True, exist_ok=True)
+        began = time.thread_time()
         with whole_file(path) as file:
             for part in content.parts():
                 file.write(part)
+        self.seconds += time.thread_time() - began
         self.paths.append(self.paths.pop(0))
