@@ -32,11 +32,14 @@ def test_the_order_is_that_of_keras(kind):
 
 def test_arguments_by_position():
     layer = Plain(name="plain", dtype="float64")
-    weight = layer.add_weight((2,), "ones", "float32", False, True, "l2", "non_neg", name="scale")
+    named = {"trainable": False, "regularizer": "l2", "constraint": "non_neg", "name": "scale"}
+    weight = layer.add_weight((2,), "ones", "float32", **named)
     assert (weight.path, weight.shape, weight.dtype) == ("plain/scale", (2,), np.float32)
     assert not weight.trainable
     assert isinstance(weight.regularizer, keras.regularizers.L2)
     assert isinstance(weight.constraint, keras.constraints.NonNeg)
+    with pytest.raises(TypeError, match=r"at most 3 positional arguments .* received 4"):
+        layer.add_weight((2,), "ones", "float32", False)
 
 
 def test_a_weight_needs_no_argument():
