@@ -167,6 +167,25 @@ impl Shape {
     }
 }
 
+/// Runs the arm of a phase's [`Shape`]. Every shape has its arm, and only the one that is run is
+/// compiled for a cell: the compiler drops a branch on a constant before it compiles it, but not the
+/// arms of a match on one.
+macro_rules! with_shape {
+    ($C:ty, $T:ty, $PHASE:expr; $($shape:ident $(| $other:ident)* => $body:expr,)*) => {
+        match const { Shape::of(&<$C as Cell<$T>>::LAYOUT, $PHASE) } {
+            $(Shape::$shape $(| Shape::$other)* => if const {
+                matches!(
+                    Shape::of(&<$C as Cell<$T>>::LAYOUT, $PHASE),
+                    Shape::$shape $(| Shape::$other)*
+                )
+            } {
+                $body
+            },)*
+        }
+    };
+}
+pub(crate) use with_shape;
+
 /// A range from (start, length).
 #[must_use]
 pub fn range((start, length): (usize, usize)) -> Range<usize> {

@@ -15,6 +15,7 @@ use crate::machine::simd::Element;
 pub use contract::{
     Cell, Gradient, KEPT, Layout, MAX_SLOTS, MAX_STATES, MAX_VECTORS, Previous, Shape, range,
 };
+pub(crate) use contract::with_shape;
 pub use coupled_lstm::CoupledLstm;
 pub use gru::Gru;
 pub use gru_reset_before::GruResetBefore;

@@ -1,7 +1,7 @@
 //! Activation functions on vectors, and their derivatives from what forward kept.
 
 use crate::error::{Error, Result};
-use crate::machine::simd::{Element, Simd};
+use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
 
 /// `exp(x) - 1` for clamped x as `2^n · p + (2^n - 1)`: returns `(2^n, p)`.
 #[inline(always)]
@@ -131,9 +131,23 @@ impl Activation {
         matches!(self, Self::Silu | Self::Gelu)
     }
 
+    /// Whether the function is long: code that is compiled for many cells shares it
+    /// ([`Simd::apart`]) instead of repeating it.
+    fn is_long(self) -> bool {
+        matches!(
+            self,
+            Self::Softplus | Self::Elu | Self::Selu | Self::Silu | Self::Gelu | Self::Exponential
+        )
+    }
+
     /// f(x), lane by lane.
     #[inline(always)]
     pub fn apply<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        if self.is_long() { self.apply_long(s, x) } else { self.apply_short(s, x) }
+    }
+
+    #[inline(always)]
+    fn apply_short<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
         let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
         match self {
             Self::Tanh => tanh(s, x),
@@ -143,8 +157,15 @@ impl Activation {
                 s.max(zero, s.min(one, y))
             }
             Self::Relu => s.max(zero, x),
-            Self::Linear => x,
             Self::Softsign => s.div(x, s.add(one, s.abs(x))),
+            _ => x,
+        }
+    }
+
+    #[inline(always)]
+    fn apply_long<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        let zero = s.splat(T::ZERO);
+        match self {
             Self::Softplus => s.add(s.max(zero, x), s.map(exp_minus_abs(s, x), T::ln_1p)),
             Self::Elu => s.select_lt(zero, x, x, expm1_negative(s, s.min(zero, x))),
             Self::Selu => {
@@ -153,13 +174,18 @@ impl Activation {
             }
             Self::Silu => s.mul(x, sigmoid(s, x)),
             Self::Gelu => s.mul(x, normal_cdf(s, x)),
-            Self::Exponential => exp(s, x),
+            _ => exp(s, x),
         }
     }
 
     /// f and f' from what forward kept: the input of `silu` and `gelu`, the output of the others.
     #[inline(always)]
     pub fn derivative<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        if self.is_long() { self.derivative_long(s, kept) } else { self.derivative_short(s, kept) }
+    }
+
+    #[inline(always)]
+    fn derivative_short<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
         let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
         let slope = match self {
             Self::Tanh => s.neg_mul_add(kept, kept, one),
@@ -169,11 +195,19 @@ impl Activation {
                 s.select_lt(zero, kept, inside, zero)
             }
             Self::Relu => s.select_lt(zero, kept, one, zero),
-            Self::Linear => one,
             Self::Softsign => {
                 let rest = s.sub(one, s.abs(kept));
                 s.mul(rest, rest)
             }
+            _ => one,
+        };
+        (kept, slope)
+    }
+
+    #[inline(always)]
+    fn derivative_long<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+        let slope = match self {
             Self::Softplus => s.sub(one, exp_minus_abs(s, kept)),
             Self::Elu => s.select_lt(zero, kept, one, s.add(kept, one)),
             Self::Selu => {
@@ -193,9 +227,55 @@ impl Activation {
                 let density = s.mul(density, s.splat(T::of(0.398_942_280_401_432_7)));
                 return (s.mul(kept, cdf), s.mul_add(kept, density, cdf));
             }
-            Self::Exponential => kept,
+            _ => kept,
         };
         (kept, slope)
+    }
+
+    /// As [`Activation::apply`], with the long functions shared.
+    #[inline(always)]
+    fn apply_compact<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        if !self.is_long() {
+            return self.apply_short(s, x);
+        }
+        let mut lanes = [T::ZERO; MAX_LANES];
+        s.store(x, &mut lanes);
+        s.apart(Long { activation: self, lanes: &mut lanes, slopes: None });
+        s.load(&lanes)
+    }
+
+    /// As [`Activation::derivative`], with the long functions shared.
+    #[inline(always)]
+    fn derivative_compact<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+        if !self.is_long() {
+            return self.derivative_short(s, kept);
+        }
+        let (mut lanes, mut slopes) = ([T::ZERO; MAX_LANES], [T::ZERO; MAX_LANES]);
+        s.store(kept, &mut lanes);
+        s.apart(Long { activation: self, lanes: &mut lanes, slopes: Some(&mut slopes) });
+        (s.load(&lanes), s.load(&slopes))
+    }
+}
+
+/// A long function of one vector, or its value and slope.
+struct Long<'a, T> {
+    activation: Activation,
+    lanes: &'a mut [T; MAX_LANES],
+    slopes: Option<&'a mut [T; MAX_LANES]>,
+}
+
+impl<T: Element> Kernel<T> for Long<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let v = s.load(self.lanes);
+        let Some(slopes) = self.slopes else {
+            return s.store(self.activation.apply_long(s, v), self.lanes);
+        };
+        let (value, slope) = self.activation.derivative_long(s, v);
+        s.store(value, self.lanes);
+        s.store(slope, slopes);
     }
 }
 
@@ -278,11 +358,11 @@ impl<T: Element> Activations<T> for Chosen {
     const FUSED: bool = false;
     #[inline(always)]
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        self.gate.apply(s, x)
+        self.gate.apply_compact(s, x)
     }
     #[inline(always)]
     fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        self.candidate.apply(s, x)
+        self.candidate.apply_compact(s, x)
     }
     #[inline(always)]
     fn keep_gate<V>(self, input: V, output: V) -> V {
@@ -294,10 +374,10 @@ impl<T: Element> Activations<T> for Chosen {
     }
     #[inline(always)]
     fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        self.gate.derivative(s, kept)
+        self.gate.derivative_compact(s, kept)
     }
     #[inline(always)]
     fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        self.candidate.derivative(s, kept)
+        self.candidate.derivative_compact(s, kept)
     }
 }

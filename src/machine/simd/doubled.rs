@@ -4,7 +4,7 @@
 use std::arch::x86_64::{__m256, __m256d};
 
 use super::avx2::Avx2;
-use super::vector::Simd;
+use super::vector::{Kernel, Simd};
 
 /// AVX2, twice.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,10 @@ macro_rules! doubled {
             // In both precisions: differences find wrong gradients in `f64` only.
             const FUSED: bool = true;
 
+            #[inline(always)]
+            fn apart<K: Kernel<$type>>(self, kernel: K) -> K::Output {
+                self.0.enter_as(self, kernel)
+            }
             #[inline(always)]
             fn splat(self, value: $type) -> Self::V {
                 [self.0.splat(value); 2]

@@ -17,6 +17,10 @@ macro_rules! native {
             const ROWS: usize = $rows;
 
             #[inline(always)]
+            fn apart<K: Kernel<$type>>(self, kernel: K) -> K::Output {
+                self.enter(kernel)
+            }
+            #[inline(always)]
             fn splat(self, value: $type) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::splat(value) }

@@ -1,6 +1,6 @@
 //! Vectors as plain arrays: the architecture's baseline, and the reference for the others.
 
-use super::vector::Simd;
+use super::vector::{Kernel, Simd};
 
 /// Sixteen bytes in a vector, as the baseline of x86-64 and aarch64 has them.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ macro_rules! portable {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
 
+            #[inline(never)]
+            fn apart<K: Kernel<$type>>(self, kernel: K) -> K::Output {
+                kernel.run(self)
+            }
             #[inline(always)]
             fn splat(self, value: $type) -> Self::V {
                 Lanes([value; $lanes])

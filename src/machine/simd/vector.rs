@@ -121,6 +121,9 @@ pub trait Simd<T>: Copy {
         self.load(&lanes)
     }
 
+    /// Runs `kernel` in a function of its own, which all callers share: for what is long and rare.
+    fn apart<K: Kernel<T>>(self, kernel: K) -> K::Output;
+
     /// `f` of each lane: for functions that no instruction helps with.
     #[inline(always)]
     fn map(self, v: Self::V, f: fn(T) -> T) -> Self::V

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::ahead::{Ahead, Cut};
 use super::finish::{equations, of_block};
-use crate::cells::{Cell, Shape, Visitor};
+use crate::cells::{Cell, Shape, Visitor, with_shape};
 use crate::kernels::activation::{Activations, Standard};
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
@@ -51,31 +51,23 @@ fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
 }
 
 /// Calls `$body` with the tile of [`Cut::of`] for `$G` gates, where `$S` has the registers for it:
-/// those that tiles of six rows take.
+/// those that tiles of six rows take. Only that tile's is compiled, as in [`with_shape`].
 macro_rules! with_cut {
     ($S:ty, $G:expr, $MR:ident, $MG:ident => $body:expr) => {
-        match const {
-            if A::FUSED && <$S as Simd<T>>::FUSED && <$S as Simd<T>>::ROWS == 6 {
-                Cut::of($G)
-            } else {
-                Cut::None
-            }
-        } {
-            Cut::EightByTwo => {
-                const $MR: usize = Cut::EightByTwo.rows();
-                const $MG: usize = Cut::EightByTwo.gates();
+        with_cut!($S, $G, $MR, $MG => $body; EightByTwo SixByThree SixteenByOne)
+    };
+    ($S:ty, $G:expr, $MR:ident, $MG:ident => $body:expr; $($cut:ident)*) => {
+        match const { Cut::of($G) } {
+            $(Cut::$cut => if const {
+                A::FUSED
+                    && <$S as Simd<T>>::FUSED
+                    && <$S as Simd<T>>::ROWS == 6
+                    && matches!(Cut::of($G), Cut::$cut)
+            } {
+                const $MR: usize = Cut::$cut.rows();
+                const $MG: usize = Cut::$cut.gates();
                 $body
-            }
-            Cut::SixByThree => {
-                const $MR: usize = Cut::SixByThree.rows();
-                const $MG: usize = Cut::SixByThree.gates();
-                $body
-            }
-            Cut::SixteenByOne => {
-                const $MR: usize = Cut::SixteenByOne.rows();
-                const $MG: usize = Cut::SixteenByOne.gates();
-                $body
-            }
+            },)*
             Cut::None => {}
         }
     };
@@ -128,11 +120,15 @@ impl<T: Element> Visitor<T> for Step<'_, '_, '_, '_, T> {
 
     fn visit<C: Cell<T>>(self) {
         let (level, activations) = (self.weights.level, self.weights.activations);
-        match (activations.is_standard(), self.phase) {
-            (true, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard)),
-            (true, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard)),
-            (false, 0) => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations)),
-            (false, _) => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations)),
+        if const { C::LAYOUT.phases.len() > 1 } && self.phase > 0 {
+            return match activations.is_standard() {
+                true => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard)),
+                false => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations)),
+            };
+        }
+        match activations.is_standard() {
+            true => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard)),
+            false => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations)),
         }
     }
 }
@@ -162,17 +158,15 @@ where
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        match const { Shape::of(&C::LAYOUT, PHASE) } {
-            Shape::AllFour => self.all_blocks::<S, 4, 4>(s),
-            Shape::LastThreeOfFour => self.all_blocks::<S, 3, 4>(s),
-            Shape::AllThree => self.all_blocks::<S, 3, 3>(s),
-            Shape::FirstTwoOfThree => self.all_blocks::<S, 2, 3>(s),
-            Shape::FirstOfThree | Shape::SecondOfThree | Shape::LastOfThree => {
-                self.all_blocks::<S, 1, 3>(s);
-            }
-            Shape::One => self.all_blocks::<S, 1, 1>(s),
-            Shape::None => {}
-        }
+        with_shape!(C, T, PHASE;
+            AllFour => self.all_blocks::<S, 4, 4>(s),
+            LastThreeOfFour => self.all_blocks::<S, 3, 4>(s),
+            AllThree => self.all_blocks::<S, 3, 3>(s),
+            FirstTwoOfThree => self.all_blocks::<S, 2, 3>(s),
+            FirstOfThree | SecondOfThree | LastOfThree => self.all_blocks::<S, 1, 3>(s),
+            One => self.all_blocks::<S, 1, 1>(s),
+            None => {},
+        );
     }
 }
 

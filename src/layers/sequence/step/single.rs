@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 
 use super::finish::{equations, of_block};
-use crate::cells::{Cell, Shape, Visitor};
+use crate::cells::{Cell, Shape, Visitor, with_shape};
 use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::blocks;
@@ -43,11 +43,10 @@ impl<T: Element> Visitor<T> for RowStep<'_, T> {
 
     fn visit<C: Cell<T>>(self) {
         let level = self.weights.level;
-        if self.phase == 0 {
-            T::dispatch(level, OfCell::<T, C, 0> { cell: PhantomData, of: self });
-        } else {
-            T::dispatch(level, OfCell::<T, C, 1> { cell: PhantomData, of: self });
+        if const { C::LAYOUT.phases.len() > 1 } && self.phase > 0 {
+            return T::dispatch(level, OfCell::<T, C, 1> { cell: PhantomData, of: self });
         }
+        T::dispatch(level, OfCell::<T, C, 0> { cell: PhantomData, of: self });
     }
 }
 
@@ -65,17 +64,17 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for OfCell<'_, T, C, 
         if const { !S::FUSED } {
             return;
         }
-        match const { Shape::of(&C::LAYOUT, PHASE) } {
-            Shape::AllFour => self.groups::<S, 2, 4, 4, 0, 4>(s),
-            Shape::LastThreeOfFour => self.groups::<S, 2, 4, 3, 1, 3>(s),
-            Shape::AllThree => self.groups::<S, 2, 3, 3, 0, 3>(s),
-            Shape::FirstTwoOfThree => self.groups::<S, 2, 3, 3, 0, 2>(s),
-            Shape::FirstOfThree => self.groups::<S, 4, 3, 2, 0, 1>(s),
-            Shape::SecondOfThree => self.groups::<S, 8, 3, 0, 1, 1>(s),
-            Shape::LastOfThree => self.groups::<S, 8, 3, 0, 2, 1>(s),
-            Shape::One => self.groups::<S, 8, 1, 1, 0, 1>(s),
-            Shape::None => {}
-        }
+        with_shape!(C, T, PHASE;
+            AllFour => self.groups::<S, 2, 4, 4, 0, 4>(s),
+            LastThreeOfFour => self.groups::<S, 2, 4, 3, 1, 3>(s),
+            AllThree => self.groups::<S, 2, 3, 3, 0, 3>(s),
+            FirstTwoOfThree => self.groups::<S, 2, 3, 3, 0, 2>(s),
+            FirstOfThree => self.groups::<S, 4, 3, 2, 0, 1>(s),
+            SecondOfThree => self.groups::<S, 8, 3, 0, 1, 1>(s),
+            LastOfThree => self.groups::<S, 8, 3, 0, 2, 1>(s),
+            One => self.groups::<S, 8, 1, 1, 0, 1>(s),
+            None => {},
+        );
     }
 }
 
