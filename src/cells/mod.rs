@@ -12,10 +12,10 @@ mod simple_rnn;
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
+pub(crate) use contract::with_shape;
 pub use contract::{
     Cell, Gradient, KEPT, Layout, MAX_SLOTS, MAX_STATES, MAX_VECTORS, Previous, Shape, range,
 };
-pub(crate) use contract::with_shape;
 pub use coupled_lstm::CoupledLstm;
 pub use gru::Gru;
 pub use gru_reset_before::GruResetBefore;

@@ -1,6 +1,7 @@
 //! Mathematics that cells share: elementary functions, the register tile, packed operands.
 
 pub mod activation;
+pub mod add_product;
 pub mod long_product;
 pub mod pack;
 pub mod product;

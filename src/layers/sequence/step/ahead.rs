@@ -7,11 +7,12 @@
 
 use std::ops::Range;
 
+use crate::kernels::add_product::AddProduct;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Beside, Rows, accumulate, accumulate_beside, blocks};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::caches;
-use crate::machine::simd::{Element, Simd};
+use crate::machine::simd::{Element, Kernel, Simd};
 
 /// How the input's product of a cell is cut: tiles of rows times gates of a block of units, as many
 /// sums as there are registers for, and each tile's depth into some pieces. The steps of as many rows
@@ -168,24 +169,9 @@ impl<'a, T: Element> Ahead<'a, T> {
         }
     }
 
-    /// Computes the pieces for which there was no room, if this row's step was the last of its
-    /// window.
-    #[inline(always)]
-    pub(crate) fn end<S: Simd<T>, const G: usize, const MR: usize, const MG: usize>(
-        &mut self,
-        s: S,
-        row: usize,
-        slots: &mut [T],
-    ) {
-        if row % self.windows.0 + 1 < self.windows.0 {
-            return;
-        }
-        while let Some(piece) = self.next::<G>() {
-            let mut sums = self.load::<S, G, MR, MG>(s, &piece, slots);
-            let right = blocks::<T, S, 1, G>(s, self.kernel, piece.block, piece.depth);
-            accumulate(s, &mut sums, self.left(&piece), right, piece.gate);
-            self.store(s, &piece, &sums, slots);
-        }
+    /// Whether this row's step is the last of its window.
+    pub(crate) fn ends(&self, row: usize) -> bool {
+        row % self.windows.0 + 1 == self.windows.0
     }
 
     /// Multiplies a row by a group of blocks, and beside it the next piece, if there is one.
@@ -277,6 +263,69 @@ impl<'a, T: Element> Ahead<'a, T> {
     ) {
         for (r, sums) in sums.iter().enumerate() {
             s.vectors_mut(slots)[self.at(piece, r)..][..MG].copy_from_slice(&sums[0]);
+        }
+    }
+}
+
+/// The pieces of a window for which there was no room beside its steps.
+pub(crate) struct Rest<'a, 'h, T: Element, const G: usize, const MR: usize, const MG: usize> {
+    pub(crate) ahead: &'a mut Ahead<'h, T>,
+    /// The chunk's slots.
+    pub(crate) slots: &'a mut [T],
+}
+
+impl<T: Element, const G: usize, const MR: usize, const MG: usize> Kernel<T>
+    for Rest<'_, '_, T, G, MR, MG>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Self { ahead, slots } = self;
+        while let Some(piece) = ahead.next::<G>() {
+            let mut sums = ahead.load::<S, G, MR, MG>(s, &piece, slots);
+            let right = blocks::<T, S, 1, G>(s, ahead.kernel, piece.block, piece.depth);
+            accumulate(s, &mut sums, ahead.left(&piece), right, piece.gate);
+            ahead.store(s, &piece, &sums, slots);
+        }
+    }
+}
+
+/// The only row's product with a group of blocks, and a piece of the input's product beside it.
+pub(crate) struct RowBeside<
+    'a,
+    'h,
+    T: Element,
+    const PB: usize,
+    const G: usize,
+    const W: usize,
+    const MR: usize,
+    const MG: usize,
+> {
+    pub(crate) product: AddProduct<'a, T, PB, G, W>,
+    pub(crate) ahead: &'a mut Ahead<'h, T>,
+}
+
+impl<T: Element, const PB: usize, const G: usize, const W: usize, const MR: usize, const MG: usize>
+    Kernel<T> for RowBeside<'_, '_, T, PB, G, W, MR, MG>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let AddProduct { left, stride, rows, right, block: (block, _), sums, place, first } =
+            self.product;
+        let depth = right.depth();
+        let at = |b: usize| (place.0 + b * place.1) * W + first;
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]];
+        for b in 0..PB {
+            acc[0][b].copy_from_slice(&s.vectors(sums)[at(b)..][..G]);
+        }
+        let left = Rows::<T, 1>::new(left, stride, depth, |_| rows[0] as usize);
+        let right = blocks::<T, S, PB, G>(s, right, block, (0, depth));
+        self.ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, sums);
+        for b in 0..PB {
+            s.vectors_mut(sums)[at(b)..][..G].copy_from_slice(&acc[0][b]);
         }
     }
 }

@@ -4,15 +4,13 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::ahead::{Ahead, Cut};
+use super::ahead::{Ahead, Cut, Rest, RowBeside};
 use super::finish::{equations, of_block};
 use crate::cells::{Cell, Shape, Visitor, with_shape};
 use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::add_product::{AddProduct, AddTail};
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{
-    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
-    take_blocks, with_rows,
-};
+use crate::kernels::tile::take_blocks;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
@@ -189,8 +187,8 @@ where
             let end = rest.end;
             if const { A::FUSED && S::FUSED && W == 4 } {
                 match tail.width() {
-                    1 => self.all_tail_rows::<S, 1, 4>(s, tail, end),
-                    _ => self.all_tail_rows::<S, 2, 2>(s, tail, end),
+                    1 => self.tail::<S, 1, 4, W>(s, tail, end),
+                    _ => self.tail::<S, 2, 2, W>(s, tail, end),
                 }
                 self.finish::<S, W>(s, end);
             }
@@ -200,175 +198,100 @@ where
                 group::<G>(rest.len(), one, A::FUSED && S::FUSED && self.of.operand.is_some());
             let (block, next) = take_blocks(&mut rest, count, self.of.from_end);
             match count {
-                8 if const { G == 1 } => self.one_row::<S, 8, G>(s, block),
-                4 if const { G == 1 } => self.all_rows::<S, 4, G>(s, (block, next)),
-                4 if const { G == 2 } => self.one_row::<S, 4, G>(s, block),
-                2 if const { G <= 2 } => self.all_rows::<S, 2, G>(s, (block, next)),
-                2 => self.one_row::<S, 2, G>(s, block),
-                _ => self.all_rows::<S, 1, G>(s, (block, next)),
+                8 if const { G == 1 } => self.one_row::<S, 8, G, W>(s, block),
+                4 if const { G == 1 } => self.product::<S, 4, G, W>(s, (block, next)),
+                4 if const { G == 2 } => self.one_row::<S, 4, G, W>(s, block),
+                2 if const { G <= 2 } => self.product::<S, 2, G, W>(s, (block, next)),
+                2 => self.one_row::<S, 2, G, W>(s, block),
+                _ => self.product::<S, 1, G, W>(s, (block, next)),
             }
             for block in block..block + count {
                 self.finish::<S, W>(s, block);
             }
         }
-        if let Some(ahead) = &mut self.of.ahead {
-            with_cut!(S, G, MR, MG => ahead.end::<S, G, MR, MG>(s, self.of.place.first, self.of.slots));
+        let of = &mut self.of;
+        if let Some(ahead) = &mut of.ahead {
+            let row = of.place.first;
+            if ahead.ends(row) {
+                with_cut!(S, G, MR, MG => s.apart(Rest::<T, G, MR, MG> { ahead, slots: of.slots }));
+            }
         }
     }
 
+    /// The product for a group of blocks of units, of all rows or of the only one.
     #[inline(always)]
-    fn one_row<S: Simd<T>, const PB: usize, const G: usize>(&mut self, s: S, block: usize) {
-        if const { T::HALVES } && self.recurrent.is_halved() {
-            return self.tile::<S, 1, PB, G, true>(s, (0, 0), (block, block));
-        }
-        if self.of.ahead.is_some() {
-            with_cut!(S, G, MR, MG => return self.tile_beside::<S, PB, G, MR, MG>(s, block));
-        }
-        self.tile::<S, 1, PB, G, false>(s, (0, 0), (block, block));
-    }
-
-    /// The only row's tile, and a piece of the input's product beside it.
-    #[inline(always)]
-    fn tile_beside<
-        S: Simd<T>,
-        const PB: usize,
-        const G: usize,
-        const MR: usize,
-        const MG: usize,
-    >(
-        &mut self,
-        s: S,
-        block: usize,
-    ) {
-        let (Some(operand), Some(ahead)) = (self.of.operand, &mut self.of.ahead) else { return };
-        let (first, _) = const { C::LAYOUT.phase(PHASE) };
-        let width = C::LAYOUT.slots.len();
-        let depth = self.recurrent.depth();
-        let (place, own) = (self.of.place, block - self.of.blocks.start);
-        let at = |b: usize| place.at(own + b, 0, width) + first;
-        let mut acc = [[[s.splat(T::ZERO); G]; PB]];
-        for b in 0..PB {
-            acc[0][b].copy_from_slice(&s.vectors(self.of.slots)[at(b)..][..G]);
-        }
-        let row = self.of.active[0] as usize;
-        let left = Rows::<T, 1>::new(operand.data, operand.stride, depth, |_| row);
-        let right = blocks::<T, S, PB, G>(s, self.recurrent, block, (0, depth));
-        ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, self.of.slots);
-        for b in 0..PB {
-            s.vectors_mut(self.of.slots)[at(b)..][..G].copy_from_slice(&acc[0][b]);
-        }
-    }
-
-    #[inline(always)]
-    fn all_rows<S: Simd<T>, const PB: usize, const G: usize>(
+    fn product<S: Simd<T>, const PB: usize, const G: usize, const W: usize>(
         &mut self,
         s: S,
         blocks: (usize, usize),
     ) {
-        if const { !(A::FUSED && S::FUSED) } {
-            return;
-        }
-        let mut row = 0;
-        if const { T::HALVES } && self.recurrent.is_halved() {
-            while row < self.of.active.len() {
-                let rows = rows_at(self.of.active.len(), row, const { halved_rows(S::ROWS) });
-                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), blocks));
-                row += rows;
-            }
-            return;
-        }
-        let mut number = 0;
-        while row < self.of.active.len() {
-            let rows = rows_at(self.of.active.len(), row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => {
-                self.tile::<S, MR, PB, G, false>(s, (number, row), blocks);
-            });
-            row += rows;
-            number += 1;
-        }
+        let one = self.of.active.len() == 1;
+        let Some(product) = self.add_product::<S, PB, G, W>(blocks) else { return };
+        if one { product.one_row(s) } else { s.apart(product) }
     }
 
+    /// The only row's product for a group of blocks that has eight vectors of columns, and a piece of
+    /// the input's product beside it.
     #[inline(always)]
-    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize, const HALVED: bool>(
+    fn one_row<S: Simd<T>, const PB: usize, const G: usize, const W: usize>(
         &mut self,
         s: S,
-        (number, position): (usize, usize),
-        (block, next): (usize, usize),
+        block: usize,
     ) {
-        if const { !(A::FUSED && S::FUSED) } {
-            return;
+        let mut ahead = self.of.ahead.take();
+        if let Some(product) = self.add_product::<S, PB, G, W>((block, block)) {
+            match &mut ahead {
+                Some(ahead) => with_cut!(S, G, MR, MG => {
+                    s.apart(RowBeside::<T, PB, G, W, MR, MG> { product, ahead });
+                }),
+                None => product.one_row(s),
+            }
         }
+        self.of.ahead = ahead;
+    }
+
+    /// The recurrent product that is added to the slots of `PB` blocks; none if it is there already.
+    #[inline(always)]
+    fn add_product<S: Simd<T>, const PB: usize, const G: usize, const W: usize>(
+        &mut self,
+        block: (usize, usize),
+    ) -> Option<AddProduct<'_, T, PB, G, W>> {
+        if const { !(A::FUSED && S::FUSED) } {
+            return None;
+        }
+        let (operand, place) = (self.of.operand?, self.of.place);
+        let own = block.0 - self.of.blocks.start;
+        Some(AddProduct {
+            left: operand.data,
+            stride: operand.stride,
+            rows: self.of.active,
+            right: self.recurrent,
+            block,
+            sums: &mut *self.of.slots,
+            place: (own * place.rows + place.first, place.rows),
+            first: const { C::LAYOUT.phase(PHASE).0 },
+        })
+    }
+
+    /// The last block's product, whose sums of `PARTS` slots share a vector.
+    #[inline(always)]
+    fn tail<S: Simd<T>, const G: usize, const PARTS: usize, const W: usize>(
+        &mut self,
+        s: S,
+        tail: &Packed<T>,
+        block: usize,
+    ) {
         let Some(operand) = self.of.operand else { return };
-        let (first, _) = const { C::LAYOUT.phase(PHASE) };
-        let width = C::LAYOUT.slots.len();
-        let depth = self.recurrent.depth();
         let (place, own) = (self.of.place, block - self.of.blocks.start);
-        let at = |r: usize, b: usize| place.at(own + b, position + r, width) + first;
-        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
-        for r in 0..MR {
-            for b in 0..PB {
-                acc[r][b].copy_from_slice(&s.vectors(self.of.slots)[at(r, b)..][..G]);
-            }
-        }
-        let active = &self.of.active[position..][..MR];
-        let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
-        if HALVED {
-            accumulate_halved(s, &mut acc, left, self.recurrent, block);
-        } else {
-            let right = blocks::<T, S, PB, G>(s, self.recurrent, block, (0, depth));
-            let coming =
-                Coming::of_blocks::<T, S, PB, G>(s, self.recurrent, next, (0, depth), number);
-            accumulate_asking(s, &mut acc, left, right, 0, coming);
-        }
-        for r in 0..MR {
-            for b in 0..PB {
-                s.vectors_mut(self.of.slots)[at(r, b)..][..G].copy_from_slice(&acc[r][b]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn all_tail_rows<S: Simd<T>, const G: usize, const PARTS: usize>(
-        &mut self,
-        s: S,
-        tail: &Packed<T>,
-        block: usize,
-    ) {
-        let mut row = 0;
-        while row < self.of.active.len() {
-            let rows = rows_at(self.of.active.len(), row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tail_tile::<S, MR, G, PARTS>(s, tail, row, block));
-            row += rows;
-        }
-    }
-
-    /// A tile of the tail, whose `G` vectors of `PARTS` sums then go to the slots that these have in
-    /// other blocks.
-    #[inline(always)]
-    fn tail_tile<S: Simd<T>, const MR: usize, const G: usize, const PARTS: usize>(
-        &mut self,
-        s: S,
-        tail: &Packed<T>,
-        position: usize,
-        block: usize,
-    ) {
-        let Some(operand) = self.of.operand else { return };
-        let width = C::LAYOUT.slots.len();
-        let (place, own, depth) = (self.of.place, block - self.of.blocks.start, tail.depth());
-        let at = |r: usize| place.at(own, position + r, width);
-        let mut acc = [[[s.splat(T::ZERO); G]; 1]; MR];
-        for r in 0..MR {
-            acc[r][0].copy_from_slice(&s.vectors(self.of.slots)[at(r)..][..G]);
-        }
-        let active = &self.of.active[position..][..MR];
-        let left = Rows::<T, MR>::new(operand.data, operand.stride, depth, |r| active[r] as usize);
-        accumulate(s, &mut acc, left, blocks::<T, S, 1, G>(s, tail, 0, (0, depth)), 0);
-        for r in 0..MR {
-            let slots = &mut s.vectors_mut(self.of.slots)[at(r)..][..G * PARTS];
-            for (slot, to) in slots.iter_mut().enumerate() {
-                *to = s.part::<PARTS>(acc[r][0][slot / PARTS], slot % PARTS);
-            }
-        }
+        let product = AddTail::<T, G, PARTS, W> {
+            left: operand.data,
+            stride: operand.stride,
+            rows: self.of.active,
+            right: tail,
+            sums: &mut *self.of.slots,
+            place: own * place.rows + place.first,
+        };
+        if product.rows.len() == 1 { product.one_row(s) } else { s.apart(product) }
     }
 
     /// The cell's equations for the rows of one block, and everything they read and write.
