@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import random
 import stat
 import sys
 import time
@@ -59,7 +59,8 @@ def remove_abandoned(target: Path) -> None:
 
 def _digest(target: Path) -> str:
     name = target.name.encode(errors="surrogateescape")
-    return hashlib.blake2b(name, digest_size=8).hexdigest()
+    # Python spreads the bytes by SHA-512; `hashlib` itself would load 4 MB of OpenSSL.
+    return f"{random.Random(name).getrandbits(64):016x}"
 
 
 def _remove_if_abandoned(path: str) -> None:

@@ -31,6 +31,7 @@ from ferrnn._src.models.weights_file import Entry, saved
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.initializer import undrawn
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
@@ -107,7 +108,7 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         texts, arrays = _checked(contents)
         data = {**_json(texts, _CONFIG), "compile_config": _json(texts, _COMPILED)}
-        with within(_CONFIG), custom_object_scope(custom_objects):
+        with within(_CONFIG), custom_object_scope(custom_objects), undrawn():
             made = model_from(data, compiles=compiles)
         arrays = {name: each for name, each in arrays.items() if not _is_apart(name, made)}
         _fill(made, arrays)

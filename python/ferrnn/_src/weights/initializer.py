@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,30 @@ import numpy as np
 from ferrnn._src.configs.objects import Configured, plain, revived
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator, draw_seed
+
+_undrawn: ContextVar[bool] = ContextVar("undrawn", default=False)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Inside, weights that would be random are zeros: for a reader that gives all of them values.
+
+    Drawing takes time, and the import of `numpy.random` 7 MB.
+    """
+    token = _undrawn.set(True)
+    try:
+        yield
+    finally:
+        _undrawn.reset(token)
+
+
+def is_undrawn(initializer: Any) -> bool:
+    """Whether zeros stand for what this initializer would draw; a shared generator draws on."""
+    return (
+        _undrawn.get()
+        and isinstance(initializer, RandomInitializer)
+        and not isinstance(initializer.seed, SeedGenerator)
+    )
 
 
 class Initializer(Configured):

@@ -1,5 +1,7 @@
 """Seeds, and a counter-based generator of random numbers: the same bits on every machine."""
 
+from __future__ import annotations
+
 import random as python_random
 from typing import Any
 
@@ -73,7 +75,7 @@ class SeedGenerator:
         return {"seed": self.initial_seed}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "SeedGenerator":
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         """A generator at its beginning."""
         return cls(**config)
 

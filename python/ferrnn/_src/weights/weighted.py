@@ -17,7 +17,7 @@ from ferrnn._src.tree.tree import CONTAINERS, leaves_once
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.gathering import Gathering
-from ferrnn._src.weights.initializer import Initializer
+from ferrnn._src.weights.initializer import Initializer, is_undrawn
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, note_change
 from ferrnn._src.weights.penalties import traced_penalties, weight_penalties
@@ -119,7 +119,8 @@ class Weighted:
         spend(shape, np.dtype(dtype).itemsize, f"the weight {name!r} of layer {self.name!r}")
         known = isinstance(initializer, Initializer) and np.dtype(dtype).kind != "f"
         # The built-in ones make floats only.
-        value = np.asarray(initializer(shape, dtype="float64" if known else dtype))
+        begin = np.zeros if is_undrawn(initializer) else initializer
+        value = np.asarray(begin(shape, dtype="float64" if known else dtype))
         if value.shape != shape:
             raise ValueError(
                 f"the initializer of the weight {name!r} of layer {self.name!r} must give the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -12,7 +13,20 @@ from ferrnn._src.training.resuming.container import Words
 from ferrnn._src.weights.random import SeedGenerator, session_generators
 
 States: TypeAlias = dict[str, Any]
-KINDS = (SeedGenerator, np.random.Generator, np.random.RandomState, random.Random)
+
+
+def is_generator(value: Any) -> bool:
+    """Whether it is a generator of random numbers that can be set back.
+
+    >>> is_generator(SeedGenerator(1)), is_generator(np.random.default_rng(1)), is_generator(1)
+    (True, True, False)
+    """
+    if isinstance(value, SeedGenerator | random.Random):
+        return True
+    # NumPy's take 7 MB, and are imported by whoever has one.
+    return "numpy.random" in sys.modules and isinstance(
+        value, np.random.Generator | np.random.RandomState
+    )
 
 
 def state_of(generator: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ferrnn._src.training.metrics import Metric
 from ferrnn._src.training.optimizers import Optimizer
-from ferrnn._src.training.resuming.generators import KINDS
+from ferrnn._src.training.resuming.generators import is_generator
 from ferrnn._src.weights.parameter import Parameter, structure_version
 from ferrnn._src.weights.weighted import Weighted
 
@@ -120,7 +120,7 @@ def _kept(found: Found, place: str, value: Any) -> bool:
     if isinstance(value, Parameter):
         found.parameters[place] = value
         return True
-    if isinstance(value, KINDS):
+    if is_generator(value):
         found.generators[place] = value
         return True
     if isinstance(value, Metric):
@@ -140,7 +140,7 @@ def _kept(found: Found, place: str, value: Any) -> bool:
 def _kept_parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Metrics inside a metric, and the generators of one or of an optimizer."""
     if isinstance(value, Metric | Optimizer):
-        yield from ((name, part) for name, part in vars(value).items() if isinstance(part, KINDS))
+        yield from ((name, part) for name, part in vars(value).items() if is_generator(part))
     if isinstance(value, Metric):
         yield from ((str(at), part) for at, part in enumerate(value._held()))
 
@@ -212,5 +212,5 @@ def _of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 def _globals_of(code: types.CodeType, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The generators that code names directly: the rest of a program is not searched."""
     for name in code.co_names:
-        if isinstance(names.get(name), KINDS):
+        if is_generator(names.get(name)):
             yield name, names[name]
