@@ -99,7 +99,13 @@ class _Graph:
     """The places of tensors in one model: layer, call of it, output of the call."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._skipped = _skipped(config)
+        lists = any(isinstance(node, list) for node in _nodes(config))
+        # As Keras 3 writes it if not: the numbers at the ends are not those of calls.
+        self._skipped = _skipped(config) if lists else {}
+        self._first = {
+            each["name"]: int(lists and each["class_name"] in ("Functional", "Model"))
+            for each in config["layers"]
+        }
         self._names = {layer["name"] for layer in config["layers"]}
 
     def _place(self, entry: Sequence[Any]) -> list[Any]:
@@ -135,7 +141,8 @@ class _Graph:
         if isinstance(entries, Mapping):
             return {key: self.ends(part) for key, part in entries.items()}
         if entries and isinstance(entries[0], str):
-            return self._place(entries)
+            name, call, output = self._place(entries)
+            return [name, call + self._first[name], output]
         made = [self.ends(part) for part in entries]
         return made[0] if len(made) == 1 else made
 
@@ -164,6 +171,12 @@ def _places(value: Any, names: set[str]) -> Iterator[list[Any]]:
         yield from _places(part, names)
 
 
+def _nodes(config: Mapping[str, Any]) -> Iterator[Any]:
+    """The calls of all layers of a model."""
+    for layer in config["layers"]:
+        yield from layer["inbound_nodes"]
+
+
 def _skipped(config: Mapping[str, Any]) -> dict[str, int]:
     """How many calls are left out of the file, for each model inside.
 
@@ -173,7 +186,7 @@ def _skipped(config: Mapping[str, Any]) -> dict[str, int]:
     layers = config["layers"]
     inside = {each["name"]: each for each in layers if each["class_name"] in _MODELS}
     ends = [config["input_layers"], config["output_layers"]]
-    nodes = [layer["inbound_nodes"] for layer in layers]
+    nodes = list(_nodes(config))
     used: dict[str, set[int]] = {}
     for name, call, *_ in _places([*nodes, *ends], set(inside)):
         used.setdefault(name, set()).add(call)

@@ -1,9 +1,9 @@
-"""Whole models in the legacy HDF5 layout, as Keras 3 still writes it where a name asks for it."""
+"""Whole models in the legacy HDF5 layout, as Keras 2.15 writes it, or Keras 3 where a name asks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,50 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import plain
 from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.writing import whole_file
+from ferrnn._src.interop import keras2_writing
+from ferrnn._src.interop.keras_training import slot_by_slot
 from ferrnn._src.models.files import KERAS_VERSION
 from ferrnn._src.models.hdf5 import write_array, written
 from ferrnn._src.models.owned import asset_files, stores_itself
 from ferrnn._src.models.weights_file import saved
+from ferrnn._src.training import losses, metrics
+from ferrnn._src.training.losses.registry import as_loss
+from ferrnn._src.training.metrics.registry import named
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 
+# The versions that are written for.
+_VERSIONS = {2: "2.15.0", 3: KERAS_VERSION}
+# Variables of optimizers that Keras 2 keeps elsewhere.
+_NOT_IN_KERAS2 = ("/learning_rate", "/u_product")
+# Metrics of which the outputs decide what they are.
+_OF_OUTPUTS = ("accuracy", "acc", "crossentropy", "ce")
 _WEIGHTS, _OPTIMIZER, _TOP = "model_weights", "optimizer_weights", "top_level_model_weights"
 # HDF5 keeps attributes in a header of 64 kB, less what stands around them.
 _LIMIT = 64512
 
 
-def write_model(model: Any, path: Path, *, include_optimizer: bool = True) -> None:
+def write_model(model: Any, path: Path, *, include_optimizer: bool = True, keras: int = 3) -> None:
     """Writes the configuration of a model, its weights, how it is compiled and its optimizer.
 
-    Whenever this stops, at `path` is the file that was there or the new one.
+    `keras` is the version for which it is written, 2 or 3. Whenever this stops, at `path` is the
+    file that was there or the new one.
     """
+    if keras not in _VERSIONS:
+        raise ValueError(f"`keras` must be 2 or 3, received {keras!r}")
     _check_layers(model, path)
-    warn(
-        f"`{path.name}` is an HDF5 file, a format that is considered legacy: names that end in "
-        "`.keras` ask for the native Keras format, which keeps more."
-    )
-    texts = {"keras_version": KERAS_VERSION, "backend": "tensorflow"}
-    texts["model_config"] = as_json(model.as_data())
+    texts = {"keras_version": _VERSIONS[keras], "backend": "tensorflow"}
+    texts["model_config"] = as_json(_model_config(model, keras))
     compiled = include_optimizer and model.compiled
+    old = False
     if compiled:
-        texts["training_config"] = json.dumps(_training_config(model))
-    long = [name for name, text in texts.items() if len(text) > _LIMIT]
-    if long:
-        raise ValueError(
-            f"the legacy HDF5 format holds no `{long[0]}` of {len(texts[long[0]])} bytes: use a "
-            "name that ends in `.keras`"
+        training = _training_config(model, keras)
+        old = keras == 2 and keras2_writing.is_old(training["optimizer_config"])
+        texts["training_config"] = json.dumps(training)
+    if keras == 3:
+        warn(
+            f"`{path.name}` is an HDF5 file, a format that is considered legacy: names that end in "
+            "`.keras` ask for the native Keras format, which keeps more."
         )
     with whole_file(path) as file, written(file) as target:
         for name, text in texts.items():
@@ -57,8 +69,8 @@ def write_model(model: Any, path: Path, *, include_optimizer: bool = True) -> No
             _write_weights(group.create_group(layer.name), _ordered(layer))
         _write_weights(group.create_group(_TOP), [])
         if compiled and model.optimizer is not None:
-            variables = [(each.path, each.numpy()) for each in model.optimizer.variables]
-            _write_arrays(target.create_group(_OPTIMIZER), variables)
+            arrays = _optimizer_arrays(model.optimizer, keras, old=old)
+            _write_arrays(target.create_group(_OPTIMIZER), arrays)
 
 
 def _check_layers(model: Any, path: Path) -> None:
@@ -72,9 +84,69 @@ def _check_layers(model: Any, path: Path) -> None:
             )
 
 
-def _training_config(model: Any) -> dict[str, Any]:
+def _model_config(model: Any, keras: int) -> dict[str, Any]:
+    data: dict[str, Any] = model.as_data()
+    if keras == 3:
+        return data
+    if model._graph is None:
+        raise ValueError(
+            f"the model {model.name!r} is written as code, which files of Keras 2 do not hold: "
+            "save it as `.keras` or `.safetensors`, or its weights alone"
+        )
+    return keras2_writing.model_config(data)
+
+
+def _training_config(model: Any, keras: int) -> dict[str, Any]:
+    """How a model is compiled, with objects for the names of losses and metrics.
+
+    Keras 3 does not find the names of functions that are in such a file.
+    """
     config: dict[str, Any] = data_alone(plain(model.get_compile_config()))
+    config["loss"] = _map_names(config.get("loss"), lambda name: losses.serialize(as_loss(name)))
+    for key in ("metrics", "weighted_metrics"):
+        config[key] = _map_names(config.get(key), _metric)
+    if keras == 2:
+        return keras2_writing.training_config(config)
     return {**config, "optimizer_config": config.get("optimizer")}
+
+
+def _metric(name: str) -> Any:
+    if name.lower() in _OF_OUTPUTS:
+        return name
+    try:
+        return metrics.serialize(named(name)(name=name))
+    except KeyError:
+        return name
+
+
+def _map_names(value: Any, make: Callable[[str], Any]) -> Any:
+    """Losses or metrics, in lists and dicts, with objects for names."""
+    if isinstance(value, str):
+        return make(value)
+    if isinstance(value, Mapping):
+        config = value.get("config")
+        if "class_name" in value:
+            return make(config) if value["class_name"] == "function" else value
+        return {key: _map_names(part, make) for key, part in value.items()}
+    return [_map_names(part, make) for part in value] if isinstance(value, list) else value
+
+
+def _optimizer_arrays(optimizer: Any, keras: int, *, old: bool) -> list[tuple[str, Array]]:
+    """The variables of an optimizer in the order of a version of Keras.
+
+    `old` optimizers have slot after slot, each of all weights.
+    """
+    left_out = _NOT_IN_KERAS2 if keras == 2 else ()
+    variables = [each for each in optimizer.variables if not each.path.endswith(left_out)]
+    if old:
+        counter, *slots = variables
+        variables = [counter, *(slots[at] for at in slot_by_slot(optimizer, len(slots)))]
+    arrays = []
+    for variable in variables:
+        value = variable.numpy()
+        scalar = value.shape == () and value.dtype.kind == "f"
+        arrays.append((variable.path, value.astype(np.float32) if scalar else value))
+    return arrays
 
 
 def _ordered(layer: Any) -> list[Parameter]:

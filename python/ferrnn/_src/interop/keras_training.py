@@ -13,7 +13,7 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
 # What optimizers say that changes nothing, or nothing here.
-_IGNORED = frozenset({"is_legacy_optimizer", "jit_compile", "name", "centered"})
+_IGNORED = frozenset({"is_legacy_optimizer", "jit_compile", "name"})
 _KEPT = ("loss", "metrics", "weighted_metrics", "loss_weights")
 
 
@@ -127,14 +127,14 @@ def _slots(
         left = [value for value in left if value.shape != (1,)]
     if not left:
         return pairs
-    order = range(len(slots)) if by_weight else _slot_by_slot(optimizer, len(slots))
+    order = range(len(slots)) if by_weight else slot_by_slot(optimizer, len(slots))
     ordered = [slots[at] for at in order]
     if [slot.shape for slot in ordered] != [value.shape for value in left]:
         return None
     return [*pairs, *zip(ordered, left, strict=True)]
 
 
-def _slot_by_slot(optimizer: Any, count: int) -> list[int]:
+def slot_by_slot(optimizer: Any, count: int) -> list[int]:
     """Where slots stand among ours that are written one after the other, each of all weights."""
     groups = [len(group) for group in optimizer._slot_groups()]
     weights = count // max(sum(groups), 1)

@@ -20,6 +20,7 @@ def save_model(
     include_optimizer: bool = True,
     *,
     streams: Mapping[str, Stream] | None = None,
+    keras: int | None = None,
     **older: Any,
 ) -> None:
     """Writes a model: architecture, weights, how it is compiled, and what the optimizer remembers.
@@ -27,7 +28,8 @@ def save_model(
     The end of the name says in which format:
 
     - `.keras`: Keras 3's. With `zipped=False` it is a folder, whose name ends in anything else.
-    - `.h5`: the legacy HDF5 layout of Keras, with a warning.
+    - `.h5`, `.hdf5`: the legacy layout of Keras 3, with a warning, or with `keras=2` that of Keras
+      2.15; either goes on training with its own.
     - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
       stateful layers, and those of `streams`, by names that you choose.
 
@@ -58,8 +60,12 @@ def save_model(
         if streams or zipped:
             raise ValueError(f"`streams` and `zipped` are not for HDF5 files, received {path}")
         files.check_free(path, overwrite)
-        keras_h5_writing.write_model(model, path, include_optimizer=include_optimizer)
+        keras_h5_writing.write_model(
+            model, path, include_optimizer=include_optimizer, keras=3 if keras is None else keras
+        )
         return
+    if keras is not None:
+        raise ValueError(f"`keras` is for `.h5` files alone, received {keras!r} for {path}")
     if path.suffix != ".safetensors":
         if streams:
             raise ValueError(

@@ -11,6 +11,7 @@ from ferrnn._src.files.errors import within
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.models.writing import first_call
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
 
@@ -65,7 +66,8 @@ def functional_from(
         if isinstance(entry, Mapping):
             return {key: end(value) for key, value in entry.items()}
         if isinstance(entry[0], str):
-            return made[entry[0], entry[1], entry[2]]
+            name, number, output = entry
+            return made[name, number - first_call(layers[name]), output]
         parts = [end(part) for part in entry]
         if hasattr(entry, "_fields"):
             return type(entry)(*parts)

@@ -40,7 +40,9 @@ def functional_config(model: Any) -> dict[str, Any]:
         layers.append(data)
 
     def end(tensor: SymbolicTensor) -> list[Any]:
-        return _history(tensor, places)
+        name, call, output = _history(tensor, places)
+        assert tensor.node is not None
+        return [name, call + first_call(tensor.node.layer), output]
 
     return {
         "name": model.name,
@@ -49,6 +51,14 @@ def functional_config(model: Any) -> dict[str, Any]:
         "input_layers": map_structure(end, model.input),
         "output_layers": map_structure(end, model.output),
     }
+
+
+def first_call(layer: Any) -> int:
+    """The number of a layer's first call, where inputs and outputs of a model are listed.
+
+    Keras counts the making of a graph as one, there alone; a Sequential model's it does not.
+    """
+    return int(getattr(layer, "_graph", None) is not None and not hasattr(layer, "add"))
 
 
 def _places(nodes: list[Node]) -> dict[Node, int]:
