@@ -70,7 +70,7 @@ def test_a_generator_goes_on_from_its_state():
     generator.bits(4)
     other = SeedGenerator(8)
     other.state = generator.state
-    assert other.state.tolist() == [3, 1]
+    assert other.state.numpy().tolist() == [3, 1]
     assert other.bits(5).tolist() == generator.bits(5).tolist()
     assert other.bits(5).tolist() != SeedGenerator(3).bits(5).tolist()
 

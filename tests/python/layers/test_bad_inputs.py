@@ -244,7 +244,7 @@ def test_bad_rates(rate):
         ({"shape": 3}, ValueError),
         ({"shape": (3,), "dtype": "complex64"}, ValueError),
         ({"batch_shape": (2, 3), "batch_size": 2}, ValueError),
-        ({"shape": (3,), "sparse": True}, NotImplementedError),
+        ({"shape": (3,), "sparse": True}, ValueError),
     ],
 )
 def test_bad_inputs_of_input(arguments, kind):

@@ -1,5 +1,7 @@
 """What `Layer` offers to classes of users, and what it refuses."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,44 @@ class TestState:
         assert len(layer.metrics_variables) == 8
         assert len(layer.weights) == 2
 
+    def test_states_of_random_numbers_are_variables(self):
+        class Noise(layers.Layer):
+            def __init__(self):
+                super().__init__(name="noise")
+                self.seeds = [keras.random.SeedGenerator(1), keras.random.SeedGenerator(10)]
+
+            def call(self, x):
+                return x * keras.random.normal(x.shape, seed=self.seeds[1])
+
+        layer, x = Noise(), np.ones((3, 4))
+        first, second = layer.variables
+        assert first is layer.seeds[0].state
+        assert second.path == "noise/seed_generator/seed_generator_state"
+        drawn = layer(x)
+        assert (first.numpy().tolist(), second.numpy().tolist()) == ([1, 0], [10, 1])
+        assert not np.array_equal(layer(x), drawn)
+        second.assign([10, 0])
+        np.testing.assert_array_equal(layer(x), drawn)
+        assert layer.weights == []
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dropout(0.5), Noise()])
+        assert len(model.variables) == 5
+        assert len(model.non_trainable_variables) == 3
+        for each in model.non_trainable_variables:
+            each.assign([3, 0])
+        again = copy.deepcopy(model)
+        model(x, training=True)
+        assert [each.numpy()[1] for each in again.non_trainable_variables] == [0, 0, 0]
+        assert [each.numpy()[1] for each in model.non_trainable_variables] == [1, 0, 1]
+
+    def test_weights_are_not_made_in_calls(self):
+        class Late(layers.Layer):
+            def call(self, x):
+                self.late = self.add_weight(())
+                return x * self.late
+
+        with pytest.raises(ValueError, match="cannot add new elements of state"):
+            Late()(np.ones((2, 3)))
+
     def test_penalties_of_a_call_on_symbolic_tensors_are_not_kept(self):
         class Same(layers.Layer):
             def call(self, x):
@@ -107,6 +147,54 @@ class TestState:
     def test_trainable_is_a_truth_value(self, wrong):
         with pytest.raises(ValueError, match="`trainable` to be a boolean"):
             layers.Dense(2, trainable=wrong)
+
+    def test_what_does_not_train_is_told_by_its_weights(self):
+        class Both(layers.Layer):
+            def build(self, input_shape):
+                self.fixed = self.add_weight((2,), name="fixed", trainable=False)
+                self.free = self.add_weight((3,), name="free")
+                self.inner = layers.Dense(2)
+                self.inner.build((None, 3))
+
+            def call(self, x):
+                return self.inner(x)
+
+        layer = Both()
+        layer(np.ones((1, 3)))
+        names = [weight.name for weight in layer.weights]
+        assert names == ["free", "fixed", "kernel", "bias"]
+        layer.trainable = False
+        assert not layer.free.trainable
+        assert not layer.inner.kernel.trainable
+        assert layer.trainable_weights == []
+        assert [weight.name for weight in layer.weights] == names
+        again = copy.deepcopy(layer)
+        for each in (layer, again):
+            each.trainable = True
+            assert [w.name for w in each.trainable_weights] == ["free", "kernel", "bias"]
+            assert not each.fixed.trainable
+
+    def test_scalars_are_numbers(self):
+        weight = layers.Layer().add_weight((), lambda shape, dtype: np.full(shape, 2.5, dtype))
+        assert (float(weight), int(weight)) == (2.5, 2)
+
+
+class TestDense:
+    def test_symbolic_inputs_are_checked_as_arrays_are(self):
+        layer = layers.Dense(2)
+        layer(keras.Input((3,)))
+        with pytest.raises(ValueError, match="incompatible with the layer: expected 3 features"):
+            layer(keras.Input((4,)))
+
+    def test_the_activation_may_be_taken_away(self):
+        layer, x = layers.Dense(2, activation="relu"), rng.normal(size=(5, 3)).astype("float32")
+        layer(x)
+        layer.activation = None
+        np.testing.assert_allclose(layer(x), x @ layer.kernel.numpy(), rtol=1e-5, atol=1e-6)
+
+    def test_settings_that_are_refused_name_the_class(self):
+        with pytest.raises(TypeError, match="class 'Embedding' .* `input_dim` must be a positive"):
+            layers.Embedding.from_config({"input_dim": 3.7, "output_dim": 8})
 
 
 class TestModels:

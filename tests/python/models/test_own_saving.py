@@ -282,6 +282,40 @@ class TestContainers:
             models[1].load_weights(tmp_path / "a.keras", objects_to_skip=[])
 
 
+class TestNames:
+    def test_a_property_may_name_what_the_file_has_under_another_name(self, tmp_path):
+        class One(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.block = Scaled(3)
+
+            def call(self, x):
+                return self.block(x)
+
+        class Other(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.a_block = Scaled(3)
+
+            @property
+            def block(self):
+                return self.a_block
+
+            @property
+            def broken(self):
+                raise RuntimeError
+
+            def call(self, x):
+                return self.block(x)
+
+        models, x = (One(), Other()), rng.normal(size=(2, 2))
+        for model in models:
+            model(x)
+        models[0].save_weights(tmp_path / "a.weights.h5")
+        models[1].load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_array_equal(models[0](x), models[1](x))
+
+
 class TestConfigurations:
     def test_what_is_no_configuration_is_told(self):
         make = saving.deserialize_keras_object

@@ -11,6 +11,25 @@ from ferrnn._src.tree.tree import leaves_once
 _PLAIN = (str, int, float, bool, type(None))
 
 
+class SettingsError(TypeError, ValueError):
+    """A constructor does not take what a configuration says."""
+
+
+def made_of(kind: Any, settings: dict[str, Any]) -> Any:
+    """An object of a class; what its constructor refuses is told with the class.
+
+    >>> made_of(complex, {"real": 1, "imag": 2})
+    (1+2j)
+    """
+    try:
+        return kind(**settings)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"Error when deserializing class {kind.__name__!r} using config={settings!r}. "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
 def remembered(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments of a constructor by name; None if they are not plain data.
 

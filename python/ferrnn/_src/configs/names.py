@@ -86,6 +86,18 @@ def path_of(name: str) -> str:
     return "/".join([*(scope for scope, _ in _scopes.get()), name])
 
 
+def current_owner() -> object:
+    """Whoever opened the scope; None outside of scopes.
+
+    >>> owner = object()
+    >>> with name_scope("lstm", owner):
+    ...     current_owner() is owner
+    True
+    """
+    scopes = _scopes.get()
+    return scopes[-1][1] if scopes else None
+
+
 def current_path() -> str:
     """The path of the scope.
 

@@ -198,6 +198,8 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
     """The object, function or value of a configuration, which is expected to be of a kind."""
     name, settings = data.get("class_name"), data.get("config")
     read = READERS.get(name) if isinstance(name, str) else None
+    if name == "__typespec__":
+        _refuse_typespec(settings)
     if read is not None:
         if not isinstance(settings, Mapping):
             raise _unknown(kind, data, f": `config` must be a dict, received {settings!r}")
@@ -226,6 +228,15 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
     given = {key: value for key, value in (settings or {}).items() if not _empty(key, value)}
     with within(f"{name} {given.get('name', '')!r}"):
         return _made(found, data, given)
+
+
+def _refuse_typespec(settings: Any) -> None:
+    """Files of Keras on TensorFlow may hold its type specs, which mean nothing here."""
+    if not isinstance(settings, list | tuple):
+        raise TypeError(
+            f"Expected 'config' to be a list or a tuple: a type spec. Received: {settings!r}"
+        )
+    raise ValueError(f"type specs of TensorFlow are not supported, received {settings!r}")
 
 
 def _made(kind: Any, data: Mapping[str, Any], given: dict[str, Any]) -> Any:

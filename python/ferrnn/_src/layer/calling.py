@@ -360,9 +360,13 @@ def marking_built(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def marking(self: Any, *shapes: Any, **named: Any) -> None:
-        with name_scope(self.name, self):
-            self._path = current_path()
-            build(self, *shapes, **named)
+        around, self._building = self._building, True
+        try:
+            with name_scope(self.name, self):
+                self._path = current_path()
+                build(self, *shapes, **named)
+        finally:
+            self._building = around
         self.built = True
         self.build_shape = shapes[0] if len(shapes) == 1 else [*shapes, *named.values()] or None
 

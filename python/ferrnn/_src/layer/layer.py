@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.configs.arguments import remembered
+from ferrnn._src.configs.arguments import made_of, remembered
 from ferrnn._src.configs.config import standardize_dtype
 from ferrnn._src.configs.dtype_policy import DTypePolicy
 from ferrnn._src.configs.names import name_scope, snake_case, unique_name
@@ -438,7 +438,8 @@ class Layer(Called, Weighted, Configured):
 
         Arrays and named functions in it are made; the constructor makes layers and the like.
         """
-        return cls(**{key: revived(value, objects=False) for key, value in config.items()})
+        settings = {key: revived(value, objects=False) for key, value in config.items()}
+        return made_of(cls, settings)
 
     def as_data(self) -> dict[str, Any]:
         """The class, the configuration and the shape built for, as Keras writes them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Dense(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = check_units(units, self.name)
         refuse({"lora_rank": lora_rank, "lora_alpha": lora_alpha}, self.name)
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -56,6 +56,15 @@ class Dense(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
         self._features = -1
         self._packed: tuple[Any, DenseWeights] | None = None
+
+    @property
+    def activation(self) -> Any:
+        """The activation; None, or a name, may be assigned."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, value: Any) -> None:
+        self._activation = activations.get(value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_packed": None}
@@ -121,11 +130,14 @@ class Dense(Layer):
                 f"min_ndim=2, found ndim={inputs.ndim}. Full shape received: {inputs.shape}"
             )
         if inputs.shape[-1] != self._features:
-            raise ValueError(
-                f"Input 0 of layer {self.name!r} is incompatible with the layer: expected "
-                f"{self._features} features on the last axis, found {inputs.shape[-1]}. "
-                f"Full shape received: {inputs.shape}"
-            )
+            self._refuse_features(inputs.shape)
+
+    def _refuse_features(self, shape: tuple[int | None, ...]) -> NoReturn:
+        raise ValueError(
+            f"Input 0 of layer {self.name!r} is incompatible with the layer: expected "
+            f"{self._features} features on the last axis, found {shape[-1]}. "
+            f"Full shape received: {shape}"
+        )
 
     def _outer_activation(self) -> Activation | None:
         """The activation, if the engine does not know it and NumPy must apply it."""
@@ -156,7 +168,10 @@ class Dense(Layer):
         return self._packed_weights("linear" if outer else self.activation.__name__), outer
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*tuple(input_shape)[:-1], self.units)
+        shape = tuple(input_shape)
+        if self.built and shape[-1] not in (None, self._features):
+            self._refuse_features(shape)
+        return (*shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
         return {

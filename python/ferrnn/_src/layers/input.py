@@ -166,11 +166,13 @@ def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
     for argument, given in (("shape", shape), ("batch_size", batch_size)):
         if given is not None and batch_shape is not None:
             raise ValueError(
-                f"You cannot pass both `{argument}` and `batch_shape` at the same time, received "
-                f"{argument}={given!r} and batch_shape={batch_shape!r}"
+                f"You cannot pass both `{argument}` and `batch_shape` at the same time, Input "
+                f"received {argument}={given!r} and batch_shape={batch_shape!r}"
             )
     if shape is None and batch_shape is None:
-        raise ValueError("You must pass a `shape` argument. Received neither it nor `batch_shape`.")
+        raise ValueError(
+            "You must pass a `shape` argument: Input received neither it nor `batch_shape`."
+        )
     if shape is not None:
         return (batch_size, *_lengths("shape", shape))
     return _lengths("batch_shape", batch_shape)

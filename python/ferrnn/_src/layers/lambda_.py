@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.custom_objects import custom_object_scope
+from ferrnn._src.configs.objects import plain
 from ferrnn._src.layer.calling import outputs_by_probe, outputs_by_shape, parameters_of
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.symbolic.shapes import is_shape, map_shapes, shapes_of
@@ -82,4 +84,15 @@ class Lambda(Layer):
             config["output_shape"] = self._output_shape
         if self.mask is not None:
             config["mask"] = self.mask
-        return config
+        return plain(config)  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool | None = None,  # noqa: ARG003 - Keras' argument
+    ) -> Any:
+        """A new layer of what `get_config` gave; code in it is refused, whatever `safe_mode` is."""
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)

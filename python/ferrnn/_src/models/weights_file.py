@@ -12,6 +12,7 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.files.errors import within
 from ferrnn._src.files.limits import spend
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.models.aliases import elsewhere, other_places
 from ferrnn._src.models.hdf5 import (
     dataset_at,
     group_at,
@@ -76,7 +77,7 @@ def read_weights(
         for path, owner, variables in saved(model, skip=skip):
             place = f"{path}/vars" if path else "vars"
             with within(place):
-                group = group_at(file, place)
+                group = _group_of(file, model, path, place)
                 if owner is getattr(model, "optimizer", None) and path == "optimizer":
                     if group is None and file.attrs.get(_OPTIMIZER):
                         raise ValueError("the variables of the optimizer are not there")
@@ -100,6 +101,16 @@ def read_weights(
             variable.assign(value)
         for take, arrays in named:
             take(arrays)
+
+
+def _group_of(file: Any, model: Any, path: str, place: str) -> Any:
+    """The group of a layer, or that of the name of a property that gives it too; else None."""
+    group = group_at(file, place)
+    if group is not None or not path:
+        return group
+    names = elsewhere(path, other_places(saved(model, include_optimizer=False)))
+    groups = (group_at(file, f"{name}/vars") for name in names)
+    return next((group for group in groups if group is not None), None)
 
 
 def _in_lost_container(file: Any, path: str, absent: set[str]) -> bool:

@@ -286,7 +286,8 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **others,
         }
-        unknown = sorted(set(named) - set(_HOOKS) - {"on_batch_begin", "on_batch_end"})
+        known = {*_HOOKS, "on_batch_begin", "on_batch_end"}
+        unknown = sorted(name for name in named if name not in known and name.startswith("on_"))
         if unknown:
             raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {_HOOKS}")
         for hook, function in named.items():

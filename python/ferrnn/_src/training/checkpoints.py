@@ -21,8 +21,8 @@ def checked_freq(save_freq: Any, name: str) -> int | str:
     whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
     if save_freq != "epoch" and not whole:
         raise ValueError(
-            f"Unrecognized save_freq: {save_freq}. Expected save_freq are 'epoch' or integer "
-            f"values (the number of batches), in {name}"
+            f"Invalid value for `save_freq`. Unrecognized save_freq: {save_freq}. Expected "
+            f"save_freq are 'epoch' or integer values (the number of batches), in {name}"
         )
     return save_freq  # type: ignore[no-any-return]
 

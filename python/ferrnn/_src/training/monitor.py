@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.faces import public
 from ferrnn._src.training import metrics
 from ferrnn._src.training.callbacks import Callback
 
@@ -39,6 +38,7 @@ class MonitorCallback(Callback):
         self.best = baseline
         self.min_delta = abs(min_delta)
         self.monitor_op: Callable[[Any, Any], Any] | None = None
+        self._sign = 0  # of what is better
 
     def is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`."""
@@ -46,8 +46,9 @@ class MonitorCallback(Callback):
             return True
         # Found with the first comparison, when the model's metrics are known.
         if self.monitor_op is None:
-            self.monitor_op = np.greater if self._larger_is_better() else np.less
-        margin = self.min_delta if self.monitor_op is np.greater else -self.min_delta
+            self._sign = 1 if self._larger_is_better() else -1
+            self.monitor_op = public("ops", "greater" if self._sign > 0 else "less")
+        margin = self._sign * self.min_delta
         return bool(self.monitor_op(value - margin, reference))
 
     def _larger_is_better(self) -> bool:

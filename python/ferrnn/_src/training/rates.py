@@ -20,8 +20,9 @@ def _require_settable_rate(model: Any, callback: Callback) -> None:
     if isinstance(rate, LearningRateSchedule):
         raise TypeError(
             f"{type(callback).__name__} sets the learning rate, which the optimizer "
-            f"{model.optimizer.name!r} takes from a {type(rate).__name__}: give the optimizer a "
-            "number as `learning_rate`, or leave out the callback"
+            f"{model.optimizer.name!r} takes from a {type(rate).__name__}. This optimizer was "
+            "created with a `LearningRateSchedule`, so its learning rate is not settable: give it "
+            "a number as `learning_rate`, or leave out the callback"
         )
 
 

@@ -237,6 +237,12 @@ class Parameter(NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self._data)
 
+    def __float__(self) -> float:
+        return float(np.asarray(self))
+
+    def __int__(self) -> int:
+        return int(np.asarray(self))
+
     def __repr__(self) -> str:
         return f"<Parameter path={self.path} shape={self.shape} dtype={self.dtype}>"
 

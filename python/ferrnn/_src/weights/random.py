@@ -6,9 +6,11 @@ import random as python_random
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ferrnn._src.native import dropout_mask
 from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.seed_state import SeedState
 
 _seeds = python_random.Random()
 
@@ -66,9 +68,10 @@ class SeedGenerator:
         self.initial_seed = draw_seed() if seed is None else int(seed)
         self.counter = 0
         self._rewound: tuple[np.random.Generator, dict[str, Any]] | None = None
+        self._state: SeedState | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_rewound": None}
+        return {**vars(self), "_rewound": None, "_state": None}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments: the seed, not how many were drawn."""
@@ -80,14 +83,15 @@ class SeedGenerator:
         return cls(**config)
 
     @property
-    def state(self) -> Array:
-        """`[seed, counter]`: all there is to know for going on from here."""
-        return np.array([self.initial_seed, self.counter], np.uint64)
+    def state(self) -> SeedState:
+        """`[seed, counter]`, a variable: all there is to know for going on from here."""
+        if self._state is None:
+            self._state = SeedState(self)
+        return self._state
 
     @state.setter
-    def state(self, value: Array) -> None:
-        seed, counter = (int(part) for part in value)
-        self.initial_seed, self.counter = seed, counter
+    def state(self, value: ArrayLike) -> None:
+        self.state.assign(np.asarray(value))
 
     def bits(self, count: int) -> Array:
         """The next `count` random 32-bit numbers; advances the counter by one."""

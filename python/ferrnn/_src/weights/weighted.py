@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.configs.config import floatx
-from ferrnn._src.configs.names import name_scope, unique_name
+from ferrnn._src.configs.names import current_owner, name_scope, unique_name
 from ferrnn._src.files.limits import spend
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import CONTAINERS, leaves_once
@@ -21,6 +21,7 @@ from ferrnn._src.weights.initializer import Initializer, is_undrawn
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, note_change
 from ferrnn._src.weights.penalties import traced_penalties, weight_penalties
+from ferrnn._src.weights.random import SeedGenerator
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -80,6 +81,8 @@ class Weighted:
     _activity_losses: tuple[float, ...] = ()
     input_spec: Any = None
     _path: str | None = None
+    _building = False  # whether `build` runs
+    _frozen: tuple[Parameter, ...] = ()  # weights that do not train since the layer does not
     _trainable: bool
     _own_weights: list[Parameter]
     _added_losses: list[Any]
@@ -108,6 +111,12 @@ class Weighted:
             raise ValueError(
                 f"`overwrite_with_gradient` of a weight of layer {self.name!r} must be False: "
                 "there is no training in 8 bits, received True"
+            )
+        if self.built and not self._building and current_owner() is self:
+            raise ValueError(
+                "You cannot add new elements of state (variables or sub-layers) to a layer that is "
+                f"already built: layer {self.name!r} makes the weight {name!r} in its call. All "
+                "state must be created in the `__init__()` method or in the `build()` method."
             )
         if not isinstance(shape, Sequence | None):
             raise ValueError(f"Cannot convert '{shape}' to a shape.")  # noqa: TRY004 - Keras' error
@@ -164,10 +173,14 @@ class Weighted:
 
     def _all_weights(self) -> list[Parameter]:
         own = self._own_parameters()
-        own.sort(key=lambda parameter: not parameter.trainable)
+        own.sort(key=self._comes_last)
         for layer in self.sublayers():
             own += layer._all_weights()
         return list(dict.fromkeys(own))
+
+    def _comes_last(self, weight: Parameter) -> bool:
+        """Whether a weight is none of those that train, but for `trainable` of the layer."""
+        return not weight.trainable and weight not in self._frozen
 
     def _own_parameters(self) -> list[Parameter]:
         """What `add_weight` made, then parameters that are plain attributes."""
@@ -179,7 +192,18 @@ class Weighted:
         """All weights: the layer's own, then those of the layers it holds."""
         return self._all_weights()
 
-    variables = weights
+    @property
+    def variables(self) -> list[Parameter]:
+        """The weights, and the states of random number generators; each layer's own come first."""
+        own = sorted(self._own_parameters(), key=self._comes_last)
+        held = (leaf for value in vars(self).values() for leaf in leaves_once(value))
+        for each in held:
+            if isinstance(each, SeedGenerator):
+                each.state.path = f"{self.path or self.name}/{each.name}/{each.state.name}"
+                own.append(each.state)
+        for layer in self.sublayers():
+            own += layer.variables
+        return list(dict.fromkeys(own))
 
     @property
     def trainable(self) -> bool:
@@ -189,6 +213,13 @@ class Weighted:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        for weight in self._frozen if value else self._own_parameters():
+            if value:
+                weight.trainable = True
+            elif weight.trainable:
+                self._frozen = (*self._frozen, weight)
+                weight.trainable = False
+        self._frozen = () if value else self._frozen
         note_change()
         for layer in self.sublayers():
             layer.trainable = value
@@ -211,7 +242,11 @@ class Weighted:
         changing = set(self.trainable_weights)
         return [parameter for parameter in self.weights if parameter not in changing]
 
-    non_trainable_variables = non_trainable_weights
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """The variables that training does not update."""
+        changing = set(self.trainable_weights)
+        return [variable for variable in self.variables if variable not in changing]
 
     @property
     def metrics(self) -> list[Any]:
@@ -327,7 +362,7 @@ class Weighted:
 
     def _stored_parameters(self) -> list[Parameter]:
         """The layer's own weights as files hold them: those that train first."""
-        return sorted(self._own_parameters(), key=lambda variable: not variable.trainable)
+        return sorted(self._own_parameters(), key=self._comes_last)
 
     def save_assets(self, inner_path: str) -> None:
         """Writes files into a folder, which a `.keras` file keeps for `load_assets`."""
