@@ -193,7 +193,7 @@ class TestDense:
         np.testing.assert_allclose(layer(x), x @ layer.kernel.numpy(), rtol=1e-5, atol=1e-6)
 
     def test_settings_that_are_refused_name_the_class(self):
-        with pytest.raises(TypeError, match="class 'Embedding' .* `input_dim` must be a positive"):
+        with pytest.raises(TypeError, match=r"class 'Embedding' .* `input_dim` must be a positive"):
             layers.Embedding.from_config({"input_dim": 3.7, "output_dim": 8})
 
 
