@@ -13,7 +13,7 @@ from foreign import expect_close
 
 CASES = [
     (maker, name, foreign.load(maker, name).about)
-    for maker in ("onnx", "onnx_exports")
+    for maker in ("onnx", "onnx_exports", "tf2onnx")
     for name in foreign.names(maker)
 ]
 READ = [(maker, name) for maker, name, about in CASES if not about.get("refused")]
@@ -21,7 +21,7 @@ READ = [(maker, name) for maker, name, about in CASES if not about.get("refused"
 REFUSED = [
     (maker, name)
     for maker, name, about in CASES
-    if about.get("refused") and name != "weights_given"
+    if about.get("refused") and name not in ("weights_given", "loop")
 ]
 
 
@@ -29,7 +29,7 @@ REFUSED = [
 @pytest.mark.parametrize(("maker", "name"), READ)
 def test_a_file_gives_the_numbers_of_onnx_runtime(maker, name):
     case = foreign.load(maker, name)
-    model = ferrnn.from_onnx(foreign.DATA / case.about["file"])
+    model = ferrnn.from_onnx(foreign.path(case.about["file"]))
     inputs = dict(zip(case.about["inputs"], case.series("input"), strict=True))
     found = model.run(inputs)
     for output, wanted in zip(case.about["outputs"], case.series("output"), strict=True):
@@ -63,6 +63,13 @@ def test_what_is_not_supported_is_named(maker, name):
     case = foreign.load(maker, name)
     with pytest.raises(ValueError, match=r"not supported|must have|another file|damaged|types?"):
         ferrnn.from_onnx(foreign.DATA / case.about["file"])
+
+
+def test_a_loop_carries_its_state():
+    model = ferrnn.from_onnx(foreign.DATA / "onnx" / "loop.onnx")
+    x = np.random.default_rng(1).normal(size=(2, 3, 4)).astype("float32")
+    expect_close(model(x), np.tanh(np.tanh(np.tanh(np.tanh(x.astype("f8"))))))
+    expect_close(model(x[:, :1]), np.tanh(np.tanh(np.tanh(np.tanh(x[:, :1].astype("f8"))))))
 
 
 class TestErrors:
@@ -138,3 +145,56 @@ def test_the_tests_of_onnx_itself_pass():
     kinds = [kind for kind, _ in passed]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"LSTM": 6, "GRU": 6, "RNN": 6}
     assert sum("batchwise" in name for _, name in passed) == 3
+
+
+@pytest.mark.parametrize("name", ["torch_step_scripted", "torch_step_dynamo"])
+def test_a_cell_that_was_written_as_its_arithmetic_runs_in_the_engine(name):
+    case = foreign.load("onnx_exports", name)
+    model = ferrnn.from_onnx(foreign.path(case.about["file"]))
+    operators = [step.node.operator for step in model._programs.plan.steps]
+    assert operators.count("LSTMCell") == 1
+    assert not {"Split", "Tanh", "Sigmoid"} & set(operators)
+
+
+CHANGES = {
+    "a sigmoid in place of the tanh": ("Tanh", 0, "Sigmoid"),
+    "a difference of the states": ("Add", -1, "Sub"),
+    "another function of the state": ("Tanh", 1, "Relu"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_almost_a_cell_is_computed_as_written(change):
+    onnx = pytest.importorskip("onnx")
+    case = foreign.load("onnx_exports", "torch_step_dynamo")
+    made = onnx.load(foreign.path(case.about["file"]))
+    kind, at, new = CHANGES[change]
+    node = [node for node in made.graph.node if node.op_type == kind][at]
+    node.op_type = new
+    model = ferrnn.from_onnx(made)
+    assert "LSTMCell" not in [step.node.operator for step in model._programs.plan.steps]
+    session = pytest.importorskip("onnxruntime").InferenceSession(made.SerializeToString())
+    inputs = dict(zip(case.about["inputs"], case.series("input"), strict=True))
+    for found, wanted in zip(model(**inputs), session.run(None, inputs), strict=True):
+        expect_close(found, wanted)
+
+
+@pytest.mark.parametrize("kind", ["L1", "L2", "LogSum", "LogSumExp", "SumSquare", "Sum"])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_reductions_are_those_of_onnx_runtime(kind, keep):
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    node = onnx.helper.make_node(f"Reduce{kind}", ["x", "axes"], ["y"], keepdims=keep)
+    graph = onnx.helper.make_graph(
+        [node],
+        "reduction",
+        [value("x", float_, [None] * 3)],
+        [value("y", float_, None)],
+        [onnx.numpy_helper.from_array(np.array([0, 2]), "axes")],
+    )
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    made = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    x = np.random.default_rng(1).uniform(0.1, 90, (4, 3, 5)).astype("float32")
+    session = runtime.InferenceSession(made.SerializeToString())
+    expect_close(ferrnn.from_onnx(made)(x), session.run(None, {"x": x})[0])

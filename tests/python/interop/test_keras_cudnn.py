@@ -49,3 +49,29 @@ def test_the_layers_of_cudnn_become_plain_ones(tmp_path, name, kind, gates):
     model = ferrnn.models.load_model(path, compile=False)
     assert type(model.layers[0]).__name__ == kind
     expect_close(model(case.arrays["input_0"]), case.arrays["output_0"])
+
+
+def test_both_directions_of_cudnn_become_plain_ones(tmp_path):
+    case = foreign.load("keras2", "bidirectional_h5")
+    path = tmp_path / "cudnn.h5"
+    shutil.copy(foreign.path(case.about["file"]), path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        outer = config["config"]["layers"][2]
+        assert outer["class_name"] == "Bidirectional"
+        layer = outer["config"]["layer"]
+        layer["class_name"] = "CuDNNLSTM"
+        for key in _PLAIN:
+            layer["config"].pop(key, None)
+        file.attrs["model_config"] = json.dumps(config)
+        group = file["model_weights"][outer["config"]["name"]]
+        names = list(group.attrs["weight_names"])
+        for start in (0, 3):
+            own = names[start : start + 3]
+            made = as_cudnn(*(group[each][()] for each in own), 4)
+            for each, value in zip(own, made, strict=True):
+                del group[each]
+                group[each] = value
+    model = ferrnn.models.load_model(path, compile=False)
+    assert type(model.layers[1].forward_layer).__name__ == "LSTM"
+    expect_close(model(case.arrays["input_0"]), case.arrays["output_0"])

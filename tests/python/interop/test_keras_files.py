@@ -14,7 +14,7 @@ from recording import Random
 
 CASES = [
     (maker, name)
-    for maker in ("keras1", "keras2", "keras3")
+    for maker in ("keras1", "keras2", "keras3", "tf_keras")
     for name in foreign.names(maker)
     if "refused" not in foreign.load(maker, name).about
 ]

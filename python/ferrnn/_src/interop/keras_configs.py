@@ -72,7 +72,7 @@ class _Reader:
         made = {key: data[key] for key in ("module", "registered_name") if data.get(key)}
         if str(made.get("module", "")).startswith("keras.src.ops."):
             return {**data}  # an operation
-        if str(made.get("module", "")).startswith("keras.src."):
+        if str(made.get("module", "")).startswith(("keras.src.", "tf_keras.")):
             del made["module"]  # of no version but the one that wrote it
         if ">" in kind:  # the registered name of a class of a user's
             made, kind = {"module": None, "registered_name": kind}, kind.rpartition(">")[2]

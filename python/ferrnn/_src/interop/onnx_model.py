@@ -136,7 +136,7 @@ def from_onnx(source: Any) -> OnnxModel:
 
     LSTM, GRU and RNN nodes (each direction and layout, `sequence_lens`, initial states, peepholes,
     clip, activations with alpha and beta, `linear_before_reset`), products and convolutions run in
-    the engine, some 80 other operators in NumPy. Whatever depends on constants alone is computed
+    the engine, some 90 other operators in NumPy. Whatever depends on constants alone is computed
     once, when the file is read.
 
     Args:
@@ -181,7 +181,7 @@ def _unknown(graph: Graph) -> list[str]:
     found = []
     for node in graph.nodes:
         inner = [value for value in node.attributes.values() if isinstance(value, Graph)]
-        known = node.operator in (*OPERATORS, *PREPARED, *_RECURRENT, "If")
+        known = node.operator in (*OPERATORS, *PREPARED, *_RECURRENT, "If", "Loop")
         if node.domain not in _OWN_DOMAINS or not known:
             domain = f" of {node.domain}" if node.domain else ""
             found.append(f"the {node.described()}{domain}")

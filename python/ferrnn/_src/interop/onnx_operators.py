@@ -173,6 +173,14 @@ def _l2(x: Array, **axes: Any) -> Any:
     return np.sqrt(np.sum(x * x, **axes))
 
 
+def _log_sum_exp(x: Array, axis: Any, keepdims: bool) -> Any:
+    """Without overflow."""
+    most = np.max(x, axis=axis, keepdims=True)
+    most = np.where(np.isfinite(most), most, 0)
+    total = np.log(np.sum(np.exp(x - most), axis=axis, keepdims=True)) + most
+    return total if keepdims else np.squeeze(total, axis)
+
+
 OPERATORS: dict[str, Operator] = {
     **SHAPING,
     "Abs": _unary(np.abs),
@@ -228,12 +236,16 @@ OPERATORS: dict[str, Operator] = {
     "PRelu": _binary(lambda x, slope: np.where(x >= 0, x, slope * x)),
     "Pow": _binary(_power),
     "Reciprocal": _unary(np.reciprocal),
+    "ReduceL1": _reduce(lambda x, **axes: np.sum(np.abs(x), **axes)),
     "ReduceL2": _reduce(_l2),
+    "ReduceLogSum": _reduce(lambda x, **axes: np.log(np.sum(x, **axes))),
+    "ReduceLogSumExp": _reduce(_log_sum_exp),
     "ReduceMax": _reduce(np.max),
     "ReduceMean": _reduce(np.mean),
     "ReduceMin": _reduce(np.min),
     "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum),
+    "ReduceSumSquare": _reduce(lambda x, **axes: np.sum(x * x, **axes)),
     "Relu": _unary(lambda x: np.maximum(x, 0)),
     "Round": _unary(np.round),
     "Selu": _with(

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.interop.onnx_files import Graph, Node, OnnxError
+from ferrnn._src.interop.onnx_loops import loop
 from ferrnn._src.interop.onnx_operators import OPERATORS
 from ferrnn._src.interop.onnx_products import PREPARED
 from ferrnn._src.interop.onnx_recurrent import Recurrent
+from ferrnn._src.interop.onnx_unrolled import unrolled
 from ferrnn._src.tree.types import Array
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
@@ -55,6 +57,7 @@ class Plan:
         self.outputs = [value.name for value in graph.outputs]
         self.steps: list[Step] = []
         self._add(graph)
+        self._join()
 
     def _add(self, graph: Graph) -> None:
         for node in graph.nodes:
@@ -66,8 +69,19 @@ class Plan:
                     self._alias(value.name, outer)
             elif node.operator == "If":
                 self.steps.append(self._choice(node))
+            elif node.operator == "Loop":
+                self.steps.append(self._loop(node))
             elif not self._fold(step := prepared(node, self._opset, self.constants)):
                 self.steps.append(step)
+
+    def _join(self) -> None:
+        """Puts one step in the place of those that are a step of an LSTM together."""
+        nodes = [step.node for step in self.steps]
+        for found in unrolled(nodes, self.constants, self.outputs):
+            at = next(n for n, step in enumerate(self.steps) if step.node is found.place)
+            self.steps[at] = Step(found.node, found.run, self._opset)
+            gone = {id(node) for node in found.gone}
+            self.steps = [step for step in self.steps if id(step.node) not in gone]
 
     def _fold(self, step: Step) -> bool:
         """Keeps a node's outputs as constants, if none of them depends on an input."""
@@ -111,6 +125,21 @@ class Plan:
             return chosen.run(dict(zip(outer, x[1:], strict=True)))
 
         return Step(whole, run, self._opset, branches)
+
+    def _loop(self, node: Node) -> Step:
+        """A Loop, which is not run before the model is: it takes what its body uses, too."""
+        graph = node.attributes.get("body")
+        if (
+            not isinstance(graph, Graph)
+            or len(node.inputs) < 2
+            or (len(node.inputs) != len(graph.inputs))
+        ):
+            raise OnnxError(f"the {node.described()} has no body that fits its inputs")
+        body = Plan(graph, self._opset, self.constants, {})
+        own = {value.name for value in graph.inputs}
+        outer = sorted(body.free() - own)
+        whole = Node("Loop", "", node.name, [*node.inputs, *outer], node.outputs, {})
+        return Step(whole, loop(graph, body, outer, f"the {node.described()}"), self._opset)
 
     def free(self) -> set[str]:
         """The names of the values that it takes from outside."""

@@ -140,7 +140,8 @@ class _Trace:
             if node.operator.startswith("Reduce")
             else _SHAPES_FROM.get(node.operator, ())
         )
-        if firm and step.branches is None and all(fixed[at] for at in say if at < len(fixed)):
+        known = step.branches is None and node.operator != "Loop"
+        if firm and known and all(fixed[at] for at in say if at < len(fixed)):
             self.firm.update(node.outputs)
 
 

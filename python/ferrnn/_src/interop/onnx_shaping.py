@@ -172,6 +172,15 @@ def _cumulative(x: Inputs, a: Attributes, v: int) -> Any:
     return np.flip(total, axis) if a.get("reverse", 0) else total
 
 
+def _reverse_sequence(x: Inputs, a: Attributes, v: int) -> Any:
+    """Each sequence's first steps, as many as it has, in the opposite order."""
+    time, batch = a.get("time_axis", 0), a.get("batch_axis", 1)
+    moved = np.moveaxis(x[0], (time, batch), (0, 1))
+    steps, lengths = np.arange(moved.shape[0])[:, None], np.asarray(x[1])[None, :]
+    index = np.where(steps < lengths, lengths - 1 - steps, steps)
+    return np.moveaxis(moved[index, np.arange(moved.shape[1])], (0, 1), (time, batch))
+
+
 def _top_k(x: Inputs, a: Attributes, v: int) -> Any:
     count, axis = int(np.ravel(x[1])[0]) if len(x) > 1 else a["k"], a.get("axis", -1)
     keys = -x[0] if a.get("largest", 1) else x[0]
@@ -216,6 +225,7 @@ SHAPING: dict[str, Operator] = {
     "Range": _range,
     "Reshape": _reshape,
     "ScatterND": _scatter_nd,
+    "ReverseSequence": _reverse_sequence,
     "Shape": _shape_of,
     "Slice": _slice,
     "Split": _split,
