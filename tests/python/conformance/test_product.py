@@ -1,6 +1,12 @@
-"""The full product of the settings for tanh and sigmoid, at 17 units and fewer."""
+"""The product of the settings for tanh and sigmoid, at 17 units and fewer.
+
+Each combination of cell and sizes gets a third of the other settings, so that any three values of
+different settings meet;
+all of them run where FERRNN_DEEP is set.
+"""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -13,12 +19,15 @@ OUTER = ("cell", "units", "batch", "time")
 INNER = tuple(name for name in PRODUCT if name not in OUTER)
 
 
-def cases(cell, units, batch, time):
-    for settings in itertools.product(*(PRODUCT[name] for name in INNER)):
+def cases(**outer):
+    part = sum(PRODUCT[name].index(value) for name, value in outer.items())
+    for number, settings in enumerate(itertools.product(*(PRODUCT[name] for name in INNER))):
+        if (number // 3 + number + part) % 3 and not os.environ.get("FERRNN_DEEP"):
+            continue
         inner = dict(zip(INNER, settings, strict=True))
         if inner["zeroed"] and inner["mask"] == "none":
             continue
-        yield Case(cell=cell, units=units, batch=batch, time=time, **inner)
+        yield Case(**outer, **inner)
 
 
 def loss_ahead(case, cell, origin, by):
@@ -41,7 +50,7 @@ def loss_ahead(case, cell, origin, by):
 @pytest.mark.parametrize("cell", PRODUCT["cell"])
 def test_gradients_match_finite_differences_and_fused_equals_stepwise(cell, units, batch, time):
     eps = 1e-5
-    for case in cases(cell, units, batch, time):
+    for case in cases(cell=cell, units=units, batch=batch, time=time):
         made = case.make_cell()
         origin = made.get_weights()
         _, d_arrays, d_weights = expect_same(case, made, rtol=1e-10, atol=1e-12)

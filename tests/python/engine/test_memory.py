@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-LIMIT = 3 << 30
+LIMIT = 3 << 29
 
 START = f"""
 import resource
