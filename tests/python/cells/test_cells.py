@@ -15,10 +15,6 @@ CELLS = [LSTMCell, GRUCell, SimpleRNNCell]
 each_cell = pytest.mark.parametrize("kind", CELLS)
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
 def random_cell(kind, units=3, features=2, **options):
     cell = kind(units, dtype="float64", **options)
     cell.build((None, features))
@@ -32,38 +28,6 @@ def arrays(cell, batch=4, features=2):
     rng = np.random.default_rng(5)
     states = cell.get_initial_state(batch)
     return rng.normal(size=(batch, features)), [rng.normal(size=s.shape) for s in states]
-
-
-def test_lstm_follows_its_equations():
-    cell = random_cell(LSTMCell)
-    x, (h, c) = arrays(cell)
-    kernel, recurrent, bias = cell.get_weights()
-    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=1)
-    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    new_h = sigmoid(o) * np.tanh(new_c)
-    output, states = cell(x, [h, c])
-    np.testing.assert_allclose(output, new_h)
-    np.testing.assert_allclose(states, [new_h, new_c])
-
-
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_gru_follows_its_equations(reset_after):
-    cell = random_cell(GRUCell, reset_after=reset_after)
-    x, (h,) = arrays(cell)
-    kernel, recurrent, bias = cell.get_weights()
-    bias, recurrent_bias = bias if reset_after else (bias, np.zeros(9))
-    x_z, x_r, x_g = np.split(x @ kernel + bias, 3, axis=1)
-    h_z, h_r, h_g = np.split(h @ recurrent + recurrent_bias, 3, axis=1)
-    z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
-    g = np.tanh(x_g + (r * h_g if reset_after else (r * h) @ recurrent[:, 6:]))
-    np.testing.assert_allclose(cell(x, h)[0], z * h + (1 - z) * g)
-
-
-def test_simple_rnn_follows_its_equation():
-    cell = random_cell(SimpleRNNCell)
-    x, (h,) = arrays(cell)
-    kernel, recurrent, bias = cell.get_weights()
-    np.testing.assert_allclose(cell(x, h)[0], np.tanh(x @ kernel + h @ recurrent + bias))
 
 
 @each_cell

@@ -1,4 +1,4 @@
-"""Optimizers against their equations, written out number by number in float64."""
+"""Optimizers: clipping, rates, decay, state, errors. Their values are compared in golden/."""
 
 import math
 
@@ -24,82 +24,6 @@ def run(optimizer, steps=6, dtype=np.float64):
         optimizer.apply(grads, parameters)
         history.append(gradients)
     return weights, history, parameters
-
-
-def sgd(w, gs, lr, mu=0.0, nesterov=False):
-    m = 0.0
-    for g in gs:
-        m = mu * m - lr * g
-        w += mu * m - lr * g if nesterov else m
-    return w
-
-
-def adam(w, gs, lr, b1=0.9, b2=0.999, eps=1e-7, amsgrad=False):
-    m = v = best = 0.0
-    for t, g in enumerate(gs, 1):
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * g * g
-        best = max(best, v)
-        a = lr * math.sqrt(1 - b2**t) / (1 - b1**t)
-        w -= a * m / (math.sqrt(best if amsgrad else v) + eps)
-    return w
-
-
-def rmsprop(w, gs, lr, rho=0.9, mu=0.0, eps=1e-7, centered=False):
-    v = mean = m = 0.0
-    for g in gs:
-        v = rho * v + (1 - rho) * g * g
-        mean = rho * mean + (1 - rho) * g
-        d = lr * g / math.sqrt(v - (mean**2 if centered else 0) + eps)
-        m = mu * m + d
-        w -= m if mu else d
-    return w
-
-
-CASES = {
-    "sgd": (lambda: SGD(0.1), lambda w, g: sgd(w, g, 0.1)),
-    "momentum": (lambda: SGD(0.1, 0.9), lambda w, g: sgd(w, g, 0.1, 0.9)),
-    "nesterov": (lambda: SGD(0.1, 0.8, True), lambda w, g: sgd(w, g, 0.1, 0.8, True)),
-    "adam": (lambda: Adam(0.01), lambda w, g: adam(w, g, 0.01)),
-    "adam_betas": (
-        lambda: Adam(0.01, beta_1=0.5, beta_2=0.75, epsilon=0.01),
-        lambda w, g: adam(w, g, 0.01, 0.5, 0.75, 0.01),
-    ),
-    "amsgrad": (
-        lambda: Adam(0.01, beta_2=0.3, amsgrad=True),
-        lambda w, g: adam(w, g, 0.01, b2=0.3, amsgrad=True),
-    ),
-    "rmsprop": (lambda: RMSprop(0.01), lambda w, g: rmsprop(w, g, 0.01)),
-    "rmsprop_momentum": (
-        lambda: RMSprop(0.01, 0.7, 0.9),
-        lambda w, g: rmsprop(w, g, 0.01, 0.7, 0.9),
-    ),
-    "rmsprop_centered": (
-        lambda: RMSprop(0.01, momentum=0.5, centered=True),
-        lambda w, g: rmsprop(w, g, 0.01, mu=0.5, centered=True),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_weights_follow_the_equations(name):
-    make, rule = CASES[name]
-    weights, history, parameters = run(make())
-    for at, (start, parameter) in enumerate(zip(weights, parameters, strict=True)):
-        for place in np.ndindex(start.shape):
-            gradients = [float(gradients[at][place]) for gradients in history]
-            assert parameter.value[place] == pytest.approx(
-                rule(float(start[place]), gradients), rel=1e-11, abs=1e-12
-            )
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_float32_weights_stay_float32(name):
-    _, _, parameters = run(CASES[name][0](), dtype=np.float32)
-    _, _, exact = run(CASES[name][0]())
-    for parameter, reference in zip(parameters, exact, strict=True):
-        assert parameter.dtype == np.float32
-        np.testing.assert_allclose(parameter.value, reference.value, rtol=2e-5, atol=2e-5)
 
 
 def one_step(optimizer, *gradients):
@@ -214,15 +138,6 @@ class TestState:
         optimizer = Adam()
         run(optimizer, steps=4)
         assert int(optimizer.iterations) == 4
-
-    @pytest.mark.parametrize("name", CASES)
-    def test_configuration_makes_an_equal_optimizer(self, name):
-        optimizer = CASES[name][0]()
-        again = type(optimizer).from_config(optimizer.get_config())
-        assert again.get_config() == optimizer.get_config()
-        first, second = run(optimizer)[2], run(again)[2]
-        for one, other in zip(first, second, strict=True):
-            np.testing.assert_array_equal(one.value, other.value)
 
 
 class TestErrors:
