@@ -37,7 +37,8 @@ class MaskedOutput(np.ndarray):
         return as_output(getattr(ufunc, method)(*map(_plain, inputs), **options))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return as_output(func._implementation(*_plain_all(args), **_plain_all(kwargs)))
+        found = super().__array_function__(func, types, _plain_all(args), _plain_all(kwargs))
+        return as_output(_plain(found))
 
     def __getitem__(self, index: Any) -> Any:
         return as_output(self.view(np.ndarray)[index])
