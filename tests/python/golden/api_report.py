@@ -36,6 +36,7 @@ KNOWN: dict[str, str] = {
     "Model().compute_metrics": "can be left out",
     "Model().predict_step": _STATELESS,
     "Model().save_weights": "one file",
+    "Model().export": "ONNX alone",
     "Model().test_step": _STATELESS,
     "Model().train_step": _STATELESS,
     "layers.Layer().compute_mask": "the second argument, called `mask`",

@@ -124,9 +124,8 @@ def _map_names(value: Any, make: Callable[[str], Any]) -> Any:
     if isinstance(value, str):
         return make(value)
     if isinstance(value, Mapping):
-        config = value.get("config")
         if "class_name" in value:
-            return make(config) if value["class_name"] == "function" else value
+            return make(value["config"]) if value["class_name"] == "function" else value
         return {key: _map_names(part, make) for key, part in value.items()}
     return [_map_names(part, make) for part in value] if isinstance(value, list) else value
 

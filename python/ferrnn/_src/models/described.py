@@ -43,6 +43,18 @@ class Described(Configured):
             self, filepath, overwrite, zipped, include_optimizer, **options
         )
 
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "onnx",  # noqa: A002 - Keras' name
+        **options: Any,
+    ) -> None:
+        """Writes the model to an ONNX file, for inference elsewhere; see `ferrnn.to_onnx`.
+
+        `states=True` makes the states of recurrent layers inputs and outputs.
+        """
+        public("saving", "export_model")(self, filepath, format, **options)
+
     def save_weights(
         self,
         filepath: str | os.PathLike[str],

@@ -1,0 +1,284 @@
+"""Layers without states as nodes of ONNX, one function for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.interop.onnx_functions import applied
+from ferrnn._src.interop.onnx_writing import Builder
+from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from ferrnn._src.layers.conv1d import Conv1D
+from ferrnn._src.layers.data_normalization import Normalization
+from ferrnn._src.layers.dense import Dense
+from ferrnn._src.layers.dropout import Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D
+from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.joining import Concatenate
+from ferrnn._src.layers.layer_normalization import LayerNormalization
+from ferrnn._src.layers.masking import Masking
+from ferrnn._src.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
+from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.pooling import (
+    AveragePooling1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+)
+from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from ferrnn._src.layers.resizing import Cropping1D, UpSampling1D, ZeroPadding1D
+from ferrnn._src.layers.scaling import RMSNormalization
+
+# What a function is given besides the builder: the layer and its inputs, their ranks in `shapes`.
+Shapes = list[tuple[Any, ...]]
+
+
+def _dense(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    y = b.op("MatMul", x[0], b.constant(layer.kernel.numpy(), f"{layer.name}/kernel"))
+    if layer.bias is not None:
+        y = b.op("Add", y, b.constant(layer.bias.numpy(), f"{layer.name}/bias"))
+    return applied(b, layer.activation, y, layer.name)
+
+
+def _embedding(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    if layer.mask_zero:
+        raise ValueError(
+            f"layer {layer.name!r} makes a mask (`mask_zero=True`), which ONNX has no form for: "
+            "export a model of the same layers with `mask_zero=False`, and give it no padding"
+        )
+    table = b.constant(layer.embeddings.numpy(), f"{layer.name}/embeddings")
+    return b.op("Gather", table, b.op("Cast", x[0], to=7), axis=0)
+
+
+def _masking(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    raise ValueError(
+        f"layer {layer.name!r} makes a mask, which ONNX has no form for: export a model of the "
+        "same layers without it, and give it no padding"
+    )
+
+
+def _activation(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return applied(b, layer.activation, x[0], layer.name)
+
+
+def _relu(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    start, slope = float(layer.threshold or 0.0), float(layer.negative_slope or 0.0)
+    if start:
+        bound = b.constant(start)
+        below = b.op("Mul", b.op("Sub", x[0], bound), b.constant(slope))
+        y = b.op("Where", b.op("GreaterOrEqual", x[0], bound), x[0], below)
+    else:
+        y = b.op("LeakyRelu", x[0], alpha=slope)
+    return y if layer.max_value is None else b.op("Min", y, b.constant(layer.max_value))
+
+
+def _leaky(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("LeakyRelu", x[0], alpha=float(layer.negative_slope))
+
+
+def _prelu(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("PRelu", x[0], b.constant(layer.alpha.numpy(), f"{layer.name}/alpha"))
+
+
+def _elu(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Elu", x[0], alpha=float(layer.alpha))
+
+
+def _softmax(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    if isinstance(layer.axis, int):
+        return b.op("Softmax", x[0], axis=layer.axis)
+    raise ValueError(f"layer {layer.name!r}: a Softmax over several axes has no form in ONNX")
+
+
+def _nothing(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return x[0]
+
+
+def _layer_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    rank = len(shapes[0])
+    axes = sorted(each % rank for each in layer.axis)
+    if axes != list(range(axes[0], rank)):
+        raise ValueError(f"layer {layer.name!r} must normalize the last axes for ONNX, not {axes}")
+    sizes = [shapes[0][axis] for axis in axes]
+    gamma = np.ones(sizes) if layer.gamma is None else layer.gamma.numpy()
+    more = [] if layer.beta is None else [b.constant(layer.beta.numpy(), f"{layer.name}/beta")]
+    scale = b.constant(gamma, f"{layer.name}/gamma")
+    settings = {"axis": axes[0], "epsilon": float(layer.epsilon)}
+    return b.op("LayerNormalization", x[0], scale, *more, **settings)
+
+
+def _along(vector: Any, axis: int, rank: int) -> Any:
+    """A row of numbers as a constant that stands along one axis."""
+    shape = [1] * rank
+    shape[axis % rank] = -1
+    return np.reshape(vector, shape)
+
+
+def _batch_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    rank = len(shapes[0])
+    deviation = np.sqrt(layer.moving_variance.numpy().astype("f8") + layer.epsilon)
+    scale = (1.0 if layer.gamma is None else layer.gamma.numpy()) / deviation
+    shift = -layer.moving_mean.numpy() * scale
+    shift = shift if layer.beta is None else shift + layer.beta.numpy()
+    scaled = b.op("Mul", x[0], b.constant(_along(scale, layer.axis, rank), f"{layer.name}/scale"))
+    return b.op("Add", scaled, b.constant(_along(shift, layer.axis, rank), f"{layer.name}/shift"))
+
+
+def _convolution(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    _check_last(layer)
+    settings: dict[str, Any] = {
+        "strides": list(layer.strides),
+        "dilations": list(layer.dilation_rate),
+        "group": int(layer.groups),
+        "kernel_shape": list(layer.kernel_size),
+    }
+    if layer.padding == "same":
+        settings["auto_pad"] = "SAME_UPPER"
+    elif layer.padding == "causal":
+        settings["pads"] = [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]
+    kernel = layer.kernel.numpy().transpose(2, 1, 0)
+    more = [] if layer.bias is None else [b.constant(layer.bias.numpy(), f"{layer.name}/bias")]
+    turned = b.op("Transpose", x[0], perm=[0, 2, 1])
+    made = b.op("Conv", turned, b.constant(kernel, f"{layer.name}/kernel"), *more, **settings)
+    return applied(b, layer.activation, b.op("Transpose", made, perm=[0, 2, 1]), layer.name)
+
+
+def _check_last(layer: Any) -> None:
+    if layer.data_format != "channels_last":
+        raise ValueError(f"layer {layer.name!r}: `data_format` must be channels_last for ONNX")
+
+
+def _pooling(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
+    def pooled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+        _check_last(layer)
+        settings = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides)}
+        pad = "SAME_UPPER" if layer.padding == "same" else "VALID"
+        turned = b.op("Transpose", x[0], perm=[0, 2, 1])
+        return b.op("Transpose", b.op(operator, turned, auto_pad=pad, **settings), perm=[0, 2, 1])
+
+    return pooled
+
+
+def _global_pooling(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
+    def pooled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+        _check_last(layer)
+        return b.op(operator, x[0], axes=[1], keepdims=int(layer.keepdims))
+
+    return pooled
+
+
+def _merged(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
+    def merged(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+        if len({len(shape) for shape in shapes}) > 1:
+            raise ValueError(f"layer {layer.name!r} must merge inputs of as many axes for ONNX")
+        made = x[0]
+        for each in x[1:]:
+            made = b.op(operator, made, each)
+        return b.op("Mul", made, b.constant(1 / len(x))) if type(layer) is Average else made
+
+    return merged
+
+
+def _concatenated(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Concat", *x, axis=int(layer.axis))
+
+
+def _reshaped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Reshape", x[0], b.integers(0, *layer.target_shape))
+
+
+def _flat(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Reshape", x[0], b.integers(0, -1))
+
+
+def _repeated(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Tile", b.op("Unsqueeze", x[0], b.integers(1)), b.integers(1, layer.n, 1))
+
+
+def _permuted(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    return b.op("Transpose", x[0], perm=[0, *map(int, layer.dims)])
+
+
+def _padded(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    _check_last(layer)
+    before, after = layer.padding
+    return b.op("Pad", x[0], b.integers(0, before, 0, 0, after, 0))
+
+
+def _cropped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    before, after = layer.cropping
+    end = -after if after else 2**62
+    return b.op("Slice", x[0], b.integers(before), b.integers(end), b.integers(1))
+
+
+def _upsampled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    features = shapes[0][2]
+    size = int(layer.size)
+    wide = b.op("Tile", x[0], b.integers(1, 1, size))
+    return b.op("Reshape", wide, b.integers(0, -1, features))
+
+
+def _scaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    if layer.invert:
+        raise ValueError(f"layer {layer.name!r}: `invert=True` has no form in ONNX here")
+    mean, variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    centred = b.op("Sub", x[0], b.constant(mean, f"{layer.name}/mean"))
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    return b.op("Div", centred, b.constant(deviation, f"{layer.name}/deviation"))
+
+
+def _rms(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    rank = len(shapes[0])
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    if [axis % rank for axis in axes] != [rank - 1]:
+        raise ValueError(f"layer {layer.name!r} must normalize the last axis for ONNX, not {axes}")
+    squares = b.op("ReduceMean", b.op("Mul", x[0], x[0]), axes=[-1], keepdims=1)
+    root = b.op("Sqrt", b.op("Add", squares, b.constant(layer.epsilon)))
+    scale = b.constant(layer.scale.numpy(), f"{layer.name}/scale")
+    return b.op("Mul", b.op("Div", x[0], root), scale)
+
+
+WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
+    Dense: _dense,
+    Embedding: _embedding,
+    Masking: _masking,
+    Activation: _activation,
+    ReLU: _relu,
+    LeakyReLU: _leaky,
+    PReLU: _prelu,
+    ELU: _elu,
+    Softmax: _softmax,
+    Dropout: _nothing,
+    SpatialDropout1D: _nothing,
+    GaussianNoise: _nothing,
+    GaussianDropout: _nothing,
+    LayerNormalization: _layer_normalization,
+    BatchNormalization: _batch_normalization,
+    RMSNormalization: _rms,
+    Normalization: _scaled,
+    Conv1D: _convolution,
+    MaxPooling1D: _pooling("MaxPool"),
+    AveragePooling1D: _pooling("AveragePool"),
+    GlobalMaxPooling1D: _global_pooling("ReduceMax"),
+    GlobalAveragePooling1D: _global_pooling("ReduceMean"),
+    Add: _merged("Add"),
+    Subtract: _merged("Sub"),
+    Multiply: _merged("Mul"),
+    Average: _merged("Add"),
+    Maximum: _merged("Max"),
+    Minimum: _merged("Min"),
+    Concatenate: _concatenated,
+    Reshape: _reshaped,
+    Flatten: _flat,
+    RepeatVector: _repeated,
+    Permute: _permuted,
+    ZeroPadding1D: _padded,
+    Cropping1D: _cropped,
+    UpSampling1D: _upsampled,
+}
+# These compute each row of the last axis by itself, at whatever place it stands.
+OF_ROWS = frozenset({
+    Dense, Activation, ReLU, LeakyReLU, ELU, Dropout, GaussianNoise, GaussianDropout,
+    LayerNormalization, BatchNormalization, RMSNormalization, Softmax,
+})  # fmt: skip

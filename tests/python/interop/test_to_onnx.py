@@ -1,0 +1,152 @@
+"""Exported models pass ONNX' checker and compute the same in ONNX Runtime."""
+
+import numpy as np
+import pytest
+
+import ferrnn
+from ferrnn import layers
+from ferrnn.tree import flatten
+from keras_models import MODELS
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+REFUSED = {
+    "bidirectional": r"layer 'embedding\w*' makes a mask \(`mask_zero=True`\)",
+    "masking": r"layer 'masking\w*' makes a mask",
+    "stateful": r"is stateful.*`states=True`",
+    "two_inputs": r"layer 'dot\w*' has no form in ONNX: it is Dot",
+    "attention": r"layer 'attention\w*' has no form in ONNX",
+    "conv_lstm": r"its cell is a ConvLSTMCell",
+}
+
+
+def randomized(model, seed=1):
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.uniform(0.1, 0.6, w.shape) for w in model.get_weights()])
+    return model
+
+
+def inputs_of(model, batch, time, seed=2):
+    rng = np.random.default_rng(seed)
+
+    def one(tensor):
+        shape = [batch, *(size or time for size in tensor.shape[1:])]
+        ids = tensor.shape[1:] == (None,)
+        return rng.integers(1, 6, size=shape) if ids else rng.normal(size=shape)
+
+    return [one(tensor).astype(tensor.dtype) for tensor in model.inputs]
+
+
+def check(model, sizes=((3, 7), (2, 4)), tolerance=2e-6):
+    content = ferrnn.to_onnx(model)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    session = runtime.InferenceSession(content)
+    for batch, time in sizes:
+        x = inputs_of(model, batch, time)
+        named = {each.name: array for each, array in zip(session.get_inputs(), x, strict=True)}
+        expected = model.predict_on_batch(x if len(x) > 1 else x[0])
+        for found, own in zip(session.run(None, named), flatten(expected), strict=True):
+            assert found.shape == own.shape
+            np.testing.assert_allclose(found, own, rtol=0, atol=tolerance * abs(own).max())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_compute_the_same_in_onnx_runtime(name):
+    model = randomized(MODELS[name](ferrnn))
+    if name in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name]):
+            ferrnn.to_onnx(model)
+    else:
+        check(model)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("sequences", [True, False])
+def test_both_directions(merge, sequences):
+    x = ferrnn.Input((None, 3))
+    layer = layers.LSTM(4, return_sequences=sequences, return_state=True)
+    check(randomized(ferrnn.Model(x, list(layers.Bidirectional(layer, merge_mode=merge)(x)))))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.PeepholeLSTM(4, return_sequences=True),
+        layers.PeepholeLSTM(4, use_bias=False, go_backwards=True),
+        layers.LSTM(4, activation="softsign", recurrent_activation="hard_sigmoid_keras2"),
+        layers.GRU(4, activation="linear", recurrent_activation="sigmoid", reset_after=False),
+        layers.SimpleRNN(4, activation="leaky_relu", go_backwards=True, return_sequences=True),
+        layers.RNN([layers.GRUCell(4), layers.PeepholeLSTMCell(2)], return_state=True),
+        layers.LayerNormalization(),
+        layers.RMSNormalization(),
+        layers.BatchNormalization(),
+        layers.UpSampling1D(3),
+        layers.ReLU(threshold=0.3, negative_slope=0.2, max_value=1.0),
+        layers.Conv1D(4, 3, padding="causal", activation="mish", groups=1),
+        layers.TimeDistributed(layers.Dense(4, "gelu")),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_layers_alone(layer):
+    x = ferrnn.Input((None, 3))
+    y = layer(x)
+    check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
+
+
+def test_statistics_of_data_are_constants():
+    scaled = layers.Normalization()
+    scaled.adapt(np.random.default_rng(3).normal(3, 2, size=(20, 5, 3)))
+    check(ferrnn.Sequential([ferrnn.Input((None, 3)), scaled, layers.GRU(2)]))
+
+
+def test_states_are_carried_from_call_to_call():
+    inner = ferrnn.Sequential([layers.GRU(3, return_sequences=True)], name="inner")
+    model = ferrnn.Sequential([
+        ferrnn.Input((None, 2)), layers.LSTM(4, return_sequences=True, name="first"), inner,
+        layers.RNN([layers.LSTMCell(2), layers.SimpleRNNCell(3)], return_sequences=True,
+                   name="stack"),
+    ])  # fmt: skip
+    randomized(model)
+    content = ferrnn.to_onnx(model, states=True)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    session = runtime.InferenceSession(content)
+    names = [each.name for each in session.get_inputs()][1:]
+    gru = next(name for name in names if name.startswith("inner/"))
+    assert names == ["first/h", "first/c", gru, "stack/0/h", "stack/0/c", "stack/1/h"]
+    x = np.random.default_rng(4).normal(size=(3, 6, 2)).astype("float32")
+    states = {
+        each.name: np.zeros((3, each.shape[1]), "float32") for each in session.get_inputs()[1:]
+    }
+    parts = []
+    for part in (x[:, :1], x[:, 1:4], x[:, 4:]):
+        outputs, *ends = session.run(None, {session.get_inputs()[0].name: part, **states})
+        parts.append(outputs)
+        states = dict(zip(names, ends, strict=True))
+    assert [each.name for each in session.get_outputs()][1:] == [f"{name}/next" for name in names]
+    np.testing.assert_allclose(np.concatenate(parts, 1), model.predict_on_batch(x), atol=2e-6)
+
+
+def test_ferrnn_opens_what_it_exports(tmp_path):
+    model = randomized(MODELS["nested"](ferrnn))
+    model.export(tmp_path / "m.onnx")
+    x = inputs_of(model, 2, 5)[0]
+    found = ferrnn.from_onnx(tmp_path / "m.onnx")(x)
+    np.testing.assert_allclose(found, model.predict_on_batch(x), rtol=2e-6)
+
+
+def test_what_is_refused(tmp_path):
+    x = ferrnn.Input((None, 3))
+    for model, reason in [
+        (ferrnn.Model(x, x + layers.Dense(3)(x)), "the operation Add"),
+        (ferrnn.Model(x, layers.MinimalGatedUnit(3)(x)), "its cell is a MinimalGatedCell"),
+        (ferrnn.Model(x, layers.Dense(3, "squareplus")(x)), "the activation squareplus of layer"),
+        (ferrnn.Model(x, layers.LSTM(3, activation="gelu")(x)), "the activation gelu of layer"),
+        (ferrnn.Model(x, layers.TimeDistributed(layers.Flatten())(x)), "TimeDistributed of Flat"),
+        (ferrnn.Sequential([layers.Dense(3)]), "must be a graph of layers"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            model.export(tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="`format` of `export` must be 'onnx', received 'tf'"):
+        model.export(tmp_path / "m.onnx", "tf")
+    assert not list(tmp_path.iterdir())
