@@ -2,6 +2,7 @@ from ferrnn._src.training.optimizers.adam import Adam as Adam
 from ferrnn._src.training.optimizers.adam import AdamW as AdamW
 from ferrnn._src.training.optimizers.descent import SGD as SGD
 from ferrnn._src.training.optimizers.ftrl import Ftrl as Ftrl
+from ferrnn._src.training.optimizers.loss_scaling import LossScaleOptimizer as LossScaleOptimizer
 from ferrnn._src.training.optimizers.moments import Adamax as Adamax
 from ferrnn._src.training.optimizers.moments import Lion as Lion
 from ferrnn._src.training.optimizers.moments import Nadam as Nadam

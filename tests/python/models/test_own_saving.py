@@ -1,5 +1,6 @@
 """What classes of users say of their saving: arguments, builds, compiling, arrays and files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,54 @@ class TestContainers:
         models[0].save(tmp_path / "a.keras")
         with pytest.raises(ValueError, match=r"only supports loading '\.weights\.h5' files"):
             models[1].load_weights(tmp_path / "a.keras", objects_to_skip=[])
+
+
+class TestShards:
+    def models(self):
+        made = []
+        for _ in range(2):
+            model = keras.Sequential([keras.Input((30,)), layers.Dense(40), layers.Dense(20)])
+            model.compile("adam", "mse")
+            model.optimizer.build(model.trainable_weights)
+            made.append(model)
+        return made
+
+    def test_weights_are_cut_into_files_of_a_size_and_come_back(self, tmp_path):
+        one, two = self.models()
+        one.fit(rng.normal(size=(8, 30)), rng.normal(size=(8, 20)), verbose=0)
+        path = tmp_path / "a.weights.json"
+        one.save_weights(path, max_shard_size=6e-6)
+        shards = sorted(tmp_path.glob("a_*.weights.h5"))
+        assert [each.name for each in shards[:2]] == ["a_00000.weights.h5", "a_00001.weights.h5"]
+        assert all(each.stat().st_size < 20000 for each in shards)
+        index = json.loads(path.read_text())
+        kinds = one.weights, one.optimizer.variables[2:]
+        assert index["metadata"]["total_size"] == 8 + sum(4 * w.size for k in kinds for w in k)
+        two.load_weights(path)
+        for first, second in zip(one.weights, two.weights, strict=True):
+            np.testing.assert_array_equal(first.numpy(), second.numpy())
+        for first, second in zip(one.optimizer.variables, two.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(first.numpy(), second.numpy())
+
+    def test_what_is_wrong_with_them_is_told(self, tmp_path):
+        one, two = self.models()
+        path = tmp_path / "a.weights.json"
+        with pytest.raises(ValueError, match="`max_shard_size` of 1e-07 GB is less than the 4800"):
+            one.save_weights(path, max_shard_size=1e-7)
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(ValueError, match=r"must end in `\.weights\.json`"):
+            one.save_weights(tmp_path / "a.weights.h5", max_shard_size=1)
+        one.save_weights(path, max_shard_size=1)
+        for wrong in ("../a_00000.weights.h5", 3):
+            path.write_text(json.dumps({"weight_map": {"/vars": wrong}}))
+            with pytest.raises(saving.FileError, match="must name files beside"):
+                two.load_weights(path)
+        path.write_text(json.dumps({"weight_map": {"/other/vars": "a_00000.weights.h5"}}))
+        with pytest.raises(saving.FileError, match="there is no 'other/vars'"):
+            two.load_weights(path)
+        path.write_text("[]")
+        with pytest.raises(saving.FileError, match="it has no `weight_map`"):
+            two.load_weights(path)
 
 
 class TestNames:

@@ -119,7 +119,7 @@ def load_weights(
     as they are, for `.weights.h5` files alone.
     """
     path = Path(filepath)
-    if path.suffix not in _NAMES and not path.exists():
+    if path.suffix not in (*_NAMES, ".json") and not path.exists():
         raise ValueError(
             f"File format not supported: filepath={path}. `.keras`, `.weights.h5` and legacy `.h5` "
             "files are read."

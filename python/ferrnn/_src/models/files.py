@@ -21,6 +21,7 @@ from ferrnn._src.files.limits import limited
 from ferrnn._src.files.writing import whole_file, write_files
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.models.owned import asset_files, give_files, loads_assets
+from ferrnn._src.models.shards import SUFFIX, read_shards, write_shards
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
 
 # (configuration, metadata) -> configuration.
@@ -178,20 +179,29 @@ def save_weights(
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     objects_to_skip: Sequence[Any] = (),
+    max_shard_size: float | None = None,
 ) -> None:
     """Writes the weights of a model to a `.weights.h5` file, whole or not at all.
 
-    Layers in `objects_to_skip`, and what they hold, are left out.
+    Layers in `objects_to_skip`, and what they hold, are left out. With `max_shard_size`, in
+    gigabytes, the name ends in `.weights.json`: files of weights beside it are of that size at
+    most.
     """
     path = Path(filepath)
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(f"The filename must end in `.weights.h5`. Received: filepath={path}")
+    wanted = ".weights.h5" if max_shard_size is None else SUFFIX
+    if not path.name.endswith(wanted):
+        raise ValueError(f"The filename must end in `{wanted}`. Received: filepath={path}")
     check_free(path, overwrite)
     if not model.built:
         raise ValueError(
             "You are saving a model that has not yet been built. Build the model first by calling "
             f"it on some data or by using `build()`: {model.name!r} has no weights to save yet"
         )
+    if max_shard_size is not None:
+        whole = io.BytesIO()
+        write_weights(model, whole, skip=objects_to_skip)
+        write_shards(whole, path, max_shard_size)
+        return
     with whole_file(path) as file:
         write_weights(model, file, skip=objects_to_skip)
 
@@ -204,10 +214,10 @@ def load_weights(
 ) -> None:
     """Reads the weights of a `.weights.h5` file, or of a `.keras` file, into a model."""
     path = Path(filepath)
-    if not path.name.endswith((".weights.h5", ".keras")) and not path.is_dir():
+    if not path.name.endswith((".weights.h5", SUFFIX, ".keras")) and not path.is_dir():
         raise ValueError(
-            f"File format not supported: filepath={path}. Only `.weights.h5` and `.keras` files "
-            "are read."
+            f"File format not supported: filepath={path}. Only `.weights.h5`, `{SUFFIX}` and "
+            "`.keras` files are read."
         )
     if not path.exists():
         raise FileNotFoundError(f"`{path}` is not there")
@@ -216,6 +226,9 @@ def load_weights(
         if path.suffix == ".keras" or path.is_dir():
             with opened(path) as parts, within(_WEIGHTS):
                 read_weights(model, _weights_in(parts), skip_mismatch=skip_mismatch)
+        elif path.name.endswith(SUFFIX):
+            whole = read_shards(path)
+            read_weights(model, whole, skip_mismatch=skip_mismatch, skip=objects_to_skip)
         else:
             with path.open("rb") as file:
                 read_weights(model, file, skip_mismatch=skip_mismatch, skip=objects_to_skip)

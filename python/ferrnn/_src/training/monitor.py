@@ -44,12 +44,14 @@ class MonitorCallback(Callback):
         """Whether `value` is better than `reference` by more than `min_delta`."""
         if reference is None:
             return True
-        # Found with the first comparison, when the model's metrics are known.
+        return bool(self.comparison()(value - self._sign * self.min_delta, reference))
+
+    def comparison(self) -> Callable[[Any, Any], Any]:
+        """What says which of two values is better: found once the model's metrics are known."""
         if self.monitor_op is None:
             self._sign = 1 if self._larger_is_better() else -1
             self.monitor_op = public("ops", "greater" if self._sign > 0 else "less")
-        margin = self._sign * self.min_delta
-        return bool(self.monitor_op(value - margin, reference))
+        return self.monitor_op
 
     def _larger_is_better(self) -> bool:
         if self.mode != "auto":

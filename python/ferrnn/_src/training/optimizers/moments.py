@@ -188,7 +188,7 @@ class Lion(Optimizer):
         )
         if not 0 < beta_1 <= 1:
             raise ValueError(
-                "Argument `beta_1` must be in the (0, 1] range. Otherwise, the optimizer "
+                "Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer "
                 f"degenerates to SignSGD. Received: beta_1={beta_1}."
             )
         self.beta_1 = beta_1

@@ -216,6 +216,7 @@ class OwnVariables:
         known = self.variables
         if len(weights) != len(known):
             raise ValueError(
+                "You are calling `optimizer.set_weights()` with a list that does not fit: "
                 f"`weights` must have one entry for each of the {len(known)} variables of the "
                 f"optimizer {self.name!r}, received {len(weights)}; is it built?"
             )

@@ -1,0 +1,82 @@
+"""`LossScaleOptimizer`, and callbacks of optimizers that it is around."""
+
+import numpy as np
+import pytest
+
+import ferrnn as keras
+from ferrnn import callbacks, layers, optimizers
+
+rng = np.random.default_rng(8)
+X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+
+
+def trained(optimizer, **options):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile(optimizer, "mse", metrics=["mse"])
+    model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0, **options)
+    return model
+
+
+def test_finite_gradients_give_the_bits_of_the_inner_optimizer():
+    plain = trained(optimizers.Adam(0.01, use_ema=True))
+    inner = optimizers.Adam(0.01, use_ema=True)
+    scaled = trained(optimizers.LossScaleOptimizer(inner, 2.0**20, dynamic_growth_steps=4))
+    for first, second in zip(plain.get_weights(), scaled.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert float(scaled.optimizer.dynamic_scale) == 2.0**22
+    assert int(scaled.optimizer.iterations) == 10
+    assert int(scaled.optimizer.step_counter) == 2
+
+
+def test_an_update_that_is_not_finite_is_left_out():
+    optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(0.5), initial_scale=4.0)
+    weights = [keras.Variable([1.0, 2.0]), keras.Variable([3.0])]
+    for wrong in (np.inf, np.nan):
+        optimizer.apply([np.array([4.0, wrong]), np.array([4.0])], weights)
+    assert [weight.numpy().tolist() for weight in weights] == [[1.0, 2.0], [3.0]]
+    assert float(optimizer.dynamic_scale) == 1.0
+    optimizer.apply([np.array([2.0, 0.0]), np.zeros(1)], weights)
+    assert weights[0].numpy().tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
+def test_it_comes_back_from_a_file(tmp_path, suffix):
+    optimizer = optimizers.LossScaleOptimizer(optimizers.Adam(0.02), dynamic_growth_steps=4)
+    model = trained(optimizer)
+    model.save(tmp_path / f"model{suffix}")
+    again = keras.models.load_model(tmp_path / f"model{suffix}")
+    assert type(again.optimizer.inner_optimizer).__name__ == "Adam"
+    assert float(again.optimizer.dynamic_scale) == float(optimizer.dynamic_scale)
+    for each in (model, again):
+        each.fit(X, Y, shuffle=False, verbose=0)
+    for first, second in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_callbacks_reach_the_inner_optimizer():
+    inner = optimizers.SGD(use_ema=True, ema_momentum=0.9)
+    hooks = [callbacks.SwapEMAWeights(), callbacks.LearningRateScheduler(lambda epoch: 0.25)]
+    model = trained(optimizers.LossScaleOptimizer(inner), callbacks=hooks, validation_data=(X, Y))
+    assert float(inner.learning_rate) == float(model.optimizer.learning_rate) == 0.25
+    logs = model.evaluate(X, Y, return_dict=True, verbose=0)
+    assert model.history.history["val_mse"][-1] == logs["mse"]
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(TypeError, match="`inner_optimizer` must be an optimizer other than"):
+        optimizers.LossScaleOptimizer("sgd")
+    with pytest.raises(ValueError, match="`initial_scale` must be positive"):
+        optimizers.LossScaleOptimizer(optimizers.SGD(), initial_scale=0)
+
+
+def test_a_monitor_that_says_no_direction_is_refused_though_it_is_not_in_the_logs():
+    with pytest.raises(ValueError, match="cannot be determined automatically"):
+        trained("sgd", callbacks=[callbacks.EarlyStopping(monitor="unknown")])
+
+
+def test_what_a_lambda_callback_does_not_know_becomes_an_attribute():
+    made = callbacks.LambdaCallback(on_epoch_end=print, custom=len)
+    assert made.custom is len
+    with pytest.raises(ValueError, match=r"knows nothing named \['on_epochend'\]"):
+        callbacks.LambdaCallback(on_epochend=print)
