@@ -14,7 +14,7 @@ import numpy as np
 
 from ferrnn._src.interop.onnx_files import Node, OnnxError
 from ferrnn._src.interop.onnx_plan import Plan, Run, Step, failed
-from ferrnn._src.interop.onnx_quick import quick
+from ferrnn._src.interop.onnx_quick import RESHAPES, quick
 from ferrnn._src.tree.types import Array
 
 # So many programs are kept, and so many are made before single integers are no longer settled.
@@ -79,6 +79,7 @@ class _Trace:
         self.fixed = set(settled)  # values that depend on shapes alone
         self.firm = set(given)  # values whose shapes do
         self.same: dict[str, str] = {}  # other names of values
+        self.reshaped: dict[str, str] = {}  # of what a value is a reshape
         self.noted: list[Noted] = []
 
     def value(self, name: str) -> Array:
@@ -134,6 +135,12 @@ class _Trace:
             self.fixed.update(node.outputs)
         else:
             inputs = [self.same.get(name, name) for name in node.inputs]
+            if run is not None and node.operator in RESHAPES:
+                inputs = [self.reshaped.get(inputs[0], inputs[0]), *inputs[1:]]
+                self.reshaped[node.outputs[0]] = inputs[0]
+                if self.values[inputs[0]].shape == found[0].shape:
+                    self._rename(inputs[0], node.outputs[0])
+                    return
             self.noted.append((node, run or step.run, inputs, node.outputs))
         say = (
             _REDUCTIONS

@@ -19,6 +19,9 @@ Run: TypeAlias = Callable[[list[Any]], "list[Array]"]
 _Make: TypeAlias = Callable[[Node, int, "list[Any]", "list[bool]"], "Run | None"]
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 
+# What leaves the numbers in their order.
+RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
 
 def quick(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None:
     """What gives the node's outputs for inputs like `x`; None if nothing is gained.
