@@ -19,6 +19,8 @@ Run: TypeAlias = Callable[[list[Any]], "list[Array]"]
 _Make: TypeAlias = Callable[[Node, int, "list[Any]", "list[bool]"], "Run | None"]
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 
+# As `np.sum`, without what it does to find out that it may.
+_SUM: Callable[..., Array] = np.add.reduce
 # What leaves the numbers in their order.
 RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
@@ -73,19 +75,23 @@ def _padded(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | No
     if not all(fixed[1:]) or not x[0].size:
         return None
     widths = padding(x, node.attributes)
-    axes = [axis for axis, each in enumerate(widths) if any(each)]
-    if len(axes) != 1 or min(widths[axes[0]]) < 0:
+    if min(width for each in widths for width in each) < 0:
         return None
-    axis, (before, after) = axes[0], widths[axes[0]]
-    size = x[0].shape[axis]
     mode = node.attributes.get("mode", "constant")
     if mode != "constant":
-        index = np.pad(np.arange(size), (before, after), mode=mode)
-        return lambda x: [x[0].take(index, axis)]
+        axes = [axis for axis, each in enumerate(widths) if any(each)]
+        if len(axes) != 1:
+            return None
+        index = np.pad(np.arange(x[0].shape[axes[0]]), widths[axes[0]], mode=mode)
+        return lambda x: [x[0].take(index, axes[0])]
     given = x[2] if len(x) > 2 and x[2] is not None else node.attributes.get("value", 0.0)
     value, dtype = np.ravel(given)[0], x[0].dtype
-    shape = tuple(n + (before + after) * (at == axis) for at, n in enumerate(x[0].shape))
-    inner = (slice(None),) * axis + (slice(before, before + size),)
+    shape = tuple(size + sum(each) for size, each in zip(x[0].shape, widths, strict=True))
+    inner = tuple(
+        slice(before, before + size) for size, (before, _) in zip(x[0].shape, widths, strict=True)
+    )
+    if shape == x[0].shape:
+        return lambda x: [x[0]]
 
     def run(x: list[Any]) -> list[Array]:
         padded = np.full(shape, value, dtype)
@@ -126,7 +132,7 @@ def _mean(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None
         return None
     keep = bool(node.attributes.get("keepdims", 1))
     count = x[0].dtype.type(math.prod(x[0].shape[axis] for axis in axes))
-    return lambda x: [np.asarray(np.sum(x[0], axes, keepdims=keep) / count)]
+    return lambda x: [np.asarray(_SUM(x[0], axis=axes, keepdims=keep) / count)]
 
 
 def _multiplied(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None:

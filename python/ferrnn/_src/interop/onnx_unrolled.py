@@ -41,7 +41,8 @@ class Found:
     def run(self, x: list[Any]) -> list[Array]:
         """H and c after the step, for x, h and c `[batch, units]`."""
         inputs, h, c = x
-        state = [np.broadcast_to(each, (len(inputs), self.weights.units)) for each in (h, c)]
+        shape = (len(inputs), self.weights.units)
+        state = [each if each.shape == shape else np.broadcast_to(each, shape) for each in (h, c)]
         outputs, finals, _ = rnn_forward(
             self.weights, Problem(self.weights, inputs[:, None, :], state)
         )
