@@ -39,10 +39,19 @@ from ferrnn._src.layers.categories import (
     Discretization as Discretization,
 )
 from ferrnn._src.layers.conv1d import Conv1D as Conv1D
+from ferrnn._src.layers.conv2d import Conv2D as Conv2D
 from ferrnn._src.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ferrnn._src.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from ferrnn._src.layers.conv_transpose import Conv1DTranspose as Conv1DTranspose
+from ferrnn._src.layers.conv_transpose import Conv2DTranspose as Conv2DTranspose
 from ferrnn._src.layers.coupled_lstm import CoupledLSTM as CoupledLSTM
 from ferrnn._src.layers.data_normalization import Normalization as Normalization
 from ferrnn._src.layers.dense import Dense as Dense
+from ferrnn._src.layers.depthwise import DepthwiseConv1D as DepthwiseConv1D
+from ferrnn._src.layers.depthwise import DepthwiseConv2D as DepthwiseConv2D
+from ferrnn._src.layers.depthwise import SeparableConv1D as SeparableConv1D
+from ferrnn._src.layers.depthwise import SeparableConv2D as SeparableConv2D
+from ferrnn._src.layers.dropout import AlphaDropout as AlphaDropout
 from ferrnn._src.layers.dropout import (
     Dropout as Dropout,
 )
@@ -55,7 +64,15 @@ from ferrnn._src.layers.dropout import (
 from ferrnn._src.layers.dropout import (
     SpatialDropout1D as SpatialDropout1D,
 )
+from ferrnn._src.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from ferrnn._src.layers.embedding import Embedding as Embedding
+from ferrnn._src.layers.frame_resizing import Cropping2D as Cropping2D
+from ferrnn._src.layers.frame_resizing import UpSampling2D as UpSampling2D
+from ferrnn._src.layers.frame_resizing import ZeroPadding2D as ZeroPadding2D
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from ferrnn._src.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from ferrnn._src.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from ferrnn._src.layers.gru import GRU as GRU
 from ferrnn._src.layers.input import Input as Input
 from ferrnn._src.layers.input import InputLayer as InputLayer
@@ -120,15 +137,11 @@ from ferrnn._src.layers.peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from ferrnn._src.layers.pooling import (
     AveragePooling1D as AveragePooling1D,
 )
-from ferrnn._src.layers.pooling import (
-    GlobalAveragePooling1D as GlobalAveragePooling1D,
-)
-from ferrnn._src.layers.pooling import (
-    GlobalMaxPooling1D as GlobalMaxPooling1D,
-)
+from ferrnn._src.layers.pooling import AveragePooling2D as AveragePooling2D
 from ferrnn._src.layers.pooling import (
     MaxPooling1D as MaxPooling1D,
 )
+from ferrnn._src.layers.pooling import MaxPooling2D as MaxPooling2D
 from ferrnn._src.layers.reshaping import (
     Flatten as Flatten,
 )
@@ -168,7 +181,16 @@ from ferrnn._src.layers.time_distributed import TimeDistributed as TimeDistribut
 from ferrnn._src.layers.wrapper import Wrapper as Wrapper
 
 Convolution1D = Conv1D
+Convolution2D = Conv2D
 MaxPool1D = MaxPooling1D
 AvgPool1D = AveragePooling1D
 GlobalMaxPool1D = GlobalMaxPooling1D
 GlobalAvgPool1D = GlobalAveragePooling1D
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D
+MaxPool2D = MaxPooling2D
+AvgPool2D = AveragePooling2D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalAvgPool2D = GlobalAveragePooling2D

@@ -25,9 +25,10 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "activations": frozenset({"tree", "configs", "native", "symbolic", "weights"}),
     "layer": BASE - {"layer"},
     "testing": BASE,
-    "cells": BASE,
+    "convolution": BASE - {"layer"},
+    "cells": BASE | {"convolution"},
     "sequence": BASE | {"cells"},
-    "layers": BASE | {"cells", "sequence"},
+    "layers": BASE | {"convolution", "cells", "sequence"},
     # The fit loop works on a protocol: it knows no layer by name.
     "training": BASE,
     "models": BASE | {"cells", "sequence", "layers", "training"},

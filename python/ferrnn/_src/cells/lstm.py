@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.activations import activations
+from ferrnn._src.activations.activations import Function
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
-from ferrnn._src.cells.product import ProductVjp, masked_product
+from ferrnn._src.cells.product import masked_product
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
+
+# (d_z, grads) -> (d_inputs, d_h)
+LinearVjp: TypeAlias = Callable[[Array, Gradients], tuple[Array, Array]]
 
 
 class LSTMCell(BuiltInCell):
@@ -67,13 +72,31 @@ class LSTMCell(BuiltInCell):
         ]
         return np.concatenate(parts)
 
-    def project(self, inputs: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
-        """The inputs' part of z, without the bias, and its vjp."""
-        return masked_product(inputs, kernel, mask)
+    def linear(
+        self, inputs: Array, h: Array, masks: DropoutMasks, call: Call
+    ) -> tuple[Array, LinearVjp]:
+        """z, and its vjp `(d_z, grads) -> d_inputs, d_h`."""
+        kernel, recurrent_kernel = self.kernels(call)
+        projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
+        recurrent, h_vjp = masked_product(h, recurrent_kernel, masks.recurrent)
+        z = projected + recurrent
+        if self.bias is not None:
+            z += self.bias.value
 
-    def recur(self, h: Array, mask: Array | None, kernel: Array) -> tuple[Array, ProductVjp]:
-        """The part of z that h makes, and its vjp."""
-        return masked_product(h, kernel, mask)
+        def vjp(d_z: Array, grads: Gradients) -> tuple[Array, Array]:
+            d_inputs, d_kernel = inputs_vjp(d_z)
+            d_h, d_recurrent_kernel = h_vjp(d_z)
+            grads.add(self.kernel, d_kernel)
+            grads.add(self.recurrent_kernel, d_recurrent_kernel)
+            self.add_bias_gradient(d_z, grads)
+            return d_inputs, d_h
+
+        return z, vjp
+
+    def function(self, activation: Any) -> Function:
+        """What applies an activation to an array."""
+        applied: Function = activation.function
+        return applied
 
     def step(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
@@ -83,17 +106,13 @@ class LSTMCell(BuiltInCell):
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
         act = activations.differentiable(self.activation)
         gate = activations.differentiable(self.recurrent_activation)
-        kernel, recurrent_kernel = self.kernels(call)
-        projected, inputs_vjp = self.project(inputs, masks.inputs, kernel)
-        recurrent, h_vjp = self.recur(h_previous, masks.recurrent, recurrent_kernel)
-        z = projected + recurrent
-        if self.bias is not None:
-            z += self.bias.value
+        apply_act, apply_gate = self.function(act), self.function(gate)
+        z, z_vjp = self.linear(inputs, h_previous, masks, call)
         z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
-        i, f, o = gate.function(z_i), gate.function(z_f), gate.function(z_o)
-        g = act.function(z_g)
+        i, f, o = apply_gate(z_i), apply_gate(z_f), apply_gate(z_o)
+        g = apply_act(z_g)
         c = f * c_previous + i * g
-        c_act = act.function(c)
+        c_act = apply_act(c)
         h = o * c_act
         if not call.differentiable:
             return (h, (h, c)), None
@@ -110,11 +129,7 @@ class LSTMCell(BuiltInCell):
                 ],
                 axis=-1,
             )
-            d_inputs, d_kernel = inputs_vjp(d_z)
-            d_h_previous, d_recurrent_kernel = h_vjp(d_z)
-            grads.add(self.kernel, d_kernel)
-            grads.add(self.recurrent_kernel, d_recurrent_kernel)
-            self.add_bias_gradient(d_z, grads)
+            d_inputs, d_h_previous = z_vjp(d_z, grads)
             return d_inputs, (d_h_previous, d_c * f)
 
         return (h, (h, c)), vjp

@@ -10,7 +10,7 @@ from ferrnn._version import __version__
 
 _FLOATS = ("float32", "float64")
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "interactive_logging": True}
-_settings["traceback_filtering"] = True
+_settings |= {"traceback_filtering": True, "image_data_format": "channels_last"}
 
 
 def floatx() -> str:
@@ -112,21 +112,25 @@ def device(device_name: str) -> Iterator[None]:
 
 
 def image_data_format() -> str:
-    """Where the features stand: always last.
+    """Where features stand in layers that have a `data_format` and are told none.
 
     >>> image_data_format()
     'channels_last'
     """
-    return "channels_last"
+    return str(_settings["image_data_format"])
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Takes "channels_last", which holds anyway.
+    """Sets the `data_format` of layers made from now on: "channels_last" or "channels_first".
 
     >>> set_image_data_format("channels_last")
     """
-    if data_format != "channels_last":
-        raise ValueError(f"`data_format` must be 'channels_last', received {data_format!r}")
+    known = str(data_format).lower()
+    if known not in ("channels_last", "channels_first"):
+        raise ValueError(
+            f"`data_format` must be 'channels_last' or 'channels_first', received {data_format!r}"
+        )
+    _settings["image_data_format"] = known
 
 
 def enable_traceback_filtering() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.cells.protocol import StateShape, flatten
+from ferrnn._src.configs.config import image_data_format
 from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.tree.ragged import REMEDY
 from ferrnn._src.tree.types import Array, Mask
@@ -185,12 +186,12 @@ def _whole(value: Any) -> bool:
 
 
 def checked_data_format(value: Any) -> str:
-    """The order of the axes: "channels_last", which is the default, or "channels_first".
+    """The order of the axes: "channels_last" or "channels_first"; None is the session's.
 
     >>> checked_data_format(None)
     'channels_last'
     """
-    known = "channels_last" if value is None else str(value).lower()
+    known = image_data_format() if value is None else str(value).lower()
     if known not in ("channels_first", "channels_last"):
         raise ValueError(
             "The `data_format` argument must be one of {'channels_first', 'channels_last'}. "

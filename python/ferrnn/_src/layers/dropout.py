@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
-from ferrnn._src.layers.checks import checked_rank
+from ferrnn._src.layers.checks import checked_data_format, checked_rank
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.random import SeedGenerator
@@ -99,6 +99,65 @@ class SpatialDropout1D(Dropout):
         config = super().get_config()
         del config["noise_shape"]
         return config
+
+
+class SpatialDropout2D(Dropout):
+    """In training drops whole features of frames, over all places at once.
+
+    >>> outputs = SpatialDropout2D(0.5, seed=1)(np.ones((2, 3, 4, 5)), training=True)
+    >>> bool((outputs == outputs[:, :1, :1]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
+        self.data_format = checked_data_format(data_format)
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        checked_rank(self.name, inputs.shape, 4)
+        return super().forward(inputs, call)
+
+    def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.data_format == "channels_last":
+            return (shape[0], 1, 1, shape[3])
+        return (*shape[:2], 1, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["noise_shape"]
+        return {**config, "data_format": self.data_format}
+
+
+class AlphaDropout(Dropout):
+    """In training sets entries to `selu`'s lowest value with probability `rate`.
+
+    What is left is scaled and shifted so that mean and variance stay what they were: for nets of
+    `selu`.
+
+    >>> AlphaDropout(0.5)(np.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs of the inputs' shape and their vjp."""
+        if not call.training or self.rate == 0:
+            return inputs, lambda d_outputs, grads: d_outputs
+        lowest = -1.6732632423543772 * 1.0507009873554805
+        keep = self.seed_generator.keep_mask(self._mask_shape(inputs.shape), self.rate)
+        scale = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5 if self.rate < 1 else 0.0
+        kept = np.where(keep, scale, 0).astype(inputs.dtype)
+        shift = -scale * self.rate * lowest
+        moved = np.where(keep, shift, scale * lowest + shift).astype(inputs.dtype)
+        _, vjp = _multiplied(inputs, kept)
+        return inputs * kept + moved, vjp
 
 
 class GaussianNoise(Layer):

@@ -1,90 +1,94 @@
-"""Maxima and means over windows of steps, and over all of them."""
+"""Maxima and means over windows of places."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.convolution.geometry import (
+    Geometry,
+    channels_last,
+    given_order,
+    inside,
+    padded,
+    places_of,
+    shape_of,
+)
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import (
     checked_data_format,
-    checked_mask,
     checked_padding,
     checked_rank,
     tuple_of,
 )
-from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 
+Place: TypeAlias = tuple[slice, ...]
 
-class Pooling1D(Layer):
+
+class Pooling(Layer):
     """What pooling over windows has in common: sizes and places of the windows."""
 
     supports_masking = False
+    rank: ClassVar[int]
 
     def __init__(
         self,
-        pool_size: int | Sequence[int] = 2,
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None,
+        padding: str,
+        data_format: str | None,
+        name: str | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self.pool_size = tuple_of(pool_size, 1, "pool_size")
-        self.strides = self.pool_size if strides is None else tuple_of(strides, 1, "strides")
+        self.pool_size = tuple_of(pool_size, self.rank, "pool_size")
+        self.strides = self.pool_size
+        if strides is not None:
+            self.strides = tuple_of(strides, self.rank, "strides")
         self.padding = checked_padding(padding)
         self.data_format = checked_data_format(data_format)
         self.built = True
 
-    def _steps_first(self, inputs: Array) -> Array:
-        """`[batch, time, features]`, whichever the order of the axes."""
-        checked_rank(self.name, inputs.shape, 3)
-        return inputs if self.data_format == "channels_last" else inputs.swapaxes(1, 2)
+    @property
+    def _geometry(self) -> Geometry:
+        return Geometry(self.pool_size, self.strides, (1,) * self.rank, self.padding)
+
+    def _places_inside(self, inputs: Array) -> Array:
+        """`[batch, *places, features]`, whichever the order of the axes."""
+        checked_rank(self.name, inputs.shape, self.rank + 2)
+        return channels_last(inputs, self.data_format)
 
     def _given_order(self, outputs: Array) -> Array:
-        return outputs if self.data_format == "channels_last" else outputs.swapaxes(1, 2)
+        return given_order(outputs, self.data_format)
 
-    def _padded(self, inputs: Array, fill: float) -> tuple[Array, int, int]:
-        """Inputs with steps of `fill` around them, the number of outputs, and of steps before."""
-        steps = inputs.shape[1]
-        count = self._count(steps, inputs.shape)
-        missing = (count - 1) * self.strides[0] + self.pool_size[0] - steps
-        if self.padding == "valid" or missing <= 0:
-            return inputs, count, 0
-        before = missing // 2
-        longer = np.full((len(inputs), steps + missing, inputs.shape[2]), fill, inputs.dtype)
-        longer[:, before : before + steps] = inputs
-        return longer, count, before
+    def _windows(self, ordered: Array, shape: Any) -> tuple[list[Place], list[tuple[int, int]]]:
+        """For each place in a window, where it stands in all windows; the padding at both ends."""
+        lengths = ordered.shape[1:-1]
+        counts = self._counts(lengths, shape)
+        places = [(slice(None), *place) for place in self._geometry.places(counts)]
+        return places, self._geometry.ends(lengths)
 
-    def _count(self, steps: int, shape: Any) -> int:
-        (size,), (stride,) = self.pool_size, self.strides
-        if self.padding == "same":
-            return -(-steps // stride)
-        if steps < size:
+    def _counts(self, lengths: Sequence[Any], shape: Any) -> tuple[Any, ...]:
+        many = max(self.pool_size)
+        counts = self._geometry.counts([many if each is None else each for each in lengths])
+        if self.padding == "valid" and 0 in counts:
             raise ValueError(
                 "Computed output size would be negative. Received: "
                 f"`inputs.shape={tuple(shape)}`, `pool_size={self.pool_size}` and `strides="
                 f"{self.strides}` (in layer {self.name!r})."
             )
-        return (steps - size) // stride + 1
-
-    def _places(self, count: int) -> Iterator[slice]:
-        """For each place in a window, the steps that stand there in all windows."""
-        (stride,) = self.strides
-        for first in range(self.pool_size[0]):
-            yield slice(first, first + (count - 1) * stride + 1, stride)
+        pairs = zip(lengths, counts, strict=True)
+        return tuple(None if length is None else count for length, count in pairs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        checked_rank(self.name, input_shape, 3)
-        axis = 1 if self.data_format == "channels_last" else 2
-        shape = list(input_shape)
-        if shape[axis] is not None:
-            shape[axis] = self._count(shape[axis], input_shape)
-        return tuple(shape)
+        checked_rank(self.name, input_shape, self.rank + 2)
+        counts = self._counts(places_of(input_shape, self.data_format), input_shape)
+        axis = -1 if self.data_format == "channels_last" else 1
+        return shape_of(input_shape[0], counts, input_shape[axis], self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -96,7 +100,72 @@ class Pooling1D(Layer):
         }
 
 
-class MaxPooling1D(Pooling1D):
+class MaxPooling(Pooling):
+    """The maximum of each window; the gradient goes to the first place that has it."""
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs and their vjp."""
+        ordered = self._places_inside(inputs)
+        (first, *others), ends = self._windows(ordered, inputs.shape)
+        longer = padded(ordered, ends, -np.inf)
+        highest = longer[first].copy()
+        for place in others:
+            np.maximum(highest, longer[place], out=highest)
+        if not call.differentiable:
+            return self._given_order(highest), None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array:
+            d_highest = self._places_inside(d_outputs)
+            d_longer = np.zeros(longer.shape, d_highest.dtype)
+            taken: Any = None
+            for place in (first, *others):
+                found = longer[place] == highest
+                if taken is not None:
+                    np.greater(found, taken, found)  # found, and not taken
+                d_longer[place] += d_highest * found
+                taken = found if taken is None else taken | found
+            return self._given_order(d_longer[inside(ends, ordered.shape)])
+
+        return self._given_order(highest), vjp
+
+
+class AveragePooling(Pooling):
+    """The mean of each window: of the places that are there, where it reaches beyond the ends."""
+
+    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
+        """Outputs and their vjp."""
+        ordered = self._places_inside(inputs)
+        (first, *others), ends = self._windows(ordered, inputs.shape)
+        longer = padded(ordered, ends)
+        sums = longer[first].copy()
+        for place in others:
+            sums += longer[place]
+        sizes: Any = self._geometry.taps
+        if longer is not ordered:
+            sizes = self._sizes(ordered.shape[1:-1], ends).astype(inputs.dtype)
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array:
+            each = self._places_inside(d_outputs) / sizes
+            d_longer = np.zeros(longer.shape, each.dtype)
+            for place in (first, *others):
+                d_longer[place] += each
+            return self._given_order(d_longer[inside(ends, ordered.shape)])
+
+        return self._given_order(sums / sizes), vjp
+
+    def _sizes(self, lengths: Sequence[int], ends: Sequence[tuple[int, int]]) -> Array:
+        """How many places of each window are there, `[*counts, 1]`."""
+        sizes = np.ones(1)
+        counts = self._geometry.counts(lengths)
+        rows = zip(lengths, ends, counts, self.strides, self.pool_size, strict=True)
+        for length, (before, _), count, stride, size in reversed(list(rows)):
+            starts = np.arange(count) * stride - before
+            along = np.minimum(starts + size, length) - np.maximum(starts, 0)
+            sizes = along.reshape(-1, *(1,) * sizes.ndim) * sizes
+        return sizes
+
+
+class MaxPooling1D(MaxPooling):
     """The maximum of each window of `pool_size` steps: `[batch, fewer steps, features]`.
 
     A window starts every `strides` steps, `pool_size` unless given. With `padding="same"` windows
@@ -106,42 +175,56 @@ class MaxPooling1D(Pooling1D):
     [3.0, 2.0]
     """
 
-    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Outputs and their vjp."""
-        ordered = self._steps_first(inputs)
-        steps = ordered.shape[1]
-        padded, count, before = self._padded(ordered, -np.inf)
-        first, *others = self._places(count)
-        highest = padded[:, first].copy()
-        for place in others:
-            np.maximum(highest, padded[:, place], out=highest)
-        if not call.differentiable:
-            return self._given_order(highest), None
+    rank: ClassVar[int] = 1
 
-        def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            d_highest = self._steps_first(d_outputs)
-            d_padded = np.zeros(padded.shape, d_highest.dtype)
-            taken: Any = None
-            for place in (first, *others):
-                found = padded[:, place] == highest
-                if taken is not None:
-                    np.greater(found, taken, found)  # found, and not taken
-                d_padded[:, place] += d_highest * found
-                taken = found if taken is None else taken | found
-            return self._given_order(d_padded[:, before : before + steps])
-
-        return self._given_order(highest), vjp
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
-class AveragePooling1D(Pooling1D):
+class MaxPooling2D(MaxPooling):
+    """The maximum of each window of `pool_size` places of frames.
+
+    A window starts every `strides` places, `pool_size` unless given. With `padding="same"` windows
+    may reach beyond the ends. The gradient goes to the first place that has the maximum.
+
+    >>> MaxPooling2D(2)(np.array([[[[1.0], [3.0]], [[2.0], [0.0]]]])).ravel().tolist()
+    [3.0]
+    """
+
+    rank: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = (2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class AveragePooling1D(AveragePooling):
     """The mean of each window of `pool_size` steps: `[batch, fewer steps, features]`.
 
     A window starts every `strides` steps, `pool_size` unless given. With `padding="same"` windows
-    may reach beyond the ends; the mean is that of the steps that are there.
+    may reach beyond the ends. The mean
+    is that of the steps that are there.
 
     >>> AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]])).ravel().tolist()
     [2.0, 1.0]
     """
+
+    rank: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -154,131 +237,27 @@ class AveragePooling1D(Pooling1D):
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
-    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Outputs and their vjp."""
-        ordered = self._steps_first(inputs)
-        steps = ordered.shape[1]
-        padded, count, before = self._padded(ordered, 0.0)
-        first, *others = self._places(count)
-        sums = padded[:, first].copy()
-        for place in others:
-            sums += padded[:, place]
-        sizes: Any = self.pool_size[0]
-        if padded is not ordered:
-            starts = np.arange(count) * self.strides[0] - before
-            ends = np.minimum(starts + self.pool_size[0], steps)
-            sizes = (ends - np.maximum(starts, 0)).astype(inputs.dtype)[:, None]
 
-        def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            each = self._steps_first(d_outputs) / sizes
-            d_padded = np.zeros(padded.shape, each.dtype)
-            for place in (first, *others):
-                d_padded[:, place] += each
-            return self._given_order(d_padded[:, before : before + steps])
+class AveragePooling2D(AveragePooling):
+    """The mean of each window of `pool_size` places of frames.
 
-        return self._given_order(sums / sizes), vjp
+    A window starts every `strides` places, `pool_size` unless given. With `padding="same"` windows
+    may reach beyond the ends. The mean
+    is that of the places that are there.
 
+    >>> AveragePooling2D(2)(np.array([[[[1.0], [3.0]], [[2.0], [0.0]]]])).ravel().tolist()
+    [1.5]
+    """
 
-class GlobalPooling1D(Layer):
-    """What pooling over all steps has in common."""
+    rank: ClassVar[int] = 2
 
     def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = checked_data_format(data_format)
-        self.keepdims = bool(keepdims)
-        self.built = True
-
-    @property
-    def _axis(self) -> int:
-        return 1 if self.data_format == "channels_last" else 2
-
-    def _wide(self, reduced: Array) -> Array:
-        """What has lost the axis of the steps, with that axis again, of length 1."""
-        if self.keepdims:
-            return reduced
-        return reduced[:, None] if self._axis == 1 else reduced[:, :, None]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        checked_rank(self.name, input_shape, 3)
-        shape = list(input_shape)
-        shape[self._axis : self._axis + 1] = [1] if self.keepdims else []
-        return tuple(shape)
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"data_format": self.data_format, "keepdims": self.keepdims}
-        return {**super().get_config(), **config}
-
-
-class GlobalMaxPooling1D(GlobalPooling1D):
-    """The maximum over all steps: `[batch, time, features]` to `[batch, features]`.
-
-    `keepdims` keeps an axis of length 1. Steps that share the maximum share the gradient.
-
-    >>> GlobalMaxPooling1D()(np.array([[[1.0, 2.0], [3.0, 0.0]]])).tolist()
-    [[3.0, 2.0]]
-    """
-
-    supports_masking = False
-
-    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Outputs `[batch, features]` and their vjp."""
-        checked_rank(self.name, inputs.shape, 3)
-        axis = self._axis
-        if not inputs.shape[axis]:
-            raise ValueError(
-                f"layer {self.name!r} must be given at least one step, received the shape "
-                f"{inputs.shape}"
-            )
-        highest = inputs.max(axis=axis, keepdims=self.keepdims)
-
-        def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            found = inputs == self._wide(highest)
-            shares = np.add.reduce(found, axis, inputs.dtype, keepdims=True)
-            d_inputs: Array = found * (self._wide(d_outputs) / shares)
-            return d_inputs
-
-        return highest, vjp
-
-
-class GlobalAveragePooling1D(GlobalPooling1D):
-    """The mean over all steps that count: `[batch, time, features]` to `[batch, features]`.
-
-    `keepdims` keeps an axis of length 1. With a mask the mean is over its steps; where it leaves
-    none, the output is zero.
-
-    >>> inputs = np.array([[[1.0, 2.0], [3.0, 0.0]]])
-    >>> GlobalAveragePooling1D()(inputs).tolist()
-    [[2.0, 1.0]]
-    >>> GlobalAveragePooling1D()(inputs, mask=[[True, False]]).tolist()
-    [[1.0, 2.0]]
-    """
-
-    def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Outputs `[batch, features]` and their vjp."""
-        checked_rank(self.name, inputs.shape, 3)
-        axis, weights = self._axis, None
-        if call.mask is None:
-            counts: Any = inputs.dtype.type(max(inputs.shape[axis], 1))
-            sums = np.add.reduce(inputs, axis, keepdims=True)
-        else:
-            ordered = inputs if axis == 1 else inputs.swapaxes(1, 2)
-            mask = checked_mask(self.name, call.mask, ordered)
-            weights = np.expand_dims(mask, 3 - axis)
-            counts = np.maximum(weights.sum(axis=axis, keepdims=True, dtype=inputs.dtype), 1)
-            sums = np.where(weights, inputs, 0).sum(axis=axis, keepdims=True)
-        means = sums / counts
-        outputs = means if self.keepdims else means.squeeze(axis)
-
-        def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            each = self._wide(d_outputs) / counts
-            d_inputs: Array = np.empty(inputs.shape, inputs.dtype)
-            d_inputs[...] = each if weights is None else np.where(weights, each, 0)
-            return d_inputs
-
-        return outputs, vjp
-
-    def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
-        """None: no step is left to mask."""
-        return None
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)

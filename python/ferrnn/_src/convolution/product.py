@@ -1,0 +1,127 @@
+"""Convolutions as products of windows with kernels, in the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.convolution.geometry import Geometry
+from ferrnn._src.convolution.windows import Windows
+from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
+from ferrnn._src.weights.parameter import Parameter
+
+
+class Packed:
+    """The kernel and bias of a convolution as the engine wants them, packed anew when written to.
+
+    The kernel is cut into blocks of filters, each with inputs of its own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, list[DenseWeights]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_kept": None}
+
+    def of(
+        self, kernel: Parameter, bias: Parameter | None, activation: str = "linear", blocks: int = 1
+    ) -> list[DenseWeights]:
+        """The weights of each block, for a kernel `[*size, features, filters]`."""
+        kept = self._kept
+        if kept is not None and kept[0] == _key(kernel, bias, activation, blocks):
+            return kept[1]
+        with one_version():
+            key = _key(kernel, bias, activation, blocks)
+            matrix = kernel_matrix(kernel.value)
+            vector = None if bias is None else bias.value
+            weights = [
+                DenseWeights(
+                    np.ascontiguousarray(matrix[:, own]),
+                    None if vector is None else vector[own],
+                    activation,
+                )
+                for own in blocks_of(matrix.shape[1], blocks)
+            ]
+        self._kept = (key, weights)  # one assignment: another thread sees both or neither
+        return weights
+
+
+def _key(kernel: Parameter, bias: Parameter | None, activation: str, blocks: int) -> Any:
+    return kernel.version, bias.version if bias is not None else 0, activation, blocks
+
+
+def blocks_of(width: int, blocks: int) -> list[slice]:
+    """`width` columns cut into so many equal parts.
+
+    >>> blocks_of(6, 2)
+    [slice(0, 3, None), slice(3, 6, None)]
+    """
+    each = width // blocks
+    return [slice(at * each, (at + 1) * each) for at in range(blocks)]
+
+
+def kernel_matrix(kernel: Array) -> Array:
+    """`[window, filters]` of a kernel `[*size, features, filters]`, in the order of `Windows`."""
+    rank = kernel.ndim - 2
+    ordered = kernel if rank == 1 else np.moveaxis(kernel, rank - 1, 0)
+    matrix: Array = ordered.reshape(-1, kernel.shape[-1])
+    return matrix
+
+
+def kernel_gradient(d_matrix: Array, shape: Sequence[int]) -> Array:
+    """The way back from `kernel_matrix`."""
+    rank = len(shape) - 2
+    if rank == 1:
+        return d_matrix.reshape(shape)
+    ordered = d_matrix.reshape(shape[rank - 1], *shape[: rank - 1], *shape[rank:])
+    return np.ascontiguousarray(np.moveaxis(ordered, 0, rank - 1))
+
+
+class Convolution:
+    """One convolution of blocks of inputs `[batch, *places, features]`, each with its weights.
+
+    `outputs` are `[batch, *windows, filters]`, those of all blocks side by side.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[DenseWeights],
+        inputs: Sequence[Array],
+        geometry: Geometry,
+        differentiable: bool,
+    ) -> None:
+        self.weights = weights
+        self.windows = [Windows(block, geometry) for block in inputs]
+        made = [
+            dense_forward(own, windows.rows, differentiable)
+            for own, windows in zip(weights, self.windows, strict=True)
+        ]
+        self.linear, self.saved = zip(*made, strict=True)
+        pairs = zip(self.windows, self.linear, strict=True)
+        self.outputs = joined([windows.outputs(linear) for windows, linear in pairs])
+
+    def backward(
+        self, d_outputs: Array, inputs_wanted: bool = True
+    ) -> tuple[list[Any], Array, Array | None]:
+        """Gradients by each block's inputs, by `kernel_matrix` and by the bias (None: no bias)."""
+        d_inputs, d_matrices, d_biases = [], [], []
+        blocks = blocks_of(d_outputs.shape[-1], len(self.weights))
+        rows = zip(self.weights, self.windows, self.linear, self.saved, blocks, strict=True)
+        for weights, windows, linear, saved, own in rows:
+            d_linear = windows.as_rows(d_outputs[..., own], linear)
+            d_rows, d_weights = dense_backward(
+                weights, windows.rows, linear, saved, d_linear, inputs_wanted
+            )
+            d_inputs.append(None if d_rows is None else windows.spread(d_rows))
+            d_matrices.append(d_weights[0])
+            d_biases += d_weights[1:]
+        return d_inputs, joined(d_matrices), joined(d_biases) if d_biases else None
+
+
+def joined(parts: Sequence[Array]) -> Array:
+    """Arrays side by side along the last axis; one as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
