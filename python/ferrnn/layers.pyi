@@ -25,6 +25,10 @@ from ferrnn._src.layers.activation import (
 from ferrnn._src.layers.activation import (
     Softmax as Softmax,
 )
+from ferrnn._src.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D as AdaptiveAveragePooling1D,
+)
+from ferrnn._src.layers.adaptive_pooling import AdaptiveMaxPooling1D as AdaptiveMaxPooling1D
 from ferrnn._src.layers.attention import (
     AdditiveAttention as AdditiveAttention,
 )
@@ -65,6 +69,7 @@ from ferrnn._src.layers.dropout import (
     SpatialDropout1D as SpatialDropout1D,
 )
 from ferrnn._src.layers.dropout import SpatialDropout2D as SpatialDropout2D
+from ferrnn._src.layers.einsum_dense import EinsumDense as EinsumDense
 from ferrnn._src.layers.embedding import Embedding as Embedding
 from ferrnn._src.layers.frame_resizing import Cropping2D as Cropping2D
 from ferrnn._src.layers.frame_resizing import UpSampling2D as UpSampling2D
@@ -133,6 +138,9 @@ from ferrnn._src.layers.merge import (
 from ferrnn._src.layers.minimal_gated import MinimalGatedUnit as MinimalGatedUnit
 from ferrnn._src.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ferrnn._src.layers.normalization import BatchNormalization as BatchNormalization
+from ferrnn._src.layers.passing import ActivityRegularization as ActivityRegularization
+from ferrnn._src.layers.passing import Identity as Identity
+from ferrnn._src.layers.passing import Rescaling as Rescaling
 from ferrnn._src.layers.peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from ferrnn._src.layers.pooling import (
     AveragePooling1D as AveragePooling1D,
@@ -176,6 +184,9 @@ from ferrnn._src.layers.scaling import (
 from ferrnn._src.layers.serializing import deserialize as deserialize
 from ferrnn._src.layers.serializing import serialize as serialize
 from ferrnn._src.layers.simple_rnn import SimpleRNN as SimpleRNN
+from ferrnn._src.layers.spectral_normalization import (
+    SpectralNormalization as SpectralNormalization,
+)
 from ferrnn._src.layers.text_vectorization import TextVectorization as TextVectorization
 from ferrnn._src.layers.time_distributed import TimeDistributed as TimeDistributed
 from ferrnn._src.layers.wrapper import Wrapper as Wrapper

@@ -13,6 +13,7 @@ import numpy as np
 from keras.src import backend
 
 from feedforward_tables import NORMALIZATION, SCALING, SIMPLE, WINDOWS, Case
+from frame_tables import FRAMES
 from making import Array, Cases, Random
 from merging_tables import ATTENTION, MERGING, MULTI_HEAD
 
@@ -24,6 +25,12 @@ def feedforward_cases(cases: Cases) -> None:
     for table in TABLES:
         for name, case in table.items():
             _layer(cases, name, case)
+
+
+def frame_cases(cases: Cases) -> None:
+    """The layers for frames, and further convolutions."""
+    for name, case in FRAMES.items():
+        _layer(cases, name, case)
 
 
 def _layer(cases: Cases, name: str, case: Case) -> None:

@@ -33,7 +33,7 @@ import numpy as np
 from keras.src.backend.common import dtypes
 
 from make_custom import custom_cases
-from make_feedforward import feedforward_cases
+from make_feedforward import feedforward_cases, frame_cases
 from make_graphs import graph_cases
 from make_layers import dense_cases, recurrent_cases, stacked_cases
 from make_losses import loss_cases
@@ -53,6 +53,7 @@ MAKERS = {
     "stacked": stacked_cases,
     "dense": dense_cases,
     "feedforward": feedforward_cases,
+    "frames": frame_cases,
     "losses": loss_cases,
     "optimizers": optimizer_cases,
     "schedules": schedule_cases,

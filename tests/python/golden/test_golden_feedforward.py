@@ -18,7 +18,10 @@ TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4,
 FUSED = {"rtol": 1e-5, "atol": 3e-6}
 # Settings of Keras that say nothing here.
 LEFT_OUT = {"quantization_config"}
-each_case = pytest.mark.parametrize("name", golden.names("feedforward"))
+each_case = pytest.mark.parametrize(
+    ("table", "name"),
+    [(table, name) for table in ("feedforward", "frames") for name in golden.names(table)],
+)
 
 
 def made(case: golden.Case) -> Any:
@@ -55,8 +58,8 @@ def masks_of(case: golden.Case) -> Any:
 
 
 @each_case
-def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
-    case = golden.load("feedforward", name)
+def test_outputs_and_gradients_are_those_of_keras(table: str, name: str) -> None:
+    case = golden.load(table, name)
     tolerance: Any = tolerance_of(case)
     layer, inputs = made(case), case.series("inputs")
     inputs = inputs if case.about["spread"] else [structured(inputs)]
@@ -89,8 +92,8 @@ def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
 
 
 @each_case
-def test_outputs_of_a_plain_call_are_those_of_keras(name: str) -> None:
-    case = golden.load("feedforward", name)
+def test_outputs_of_a_plain_call_are_those_of_keras(table: str, name: str) -> None:
+    case = golden.load(table, name)
     tolerance: Any = tolerance_of(case)
     layer, inputs = made(case), case.series("inputs")
     inputs = inputs if case.about["spread"] else [inputs[0] if len(inputs) == 1 else inputs]
@@ -107,8 +110,8 @@ def test_outputs_of_a_plain_call_are_those_of_keras(name: str) -> None:
 
 
 @each_case
-def test_names_shapes_and_settings_are_those_of_keras(name: str) -> None:
-    case = golden.load("feedforward", name)
+def test_names_shapes_and_settings_are_those_of_keras(table: str, name: str) -> None:
+    case = golden.load(table, name)
     kind = getattr(ferrnn.layers, case.about["layer"])
     assert re.sub(r"_\d+$", "", kind(**case.about["options"]).name) == case.about["default_name"]
     layer = made(case)
