@@ -51,6 +51,7 @@ OF_STEPS = {
     "AdaptiveAveragePooling1D": [{"output_size": 4}],
     "AdaptiveMaxPooling1D": [{"output_size": 4}],
 }
+STRIDES = [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 1))]
 CASES = [(FRAMES, k, o) for k, all_ in OF_FRAMES.items() for o in all_]
 CASES += [(STEPS, k, o) for k, all_ in OF_STEPS.items() for o in all_]
 each_layer = pytest.mark.parametrize(("inputs", "kind", "options"), CASES)
@@ -93,9 +94,6 @@ def test_configurations_make_equal_layers(inputs, kind, options):
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-STRIDES = [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 1))]
-
-
 @pytest.mark.parametrize(("stride", "dilation"), STRIDES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_convolutions_are_sums_over_windows(rank, stride, dilation, padding):
