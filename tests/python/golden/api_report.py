@@ -27,15 +27,14 @@ OF_IMAGES = re.compile(
 _STATELESS = "with JAX, Keras takes `state` too; with other backends it takes `data` alone, as here"
 _SHAPES = "a nested structure of shapes where there are several inputs"
 KNOWN: dict[str, str] = {
+    "KerasTensor": "arrays are dense",
     "Variable": "for arrays spread over devices",
     "random.SeedGenerator": "the name that Keras gives it",
     "utils.plot_model": "no Graphviz: SVG, or text",
-    "saving.save_weights": "one file",
     "Model().build": "a model with an `Input` needs no shape",
     "Model().compute_mask": "the second argument, called `mask`",
     "Model().compute_metrics": "can be left out",
     "Model().predict_step": _STATELESS,
-    "Model().save_weights": "one file",
     "Model().export": "ONNX alone",
     "Model().test_step": _STATELESS,
     "Model().train_step": _STATELESS,

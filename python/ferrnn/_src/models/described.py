@@ -59,15 +59,15 @@ class Described(Configured):
         self,
         filepath: str | os.PathLike[str],
         overwrite: bool = True,
-        objects_to_skip: Sequence[Any] = (),
         max_shard_size: float | None = None,
+        objects_to_skip: Sequence[Any] = (),
     ) -> None:
         """Writes the weights, and what the optimizer remembers, to a `.weights.h5` file.
 
         Layers in `objects_to_skip`, and what they hold, are left out. With `max_shard_size`, in
         gigabytes, the name ends in `.weights.json`, and the weights are in files beside it.
         """
-        save_weights(self, filepath, overwrite, objects_to_skip, max_shard_size)
+        save_weights(self, filepath, overwrite, max_shard_size, objects_to_skip)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any

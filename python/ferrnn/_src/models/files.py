@@ -178,8 +178,8 @@ def save_weights(
     model: Any,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
-    objects_to_skip: Sequence[Any] = (),
     max_shard_size: float | None = None,
+    objects_to_skip: Sequence[Any] = (),
 ) -> None:
     """Writes the weights of a model to a `.weights.h5` file, whole or not at all.
 
