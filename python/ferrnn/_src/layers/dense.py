@@ -141,7 +141,7 @@ class Dense(Layer):
 
     def _outer_activation(self) -> Activation | None:
         """The activation, if the engine does not know it and NumPy must apply it."""
-        activation = self.activation
+        activation = self._activation
         if type(activation) is Activation and activation.native:
             return None
         return activations.differentiable(activation)
@@ -165,7 +165,7 @@ class Dense(Layer):
     def native_parts(self) -> tuple[DenseWeights, Activation | None]:
         """The weights as the engine wants them, and the activation unless it is part of them."""
         outer = self._outer_activation()
-        return self._packed_weights("linear" if outer else self.activation.__name__), outer
+        return self._packed_weights("linear" if outer else self._activation.__name__), outer
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = tuple(input_shape)
