@@ -15,17 +15,13 @@ from ferrnn._src.layers.data_normalization import Normalization
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D
 from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
-from ferrnn._src.layers.pooling import (
-    AveragePooling1D,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
-    MaxPooling1D,
-)
+from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from ferrnn._src.layers.resizing import Cropping1D, UpSampling1D, ZeroPadding1D
 from ferrnn._src.layers.scaling import RMSNormalization

@@ -20,11 +20,11 @@ from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.normalization import BatchNormalization
-from ferrnn._src.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
