@@ -47,7 +47,7 @@ def contents(folder):
 
 @pytest.mark.parametrize("limit", [100, 20_000, 100_000])
 @pytest.mark.parametrize(
-    ("name", "form"), [("a.keras", "file"), ("a.keras", "folder"), ("a.weights.h5", "file")]
+    ("name", "form"), [("a.keras", "file"), ("a", "folder"), ("a.weights.h5", "file")]
 )
 def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path, name, form, limit):
     path = tmp_path / name
