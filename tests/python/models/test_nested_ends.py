@@ -149,6 +149,41 @@ class TestInputs:
             layers.InputLayer(input_tensor=tensor)
 
 
+class TestStacks:
+    @pytest.mark.parametrize("kind", [dict, list])
+    def test_the_first_layer_of_a_stack_may_take_nested_inputs(self, kind, tmp_path):
+        class Join(layers.Layer):
+            def call(self, inputs):
+                assert type(inputs) is kind
+                one, two = inputs.values() if kind is dict else inputs
+                return keras.ops.concatenate([one, two], axis=-1)
+
+        x = rng.normal(size=(2, 6, 3)).astype("float32")
+        given = {"a": x[0], "b": x[1]} if kind is dict else [*x]
+        model = keras.Sequential([Join(), layers.Dense(2)])
+        model.compile("sgd", "mse")
+        expected = model(given)
+        kernel = model.layers[1].kernel.numpy()
+        np.testing.assert_allclose(expected, np.concatenate(x, -1) @ kernel, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(model.predict(given, verbose=0), expected)
+        model.fit(given, np.ones((6, 2)), verbose=0)
+        assert not np.array_equal(model.layers[1].kernel.numpy(), kernel)
+        lines = []
+        model.summary(print_fn=lines.append)
+        assert any("join" in line for line in lines)
+        model.save(tmp_path / "model.safetensors")
+        again = keras.models.load_model(tmp_path / "model.safetensors", {"Join": Join})
+        np.testing.assert_array_equal(again(given), model(given))
+
+    def test_a_stack_that_gives_back_what_it_takes_keeps_its_nesting(self):
+        class Same(layers.Layer):
+            def call(self, inputs):
+                return inputs
+
+        made = keras.Sequential([Same()])({"a": np.ones((3, 2)), "b": np.ones((3, 1))})
+        assert {key: part.shape for key, part in made.items()} == {"a": (3, 2), "b": (3, 1)}
+
+
 class TestGraphs:
     def test_an_output_that_is_not_connected_is_named(self):
         first, second = keras.Input((2,)), keras.Input((2,), name="second")

@@ -35,8 +35,8 @@ def sequential_from(
         model.add(_made(data, custom_objects), rebuild=False)
     model._rebuild()
     shape = config.get("build_input_shape")
-    if not model.built and model.layers and shape and isinstance(shape, list | tuple):
-        model.build(tuple(shape))
+    if not model.built and model.layers and shape and isinstance(shape, list | tuple | Mapping):
+        model.build(shape)
     if not config.get("trainable", True):
         model.trainable = False
     return model

@@ -11,8 +11,9 @@ from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.models.model import _PLAIN, Model, is_stateful
 from ferrnn._src.models.reading import sequential_from
 from ferrnn._src.models.writing import sequential_config
+from ferrnn._src.symbolic.shapes import map_shapes
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
-from ferrnn._src.tree.types import Array, Shape
+from ferrnn._src.tree.tree import map_structure
 
 
 class Sequential(Model):
@@ -40,7 +41,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name)
         self._layers: list[Layer] = []
-        self._input: SymbolicTensor | None = None
+        self._input: Any = None  # a symbolic tensor, or nested ones
         # The symbolic tensor under the first layer, then what each layer makes of it.
         self._chain: list[Any] = []
         for layer in layers or ():
@@ -89,7 +90,7 @@ class Sequential(Model):
         if self._input is not None:
             raise ValueError(
                 f"Sequential model {self.name!r} has already been configured to use input shape "
-                f"{self._input.shape}. You cannot add a different Input layer to it."
+                f"{self._shape_of_input()}. You cannot add a different Input layer to it."
             )
         if self._layers:
             raise ValueError(
@@ -117,7 +118,7 @@ class Sequential(Model):
     def _rebuild(self) -> None:
         first = self._layers[0] if self._layers else None
         if first is not None and self._input is not None:
-            self.build(self._input.shape)
+            self.build(self._shape_of_input())
         elif isinstance(first, Model) and first.built:
             self.build(first.input_shape)
 
@@ -130,31 +131,38 @@ class Sequential(Model):
             )
         if input_shape is None:
             raise ValueError(f"`build` of the model {self.name!r} needs a shape, received None")
-        shape: Any = tuple(input_shape)
+        shape = map_shapes(tuple, input_shape)
         if self._input is None:
-            self._input = InputLayer(batch_shape=shape, dtype=_read_by(self._layers[0])).output
-        elif self._input.shape != shape:
+            dtype = _read_by(self._layers[0])
+            self._input = map_shapes(
+                lambda each: InputLayer(batch_shape=each, dtype=dtype).output, shape
+            )
+        elif self._shape_of_input() != shape:
             raise ValueError(
                 f"Sequential model {self.name!r} has already been configured to use input shape "
-                f"{self._input.shape}. You cannot build it with input_shape {shape}"
+                f"{self._shape_of_input()}. You cannot build it with input_shape {shape}"
             )
         chain = self._chain or [self._input]
         for layer in self._layers[len(chain) - 1 :]:
-            if not isinstance(chain[-1], SymbolicTensor):
+            if len(chain) > 1 and not isinstance(chain[-1], SymbolicTensor):
                 raise TypeError(_several_outputs(self, layer, len(chain[-1])))
             chain.append(record(layer, (chain[-1],), {}, None, None))
         self._chain = chain
         self._connect(self._input, chain[-1])
 
+    def _shape_of_input(self) -> Any:
+        """The shape of the input; the shapes of nested ones."""
+        return map_structure(lambda tensor: tensor.shape, self._input)
+
     def _check_names(self) -> None:
         """Names were checked when layers were added."""
 
     @property
-    def input_shape(self) -> Shape:
-        """The shape of the inputs, None for the batch."""
+    def input_shape(self) -> Any:
+        """The shape of the inputs, None for the batch; the shapes of nested ones."""
         if self._input is None:
             raise AttributeError(f"Sequential model {self.name!r} has no defined input shape yet.")
-        return self._input.shape
+        return self._shape_of_input()
 
     @property
     def output_shape(self) -> Any:
@@ -198,15 +206,18 @@ class Sequential(Model):
             )
         if not self.built:
             self._build_for(self._layers[0].cast_inputs(inputs))
+            inputs = self._ends.arrange(inputs, self.name)
         return super().cast_inputs(inputs)
 
-    def _build_for(self, array: Array) -> None:
+    def _build_for(self, array: Any) -> None:
         if self._input is not None:
-            self.build(self._input.shape)
+            self.build(self._shape_of_input())
             return
         # Any batch may come later, unless a layer keeps a state per sample.
         stateful = any(is_stateful(layer) for layer in self._layers)
-        self.build(array.shape if stateful else (None, *array.shape[1:]))
+        self.build(
+            map_structure(lambda each: each.shape if stateful else (None, *each.shape[1:]), array)
+        )
 
 
 def _read_by(layer: Layer) -> str:

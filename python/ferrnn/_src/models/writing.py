@@ -15,7 +15,8 @@ from ferrnn._src.tree.tree import map_structure
 def sequential_config(model: Any) -> dict[str, Any]:
     """What `Sequential.get_config` gives: the layers in order, the `Input` first if known."""
     inputs = model._input
-    layers = [] if inputs is None or inputs.node is None else [inputs.node.layer.as_data()]
+    known = isinstance(inputs, SymbolicTensor) and inputs.node is not None
+    layers = [inputs.node.layer.as_data()] if known else []
     config: dict[str, Any] = {
         "name": model.name,
         "trainable": model.trainable,

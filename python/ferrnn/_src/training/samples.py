@@ -45,6 +45,8 @@ def checked_inputs(x: Any) -> Any:
     True
     """
     inputs = as_samples(x, "x")
+    if type(inputs) is np.ndarray:
+        return inputs
     if inputs is None or all(leaf is None for leaf in flatten(inputs)):
         raise ValueError(
             "`x` must be an array of samples, received None: an input that is not optional must be "
