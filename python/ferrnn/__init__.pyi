@@ -64,6 +64,9 @@ from ferrnn import (
 from ferrnn import (
     utils as utils,
 )
+from ferrnn import (
+    wrappers as wrappers,
+)
 from ferrnn._src.configs.config import (
     device as device,
 )

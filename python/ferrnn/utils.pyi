@@ -30,6 +30,7 @@ from ferrnn._src.configs.objects import (
 from ferrnn._src.configs.objects import (
     serialize_keras_object as serialize_keras_object,
 )
+from ferrnn._src.data.elements import split_dataset as split_dataset
 from ferrnn._src.data.files import get_file as get_file
 from ferrnn._src.data.labels import (
     normalize as normalize,
@@ -44,8 +45,12 @@ from ferrnn._src.data.labels import (
     unpack_x_y_sample_weight as unpack_x_y_sample_weight,
 )
 from ferrnn._src.data.sequences import pad_sequences as pad_sequences
+from ferrnn._src.data.text_files import (
+    text_dataset_from_directory as text_dataset_from_directory,
+)
 from ferrnn._src.data.windows import timeseries_dataset_from_array as timeseries_dataset_from_array
 from ferrnn._src.models.cloning import clone_model as clone_model
+from ferrnn._src.models.drawing import model_to_dot as model_to_dot
 from ferrnn._src.models.drawing import plot_model as plot_model
 from ferrnn._src.training.progress import Progbar as Progbar
 from ferrnn._src.training.py_dataset import PyDataset as PyDataset

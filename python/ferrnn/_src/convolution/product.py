@@ -108,7 +108,9 @@ class Convolution:
         self, d_outputs: Array, inputs_wanted: bool = True
     ) -> tuple[list[Any], Array, Array | None]:
         """Gradients by each block's inputs, by `kernel_matrix` and by the bias (None: no bias)."""
-        d_inputs, d_matrices, d_biases = [], [], []
+        d_inputs: list[Any] = []
+        d_matrices: list[Array] = []
+        d_biases: list[Array] = []
         blocks = blocks_of(d_outputs.shape[-1], len(self.weights))
         rows = zip(self.weights, self.windows, self.linear, self.saved, blocks, strict=True)
         for weights, windows, linear, saved, own in rows:

@@ -68,14 +68,16 @@ class Windows:
         gathered: Array = make(shape, inputs.dtype)
         own = gathered[..., self.before : self.before + self.steps, :, :]
         for at, (to, source) in enumerate(self._outer_taps()):
-            own[(slice(None), *to, slice(None), at)] = inputs[(slice(None), *source)]
-        return gathered.reshape(self.samples, length, self.width)
+            place: Any = (slice(None), *to, slice(None), at)
+            own[place] = inputs[source]
+        rows: Array = gathered.reshape(self.samples, length, self.width)
+        return rows
 
     def _outer_taps(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each tap of the axes before the last: the windows with a place, and the places."""
+        """For each tap of the axes before the last: the windows with a place, the place's index."""
         size, strides, dilation = (each[:-1] for each in self.geometry[:3])
         for tap in product(*map(range, size)):
-            to, source = [], []
+            to, source = [], [slice(None)]
             rows = zip(tap, strides, dilation, self.outer, self.outer_ends, strict=True)
             for axis, (at, stride, distance, count, (before, _)) in enumerate(rows):
                 first = at * distance - before
@@ -99,7 +101,8 @@ class Windows:
         if self.per_sample == self.count or not rows.size:
             own: Array = rows.reshape(-1, width)[: self.samples * self.count].reshape(shape)
             return own
-        return view(rows, shape, (self.per_sample * width * item, width * item, item))
+        between: Array = view(rows, shape, (self.per_sample * width * item, width * item, item))
+        return between
 
     def outputs(self, rows: Array) -> Array:
         """`[batch, *counts, width]` of rows, as a view."""
@@ -128,7 +131,8 @@ class Windows:
         d_taps = d_own.reshape(self.shape[0], *self.outer, self.steps, -1, self.shape[-1])
         d_inputs = np.zeros(self.shape, d_real.dtype)
         for at, (to, source) in enumerate(self._outer_taps()):
-            d_inputs[(slice(None), *source)] += d_taps[(slice(None), *to, slice(None), at)]
+            taken: Any = (slice(None), *to, slice(None), at)
+            d_inputs[source] += d_taps[taken]
         return d_inputs
 
 

@@ -89,7 +89,8 @@ class AdaptiveMaxPooling1D(AdaptivePooling1D):
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             d_ordered, d_maxima = np.zeros_like(ordered), self._ordered(d_outputs)
-            rows, columns = np.indices(d_maxima[:, 0].shape, sparse=True)
+            batch, _, features = ordered.shape
+            rows, columns = np.arange(batch)[:, None], np.arange(features)
             for at, own in enumerate(windows):
                 first = own.start + ordered[:, own].argmax(axis=1)
                 d_ordered[rows, first, columns] += d_maxima[:, at]

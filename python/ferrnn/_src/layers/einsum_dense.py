@@ -108,6 +108,7 @@ class EinsumDense(Layer):
     (2, 3, 7)
     """
 
+    supports_masking = False
     kernel: Parameter
     bias: Parameter | None
 

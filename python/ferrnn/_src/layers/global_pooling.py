@@ -157,7 +157,7 @@ class GlobalAveragePooling2D(GlobalPooling):
         """Outputs `[batch, features]` and their vjp."""
         checked_rank(self.name, inputs.shape, 4)
         count = inputs.dtype.type(max(math.prod(inputs.shape[axis] for axis in self._axes), 1))
-        outputs = np.add.reduce(inputs, self._axes, keepdims=self.keepdims) / count
+        outputs: Array = inputs.sum(axis=self._axes, keepdims=self.keepdims) / count
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             d_inputs = np.empty(inputs.shape, inputs.dtype)

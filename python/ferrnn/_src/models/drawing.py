@@ -47,14 +47,7 @@ def plot_model(
     >>> plot_model(model, to_file=None).startswith("<svg")
     True
     """
-    unknown = set(layout) - _LAYOUT
-    if unknown:
-        raise TypeError(f"unknown arguments of plot_model: {sorted(unknown)}")
-    if getattr(model, "_graph", None) is None:
-        raise ValueError(
-            "This model has not yet been built. Build the model first by calling `build()` or by "
-            f"calling the model on a batch of data; it must be a graph. Received: {model!r}"
-        )
+    _check_drawable(model, layout, "plot_model")
     suffix = ".svg" if to_file is None else Path(to_file).suffix
     if to_file is not None and suffix not in (".svg", ".txt"):
         given, to_file = to_file, Path(to_file).with_suffix(".svg")
@@ -70,8 +63,62 @@ def plot_model(
     return text
 
 
+def model_to_dot(
+    model: Any,
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = True,
+    rankdir: str = "TB",
+    show_trainable: bool = False,
+    **layout: Any,
+) -> str:
+    """A graph model in the language of Graphviz, as text; arguments as in `plot_model`.
+
+    >>> from ferrnn.layers import Dense, Input
+    >>> from ferrnn._src.models.sequential import Sequential
+    >>> model = Sequential([Input((3,)), Dense(2, name="first")])
+    >>> print(model_to_dot(model).splitlines()[-2].strip())
+    node0 -> node1;
+    """
+    _check_drawable(model, layout, "model_to_dot")
+    shown = (show_shapes, show_dtype, show_layer_names, show_trainable)
+    places = {layer: f"node{at}" for at, layer in enumerate(model.operations)}
+    lines = [f"digraph {_quoted(model.name)} {{", f"  rankdir={rankdir};", "  node [shape=box];"]
+    for layer, place in places.items():
+        label = "\\n".join(_quoted(line)[1:-1] for line in _label(layer, *shown))
+        lines.append(f'  {place} [label="{label}"];')
+    nodes = model._graph.nodes
+    edges = dict.fromkeys((each.layer, node.layer) for node in nodes for each in node.parents)
+    lines += [f"  {places[source]} -> {places[target]};" for source, target in edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _check_drawable(model: Any, layout: dict[str, Any], name: str) -> None:
+    unknown = set(layout) - _LAYOUT
+    if unknown:
+        raise TypeError(f"unknown arguments of {name}: {sorted(unknown)}")
+    if getattr(model, "_graph", None) is None:
+        raise ValueError(
+            "This model has not yet been built. Build the model first by calling `build()` or by "
+            f"calling the model on a batch of data; it must be a graph. Received: {model!r}"
+        )
+
+
 _LAYOUT = frozenset(
-    {"rankdir", "expand_nested", "dpi", "show_layer_activations", "layer_range", "splines"}
+    (
+        "rankdir",
+        "expand_nested",
+        "dpi",
+        "show_layer_activations",
+        "layer_range",
+        "splines",
+        "subgraph",
+    )
 )
 
 

@@ -60,4 +60,5 @@ def operation_of(name: str) -> Callable[..., Any]:
     """
     if name in _OWN:
         return _OWN[name]
-    return getattr(neural, name) if hasattr(neural, name) else getattr(combined, name)
+    found: Callable[..., Any] = getattr(neural if hasattr(neural, name) else combined, name)
+    return found

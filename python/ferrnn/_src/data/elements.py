@@ -1,0 +1,142 @@
+"""Single samples that can be put into batches, and how a set of them is split in two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.data.stream import BatchStream
+from ferrnn._src.tree.tree import flatten, map_structure
+from ferrnn._src.weights.random import SeedGenerator
+
+
+class Elements(BatchStream):
+    """Samples that `read` gives by their numbers, one after another; `batch` puts them together.
+
+    >>> elements = Elements([2, 0, 1], lambda number: (np.arange(2) + number, number))
+    >>> [(x.tolist(), y.tolist()) for x, y in elements.batch(2)]
+    [([[2, 3], [0, 1]], [2, 0]), ([[1, 2]], [1])]
+    """
+
+    def __init__(self, numbers: Sequence[int], read: Callable[[int], Any]) -> None:
+        self.numbers, self.read = numbers, read
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.read, self.numbers)
+
+    def batch(self, batch_size: int, drop_remainder: bool = False) -> BatchStream:
+        """Batches of `batch_size` samples, the last one smaller unless it is dropped."""
+        return _Batches(self, batch_size, drop_remainder)
+
+
+class _Batches(BatchStream):
+    def __init__(self, elements: Elements, size: int, whole: bool) -> None:
+        if size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer, received {size!r}")
+        self.elements, self.size, self.whole = elements, size, whole
+
+    def __len__(self) -> int:
+        count = len(self.elements) / self.size
+        return math.floor(count) if self.whole else math.ceil(count)
+
+    def __iter__(self) -> Iterator[Any]:
+        numbers, read = self.elements.numbers, self.elements.read
+        for at in range(len(self)):
+            samples = [read(each) for each in numbers[at * self.size : (at + 1) * self.size]]
+            yield map_structure(lambda *leaves: np.stack(leaves), *samples)
+
+
+def split_dataset(
+    dataset: Any,
+    left_size: float | None = None,
+    right_size: float | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    preferred_backend: str | None = None,
+) -> tuple[Elements, Elements]:
+    """The samples of a dataset in two parts: its first ones, and those that follow.
+
+    `dataset` is an array, a list, tuple or dict of arrays with one length, or something to go
+    through that gives samples. A size is a number of samples, or a part between 0 and 1; if one is
+    left out it is what the other leaves. The parts give samples; `batch` puts them together.
+
+    >>> left, right = split_dataset(np.arange(10), left_size=0.8)
+    >>> len(left), [int(sample) for sample in right]
+    (8, [8, 9])
+    """
+    count, read = _samples(dataset)
+    left, right = _sizes(left_size, right_size, count)
+    numbers = np.arange(count)
+    if shuffle:
+        numbers = SeedGenerator(seed).generator().permutation(count)
+    order = [int(number) for number in numbers]
+    return Elements(order[:left], read), Elements(order[count - right :], read)
+
+
+def _samples(dataset: Any) -> tuple[int, Callable[[int], Any]]:
+    if isinstance(dataset, np.ndarray | list | tuple | dict) and len(dataset):
+        leaves = flatten(dataset)
+        lengths = {len(leaf) for leaf in leaves if np.ndim(leaf)}
+        if len(lengths) == 1 and all(isinstance(leaf, np.ndarray) for leaf in leaves):
+            (length,) = lengths
+            return length, lambda number: map_structure(lambda leaf: leaf[number], dataset)
+        if not isinstance(dataset, list):
+            raise ValueError(
+                "`dataset` must be arrays of one length, received arrays of the lengths "
+                f"{sorted(lengths)}"
+            )
+    if not hasattr(dataset, "__iter__"):
+        raise TypeError(
+            "The `dataset` argument must be arrays, or something to go through. Received: "
+            f"{type(dataset).__name__}"
+        )
+    listed = list(dataset)
+    if not listed:
+        raise ValueError("Received an empty dataset. Make sure `dataset` has at least one sample.")
+    return len(listed), listed.__getitem__
+
+
+def _sizes(left: float | None, right: float | None, count: int) -> tuple[int, int]:
+    if left is None and right is None:
+        raise ValueError(
+            "At least one of the `left_size` or `right_size` must be specified. Received: "
+            "left_size=None and right_size=None"
+        )
+    given = {"left_size": left, "right_size": right}
+    found = {
+        name: None if size is None else _size(name, size, count) for name, size in given.items()
+    }
+    sizes = [each for each in found.values() if each is not None]
+    if sum(sizes) > count:
+        raise ValueError(
+            "The sum of `left_size` and `right_size` is larger than the number of samples in the "
+            f"dataset, {count}. Received: left_size={left} and right_size={right}"
+        )
+    missing = count - sum(sizes)
+    one, two = (missing if size is None else size for size in found.values())
+    if not one or not two:
+        raise ValueError(
+            f"With a `dataset` of length={count}, `left_size`={left} and `right_size`={right}, one "
+            "of the parts would be empty. Adjust any of the aforementioned parameters."
+        )
+    return one, two
+
+
+def _size(name: str, size: float, count: int) -> int:
+    if isinstance(size, bool) or not isinstance(size, int | float | np.number):
+        raise TypeError(
+            f"Invalid `{name}` type. Expected: int or float or None, received: {type(size)}."
+        )
+    part = isinstance(size, float | np.floating)
+    if size <= 0 or (size >= 1 if part else size >= count):
+        raise ValueError(
+            f"`{name}` should be either a positive integer smaller than {count}, or a float within "
+            f"the range `[0, 1]`. Received: {name}={size}"
+        )
+    return round(size * count) if part else int(size)
