@@ -89,7 +89,7 @@ def test_errors():
         ({"start_index": -1}, "`start_index` must be 0 or greater"),
         ({"start_index": 50}, "`start_index` must be lower"),
         ({"end_index": 0}, "`end_index` must be higher than 0"),
-        ({"end_index": 51}, "`end_index` must not be beyond"),
+        ({"end_index": 51}, "`end_index` must be at most"),
         ({"start_index": 9, "end_index": 9}, "`end_index` must be higher than `start_index`"),
         ({"sampling_rate": 0}, "`sampling_rate` must be higher than 0"),
         ({"sampling_rate": 50}, "`sampling_rate` must be lower"),

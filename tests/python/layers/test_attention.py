@@ -192,7 +192,7 @@ def test_a_transformer_block_trains_and_gives_its_weights():
         (lambda: MultiHeadAttention(2, 3, sliding_window=0), "argument `sliding_window`"),
         (lambda: heads(attention_axes="1"), "`attention_axes` must be an int, list, or tuple"),
         (lambda: heads(output_shape="1"), "Invalid `output_shape`"),
-        (lambda: heads()(np.ones((2, 3)), np.ones((2, 3))), "of as many axes, 3 or more"),
+        (lambda: heads()(np.ones((2, 3)), np.ones((2, 3))), "must be equal, 3 or more"),
         (lambda: heads()(*pair(), np.ones((2, 3, 5))), "All dimensions of `value` and `key`"),
         (lambda: heads()(*pair(), value_mask=QUERY_MASK), "the masks of layer .* must fit the"),
     ],

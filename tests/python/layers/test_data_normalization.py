@@ -117,7 +117,7 @@ def test_scaling_layers_refuse_what_does_not_fit():
         layers.GroupNormalization(0)
     with pytest.raises(ValueError, match="cannot be more than the number of channels"):
         layers.GroupNormalization(8).build((None, 4))
-    with pytest.raises(ValueError, match="must be a divisor of the number of channels"):
+    with pytest.raises(ValueError, match="must divide the number of channels"):
         layers.GroupNormalization(3).build((None, 4))
     with pytest.raises(ValueError, match="should have a defined dimension"):
         layers.GroupNormalization(3).build((None, None))

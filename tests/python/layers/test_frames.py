@@ -228,3 +228,20 @@ def test_models_of_frames_learn():
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_shapes_of_noise_and_masks_are_checked():
+    for shape, message in (
+        ("steps", "Expected a tuple or list of integers"),
+        ((2, 1.5), "Expected all elements to be integers or None"),
+        ((2, 0), "Expected all dimensions to be positive integers or None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layers.Dropout(0.5, noise_shape=shape)
+    with pytest.raises(ValueError, match="must not have more dimensions"):
+        layers.Softmax()(np.zeros((1, 3)), mask=np.ones((1, 1, 3), bool))
+    with pytest.raises(ValueError, match="Duplicate axes"):
+        layers.LayerNormalization(axis=[-1, 1])(np.zeros((2, 4)))
+    mask = np.array([[True, False]])
+    pooled = layers.GlobalAveragePooling1D()(np.array([[[1.0], [3.0]]]), mask)
+    assert pooled.tolist() == [[1.0]]

@@ -147,3 +147,15 @@ def test_one_input_is_copied():
         inputs = np.ones((2, 3), "float32")
         outputs = kind()([inputs])
         assert not np.shares_memory(inputs, outputs)
+
+
+@pytest.mark.parametrize("kind", [layers.Add, layers.Maximum, layers.Concatenate])
+def test_lists_of_masks_are_checked(kind):
+    one, two, mask = np.ones((2, 3, 4)), np.ones((2, 3, 4)), np.ones((2, 3), bool)
+    for inputs, masks, message in (
+        ([one, two], mask, "`mask` should be a list"),
+        (one, [None, None], "`inputs` should be a list"),
+        ([one, two], [mask], "should have the same length"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kind().compute_mask(inputs, masks)

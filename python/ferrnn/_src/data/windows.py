@@ -155,7 +155,7 @@ def _check_range(length: int, start: int | None, end: int | None) -> None:
         )
     if end > length:
         raise ValueError(
-            "`end_index` must not be beyond the length of the data. Received: "
+            "`end_index` must be at most the length of the data. Received: "
             f"end_index={end}, for data of length {length}"
         )
 

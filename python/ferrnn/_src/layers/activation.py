@@ -280,6 +280,11 @@ class Softmax(Layer):
         fits = len(shape) == inputs.ndim and all(
             have in (1, want) for have, want in zip(shape, inputs.shape, strict=True)
         )
+        if mask.ndim > inputs.ndim:
+            raise ValueError(
+                f"The `mask` of layer {self.name!r} must not have more dimensions than `inputs`. "
+                f"Received: inputs.shape={inputs.shape}, mask.shape={mask.shape}"
+            )
         if not fits:
             raise ValueError(
                 f"The `mask` of layer {self.name!r} must be broadcastable to `inputs`. Each mask "

@@ -155,7 +155,12 @@ def checked_axes(axis: Any, shape: Any) -> tuple[int, ...]:
                 f"Axis {each} is out of bounds for input shape {tuple(shape)}. "
                 f"Received: axis={axis}"
             )
-    return tuple(sorted(each % rank for each in axes))
+    found = sorted(each % rank for each in axes)
+    if len(set(found)) < len(found):
+        raise ValueError(
+            f"Duplicate axes in `axis` for the input shape {tuple(shape)}. Received: axis={axis}"
+        )
+    return tuple(found)
 
 
 def tuple_of(value: Any, count: int, argument: str, *, least: int = 1) -> tuple[int, ...]:

@@ -179,6 +179,10 @@ class Conv(Windowed):
         super().__init__(activity_regularizer=given["activity_regularizer"], **given["kwargs"])
         self.filters, self.groups = given["filters"], given["groups"]
         self._check_positive("filters", self.filters)
+        if isinstance(self.groups, int | np.integer) and self.groups <= 0:
+            raise ValueError(
+                f"The number of groups must be a positive integer. Received: groups={self.groups}."
+            )
         self._check_positive("groups", self.groups)
         if self.filters % self.groups:
             raise ValueError(

@@ -35,7 +35,7 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_part("rate", rate)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = _checked_noise_shape(noise_shape)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
         self.built = True
@@ -217,6 +217,25 @@ class GaussianDropout(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _checked_noise_shape(shape: Any) -> tuple[int | None, ...] | None:
+    """The lengths of the axes of a mask, None where they are the inputs'."""
+    problem = ""
+    if shape is None:
+        return None
+    if not isinstance(shape, list | tuple):
+        problem = "Expected a tuple or list of integers."
+    elif any(each is not None and not isinstance(each, int | np.integer) for each in shape):
+        problem = "Expected all elements to be integers or None."
+    elif any(each is not None and each <= 0 for each in shape):
+        problem = "Expected all dimensions to be positive integers or None."
+    if problem:
+        raise ValueError(
+            "Invalid value received for argument `noise_shape`. "
+            f"{problem} Received: noise_shape={shape!r}"
+        )
+    return tuple(shape)
 
 
 def checked_part(argument: str, value: Any) -> float:

@@ -112,6 +112,10 @@ class GlobalAveragePooling1D(GlobalPooling):
 
     rank: ClassVar[int] = 1
 
+    def __call__(self, inputs: Any, mask: Any = None, **options: Any) -> Any:
+        """Outputs `[batch, features]`, means over the steps of the mask if there is one."""
+        return super().__call__(inputs, mask=mask, **options)
+
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[batch, features]` and their vjp."""
         checked_rank(self.name, inputs.shape, 3)

@@ -82,14 +82,16 @@ class Merge(Layer):
         return known
 
     def _check_count(self, inputs: Any, mask: Any) -> None:
-        if not isinstance(mask, list | tuple):
-            raise ValueError(  # noqa: TRY004 - Keras' error
-                f"`mask` should be a list. Received: mask={mask!r} (in layer {self.name!r})"
-            )
+        for what, given in (("mask", mask), ("inputs", inputs)):
+            if not isinstance(given, list | tuple):
+                raise ValueError(  # noqa: TRY004 - Keras' error
+                    f"`{what}` should be a list. Received: {what} of the type "
+                    f"{type(given).__name__} (in layer {self.name!r})"
+                )
         if len(mask) != len(inputs):
             raise ValueError(
-                "The lists `inputs` and `mask` should have the same length. Received: inputs of "
-                f"length {len(inputs)}, and mask of length {len(mask)} (in layer {self.name!r})"
+                "The lists `inputs` and `mask` should have the same length. Received: "
+                f"{len(inputs)} inputs and {len(mask)} masks (in layer {self.name!r})"
             )
 
     def _shapes(self, input_shape: Any) -> list[tuple[int | None, ...]]:

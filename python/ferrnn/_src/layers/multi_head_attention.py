@@ -368,8 +368,8 @@ class MultiHeadAttention(Layer):
         key = value if key_shape is None else tuple(key_shape)
         if not len(query) == len(value) == len(key) or len(query) < 3:
             raise ValueError(
-                f"layer {self.name!r} must be given query, value and key of as many axes, 3 or "
-                f"more, received the shapes {query}, {value} and {key}"
+                "the numbers of axes of query, value and key must be equal, 3 or more, received "
+                f"the shapes {query}, {value} and {key} (in layer {self.name!r})"
             )
         pairs = zip(value[1:-1], key[1:-1], strict=True)
         if any(None not in pair and pair[0] != pair[1] for pair in pairs):

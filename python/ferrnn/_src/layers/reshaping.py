@@ -33,8 +33,9 @@ class Reshape(Layer):
             )
         if any(not isinstance(n, int | np.integer) or n < -1 for n in self.target_shape):
             raise ValueError(
-                f"`target_shape` of layer {self.name!r} must hold lengths, or -1 for one of them, "
-                f"received {self.target_shape}"
+                "Each entry of `target_shape` must be a non-negative integer, or -1 for one whose "
+                f"length follows from the others. Received: target_shape={self.target_shape} (in "
+                f"layer {self.name!r})"
             )
         self.built = True
 

@@ -101,9 +101,9 @@ class Cropping1D(Layer):
             return (batch, None, features)
         if steps <= sum(self.cropping):
             raise ValueError(
-                f"`cropping` parameter of `Cropping1D` layer {self.name!r} must be smaller than "
+                "`cropping` parameter of `Cropping1D` layer must be smaller than "
                 f"the input length. Received: inputs.shape={tuple(input_shape)}, "
-                f"cropping={self.cropping}"
+                f"cropping={self.cropping} (in layer {self.name!r})"
             )
         return (batch, steps - sum(self.cropping), features)
 

@@ -107,6 +107,7 @@ class UnitNormalization(Layer):
                 "Invalid value for `axis` argument: expected an int or a list/tuple of ints. "
                 f"Received: axis={axis}"
             )
+        self.built = True
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
@@ -185,8 +186,8 @@ class GroupNormalization(Layer):
         channels = input_shape[self.axis]
         if channels is None or self.axis % len(input_shape) == 0:
             raise ValueError(
-                f"Axis {self.axis} of input tensor should have a defined dimension, and not be "
-                f"that of the batch, but the layer received an input with shape {input_shape}."
+                f"Axis {self.axis} of input tensor should have a defined dimension but the layer "
+                f"received an input with shape {input_shape}; nor may it be that of the batch."
             )
         if self.groups == -1:
             self.groups = channels
@@ -197,8 +198,8 @@ class GroupNormalization(Layer):
             )
         if channels % self.groups:
             raise ValueError(
-                f"Number of groups ({self.groups}) must be a divisor of the number of channels "
-                f"({channels})."
+                f"Number of groups ({self.groups}) must divide the number of channels "
+                f"({channels}); in Keras' words it must be a multiple of the number of channels."
             )
         self._rank, self._channels = len(input_shape), channels
         add_gamma_and_beta(self, (channels,))

@@ -60,10 +60,11 @@ class TimeDistributed(Wrapper):
         """The mask `[batch, time]`, or `[batch, time, ...]` if it tells more of a step."""
         if mask.shape[:2] != inputs.shape[:2]:
             raise ValueError(
-                f"The `mask` passed to the `TimeDistributed` layer {self.name!r} has a shape "
+                "The `mask` passed to the `TimeDistributed` layer has a shape "
                 f"{mask.shape} that is incompatible with the input shape {inputs.shape}. The first "
                 "two dimensions of the mask (batch size and timesteps) must match the input's "
-                f"first two dimensions. Expected mask shape prefix: {inputs.shape[:2]}."
+                f"first two dimensions. Expected mask shape prefix: {inputs.shape[:2]} (in layer "
+                f"{self.name!r})."
             )
         one_entry = mask.shape[2:] == (1,) != inputs.shape[2:3]
         return mask[..., 0] if one_entry else mask

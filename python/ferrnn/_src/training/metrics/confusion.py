@@ -163,6 +163,8 @@ class _Counting(Metric):
             kind: self.add_variable((len(thresholds),), "zeros", "float64", name=kind)
             for kind in self.kinds
         }
+        for kind, variable in self._kept.items():
+            setattr(self, kind, variable)
 
     @property
     def thresholds(self) -> list[float]:

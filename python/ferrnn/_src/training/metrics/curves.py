@@ -245,6 +245,8 @@ class AUC(Metric):
     def _build(self, labels: int | None) -> None:
         shape = (self.num_thresholds, labels) if labels else (self.num_thresholds,)
         self._kept = [self.add_variable(shape, "zeros", "float64", name=kind) for kind in _KINDS]
+        for kind, variable in zip(_KINDS, self._kept, strict=True):
+            setattr(self, kind, variable)
 
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None

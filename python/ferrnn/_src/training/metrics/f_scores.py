@@ -121,19 +121,27 @@ class F1Score(FBetaScore):
 
 def _check(average: object, beta: object, threshold: object) -> None:
     if average not in _AVERAGES:
+        known = ", ".join(map(repr, _AVERAGES))
         raise ValueError(
-            f"Invalid `average` argument value. Expected one of: {_AVERAGES}. "
+            f"Invalid `average` argument value. Expected one of: {{{known}}}. "
             f"Received: average={average}"
         )
-    if not isinstance(beta, float) or beta <= 0.0:
-        raise ValueError(
-            "Invalid `beta` argument value. It should be a Python float, and > 0. "
+    if not isinstance(beta, float):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Invalid `beta` argument value. It should be a Python float. "
             f"Received: beta={beta} of type '{type(beta)}'"
         )
+    if beta <= 0.0:
+        raise ValueError(f"Invalid `beta` argument value. It should be > 0. Received: beta={beta}")
     if threshold is None:
         return
-    if not isinstance(threshold, float) or not 0.0 < threshold <= 1.0:
+    if not isinstance(threshold, float):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Invalid `threshold` argument value. It should be a Python float. "
+            f"Received: threshold={threshold} of type '{type(threshold)}'"
+        )
+    if not 0.0 < threshold <= 1.0:
         raise ValueError(
-            "Invalid `threshold` argument value. It should be a Python float, and verify "
-            f"0 < threshold <= 1. Received: threshold={threshold} of type '{type(threshold)}'"
+            "Invalid `threshold` argument value. It should verify 0 < threshold <= 1. Received: "
+            f"threshold={threshold}"
         )
