@@ -80,6 +80,7 @@ from ferrnn._src.interop.load_model import load_model as load_model
 from ferrnn._src.interop.onnx_model import from_onnx as from_onnx
 from ferrnn._src.interop.to_onnx import to_onnx as to_onnx
 from ferrnn._src.interop.to_torch import to_torch as to_torch
+from ferrnn._src.interop.verifying import verify as verify
 from ferrnn._src.layer.input_spec import InputSpec as InputSpec
 from ferrnn._src.layer.layer import Call as Call
 from ferrnn._src.layer.layer import Layer as Layer

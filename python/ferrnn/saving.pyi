@@ -38,6 +38,9 @@ from ferrnn._src.interop.save_model import (
 from ferrnn._src.interop.to_onnx import (
     export_model as export_model,
 )
+from ferrnn._src.interop.verifying import (
+    verify as verify,
+)
 from ferrnn._src.models.files import (
     save_weights as save_weights,
 )

@@ -80,7 +80,7 @@ def test_the_threads_are_set_back_when_a_case_fails(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "the following arguments are required: bench | config"),
+        ([], "the following arguments are required: bench | config | info"),
         (["train"], "invalid choice: 'train'"),
         (["bench", "--threads", "0"], "--threads: expected a number from 1 to 1024, received '0'"),
         (["bench", "--threads", "two"], "--threads: expected a number from 1 to 1024, received"),

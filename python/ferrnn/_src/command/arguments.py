@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from ferrnn._src.command import bench
+from ferrnn._src.command import bench, files
 from ferrnn._src.command.floor import GATES
 from ferrnn._src.machine import show_config
 from ferrnn._src.native import machine, num_threads
@@ -21,11 +24,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             show_config()
         return 0
-    _bench(asked)
+    try:
+        _COMMANDS[asked.command](asked)
+    except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
+        print(f"ferrnn {asked.command}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
+def _info(asked: argparse.Namespace) -> None:
+    for line in files.info(asked.file):
+        print(line)
+
+
+def _convert(asked: argparse.Namespace) -> None:
+    files.convert(asked.source, asked.target)
+
+
+def _verify(asked: argparse.Namespace) -> None:
+    print(files.verified(asked.file, asked.against, asked.inputs))
+
+
 def _bench(asked: argparse.Namespace) -> None:
+    if asked.file is not None:
+        print("\n".join(files.timed(asked.file, asked.seconds / 12)))
+        return
     threads = asked.threads or sorted({1, num_threads()})
     limits, rows = bench.run(asked.cell, threads, asked.seconds)
     if asked.json:
@@ -60,11 +83,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="ferrnn", description="Recurrent networks on the CPU, on this machine."
     )
     parser.add_argument("--version", action="version", version=f"ferrnn {machine()['version']}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="bench | config")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="bench | config | info | convert | verify"
+    )
     table = commands.add_parser(
         "bench",
         help="time a few typical calls, in about 15 seconds",
         description="Times a few typical calls and compares them with the least they could take.",
+    )
+    table.add_argument(
+        "file", type=Path, nargs="?", help="time this model: a call, a step, beside ONNX Runtime"
     )
     table.add_argument(
         "--threads", type=_threads, nargs="+", metavar="N", help="default: 1, and all in use"
@@ -80,7 +108,37 @@ def _parser() -> argparse.ArgumentParser:
         description="Prints instruction set, threads, CPU, caches and versions.",
     )
     config.add_argument("--json", action="store_true", help="print JSON")
+    _add_files(commands)
     return parser
+
+
+def _add_files(commands: Any) -> None:
+    """The commands about files of models."""
+    info = commands.add_parser("info", help="tell what a file of a model holds")
+    info.add_argument("file", type=Path)
+    convert = commands.add_parser(
+        "convert", help="write a model in another format: .keras, .h5, .safetensors, .onnx"
+    )
+    convert.add_argument("source", type=Path)
+    convert.add_argument("target", type=Path)
+    verify = commands.add_parser(
+        "verify", help="run inputs through a model and a second source, layer by layer"
+    )
+    verify.add_argument("file", type=Path)
+    verify.add_argument(
+        "--against",
+        default="float64",
+        help="float64 (default: the model in float64, in NumPy), onnxruntime, or another file",
+    )
+    verify.add_argument("--inputs", type=Path, help="a .npy file (default: random numbers)")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "bench": _bench,
+    "info": _info,
+    "convert": _convert,
+    "verify": _verify,
+}
 
 
 def _threads(text: str) -> int:

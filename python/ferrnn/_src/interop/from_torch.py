@@ -147,6 +147,12 @@ def _only(root: Module) -> list[Made]:
     )
 
 
+def described(path: Path) -> list[str]:
+    """A line for each module of a file."""
+    root = module_tree(_opened(path))
+    return [module.described() for module in root.walk() if module.tensors or module.kind]
+
+
 def _listing(root: Module) -> str:
     lines = [module.described() for module in root.walk() if module.tensors or module.kind]
     shown = "\n  ".join(lines[:40]) + ("\n  ..." if len(lines) > 40 else "")

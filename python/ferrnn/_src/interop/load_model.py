@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.faces import public
 from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.files.safetensors import opened as opened_tensors
@@ -30,6 +31,8 @@ def load_model(
     safe_mode: bool = True,
     *,
     backend: str | None = None,
+    verify: Any = None,
+    against: Any = "float64",
 ) -> Any:
     """Loads a model saved by ferrnn or Keras 1, 2 or 3, with its weights, compiled as it was.
 
@@ -43,30 +46,43 @@ def load_model(
     An activation named `hard_sigmoid` is `clip(0.2 * x + 0.5, 0, 1)` in files of Keras 1 and 2,
     where it was the default of LSTM and GRU, and `relu6(x + 3) / 6` in those of Keras 3.
 
+    `verify` are inputs that are run through the model and a second source, `against`, as
+    `ferrnn.verify` does; the largest difference of each layer is printed. A file that was saved
+    with a `probe` is checked at every load.
+
     Raises:
         FileError: The file is damaged, has unsupported contents, or needs more memory than 16
             times its size plus 16 MiB. The error names the place.
     """
-    path = Path(filepath)
+    made = _loaded(Path(filepath), custom_objects, compiles=compile, backend=backend)
+    if verify is not None:
+        print(public("saving", "verify")(made, verify, against))  # noqa: T201 - what it is for
+    return made
+
+
+def _loaded(
+    path: Path, custom_objects: Mapping[str, Any] | None, *, compiles: bool, backend: str | None
+) -> Any:
+    """The model of a file, whatever its format."""
     if not path.exists() and path.suffix in _NAMES:
         raise ValueError(
             f"File not found: filepath={path}. Please ensure the file is an accessible "
             f"`{path.suffix}` file."
         )
     if saved_models.is_saved_model(path):
-        return saved_models.read_model(path, custom_objects, compiles=compile)
+        return saved_models.read_model(path, custom_objects, compiles=compiles)
     kind = _start(path)
     if kind.startswith(_HDF5):
-        return keras_h5.read_model(path, custom_objects, compiles=compile, backend=backend)
+        return keras_h5.read_model(path, custom_objects, compiles=compiles, backend=backend)
     if kind and is_safetensors(path):
         _check_whole(path)
-        return native_file.read_model(path, custom_objects, compiles=compile)
+        return native_file.read_model(path, custom_objects, compiles=compiles)
     if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
         raise ValueError(
             f"File format not supported: filepath={path}. Expected a `.keras` archive or folder, "
             "an HDF5 file of Keras, or a `.safetensors` file of ferrnn."
         )
-    return files.read_model(path, custom_objects, compiles=compile, translate=_translated)
+    return files.read_model(path, custom_objects, compiles=compiles, translate=_translated)
 
 
 def load_streams(

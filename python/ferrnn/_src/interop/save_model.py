@@ -21,6 +21,7 @@ def save_model(
     *,
     streams: Mapping[str, Stream] | None = None,
     keras: int | None = None,
+    probe: Any = None,
     **older: Any,
 ) -> None:
     """Writes a model: architecture, weights, how it is compiled, and what the optimizer remembers.
@@ -29,9 +30,11 @@ def save_model(
 
     - `.keras`: Keras 3's. With `zipped=False` it is a folder, whose name ends in anything else.
     - `.h5`, `.hdf5`: the legacy layout of Keras 3, with a warning, or with `keras=2` that of Keras
-      2.15; either goes on training with its own.
+      2.15, which goes on training with it.
     - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
-      stateful layers, and those of `streams`, by names that you choose.
+      stateful layers, and those of `streams`, by names that you choose. `probe` are inputs that are
+      kept with what each layer gives for them: every load computes them again, and raises
+      `FileError` with the layer's name if it differs by more than 256 ulp of the largest output.
 
     Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
     hold some files of each.
@@ -57,8 +60,10 @@ def save_model(
             f"The following argument(s) are not supported by `save_model`: {sorted(older)}"
         )
     if path.suffix in (".h5", ".hdf5"):
-        if streams or zipped:
-            raise ValueError(f"`streams` and `zipped` are not for HDF5 files, received {path}")
+        if streams or zipped or probe is not None:
+            raise ValueError(
+                f"`streams`, `probe` and `zipped` are not for HDF5 files, received {path}"
+            )
         files.check_free(path, overwrite)
         keras_h5_writing.write_model(
             model, path, include_optimizer=include_optimizer, keras=3 if keras is None else keras
@@ -67,10 +72,9 @@ def save_model(
     if keras is not None:
         raise ValueError(f"`keras` is for `.h5` files alone, received {keras!r} for {path}")
     if path.suffix != ".safetensors":
-        if streams:
-            raise ValueError(
-                f"`streams` are kept in `.safetensors` files alone, received filepath={path}"
-            )
+        if streams or probe is not None:
+            name = "`streams` are" if streams else "a `probe` is"
+            raise ValueError(f"{name} kept in `.safetensors` files alone, received filepath={path}")
         files.save_model(model, path, overwrite, zipped, include_optimizer)
         return
     if zipped is not None:
@@ -79,7 +83,11 @@ def save_model(
         )
     files.check_free(path, overwrite)
     native_file.write_model(
-        model, path, include_optimizer=include_optimizer, streams=_checked(streams)
+        model,
+        path,
+        include_optimizer=include_optimizer,
+        streams=_checked(streams),
+        probe=probe,
     )
 
 

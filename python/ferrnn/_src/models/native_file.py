@@ -27,6 +27,8 @@ from ferrnn._src.models.owned import (
     own_arrays,
     stores_itself,
 )
+from ferrnn._src.models.probes import OF_PROBE, check, probed, read_probe
+from ferrnn._src.models.probing import Outputs, reference
 from ferrnn._src.models.weights_file import Entry, saved
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.tree import flatten
@@ -38,6 +40,7 @@ from ferrnn._src.weights.parameter import Parameter
 # The metadata: a version of the format, and texts in JSON.
 VERSION = "1"
 _VERSION, _CONFIG, _COMPILED = "ferrnn", "config", "compile_config"
+_PROBE = "probe"
 _STREAMS, _CHECKSUMS, _CHECKSUM = "streams", "checksums", "checksum"
 # Where arrays are that are no variables.
 _ASSETS, _OF_STREAMS, _OPTIMIZER = "assets/", "streams/", "optimizer"
@@ -49,8 +52,12 @@ def write_model(
     *,
     include_optimizer: bool = True,
     streams: Mapping[str, Stream] | None = None,
+    probe: Any = None,
 ) -> None:
-    """Writes a model, whole or not at all, with all that it remembers."""
+    """Writes a model, whole or not at all, with all that it remembers.
+
+    `probe` are inputs that are kept with what each layer gives for them.
+    """
     if not model.built:
         warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
     streams = streams or {}
@@ -63,6 +70,9 @@ def write_model(
         arrays = dict(_arrays(model, include_optimizer=include_optimizer))
     for name, stream in streams.items():
         arrays.update({f"{_OF_STREAMS}{name}/{key}": v for key, v in stream.state.items()})
+    if probe is not None:
+        texts[_PROBE], more = probed(model, probe)
+        arrays.update(more)
     arrays = {name: np.asarray(each, order="C") for name, each in arrays.items()}
     texts[_CHECKSUMS] = json.dumps({name: _sum(name, each) for name, each in arrays.items()})
     texts[_CHECKSUM] = str(_sum_of_texts(texts))
@@ -114,7 +124,31 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles
         _fill(made, arrays)
         if arrays:
             raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+        if _PROBE in texts:
+            with within(_PROBE):
+                check(made, *_probe_in(contents))
         return made
+
+
+def stored_probe(path: Path) -> tuple[list[Array], Outputs] | None:
+    """The inputs that a file keeps, and what each layer gave; None if there are none."""
+    with reading(path), opened(path) as contents, limited(path.stat().st_size):
+        _checked(contents)
+        if _PROBE not in contents.metadata:
+            return None
+        inputs, outputs, _ = _probe_in(contents)
+        return inputs, outputs
+
+
+def _probe_in(contents: Contents) -> tuple[list[Array], Outputs, float]:
+    arrays = {name: each.array() for name, each in contents.tensors.items()}
+    return read_probe(_json(contents.metadata, _PROBE), arrays)
+
+
+def in_float64(model: Any) -> Any:
+    """The same model in float64, its recurrent cells step by step in NumPy: see `reference`."""
+    arrays = dict(_arrays(model, include_optimizer=False))
+    return reference(model, lambda made: _fill(made, arrays))
 
 
 def read_streams(path: Path, model: Any) -> dict[str, Stream]:
@@ -136,7 +170,7 @@ def read_streams(path: Path, model: Any) -> dict[str, Stream]:
 def _is_apart(name: str, model: Any) -> bool:
     """Whether an array is that of a stream, or of an optimizer that is not wanted."""
     optimizer = name.startswith(f"{_OPTIMIZER}/") and not getattr(model, "compiled", False)
-    return name.startswith(_OF_STREAMS) or optimizer
+    return name.startswith((_OF_STREAMS, OF_PROBE)) or optimizer
 
 
 def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""Proof that a model computes what another source says, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.interop.to_onnx import to_onnx
+from ferrnn._src.models.model import Model
+from ferrnn._src.models.native_file import in_float64
+from ferrnn._src.models.probing import Difference, Outputs, differences, layer_outputs
+from ferrnn._src.tree.tree import flatten
+
+_ONNX_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}
+_SOURCES = ("float64", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a model's layers are from a second source; prints as a table.
+
+    `layers` are the differences in the order of the layers, `largest` the one that is largest
+    relative to its outputs' scale.
+    """
+
+    against: str
+    layers: list[Difference]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of all, relative to the scale of the layer's outputs."""
+        return max((each.largest / (each.scale or 1.0) for each in self.layers), default=0.0)
+
+    def __str__(self) -> str:
+        width = max([5, *(len(each.layer) for each in self.layers)])
+        lines = [f"{'layer':{width}}  largest difference  outputs up to  ulp"]
+        lines += [
+            f"{each.layer:{width}}  {each.largest:<18.3g}  {each.scale:<13.3g}  {each.ulp:.3g}"
+            for each in self.layers
+        ]
+        return "\n".join(
+            [*lines, f"against {self.against}: at most {self.largest:.2g} of the scale"]
+        )
+
+
+def verify(model: Any, inputs: Any, against: Any = "float64") -> Report:
+    """Runs inputs through a model and a second source: the largest difference of each layer.
+
+    `against` is
+
+    - `"float64"`: the same model in float64, its recurrent cells step by step in NumPy, which
+      shares no arithmetic with the engine,
+    - `"onnxruntime"`: the model as ONNX in ONNX Runtime, if that is installed,
+    - another model (ferrnn's, Keras', PyTorch's, a function): layers of the same names for
+      models with layers, else the outputs alone,
+    - a dict of arrays, or lists of arrays, by the names of layers.
+
+    >>> import ferrnn
+    >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3)])
+    >>> verify(model, np.ones((2, 5, 2))).largest < 1e-6
+    True
+    """
+    found = layer_outputs(model, inputs)
+    expected, name = _expected(model, inputs, against, found)
+    return Report(name, differences(found, expected))
+
+
+def _expected(model: Any, inputs: Any, against: Any, found: Outputs) -> tuple[Outputs, str]:
+    if isinstance(against, str):
+        if against == "float64":
+            return layer_outputs(in_float64(model), inputs), "the same model in float64"
+        if against == "onnxruntime":
+            return _by_onnxruntime(model, inputs), "ONNX Runtime"
+        raise ValueError(f"`against` must be one of {_SOURCES}, or a model, received {against!r}")
+    if isinstance(against, Mapping):
+        return {name: _arrays(each) for name, each in against.items()}, "given outputs"
+    kind = type(against)
+    module = kind.__module__.partition(".")[0]
+    name = "a function" if module == "builtins" else f"{module}'s {kind.__name__}"
+    if isinstance(against, Model):
+        return layer_outputs(against, inputs), name
+    last = list(found)[-1]
+    return {last: _called(against, inputs)}, name
+
+
+def _arrays(value: Any) -> list[Any]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [np.asarray(each) for each in values]
+
+
+def _called(against: Any, inputs: Any) -> list[Any]:
+    """The outputs of a model of others."""
+    if hasattr(against, "predict"):
+        return _arrays(against.predict(inputs, verbose=0))
+    if hasattr(against, "state_dict") and hasattr(against, "eval"):
+        tensors = [_torch().from_numpy(np.array(each)) for each in flatten(inputs)]
+        with _torch().no_grad():
+            made = against.eval()(*tensors)
+        return [each.detach().cpu().numpy() for each in flatten(made)]
+    if callable(against):
+        return _arrays(against(inputs))
+    raise TypeError(f"`against` must be a model or a function, received {type(against).__name__}")
+
+
+def _torch() -> Any:
+    import torch  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - optional
+
+    return torch
+
+
+def _by_onnxruntime(model: Any, inputs: Any) -> Outputs:
+    """What each layer gives in ONNX Runtime."""
+    if getattr(model, "_graph", None) is None:
+        raise ValueError(f"the model {model.name!r} must be a graph of layers to become ONNX")
+    steps = [(step.layer.name, step.node) for step in model._graph.steps]
+    tensors = [tensor for _, node in steps for tensor in flatten(node.outputs)]
+    names = [
+        name + (f" call {node.index}" if node.index else "")
+        for name, node in steps
+        for _ in flatten(node.outputs)
+    ]
+    whole = Model(model.input, tensors)
+    session = onnx_session(to_onnx(whole))
+    given = flatten(whole.prepare_inputs(inputs))
+    named = {
+        each.name: np.asarray(x, _ONNX_DTYPES[each.type])
+        for each, x in zip(session.get_inputs(), given, strict=True)
+    }
+    made: Outputs = {}
+    for name, array in zip(names, session.run(None, named), strict=True):
+        made.setdefault(name, []).append(array)
+    return made
+
+
+def onnx_session(content: bytes) -> Any:
+    """ONNX Runtime with a model."""
+    try:
+        import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "this needs ONNX Runtime: pip install onnxruntime", name="onnxruntime"
+        ) from error
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

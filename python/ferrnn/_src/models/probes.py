@@ -1,0 +1,78 @@
+"""Inputs that a file keeps with what each layer gave for them, so that every load can check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.models.probing import Outputs, differences, layer_outputs
+from ferrnn._src.tree.tree import flatten
+from ferrnn._src.tree.types import Array
+
+OF_PROBE = "probe/"
+# How far a layer may be off, in units in the last place of its largest output: vectors of another
+# width sum in another order.
+ALLOWED = 256.0
+
+
+def probed(model: Any, inputs: Any) -> tuple[str, dict[str, Array]]:
+    """A text in JSON and the arrays that keep inputs and what each layer gives for them.
+
+    Raises:
+        ValueError: The inputs are no numbers.
+    """
+    arrays = [np.asarray(each) for each in flatten(model.prepare_inputs(inputs))]
+    for each in arrays:
+        if each.dtype.kind not in "fiub":
+            raise ValueError(f"`probe` must be numbers, received an array of {each.dtype}")
+    outputs = layer_outputs(model, _packed(arrays))
+    kept = {f"{OF_PROBE}inputs/{at}": each for at, each in enumerate(arrays)}
+    for number, made in enumerate(outputs.values()):
+        kept.update({f"{OF_PROBE}{number}/{at}": each for at, each in enumerate(made)})
+    return json.dumps({"layers": list(outputs), "ulp": ALLOWED}), kept
+
+
+def read_probe(
+    text: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> tuple[list[Array], Outputs, float]:
+    """The inputs, the outputs by layer, and how many ulp are allowed."""
+    layers, allowed = text.get("layers"), text.get("ulp")
+    if (
+        not isinstance(layers, list)
+        or not all(isinstance(each, str) for each in layers)
+        or not isinstance(allowed, int | float)
+        or not 0 <= allowed < np.inf
+    ):
+        raise ValueError("it must have the names of layers, and a number of ulp")
+    outputs = {name: _row(arrays, str(number)) for number, name in enumerate(layers)}
+    return _row(arrays, "inputs"), outputs, float(allowed)
+
+
+def _row(arrays: Mapping[str, Array], place: str) -> list[Array]:
+    found: list[Array] = []
+    while f"{OF_PROBE}{place}/{len(found)}" in arrays:
+        found.append(np.array(arrays[f"{OF_PROBE}{place}/{len(found)}"]))
+    if not found:
+        raise ValueError(f"the arrays {OF_PROBE}{place} are not there")
+    return found
+
+
+def check(model: Any, inputs: list[Array], expected: Outputs, allowed: float) -> None:
+    """Raises ValueError, with the first layer's name, if a model computes something else."""
+    found = layer_outputs(model, _packed(inputs))
+    if list(found) != list(expected):
+        raise ValueError(f"the outputs are those of the layers {list(expected)[:10]}")
+    for each in differences(found, expected):
+        if not each.ulp <= allowed:
+            raise ValueError(
+                f"layer {each.layer!r} computes something else here than where the file was "
+                f"written: the largest difference is {each.largest:.3g} at outputs up to "
+                f"{each.scale:.3g}, {each.ulp:.3g} ulp, and {allowed:g} are allowed"
+            )
+
+
+def _packed(arrays: list[Array]) -> Any:
+    return arrays[0] if len(arrays) == 1 else arrays
