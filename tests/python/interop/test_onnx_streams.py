@@ -136,6 +136,22 @@ class TestStates:
         with pytest.raises(ValueError, match=r"`state\['x_2'\]` must have the shape \(1, 5\)"):
             stream.state = {"x_1": np.zeros((1, 5)), "x_2": np.zeros((2, 5))}
 
+    def test_what_is_written_to_an_output_does_not_change_the_state(self):
+        onnx = pytest.importorskip("onnx")
+        value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+        nodes = [
+            onnx.helper.make_node("Add", ["x", "sum"], ["next_sum"]),
+            onnx.helper.make_node("Identity", ["next_sum"], ["y"]),
+        ]
+        values = [value(name, float_, [2]) for name in ("x", "sum", "y", "next_sum")]
+        graph = onnx.helper.make_graph(nodes, "sums", values[:2], values[2:])
+        stream = ferrnn.from_onnx(onnx.helper.make_model(graph)).stream()
+        assert stream.states == {"sum": "next_sum"}
+        for step in range(1, 4):
+            y = stream(np.ones(2, "float32"))
+            np.testing.assert_array_equal(y, step)
+            y[:] = 100
+
     def test_a_graph_without_states_is_an_error_that_lists_what_there_is(self):
         with pytest.raises(ValueError, match="no input is a state that an output becomes"):
             opened("onnx_exports/torch_packed_scripted")[1].stream()

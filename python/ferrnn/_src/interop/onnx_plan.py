@@ -58,6 +58,7 @@ class Plan:
         self.steps: list[Step] = []
         self._add(graph)
         self._join()
+        self._drop()
 
     def _add(self, graph: Graph) -> None:
         for node in graph.nodes:
@@ -82,6 +83,15 @@ class Plan:
             self.steps[at] = Step(found.node, found.run, self._opset)
             gone = {id(node) for node in found.gone}
             self.steps = [step for step in self.steps if id(step.node) not in gone]
+
+    def _drop(self) -> None:
+        """Leaves out what no output needs."""
+        wanted, kept = set(self.outputs), []
+        for step in reversed(self.steps):
+            if wanted.intersection(name for name in step.node.outputs if name):
+                kept.append(step)
+                wanted.update(step.node.inputs)
+        self.steps = kept[::-1]
 
     def _fold(self, step: Step) -> bool:
         """Keeps a node's outputs as constants, if none of them depends on an input."""

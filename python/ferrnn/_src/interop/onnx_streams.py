@@ -60,7 +60,8 @@ class OnnxStream:
         if set(given) != set(self.inputs):
             raise ValueError(f"`inputs` must be {list(self.inputs)}, received {sorted(given)}")
         found = self._model.run({**given, **self._now, **self._settled})
-        self._now = {name: found[output] for name, output in self.states.items()}
+        # Copies: an output may be the same array, and belongs to the caller.
+        self._now = {name: np.array(found[output]) for name, output in self.states.items()}
         outputs = tuple(found[name] for name in self.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
