@@ -14,6 +14,7 @@ from ferrnn.layers import (
     Embedding,
     Input,
     LayerNormalization,
+    ReLU,
     SimpleRNN,
     TimeDistributed,
 )
@@ -52,6 +53,19 @@ def test_ids_give_the_bits_of_the_whole_sequence(kind, dtype, mask_zero):
     for row in range(3):
         alone = model.stream()
         np.testing.assert_array_equal([alone(int(each)) for each in IDS[row]], expected[row])
+
+
+def test_a_relu_is_the_activation_and_one_with_settings_is_named():
+    layers = [Input((None, FEATURES)), GRU(9, return_sequences=True), ReLU(), Dense(4), ReLU()]
+    model = randomised(Sequential(layers))
+    x = sequences(2)
+    expected, stream = np.asarray(model.predict_on_batch(x)), model.stream(2)
+    for step in range(5):
+        np.testing.assert_array_equal(stream(x[:, step]), expected[:, step])
+    assert 0 < np.count_nonzero(expected) < expected.size
+    model = Sequential([Input((None, FEATURES)), GRU(9), ReLU(max_value=1.0, name="capped")])
+    with pytest.raises(TypeError, match=r"layer 'capped' cannot run in a stream: .* max_value"):
+        model.stream()
 
 
 def test_ids_of_any_kind_are_read():
@@ -218,6 +232,6 @@ def test_what_cannot_stream_is_named(make, message):
 
 
 def test_layers_that_are_not_of_rows_are_named_inside_a_time_distributed():
-    model = Sequential([Input((None, FEATURES)), TimeDistributed(ferrnn.layers.ReLU(name="odd"))])
-    with pytest.raises(TypeError, match=r"/odd' .* in a TimeDistributed .*: it is a ReLU"):
+    model = Sequential([Input((None, FEATURES)), TimeDistributed(ferrnn.layers.ELU(name="odd"))])
+    with pytest.raises(TypeError, match=r"/odd' .* in a TimeDistributed .*: it is a ELU"):
         model.stream()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ferrnn._src.activations.activations import Activation as Function
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layers.activation import Activation
+from ferrnn._src.layers.activation import Activation, ReLU
 from ferrnn._src.layers.coupled_lstm import CoupledLSTM
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
@@ -152,6 +152,15 @@ def _activation(name: str, layer: Activation) -> list[StreamPart]:
     return _function(name, layer.activation)
 
 
+def _relu(name: str, layer: ReLU) -> list[StreamPart]:
+    if layer.max_value is not None or layer.negative_slope or layer.threshold:
+        raise TypeError(
+            f"layer {name!r} cannot run in a stream: the engine knows ReLU without max_value, "
+            "negative_slope and threshold"
+        )
+    return [StreamPart("relu")]
+
+
 def _function(name: str, function: Any) -> list[StreamPart]:
     if type(function) is not Function or not (function.native or function.native_rows):
         called = getattr(function, "__name__", repr(function))
@@ -179,10 +188,11 @@ _PARTS: dict[type[Layer], Callable[[str, Any], list[StreamPart]]] = {
     Embedding: _embedding,
     LayerNormalization: _normalization,
     Activation: _activation,
+    ReLU: _relu,
     Dropout: _nothing,
 }
 
 # What a TimeDistributed may hold.
-_OF_ROWS = (Dense, LayerNormalization, Activation, Dropout)
+_OF_ROWS = (Dense, LayerNormalization, Activation, ReLU, Dropout)
 
 _ALL = (*_PARTS, TimeDistributed)
