@@ -94,6 +94,14 @@ def test_layers_alone(layer):
     check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
 
 
+def test_operators_between_layers():
+    x = ferrnn.Input((None, 3))
+    y = layers.Dense(3)(x)
+    z = (x + y) * 2.0 - 1.0 / (y * y + 3.0)
+    outputs = [z[:, -1], z[:, 0], z[..., 1:], z[:, ::-1], z[:, -2:, 0]]
+    check(randomized(ferrnn.Model(x, outputs)))
+
+
 def test_statistics_of_data_are_constants():
     scaled = layers.Normalization()
     scaled.adapt(np.random.default_rng(3).normal(3, 2, size=(20, 5, 3)))
@@ -138,7 +146,8 @@ def test_ferrnn_opens_what_it_exports(tmp_path):
 def test_what_is_refused(tmp_path):
     x = ferrnn.Input((None, 3))
     for model, reason in [
-        (ferrnn.Model(x, x + layers.Dense(3)(x)), "the operation Add"),
+        (ferrnn.Model(x, ferrnn.ops.cumsum(x)), "the operation Cumsum"),
+        (ferrnn.Model(x, x[:, None]), "an index of numbers and slices"),
         (ferrnn.Model(x, layers.MinimalGatedUnit(3)(x)), "its cell is a MinimalGatedCell"),
         (ferrnn.Model(x, layers.Dense(3, "squareplus")(x)), "the activation squareplus of layer"),
         (ferrnn.Model(x, layers.LSTM(3, activation="gelu")(x)), "the activation gelu of layer"),

@@ -10,6 +10,7 @@ from ferrnn._src.files.errors import within
 from ferrnn._src.files.writing import write_file
 from ferrnn._src.interop.onnx_writing import Builder
 from ferrnn._src.interop.to_onnx_layers import OF_ROWS, WRITERS
+from ferrnn._src.interop.to_onnx_operations import is_known, operation
 from ferrnn._src.interop.to_onnx_recurrent import States, both_directions, written
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.layers.bidirectional import Bidirectional
@@ -33,8 +34,8 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     Layers for training alone (dropout, noise) are left out.
 
     Raises:
-        ValueError: A layer has no form in ONNX: masks, cells and layers of your own, operations
-            between layers. The message names it.
+        ValueError: A layer has no form in ONNX: masks, cells and layers of your own, operations of
+            `keras.ops`. The message names it.
 
     >>> import ferrnn
     >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3)])
@@ -100,6 +101,11 @@ def _run(b: Builder, states: States, graph: Any, values: dict[int, str], prefix:
                 f"layer {name!r} is called with a mask or with training=True, which ONNX has no "
                 "form for"
             )
+        if is_known(layer):
+            with within(f"the operator {name!r}"):
+                made = [operation(b, layer, node, lambda tensor: values[id(tensor)])]
+            values[id(flatten(node.outputs)[0])] = made[0]
+            continue
         tensors = node.input_tensors
         if len(tensors) != len(flatten(node.inputs)):
             raise ValueError(f"layer {name!r} is called with arrays, which have no form here")

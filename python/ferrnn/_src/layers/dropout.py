@@ -97,7 +97,8 @@ class SpatialDropout1D(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["noise_shape"]
+        for key in ("noise_shape", "trainable"):  # Keras' constructor takes neither
+            del config[key]
         return config
 
 
@@ -132,7 +133,8 @@ class SpatialDropout2D(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["noise_shape"]
+        for key in ("noise_shape", "trainable"):  # Keras' constructor takes neither
+            del config[key]
         return {**config, "data_format": self.data_format}
 
 
