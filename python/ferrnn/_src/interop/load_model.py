@@ -80,7 +80,8 @@ def _loaded(
     if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
         raise ValueError(
             f"File format not supported: filepath={path}. Expected a `.keras` archive or folder, "
-            "an HDF5 file of Keras, or a `.safetensors` file of ferrnn."
+            "an HDF5 file of Keras, or a `.safetensors` file of ferrnn; `ferrnn.from_onnx` opens "
+            "files of ONNX, `ferrnn.from_torch` those of PyTorch."
         )
     return files.read_model(path, custom_objects, compiles=compiles, translate=_translated)
 

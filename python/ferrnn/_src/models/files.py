@@ -118,7 +118,10 @@ def read_model(
         with within(_CONFIG), custom_object_scope(custom_objects):
             text = parts.read(_CONFIG)
             if text is None:
-                raise ValueError("there is no configuration of a model")
+                raise ValueError(
+                    "there is no configuration of a model: a file of PyTorch opens with "
+                    "`ferrnn.from_torch`"
+                )
             data = translate(json.loads(text), parts.read(_METADATA))
             made = model_from(data, compiles=compiles)
         with within(_WEIGHTS):
