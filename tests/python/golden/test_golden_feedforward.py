@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -120,7 +121,10 @@ def test_names_shapes_and_settings_are_those_of_keras(table: str, name: str) -> 
         shape = layer.compute_output_shape(*shapes)
     else:
         shape = layer.compute_output_shape(structured(shapes))
-    assert list(shape) == case.about["output_shape"]
+    wanted = case.about["output_shape"]
+    assert len(shape) == len(wanted)
+    # None for a length that the equation of EinsumDense tells.
+    assert all(want in (None, have) for want, have in zip(wanted, shape, strict=True))
     for weight, path in zip(layer.weights, case.about["paths"], strict=True):
         assert weight.path.partition("/")[2] == path.partition("/")[2]
     config = layer.get_config()
@@ -129,7 +133,6 @@ def test_names_shapes_and_settings_are_those_of_keras(table: str, name: str) -> 
             continue
         assert key in config
         if value != "...":
-            have = list(config[key]) if isinstance(config[key], tuple) else config[key]
-            assert have == value, key
+            assert json.loads(json.dumps(config[key])) == value, key
     again = kind.from_config(config)
     assert again.get_config() == config
