@@ -69,7 +69,7 @@ class Windows:
         own = gathered[..., self.before : self.before + self.steps, :, :]
         for at, (to, source) in enumerate(self._outer_taps()):
             place: Any = (slice(None), *to, slice(None), at)
-            own[place] = inputs[source]
+            _copy(own[place], inputs[source])
         rows: Array = gathered.reshape(self.samples, length, self.width)
         return rows
 
@@ -134,6 +134,18 @@ class Windows:
             taken: Any = (slice(None), *to, slice(None), at)
             d_inputs[source] += d_taps[taken]
         return d_inputs
+
+
+def _copy(to: Array, source: Array) -> None:
+    """`to[...] = source`, feature by feature where there are few: NumPy's inner loop is then long.
+
+    For 3 features of frames of 32 by 32 places that takes two thirds of the time.
+    """
+    if source.shape[-1] > 4:
+        to[...] = source
+        return
+    for feature in range(source.shape[-1]):
+        to[..., feature] = source[..., feature]
 
 
 def view(array: Array, shape: Sequence[int], strides: Sequence[int]) -> Any:
