@@ -301,3 +301,10 @@ def test_states_of_both_directions_start_another_layer_in_a_functional_model():
     model.train_on_batch(X, np.ones((3, 5, 3)))
     for old, new in zip(before, encoder.get_weights(), strict=True):
         assert not np.array_equal(old, new)
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_the_copies_have_the_setting_of_cudnn(kind):
+    layer = Bidirectional(kind(2, use_cudnn=False))
+    assert [layer.forward_layer.use_cudnn, layer.backward_layer.use_cudnn] == [False, False]
+    assert "use_cudnn" not in layer.forward_layer.get_config()

@@ -260,6 +260,8 @@ def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
     config = serialized(layer)
     name = f"{prefix}{layer.name.removeprefix(prefix)}"
     config["config"] = {**config["config"], **changes, "name": name}
+    if hasattr(layer, "use_cudnn"):
+        config["config"]["use_cudnn"] = layer.use_cudnn
     return deserialized(config)
 
 

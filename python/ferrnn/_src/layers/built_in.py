@@ -71,6 +71,8 @@ class BuiltInRNN(RNN):
         super().__init__(
             cell, activity_regularizer=given["activity_regularizer"], **flags, **options
         )
+        if "use_cudnn" in given:
+            self.use_cudnn = given["use_cudnn"]  # which changes nothing, and is handed on
         if not self._trainable:
             cell.trainable = False
 
