@@ -160,8 +160,8 @@ class TestFiles:
         x, y = data(8)
         keep = keras.callbacks.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
         small().fit(x, y, epochs=300, verbose=0, callbacks=[keep])
-        assert written[:2] == [0, 1]
-        assert len(written) < 200
+        assert written[0] == 0
+        assert 2 < len(written) < 200
         assert written[-1] == 300  # where training ends is kept, to go further
 
     def test_files_of_others_stay(self, tmp_path):

@@ -117,7 +117,7 @@ class BackupAndRestore(Keeper):
         return spent <= _ALLOWANCE + _SHARE * (time.perf_counter() - self._began)
 
     def _write(self, loop: Any) -> None:
-        began = time.perf_counter()
+        began = time.thread_time()
         self._batches = 0
         self._number += 1
         self._writer.put(
@@ -131,7 +131,7 @@ class BackupAndRestore(Keeper):
                 }
             )
         )
-        self._seconds += time.perf_counter() - began
+        self._seconds += time.thread_time() - began
 
     def forget(self) -> None:
         """Removes the files, unless they are to stay."""
