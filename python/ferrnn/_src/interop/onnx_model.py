@@ -87,11 +87,12 @@ class OnnxModel:
         A graph with states among its inputs and outputs gives an `OnnxStream`. A chain of layers
         without gives the stream of `to_layers()`, which takes one step `[features]`.
 
+        Which inputs are states, and which outputs become them, is found by their shapes and by
+        their names or order; the first of each are no states.
+
         Args:
             streams: The size of the states' axis that the file leaves open.
-            states: The inputs that are states, with the outputs that become them. If it is left
-                out, inputs and outputs of one shape belong together, by their names or in order;
-                the first of each are no states.
+            states: The inputs that are states, with the outputs that become them.
             initial: What states are at first, if not zeros.
             settled: Inputs that are the same in each call, such as a sampling rate.
 
