@@ -98,8 +98,8 @@ class Described(Configured):
         >>> model, again = (keras.Sequential([keras.layers.Dense(1)]) for _ in range(2))
         >>> model.compile("adam", loss="mse")
         >>> again.compile_from_config(model.get_compile_config())
-        >>> again.optimizer.name, again.loss
-        ('adam', 'mse')
+        >>> type(again.optimizer).__name__, again.loss
+        ('Adam', 'mse')
         """
         kind: Any = type(self)
         if kind.compile is not Trainer.compile:
