@@ -109,6 +109,17 @@ def test_the_layout_is_that_of_keras(tmp_path):
         }  # fmt: skip
 
 
+def test_newer_optimizers_are_named_as_keras_registers_them(tmp_path):
+    model = randomized(MODELS["lstm"](ferrnn), np.random.default_rng(5))
+    model.compile("lion", "mse")
+    model.save(tmp_path / "m.h5", keras=2)
+    with h5py.File(tmp_path / "m.h5") as file:
+        written = json.loads(file.attrs["training_config"])["optimizer_config"]
+    assert written["class_name"] == "Custom>Lion"
+    assert written["config"]["is_legacy_optimizer"] is False
+    assert type(ferrnn.load_model(tmp_path / "m.h5").optimizer) is ferrnn.optimizers.Lion
+
+
 def test_many_layers_need_several_attributes(tmp_path):
     x = ferrnn.Input((2,))
     y = x

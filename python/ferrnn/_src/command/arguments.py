@@ -128,7 +128,7 @@ def _add_files(commands: Any) -> None:
     verify.add_argument(
         "--against",
         default="float64",
-        help="float64 (default: the model in float64, in NumPy), onnxruntime, or another file",
+        help="float64 (default: in NumPy, step by step), onnxruntime, keras, or another file",
     )
     verify.add_argument("--inputs", type=Path, help="a .npy file (default: random numbers)")
 

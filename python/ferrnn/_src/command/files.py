@@ -19,7 +19,7 @@ from ferrnn._src.interop.onnx_files import read_model
 from ferrnn._src.interop.onnx_model import from_onnx
 from ferrnn._src.interop.save_model import save_model
 from ferrnn._src.interop.to_onnx import export_model, to_onnx
-from ferrnn._src.interop.verifying import Report, onnx_session, verify
+from ferrnn._src.interop.verifying import Report, in_keras, onnx_session, verify
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.models.hdf5 import opened as opened_hdf5
 from ferrnn._src.models.native_file import stored_probe
@@ -78,6 +78,8 @@ def verified(path: Path, against: str, inputs: Path | None) -> Report:
     given = random_inputs(model) if inputs is None else np.load(inputs, allow_pickle=False)
     if against in ("float64", "onnxruntime"):
         return verify(model, given, against)
+    if against == "keras":
+        return verify(model, given, in_keras(path)(given))
     other = Path(against)
     if other.suffix != _ONNX:
         return verify(model, given, load_model(other))

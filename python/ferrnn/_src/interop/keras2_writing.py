@@ -15,9 +15,10 @@ _ACTIVATIONS = ("activation", "recurrent_activation")
 _NEW: Mapping[str, Any] = {
     "flash_attention": None, "gradient_accumulation_steps": None, "lora_rank": None,
     "lora_alpha": None, "loss_scale_factor": None, "optional": False, "quantization_config": None,
-    "renorm": False, "renorm_clipping": None, "rms_scaling": False, "weights": None,
+    "renorm": False, "renorm_clipping": None, "rms_scaling": False,
+    "sliding_window": None, "use_gate": False, "weights": None,
 }  # fmt: skip
-_OLD_OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Nadam", "Adamax", "Adagrad", "Adadelta", "Ftrl")
+_OLD_OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adamax", "Adagrad", "Adadelta")
 # What Keras 3 computes alike without it, whatever it is.
 _LEFT_OUT = frozenset({"ragged", "seed_generator", "renorm_momentum", "build_config"})
 # These have had a seed in Keras 2 as well.
@@ -59,9 +60,9 @@ def _optimizer(data: Mapping[str, Any]) -> Config:
         left_out -= {key for key in left_out if key.endswith(("norm", "value")) and config[key]}
         for key in ("use_ema", "weight_decay", *left_out):
             config.pop(key, None)
-    else:
-        config["is_legacy_optimizer"] = False
-    return {"class_name": data["class_name"], "config": config}
+        return {"class_name": data["class_name"], "config": config}
+    config["is_legacy_optimizer"] = False
+    return {"class_name": f"Custom>{data['class_name']}", "config": config}  # as registered
 
 
 def _without_dtypes(value: Any) -> Any:
@@ -140,6 +141,10 @@ def _fix_leaky(made: Config) -> None:
     made["alpha"] = made.pop("negative_slope")
 
 
+def _fix_heads(made: Config) -> None:
+    made |= dict.fromkeys(("query_shape", "key_shape", "value_shape"))  # which a call tells
+
+
 def _fix_padding(made: Config) -> None:
     if made.pop("data_format", "channels_last") not in (None, "channels_last"):
         raise ValueError("`data_format='channels_first'` has no form in Keras 2: pass `keras=3`")
@@ -148,6 +153,7 @@ def _fix_padding(made: Config) -> None:
 _FIXES: dict[str, Callable[[Config], None]] = {
     "InputLayer": _fix_input,
     "LeakyReLU": _fix_leaky,
+    "MultiHeadAttention": _fix_heads,
     "ZeroPadding1D": _fix_padding,
 }
 

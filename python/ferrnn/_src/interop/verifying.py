@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,26 @@ def onnx_session(content: bytes) -> Any:
             "this needs ONNX Runtime: pip install onnxruntime", name="onnxruntime"
         ) from error
     return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+
+def in_keras(path: Path) -> Any:
+    """What the installed Keras makes of a file: a function that gives each layer's outputs.
+
+    Raises:
+        ModuleNotFoundError: Keras is not installed.
+    """
+    try:
+        import keras  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - optional
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("this needs Keras: pip install keras", name="keras") from error
+    model = keras.models.load_model(path, compile=False)
+    layers = [each for each in model.layers if not isinstance(each, keras.layers.InputLayer)]
+    inner = keras.Model(model.inputs, [each.output for each in layers])
+
+    def outputs(inputs: Any) -> Outputs:
+        made = inner.predict(inputs, verbose=0)
+        made = [made] if len(layers) == 1 else made
+        pairs = zip(layers, made, strict=True)
+        return {each.name: _arrays(array) for each, array in pairs}
+
+    return outputs
