@@ -131,7 +131,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn.layers", "Conv3D"),
         ("ferrnn.models", "model_from_config"),
         ("ferrnn.optimizers", "Lamb"),
-        ("ferrnn.utils", "split_dataset"),
+        ("ferrnn.utils", "FeatureSpace"),
     ],
 )
 def test_what_keras_has_and_we_lack_is_named(module, name):

@@ -39,7 +39,9 @@ OF_WEIGHTS = [
 @pytest.mark.parametrize("kind", OF_WEIGHTS, ids=lambda kind: kind.__name__)
 def test_what_weights_are_given_goes_on(kind, way):
     made = kind()
-    argument = (4, 3) if issubclass(kind, keras.initializers.Initializer) else X[0]
+    argument = X[0]
+    if issubclass(kind, keras.initializers.Initializer):
+        argument = (4, 3, 5) if kind is keras.initializers.STFT else (4, 3)
     assert bits(way(made)(argument)) == bits(made(argument))
     assert way(made).get_config() == made.get_config()
 

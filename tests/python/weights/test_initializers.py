@@ -160,3 +160,8 @@ def test_a_fourier_kernel_is_cosines_and_sines_under_a_window():
     for arguments in ({"side": "both"}, {"scaling": "l2"}):
         with pytest.raises(ValueError, match=r"should be 'real'|Scaling is invalid"):
             initializers.STFT(**arguments)
+
+
+def test_stft_wants_the_shape_of_a_convolution():
+    with pytest.raises(ValueError, match=r"`shape` must be \[steps, .* received \(4, 3\)"):
+        initializers.STFT()((4, 3))

@@ -112,7 +112,9 @@ class GlobalAveragePooling1D(GlobalPooling):
 
     rank: ClassVar[int] = 1
 
-    def __call__(self, inputs: Any, mask: Any = None, **options: Any) -> Any:
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, mask: Any = None, **options: Any
+    ) -> Any:
         """Outputs `[batch, features]`, means over the steps of the mask if there is one."""
         return super().__call__(inputs, mask=mask, **options)
 

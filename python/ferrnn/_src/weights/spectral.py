@@ -43,6 +43,11 @@ class STFT(Initializer):
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
 
     def __call__(self, shape: Sequence[int], dtype: object = None) -> Array:
+        if len(shape) != 3:
+            raise ValueError(
+                "`shape` must be [steps, channels, frequencies], as of the kernel of a Conv1D, "
+                f"received {tuple(shape)}"
+            )
         steps, _, frequencies = shape
         period = max(2 * (frequencies - 1), 1)
         turns = np.arange(steps)[:, None, None] * (np.arange(frequencies)[None, None] / period)
