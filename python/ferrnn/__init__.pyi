@@ -77,7 +77,7 @@ from ferrnn._src.configs.dtype_policy import DTypePolicy as DTypePolicy
 from ferrnn._src.configs.names import name_scope as name_scope
 from ferrnn._src.interop.from_torch import from_torch as from_torch
 from ferrnn._src.interop.load_model import load_model as load_model
-from ferrnn._src.interop.onnx_model import from_onnx as from_onnx
+from ferrnn._src.interop.onnx.model import from_onnx as from_onnx
 from ferrnn._src.interop.to_onnx import to_onnx as to_onnx
 from ferrnn._src.interop.to_torch import to_torch as to_torch
 from ferrnn._src.interop.verifying import verify as verify

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 import ferrnn
 import plain
-from ferrnn._src.interop.torch_files import read_torch_file
+from ferrnn._src.interop.torch.files import read_torch_file
 
 MODELS = Path(__file__).parents[4] / "shared" / "models"
 ABSENT = f"SKIPPED ALOUD: no trained models of others at {MODELS}"

@@ -8,7 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
-from ferrnn._src.interop.onnx_recurrent import Recurrent
+from ferrnn._src.interop.onnx.recurrent import Recurrent
 from foreign import expect_close
 
 CASES = [

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import foreign
-from ferrnn._src.interop.pickles import Inert, PickleError, read_pickle
-from ferrnn._src.interop.torch_files import read_torch_file
+from ferrnn._src.interop.torch.files import read_torch_file
+from ferrnn._src.interop.torch.pickles import Inert, PickleError, read_pickle
 
 
 def read(data):

@@ -8,7 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
-from ferrnn._src.interop.tensor_bundles import Bundle
+from ferrnn._src.interop.keras.tensor_bundles import Bundle
 from foreign import expect_close
 
 NAMES = foreign.names("savedmodel")

@@ -15,8 +15,8 @@ import numpy as np
 from ferrnn._src.files.archive import opened
 from ferrnn._src.interop.from_torch import described
 from ferrnn._src.interop.load_model import load_model
-from ferrnn._src.interop.onnx_files import read_model
-from ferrnn._src.interop.onnx_model import from_onnx
+from ferrnn._src.interop.onnx.files import read_model
+from ferrnn._src.interop.onnx.model import from_onnx
 from ferrnn._src.interop.save_model import save_model
 from ferrnn._src.interop.to_onnx import export_model, to_onnx
 from ferrnn._src.interop.verifying import Report, in_keras, onnx_session, verify

@@ -11,9 +11,9 @@ import numpy as np
 
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.interop.safetensors_files import read_safetensors
-from ferrnn._src.interop.torch_files import read_torch_file
-from ferrnn._src.interop.torch_layers import Made, layers_of
-from ferrnn._src.interop.torch_modules import Module, module_tree
+from ferrnn._src.interop.torch.files import read_torch_file
+from ferrnn._src.interop.torch.layers import Made, layers_of
+from ferrnn._src.interop.torch.modules import Module, module_tree
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.input import Input
 from ferrnn._src.models.sequential import Sequential

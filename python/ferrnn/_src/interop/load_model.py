@@ -12,9 +12,10 @@ from ferrnn._src.faces import public
 from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.files.safetensors import opened as opened_tensors
-from ferrnn._src.interop import keras_h5, saved_models
-from ferrnn._src.interop.keras_configs import modern
-from ferrnn._src.interop.keras_training import modern_compile_config
+from ferrnn._src.interop.keras import h5 as keras_h5
+from ferrnn._src.interop.keras import saved_models
+from ferrnn._src.interop.keras.configs import modern
+from ferrnn._src.interop.keras.training import modern_compile_config
 from ferrnn._src.models import files, native_file
 from ferrnn._src.models.hdf5 import opened
 from ferrnn._src.sequence.stream import Stream

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ferrnn._src.interop import keras_h5_writing
+from ferrnn._src.interop.keras import h5_writing
 from ferrnn._src.models import files, native_file
 from ferrnn._src.sequence.stream import Stream
 
@@ -65,7 +65,7 @@ def save_model(
                 f"`streams`, `probe` and `zipped` are not for HDF5 files, received {path}"
             )
         files.check_free(path, overwrite)
-        keras_h5_writing.write_model(
+        h5_writing.write_model(
             model, path, include_optimizer=include_optimizer, keras=3 if keras is None else keras
         )
         return

@@ -8,10 +8,10 @@ from typing import Any
 
 from ferrnn._src.files.errors import within
 from ferrnn._src.files.writing import write_file
-from ferrnn._src.interop.onnx_writing import Builder
-from ferrnn._src.interop.to_onnx_layers import OF_ROWS, WRITERS
-from ferrnn._src.interop.to_onnx_operations import is_known, operation
-from ferrnn._src.interop.to_onnx_recurrent import States, both_directions, written
+from ferrnn._src.interop.onnx.to_layers import OF_ROWS, WRITERS
+from ferrnn._src.interop.onnx.to_operations import is_known, operation
+from ferrnn._src.interop.onnx.to_recurrent import States, both_directions, written
+from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.built_in import BuiltInRNN

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import OnnxError
+from ferrnn._src.interop.onnx.files import OnnxError
 
 Inputs: TypeAlias = "list[Any]"
 Attributes: TypeAlias = Mapping[str, Any]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_cells import Direction, Function, engine_weights
-from ferrnn._src.interop.onnx_files import OnnxError
+from ferrnn._src.interop.onnx.cells import Direction, Function, engine_weights
+from ferrnn._src.interop.onnx.files import OnnxError
 from ferrnn._src.sequence.fused import Problem, Weights, rnn_forward
 from ferrnn._src.tree.types import Array
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Node
+from ferrnn._src.interop.onnx.files import Node
 from ferrnn._src.sequence.fused import Problem, Weights, rnn_forward
 from ferrnn._src.tree.types import Array
 

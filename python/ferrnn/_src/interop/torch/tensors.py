@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.pickles import Named, PickleError
+from ferrnn._src.interop.torch.pickles import Named, PickleError
 from ferrnn._src.tree.types import Array
 
 _STORAGES = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.interop.gates import TORCH, ordered
-from ferrnn._src.interop.torch_modules import Module
+from ferrnn._src.interop.torch.modules import Module
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU
 from ferrnn._src.layers.bidirectional import Bidirectional

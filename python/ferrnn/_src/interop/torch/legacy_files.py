@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferrnn._src.interop.pickles import PickleError, read_pickle_at
-from ferrnn._src.interop.torch_tensors import Storage, Tensors, dtype_of, storage_of
+from ferrnn._src.interop.torch.pickles import PickleError, read_pickle_at
+from ferrnn._src.interop.torch.tensors import Storage, Tensors, dtype_of, storage_of
 
 
 def read_legacy_file(data: bytes, start: int) -> Any:

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Node, OnnxError
-from ferrnn._src.interop.onnx_plan import Plan, Run, Step, failed
-from ferrnn._src.interop.onnx_quick import RESHAPES, quick
+from ferrnn._src.interop.onnx.files import Node, OnnxError
+from ferrnn._src.interop.onnx.plan import Plan, Run, Step, failed
+from ferrnn._src.interop.onnx.quick import RESHAPES, quick
 from ferrnn._src.tree.types import Array
 
 # So many programs are kept, and so many are made before single integers are no longer settled.

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.interop.gates import ONNX, ordered
-from ferrnn._src.interop.onnx_cells import Function
-from ferrnn._src.interop.onnx_files import Node, OnnxError, Value
-from ferrnn._src.interop.onnx_plan import Plan
-from ferrnn._src.interop.onnx_programs import Noted, traced
-from ferrnn._src.interop.onnx_recurrent import Recurrent
+from ferrnn._src.interop.onnx.cells import Function
+from ferrnn._src.interop.onnx.files import Node, OnnxError, Value
+from ferrnn._src.interop.onnx.plan import Plan
+from ferrnn._src.interop.onnx.programs import Noted, traced
+from ferrnn._src.interop.onnx.recurrent import Recurrent
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation, LeakyReLU
 from ferrnn._src.layers.bidirectional import Bidirectional

@@ -13,8 +13,8 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import plain
 from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.writing import whole_file
-from ferrnn._src.interop import keras2_writing
-from ferrnn._src.interop.keras_training import slot_by_slot
+from ferrnn._src.interop.keras import keras2_writing
+from ferrnn._src.interop.keras.training import slot_by_slot
 from ferrnn._src.models.files import KERAS_VERSION
 from ferrnn._src.models.hdf5 import write_array, written
 from ferrnn._src.models.owned import asset_files, stores_itself

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.activations.erf import erf
-from ferrnn._src.interop.onnx_files import DTYPES, OnnxError
-from ferrnn._src.interop.onnx_recurrent import sigmoid
-from ferrnn._src.interop.onnx_shaping import SHAPING, Attributes, Inputs, Operator, axes_given
+from ferrnn._src.interop.onnx.files import DTYPES, OnnxError
+from ferrnn._src.interop.onnx.recurrent import sigmoid
+from ferrnn._src.interop.onnx.shaping import SHAPING, Attributes, Inputs, Operator, axes_given
 from ferrnn._src.tree.types import Array
 
 

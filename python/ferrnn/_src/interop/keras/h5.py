@@ -14,9 +14,9 @@ from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited, spend
-from ferrnn._src.interop.keras_configs import modern
-from ferrnn._src.interop.keras_training import compile_as_saved
-from ferrnn._src.interop.keras_weights import (
+from ferrnn._src.interop.keras.configs import modern
+from ferrnn._src.interop.keras.training import compile_as_saved
+from ferrnn._src.interop.keras.weights import (
     Dialect,
     Found,
     converted,

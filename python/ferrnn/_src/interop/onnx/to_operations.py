@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_writing import Builder
+from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 

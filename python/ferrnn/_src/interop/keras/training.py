@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.interop.keras_configs import modern_settings
+from ferrnn._src.interop.keras.configs import modern_settings
 from ferrnn._src.models.compiling import compile_arguments
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version

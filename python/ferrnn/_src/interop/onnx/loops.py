@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Graph, OnnxError
+from ferrnn._src.interop.onnx.files import Graph, OnnxError
 from ferrnn._src.tree.types import Array
 
 # What no model of sequences needs: a condition may hold for ever.

@@ -12,8 +12,8 @@ from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.interop.gates import ONNX, from_ours
-from ferrnn._src.interop.onnx_functions import recurrent
-from ferrnn._src.interop.onnx_writing import Builder
+from ferrnn._src.interop.onnx.functions import recurrent
+from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.tree.types import Array
 
 _LOWEST = -(2**63) + 1  # as an end: beyond the first entry

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import OnnxError
+from ferrnn._src.interop.onnx.files import OnnxError
 from ferrnn._src.native import DenseWeights, dense_forward
 from ferrnn._src.tree.types import Array
 

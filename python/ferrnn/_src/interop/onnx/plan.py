@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Graph, Node, OnnxError
-from ferrnn._src.interop.onnx_loops import loop
-from ferrnn._src.interop.onnx_operators import OPERATORS
-from ferrnn._src.interop.onnx_products import PREPARED
-from ferrnn._src.interop.onnx_recurrent import Recurrent
-from ferrnn._src.interop.onnx_unrolled import unrolled
+from ferrnn._src.interop.onnx.files import Graph, Node, OnnxError
+from ferrnn._src.interop.onnx.loops import loop
+from ferrnn._src.interop.onnx.operators import OPERATORS
+from ferrnn._src.interop.onnx.products import PREPARED
+from ferrnn._src.interop.onnx.recurrent import Recurrent
+from ferrnn._src.interop.onnx.unrolled import unrolled
 from ferrnn._src.tree.types import Array
 
 _RECURRENT = ("LSTM", "GRU", "RNN")

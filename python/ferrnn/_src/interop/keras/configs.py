@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ferrnn._src.files.errors import within
-from ferrnn._src.interop.keras_graphs import functional, sequential
+from ferrnn._src.interop.keras.graphs import functional, sequential
 
 Config: TypeAlias = dict[str, Any]
 

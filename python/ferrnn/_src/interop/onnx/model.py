@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.interop.onnx_files import Graph, OnnxError, Value, read_model
-from ferrnn._src.interop.onnx_layers import layers_of
-from ferrnn._src.interop.onnx_operators import OPERATORS
-from ferrnn._src.interop.onnx_plan import Plan
-from ferrnn._src.interop.onnx_products import PREPARED
-from ferrnn._src.interop.onnx_programs import Programs
-from ferrnn._src.interop.onnx_streams import OnnxStream, stream_of
+from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value, read_model
+from ferrnn._src.interop.onnx.layers import layers_of
+from ferrnn._src.interop.onnx.operators import OPERATORS
+from ferrnn._src.interop.onnx.plan import Plan
+from ferrnn._src.interop.onnx.products import PREPARED
+from ferrnn._src.interop.onnx.programs import Programs
+from ferrnn._src.interop.onnx.streams import OnnxStream, stream_of
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.types import Array

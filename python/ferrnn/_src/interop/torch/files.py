@@ -11,9 +11,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ferrnn._src.interop.pickles import PickleError, read_pickle
-from ferrnn._src.interop.torch_legacy_files import read_legacy_file
-from ferrnn._src.interop.torch_tensors import Storage, Tensors, dtype_of, storage_of
+from ferrnn._src.interop.torch.legacy_files import read_legacy_file
+from ferrnn._src.interop.torch.pickles import PickleError, read_pickle
+from ferrnn._src.interop.torch.tensors import Storage, Tensors, dtype_of, storage_of
 
 _OLD_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 # The pickle describes tensors and settings; a larger one is not a model's.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ferrnn._src.activations.activations import Activation
-from ferrnn._src.interop.onnx_writing import Builder
+from ferrnn._src.interop.onnx.writing import Builder
 
 # The operator that computes the function, with its settings.
 _OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {

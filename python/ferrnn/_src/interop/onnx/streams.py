@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Value
+from ferrnn._src.interop.onnx.files import Value
 from ferrnn._src.tree.types import Array
 
 

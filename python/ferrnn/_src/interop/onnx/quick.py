@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_files import Node
-from ferrnn._src.interop.onnx_operators import OPERATORS
-from ferrnn._src.interop.onnx_products import along_time
-from ferrnn._src.interop.onnx_shaping import axes_given, padding, slices, split_sizes
+from ferrnn._src.interop.onnx.files import Node
+from ferrnn._src.interop.onnx.operators import OPERATORS
+from ferrnn._src.interop.onnx.products import along_time
+from ferrnn._src.interop.onnx.shaping import axes_given, padding, slices, split_sizes
 from ferrnn._src.native import DenseWeights, activate, dense_forward
 from ferrnn._src.tree.types import Array
 

@@ -58,7 +58,7 @@ def read_pickle(
     ...         return print, ("called",)
     >>> read_pickle(pickle.dumps(Evil(), protocol=2), {}, lambda key: key)
     Traceback (most recent call last):
-    ferrnn._src.interop.pickles.PickleError: ... calls __builtin__.print, which is not allowed
+    ferrnn._src.interop.torch.pickles.PickleError: ... calls __builtin__.print, which is not allowed
     """
     return read_pickle_at(data, 0, functions, persistent)[0]
 

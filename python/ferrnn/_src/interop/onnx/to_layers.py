@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.onnx_functions import applied
-from ferrnn._src.interop.onnx_writing import Builder
+from ferrnn._src.interop.onnx.functions import applied
+from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.data_normalization import Normalization

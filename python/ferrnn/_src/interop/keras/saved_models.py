@@ -14,11 +14,11 @@ from typing import Any
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
-from ferrnn._src.interop.keras_configs import modern
-from ferrnn._src.interop.keras_training import compile_as_saved
-from ferrnn._src.interop.keras_weights import Dialect, converted
+from ferrnn._src.interop.keras.configs import modern
+from ferrnn._src.interop.keras.tensor_bundles import Bundle, Node
+from ferrnn._src.interop.keras.training import compile_as_saved
+from ferrnn._src.interop.keras.weights import Dialect, converted
 from ferrnn._src.interop.protobufs import Message
-from ferrnn._src.interop.tensor_bundles import Bundle, Node
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version

@@ -1,6 +1,6 @@
 """What a source of PyTorch holds: modules with names, tensors and settings.
 
-The source is a live module, what `torch_files` read, or a dict of tensors; all become one tree.
+The source is a live module, what `files` read, or a dict of tensors; all become one tree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.pickles import Inert
+from ferrnn._src.interop.torch.pickles import Inert
 from ferrnn._src.tree.types import Array
 
 # Where checkpoints keep the tensors, besides what else they hold.

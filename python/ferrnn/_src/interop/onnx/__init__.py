@@ -1,0 +1,1 @@
+"""Graphs of ONNX: read, run, streamed and written."""
