@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 LOCKED := $(if $(CI),--locked)
 RUST := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
 BINDING := --features python,abi3
+# The optimized engine with its level for tests: tests and counts share one build. `make deep` runs
+# the tests once more with the assertions of a debug build.
+ENGINE := --release --features doubled
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PIP_QUIET := 1
@@ -32,10 +35,10 @@ demo: $(VENV)/.plot $(VENV)/.built ## Forecast the weather of Seattle and draw t
 test: test-rust test-python ## Build, then run the tests of Rust and Python and all examples
 
 test-rust: $(VENV)/.made
-	cargo test $(LOCKED)
+	cargo test $(LOCKED) $(ENGINE)
 	@for example in $(basename $(notdir $(wildcard examples/*.rs))); do \
 		echo "example $$example"; \
-		cargo run $(LOCKED) --quiet --profile test --example $$example || exit 1; \
+		cargo run $(LOCKED) $(ENGINE) --quiet --example $$example || exit 1; \
 	done
 
 test-python: $(VENV)/.dev $(VENV)/.built
@@ -55,7 +58,7 @@ bench-peers: $(VENV)/.peers $(VENV)/.built ## Time layers and training against o
 
 lint: $(VENV)/.dev $(VENV)/.built ## Check format, lints, types, crate documents, licences
 	cargo fmt --check
-	cargo clippy $(LOCKED) --all-targets -- -D warnings
+	cargo clippy $(LOCKED) --all-targets --features doubled -- -D warnings
 	cargo clippy $(LOCKED) --all-targets $(BINDING) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --no-deps --quiet
 	$(BIN)/ruff check

@@ -1,5 +1,5 @@
 //! Two AVX2 vectors as one, six rows in a tile: as wide as AVX-512, for tests on CPUs without it.
-//! Built with debug assertions only; what it computes is AVX2's, lane by lane.
+//! Built with the feature `doubled` only; what it computes is AVX2's, lane by lane.
 
 use std::arch::x86_64::{__m256, __m256d};
 

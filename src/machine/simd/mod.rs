@@ -4,7 +4,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(all(target_arch = "x86_64", debug_assertions))]
+#[cfg(all(target_arch = "x86_64", feature = "doubled"))]
 mod doubled;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod native;
@@ -17,7 +17,7 @@ use std::fmt::Debug;
 use std::ops::{Add, Mul};
 use std::sync::OnceLock;
 
-#[cfg(all(target_arch = "x86_64", debug_assertions))]
+#[cfg(all(target_arch = "x86_64", feature = "doubled"))]
 pub use doubled::Doubled;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
@@ -85,7 +85,7 @@ pub enum Level {
     /// Plain arrays of four or two elements: what every CPU of the architecture can do.
     Portable(Portable),
     /// AVX2 and FMA, two vectors as one: for tests of AVX-512's layouts on CPUs without it.
-    #[cfg(all(target_arch = "x86_64", debug_assertions))]
+    #[cfg(all(target_arch = "x86_64", feature = "doubled"))]
     Doubled(Doubled),
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
@@ -103,7 +103,7 @@ impl Level {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let native: &[Option<Self>] = &[
-            #[cfg(all(target_arch = "x86_64", debug_assertions))]
+            #[cfg(all(target_arch = "x86_64", feature = "doubled"))]
             Doubled::detect().map(Self::Doubled),
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Self::Avx2),
@@ -147,7 +147,7 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable(_) => "portable",
-            #[cfg(all(target_arch = "x86_64", debug_assertions))]
+            #[cfg(all(target_arch = "x86_64", feature = "doubled"))]
             Self::Doubled(_) => "doubled",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
@@ -250,7 +250,7 @@ macro_rules! element {
             fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
                 match level {
                     Level::Portable(s) => kernel.run(s),
-                    #[cfg(all(target_arch = "x86_64", debug_assertions))]
+                    #[cfg(all(target_arch = "x86_64", feature = "doubled"))]
                     Level::Doubled(s) => s.half().enter_as(s, kernel),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2(s) => s.enter(kernel),
