@@ -79,14 +79,14 @@ def test_a_model_of_keras_that_reads_texts_gives_the_same_outputs() -> None:
 def test_what_it_is_saved_as_has_keras_layout(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     model = ferrnn.models.load_model(HERE / "texts.keras")
-    for zipped in (True, False):
-        model.save(tmp_path / f"{zipped}.keras", zipped=zipped)
-        again = ferrnn.models.load_model(tmp_path / f"{zipped}.keras")
-        texts = np.array(READER["texts"])
+    texts = np.array(READER["texts"])
+    for name, zipped in (("file.keras", True), ("folder", False)):
+        model.save(tmp_path / name, zipped=zipped)
+        again = ferrnn.models.load_model(tmp_path / name)
         np.testing.assert_allclose(again.predict(texts, verbose=0), READER["outputs"], rtol=2e-5)
         assert isinstance(again.get_layer("rare"), TextVectorization)
-    found = (tmp_path / "False.keras" / "assets").rglob("vocabulary.txt")
-    names = sorted(each.relative_to(tmp_path / "False.keras").as_posix() for each in found)
+    found = (tmp_path / "folder" / "assets").rglob("vocabulary.txt")
+    names = sorted(each.relative_to(tmp_path / "folder").as_posix() for each in found)
     assert names == [
         "assets/layers/text_vectorization/_lookup_layer/vocabulary.txt",
         "assets/layers/text_vectorization/vocabulary.txt",

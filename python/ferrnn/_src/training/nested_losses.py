@@ -62,7 +62,7 @@ def parts_of(given: Any, outputs: Any, names: Sequence[str]) -> list[Part]:
     if isinstance(wanted, Mapping) and not isinstance(outputs, Mapping):
         wanted = _in_order(wanted, names)
     if not is_nested(wanted):
-        wanted = map_structure(lambda _: wanted, places)
+        wanted = _by_keys(map_structure(lambda _: wanted, places))
     return list(_assigned(wanted, places, names, ()))
 
 
@@ -91,7 +91,7 @@ def _assigned(
         if flat and not fits and (is_nested(places) or not path):
             _refuse_count(losses, names)
         if flat and fits:
-            losses = pack_like(places, losses)
+            losses = _by_keys(pack_like(places, losses))
         elif not isinstance(places, type(losses)):
             for each in losses:
                 yield from _assigned(each, places, names, path)
@@ -120,6 +120,15 @@ def _entered(
                 f"{list(names)}"
             )
         yield from _assigned(each, places[key], names, (*path, key))
+
+
+def _by_keys(spread: Any) -> Any:
+    """Losses that were spread over dicts of outputs, which are told by sorted keys."""
+    if isinstance(spread, dict):
+        return {key: _by_keys(spread[key]) for key in sorted(spread)}
+    if isinstance(spread, list | tuple):
+        return [_by_keys(each) for each in spread]
+    return spread
 
 
 def _refuse_count(losses: Sequence[Any], names: Sequence[str]) -> None:
