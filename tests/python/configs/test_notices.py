@@ -30,8 +30,10 @@ def _diverged(tmp_path):
 def _unmonitored(tmp_path):
     pytest.importorskip("h5py")
     kinds = keras.callbacks
-    hooks = [kinds.EarlyStopping("none"), kinds.ReduceLROnPlateau("none")]
-    hooks.append(kinds.ModelCheckpoint(tmp_path / "a.keras", "none", save_best_only=True))
+    hooks = [kinds.EarlyStopping("none", mode="min"), kinds.ReduceLROnPlateau("none", mode="min")]
+    hooks.append(
+        kinds.ModelCheckpoint(tmp_path / "a.keras", "none", save_best_only=True, mode="min")
+    )
     compiled(keras.layers.GRU(3)).fit(X, Y, verbose=0, callbacks=hooks)
 
 

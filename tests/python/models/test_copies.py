@@ -13,6 +13,7 @@ from ferrnn import layers
 generator = np.random.default_rng(7)
 STEPS = generator.normal(size=(6, 5, 3)).astype("float32")
 ROWS = generator.normal(size=(6, 4)).astype("float32")
+FRAMES = generator.normal(size=(6, 4, 5, 3)).astype("float32")
 IDS = generator.integers(0, 7, (6, 5))
 WORDS = np.array([["the cat"], ["a dog sat"], ["the end"], ["cat"], ["dog dog"], ["a"]])
 
@@ -108,6 +109,30 @@ LAYERS = {
     layers.MinimalGatedUnit: (lambda: layers.MinimalGatedUnit(3, recurrent_dropout=0.2), STEPS),
     layers.PeepholeLSTM: (lambda: layers.PeepholeLSTM(3, dropout=0.2), STEPS),
     layers.TextVectorization: (lambda: adapted(layers.TextVectorization(), WORDS), WORDS),
+    layers.ActivityRegularization: (lambda: layers.ActivityRegularization(0.1), STEPS),
+    layers.AdaptiveAveragePooling1D: (lambda: layers.AdaptiveAveragePooling1D(2), STEPS),
+    layers.AdaptiveMaxPooling1D: (lambda: layers.AdaptiveMaxPooling1D(2), STEPS),
+    layers.AlphaDropout: (lambda: layers.AlphaDropout(0.3), STEPS),
+    layers.AveragePooling2D: (lambda: layers.AveragePooling2D(2), FRAMES),
+    layers.Conv1DTranspose: (lambda: layers.Conv1DTranspose(4, 2), STEPS),
+    layers.Conv2D: (lambda: layers.Conv2D(4, 2, activation="relu"), FRAMES),
+    layers.Conv2DTranspose: (lambda: layers.Conv2DTranspose(4, 2), FRAMES),
+    layers.ConvLSTM2D: (lambda: layers.ConvLSTM2D(2, 2, dropout=0.2), FRAMES[:, None]),
+    layers.Cropping2D: (layers.Cropping2D, FRAMES),
+    layers.DepthwiseConv1D: (lambda: layers.DepthwiseConv1D(2), STEPS),
+    layers.DepthwiseConv2D: (lambda: layers.DepthwiseConv2D(2), FRAMES),
+    layers.EinsumDense: (lambda: layers.EinsumDense("abc,cd->abd", (None, 4)), STEPS),
+    layers.GlobalAveragePooling2D: (layers.GlobalAveragePooling2D, FRAMES),
+    layers.GlobalMaxPooling2D: (layers.GlobalMaxPooling2D, FRAMES),
+    layers.Identity: (layers.Identity, STEPS),
+    layers.MaxPooling2D: (layers.MaxPooling2D, FRAMES),
+    layers.Rescaling: (lambda: layers.Rescaling(2.0, 1.0), STEPS),
+    layers.SeparableConv1D: (lambda: layers.SeparableConv1D(4, 2), STEPS),
+    layers.SeparableConv2D: (lambda: layers.SeparableConv2D(4, 2), FRAMES),
+    layers.SpatialDropout2D: (lambda: layers.SpatialDropout2D(0.3), FRAMES),
+    layers.SpectralNormalization: (lambda: layers.SpectralNormalization(layers.Dense(4)), STEPS),
+    layers.UpSampling2D: (layers.UpSampling2D, FRAMES),
+    layers.ZeroPadding2D: (layers.ZeroPadding2D, FRAMES),
     layers.TimeDistributed: (lambda: layers.TimeDistributed(layers.Dense(2)), STEPS),
 }
 CELLS = {
@@ -194,14 +219,17 @@ def schedule():
     return keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
 
 
-OPTIMIZERS = {
-    kind: kind for kind in classes("optimizers") if kind is not keras.optimizers.Optimizer
-}
+OPTIMIZERS = [
+    kind
+    for kind in classes("optimizers")
+    if kind not in {keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer}
+]
 SETTINGS = {
     "averages": lambda: keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=2),
     "accumulation": lambda: keras.optimizers.SGD(0.1, 0.9, gradient_accumulation_steps=3),
     "schedule": lambda: keras.optimizers.Nadam(schedule(), clipnorm=0.1),
     "function": lambda: keras.optimizers.RMSprop(rate, momentum=0.5, centered=True),
+    "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01)),
     "decay": lambda: keras.optimizers.AdamW(amsgrad=True, global_clipnorm=0.5),
 }
 

@@ -119,14 +119,15 @@ impl<T: Element> Visitor<T> for Step<'_, '_, '_, '_, T> {
     fn visit<C: Cell<T>>(self) {
         let (level, activations) = (self.weights.level, self.weights.activations);
         if const { C::LAYOUT.phases.len() > 1 } && self.phase > 0 {
-            return match activations.is_standard() {
-                true => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard)),
-                false => T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations)),
-            };
-        }
-        match activations.is_standard() {
-            true => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard)),
-            false => T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations)),
+            if activations.is_standard() {
+                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard));
+            } else {
+                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations));
+            }
+        } else if activations.is_standard() {
+            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard));
+        } else {
+            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations));
         }
     }
 }
