@@ -3,10 +3,10 @@
     python benches/python/foreign_models.py
     python benches/python/foreign_models.py --only silero --record
 
-They lie in `../shared/models` beside the repository; `tests/python/interop/others.py` says how each
-is opened and what it should compute. A time is that of one call with the inputs of the reference,
-in microseconds: that which a tenth of the calls stays below, in turns with ONNX Runtime's, since
-whatever else the machine does only adds to it. ONNX Runtime runs the same `.onnx` file or, where
+`tests/python/interop/others.py` says where they lie, how each is opened and what it should compute.
+A time is that of one call with the inputs of the reference, in microseconds: that which a tenth of
+the calls stays below, in turns with ONNX Runtime's, since whatever else the machine does only adds
+to it. ONNX Runtime runs the same `.onnx` file or, where
 ferrnn exports the model, that export. A ratio above 1 means that ferrnn is faster.
 """
 
