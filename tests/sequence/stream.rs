@@ -1,10 +1,8 @@
 //! One step at a time gives the bits of the whole sequence, on every instruction set.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Arrays, Case, Outcome, Random, run, weights};
+use crate::common::{Arrays, Case, Outcome, Random, run, weights};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;

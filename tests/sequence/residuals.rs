@@ -1,8 +1,6 @@
 //! The memory of training: what forward keeps for backward, counted byte by byte.
 
-mod common;
-
-use common::{Arrays, Case, run};
+use crate::common::{Arrays, Case, run};
 use ferrnn::cells::CellKind;
 use ferrnn::machine::simd::{Element, Level};
 

@@ -1,9 +1,7 @@
 //! Every cell on every instruction set: forward against the naive equations, gradients against
 //! finite differences.
 
-mod common;
-
-use common::{
+use crate::common::{
     Arrays, Case, assert_close, cases, check_slopes, naive, run, slopes, some_rows, widen,
 };
 use ferrnn::cells::CellKind;

@@ -1,10 +1,8 @@
 //! Rows for ids and sums by id; in a stream ids come in, and padding keeps the states of its row.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Arrays, Case, Random, weights};
+use crate::common::{Arrays, Case, Random, weights};
 use ferrnn::cells::CellKind;
 use ferrnn::layers::embedding::{Weights, gather, scatter};
 use ferrnn::layers::normalization;
