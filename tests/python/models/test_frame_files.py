@@ -4,12 +4,14 @@ import copy
 import pickle
 
 import numpy as np
+import pytest
 
 import ferrnn
 from ferrnn import layers
 
 
 def test_models_of_frames_are_copied_pickled_and_saved(tmp_path):
+    pytest.importorskip("h5py")
     frames = np.random.default_rng(6).normal(size=(2, 3, 6, 6, 1)).astype("float32")
     model = ferrnn.Sequential(
         [

@@ -84,6 +84,7 @@ def test_averages_are_swapped_where_the_optimizer_keeps_them():
 
 
 def test_values_of_a_validation_are_in_a_path_only_with_one(tmp_path):
+    pytest.importorskip("h5py")
     path = str(tmp_path / "{epoch}-{val_loss:.3f}.keras")
     told, trained = begun(model(), callbacks.ModelCheckpoint(path))
     assert not trained

@@ -164,4 +164,4 @@ def test_a_fourier_kernel_is_cosines_and_sines_under_a_window():
 
 def test_stft_wants_the_shape_of_a_convolution():
     with pytest.raises(ValueError, match=r"`shape` must be \[steps, .* received \(4, 3\)"):
-        initializers.STFT()((4, 3))
+        initializers.STFT(window=None)((4, 3))
