@@ -97,20 +97,29 @@ class _Slope:
         for _ in range(2):
             direction = self.rng.normal(size=shape)
             direction /= np.linalg.norm(direction)
-            ahead = self._at(target, origin + self.eps * direction)
-            behind = self._at(target, origin - self.eps * direction)
-            target.assign(origin)
-            expected = (ahead - behind) / (2 * self.eps)
+            expected, allowed = self._difference(target, origin, self.eps * direction)
             received = float(np.vdot(gradient, direction))
             scale = float(np.linalg.norm(gradient)) / np.sqrt(gradient.size)
-            # The last term is what rounding of the two losses alone may do.
-            allowed = self.rtol * max(scale, abs(expected))
-            allowed += 4 * np.finfo(np.float64).eps * (abs(ahead) + abs(behind)) / self.eps
+            allowed += self.rtol * max(scale, abs(expected))
+            if not abs(received - expected) <= allowed:
+                # A difference of twice the step shows what this one is off by.
+                wider, _ = self._difference(target, origin, 2 * self.eps * direction)
+                allowed += 2 * abs(wider - expected)
             if not abs(received - expected) <= allowed:
                 raise AssertionError(
                     f"the gradient by {name} is wrong: along a random direction it gives "
                     f"{received!r}, central differences give {expected!r}"
                 )
+
+    def _difference(
+        self, target: _Input | Parameter, origin: Array, step: Array
+    ) -> tuple[float, float]:
+        """The central difference, and what the rounding of the two losses alone may do to it."""
+        ahead, behind = self._at(target, origin + step), self._at(target, origin - step)
+        target.assign(origin)
+        length = float(np.linalg.norm(step))
+        rounding = 4 * np.finfo(np.float64).eps * (abs(ahead) + abs(behind)) / length
+        return (ahead - behind) / (2 * length), rounding
 
     def _at(self, target: _Input | Parameter, value: Array) -> float:
         target.assign(value)
