@@ -115,3 +115,48 @@ def test_readable_sizes():
         "1.50 MB",
         "1.00 PB",
     ]
+
+
+def test_operators_of_a_chain_have_lines():
+    inputs = keras.Input((4,))
+    made = keras.Model(inputs, keras.ops.mean(Dense(3)(inputs)))
+    lines = text_of(made, show_trainable=True).splitlines()
+    (row,) = [line for line in lines if "mean" in line.lower()]
+    assert re.fullmatch(r"│ mean \(Mean\) +│ \(\) +│ +0 │ +- +│", row)
+    assert " Total params: 15 (60.00 B)" in lines
+
+
+def test_shapes_of_layers_called_on_arrays_only():
+    class Heads(keras.layers.Layer):
+        def __init__(self, *units):
+            super().__init__()
+            self.parts = [Dense(each) for each in units]
+
+        def call(self, inputs):
+            return {str(part.units): part(inputs) for part in self.parts}
+
+        def compute_output_shape(self, input_shape):
+            return {str(part.units): (*input_shape[:-1], part.units) for part in self.parts}
+
+    class Silent(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+        def compute_output_shape(self, input_shape):
+            raise NotImplementedError
+
+    class Whole(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attention = keras.layers.MultiHeadAttention(2, 3, output_shape=4)
+            self.pair, self.one, self.silent = Heads(5, 6), Heads(7), Silent()
+
+        def call(self, inputs):
+            found = self.attention(inputs, inputs, key=inputs)
+            self.one(found)
+            return self.silent(self.pair(found)["6"])
+
+    made = Whole()
+    made(np.ones((2, 3, 5), "float32"))
+    shapes = re.findall(r"│ \S+ \(\w+\) +│ (.*?) +│", text_of(made, line_length=120))
+    assert shapes == ["(2, 3, 4)", "{5: (2, 3, 5), 6: (2, 3, 6)}", "(2, 3, 7)", "?"]

@@ -90,14 +90,37 @@ def test_long_waits_and_unknown_lengths(monkeypatch, clock):
     assert screen(terminal.getvalue())[-1] == "      3/Unknown 1s 333ms/step"
 
 
-@pytest.mark.parametrize("verbose", [1, 2])
-def test_elsewhere_one_line_at_the_end(capsys, clock, verbose):
-    bar = Progbar(3, verbose=verbose)
+def test_elsewhere_lines_as_often_as_a_bar_would_be_drawn(capsys, clock):
+    bar = Progbar(4, interval=0.5, stateful_metrics=["mae"])
+    for step in range(1, 5):
+        clock(0.3)
+        bar.update(step, [("loss", float(step)), ("mae", float(step))])
+    assert capsys.readouterr().out.splitlines() == [
+        "1/4 - 0s - 300ms/step - loss: 1.0000 - mae: 1.0000",
+        "3/4 - 1s - 300ms/step - loss: 2.0000 - mae: 3.0000",
+        "4/4 - 1s - 300ms/step - loss: 4.0000 - mae: 4.0000",
+    ]
+
+
+def test_one_line_at_the_end_where_that_is_asked_for(capsys, clock):
+    bar = Progbar(3, verbose=2)
     for step in range(1, 4):
         clock(0.002)
         bar.update(step, [("loss", 0.5)])
     output = capsys.readouterr().out
     assert output == "3/3 - 0s - 2ms/step - loss: 0.5000\n"
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_fit_writes_one_line_an_epoch_to_a_log(capsys, steps):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    batches = [(np.ones((4, 2)), np.ones(4))] * 3
+    data = batches if steps is None else (batch for batch in batches * 2)
+    given = iter(data) if steps is None else data
+    model.fit(given, epochs=1 if steps is None else 2, steps_per_epoch=steps, verbose=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "step - " in line]
+    assert [line.split(" - ")[0] for line in lines] == ["3/3"] * (1 if steps is None else 2)
 
 
 def test_silence(capsys):

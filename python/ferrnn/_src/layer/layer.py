@@ -158,7 +158,7 @@ class Layer(Called, Weighted, Configured):
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs of the given shape (None: a length not known yet)."""
-        self.built = True
+        self.built, self.build_shape = True, input_shape
 
     # Calling.
 

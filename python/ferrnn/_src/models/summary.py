@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import shutil
@@ -51,7 +52,7 @@ def summarize(
         default += 12
     length = line_length or min(default, shutil.get_terminal_size().columns - 4)
     widths = column_widths(length, places)
-    layers = model.layers if forked is None else model.operations
+    layers = model.layers if _graph_of(model) is None else model.operations
     rows = [
         row
         for layer in _within(layers, layer_range)
@@ -63,10 +64,15 @@ def summarize(
     return f'Model: "{model.name}"\n{table}{_totals(model, variables)}'
 
 
+def _graph_of(model: Any) -> Any:
+    """The graph of a functional model; None for other models, which list their layers."""
+    return None if hasattr(model, "add") else getattr(model, "_graph", None)
+
+
 def _nodes_of_fork(model: Any) -> set[Node] | None:
     """The nodes of a graph that is more than one layer after the other, else None."""
-    graph = getattr(model, "_graph", None)
-    if graph is None or hasattr(model, "add"):
+    graph = _graph_of(model)
+    if graph is None:
         return None
     nodes = [node for node in graph.nodes if node.input_tensors]
     layers = [node.layer for node in nodes]
@@ -182,16 +188,38 @@ def connections(layer: Layer, nodes: set[Node]) -> str:
 
 
 def output_shape_of(layer: Layer) -> str:
-    """The shape of what the layer gave when it was last called on symbolic tensors."""
+    """The shape of what the layer gave when it was last called on symbolic tensors.
+
+    Of a layer that was built without them, what it would give; "?" if nobody knows.
+    """
     if layer._inbound_nodes:
-        shapes = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]
-    elif layer.build_shape is not None:
-        shape = layer.compute_output_shape(layer.build_shape)
-        shapes = [shape] if is_shape(shape) else list(shape)
-    else:
+        shapes: Any = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]
+    elif layer.build_shape is None:
         return "?"
-    shown = [f"({', '.join(str(length) for length in shape)})" for shape in shapes]
-    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
+    else:
+        try:
+            shapes = _computed_shape(layer)
+        except NotImplementedError:
+            return "?"
+    while isinstance(shapes, dict | list | tuple) and len(shapes) == 1 and not is_shape(shapes):
+        (shapes,) = shapes.values() if isinstance(shapes, dict) else shapes
+    return _shown_shape(shapes)
+
+
+def _computed_shape(layer: Layer) -> Any:
+    """What `compute_output_shape` gives for the shapes that `build` was given."""
+    shape = layer.build_shape
+    if is_shape(shape) or len(inspect.signature(layer.compute_output_shape).parameters) == 1:
+        return layer.compute_output_shape(shape)
+    return layer.compute_output_shape(*shape)
+
+
+def _shown_shape(shapes: Any) -> str:
+    if isinstance(shapes, dict):
+        return "{" + ", ".join(f"{key}: {_shown_shape(part)}" for key, part in shapes.items()) + "}"
+    if is_shape(shapes):
+        return f"({', '.join(str(length) for length in shapes)})"
+    return f"[{', '.join(_shown_shape(part) for part in shapes)}]"
 
 
 def _totals(model: Any, optimizer_variables: Sequence[Parameter] | None) -> str:

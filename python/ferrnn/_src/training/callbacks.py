@@ -378,7 +378,10 @@ class ProgbarLogger(Callback):
     def due(self, batch: int) -> bool:
         """Whether the bar would be drawn after this batch, which counts as done."""
         self._seen = batch + 1
-        return self.progbar is not None and (self._seen == 1 or self.progbar.due())
+        bar = self.progbar
+        if bar is None or (bar.verbose == 1 and not bar.interactive):  # a log gets a line an epoch
+            return False
+        return self._seen == 1 or bar.due()
 
     def _update(self, batch: int, logs: Logs | None) -> None:
         if self.due(batch) and self.progbar is not None:

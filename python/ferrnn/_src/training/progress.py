@@ -44,10 +44,10 @@ def write(message: str) -> None:
 class Progbar:
     """Draws how many of `target` steps are done, the time they took, and values.
 
-    With `verbose` 1 a bar, redrawn at most every `interval` seconds, on a terminal; elsewhere, and
-    with `verbose` 2, one line at the end. `target` None means that the number is not known. Values
-    are averaged over the steps, but for those in `stateful_metrics`; with `stateless_metrics` only
-    those in it are.
+    With `verbose` 1 a bar, redrawn at most every `interval` seconds, on a terminal; elsewhere a
+    line as often. With `verbose` 2 one line at the end. `target` None means that the number is not
+    known. Values are averaged over the steps, but for those in `stateful_metrics`; with
+    `stateless_metrics` only those in it are.
 
     >>> bar = Progbar(2, verbose=2)
     >>> bar.update(1, [("loss", 0.5)])
@@ -102,9 +102,10 @@ class Progbar:
         self._gather(current, values or (), last)
         now = time.perf_counter()
         per_step = self._time_per_step(current, now)
-        if self.verbose == 1 and self.interactive:
+        if self.verbose == 1:
             if last or now - self._drawn >= self.interval:
-                write(self._bar(current, now, per_step, last))
+                drawn = self._bar(current, now, per_step, last) if self.interactive else None
+                write(drawn or self._line(current, now, per_step))
                 self._drawn = now
         elif self.verbose and last:
             write(self._line(current, now, per_step))
