@@ -82,6 +82,10 @@ NORMALIZATION: dict[str, Case] = {
     "layer_norm-bare": Case(
         "LayerNormalization", {"center": False, "scale": False, "axis": [-1]}, ((4, 6),)
     ),
+    "layer_norm-rms": Case("LayerNormalization", {"rms_scaling": True}, SEQUENCE),
+    "layer_norm-rms-axes": Case(
+        "LayerNormalization", {"rms_scaling": True, "axis": [1, 2], "scale": False}, SEQUENCE
+    ),
     "layer_norm-single": Case("LayerNormalization", {}, ((3, 5, 9),), dtype="float32"),
     "batch_norm": Case("BatchNormalization", {}, ((7, 4),), training=True),
     "batch_norm-inference": Case("BatchNormalization", {}, SEQUENCE),

@@ -160,3 +160,17 @@ def test_an_axis_counted_from_the_front_is_the_last_for_its_rank_alone():
     np.testing.assert_allclose(np.asarray(layer(two)).std(axis=1), 1.0, rtol=1e-4)
     np.testing.assert_allclose(np.asarray(layer(three)).std(axis=1), 1.0, rtol=1e-4)
     np.testing.assert_allclose(np.asarray(layer(three)).mean(axis=1), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 1, [0, 2]])
+def test_gradients_with_rms_scaling_match_finite_differences(axis):
+    inputs = RNG.normal(1.0, 2.0, size=(3, 4, 5))
+    options = {"gamma_initializer": "random_normal", "scale": False, "dtype": "float64"}
+    layer = LayerNormalization(axis, rms_scaling=True, **options)
+    layer.build(inputs.shape)
+    call = Call(differentiable=True)
+    check_vjp(lambda x: layer.forward(x, call), inputs, layer.trainable_weights)
+    assert len(layer.weights) == 1
+    assert LayerNormalization.from_config(layer.get_config()).rms_scaling
+    with pytest.raises(TypeError, match="cannot run in a stream with rms_scaling"):
+        layer.stream_weights()

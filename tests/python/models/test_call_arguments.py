@@ -174,3 +174,36 @@ def test_finding_out_shapes_leaves_no_stored_states(base):
     first = model(x)
     made.read.reset_state()
     np.testing.assert_array_equal(first, model(x))
+
+
+def test_training_is_none_where_nobody_says_it():
+    seen = {}
+
+    class Silent(keras.layers.Layer):
+        def call(self, inputs, training=None):
+            seen["silent"] = training
+            return inputs
+
+    class Training(keras.layers.Layer):
+        def call(self, inputs, training=True):
+            seen["training"] = training
+            return Silent()(inputs)
+
+    x = np.ones((4, 3), "float32")
+    model = keras.Model(inputs := keras.Input((3,)), Silent()(Training()(inputs)))
+    model.compile("sgd", "mse")
+    for said, expected in (
+        (lambda: model(x), (None, True)),
+        (lambda: Training()(x), (None, True)),
+        (lambda: model(x, training=True), (True, True)),
+        (lambda: model(x, training=False), (False, False)),
+        (lambda: model.predict(x, verbose=0), (False, False)),
+        (lambda: model.evaluate(x, x, verbose=0), (False, False)),
+    ):
+        said()
+        assert (seen["silent"], seen["training"]) == expected
+
+
+def test_a_layer_without_call_says_so():
+    with pytest.raises(NotImplementedError, match="does not have a `call` method implemented"):
+        keras.layers.Layer().call(np.ones(3))

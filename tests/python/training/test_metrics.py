@@ -7,6 +7,7 @@ from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.training import losses, metrics
 from ferrnn._src.training.compiled import CompiledLoss, classification_kind
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
+from ferrnn._src.weights.variable import Variable
 
 RNG = np.random.default_rng(2)
 
@@ -168,3 +169,16 @@ def test_means_without_weights_count_as_those_with_ones(name, shape):
         weighed.update_state(y_true, y_pred, np.ones(len(y_pred), np.float32))
     assert float(plainly.result()) == pytest.approx(float(weighed.result()), rel=1e-6)
     assert plainly.count == weighed.count
+
+
+def test_variables_and_metrics_in_lists_and_dicts_are_tracked():
+    held = metrics.Mean(name="held")
+    metric = metrics.MeanSquaredError()
+    metric.more = {"a": [Variable(1.0)], "b": (Variable(2.0),)}
+    metric.held = {"deep": [{"one": held}, metrics.Sum()]}
+    metric.again = [metric.held["deep"][0], metric.more["b"]]
+    metric.update_state([1.0], [3.0])
+    held.update_state(5.0)
+    assert len(metric.variables) == 2 + 2 + 2 + len(metrics.Sum().variables)
+    metric.reset_state()
+    assert not any(np.any(each.value) for each in metric.variables)

@@ -49,7 +49,8 @@ class StackedRNNCells(Cell):
         if not cells:
             raise ValueError("`cells` must hold at least one cell, received an empty list")
         for cell in cells:
-            if not (hasattr(cell, "step") or hasattr(cell, "call")):
+            own_call = getattr(type(cell), "call", Layer.call) is not Layer.call
+            if not (own_call or hasattr(cell, "step")):
                 raise ValueError(f"All cells must have a `call` method. Received cells={cells}")
             if not hasattr(cell, "state_size"):
                 raise ValueError(

@@ -266,8 +266,9 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
 
 
 def _layer_normalization(parts: _Parts, layer: Any, rank: int) -> None:
-    if [axis % rank for axis in layer.axis] != [rank - 1] or layer.gamma is None:
-        raise ValueError(f"layer {layer.name!r} must normalize and scale the last axis for PyTorch")
+    last = [axis % rank for axis in layer.axis] == [rank - 1]
+    if not last or layer.gamma is None or layer.rms_scaling:
+        raise ValueError(f"layer {layer.name!r} must center and scale the last axis for PyTorch")
     size = layer.gamma.shape[0]
     arrays = {"weight": layer.gamma, "bias": np.zeros(size, layer.gamma.dtype)}
     if layer.beta is not None:

@@ -25,20 +25,20 @@ from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Mask
 
-_training: ContextVar[bool] = ContextVar("training", default=False)
+_training: ContextVar[bool | None] = ContextVar("training", default=None)
 
 
-def resolved_training(training: bool | None) -> bool:
-    """What `training` means in a call: by default what it means in the call around.
+def resolved_training(training: bool | None) -> bool | None:
+    """What `training` means in a call: by default what it means in the call around, if anything.
 
     >>> resolved_training(None), resolved_training(True)
-    (False, True)
+    (None, True)
     """
     return _training.get() if training is None else bool(training)
 
 
 @contextmanager
-def training_is(value: bool) -> Iterator[None]:
+def training_is(value: bool | None) -> Iterator[None]:
     """Layers that are called inside without `training` take `value`.
 
     >>> with training_is(True):
@@ -88,6 +88,25 @@ def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
         frozenset(each.name for each in known),
         any(each.kind is each.VAR_KEYWORD for each in known),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _defaults_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of the parameters that need not be given."""
+    known = inspect.signature(function).parameters.values()
+    return frozenset(each.name for each in known if each.default is not each.empty)
+
+
+def options_for(call: Callable[..., Any], training: bool | None, mask: Any) -> dict[str, Any]:
+    """`training` and `mask` if `call` has them; without `training`, what `call` has by default.
+
+    >>> options_for(lambda x, training=True: x, None, None)
+    {}
+    """
+    known, _ = parameters_of(call)
+    options: dict[str, Any] = {"training": training, "mask": mask}
+    unsaid = "training" if training is None and "training" in _defaults_of(call) else None
+    return {key: value for key, value in options.items() if key in known and key != unsaid}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -254,6 +273,14 @@ def _matching(layer: Any, wanted: list[str]) -> list[str]:
                 f"`{name.removesuffix('_shape')}`."
             )
     return wanted
+
+
+def without_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """The `call` of a layer whose class writes none."""
+    raise NotImplementedError(
+        f"Layer {type(layer).__name__} does not have a `call` method implemented. Write "
+        "`call(inputs)` in `ferrnn.ops`, or `forward(inputs, call)`"
+    )
 
 
 def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:

@@ -27,16 +27,17 @@ from ferrnn._src.layer.calling import (
     legacy_input_shape,
     marking_built,
     options_by_name,
+    options_for,
     outputs_by_probe,
     outputs_by_shape,
     own_copy,
-    parameters_of,
     plain_numbers,
     record,
     resolved_training,
     takes_over,
     training_is,
     with_masks,
+    without_call,
 )
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer_configs import (
@@ -65,12 +66,13 @@ class Call:
     `consume` promises that the vjp will be called once at most, so that it may reuse the memory of
     what forward kept; a second call then raises RuntimeError. `losses` is where layers put what
     they add to the loss, if anybody wants it: the vjp then gives the gradient of that as well.
+    `training` is None where nobody has said it, which is no training.
 
     >>> Call(training=True).differentiable
     False
     """
 
-    training: bool = False
+    training: bool | None = False
     differentiable: bool = False
     inputs_need_gradient: bool = True
     mask: Mask | None = None
@@ -78,8 +80,8 @@ class Call:
     losses: list[float] | None = None
 
 
-# Calls that want nothing but outputs: not in training, and in training.
-PLAIN_CALLS = (Call(), Call(training=True))
+# Calls that want nothing but outputs, by `training`.
+PLAIN_CALLS = {training: Call(training=training) for training in (None, False, True)}
 
 
 class Layer(Called, Weighted, Configured):
@@ -106,6 +108,7 @@ class Layer(Called, Weighted, Configured):
 
     supports_masking = True
     takes_several = False  # inputs, as a list
+    call: Callable[..., Any] = without_call  # a subclass writes its own, in `ferrnn.ops`
 
     # Whether instances remember what they were made of: their class writes no `get_config`.
     _remembers = False
@@ -123,8 +126,8 @@ class Layer(Called, Weighted, Configured):
         cls.builds_itself = cls.build_from_config is not Called.build_from_config
         if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
             cls.supports_masking = False  # as Keras has it for layers of users
-        if "forward" in cls.__dict__ and not hasattr(cls, "call"):
-            cls.call = call_of_forward(cls, Call)  # type: ignore[attr-defined]
+        if "forward" in cls.__dict__ and cls.call is Layer.call:
+            cls.call = call_of_forward(cls, Call)
         elif "call" in cls.__dict__ and "forward" not in cls.__dict__:
             takes_over(cls, Layer)
         if "build" in cls.__dict__:
@@ -164,7 +167,7 @@ class Layer(Called, Weighted, Configured):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs for `inputs`, and the function that takes gradients back (the contract)."""
-        if not hasattr(self, "call"):
+        if type(self).call is Layer.call:
             raise NotImplementedError(
                 f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
             )
@@ -193,7 +196,7 @@ class Layer(Called, Weighted, Configured):
     @property
     def written_with_call(self) -> bool:
         """Whether `forward` is made of a `call` of the user's, which takes any arguments."""
-        return type(self).forward is Layer.forward and hasattr(self, "call")
+        return type(self).forward is Layer.forward and type(self).call is not Layer.call
 
     def adds_losses(self) -> bool:
         return self.written_with_call or super().adds_losses()
@@ -227,14 +230,11 @@ class Layer(Called, Weighted, Configured):
         args, kwargs = map_structure(
             own_copy, inputs if type(inputs) is Arguments else ((inputs,), {})
         )
-        keras_call: Callable[..., Any] = self.call  # type: ignore[attr-defined]
-        known, _ = parameters_of(type(self).call)  # type: ignore[attr-defined]
-        options = {"training": call.training, "mask": call.mask}
-        chosen = {key: value for key, value in options.items() if key in known}
+        chosen = options_for(type(self).call, call.training, call.mask)
         self._added_losses.clear()
         quiet = np.errstate(all="ignore")  # as Keras is about 0 / 0
         with training_is(call.training), name_scope(self.name, self), quiet:
-            return keras_call(*args, **{**chosen, **kwargs})
+            return self.call(*args, **{**chosen, **kwargs})
 
     def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
@@ -266,7 +266,7 @@ class Layer(Called, Weighted, Configured):
                 array = args[0] if kind is np.ndarray else args[0].view(np.ndarray)
                 return self._outputs(self.cast_inputs(array), training, None)
         if len(args) > 1 and self.written_with_call:
-            own: Any = type(self).call  # type: ignore[attr-defined]
+            own = type(self).call
             args, kwargs, training, mask = options_by_name(own, args, kwargs, training, mask)
         recorded = self.recorded(args, kwargs, training, mask)
         if recorded is not None:

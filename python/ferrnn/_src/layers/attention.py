@@ -163,7 +163,7 @@ class Attention(Layer):
         query_mask, value_mask = self._checked_masks(call.mask, arrays)
         scores, scores_vjp = self._scores(query, key)
         hidden = _hidden(scores, value_mask, says.use_causal_mask)
-        weights, weights_backward = self._weights(scores, hidden, call.training)
+        weights, weights_backward = self._weights(scores, hidden, bool(call.training))
         shown = None if query_mask is None else np.asarray(query_mask, bool)[..., None]
         outputs = np.matmul(weights, value)
         if shown is not None:

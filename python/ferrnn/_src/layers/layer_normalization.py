@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.cells.base import refuse
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import checked_axes, checked_features
 from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
@@ -27,7 +26,8 @@ class LayerNormalization(Layer):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
 
     With the default axis, the last, each step of each sample is normalized on its own, in the
-    engine; other axes are computed in NumPy. The outputs have the inputs' shape.
+    engine; other axes are computed in NumPy. The outputs have the inputs' shape. With
+    `rms_scaling` inputs are scaled but not centered: `x / sqrt(variance + epsilon) * gamma`.
 
     >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
@@ -52,7 +52,7 @@ class LayerNormalization(Layer):
     ) -> None:
         rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
-        refuse({"rms_scaling": rms_scaling or None}, self.name)
+        self.rms_scaling = bool(rms_scaling)
         if isinstance(axis, list | tuple):
             self.axis: Any = list(axis)
         elif isinstance(axis, int):
@@ -88,10 +88,15 @@ class LayerNormalization(Layer):
             )
         self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
         rank = len(input_shape)
-        self._last = axes == (rank - 1,)
+        self._last = axes == (rank - 1,) and not self.rms_scaling
         self._rank = 0 if self.axis == [-1] else rank
         self._lengths = shape
-        add_gamma_and_beta(self, shape)
+        add_gamma_and_beta(
+            self,
+            shape,
+            scale=self.scale or self.rms_scaling,
+            center=self.center and not self.rms_scaling,
+        )
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
@@ -125,6 +130,8 @@ class LayerNormalization(Layer):
 
     def stream_weights(self) -> NormalizationWeights:
         """The weights as the engine wants them, made anew after every write to one."""
+        if self.rms_scaling:
+            raise TypeError(f"layer {self.name!r} cannot run in a stream with rms_scaling")
         if not self._last:
             raise ValueError(
                 f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has one "
@@ -166,8 +173,10 @@ class LayerNormalization(Layer):
         spread /= count
         spread += self.epsilon
         inverse = np.reciprocal(np.sqrt(spread))
-        normalized *= inverse
         gamma = None if self.gamma is None else self.gamma.snapshot().reshape(broadcast)
+        if self.rms_scaling and gamma is not None:
+            return self._scaled(inputs, (normalized, inverse, gamma, axes), call)
+        normalized *= inverse
         outputs = normalized if gamma is None else normalized * gamma
         if self.beta is not None:
             outputs = outputs + self.beta.value.reshape(broadcast)
@@ -190,6 +199,29 @@ class LayerNormalization(Layer):
 
         return outputs, vjp
 
+    def _scaled(
+        self, inputs: Array, known: tuple[Array, Array, Array, tuple[int, ...]], call: Call
+    ) -> tuple[Array, Vjp | None]:
+        """`forward` with `rms_scaling`; the variance is that around the mean nevertheless."""
+        centered, inverse, gamma, axes = known
+        scaled = inputs * inverse
+        if not call.differentiable:
+            return scaled * gamma, None
+
+        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
+            others = tuple(axis for axis in range(inputs.ndim) if axis not in axes)
+            if self.gamma is not None:
+                grads.add(self.gamma, (d_outputs * scaled).sum(axis=others))
+            if not call.inputs_need_gradient:
+                return None
+            d_scaled = d_outputs * gamma
+            along = np.add.reduce(d_scaled * scaled, axis=axes, keepdims=True)
+            along /= inputs.dtype.type(math.prod(self._lengths))
+            d_inputs: Array = inverse * (d_scaled - centered * inverse * along)
+            return d_inputs
+
+        return scaled * gamma, vjp
+
     def _checked(self, inputs: Array) -> tuple[int, ...]:
         axes = checked_axes(self.axis, inputs.shape)
         for axis, length in zip(axes, self._lengths, strict=True):
@@ -207,6 +239,6 @@ class LayerNormalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "rms_scaling": False,
+            "rms_scaling": self.rms_scaling,
             **gamma_and_beta_config(self),
         }

@@ -212,7 +212,7 @@ class MultiHeadAttention(Layer):
         v, v_vjp = self.value_dense.forward(value, part)
         projected = (q, k, v)
         mask = self._mask(says, call.mask, query.shape, key.shape)
-        mixed, weights, mixed_vjp = self._attend(projected, mask, call.training)
+        mixed, weights, mixed_vjp = self._attend(projected, mask, bool(call.training))
         gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
         gated = mixed if gate is None else mixed * gate
         outputs, output_vjp = self.output_dense.forward(gated, part)

@@ -100,7 +100,7 @@ class BatchNormalization(Layer):
             )
         self._rank, shape = len(input_shape), (length,)
         self._inner = self.axis % self._rank != self._rank - 1
-        add_gamma_and_beta(self, shape)
+        add_gamma_and_beta(self, shape, scale=self.scale, center=self.center)
         self.moving_mean = self.add_weight(
             shape, self.moving_mean_initializer, name="moving_mean", trainable=False
         )
@@ -133,7 +133,7 @@ class BatchNormalization(Layer):
         last = self._put_last(inputs)
         rows = last.reshape(-1, last.shape[-1])
         weight = None if call.mask is None else self._weights_of(call.mask, inputs)
-        in_training = call.training and self.trainable
+        in_training = bool(call.training) and self.trainable
         mean, variance, count, correction = self._statistics(rows, weight, in_training)
         inverse = np.reciprocal(np.sqrt(variance + self.epsilon))
         normalized = rows - mean
@@ -286,9 +286,9 @@ class BatchNormalization(Layer):
         }
 
 
-def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
+def add_gamma_and_beta(layer: Any, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
     """Makes the weights of a normalization that it is to have."""
-    if layer.scale:
+    if scale:
         layer.gamma = layer.add_weight(
             shape,
             layer.gamma_initializer,
@@ -296,7 +296,7 @@ def add_gamma_and_beta(layer: Any, shape: tuple[int, ...]) -> None:
             regularizer=layer.gamma_regularizer,
             constraint=layer.gamma_constraint,
         )
-    if layer.center:
+    if center:
         layer.beta = layer.add_weight(
             shape,
             layer.beta_initializer,

@@ -202,7 +202,7 @@ class GroupNormalization(Layer):
                 f"({channels}); in Keras' words it must be a multiple of the number of channels."
             )
         self._rank, self._channels = len(input_shape), channels
-        add_gamma_and_beta(self, (channels,))
+        add_gamma_and_beta(self, (channels,), scale=self.scale, center=self.center)
 
     @reads_one_version
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:

@@ -293,7 +293,7 @@ class _Step:
         _meet(slots, slot, gradient)
 
 
-def _changed(call: Call, training: bool, mask: Any) -> Call:
+def _changed(call: Call, training: bool | None, mask: Any) -> Call:
     # `dataclasses.replace` takes five times as long, in every step of training.
     wanted = call.inputs_need_gradient
     return Call(training, call.differentiable, wanted, mask, call.consume, call.losses)

@@ -122,7 +122,7 @@ class Model(Ends, Described, Layer, Trainer):
 
     @property
     def written_with_call(self) -> bool:
-        own = type(self).call is not Model.call  # type: ignore[attr-defined]
+        own = type(self).call is not Model.call
         return self._graph is None and type(self).forward is Model.forward and own
 
     # Shapes.

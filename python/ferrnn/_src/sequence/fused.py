@@ -90,7 +90,7 @@ def scan(
             dropout=dropout,
             final_states=final_states,
         )
-    weights = packed_weights(cell, exact=call.differentiable or call.training)
+    weights = packed_weights(cell, exact=call.differentiable or bool(call.training))
     masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
     problem = Problem(
         weights,

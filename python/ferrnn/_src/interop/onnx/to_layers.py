@@ -92,6 +92,8 @@ def _nothing(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _layer_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    if layer.rms_scaling:
+        raise ValueError(f"layer {layer.name!r} scales without centering: ONNX has no such node")
     rank = len(shapes[0])
     axes = sorted(each % rank for each in layer.axis)
     if axes != list(range(axes[0], rank)):

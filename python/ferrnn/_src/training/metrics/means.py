@@ -25,6 +25,7 @@ class Weighted(Metric):
 
     def reset_state(self) -> None:
         """Forgets all batches."""
+        super().reset_state()
         self._total, self._count = 0.0, 0.0
 
     def _gather(
@@ -56,12 +57,13 @@ class Weighted(Metric):
 
     @property
     def variables(self) -> list[Parameter]:
-        """Copies of the sum of values and of the sum of weights."""
+        """Copies of the sum of values and of the sum of weights; then what a subclass keeps."""
         pairs = (("total", self._total), ("count", self._count))
-        return [
+        copies = [
             Accumulator(value, name, trainable=False, path=f"{self.name}/{name}")
             for name, value in pairs
         ]
+        return [*copies, *super().variables]
 
     @property
     def total(self) -> float:

@@ -131,13 +131,17 @@ class Metric(Gathering, Configured):
 
     @property
     def variables(self) -> list[Parameter]:
-        """The metric's arrays, and those of metrics it holds."""
-        return [*self._variables, *(each for held in self._held() for each in held.variables)]
+        """The metric's arrays, in lists and dicts too, and those of metrics it holds."""
+        held = [each for metric in self._held() for each in metric.variables]
+        return list(dict.fromkeys([*self._own_variables(), *held]))
 
-    def _held(self) -> Iterator[Metric]:
-        for value in vars(self).values():
-            parts = value if isinstance(value, list | tuple) else (value,)
-            yield from (part for part in parts if isinstance(part, Metric))
+    def _own_variables(self) -> list[Parameter]:
+        kept = (part for part in _parts(vars(self)) if isinstance(part, Parameter))
+        return list(dict.fromkeys([*self._variables, *kept]))
+
+    def _held(self) -> list[Metric]:
+        held = (part for part in _parts(vars(self)) if isinstance(part, Metric))
+        return list(dict.fromkeys(held))
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Takes a batch in: mostly `(y_true, y_pred, sample_weight=None)`."""
@@ -149,7 +153,7 @@ class Metric(Gathering, Configured):
 
     def reset_state(self) -> None:
         """Forgets all batches: every variable becomes zero."""
-        for variable in self._variables:
+        for variable in self._own_variables():
             variable.assign(np.zeros(variable.shape))
         for held in self._held():
             held.reset_state()
@@ -165,6 +169,15 @@ class Metric(Gathering, Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """What lists, tuples and dicts hold, and those in them."""
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    else:
+        yield value
 
 
 def _outside_of_traces(update: Callable[..., Any]) -> Callable[..., Any]:
