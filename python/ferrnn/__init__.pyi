@@ -56,6 +56,9 @@ from ferrnn import (
     saving as saving,
 )
 from ferrnn import (
+    sklearn as sklearn,
+)
+from ferrnn import (
     testing as testing,
 )
 from ferrnn import (

@@ -37,6 +37,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "ops": BASE,
     "datasets": BASE,
     "data": BASE,
+    "estimators": BASE | {"cells", "sequence", "layers", "training", "models"},
 }
 NATIVE_IMPORTERS = frozenset({"native.py", "sequence/fused.py", "sequence/stream.py"})
 RUNTIME_DEPENDENCIES = frozenset({"numpy"})

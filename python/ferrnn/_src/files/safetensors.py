@@ -133,20 +133,29 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
 
 def _contents(file: BinaryIO) -> Contents:
     size = os.fstat(file.fileno()).st_size
-    begin = file.read(8)
-    length = int.from_bytes(begin, "little")
-    if len(begin) < 8 or not 2 <= length <= size - 8:
+    if size < 8:
+        raise ValueError(f"no file of safetensors: it has {size} bytes")
+    return contents_of(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
+def contents_of(data: memoryview) -> Contents:
+    """The contents of the bytes of a file, where they lie.
+
+    Raises:
+        ValueError: They are no file of safetensors, as by `opened`.
+    """
+    size, length = len(data), int.from_bytes(data[:8], "little")
+    if not 2 <= length <= size - 8:
         raise ValueError(
             f"no file of safetensors: its header would have {length} bytes, the file has {size}"
         )
     if length > _LONGEST_HEADER:
         raise ValueError(f"the header has {length} bytes, more than {_LONGEST_HEADER}")
-    header = _header(file.read(length))
+    header = _header(bytes(data[8 : 8 + length]))
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("the metadata must be texts by name")
-    data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[8 + length :]
-    return Contents(metadata, dict(_tensors(header, data)))
+    return Contents(metadata, dict(_tensors(header, data[8 + length :])))
 
 
 def _header(text: bytes) -> dict[str, Any]:

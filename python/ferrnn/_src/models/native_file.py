@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from ferrnn._src.configs.objects import plain
 from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
-from ferrnn._src.files.safetensors import Contents, opened, write
+from ferrnn._src.files.safetensors import Contents, contents_of, opened, write
 from ferrnn._src.files.writing import whole_file
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.models.files import model_from
@@ -60,6 +61,40 @@ def write_model(
     """
     if not model.built:
         warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
+    arrays, texts = _described(model, include_optimizer, streams or {}, probe)
+    with whole_file(path) as file:
+        write(file, arrays, texts)
+
+
+def model_bytes(model: Any) -> bytes:
+    """What a file of the model would hold, its optimizer included.
+
+    >>> from ferrnn._src.layers.dense import Dense
+    >>> from ferrnn._src.models.sequential import Sequential
+    >>> model = Sequential([Dense(2)])
+    >>> model.build((None, 3))
+    >>> same = model_from_bytes(model_bytes(model))
+    >>> bool((same.get_weights()[0] == model.get_weights()[0]).all())
+    True
+    """
+    file = io.BytesIO()
+    write(file, *_described(model, include_optimizer=True))
+    return file.getvalue()
+
+
+def model_from_bytes(data: bytes) -> Any:
+    """The model of the bytes of a file, with its weights and states, compiled as it was."""
+    with limited(len(data)):
+        return _model_of(contents_of(memoryview(data)), None, compiles=True)
+
+
+def _described(
+    model: Any,
+    include_optimizer: bool,
+    streams: Mapping[str, Stream] | None = None,
+    probe: Any = None,
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and texts of a file."""
     streams = streams or {}
     texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
     if include_optimizer and model.compiled:
@@ -76,8 +111,7 @@ def write_model(
     arrays = {name: np.asarray(each, order="C") for name, each in arrays.items()}
     texts[_CHECKSUMS] = json.dumps({name: _sum(name, each) for name, each in arrays.items()})
     texts[_CHECKSUM] = str(_sum_of_texts(texts))
-    with whole_file(path) as file:
-        write(file, arrays, texts)
+    return arrays, texts
 
 
 def _arrays(model: Any, *, include_optimizer: bool) -> Iterator[tuple[str, Array]]:
@@ -116,18 +150,24 @@ def is_model(contents: Contents) -> bool:
 def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles: bool) -> Any:
     """The model of a file, with its weights and states, compiled as it was."""
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
-        texts, arrays = _checked(contents)
-        data = {**_json(texts, _CONFIG), "compile_config": _json(texts, _COMPILED)}
-        with within(_CONFIG), custom_object_scope(custom_objects), undrawn():
-            made = model_from(data, compiles=compiles)
-        arrays = {name: each for name, each in arrays.items() if not _is_apart(name, made)}
-        _fill(made, arrays)
-        if arrays:
-            raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
-        if _PROBE in texts:
-            with within(_PROBE):
-                check(made, *_probe_in(contents))
-        return made
+        return _model_of(contents, custom_objects, compiles=compiles)
+
+
+def _model_of(
+    contents: Contents, custom_objects: Mapping[str, Any] | None, *, compiles: bool
+) -> Any:
+    texts, arrays = _checked(contents)
+    data = {**_json(texts, _CONFIG), "compile_config": _json(texts, _COMPILED)}
+    with within(_CONFIG), custom_object_scope(custom_objects), undrawn():
+        made = model_from(data, compiles=compiles)
+    arrays = {name: each for name, each in arrays.items() if not _is_apart(name, made)}
+    _fill(made, arrays)
+    if arrays:
+        raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+    if _PROBE in texts:
+        with within(_PROBE):
+            check(made, *_probe_in(contents))
+    return made
 
 
 def stored_probe(path: Path) -> tuple[list[Array], Outputs] | None:

@@ -1,0 +1,8 @@
+"""Recurrent networks as estimators of scikit-learn, which is needed from here on."""
+
+try:
+    import sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "`ferrnn.sklearn` needs scikit-learn: install it with `pip install ferrnn[sklearn]`"
+    ) from error

@@ -1,0 +1,180 @@
+"""`RecurrentRegressor`: numbers from sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_array
+
+from ferrnn._src.estimators.networks import stack
+from ferrnn._src.estimators.recurrent import RecurrentEstimator
+from ferrnn._src.estimators.sequences import Sequences, no_scale, scale_of
+from ferrnn._src.tree.types import Array
+
+
+class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
+    """A recurrent network as a regressor of scikit-learn.
+
+    `X` is an array `[samples, steps]` of sequences of one feature, an array `[samples, steps,
+    features]`, or a list of arrays or frames `[steps, features]` of any lengths; `y` is
+    `[samples]` or `[samples, outputs]`. `n_features_in_` counts the steps of the first form, the
+    features of the others.
+
+    Args:
+        cell: "lstm", "gru", "simple", "coupled_lstm", "peephole_lstm" or "minimal_gated".
+        units: Of each recurrent layer: one number, or a list of one for each.
+        layers: How many recurrent layers follow one another.
+        bidirectional: Whether they read from both ends.
+        dropout: The share of each layer's outputs that is dropped in training.
+        build: A function `build(features, outputs, seed)` that returns a model to train instead;
+            its own optimizer and loss are used if it is compiled.
+        loss: Name or object of a loss, measured on scaled targets.
+        optimizer: Name of an optimizer, or one to copy.
+        learning_rate: Of an optimizer given by name.
+        clipnorm: The norm to which it clips each gradient; None for no limit.
+        epochs: Passes over the samples in `fit`.
+        batch_size: Samples of one update.
+        shuffle: Whether each epoch has an order of its own.
+        scale: Whether features and targets are brought to mean 0 and deviation 1, by what the
+            first call of `fit` or `partial_fit` saw.
+        early_stopping: Whether `fit` holds out samples, stops when their loss does not improve,
+            and ends with the best weights.
+        validation_fraction: The share of samples held out.
+        n_iter_no_change: Epochs to wait for an improvement.
+        tol: What counts as one.
+        warm_start: Whether `fit` goes on with the model that is there.
+        random_state: Seed of initial weights, order, dropout and held-out samples.
+        verbose: As that of a model's `fit`.
+
+    After `fit`, `model_` is the trained model, `history_` its losses by epoch, and `n_iter_` the
+    number of epochs.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 8))
+    >>> y = X[:, -1] * X[:, -2]
+    >>> regressor = RecurrentRegressor(units=8, epochs=60, random_state=0).fit(X, y)
+    >>> bool(regressor.score(X, y) > 0.8)
+    True
+    """
+
+    n_outputs_: int
+
+    def __init__(
+        self,
+        *,
+        cell: str = "lstm",
+        units: int | Sequence[int] = 32,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        build: Callable[..., Any] | None = None,
+        loss: Any = "mse",
+        optimizer: Any = "adam",
+        learning_rate: float = 0.01,
+        clipnorm: float | None = 1.0,
+        epochs: int = 50,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        scale: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.cell = cell
+        self.units = units
+        self.layers = layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.build = build
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.clipnorm = clipnorm
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.scale = scale
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RecurrentRegressor:  # noqa: N803
+        """Trains a new model, or with `warm_start` the one that is there.
+
+        Args:
+            X: `[samples, steps]`, `[samples, steps, features]`, or a list of `[steps, features]`.
+            y: `[samples]` or `[samples, outputs]`.
+            sample_weight: `[samples]`; samples of weight 0 are left out.
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any = None,
+    ) -> RecurrentRegressor:
+        """Trains for one epoch more; the first call makes the model."""
+        self._fit(X, y, sample_weight, partial=True)
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """The targets of each sample, of the rank that `fit` was given."""
+        scaled = self._outputs(X)
+        mean, deviation = self._target_scale
+        outputs: Array = scaled * deviation + mean
+        return outputs[:, 0] if self._one_target else outputs
+
+    def _targets(self, y: Any, *, reset: bool) -> Array:
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        options = {"ensure_2d": False, "input_name": "y", "estimator": self}
+        targets = check_array(y, dtype=np.float64, **options)
+        one = targets.ndim == 1
+        columns = 1 if one else targets.shape[1]
+        if not reset and columns != self.n_outputs_:
+            raise ValueError(
+                f"`y` must have {self.n_outputs_} outputs as at first, received {columns}"
+            )
+        if reset:
+            self._one_target, self.n_outputs_ = one, columns
+        rows: Array = targets.reshape(-1, columns)
+        return rows
+
+    def _begin(self, sequences: Sequences, targets: Array | None, weights: Array | None) -> None:
+        assert targets is not None
+        scales = scale_of(targets, weights) if self.scale else no_scale(targets.shape[1])
+        self._target_scale = scales
+
+    def _as_learned(self, targets: Array) -> Array:
+        mean, deviation = self._target_scale
+        learned: Array = ((targets - mean) / deviation).astype(np.float32)
+        return learned
+
+    def _network(self, sequences: Sequences) -> Any:
+        if self.build is not None:
+            model = self._made_by_user(sequences, self.n_outputs_)
+        else:
+            self._masks = True
+            model = stack(self, sequences.features, self.n_outputs_, None)
+        return self._compiled(model, self.loss)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

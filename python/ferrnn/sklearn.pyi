@@ -1,0 +1,3 @@
+from ferrnn._src.estimators.classifier import RecurrentClassifier as RecurrentClassifier
+from ferrnn._src.estimators.regressor import RecurrentRegressor as RecurrentRegressor
+from ferrnn._src.estimators.transformer import RecurrentTransformer as RecurrentTransformer
