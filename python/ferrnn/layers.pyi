@@ -79,6 +79,7 @@ from ferrnn._src.layers.global_pooling import GlobalAveragePooling2D as GlobalAv
 from ferrnn._src.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from ferrnn._src.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from ferrnn._src.layers.gru import GRU as GRU
+from ferrnn._src.layers.hashing import Hashing as Hashing
 from ferrnn._src.layers.input import Input as Input
 from ferrnn._src.layers.input import InputLayer as InputLayer
 from ferrnn._src.layers.joining import (

@@ -207,3 +207,24 @@ def test_training_is_none_where_nobody_says_it():
 def test_a_layer_without_call_says_so():
     with pytest.raises(NotImplementedError, match="does not have a `call` method implemented"):
         keras.layers.Layer().call(np.ones(3))
+
+
+def test_a_cell_gets_its_own_default_where_nobody_says_training():
+    seen = []
+
+    class Cell(layers.Layer):
+        state_size = 2
+
+        def build(self, input_shape):
+            self.kernel = self.add_weight((input_shape[-1], 2), name="kernel")
+
+        def call(self, inputs, states, training="unsaid"):
+            seen.append(training)
+            return inputs @ self.kernel + states[0], states
+
+    layer = layers.RNN(Cell())
+    layer(np.ones((1, 1, 3), "float32"))
+    seen.clear()
+    for said in (None, True, False):
+        layer(np.ones((1, 1, 3), "float32"), training=said)
+    assert seen == ["unsaid", True, False]

@@ -287,12 +287,14 @@ def _own_step(cell: Any) -> Step:
 def _keras_step(cell: Any) -> Step:
     """A cell written for Keras, `call(inputs, states[, training])`: its vjp is found by tracing."""
     structure = listed(state_structure(cell))
-    takes_training = "training" in inspect.signature(cell.call).parameters
+    taken = inspect.signature(cell.call).parameters.get("training")
+    by_default = taken is not None and taken.default is not taken.empty
 
     def step(
         inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
-        options = {"training": call.training} if takes_training else {}
+        unsaid = taken is None or (by_default and call.training is None)
+        options = {} if unsaid else {"training": call.training}
 
         def run(given: Any) -> Any:
             return checked_step(cell, cell.call(*given, **options), states)

@@ -12,6 +12,7 @@ from ferrnn._src.configs.config import floatx
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.encoding import checked_mode, encoded, encoded_shape, refuse_sparse
+from ferrnn._src.layers.fingerprints import bucket_of, checked_key
 from ferrnn._src.layers.vocabulary import (
     Counts,
     as_tokens,
@@ -73,13 +74,17 @@ class IndexLookup(Layer):
                 "When specifying the `vocabulary` argument, in TF-IDF output mode, the "
                 "`idf_weights` argument must also be provided."
             )
-        hashed = num_oov_indices > 1 and (vocabulary_dtype == "string" or oov_method != "floormod")
-        if hashed or salt is not None:
+        if oov_method not in ("floormod", "farmhash"):
             raise ValueError(
-                f"layer {self.name!r} puts unknown tokens into several places by the remainder of "
-                "whole numbers alone (`oov_method='floormod'`, no `salt`): strings have 0 or 1 "
-                f"place for them, received num_oov_indices={num_oov_indices}, "
-                f"oov_method={oov_method!r}, salt={salt!r}"
+                "`oov_method` must be 'floormod' or 'farmhash'. Received: "
+                f"oov_method={oov_method!r}"
+            )
+        self._hashes = vocabulary_dtype == "string" or oov_method == "farmhash"
+        self._key = checked_key(salt, type(self).__name__)
+        if salt is not None and not self._hashes:
+            raise ValueError(
+                "`salt` can only be used when `oov_method='farmhash'`. Received: "
+                f"oov_method={oov_method!r}"
             )
         self.max_tokens, self.num_oov_indices = max_tokens, num_oov_indices
         self.mask_token, self.oov_token = mask_token, oov_token
@@ -284,7 +289,11 @@ class IndexLookup(Layer):
         known, start = self._index, self._mask_places
         if self.num_oov_indices > 1:
             buckets = self.num_oov_indices
-            return [known.get(each, each % buckets + start) for each in tokens]
+            if not self._hashes:
+                return [known.get(each, each % buckets + start) for each in tokens]
+            others = {each for each in tokens if each not in known}
+            hashed = {each: bucket_of(each, buckets, self._key) + start for each in others}
+            return [hashed[each] if each in hashed else known[each] for each in tokens]
         unknown = start if self.num_oov_indices else -2
         found = list(map(known.get, tokens, itertools.repeat(unknown)))
         if unknown == -2 and unknown in found:
@@ -392,7 +401,7 @@ class IndexLookup(Layer):
             "vocabulary": plain_list(self.input_vocabulary),
             "vocabulary_size": self._frozen_size,
             "oov_method": self.oov_method,
-            "salt": None,
+            "salt": None if self._key is None else list(self._key),
         }
 
     @classmethod
