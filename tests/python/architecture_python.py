@@ -33,6 +33,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "training": BASE,
     "models": BASE | {"cells", "sequence", "layers", "training"},
     "interop": BASE | {"cells", "sequence", "layers", "training", "models"},
+    "forecasting": BASE | {"cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models", "interop"},
     "ops": BASE,
     "datasets": BASE,

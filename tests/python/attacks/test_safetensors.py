@@ -9,7 +9,7 @@ import pytest
 
 import ferrnn
 from attacks import damage
-from ferrnn._src.models import native_file
+from ferrnn._src.files import sums
 from ferrnn.saving import FileError, load_model
 
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -95,7 +95,7 @@ def resigned(path, change):
     header, data = parts_of(path)
     texts = header["__metadata__"]
     change(header, texts)
-    texts["checksum"] = str(native_file._sum_of_texts(texts))
+    texts["checksum"] = str(sums._of_texts(texts))
     path.write_bytes(file_of(header, data))
 
 

@@ -10,6 +10,7 @@ import pytest
 import ferrnn
 from ferrnn import layers
 from ferrnn._src.files.safetensors import opened
+from ferrnn._src.files.sums import summed
 from ferrnn._src.models import native_file
 from ferrnn.saving import FileError
 from keras_models import MODELS
@@ -86,11 +87,8 @@ def changed(path, name, change):
         texts = dict(contents.metadata)
         arrays = {key: np.array(each.array()) for key, each in contents.tensors.items()}
     change(arrays[name])
-    sums = {key: native_file._sum(key, each) for key, each in arrays.items()}
-    texts["checksums"] = native_file.json.dumps(sums)
-    texts["checksum"] = str(native_file._sum_of_texts(texts))
     with path.open("wb") as file:
-        native_file.write(file, arrays, texts)
+        native_file.write(file, arrays, summed(arrays, texts))
 
 
 def test_a_probe_that_does_not_hold_names_the_layer(tmp_path):
@@ -202,7 +200,7 @@ def test_hostile_probes(text, tmp_path):
     with opened(path) as contents:
         texts = {**contents.metadata, "probe": text}
         arrays = {key: np.array(each.array()) for key, each in contents.tensors.items()}
-    texts["checksum"] = str(native_file._sum_of_texts(texts))
+    texts = summed(arrays, texts)
     with path.open("wb") as file:
         native_file.write(file, arrays, texts)
     with pytest.raises(FileError, match="probe"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ferrnn._src.configs.plain import as_json, data_alone
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
 from ferrnn._src.files.safetensors import Contents, contents_of, opened, write
+from ferrnn._src.files.sums import checked, summed
 from ferrnn._src.files.writing import whole_file
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.models.files import model_from
@@ -42,7 +42,7 @@ from ferrnn._src.weights.parameter import Parameter
 VERSION = "1"
 _VERSION, _CONFIG, _COMPILED = "ferrnn", "config", "compile_config"
 _PROBE = "probe"
-_STREAMS, _CHECKSUMS, _CHECKSUM = "streams", "checksums", "checksum"
+_STREAMS = "streams"
 # Where arrays are that are no variables.
 _ASSETS, _OF_STREAMS, _OPTIMIZER = "assets/", "streams/", "optimizer"
 
@@ -109,9 +109,7 @@ def _described(
         texts[_PROBE], more = probed(model, probe)
         arrays.update(more)
     arrays = {name: np.asarray(each, order="C") for name, each in arrays.items()}
-    texts[_CHECKSUMS] = json.dumps({name: _sum(name, each) for name, each in arrays.items()})
-    texts[_CHECKSUM] = str(_sum_of_texts(texts))
-    return arrays, texts
+    return arrays, summed(arrays, texts)
 
 
 def _arrays(model: Any, *, include_optimizer: bool) -> Iterator[tuple[str, Array]]:
@@ -224,32 +222,10 @@ def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:
 
 def _checked(contents: Contents) -> tuple[Mapping[str, str], dict[str, Array]]:
     """The texts and arrays of a file, when their checksums are right."""
-    texts = contents.metadata
-    version = texts.get(_VERSION)
+    version = contents.metadata.get(_VERSION)
     if version != VERSION:
         raise ValueError(f"it has the version {version!r} of the format, {VERSION!r} is read")
-    if texts.get(_CHECKSUM) != str(_sum_of_texts(texts)):
-        raise ValueError("the metadata is damaged: its checksum is another")
-    sums = _json(texts, _CHECKSUMS)
-    arrays = {name: tensor.array() for name, tensor in contents.tensors.items()}
-    if sums.keys() != arrays.keys():
-        raise ValueError("the arrays are not those that were saved")
-    for name, array in arrays.items():
-        if sums[name] != _sum(name, array):
-            raise ValueError(f"the array {name!r} is damaged: its checksum is another")
-    return texts, arrays
-
-
-def _sum(name: str, array: Array) -> int:
-    """Of the numbers, their dtype and shape, and their name."""
-    plain = np.asarray(array, array.dtype.newbyteorder("<"))
-    head = f"{name} {plain.dtype.str} {plain.shape}"
-    return zlib.crc32(plain.reshape(-1).view(np.uint8).data, zlib.crc32(head.encode()))
-
-
-def _sum_of_texts(texts: Mapping[str, str]) -> int:
-    rest = sorted((key, text) for key, text in texts.items() if key != _CHECKSUM)
-    return zlib.crc32(json.dumps(rest).encode())
+    return checked(contents)
 
 
 def _fill(model: Any, arrays: dict[str, Array]) -> None:

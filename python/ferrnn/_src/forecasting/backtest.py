@@ -1,0 +1,169 @@
+"""Rolling origins: what a forecaster would have said at times in the past, and how it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.forecasting.fitted import Fitted
+from ferrnn._src.forecasting.fitting import prepared
+from ferrnn._src.forecasting.panel import Panel
+from ferrnn._src.forecasting.predicting import predicted
+from ferrnn._src.forecasting.results import Forecast, names_of
+from ferrnn._src.tree.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Forecasts from several origins beside the truth.
+
+    `forecasts` has the columns of `predict`, and `cutoff` (the last time that was known), `step`
+    and `y`. `scale` `[rows]` is the mean error of "as one season before" up to the first origin.
+    """
+
+    forecasts: Forecast
+    scale: Array
+    levels: tuple[float, ...]
+    fits: int
+    seconds: float
+
+    def summary(self) -> dict[str, float]:
+        """Errors of the median, and of each level the coverage and the mean width.
+
+        `mase` is the mean over series of the absolute error in units of the seasonal naive
+        forecast's on the past; `coverage-80` is the part of the truth in the interval of 80 %.
+        """
+        return self._measured(np.isfinite(self.forecasts["y"]))
+
+    def by_step(self) -> dict[str, Array]:
+        """What `summary` gives, for each step ahead `[h]`."""
+        steps = self.forecasts["step"]
+        known = np.isfinite(self.forecasts["y"])
+        parts = [self._measured(known & (steps == step)) for step in np.unique(steps)]
+        return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+    def _measured(self, rows: Array) -> dict[str, float]:
+        """Of some rows; NaN without any."""
+        made: dict[str, float] = {}
+        truth = self.forecasts["y"][rows]
+        if not len(truth):
+            names = [end for level in self.levels for end in (f"coverage-{level:g}",
+                                                              f"width-{level:g}")]  # fmt: skip
+            return dict.fromkeys(("mae", "rmse", "mase", *names), float("nan"))
+        error = truth - self.forecasts["forecast"][rows]
+        scaled = np.abs(error) / self.scale[rows]
+        made["mae"] = float(np.abs(error).mean())
+        made["rmse"] = float(np.sqrt((error**2).mean()))
+        made["mase"] = float(scaled[np.isfinite(scaled)].mean())
+        for level in self.levels:
+            low, high = (self.forecasts[name][rows] for name in names_of(level))
+            made[f"coverage-{level:g}"] = float(((low <= truth) & (truth <= high)).mean())
+            made[f"width-{level:g}"] = float((high - low).mean())
+        return made
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name} {value:.3g}" for name, value in self.summary().items())
+        return f"<Backtest of {len(np.unique(self.forecasts['cutoff']))} origins: {parts}>"
+
+
+def rolled(
+    forecaster: Any,
+    data: Any,
+    static: Any,
+    steps: int,
+    windows: int,
+    step: int,
+    refit: int,
+    levels: tuple[float, ...],
+) -> Backtest:
+    """The backtest of a copy of `forecaster`.
+
+    Raises:
+        ValueError: The rows do not suffice for the origins.
+    """
+    for name, value in (("windows", windows), ("step", step)):
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+            raise ValueError(f"`{name}` must be a whole number from 1 on, received {value!r}")
+    begun = prepared(data, static, forecaster.settings)
+    panel = begun.panel
+    behind = steps + step * np.arange(windows - 1, -1, -1)  # of the last rows, at each origin
+    if behind[0] >= panel.lengths.max():
+        raise ValueError(
+            f"`windows={windows}` origins of {steps} steps, {step} apart, need more than "
+            f"{behind[0]} rows; the longest series has {panel.lengths.max()}"
+        )
+    end = int(panel.last.max())
+    copy = forecaster.clone()
+    scale = naive_scale(panel.until(np.full(len(panel.ids), end - behind[0])), begun.shape.season)
+    statics = data if static is None and forecaster.settings.static_covariates else static
+    start, fits, parts = time.perf_counter(), 0, []
+    reached = None
+    for number, back in enumerate(behind.tolist()):
+        cut = end - back
+        if reached is None or (refit and number % refit == 0):
+            copy.fit(long_form(begun, panel, None, cut), static=statics)
+            fits += 1
+        else:
+            copy.update(long_form(begun, panel, reached, cut))
+        reached = cut
+        parts.append(_forecasts(copy, begun, cut, steps, levels))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    series = np.searchsorted(panel.ids, columns[forecaster.settings.id_column])
+    return Backtest(
+        Forecast(columns, len(panel.ids)), scale[series], levels, fits, time.perf_counter() - start
+    )
+
+
+def naive_scale(panel: Panel, season: int) -> Array:
+    """The mean absolute difference of a value and that of one season before `[series]`."""
+    y, rows = panel.y, np.arange(len(panel.y))
+    before = rows - season
+    inside = before >= panel.starts[:-1][panel.series]
+    errors = np.where(inside, np.abs(y - y[np.maximum(before, 0)]), np.nan)
+    known = np.isfinite(errors)
+    count = len(panel.ids)
+    sums = np.bincount(panel.series[known], errors[known], count)
+    made: Array = sums / np.maximum(np.bincount(panel.series[known], minlength=count), 1)
+    return np.where(made > 0, made, np.nan)
+
+
+def long_form(fitted: Fitted, panel: Panel, after: int | None, until: int) -> dict[str, Array]:
+    """The rows after one tick and up to another as columns; static covariates apart."""
+    settings = fitted.settings
+    ticks = panel.ticks
+    chosen = (ticks <= until) & (True if after is None else ticks > after)
+    columns = {
+        settings.id_column: panel.ids[panel.series][chosen],
+        settings.time_column: fitted.frequency.times(ticks[chosen]),
+        settings.target_column: panel.y[chosen],
+    }
+    for kind, names in (("past", settings.past_covariates), ("future", settings.future_covariates)):
+        values = getattr(panel, kind)[chosen]
+        columns.update({name: values[:, at] for at, name in enumerate(names)})
+    return columns
+
+
+def _forecasts(
+    copy: Any, begun: Fitted, cut: int, steps: int, levels: tuple[float, ...]
+) -> dict[str, Array]:
+    """What the copy says at a tick of the series that go on after it, and the truth."""
+    panel, settings = begun.panel, begun.settings
+    wanted = steps if settings.future_covariates else 1
+    going = np.flatnonzero((panel.first <= cut) & (panel.last >= cut + wanted))
+    ids = panel.ids[going]
+    future = None
+    if settings.future_covariates:
+        future = long_form(begun, panel.chosen(going), cut, cut + steps)
+        del future[settings.target_column]
+    made = dict(predicted(copy.fitted, steps, levels, (), future, ids))
+    ticks = np.tile(cut + np.arange(1, steps + 1), len(going))
+    series = np.repeat(going, steps)
+    rows = panel.starts[:-1][series] + ticks - panel.first[series]
+    there = ticks <= panel.last[series]
+    made["y"] = np.where(there, panel.y[np.where(there, rows, 0)], np.nan)
+    made["cutoff"] = np.repeat(begun.frequency.times(np.array([cut])), len(ticks))
+    made["step"] = ticks - cut
+    return made

@@ -1,0 +1,156 @@
+"""Conformal intervals: margins by errors on held-out windows, for each step ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ferrnn._src.forecasting.quantiles import MIDDLE, at_probability
+from ferrnn._src.tree.types import Array
+
+METHODS = ("cqr", "split", "none")
+# The windows that are remembered; the oldest make room.
+MOST = 4096
+# A miss and a hit move the level by these parts of what it is off.
+RATE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Held-out windows in the order of their origins' ticks, and what adapts to drift.
+
+    `quantiles` `[windows, horizon, quantiles]` and `truth` `[windows, horizon]` (NaN where missing)
+    are scaled; `series` and `ticks` `[windows]` say where they come from. `missed` `[levels,
+    horizon]` are the miss rates that are aimed at: they move with hits and misses (Gibbs and
+    Candès, 2021, "Adaptive conformal inference under distribution shift").
+    """
+
+    method: str
+    levels: tuple[float, ...]
+    quantiles: Array
+    truth: Array
+    series: Array
+    ticks: Array
+    missed: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def interval(self, quantiles: Array, level: float) -> tuple[Array, Array]:
+        """Lower and upper ends `[batch, horizon]` for quantiles `[batch, horizon, quantiles]`."""
+        low, high = _ends(quantiles, level, self.method)
+        if self.method == "none":
+            return low, high
+        margin = self.margins(level)[: low.shape[1]]
+        low, high = low - margin, high + margin
+        # A negative margin may not turn an interval round.
+        middle = quantiles[..., MIDDLE]
+        return np.minimum(low, middle), np.maximum(high, middle)
+
+    def margins(self, level: float) -> Array:
+        """What is added at both ends `[horizon]` so that `level` percent of the windows hit."""
+        return _ranked(*self._sorted(level), self.aimed(level))
+
+    def _sorted(self, level: float) -> tuple[Array, Array]:
+        """The scores of each step in order, those that are missing last, and how many there are."""
+        scores = np.sort(self._scores(self.quantiles, self.truth, level), axis=0)
+        return scores, np.isfinite(scores).sum(axis=0)
+
+    def _scores(self, quantiles: Array, truth: Array, level: float) -> Array:
+        """How far outside the ends the truth is; negative inside."""
+        low, high = _ends(quantiles, level, self.method)
+        made: Array = np.maximum(low - truth, truth - high)
+        return made
+
+    def aimed(self, level: float) -> Array:
+        """The coverage aimed at `[horizon]`, after what hits and misses have moved."""
+        nominal = level / 100
+        if not self.missed.size:
+            return np.full(self.truth.shape[1], nominal)
+        moved = self.missed - (1 - np.array(self.levels)[:, None] / 100)
+        # Between the levels that are followed, their shifts are.
+        known = np.array(self.levels) / 100
+        shift = np.array([np.interp(nominal, known, each) for each in moved.T])
+        made: Array = np.clip(nominal - shift, 0.0, 1.0)
+        return made
+
+    def followed(self, quantiles: Array, truth: Array, ticks: Array) -> Calibration:
+        """With the miss rates moved by forecasts `[windows, horizon, quantiles]` that have ended.
+
+        `truth` `[windows, horizon]` is NaN where it is not to count; `ticks` `[windows]` are those
+        of the origins. Errors count in the order of the times that were forecast: nothing later
+        moves what is earlier.
+        """
+        if self.method == "none" or not len(self.truth):
+            return self
+        window, step = np.nonzero(np.isfinite(truth))
+        due = ticks[window] + step
+        order = np.argsort(due, kind="stable")
+        window, step, due = window[order], step[order], due[order]
+        groups = np.split(np.arange(len(due)), np.flatnonzero(np.diff(due)) + 1)
+        missed = self.missed.copy()
+        for at, level in enumerate(self.levels):
+            sorted_scores, number = self._sorted(level)
+            scores = self._scores(quantiles, truth, level)[window, step]
+            for group in groups:
+                margin = _ranked(sorted_scores, number, 1 - missed[at])
+                places = step[group]
+                outside = scores[group] > margin[places]
+                count = np.bincount(places, minlength=truth.shape[1])
+                rate = np.bincount(places, outside, truth.shape[1]) / np.maximum(count, 1)
+                missed[at] += np.where(count > 0, RATE * (1 - level / 100 - rate), 0.0)
+        return replace(self, missed=missed)
+
+    def remembering(self, other: Calibration) -> Calibration:
+        """With the windows of `other` in place of those of the same origins; the newest stay."""
+        keys = {*zip(other.series.tolist(), other.ticks.tolist(), strict=True)}
+        pairs = zip(self.series.tolist(), self.ticks.tolist(), strict=True)
+        kept = np.array([pair not in keys for pair in pairs], bool)
+        parts = {
+            name: np.concatenate([getattr(self, name)[kept], getattr(other, name)])
+            for name in ("quantiles", "truth", "series", "ticks")
+        }
+        order = np.argsort(parts["ticks"], kind="stable")[-MOST:]
+        newest = {name: part[order] for name, part in parts.items()}
+        return Calibration(self.method, self.levels, missed=self.missed, **newest)
+
+    def arrays(self) -> dict[str, Array]:
+        """Its arrays by name."""
+        names = ("quantiles", "truth", "series", "ticks", "missed")
+        return {name: getattr(self, name) for name in names}
+
+
+def calibrated(
+    method: str,
+    levels: tuple[float, ...],
+    quantiles: Array,
+    truth: Array,
+    series: Array,
+    ticks: Array,
+) -> Calibration:
+    """A calibration by held-out windows; of many, the newest."""
+    order = np.argsort(ticks, kind="stable")[-MOST:]
+    missed = np.repeat(1 - np.array(levels)[:, None] / 100, truth.shape[1], axis=1)
+    return Calibration(
+        method, levels, quantiles[order], truth[order], series[order], ticks[order], missed
+    )
+
+
+def _ends(quantiles: Array, level: float, method: str) -> tuple[Array, Array]:
+    """What the margins are added to: the quantiles, or the median twice for "split"."""
+    if method == "split":
+        return quantiles[..., MIDDLE], quantiles[..., MIDDLE]
+    tail = (1 - level / 100) / 2
+    return at_probability(quantiles, tail), at_probability(quantiles, 1 - tail)
+
+
+def _ranked(scores: Array, number: Array, coverage: Array) -> Array:
+    """The smallest margins that cover: of n scores that of rank `ceil((n + 1) coverage)`.
+
+    The largest, where there are too few scores for that rank; 0 without any. `scores` are
+    `[windows, horizon]`, in order along the first axis; `number` and `coverage` `[horizon]`.
+    """
+    if not len(scores):
+        return np.zeros(len(number))
+    rank = np.ceil((number + 1) * coverage - 1e-9).astype(int)
+    rank = np.clip(rank, 1, np.maximum(number, 1)) - 1
+    made: Array = np.where(number > 0, scores[rank, np.arange(len(rank))], 0.0)
+    return made

@@ -1,0 +1,189 @@
+"""How a forecaster is fitted: the cut, the scales before it, training, calibration after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.configs.notices import warn
+from ferrnn._src.forecasting.conformal import MOST, calibrated
+from ferrnn._src.forecasting.fitted import Fitted, names_in, panel_from
+from ferrnn._src.forecasting.frames import table_of
+from ferrnn._src.forecasting.frequency import chosen_kinds, inferred
+from ferrnn._src.forecasting.panel import Panel
+from ferrnn._src.forecasting.scaling import columns_scale, learned
+from ferrnn._src.forecasting.settings import Settings
+from ferrnn._src.forecasting.statics import static_features
+from ferrnn._src.forecasting.training import WindowBatches, train
+from ferrnn._src.forecasting.windows import Rows, Shape
+from ferrnn._src.tree.types import Array
+
+# The held-out windows that decide when to stop.
+_JUDGED = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """The rows that windows are made at: whose targets lie before the cut, after it, anywhere."""
+
+    before: Array
+    after: Array
+    all: Array
+
+
+def fit(data: Any, static: Any, settings: Settings) -> Fitted:
+    """Everything learned from `data`."""
+    begun = prepared(data, static, settings)
+    lengths = begun.panel.lengths
+    held = np.maximum(np.ceil(settings.held_out * lengths), settings.horizon).astype(int)
+    least = 2 * settings.horizon + 2
+    held = np.where(lengths - held >= least - settings.horizon, held, 0)
+    if not settings.held_out:
+        held[:] = 0
+    cut = begun.panel.last - held
+    past = begun.panel.until(cut)
+    scaling = learned(past, settings.scaling, settings.transform, begun.shape.season)
+    scales = (
+        columns_scale(past.past),
+        columns_scale(past.future),
+        columns_scale(begun.panel.static),
+    )
+    begun = replace(begun, scaling=scaling, scales=scales)
+    rows = begun.rows(begun.panel.extended(settings.horizon))
+    origins = origins_of(begun, rows, cut, held > 0)
+    if not len(origins.before):
+        raise ValueError(
+            f"there is no window to train on: a series must have more than {least} rows, known "
+            f"targets among them; the longest has {lengths.max()}. Give a shorter `horizon` or "
+            "`context`"
+        )
+    return _trained(begun, rows, origins)
+
+
+def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
+    """The panel of `data` and what follows from its times; nothing is learned yet."""
+    names = names_in(settings)
+    table = table_of(data, names)
+    order = np.lexsort((table.times, table.ids))
+    frequency = inferred(
+        table.times[order], np.unique(table.ids, return_inverse=True)[1][order], settings.freq
+    )
+    of_statics = table if static is None else table_of(static, names, target=False)
+    features, categories = static_features(of_statics, settings.static_covariates)
+    panel = panel_from(table, settings, frequency, features)
+    longest = int(panel.lengths.max())
+    season = settings.season_length or frequency.season
+    context = settings.context or min(
+        max(2 * season, 2 * settings.horizon, 16), max(longest - 2 * settings.horizon, 4)
+    )
+    nothing = np.zeros((2, 0))
+    return Fitted(
+        settings=settings,
+        frequency=frequency,
+        shape=Shape(context, 1 if settings.strategy == "recursive" else settings.horizon, season),
+        kinds=chosen_kinds(settings.calendar, frequency, season, longest),
+        scales=(nothing, nothing, nothing),
+        categories=categories,
+        scaling=learned(panel, "none", None, season),
+        panel=panel,
+        backend=table.backend,
+        single=settings.id_column not in table.columns and len(panel.ids) == 1,
+    )
+
+
+def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
+    """The rows of the extended panel that windows can be made at.
+
+    A window must see some known targets, and one of those ahead must be known.
+    """
+    panel, shape = fitted.panel, fitted.shape
+    extended = panel.extended(fitted.settings.horizon)
+    ticks, series = extended.ticks, extended.series
+    known = np.concatenate([[0], np.cumsum(np.isfinite(rows.z))])
+    at = np.arange(len(ticks))
+    seen = known[at + 1] - known[np.maximum(at + 1 - shape.context, rows.begins)]
+    wanted = max(2, min(shape.season, shape.context // 2))
+    ends = np.minimum(at + 1 + shape.horizon, len(ticks))
+    longer = np.minimum(at + 1 + fitted.settings.horizon, len(ticks))
+    inside = (ticks < panel.last[series]) & (seen >= np.minimum(wanted, panel.lengths[series] // 2))
+    learnable = inside & (known[ends] > known[at + 1])
+    whole = ticks + shape.horizon
+    return Origins(
+        before=np.flatnonzero(learnable & (whole <= cut[series])),
+        after=np.flatnonzero(
+            inside & (ticks >= cut[series]) & held[series] & (known[longer] > known[at + 1])
+        ),
+        all=np.flatnonzero(learnable & (whole <= panel.last[series])),
+    )
+
+
+def _trained(begun: Fitted, rows: Rows, origins: Origins) -> Fitted:
+    settings, shape = begun.settings, begun.shape
+    seeds = np.random.default_rng(settings.random_state).integers(2**31, size=settings.ensemble)
+    batch, most = settings.batch_size, settings.max_windows
+    judged = _newest(begun, origins.after, _JUDGED)
+    networks, epochs = [], []
+    for seed in seeds.tolist():
+        network = begun.new_network(seed)
+        held_out = None
+        if len(judged):
+            held_out = WindowBatches(rows, judged, shape, 256, len(judged), None)
+        epochs.append(
+            train(
+                network,
+                WindowBatches(rows, origins.before, shape, batch, most, seed),
+                held_out,
+                epochs=settings.epochs,
+                patience=settings.patience,
+                rate=settings.learning_rate,
+                verbose=settings.verbose,
+            )
+        )
+        networks.append(network)
+    made = replace(begun, networks=tuple(networks))
+    made = replace(made, calibration=_calibration(made, rows, origins.after))
+    if settings.refit and len(judged):
+        for network, number, seed in zip(networks, epochs, seeds.tolist(), strict=True):
+            train(
+                network,
+                WindowBatches(rows, origins.all, shape, batch, most, seed + 1),
+                None,
+                epochs=max(number // 4, 1),
+                patience=settings.patience,
+                rate=settings.learning_rate / 4,
+                verbose=settings.verbose,
+            )
+    return replace(made, panel=made.panel.tail(made.kept))
+
+
+def _calibration(fitted: Fitted, rows: Rows, after: Array) -> Any:
+    settings = fitted.settings
+    horizon = settings.horizon
+    after = _newest(fitted, after, MOST)
+    extended = fitted.panel.extended(horizon)
+    if not len(after):
+        if settings.intervals != "none":
+            warn(
+                "No windows are held out, so intervals are the network's quantiles alone: give "
+                "`held_out` above 0, longer series or a shorter `horizon`"
+            )
+        return None
+    truth = rows.z[after[:, None] + np.arange(1, horizon + 1)]
+    return calibrated(
+        settings.intervals,
+        settings.levels,
+        fitted.quantiles(rows, after, horizon).astype(np.float32),
+        truth.astype(np.float32),
+        extended.series[after],
+        extended.ticks[after],
+    )
+
+
+def _newest(fitted: Fitted, origins: Array, most: int) -> Array:
+    """Up to `most` of the origins, evenly from all series: the latest ones."""
+    extended: Panel = fitted.panel.extended(fitted.settings.horizon)
+    left = fitted.panel.last[extended.series[origins]] - extended.ticks[origins]
+    made: Array = np.sort(origins[np.argsort(left, kind="stable")[:most]])
+    return made

@@ -1,0 +1,262 @@
+"""Tables as people have them: frames (through narwhals), columns by name, arrays; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.forecasting.panel import ids_of
+from ferrnn._src.tree.types import Array
+
+
+@dataclass(frozen=True)
+class Names:
+    """The columns of a long table: which series, when, what."""
+
+    id: str = "unique_id"
+    time: str = "ds"
+    target: str = "y"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A long table: columns `[rows]` by name, ids and times as given, or counted.
+
+    `backend` is the library of the frame it came from, None of arrays.
+    """
+
+    columns: Mapping[str, Array]
+    ids: Array
+    times: Array
+    backend: str | None = None
+
+    def numbers(self, names: Sequence[str], argument: str) -> Array:
+        """Some of the columns `[rows, len(names)]` in float64."""
+        made = [np.zeros((len(self.ids), 0))]
+        for name in names:
+            if name not in self.columns:
+                raise ValueError(
+                    f"{argument} names the column {name!r}, which is not there; there are "
+                    f"{sorted(self.columns)}"
+                )
+            made.append(as_numbers(self.columns[name], name)[:, None])
+        return np.concatenate(made, axis=1)
+
+
+def as_numbers(values: Any, name: str) -> Array:
+    """A column in float64, NaN where it is missing.
+
+    Raises:
+        TypeError: It does not hold numbers.
+        ValueError: It holds an infinite one.
+    """
+    try:
+        made = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"the column {name!r} must hold numbers, received {np.asarray(values).dtype}"
+        ) from None
+    if np.isinf(made).any():
+        raise ValueError(f"the column {name!r} must hold finite numbers or NaN, has infinite ones")
+    return made
+
+
+def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
+    """A long table of what a user has.
+
+    A frame or mapping with the target's column is long; another frame is wide, a series for each
+    column but `ds`; another mapping has a series for each name. Arrays are `[time]`,
+    `[time, series]`, or a list of `[time]`. Without `target` a frame or mapping is long.
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: There are no rows, or ids or times are missing.
+    """
+    columns, backend = _columns(data)
+    if columns is None:
+        return _of_arrays(data)
+    if target and names.target not in columns:
+        return _of_wide(columns, names, backend)
+    lengths = {len(each) for each in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"the columns must be equally long, received the lengths {lengths}")
+    rows = lengths.pop() if lengths else 0
+    if not rows:
+        raise ValueError("the data must have rows, received none")
+    ids = columns.get(names.id)
+    kept = np.zeros(rows, np.int64) if ids is None else _ids(ids, names.id)
+    times = columns.get(names.time)
+    counted = _places(kept) if times is None else as_times(times, names.time)
+    return Table(columns, kept, counted, backend)
+
+
+def _columns(data: Any) -> tuple[dict[str, Array] | None, str | None]:
+    """The columns of a frame or mapping, and the frame's library."""
+    if isinstance(data, Mapping):
+        return {str(name): np.asarray(each) for name, each in data.items()}, None
+    module = type(data).__module__.partition(".")[0]
+    if isinstance(data, np.ndarray | Sequence) or module == "numpy":
+        return None, None
+    narwhals = _narwhals()
+    try:
+        native = narwhals.from_native(data, allow_series=True)
+    except TypeError:
+        return None, None
+    if isinstance(native, narwhals.LazyFrame):
+        native = native.collect()
+    index = narwhals.maybe_get_index(native)
+    backend = str(native.implementation)
+    if isinstance(native, narwhals.Series):
+        name = native.name or "y"
+        columns = {str(name): _values(native)}
+    else:
+        columns = {str(name): _values(native[name]) for name in native.columns}
+    dates = None if index is None else np.asarray(index)
+    if dates is not None and dates.dtype.kind == "M" and "ds" not in columns:
+        columns = {"ds": dates, **columns}
+    return columns, backend
+
+
+def _values(column: Any) -> Array:
+    narwhals = _narwhals()
+    if getattr(column.dtype, "time_zone", None):
+        raise TypeError(
+            f"the column {column.name!r} has times in the zone {column.dtype.time_zone}: give them "
+            "without one, in pandas by `.dt.tz_localize(None)`"
+        )
+    number = column.dtype.is_numeric() or column.dtype == narwhals.Boolean
+    if number and (column.null_count() or not column.dtype.is_integer()):
+        column = column.cast(narwhals.Float64)
+    return np.asarray(column.to_numpy())
+
+
+def _narwhals() -> Any:
+    try:
+        return import_module("narwhals.stable.v2")
+    except ImportError as error:
+        raise ImportError(
+            "frames are read through narwhals, which the extra `forecasting` brings: "
+            "pip install 'ferrnn[forecasting]'. Arrays and mappings of columns need NumPy alone"
+        ) from error
+
+
+def _of_wide(columns: dict[str, Array], names: Names, backend: str | None) -> Table:
+    times = columns.pop(names.time, None)
+    columns.pop(names.id, None)
+    if not columns:
+        raise ValueError(f"the data must have a column {names.target!r}, or one for each series")
+    lengths = np.array([len(each) for each in columns.values()])
+    ids = np.repeat(np.array(list(columns)), lengths)
+    if times is None:
+        when = np.concatenate([np.arange(length) for length in lengths])
+    elif (lengths == len(times)).all():
+        when = np.tile(as_times(times, names.time), len(columns))
+    else:
+        raise ValueError(
+            f"each series must have the {len(times)} rows of {names.time!r}, received the lengths "
+            f"{sorted(set(lengths.tolist()))}"
+        )
+    values = np.concatenate([as_numbers(each, name) for name, each in columns.items()])
+    return _without_ends(Table({names.target: values}, ids, when, backend), names.target)
+
+
+def _of_arrays(data: Any) -> Table:
+    if isinstance(data, np.ndarray):
+        if data.ndim not in (1, 2) or data.dtype.kind not in "fiub":
+            raise TypeError(
+                "an array of series must be numbers [time] or [time, series], received the shape "
+                f"{data.shape} and dtype {data.dtype}"
+            )
+        parts = [data] if data.ndim == 1 else list(data.T)
+    elif isinstance(data, Sequence) and not isinstance(data, str) and len(data):
+        flat = all(np.ndim(each) == 0 for each in data)
+        parts = [np.asarray(data)] if flat else [np.asarray(each) for each in data]
+        if any(each.ndim != 1 for each in parts):
+            raise TypeError("a list of series must hold rows of numbers [time] each")
+    else:
+        raise TypeError(
+            "series must be a frame, a mapping of columns or of series, an array [time] or [time, "
+            f"series], or a list of [time], received {type(data).__name__}"
+        )
+    lengths = [len(each) for each in parts]
+    if not sum(lengths):
+        raise ValueError("the data must have rows, received none")
+    values = np.concatenate([as_numbers(each, "y") for each in parts])
+    ids = np.repeat(np.arange(len(parts)), lengths)
+    return _without_ends(Table({"y": values}, ids, _places(ids), None), "y")
+
+
+def _without_ends(table: Table, target: str) -> Table:
+    """Without the missing values at the beginning of each series, and with one row at least."""
+    known = np.isfinite(table.columns[target])
+    begun = np.zeros(len(known), bool)
+    for each in np.unique(table.ids):
+        own = np.flatnonzero(table.ids == each)
+        begun[own] = np.maximum.accumulate(known[own])
+        begun[own[-1:]] = True
+    columns = {name: each[begun] for name, each in table.columns.items()}
+    return Table(columns, table.ids[begun], table.times[begun], table.backend)
+
+
+def _ids(values: Array, name: str) -> Array:
+    missing = np.array([each is None or each != each for each in values.tolist()])  # noqa: PLR0124
+    if missing.any():
+        raise ValueError(f"the column {name!r} must name a series in every row, row "
+                         f"{int(np.argmax(missing))} has none")  # fmt: skip
+    if values.dtype.kind == "f" and (values == np.round(values)).all():
+        values = values.astype(np.int64)
+    return ids_of(values)
+
+
+def _places(ids: Array) -> Array:
+    """0, 1, ... along each series, in the order of the rows."""
+    order = np.argsort(ids, kind="stable")
+    begins = np.flatnonzero(np.r_[True, ids[order][1:] != ids[order][:-1]])
+    lengths = np.diff(np.append(begins, len(ids)))
+    made = np.empty(len(ids), np.int64)
+    made[order] = np.arange(len(ids)) - np.repeat(begins, lengths)
+    return made
+
+
+def as_times(values: Any, name: str) -> Array:
+    """Times as whole numbers, or as datetime64 in microseconds.
+
+    Raises:
+        TypeError: They are neither.
+        ValueError: One is missing.
+    """
+    times = np.asarray(values)
+    if times.dtype.kind in "OU":
+        try:
+            times = times.astype("M8[us]")
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"the column {name!r} must hold dates, times or whole numbers, received "
+                f"{times.dtype}"
+            ) from None
+    if times.dtype.kind == "f" and bool((times == np.round(times)).all()):
+        times = times.astype(np.int64)
+    if times.dtype.kind in "iu":
+        return times.astype(np.int64)
+    if times.dtype.kind != "M":
+        raise TypeError(
+            f"the column {name!r} must hold dates, times or whole numbers, received {times.dtype}"
+        )
+    if np.isnat(times).any():
+        raise ValueError(f"the column {name!r} must have a time in every row, one is missing")
+    made: Array = times.astype("M8[us]")
+    return made
+
+
+def frame_of(columns: Mapping[str, Array], backend: str) -> Any:
+    """A frame of the library that the data came in."""
+    narwhals = _narwhals()
+    plain = {
+        name: each.tolist() if each.dtype.kind == "U" else each for name, each in columns.items()
+    }
+    kind = backend.rpartition(".")[2].lower()
+    return narwhals.from_dict(plain, backend=kind).to_native()

@@ -1,0 +1,182 @@
+"""Many series of unequal length as flat arrays, each on its grid without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.tree.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Rows of all series one after the other; a row that nobody gave is NaN.
+
+    `ids` `[series]`, `first` `[series]` (the tick of a series' first row), `starts` `[series + 1]`
+    (where its rows begin), `y` `[rows]`, `past` and `future` `[rows, features]`, `static`
+    `[series, features]`.
+    """
+
+    ids: Array
+    first: Array
+    starts: Array
+    y: Array
+    past: Array
+    future: Array
+    static: Array
+
+    @property
+    def lengths(self) -> Array:
+        """The number of rows of each series `[series]`."""
+        return np.diff(self.starts)
+
+    @property
+    def series(self) -> Array:
+        """The number of the series that each row belongs to `[rows]`."""
+        return np.repeat(np.arange(len(self.ids)), self.lengths)
+
+    @property
+    def ticks(self) -> Array:
+        """The tick of each row `[rows]`."""
+        made: Array = np.arange(len(self.y)) + np.repeat(
+            self.first - self.starts[:-1], self.lengths
+        )
+        return made
+
+    @property
+    def last(self) -> Array:
+        """The last tick of each series `[series]`."""
+        made: Array = self.first + self.lengths - 1
+        return made
+
+    def rows_to(self, first: Array, last: Array) -> Panel:
+        """Each series from one tick to another, both included; new rows are NaN."""
+        lengths = np.maximum(last - first + 1, 0)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        series = np.repeat(np.arange(len(self.ids)), lengths)
+        ticks = np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
+        there = (ticks >= self.first[series]) & (ticks <= self.last[series])
+        source = (self.starts[:-1][series] + ticks - self.first[series])[there]
+
+        def moved(old: Array) -> Array:
+            new = np.full((starts[-1], *old.shape[1:]), np.nan)
+            new[there] = old[source]
+            return new
+
+        return replace(
+            self,
+            first=np.asarray(first),
+            starts=starts,
+            y=moved(self.y),
+            past=moved(self.past),
+            future=moved(self.future),
+        )
+
+    def extended(self, steps: int) -> Panel:
+        """With `steps` more rows at the end of each series."""
+        return self.rows_to(self.first, self.last + steps)
+
+    def until(self, last: Array) -> Panel:
+        """Without the rows after the ticks `last` `[series]`."""
+        return self.rows_to(self.first, np.minimum(self.last, last))
+
+    def tail(self, rows: int) -> Panel:
+        """The last rows of each series."""
+        return self.rows_to(np.maximum(self.first, self.last - rows + 1), self.last)
+
+    def chosen(self, numbers: Array) -> Panel:
+        """Some of the series."""
+        whole = replace(
+            self, ids=self.ids[numbers], static=self.static[numbers], first=self.first[numbers]
+        )
+        lengths = self.lengths[numbers]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(starts[-1]) + np.repeat(self.starts[:-1][numbers] - starts[:-1], lengths)
+        return replace(
+            whole,
+            starts=starts,
+            y=self.y[rows],
+            past=self.past[rows],
+            future=self.future[rows],
+        )
+
+    def merged(self, other: Panel) -> Panel:
+        """With the rows of `other`: what it knows replaces what is here; new ids come last."""
+        known = {each: at for at, each in enumerate(self.ids.tolist())}
+        new = [at for at, each in enumerate(other.ids.tolist()) if each not in known]
+        base = self.joined(other.chosen(np.array(new, int))) if new else self
+        known = {each: at for at, each in enumerate(base.ids.tolist())}
+        places = np.array([known[each] for each in other.ids.tolist()], int)
+        first, last = base.first.copy(), base.last
+        first[places] = np.minimum(first[places], other.first)
+        last[places] = np.maximum(last[places], other.last)
+        made = base.rows_to(first, last)
+        series = places[other.series]
+        rows = made.starts[:-1][series] + other.ticks - made.first[series]
+        for name in ("y", "past", "future"):
+            mine, theirs = getattr(made, name), getattr(other, name)
+            mine[rows] = np.where(np.isnan(theirs), mine[rows], theirs)
+        static = made.static.copy()
+        static[places] = np.where(np.isnan(other.static), static[places], other.static)
+        return replace(made, static=static)
+
+    def joined(self, other: Panel) -> Panel:
+        """With the series of `other` after those here; no id may be in both."""
+        parts = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("ids", "first", "y", "past", "future", "static")
+        }
+        starts = np.concatenate([self.starts, self.starts[-1] + other.starts[1:]])
+        return Panel(starts=starts, **parts)
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays but the ids, by name."""
+        names = ("first", "starts", "y", "past", "future", "static")
+        return {name: getattr(self, name) for name in names}
+
+
+def panel_of(
+    ids: Array, ticks: Array, values: Mapping[str, Array], static: Array | None = None
+) -> Panel:
+    """A panel of rows in any order.
+
+    `ids` and `ticks` are `[rows]`; `values` has `y` `[rows]`, `past` and `future`
+    `[rows, features]`; `static` is `[series, features]` for the sorted ids.
+
+    Raises:
+        ValueError: A time comes twice in a series.
+    """
+    known, series = np.unique(ids, return_inverse=True)
+    order = np.lexsort((ticks, series))
+    series, ticks = series[order], ticks[order]
+    begins = np.flatnonzero(np.diff(series, prepend=-1))
+    ends = np.append(begins[1:], len(series)) - 1
+    twice = (np.diff(series) == 0) & (np.diff(ticks) == 0)
+    if twice.any():
+        at = int(np.flatnonzero(twice)[0])
+        raise ValueError(
+            "`ds` must be different in all rows of a series; "
+            f"{known[series[at]].item()!r} has one twice (row {int(order[at + 1])})"
+        )
+    made = Panel(
+        ids=known,
+        first=ticks[begins],
+        starts=np.arange(len(known) + 1),
+        y=np.full(len(known), np.nan),
+        past=np.full((len(known), values["past"].shape[1]), np.nan),
+        future=np.full((len(known), values["future"].shape[1]), np.nan),
+        static=np.zeros((len(known), 0)) if static is None else static,
+    ).rows_to(ticks[begins], ticks[ends])
+    rows = made.starts[:-1][series] + ticks - made.first[series]
+    for name in ("y", "past", "future"):
+        getattr(made, name)[rows] = values[name][order]
+    return made
+
+
+def ids_of(values: Any) -> Array:
+    """Names of series: whole numbers stay, all else becomes text."""
+    ids = np.asarray(values)
+    return ids.astype(np.int64) if ids.dtype.kind in "iu" else ids.astype(str)

@@ -1,0 +1,80 @@
+"""Pictures of forecasts: the last values, the median ahead, intervals as bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.forecasting.fitted import Fitted
+from ferrnn._src.forecasting.frames import Names, table_of
+from ferrnn._src.forecasting.panel import ids_of
+
+_TRUTH, _AHEAD = "#3b4252", "#d1495b"
+
+
+def draw(
+    fitted: Fitted,
+    forecast: Any,
+    names: Names,
+    *,
+    history: int | None = None,
+    most: int = 6,
+    axes: Any = None,
+) -> Any:
+    """A figure with a panel for each of the first `most` series of a forecast.
+
+    `history` rows before it are drawn (as many as the network sees, if None). `axes` are those to
+    draw on instead, one for each series.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    table = table_of(forecast, names, target=False)
+    ids = list(dict.fromkeys(table.ids.tolist()))[:most]
+    made = None
+    if axes is None:
+        made = _figure(len(ids))
+        axes = made.subplots(len(ids), 1, squeeze=False)[:, 0]
+    axes = np.atleast_1d(np.asarray(axes, dtype=object))
+    if len(axes) < len(ids):
+        raise ValueError(f"`axes` must be one for each of {len(ids)} series, received {len(axes)}")
+    for each, place in zip(ids, axes, strict=False):
+        _draw_series(fitted, table, each, place, names, history or fitted.shape.context)
+    axes[0].legend(loc="upper left", ncols=3, frameon=False)
+    return made if made is not None else axes[0].figure
+
+
+def _draw_series(
+    fitted: Fitted, table: Any, each: Any, axes: Any, names: Names, history: int
+) -> None:
+    panel = fitted.panel
+    at = panel.ids.tolist().index(ids_of(np.array([each])).tolist()[0])
+    own = slice(panel.starts[at], panel.starts[at + 1])
+    times = fitted.frequency.times(panel.ticks[own])[-history:]
+    axes.plot(times, panel.y[own][-history:], color=_TRUTH, linewidth=1.3, label="known")
+    rows = table.ids == each
+    ahead = table.times[rows]
+    levels = sorted(
+        (float(name.rpartition("-")[2]) for name in table.columns if "-lo-" in name), reverse=True
+    )
+    for number, level in enumerate(levels):
+        low, high = (table.columns[f"forecast-{end}-{level:g}"][rows] for end in ("lo", "hi"))
+        shade = 0.15 + 0.15 * number
+        axes.fill_between(
+            ahead, low, high, color=_AHEAD, alpha=shade, linewidth=0, label=f"{level:g} %"
+        )
+    middle = table.columns["forecast"][rows]
+    axes.plot(ahead, middle, color=_AHEAD, linewidth=1.3, label="forecast")
+    axes.set_title("" if fitted.single else str(each), loc="left")
+    axes.set_ylabel(names.target)
+
+
+def _figure(panels: int) -> Any:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise ImportError(
+            "a plot needs matplotlib, which the extra `plot` brings: pip install 'ferrnn[plot]'"
+        ) from error
+    return Figure(figsize=(9, 1.2 + 2.4 * panels), layout="constrained")

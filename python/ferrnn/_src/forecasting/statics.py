@@ -1,0 +1,57 @@
+"""Static covariates: numbers, or words that become a column each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.forecasting.frames import Table, as_numbers
+from ferrnn._src.tree.types import Array
+
+# The words of each column, None of numbers.
+Categories: TypeAlias = Mapping[str, tuple[str, ...] | None]
+
+
+def static_features(
+    table: Table | None, names: Sequence[str], categories: Categories | None = None
+) -> tuple[dict[Any, Array], Categories]:
+    """Features by id, and the words there are; `categories` are those of an earlier call.
+
+    A table may have a row for each series or for each time: what it says of a series must be one.
+
+    Raises:
+        ValueError: A column is not there, or differs within a series.
+    """
+    if not names:
+        return {}, {}
+    if table is None:
+        raise ValueError(f"`static` must be given, with the columns {list(names)}")
+    ids, first, which = np.unique(table.ids, return_index=True, return_inverse=True)
+    known: dict[str, tuple[str, ...] | None] = {}
+    parts = []
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(
+                f"`static_covariates` names the column {name!r}, which is not there; there are "
+                f"{sorted(table.columns)}"
+            )
+        column = table.columns[name]
+        is_text = column.dtype.kind in "OUT"
+        values = column.astype(str) if is_text else as_numbers(column, name)
+        differs = (values != values[first][which]) & (is_text | (values == values))  # noqa: PLR0124
+        if differs.any():
+            raise ValueError(
+                f"the static column {name!r} must be the same in all rows of a series; "
+                f"{table.ids[differs][0].item()!r} has several values"
+            )
+        if not is_text:
+            known[name] = None
+            parts.append(values[first][:, None])
+            continue
+        words = (categories or {}).get(name) or tuple(np.unique(values).tolist())
+        known[name] = words
+        parts.append((values[first][:, None] == np.array(words)).astype(float))
+    features = np.concatenate(parts, axis=1)
+    return dict(zip(ids.tolist(), features, strict=True)), known

@@ -1,0 +1,3 @@
+from ferrnn._src.forecasting.backtest import Backtest as Backtest
+from ferrnn._src.forecasting.forecaster import RecurrentForecaster as RecurrentForecaster
+from ferrnn._src.forecasting.results import Forecast as Forecast

@@ -1,0 +1,140 @@
+"""What series may come as, and what comes back."""
+
+import numpy as np
+import pytest
+
+from ferrnn._src.forecasting.frames import Names, table_of
+from ferrnn.forecasting import RecurrentForecaster
+from forecasting.series import QUICK, days, long_table, weekly
+
+NAMES = Names()
+
+
+def rows_by_id(table):
+    order = np.lexsort((table.times, table.ids))
+    return table.ids[order].astype(str), table.times[order], table.columns["y"][order]
+
+
+def same_rows(one, other):
+    for a, b in zip(rows_by_id(one), rows_by_id(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_are_the_same_rows_as_mappings(library):
+    frames = pytest.importorskip(library)
+    pytest.importorskip("narwhals")
+    table = long_table(np.random.default_rng(1))
+    mixed = np.random.default_rng(2).permutation(len(table["y"]))
+    shuffled = {name: each[mixed] for name, each in table.items()}
+    shuffled["y"][:3] = np.nan
+    frame = frames.DataFrame(
+        {n: e.tolist() if e.dtype.kind == "U" else e for n, e in shuffled.items()}
+    )
+    made = table_of(frame, NAMES)
+    same_rows(made, table_of(shuffled, NAMES))
+    assert made.backend == library
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_forecast_is_a_frame_of_the_same_library(library):
+    frames = pytest.importorskip(library)
+    pytest.importorskip("narwhals")
+    table = long_table(np.random.default_rng(3))
+    frame = frames.DataFrame(
+        {n: e.tolist() if e.dtype.kind == "U" else e for n, e in table.items()}
+    )
+    plain = RecurrentForecaster(3, **QUICK).fit(table).predict(level=[80])
+    made = RecurrentForecaster(3, **QUICK).fit(frame).predict(level=[80])
+    assert isinstance(made, frames.DataFrame)
+    assert list(made.columns) == list(plain)
+    for name in ("forecast", "forecast-hi-80", "ds"):
+        np.testing.assert_array_equal(np.asarray(made[name]), plain[name])
+    assert made["unique_id"].to_list() == plain["unique_id"].tolist()
+
+
+def test_a_wide_frame_with_an_index_of_dates_is_a_series_a_column():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("narwhals")
+    random = np.random.default_rng(4)
+    wide = pandas.DataFrame(
+        {"a": weekly(random, 50), "b": weekly(random, 50)},
+        index=pandas.date_range("2023-01-01", periods=50),
+    )
+    wide.iloc[:5, 1] = np.nan
+    made = table_of(wide, NAMES)
+    ids, times, y = rows_by_id(made)
+    assert (ids == "a").sum() == 50
+    assert (ids == "b").sum() == 45  # a series begins where it is known
+    np.testing.assert_array_equal(times[:50].astype("M8[D]"), days(50))
+    np.testing.assert_array_equal(y[50:], wide["b"][5:])
+    forecast = RecurrentForecaster(2, **QUICK).fit(wide).predict()
+    assert forecast["unique_id"].tolist() == ["a", "a", "b", "b"]
+
+
+def test_a_series_of_pandas_is_one_series():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("narwhals")
+    index = pandas.date_range("2023-01-31", periods=40, freq="ME")
+    series = pandas.Series(np.arange(40.0), index=index, name="passengers")
+    made = RecurrentForecaster(3, units=4, epochs=1).fit(series).predict()
+    assert made["ds"].tolist() == list(pandas.date_range("2026-05-31", periods=3, freq="ME"))
+
+
+def test_arrays_are_columns_and_lists_may_be_unequal():
+    random = np.random.default_rng(5)
+    y = random.normal(size=(30, 2))
+    made = table_of(y, NAMES)
+    _, times, values = rows_by_id(made)
+    np.testing.assert_array_equal(values, y.T.reshape(-1))
+    np.testing.assert_array_equal(times, np.tile(np.arange(30), 2))
+    same_rows(table_of([y[:, 0].tolist(), y[:, 1]], NAMES), made)
+    same_rows(table_of({"0": y[:, 0], "1": y[:, 1]}, NAMES), made)
+    uneven = table_of({"x": y[:7, 0], "z": y[:9, 1]}, NAMES)
+    assert [int((uneven.ids == each).sum()) for each in "xz"] == [7, 9]
+
+
+def test_rows_in_any_order_are_the_same_forecast():
+    table = long_table(np.random.default_rng(6))
+    mixed = np.random.default_rng(7).permutation(len(table["y"]))
+    one = RecurrentForecaster(3, **QUICK).fit(table).predict(level=80)
+    other = RecurrentForecaster(3, **QUICK).fit({n: e[mixed] for n, e in table.items()})
+    for name, each in other.predict(level=80).items():
+        np.testing.assert_array_equal(one[name], each)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "match"),
+    [
+        ("text", TypeError, "series must be a frame"),
+        (object(), TypeError, "series must be a frame"),
+        (np.zeros((2, 3, 4)), TypeError, r"\[time\] or \[time, series\]"),
+        (np.zeros(0), ValueError, "must have rows"),
+        ({"ds": [1, 2], "y": ["a", "b"]}, TypeError, "column 'y' must hold numbers"),
+        ({"ds": [1, 2], "y": [1.0, np.inf]}, ValueError, "finite numbers or NaN"),
+        ({"ds": [1, 2, 3], "y": [1.0, 2.0]}, ValueError, "equally long"),
+        ({"ds": ["a", "b"], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
+        ({"ds": [1.5, 2.5], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
+        ({"ds": np.array(["NaT", "2020-01-01"], "M8[D]"), "y": [1.0, 2.0]}, ValueError, "missing"),
+        ({"unique_id": [None, "a"], "y": [1.0, 2.0]}, ValueError, "row 0 has none"),
+    ],
+)
+def test_what_is_no_table_is_named(data, error, match):
+    with pytest.raises(error, match=match):
+        table_of(data, NAMES).numbers(["y"], "`target_column`")
+
+
+def test_a_time_that_comes_twice_is_named():
+    data = {"unique_id": ["a"] * 30, "ds": np.r_[0:29, 3], "y": np.arange(30.0)}
+    with pytest.raises(ValueError, match=r"'a' has one twice \(row 29\)"):
+        RecurrentForecaster(2, **QUICK).fit(data)
+
+
+def test_times_with_a_zone_are_refused():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("narwhals")
+    frame = pandas.DataFrame(
+        {"ds": pandas.date_range("2023-01-01", periods=9, tz="Europe/Berlin"), "y": np.arange(9.0)}
+    )
+    with pytest.raises(TypeError, match="zone Europe/Berlin"):
+        table_of(frame, NAMES)

@@ -1,0 +1,30 @@
+"""Pictures show what is known, the forecast, and a band for each level."""
+
+import numpy as np
+import pytest
+
+from ferrnn.forecasting import RecurrentForecaster
+from forecasting.series import QUICK, long_table
+
+figures = pytest.importorskip("matplotlib.figure", reason="matplotlib, of the extra plot, draws")
+
+
+def test_each_series_has_a_panel_with_bands():
+    forecaster = RecurrentForecaster(3, **QUICK).fit(long_table(np.random.default_rng(1)))
+    figure = forecaster.plot(level=[50, 80, 95], most=2, history=9)
+    assert len(figure.axes) == 2
+    known, median = figure.axes[1].lines
+    assert len(known.get_xdata()) == 9
+    made = forecaster.predict(ids=["s1"])
+    np.testing.assert_array_equal(median.get_ydata(), made["forecast"])
+    assert len(figure.axes[1].collections) == 3
+    assert figure.axes[1].get_title(loc="left") == "s1"
+
+
+def test_a_forecast_is_drawn_on_given_axes():
+    forecaster = RecurrentForecaster(3, **QUICK).fit(long_table(np.random.default_rng(2)))
+    forecast = forecaster.predict(level=80, ids=["s2"])
+    figure = figures.Figure()
+    assert forecaster.plot(forecast, axes=figure.subplots()) is figure
+    with pytest.raises(ValueError, match="one for each of 3 series"):
+        forecaster.plot(axes=figures.Figure().subplots(2))
