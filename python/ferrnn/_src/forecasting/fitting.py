@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,8 +34,8 @@ class Origins:
     all: Array
 
 
-def fit(data: Any, static: Any, settings: Settings) -> Fitted:
-    """Everything learned from `data`."""
+def fit(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()) -> Fitted:
+    """Everything learned from `data`; weights begin as those of `networks`, if there are any."""
     begun = prepared(data, static, settings)
     lengths = begun.panel.lengths
     held = np.maximum(np.ceil(settings.held_out * lengths), settings.horizon).astype(int)
@@ -59,7 +60,7 @@ def fit(data: Any, static: Any, settings: Settings) -> Fitted:
             f"targets among them; the longest has {lengths.max()}. Give a shorter `horizon` or "
             "`context`"
         )
-    return _trained(begun, rows, origins)
+    return _trained(begun, rows, origins, networks)
 
 
 def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
@@ -119,14 +120,17 @@ def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
     )
 
 
-def _trained(begun: Fitted, rows: Rows, origins: Origins) -> Fitted:
+def _trained(begun: Fitted, rows: Rows, origins: Origins, before: Sequence[Any]) -> Fitted:
     settings, shape = begun.settings, begun.shape
     seeds = np.random.default_rng(settings.random_state).integers(2**31, size=settings.ensemble)
     batch, most = settings.batch_size, settings.max_windows
     judged = _newest(begun, origins.after, _JUDGED)
-    networks, epochs = [], []
+    networks: list[Any] = []
+    epochs = []
     for seed in seeds.tolist():
         network = begun.new_network(seed)
+        if before:
+            network.set_weights(before[len(networks)].get_weights())
         held_out = None
         if len(judged):
             held_out = WindowBatches(rows, judged, shape, 256, len(judged), None)

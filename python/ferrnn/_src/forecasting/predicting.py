@@ -36,11 +36,13 @@ def predicted(
         return scaling.backward(values, np.arange(len(places))).reshape(-1)
 
     columns["forecast"] = back(made[..., MIDDLE])
+    ends = _ends(fitted, made, [*levels, *map(_level_of, probabilities)])
     for each in levels:
-        for name, end in zip(names_of(each), interval(fitted, made, each), strict=True):
+        for name, end in zip(names_of(each), ends[each], strict=True):
             columns[name] = back(end)
     for probability in probabilities:
-        columns[f"forecast-q-{probability:g}"] = back(_quantile(fitted, made, probability))
+        end = ends[_level_of(probability)][int(probability > 0.5)]
+        columns[f"forecast-q-{probability:g}"] = back(end)
     return Forecast(columns, len(places))
 
 
@@ -108,7 +110,19 @@ def _labels(fitted: Fitted, panel: Panel, steps: int) -> dict[str, Array]:
     return {fitted.settings.id_column: ids, fitted.settings.time_column: times}
 
 
-def interval(fitted: Fitted, made: Array, level: float) -> tuple[Array, Array]:
+def _ends(fitted: Fitted, made: Array, levels: Sequence[float]) -> dict[float, tuple[Array, Array]]:
+    """The intervals of some levels, each inside the wider ones."""
+    ends: dict[float, tuple[Array, Array]] = {}
+    low = high = made[..., MIDDLE]
+    for level in sorted(set(levels)):
+        if level > 0:
+            lower, upper = _interval(fitted, made, level)
+            low, high = np.minimum(low, lower), np.maximum(high, upper)
+        ends[level] = low, high
+    return ends
+
+
+def _interval(fitted: Fitted, made: Array, level: float) -> tuple[Array, Array]:
     calibration = fitted.calibration
     if calibration is not None:
         return calibration.interval(made, level)
@@ -116,11 +130,8 @@ def interval(fitted: Fitted, made: Array, level: float) -> tuple[Array, Array]:
     return at_probability(made, tail), at_probability(made, 1 - tail)
 
 
-def _quantile(fitted: Fitted, made: Array, probability: float) -> Array:
-    """The end of the interval that leaves out that much; quantiles of a step never cross."""
+def _level_of(probability: float) -> float:
+    """The level of the interval that ends at a quantile; 0 is the median alone."""
     if not 0 < probability < 1:
         raise ValueError(f"`quantiles` must be between 0 and 1, received {probability!r}")
-    if probability == 0.5:
-        return made[..., MIDDLE]
-    low, high = interval(fitted, made, 100 * abs(1 - 2 * probability))
-    return low if probability < 0.5 else high
+    return float(round(100 * abs(1 - 2 * probability), 9))
