@@ -14,6 +14,9 @@ from ferrnn import (
     constraints as constraints,
 )
 from ferrnn import (
+    data as data,
+)
+from ferrnn import (
     datasets as datasets,
 )
 from ferrnn import (

@@ -78,7 +78,10 @@ def test_streams_of_streams():
     halves = made.map(lambda inputs, targets: (inputs / 2, targets), num_parallel_calls=4)
     assert len(halves) == 5
     np.testing.assert_array_equal(next(iter(halves))[0] * 2, next(iter(made))[0])
-    assert made.cache().prefetch(2) is made
+    kept = made.cache().prefetch(2)
+    for again in (kept, kept):
+        for batch, expected in zip(again, made, strict=True):
+            np.testing.assert_array_equal(batch[0], expected[0])
     assert len(list(made.as_numpy_iterator())) == 5
     only = timeseries_dataset_from_array(SERIES, None, 5).map(lambda inputs: inputs[:, -1])
     assert next(iter(only)).shape == (46, 3)

@@ -169,6 +169,62 @@ class TestFrames:
         np.testing.assert_allclose(outputs[:, 0], X[:, 0] - X[:, 1])
 
 
+class Foreign:
+    """A tensor of another library: it has a shape, and NumPy can read it."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __len__(self):
+        return len(self.array)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array.astype(dtype or self.dtype)
+
+
+class Loader:
+    """Batches as PyTorch's loaders give them: lists of tensors."""
+
+    def __init__(self, *arrays):
+        self.arrays = arrays
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        for at in range(0, 12, 4):
+            yield [Foreign(array[at : at + 4]) for array in self.arrays]
+
+
+class TestLoaders:
+    def test_lists_of_tensors_are_inputs_targets_and_weights(self):
+        weights = RNG.uniform(1, 2, size=12).astype("float32")
+        for extra in ((), (weights,)):
+            one, two = model(), model()
+            found = one.fit(Loader(X, Y, *extra), epochs=2, verbose=0).history
+            weighed = {"sample_weight": weights} if extra else {}
+            expected = two.fit(X, Y, 4, 2, 0, shuffle=False, **weighed).history
+            np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-6)
+            np.testing.assert_allclose(
+                one.evaluate(Loader(X, Y, *extra), verbose=0),
+                one.evaluate(X, Y, 4, 0, *extra),
+                rtol=1e-6,
+            )
+        np.testing.assert_array_equal(
+            one.predict(Loader(X), verbose=0), one.predict(X, batch_size=4, verbose=0)
+        )
+
+    def test_adapt(self):
+        layer, other = keras.layers.Normalization(), keras.layers.Normalization()
+        layer.adapt(Loader(X, Y))
+        other.adapt(X)
+        np.testing.assert_allclose(layer.mean, other.mean, rtol=1e-5, atol=1e-7)
+
+    def test_a_list_of_rows_is_no_pair(self):
+        with pytest.raises(ValueError, match="Unrecognized data type: x=list"):
+            model().predict(iter([X[:2].tolist()]), verbose=0)
+
+
 class TestErrors:
     def test_what_belongs_into_batches(self):
         for argument, value in (("y", Y), ("sample_weight", np.ones(12))):

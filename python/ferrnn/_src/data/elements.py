@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ferrnn._src.data.stream import BatchStream
+from ferrnn._src.data.dataset import Dataset
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.weights.random import SeedGenerator
 
 
-class Elements(BatchStream):
+class Elements(Dataset):
     """Samples that `read` gives by their numbers, one after another; `batch` puts them together.
 
     >>> elements = Elements([2, 0, 1], lambda number: (np.arange(2) + number, number))
@@ -29,27 +28,6 @@ class Elements(BatchStream):
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.read, self.numbers)
-
-    def batch(self, batch_size: int, drop_remainder: bool = False) -> BatchStream:
-        """Batches of `batch_size` samples, the last one smaller unless it is dropped."""
-        return _Batches(self, batch_size, drop_remainder)
-
-
-class _Batches(BatchStream):
-    def __init__(self, elements: Elements, size: int, whole: bool) -> None:
-        if size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer, received {size!r}")
-        self.elements, self.size, self.whole = elements, size, whole
-
-    def __len__(self) -> int:
-        count = len(self.elements) / self.size
-        return math.floor(count) if self.whole else math.ceil(count)
-
-    def __iter__(self) -> Iterator[Any]:
-        numbers, read = self.elements.numbers, self.elements.read
-        for at in range(len(self)):
-            samples = [read(each) for each in numbers[at * self.size : (at + 1) * self.size]]
-            yield map_structure(lambda *leaves: np.stack(leaves), *samples)
 
 
 def split_dataset(

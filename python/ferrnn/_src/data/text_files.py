@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.data.dataset import Dataset
 from ferrnn._src.data.labels import to_categorical
-from ferrnn._src.data.stream import BatchStream
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 
 _MODES = ("int", "categorical", "binary", None)
 
 
-class TextFiles(BatchStream):
+class TextFiles(Dataset):
     """Batches of texts, an array of strings, with their labels if there are any.
 
     `class_names` are the names of the classes and `file_paths` the files, in order.

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ferrnn._src.data.stream import BatchStream
+from ferrnn._src.data.dataset import Dataset
 from ferrnn._src.tree.results import Output
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 
 
-class Windows(BatchStream):
+class Windows(Dataset):
     """Batches of windows `[batch, sequence_length, ...]`, or pairs with targets `[batch, ...]`.
 
     The windows are strided views of the series, which share its memory and are not to be written
@@ -160,7 +160,7 @@ def _check_range(length: int, start: int | None, end: int | None) -> None:
         )
 
 
-class TimeseriesGenerator(BatchStream):
+class TimeseriesGenerator:
     """Batches of windows and of the targets right after them, by number (of Keras 2).
 
     A sample is `data[row - length : row : sampling_rate]` with the target `targets[row]`, for the

@@ -32,7 +32,10 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         )
     found = False
     for given in itertools.islice(data, steps):
-        batch = given[0] if isinstance(given, tuple) else given
+        listed = (
+            isinstance(given, list) and given and np.ndim(given[0]) and hasattr(given[0], "shape")
+        )
+        batch = given[0] if listed or isinstance(given, tuple) else given
         if not hasattr(batch, "shape"):
             raise TypeError(
                 f"`data` for `adapt` of layer {name!r} must give batches that are arrays, received "

@@ -17,6 +17,7 @@ from ferrnn._src.training.samples import (
     as_samples,
     checked_count,
 )
+from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -30,6 +31,7 @@ class Source:
     name = "x"  # the argument that it was given as
     count: int | None = None
     once = False  # whether batches that were given are gone
+    endless = False  # whether it says itself that it has no end
     samples: Samples | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -140,6 +142,8 @@ class GivenBatches(Source):
         self._by_class: tuple[Mapping[int, float], Callable[[Any], Any]] | None = None
         self._ahead: list[Batch] = []
         self.count = _length(given)
+        cardinality = getattr(given, "cardinality", None)  # of a dataset of ours or TensorFlow's
+        self.endless = callable(cardinality) and int(cardinality()) == -1
 
     def __iter__(self) -> Iterator[Batch]:
         ahead, self._ahead = self._ahead, []
@@ -189,9 +193,13 @@ class GivenBatches(Source):
 def unpack_batch(data: Any) -> Batch:
     """Inputs, targets and weights of a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
 
+    A list of up to three arrays, as loaders of PyTorch give, is a tuple of them.
+
     >>> unpack_batch(("x", "y"))
     ('x', 'y', None)
     """
+    if isinstance(data, list) and 1 <= len(data) <= 3 and all(map(_holds_arrays, data)):
+        data = tuple(data)
     if not isinstance(data, tuple):
         return data, None, None
     if not 1 <= len(data) <= 3:
@@ -201,6 +209,11 @@ def unpack_batch(data: Any) -> Batch:
         )
     x, y, weight = (*data, None, None)[:3]
     return x, y, weight
+
+
+def _holds_arrays(part: Any) -> bool:
+    """Whether it is an array with a first axis, or a structure of them: no row of numbers."""
+    return all(len(getattr(leaf, "shape", ())) > 0 for leaf in flatten(part))
 
 
 def _numbers(x: Any) -> Any:

@@ -25,6 +25,7 @@ class Ending:
     """
 
     def __init__(self, source: Source, argument: str, steps: int | None) -> None:
+        refuse_endless(source, argument, steps)
         self.source = source
         self.argument = argument
         self.steps = steps
@@ -96,3 +97,12 @@ def holds_samples(batch: Batch) -> bool:
     leaves = flatten(batch[0])
     first = next((leaf for leaf in leaves if leaf is not None), None)
     return first is not None and len(first) > 0
+
+
+def refuse_endless(source: Source, argument: str, steps: int | None) -> None:
+    """Refuses a dataset without end where nothing says how many of its batches are meant."""
+    if source.endless and steps is None:
+        raise ValueError(
+            f"`{source.name}` is an infinitely repeating dataset: specify `{argument}`, the number "
+            "of batches to take"
+        )

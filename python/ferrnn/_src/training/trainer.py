@@ -15,7 +15,7 @@ from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_ba
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
-from ferrnn._src.training.ending import Ending
+from ferrnn._src.training.ending import Ending, refuse_endless
 from ferrnn._src.training.loop import EpochLoop, Validation
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
@@ -278,6 +278,7 @@ class Trainer(Steps):
         self, source: Source, inputs: Any, steps: int | None, callbacks: Any, verbose: Any
     ) -> Any:
         count, steps = source.count, capped("steps_per_epoch", steps)
+        refuse_endless(source, "steps", steps)
         if steps is not None:
             steps = checked_count(steps, "steps")
             count = steps if count is None else min(steps, count)

@@ -46,6 +46,7 @@ class Memory:
         roots |= {name: data_of(place.source) for name, place in self.places.items()}
         self._search = Search(roots)
         self._fresh: dict[int, Prints] = {}
+        self._ahead: set[int] = set()  # generators of data that a thread draws from
         for owner in [*self.callbacks.values(), *self._found().owned.values()]:
             self._fresh[id(owner)] = prints(_attributes(owner))
 
@@ -108,6 +109,13 @@ class Memory:
             for name, place in self.places.items()
             if name in state["places"]
         }
+        # Elsewhere generators must stand as they did: somebody else may draw from them as well.
+        self._ahead = {
+            id(generator)
+            for name, rest in rests.items()
+            if rest is not None and self.places[name].runs_ahead
+            for generator in self.places[name].own_generators()
+        }
         self.give_back(state)
         return rests
 
@@ -163,8 +171,10 @@ class Memory:
                 callback.set_state(states[name])
 
     def _restore_generators(self, states: Mapping[str, Any]) -> None:
-        generators = self._found().generators
-        unknown = [place for place in set_states(generators, dict(states)) if place in generators]
+        found = self._found().generators
+        generators = {place: each for place, each in found.items() if id(each) not in self._ahead}
+        wanted = {place: each for place, each in states.items() if place in generators}
+        unknown = set_states(generators, wanted)
         if unknown:
             warn(
                 f"The checkpoint knows nothing of the random numbers at {', '.join(unknown)}: "

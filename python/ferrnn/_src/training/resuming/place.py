@@ -31,6 +31,8 @@ class Place:
         self._data = data_of(source)
         self._by_number = isinstance(self._data, PyDataset)
         self._own_state = _has_own_state(self._data)
+        # Whether a thread makes batches ahead: the generators of the data are ahead of `taken`.
+        self.runs_ahead = bool(getattr(self._data, "runs_ahead", False))
         self._search = Search({"data": self._data})
         self._begun = states_of(self._generators()) if source.once else {}
         self._calls: list[list[Any]] = []
@@ -38,6 +40,10 @@ class Place:
     def _generators(self) -> Mapping[str, Any]:
         found = self._search.found().generators
         return found if isinstance(self.source, Batches) else {**found, **session()}
+
+    def own_generators(self) -> list[Any]:
+        """The generators that the data holds."""
+        return list(self._search.found().generators.values())
 
     def passing(self, batches: Iterator[Batch], taken: int = 0) -> Iterator[Batch]:
         """The batches of a pass, counted."""
