@@ -30,15 +30,12 @@ class AdaptivePooling1D(Layer):
         self.data_format = checked_data_format(data_format)
         self.built = True
 
-    def _windows(self, steps: int) -> list[slice]:
-        if not steps:
-            raise ValueError(f"layer {self.name!r} must be given at least one step, received none")
-        (count,) = self.output_size
-        return [slice(at * steps // count, -(-(at + 1) * steps // count)) for at in range(count)]
-
     def _ordered(self, inputs: Array) -> Array:
         checked_rank(self.name, inputs.shape, 3)
-        return channels_last(inputs, self.data_format)
+        ordered = channels_last(inputs, self.data_format)
+        if not ordered.shape[1]:
+            raise ValueError(f"layer {self.name!r} must be given at least one step, received none")
+        return ordered
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         checked_rank(self.name, input_shape, 3)
@@ -60,13 +57,14 @@ class AdaptiveAveragePooling1D(AdaptivePooling1D):
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[batch, output_size, features]` and their vjp."""
         ordered = self._ordered(inputs)
-        windows = self._windows(ordered.shape[1])
-        outputs = np.stack([ordered[:, own].mean(axis=1) for own in windows], axis=1)
+        steps, (count,) = ordered.shape[1], self.output_size
+        first, stop = _windows(steps, count)
+        lengths = (stop - first).astype(ordered.dtype)[:, None]
+        outputs = _sums(ordered, count) / lengths
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            d_ordered, d_means = np.zeros_like(ordered), self._ordered(d_outputs)
-            for at, own in enumerate(windows):
-                d_ordered[:, own] += d_means[:, at, None] / (own.stop - own.start)
+            # The windows that a step is in are a window over them, as if roles were exchanged.
+            d_ordered = _sums(self._ordered(d_outputs) / lengths, steps)
             return given_order(d_ordered, self.data_format)
 
         return given_order(outputs, self.data_format), vjp
@@ -84,16 +82,42 @@ class AdaptiveMaxPooling1D(AdaptivePooling1D):
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[batch, output_size, features]` and their vjp."""
         ordered = self._ordered(inputs)
-        windows = self._windows(ordered.shape[1])
-        outputs = np.stack([ordered[:, own].max(axis=1) for own in windows], axis=1)
+        places, _ = _places(ordered.shape[1], *self.output_size)
+        outputs = np.maximum.reduce(ordered[:, places], axis=2)
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            d_ordered, d_maxima = np.zeros_like(ordered), self._ordered(d_outputs)
-            batch, _, features = ordered.shape
-            rows, columns = np.arange(batch)[:, None], np.arange(features)
-            for at, own in enumerate(windows):
-                first = own.start + ordered[:, own].argmax(axis=1)
-                d_ordered[rows, first, columns] += d_maxima[:, at]
+            found = ordered[:, places].argmax(axis=2)
+            # What stands in for steps after a window's last is that one again, so never the first.
+            first = np.take_along_axis(places[None, :, :, None], found[:, :, None], axis=2)[:, :, 0]
+            d_ordered = np.zeros_like(ordered)
+            rows, columns = np.arange(len(first))[:, None, None], np.arange(first.shape[-1])
+            np.add.at(d_ordered, (rows, first, columns), self._ordered(d_outputs))
             return given_order(d_ordered, self.data_format)
 
         return given_order(outputs, self.data_format), vjp
+
+
+def _windows(steps: int, count: int) -> tuple[Array, Array]:
+    """The first step of each window, and the one after its last."""
+    at = np.arange(count)
+    return at * steps // count, -(-(at + 1) * steps // count)
+
+
+def _places(steps: int, count: int) -> tuple[Array, Array]:
+    """The steps of each window `[count, widest]`, and which places stand for no step.
+
+    Shorter windows have their last step in those places.
+    """
+    first, stop = _windows(steps, count)
+    places = first[:, None] + np.arange(int((stop - first).max(initial=0)))
+    last = stop[:, None] - 1
+    return np.minimum(places, last), places > last
+
+
+def _sums(ordered: Array, count: int) -> Array:
+    """The sums over windows of steps `[batch, count, features]`."""
+    places, none = _places(ordered.shape[1], count)
+    gathered = ordered[:, places]
+    gathered[:, none] = 0
+    sums: Array = np.add.reduce(gathered, axis=2)
+    return sums
