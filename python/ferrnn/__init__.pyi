@@ -26,6 +26,9 @@ from ferrnn import (
     initializers as initializers,
 )
 from ferrnn import (
+    inspection as inspection,
+)
+from ferrnn import (
     layers as layers,
 )
 from ferrnn import (

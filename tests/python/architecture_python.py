@@ -38,6 +38,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "ops": BASE,
     "datasets": BASE,
     "data": BASE,
+    "inspection": BASE | {"cells", "sequence", "layers", "training", "models"},
     "estimators": BASE | {"cells", "sequence", "layers", "training", "models"},
 }
 NATIVE_IMPORTERS = frozenset({"native.py", "sequence/fused.py", "sequence/stream.py"})

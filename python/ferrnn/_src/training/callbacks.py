@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from ferrnn._src.faces import public
 from ferrnn._src.training.plain import plain_attributes
 from ferrnn._src.training.progress import Progbar, is_interactive, write
 
@@ -255,6 +256,10 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+    def plot(self, metrics: Any = None, *, log: bool = False) -> Any:
+        """A figure of loss and metrics by epoch; see `inspection.plot_history`."""
+        return public("inspection", "plot_history")(self, metrics, log=log)
 
 
 class LambdaCallback(Callback):

@@ -1,0 +1,1 @@
+"""Looking at models: states and gates over time, attributions, pictures."""

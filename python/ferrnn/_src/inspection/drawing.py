@@ -1,0 +1,56 @@
+"""matplotlib, where somebody draws: figures that notebooks show, and heat maps."""
+
+from __future__ import annotations
+
+import io
+import math
+from functools import cache
+from typing import Any
+
+from ferrnn._src.tree.types import Array
+
+
+@cache
+def _kind() -> Any:
+    """Matplotlib's figures, shown by notebooks without pyplot and the windows that come with it."""
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "pictures need matplotlib: install it with `pip install ferrnn[plot]`"
+        ) from error
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+    return Shown
+
+
+def figure_of(
+    count: int, *, width: float, height: float = 3.0, columns: int = 3
+) -> tuple[Any, list[Any]]:
+    """A figure with `count` panels of a height in inches, in rows of at most `columns`."""
+    across = min(count, columns)
+    down = math.ceil(count / across)
+    figure = _kind()(figsize=(width, height * down), layout="constrained")
+    return figure, [figure.add_subplot(down, across, at + 1) for at in range(count)]
+
+
+def heat_map(
+    figure: Any, axes: Any, values: Array, *, low: float, high: float, colours: str
+) -> None:
+    """Rows and columns as coloured cells with their scale; NaN stays empty."""
+    drawn = axes.imshow(
+        values,
+        aspect="auto",
+        interpolation="nearest",
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+    )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    figure.colorbar(drawn, ax=axes, pad=0.01)
