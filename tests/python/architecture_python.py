@@ -15,6 +15,7 @@ BASE = frozenset(
 # A room of `_src` may use the rooms listed for it, and itself.
 PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "faces": frozenset(),
+    "figures": frozenset(),
     "files": frozenset(),
     "tree": frozenset(),
     "configs": frozenset({"files", "faces", "tree"}),
@@ -33,12 +34,12 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "training": BASE,
     "models": BASE | {"cells", "sequence", "layers", "training"},
     "interop": BASE | {"cells", "sequence", "layers", "training", "models"},
-    "forecasting": BASE | {"cells", "sequence", "layers", "training", "models"},
+    "forecasting": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models", "interop"},
     "ops": BASE,
     "datasets": BASE,
     "data": BASE,
-    "inspection": BASE | {"cells", "sequence", "layers", "training", "models"},
+    "inspection": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "estimators": BASE | {"cells", "sequence", "layers", "training", "models"},
 }
 NATIVE_IMPORTERS = frozenset({"native.py", "sequence/fused.py", "sequence/stream.py"})

@@ -228,4 +228,4 @@ def test_without_scikit_learn_the_extra_is_named():
         "except ImportError as error:\n    print(error)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install ferrnn[sklearn]" in told.stdout
+    assert "ferrnn[sklearn]" in told.stdout

@@ -84,4 +84,4 @@ def test_without_matplotlib_the_extra_is_named():
         "except ImportError as error:\n    print(error)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install ferrnn[plot]" in told.stdout
+    assert "ferrnn[plot]" in told.stdout

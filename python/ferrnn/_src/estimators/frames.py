@@ -10,7 +10,7 @@ def _narwhals() -> Any:
         import narwhals  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
-            "frames as sequences need narwhals: install it with `pip install ferrnn[sklearn]`"
+            "frames as sequences need narwhals: install the extra: pip install 'ferrnn[sklearn]'"
         ) from error
     return narwhals
 

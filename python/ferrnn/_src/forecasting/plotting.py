@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.figures import figure
 from ferrnn._src.forecasting.fitted import Fitted
 from ferrnn._src.forecasting.frames import Names, table_of
 from ferrnn._src.forecasting.panel import ids_of
@@ -34,7 +35,7 @@ def draw(
     ids = list(dict.fromkeys(table.ids.tolist()))[:most]
     made = None
     if axes is None:
-        made = _figure(len(ids))
+        made = figure(9, 1.2 + 2.4 * len(ids))
         axes = made.subplots(len(ids), 1, squeeze=False)[:, 0]
     axes = np.atleast_1d(np.asarray(axes, dtype=object))
     if len(axes) < len(ids):
@@ -68,13 +69,3 @@ def _draw_series(
     axes.plot(ahead, middle, color=_AHEAD, linewidth=1.3, label="forecast")
     axes.set_title("" if fitted.single else str(each), loc="left")
     axes.set_ylabel(names.target)
-
-
-def _figure(panels: int) -> Any:
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise ImportError(
-            "a plot needs matplotlib, which the extra `plot` brings: pip install 'ferrnn[plot]'"
-        ) from error
-    return Figure(figsize=(9, 1.2 + 2.4 * panels), layout="constrained")

@@ -1,32 +1,12 @@
-"""matplotlib, where somebody draws: figures that notebooks show, and heat maps."""
+"""Figures of several panels, and heat maps."""
 
 from __future__ import annotations
 
-import io
 import math
-from functools import cache
 from typing import Any
 
+from ferrnn._src.figures import figure as empty_figure
 from ferrnn._src.tree.types import Array
-
-
-@cache
-def _kind() -> Any:
-    """Matplotlib's figures, shown by notebooks without pyplot and the windows that come with it."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError(
-            "pictures need matplotlib: install it with `pip install ferrnn[plot]`"
-        ) from error
-
-    class Shown(Figure):
-        def _repr_png_(self) -> bytes:
-            file = io.BytesIO()
-            self.savefig(file, format="png")
-            return file.getvalue()
-
-    return Shown
 
 
 def figure_of(
@@ -35,7 +15,7 @@ def figure_of(
     """A figure with `count` panels of a height in inches, in rows of at most `columns`."""
     across = min(count, columns)
     down = math.ceil(count / across)
-    figure = _kind()(figsize=(width, height * down), layout="constrained")
+    figure = empty_figure(width, height * down)
     return figure, [figure.add_subplot(down, across, at + 1) for at in range(count)]
 
 
