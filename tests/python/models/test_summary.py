@@ -1,6 +1,7 @@
 """`summary`: the table, with the lines that Keras prints."""
 
 import re
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -160,3 +161,18 @@ def test_shapes_of_layers_called_on_arrays_only():
     made(np.ones((2, 3, 5), "float32"))
     shapes = re.findall(r"│ \S+ \(\w+\) +│ (.*?) +│", text_of(made, line_length=120))
     assert shapes == ["(2, 3, 4)", "{5: (2, 3, 5), 6: (2, 3, 6)}", "(2, 3, 7)", "?"]
+
+
+def test_a_notebook_shows_the_summary_with_names_escaped():
+    layer = keras.layers.Dense(2, name="a<script>")
+    model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)], name="<b>&")
+    model.compile("adam", "mse")
+    shown = model._repr_html_()
+    assert "a&lt;script&gt; (Dense)" in shown
+    assert "Model: &lt;b&gt;&amp;" in shown
+    assert "<script>" not in shown
+    assert re.findall(r"<td[^>]*>([\d,]+)</td>", shown) == ["8", "3"]
+    assert "Total params: 11" in shown
+    assert ET.fromstring(shown.replace("<br>", "<br/>")).tag == "div"
+    unbuilt = keras.Sequential([keras.layers.Dense(2)])
+    assert "0 (unbuilt)" in unbuilt._repr_html_()

@@ -4,5 +4,6 @@ try:
     import sklearn  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "`ferrnn.sklearn` needs scikit-learn: install the extra: pip install 'ferrnn[sklearn]'"
+        "`ferrnn.sklearn` needs scikit-learn, which the extra `sklearn` brings: "
+        "pip install 'ferrnn[sklearn]'"
     ) from error

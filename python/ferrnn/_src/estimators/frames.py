@@ -10,7 +10,8 @@ def _narwhals() -> Any:
         import narwhals  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
-            "frames as sequences need narwhals: install the extra: pip install 'ferrnn[sklearn]'"
+            "frames are read through narwhals, which the extra `sklearn` brings: "
+            "pip install 'ferrnn[sklearn]'"
         ) from error
     return narwhals
 

@@ -13,7 +13,7 @@ from ferrnn._src.faces import public
 from ferrnn._src.models.compiling import compile_arguments, compile_config
 from ferrnn._src.models.files import save_weights
 from ferrnn._src.models.state_tree import set_state_tree, state_tree
-from ferrnn._src.models.summary import print_summary
+from ferrnn._src.models.summary import print_summary, summary_html
 from ferrnn._src.training.trainer import Trainer
 
 
@@ -140,6 +140,10 @@ class Described(Configured):
     def to_json(self, **options: Any) -> str:
         """The configuration of the model and its class as JSON; `options` are those of `json`."""
         return as_json(self.as_data(), **options)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the model: its summary."""
+        return summary_html(self)
 
     def summary(
         self,

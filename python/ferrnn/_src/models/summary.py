@@ -8,6 +8,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
@@ -42,26 +43,56 @@ def summarize(
 
     A graph that is more than a chain of layers has a column that says what feeds each layer.
     """
-    forked = _nodes_of_fork(model)
-    places = list(positions or (_PLACES if forked is None else _FORKED_PLACES))
-    default = 88 if forked is None else 108
-    header = [*_HEADER, *([] if forked is None else [_CONNECTED])]
+    header, rows = table_of(model, expand_nested, show_trainable, layer_range)
+    forked = _CONNECTED in header
+    places = list(positions or (_FORKED_PLACES if forked else _PLACES))
+    default = 108 if forked else 88
     if show_trainable:
         places = [place * 0.9 for place in places] + [1.0]
-        header.append(_TRAINABLE)
         default += 12
     length = line_length or min(default, shutil.get_terminal_size().columns - 4)
-    widths = column_widths(length, places)
+    table = draw_table(header, rows, column_widths(length, places))
+    return f'Model: "{model.name}"\n{table}{totals_of(model)}'
+
+
+def summary_html(model: Any) -> str:
+    """The same as HTML, which notebooks show."""
+    header, rows = table_of(model)
+    align = ["right" if title == "Param #" else "left" for title in header]
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        styled = (
+            f'<{tag} style="text-align:{side};white-space:pre">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, align, strict=True)
+        )
+        return f"<tr>{''.join(styled)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    totals = escape(totals_of(model)).strip().replace("\n", "<br>")
+    return (
+        f"<div><b>Model: {escape(model.name)}</b>"
+        f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>{totals}</div>"
+    )
+
+
+def table_of(
+    model: Any,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and a row for each layer."""
+    forked = _nodes_of_fork(model)
+    header = [*_HEADER, *([] if forked is None else [_CONNECTED])]
+    if show_trainable:
+        header.append(_TRAINABLE)
     layers = model.layers if _graph_of(model) is None else model.operations
     rows = [
         row
         for layer in _within(layers, layer_range)
         for row in _rows(layer, forked, expand_nested, show_trainable)
     ]
-    table = draw_table(header, rows, widths)
-    optimizer = model.optimizer if model.compiled else None
-    variables = optimizer.variables if optimizer is not None and optimizer.built else None
-    return f'Model: "{model.name}"\n{table}{_totals(model, variables)}'
+    return header, rows
 
 
 def _graph_of(model: Any) -> Any:
@@ -222,7 +253,11 @@ def _shown_shape(shapes: Any) -> str:
     return f"[{', '.join(_shown_shape(part) for part in shapes)}]"
 
 
-def _totals(model: Any, optimizer_variables: Sequence[Parameter] | None) -> str:
+def totals_of(model: Any) -> str:
+    """The numbers of parameters, a line for each kind."""
+    optimizer = model.optimizer if model.compiled else None
+    built = optimizer is not None and optimizer.built
+    optimizer_variables = optimizer.variables if built else None
     kinds = {"Trainable": model.trainable_weights, "Non-trainable": model.non_trainable_weights}
     if optimizer_variables is not None:
         kinds["Optimizer"] = list(optimizer_variables)

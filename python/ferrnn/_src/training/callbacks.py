@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from ferrnn._src.faces import public
+from ferrnn._src.training.notebook import Screen, screen_of_notebook
 from ferrnn._src.training.plain import plain_attributes
 from ferrnn._src.training.progress import Progbar, is_interactive, write
 
@@ -320,6 +321,7 @@ class ProgbarLogger(Callback):
         self.epochs = 1
         self._seen = 0
         self._in_fit = False
+        self._screen: Screen | None = None
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Takes how much there is to draw."""
@@ -334,20 +336,24 @@ class ProgbarLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """From now on validation is silent."""
         self._in_fit = True
+        self._open()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Names the epoch, if there are several."""
         if self.verbose and self.epochs > 1:
-            write(f"Epoch {epoch + 1}/{self.epochs}\n")
+            told = f"Epoch {epoch + 1}/{self.epochs}\n"
+            (write if self._screen is None else self._screen.write)(told)
         self._begin()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Begins a bar, unless `fit` has one."""
         if not self._in_fit:
+            self._open()
             self._begin()
 
     def on_predict_begin(self, logs: Any = None) -> None:
         """Begins a bar."""
+        self._open()
         self._begin()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -367,18 +373,33 @@ class ProgbarLogger(Callback):
         """Ends the bar with the epoch's values."""
         self._end(logs)
 
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Shows in a notebook what is not yet shown."""
+        self._close()
+
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Ends the bar, unless `fit` has one."""
         if not self._in_fit:
             self._end(logs)
+            self._close()
 
     def on_predict_end(self, logs: Any = None) -> None:
         """Ends the bar."""
         self._end(None)
+        self._close()
 
     def _begin(self) -> None:
         self._seen = 0
         self.progbar = Progbar(self.target, verbose=self.verbose)
+        if self._screen is not None:
+            self.progbar.draw_on(self._screen.write, self._screen.interval)
+
+    def _open(self) -> None:
+        self._screen = screen_of_notebook() if self.verbose == 1 else None
+
+    def _close(self) -> None:
+        if self._screen is not None:
+            self._screen.flush()
 
     def due(self, batch: int) -> bool:
         """Whether the bar would be drawn after this batch, which counts as done."""

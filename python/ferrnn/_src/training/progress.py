@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -84,6 +84,11 @@ class Progbar:
         self._first: float | None = None
         self._drawn = 0.0
         self._columns = 0
+        self._write: Callable[[str], None] = write
+
+    def draw_on(self, writer: Callable[[str], None], interval: float) -> None:
+        """Hands what is drawn, every `interval` seconds at most, to `writer`."""
+        self._write, self.interval = writer, interval
 
     def due(self) -> bool:
         """Whether a bar would be drawn now: asked before values are computed for it."""
@@ -105,10 +110,10 @@ class Progbar:
         if self.verbose == 1:
             if last or now - self._drawn >= self.interval:
                 drawn = self._bar(current, now, per_step, last) if self.interactive else None
-                write(drawn or self._line(current, now, per_step))
+                self._write(drawn or self._line(current, now, per_step))
                 self._drawn = now
         elif self.verbose and last:
-            write(self._line(current, now, per_step))
+            self._write(self._line(current, now, per_step))
 
     def add(self, n: int, values: Iterable[tuple[str, float]] | None = None) -> None:
         """Another `n` steps are done."""

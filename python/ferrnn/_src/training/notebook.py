@@ -1,0 +1,96 @@
+"""A few lines in a notebook that are drawn over, instead of an output that grows."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from ferrnn._src.configs import config
+
+# Seconds between two drawings: an update of a notebook goes to the browser and back.
+INTERVAL = 0.25
+# Lines that are shown; what came before is counted.
+_MOST = 12
+_STYLES = {"1": "font-weight:bold", "32": "color:#2e8b57", "37": "color:#c8cdd2"}
+_SEQUENCE = re.compile("\x1b\\[(\\d+)m")
+
+
+class Screen:
+    """Takes what is written to a terminal, and shows its last lines in one place of a notebook.
+
+    `display` is IPython's. What is written too soon after the last drawing waits for the next one,
+    or for `flush`.
+    """
+
+    interval = INTERVAL
+
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._display = display
+        self._handle: Any = None
+        self._lines = [""]
+        self._before = 0
+        self._drawn = float("-inf")
+        self._waiting = False
+
+    def write(self, message: str) -> None:
+        """Adds text; a carriage return begins the line anew."""
+        first, *others = message.split("\n")
+        self._lines[-1] = _over(self._lines[-1], first)
+        self._lines += [_over("", each) for each in others]
+        excess = len(self._lines) - 1 - _MOST
+        if excess > 0:
+            del self._lines[:excess]
+            self._before += excess
+        self._waiting = True
+        if time.perf_counter() - self._drawn >= self.interval:
+            self.flush()
+
+    def flush(self) -> None:
+        """Shows what waits."""
+        if not self._waiting:
+            return
+        self._waiting, self._drawn = False, time.perf_counter()
+        lines = self._lines if self._lines[-1] else self._lines[:-1]
+        if self._before:
+            lines = [f"... {self._before} lines before ...", *lines]
+        text = "\n".join(line.rstrip() for line in lines)
+        shown = {"text/plain": text, "text/html": as_html(text)}
+        if self._handle is None:
+            self._handle = self._display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+
+def _over(line: str, text: str) -> str:
+    """A line after text was written over it."""
+    *_, last = (line + text).split("\r")
+    return last
+
+
+def as_html(text: str) -> str:
+    r"""Text with a terminal's colours as HTML.
+
+    >>> as_html("\x1b[1ma<b\x1b[0m")[-54:]
+    '"><span style="font-weight:bold">a&lt;b</span></pre>'
+    """
+    styled = _SEQUENCE.sub(
+        lambda found: (
+            "</span>" if found[1] == "0" else f'<span style="{_STYLES.get(found[1], "")}">'
+        ),
+        escape(text, quote=False),
+    )
+    return f'<pre style="margin:0;line-height:1.25;white-space:pre-wrap">{styled}</pre>'
+
+
+def screen_of_notebook() -> Screen | None:
+    """A screen in the cell of a notebook that runs; None elsewhere, or if output goes elsewhere."""
+    of_kernel = type(sys.stdout).__module__.startswith("ipykernel")
+    if not of_kernel or not config.is_interactive_logging_enabled():
+        return None
+    from IPython.display import display  # noqa: PLC0415 - it is there where a kernel runs
+
+    return Screen(display)
