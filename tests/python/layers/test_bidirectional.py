@@ -283,7 +283,7 @@ def test_wrong_inputs_are_refused_by_the_layers_inside():
     layer(X)
     with pytest.raises(ValueError, match=r"layer 'forward_mine'.*expected 2 features.*found 1"):
         layer(X[..., :1])
-    with pytest.raises(ValueError, match="`mask` of layer 'bidirectional'"):
+    with pytest.raises(ValueError, match="`mask` of layer 'forward_mine'"):
         layer(X, mask=MASK[:, :4])
 
 

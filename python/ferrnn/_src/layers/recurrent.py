@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.cells.protocol import flatten, listed
-from ferrnn._src.layer.calling import plain_numbers, resolved_training, with_masks
-from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer
-from ferrnn._src.layer.masked import mask_of, of_axes
+from ferrnn._src.layer.calling import plain_numbers
+from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.checks import checked_mask, checked_sequence, checked_sequences, chosen_mask
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.symbolic.shapes import shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
-from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.tree.structures import is_nested
-from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -39,59 +36,42 @@ class Recurrent(Layer):
 
         `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
         """
-        if type(sequences) is Output:
-            sequences = sequences.view(np.ndarray)
-        plain = type(sequences) is np.ndarray
-        if plain and tracing.current.get() is None:
-            inputs: Any = self.cast_inputs(sequences)
-        else:
-            states = {} if initial_state is None else {"initial_state": initial_state}
-            if lengths is not None and is_symbolic((sequences,), states):
+        states = {} if initial_state is None else {"initial_state": initial_state}
+        if lengths is not None:
+            if is_symbolic((sequences,), states):
                 raise ValueError(
                     f"`lengths` of layer {self.name!r} must be given with arrays; in a functional "
                     "model a mask says how long sequences are, from `Masking` or `Embedding`"
                 )
-            if lengths is not None and tracing.current.get() is not None:
-                mask, lengths = chosen_mask(self.name, mask, lengths, sequences), None
-            recorded = self.recorded((sequences,), states, training, mask)
-            if recorded is not None:
-                return recorded
-            inputs = self._cast_sequences(sequences)
-        nested = type(inputs) is not np.ndarray and is_nested(inputs)
-        first = checked_sequences(self.name, inputs) if nested else inputs
-        if not self.built:
-            if not nested:
-                checked_sequence(self.name, inputs, self._rank, None)
-            self.build(shapes_of(inputs))
-        unmasked = plain and mask is None and lengths is None  # a plain array carries no mask
-        known = None if unmasked else self._known_mask(mask, lengths, sequences, first)
-        if initial_state is not None or nested:
-            given = [] if initial_state is None else flatten(listed(initial_state))
-            inputs = (inputs, *(self.cast_array(state, "initial_state") for state in given))
-        if known is None:
-            call = PLAIN_CALLS[resolved_training(training)]
-            outputs = self.forward_with_losses(inputs, call)[0]
-            return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
-        call = Call(training=resolved_training(training), mask=known)
-        outputs, _ = self.forward_with_losses(inputs, call)
-        return with_masks(outputs, self.compute_mask(inputs, known))
+            mask = chosen_mask(self.name, mask, lengths, self._first_of(sequences))
+        elif isinstance(mask, list | tuple) and plain_numbers(mask):
+            mask = np.asarray(mask)
+        return super().__call__(sequences, mask=mask, training=training, **states)
 
-    def _known_mask(self, mask: Any, lengths: Any, sequences: Any, first: Any) -> Any:
-        """The mask that was given, by lengths as well, or that the (first) sequences carry."""
-        if mask is None and lengths is None:
-            mask = mask_of(flatten(sequences)[0])
-            if mask is None:
-                return None
-        elif is_nested(sequences) and is_nested(mask) and not plain_numbers(mask):
-            mask = mask[0]  # as in Keras the first of several sequences says which steps count
-        return chosen_mask(self.name, mask, lengths, first)
+    def _first_of(self, sequences: Any) -> Any:
+        """The sequences, or the first of several, as an array."""
+        if tracing.current.get() is not None:
+            return flatten(sequences)[0]
+        inputs = self.cast_inputs(self.gather(sequences))
+        return checked_sequences(self.name, inputs[0]) if isinstance(inputs, tuple) else inputs
 
-    def _cast_sequences(self, sequences: Any) -> Any:
-        """An array, or the arrays in a structure of several sequences."""
-        several = is_nested(sequences) and not plain_numbers(sequences)
-        if several and self._rank is None:
-            return map_structure(lambda each: self.cast_array(each, "inputs"), sequences)
-        return self.cast_array(sequences, "inputs")
+    def cast_inputs(self, inputs: Any) -> Any:
+        """The sequences, or a tuple of them and initial states, as arrays of the layer's dtype."""
+        if not isinstance(inputs, tuple):
+            return super().cast_inputs(inputs)
+        sequences, *states = inputs
+        if not is_nested(sequences) or plain_numbers(sequences) or self._rank is not None:
+            sequences = self.cast_array(sequences, "inputs")
+        else:
+            sequences = super().cast_inputs(sequences)
+        return (sequences, *(self.cast_array(state, "initial_state") for state in states))
+
+    def build_for(self, inputs: Any) -> None:
+        """Builds the layer for the sequences, with or without states, that `forward` takes."""
+        sequences = self.main_input(inputs)
+        if isinstance(sequences, np.ndarray):
+            checked_sequence(self.name, sequences, self._rank, None)
+        super().build_for(inputs)
 
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         if type(inputs) is tuple:
@@ -102,8 +82,7 @@ class Recurrent(Layer):
         """The sequences, or a tuple of them (one entry, if they are nested) and initial states."""
         if initial_state is not None:
             return (sequences, *flatten(listed(initial_state)))
-        nested = is_nested(sequences) and not plain_numbers(sequences)
-        return (sequences,) if nested else sequences
+        return (sequences,) if is_nested(sequences) else sequences
 
     def _mask_for(self, mask: Any, first: Array) -> Mask | None:
         """The mask `[batch, time]` out of what a call brings: of several the first, as in Keras."""
