@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from ferrnn._src.cells.base import Cell
 from ferrnn._src.cells.protocol import initial_state
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
-from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
+from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Layer, LSTMCell, SimpleRNN
 from ferrnn.testing import check_vjp
 
 LAYERS = [LSTM, GRU, SimpleRNN]
@@ -15,7 +14,7 @@ each_layer = pytest.mark.parametrize("kind", LAYERS)
 SAMPLE = np.arange(36.0).reshape(2, 3, 6) % 5
 
 
-class IndRNNCell(Cell):
+class IndRNNCell(Layer):
     """IndRNN (Li et al., 2018) with a softplus, written by a user."""
 
     def __init__(self, units, **options):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.cells.base import Cell
-from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import (
     GRU,
@@ -20,6 +19,7 @@ from ferrnn.layers import (
     GlobalMaxPooling1D,
     GRUCell,
     Input,
+    Layer,
     LSTMCell,
     MaxPooling1D,
     SimpleRNN,
@@ -32,7 +32,7 @@ X = RNG.normal(size=(4, 5, 3))
 STEPS = np.array([[1, 1, 0, 1, 0], [0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], bool)
 
 
-class Leaky(Cell):
+class Leaky(Layer):
     """A cell of a user's, so that the layer runs step by step."""
 
     state_size = 3
@@ -115,7 +115,7 @@ def test_other_layers_over_time_take_masks_of_entries():
 
 
 def test_of_the_masks_of_several_sequences_the_first_counts():
-    class Sum(Cell):
+    class Sum(Layer):
         state_size = 3
 
         def build(self, input_shapes):

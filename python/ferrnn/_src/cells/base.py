@@ -23,37 +23,17 @@ NO_DROPOUT = DropoutMasks()
 
 
 class Cell(Layer):
-    """One step of a recurrent layer; subclass it, or offer the same attributes.
+    """One step of a recurrent layer, as the built-in cells and stacks of cells have it.
 
-    A custom cell sets `state_size` (an int, or a list of ints for several states), creates its
-    weights in `build`, and defines
+    A cell sets `state_size` (an int, or a list of ints for several states), creates its weights in
+    `build`, and defines
 
         step(inputs, states, call) -> (output, states), vjp
         vjp(d_output, d_states, grads) -> d_inputs, d_states
 
     with inputs `[batch, features]` and states a tuple of `[batch, size]`; the vjp may be None
-    unless `call.differentiable`. A leaky average of the inputs, with a learned leak:
-
-    >>> class Leaky(Cell):
-    ...     state_size = 3
-    ...
-    ...     def build(self, input_shape):
-    ...         self.leak = self.add_weight((3,), "ones", name="leak")
-    ...
-    ...     def step(self, inputs, states, call):
-    ...         (h,) = states
-    ...         output = self.leak.value * h + inputs
-    ...
-    ...         def vjp(d_output, d_states, grads):
-    ...             d_h = d_output + d_states[0]
-    ...             grads.add(self.leak, (d_h * h).sum(axis=0))
-    ...             return d_h, (d_h * self.leak.value,)
-    ...
-    ...         return (output, (output,)), vjp
-    >>> cell = Leaky()
-    >>> output, _ = cell(np.ones((2, 3)), cell.get_initial_state(2))
-    >>> output.tolist()
-    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    unless `call.differentiable`. A cell of a user derives from `Layer` and has such a `step`, or a
+    `call`.
     """
 
     state_size: Any
