@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.tree.types import Array
+
+# Where a tap stands in gathered places, and where those places are in the inputs.
+OuterTap: TypeAlias = "tuple[tuple[Any, ...], tuple[slice, ...]]"
+
+
+class Plan:
+    """What windows over places `[*lengths, features]` have in common, whatever the batch."""
+
+    def __init__(self, places: tuple[int, ...], geometry: Geometry) -> None:
+        *lengths, features = places
+        dilation: int
+        self.size, self.stride, dilation = (each[-1] for each in geometry[:3])
+        *self.outer, self.count = geometry.counts(lengths)
+        *self.outer_ends, (self.before, after) = geometry.ends(lengths)
+        self.outer_shape = tuple(self.outer)
+        self.frames = math.prod(self.outer)  # how many samples one of the batch makes
+        self.steps = lengths[-1]
+        self.longer = self.before + self.steps + after
+        self.features = features
+        self.taps = math.prod(geometry.size[:-1])
+        self.width = features * self.taps
+        between = -(-self.longer // self.stride)
+        # A quarter of rows that belong to nobody costs as much as the copy.
+        self.strided = dilation == 1 and 4 * between <= 5 * self.count
+        # How many rows lie between two samples, and how long a sample is for that.
+        self.per_sample = between if self.strided else self.count
+        self.length = between * self.stride if self.strided else self.longer
+        self.bordered = self.length != self.steps or any(map(any, self.outer_ends))
+        self.outer_taps = list(_outer_taps(self, lengths, geometry))
+        starts = range(0, self.size * dilation, dilation)
+        span = (self.count - 1) * self.stride + 1
+        # For each tap of the last axis, where it stands in all windows.
+        self.step_taps = [slice(at, at + span, self.stride) for at in starts]
+        reach = self.step_taps[-1].stop if self.count else 0
+        self.reach = max(self.longer, reach)
+
+
+def _outer_taps(plan: Plan, lengths: Sequence[int], geometry: Geometry) -> Iterator[OuterTap]:
+    """For each tap of the axes before the last: the windows with a place, the place's index."""
+    size, strides, dilation = (each[:-1] for each in geometry[:3])
+    for at, tap in enumerate(product(*map(range, size))):
+        to, source = [], [slice(None)]
+        rows = zip(tap, strides, dilation, plan.outer, plan.outer_ends, strict=True)
+        for axis, (place, stride, distance, count, (before, _)) in enumerate(rows):
+            first = place * distance - before
+            low = max(0, -(first // stride))
+            high = max(low, min(count, (lengths[axis] - 1 - first) // stride + 1))
+            to.append(slice(low, high))
+            start = low * stride + first
+            source.append(slice(start, start + (high - low) * stride, stride))
+        yield (slice(None), *to, slice(None), at), tuple(source)
+
+
+plan_of = functools.lru_cache(maxsize=256)(Plan)
 
 
 class Windows:
@@ -25,81 +80,52 @@ class Windows:
     """
 
     def __init__(self, inputs: Array, geometry: Geometry) -> None:
-        lengths = inputs.shape[1:-1]
-        self.shape, self.geometry = inputs.shape, geometry
-        *self.outer, self.count = geometry.counts(lengths)
-        *self.outer_ends, (self.before, after) = geometry.ends(lengths)
-        self.steps = lengths[-1]
-        self.longer = self.before + self.steps + after
-        self.samples = len(inputs) * math.prod(self.outer)
-        self.width = inputs.shape[-1] * math.prod(geometry.size[:-1])
-        self.rows, self.per_sample = self._rows(inputs)
+        self.shape = inputs.shape
+        self.plan = plan = plan_of(inputs.shape[1:], geometry)
+        self.samples = len(inputs) * plan.frames
+        self.per_sample = plan.per_sample
+        self.rows = self._rows(inputs)
 
-    def _rows(self, inputs: Array) -> tuple[Array, int]:
-        """The windows as rows, and how many rows lie between two samples."""
-        size, stride, dilation = (each[-1] for each in self.geometry[:3])
-        per_sample = -(-self.longer // stride)
-        rows = (self.samples * per_sample * stride - size) // stride + 1
-        # A quarter of rows that belong to nobody costs as much as the copy.
-        strided = dilation == 1 and 4 * per_sample <= 5 * self.count
-        own = self._gathered(inputs, per_sample * stride if strided else self.longer)
-        width, item = self.width, own.dtype.itemsize
-        if strided and rows > 0:
+    def _rows(self, inputs: Array) -> Array:
+        plan = self.plan
+        width, size = plan.width, plan.size
+        rows = (self.samples * plan.length - size) // plan.stride + 1
+        own = self._gathered(inputs)
+        if plan.strided and rows > 0:
             flat = np.ascontiguousarray(own)
-            step = stride * width * item
-            return view(flat, (rows, size * width), (step, item)), per_sample
-        windows = np.empty((self.samples, self.count, size, width), own.dtype)
-        for at, place in enumerate(self._steps()):
+            step, item = plan.stride * width * own.dtype.itemsize, own.dtype.itemsize
+            strided: Array = view(flat, (rows, size * width), (step, item))
+            return strided
+        self.per_sample = plan.count
+        windows = np.empty((self.samples, plan.count, size, width), own.dtype)
+        for at, place in enumerate(plan.step_taps):
             windows[:, :, at] = own[:, place]
-        return windows.reshape(self.samples * self.count, size * width), self.count
+        return windows.reshape(self.samples * plan.count, size * width)
 
-    def _gathered(self, inputs: Array, length: int) -> Array:
+    def _gathered(self, inputs: Array) -> Array:
         """`[samples, length, width]`: the taps of the axes before the last as features."""
-        if not self.outer:
-            if length == self.steps:
+        plan = self.plan
+        if not plan.outer:
+            if plan.length == plan.steps:
                 return inputs
-            padded = np.zeros((self.samples, length, self.width), inputs.dtype)
-            padded[:, self.before : self.before + self.steps] = inputs
+            padded = np.zeros((self.samples, plan.length, plan.width), inputs.dtype)
+            padded[:, plan.before : plan.before + plan.steps] = inputs
             return padded
-        taps = math.prod(self.geometry.size[:-1])
-        bordered = length != self.steps or any(map(any, self.outer_ends))
-        make = np.zeros if bordered else np.empty
-        shape = (len(inputs), *self.outer, length, taps, inputs.shape[-1])
+        make = np.zeros if plan.bordered else np.empty
+        shape = (len(inputs), *plan.outer_shape, plan.length, plan.taps, plan.features)
         gathered: Array = make(shape, inputs.dtype)
-        own = gathered[..., self.before : self.before + self.steps, :, :]
-        for at, (to, source) in enumerate(self._outer_taps()):
-            place: Any = (slice(None), *to, slice(None), at)
+        own = gathered[..., plan.before : plan.before + plan.steps, :, :]
+        for place, source in plan.outer_taps:
             _copy(own[place], inputs[source])
-        rows: Array = gathered.reshape(self.samples, length, self.width)
+        rows: Array = gathered.reshape(self.samples, plan.length, plan.width)
         return rows
-
-    def _outer_taps(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each tap of the axes before the last: the windows with a place, the place's index."""
-        size, strides, dilation = (each[:-1] for each in self.geometry[:3])
-        for tap in product(*map(range, size)):
-            to, source = [], [slice(None)]
-            rows = zip(tap, strides, dilation, self.outer, self.outer_ends, strict=True)
-            for axis, (at, stride, distance, count, (before, _)) in enumerate(rows):
-                first = at * distance - before
-                low = max(0, -(first // stride))
-                high = max(low, min(count, (self.shape[1 + axis] - 1 - first) // stride + 1))
-                to.append(slice(low, high))
-                start = low * stride + first
-                source.append(slice(start, start + (high - low) * stride, stride))
-            yield tuple(to), tuple(source)
-
-    def _steps(self) -> list[slice]:
-        """For each tap of the last axis, where it stands in all windows."""
-        size, stride, dilation = (each[-1] for each in self.geometry[:3])
-        starts = range(0, size * dilation, dilation)
-        return [slice(at, at + (self.count - 1) * stride + 1, stride) for at in starts]
 
     def real(self, rows: Array) -> Array:
         """`[samples, count, width]`: the rows that belong to a sample, as a view."""
-        width, item = rows.shape[1], rows.dtype.itemsize
-        shape = (self.samples, self.count, width)
-        if self.per_sample == self.count or not rows.size:
-            own: Array = rows.reshape(-1, width)[: self.samples * self.count].reshape(shape)
+        width, item, count = rows.shape[1], rows.dtype.itemsize, self.plan.count
+        shape = (self.samples, count, width)
+        if self.per_sample == count or not rows.size:
+            own: Array = rows.reshape(-1, width)[: self.samples * count].reshape(shape)
             return own
         between: Array = view(rows, shape, (self.per_sample * width * item, width * item, item))
         return between
@@ -107,9 +133,10 @@ class Windows:
     def outputs(self, rows: Array) -> Array:
         """`[batch, *counts, width]` of rows, as a view."""
         real = self.real(rows)
-        if not self.outer:
+        if not self.plan.outer:
             return real
-        outputs: Array = real.reshape(self.shape[0], *self.outer, self.count, rows.shape[1])
+        shape = (self.shape[0], *self.plan.outer_shape, self.plan.count, rows.shape[1])
+        outputs: Array = real.reshape(shape)
         return outputs
 
     def as_rows(self, d_outputs: Array, rows: Array) -> Array:
@@ -120,18 +147,18 @@ class Windows:
 
     def spread(self, d_rows: Array) -> Array:
         """The gradient by the inputs, for that by the rows: each place sums over its windows."""
-        d_real, width, steps = self.real(d_rows), self.width, self._steps()
-        reach = max(self.longer, steps[-1].stop) if self.count else self.longer
-        d_padded = np.zeros((self.samples, reach, width), d_real.dtype)
-        for at, place in enumerate(steps):
+        plan, d_real = self.plan, self.real(d_rows)
+        width = plan.width
+        d_padded = np.zeros((self.samples, plan.reach, width), d_real.dtype)
+        for at, place in enumerate(plan.step_taps):
             d_padded[:, place] += d_real[:, :, at * width : (at + 1) * width]
-        d_own = d_padded[:, self.before : self.before + self.steps]
-        if not self.outer:
+        d_own = d_padded[:, plan.before : plan.before + plan.steps]
+        if not plan.outer:
             return d_own
-        d_taps = d_own.reshape(self.shape[0], *self.outer, self.steps, -1, self.shape[-1])
+        shape = (self.shape[0], *plan.outer_shape, plan.steps, plan.taps, plan.features)
+        d_taps = d_own.reshape(shape)
         d_inputs = np.zeros(self.shape, d_real.dtype)
-        for at, (to, source) in enumerate(self._outer_taps()):
-            taken: Any = (slice(None), *to, slice(None), at)
+        for taken, source in plan.outer_taps:
             d_inputs[source] += d_taps[taken]
         return d_inputs
 

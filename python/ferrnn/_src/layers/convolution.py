@@ -72,6 +72,7 @@ class Windowed(Layer):
         for setting, room in self._weight_settings().items():
             setattr(self, setting, room.get(given[setting]))
         self._features = -1
+        self._checked_shape: tuple[int, ...] = ()  # of one of the inputs that were seen last
 
     def _weight_settings(self) -> dict[str, Any]:
         return _WEIGHT_SETTINGS
@@ -126,9 +127,11 @@ class Windowed(Layer):
 
     def _ordered_inputs(self, inputs: Array) -> Array:
         """The inputs `[batch, *places, features]`, checked."""
-        checked_rank(self.name, inputs.shape, self.rank + 2)
-        checked_features(self.name, inputs.shape, self._feature_axis, self._features)
-        self._checked_counts(inputs.shape)
+        if inputs.shape[1:] != self._checked_shape:
+            checked_rank(self.name, inputs.shape, self.rank + 2)
+            checked_features(self.name, inputs.shape, self._feature_axis, self._features)
+            self._checked_counts(inputs.shape)
+            self._checked_shape = inputs.shape[1:]
         return channels_last(inputs, self.data_format)
 
     def _checked_counts(self, shape: Any) -> tuple[int | None, ...]:
