@@ -256,8 +256,9 @@ def _shown_shape(shapes: Any) -> str:
 def totals_of(model: Any) -> str:
     """The numbers of parameters, a line for each kind."""
     optimizer = model.optimizer if model.compiled else None
-    built = optimizer is not None and optimizer.built
-    optimizer_variables = optimizer.variables if built else None
+    optimizer_variables = None
+    if optimizer is not None and optimizer.built:
+        optimizer_variables = optimizer.variables
     kinds = {"Trainable": model.trainable_weights, "Non-trainable": model.non_trainable_weights}
     if optimizer_variables is not None:
         kinds["Optimizer"] = list(optimizer_variables)

@@ -74,8 +74,8 @@ def _over(line: str, text: str) -> str:
 def as_html(text: str) -> str:
     r"""Text with a terminal's colours as HTML.
 
-    >>> as_html("\x1b[1ma<b\x1b[0m")[-54:]
-    '"><span style="font-weight:bold">a&lt;b</span></pre>'
+    >>> as_html("\x1b[1ma<b\x1b[0m").partition(">")[2]
+    '<span style="font-weight:bold">a&lt;b</span></pre>'
     """
     styled = _SEQUENCE.sub(
         lambda found: (
@@ -91,6 +91,9 @@ def screen_of_notebook() -> Screen | None:
     of_kernel = type(sys.stdout).__module__.startswith("ipykernel")
     if not of_kernel or not config.is_interactive_logging_enabled():
         return None
-    from IPython.display import display  # noqa: PLC0415 - it is there where a kernel runs
+    # It is there where a kernel runs.
+    from IPython.display import (  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+        display,
+    )
 
     return Screen(display)
