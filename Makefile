@@ -24,7 +24,7 @@ unexport CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rust test-python check-aarch64
-.PHONY: bench bench-check bench-peers lint format docs deep clean
+.PHONY: bench bench-check bench-peers lint lint-rust lint-python format docs deep clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,11 +56,15 @@ bench-check: $(VENV)/.made ## Count the hot paths' instructions and compare (UPD
 bench-peers: $(VENV)/.peers $(VENV)/.built ## Time layers and training against other frameworks
 	$(BIN)/python benches/python/peers.py
 
-lint: $(VENV)/.dev $(VENV)/.built ## Check format, lints, types, crate documents, licences
+lint: lint-rust lint-python ## Check format, lints, types, crate documents, licences
+
+lint-rust: $(VENV)/.made
 	cargo fmt --check
 	cargo clippy $(LOCKED) --all-targets --features doubled -- -D warnings
 	cargo clippy $(LOCKED) --all-targets $(BINDING) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --no-deps --quiet
+
+lint-python: $(VENV)/.dev $(VENV)/.built
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
