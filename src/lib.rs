@@ -36,6 +36,7 @@ pub mod error;
 pub mod kernels;
 pub mod layers;
 pub mod machine;
+pub mod models;
 pub mod training;
 
 #[cfg(feature = "python")]

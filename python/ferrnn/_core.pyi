@@ -210,6 +210,53 @@ def mean_error(
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""
 
+@final
+class Plan:
+    """The layers of a model one after the other, for steps in one call."""
+
+    def __new__(
+        cls,
+        parts: list[tuple[Any, ...]],
+        lowest: int,
+        trained: Sequence[int],
+        axes: int,
+        double: bool = False,
+    ) -> Plan: ...
+    def train(
+        self,
+        weights: list[Array],
+        slots: list[Sequence[Array]],
+        x: NDArray[Any],
+        y: NDArray[Any],
+        order: NDArray[Any] | None,
+        places: tuple[int, int],
+        batch: int,
+        error_name: str,
+        way: tuple[tuple[Any, ...], tuple[str, float] | None],
+        rates: list[float],
+        decays: list[float] | None,
+        tally: tuple[float, float],
+        limit: float,
+        until_finite_no_more: bool,
+    ) -> tuple[int, float, float, float, BaseException | None]: ...
+    def forward(
+        self,
+        weights: list[Array],
+        x: NDArray[Any],
+        order: NDArray[Any] | None,
+        places: tuple[int, int],
+        keep: bool = False,
+    ) -> Array: ...
+    def backward(
+        self,
+        weights: list[Array],
+        slots: list[Sequence[Array]],
+        d_outputs: Array,
+        way: tuple[tuple[Any, ...], tuple[str, float] | None],
+        rate: float,
+        decay: float | None = None,
+    ) -> None: ...
+
 def simd_level() -> str:
     """The instruction set in use: `portable`, `avx2`, `avx512` or `neon`."""
 

@@ -275,6 +275,23 @@ impl<'a, T> View<'a, T> {
         Place { at: self.at.addr(), shape: self.shape, strides: self.strides }
     }
 
+    /// All steps of one row, where they lie one after the other.
+    ///
+    /// # Panics
+    /// If the row is outside the view.
+    #[must_use]
+    pub fn whole_row(&self, row: usize) -> Option<&'a [T]> {
+        assert!(row < self.shape[0], "outside the view");
+        let [_, time, features] = self.shape;
+        if time > 1 && self.strides[1] != features.cast_signed() {
+            return None;
+        }
+        let offset = row.cast_signed() * self.strides[0];
+        // SAFETY: the row is inside the shape, for which the constructor's caller vouched, and so are
+        // its steps, between which there is nothing else.
+        Some(unsafe { std::slice::from_raw_parts(self.at.offset(offset), time * features) })
+    }
+
     /// The features of one row at one step.
     ///
     /// # Panics

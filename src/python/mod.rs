@@ -10,6 +10,8 @@ mod loss;
 mod machine;
 mod normalization;
 mod optimizer;
+mod plan;
+mod plan_parts;
 mod problem;
 mod random;
 mod recurrent;
@@ -45,6 +47,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::optimizer::{adam_update, sgd_update, squared_norms};
+    #[pymodule_export]
+    use super::plan::Plan;
     #[pymodule_export]
     use super::problem::Problem;
     #[pymodule_export]

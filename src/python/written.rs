@@ -18,6 +18,11 @@ pub(super) struct Written<T> {
 }
 
 impl<T> Written<T> {
+    /// Where its memory begins and ends.
+    pub(super) fn span(&self) -> (usize, usize) {
+        span(self.at, self.len)
+    }
+
     pub(super) fn elements(&mut self) -> &mut [T] {
         // SAFETY: `written` has checked that the memory is aligned, C-contiguous, writeable and has
         // `len` elements of this type; `_array` keeps it alive, and `Spans::new` has checked that
@@ -107,8 +112,15 @@ impl Spans {
         single: impl Iterator<Item = &'a Written<f32>>,
         double: impl Iterator<Item = &'a Written<f64>>,
     ) -> PyResult<Self> {
-        let mut spans: Vec<_> = single.map(|array| span(array.at, array.len)).collect();
-        spans.extend(double.map(|array| span(array.at, array.len)));
+        Self::of(single.map(Written::span).chain(double.map(Written::span)))
+    }
+
+    /// Stretches of memory.
+    ///
+    /// # Errors
+    /// If two share some of it.
+    pub(super) fn of(spans: impl Iterator<Item = (usize, usize)>) -> PyResult<Self> {
+        let mut spans: Vec<_> = spans.collect();
         spans.retain(|(start, end)| start < end);
         spans.sort_unstable();
         if spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {

@@ -61,6 +61,20 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// The same rule with another rate.
+    #[must_use]
+    pub fn at(self, rate: f64) -> Self {
+        match self {
+            Self::Descent { .. } => Self::Descent { rate },
+            Self::Momentum { momentum, nesterov, .. } => {
+                Self::Momentum { rate, momentum, nesterov }
+            }
+            Self::Adam { betas, epsilon, amsgrad, .. } => {
+                Self::Adam { rate, betas, epsilon, amsgrad }
+            }
+        }
+    }
+
     /// The number of slots that are used.
     #[must_use]
     pub fn slots(self) -> usize {

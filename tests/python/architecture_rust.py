@@ -22,6 +22,7 @@ ROOMS = (
     },
     {"layers::stream"},
     {"training"},
+    {"models"},
     {"python"},
 )
 # Within a room: a file may use those that stand before it.

@@ -25,6 +25,7 @@ from ferrnn._src.models.described import Described
 from ferrnn._src.models.ends import Ends
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.inputs import Inputs
+from ferrnn._src.models.lowering import lowered
 from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.stream import make_stream
@@ -32,6 +33,7 @@ from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
+from ferrnn._src.training.planning import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
@@ -243,6 +245,10 @@ class Model(Ends, Described, Layer, Trainer):
             return d_inputs[0] if one_input else tuple(d_inputs)
 
         return outputs, mask, vjp
+
+    def lowered(self) -> Lowering:
+        """The model as parts of the engine, as far as it is one."""
+        return lowered(self, _PLAIN)
 
     def stream(self, streams: int = 1) -> Stream:
         """The model one time step a call, for one or several sequences at once, states kept.

@@ -101,32 +101,77 @@ class Batches(Source):
         return self.samples.part(0, self.batch_size).x
 
     def __iter__(self) -> Iterator[Batch]:
-        order = None if self._seeds is None else self._order(self._seeds.generator())
-        yield from self._from(order, 0)
+        return Pass(self)
 
     def starting_at(self, taken: int) -> Iterator[Batch]:
-        order = None if self._seeds is None else self._order(self._seeds.generator())
-        return self._from(order, taken)
-
-    def _from(self, order: Array | None, taken: int) -> Iterator[Batch]:
-        size, count = self.batch_size, self.samples.count
-        for start in range(taken * size, count, size):
-            if order is None:
-                yield self.samples.part(start, start + size).arrays
-            else:
-                yield self.samples.taken(order[start : start + size])
+        batches = Pass(self, taken)
+        batches.order()
+        return batches
 
     def signature(self) -> list[Any]:
         return [*super().signature(), self.samples.count, self.batch_size, self.shuffle]
 
-    def _order(self, random: np.random.Generator) -> Array:
-        count = self.samples.count
+    def drawn_order(self) -> Array | None:
+        """The order of the next pass; None where samples are taken as they lie."""
+        if self._seeds is None:
+            return None
+        random, count = self._seeds.generator(), self.samples.count
         if self.shuffle != "batch":
             return random.permutation(count)
         order, block = np.arange(count), _BLOCK * self.batch_size
         for start in range(0, count, block):
             random.shuffle(order[start : start + block])
         return order
+
+
+class Pass(Iterator[Batch]):
+    """The batches of one pass over samples, but for the first `taken`; the order is drawn late.
+
+    >>> batches = Pass(Batches(Samples(np.arange(5)), batch_size=2))
+    >>> next(batches)[0].tolist(), batches.left
+    ([0, 1], 2)
+    """
+
+    def __init__(self, source: Batches, taken: int = 0) -> None:
+        self._source, self.taken = source, taken
+        self._order: Array | None = None
+        self._drawn = False
+
+    def order(self) -> Array | None:
+        """Which samples come one after the other, None where they come as they lie."""
+        if not self._drawn:
+            self._order, self._drawn = self._source.drawn_order(), True
+        return self._order
+
+    @property
+    def samples(self) -> Samples:
+        """What is passed over."""
+        return self._source.samples
+
+    @property
+    def size(self) -> int:
+        """How many samples a batch has; the last may have fewer."""
+        return self._source.batch_size
+
+    @property
+    def left(self) -> int:
+        """How many batches there are still."""
+        return max(len(self._source) - self.taken, 0)
+
+    def places(self, count: int = 1) -> tuple[int, int]:
+        """Where the samples of the next `count` batches are in the order."""
+        start = self.taken * self.size
+        return start, min(start + count * self.size, self.samples.count)
+
+    def __next__(self) -> Batch:
+        order = self.order()
+        start, stop = self.places()
+        if start >= stop:
+            raise StopIteration
+        self.taken += 1
+        if order is None:
+            return self.samples.part(start, stop).arrays
+        return self.samples.taken(order[start:stop])
 
 
 class GivenBatches(Source):

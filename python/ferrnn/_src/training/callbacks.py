@@ -182,6 +182,11 @@ class CallbackList:
         """Whether anybody listens: asked before logs are made."""
         return bool(self._listeners[hook])
 
+    def only_bars(self, hook: str) -> bool:
+        """Whether those who listen are bars, which look now and then."""
+        owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
+        return all(type(owner) is ProgbarLogger for owner in owners)
+
     def due(self, hook: str, batch: int) -> bool:
         """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
         wanted = False

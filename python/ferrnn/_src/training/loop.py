@@ -10,15 +10,19 @@ from typing import Protocol
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.training.batches import Source
+from ferrnn._src.training.batches import Pass, Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
+from ferrnn._src.training.planning import TrainingPlan
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Batch, Samples, checked_count
 from ferrnn._src.tree.tree import flatten
+
+# More batches than any pass has.
+UNHEARD = 1 << 62
 
 
 class Trained(Protocol):
@@ -31,6 +35,9 @@ class Trained(Protocol):
 
     def run_train_step(self, batch: Batch) -> float:
         """One update from one batch; gives its loss."""
+
+    def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
+        """The plan by which steps can be taken, if there is one."""
 
     def run_test_step(self, batch: Batch) -> float:
         """The loss of one batch."""
@@ -69,6 +76,15 @@ class Told:
         """The batch `step` comes next."""
         if self._begins and step % self.together == 0:
             self.hooks.tell(self._begin, step, {})
+
+    def unheard(self, step: int) -> int:
+        """How many batches from `step` on may be told of by the end of the last alone."""
+        to_end = self.together - step % self.together
+        if not (self._begins or self._ends):
+            return UNHEARD
+        if self._begins or self.together > 1 or not self.hooks.only_bars(self._end) or not step:
+            return to_end
+        return UNHEARD
 
     def end(self, step: int) -> bool:
         """The batch `step` is done; gives whether those that are told of together are."""
@@ -262,6 +278,10 @@ class EpochLoop:
         model, hooks = self.model, self.hooks
         told = Told(hooks, "train", model)
         keepers = [keeper for keeper in self._keepers if keeper.counts_batches]
+        if self._stream is None or (self.whole and not self.step):
+            self._stream = _pass(self.source, self.place)
+        if not keepers and isinstance(self._stream, Pass) and self._run_ahead(self._stream, told):
+            return
         for step, batch in enumerate(self._batches_of_epoch(self.step), self.step):
             told.begin(step)
             loss = model.run_train_step(batch)
@@ -277,13 +297,38 @@ class EpochLoop:
         told.finish(self.step)
         self.ending.note(self.step, filled=self.filled)
 
+    def _run_ahead(self, batches: Pass, told: Told) -> bool:
+        """Takes the steps of a pass by the model's plan, if it has one; whether training ends.
+
+        As many steps at a time as nobody wants to hear of one by one. What is left when the pass
+        ends, or where the plan ends, is for `_train`.
+        """
+        model = self.model
+        plan = model.training_plan(fresh=True)
+        while plan is not None and plan.takes(batches.samples.x):
+            left = batches.left if self.steps is None else self.steps - self.step
+            left = min(left, batches.left)
+            if not left:
+                break
+            told.begin(self.step)
+            most = min(left, told.unheard(self.step))
+            done, loss = plan.steps(batches, most, not self._reported)
+            self.filled, last = True, self.step + done - 1
+            if not math.isfinite(loss) and not self._reported:
+                self._report(loss, self.epoch, last)
+            over = told.end(last)
+            self.step = last + 1
+            if over and model.stop_training:
+                return True
+            plan = model.training_plan()
+        return False
+
     def _batches_of_epoch(self, step: int) -> Iterator[Batch]:
         """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
 
         Without a number of steps an epoch is one pass, as far as it goes. `step` are done already.
         """
-        if self._stream is None or (self.whole and not step):
-            self._stream = _pass(self.source, self.place)
+        assert self._stream is not None, "made by `_train`"
         while self.steps is None or step < self.steps:
             batch = next(self._stream, None)
             if batch is None and step == 0 and not self.source.once and self.steps is not None:

@@ -15,10 +15,18 @@ from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.planning import (
+    Lowering,
+    Node,
+    PlanKeeper,
+    PlanReport,
+    TrainingPlan,
+    explained,
+)
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.parameter import Gradients, Parameter, structure_version
 from ferrnn._src.weights.penalties import add_weight_penalties, regularized, weight_penalties
 
 _TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False, consume=True)
@@ -34,6 +42,7 @@ class Steps(Measuring):
     _prepared: tuple[int, int] | None = None  # for which weights and optimizer `_trained` holds
     _regularized: tuple[Parameter, ...] | None = None
     _collects: bool = False
+    _plans: PlanKeeper
 
     # What a model defines.
 
@@ -123,8 +132,47 @@ class Steps(Measuring):
 
     # The steps.
 
+    def explain_plan(self) -> PlanReport:
+        """Which parts of a training step run in the engine, and why others do not.
+
+        A built and compiled model of built-in layers is lowered to a plan: forward, backward and
+        optimizer are one call, with a mean squared or absolute error and no metrics many steps
+        are. Where one part is not planned, `fit` goes layer by layer, with the same results.
+
+        >>> import ferrnn as keras
+        >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])
+        >>> model.compile(keras.optimizers.SGD(name="sgd"), loss="mse")
+        >>> model.explain_plan()
+        gru  the engine
+        sgd  the engine
+        """
+        return PlanReport(explained(self, self.lowered()))
+
+    def lowered(self) -> Lowering:
+        """The model as parts of the engine, as far as it is one."""
+        return Lowering([Node(self.name, f"{type(self).__name__} is written as code")])
+
+    def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
+        """The plan for what the model is, None where a part is not planned; `fresh` looks again."""
+        prepared, kept = (structure_version(), id(self.optimizer)), self._plans
+        if kept.prepared == prepared and not fresh:
+            return kept.plan
+        own = type(self).train_step is not Steps.train_step
+        if self._prepared != prepared or own or not self._trained:
+            return None
+        lowering = self.lowered()
+        if not lowering.covered or any(node.why for node in explained(self, lowering)):
+            kept.plan = None
+        elif kept.plan is None or kept.prepared != prepared or not kept.plan.runs(lowering):
+            kept.plan = TrainingPlan(self, lowering)
+        kept.prepared = prepared
+        return kept.plan
+
     def _train(self, batch: Batch) -> float:
         x, y, weight = batch
+        plan = self.training_plan()
+        if plan is not None and plan.takes(x):
+            return plan.step(batch)
         call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
         outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
         grads = Gradients()

@@ -19,6 +19,7 @@ from ferrnn._src.training.ending import Ending, refuse_endless
 from ferrnn._src.training.loop import EpochLoop, Validation
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
+from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
@@ -79,7 +80,7 @@ class Trainer(Steps):
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
         }
-        self._prepared, self._own_logs = None, None
+        self._prepared, self._own_logs, self._plans = None, None, PlanKeeper()
         self.loss = loss
         self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
         self.stop_training = False
@@ -169,6 +170,7 @@ class Trainer(Steps):
             check = Validation(parts, validation_steps, validation_freq, "validation_steps")
         loop = EpochLoop(self, source, hooks, steps_per_epoch, check, place)
         loop.run(initial_epoch, epochs)
+        self._plans = PlanKeeper()  # its memory serves others
         return history
 
     def _prepare_training(self, source: Source | Any) -> None:
@@ -177,6 +179,7 @@ class Trainer(Steps):
             self._make_weights(source.first() if isinstance(source, Source) else source)
         key = (structure_version(), id(self.optimizer))
         if key == self._prepared:
+            self.training_plan(fresh=True)
             return
         weights = self.trainable_weights
         if not weights:
@@ -188,6 +191,7 @@ class Trainer(Steps):
         self._trained = tuple(weights)
         self._regularized, self._collects = regularized(weights), self.adds_losses()
         self._prepared = (structure_version(), id(self.optimizer))
+        self.training_plan(fresh=True)
 
     def _makes_weights_late(self) -> bool:
         """Whether weights may be missing though the model counts as built."""

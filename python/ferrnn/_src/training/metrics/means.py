@@ -55,6 +55,10 @@ class Weighted(Metric):
         self._total += value * weight
         self._count += weight
 
+    def put(self, total: float, count: float) -> None:
+        """Takes both sums, to which somebody else has added."""
+        self._total, self._count = total, count
+
     @property
     def variables(self) -> list[Parameter]:
         """Copies of the sum of values and of the sum of weights; then what a subclass keeps."""

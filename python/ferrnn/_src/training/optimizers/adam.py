@@ -80,8 +80,19 @@ class Adam(Optimizer):
 
     def _corrected(self, learning_rate: float) -> float:
         """The rate with the corrections for moments that start at zero."""
-        count = self._step
-        return learning_rate * math.sqrt(1.0 - self.beta_2**count) / (1.0 - self.beta_1**count)
+        return self.corrected_rates(self._step, [learning_rate])[0]
+
+    def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
+        beta_1, beta_2 = self.beta_1, self.beta_2
+        return [
+            rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
+            for count, rate in enumerate(rates, first)
+        ]
+
+    def engine_rule(self) -> tuple[Any, ...] | None:
+        if type(self) not in (Adam, AdamW):
+            return None
+        return "adam", self.beta_1, self.beta_2, self.epsilon, self.amsgrad
 
     def _in_engine(self) -> bool:
         return type(self).update is Adam.update

@@ -67,6 +67,9 @@ class SGD(Optimizer):
         else:
             weight += momentum
 
+    def engine_rule(self) -> tuple[Any, ...] | None:
+        return ("sgd", self.momentum, self.nesterov) if type(self) is SGD else None
+
     def _in_engine(self) -> bool:
         return type(self).update is SGD.update
 

@@ -12,6 +12,7 @@ from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.names import snake_case, unique_name
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured, written
+from ferrnn._src.training.optimizers.ahead import Ahead
 from ferrnn._src.training.optimizers.arguments import check_accumulation, check_averages, paired
 from ferrnn._src.training.optimizers.clipping import Clipping
 from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
@@ -26,7 +27,7 @@ Rate: TypeAlias = "float | LearningRateSchedule | Callable[[], float]"
 Part: TypeAlias = tuple[Sequence[Parameter], list[Array], "list[float] | None", "float | None"]
 
 
-class Optimizer(OwnVariables, Configured):
+class Optimizer(Ahead, OwnVariables, Configured):
     """The base of optimizers: a subclass names its slots and writes `update`.
 
     A slot is an array per weight, such as a momentum, and starts at zero. In one `apply`:

@@ -1,0 +1,87 @@
+"""What an optimizer tells of its next updates, for plans that make several in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ferrnn._src.training.optimizers.clipping import Clipping
+from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
+from ferrnn._src.training.optimizers.setting import Setting
+
+# The rule's name and numbers, and how gradients are clipped before.
+Way = tuple[tuple[Any, ...], "tuple[str, float] | None"]
+
+
+class Ahead:
+    """The part of `Optimizer` that plans ask.
+
+    >>> from ferrnn._src.training.optimizers import SGD
+    >>> SGD(0.5, clipnorm=1.0).engine_way(), SGD(0.5).engine_paces(2)
+    ((('sgd', 0.0, False), ('norm', 1.0)), ([0.5, 0.5], None))
+    """
+
+    weight_decay: float | None
+    use_ema: bool
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    _clipping: Clipping
+    _iterations: Setting
+    _learning_rate: Setting | Callable[..., Any]
+    _step: int
+    _spared: Any
+
+    def engine_rule(self) -> tuple[Any, ...] | None:
+        """The rule by name, with its numbers, if the engine's plans know it."""
+        return None
+
+    def unplanned(self) -> str | None:
+        """Why plans cannot make the updates; None if they can."""
+        kind = type(self).__name__
+        if self.engine_rule() is None:
+            return f"the engine's plans do not know the rule of {kind}"
+        for setting in ("use_ema", "loss_scale_factor", "gradient_accumulation_steps"):
+            if getattr(self, setting):
+                return f"{kind} has {setting}={getattr(self, setting)!r}"
+        if self._clipping.global_norm is not None:
+            return f"{kind} has global_clipnorm={self._clipping.global_norm!r}"
+        if self.weight_decay is not None and self._spared != (frozenset(), None):
+            return f"{kind} spares some weights from decay"
+        return None
+
+    def engine_way(self) -> Way:
+        """The rule and the clipping, as they are now."""
+        rule, clipping = self.engine_rule(), self._clipping
+        assert rule is not None, "asked of an optimizer that `unplanned` refuses"
+        if clipping.value is not None:
+            return rule, ("value", float(clipping.value))
+        return rule, None if clipping.norm is None else ("norm", float(clipping.norm))
+
+    def engine_paces(self, count: int) -> tuple[list[float], list[float] | None]:
+        """The rates of the next updates, corrections in them, and the shares that decay.
+
+        At most `count`, fewer where only the next is known: a schedule of the user's own, or a
+        function, is asked when its turn comes.
+        """
+        start, given = self._iterations.item(), self._learning_rate
+        if isinstance(given, Setting):
+            rates = [given.item()] * count
+        elif isinstance(given, LearningRateSchedule):
+            own = not type(given).__module__.startswith("ferrnn.")
+            rates = [float(given(start + n)) for n in range(1 if own else count)]
+        else:
+            rates = [float(given())]
+        share = self.weight_decay
+        decays = None if share is None else [rate * share for rate in rates]
+        return self.corrected_rates(start + 1, rates), decays
+
+    def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
+        """The rates as the rule multiplies by them, from the update numbered `first` on."""
+        return rates
+
+    def engine_passed(self, count: int) -> None:
+        """So many updates have been made elsewhere."""
+        if count:
+            done = self._iterations.item() + count
+            self._step = done
+            self._iterations.put(done)

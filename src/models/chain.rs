@@ -1,0 +1,204 @@
+//! Layers one after the other, and the memory between them.
+
+use super::node::{Node, Passed, Shape};
+use crate::error::{Error, Result};
+use crate::layers::sequence::Engine;
+use crate::machine::lists::{self, Listed};
+use crate::machine::memory::Buffer;
+use crate::machine::threads::Ask;
+
+/// Layers one after the other. Memory is taken for the largest batch so far, and kept.
+pub struct Chain<T: Engine> {
+    nodes: Vec<Box<dyn Node<T>>>,
+    /// Where each node's weights begin among all.
+    firsts: Vec<usize>,
+    /// The first node that training changes: none before it goes backward.
+    lowest: usize,
+    /// Of the inputs, then of each node's outputs; of the batch at hand.
+    shapes: Vec<Shape>,
+    values: Vec<Buffer<T>>,
+    /// The gradients by the values above and below a node, in turns.
+    slopes: [Buffer<T>; 2],
+    gradients: Vec<Buffer<T>>,
+}
+
+impl<T: Engine> Chain<T> {
+    /// A chain of `nodes`, of which training changes none before the one numbered `lowest`.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn new(nodes: Vec<Box<dyn Node<T>>>, lowest: usize) -> Result<Self> {
+        let (mut firsts, mut count) = (lists::room(nodes.len())?, 0);
+        for node in &nodes {
+            lists::push(&mut firsts, count)?;
+            count += node.sizes().len();
+        }
+        let sizes = nodes.iter().flat_map(|node| node.sizes());
+        let gradients = sizes.map(|&size| Buffer::zeroed(size)).listed_or()?;
+        let values = (0..=nodes.len()).map(|_| Buffer::default()).listed()?;
+        let shapes = Vec::new();
+        Ok(Self { nodes, firsts, lowest, shapes, values, slopes: Default::default(), gradients })
+    }
+
+    /// The number of elements of each weight, layer by layer.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.nodes.iter().flat_map(|node| node.sizes()).copied()
+    }
+
+    /// Makes room for a batch of inputs; [`Chain::inputs`] are to be written then.
+    ///
+    /// # Errors
+    /// If a layer does not take such inputs, or if memory runs out.
+    pub fn prepare(&mut self, inputs: Shape) -> Result<()> {
+        if self.shapes.first() == Some(&inputs) {
+            return Ok(());
+        }
+        let mut shapes = lists::room(self.values.len())?;
+        lists::push(&mut shapes, inputs)?;
+        let mut last = inputs;
+        for node in &self.nodes {
+            last = node.shape(last)?;
+            lists::push(&mut shapes, last)?;
+        }
+        let mut most = 0;
+        for (value, shape) in self.values.iter_mut().zip(&shapes) {
+            let wanted = shape.elements()?;
+            most = most.max(wanted);
+            if value.len() < wanted {
+                *value = Buffer::taken(wanted)?;
+            }
+        }
+        for slopes in &mut self.slopes {
+            if slopes.len() < most {
+                *slopes = Buffer::taken(most)?;
+            }
+        }
+        self.shapes = shapes;
+        Ok(())
+    }
+
+    /// Of the batch at hand.
+    fn shape_of(&self, value: usize) -> Result<Shape> {
+        let given = self.shapes.get(value).copied();
+        given.ok_or_else(|| Error::value("inputs", "a batch to be prepared", "none"))
+    }
+
+    fn elements_of(&self, value: usize) -> Result<usize> {
+        self.shape_of(value)?.elements()
+    }
+
+    /// The batch's inputs, to be written.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn inputs(&mut self) -> Result<&mut [T]> {
+        let elements = self.elements_of(0)?;
+        Ok(&mut self.values[0][..elements])
+    }
+
+    /// The shape of the outputs.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn output_shape(&self) -> Result<Shape> {
+        self.shape_of(self.nodes.len())
+    }
+
+    /// The outputs of the last forward pass, and the gradient by them, to be written.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn outputs(&mut self) -> Result<(&[T], &mut [T])> {
+        let last = self.nodes.len();
+        let elements = self.elements_of(last)?;
+        Ok((&self.values[last][..elements], &mut self.slopes[last % 2][..elements]))
+    }
+
+    /// Room for a batch's targets, the outputs of the last forward pass, and the gradient by them, to
+    /// be written.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn judged(&mut self) -> Result<(&mut [T], &[T], &mut [T])> {
+        let last = self.nodes.len();
+        let elements = self.elements_of(last)?;
+        let [even, odd] = &mut self.slopes;
+        // The other slopes are free until backward writes them.
+        let (targets, slopes) = if last.is_multiple_of(2) { (odd, even) } else { (even, odd) };
+        let outputs = &self.values[last][..elements];
+        Ok((&mut targets[..elements], outputs, &mut slopes[..elements]))
+    }
+
+    /// Refuses weights of other sizes.
+    ///
+    /// # Errors
+    /// If they are of others.
+    pub fn check(&self, weights: &[&mut [T]]) -> Result<()> {
+        let count = self.gradients.len();
+        if weights.len() != count {
+            return Err(Error::value("weights", format!("{count} arrays"), weights.len()));
+        }
+        match self.sizes().zip(weights).find(|(size, weight)| *size != weight.len()) {
+            Some((size, weight)) => Err(Error::shape("weights", [size], [weight.len()])),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the weights as they are now, those of all layers one after the other.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
+        for (node, &first) in self.nodes.iter_mut().zip(&self.firsts) {
+            let count = node.sizes().len();
+            node.pack(&weights[first..][..count])?;
+        }
+        Ok(())
+    }
+
+    /// Computes the outputs; with `keep`, holds what backward wants.
+    ///
+    /// # Errors
+    /// If memory runs out, or if `stop` said so.
+    pub fn forward(&mut self, keep: bool, stop: Ask<'_>) -> Result<()> {
+        for at in 0..self.nodes.len() {
+            let (shape, from) = (self.shape_of(at)?, self.elements_of(at)?);
+            let to = self.elements_of(at + 1)?;
+            let (below, above) = self.values.split_at_mut(at + 1);
+            let (inputs, outputs) = (&below[at][..from], &mut above[0][..to]);
+            let keep = keep && at >= self.lowest;
+            self.nodes[at].forward(shape, inputs, outputs, keep, stop)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the gradients by the weights from the slopes of [`Chain::outputs`].
+    ///
+    /// # Errors
+    /// If memory runs out, or if `stop` said so.
+    pub fn backward(&mut self, stop: Ask<'_>) -> Result<()> {
+        for at in (self.lowest..self.nodes.len()).rev() {
+            let shape = self.shape_of(at)?;
+            let (from, to) = (shape.elements()?, self.elements_of(at + 1)?);
+            let [even, odd] = &mut self.slopes;
+            let (d_inputs, d_outputs) =
+                if at.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+            let passed = Passed {
+                shape,
+                inputs: &self.values[at][..from],
+                outputs: &self.values[at + 1][..to],
+                d_outputs: &d_outputs[..to],
+                d_inputs: (at > self.lowest).then_some(&mut d_inputs[..from]),
+            };
+            let count = self.nodes[at].sizes().len();
+            let gradients = &mut self.gradients[self.firsts[at]..][..count];
+            self.nodes[at].backward(passed, gradients, stop)?;
+        }
+        Ok(())
+    }
+
+    /// The gradients by the weights, those of all layers one after the other.
+    pub fn gradients(&mut self) -> &mut [Buffer<T>] {
+        &mut self.gradients
+    }
+}

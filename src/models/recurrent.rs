@@ -1,0 +1,154 @@
+//! A recurrent layer of a chain.
+
+use super::node::{Node, Passed, Shape, expect_features, packed};
+use crate::cells::CellKind;
+use crate::error::Result;
+use crate::layers::sequence::{
+    Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights, backward, forward,
+};
+use crate::machine::lists::Listed;
+use crate::machine::memory::{Buffer, View, ViewMut};
+use crate::machine::threads::Ask;
+
+/// What a recurrent layer is told besides its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The cell.
+    pub cell: CellKind,
+    /// Its activations.
+    pub options: Options,
+    /// Number of input features.
+    pub features: usize,
+    /// Number of units.
+    pub units: usize,
+    /// Whether the cell has a bias.
+    pub bias: bool,
+    /// Takes the last step first.
+    pub go_backwards: bool,
+    /// Gives the output of every step, or of the last one only.
+    pub return_sequences: bool,
+}
+
+/// The layer: weights are kernel, recurrent kernel, bias and the vectors of each unit alone.
+pub struct Recurrent<T: Engine> {
+    setting: Setting,
+    sizes: Vec<usize>,
+    weights: Option<Weights<T>>,
+    residuals: Option<Residuals<T>>,
+    d_state: Vec<Buffer<T>>,
+}
+
+impl<T: Engine> Recurrent<T> {
+    /// A layer without weights yet.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn new(setting: Setting) -> Result<Self> {
+        let Setting { cell, features, units, .. } = setting;
+        let layout = cell.layout();
+        let columns = layout.gates.saturating_mul(units);
+        let biases = if layout.recurrent_bias { 2 } else { 1 };
+        let sizes = [
+            Some(features.saturating_mul(columns)),
+            Some(units.saturating_mul(columns)),
+            setting.bias.then(|| columns.saturating_mul(biases)),
+            (layout.vectors > 0).then(|| layout.vectors.saturating_mul(units)),
+        ];
+        let sizes = sizes.into_iter().flatten().listed()?;
+        let d_state = (0..=layout.states).map(|_| Buffer::default()).listed()?;
+        Ok(Self { setting, sizes, weights: None, residuals: None, d_state })
+    }
+
+    fn problem<'a>(
+        setting: Setting,
+        weights: &Weights<T>,
+        shape: Shape,
+        inputs: &'a [T],
+    ) -> Result<Problem<'a, T>> {
+        let problem = Problem::new(weights, View::contiguous(inputs, shape.axes())?)?;
+        Ok(problem.go_backwards(setting.go_backwards).return_sequences(setting.return_sequences))
+    }
+}
+
+impl<T: Engine> Node<T> for Recurrent<T> {
+    fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    fn shape(&self, inputs: Shape) -> Result<Shape> {
+        expect_features(self.setting.features, inputs)?;
+        let time = if self.setting.return_sequences { inputs.time } else { 1 };
+        Ok(Shape { time, features: self.setting.units, ..inputs })
+    }
+
+    fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
+        let Setting { cell, options, features, units, bias, .. } = self.setting;
+        let after = 2 + usize::from(bias);
+        let raw = Raw {
+            kernel: weights[0],
+            recurrent_kernel: weights[1],
+            bias: bias.then(|| &*weights[2]),
+            vectors: weights.get(after).map_or(&[], |vectors| vectors),
+        };
+        self.weights = None; // so that its memory serves the new ones
+        self.weights = Some(Weights::new(cell, options, features, units, raw)?);
+        Ok(())
+    }
+
+    fn forward(
+        &mut self,
+        shape: Shape,
+        inputs: &[T],
+        outputs: &mut [T],
+        keep: bool,
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let weights = packed(self.weights.as_ref())?;
+        let problem = Self::problem(self.setting, weights, shape, inputs)?;
+        let outputs = ViewMut::contiguous(outputs, problem.output_shape())?;
+        let results = Results { outputs, state: Vec::new() };
+        self.residuals = None; // so that its memory serves the new ones
+        self.residuals = forward(weights, &problem, results, keep, stop)?;
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        passed: Passed<'_, T>,
+        gradients: &mut [Buffer<T>],
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let Setting { units, bias, .. } = self.setting;
+        let weights = packed(self.weights.as_ref())?;
+        let residuals = packed(self.residuals.as_mut())?;
+        let Passed { shape, inputs, outputs, d_outputs, d_inputs } = passed;
+        let problem = Self::problem(self.setting, weights, shape, inputs)?;
+        let axes = problem.output_shape();
+        let seeds = Seeds {
+            outputs: View::contiguous(outputs, axes)?,
+            d_outputs: Some(View::contiguous(d_outputs, axes)?),
+            d_state: Vec::new(),
+        };
+        let of_state = shape.rows * units;
+        for d_state in &mut self.d_state {
+            if d_state.len() != of_state {
+                *d_state = Buffer::taken(of_state)?;
+            }
+        }
+        let views = self.d_state.iter_mut();
+        let state = views.map(|d| ViewMut::contiguous(d, [shape.rows, 1, units])).listed_or()?;
+        let [kernel, recurrent_kernel, rest @ ..] = gradients else {
+            unreachable!("two kernels at least, see `new`")
+        };
+        let (d_bias, d_vectors) = rest.split_at_mut(usize::from(bias));
+        let gradients = Gradients {
+            inputs: d_inputs.map(|d| ViewMut::contiguous(d, shape.axes())).transpose()?,
+            state,
+            kernel,
+            recurrent_kernel,
+            vectors: d_vectors.first_mut().map_or(&mut [], |d| &mut d[..]),
+            bias: d_bias.first_mut().map(|d| &mut d[..]),
+        };
+        backward(weights, &problem, residuals, &seeds, gradients, true, stop)
+    }
+}

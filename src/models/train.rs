@@ -1,0 +1,157 @@
+//! Steps of training, batch after batch.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::chain::Chain;
+use super::node::Shape;
+use super::rows::Rows;
+use super::update::{Pace, Updates};
+use crate::error::{Error, Result};
+use crate::layers::sequence::Engine;
+use crate::machine::threads::Ask;
+use crate::training::loss::{self, mean_error};
+
+/// Samples and targets in the order in which they are taken.
+pub struct Data<'a, T> {
+    /// The inputs.
+    pub inputs: &'a dyn Rows<T>,
+    /// The targets, of the shape of the outputs.
+    pub targets: &'a dyn Rows<T>,
+    /// Which samples come one after the other; all, as they lie, if there is none.
+    pub order: Option<&'a [i64]>,
+}
+
+/// Which samples are taken, and for how long.
+pub struct Span {
+    /// Places in the order.
+    pub places: Range<usize>,
+    /// Samples of a batch; the last may have fewer.
+    pub batch: usize,
+    /// After so long no further step is begun.
+    pub limit: Duration,
+    /// Whether a loss that is not finite ends it, after the step that had it.
+    pub until_finite_no_more: bool,
+}
+
+/// What is known after some steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Steps done.
+    pub steps: usize,
+    /// The sum of the losses, each times its batch's samples.
+    pub total: f64,
+    /// The sum of samples.
+    pub count: f64,
+    /// The last loss.
+    pub loss: f64,
+}
+
+/// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
+/// also where a later one fails. A step that fails has changed no weight.
+///
+/// # Errors
+/// If arrays do not fit, if memory runs out, or if `stop` said so.
+pub fn train<T: Engine>(
+    chain: &mut Chain<T>,
+    error: loss::Error,
+    updates: &mut Updates<'_, T>,
+    weights: &mut [&mut [T]],
+    (data, span, paces): (&Data<'_, T>, &Span, &[Pace]),
+    tally: &mut Tally,
+    stop: Ask<'_>,
+) -> Result<()> {
+    chain.check(weights)?;
+    updates.check(weights)?;
+    data.check(span)?;
+    let start = Instant::now();
+    let mut first = span.places.start;
+    for &pace in paces {
+        if first >= span.places.end || (tally.steps > 0 && start.elapsed() >= span.limit) {
+            break;
+        }
+        let places = first..span.places.end.min(first.saturating_add(span.batch));
+        first = places.end;
+        let rows = places.len();
+        gather(chain, data.inputs, data.order, places.clone())?;
+        chain.pack(weights)?;
+        chain.forward(true, stop)?;
+        let mean = data.loss(chain, error, places)?;
+        chain.backward(stop)?;
+        updates.apply(pace, weights, chain.gradients())?;
+        // As a number of the outputs' type.
+        tally.loss = T::of(mean).wide();
+        tally.total += tally.loss * rows as f64;
+        tally.count += rows as f64;
+        tally.steps += 1;
+        if span.until_finite_no_more && !tally.loss.is_finite() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl<T: Engine> Data<'_, T> {
+    fn check(&self, span: &Span) -> Result<()> {
+        let count = self.inputs.axes()[0];
+        if self.targets.axes()[0] != count {
+            return Err(Error::shape("y", [count], [self.targets.axes()[0]]));
+        }
+        if span.batch == 0 {
+            return Err(Error::value("batch", "a positive number", span.batch));
+        }
+        check_places(count, self.order, &span.places)
+    }
+
+    /// The mean error of a batch, whose gradient becomes the chain's slopes.
+    fn loss(&self, chain: &mut Chain<T>, error: loss::Error, places: Range<usize>) -> Result<f64> {
+        let shape = chain.output_shape()?;
+        let [_, time, features] = self.targets.axes();
+        if [time, features] != [shape.time, shape.features] {
+            return Err(Error::shape("y", [shape.time, shape.features], [time, features]));
+        }
+        let (targets, outputs, slopes) = chain.judged()?;
+        for (place, to) in places.zip(targets.chunks_exact_mut((time * features).max(1))) {
+            self.targets.read(sample(self.order, place), to);
+        }
+        Ok(mean_error(error, targets, outputs, Some(slopes)))
+    }
+}
+
+/// The sample at a place.
+fn sample(order: Option<&[i64]>, place: usize) -> usize {
+    order.map_or(place, |order| order[place].cast_unsigned() as usize)
+}
+
+/// Refuses places at which there is none of `count` samples.
+fn check_places(count: usize, order: Option<&[i64]>, places: &Range<usize>) -> Result<()> {
+    let all = order.map_or(count, <[i64]>::len);
+    if places.start > places.end || places.end > all {
+        return Err(Error::value("places", format!("places up to {all}"), places));
+    }
+    let known = |&sample: &i64| usize::try_from(sample).is_ok_and(|sample| sample < count);
+    match order.and_then(|order| order[places.clone()].iter().find(|n| !known(n))) {
+        Some(wrong) => Err(Error::value("order", format!("numbers below {count}"), wrong)),
+        None => Ok(()),
+    }
+}
+
+/// Makes room for the samples at some places of an order, and writes them into the chain.
+///
+/// # Errors
+/// If there are no such samples, or a layer does not take them, or if memory runs out.
+pub fn gather<T: Engine>(
+    chain: &mut Chain<T>,
+    inputs: &dyn Rows<T>,
+    order: Option<&[i64]>,
+    places: Range<usize>,
+) -> Result<()> {
+    let [count, time, features] = inputs.axes();
+    check_places(count, order, &places)?;
+    chain.prepare(Shape { rows: places.len(), time, features })?;
+    let width = time * features;
+    for (place, to) in places.zip(chain.inputs()?.chunks_exact_mut(width.max(1))) {
+        inputs.read(sample(order, place), to);
+    }
+    Ok(())
+}

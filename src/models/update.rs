@@ -1,0 +1,114 @@
+//! The end of a step: gradients are clipped, weights move.
+
+use crate::error::{Error, Result};
+use crate::machine::lists;
+use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
+use crate::training::optimizer::{Rule, Target, squared_norm, update};
+
+/// How gradients are made smaller.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// Not at all.
+    Never,
+    /// Entry by entry.
+    Value(f64),
+    /// Each by its own norm.
+    Norm(f64),
+}
+
+/// What changes from step to step.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The learning rate, with all corrections.
+    pub rate: f64,
+    /// The part of a weight that is taken off before.
+    pub decay: Option<f64>,
+}
+
+/// How weights move.
+pub struct Updates<'a, T> {
+    /// The rule, whose rate is each step's.
+    pub rule: Rule,
+    /// What happens to gradients before.
+    pub clip: Clip,
+    /// The numbers of the weights that move.
+    pub trained: &'a [usize],
+    /// What the rule keeps for each of them; those that it does not use are empty.
+    pub slots: Vec<[&'a mut [T]; 3]>,
+}
+
+impl<T: Element> Updates<'_, T> {
+    /// Refuses numbers and slots that do not fit `weights`.
+    ///
+    /// # Errors
+    /// If one does not.
+    pub fn check(&self, weights: &[&mut [T]]) -> Result<()> {
+        let increasing = self.trained.windows(2).all(|pair| pair[0] < pair[1]);
+        let known = self.trained.last().is_none_or(|&last| last < weights.len());
+        if !(increasing && known) {
+            let expected = format!("increasing numbers below {}", weights.len());
+            return Err(Error::value("trained", expected, self.trained));
+        }
+        if self.slots.len() != self.trained.len() {
+            let expected = format!("those of {} weights", self.trained.len());
+            return Err(Error::value("slots", expected, self.slots.len()));
+        }
+        for (&at, slots) in self.trained.iter().zip(&self.slots) {
+            let len = weights[at].len();
+            if let Some(wrong) = slots[..self.rule.slots()].iter().find(|slot| slot.len() != len) {
+                return Err(Error::shape("slots", [len], [wrong.len()]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the weights by their gradients; an error has changed none of them.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn apply(
+        &mut self,
+        pace: Pace,
+        weights: &mut [&mut [T]],
+        gradients: &mut [Buffer<T>],
+    ) -> Result<()> {
+        let mut targets = lists::room(self.trained.len())?;
+        let mut trained = self.trained.iter().copied().peekable();
+        let mut slots = self.slots.iter_mut();
+        for (at, (weight, gradient)) in weights.iter_mut().zip(gradients).enumerate() {
+            if trained.next_if_eq(&at).is_none() {
+                continue;
+            }
+            let Some(slots) = slots.next() else { break };
+            let scale = clipped(self.clip, gradient)?;
+            let slots = slots.each_mut().map(|slot| &mut **slot);
+            let target = Target { weight, gradient, scale, slots };
+            lists::push(&mut targets, target)?;
+        }
+        update(None, self.rule.at(pace.rate), pace.decay, targets)
+    }
+}
+
+/// Clips a gradient, or gives what it is to be multiplied by.
+fn clipped<T: Element>(clip: Clip, gradient: &mut [T]) -> Result<Option<f64>> {
+    match clip {
+        Clip::Never => Ok(None),
+        Clip::Value(bound) => {
+            let (least, most) = (T::of(-bound), T::of(bound));
+            for entry in gradient {
+                // NaN stays: it is neither below nor above.
+                if *entry < least {
+                    *entry = least;
+                } else if *entry > most {
+                    *entry = most;
+                }
+            }
+            Ok(None)
+        }
+        Clip::Norm(bound) => {
+            let norm = squared_norm(None, gradient)?.sqrt();
+            Ok(Some(if norm > bound { bound / norm } else { 1.0 }))
+        }
+    }
+}

@@ -1,0 +1,243 @@
+"""Training by plans gives the bits, logs and histories that training layer by layer gives."""
+
+import numpy as np
+import pytest
+
+import ferrnn as keras
+from ferrnn.layers import LSTM, Dense
+
+CELLS = ["SimpleRNN", "LSTM", "GRU", "CoupledLSTM", "MinimalGatedUnit", "PeepholeLSTM"]
+
+
+def data(shape=(29, 6, 5), out=(3,), dtype="float32", seed=0):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=shape).astype(dtype)
+    return x, random.normal(size=(shape[0], *out)).astype(dtype)
+
+
+def trained(build, x, y, monkeypatch, *, planned, compiled=None, **options):
+    """A model trained with plans or without them, and its history."""
+    monkeypatch.setenv("FERRNN_PLAN", "1" if planned else "0")
+    keras.utils.set_random_seed(7)
+    model = build()
+    given = {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse", **(compiled or {})}
+    model.compile(**{name: each() if callable(each) else each for name, each in given.items()})
+    assert model.explain_plan().covered is planned, model.explain_plan()
+    history = model.fit(x, y, **{"batch_size": 8, "epochs": 3, "verbose": 0, **options})
+    return model, history.history
+
+
+def same(build, x, y, monkeypatch, **options):
+    """Trains both ways and compares all there is; gives the planned model."""
+    (ours, history), (theirs, wanted) = (
+        trained(build, x, y, monkeypatch, planned=planned, **options) for planned in (True, False)
+    )
+    assert history == wanted
+    for own, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+    pairs = zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True)
+    for own, other in pairs:
+        np.testing.assert_array_equal(own.numpy(), other.numpy())
+    assert any(np.any(weight) for weight in ours.get_weights())
+    return ours
+
+
+def recurrent(cell="LSTM", **options):
+    def build():
+        layer = getattr(keras.layers, cell)(7, return_sequences=True, name="first", **options)
+        return keras.Sequential([keras.Input((None, 5)), layer, LSTM(6), Dense(3)])
+
+    return build
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_trains_to_the_same_bits(cell, monkeypatch):
+    same(recurrent(cell), *data(), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"go_backwards": True},
+        {"use_bias": False},
+        {"activation": "relu", "recurrent_activation": "tanh"},
+        {"dtype": "float64"},
+    ],
+)
+def test_options_of_cells_train_to_the_same_bits(options, monkeypatch):
+    dtype = options.get("dtype", "float32")
+
+    def build():
+        layers = [
+            keras.Input((6, 5), dtype=dtype),
+            keras.layers.GRU(7, return_sequences=True, **options),
+            Dense(3, activation="gelu", dtype=dtype),
+        ]
+        return keras.Sequential(layers)
+
+    same(build, *data(out=(6, 3), dtype=dtype), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.05),
+        lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=0.1),
+        lambda: keras.optimizers.Adam(0.01, amsgrad=True, clipvalue=0.01),
+        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+        lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.02, 3, 0.5)),
+    ],
+)
+def test_optimizers_train_to_the_same_bits(optimizer, monkeypatch):
+    same(recurrent("GRU"), *data(), monkeypatch, compiled={"optimizer": optimizer, "loss": "mae"})
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics"),
+    [("mse", ["mae", "mse"]), ("huber", None), ("binary_crossentropy", ["accuracy"])],
+)
+def test_losses_and_metrics_of_python_see_the_same_outputs(loss, metrics, monkeypatch):
+    def build():
+        layers = [keras.Input((6, 5)), LSTM(6), Dense(3, activation="sigmoid")]
+        return keras.Sequential(layers)
+
+    x, y = data()
+    same(
+        build,
+        x,
+        (y > 0).astype("float32"),
+        monkeypatch,
+        compiled={"loss": loss, "metrics": metrics},
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint8"])
+def test_other_number_types_are_cast_as_before(dtype, monkeypatch):
+    x, y = data()
+    same(recurrent(), (10 * np.abs(x)).astype(dtype), y.astype("float64"), monkeypatch)
+
+
+def test_weights_of_samples_count_as_before(monkeypatch):
+    x, y = data()
+    same(recurrent(), x, y, monkeypatch, sample_weight=np.linspace(0.1, 2, len(x)))
+
+
+def test_views_and_ragged_batches_are_read_where_they_are(monkeypatch):
+    x, y = data((40, 5))
+    windows = np.lib.stride_tricks.sliding_window_view(x, 6, axis=0).transpose(0, 2, 1)
+    same(recurrent(), windows, y[: len(windows)], monkeypatch, shuffle=False, batch_size=11)
+
+
+def test_frozen_layers_stay_as_they_are(monkeypatch):
+    def build():
+        model = recurrent()()
+        model.layers[0].trainable = False
+        return model
+
+    same(build, *data(), monkeypatch)
+    model, _ = trained(build, *data(), monkeypatch, planned=True)
+    keras.utils.set_random_seed(7)
+    for own, other in zip(
+        model.layers[0].get_weights(), build().layers[0].get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_a_graph_without_forks_is_planned_models_inside_too(monkeypatch):
+    def build():
+        inputs = keras.Input((6, 5))
+        inner = keras.Sequential([keras.Input((6, 5)), LSTM(4, return_sequences=True)])
+        return keras.Model(inputs, Dense(3)(LSTM(6)(inner(inputs))))
+
+    same(build, *data(), monkeypatch)
+
+
+class Watching(keras.callbacks.Callback):
+    """Writes down what it is told of batches, and lowers the rate."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, dict(logs), int(self.model.optimizer.iterations)))
+        self.model.optimizer.learning_rate = 0.9 * float(self.model.optimizer.learning_rate)
+
+
+def test_callbacks_that_look_at_batches_see_each(monkeypatch):
+    seen = []
+    for planned in (True, False):
+        watching = Watching()
+        trained(recurrent(), *data(), monkeypatch, planned=planned, callbacks=[watching])
+        seen.append(watching.seen)
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 12
+
+
+def test_epochs_that_are_parts_of_a_pass_are_taken_up(monkeypatch):
+    same(recurrent(), *data(), monkeypatch, steps_per_epoch=2, epochs=4)
+
+
+class Pairs:
+    """Batches that can be gone through again."""
+
+    def __iter__(self):
+        x, y = data()
+        return iter([(x[:9], y[:9]), (x[9:], y[9:])])
+
+
+def test_batches_that_are_given_use_the_plan_one_by_one(monkeypatch):
+    x, y = data()
+    results = []
+    for planned in (True, False):
+        options = {"planned": planned, "batch_size": None}
+        model, history = trained(recurrent(), Pairs(), None, monkeypatch, **options)
+        losses = [model.train_on_batch(x[:5], y[:5]) for _ in range(3)]
+        results.append((history, losses, [each.tolist() for each in model.get_weights()]))
+    assert results[0] == results[1]
+
+
+def test_a_loss_that_is_not_finite_is_told_at_its_step(monkeypatch):
+    x, y = data()
+    y[20] = np.nan
+    counts = []
+    for planned in (True, False):
+        with pytest.warns(RuntimeWarning, match="The loss became nan in epoch 1, batch 3"):
+            model, _ = trained(
+                recurrent(), x, y, monkeypatch, planned=planned, shuffle=False, epochs=2
+            )
+        counts.append(int(model.optimizer.iterations))
+    assert counts == [8, 8]
+
+
+def test_settings_that_change_between_epochs_are_seen(monkeypatch):
+    def change(epoch, logs):
+        if epoch == 1:
+            model = models[-1]
+            model.layers[-1].activation = "tanh"
+            model.optimizer.beta_1 = 0.5
+
+    models = []
+
+    def build():
+        models.append(recurrent()())
+        return models[-1]
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=change)
+    same(build, *data(), monkeypatch, callbacks=[callback])
+
+
+def test_the_report_names_what_is_not_planned():
+    class Own(Dense):
+        pass
+
+    layers = [keras.Input((6, 5)), LSTM(4, dropout=0.5, name="lstm"), Own(3, name="own")]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Ftrl(name="ftrl"), "mse")
+    report = model.explain_plan()
+    assert not report.covered
+    assert str(report).splitlines() == [
+        "lstm  not planned: it has dropout",
+        "own   not planned: the engine's plans do not know Own",
+        "ftrl  not planned: the engine's plans do not know the rule of Ftrl",
+    ]
