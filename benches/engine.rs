@@ -92,8 +92,13 @@ fn cells(c: &mut Criterion) {
             let gates = cell.layout().gates;
             let kernel = numbers(features * gates * units, 1.0 / (features as f32).sqrt());
             let recurrent = numbers(units * gates * units, 1.0 / (units as f32).sqrt());
-            let raw =
-                Raw { kernel: &kernel, recurrent_kernel: &recurrent, vectors: &[], bias: None };
+            let raw = Raw {
+                kernel: &kernel,
+                recurrent_kernel: &recurrent,
+                vectors: &[],
+                bias: None,
+                projection: None,
+            };
             let weights = Weights::new(cell, Options::default(), features, units, raw).unwrap();
             let inputs = numbers(batch * time * features, 1.0);
             let view = View::contiguous(&inputs, [batch, time, features]).unwrap();

@@ -117,7 +117,13 @@ fn recurrent(case: Case, cell: CellKind, [batch, time, features, units]: [usize;
     let bias = numbers(columns * if cell.layout().recurrent_bias { 2 } else { 1 }, 0.1);
     let pack = || {
         let bias = Some(&bias[..]);
-        let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias };
+        let raw = Raw {
+            kernel: &kernel,
+            recurrent_kernel: &recurrent_kernel,
+            vectors: &[],
+            bias,
+            projection: None,
+        };
         let bfloat16 = matches!(case, Case::Halved(..) | Case::Step(.., true));
         let options = Options { bfloat16, ..Options::default() };
         Weights::new(cell, options, features, units, raw).unwrap()
@@ -157,8 +163,13 @@ fn stream(parts: &[Part<f32>], features: usize, rows: usize) {
 fn chain([rows, features, units]: [usize; 3]) {
     let kernel = numbers(features * 4 * units, 0.1);
     let recurrent_kernel = numbers(units * 4 * units, 0.1);
-    let raw =
-        Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias: None };
+    let raw = Raw {
+        kernel: &kernel,
+        recurrent_kernel: &recurrent_kernel,
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     let lstm = Weights::new(CellKind::Lstm, Options::default(), features, units, raw).unwrap();
     let embedding = embedding::Weights::new([50, features], &numbers(50 * features, 1.0), true);
     let normalization = normalization::Weights::new(None, units, 1e-3, None, None).unwrap();

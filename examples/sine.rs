@@ -43,8 +43,13 @@ fn main() -> Result<()> {
     let targets: Vec<f32> = (0..BATCH * TIME).map(|n| signal(at(n).0, at(n).1 + 1)).collect();
 
     for epoch in 0..=300 {
-        let raw =
-            Raw { kernel: &kernel, recurrent_kernel: &recurrent, vectors: &[], bias: Some(&bias) };
+        let raw = Raw {
+            kernel: &kernel,
+            recurrent_kernel: &recurrent,
+            vectors: &[],
+            bias: Some(&bias),
+            projection: None,
+        };
         let weights = Weights::new(CellKind::Gru, Options::default(), 1, UNITS, raw)?;
         let problem = Problem::new(&weights, View::contiguous(&inputs, [BATCH, TIME, 1])?)?;
         let mut outputs = vec![0.0; BATCH * TIME * UNITS];
@@ -84,6 +89,7 @@ fn main() -> Result<()> {
             kernel: &mut d_kernel,
             recurrent_kernel: &mut d_recurrent,
             vectors: &mut [],
+            projection: None,
             bias: Some(&mut d_bias),
         };
         if let Some(mut residuals) = residuals {

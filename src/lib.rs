@@ -14,7 +14,7 @@
 //! let [batch, time, features, units] = [2, 3, 1, 4];
 //! let kernel: Vec<f64> = (0..4 * units).map(|n| 0.1 * n as f64).collect();
 //! let recurrent_kernel: Vec<f64> = (0..4 * units * units).map(|n| (n as f64).sin()).collect();
-//! let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias: None };
+//! let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias: None, projection: None };
 //! let weights = Weights::new(CellKind::Lstm, Options::default(), features, units, raw)?;
 //!
 //! let inputs: Vec<f64> = (0..batch * time * features).map(|n| n as f64).collect();

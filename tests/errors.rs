@@ -10,8 +10,13 @@ use proptest::prelude::*;
 fn weights() -> Weights<f32> {
     let kernel = vec![0.1; 3 * 8];
     let recurrent_kernel = vec![0.1; 2 * 8];
-    let raw =
-        Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias: None };
+    let raw = Raw {
+        kernel: &kernel,
+        recurrent_kernel: &recurrent_kernel,
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     Weights::new(CellKind::Lstm, Options::default(), 3, 2, raw).unwrap()
 }
 
@@ -53,13 +58,19 @@ fn errors_name_the_argument_and_both_shapes() {
 #[test]
 fn weights_of_the_wrong_size_are_refused() {
     let raw = |kernel: &[f32], recurrent_kernel: &[f32], bias: Option<&[f32]>| {
-        let raw = Raw { kernel, recurrent_kernel, vectors: &[], bias };
+        let raw = Raw { kernel, recurrent_kernel, vectors: &[], bias, projection: None };
         message(Weights::new(CellKind::Gru, Options::default(), 3, 2, raw))
     };
     assert!(raw(&[0.0; 17], &[0.0; 12], None).starts_with("`kernel`"));
     assert!(raw(&[0.0; 18], &[0.0; 13], None).starts_with("`recurrent_kernel`"));
     assert!(raw(&[0.0; 18], &[0.0; 12], Some(&[0.0; 6])).starts_with("`bias`"));
-    let none = Raw::<f32> { kernel: &[], recurrent_kernel: &[], vectors: &[], bias: None };
+    let none = Raw::<f32> {
+        kernel: &[],
+        recurrent_kernel: &[],
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     let zero = Weights::new(CellKind::Gru, Options::default(), 3, 0, none);
     assert_eq!(message(zero), "`units`: expected a positive number, received 0");
 }
@@ -86,7 +97,13 @@ proptest! {
 fn bfloat16_weights_have_no_gradients() {
     let options = Options { bfloat16: true, ..Options::default() };
     let (kernel, recurrent) = ([0.5_f32; 2 * 3], [0.5_f32; 3 * 3]);
-    let raw = Raw { kernel: &kernel, recurrent_kernel: &recurrent, vectors: &[], bias: None };
+    let raw = Raw {
+        kernel: &kernel,
+        recurrent_kernel: &recurrent,
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     let weights = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).unwrap();
     let inputs = [1.0; 2];
     let problem = Problem::new(&weights, View::contiguous(&inputs, [1, 1, 2]).unwrap()).unwrap();
@@ -98,7 +115,13 @@ fn bfloat16_weights_have_no_gradients() {
     let error = forward(&weights, &problem, results, true, &|| false).err().unwrap();
     assert!(error.to_string().contains("full precision"), "{error}");
 
-    let raw = Raw { kernel: &[0.5_f64; 6], recurrent_kernel: &[0.5; 9], vectors: &[], bias: None };
+    let raw = Raw {
+        kernel: &[0.5_f64; 6],
+        recurrent_kernel: &[0.5; 9],
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     let error = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).err().unwrap();
     assert!(error.to_string().contains("float64"), "{error}");
 }

@@ -76,6 +76,7 @@ impl Call {
             kernel: &mut self.d_kernel,
             recurrent_kernel: &mut self.d_recurrent,
             vectors: &mut [],
+            projection: None,
             bias: self.d_bias.as_deref_mut(),
         };
         backward(weights, problem, &mut residuals, &seeds, gradients, true, &|| false).unwrap();

@@ -21,13 +21,16 @@ class Weights:
         cls,
         cell: str,
         kernel: Array,
-        recurrent_kernel: Array,
+        recurrent_kernel: Array | None,
         bias: Array | None = None,
         activation: str = "tanh",
         recurrent_activation: str = "sigmoid",
         reset_after: bool = True,
         precision: str = "full",
         vectors: Array | None = None,
+        clip: float | None = None,
+        recurrent_clip: float | None = None,
+        projection: Array | None = None,
     ) -> Weights: ...
     @property
     def features(self) -> int: ...

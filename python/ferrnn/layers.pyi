@@ -1,8 +1,10 @@
 from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell as CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell as GRUCell
+from ferrnn._src.cells.ind_rnn import IndRNNCell as IndRNNCell
 from ferrnn._src.cells.lstm import LSTMCell as LSTMCell
 from ferrnn._src.cells.minimal_gated import MinimalGatedCell as MinimalGatedCell
 from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell as ProjectedLSTMCell
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells as StackedRNNCells
 from ferrnn._src.layer.input_spec import InputSpec as InputSpec
@@ -80,6 +82,7 @@ from ferrnn._src.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPoo
 from ferrnn._src.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from ferrnn._src.layers.gru import GRU as GRU
 from ferrnn._src.layers.hashing import Hashing as Hashing
+from ferrnn._src.layers.ind_rnn import IndRNN as IndRNN
 from ferrnn._src.layers.input import Input as Input
 from ferrnn._src.layers.input import InputLayer as InputLayer
 from ferrnn._src.layers.joining import (
@@ -151,6 +154,7 @@ from ferrnn._src.layers.pooling import (
     MaxPooling1D as MaxPooling1D,
 )
 from ferrnn._src.layers.pooling import MaxPooling2D as MaxPooling2D
+from ferrnn._src.layers.projected_lstm import ProjectedLSTM as ProjectedLSTM
 from ferrnn._src.layers.reshaping import (
     Flatten as Flatten,
 )

@@ -10,7 +10,8 @@ use crate::machine::simd::{Element, Simd};
 /// A row and block of units has `slots` vectors. Before a phase's `forward`, those of the phase hold
 /// sums of products; afterwards all that backward wants. `backward` turns them into the gradients
 /// by the sums, in place. The input's product goes to the slots `INPUT`, the product with the
-/// previous output to those of each of `PHASES` in turn.
+/// previous output to those of each of `PHASES` in turn. A cell without a recurrent product
+/// (`(0, 0)`) sees the previous output through its dropout mask, as the product would.
 pub trait Cell<T: Element>: Send + Sync {
     /// What `sequence` must know of the cell.
     const LAYOUT: Layout;
@@ -77,7 +78,7 @@ pub struct Layout {
     pub vectors: usize,
     /// The slots of the input's product.
     pub input: (usize, usize),
-    /// The slots of each phase's recurrent product.
+    /// The slots of each phase's recurrent product; `(0, 0)` in the only phase of a cell without one.
     pub phases: &'static [(usize, usize)],
     /// Whether the recurrent product has a bias of its own.
     pub recurrent_bias: bool,
@@ -101,6 +102,19 @@ impl Layout {
         if phase < self.phases.len() { self.phases[phase] } else { (0, 0) }
     }
 
+    /// Blocks of `units` columns in the recurrent kernel: as many as in the kernel, or none.
+    #[must_use]
+    pub const fn recurrent(&self) -> usize {
+        self.phase(0).1 + self.phase(1).1
+    }
+
+    /// Whether a projection may take the output on to the next step: that of a cell of one phase that
+    /// sees the previous output through its product alone.
+    #[must_use]
+    pub const fn may_project(&self) -> bool {
+        self.phases.len() == 1 && self.recurrent() > 0 && !self.reads_output
+    }
+
     /// The layout, if the kernels can run it: a cell that they cannot run is not compiled.
     ///
     /// # Panics
@@ -112,6 +126,8 @@ impl Layout {
         assert!(self.vectors <= MAX_VECTORS, "a cell with more vectors than the kernels have");
         assert!(self.input.0 == 0, "the input's product goes to the first slots");
         assert!(matches!(self.phases.len(), 1 | 2), "a step has one phase or two");
+        let whole = self.recurrent() == self.gates || self.recurrent() == 0 && self.gates == 1;
+        assert!(whole, "recurrent products of all gates, or a single gate without one");
         let _ = Shape::of(&self, 0);
         let _ = Shape::of(&self, 1);
         self
@@ -138,6 +154,8 @@ pub enum Shape {
     LastOfThree,
     /// The only one, which has an input.
     One,
+    /// None of one, which has an input.
+    NoneOfOne,
     /// The cell has no such phase.
     None,
 }
@@ -162,6 +180,7 @@ impl Shape {
             (3, 0, (1, 1)) => Self::SecondOfThree,
             (3, 0, (2, 1)) => Self::LastOfThree,
             (1, 1, (0, 1)) => Self::One,
+            (1, 1, (0, 0)) => Self::NoneOfOne,
             _ => panic!("a phase of a shape that no kernel is compiled for"),
         }
     }

@@ -37,7 +37,7 @@ impl<T: Element> Cell<T> for CoupledLstm {
         slots[1] = a.keep_candidate(slots[1], g);
         slots[2] = a.keep_gate(slots[2], o);
         state[0] = s.mul_add(f, s.sub(state[0], g), g);
-        s.mul(o, a.candidate(s, state[0]))
+        s.mul(o, a.state(s, state[0]))
     }
 
     #[inline(always)]
@@ -56,8 +56,7 @@ impl<T: Element> Cell<T> for CoupledLstm {
         // Computing the state and its activation again is cheaper than writing and reading them.
         let difference = s.sub(previous.state[0], g);
         let c = s.mul_add(f, difference, g);
-        let out = a.candidate(s, c);
-        let (_, out_slope) = a.candidate_derivative(s, a.keep_candidate(c, out));
+        let (out, out_slope) = a.state_derivative(s, c);
         let d_h = gradient.output;
         let d_c = s.mul_add(s.mul(d_h, o), out_slope, gradient.state[0]);
         let d_kept = s.mul(d_c, f);

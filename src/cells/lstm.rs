@@ -38,7 +38,7 @@ impl<T: Element> Cell<T> for Lstm {
         slots[2] = a.keep_candidate(slots[2], g);
         slots[3] = a.keep_gate(slots[3], o);
         state[0] = s.mul_add(f, state[0], s.mul(i, g));
-        s.mul(o, a.candidate(s, state[0]))
+        s.mul(o, a.state(s, state[0]))
     }
 
     #[inline(always)]
@@ -57,8 +57,7 @@ impl<T: Element> Cell<T> for Lstm {
         let (o, o_slope) = a.gate_derivative(s, slots[3]);
         // Computing the state and its activation again is cheaper than writing and reading them.
         let c = s.mul_add(f, previous.state[0], s.mul(i, g));
-        let out = a.candidate(s, c);
-        let (_, out_slope) = a.candidate_derivative(s, a.keep_candidate(c, out));
+        let (out, out_slope) = a.state_derivative(s, c);
         let d_h = gradient.output;
         let d_c = s.mul_add(s.mul(d_h, o), out_slope, gradient.state[0]);
         slots[0] = s.mul(s.mul(d_c, g), i_slope);

@@ -4,6 +4,7 @@ mod contract;
 mod coupled_lstm;
 mod gru;
 mod gru_reset_before;
+mod ind_rnn;
 mod lstm;
 mod minimal_gated;
 mod peephole_lstm;
@@ -19,6 +20,7 @@ pub use contract::{
 pub use coupled_lstm::CoupledLstm;
 pub use gru::Gru;
 pub use gru_reset_before::GruResetBefore;
+pub use ind_rnn::IndRnn;
 pub use lstm::Lstm;
 pub use minimal_gated::MinimalGated;
 pub use peephole_lstm::PeepholeLstm;
@@ -66,6 +68,7 @@ cells! {
     Gru, "gru" => Gru, "Gated recurrent unit, reset gate after the product.";
     GruResetBefore, "gru_reset_before" => GruResetBefore, "Gated recurrent unit, reset gate before the product.";
     CoupledLstm, "coupled_lstm" => CoupledLstm, "Long short-term memory, input and forget gate coupled.";
+    IndRnn, "ind_rnn" => IndRnn, "Independently recurrent units.";
     MinimalGated, "minimal_gated" => MinimalGated, "Minimal gated unit.";
     PeepholeLstm, "peephole_lstm" => PeepholeLstm, "Long short-term memory whose gates see the state.";
     SimpleRnn, "simple_rnn" => SimpleRnn, "Fully connected recurrence.";

@@ -43,7 +43,7 @@ impl<T: Element> Cell<T> for PeepholeLstm {
         let before_o = s.mul_add(vectors[2], state[0], slots[3]);
         let o = a.gate(s, before_o);
         slots[3] = a.keep_gate(before_o, o);
-        s.mul(o, a.candidate(s, state[0]))
+        s.mul(o, a.state(s, state[0]))
     }
 
     #[inline(always)]
@@ -63,8 +63,7 @@ impl<T: Element> Cell<T> for PeepholeLstm {
         // Computing the state and its activation again is cheaper than writing and reading them.
         let before = previous.state[0];
         let c = s.mul_add(f, before, s.mul(i, g));
-        let out = a.candidate(s, c);
-        let (_, out_slope) = a.candidate_derivative(s, a.keep_candidate(c, out));
+        let (out, out_slope) = a.state_derivative(s, c);
         let d_h = gradient.output;
         let d_o = s.mul(s.mul(d_h, out), o_slope);
         let d_c = s.mul_add(s.mul(d_h, o), out_slope, gradient.state[0]);

@@ -286,7 +286,8 @@ fn normal_cdf<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
     s.mul_add(erf, s.splat(T::of(0.5)), s.splat(T::of(0.5)))
 }
 
-/// The pair of functions a cell applies: one to its gates, one to its candidate and output.
+/// The pair of functions a cell applies: one to its gates, one to its candidate and its state. Those of
+/// gates and candidate take sums of products, which may be clipped first.
 pub trait Activations<T: Element>: Copy + Send + Sync {
     /// Whether a cell's step may be compiled into one kernel with its product. Others take two,
     /// so that tiles are not compiled again for every choice of functions.
@@ -295,6 +296,10 @@ pub trait Activations<T: Element>: Copy + Send + Sync {
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
     /// The function of the candidate.
     fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
+    /// The candidate's function of a state, which is never clipped.
+    fn state<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
+    /// Its value and slope.
+    fn state_derivative<S: Simd<T>>(self, s: S, x: S::V) -> (S::V, S::V);
     /// What backward wants to have of a gate.
     fn keep_gate<V>(self, input: V, output: V) -> V;
     /// What backward wants to have of a candidate.
@@ -318,6 +323,14 @@ impl<T: Element> Activations<T> for Standard {
     #[inline(always)]
     fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
         tanh(s, x)
+    }
+    #[inline(always)]
+    fn state<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        tanh(s, x)
+    }
+    #[inline(always)]
+    fn state_derivative<S: Simd<T>>(self, s: S, x: S::V) -> (S::V, S::V) {
+        Activation::Tanh.derivative(s, tanh(s, x))
     }
     #[inline(always)]
     fn keep_gate<V>(self, _input: V, output: V) -> V {
@@ -344,40 +357,85 @@ pub struct Chosen {
     pub gate: Activation,
     /// The function of the candidate.
     pub candidate: Activation,
+    /// The bound of what goes into the gates' function, if it is clipped.
+    pub gate_clip: Option<f64>,
+    /// The bound of what goes into the candidate's.
+    pub candidate_clip: Option<f64>,
 }
 
 impl Chosen {
     /// Whether these are [`Standard`]'s, which are compiled in.
     #[must_use]
     pub fn is_standard(self) -> bool {
-        self.gate == Activation::Sigmoid && self.candidate == Activation::Tanh
+        let clips = self.gate_clip.is_some() || self.candidate_clip.is_some();
+        self.gate == Activation::Sigmoid && self.candidate == Activation::Tanh && !clips
     }
+}
+
+/// x, kept in \[-bound, bound\]; NaN stays NaN.
+#[inline(always)]
+fn clipped<T: Element, S: Simd<T>>(s: S, bound: f64, x: S::V) -> S::V {
+    s.max(s.splat(T::of(-bound)), s.min(s.splat(T::of(bound)), x))
+}
+
+/// f of what is clipped.
+#[inline(always)]
+fn apply_clipped<T: Element, S: Simd<T>>(
+    s: S,
+    (f, clip): (Activation, Option<f64>),
+    x: S::V,
+) -> S::V {
+    f.apply_compact(s, clip.map_or(x, |bound| clipped(s, bound, x)))
+}
+
+/// Value and slope from what was kept: with a clip the input, whose slope is zero beyond the bounds.
+#[inline(always)]
+fn derivative_clipped<T: Element, S: Simd<T>>(
+    s: S,
+    (f, clip): (Activation, Option<f64>),
+    kept: S::V,
+) -> (S::V, S::V) {
+    let Some(bound) = clip else { return f.derivative_compact(s, kept) };
+    let inside = clipped(s, bound, kept);
+    let of_inside = if f.keeps_input() { inside } else { f.apply_compact(s, inside) };
+    let (value, slope) = f.derivative_compact(s, of_inside);
+    (value, s.select_lt(s.splat(T::of(bound)), s.abs(kept), s.splat(T::ZERO), slope))
 }
 
 impl<T: Element> Activations<T> for Chosen {
     const FUSED: bool = false;
     #[inline(always)]
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        self.gate.apply_compact(s, x)
+        apply_clipped(s, (self.gate, self.gate_clip), x)
     }
     #[inline(always)]
     fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+        apply_clipped(s, (self.candidate, self.candidate_clip), x)
+    }
+    #[inline(always)]
+    fn state<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
         self.candidate.apply_compact(s, x)
     }
     #[inline(always)]
+    fn state_derivative<S: Simd<T>>(self, s: S, x: S::V) -> (S::V, S::V) {
+        let value = self.candidate.apply_compact(s, x);
+        let kept = if self.candidate.keeps_input() { x } else { value };
+        (value, self.candidate.derivative_compact(s, kept).1)
+    }
+    #[inline(always)]
     fn keep_gate<V>(self, input: V, output: V) -> V {
-        if self.gate.keeps_input() { input } else { output }
+        if self.gate.keeps_input() || self.gate_clip.is_some() { input } else { output }
     }
     #[inline(always)]
     fn keep_candidate<V>(self, input: V, output: V) -> V {
-        if self.candidate.keeps_input() { input } else { output }
+        if self.candidate.keeps_input() || self.candidate_clip.is_some() { input } else { output }
     }
     #[inline(always)]
     fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        self.gate.derivative_compact(s, kept)
+        derivative_clipped(s, (self.gate, self.gate_clip), kept)
     }
     #[inline(always)]
     fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        self.candidate.derivative_compact(s, kept)
+        derivative_clipped(s, (self.candidate, self.candidate_clip), kept)
     }
 }

@@ -108,10 +108,10 @@ impl<T: Engine> Stream<T> {
             Part::Recurrent(weights) => {
                 // Bounded: the layers of a model.
                 self.states.extend((0..weights.states()).map(|state| (place, state)));
-                self.work +=
-                    (weights.features() + weights.units()) * weights.gates() * weights.units();
+                self.work += weights.features() * weights.gates() * weights.units();
+                self.work += weights.recurrent_len() + weights.projection_len().unwrap_or(0);
                 let steps = sequence::Steps::new(weights.clone(), self.streams)?;
-                (weights.features(), weights.units(), Stage::Recurrent(steps))
+                (weights.features(), weights.outputs(), Stage::Recurrent(steps))
             }
             Part::Dense(weights) => {
                 self.work += weights.features() * weights.units();
@@ -287,8 +287,8 @@ impl<T: Engine> Stream<T> {
     /// The length of a row of each state array, in the order of the layers; a layer's output first.
     #[must_use]
     pub fn state_sizes(&self) -> Vec<usize> {
-        let size = |&(stage, _): &(usize, usize)| match &self.stages[stage] {
-            Stage::Recurrent(steps) => steps.weights().units(),
+        let size = |&(stage, state): &(usize, usize)| match &self.stages[stage] {
+            Stage::Recurrent(steps) => steps.weights().state_size(state),
             _ => 0,
         };
         // Bounded: the layers of a model.

@@ -66,17 +66,18 @@ fn forward<T: Number>(
     let py = object.py();
     let weights = &packed.weights;
     let problem = arrays.problem(weights)?;
-    let [batch, time, units] = problem.output_shape();
+    let [batch, time, size] = problem.output_shape();
     let shape: &[usize] =
-        if arrays.return_sequences { &[batch, time, units] } else { &[batch, units] };
+        if arrays.return_sequences { &[batch, time, size] } else { &[batch, size] };
     let mut outputs = New::<T>::empty(py, shape)?;
     let states = if final_state { weights.states() } else { 0 };
-    let mut state =
-        (0..states).map(|_| New::<T>::empty(py, &[batch, units])).collect::<PyResult<Vec<_>>>()?;
+    let new = |state| New::<T>::empty(py, &[batch, weights.state_size(state)]);
+    let mut state = (0..states).map(new).collect::<PyResult<Vec<_>>>()?;
     let residuals = detached(py, |stop| {
-        let views = state.iter_mut().map(|state| state.view([batch, 1, units]));
+        let views = state.iter_mut().enumerate();
+        let views = views.map(|(n, state)| state.view([batch, 1, weights.state_size(n)]));
         let results = Results {
-            outputs: outputs.view([batch, time, units])?,
+            outputs: outputs.view([batch, time, size])?,
             state: views.collect::<crate::error::Result<_>>()?,
         };
         sequence::forward(weights, &problem, results, differentiable, stop)
@@ -204,10 +205,13 @@ fn backward<T: Number>(
     let shape = problem.input_shape();
     let mut d_inputs = if inputs_need_gradient { Some(New::<T>::empty(py, &shape)?) } else { None };
     let mut d_initial = (0..weights.states())
-        .map(|_| New::<T>::empty(py, &[batch, units]))
+        .map(|state| New::<T>::empty(py, &[batch, weights.state_size(state)]))
         .collect::<PyResult<Vec<_>>>()?;
     let mut d_kernel = New::<T>::empty(py, &[features, columns])?;
-    let mut d_recurrent = New::<T>::empty(py, &[units, columns])?;
+    let mut d_recurrent = match weights.recurrent_len() {
+        0 => None,
+        _ => Some(New::<T>::empty(py, &[weights.outputs(), columns])?),
+    };
     let mut d_vectors = match packed.vectors {
         0 => None,
         count => Some(New::<T>::empty(py, &[count, units])?),
@@ -217,27 +221,35 @@ fn backward<T: Number>(
         Some(_) => Some(New::<T>::empty(py, bias_shape)?),
         None => None,
     };
+    let mut d_projection = match weights.projection_len() {
+        Some(_) => Some(New::<T>::empty(py, &[units, weights.outputs()])?),
+        None => None,
+    };
     detached(py, |stop| {
         let seeds = Seeds {
             outputs: outputs.view(),
             d_outputs: d_outputs.as_ref().map(Held::view),
             d_state: d_state.iter().map(|d| d.as_ref().map(Held::view)).collect(),
         };
-        let views = d_initial.iter_mut().map(|d| d.view([batch, 1, units]));
+        let views = d_initial.iter_mut().enumerate();
+        let views = views.map(|(n, d)| d.view([batch, 1, weights.state_size(n)]));
         let gradients = Gradients {
             inputs: d_inputs.as_mut().map(|d| d.view(shape)).transpose()?,
             state: views.collect::<crate::error::Result<_>>()?,
             kernel: d_kernel.elements(),
-            recurrent_kernel: d_recurrent.elements(),
+            recurrent_kernel: d_recurrent.as_mut().map_or(&mut [], New::elements),
             vectors: d_vectors.as_mut().map_or(&mut [], New::elements),
             bias: d_bias.as_mut().map(New::elements),
+            projection: d_projection.as_mut().map(New::elements),
         };
         let mut residuals = kept.residuals.lock().unwrap_or_else(PoisonError::into_inner);
         sequence::backward(weights, &problem, &mut residuals, &seeds, gradients, consume, stop)
     })?;
-    let mut by_weight = vec![d_kernel.finish(), d_recurrent.finish()];
+    let mut by_weight = vec![d_kernel.finish()];
+    by_weight.extend(d_recurrent.map(New::finish));
     by_weight.extend(d_bias.map(New::finish));
     by_weight.extend(d_vectors.map(New::finish));
+    by_weight.extend(d_projection.map(New::finish));
     let d_initial = PyTuple::new(py, d_initial.into_iter().map(New::finish))?;
     let by_weight = PyTuple::new(py, by_weight)?;
     Ok((d_inputs.map(New::finish), by_weight.unbind(), d_initial.unbind()))

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::arrays::{Flat, Number, flat, holds};
 use super::guard::caught;
-use crate::cells::CellKind;
+use crate::cells::{CellKind, Layout};
 use crate::error::Error;
 use crate::kernels::activation::Activation;
 use crate::layers::sequence::{self, Options, Raw};
@@ -63,35 +63,79 @@ pub(super) fn is_double(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<bo
     )))
 }
 
+/// The number of units that a cell's arrays tell: the recurrent kernel, or the vectors of a cell that
+/// has no recurrent product.
+fn units(
+    layout: &Layout,
+    recurrent_kernel: Option<&Bound<'_, PyAny>>,
+    vectors: Option<&Bound<'_, PyAny>>,
+    projection: Option<&Bound<'_, PyAny>>,
+) -> PyResult<usize> {
+    let refused = |argument, expected: String, received: String| {
+        Err(Error::Shape { argument, expected, received }.into())
+    };
+    if layout.recurrent() == 0 {
+        if recurrent_kernel.is_some() {
+            return refused("recurrent_kernel", "none".to_owned(), "an array".to_owned());
+        }
+        let Some(vectors) = vectors else {
+            return refused("vectors", format!("[{}, units]", layout.vectors), "none".to_owned());
+        };
+        return Ok(matrix_shape("vectors", vectors)?[1]);
+    }
+    let expected = format!("[units, {} units]", layout.gates);
+    let Some(recurrent_kernel) = recurrent_kernel else {
+        return refused("recurrent_kernel", expected, "none".to_owned());
+    };
+    let [rows, columns] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
+    let (units, expected) = match projection {
+        None => (rows, expected),
+        Some(projection) => {
+            let [units, outputs] = matrix_shape("projection", projection)?;
+            let expected = format!("[{outputs}, {}]", layout.gates.saturating_mul(units));
+            (if rows == outputs { units } else { 0 }, expected)
+        }
+    };
+    if columns != layout.gates.saturating_mul(units) {
+        return refused("recurrent_kernel", expected, format!("[{rows}, {columns}]"));
+    }
+    Ok(units)
+}
+
 impl<T: Number> Packed<T> {
     fn new(
         cell: CellKind,
         options: Options,
         kernel: &Bound<'_, PyAny>,
-        recurrent_kernel: &Bound<'_, PyAny>,
+        recurrent_kernel: Option<&Bound<'_, PyAny>>,
         bias: Option<&Bound<'_, PyAny>>,
         vectors: Option<&Bound<'_, PyAny>>,
+        projection: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let layout = cell.layout();
         let [features, _] = matrix_shape("kernel", kernel)?;
-        let [units, recurrent_columns] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
-        if recurrent_columns != layout.gates.saturating_mul(units) {
-            let expected = format!("[units, {} units]", layout.gates);
-            let received = format!("[{units}, {recurrent_columns}]");
-            return Err(Error::Shape { argument: "recurrent_kernel", expected, received }.into());
-        }
+        let units = units(&layout, recurrent_kernel, vectors, projection)?;
         let columns = layout.gates.saturating_mul(units);
         let kernel = flat::<T>("kernel", kernel, &[features, columns])?;
-        let recurrent = flat::<T>("recurrent_kernel", recurrent_kernel, &[units, columns])?;
+        let outputs = match projection {
+            Some(projection) => matrix_shape("projection", projection)?[1],
+            None => units,
+        };
+        let projection = projection.map(|each| flat::<T>("projection", each, &[units, outputs]));
+        let projection = projection.transpose()?;
+        let recurrent = recurrent_kernel
+            .map(|array| flat::<T>("recurrent_kernel", array, &[outputs, columns]))
+            .transpose()?;
         let bias_shape: &[usize] = if layout.recurrent_bias { &[2, columns] } else { &[columns] };
         let bias = bias.map(|bias| flat::<T>("bias", bias, bias_shape)).transpose()?;
         let vectors = vectors.map(|each| flat::<T>("vectors", each, &[layout.vectors, units]));
         let vectors = vectors.transpose()?;
         let raw = Raw {
             kernel: kernel.elements(),
-            recurrent_kernel: recurrent.elements(),
+            recurrent_kernel: recurrent.as_ref().map_or(&[], Flat::elements),
             vectors: vectors.as_ref().map_or(&[], Flat::elements),
             bias: bias.as_ref().map(Flat::elements),
+            projection: projection.as_ref().map(Flat::elements),
         };
         let weights = sequence::Weights::new(cell, options, features, units, raw)?;
         Ok(Self {
@@ -107,18 +151,22 @@ impl<T: Number> Packed<T> {
 impl Weights {
     #[new]
     #[pyo3(signature = (cell, kernel, recurrent_kernel, bias=None, activation="tanh",
-        recurrent_activation="sigmoid", reset_after=true, precision="full", vectors=None))]
+        recurrent_activation="sigmoid", reset_after=true, precision="full", vectors=None,
+        clip=None, recurrent_clip=None, projection=None))]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn new(
         cell: &str,
         kernel: &Bound<'_, PyAny>,
-        recurrent_kernel: &Bound<'_, PyAny>,
+        recurrent_kernel: Option<&Bound<'_, PyAny>>,
         bias: Option<&Bound<'_, PyAny>>,
         activation: &str,
         recurrent_activation: &str,
         reset_after: bool,
         precision: &str,
         vectors: Option<&Bound<'_, PyAny>>,
+        clip: Option<f64>,
+        recurrent_clip: Option<f64>,
+        projection: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         caught(|| {
             let bfloat16 = match precision {
@@ -136,13 +184,31 @@ impl Weights {
                     "recurrent_activation",
                     recurrent_activation,
                 )?,
+                clip,
+                recurrent_clip,
                 level: None,
                 bfloat16,
             };
             Ok(Self(if is_double("kernel", kernel)? {
-                Either::F64(Packed::new(cell, options, kernel, recurrent_kernel, bias, vectors)?)
+                Either::F64(Packed::new(
+                    cell,
+                    options,
+                    kernel,
+                    recurrent_kernel,
+                    bias,
+                    vectors,
+                    projection,
+                )?)
             } else {
-                Either::F32(Packed::new(cell, options, kernel, recurrent_kernel, bias, vectors)?)
+                Either::F32(Packed::new(
+                    cell,
+                    options,
+                    kernel,
+                    recurrent_kernel,
+                    bias,
+                    vectors,
+                    projection,
+                )?)
             }))
         })
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 mod naive;
+mod rows;
 
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
@@ -13,6 +14,8 @@ use ferrnn::layers::sequence::{
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
 pub use naive::naive;
+#[allow(unused_imports, reason = "each test file uses its own part")]
+pub use rows::{some_rows, take};
 
 /// Uniform numbers from a seed (SplitMix64).
 pub struct Random(pub u64);
@@ -61,6 +64,10 @@ pub struct Case {
     /// Dropout masks: 0, 1, or one for each gate.
     pub dropout: usize,
     pub bfloat16: bool,
+    /// The bound of what goes into the activations.
+    pub clip: Option<f64>,
+    /// Size of the output, if it is projected.
+    pub projected: Option<usize>,
 }
 
 impl Case {
@@ -82,6 +89,8 @@ impl Case {
             zero_masked: false,
             dropout: 0,
             bfloat16: false,
+            clip: None,
+            projected: None,
         }
     }
 
@@ -91,6 +100,16 @@ impl Case {
 
     pub fn states(&self) -> usize {
         1 + self.cell.layout().states
+    }
+
+    /// Size of the output.
+    pub fn outputs(&self) -> usize {
+        self.projected.unwrap_or(self.units)
+    }
+
+    /// Size of each state.
+    pub fn state_sizes(&self) -> Vec<usize> {
+        (0..self.states()).map(|n| if n == 0 { self.outputs() } else { self.units }).collect()
     }
 
     pub fn masks(&self) -> usize {
@@ -113,6 +132,7 @@ pub struct Arrays<T> {
     pub kernel: Vec<T>,
     pub recurrent: Vec<T>,
     pub vectors: Vec<T>,
+    pub projection: Vec<T>,
     pub bias: Vec<T>,
     pub state: Vec<Vec<T>>,
     pub mask: Vec<bool>,
@@ -129,7 +149,8 @@ impl Arrays<f64> {
     pub fn random(case: &Case, seed: u64) -> Self {
         let mut random = Random(seed);
         let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
-        let columns = case.gates() * u;
+        let (columns, o) = (case.gates() * u, case.outputs());
+        let recurrent = o * case.cell.layout().recurrent() * u;
         let dropout = |random: &mut Random, size: usize| {
             let kept = (0..case.masks() * b * size).map(|_| random.number() < 0.4);
             kept.map(|kept| if kept { 1.0 / 0.7 } else { 0.0 }).collect()
@@ -137,19 +158,22 @@ impl Arrays<f64> {
         let arrays = Self {
             inputs: random.numbers(b * t * f, 1.5),
             kernel: random.numbers(f * columns, 1.5 / (f as f64).sqrt()),
-            recurrent: random.numbers(u * columns, 1.2 / (u as f64).sqrt()),
+            recurrent: random.numbers(recurrent, 1.2 / (u as f64).sqrt()),
             vectors: Vec::new(),
+            projection: Vec::new(),
             bias: random.numbers(case.bias_len(), 0.7),
-            state: (0..case.states()).map(|_| random.numbers(b * u, 0.9)).collect(),
+            state: case.state_sizes().iter().map(|size| random.numbers(b * size, 0.9)).collect(),
             mask: (0..b * t).map(|_| random.number() < 0.4).collect(),
             lengths: None,
             input_dropout: dropout(&mut random, f),
-            recurrent_dropout: dropout(&mut random, u),
-            d_outputs: random.numbers(b * case.out_time() * u, 1.0),
-            d_state: (0..case.states()).map(|_| random.numbers(b * u, 1.0)).collect(),
+            recurrent_dropout: dropout(&mut random, o),
+            d_outputs: random.numbers(b * case.out_time() * o, 1.0),
+            d_state: case.state_sizes().iter().map(|size| random.numbers(b * size, 1.0)).collect(),
         };
         let vectors = random.numbers(case.cell.layout().vectors * u, 0.8);
-        Self { vectors, ..arrays }
+        let weights = case.projected.map_or(0, |outputs| u * outputs);
+        let projection = random.numbers(weights, 2.0 / (u as f64).sqrt());
+        Self { vectors, projection, ..arrays }
     }
 
     pub fn cast<T: Element>(&self) -> Arrays<T> {
@@ -159,6 +183,7 @@ impl Arrays<f64> {
             kernel: one(&self.kernel),
             recurrent: one(&self.recurrent),
             vectors: one(&self.vectors),
+            projection: one(&self.projection),
             bias: one(&self.bias),
             state: self.state.iter().map(one).collect(),
             mask: self.mask.clone(),
@@ -178,7 +203,7 @@ pub struct Outcome<T> {
     pub state: Vec<Vec<T>>,
 }
 
-/// Gradients in the order inputs, kernel, recurrent kernel, vectors, bias, initial states.
+/// Gradients in the order inputs, kernel, recurrent kernel, vectors, bias, initial states, projection.
 pub type Slopes<T> = Vec<Vec<T>>;
 
 pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
@@ -187,12 +212,15 @@ pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
         recurrent_activation: case.recurrent_activation,
         level: Some(case.level),
         bfloat16: case.bfloat16,
+        clip: case.clip,
+        recurrent_clip: case.clip,
     };
     let raw = Raw {
         kernel: &arrays.kernel,
         recurrent_kernel: &arrays.recurrent,
         vectors: &arrays.vectors,
         bias: case.bias.then_some(&arrays.bias),
+        projection: case.projected.map(|_| &arrays.projection[..]),
     };
     Weights::new(case.cell, options, case.features, case.units, raw).unwrap()
 }
@@ -202,7 +230,7 @@ pub fn problem<'a, T: Element>(
     arrays: &'a Arrays<T>,
     weights: &Weights<T>,
 ) -> Problem<'a, T> {
-    let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
+    let (b, t, f, u) = (case.batch, case.time, case.features, case.outputs());
     let inputs = View::contiguous(&arrays.inputs, [b, t, f]).unwrap();
     let mut problem = Problem::new(weights, inputs)
         .unwrap()
@@ -210,7 +238,8 @@ pub fn problem<'a, T: Element>(
         .return_sequences(case.sequences)
         .zero_output_for_mask(case.zero_masked);
     if case.initial {
-        let state = arrays.state.iter().map(|s| View::contiguous(s, [b, 1, u]).unwrap());
+        let states = arrays.state.iter().zip(case.state_sizes());
+        let state = states.map(|(s, size)| View::contiguous(s, [b, 1, size]).unwrap());
         problem = problem.initial_state(state.collect()).unwrap();
     }
     if let Some(lengths) = &arrays.lengths {
@@ -237,12 +266,15 @@ pub fn run<T: Engine>(
 ) -> (Outcome<T>, Option<Residuals<T>>) {
     let weights = weights(case, arrays);
     let problem = problem(case, arrays, &weights);
-    let (b, u) = (case.batch, case.units);
+    let (b, u) = (case.batch, case.outputs());
     let mut outputs = vec![T::of(f64::NAN); b * case.out_time() * u];
-    let mut state = vec![vec![T::of(f64::NAN); b * u]; case.states()];
+    let sizes = case.state_sizes();
+    let nan = |size: &usize| vec![T::of(f64::NAN); b * size];
+    let mut state: Vec<_> = sizes.iter().map(nan).collect();
+    let views = state.iter_mut().zip(&sizes);
     let results = Results {
         outputs: ViewMut::contiguous(&mut outputs, [b, case.out_time(), u]).unwrap(),
-        state: state.iter_mut().map(|s| ViewMut::contiguous(s, [b, 1, u]).unwrap()).collect(),
+        state: views.map(|(s, &size)| ViewMut::contiguous(s, [b, 1, size]).unwrap()).collect(),
     };
     let residuals = forward(&weights, &problem, results, keep, &|| false).unwrap();
     (Outcome { outputs, state }, residuals)
@@ -264,7 +296,8 @@ fn backpropagate<T: Engine>(
     residuals: &mut Residuals<T>,
     consume: bool,
 ) -> Slopes<T> {
-    let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
+    let (b, t, f, u) = (case.batch, case.time, case.features, case.outputs());
+    let sizes = case.state_sizes();
     let weights = weights(case, arrays);
     let problem = problem(case, arrays, &weights);
     let nan = |len: usize| vec![T::of(f64::NAN); len];
@@ -273,7 +306,9 @@ fn backpropagate<T: Engine>(
     let mut recurrent = nan(arrays.recurrent.len());
     let mut vectors = nan(arrays.vectors.len());
     let mut bias = nan(arrays.bias.len());
-    let mut state = vec![nan(b * u); case.states()];
+    let mut projection = nan(arrays.projection.len());
+    let mut state: Vec<_> = sizes.iter().map(|size| nan(b * size)).collect();
+    let views = state.iter_mut().zip(&sizes);
     let out = [b, case.out_time(), u];
     let seeds = Seeds {
         outputs: View::contiguous(&outcome.outputs, out).unwrap(),
@@ -281,16 +316,18 @@ fn backpropagate<T: Engine>(
         d_state: arrays
             .d_state
             .iter()
-            .map(|d| Some(View::contiguous(d, [b, 1, u]).unwrap()))
+            .zip(&sizes)
+            .map(|(d, &size)| Some(View::contiguous(d, [b, 1, size]).unwrap()))
             .collect(),
     };
     let gradients = Gradients {
         inputs: Some(ViewMut::contiguous(&mut inputs, [b, t, f]).unwrap()),
-        state: state.iter_mut().map(|s| ViewMut::contiguous(s, [b, 1, u]).unwrap()).collect(),
+        state: views.map(|(s, &size)| ViewMut::contiguous(s, [b, 1, size]).unwrap()).collect(),
         kernel: &mut kernel,
         recurrent_kernel: &mut recurrent,
         vectors: &mut vectors,
         bias: case.bias.then_some(&mut bias),
+        projection: case.projected.map(|_| &mut projection[..]),
     };
     backward(&weights, &problem, residuals, &seeds, gradients, consume, &|| false).unwrap();
     if !case.bias {
@@ -298,6 +335,9 @@ fn backpropagate<T: Engine>(
     }
     let mut slopes = vec![inputs, kernel, recurrent, vectors, bias];
     slopes.extend(state);
+    if case.projected.is_some() {
+        slopes.push(projection);
+    }
     slopes
 }
 
@@ -316,7 +356,8 @@ pub fn argument(arrays: &mut Arrays<f64>, place: usize) -> &mut Vec<f64> {
         2 => &mut arrays.recurrent,
         3 => &mut arrays.vectors,
         4 => &mut arrays.bias,
-        state => &mut arrays.state[state - 5],
+        state if state - 5 < arrays.state.len() => &mut arrays.state[state - 5],
+        _ => &mut arrays.projection,
     }
 }
 
@@ -328,7 +369,7 @@ pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
     }
     let mut random = Random(7);
     for (place, slope) in slopes.iter().enumerate() {
-        if place >= 5 && !case.initial {
+        if (5..5 + case.states()).contains(&place) && !case.initial {
             continue;
         }
         let mut moved = arrays.clone();
@@ -370,7 +411,8 @@ pub fn widen<T: Element>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.wide()).collect()
 }
 
-/// Every cell on every instruction set, plain, masked and with dropout.
+/// Every cell on every instruction set, plain, masked, with dropout, and an LSTM whose output is
+/// projected.
 pub fn cases(size: [usize; 4]) -> Vec<Case> {
     let mut cases = Vec::new();
     for level in Level::all() {
@@ -378,37 +420,13 @@ pub fn cases(size: [usize; 4]) -> Vec<Case> {
             for (masked, dropout) in [(false, 0), (true, 0), (false, 1), (true, 9)] {
                 let mut case = Case::new(cell, size);
                 (case.level, case.masked, case.dropout) = (level, masked, dropout);
+                if cell == CellKind::Lstm && masked == (dropout == 0) {
+                    let projected = Some((2 * case.units).div_ceil(3));
+                    cases.push(Case { projected, ..case.clone() });
+                }
                 cases.push(case);
             }
         }
     }
     cases
-}
-
-/// Rows `rows` of an array of `batch` rows, or of each of `outer` such arrays.
-pub fn take<T: Copy>(array: &[T], batch: usize, rows: &[usize]) -> Vec<T> {
-    let per_row = array.len() / batch;
-    rows.iter().flat_map(|row| array[row * per_row..][..per_row].to_vec()).collect()
-}
-
-/// A case with some rows of its batch.
-pub fn some_rows(case: &Case, arrays: &Arrays<f32>, rows: &[usize]) -> (Case, Arrays<f32>) {
-    let mut fewer = case.clone();
-    fewer.batch = rows.len();
-    let batch = case.batch;
-    let masks = |array: &[f32]| {
-        let per_mask = array.len() / case.masks().max(1);
-        array.chunks(per_mask.max(1)).flat_map(|mask| take(mask, batch, rows)).collect()
-    };
-    let some = Arrays {
-        inputs: take(&arrays.inputs, batch, rows),
-        state: arrays.state.iter().map(|s| take(s, batch, rows)).collect(),
-        mask: take(&arrays.mask, batch, rows),
-        input_dropout: masks(&arrays.input_dropout),
-        recurrent_dropout: masks(&arrays.recurrent_dropout),
-        d_outputs: take(&arrays.d_outputs, batch, rows),
-        d_state: arrays.d_state.iter().map(|d| take(d, batch, rows)).collect(),
-        ..arrays.clone()
-    };
-    (fewer, some)
 }

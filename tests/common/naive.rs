@@ -50,19 +50,26 @@ fn naive_step(
         let column = gate * u + n;
         let own = case.bias && case.cell.layout().recurrent_bias;
         let bias = if own { arrays.bias[columns + column] } else { 0.0 };
-        bias + (0..u).map(|k| h[k] * arrays.recurrent[k * columns + column]).sum::<f64>()
+        let product = h.iter().enumerate().map(|(k, h)| h * arrays.recurrent[k * columns + column]);
+        bias + product.sum::<f64>()
     };
     let h = |gate: usize| masked(&s[0], &arrays.recurrent_dropout, gate);
     let both = |gate: usize, n: usize| gate_input(gate, n) + gate_state(gate, n, &h(gate));
-    let act = |x: f64| activate(case.activation, x);
-    let rec = |x: f64| activate(case.recurrent_activation, x);
+    let cut = |x: f64| case.clip.map_or(x, |bound| x.clamp(-bound, bound));
+    let state_act = |x: f64| activate(case.activation, x);
+    let act = |x: f64| activate(case.activation, cut(x));
+    let rec = |x: f64| activate(case.recurrent_activation, cut(x));
     match case.cell {
         CellKind::SimpleRnn => vec![(0..u).map(|n| act(both(0, n))).collect()],
+        CellKind::IndRnn => {
+            let own = |n: usize| arrays.vectors[n] * h(0)[n];
+            vec![(0..u).map(|n| act(gate_input(0, n) + own(n))).collect()]
+        }
         CellKind::Lstm => {
             let c: Vec<_> = (0..u)
                 .map(|n| rec(both(1, n)) * s[1][n] + rec(both(0, n)) * act(both(2, n)))
                 .collect();
-            vec![(0..u).map(|n| rec(both(3, n)) * act(c[n])).collect(), c]
+            vec![(0..u).map(|n| rec(both(3, n)) * state_act(c[n])).collect(), c]
         }
         CellKind::PeepholeLstm => {
             let peephole = |vector: usize, n: usize, c: f64| arrays.vectors[vector * u + n] * c;
@@ -73,7 +80,7 @@ fn naive_step(
                 f * before + i * act(both(2, n))
             };
             let c: Vec<_> = (0..u).map(state).collect();
-            let output = |n: usize| rec(both(3, n) + peephole(2, n, c[n])) * act(c[n]);
+            let output = |n: usize| rec(both(3, n) + peephole(2, n, c[n])) * state_act(c[n]);
             vec![(0..u).map(output).collect(), c]
         }
         CellKind::CoupledLstm => {
@@ -82,7 +89,7 @@ fn naive_step(
                 forget * s[1][n] + (1.0 - forget) * act(both(1, n))
             };
             let c: Vec<_> = (0..u).map(state).collect();
-            vec![(0..u).map(|n| rec(both(2, n)) * act(c[n])).collect(), c]
+            vec![(0..u).map(|n| rec(both(2, n)) * state_act(c[n])).collect(), c]
         }
         CellKind::MinimalGated => {
             let forget: Vec<_> = (0..u).map(|n| rec(both(0, n))).collect();
@@ -115,15 +122,16 @@ fn naive_step(
 
 /// The whole call, row by row, in `f64`.
 pub fn naive(case: &Case, arrays: &Arrays<f64>) -> Outcome<f64> {
-    let (t, f, u) = (case.time, case.features, case.units);
+    let (t, f, u) = (case.time, case.features, case.outputs());
+    let sizes = case.state_sizes();
     let mut outputs = vec![0.0; case.batch * case.out_time() * u];
-    let mut finals = vec![vec![0.0; case.batch * u]; case.states()];
+    let mut finals: Vec<_> = sizes.iter().map(|size| vec![0.0; case.batch * size]).collect();
     for row in 0..case.batch {
-        let initial = |s: &Vec<f64>| s[row * u..][..u].to_vec();
+        let initial = |(s, &size): (&Vec<f64>, &usize)| s[row * size..][..size].to_vec();
         let mut state: Vec<Vec<f64>> = if case.initial {
-            arrays.state.iter().map(initial).collect()
+            arrays.state.iter().zip(&sizes).map(initial).collect()
         } else {
-            vec![vec![0.0; u]; case.states()]
+            sizes.iter().map(|&size| vec![0.0; size]).collect()
         };
         let mut output = state[0].clone();
         for step in 0..t {
@@ -132,6 +140,12 @@ pub fn naive(case: &Case, arrays: &Arrays<f64>) -> Outcome<f64> {
             if real {
                 let x = &arrays.inputs[(row * t + time) * f..][..f];
                 state = naive_step(case, arrays, row, x, &state);
+                if case.projected.is_some() {
+                    let whole = state[0].iter().enumerate();
+                    let sum =
+                        |n| whole.clone().map(|(k, v)| v * arrays.projection[k * u + n]).sum();
+                    state[0] = (0..u).map(sum).collect();
+                }
             }
             output = if real || !case.zero_masked { state[0].clone() } else { vec![0.0; u] };
             if case.sequences {
@@ -142,7 +156,7 @@ pub fn naive(case: &Case, arrays: &Arrays<f64>) -> Outcome<f64> {
             outputs[row * u..][..u].copy_from_slice(&output);
         }
         for (array, state) in finals.iter_mut().zip(&state) {
-            array[row * u..][..u].copy_from_slice(state);
+            array[row * state.len()..][..state.len()].copy_from_slice(state);
         }
     }
     Outcome { outputs, state: finals }

@@ -109,6 +109,68 @@ fn every_activation() {
 }
 
 #[test]
+fn sums_that_go_into_activations_are_clipped() {
+    use Activation::{Gelu, HardSigmoid, Relu, Sigmoid, Silu, Softsign, Tanh};
+    every_level(|level, cell| {
+        let functions =
+            [(Tanh, Sigmoid), (Relu, HardSigmoid), (Silu, Gelu), (Softsign, Tanh), (Gelu, Relu)];
+        for (n, (of_candidate, of_gates)) in functions.into_iter().enumerate() {
+            for size in [[3, 4, 2, 5], [1, 3, 4, 17], [5, 2, 3, 36]] {
+                let mut case = Case::new(cell, size);
+                (case.level, case.clip) = (level, Some(0.6));
+                (case.activation, case.recurrent_activation) = (of_candidate, of_gates);
+                (case.masked, case.dropout) = (n % 2 > 0 && size[0] > 1, [0, 1, 9][n % 3]);
+                check(&case, 5 + n as u64);
+                let arrays = Arrays::random(&case, 5 + n as u64);
+                let (clipped, _) = run(&case, &arrays, false);
+                case.clip = None;
+                let (whole, _) = run(&case, &arrays, false);
+                assert!(clipped.outputs != whole.outputs, "{case:?}: nothing was clipped");
+                case.clip = Some(1e9);
+                assert!(run(&case, &arrays, false).0 == whole, "{case:?}: beyond any sum");
+            }
+        }
+    });
+}
+
+#[test]
+fn outputs_are_projected() {
+    let sizes = [
+        ([1, 5, 3, 5], 2),
+        ([5, 4, 2, 37], 20),
+        ([3, 2, 5, 16], 16),
+        ([33, 3, 4, 19], 1),
+        ([2, 130, 3, 9], 4),
+        ([40, 9, 2, 7], 3),
+    ];
+    every_level(|level, cell| {
+        if !cell.layout().may_project() {
+            return;
+        }
+        for (n, &(size, outputs)) in sizes.iter().enumerate() {
+            for options in 0..6 {
+                let mut case = Case::new(cell, size);
+                (case.level, case.projected) = (level, Some(outputs));
+                case.masked = options % 2 > 0;
+                case.backwards = options % 3 > 0;
+                case.sequences = options < 4;
+                case.initial = options != 2;
+                case.zero_masked = n % 2 > 0;
+                case.dropout = [0, 1, 9, 0, 0, 1][options];
+                case.bias = n != 3;
+                if options == 4 {
+                    case.activation = Activation::Softsign;
+                }
+                if n > 3 && options > 3 {
+                    continue;
+                }
+                check(&case, (10 * n + options) as u64);
+            }
+        }
+    });
+}
+
+#[test]
 fn long_sequences_go_in_chunks() {
     for &cell in CellKind::ALL {
         for (size, masked) in [([1, 400, 2, 3], false), ([2, 250, 1, 9], true)] {
@@ -223,7 +285,7 @@ fn bfloat16_weights_compute_as_if_rounded() {
         f64::from(f32::from_bits((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000))
     };
     for level in Level::all() {
-        for &cell in CellKind::ALL {
+        for &cell in CellKind::ALL.iter().filter(|cell| cell.layout().recurrent() > 0) {
             // One row and several, an odd and an even depth, fused steps and others.
             for (size, activation) in [
                 ([1, 9, 3, 37], Activation::Tanh),
@@ -262,8 +324,9 @@ fn gradients_of_many_rows_are_the_sums_of_those_of_few() {
                 slopes(&fewer, &some)
             })
             .collect();
-        // By kernel, recurrent kernel, vectors and bias.
-        for place in 1..5 {
+        // By kernel, recurrent kernel, vectors, bias, and projection.
+        let last = case.projected.map(|_| whole.len() - 1);
+        for place in (1..5).chain(last) {
             let mut expected = vec![0.0; whole[place].len()];
             for part in &parts {
                 for (sum, value) in expected.iter_mut().zip(widen(&part[place])) {

@@ -14,8 +14,13 @@ fn weights(cell: CellKind, units: usize) -> Weights<f32> {
     let columns = cell.layout().gates * units;
     let kernel: Vec<_> = (0..SHAPE[2] * columns).map(|n| (n as f32).sin()).collect();
     let recurrent_kernel: Vec<_> = (0..units * columns).map(|n| 0.1 * (n as f32).cos()).collect();
-    let raw =
-        Raw { kernel: &kernel, recurrent_kernel: &recurrent_kernel, vectors: &[], bias: None };
+    let raw = Raw {
+        kernel: &kernel,
+        recurrent_kernel: &recurrent_kernel,
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
     Weights::new(cell, Options::default(), SHAPE[2], units, raw).unwrap()
 }
 
@@ -55,6 +60,7 @@ fn backward(
         kernel: &mut kernel,
         recurrent_kernel: &mut recurrent_kernel,
         vectors: &mut [],
+        projection: None,
         bias: None,
     };
     let seeds = Seeds { outputs, d_outputs: Some(outputs), d_state: Vec::new() };

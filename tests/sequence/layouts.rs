@@ -34,6 +34,13 @@ fn cells_are_found_by_name() {
 }
 
 #[test]
+fn a_cell_that_sees_its_output_is_not_projected() {
+    let may = |cell: CellKind| cell.layout().may_project();
+    assert!(may(CellKind::Lstm) && may(CellKind::SimpleRnn) && may(CellKind::CoupledLstm));
+    assert!(!may(CellKind::Gru) && !may(CellKind::MinimalGated) && !may(CellKind::IndRnn));
+}
+
+#[test]
 #[should_panic(expected = "no kernel is compiled")]
 fn a_phase_of_another_shape_is_refused() {
     let _ = Layout { input: (0, 2), phases: &[(0, 2)], ..LSTM_LIKE }.checked();

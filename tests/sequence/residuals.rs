@@ -18,7 +18,7 @@ fn kept(cell: CellKind) -> [usize; 2] {
         CellKind::Gru | CellKind::CoupledLstm => [4, 0],
         // Three gates and r * h; gate, candidate and room for a gradient, and f * h.
         CellKind::GruResetBefore | CellKind::MinimalGated => [3, 1],
-        CellKind::SimpleRnn => [1, 0],
+        CellKind::SimpleRnn | CellKind::IndRnn => [1, 0],
     }
 }
 

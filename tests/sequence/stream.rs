@@ -17,7 +17,7 @@ fn stream_of<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Stream<T> {
     let part = Part::Recurrent(Arc::new(weights(case, arrays)));
     let mut stream = Stream::new(Some(case.level), &[part], case.features, case.batch).unwrap();
     for (number, state) in arrays.state.iter().enumerate() {
-        for (row, values) in state.chunks(case.units).enumerate() {
+        for (row, values) in state.chunks(state.len() / case.batch).enumerate() {
             stream.write_state(number, row, values);
         }
     }
@@ -63,6 +63,9 @@ fn cases() -> Vec<Case> {
                 let mut case = Case::new(cell, [batch, 5, features, units]);
                 case.level = level;
                 case.bias = units != 33;
+                if cell == CellKind::Lstm {
+                    cases.push(Case { projected: Some(units.div_ceil(2)), ..case.clone() });
+                }
                 cases.push(case.clone());
                 case.activation = Activation::Relu;
                 cases.push(case);

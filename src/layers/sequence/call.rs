@@ -6,7 +6,7 @@ use crate::machine::memory::{View, ViewMut};
 pub struct Results<'a, T> {
     /// The outputs, of [`super::Problem::output_shape`].
     pub outputs: ViewMut<'a, T>,
-    /// The final states, `[batch, 1, units]` each; none if they are not wanted.
+    /// The final states, `[batch, 1, size]` each; none if they are not wanted.
     pub state: Vec<ViewMut<'a, T>>,
 }
 
@@ -16,7 +16,7 @@ pub struct Seeds<'a, T> {
     pub outputs: View<'a, T>,
     /// The gradient of the loss by them; zero if there is none.
     pub d_outputs: Option<View<'a, T>>,
-    /// The gradients by the final states, `[batch, 1, units]` each; zero where there is none.
+    /// The gradients by the final states, `[batch, 1, size]` each; zero where there is none.
     pub d_state: Vec<Option<View<'a, T>>>,
 }
 
@@ -24,7 +24,7 @@ pub struct Seeds<'a, T> {
 pub struct Gradients<'a, T> {
     /// By the inputs, if wanted.
     pub inputs: Option<ViewMut<'a, T>>,
-    /// By the initial states, `[batch, 1, units]` each.
+    /// By the initial states, `[batch, 1, size]` each.
     pub state: Vec<ViewMut<'a, T>>,
     /// By the kernel, as it was packed.
     pub kernel: &'a mut [T],
@@ -34,4 +34,6 @@ pub struct Gradients<'a, T> {
     pub vectors: &'a mut [T],
     /// By the bias, if the cell has one.
     pub bias: Option<&'a mut [T]>,
+    /// By the projection, if there is one.
+    pub projection: Option<&'a mut [T]>,
 }

@@ -33,7 +33,7 @@ pub(crate) struct Kept<T: Element> {
     /// The outputs before each step, `[row][stride]`, where the caller's outputs lack them; whole
     /// rows, in the first part.
     pub(crate) outputs: Buffer<T>,
-    /// What the second phase multiplied, `[row][stride]`; whole rows, in the first part.
+    /// What the second phase multiplied, or the projection, `[row][stride]`; whole rows, in the first part.
     pub(crate) operands: Buffer<T>,
 }
 
@@ -125,6 +125,8 @@ pub(crate) struct History<'a, T: Element> {
     pub(crate) kept: &'a [Kept<T>],
     /// The outputs that forward returned.
     pub(crate) outputs: View<'a, T>,
+    /// Number of units.
+    pub(crate) units: usize,
     /// Elements between the rows of what was kept.
     pub(crate) stride: usize,
 }
@@ -143,8 +145,8 @@ impl<'a, T: Element> History<'a, T> {
         }
     }
 
-    /// What the second phase of a step multiplied.
+    /// What the second phase of a step multiplied, or the projection.
     pub(crate) fn operand(&self, at: At) -> &'a [T] {
-        &self.kept[0].operands[at.kept * self.stride..][..self.outputs.shape()[2]]
+        &self.kept[0].operands[at.kept * self.stride..][..self.units]
     }
 }

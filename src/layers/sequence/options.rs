@@ -1,6 +1,7 @@
 //! What a cell can be told: its options, and its weights as arrays.
 
-use crate::kernels::activation::Activation;
+use crate::error::{Error, Result};
+use crate::kernels::activation::{Activation, Chosen};
 use crate::machine::simd::Level;
 
 /// What a cell can be told besides its weights.
@@ -10,6 +11,11 @@ pub struct Options {
     pub activation: Activation,
     /// The function of the gates.
     pub recurrent_activation: Activation,
+    /// The bound of the sums that go into `activation`, which are clipped to \[-bound, bound\]; `None`
+    /// clips nothing.
+    pub clip: Option<f64>,
+    /// The same for `recurrent_activation`.
+    pub recurrent_clip: Option<f64>,
     /// The instruction set; `None` is the one in use ([`Level::current`]).
     pub level: Option<Level>,
     /// Keeps the recurrent weights as bfloat16, 8 bits of precision instead of 24: for inference
@@ -18,11 +24,33 @@ pub struct Options {
     pub bfloat16: bool,
 }
 
+impl Options {
+    /// The functions that a cell applies, and their clips.
+    ///
+    /// # Errors
+    /// If a bound is no positive number.
+    pub(super) fn chosen(&self) -> Result<Chosen> {
+        for (argument, bound) in [("clip", self.clip), ("recurrent_clip", self.recurrent_clip)] {
+            if let Some(bound) = bound.filter(|bound| bound.is_nan() || *bound <= 0.0) {
+                return Err(Error::value(argument, "a positive number", bound));
+            }
+        }
+        Ok(Chosen {
+            gate: self.recurrent_activation,
+            candidate: self.activation,
+            gate_clip: self.recurrent_clip,
+            candidate_clip: self.clip,
+        })
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             activation: Activation::Tanh,
             recurrent_activation: Activation::Sigmoid,
+            clip: None,
+            recurrent_clip: None,
             level: None,
             bfloat16: false,
         }
@@ -34,10 +62,13 @@ impl Default for Options {
 pub struct Raw<'a, T> {
     /// `[features, gates · units]`
     pub kernel: &'a [T],
-    /// `[units, gates · units]`
+    /// `[outputs, gates · units]`; empty for a cell without a recurrent product.
     pub recurrent_kernel: &'a [T],
     /// `[vectors, units]`, the weights of each unit alone; empty for a cell without.
     pub vectors: &'a [T],
     /// `[gates · units]`, or twice that where the recurrent product has a bias of its own.
     pub bias: Option<&'a [T]>,
+    /// `[units, outputs]`, where a product of what the cell gives is the output; as many as units
+    /// otherwise.
+    pub projection: Option<&'a [T]>,
 }

@@ -12,9 +12,10 @@ use crate::machine::simd::Element;
 pub struct Problem<'a, T> {
     pub(crate) inputs: View<'a, T>,
     units: usize,
+    outputs: usize,
     states: usize,
     gates: usize,
-    /// One array `[batch, 1, units]` for each state; zeros if there is none.
+    /// One array `[batch, 1, size]` for each state; zeros if there is none.
     pub(crate) initial_state: Vec<View<'a, T>>,
     mask: Option<Mask<'a>>,
     pub(crate) dropout: Dropout<'a, T>,
@@ -33,7 +34,7 @@ enum Mask<'a> {
 }
 
 /// Something about a problem, by name.
-pub(super) type Facts = [(&'static str, Fact); 11];
+pub(super) type Facts = [(&'static str, Fact); 12];
 
 /// How many, or whether.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl fmt::Display for Fact {
 pub struct Dropout<'a, T> {
     /// For the inputs; size is `features`.
     pub inputs: Option<View<'a, T>>,
-    /// For the previous output; size is `units`.
+    /// For the previous output; size is the output's.
     pub recurrent: Option<View<'a, T>>,
 }
 
@@ -73,6 +74,7 @@ impl<'a, T: Element> Problem<'a, T> {
         Ok(Self {
             inputs,
             units: weights.units(),
+            outputs: weights.outputs(),
             states: weights.states(),
             gates: weights.gates(),
             initial_state: Vec::new(),
@@ -93,10 +95,13 @@ impl<'a, T: Element> Problem<'a, T> {
             let expected = format!("{} arrays [batch, units]", self.states);
             return Err(Error::value("initial_state", expected, state.len()));
         }
-        let expected = [self.inputs.shape()[0], 1, self.units];
-        if let Some(wrong) = state.iter().find(|array| array.shape() != expected) {
-            let [batch, _, units] = wrong.shape();
-            return Err(Error::shape("initial_state", [expected[0], self.units], [batch, units]));
+        let batch = self.inputs.shape()[0];
+        for (number, array) in state.iter().enumerate() {
+            let size = if number == 0 { self.outputs } else { self.units };
+            if array.shape() != [batch, 1, size] {
+                let [rows, _, received] = array.shape();
+                return Err(Error::shape("initial_state", [batch, size], [rows, received]));
+            }
         }
         self.initial_state = state;
         Ok(self)
@@ -139,7 +144,7 @@ impl<'a, T: Element> Problem<'a, T> {
         let [batch, _, features] = self.inputs.shape();
         let masks = [
             ("input_dropout", dropout.inputs, features),
-            ("recurrent_dropout", dropout.recurrent, self.units),
+            ("recurrent_dropout", dropout.recurrent, self.outputs),
         ];
         for (argument, mask, size) in masks {
             let Some(shape) = mask.map(|mask| mask.shape()) else { continue };
@@ -183,17 +188,19 @@ impl<'a, T: Element> Problem<'a, T> {
     #[must_use]
     pub fn output_shape(&self) -> [usize; 3] {
         let [batch, time, _] = self.inputs.shape();
-        [batch, if self.return_sequences { time } else { 1 }, self.units]
+        [batch, if self.return_sequences { time } else { 1 }, self.outputs]
     }
 
     /// Refuses weights of another shape than those the problem was made for.
     pub(super) fn check(&self, weights: &Weights<T>) -> Result<()> {
-        let own = [self.inputs.shape()[2], self.units, self.gates, self.states];
-        let theirs = [weights.features(), weights.units(), weights.gates(), weights.states()];
+        let own = [self.inputs.shape()[2], self.units, self.outputs, self.gates, self.states];
+        let units = [weights.units(), weights.outputs()];
+        let theirs = [weights.features(), units[0], units[1], weights.gates(), weights.states()];
         if own == theirs {
             return Ok(());
         }
-        let expected = format!("those of the problem, of [features, units, gates, states] {own:?}");
+        let expected =
+            format!("those of the problem, of [features, units, outputs, gates, states] {own:?}");
         Err(Error::value("weights", expected, theirs))
     }
 
@@ -207,6 +214,7 @@ impl<'a, T: Element> Problem<'a, T> {
             ("time", Fact::Number(time)),
             ("features", Fact::Number(features)),
             ("units", Fact::Number(self.units)),
+            ("outputs", Fact::Number(self.outputs)),
             ("go_backwards", Fact::Flag(self.go_backwards)),
             ("return_sequences", Fact::Flag(self.return_sequences)),
             ("zero_output_for_mask", Fact::Flag(self.zero_output_for_mask)),

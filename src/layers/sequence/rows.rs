@@ -10,6 +10,8 @@ use crate::machine::simd::Element;
 pub(crate) struct States<'a, T> {
     /// The part's units.
     units: Range<usize>,
+    /// Its share of the output.
+    output: Range<usize>,
     /// Elements between two rows of outputs, and before the part's units in a row.
     outputs: (usize, usize),
     /// `[block of the part][row][state][LANES]`.
@@ -29,6 +31,7 @@ impl<'a, T: Element> States<'a, T> {
     ) -> Self {
         Self {
             units: weights.units_of(blocks),
+            output: weights.outputs_of(blocks),
             outputs,
             others,
             rows,
@@ -44,7 +47,8 @@ impl<'a, T: Element> States<'a, T> {
 
     /// Takes over the part's units of one row of one state; the output's goes to `outputs`.
     pub(crate) fn read(&mut self, state: usize, row: usize, from: &[T], outputs: &mut [T]) {
-        let from = &from[self.units.clone()];
+        let own = if state == 0 { &self.output } else { &self.units };
+        let from = &from[own.clone()];
         if state == 0 {
             let (stride, first) = self.outputs;
             outputs[row * stride + first..][..from.len()].copy_from_slice(from);

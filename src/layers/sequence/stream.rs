@@ -20,10 +20,12 @@ pub struct Steps<T: Element> {
     rows: usize,
     /// Elements between two rows of the outputs.
     stride: usize,
+    /// The last step's outputs where they are projected.
+    shown: Option<Box<Shown<T>>>,
     /// The outputs before the step and after it, by row.
     previous: Buffer<T>,
     produced: Buffer<T>,
-    /// What an early phase produced, by row.
+    /// What an early phase produced, or what is projected, by row.
     early: Buffer<T>,
     /// The other states, `[block][row][state][LANES]`.
     others: Buffer<T>,
@@ -36,6 +38,13 @@ pub struct Steps<T: Element> {
     backwards: bool,
 }
 
+/// Projected outputs, by row, as other layers lay out so many: states of a layer have rows of another
+/// length.
+struct Shown<T: Element> {
+    outputs: Buffer<T>,
+    stride: usize,
+}
+
 impl<T: Element> Steps<T> {
     /// `rows` sequences before their first step, from zero states.
     ///
@@ -44,10 +53,16 @@ impl<T: Element> Steps<T> {
     pub fn new(weights: Arc<Weights<T>>, rows: usize) -> Result<Self> {
         let stride = row_stride(weights.units);
         let padded = rows * weights.padded_units();
-        let early = if weights.layout.phases.len() > 1 { rows * stride } else { 0 };
+        let early = if weights.phases() > 1 { rows * stride } else { 0 };
+        let shown = weights.projection.as_ref().map(|_| {
+            let stride = row_stride(weights.outputs);
+            // Bounded: one.
+            Ok(Box::new(Shown { outputs: Buffer::zeroed(rows * stride)?, stride }))
+        });
         Ok(Self {
             rows,
             stride,
+            shown: shown.transpose()?,
             previous: Buffer::zeroed(rows * stride)?,
             produced: Buffer::zeroed(rows * stride)?,
             early: Buffer::zeroed(early)?,
@@ -69,7 +84,10 @@ impl<T: Element> Steps<T> {
     /// The outputs of the last step, and the elements between two rows.
     #[must_use]
     pub fn outputs(&self) -> (&[T], usize) {
-        (&self.previous, self.stride)
+        match &self.shown {
+            Some(shown) => (&shown.outputs, shown.stride),
+            None => (&self.previous, self.stride),
+        }
     }
 
     /// Copies one row of one state, the output's being number 0.
@@ -127,6 +145,7 @@ impl<T: Element> Steps<T> {
                 }
             }
         }
+        self.show();
     }
 
     /// See [`super::Engine::advance`].
@@ -136,22 +155,57 @@ impl<T: Element> Steps<T> {
         } else {
             self.advance_rows(inputs, inputs_stride);
         }
+        self.project_outputs();
         std::mem::swap(&mut self.previous, &mut self.produced);
         self.backwards = !self.backwards;
+        self.show();
+    }
+
+    /// The outputs of a step, from what its cell produced.
+    fn project_outputs(&mut self) {
+        let weights = &*self.weights;
+        let Some(right) = &weights.projection else { return };
+        let product = Product {
+            left: &self.early,
+            stride: self.stride,
+            rows: self.rows,
+            from: 0,
+            right,
+            blocks: 0..right.blocks(),
+            from_end: false,
+            depth: (0, weights.units),
+            out: &mut self.produced,
+            offset: 0,
+            block_stride: 1,
+            row_stride: self.stride / weights.lanes(),
+            start: Start::Zero,
+        };
+        T::dispatch(weights.level, product);
+    }
+
+    /// Copies projected outputs to where they are shown.
+    fn show(&mut self) {
+        let Some(shown) = &mut self.shown else { return };
+        let size = self.weights.outputs;
+        let rows = self.previous.chunks_exact(self.stride);
+        for (to, from) in shown.outputs.chunks_exact_mut(shown.stride).zip(rows) {
+            to[..size].copy_from_slice(&from[..size]);
+        }
     }
 
     fn advance_row(&mut self, inputs: &[T]) {
-        let phases = self.weights.layout.phases.len();
+        let weights = &*self.weights;
+        let phases = weights.layout.phases.len();
         let mut early = std::mem::take(&mut self.early);
         for phase in 0..phases {
-            let last = phase + 1 == phases;
+            let last = phase + 1 == phases && weights.projection.is_none();
             let (operand, produced) = match (phase, last) {
                 (0, true) => (&*self.previous, &mut *self.produced),
                 (0, false) => (&*self.previous, &mut *early),
                 _ => (&*early, &mut *self.produced),
             };
-            self.weights.cell.visit(RowStep {
-                weights: &self.weights,
+            weights.cell.visit(RowStep {
+                weights,
                 phase,
                 inputs,
                 operand,
@@ -174,14 +228,14 @@ impl<T: Element> Steps<T> {
             Geometry { rows: self.rows, slots: 1, width: weights.padded_units(), stride };
         let mut early = std::mem::take(&mut self.early);
         for phase in 0..phases {
-            let last = phase + 1 == phases;
+            let last = phase + 1 == phases && weights.projection.is_none();
             let (source, produced) = match (phase, last) {
                 (0, true) => (&*self.previous, &mut *self.produced),
                 (0, false) => (&*self.previous, &mut *early),
                 _ => (&*early, &mut *self.produced),
             };
             let fused = weights.is_fused();
-            if !fused {
+            if !fused && weights.layout.recurrent() > 0 {
                 let product = Product {
                     left: source,
                     stride: self.stride,
@@ -190,7 +244,7 @@ impl<T: Element> Steps<T> {
                     right: &weights.recurrent[phase],
                     blocks: 0..weights.blocks(),
                     from_end: false,
-                    depth: (0, weights.units),
+                    depth: (0, weights.outputs),
                     out: &mut self.slots,
                     offset: weights.layout.phases[phase].0,
                     block_stride: self.rows * width,

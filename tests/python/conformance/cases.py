@@ -7,9 +7,11 @@ import numpy as np
 
 from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.ind_rnn import IndRNNCell
 from ferrnn._src.cells.lstm import LSTMCell
 from ferrnn._src.cells.minimal_gated import MinimalGatedCell
 from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
 from ferrnn._src.cells.protocol import DropoutMasks
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
@@ -29,8 +31,10 @@ ACTIVATIONS = (
 )
 EXTRA_CELLS = {
     "coupled_lstm": CoupledLSTMCell,
+    "ind_rnn": IndRNNCell,
     "minimal_gated": MinimalGatedCell,
     "peephole_lstm": PeepholeLSTMCell,
+    "projected_lstm": ProjectedLSTMCell,
 }
 CELLS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "stack", *EXTRA_CELLS)
 FACTORS = {
@@ -47,6 +51,7 @@ FACTORS = {
     "batch": (1, 5, 33),
     "time": (1, 2, 9),
     "features": (1, 7, 16),
+    "clip": (None, 1.2),
 }
 PRODUCT = {
     "cell": CELLS[:4],
@@ -78,6 +83,7 @@ class Case:
     batch: int = 5
     time: int = 4
     features: int = 7
+    clip: float | None = None
     dtype: str = field(default="float64", kw_only=True)
 
     @property
@@ -100,9 +106,15 @@ class Case:
     def _single(self, kind, units, features):
         activation, gate = self.activations
         options = {"use_bias": self.bias, "activation": activation, "dtype": self.dtype}
+        options |= {"clip": self.clip}
         options |= {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
         if kind == "simple_rnn":
             cell = SimpleRNNCell(units, **options)
+        elif kind == "ind_rnn":
+            cell = IndRNNCell(units, **options)
+        elif kind == "projected_lstm":
+            outputs = (units + 2) // 2
+            cell = ProjectedLSTMCell(units, outputs, recurrent_activation=gate, **options)
         elif kind in EXTRA_CELLS:
             cell = EXTRA_CELLS[kind](units, recurrent_activation=gate, **options)
         elif kind == "lstm":
@@ -179,7 +191,7 @@ class Case:
             return (kept / 0.7).astype(self.dtype)
 
         inputs = draw(features) if self.dropout != "recurrent" else None
-        recurrent = draw(cell.units) if self.dropout != "inputs" else None
+        recurrent = draw(cell.recurrent_shape[0]) if self.dropout != "inputs" else None
         return DropoutMasks(inputs, recurrent)
 
     def idle(self, cell):

@@ -41,9 +41,9 @@ def test_a_file_gives_the_numbers_of_onnx_runtime(maker, name):
 
 ENGINE = [
     "lstm_peepholes", "lstm_peepholes_no_bias", "lstm_input_forget", "gru_activations",
-    "gru_linear_before_reset_0", "rnn_alpha_beta",
+    "gru_linear_before_reset_0", "rnn_alpha_beta", "lstm_clip", "rnn_clip",
 ]  # fmt: skip
-NUMPY = ["lstm_clip", "lstm_input_forget_peepholes", "lstm_activations", "rnn_default_alpha"]
+NUMPY = ["lstm_input_forget_peepholes", "lstm_activations", "rnn_default_alpha"]
 
 
 @pytest.mark.parametrize("name", ENGINE + NUMPY)
@@ -198,3 +198,14 @@ def test_reductions_are_those_of_onnx_runtime(kind, keep):
     x = np.random.default_rng(1).uniform(0.1, 90, (4, 3, 5)).astype("float32")
     session = runtime.InferenceSession(made.SerializeToString())
     expect_close(ferrnn.from_onnx(made)(x), session.run(None, {"x": x})[0])
+
+
+@pytest.mark.parametrize("kind", [ferrnn.layers.LSTM, ferrnn.layers.GRU, ferrnn.layers.SimpleRNN])
+def test_a_clip_comes_back_as_that_of_a_layer(kind, tmp_path):
+    layer = kind(4, clip=0.25, return_sequences=True)
+    model = ferrnn.Sequential([ferrnn.Input((None, 3)), layer])
+    model.export(tmp_path / "m.onnx")
+    again = ferrnn.from_onnx(tmp_path / "m.onnx").to_layers()
+    assert [each.clip for each in again.layers if isinstance(each, kind)] == [0.25]
+    x = np.random.default_rng(3).normal(size=(2, 5, 3)).astype("float32")
+    np.testing.assert_allclose(again(x), model(x), atol=1e-6)

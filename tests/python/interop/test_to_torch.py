@@ -40,6 +40,14 @@ MODELS = {
         ],
         [("both", {"nonlinearity": "relu", "return_sequences": False})],
     ),
+    "projected": (
+        [
+            ferrnn.Input((None, 3)),
+            layers.ProjectedLSTM(5, 2, return_sequences=True, name="first"),
+            layers.Bidirectional(layers.ProjectedLSTM(4, 3), name="both"),
+        ],
+        ["first", ("both", {"return_sequences": False})],
+    ),
     "convolution": (
         [
             ferrnn.Input((9, 3)),
@@ -85,6 +93,8 @@ def test_what_is_refused():
     x = ferrnn.Input((None, 3))
     for outputs, reason in [
         (layers.GRU(3, reset_after=False)(x), r"layer 'gru\w*' has no form in PyTorch"),
+        (layers.LSTM(3, clip=2.0)(x), r"layer 'lstm\w*' has no form in PyTorch"),
+        (layers.ProjectedLSTM(3, 3)(x), "its projections are narrower than the units"),
         (layers.LSTM(3, activation="relu")(x), r"layer 'lstm\w*' has no form in PyTorch"),
         (layers.Masking()(x), "it is a Masking"),
         (layers.Dense(3, "squareplus")(x), "the activation .squareplus."),

@@ -11,18 +11,30 @@ from ferrnn.layers import (
     CoupledLSTM,
     CoupledLSTMCell,
     Dense,
+    IndRNN,
+    IndRNNCell,
     Input,
     MinimalGatedCell,
     MinimalGatedUnit,
     PeepholeLSTM,
     PeepholeLSTMCell,
+    ProjectedLSTM,
+    ProjectedLSTMCell,
+    SimpleRNN,
 )
 
-LAYERS = [CoupledLSTM, PeepholeLSTM, MinimalGatedUnit]
+
+def projected(units, **options):
+    return ProjectedLSTM(units, 4, **options)
+
+
+LAYERS = [CoupledLSTM, PeepholeLSTM, MinimalGatedUnit, IndRNN, projected]
 CELLS = {
     CoupledLSTM: CoupledLSTMCell,
     PeepholeLSTM: PeepholeLSTMCell,
     MinimalGatedUnit: MinimalGatedCell,
+    IndRNN: IndRNNCell,
+    projected: lambda units: ProjectedLSTMCell(units, 4),
 }
 UNITS, FEATURES = 11, 5
 
@@ -78,6 +90,54 @@ def test_without_peepholes_the_lstm_is_keras():
     assert np.abs(layer(same) - lstm(same)).max() > 0.05
     layer.cell.peephole.assign(np.zeros((3, UNITS)))
     np.testing.assert_array_equal(layer(same), lstm(same))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_simple_rnn_of_a_diagonal_kernel_is_an_ind_rnn(activation):
+    layer = IndRNN(UNITS, activation, return_sequences=True, dtype="float64")
+    kernel, own, bias = with_random_weights(layer).get_weights()
+    rnn = SimpleRNN(UNITS, activation, return_sequences=True, dtype="float64")
+    rnn.build((None, None, FEATURES))
+    rnn.set_weights([kernel, np.diag(own), bias])
+    expected = rnn(inputs(), mask=mask())
+    np.testing.assert_allclose(layer(inputs(), mask=mask()), expected, atol=1e-13)
+
+
+def test_recurrent_weights_of_an_ind_rnn_are_uniform_between_minus_one_and_one():
+    layer = IndRNN(1000, seed=1)
+    layer.build((None, None, 2))
+    own = layer.get_weights()[1]
+    assert own.shape == (1000,)
+    assert -1 <= own.min() < -0.98
+    assert 0.98 < own.max() <= 1
+    assert abs(own.mean()) < 0.06
+
+
+def test_a_projected_lstm_is_an_lstm_whose_recurrent_weights_are_a_product():
+    layer = ProjectedLSTM(UNITS, 4, return_sequences=True, dtype="float64")
+    kernel, recurrent, bias, projection = with_random_weights(layer).get_weights()
+    lstm = LSTM(UNITS, return_sequences=True, dtype="float64")
+    lstm.build((None, None, FEATURES))
+    lstm.set_weights([kernel, projection @ recurrent, bias])
+    expected = lstm(inputs(), mask=mask()) @ projection
+    np.testing.assert_allclose(layer(inputs(), mask=mask()), expected, atol=1e-13)
+
+
+def test_a_projection_by_ones_on_the_diagonal_is_none():
+    layer = with_random_weights(ProjectedLSTM(UNITS, UNITS, return_sequences=True))
+    *weights, _ = layer.get_weights()
+    layer.set_weights([*weights, np.eye(UNITS)])
+    lstm = LSTM(UNITS, return_sequences=True)
+    lstm.build((None, None, FEATURES))
+    lstm.set_weights(weights)
+    same = inputs("float32")
+    np.testing.assert_allclose(layer(same, mask=mask()), lstm(same, mask=mask()), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, UNITS + 1, 2.5])
+def test_a_projection_has_at_least_one_unit_and_at_most_all(size):
+    with pytest.raises(ValueError, match="`projection_units`"):
+        ProjectedLSTM(UNITS, size)
 
 
 @pytest.mark.parametrize("kind", LAYERS)

@@ -106,7 +106,9 @@ LAYERS = {
     layers.UnitNormalization: (layers.UnitNormalization, STEPS),
     layers.SimpleRNN: (lambda: layers.SimpleRNN(3, dropout=0.2), STEPS),
     layers.CoupledLSTM: (lambda: layers.CoupledLSTM(3, dropout=0.2), STEPS),
+    layers.IndRNN: (lambda: layers.IndRNN(3, recurrent_dropout=0.2), STEPS),
     layers.MinimalGatedUnit: (lambda: layers.MinimalGatedUnit(3, recurrent_dropout=0.2), STEPS),
+    layers.ProjectedLSTM: (lambda: layers.ProjectedLSTM(3, 2, dropout=0.2), STEPS),
     layers.PeepholeLSTM: (lambda: layers.PeepholeLSTM(3, dropout=0.2), STEPS),
     layers.TextVectorization: (lambda: adapted(layers.TextVectorization(), WORDS), WORDS),
     layers.ActivityRegularization: (lambda: layers.ActivityRegularization(0.1), STEPS),
@@ -137,7 +139,9 @@ LAYERS = {
 }
 CELLS = {
     layers.CoupledLSTMCell: lambda: layers.CoupledLSTMCell(3, dropout=0.2),
+    layers.IndRNNCell: lambda: layers.IndRNNCell(3, dropout=0.2),
     layers.MinimalGatedCell: lambda: layers.MinimalGatedCell(3),
+    layers.ProjectedLSTMCell: lambda: layers.ProjectedLSTMCell(3, 2, dropout=0.2),
     layers.PeepholeLSTMCell: lambda: layers.PeepholeLSTMCell(3, recurrent_dropout=0.2),
     layers.GRUCell: lambda: layers.GRUCell(3, recurrent_dropout=0.2),
     layers.LSTMCell: lambda: layers.LSTMCell(3, dropout=0.2),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ferrnn._src.activations import activations
+from ferrnn._src.activations.activations import Activation
+from ferrnn._src.activations.clipped import clipped, read_clip
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp, flatten, pack
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.symbolic import tracing
@@ -20,6 +22,20 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
 NO_DROPOUT = DropoutMasks()
+
+
+class NativeWeights(NamedTuple):
+    """A cell's weights as the engine takes them.
+
+    Kernels `[n, gates * units]`, a bias, `vectors` `[count, units]` or `[units]` (the weights of
+    each unit alone), `projection` `[units, outputs]`.
+    """
+
+    kernel: Parameter
+    recurrent_kernel: Parameter | None
+    bias: Parameter | None
+    vectors: Parameter | None = None
+    projection: Parameter | None = None
 
 
 class Cell(Layer):
@@ -124,7 +140,12 @@ class Cell(Layer):
 
 
 class BuiltInCell(Cell):
-    """A cell with `kernel`, `recurrent_kernel` and `bias`, gates side by side in their columns."""
+    """A cell with `kernel`, `recurrent_kernel` and `bias`, gates side by side in their columns.
+
+    With `clip=bound`, which Keras does not have, the sums that go into the activations of gates and
+    candidate are clipped to `[-bound, bound]` first, as ONNX has it. A gradient is zero where its
+    sum was clipped.
+    """
 
     takes_flat_states: ClassVar[bool] = True
     native_name: ClassVar[str]
@@ -188,7 +209,9 @@ class BuiltInCell(Cell):
         """Takes the settings out of what the cell's constructor was `given`: its `locals()`."""
         options = dict(given["kwargs"])
         self.implementation = int(options.pop("implementation", 2))
+        clip = options.pop("clip", None)
         super().__init__(**options)
+        self.clip = read_clip(clip, self.name)
         for name in self.settings:
             setattr(self, name, read_setting(name, given[name], self.name))
         if self.recurrent_dropout:
@@ -200,9 +223,14 @@ class BuiltInCell(Cell):
         return {key: value for key, value in vars(self).items() if not key.startswith("packed")}
 
     @property
-    def vectors(self) -> Parameter | None:
-        """Weights of each unit alone, `[count, units]`, if the cell has such."""
-        return None
+    def native_weights(self) -> NativeWeights:
+        """The weights as the engine takes them."""
+        return NativeWeights(self.kernel, self.recurrent_kernel, self.bias)
+
+    @property
+    def recurrent_shape(self) -> tuple[int, ...]:
+        """The shape of the recurrent kernel."""
+        return (self.units, self.gates * self.units)
 
     @property
     def bias_shape(self) -> tuple[int, ...]:
@@ -232,7 +260,7 @@ class BuiltInCell(Cell):
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
-            (self.units, width),
+            self.recurrent_shape,
             self.recurrent_initializer,
             name="recurrent_kernel",
             regularizer=self.recurrent_regularizer,
@@ -251,7 +279,7 @@ class BuiltInCell(Cell):
     def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
         count = self.gates if self.implementation == 1 else 1
         inputs = self._draw(self.dropout, (count, batch, features))
-        recurrent = self._draw(self.recurrent_dropout, (count, batch, self.units))
+        recurrent = self._draw(self.recurrent_dropout, (count, batch, self.recurrent_shape[0]))
         if inputs is None and recurrent is None:
             return None
         return DropoutMasks(inputs, recurrent)
@@ -276,6 +304,11 @@ class BuiltInCell(Cell):
             return self.kernel.snapshot(), self.recurrent_kernel.snapshot()
         return self.kernel.value, self.recurrent_kernel.value
 
+    def on_sums(self, activation: Any) -> Activation:
+        """An activation, with its gradient, as the cell applies it to sums of products."""
+        function = activations.differentiable(activation)
+        return function if self.clip is None else clipped(function, self.clip)
+
     def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
         """Adds the gradient by a bias that is added once to every row."""
         if self.bias is not None:
@@ -283,7 +316,9 @@ class BuiltInCell(Cell):
 
     def get_config(self) -> dict[str, Any]:
         own = {name: write_setting(name, getattr(self, name)) for name in self.settings}
-        return {**super().get_config(), **own}
+        # Keras has no such setting: only those who use it have it in their files.
+        clip = {} if self.clip is None else {"clip": self.clip}
+        return {**super().get_config(), **own, **clip}
 
 
 def settings_of(cell: type) -> tuple[str, ...]:
@@ -311,8 +346,8 @@ def read_setting(name: str, value: Any, owner: str) -> Any:
         return room.get(value)
     if name in _RATES:
         return clamp_rate(name, value)
-    if name == "units":
-        return check_units(value, owner)
+    if name.endswith("units"):
+        return check_units(value, owner, name)
     return bool(value) if name in _SWITCHES else value
 
 
@@ -322,11 +357,11 @@ def write_setting(name: str, value: Any) -> Any:
     return value if room is None else room.serialize(value)
 
 
-def check_units(units: object, owner: str) -> int:
+def check_units(units: object, owner: str, argument: str = "units") -> int:
     """`units` as an int; it must be a positive whole number."""
     if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
         raise ValueError(
-            "Received an invalid value for argument `units`, expected a positive integer, "
+            f"Received an invalid value for argument `{argument}`, expected a positive integer, "
             f"got {units!r} (in {owner!r})"
         )
     return int(units)

@@ -62,8 +62,9 @@ class CoupledLSTMCell(BuiltInCell):
         """One step; see the class."""
         h_previous, c_previous = states
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
+        act_of_state = activations.differentiable(self.activation)
         kernel, recurrent_kernel = self.kernels(call)
         projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
         recurrent, h_vjp = masked_product(h_previous, recurrent_kernel, masks.recurrent)
@@ -73,14 +74,14 @@ class CoupledLSTMCell(BuiltInCell):
         z_f, z_g, z_o = np.split(z, 3, axis=-1)
         f, g, o = gate.function(z_f), act.function(z_g), gate.function(z_o)
         c = f * c_previous + (1 - f) * g
-        c_act = act.function(c)
+        c_act = act_of_state.function(c)
         h = o * c_act
         if not call.differentiable:
             return (h, (h, c)), None
 
         def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
             d_h = d_output + d_states[0]
-            d_c = d_states[1] + act.backward(c, c_act, d_h * o)
+            d_c = d_states[1] + act_of_state.backward(c, c_act, d_h * o)
             d_f = gate.backward(z_f, f, d_c * (c_previous - g))
             d_g = act.backward(z_g, g, d_c * (1 - f))
             d_z = np.concatenate([d_f, d_g, gate.backward(z_o, o, d_h * c_act)], axis=-1)

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
 from ferrnn._src.cells.product import masked_product
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
@@ -74,8 +73,8 @@ class GRUCell(BuiltInCell):
     def _step_reset_after(
         self, inputs: Array, h: Array, masks: DropoutMasks, kernels: tuple[Array, Array]
     ) -> tuple[Array, StepVjp]:
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
         x, inputs_vjp = masked_product(inputs, kernels[0], masks.inputs)
         u, h_vjp = masked_product(h, kernels[1], masks.recurrent)
         if self.bias is not None:
@@ -107,8 +106,8 @@ class GRUCell(BuiltInCell):
     def _step_reset_before(
         self, inputs: Array, h: Array, masks: DropoutMasks, kernels: tuple[Array, Array]
     ) -> tuple[Array, StepVjp]:
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
         edge = 2 * self.units
         gates_mask, candidate_mask = _split_mask(masks.recurrent)
         recurrent_kernel = kernels[1]

@@ -104,22 +104,23 @@ class LSTMCell(BuiltInCell):
         """One step; see the class."""
         h_previous, c_previous = states
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
+        act_of_state = activations.differentiable(self.activation)
         apply_act, apply_gate = self.function(act), self.function(gate)
         z, z_vjp = self.linear(inputs, h_previous, masks, call)
         z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
         i, f, o = apply_gate(z_i), apply_gate(z_f), apply_gate(z_o)
         g = apply_act(z_g)
         c = f * c_previous + i * g
-        c_act = apply_act(c)
+        c_act = self.function(act_of_state)(c)
         h = o * c_act
         if not call.differentiable:
             return (h, (h, c)), None
 
         def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
             d_h = d_output + d_states[0]
-            d_c = d_states[1] + act.backward(c, c_act, d_h * o)
+            d_c = d_states[1] + act_of_state.backward(c, c_act, d_h * o)
             d_z = np.concatenate(
                 [
                     gate.backward(z_i, i, d_c * g),

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
 from ferrnn._src.cells.product import masked_product
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
@@ -63,8 +62,8 @@ class MinimalGatedCell(BuiltInCell):
         (h,) = states
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
         gate_mask, candidate_mask = _split_mask(masks.recurrent)
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
         kernel, recurrent_kernel = self.kernels(call)
         of_gate, of_candidate = np.split(recurrent_kernel, 2, axis=1)
         x, inputs_vjp = masked_product(inputs, kernel, masks.inputs)

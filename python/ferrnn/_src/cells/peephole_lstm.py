@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ferrnn._src.activations import activations
-from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
+from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell, NativeWeights
 from ferrnn._src.cells.product import masked_product
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
 from ferrnn._src.layer.layer import Call
@@ -63,8 +63,8 @@ class PeepholeLSTMCell(BuiltInCell):
         self.state_size = [self.units, self.units]
 
     @property
-    def vectors(self) -> Parameter:
-        return self.peephole
+    def native_weights(self) -> NativeWeights:
+        return super().native_weights._replace(vectors=self.peephole)
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs `[batch, features]`."""
@@ -86,8 +86,9 @@ class PeepholeLSTMCell(BuiltInCell):
         """One step; see the class."""
         h_previous, c_previous = states
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
-        act = activations.differentiable(self.activation)
-        gate = activations.differentiable(self.recurrent_activation)
+        act = self.on_sums(self.activation)
+        gate = self.on_sums(self.recurrent_activation)
+        act_of_state = activations.differentiable(self.activation)
         kernel, recurrent_kernel = self.kernels(call)
         p_i, p_f, p_o = self.peephole.snapshot() if call.differentiable else self.peephole.value
         projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
@@ -101,7 +102,7 @@ class PeepholeLSTMCell(BuiltInCell):
         c = f * c_previous + i * g
         z_o = z_o + p_o * c
         o = gate.function(z_o)
-        c_act = act.function(c)
+        c_act = act_of_state.function(c)
         h = o * c_act
         if not call.differentiable:
             return (h, (h, c)), None
@@ -109,7 +110,7 @@ class PeepholeLSTMCell(BuiltInCell):
         def vjp(d_output: Array, d_states: States, grads: Gradients) -> tuple[Array, States]:
             d_h = d_output + d_states[0]
             d_o = gate.backward(z_o, o, d_h * c_act)
-            d_c = d_states[1] + act.backward(c, c_act, d_h * o) + d_o * p_o
+            d_c = d_states[1] + act_of_state.backward(c, c_act, d_h * o) + d_o * p_o
             d_i = gate.backward(z_i, i, d_c * g)
             d_f = gate.backward(z_f, f, d_c * c_previous)
             d_z = np.concatenate([d_i, d_f, act.backward(z_g, g, d_c * i), d_o], axis=-1)

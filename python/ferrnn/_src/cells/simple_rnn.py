@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
 from ferrnn._src.cells.product import masked_product
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
@@ -59,7 +58,7 @@ class SimpleRNNCell(BuiltInCell):
     ) -> tuple[tuple[Array, States], StepVjp | None]:
         """One step; see the class."""
         masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
-        act = activations.differentiable(self.activation)
+        act = self.on_sums(self.activation)
         kernel, recurrent_kernel = self.kernels(call)
         projected, inputs_vjp = masked_product(inputs, kernel, masks.inputs)
         recurrent, h_vjp = masked_product(states[0], recurrent_kernel, masks.recurrent)

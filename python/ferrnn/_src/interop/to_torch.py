@@ -12,6 +12,7 @@ import numpy as np
 from ferrnn._src.activations.activations import Activation as Function
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.interop.gates import TORCH, from_ours
 from ferrnn._src.layers.activation import Activation, LeakyReLU, ReLU, Softmax
@@ -25,6 +26,7 @@ from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.reshaping import Flatten
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
@@ -201,17 +203,31 @@ def _embedding(parts: _Parts, layer: Any, rank: int) -> None:
 def _direction(layer: Any, suffix: str) -> tuple[str, str, dict[str, Any]]:
     """A recurrent layer's class, its options, and the arrays of one direction."""
     cell = layer.cell
-    names = {LSTMCell: "LSTM", GRUCell: "GRU", SimpleRNNCell: "RNN"}
+    names = {LSTMCell: "LSTM", GRUCell: "GRU", SimpleRNNCell: "RNN", ProjectedLSTMCell: "LSTM"}
     kind = names.get(type(cell), "")
     functions = [getattr(cell.activation, "__name__", ""), "sigmoid"]
     if kind in ("LSTM", "GRU"):
         functions[1] = getattr(cell.recurrent_activation, "__name__", "")
     allowed = ("tanh", "relu") if kind == "RNN" else ("tanh",)
     reset = kind != "GRU" or cell.reset_after
-    if not kind or functions[0] not in allowed or functions[1] != "sigmoid" or not reset:
+    wide = kind != "" and cell.output_size == cell.units
+    projected = type(cell) is ProjectedLSTMCell
+    if (
+        not kind
+        or functions[0] not in allowed
+        or functions[1] != "sigmoid"
+        or not reset
+        or cell.clip
+    ):
         raise ValueError(
             f"layer {layer.name!r} has no form in PyTorch: its LSTM and GRU have tanh and sigmoid, "
-            "its GRU the reset gate after the product (`reset_after=True`), its RNN tanh or relu"
+            "its GRU the reset gate after the product (`reset_after=True`), its RNN tanh or relu, "
+            "and none a clip"
+        )
+    if projected and wide:
+        raise ValueError(
+            f"layer {layer.name!r} has no form in PyTorch: its projections are narrower than the "
+            f"units, this one has {cell.units}"
         )
     if layer.return_state or layer.stateful:
         raise ValueError(f"layer {layer.name!r}: its states have no form in a chain of PyTorch")
@@ -221,6 +237,9 @@ def _direction(layer: Any, suffix: str) -> tuple[str, str, dict[str, Any]]:
         f"weight_hh_l0{suffix}": from_ours(cell.recurrent_kernel.numpy().T, order),
     }
     options = ", nonlinearity='relu'" if functions[0] == "relu" else ""
+    if projected:
+        options = f", proj_size={cell.projection_units}"
+        arrays[f"weight_hr_l0{suffix}"] = cell.projection_kernel.numpy().T
     if cell.bias is None:
         return kind, options + ", bias=False", arrays
     bias = cell.bias.numpy()
@@ -245,7 +264,7 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
     ahead, back = layer.forward_layer, layer.backward_layer
     kind, options, arrays = _direction(ahead, "")
     other, more, reversed_arrays = _direction(back, "_reverse")
-    units = ahead.cell.units
+    units, outputs = ahead.cell.units, ahead.cell.output_size
     alike = (kind, options, units) == (other, more, back.cell.units)
     if not alike or ahead.go_backwards or layer.merge_mode is None:
         raise ValueError(
@@ -257,7 +276,7 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
     name = parts.module(layer, made, {**arrays, **reversed_arrays})
     parts.call(f"x = self.{name}(x)[0]")
     if not layer.return_sequences:
-        parts.call(f"x = torch.cat([x[:, -1, :{units}], x[:, 0, {units}:]], -1)")
+        parts.call(f"x = torch.cat([x[:, -1, :{outputs}], x[:, 0, {outputs}:]], -1)")
     operators = {"sum": "+", "mul": "*", "ave": "+"}
     if layer.merge_mode in operators:
         parts.call(f"x = x[..., :{units}] {operators[layer.merge_mode]} x[..., {units}:]")
@@ -358,6 +377,7 @@ _WRITERS: dict[type, Callable[[_Parts, Any, int], None]] = {
     LeakyReLU: _line("x = nn.functional.leaky_relu(x, {layer.negative_slope})"),
     ReLU: _relu,
     SimpleRNN: _recurrent,
+    ProjectedLSTM: _recurrent,
     Softmax: _line("x = torch.softmax(x, {layer.axis})"),
     TimeDistributed: _over_time,
 }

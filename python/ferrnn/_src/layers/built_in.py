@@ -11,7 +11,7 @@ from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.weights import regularizers
 
 _OF_LAYER = ("name", "trainable", "dtype")
-_OF_CELL = ("implementation",)
+_OF_CELL = ("implementation", "clip")
 _FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
@@ -49,6 +49,7 @@ class BuiltInRNN(RNN):
     recurrent_dropout: float
     seed: int | None
     implementation: int
+    clip: float | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

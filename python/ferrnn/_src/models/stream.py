@@ -13,10 +13,12 @@ from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.gru import GRU
+from ferrnn._src.layers.ind_rnn import IndRNN
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
 from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
+from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
@@ -182,8 +184,10 @@ _PARTS: dict[type[Layer], Callable[[str, Any], list[StreamPart]]] = {
     GRU: _recurrent,
     SimpleRNN: _recurrent,
     CoupledLSTM: _recurrent,
+    IndRNN: _recurrent,
     MinimalGatedUnit: _recurrent,
     PeepholeLSTM: _recurrent,
+    ProjectedLSTM: _recurrent,
     Dense: _dense,
     Embedding: _embedding,
     LayerNormalization: _normalization,

@@ -13,9 +13,11 @@ from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
 from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.ind_rnn import IndRNNCell
 from ferrnn._src.cells.lstm import LSTMCell
 from ferrnn._src.cells.minimal_gated import MinimalGatedCell
 from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
@@ -41,8 +43,10 @@ _BUILT_IN = (
     GRUCell,
     SimpleRNNCell,
     CoupledLSTMCell,
+    IndRNNCell,
     MinimalGatedCell,
     PeepholeLSTMCell,
+    ProjectedLSTMCell,
 )
 
 
@@ -53,8 +57,10 @@ def supports(cell: Any) -> bool:
         return all(supports(part) for part in cell.cells)
     if kind not in _BUILT_IN:
         return False
-    functions = [cell.activation] if kind is not SimpleRNNCell else []
-    gate = cell.activation if kind is SimpleRNNCell else cell.recurrent_activation
+    # The activation of a cell without gates is that of its only block of weights.
+    gates = hasattr(cell, "recurrent_activation")
+    functions = [cell.activation] if gates else []
+    gate = cell.recurrent_activation if gates else cell.activation
     known = all(type(function) is Activation for function in (*functions, gate))
     return (
         known
@@ -126,12 +132,11 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 def _key(cell: BuiltInCell) -> tuple[Any, ...]:
     """What packed weights depend on."""
     return (
-        cell.kernel.version,
-        cell.recurrent_kernel.version,
-        *(0 if each is None else each.version for each in (cell.bias, cell.vectors)),
+        *(0 if each is None else each.version for each in cell.native_weights),
         cell.activation.__name__,
         _gate_name(cell),
         getattr(cell, "reset_after", True),
+        cell.clip,
     )
 
 
@@ -145,20 +150,33 @@ def _native_gate(cell: BuiltInCell) -> str:
     return "sigmoid" if gate is None else native_name(gate)
 
 
+def _factors(cell: BuiltInCell, scales: Array | None) -> tuple[Any, ...]:
+    """What each of a cell's weights is multiplied by."""
+    return scales, scales, scales, scale_of(cell), 1.0
+
+
+def _clips(cell: BuiltInCell) -> dict[str, float]:
+    """The bounds of what the activation and the gates' take, at the scale of its weights."""
+    if cell.clip is None:
+        return {}
+    of_gates = cell.clip * scale_of(cell)
+    if not hasattr(cell, "recurrent_activation"):
+        return {"clip": of_gates}
+    return {"clip": cell.clip, "recurrent_clip": of_gates}
+
+
 def _pack(cell: BuiltInCell, halved: bool) -> Weights:
     """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
     key, scales = _key(cell), column_scales(cell)
-    given = (cell.kernel, cell.recurrent_kernel, cell.bias, cell.vectors)
-    values = [None if each is None else each.value for each in given]
+    values = [None if each is None else each.value for each in cell.native_weights]
     if scales is not None:
-        factors = (scales, scales, scales, scale_of(cell))
+        factors = _factors(cell, scales)
         values = [
             None if value is None else scaled(value, factor)
             for value, factor in zip(values, factors, strict=True)
         ]
-    kernel, recurrent_kernel, bias, vectors = values
+    kernel, recurrent_kernel, bias, vectors, projection = values
     assert kernel is not None
-    assert recurrent_kernel is not None
     weights = Weights(
         cell.native_name,
         kernel,
@@ -168,7 +186,9 @@ def _pack(cell: BuiltInCell, halved: bool) -> Weights:
         recurrent_activation=_native_gate(cell),
         reset_after=getattr(cell, "reset_after", True),
         precision="bfloat16" if halved else "full",
-        vectors=vectors,
+        vectors=None if vectors is None else np.atleast_2d(vectors),
+        projection=projection,
+        **_clips(cell),
     )
     # One assignment: another thread sees both or neither.
     if halved:
@@ -186,11 +206,10 @@ def _vjp(
     outputs: Array,
     call: Call,
 ) -> ScanVjp:
-    every = (cell.kernel, cell.recurrent_kernel, cell.bias, cell.vectors)
-    scales, scale = column_scales(cell), scale_of(cell)
+    given, scales = cell.native_weights, column_scales(cell)
     factors = [
-        (parameter, scale if parameter is cell.vectors else scales)
-        for parameter in every
+        (parameter, factor)
+        for parameter, factor in zip(given, _factors(cell, scales), strict=True)
         if parameter is not None
     ]
 
@@ -208,7 +227,8 @@ def _vjp(
             call.consume,
         )
         for (parameter, factor), gradient in zip(factors, d_weights, strict=True):
-            grads.add(parameter, gradient if scales is None else scaled(gradient, factor))
+            own = gradient.reshape(parameter.shape)
+            grads.add(parameter, own if scales is None else scaled(own, factor))
         return d_inputs, d_initial
 
     return vjp

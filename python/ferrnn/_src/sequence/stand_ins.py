@@ -16,8 +16,8 @@ from ferrnn._src.tree.types import Array
 _SCALED = {"hard_sigmoid_keras2": ("hard_sigmoid", 1.2)}
 # The blocks of each cell's weights that are gates.
 _GATES = {
-    "coupled_lstm": (0, 2), "gru": (0, 1), "lstm": (0, 1, 3), "minimal_gated": (0,),
-    "peephole_lstm": (0, 1, 3), "simple_rnn": (0,),
+    "coupled_lstm": (0, 2), "gru": (0, 1), "ind_rnn": (0,), "lstm": (0, 1, 3),
+    "minimal_gated": (0,), "peephole_lstm": (0, 1, 3), "simple_rnn": (0,),
 }  # fmt: skip
 
 

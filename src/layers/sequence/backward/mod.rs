@@ -45,6 +45,7 @@ pub(crate) fn backward<T: Element>(
         slice: &plan.slices[n],
         kept: &kept[n],
         outputs: seeds.outputs,
+        units: weights.units,
         stride: row_stride(weights.units),
     };
     let histories = (0..slots.len()).map(history).listed()?;
@@ -85,6 +86,7 @@ pub(crate) fn backward<T: Element>(
         kernel: gradients.kernel,
         recurrent_kernel: gradients.recurrent_kernel,
         bias: gradients.bias,
+        projection: gradients.projection,
     };
     sums.write(into, &mut team, &stop)
 }
@@ -104,21 +106,26 @@ fn check<T: Element>(
             return Err(Error::shape(argument, outputs, array.shape()));
         }
     }
-    let state = [outputs[0], 1, outputs[2]];
+    let batch = outputs[0];
     if !seeds.d_state.is_empty() && seeds.d_state.len() != weights.states() {
         let expected = format!("{} arrays", weights.states());
         return Err(Error::value("d_final_state", expected, seeds.d_state.len()));
     }
-    if let Some(wrong) = seeds.d_state.iter().flatten().find(|array| array.shape() != state) {
-        let [batch, _, units] = wrong.shape();
-        return Err(Error::shape("d_final_state", [state[0], state[2]], [batch, units]));
+    let shape = |state: usize| [batch, 1, weights.state_size(state)];
+    for (state, array) in seeds.d_state.iter().enumerate() {
+        if let Some(wrong) = array.filter(|array| array.shape() != shape(state)) {
+            let [rows, _, units] = wrong.shape();
+            return Err(Error::shape("d_final_state", [batch, shape(state)[2]], [rows, units]));
+        }
     }
+    let states = gradients.state.iter().enumerate();
     let fits = gradients.inputs.as_ref().is_none_or(|view| view.shape() == problem.inputs.shape())
         && gradients.state.len() == weights.states()
-        && gradients.state.iter().all(|view| view.shape() == state)
+        && states.into_iter().all(|(state, view)| view.shape() == shape(state))
         && gradients.kernel.len() == weights.features * weights.gates() * weights.units
-        && gradients.recurrent_kernel.len() == weights.units * weights.gates() * weights.units
+        && gradients.recurrent_kernel.len() == weights.recurrent_len()
         && gradients.vectors.len() == weights.layout.vectors * weights.units
+        && gradients.projection.as_ref().map(|array| array.len()) == weights.projection_len()
         && gradients.bias.as_ref().map(|bias| bias.len()) == weights.bias_len();
     if fits { Ok(()) } else { Err(Error::shape("gradients", "those of the arguments", "others")) }
 }
@@ -207,7 +214,9 @@ impl<'a, T: Element> Journey<'a, T> {
             };
             let part = (number, plan.parts[number].clone());
             // Bounded: room was made.
-            runs.push(Run::new((weights, transposed), history, seeds, part, slots, views)?);
+            let taken = history.slice.before(plan.chunks.last().map_or(0, |chunk| chunk.end));
+            let packed = (weights, transposed);
+            runs.push(Run::new(packed, history, seeds, part, taken, slots, views)?);
         }
         Ok(Self { plan, slice, exchange, runs, result: Ok(()) })
     }
@@ -215,7 +224,12 @@ impl<'a, T: Element> Journey<'a, T> {
     /// Gives the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
         // Bounded: a buffer for each part, of which there are as many as threads.
-        let slots = self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
+        let mut slots: Vec<_> =
+            self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
+        if let [only] = &mut self.runs[..] {
+            // Bounded: one more.
+            slots.push(std::mem::take(&mut only.d_projected));
+        }
         sums.take(self.slice, slots, poll);
     }
 

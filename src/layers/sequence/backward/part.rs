@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::kernels::pack::row_stride;
+use crate::kernels::pack::{Packed, row_stride};
 use crate::layers::sequence::call::Seeds;
 use crate::layers::sequence::kept::{At, History, Kept};
-use crate::layers::sequence::rows::{States, add, skipping};
+use crate::layers::sequence::rows::{States, add, copy_masked, skipping};
 use crate::layers::sequence::step::backward::StepBack;
 use crate::layers::sequence::step::forward::Place;
 use crate::layers::sequence::weights::{Transposed, Weights};
 use crate::machine::lists;
-use crate::machine::memory::{Buffer, ViewMut};
+use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::Turn;
 
@@ -39,7 +39,7 @@ pub(crate) struct Run<'a, T: Element> {
     pub(crate) transposed: &'a Transposed<T>,
     pub(crate) history: History<'a, T>,
     kept: &'a Kept<T>,
-    seeds: &'a Seeds<'a, T>,
+    pub(crate) seeds: &'a Seeds<'a, T>,
     number: usize,
     /// Its blocks of units.
     pub(crate) blocks: Range<usize>,
@@ -50,7 +50,7 @@ pub(crate) struct Run<'a, T: Element> {
     pub(crate) stride: usize,
     /// The gradient by the outputs, by row.
     pub(crate) d_output: Buffer<T>,
-    /// That by what the first of two phases produced, by row.
+    /// That by what the first of two phases produced, or by what is projected, by row.
     pub(crate) d_operand: Buffer<T>,
     /// Those by the other states, `[block of the part][row][state][LANES]`.
     d_others: Buffer<T>,
@@ -63,8 +63,10 @@ pub(crate) struct Run<'a, T: Element> {
     pub(crate) least: usize,
     /// Those rows, and their times.
     pub(crate) gathered: Vec<(usize, usize)>,
-    /// The outputs before the step, by position.
-    previous: Buffer<T>,
+    /// The outputs before the step, by position; of a projected output the gradient after it.
+    pub(crate) previous: Buffer<T>,
+    /// The gradients by all steps' projected outputs: for each chunk `[block][chunk row][LANES]`.
+    pub(crate) d_projected: Buffer<T>,
     /// A product's result, by position.
     pub(crate) product: Buffer<T>,
     /// A group's gradients by the inputs.
@@ -77,6 +79,7 @@ impl<'a, T: Element> Run<'a, T> {
         history: History<'a, T>,
         seeds: &'a Seeds<'a, T>,
         (number, blocks): (usize, Range<usize>),
+        kept_rows: usize,
         slots: Buffer<T>,
         views: Views<'a, T>,
     ) -> Result<Self> {
@@ -88,15 +91,19 @@ impl<'a, T: Element> Run<'a, T> {
         let least = if seldom { LARGE_GROUP } else { GROUP };
         let group = if views.d_inputs.is_some() { (least - 1 + rows).min(2 * least) } else { 0 };
         let staged = group.max(if views.d_inputs.is_some() { rows } else { 0 });
+        let projects = weights.projection.as_ref().map_or(0, Packed::blocks);
+        let previous = layout.reads_output || projects > 0;
+        let d_projected = kept_rows * projects * weights.lanes();
         let mut run = Self {
             d_output: Buffer::zeroed(rows * stride)?,
-            d_operand: Buffer::zeroed(if layout.phases.len() > 1 { rows * stride } else { 0 })?,
+            d_operand: Buffer::zeroed(if weights.phases() > 1 { rows * stride } else { 0 })?,
             d_others: Buffer::zeroed(rows * layout.states * own)?,
             d_vectors: Buffer::zeroed(rows * layout.vectors * own)?,
             d_sums: Buffer::taken(group * weights.d_sums_stride())?,
             least,
             gathered: lists::room(staged)?,
-            previous: Buffer::zeroed(if layout.reads_output { rows * stride } else { 0 })?,
+            previous: Buffer::zeroed(if previous { rows * stride } else { 0 })?,
+            d_projected: Buffer::taken(d_projected)?,
             product: Buffer::taken(rows * stride)?,
             d_staged: Buffer::taken(staged * row_stride(views.columns.len() * weights.lanes()))?,
             kept: &history.kept[number],
@@ -112,6 +119,11 @@ impl<'a, T: Element> Run<'a, T> {
         };
         run.read_seeds();
         Ok(run)
+    }
+
+    /// Its share of the output.
+    pub(crate) fn outputs(&self) -> Range<usize> {
+        self.weights.outputs_of(&self.blocks)
     }
 
     /// Its units.
@@ -144,7 +156,7 @@ impl<'a, T: Element> Run<'a, T> {
             let row = slice.batch_row(n);
             let real = last.is_none_or(|step| problem.active(row, step));
             if let (Some(d), true) = (seeds.d_outputs, real || !problem.zero_output_for_mask) {
-                let from = &d.row(row, 0)[self.units()];
+                let from = &d.row(row, 0)[self.outputs()];
                 add(&mut self.d_output[n * self.stride..], from);
             }
         }
@@ -175,7 +187,7 @@ impl<'a, T: Element> Run<'a, T> {
     /// The number of phases of a step; none if no row takes it.
     pub(crate) fn phases(&self, step: usize) -> usize {
         let active = self.history.slice.active(step);
-        if active.is_empty() { 0 } else { self.weights.layout.phases.len() }
+        if active.is_empty() { 0 } else { self.weights.phases() }
     }
 
     /// Before a step's phases, for the rows that do not take it: the gradient by its outputs joins
@@ -193,7 +205,7 @@ impl<'a, T: Element> Run<'a, T> {
         }
         let repeated = problem.return_sequences && !problem.zero_output_for_mask;
         if let Some(d_outputs) = self.seeds.d_outputs.filter(|_| repeated) {
-            let units = self.units();
+            let units = self.outputs();
             for row in skipping(active, rows) {
                 let from = &d_outputs.row(slice.batch_row(row), step)[units.clone()];
                 add(&mut self.d_output[row * self.stride..], from);
@@ -210,18 +222,26 @@ impl<'a, T: Element> Run<'a, T> {
         phase: usize,
     ) {
         let (slice, problem) = (self.history.slice, self.history.problem);
-        let last = phase + 1 == self.weights.layout.phases.len();
+        if phase == self.weights.layout.phases.len() {
+            return self.through_projection(chunk, step);
+        }
+        let last = phase + 1 == self.weights.phases();
         let active = slice.active(step);
         let first = slice.before(step) - slice.before(chunk.start);
         let place = Place { first, rows: slice.rows_in(chunk) };
         if self.weights.layout.reads_output && last {
             let units = self.units();
+            let mask = self.seen_through();
             for (position, &row) in active.iter().enumerate() {
                 let row = row as usize;
                 let at = At { kept: slice.before(step) + position, row, step };
                 let to = &mut self.previous[position * self.stride..][..units.len()];
                 match self.history.output_before(at) {
-                    Some(from) => to.copy_from_slice(&from[units.clone()]),
+                    Some(from) => {
+                        let mask =
+                            mask.map(|mask| &mask.row(0, slice.batch_row(row))[units.clone()]);
+                        copy_masked(to, &from[units.clone()], mask);
+                    }
                     None => to.fill(T::ZERO),
                 }
             }
@@ -229,6 +249,11 @@ impl<'a, T: Element> Run<'a, T> {
         let (own, layout) = (self.blocks.len() * self.weights.lanes(), self.weights.layout);
         let before = slice.before(chunk.start);
         let (_, mut d_sums) = turn.open(self.number);
+        // What a cell gives is projected: the gradient by that comes from the projection.
+        let (d_output, d_operand) = match self.weights.projection {
+            Some(_) => (&mut self.d_operand, &self.d_output),
+            None => (&mut self.d_output, &self.d_operand),
+        };
         self.weights.cell.visit(StepBack {
             weights: self.weights,
             phase,
@@ -238,9 +263,9 @@ impl<'a, T: Element> Run<'a, T> {
             place,
             previous: &self.previous,
             kept_state: &self.kept.states[before * layout.states * own..],
-            d_output: &mut self.d_output,
+            d_output,
             stride: self.stride,
-            d_operand: &self.d_operand,
+            d_operand,
             d_state: &mut self.d_others,
             d_vectors: &mut self.d_vectors,
             d_outputs: self
@@ -253,8 +278,17 @@ impl<'a, T: Element> Run<'a, T> {
         });
     }
 
+    /// The dropout mask through which the cell itself sees the previous output: where no product does.
+    pub(crate) fn seen_through(&self) -> Option<View<'a, T>> {
+        let mask = self.history.problem.dropout.recurrent;
+        mask.filter(|_| self.weights.layout.recurrent() == 0)
+    }
+
     /// The products of a phase, when all parts have computed the gradients by its sums.
     pub(crate) fn through(&mut self, turn: &Turn<'_, T>, step: usize, phase: usize) {
+        if phase == self.weights.layout.phases.len() {
+            return;
+        }
         let d_sums = turn.planes().plane((turn.number() - 1) % 2);
         let active = self.history.slice.active(step);
         self.through_product((step, phase), active, d_sums);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::part::Run;
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
-use crate::layers::sequence::rows::{add_masked, copy_masked, masks};
+use crate::layers::sequence::rows::{add, add_masked, copy_masked, masks};
 use crate::machine::simd::Element;
 
 impl<T: Element> Run<'_, T> {
@@ -19,8 +19,14 @@ impl<T: Element> Run<'_, T> {
     ) {
         let (weights, stride) = (self.weights, self.stride);
         let (first, count) = weights.layout.phases[phase];
+        if count == 0 {
+            return self.through_mask(active);
+        }
         let right = &self.transposed.recurrent[phase];
-        let blocks = self.blocks.clone();
+        let blocks = match weights.projection {
+            Some(_) => 0..right.blocks(),
+            None => self.blocks.clone(),
+        };
         let multiply = |out: &mut [T], slots: Range<usize>, start| {
             let product = Product {
                 left: d_sums,
@@ -40,7 +46,7 @@ impl<T: Element> Run<'_, T> {
             };
             T::dispatch(weights.level, product);
         };
-        let units = self.units();
+        let units = self.outputs();
         let target = if phase == 0 { &mut self.d_output } else { &mut self.d_operand };
         if phase > 0 {
             for &row in active {
@@ -72,6 +78,64 @@ impl<T: Element> Run<'_, T> {
                 let mask = &mask.row(gate, slice.batch_row(row as usize))[units.clone()];
                 let to = &mut target[row as usize * stride..];
                 add_masked(to, &from[..units.len()], Some(mask));
+            }
+        }
+    }
+
+    /// Takes the gradient by a step's outputs on to what was projected to them.
+    pub(crate) fn through_projection(&mut self, chunk: &Range<usize>, step: usize) {
+        let Some(right) = &self.transposed.projection else { return };
+        let (weights, stride, lanes) = (self.weights, self.stride, self.weights.lanes());
+        let (slice, size) = (self.history.slice, weights.outputs);
+        let seeds = self.seeds.d_outputs.filter(|_| self.history.problem.return_sequences);
+        let active = slice.active(step);
+        let blocks = size.div_ceil(lanes);
+        let (before, rows) = (slice.before(chunk.start), slice.rows_in(chunk));
+        let first = slice.before(step) - before;
+        let kept = &mut self.d_projected[before * blocks * lanes..];
+        for (position, &row) in active.iter().enumerate() {
+            let d_output = &mut self.d_output[row as usize * stride..][..size];
+            let d_projected = &mut self.previous[position * stride..][..blocks * lanes];
+            d_projected[..size].copy_from_slice(d_output);
+            d_output.fill(T::ZERO);
+            if let Some(seeds) = seeds {
+                add(d_projected, seeds.row(slice.batch_row(row as usize), step));
+            }
+            for (block, values) in d_projected.chunks_exact(lanes).enumerate() {
+                let at = (block * rows + first + position) * lanes;
+                kept[at..][..lanes].copy_from_slice(values);
+            }
+        }
+        let product = Product {
+            left: &self.previous,
+            stride,
+            rows: active.len(),
+            from: 0,
+            right,
+            blocks: 0..right.blocks(),
+            from_end: step % 2 == 1,
+            depth: (0, size),
+            out: &mut self.product,
+            offset: 0,
+            block_stride: 1,
+            row_stride: stride / lanes,
+            start: Start::Zero,
+        };
+        T::dispatch(weights.level, product);
+        for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
+            self.d_operand[row as usize * stride..][..stride].copy_from_slice(from);
+        }
+    }
+
+    /// Takes the gradient by the previous output as a cell without a product saw it on to the output
+    /// itself.
+    fn through_mask(&mut self, active: &[u32]) {
+        let (Some(mask), units) = (self.seen_through(), self.units()) else { return };
+        for &row in active {
+            let mask = &mask.row(0, self.history.slice.batch_row(row as usize))[units.clone()];
+            let d_output = &mut self.d_output[row as usize * self.stride..];
+            for (d_output, &mask) in d_output.iter_mut().zip(mask) {
+                *d_output = *d_output * mask;
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
+use crate::kernels::pack::Packed;
 use crate::layers::sequence::kept::{At, History};
 use crate::layers::sequence::plan::Plan;
 use crate::layers::sequence::rows::{add, copy_masked, masks};
@@ -25,6 +26,7 @@ pub(crate) struct WeightGradients<'a, T> {
     pub(crate) kernel: &'a mut [T],
     pub(crate) recurrent_kernel: &'a mut [T],
     pub(crate) bias: Option<&'a mut [T]>,
+    pub(crate) projection: Option<&'a mut [T]>,
 }
 
 /// The left side of a gradient's product.
@@ -35,6 +37,8 @@ enum Source {
     Outputs,
     /// What the second phase multiplied.
     Operands,
+    /// What was projected; the right side is the gradient by the outputs.
+    Projected,
 }
 
 /// One product: the gradients of some gates' weights by one source.
@@ -66,7 +70,8 @@ struct Task<T: Element> {
 /// Slices that are summed together.
 struct Group<T: Element> {
     slices: Range<usize>,
-    /// The gradients by the sums, by slice and part, of the slices that are done; others are empty.
+    /// The gradients by the sums, by slice and part, of the slices that are done; others are empty. Of
+    /// an only part those by the projected outputs follow.
     slots: Vec<Vec<Buffer<T>>>,
     /// How many slices are not.
     missing: usize,
@@ -180,6 +185,8 @@ impl<'a, T: Element> Sums<'a, T> {
         let mut left = Buffer::default();
         let mut row = lists::filled(T::ZERO, weights.features.max(weights.units))?;
         let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
+        let mut of_projection = Vec::<Stretch<'_, T>>::new();
+        let per_output = projected(weights) * weights.lanes();
         for chunk in &plan.chunks {
             poll()?;
             let of_step = |step| slices.clone().map(move |n| (step, n));
@@ -187,6 +194,7 @@ impl<'a, T: Element> Sums<'a, T> {
             while pieces.peek().is_some() {
                 group.clear();
                 stretches.clear();
+                of_projection.clear();
                 let mut depth = 0;
                 while let Some(piece) =
                     pieces.next_if(|next| depth == 0 || depth + rows(next) <= DEPTH)
@@ -195,10 +203,15 @@ impl<'a, T: Element> Sums<'a, T> {
                     let slice = &plan.slices[n];
                     let before = slice.before(chunk.start);
                     let of_chunk = slice.rows_in(chunk);
-                    let slots =
-                        &slots[n - slices.start][*part][before * per_row..][..of_chunk * per_row];
+                    let slots_of = &slots[n - slices.start];
+                    let slots = &slots_of[*part][before * per_row..][..of_chunk * per_row];
                     let first = slice.before(step) - before;
                     add_stretch(&mut stretches, slots, of_chunk, first, length)?;
+                    if per_output > 0 {
+                        let d_projected = &slots_of[1][before * per_output..];
+                        let d_projected = &d_projected[..of_chunk * per_output];
+                        add_stretch(&mut of_projection, d_projected, of_chunk, first, length)?;
+                    }
                     depth += length;
                     lists::push(&mut group, piece)?;
                 }
@@ -213,11 +226,15 @@ impl<'a, T: Element> Sums<'a, T> {
                         6 => share.stage::<6>(histories, &group, row, &mut left, depth),
                         rows => unreachable!("a tile of {rows} rows"),
                     }
+                    let (right, width, blocks) = match share.spec.source {
+                        Source::Projected => (&of_projection, 1, projected(weights)),
+                        _ => (&stretches, weights.layout.slots.len(), blocks),
+                    };
                     let kernel = LongProduct {
                         left: &left[..elements],
                         depth,
-                        right: &stretches,
-                        width: weights.layout.slots.len(),
+                        right,
+                        width,
                         slots: share.spec.slots,
                         blocks: 0..blocks,
                         sums: &mut share.sums,
@@ -246,6 +263,10 @@ fn shares<T: Element>(
         let panels_of = at(own.start)..at(own.end);
         if !panels_of.is_empty() {
             let rows = panels_of.len() * weights.level.rows::<T>();
+            let blocks = match spec.source {
+                Source::Projected => projected(weights),
+                _ => blocks,
+            };
             let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
             // Bounded: a share for each gate at most.
             shares.push(Share { spec, panels: panels_of, sums });
@@ -261,6 +282,9 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
     let dropout = history.map(|history| history.problem.dropout);
     let mut specs = Vec::new();
     let mut push = |source, (first, count): (usize, usize), masks: usize| {
+        if count == 0 {
+            return;
+        }
         if masks <= 1 {
             // Bounded: a product for each source.
             specs.push(Spec { source, slots: (first, count), mask: 0 });
@@ -276,12 +300,24 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
         let source = if phase == 0 { Source::Outputs } else { Source::Operands };
         push(source, slots, masks(dropout.and_then(|dropout| dropout.recurrent)));
     }
+    if weights.projection.is_some() {
+        push(Source::Projected, (0, 1), 0);
+    }
     specs
+}
+
+/// Blocks of the projected output; none if it is not.
+fn projected<T: Element>(weights: &Weights<T>) -> usize {
+    weights.projection.as_ref().map_or(0, Packed::blocks)
 }
 
 /// Elements of a row of the source, without the one that stands for the bias.
 fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
-    if spec.source == Source::Inputs { weights.features } else { weights.units }
+    match spec.source {
+        Source::Inputs => weights.features,
+        Source::Outputs => weights.outputs,
+        Source::Operands | Source::Projected => weights.units,
+    }
 }
 
 /// Panels of rows of the gradient; the row after the last is the bias'.
@@ -328,6 +364,7 @@ fn source<'a, T: Element>(
         }
         Source::Outputs => (history.output_before(at), problem.dropout.recurrent),
         Source::Operands => (Some(history.operand(at)), problem.dropout.recurrent),
+        Source::Projected => (Some(history.operand(at)), None),
     };
     match (from, mask) {
         (Some(from), None) => from,
@@ -349,22 +386,30 @@ fn unpack<T: Element>(
     share: &Share<T>,
     into: &mut WeightGradients<'_, T>,
 ) {
-    let (units, lanes) = (weights.units, weights.lanes());
-    let columns = weights.layout.gates * units;
-    let tile_rows = weights.level.rows::<T>();
     let Share { spec, ref panels, ref sums } = *share;
+    let of_projection = spec.source == Source::Projected;
+    let units = if of_projection { weights.outputs } else { weights.units };
+    let lanes = weights.lanes();
+    let columns = if of_projection { units } else { weights.layout.gates * units };
+    let blocks = if of_projection { 0..projected(weights) } else { blocks.clone() };
+    let tile_rows = weights.level.rows::<T>();
     let (first, count) = spec.slots;
     let size = size(weights, spec);
     let first_row = panels.start * tile_rows;
     let per_block = panels.len() * tile_rows;
-    for (n, block) in blocks.clone().enumerate() {
+    for (n, block) in blocks.enumerate() {
         let filled = lanes.min(units - block * lanes);
         for row in first_row..(panels.end * tile_rows).min(size + 1) {
             for slot in 0..count {
                 let at = ((n * per_block + row - first_row) * count + slot) * lanes;
                 let sums = &sums[at..][..filled];
-                let column = weights.layout.slots[first + slot] * units + block * lanes;
+                let gate = if of_projection { 0 } else { weights.layout.slots[first + slot] };
+                let column = gate * units + block * lanes;
                 let to = match (spec.source, &mut into.bias) {
+                    (Source::Projected, _) => match &mut into.projection {
+                        Some(projection) if row < size => &mut projection[row * columns + column..],
+                        _ => continue,
+                    },
                     (Source::Inputs, _) if row < size => &mut into.kernel[row * columns + column..],
                     (_, _) if row < size => &mut into.recurrent_kernel[row * columns + column..],
                     (Source::Inputs, Some(bias)) => &mut bias[column..],

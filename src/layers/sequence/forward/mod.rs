@@ -62,20 +62,22 @@ fn check<T: Element>(
     if results.outputs.shape() != problem.output_shape() {
         return Err(Error::shape("outputs", problem.output_shape(), results.outputs.shape()));
     }
-    let expected = [problem.inputs.shape()[0], 1, weights.units];
     if !results.state.is_empty() && results.state.len() != weights.states() {
         return Err(Error::value("state", weights.states().to_string(), results.state.len()));
     }
-    match results.state.iter().find(|state| state.shape() != expected) {
-        Some(wrong) => Err(Error::shape("state", expected, wrong.shape())),
-        None => Ok(()),
+    for (number, state) in results.state.iter().enumerate() {
+        let expected = [problem.inputs.shape()[0], 1, weights.state_size(number)];
+        if state.shape() != expected {
+            return Err(Error::shape("state", expected, state.shape()));
+        }
     }
+    Ok(())
 }
 
 /// What the residuals will hold at most.
 fn residual_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> usize {
     let [batch, time, _] = problem.inputs.shape();
-    let vectors = weights.layout.slots.len() + weights.layout.states + weights.layout.phases.len();
+    let vectors = weights.layout.slots.len() + weights.layout.states + weights.phases();
     let per_step = vectors * weights.padded_units() * size_of::<T>();
     batch.saturating_mul(time).saturating_mul(per_step)
 }
@@ -105,7 +107,8 @@ fn journeys<'a, 'p, T: Element>(
 /// What the journeys hold from the start.
 fn journey_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, plan: &Plan) -> usize {
     let batch = problem.inputs.shape()[0];
-    let rows = 1 + weights.layout.phases.len() + usize::from(part::multiplies_apart(problem));
+    let apart = part::multiplies_apart(weights, problem);
+    let rows = 1 + weights.phases() + usize::from(apart);
     let row = rows * row_stride(weights.units) + weights.layout.states * weights.padded_units();
     let slice = size_of::<Journey<'_, '_, T>>() + plan.parts.len() * size_of::<Run<'_, '_, T>>();
     let slices = plan.slices.len().saturating_mul(slice);
@@ -141,7 +144,7 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
             width: weights.padded_units(),
             stride: row_stride(weights.units),
         };
-        let two = weights.layout.phases.len() > 1;
+        let two = weights.phases() > 1;
         let schedule = if two { TWO_PHASES } else { ONE_PHASE };
         let exchange = Exchange::new(geometry, schedule, plan.padded_units(weights)?)?;
         let runs = plan.split_features(outputs, |blocks| weights.units_of(blocks))?;
@@ -175,10 +178,13 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         let outputs = &*self.exchange.plane_mut(run.latest());
         for (state, array) in self.state.iter_mut().enumerate() {
             for run in &mut self.runs {
-                let units = run.weights.units_of(&run.blocks);
+                let own = match state {
+                    0 => run.weights.outputs_of(&run.blocks),
+                    _ => run.weights.units_of(&run.blocks),
+                };
                 let states = run.states();
                 for row in 0..rows {
-                    states.write(state, row, outputs, &mut array.row(row, 0)[units.clone()]);
+                    states.write(state, row, outputs, &mut array.row(row, 0)[own.clone()]);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::layers::sequence::weights::Weights;
 use crate::layers::sequence::weights::tail::Tail;
 use crate::machine::memory::{Buffer, ViewMut};
 use crate::machine::simd::Element;
-use crate::machine::threads::{Planes, Turn};
+use crate::machine::threads::{Columns, Planes, Turn};
 
 /// The plane of what an early phase produced; those before it are of outputs.
 pub(crate) const EARLY: usize = 2;
@@ -36,6 +36,8 @@ pub(crate) struct Run<'a, 'p, T: Element> {
     pub(crate) stride: usize,
     /// What the recurrent weights multiply, where it is no plane.
     pub(crate) operand: Buffer<T>,
+    /// What a projection multiplies, where some rows do not take a step; by position.
+    pub(crate) gathered: Buffer<T>,
     /// The states but the output, `[block of the part][row][state][LANES]`.
     pub(crate) others: Buffer<T>,
     keep: bool,
@@ -48,8 +50,8 @@ pub(crate) struct Run<'a, 'p, T: Element> {
 }
 
 /// Whether the recurrent weights multiply rows that are no plane's.
-pub(super) fn multiplies_apart<T: Element>(problem: &Problem<'_, T>) -> bool {
-    problem.dropout.recurrent.is_some() || problem.is_masked()
+pub(super) fn multiplies_apart<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> bool {
+    problem.dropout.recurrent.is_some() || problem.is_masked() || weights.projection.is_some()
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
@@ -63,10 +65,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     ) -> Result<Self> {
         let rows = slice.rows.len();
         let stride = row_stride(weights.units);
-        let apart = multiplies_apart(problem);
+        let apart = multiplies_apart(weights, problem);
+        let gathers = weights.projection.is_some() && problem.is_masked();
         let vectors = rows * blocks.len() * weights.layout.states;
         Ok(Self {
             operand: Buffer::zeroed(if apart { rows * stride } else { 0 })?,
+            gathered: Buffer::zeroed(if gathers { rows * stride } else { 0 })?,
             others: Buffer::zeroed(vectors * weights.lanes())?,
             weights,
             problem,
@@ -96,7 +100,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
 
     /// The number of phases of a step; none if no row takes it.
     pub(crate) fn phases(&self, step: usize) -> usize {
-        if self.slice.active(step).is_empty() { 0 } else { self.weights.layout.phases.len() }
+        if self.slice.active(step).is_empty() { 0 } else { self.weights.phases() }
     }
 
     /// Takes the memory for all steps.
@@ -113,7 +117,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             slots: Buffer::taken(kept.max(largest) * layout.slots.len() * self.own())?,
             states: Buffer::taken(kept * layout.states * self.own())?,
             outputs: Buffer::taken(if own_outputs { whole } else { 0 })?,
-            operands: Buffer::taken(if layout.phases.len() > 1 { whole } else { 0 })?,
+            operands: Buffer::taken(if self.weights.phases() > 1 { whole } else { 0 })?,
         };
         self.staged = Buffer::taken(largest * row_stride(self.weights.features))?;
         Ok(())
@@ -174,7 +178,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     /// Whether nothing but the step itself is to be done at each step.
     pub(crate) fn sweeps(&self) -> bool {
         self.weights.is_fused()
-            && self.weights.layout.phases.len() == 1
+            && self.weights.phases() == 1
             && self.problem.dropout.recurrent.is_none()
     }
 
@@ -244,9 +248,16 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let at = self.slice.before(step) * self.stride;
             copy_rows(active, source, self.stride, &mut kept[at..]);
         }
+        if phase == self.weights.layout.phases.len() {
+            self.project(active, source);
+            self.hand_over(step, active, &mut produced, previous);
+            return Ok(());
+        }
         let operand = self.prepare_operand(phase, active, source, chunk, place)?;
         let data = operand.choose(source, &self.operand);
-        let last = phase + 1 == self.weights.layout.phases.len();
+        // Without a product it is the cell that sees the mask.
+        let seen = data.filter(|_| self.weights.layout.recurrent() == 0).unwrap_or(previous);
+        let last = phase + 1 == self.weights.phases();
         let slots_at = self.slots_at(chunk);
         let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
         let states_kept = !self.kept.states.is_empty();
@@ -262,7 +273,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             slots: &mut self.kept.slots[slots_at..],
             keep: self.keep,
             place,
-            previous: RowMajor { data: previous, stride: self.stride },
+            previous: RowMajor { data: seen, stride: self.stride },
             produced: &mut produced,
             state: &mut self.others,
             slice_rows: self.slice.rows.len(),
@@ -271,14 +282,39 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             tail: tail.map(|tail| &tail.recurrent),
             ahead: None,
         });
-        if last && active.len() < self.slice.rows.len() {
+        if last {
+            self.carry_over(active, &mut produced, previous);
+        }
+        Ok(())
+    }
+
+    /// Takes the outputs of rows that do not take the step on to the next.
+    fn carry_over(&self, active: &[u32], produced: &mut Columns<'_, T>, previous: &[T]) {
+        if active.len() < self.slice.rows.len() {
             let first = self.blocks.start * self.weights.lanes();
             for row in skipping(active, self.slice.rows.len()) {
                 let to = produced.from(row, first);
                 to.copy_from_slice(&previous[row * self.stride + first..][..to.len()]);
             }
         }
-        Ok(())
+    }
+
+    /// Hands out what [`Self::project`] computed, by position in `operand`.
+    fn hand_over(
+        &mut self,
+        step: usize,
+        active: &[u32],
+        produced: &mut Columns<'_, T>,
+        previous: &[T],
+    ) {
+        let size = self.weights.outputs;
+        for (&row, from) in active.iter().zip(self.operand.chunks_exact(self.stride)) {
+            produced.from(row as usize, 0)[..size].copy_from_slice(&from[..size]);
+            if self.problem.return_sequences {
+                self.outputs.row(row as usize, step).copy_from_slice(&from[..size]);
+            }
+        }
+        self.carry_over(active, produced, previous);
     }
 
     /// Ends a step, after its phases: rows that did not take it repeat their output, or give zeros.

@@ -7,7 +7,7 @@ use super::part::Run;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
-use crate::layers::sequence::rows::{copy_masked, masks};
+use crate::layers::sequence::rows::{copy_masked, copy_rows, masks};
 use crate::layers::sequence::step::forward::Place;
 use crate::machine::simd::Element;
 
@@ -133,6 +133,32 @@ impl<T: Element> Run<'_, '_, T> {
         }
     }
 
+    /// The outputs of a step, from what its cell produced: to `operand`, by position.
+    pub(crate) fn project(&mut self, active: &[u32], produced: &[T]) {
+        let (weights, stride) = (self.weights, self.stride);
+        let Some(right) = &weights.projection else { return };
+        let whole = active.len() == self.slice.rows.len();
+        if !whole {
+            copy_rows(active, produced, stride, &mut self.gathered);
+        }
+        let product = Product {
+            left: if whole { produced } else { &self.gathered },
+            stride,
+            rows: active.len(),
+            from: 0,
+            right,
+            blocks: 0..right.blocks(),
+            from_end: false,
+            depth: (0, weights.units),
+            out: &mut self.operand,
+            offset: 0,
+            block_stride: 1,
+            row_stride: stride / weights.lanes(),
+            start: Start::Zero,
+        };
+        T::dispatch(weights.level, product);
+    }
+
     /// Makes what the recurrent weights multiply, or adds its products to the slots where they are
     /// not part of the step.
     pub(crate) fn prepare_operand(
@@ -152,13 +178,13 @@ impl<T: Element> Run<'_, '_, T> {
         let (first, count) = weights.layout.phases[phase];
         let count_masks = masks(mask);
         let single = count_masks > 1;
-        if weights.is_fused() && !single {
+        if (weights.is_fused() && !single) || count == 0 {
             if count_masks == 0 {
                 return Ok(Operand::Plain);
             }
             for &row in active {
                 let at = row as usize * stride;
-                let from = &source[at..][..weights.units];
+                let from = &source[at..][..weights.outputs];
                 copy_masked(&mut self.operand[at..], from, mask_row(0, row));
             }
             return Ok(Operand::Masked);
@@ -175,7 +201,7 @@ impl<T: Element> Run<'_, '_, T> {
             };
             if !plain {
                 for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
-                    let from = &source[row as usize * stride..][..weights.units];
+                    let from = &source[row as usize * stride..][..right.depth()];
                     copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
                 }
             }
@@ -187,7 +213,7 @@ impl<T: Element> Run<'_, '_, T> {
                 right,
                 blocks: self.blocks.clone(),
                 from_end: false,
-                depth: (0, weights.units),
+                depth: (0, right.depth()),
                 out: &mut self.kept.slots[slots_at..],
                 offset: place.first * width + slot,
                 block_stride: place.rows * width,

@@ -249,7 +249,8 @@ fn by_length<T: Element>(problem: &Problem<'_, T>) -> Result<Lengths> {
 }
 
 fn parts_of<T: Element>(weights: &Weights<T>, batch: usize, threads: usize) -> usize {
-    if groups_of(weights, batch) > 1 {
+    // A projection's sums run over all units.
+    if groups_of(weights, batch) > 1 || weights.projection.is_some() {
         return 1;
     }
     let bytes = weights.recurrent_work() * size_of::<T>();

@@ -84,6 +84,9 @@ impl Windows {
     pub(crate) fn new<T: Element>(weights: &Weights<T>, blocks: &Range<usize>) -> Option<Self> {
         let gates = weights.layout.input.1;
         let [recurrent] = &weights.recurrent[..] else { return None };
+        if recurrent.width() == 0 {
+            return None;
+        }
         let bytes = blocks.len() * weights.lanes() * gates * weights.units * size_of::<T>();
         let cut = Cut::of(gates);
         if cut == Cut::None {

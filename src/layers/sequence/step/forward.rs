@@ -164,6 +164,7 @@ where
             FirstTwoOfThree => self.all_blocks::<S, 2, 3>(s),
             FirstOfThree | SecondOfThree | LastOfThree => self.all_blocks::<S, 1, 3>(s),
             One => self.all_blocks::<S, 1, 1>(s),
+            NoneOfOne => self.no_product::<S, 1>(s),
             None => {},
         );
     }
@@ -175,6 +176,14 @@ where
     C: Cell<T>,
     A: Activations<T>,
 {
+    /// The equations of a phase that takes no product.
+    #[inline(always)]
+    fn no_product<S: Simd<T>, const W: usize>(mut self, s: S) {
+        for block in self.of.blocks.clone() {
+            self.finish::<S, W>(s, block);
+        }
+    }
+
     /// Walks the blocks of units, as many at once as give the multiply-adds enough chains: four
     /// vectors of columns, or eight if there is only one row. Each group's equations follow its
     /// product at once, through the slots, while the sums are in the first-level cache: inlined

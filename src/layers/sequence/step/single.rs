@@ -73,6 +73,7 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for OfCell<'_, T, C, 
             SecondOfThree => self.groups::<S, 8, 3, 0, 1, 1>(s),
             LastOfThree => self.groups::<S, 8, 3, 0, 2, 1>(s),
             One => self.groups::<S, 8, 1, 1, 0, 1>(s),
+            NoneOfOne => self.groups::<S, 8, 1, 1, 0, 0>(s),
             None => {},
         );
     }
@@ -134,8 +135,10 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
         if const { I > 0 } {
             add_product::<T, S, PB, W, 0, I>(s, &mut sums, of.inputs, &of.weights.kernel, block);
         }
-        let recurrent = &of.weights.recurrent[PHASE];
-        add_product::<T, S, PB, W, F, G>(s, &mut sums, of.operand, recurrent, block);
+        if const { G > 0 } {
+            let recurrent = &of.weights.recurrent[PHASE];
+            add_product::<T, S, PB, W, F, G>(s, &mut sums, of.operand, recurrent, block);
+        }
         // Through memory that stays in the first-level cache: inlined `PB` times the equations
         // would be compiled as often.
         for (b, sums) in sums.iter().enumerate() {

@@ -21,6 +21,8 @@ pub struct Weights<T: Element> {
     pub(crate) level: Level,
     pub(crate) features: usize,
     pub(crate) units: usize,
+    /// The output's size: that of the projection, or the number of units.
+    pub(crate) outputs: usize,
     pub(crate) has_bias: bool,
     pub(crate) activations: Chosen,
     /// The input's product: `[block][features][input slots][LANES]`.
@@ -31,6 +33,8 @@ pub struct Weights<T: Element> {
     pub(crate) input_bias: Buffer<T>,
     /// What the slots that the input's product leaves out start from, `[block][slot][LANES]`.
     pub(crate) own_bias: Buffer<T>,
+    /// What the cell gives is multiplied by this, if it is not the output itself.
+    pub(crate) projection: Option<Packed<T>>,
     /// The weights of each unit alone, `[block][vector][LANES]`.
     pub(crate) vectors: Buffer<T>,
     /// The last block once more, if few of its lanes are units.
@@ -43,6 +47,7 @@ pub struct Weights<T: Element> {
 pub(crate) struct Transposed<T: Element> {
     pub(crate) kernel: Packed<T>,
     pub(crate) recurrent: Vec<Packed<T>>,
+    pub(crate) projection: Option<Packed<T>>,
 }
 
 /// One product for each slot, for dropout with a mask for each gate.
@@ -68,7 +73,9 @@ impl<T: Element> Weights<T> {
     ) -> Result<Self> {
         let layout = cell.layout();
         let level = options.level.map_or_else(Level::current, Ok)?;
+        let activations = options.chosen()?;
         check(layout, features, units, &raw)?;
+        let outputs = raw.projection.map_or(units, |projection| projection.len() / units);
         let columns = layout.gates * units;
         let gate = |slot: usize| layout.slots[slot] * units;
         let pack = |matrix: &[T], depth, (first, count): (usize, usize)| {
@@ -77,7 +84,8 @@ impl<T: Element> Weights<T> {
             })
         };
         let kernel = pack(raw.kernel, features, layout.input)?;
-        let recurrent = layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, units, slots));
+        let recurrent =
+            layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, outputs, slots));
         // Bounded: two phases at most.
         let mut recurrent = recurrent.collect::<Result<Vec<_>>>()?;
         if options.bfloat16 {
@@ -88,6 +96,10 @@ impl<T: Element> Weights<T> {
             recurrent = recurrent.iter().map(Packed::halved).collect::<Result<_>>()?;
         }
 
+        let projection = raw.projection.map(|matrix| {
+            Packed::from_rows(level, units, 1, outputs, |k, _| &matrix[k * outputs..][..outputs])
+        });
+        let projection = projection.transpose()?;
         let (lanes, blocks) = (level.lanes::<T>(), kernel.blocks());
         let inputs = layout.input.1;
         // Where the bias of a slot without an input begins.
@@ -132,22 +144,28 @@ impl<T: Element> Weights<T> {
                 own_bias[own_at(block, slot) + lane]
             }
         };
-        let tail = Tail::new(layout, options, level, (features, units), &raw, bias_of)?;
+        let tail = Tail::new(
+            layout,
+            (options, activations),
+            level,
+            [features, units, outputs],
+            &raw,
+            bias_of,
+        )?;
         Ok(Self {
             cell,
             layout,
             level,
             features,
             units,
+            outputs,
             has_bias: raw.bias.is_some(),
-            activations: Chosen {
-                gate: options.recurrent_activation,
-                candidate: options.activation,
-            },
+            activations,
             kernel,
             recurrent,
             input_bias,
             own_bias,
+            projection,
             vectors,
             tail,
             transposed: OnceLock::new(),
@@ -167,11 +185,35 @@ impl<T: Element> Weights<T> {
         self.units
     }
 
+    /// Size of the output: that of the projection, or the number of units.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Size of a state, the output's being number 0.
+    #[must_use]
+    pub fn state_size(&self, state: usize) -> usize {
+        if state == 0 { self.outputs } else { self.units }
+    }
+
+    /// Elements of the projection, if there is one.
+    #[must_use]
+    pub fn projection_len(&self) -> Option<usize> {
+        self.projection.as_ref().map(|_| self.units * self.outputs)
+    }
+
+    /// Phases of a step: the cell's, and the projection.
+    pub(crate) fn phases(&self) -> usize {
+        self.layout.phases.len() + usize::from(self.projection.is_some())
+    }
+
     /// Whether these are weights of the same cell, of the same sizes.
     #[must_use]
     pub fn same_shape(&self, other: &Self) -> bool {
         self.cell == other.cell
             && (self.features, self.units) == (other.features, other.units)
+            && self.projection_len() == other.projection_len()
             && self.has_bias == other.has_bias
     }
 
@@ -215,17 +257,23 @@ impl<T: Element> Weights<T> {
 
     /// Multiply-adds of one step of one row; an activation takes the time of about eight.
     pub(crate) fn work(&self) -> usize {
-        (self.features + self.units + 8) * self.layout.gates * self.units
+        (self.features + 8) * self.layout.gates * self.units + self.recurrent_work()
     }
 
     /// Elements of the weights' gradients.
     pub(crate) fn gradient_elements(&self) -> usize {
-        (self.features + self.units + 1) * self.layout.gates * self.units
+        (self.features + 1) * self.layout.gates * self.units + self.recurrent_work()
     }
 
     /// Multiply-adds of one step of one row that have to wait for the step before.
     pub(crate) fn recurrent_work(&self) -> usize {
-        self.units * self.layout.gates * self.units
+        self.recurrent_len() + self.projection_len().unwrap_or(0)
+    }
+
+    /// Elements of the recurrent kernel.
+    #[must_use]
+    pub fn recurrent_len(&self) -> usize {
+        self.outputs * self.layout.recurrent() * self.units
     }
 
     /// Elements between two rows of gradients by the sums, `[row][slot][units]`.
@@ -237,6 +285,11 @@ impl<T: Element> Weights<T> {
     pub(crate) fn units_of(&self, blocks: &Range<usize>) -> Range<usize> {
         let lanes = self.lanes();
         (blocks.start * lanes).min(self.units)..(blocks.end * lanes).min(self.units)
+    }
+
+    /// A part's share of the output. A projected output has one part.
+    pub(crate) fn outputs_of(&self, blocks: &Range<usize>) -> Range<usize> {
+        if self.projection.is_some() { 0..self.outputs } else { self.units_of(blocks) }
     }
 
     /// Refuses weights that are for inference alone.
@@ -252,10 +305,12 @@ impl<T: Element> Weights<T> {
         self.check_exact()?;
         lazily(&self.transposed, || {
             let recurrent = self.recurrent.iter().map(|packed| packed.transposed(self.units));
+            let projection = self.projection.as_ref().map(|packed| packed.transposed(self.outputs));
             Ok(Transposed {
                 kernel: self.kernel.transposed(self.units)?,
                 // Bounded: two phases at most.
                 recurrent: recurrent.collect::<Result<_>>()?,
+                projection: projection.transpose()?,
             })
         })
     }
@@ -304,9 +359,23 @@ fn check<T>(layout: Layout, features: usize, units: usize, raw: &Raw<'_, T>) -> 
     if features.checked_mul(columns) != Some(raw.kernel.len()) {
         return Err(Error::shape("kernel", [features, columns], [raw.kernel.len()]));
     }
-    if units.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
+    let mut outputs = units;
+    if let Some(projection) = raw.projection {
+        if !layout.may_project() {
+            let expected = "none: the cell sees its previous output itself";
+            return Err(Error::value("projection", expected, "an array"));
+        }
+        outputs = projection.len() / units;
+        if outputs == 0 || outputs > units || outputs * units != projection.len() {
+            let expected = format!("[{units}, 1 to {units}]");
+            let received = format!("{:?}", [projection.len()]);
+            return Err(Error::Shape { argument: "projection", expected, received });
+        }
+    }
+    let columns = layout.recurrent() * units;
+    if outputs.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
         let received = [raw.recurrent_kernel.len()];
-        return Err(Error::shape("recurrent_kernel", [units, columns], received));
+        return Err(Error::shape("recurrent_kernel", [outputs, columns], received));
     }
     if layout.vectors * units != raw.vectors.len() {
         return Err(Error::shape("vectors", [layout.vectors, units], [raw.vectors.len()]));

@@ -27,9 +27,9 @@ impl<T: Element> Tail<T> {
     /// is part of its step. `bias` is that of a slot and unit.
     pub(crate) fn new(
         layout: Layout,
-        options: Options,
+        (options, chosen): (Options, Chosen),
         level: Level,
-        (features, units): (usize, usize),
+        [features, units, outputs]: [usize; 3],
         raw: &Raw<'_, T>,
         bias_of: impl Fn(usize, usize) -> T,
     ) -> Result<Option<Self>> {
@@ -37,7 +37,6 @@ impl<T: Element> Tail<T> {
         let (first, rest) = (units / lanes * lanes, units % lanes);
         let vectors = (rest * SLOTS).div_ceil(lanes);
         let size = lanes * vectors / SLOTS;
-        let chosen = Chosen { gate: options.recurrent_activation, candidate: options.activation };
         let [phase] = layout.phases else { return Ok(None) };
         let fused = level.fuses::<T>()
             && chosen.is_standard()
@@ -66,7 +65,7 @@ impl<T: Element> Tail<T> {
             }
         }
         let kernel = pack(raw.kernel, features, layout.input)?;
-        let recurrent = pack(raw.recurrent_kernel, units, *phase)?;
+        let recurrent = pack(raw.recurrent_kernel, outputs, *phase)?;
         Ok(Some(Self { kernel, recurrent, bias }))
     }
 }

@@ -281,8 +281,8 @@ class _Chain:
         read = Recurrent(node.operator, node.attributes, f"the {node.described()}")
         x = [*x, *[None] * 8][:8]
         w, r, bias, lengths, peepholes = x[1], x[2], x[3], x[4], x[7]
-        if w is None or r is None or lengths is not None or peepholes is not None or read.clip:
-            raise self._refused(node, "it has lengths, peepholes or a clip")
+        if w is None or r is None or lengths is not None or peepholes is not None:
+            raise self._refused(node, "it has lengths or peepholes")
         if any(np.any(each) for each in x[5:7] if each is not None):
             raise self._refused(node, "it begins from states that are not zero")
         if read.reversed == [True] or self.axes != ("btf" if read.layout else "tbf"):
@@ -319,6 +319,8 @@ class _Chain:
             raise self._refused(node, "no layer has its activations")
         order = ONNX[read.kind]
         options: dict[str, Any] = {"use_bias": bias is not None, "dtype": self.dtype}
+        if read.clip:
+            options["clip"] = read.clip
         weights = [ordered(w, order).T, ordered(r, order).T]
         if bias is not None:
             both = [ordered(half, order) for half in np.split(bias, 2)]

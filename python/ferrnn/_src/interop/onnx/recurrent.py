@@ -1,8 +1,8 @@
 """ONNX's LSTM, GRU and RNN: in the engine, or step by step in NumPy where it has no such cell.
 
 The equations and defaults are those of https://onnx.ai/onnx/operators/onnx__LSTM.html, `__GRU` and
-`__RNN`. A cell with a clip, with coupled gates and peepholes, or with activations that the engine
-does not have runs in NumPy.
+`__RNN`. A cell with coupled gates and peepholes, or with activations that the engine does not have,
+runs in NumPy.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Recurrent:
         self, w: Array, r: Array, bias: Array | None, peepholes: Array | None
     ) -> list[Weights | None]:
         """Each direction's weights for the engine; None where NumPy runs it."""
-        if self.clip or w.dtype not in _FLOATS:
+        if w.dtype not in _FLOATS:
             return [None] * len(self.reversed)
         return [
             engine_weights(
@@ -170,6 +170,7 @@ class Recurrent:
                     None if peepholes is None else peepholes[index],
                     self.coupled,
                     self.reset_after,
+                    self.clip or None,
                 )
             )
             for index, functions in enumerate(self.functions)

@@ -146,6 +146,8 @@ def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[s
     while more and not more[-1]:
         more.pop()
     settings |= recurrent(functions, name)
+    if cell.clip is not None:
+        settings["clip"] = cell.clip
     made = b.node(operator, x, *constants, *more, count=1 + _count(cell), **settings)
     outputs = b.op("Squeeze", made[0], b.integers(1))
     return outputs, [b.op("Squeeze", each, b.integers(0)) for each in made[1:]]

@@ -23,6 +23,7 @@ from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
+from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.reshaping import Flatten
 from ferrnn._src.layers.resizing import ZeroPadding1D
 from ferrnn._src.layers.scaling import GroupNormalization, RMSNormalization
@@ -104,15 +105,6 @@ def _recurrent(module: Module, known: Mapping[str, Any], kind: str) -> list[Made
         if both:
             directions.append(_direction(module, kind, index, known, "_reverse"))
         made.append(_over_time(directions, sequences, name))
-        projections = [each.projection for each in directions if each.projection is not None]
-        if projections:
-            shape = np.sum([matrix.shape for matrix in projections], axis=0)
-            kernel = np.zeros(shape, projections[0].dtype)
-            rows = columns = 0
-            for matrix in projections:  # each direction's own block
-                kernel[rows : rows + len(matrix), columns : columns + matrix.shape[1]] = matrix
-                rows, columns = rows + len(matrix), columns + matrix.shape[1]
-            made.append(Made(Dense(int(shape[1]), use_bias=False), [kernel], over_time=True))
         if rate and not last:
             made.append(Made(Dropout(rate), []))
     return made
@@ -124,7 +116,6 @@ class _Direction:
 
     make: Callable[..., Layer]
     weights: list[Array]
-    projection: Array | None = None
 
 
 def _over_time(directions: list[_Direction], sequences: bool, name: str) -> Made:
@@ -155,22 +146,24 @@ def _direction(
                 f"`source`: the weights of {module.name or kind!r} do not fit: {shapes}, "
                 f"weight_hr{ending} {projection.shape[::-1]}"
             )
-        # What is projected comes back into the gates: both products are one.
-        both = projection.astype(np.float64) @ recurrent
-        recurrent = both.astype(recurrent.dtype)
-    units = recurrent.shape[0]
-    if recurrent.shape != (units, units * len(order)) or kernel.shape[1:] != recurrent.shape[1:]:
+    rows = recurrent.shape[0]
+    units = rows if projection is None else projection.shape[0]
+    if recurrent.shape != (rows, units * len(order)) or kernel.shape[1:] != recurrent.shape[1:]:
         raise ValueError(f"`source`: the weights of {module.name or kind!r} do not fit: {shapes}")
     biases = [take(f"bias_ih{ending}"), take(f"bias_hh{ending}")]
     given = [ordered(bias, order) for bias in biases if bias is not None]
     weights = [kernel, recurrent, *_biases(kind, given)]
+    if projection is not None:
+        weights.append(projection)
     options: dict[str, Any] = {"use_bias": bool(given)}
     if kind == "RNN":
         options["activation"] = known.get("nonlinearity", "tanh")
     if kind == "GRU":
         options["reset_after"] = True
-    make = {"LSTM": LSTM, "GRU": GRU, "RNN": SimpleRNN}[kind]
-    return _Direction(lambda **more: make(units, **options, **more), weights, projection)
+    make: Callable[..., Layer] = {"LSTM": LSTM, "GRU": GRU, "RNN": SimpleRNN}[kind]
+    if projection is not None:
+        make, options["projection_units"] = ProjectedLSTM, rows
+    return _Direction(lambda **more: make(units, **options, **more), weights)
 
 
 def _biases(kind: str, given: list[Array]) -> list[Array]:
