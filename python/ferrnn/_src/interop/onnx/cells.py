@@ -68,13 +68,12 @@ def engine_weights(direction: Direction) -> Weights | None:
     ):
         return None
     gate, candidate = found[0], found[min(1, len(found) - 1)]
-    bounds: dict[str, float] = {}
+    bounds: tuple[float | None, float | None] = (None, None)
     if direction.clip is not None:
         # The bounds move with the sums; the engine's lie around zero.
         if any(shift != 0 or scale == 0 for _, scale, shift in found):
             return None
-        bounds["clip"] = direction.clip * abs(candidate[1])
-        bounds["recurrent_clip"] = direction.clip * abs(gate[1])
+        bounds = (direction.clip * abs(candidate[1]), direction.clip * abs(gate[1]))
     gates = 4 if direction.kind == "LSTM" else 3 if direction.kind == "GRU" else 1
     # In our order: i, f, c, o; z, r, h; or the only one.
     inner = {"LSTM": 2, "GRU": 2, "RNN": 0}[direction.kind]
@@ -97,7 +96,8 @@ def engine_weights(direction: Direction) -> Weights | None:
         recurrent_activation=gate[0] if direction.kind != "RNN" else "sigmoid",
         reset_after=direction.reset_after,
         vectors=vectors,
-        **bounds,
+        clip=bounds[0],
+        recurrent_clip=bounds[1],
     )
 
 
