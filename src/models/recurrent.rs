@@ -89,6 +89,7 @@ impl<T: Engine> Node<T> for Recurrent<T> {
             recurrent_kernel: weights[1],
             bias: bias.then(|| &*weights[2]),
             vectors: weights.get(after).map_or(&[], |vectors| vectors),
+            projection: None,
         };
         self.weights = None; // so that its memory serves the new ones
         self.weights = Some(Weights::new(cell, options, features, units, raw)?);
@@ -148,6 +149,7 @@ impl<T: Engine> Node<T> for Recurrent<T> {
             recurrent_kernel,
             vectors: d_vectors.first_mut().map_or(&mut [], |d| &mut d[..]),
             bias: d_bias.first_mut().map(|d| &mut d[..]),
+            projection: None,
         };
         backward(weights, &problem, residuals, &seeds, gradients, true, stop)
     }

@@ -123,7 +123,9 @@ def _recurrent(layer: Any) -> Part | str:
     gate = None if type(cell) is SimpleRNNCell else cell.recurrent_activation  # type: ignore[attr-defined]
     if gate is not None and not gate.native:
         return f"a stand-in computes its recurrent_activation {gate.__name__}"
-    given = (cell.kernel, cell.recurrent_kernel, cell.bias, cell.vectors)
+    given = cell.native_weights
+    if cell.clip is not None or given.recurrent_kernel is None or given.projection is not None:
+        return "it has a clip, a projection, or no recurrent product"
     features, _ = cell.kernel.shape
     part = (
         "recurrent",
