@@ -62,6 +62,19 @@ def test_states_of_a_minimal_gated_unit_follow_from_its_gate():
     np.testing.assert_allclose(found["h"], layer(X), rtol=1e-5, atol=1e-6)
 
 
+def test_states_of_a_projected_lstm_follow_from_its_gates():
+    layer = layers.ProjectedLSTM(4, 3, return_sequences=True, clip=0.7)
+    model = random_weights(Sequential([Input((None, 2)), layer]))
+    found = layer_states(model, X)
+    c = found["forget gate"] * shifted(found["c"]) + found["input gate"] * found["candidate"]
+    np.testing.assert_allclose(found["c"], c, rtol=1e-5, atol=1e-6)
+    h = (found["output gate"] * np.tanh(c)) @ model.get_weights()[3]
+    np.testing.assert_allclose(found["h"], h, rtol=1e-5, atol=1e-6)
+    bounds = 1 / (1 + np.exp([0.7, -0.7]))
+    assert found["forget gate"].min() >= bounds[0] - 1e-6
+    assert found["forget gate"].max() <= bounds[1] + 1e-6
+
+
 def test_masked_steps_carry_states_and_have_no_gates():
     model = Sequential([Input((None,)), layers.Embedding(9, 3, mask_zero=True), layers.LSTM(4)])
     words = np.array([[1, 2, 0, 3], [4, 0, 0, 0]])

@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.activations import activations
 from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.lstm import LSTMCell
 from ferrnn._src.cells.minimal_gated import MinimalGatedCell
 from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
 from ferrnn._src.tree.types import Array
 
 # By name, `[steps, units]`.
@@ -32,8 +32,7 @@ def gates_of(cell: Any, inputs: Array, before: States, after: States) -> Gates:
 
 def _activated(cell: Any) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """What gates and candidates are activated by."""
-    gate = activations.differentiable(cell.recurrent_activation).function
-    return gate, activations.differentiable(cell.activation).function
+    return cell.on_sums(cell.recurrent_activation).function, cell.on_sums(cell.activation).function
 
 
 def _projected(cell: Any, inputs: Array) -> Array:
@@ -96,6 +95,7 @@ def _minimal(cell: Any, inputs: Array, before: States, after: States) -> Gates:
 _KINDS: dict[type, Callable[[Any, Array, States, States], Gates]] = {
     LSTMCell: _lstm,
     PeepholeLSTMCell: _lstm,
+    ProjectedLSTMCell: _lstm,
     CoupledLSTMCell: _coupled,
     GRUCell: _gru,
     MinimalGatedCell: _minimal,

@@ -116,16 +116,16 @@ def _recurrent(layer: Any) -> Part | str:
             return f"it has {option}=True"
     if not isinstance(cell, BuiltInCell) or not fused.supports(cell):
         return f"its cell {type(cell).__name__} does not run in the engine as one"
-    if cell.dropout or cell.recurrent_dropout:
-        return "it has dropout"
+    given = cell.native_weights
+    other = given.recurrent_kernel is None or given.projection is not None or cell.clip
+    if cell.dropout or cell.recurrent_dropout or other:
+        reason = "a clip, a projection, or no recurrent product" if other else "dropout"
+        return f"it has {reason}"
     if any(name in vars(cell) for name in _REPLACED):
         return "its cell has a method of its own"
     gate = None if type(cell) is SimpleRNNCell else cell.recurrent_activation  # type: ignore[attr-defined]
     if gate is not None and not gate.native:
         return f"a stand-in computes its recurrent_activation {gate.__name__}"
-    given = cell.native_weights
-    if cell.clip is not None or given.recurrent_kernel is None or given.projection is not None:
-        return "it has a clip, a projection, or no recurrent product"
     features, _ = cell.kernel.shape
     part = (
         "recurrent",
