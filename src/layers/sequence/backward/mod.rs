@@ -213,9 +213,9 @@ impl<'a, T: Element> Journey<'a, T> {
                 d_initial: std::mem::take(&mut initial[number]),
             };
             let part = (number, plan.parts[number].clone());
-            // Bounded: room was made.
             let taken = history.slice.before(plan.chunks.last().map_or(0, |chunk| chunk.end));
             let packed = (weights, transposed);
+            // Bounded: room was made.
             runs.push(Run::new(packed, history, seeds, part, taken, slots, views)?);
         }
         Ok(Self { plan, slice, exchange, runs, result: Ok(()) })
@@ -223,8 +223,8 @@ impl<'a, T: Element> Journey<'a, T> {
 
     /// Gives the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
-        // Bounded: a buffer for each part, of which there are as many as threads.
         let mut slots: Vec<_> =
+            // Bounded: a buffer for each part, of which there are as many as threads.
             self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
         if let [only] = &mut self.runs[..] {
             // Bounded: one more.
