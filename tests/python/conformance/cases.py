@@ -31,9 +31,9 @@ ACTIVATIONS = (
 )
 EXTRA_CELLS = {
     "coupled_lstm": CoupledLSTMCell,
-    "ind_rnn": IndRNNCell,
     "minimal_gated": MinimalGatedCell,
     "peephole_lstm": PeepholeLSTMCell,
+    "ind_rnn": IndRNNCell,
     "projected_lstm": ProjectedLSTMCell,
 }
 CELLS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "stack", *EXTRA_CELLS)
@@ -125,8 +125,10 @@ class Case:
         cell.build((None, features))
         rng = self.rng(units)
         # So that gates are neither shut nor linear, and long products do not grow states.
-        # A gate without a bound lets the states of these cells grow with the square of their sums.
-        steep = kind in EXTRA_CELLS and gate in GROWING
+        # A gate without a bound lets the states of these cells grow with the square of their sums,
+        # and an exponential of a state with its exponential.
+        unbounded = gate in GROWING or activation == "exponential"
+        steep = kind in EXTRA_CELLS and unbounded
         size = 0.8 if not self.growing else 0.05 if steep or gate == "exponential" else 0.2
         scales = [size / np.sqrt(features), size / np.sqrt(units), 0.02 if steep else 0.3]
         scales.append(scales[-1])

@@ -22,6 +22,12 @@ SIZES = (
 )
 
 
+def of_sizes(name, sizes):
+    """A case of so much work; a cell without a product of states takes more steps for it."""
+    more = {"time": 8 * sizes["time"]} if name == "ind_rnn" else {}
+    return replace(Case(cell=name), **sizes | more)
+
+
 @pytest.fixture
 def threads():
     before = native.num_threads()
@@ -40,7 +46,7 @@ def expect_same_bits(given, expected):
 @pytest.mark.parametrize("masked", ["none", "holes"])
 @pytest.mark.parametrize("name", CELLS)
 def test_any_number_of_threads_gives_the_same_bits(name, masked, sizes, dtype, threads):
-    case = replace(Case(cell=name, mask=masked, dtype=dtype), **sizes)
+    case = replace(of_sizes(name, sizes), mask=masked, dtype=dtype)
     cell = case.make_cell()
     threads(1)
     expected = run(case, cell, fused.scan)
@@ -66,7 +72,7 @@ def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
     cell = case.make_cell()
     inputs, states, mask = case.make_inputs(), case.make_states(cell), case.make_mask()
     rng = case.rng(1005)
-    shapes = [(37, 5, units), *(state.shape for state in states)]
+    shapes = [(37, 5, cell.output_size), *(state.shape for state in states)]
     d_values = [rng.normal(size=shape).astype(dtype) for shape in shapes]
     together = gradients(cell, inputs, states, d_values, mask=mask)
     for rows in (slice(0, 1), slice(17, 18), slice(36, 37), slice(5, 12)):
@@ -88,13 +94,13 @@ def test_padding_changes_no_bit(name, backwards, dtype):
     cell = case.make_cell()
     inputs, states = case.make_inputs(), case.make_states(cell)
     rng = case.rng(1005)
-    shapes = [(6, 5, 17), *(state.shape for state in states)]
+    shapes = [(6, 5, cell.output_size), *(state.shape for state in states)]
     d_values = [rng.normal(size=shape).astype(dtype) for shape in shapes]
     plain = gradients(cell, inputs, states, d_values, go_backwards=backwards)
     padding = np.full((6, 4, 9), np.nan, dtype)  # what stands at masked steps is never read
     longer = np.concatenate([inputs, padding], axis=1)
     mask = np.arange(9)[None, :].repeat(6, axis=0) < 5
-    nothing = np.zeros((6, 4, 17), dtype)
+    nothing = np.zeros((6, 4, cell.output_size), dtype)
     parts = [nothing, d_values[0]] if backwards else [d_values[0], nothing]
     d_longer = [np.concatenate(parts, axis=1), *d_values[1:]]
     padded = gradients(cell, longer, states, d_longer, mask=mask, go_backwards=backwards)
@@ -149,7 +155,9 @@ def test_dense_is_the_same_alone_in_a_batch_and_on_any_threads(activation, dtype
 @pytest.mark.parametrize("sizes", SIZES, ids=["many rows", "one row"])
 @pytest.mark.parametrize("name", CELLS)
 def test_the_problems_above_pay_for_three_threads(name, sizes):
-    case = replace(Case(cell=name), **sizes)
+    if name == "ind_rnn" and sizes["batch"] == 1:
+        pytest.skip("units that do not meet are one row's, of which one thread makes short work")
+    case = of_sizes(name, sizes)
     cell = case.make_cell()
     for single in getattr(cell, "cells", [cell]):
         weights = [single.kernel.size, single.recurrent_kernel.size]

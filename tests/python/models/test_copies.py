@@ -106,6 +106,7 @@ LAYERS = {
     layers.UnitNormalization: (layers.UnitNormalization, STEPS),
     layers.SimpleRNN: (lambda: layers.SimpleRNN(3, dropout=0.2), STEPS),
     layers.CoupledLSTM: (lambda: layers.CoupledLSTM(3, dropout=0.2), STEPS),
+    layers.Hashing: (lambda: layers.Hashing(5), WORDS),
     layers.IndRNN: (lambda: layers.IndRNN(3, recurrent_dropout=0.2), STEPS),
     layers.MinimalGatedUnit: (lambda: layers.MinimalGatedUnit(3, recurrent_dropout=0.2), STEPS),
     layers.ProjectedLSTM: (lambda: layers.ProjectedLSTM(3, 2, dropout=0.2), STEPS),
