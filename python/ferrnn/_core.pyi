@@ -234,14 +234,15 @@ class Plan:
         order: NDArray[Any] | None,
         places: tuple[int, int],
         batch: int,
-        error_name: str,
+        judged: tuple[str, bool, list[tuple[str, float]]],
         way: tuple[tuple[Any, ...], tuple[str, float] | None],
         rates: list[float],
         decays: list[float] | None,
         tally: tuple[float, float],
+        draws: list[tuple[int, int]],
         limit: float,
         until_finite_no_more: bool,
-    ) -> tuple[int, float, float, float, BaseException | None]: ...
+    ) -> tuple[int, float, float, float, list[float], BaseException | None]: ...
     def forward(
         self,
         weights: list[Array],
@@ -249,12 +250,15 @@ class Plan:
         order: NDArray[Any] | None,
         places: tuple[int, int],
         keep: bool = False,
+        draws: list[tuple[int, int]] | None = None,
+        packed: bool = False,
     ) -> Array: ...
     def backward(
         self,
         weights: list[Array],
         slots: list[Sequence[Array]],
         d_outputs: Array,
+        added: list[tuple[int, Array]],
         way: tuple[tuple[Any, ...], tuple[str, float] | None],
         rate: float,
         decay: float | None = None,

@@ -1,6 +1,8 @@
 //! Layers one after the other, and the memory between them.
 
-use super::node::{Node, Passed, Shape};
+use std::ops::Range;
+
+use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::{self, Listed};
@@ -20,6 +22,9 @@ pub struct Chain<T: Engine> {
     /// The gradients by the values above and below a node, in turns.
     slopes: [Buffer<T>; 2],
     gradients: Vec<Buffer<T>>,
+    /// Which steps count, and the values it comes with; a chain has one mask at most.
+    mask: Vec<bool>,
+    masked: Range<usize>,
 }
 
 impl<T: Engine> Chain<T> {
@@ -36,8 +41,9 @@ impl<T: Engine> Chain<T> {
         let sizes = nodes.iter().flat_map(|node| node.sizes());
         let gradients = sizes.map(|&size| Buffer::zeroed(size)).listed_or()?;
         let values = (0..=nodes.len()).map(|_| Buffer::default()).listed()?;
-        let shapes = Vec::new();
-        Ok(Self { nodes, firsts, lowest, shapes, values, slopes: Default::default(), gradients })
+        let masked = masked(&nodes)?;
+        let (shapes, mask, slopes) = (Vec::new(), Vec::new(), Default::default());
+        Ok(Self { nodes, firsts, lowest, shapes, values, slopes, gradients, mask, masked })
     }
 
     /// The number of elements of each weight, layer by layer.
@@ -156,18 +162,35 @@ impl<T: Engine> Chain<T> {
         Ok(())
     }
 
-    /// Computes the outputs; with `keep`, holds what backward wants.
+    /// Computes the outputs; with `keep`, holds what backward wants. `training` says how layers are.
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
-    pub fn forward(&mut self, keep: bool, stop: Ask<'_>) -> Result<()> {
+    pub fn forward(
+        &mut self,
+        weights: &[&mut [T]],
+        (keep, training): (bool, bool),
+        draws: &mut Draws,
+        stop: Ask<'_>,
+    ) -> Result<()> {
         for at in 0..self.nodes.len() {
             let (shape, from) = (self.shape_of(at)?, self.elements_of(at)?);
             let to = self.elements_of(at + 1)?;
             let (below, above) = self.values.split_at_mut(at + 1);
-            let (inputs, outputs) = (&below[at][..from], &mut above[0][..to]);
+            let inputs = &below[at][..from];
+            let node = &mut self.nodes[at];
+            if self.masked.start == at + 1 && !self.masked.is_empty() {
+                let made = self.shapes[at + 1];
+                if self.mask.len() != made.rows * made.time {
+                    self.mask = lists::filled(false, made.rows * made.time)?;
+                }
+                node.make_mask(shape, inputs, &mut self.mask);
+            }
+            let weights = &weights[self.firsts[at]..][..node.sizes().len()];
+            let mask = self.masked.contains(&at).then_some(&self.mask[..]);
             let keep = keep && at >= self.lowest;
-            self.nodes[at].forward(shape, inputs, outputs, keep, stop)?;
+            let passing = Passing { shape, inputs, weights, mask, keep, training };
+            node.forward(&passing, &mut above[0][..to], draws, stop)?;
         }
         Ok(())
     }
@@ -187,6 +210,7 @@ impl<T: Engine> Chain<T> {
                 shape,
                 inputs: &self.values[at][..from],
                 outputs: &self.values[at + 1][..to],
+                mask: self.masked.contains(&at).then_some(&self.mask[..]),
                 d_outputs: &d_outputs[..to],
                 d_inputs: (at > self.lowest).then_some(&mut d_inputs[..from]),
             };
@@ -197,8 +221,41 @@ impl<T: Engine> Chain<T> {
         Ok(())
     }
 
+    /// Adds gradients by weights, by the weight's number, to those of the layers.
+    ///
+    /// # Errors
+    /// If there is no such weight, or it has another size.
+    pub fn add_to_gradients(&mut self, added: &[(usize, &[T])]) -> Result<()> {
+        for &(at, more) in added {
+            let count = self.gradients.len();
+            let Some(gradient) = self.gradients.get_mut(at).filter(|own| own.len() == more.len())
+            else {
+                let expected = format!("gradients of the size of one of {count} weights");
+                return Err(Error::value("added", expected, (at, more.len())));
+            };
+            for (sum, &more) in gradient.iter_mut().zip(more) {
+                *sum = more + *sum;
+            }
+        }
+        Ok(())
+    }
+
     /// The gradients by the weights, those of all layers one after the other.
     pub fn gradients(&mut self) -> &mut [Buffer<T>] {
         &mut self.gradients
     }
+}
+
+/// The values that have a mask.
+fn masked<T: Engine>(nodes: &[Box<dyn Node<T>>]) -> Result<Range<usize>> {
+    let place = |kind: Masks, nodes: &[Box<dyn Node<T>>]| {
+        nodes.iter().position(|node| node.masks() == kind)
+    };
+    let Some(first) = place(Masks::Begin, nodes) else { return Ok(0..0) };
+    let rest = &nodes[first + 1..];
+    if place(Masks::Begin, rest).is_some() {
+        return Err(Error::value("parts", "one layer at most that makes a mask", "several"));
+    }
+    let last = place(Masks::End, rest).map_or(nodes.len(), |at| first + 1 + at);
+    Ok(first + 1..last + 1)
 }

@@ -1,6 +1,6 @@
 //! A Dense layer of a chain.
 
-use super::node::{Node, Passed, Shape, expect_features, packed};
+use super::node::{Draws, Node, Passed, Passing, Shape, expect_features, packed, sized};
 use crate::error::Result;
 use crate::kernels::activation::Activation;
 use crate::layers::dense::{Seeds, Weights, backward, forward};
@@ -58,25 +58,21 @@ impl<T: Engine> Node<T> for Dense<T> {
 
     fn forward(
         &mut self,
-        shape: Shape,
-        inputs: &[T],
+        passing: &Passing<'_, T>,
         outputs: &mut [T],
-        keep: bool,
+        _draws: &mut Draws,
         stop: Ask<'_>,
     ) -> Result<()> {
-        let (from, to) = self.axes(shape);
+        let (from, to) = self.axes(passing.shape);
         let weights = packed(self.weights.as_ref())?;
-        let sums = if keep && weights.keeps_input() {
-            if self.sums.len() != outputs.len() {
-                self.sums = Buffer::taken(outputs.len())?;
-            }
+        let sums = if passing.keep && weights.keeps_input() {
+            sized(&mut self.sums, outputs.len())?;
             Some(ViewMut::contiguous(&mut self.sums, to)?)
         } else {
             None
         };
-        let (inputs, outputs) =
-            (View::contiguous(inputs, from)?, ViewMut::contiguous(outputs, to)?);
-        forward(weights, inputs, outputs, sums, stop)
+        let inputs = View::contiguous(passing.inputs, from)?;
+        forward(weights, inputs, ViewMut::contiguous(outputs, to)?, sums, stop)
     }
 
     fn backward(

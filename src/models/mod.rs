@@ -4,18 +4,28 @@
 //! gradients. The weights themselves are the caller's arrays, packed at the begin of a step and updated in
 //! place at its end. Everything is as if the layers had been called one by one.
 
+mod both_ways;
 mod chain;
 mod dense;
+mod dropout;
+mod embedding;
+mod flatten;
 mod node;
+mod normalization;
 mod recurrent;
 mod rows;
 mod train;
 mod update;
 
+pub use both_ways::{BothWays, Merge};
 pub use chain::Chain;
 pub use dense::Dense;
-pub use node::{Node, Passed, Shape};
+pub use dropout::{Drop, Dropout};
+pub use embedding::Embedding;
+pub use flatten::Flatten;
+pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
+pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Rows};
-pub use train::{Data, Span, Tally, gather, train};
+pub use train::{Data, Loss, Span, Tally, gather, train};
 pub use update::{Clip, Pace, Updates};

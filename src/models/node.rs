@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
 /// Of a value between two layers, `[rows, time, features]`; values without time have one step.
@@ -33,7 +34,23 @@ impl Shape {
     }
 }
 
-/// What backward reads and writes, `[rows, time, features]` each, and the shape of the inputs.
+/// What forward reads.
+pub struct Passing<'a, T> {
+    /// The shape of the inputs.
+    pub shape: Shape,
+    /// The inputs, `[rows, time, features]`.
+    pub inputs: &'a [T],
+    /// The layer's weights.
+    pub weights: &'a [&'a mut [T]],
+    /// Which steps count, `[rows, time]`.
+    pub mask: Option<&'a [bool]>,
+    /// Whether backward follows.
+    pub keep: bool,
+    /// Whether layers are as in training.
+    pub training: bool,
+}
+
+/// What backward reads and writes, `[rows, time, features]` each.
 pub struct Passed<'a, T> {
     /// The shape of the inputs.
     pub shape: Shape,
@@ -41,10 +58,42 @@ pub struct Passed<'a, T> {
     pub inputs: &'a [T],
     /// What forward wrote.
     pub outputs: &'a [T],
+    /// Which steps counted.
+    pub mask: Option<&'a [bool]>,
     /// The gradient by the outputs.
     pub d_outputs: &'a [T],
     /// The gradient by the inputs, if wanted.
     pub d_inputs: Option<&'a mut [T]>,
+}
+
+/// What becomes of the mask that comes with the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masks {
+    /// It goes with the outputs.
+    Stay,
+    /// There is none any more.
+    End,
+    /// The layer makes one, whatever there was before.
+    Begin,
+}
+
+/// Random numbers that are drawn: for each generator its seed and the number of its next call.
+#[derive(Default)]
+pub struct Draws(pub Vec<(u64, u64)>);
+
+impl Draws {
+    /// The seed of a generator, and the number of a call that nobody else gets.
+    ///
+    /// # Errors
+    /// If there is no such generator.
+    pub fn next(&mut self, generator: usize) -> Result<(u64, u64)> {
+        let count = self.0.len();
+        let Some((seed, call)) = self.0.get_mut(generator) else {
+            return Err(Error::value("draws", format!("more than {generator} generators"), count));
+        };
+        *call += 1;
+        Ok((*seed, *call - 1))
+    }
 }
 
 /// A layer: its weights are the caller's, what it needs between forward and backward is its own.
@@ -58,22 +107,29 @@ pub trait Node<T: Engine>: Send {
     /// If the layer does not take such inputs.
     fn shape(&self, inputs: Shape) -> Result<Shape>;
 
+    /// What becomes of a mask.
+    fn masks(&self) -> Masks {
+        Masks::Stay
+    }
+
+    /// Writes the mask that the layer makes.
+    fn make_mask(&self, _shape: Shape, _inputs: &[T], _mask: &mut [bool]) {}
+
     /// Takes the weights as they are now, C-contiguous, of [`Node::sizes`].
     ///
     /// # Errors
     /// If memory runs out.
     fn pack(&mut self, weights: &[&mut [T]]) -> Result<()>;
 
-    /// Computes all of `outputs`; with `keep`, holds what backward wants.
+    /// Computes all of `outputs`.
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
     fn forward(
         &mut self,
-        shape: Shape,
-        inputs: &[T],
+        passing: &Passing<'_, T>,
         outputs: &mut [T],
-        keep: bool,
+        draws: &mut Draws,
         stop: Ask<'_>,
     ) -> Result<()>;
 
@@ -87,6 +143,14 @@ pub trait Node<T: Engine>: Send {
         gradients: &mut [Buffer<T>],
         stop: Ask<'_>,
     ) -> Result<()>;
+}
+
+/// Makes a buffer that has so many elements; its values are arbitrary.
+pub(super) fn sized<T: Element>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
+    if buffer.len() != len {
+        *buffer = Buffer::taken(len)?;
+    }
+    Ok(())
 }
 
 /// What there must be at this time: a fault of the caller's order of calls else.

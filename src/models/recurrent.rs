@@ -1,10 +1,12 @@
 //! A recurrent layer of a chain.
 
-use super::node::{Node, Passed, Shape, expect_features, packed};
+use super::dropout::Drop;
+use super::node::{Draws, Masks, Node, Passed, Passing, Shape, expect_features, packed, sized};
 use crate::cells::CellKind;
 use crate::error::Result;
 use crate::layers::sequence::{
-    Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights, backward, forward,
+    Dropout, Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights,
+    backward, forward,
 };
 use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
@@ -12,6 +14,7 @@ use crate::machine::threads::Ask;
 
 /// What a recurrent layer is told besides its weights.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the layer's arguments")]
 pub struct Setting {
     /// The cell.
     pub cell: CellKind,
@@ -27,6 +30,14 @@ pub struct Setting {
     pub go_backwards: bool,
     /// Gives the output of every step, or of the last one only.
     pub return_sequences: bool,
+    /// Makes the output at masked steps zero.
+    pub zero_output_for_mask: bool,
+    /// Masks of dropout, one for all gates or one for each.
+    pub drops: usize,
+    /// Dropout of the inputs.
+    pub input_drop: Option<Drop>,
+    /// Dropout of the previous output.
+    pub recurrent_drop: Option<Drop>,
 }
 
 /// The layer: weights are kernel, recurrent kernel, bias and the vectors of each unit alone.
@@ -36,6 +47,8 @@ pub struct Recurrent<T: Engine> {
     weights: Option<Weights<T>>,
     residuals: Option<Residuals<T>>,
     d_state: Vec<Buffer<T>>,
+    /// The masks of dropout at hand, of inputs and previous outputs.
+    dropped: [Buffer<T>; 2],
 }
 
 impl<T: Engine> Recurrent<T> {
@@ -56,18 +69,57 @@ impl<T: Engine> Recurrent<T> {
         ];
         let sizes = sizes.into_iter().flatten().listed()?;
         let d_state = (0..=layout.states).map(|_| Buffer::default()).listed()?;
-        Ok(Self { setting, sizes, weights: None, residuals: None, d_state })
+        Ok(Self {
+            setting,
+            sizes,
+            weights: None,
+            residuals: None,
+            d_state,
+            dropped: Default::default(),
+        })
     }
 
-    fn problem<'a>(
-        setting: Setting,
-        weights: &Weights<T>,
-        shape: Shape,
-        inputs: &'a [T],
-    ) -> Result<Problem<'a, T>> {
-        let problem = Problem::new(weights, View::contiguous(inputs, shape.axes())?)?;
-        Ok(problem.go_backwards(setting.go_backwards).return_sequences(setting.return_sequences))
+    /// Draws the masks of dropout of one call.
+    fn draw(&mut self, rows: usize, training: bool, draws: &mut Draws) -> Result<()> {
+        let Setting { features, units, drops, input_drop, recurrent_drop, .. } = self.setting;
+        let kinds = [(input_drop, features), (recurrent_drop, units)];
+        for ((drop, size), mask) in kinds.into_iter().zip(&mut self.dropped) {
+            match drop.filter(|_| training) {
+                Some(drop) => {
+                    sized(mask, drops.saturating_mul(rows).saturating_mul(size))?;
+                    drop.draw(draws, mask)?;
+                }
+                None => *mask = Buffer::default(),
+            }
+        }
+        Ok(())
     }
+}
+
+/// The call, whose masks of dropout were drawn before.
+fn problem<'a, T: Engine>(
+    setting: &Setting,
+    weights: &Weights<T>,
+    (shape, inputs, mask): (Shape, &'a [T], Option<&'a [bool]>),
+    dropped: &'a [Buffer<T>; 2],
+) -> Result<Problem<'a, T>> {
+    let view = |mask: &'a Buffer<T>, size: usize| match mask.len() {
+        0 => Ok(None),
+        _ => View::contiguous(mask, [setting.drops, shape.rows, size]).map(Some),
+    };
+    let dropout = Dropout {
+        inputs: view(&dropped[0], setting.features)?,
+        recurrent: view(&dropped[1], setting.units)?,
+    };
+    let mut problem = Problem::new(weights, View::contiguous(inputs, shape.axes())?)?
+        .go_backwards(setting.go_backwards)
+        .return_sequences(setting.return_sequences)
+        .zero_output_for_mask(setting.zero_output_for_mask)
+        .dropout(dropout)?;
+    if let Some(mask) = mask {
+        problem = problem.mask(View::contiguous(mask, [shape.rows, shape.time, 1])?)?;
+    }
+    Ok(problem)
 }
 
 impl<T: Engine> Node<T> for Recurrent<T> {
@@ -96,16 +148,21 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         Ok(())
     }
 
+    fn masks(&self) -> Masks {
+        if self.setting.return_sequences { Masks::Stay } else { Masks::End }
+    }
+
     fn forward(
         &mut self,
-        shape: Shape,
-        inputs: &[T],
+        passing: &Passing<'_, T>,
         outputs: &mut [T],
-        keep: bool,
+        draws: &mut Draws,
         stop: Ask<'_>,
     ) -> Result<()> {
+        let Passing { shape, inputs, mask, keep, training, .. } = *passing;
+        self.draw(shape.rows, training, draws)?;
         let weights = packed(self.weights.as_ref())?;
-        let problem = Self::problem(self.setting, weights, shape, inputs)?;
+        let problem = problem(&self.setting, weights, (shape, inputs, mask), &self.dropped)?;
         let outputs = ViewMut::contiguous(outputs, problem.output_shape())?;
         let results = Results { outputs, state: Vec::new() };
         self.residuals = None; // so that its memory serves the new ones
@@ -122,19 +179,16 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         let Setting { units, bias, .. } = self.setting;
         let weights = packed(self.weights.as_ref())?;
         let residuals = packed(self.residuals.as_mut())?;
-        let Passed { shape, inputs, outputs, d_outputs, d_inputs } = passed;
-        let problem = Self::problem(self.setting, weights, shape, inputs)?;
+        let Passed { shape, inputs, outputs, mask, d_outputs, d_inputs } = passed;
+        let problem = problem(&self.setting, weights, (shape, inputs, mask), &self.dropped)?;
         let axes = problem.output_shape();
         let seeds = Seeds {
             outputs: View::contiguous(outputs, axes)?,
             d_outputs: Some(View::contiguous(d_outputs, axes)?),
             d_state: Vec::new(),
         };
-        let of_state = shape.rows * units;
         for d_state in &mut self.d_state {
-            if d_state.len() != of_state {
-                *d_state = Buffer::taken(of_state)?;
-            }
+            sized(d_state, shape.rows * units)?;
         }
         let views = self.d_state.iter_mut();
         let state = views.map(|d| ViewMut::contiguous(d, [shape.rows, 1, units])).listed_or()?;

@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::chain::Chain;
-use super::node::Shape;
+use super::node::{Draws, Shape};
 use super::rows::Rows;
 use super::update::{Pace, Updates};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::threads::Ask;
-use crate::training::loss::{self, mean_error};
+use crate::training::loss::{self, mean_error, pointwise_error, sum_of_errors};
 
 /// Samples and targets in the order in which they are taken.
 pub struct Data<'a, T> {
@@ -34,8 +34,17 @@ pub struct Span {
     pub until_finite_no_more: bool,
 }
 
+/// What a step is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// What is averaged.
+    pub error: loss::Error,
+    /// Whether values are rounded one by one, as NumPy does, and not summed as they are.
+    pub pointwise: bool,
+}
+
 /// What is known after some steps.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Steps done.
     pub steps: usize,
@@ -45,6 +54,8 @@ pub struct Tally {
     pub count: f64,
     /// The last loss.
     pub loss: f64,
+    /// For each metric what it sums, and the sum so far; samples count as for the loss.
+    pub measured: Vec<(loss::Error, f64)>,
 }
 
 /// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
@@ -54,11 +65,11 @@ pub struct Tally {
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
 pub fn train<T: Engine>(
     chain: &mut Chain<T>,
-    error: loss::Error,
+    loss: Loss,
     updates: &mut Updates<'_, T>,
     weights: &mut [&mut [T]],
     (data, span, paces): (&Data<'_, T>, &Span, &[Pace]),
-    tally: &mut Tally,
+    (tally, draws): (&mut Tally, &mut Draws),
     stop: Ask<'_>,
 ) -> Result<()> {
     chain.check(weights)?;
@@ -75,8 +86,8 @@ pub fn train<T: Engine>(
         let rows = places.len();
         gather(chain, data.inputs, data.order, places.clone())?;
         chain.pack(weights)?;
-        chain.forward(true, stop)?;
-        let mean = data.loss(chain, error, places)?;
+        chain.forward(weights, (true, true), draws, stop)?;
+        let mean = data.loss(chain, loss, places, &mut tally.measured)?;
         chain.backward(stop)?;
         updates.apply(pace, weights, chain.gradients())?;
         // As a number of the outputs' type.
@@ -104,7 +115,13 @@ impl<T: Engine> Data<'_, T> {
     }
 
     /// The mean error of a batch, whose gradient becomes the chain's slopes.
-    fn loss(&self, chain: &mut Chain<T>, error: loss::Error, places: Range<usize>) -> Result<f64> {
+    fn loss(
+        &self,
+        chain: &mut Chain<T>,
+        loss: Loss,
+        places: Range<usize>,
+        measured: &mut [(loss::Error, f64)],
+    ) -> Result<f64> {
         let shape = chain.output_shape()?;
         let [_, time, features] = self.targets.axes();
         if [time, features] != [shape.time, shape.features] {
@@ -114,7 +131,18 @@ impl<T: Engine> Data<'_, T> {
         for (place, to) in places.zip(targets.chunks_exact_mut((time * features).max(1))) {
             self.targets.read(sample(self.order, place), to);
         }
-        Ok(mean_error(error, targets, outputs, Some(slopes)))
+        for (error, sum) in measured {
+            *sum += if loss.pointwise {
+                sum_of_errors(*error, targets, outputs)
+            } else {
+                mean_error(*error, targets, outputs, None) * shape.rows as f64
+            };
+        }
+        Ok(if loss.pointwise {
+            pointwise_error(loss.error, targets, outputs, slopes)
+        } else {
+            mean_error(loss.error, targets, outputs, Some(slopes))
+        })
     }
 }
 

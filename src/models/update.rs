@@ -15,6 +15,9 @@ pub enum Clip {
     Value(f64),
     /// Each by its own norm.
     Norm(f64),
+    /// All by the norm of those that are trained; the sum of squares is made up for its rounding (as
+    /// Python's is from 3.12 on) or not.
+    Global(f64, bool),
 }
 
 /// What changes from step to step.
@@ -63,6 +66,17 @@ impl<T: Element> Updates<'_, T> {
         Ok(())
     }
 
+    /// What all gradients are multiplied by.
+    fn scale_of_all(&self, gradients: &[Buffer<T>]) -> Result<Option<f64>> {
+        let Clip::Global(bound, exact) = self.clip else { return Ok(None) };
+        let mut squares = lists::room(self.trained.len())?;
+        for &at in self.trained {
+            lists::push(&mut squares, squared_norm(None, &gradients[at])?)?;
+        }
+        let share = share(sum(squares.into_iter(), exact).sqrt(), bound);
+        Ok((share < 1.0).then_some(share))
+    }
+
     /// Moves the weights by their gradients; an error has changed none of them.
     ///
     /// # Errors
@@ -73,6 +87,7 @@ impl<T: Element> Updates<'_, T> {
         weights: &mut [&mut [T]],
         gradients: &mut [Buffer<T>],
     ) -> Result<()> {
+        let all = self.scale_of_all(gradients)?;
         let mut targets = lists::room(self.trained.len())?;
         let mut trained = self.trained.iter().copied().peekable();
         let mut slots = self.slots.iter_mut();
@@ -81,7 +96,7 @@ impl<T: Element> Updates<'_, T> {
                 continue;
             }
             let Some(slots) = slots.next() else { break };
-            let scale = clipped(self.clip, gradient)?;
+            let scale = clipped(self.clip, gradient)?.or(all);
             let slots = slots.each_mut().map(|slot| &mut **slot);
             let target = Target { weight, gradient, scale, slots };
             lists::push(&mut targets, target)?;
@@ -90,10 +105,25 @@ impl<T: Element> Updates<'_, T> {
     }
 }
 
+fn share(norm: f64, bound: f64) -> f64 {
+    if norm > bound { bound / norm } else { 1.0 }
+}
+
+/// The sum of numbers, one after the other; `exact` adds what rounding has lost (Neumaier, 1974).
+fn sum(numbers: impl Iterator<Item = f64>, exact: bool) -> f64 {
+    let (mut total, mut lost) = (0.0_f64, 0.0_f64);
+    for x in numbers {
+        let next = total + x;
+        lost += if total.abs() >= x.abs() { (total - next) + x } else { (x - next) + total };
+        total = next;
+    }
+    if exact && lost != 0.0 && lost.is_finite() { total + lost } else { total }
+}
+
 /// Clips a gradient, or gives what it is to be multiplied by.
 fn clipped<T: Element>(clip: Clip, gradient: &mut [T]) -> Result<Option<f64>> {
     match clip {
-        Clip::Never => Ok(None),
+        Clip::Never | Clip::Global(..) => Ok(None),
         Clip::Value(bound) => {
             let (least, most) = (T::of(-bound), T::of(bound));
             for entry in gradient {
@@ -108,7 +138,7 @@ fn clipped<T: Element>(clip: Clip, gradient: &mut [T]) -> Result<Option<f64>> {
         }
         Clip::Norm(bound) => {
             let norm = squared_norm(None, gradient)?.sqrt();
-            Ok(Some(if norm > bound { bound / norm } else { 1.0 }))
+            Ok(Some(share(norm, bound)))
         }
     }
 }

@@ -13,8 +13,9 @@ use super::guard::{caught, detached};
 use super::plan_parts::{Read, Source, clip, error, node, rule};
 use super::weights::Either;
 use super::written::{Spans, Written, an_array, written};
-use crate::models::{Chain, Clip, Data, Pace, Shape, Span, Tally, Updates, gather, train};
-use crate::training::loss;
+use crate::models::{
+    Chain, Clip, Data, Draws, Loss, Pace, Shape, Span, Tally, Updates, gather, train,
+};
 use crate::training::optimizer::Rule;
 
 /// The layers of a model one after the other, for steps in one call.
@@ -97,12 +98,13 @@ type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
 /// What `train` is asked to do, besides arrays.
 struct Asked {
-    error: loss::Error,
+    loss: Loss,
     rule: Rule,
     clip: Clip,
     span: Span,
     paces: Vec<Pace>,
     tally: Tally,
+    draws: Draws,
 }
 
 impl<T: Read> Own<T> {
@@ -114,7 +116,7 @@ impl<T: Read> Own<T> {
         asked: Asked,
         py: Python<'py>,
     ) -> PyResult<(Tally, Option<Bound<'py, PyAny>>)> {
-        let Asked { error, rule, clip, span, paces, mut tally } = asked;
+        let Asked { loss, rule, clip, span, paces, mut tally, mut draws } = asked;
         let mut guard = self.chain()?;
         let (chain, trained) = (&mut *guard, &self.trained[..]);
         let order = order.as_ref().map(Flat::elements);
@@ -123,9 +125,11 @@ impl<T: Read> Own<T> {
             let mut updates = Updates { rule, clip, trained, slots };
             let data = Data { inputs: T::rows(x), targets: T::rows(y), order };
             let given = (&data, &span, &paces[..]);
-            train(chain, error, &mut updates, &mut weights, given, &mut tally, stop)
+            train(chain, loss, &mut updates, &mut weights, given, (&mut tally, &mut draws), stop)
         });
-        let error = done.err().map(|error| error.into_value(py).into_bound(py).into_any());
+        // A signal must not be heard of before the caller has taken down what was done.
+        let error = done.and_then(|()| py.check_signals()).err();
+        let error = error.map(|error| error.into_value(py).into_bound(py).into_any());
         Ok((tally, error))
     }
 
@@ -134,7 +138,7 @@ impl<T: Read> Own<T> {
         mut arrays: Arrays<T>,
         (x, order): (&Source, Option<Flat<i64>>),
         (first, last): (usize, usize),
-        keep: bool,
+        (keep, packed, training, mut draws): (bool, bool, bool, Draws),
         py: Python<'_>,
     ) -> PyResult<Py<PyAny>> {
         let mut guard = self.chain()?;
@@ -150,8 +154,10 @@ impl<T: Read> Own<T> {
             let (weights, _) = arrays.parts();
             chain.check(&weights)?;
             gather(chain, T::rows(x), order, first..last)?;
-            chain.pack(&weights)?;
-            chain.forward(keep, stop)?;
+            if !packed {
+                chain.pack(&weights)?;
+            }
+            chain.forward(&weights, (keep, training), &mut draws, stop)?;
             outputs.elements().copy_from_slice(chain.outputs()?.0);
             Ok(())
         })?;
@@ -162,6 +168,7 @@ impl<T: Read> Own<T> {
         &self,
         mut arrays: Arrays<T>,
         d_outputs: &Bound<'_, PyAny>,
+        added: &[(usize, Bound<'_, PyAny>)],
         (rule, clip, pace): (Rule, Clip, Pace),
     ) -> PyResult<()> {
         let py = d_outputs.py();
@@ -172,6 +179,12 @@ impl<T: Read> Own<T> {
         let shape = if self.axes == 2 { &two[..] } else { &axes };
         let d_outputs = flat::<T>("d_outputs", d_outputs, shape)?;
         let d_outputs = d_outputs.elements();
+        let added = added.iter().map(|(at, array)| {
+            let shape = an_array("added", array)?.shape();
+            Ok((*at, flat::<T>("added", array, shape)?))
+        });
+        let added = added.collect::<PyResult<Vec<_>>>()?;
+        let added: Vec<_> = added.iter().map(|(at, array)| (*at, array.elements())).collect();
         detached(py, |stop| {
             let (mut weights, slots) = arrays.parts();
             let mut updates = Updates { rule, clip, trained, slots };
@@ -179,6 +192,7 @@ impl<T: Read> Own<T> {
             updates.check(&weights)?;
             chain.outputs()?.1.copy_from_slice(d_outputs);
             chain.backward(stop)?;
+            chain.add_to_gradients(&added)?;
             updates.apply(pace, &mut weights, chain.gradients())
         })
     }
@@ -189,8 +203,9 @@ fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat<i64>>> {
     order.map(of).transpose()
 }
 
-/// Steps, the sum of losses, the number of samples, the last loss, and what ended it too early.
-type Done<'py> = (usize, f64, f64, f64, Option<Bound<'py, PyAny>>);
+/// Steps, the sum of losses, the number of samples, the last loss, the metrics' sums, and what ended it
+/// too early.
+type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Option<Bound<'py, PyAny>>);
 
 #[pymethods]
 impl Plan {
@@ -215,8 +230,8 @@ impl Plan {
     /// Whole steps of training, one for each of `rates` or as many as there are batches.
     #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
     #[allow(clippy::needless_pass_by_value, reason = "they are taken out of Python's objects")]
-    #[pyo3(signature = (weights, slots, x, y, order, places, batch, error_name, way, rates, decays,
-        tally, limit, until_finite_no_more))]
+    #[pyo3(signature = (weights, slots, x, y, order, places, batch, judged, way, rates, decays,
+        tally, draws, limit, until_finite_no_more))]
     fn train<'py>(
         &self,
         weights: &Bound<'py, PyList>,
@@ -226,11 +241,12 @@ impl Plan {
         order: Option<&Bound<'py, PyAny>>,
         places: (usize, usize),
         batch: usize,
-        error_name: &str,
+        judged: (String, bool, Vec<(String, f64)>),
         way: Way<'py>,
         rates: Vec<f64>,
         decays: Option<Vec<f64>>,
         tally: (f64, f64),
+        draws: Vec<(u64, u64)>,
         limit: f64,
         until_finite_no_more: bool,
     ) -> PyResult<Done<'py>> {
@@ -239,25 +255,32 @@ impl Plan {
             let decay = |step: usize| decays.as_ref().and_then(|all| all.get(step).copied());
             let rates = rates.iter().enumerate();
             let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+            let measured = judged.2.iter().map(|(name, sum)| Ok((error(name)?, *sum)));
+            let measured = measured.collect::<PyResult<_>>()?;
             let asked = Asked {
-                error: error(error_name)?,
+                loss: Loss { error: error(&judged.0)?, pointwise: judged.1 },
                 rule: rule(&way.0)?,
                 clip: clip(way.1.as_ref())?,
                 span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
                 paces: rates.map(|(n, &rate)| Pace { rate, decay: decay(n) }).collect(),
-                tally: Tally { total: tally.0, count: tally.1, ..Tally::default() },
+                tally: Tally { total: tally.0, count: tally.1, measured, ..Tally::default() },
+                draws: Draws(draws),
             };
             let data = (&Source::new("x", x)?, &Source::new("y", y)?, order_of(order)?);
             let (done, error) = match &self.0 {
                 Either::F32(own) => own.train(Arrays::new(weights, slots)?, data, asked, py)?,
                 Either::F64(own) => own.train(Arrays::new(weights, slots)?, data, asked, py)?,
             };
-            Ok((done.steps, done.total, done.count, done.loss, error))
+            let measured = done.measured.iter().map(|&(_, sum)| sum).collect();
+            Ok((done.steps, done.total, done.count, done.loss, measured, error))
         })
     }
 
-    /// The outputs for a batch; with `keep`, `backward` may follow.
-    #[pyo3(signature = (weights, x, order, places, keep=false))]
+    #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a list")]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
+    /// The outputs for a batch as in training, with `draws`, or not; with `keep`, `backward` may follow.
+    /// `packed` says that weights are as they were in the last call of this.
+    #[pyo3(signature = (weights, x, order, places, keep=false, draws=None, packed=false))]
     fn forward(
         &self,
         weights: &Bound<'_, PyList>,
@@ -265,30 +288,36 @@ impl Plan {
         order: Option<&Bound<'_, PyAny>>,
         places: (usize, usize),
         keep: bool,
+        draws: Option<Vec<(u64, u64)>>,
+        packed: bool,
     ) -> PyResult<Py<PyAny>> {
         let py = weights.py();
         caught(|| {
+            let how = || (keep, packed, draws.is_some(), Draws(draws.clone().unwrap_or_default()));
             let none = PyList::empty(py);
             let data = (&Source::new("x", x)?, order_of(order)?);
             match &self.0 {
                 Either::F32(own) => {
-                    own.forward(Arrays::new(weights, &none)?, data, places, keep, py)
+                    own.forward(Arrays::new(weights, &none)?, data, places, how(), py)
                 }
                 Either::F64(own) => {
-                    own.forward(Arrays::new(weights, &none)?, data, places, keep, py)
+                    own.forward(Arrays::new(weights, &none)?, data, places, how(), py)
                 }
             }
         })
     }
 
-    /// The rest of a step, from the gradient by the outputs that `forward` gave.
-    #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
-    #[pyo3(signature = (weights, slots, d_outputs, way, rate, decay=None))]
+    /// The rest of a step, from the gradient by the outputs that `forward` gave. `added` are gradients by
+    /// weights, by number, that come to those of the layers.
+    #[allow(clippy::needless_pass_by_value, reason = "they are taken out of Python's objects")]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
+    #[pyo3(signature = (weights, slots, d_outputs, added, way, rate, decay=None))]
     fn backward(
         &self,
         weights: &Bound<'_, PyList>,
         slots: &Bound<'_, PyList>,
         d_outputs: &Bound<'_, PyAny>,
+        added: Vec<(usize, Bound<'_, PyAny>)>,
         way: Way<'_>,
         rate: f64,
         decay: Option<f64>,
@@ -296,8 +325,12 @@ impl Plan {
         caught(|| {
             let how = (rule(&way.0)?, clip(way.1.as_ref())?, Pace { rate, decay });
             match &self.0 {
-                Either::F32(own) => own.backward(Arrays::new(weights, slots)?, d_outputs, how),
-                Either::F64(own) => own.backward(Arrays::new(weights, slots)?, d_outputs, how),
+                Either::F32(own) => {
+                    own.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
+                }
+                Either::F64(own) => {
+                    own.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
+                }
             }
         })
     }

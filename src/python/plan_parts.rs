@@ -10,7 +10,10 @@ use crate::cells::CellKind;
 use crate::error::Error;
 use crate::kernels::activation::Activation;
 use crate::layers::sequence::Options;
-use crate::models::{Clip, Dense, Node, Recurrent, Rows, Setting};
+use crate::models::{
+    BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Merge, Node, Normalization,
+    Recurrent, Rows, Setting,
+};
 use crate::training::loss;
 use crate::training::optimizer::Rule;
 
@@ -80,27 +83,68 @@ macro_rules! reads {
 
 reads!(f32, f64);
 
-/// `("recurrent", cell, activation, recurrent_activation, reset_after, features, units, bias,
-/// go_backwards, return_sequences)` or `("dense", activation, features, units, bias)`.
+/// Which generator drops, below which number, and the factor of what stays.
+type Drops = Option<(usize, u64, f64)>;
+
+fn drop_of(said: Drops) -> Option<Drop> {
+    said.map(|(generator, threshold, scale)| Drop { generator, threshold, scale })
+}
+
+/// A layer: its kind, then what the functions below take.
 pub(super) fn node<T: Number>(part: &Bound<'_, PyAny>) -> PyResult<Box<dyn Node<T>>> {
     let part = part.cast::<PyTuple>()?;
     let kind = part.get_item(0)?.extract::<String>()?;
     match kind.as_str() {
-        "recurrent" => Ok(Box::new(Recurrent::new(setting(part)?)?)),
+        "recurrent" => Ok(Box::new(recurrent(part)?)),
+        "both ways" => {
+            let (_, ahead, back, merge, sequences) =
+                part.extract::<(String, Bound<'_, PyTuple>, Bound<'_, PyTuple>, String, bool)>()?;
+            let directions = [recurrent(&ahead)?, recurrent(&back)?];
+            Ok(Box::new(BothWays::new(directions, merge_of(&merge)?, sequences)?))
+        }
         "dense" => {
             type Said = (String, String, usize, usize, bool);
             let (_, activation, features, units, bias) = part.extract::<Said>()?;
             let activation = Activation::named("activation", &activation)?;
             Ok(Box::new(Dense::new(activation, features, units, bias)?))
         }
-        other => Err(Error::value("parts", "recurrent or dense", other).into()),
+        "dropout" => {
+            let (_, generator, threshold, scale, spatial) =
+                part.extract::<(String, usize, u64, f64, bool)>()?;
+            Ok(Box::new(Dropout::new(Drop { generator, threshold, scale }, spatial)))
+        }
+        "embedding" => {
+            let (_, ids, features, mask_zero) = part.extract::<(String, usize, usize, bool)>()?;
+            Ok(Box::new(Embedding::new([ids, features], mask_zero)?))
+        }
+        "normalization" => {
+            let (_, features, epsilon, scale, shift) =
+                part.extract::<(String, usize, f64, bool, bool)>()?;
+            Ok(Box::new(Normalization::new(features, epsilon, scale, shift)?))
+        }
+        "flatten" => Ok(Box::new(Flatten)),
+        other => Err(Error::value("parts", "a layer's kind", other).into()),
     }
 }
 
-fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
-    type Said = (String, String, String, String, bool, usize, usize, bool, bool, bool);
-    let (_, cell, activation, gate, reset_after, features, units, bias, backwards, sequences) =
+fn merge_of(name: &str) -> PyResult<Merge> {
+    match name {
+        "concat" => Ok(Merge::Concat),
+        "sum" => Ok(Merge::Sum),
+        "mul" => Ok(Merge::Product),
+        "ave" => Ok(Merge::Mean),
+        other => Err(Error::value("merge", "concat, sum, mul or ave", other).into()),
+    }
+}
+
+/// `("recurrent", (cell, activation, recurrent_activation, reset_after), (features, units, bias),
+/// (go_backwards, return_sequences, zero_output_for_mask), (masks, of inputs, of outputs))`.
+fn recurrent<T: Number>(part: &Bound<'_, PyTuple>) -> PyResult<Recurrent<T>> {
+    type Kind = (String, String, String, bool);
+    type Said = (String, Kind, (usize, usize, bool), (bool, bool, bool), (usize, Drops, Drops));
+    let (_, kind, (features, units, bias), flags, (drops, inputs, outputs)) =
         part.extract::<Said>()?;
+    let (cell, activation, gate, reset_after) = kind;
     let cell = match CellKind::named(&cell)? {
         CellKind::Gru if !reset_after => CellKind::GruResetBefore,
         cell => cell,
@@ -110,19 +154,24 @@ fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
         recurrent_activation: Activation::named("recurrent_activation", &gate)?,
         ..Options::default()
     };
-    Ok(Setting {
+    let setting = Setting {
         cell,
         options,
         features,
         units,
         bias,
-        go_backwards: backwards,
-        return_sequences: sequences,
-    })
+        go_backwards: flags.0,
+        return_sequences: flags.1,
+        zero_output_for_mask: flags.2,
+        drops,
+        input_drop: drop_of(inputs),
+        recurrent_drop: drop_of(outputs),
+    };
+    Ok(Recurrent::new(setting)?)
 }
 
-/// `("sgd", momentum, nesterov)`, without momentum where it is 0, or
-/// `("adam", beta_1, beta_2, epsilon, amsgrad)`.
+/// `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)` or
+/// `("rmsprop", rho, momentum, epsilon, centered)`.
 pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
     let kind = said.get_item(0)?.extract::<String>()?;
     let rate = 0.0;
@@ -140,17 +189,24 @@ pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
                 said.extract::<(String, f64, f64, f64, bool)>()?;
             Ok(Rule::Adam { rate, betas: [beta_1, beta_2], epsilon, amsgrad })
         }
-        other => Err(Error::value("rule", "sgd or adam", other).into()),
+        "rmsprop" => {
+            let (_, rho, momentum, epsilon, centered) =
+                said.extract::<(String, f64, f64, f64, bool)>()?;
+            Ok(Rule::MeanSquare { rate, rho, momentum, epsilon, centered })
+        }
+        other => Err(Error::value("rule", "sgd, adam or rmsprop", other).into()),
     }
 }
 
-/// None, `("value", bound)` or `("norm", bound)`.
+/// None, or what is bounded and the bound.
 pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
     match said.map(|(kind, bound)| (kind.as_str(), *bound)) {
         None => Ok(Clip::Never),
         Some(("value", bound)) => Ok(Clip::Value(bound)),
         Some(("norm", bound)) => Ok(Clip::Norm(bound)),
-        Some((other, _)) => Err(Error::value("clip", "value or norm", other).into()),
+        Some(("all", bound)) => Ok(Clip::Global(bound, false)),
+        Some(("all, exactly", bound)) => Ok(Clip::Global(bound, true)),
+        Some((other, _)) => Err(Error::value("clip", "value, norm or all", other).into()),
     }
 }
 

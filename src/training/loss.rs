@@ -1,4 +1,7 @@
 //! The mean error of predictions: the losses that regression trains with, and its metrics.
+//!
+//! [`mean_error`] is a sum of its own; [`pointwise_error`] and [`sum_of_errors`] round as NumPy does
+//! where values are computed one by one and summed by `numpy.add.reduce`.
 
 use crate::machine::simd::Element;
 
@@ -64,4 +67,85 @@ pub fn mean_error<T: Element>(
         }
     }
     sum / count
+}
+
+/// Values that NumPy sums at once before it halves them.
+const BLOCK: usize = 128;
+/// Values that NumPy casts at once where a sum is of another type.
+const BUFFER: usize = 8192;
+
+/// As `numpy.add.reduce` of neighbours: pairs of blocks, eight sums in each.
+fn pairwise<T: Element>(first: usize, count: usize, value: &impl Fn(usize) -> T) -> T {
+    if count < CHAINS {
+        return (first..first + count).map(value).fold(T::ZERO, |sum, each| sum + each);
+    }
+    if count > BLOCK {
+        let half = count / 2 - count / 2 % CHAINS;
+        let (ahead, rest) = (pairwise(first, half, value), first + half);
+        return ahead + pairwise(rest, count - half, value);
+    }
+    let mut sums = [T::ZERO; CHAINS];
+    for (n, sum) in sums.iter_mut().enumerate() {
+        *sum = value(first + n);
+    }
+    let whole = count - count % CHAINS;
+    for at in (CHAINS..whole).step_by(CHAINS) {
+        for (n, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + value(first + at + n);
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    (whole..count).fold(sum, |sum, at| sum + value(first + at))
+}
+
+fn difference<T: Element>(prediction: T, target: T) -> T {
+    // Of two numbers of T, rounded once: exact in double precision, or double precision itself.
+    T::of(prediction.wide() - target.wide())
+}
+
+fn value_of<T: Element>(error: Error, difference: T) -> T {
+    match error {
+        Error::Squared => difference * difference,
+        Error::Absolute => T::of(difference.wide().abs()),
+    }
+}
+
+/// The mean over all elements as a number of `T`, summed in `T`; `gradient` takes its derivatives.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn pointwise_error<T: Element>(
+    error: Error,
+    targets: &[T],
+    predictions: &[T],
+    gradient: &mut [T],
+) -> f64 {
+    let count = targets.len();
+    assert!(predictions.len() == count && gradient.len() == count, "as many of each");
+    let value = |at: usize| value_of(error, difference(predictions[at], targets[at]));
+    let share = T::of(1.0 / count as f64);
+    for ((to, &p), &y) in gradient.iter_mut().zip(predictions).zip(targets) {
+        let d = difference(p, y);
+        *to = match error {
+            Error::Squared => share * T::of(2.0) * d,
+            Error::Absolute if d == T::ZERO => share * T::ZERO,
+            Error::Absolute => share * T::of(d.wide().signum()),
+        };
+    }
+    (pairwise(0, count, &value) * share).wide()
+}
+
+/// The sum over all elements, each a number of `T`, in double precision.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn sum_of_errors<T: Element>(error: Error, targets: &[T], predictions: &[T]) -> f64 {
+    assert!(predictions.len() == targets.len(), "as many of each");
+    let value = |at: usize| value_of(error, difference(predictions[at], targets[at])).wide();
+    let mut sum = 0.0;
+    for first in (0..targets.len()).step_by(BUFFER) {
+        sum += pairwise(first, BUFFER.min(targets.len() - first), &value);
+    }
+    sum
 }

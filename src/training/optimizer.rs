@@ -25,7 +25,8 @@ pub struct Target<'a, T> {
     pub gradient: &'a [T],
     /// What the gradient is multiplied by first, to clip it.
     pub scale: Option<f64>,
-    /// Momentum; momentum and velocity; these and the largest velocity.
+    /// Momentum; momentum and velocity; these and the largest velocity; or velocity, then what there
+    /// is of momentum and mean.
     pub slots: [&'a mut [T]; 3],
 }
 
@@ -58,6 +59,21 @@ pub enum Rule {
         /// Whether the largest `v` so far stands for `v`.
         amsgrad: bool,
     },
+    /// `v += (g² - v)(1 - rho)`, `d = rate g / sqrt(v + epsilon)` (Tieleman and Hinton, 2012), where
+    /// `v` is less the square of `a += (g - a)(1 - rho)` if centered; `w -= d` or, with momentum,
+    /// `m = momentum m + d` and `w -= m`.
+    MeanSquare {
+        /// The learning rate.
+        rate: f64,
+        /// Decay of the means.
+        rho: f64,
+        /// The part of the last step that goes on.
+        momentum: f64,
+        /// Added to the mean square.
+        epsilon: f64,
+        /// Whether the variance stands for the mean square.
+        centered: bool,
+    },
 }
 
 impl Rule {
@@ -72,6 +88,9 @@ impl Rule {
             Self::Adam { betas, epsilon, amsgrad, .. } => {
                 Self::Adam { rate, betas, epsilon, amsgrad }
             }
+            Self::MeanSquare { rho, momentum, epsilon, centered, .. } => {
+                Self::MeanSquare { rate, rho, momentum, epsilon, centered }
+            }
         }
     }
 
@@ -82,6 +101,9 @@ impl Rule {
             Self::Descent { .. } => 0,
             Self::Momentum { .. } => 1,
             Self::Adam { amsgrad, .. } => 2 + usize::from(amsgrad),
+            Self::MeanSquare { momentum, centered, .. } => {
+                1 + usize::from(momentum != 0.0) + usize::from(centered)
+            }
         }
     }
 }
@@ -199,6 +221,9 @@ impl<T: Element> Kernel<T> for Update<'_, '_, T> {
             Rule::Adam { rate, betas, epsilon, amsgrad: true } => {
                 adapt::<T, S, true>(s, target, decay, rate, betas, epsilon);
             }
+            Rule::MeanSquare { rate, rho, momentum, epsilon, centered } => {
+                divide(s, target, decay, [rate, rho, momentum, epsilon], centered);
+            }
         }
     }
 }
@@ -303,6 +328,46 @@ fn adapt<T: Element, S: Simd<T>, const AMSGRAD: bool>(
             s.store_partial(v, largest);
         }
         let step = s.div(s.mul(m, rate), s.add(s.sqrt(v), epsilon));
+        s.store_partial(s.sub(start.weight(s, weight), step), weight);
+    }
+}
+
+#[inline(always)]
+fn divide<T: Element, S: Simd<T>>(
+    s: S,
+    target: &mut Target<'_, T>,
+    decay: Option<f64>,
+    [rate, rho, momentum, epsilon]: [f64; 4],
+    centered: bool,
+) {
+    let start = Start::new(s, decay, target.scale);
+    let splat = |number: f64| s.splat(T::of(number));
+    let (rate, share, kept, epsilon) =
+        (splat(rate), splat(1.0 - rho), splat(momentum), splat(epsilon));
+    let rolls = momentum != 0.0;
+    let [velocities, second, third] = &mut target.slots;
+    let (momenta, means) = if rolls { (second, third) } else { (third, second) };
+    let lanes = S::LANES;
+    for (n, weight) in target.weight.chunks_mut(lanes).enumerate() {
+        let (at, len) = (n * lanes, weight.len());
+        let g = start.gradient(s, &target.gradient[at..][..len]);
+        let velocity = &mut velocities[at..][..len];
+        let v = s.load_partial(velocity);
+        let mut v = s.add(v, s.mul(s.sub(s.mul(g, g), v), share));
+        s.store_partial(v, velocity);
+        if centered {
+            let mean = &mut means[at..][..len];
+            let a = s.load_partial(mean);
+            let a = s.add(a, s.mul(s.sub(g, a), share));
+            s.store_partial(a, mean);
+            v = s.sub(v, s.mul(a, a));
+        }
+        let mut step = s.mul(s.div(g, s.sqrt(s.add(v, epsilon))), rate);
+        if rolls {
+            let momentum = &mut momenta[at..][..len];
+            step = s.add(s.mul(s.load_partial(momentum), kept), step);
+            s.store_partial(step, momentum);
+        }
         s.store_partial(s.sub(start.weight(s, weight), step), weight);
     }
 }

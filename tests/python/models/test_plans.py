@@ -84,7 +84,11 @@ def test_options_of_cells_train_to_the_same_bits(options, monkeypatch):
         lambda: keras.optimizers.SGD(0.05),
         lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=0.1),
         lambda: keras.optimizers.Adam(0.01, amsgrad=True, clipvalue=0.01),
-        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, global_clipnorm=0.1),
+        lambda: keras.optimizers.RMSprop(0.01, global_clipnorm=100.0),
+        lambda: keras.optimizers.RMSprop(0.01, momentum=0.8, clipnorm=0.3),
+        lambda: keras.optimizers.RMSprop(0.01, centered=True, weight_decay=0.1),
+        lambda: keras.optimizers.RMSprop(0.01, momentum=0.8, centered=True),
         lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.02, 3, 0.5)),
     ],
 )
@@ -115,6 +119,88 @@ def test_losses_and_metrics_of_python_see_the_same_outputs(loss, metrics, monkey
 def test_other_number_types_are_cast_as_before(dtype, monkeypatch):
     x, y = data()
     same(recurrent(), (10 * np.abs(x)).astype(dtype), y.astype("float64"), monkeypatch)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 17, 131, 300])
+@pytest.mark.parametrize("loss", ["mse", "mae"])
+def test_targets_of_another_shape_or_type_give_the_same_sums(loss, batch, monkeypatch):
+    def build():
+        return keras.Sequential([keras.Input((2, 5)), keras.layers.SimpleRNN(3), Dense(1)])
+
+    x, y = data((300, 2, 5), ())
+    compiled = {"loss": loss, "metrics": ["mae", "mse"]}
+    options = {"batch_size": batch, "epochs": 2 if batch > 3 else 1, "compiled": compiled}
+    same(build, x, y, monkeypatch, **options)
+    same(build, x, np.round(y[:, None].astype("float64"), 3), monkeypatch, **options)
+
+
+LAYERS = {
+    "dropout": [LSTM(6, return_sequences=True), keras.layers.Dropout(0.4), LSTM(4)],
+    "spatial": [keras.layers.SpatialDropout1D(0.4), LSTM(4), keras.layers.Dropout(0.0)],
+    "cells": [LSTM(6, dropout=0.3, return_sequences=True), LSTM(4, recurrent_dropout=0.3)],
+    "gates": [keras.layers.GRU(6, dropout=0.3, recurrent_dropout=0.2, implementation=1)],
+    "flat": [LSTM(4, return_sequences=True), keras.layers.Flatten()],
+    "normalized": [keras.layers.LayerNormalization(), LSTM(4, return_sequences=True)],
+    "unscaled": [keras.layers.LayerNormalization(scale=False), LSTM(4)],
+    "concat": [keras.layers.Bidirectional(LSTM(4, return_sequences=True)), LSTM(3)],
+    "sum": [keras.layers.Bidirectional(keras.layers.GRU(4), merge_mode="sum")],
+    "mul": [
+        LSTM(3, return_sequences=True),
+        keras.layers.Bidirectional(LSTM(4, return_sequences=True), merge_mode="mul"),
+    ],
+    "ave": [keras.layers.Bidirectional(LSTM(4, dropout=0.2), merge_mode="ave")],
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_other_layers_train_to_the_same_bits(kind, monkeypatch):
+    def build():
+        layers = [keras.layers.deserialize(keras.layers.serialize(each)) for each in LAYERS[kind]]
+        return keras.Sequential([keras.Input((6, 5)), *layers, Dense(3)])
+
+    out = (6, 3) if kind == "normalized" else (3,)
+    same(build, *data(out=out), monkeypatch)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
+def test_ids_train_to_the_same_bits(padded, dtype, monkeypatch):
+    def build():
+        layers = [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(11, 5, mask_zero=padded),
+            keras.layers.Bidirectional(LSTM(4, return_sequences=True, zero_output_for_mask=True)),
+            keras.layers.Dropout(0.2),
+            keras.layers.GRU(6),
+            Dense(3),
+        ]
+        return keras.Sequential(layers)
+
+    ids = np.random.default_rng(3).integers(0, 11, (29, 7))
+    ids[:, 5:] *= ids[:, 5:] > 4
+    same(build, ids.astype(dtype), data()[1], monkeypatch)
+
+
+def test_ids_that_no_row_has_are_refused_as_before(monkeypatch):
+    layers = [keras.Input((4,)), keras.layers.Embedding(5, 3, name="words"), LSTM(2), Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="the inputs of layer 'words' must be ids from 0 to"):
+        model.fit(np.full((8, 4), 5), np.ones((8, 1), "float32"), verbose=0)
+    for own, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_classes_by_softmax_train_to_the_same_bits(steps, monkeypatch):
+    def build():
+        layers = [keras.Input((6, 5)), LSTM(4, return_sequences=steps)]
+        return keras.Sequential([*layers, Dense(3, activation="softmax")])
+
+    x, y = data(out=(6, 3) if steps else (3,))
+    compiled = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+    same(build, x, y.argmax(-1), monkeypatch, compiled=compiled)
 
 
 def test_weights_of_samples_count_as_before(monkeypatch):
@@ -231,13 +317,13 @@ def test_the_report_names_what_is_not_planned():
     class Own(Dense):
         pass
 
-    layers = [keras.Input((6, 5)), LSTM(4, dropout=0.5, name="lstm"), Own(3, name="own")]
+    layers = [keras.Input((6, 5)), LSTM(4, stateful=True, name="lstm"), Own(3, name="own")]
     model = keras.Sequential(layers)
     model.compile(keras.optimizers.Ftrl(name="ftrl"), "mse")
     report = model.explain_plan()
     assert not report.covered
     assert str(report).splitlines() == [
-        "lstm  not planned: it has dropout",
+        "lstm  not planned: it has stateful=True",
         "own   not planned: the engine's plans do not know Own",
         "ftrl  not planned: the engine's plans do not know the rule of Ftrl",
     ]

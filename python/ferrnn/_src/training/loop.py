@@ -313,6 +313,8 @@ class EpochLoop:
             told.begin(self.step)
             most = min(left, told.unheard(self.step))
             done, loss = plan.steps(batches, most, not self._reported)
+            if not done:  # the next step is for layers one by one
+                break
             self.filled, last = True, self.step + done - 1
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, self.epoch, last)

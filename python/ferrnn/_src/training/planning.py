@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ferrnn._src.native import Plan
+from ferrnn._src.training import metrics
 from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.losses import MeanAbsoluteError, MeanSquaredError
-from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.lowering import Lowering, Planned
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
-from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
+from ferrnn._src.weights.parameter import Gradients, WritingAll
 
 # Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
 LIMIT = 0.05
@@ -25,115 +25,48 @@ _AT_FIRST = 64
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
 _ERRORS: dict[type, str] = {MeanSquaredError: "squared", MeanAbsoluteError: "absolute"}
+_MEASURES: dict[type, str] = {
+    metrics.MeanSquaredError: "squared",
+    metrics.MeanAbsoluteError: "absolute",
+}
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
-def switched_off() -> bool:
-    """Whether the environment says `FERRNN_PLAN=0`."""
-    return os.environ.get("FERRNN_PLAN", "").strip() == "0"
-
-
 @dataclass(frozen=True)
-class Node:
-    """A layer, or another part of a step, and why a plan does not run it; None if it does."""
+class Judge:
+    """A mean error, its targets `[samples, ...]`, and the metrics that are one as well.
 
-    name: str
-    why: str | None = None
-
-
-@dataclass
-class Lowering:
-    """A model as the engine's parts: `nodes` say what of it is one, `weights` come in their order.
-
-    `lowest` is the first part that training changes, `ranks` are the axes of inputs and outputs.
+    `pointwise` says that values are rounded one by one, as NumPy does with targets of another dtype
+    or shape than the outputs.
     """
 
-    nodes: list[Node] = field(default_factory=list)
-    parts: list[tuple[Any, ...]] = field(default_factory=list)
-    weights: list[Parameter] = field(default_factory=list)
-    lowest: int = 0
-    ranks: tuple[int, int] = (0, 0)
-    features: int = 0
-    units: int = 0
-    dtype: str = "float32"
+    error: str
+    pointwise: bool
+    targets: Array
+    metrics: Sequence[Any]
 
-    @property
-    def covered(self) -> bool:
-        """Whether a plan runs all of it."""
-        return bool(self.parts) and all(node.why is None for node in self.nodes)
-
-
-class PlanReport(tuple[Node, ...]):
-    """What `explain_plan` gives: a `Node` for each part, printed as a table.
-
-    >>> print(PlanReport([Node("lstm"), Node("gate", "its class is a user's own")]))
-    lstm  the engine
-    gate  not planned: its class is a user's own
-    """
-
-    __slots__ = ()
-
-    @property
-    def covered(self) -> bool:
-        """Whether whole steps run in the engine, but for losses and metrics."""
-        return all(node.why is None for node in self)
-
-    def __str__(self) -> str:
-        width = max((len(node.name) for node in self), default=0)
-        said = ("the engine" if each.why is None else f"not planned: {each.why}" for each in self)
-        return "\n".join(
-            f"{node.name:<{width}}  {text}" for node, text in zip(self, said, strict=True)
-        )
-
-    __repr__ = __str__
-
-
-class Planned(Protocol):
-    """What a plan needs of a model."""
-
-    optimizer: Any
-    _loss: Any
-    _metrics: Any
-    _loss_mean: Any
-    _trained: tuple[Parameter, ...]
-    _regularized: tuple[Parameter, ...] | None
-    _collects: bool
-
-    def _loss_of(self, batch: Batch, outputs: Any, mask: Any, added: float) -> tuple[float, Any]:
-        """The loss of a batch and its vjp."""
-
-    def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
-        """Lets the metrics see a batch."""
-
-
-def explained(model: Planned, lowering: Lowering) -> list[Node]:
-    """The parts of a step: layers, weights, losses that layers add, optimizer."""
-    nodes = list(lowering.nodes)
-    if switched_off():
-        nodes.insert(0, Node("plan", "the environment says FERRNN_PLAN=0"))
-    if model._collects:
-        nodes.append(Node("losses of layers", "a layer adds a loss of its own"))
-    for weight in lowering.weights:
-        kinds = ("constraint", "regularizer")
-        found = [what for what in kinds if getattr(weight, what) is not None]
-        nodes += [Node(weight.path, f"the weight has a {what}") for what in found]
-    optimizer = model.optimizer
-    if isinstance(optimizer, Optimizer):
-        nodes.append(Node(optimizer.name, optimizer.unplanned()))
-    else:
-        nodes.append(Node("optimizer", f"it is {optimizer!r}"))
-    if lowering.covered and {*map(id, model._trained)} - {*map(id, lowering.weights)}:
-        nodes.append(Node("weights", "training changes weights that no layer has"))
-    return nodes
+    def asked(self) -> tuple[str, bool, list[tuple[str, float]]]:
+        """As the engine is told of it: for each metric what it sums, and its sum so far."""
+        sums = [(_MEASURES[type(metric)], float(metric.total)) for metric in self.metrics]
+        return self.error, self.pointwise, sums
 
 
 class TrainingPlan:
     """Steps of one model; `explained` must have found it covered, its optimizer is built."""
 
-    __slots__ = ("_ahead", "_model", "_native", "_slots", "_trained", "_written", "lowering")
+    __slots__ = (
+        "_ahead",
+        "_model",
+        "_native",
+        "_refused",
+        "_slots",
+        "_trained",
+        "_written",
+        "lowering",
+    )
 
     def __init__(self, model: Planned, lowering: Lowering) -> None:
-        self._model, self.lowering = model, lowering
+        self._model, self.lowering, self._refused = model, lowering, False
         known = {id(weight) for weight in model._trained}
         numbers = [at for at, each in enumerate(lowering.weights) if id(each) in known]
         self._trained = [lowering.weights[at] for at in numbers]
@@ -147,132 +80,169 @@ class TrainingPlan:
     def runs(self, lowering: Lowering) -> bool:
         """Whether a model is what it was when the plan was made."""
         own = self.lowering
-        return own.parts == lowering.parts and [*map(id, own.weights)] == [
-            *map(id, lowering.weights)
-        ]
+        held = ([*map(id, (*each.weights, *each.generators))] for each in (own, lowering))
+        same = own.parts == lowering.parts and own.tail is lowering.tail
+        return same and next(held) == next(held)
 
     def takes(self, x: Any) -> bool:
         """Whether these inputs, of a batch or of all samples, can be read where they are."""
+        low = self.lowering
         return (
-            type(x) is np.ndarray
+            not self._refused
+            and type(x) is np.ndarray
             and x.dtype.str[1:] in _READ
-            and x.ndim == self.lowering.ranks[0]
-            and x.shape[-1] == self.lowering.features
+            and x.ndim == low.ranks[0]
+            and low.features in (0, x.shape[-1])
+            and not (low.takes_ids and x.dtype.kind == "f")
             and x.size > 0
             and _readable(x)
         )
 
-    def step(self, batch: Batch) -> float:
-        """One step; gives the loss."""
+    def step(self, batch: Batch) -> float | None:
+        """One step; gives the loss, or None if it must be taken without the plan."""
         x, y, weight = batch
-        places = (0, len(x))
-        name = self._error_for(x, y, weight)
-        if name is None:
+        places, judge = (0, len(x)), self._judge_for(x, y, weight)
+        if judge is None:
             return self._judged(batch, x, None, places)
-        _, loss, error = self._run((x, y, None), places, len(x), (name, 1, False))
-        if error is not None:
-            raise error
-        return loss
+        done, loss = self._run((x, None), places, len(x), (judge, 1, False))
+        return loss if done else None
 
     def steps(self, batches: Pass, most: int, finite: bool) -> tuple[int, float]:
         """At most so many steps, as many as there is time for; gives how many, and the last loss.
 
-        With `finite`, a step with a loss that is not finite is the last.
+        With `finite`, a step with a loss that is not finite is the last. No step at all means that
+        the next one must be taken without the plan.
         """
         x, y, weight = batches.samples.arrays
-        order, name = batches.order(), self._error_for(x, y, weight)
-        if name is None:
-            places = batches.places()
-            return 1, self._judged(next(batches), x, order, places)
+        order, judge = batches.order(), self._judge_for(x, y, weight)
+        if judge is None:
+            places, taken = batches.places(), batches.taken
+            loss = self._judged(next(batches), x, order, places)
+            if loss is None:
+                batches.taken = taken
+                return 0, 0.0
+            return 1, loss
         most = min(most, self._ahead)
-        given = (x, y, order)
-        done, loss, error = self._run(
-            given, batches.places(most), batches.size, (name, most, finite)
-        )
-        batches.taken += done
+        given = (judge, most, finite)
+        done, loss = self._run((x, order), batches.places(most), batches.size, given, batches)
         self._ahead = max(_AT_FIRST, 2 * done)
-        if error is not None:
-            raise error
         return done, loss
 
-    def _error_for(self, x: Array, y: Any, weight: Any) -> str | None:
-        """The mean error that is the loss, if the engine takes it and nobody measures."""
+    def _judge_for(self, x: Array, y: Any, weight: Any) -> Judge | None:
+        """How the engine judges outputs; None where Python does."""
         model, low = self._model, self.lowering
         only: Any = None if model._loss is None else model._loss.only
         name = _ERRORS.get(type(only))
-        if name is None or weight is not None or not model._metrics.empty:
+        if name is None or weight is not None or low.tail is not None:
+            return None
+        compiled = model._metrics
+        measures = compiled.only
+        known = compiled.empty or (measures and all(type(m) in _MEASURES for m in measures))
+        fits = only.reduction in _MEANS and only.dtype in (None, low.dtype) and known
+        array = type(y) is np.ndarray and y.dtype.str[1:] in _READ and _readable(y)
+        if not (fits and array):
             return None
         shape = (*x.shape[: low.ranks[1] - 1], low.units)
-        fits = (
-            only.reduction in _MEANS
-            and only.dtype in (None, low.dtype)
-            and type(y) is np.ndarray
-            and y.dtype is np.dtype(low.dtype)
-            and y.shape == shape
-            and _readable(y)
-        )
-        return name if fits else None
+        if y.shape == shape and y.dtype is np.dtype(low.dtype):
+            return Judge(name, False, y, measures)
+        # Values are rounded one by one then, in the way of NumPy.
+        if low.ranks[1] == 2 and low.units == 1 and y.size == len(x) and y.ndim <= 2:
+            return Judge(name, True, y.reshape(-1, 1), measures)
+        return None
 
     def _arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
         weights = [weight._data for weight in self.lowering.weights]
         return weights, [[slot._data for slot in own] for own in self._slots]
 
+    def _draws(self) -> list[tuple[int, int]]:
+        """The seeds of the generators, and the numbers of their next calls."""
+        return [(each.initial_seed, each.counter) for each in self.lowering.generators]
+
+    def _drawn(self, steps: int) -> None:
+        """So many steps have drawn."""
+        for generator, draws in zip(self.lowering.generators, self.lowering.draws, strict=True):
+            generator.counter += steps * draws
+
     def _run(
         self,
-        given: tuple[Array, Array, Array | None],
+        given: tuple[Array, Array | None],
         places: tuple[int, int],
         batch: int,
-        asked: tuple[str, int, bool],
-    ) -> tuple[int, float, BaseException | None]:
-        """Whole steps in one call: how many, the last loss, and what ended them too early."""
-        name, most, finite = asked
+        asked: tuple[Judge, int, bool],
+        batches: Pass | None = None,
+    ) -> tuple[int, float]:
+        """Whole steps in one call: how many, and the last loss; `batches` are told of them."""
+        (judge, most, finite), (x, order) = asked, given
         optimizer, mean = self._model.optimizer, self._model._loss_mean
         with WritingAll(self._written):
             weights, slots = self._arrays()
             rates, decays = optimizer.engine_paces(most)
-            done, total, count, loss, error = self._native.train(
+            done, total, count, loss, sums, error = self._native.train(
                 weights,
                 slots,
-                *given,
+                x,
+                judge.targets,
+                order,
                 places,
                 batch,
-                name,
+                judge.asked(),
                 optimizer.engine_way(),
                 rates,
                 decays,
                 (mean.total, mean.count),
+                self._draws(),
                 LIMIT,
                 finite,
             )
             optimizer.engine_passed(done)
+        for metric, sum_of_values in zip(judge.metrics, sums, strict=True):
+            metric.put(sum_of_values, metric.count + (count - mean.count))
         mean.put(total, count)
-        return done, loss, error
+        self._drawn(done)
+        if batches is not None:
+            batches.taken += done
+        if isinstance(error, ValueError):
+            self._refused = True  # what is wrong is said better layer by layer
+        elif error is not None:
+            raise error
+        return done, loss
 
     def _judged(
         self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
-    ) -> float:
+    ) -> float | None:
         """A step whose loss and metrics are computed between forward and backward, in Python."""
-        model, native = self._model, self._native
-        with one_version():
-            outputs = native.forward(self._arrays()[0], x, order, places, True)
+        model, native, tail = self._model, self._native, self.lowering.tail
+        try:
+            with one_version():
+                weights = self._arrays()[0]
+                linear = native.forward(weights, x, order, places, True, self._draws())
+        except ValueError:
+            self._refused = True
+            return None
+        self._drawn(1)
+        outputs = linear if tail is None else _applied(tail, linear)
         value, vjp = model._loss_of(batch, outputs, None, 0.0)
         model._measure(*batch[:2], outputs, batch[2], None)
         d_outputs = vjp(Gradients())
+        if tail is not None:
+            shape = (-1, linear.shape[-1])
+            rows = (each.reshape(shape) for each in (linear, outputs, d_outputs))
+            d_outputs = np.asarray(tail.backward(*rows)).reshape(linear.shape)
         optimizer = model.optimizer
         with WritingAll(self._written):
             weights, slots = self._arrays()
             rates, decays = optimizer.engine_paces(1)
-            native.backward(
-                weights,
-                slots,
-                d_outputs,
-                optimizer.engine_way(),
-                rates[0],
-                None if decays is None else decays[0],
-            )
+            decay = None if decays is None else decays[0]
+            native.backward(weights, slots, d_outputs, optimizer.engine_way(), rates[0], decay)
             optimizer.engine_passed(1)
         return value
+
+
+def _applied(function: Any, linear: Array) -> Array:
+    """An activation of rows, as `Dense` applies it."""
+    made: Array = function.of_layer(linear.reshape(-1, linear.shape[-1]))
+    return made.reshape(linear.shape)
 
 
 class PlanKeeper:

@@ -13,16 +13,10 @@ from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
+from ferrnn._src.training.lowering import Lowering, Node, PlanReport, explained
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers import Optimizer
-from ferrnn._src.training.planning import (
-    Lowering,
-    Node,
-    PlanKeeper,
-    PlanReport,
-    TrainingPlan,
-    explained,
-)
+from ferrnn._src.training.planning import PlanKeeper, TrainingPlan
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
@@ -172,7 +166,9 @@ class Steps(Measuring):
         x, y, weight = batch
         plan = self.training_plan()
         if plan is not None and plan.takes(x):
-            return plan.step(batch)
+            planned = plan.step(batch)
+            if planned is not None:
+                return planned
         call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
         outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
         grads = Gradients()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,10 @@ from ferrnn._src.training.optimizers.setting import Setting
 
 # The rule's name and numbers, and how gradients are clipped before.
 Way = tuple[tuple[Any, ...], "tuple[str, float] | None"]
+
+
+# Python adds up floats exactly, or nearly so, from 3.12 on.
+_ALL = "all, exactly" if sys.version_info >= (3, 12) else "all"
 
 
 class Ahead:
@@ -43,8 +48,6 @@ class Ahead:
         for setting in ("use_ema", "loss_scale_factor", "gradient_accumulation_steps"):
             if getattr(self, setting):
                 return f"{kind} has {setting}={getattr(self, setting)!r}"
-        if self._clipping.global_norm is not None:
-            return f"{kind} has global_clipnorm={self._clipping.global_norm!r}"
         if self.weight_decay is not None and self._spared != (frozenset(), None):
             return f"{kind} spares some weights from decay"
         return None
@@ -55,6 +58,8 @@ class Ahead:
         assert rule is not None, "asked of an optimizer that `unplanned` refuses"
         if clipping.value is not None:
             return rule, ("value", float(clipping.value))
+        if clipping.global_norm is not None:
+            return rule, (_ALL, float(clipping.global_norm))
         return rule, None if clipping.norm is None else ("norm", float(clipping.norm))
 
     def engine_paces(self, count: int) -> tuple[list[float], list[float] | None]:

@@ -53,6 +53,11 @@ class RMSprop(Optimizer):
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [(name,) for name in self.slot_names()]
 
+    def engine_rule(self) -> tuple[Any, ...] | None:
+        if type(self) is not RMSprop:
+            return None
+        return "rmsprop", self.rho, self.momentum, self.epsilon, self.centered
+
     def update(
         self,
         weight: Array,

@@ -1,0 +1,172 @@
+//! A Bidirectional of two recurrent layers in a chain.
+
+use super::node::{Draws, Masks, Node, Passed, Passing, Shape, sized};
+use super::recurrent::Recurrent;
+use crate::error::Result;
+use crate::layers::sequence::Engine;
+use crate::machine::lists::Listed;
+use crate::machine::memory::Buffer;
+use crate::machine::threads::Ask;
+
+/// How the outputs of both become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Side by side.
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Product,
+    /// Half their sum.
+    Mean,
+}
+
+/// The layer: weights are those of the direction ahead, then of the other.
+pub struct BothWays<T: Engine> {
+    directions: [Recurrent<T>; 2],
+    merge: Merge,
+    sequences: bool,
+    sizes: Vec<usize>,
+    outputs: [Buffer<T>; 2],
+    slopes: [Buffer<T>; 2],
+    d_inputs: Buffer<T>,
+}
+
+impl<T: Engine> BothWays<T> {
+    /// Two layers of equal outputs; with `sequences`, those of the second come last step first.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn new(directions: [Recurrent<T>; 2], merge: Merge, sequences: bool) -> Result<Self> {
+        let sizes = directions.iter().flat_map(Node::sizes).copied().listed()?;
+        let (outputs, slopes) = (Default::default(), Default::default());
+        let d_inputs = Buffer::default();
+        Ok(Self { directions, merge, sequences, sizes, outputs, slopes, d_inputs })
+    }
+
+    /// Calls `each` with the places of one step of one row: in the outputs of the direction ahead, in
+    /// those of the other, and in the merged ones.
+    fn steps(&self, of_one: Shape, mut each: impl FnMut([usize; 3])) {
+        let Shape { rows, time, features: units } = of_one;
+        let width = if self.merge == Merge::Concat { 2 * units } else { units };
+        for row in 0..rows {
+            for step in 0..time {
+                let back = if self.sequences { time - 1 - step } else { step };
+                let [ahead, back] = [step, back].map(|step| (row * time + step) * units);
+                each([ahead, back, (row * time + step) * width]);
+            }
+        }
+    }
+
+    fn merged(&self, of_one: Shape, outputs: &mut [T]) {
+        let units = of_one.features;
+        let ([ahead, back], half) = (&self.outputs, T::of(2.0).wide());
+        self.steps(of_one, |[at, other, to]| {
+            let (one, two) = (&ahead[at..][..units], &back[other..][..units]);
+            if self.merge == Merge::Concat {
+                outputs[to..][..units].copy_from_slice(one);
+                outputs[to + units..][..units].copy_from_slice(two);
+                return;
+            }
+            for ((to, &one), &two) in outputs[to..][..units].iter_mut().zip(one).zip(two) {
+                *to = match self.merge {
+                    Merge::Product => one * two,
+                    // A half is exact but for subnormal numbers, and so is one in double precision.
+                    Merge::Mean => T::of((one + two).wide() / half),
+                    Merge::Sum | Merge::Concat => one + two,
+                };
+            }
+        });
+    }
+
+    /// Divides the slopes between both.
+    fn divide(&mut self, of_one: Shape, d_outputs: &[T]) -> Result<()> {
+        let units = of_one.features;
+        let [mut d_ahead, mut d_back] = std::mem::take(&mut self.slopes);
+        sized(&mut d_ahead, of_one.elements()?)?;
+        sized(&mut d_back, of_one.elements()?)?;
+        self.steps(of_one, |[at, other, from]| {
+            let second = if self.merge == Merge::Concat { from + units } else { from };
+            for unit in 0..units {
+                let (one, two) = (d_outputs[from + unit], d_outputs[second + unit]);
+                let [ahead, back] = [&self.outputs[0][at + unit], &self.outputs[1][other + unit]];
+                (d_ahead[at + unit], d_back[other + unit]) = match self.merge {
+                    Merge::Product => (one * *back, two * *ahead),
+                    Merge::Mean => (T::of(one.wide() / 2.0), T::of(two.wide() / 2.0)),
+                    Merge::Sum | Merge::Concat => (one, two),
+                };
+            }
+        });
+        self.slopes = [d_ahead, d_back];
+        Ok(())
+    }
+}
+
+impl<T: Engine> Node<T> for BothWays<T> {
+    fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    fn shape(&self, inputs: Shape) -> Result<Shape> {
+        let of_one = self.directions[0].shape(inputs)?;
+        let twice = if self.merge == Merge::Concat { 2 } else { 1 };
+        Ok(Shape { features: twice * of_one.features, ..of_one })
+    }
+
+    fn masks(&self) -> Masks {
+        if self.sequences { Masks::Stay } else { Masks::End }
+    }
+
+    fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
+        let [ahead, back] = &mut self.directions;
+        let (first, second) = weights.split_at(ahead.sizes().len());
+        ahead.pack(first)?;
+        back.pack(second)
+    }
+
+    fn forward(
+        &mut self,
+        passing: &Passing<'_, T>,
+        outputs: &mut [T],
+        draws: &mut Draws,
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let of_one = self.directions[0].shape(passing.shape)?;
+        for (direction, own) in self.directions.iter_mut().zip(&mut self.outputs) {
+            sized(own, of_one.elements()?)?;
+            direction.forward(passing, own, draws, stop)?;
+        }
+        self.merged(of_one, outputs);
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        passed: Passed<'_, T>,
+        gradients: &mut [Buffer<T>],
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let Passed { shape, inputs, mask, d_outputs, mut d_inputs, .. } = passed;
+        let of_one = self.directions[0].shape(shape)?;
+        self.divide(of_one, d_outputs)?;
+        if d_inputs.is_some() {
+            sized(&mut self.d_inputs, inputs.len())?;
+        }
+        let [ahead, back] = &mut self.directions;
+        let (first, second) = gradients.split_at_mut(ahead.sizes().len());
+        let wanted = d_inputs.is_some();
+        let ([one, two], [d_one, d_two]) = (&self.outputs, &self.slopes);
+        let d_ahead = d_inputs.as_deref_mut();
+        let of_ahead =
+            Passed { shape, inputs, outputs: one, mask, d_outputs: d_one, d_inputs: d_ahead };
+        ahead.backward(of_ahead, first, stop)?;
+        let d_back = wanted.then_some(&mut self.d_inputs[..]);
+        let of_back =
+            Passed { shape, inputs, outputs: two, mask, d_outputs: d_two, d_inputs: d_back };
+        back.backward(of_back, second, stop)?;
+        for (sum, &other) in d_inputs.into_iter().flatten().zip(&*self.d_inputs) {
+            *sum = *sum + other;
+        }
+        Ok(())
+    }
+}
