@@ -121,7 +121,7 @@ def test_other_number_types_are_cast_as_before(dtype, monkeypatch):
     same(recurrent(), (10 * np.abs(x)).astype(dtype), y.astype("float64"), monkeypatch)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8, 17, 131, 300])
+@pytest.mark.parametrize("batch", [3, 17, 300])
 @pytest.mark.parametrize("loss", ["mse", "mae"])
 def test_targets_of_another_shape_or_type_give_the_same_sums(loss, batch, monkeypatch):
     def build():
@@ -129,7 +129,7 @@ def test_targets_of_another_shape_or_type_give_the_same_sums(loss, batch, monkey
 
     x, y = data((300, 2, 5), ())
     compiled = {"loss": loss, "metrics": ["mae", "mse"]}
-    options = {"batch_size": batch, "epochs": 2 if batch > 3 else 1, "compiled": compiled}
+    options = {"batch_size": batch, "epochs": 1 + batch // 100, "compiled": compiled}
     same(build, x, y, monkeypatch, **options)
     same(build, x, np.round(y[:, None].astype("float64"), 3), monkeypatch, **options)
 
@@ -158,7 +158,7 @@ def test_other_layers_train_to_the_same_bits(kind, monkeypatch):
         layers = [keras.layers.deserialize(keras.layers.serialize(each)) for each in LAYERS[kind]]
         return keras.Sequential([keras.Input((6, 5)), *layers, Dense(3)])
 
-    out = (6, 3) if kind == "normalized" else (3,)
+    out = (6, 3) if kind in ("normalized", "mul") else (3,)
     same(build, *data(out=out), monkeypatch)
 
 
@@ -201,6 +201,18 @@ def test_classes_by_softmax_train_to_the_same_bits(steps, monkeypatch):
     x, y = data(out=(6, 3) if steps else (3,))
     compiled = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
     same(build, x, y.argmax(-1), monkeypatch, compiled=compiled)
+
+
+def test_penalties_on_weights_train_to_the_same_bits(monkeypatch):
+    def build():
+        layers = [
+            keras.Input((6, 5)),
+            LSTM(4, kernel_regularizer="l2", recurrent_regularizer=keras.regularizers.L1(0.03)),
+            Dense(3, kernel_regularizer=keras.regularizers.L1L2(0.01, 0.02)),
+        ]
+        return keras.Sequential(layers)
+
+    same(build, *data(), monkeypatch)
 
 
 def test_weights_of_samples_count_as_before(monkeypatch):

@@ -113,10 +113,8 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
         nodes.insert(0, Node("plan", "the environment says FERRNN_PLAN=0"))
     if model._collects:
         nodes.append(Node("losses of layers", "a layer adds a loss of its own"))
-    for weight in lowering.weights:
-        kinds = ("constraint", "regularizer")
-        found = [what for what in kinds if getattr(weight, what) is not None]
-        nodes += [Node(weight.path, f"the weight has a {what}") for what in found]
+    bound = [weight.path for weight in lowering.weights if weight.constraint is not None]
+    nodes += [Node(path, "the weight has a constraint") for path in bound]
     optimizer = model.optimizer
     if isinstance(optimizer, Optimizer):
         nodes.append(Node(optimizer.name, optimizer.unplanned()))

@@ -17,6 +17,7 @@ from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, WritingAll
+from ferrnn._src.weights.penalties import add_weight_penalties
 
 # Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
 LIMIT = 0.05
@@ -133,7 +134,8 @@ class TrainingPlan:
         model, low = self._model, self.lowering
         only: Any = None if model._loss is None else model._loss.only
         name = _ERRORS.get(type(only))
-        if name is None or weight is not None or low.tail is not None:
+        simple = weight is None and low.tail is None and not model._regularized
+        if name is None or not simple:
             return None
         compiled = model._metrics
         measures = compiled.only
@@ -208,6 +210,13 @@ class TrainingPlan:
             raise error
         return done, loss
 
+    def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
+        """Gradients of penalties, by the numbers of their weights."""
+        if not len(grads):
+            return []
+        found = ((at, weight) for at, weight in enumerate(self.lowering.weights) if weight in grads)
+        return [(at, np.asarray(grads[weight], weight.dtype)) for at, weight in found]
+
     def _judged(
         self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
     ) -> float | None:
@@ -222,7 +231,9 @@ class TrainingPlan:
             return None
         self._drawn(1)
         outputs = linear if tail is None else _applied(tail, linear)
-        value, vjp = model._loss_of(batch, outputs, None, 0.0)
+        penalties = Gradients()
+        added = add_weight_penalties(model._regularized or (), penalties)
+        value, vjp = model._loss_of(batch, outputs, None, added)
         model._measure(*batch[:2], outputs, batch[2], None)
         d_outputs = vjp(Gradients())
         if tail is not None:
@@ -234,7 +245,9 @@ class TrainingPlan:
             weights, slots = self._arrays()
             rates, decays = optimizer.engine_paces(1)
             decay = None if decays is None else decays[0]
-            native.backward(weights, slots, d_outputs, optimizer.engine_way(), rates[0], decay)
+            more = self._by_number(penalties)
+            way = optimizer.engine_way()
+            native.backward(weights, slots, d_outputs, more, way, rates[0], decay)
             optimizer.engine_passed(1)
         return value
 
