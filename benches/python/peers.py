@@ -5,25 +5,19 @@
     python benches/python/peers.py --case 32,100,256,256 --peers onnxruntime jax
 
 Whatever is installed takes part (ONNX Runtime, OpenVINO, JAX, PyTorch, Keras; NumPy always); what
-is missing is said. Answers are compared before anything is timed. Each number of threads is a
-process of its own, bound to as many CPUs, since most libraries read their settings at import.
+is missing is said. Answers are compared before anything is timed. Each contestant has a process of
+its own at each number of threads, bound to as many CPUs and stopped outside its turns (`seats.py`).
 `floor.py` says what the floor is, `timing.py` how the turns are taken.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from cases import GATES, GROUPS, MODES, Job, Sizes, jobs
+from cases import GATES, GROUPS, MODES, Sizes, jobs
 from contestants import KNOWN
 from floor import Machine, cpu_name, measure
+from seats import contest, seated
 from table import Line, cells, header, markdown, record
 
 
@@ -56,48 +50,6 @@ def sizes(text: str) -> Sizes:
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
-def environment(threads: int) -> dict[str, str]:
-    """What the libraries read at import, for a worker at this number of threads."""
-    count = str(threads)
-    names = ["OMP", "OPENBLAS", "MKL", "NUMEXPR", "FERRNN"]
-    one_thread = " --xla_cpu_multi_thread_eigen=false" if threads == 1 else ""
-    return {
-        **os.environ,
-        **{f"{name}_NUM_THREADS": count for name in names},
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + one_thread,
-        "JAX_PLATFORMS": "cpu",
-        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-
-
-def run_worker(asked: argparse.Namespace, todo: list[Job], threads: int) -> Iterator[Any]:
-    """The messages of one worker as they come."""
-    request = {
-        "threads": threads,
-        "peers": asked.peers,
-        "jobs": [job.to_dict() for job in todo],
-        "rounds": asked.rounds or (3 if asked.quick else 9),
-        "slice": asked.slice or (0.01 if asked.quick else 0.05),
-    }
-    command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(threads),
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(request))
-        process.stdin.close()
-        for text in process.stdout:
-            yield json.loads(text)
-    if process.returncode:
-        raise SystemExit(f"the worker at {threads} threads ended with {process.returncode}")
-
-
 def main() -> None:
     """Runs what the command line asks for."""
     asked = arguments()
@@ -107,22 +59,25 @@ def main() -> None:
     lines: list[Line] = []
     versions: dict[str, str] = {}
     notes: list[str] = []
+    rounds = asked.rounds or (3 if asked.quick else 9)
+    slice_seconds = asked.slice or (0.01 if asked.quick else 0.05)
     for threads in asked.threads:
-        for message in run_worker(asked, todo, threads):
-            if "versions" in message:
-                versions |= message["versions"]
-                notes += [f"not there: {text}" for text in message["missing"]]
-                print(", ".join(f"{n} {v}" for n, v in message["versions"].items()))
-                print(*(f"not there: {text}" for text in message["missing"]), sep="\n")
-                print("mode", *header(list(message["versions"])), sep=" | ")
-                continue
-            job = Job(**message["job"])
-            lines.append(Line(job, threads, message["seconds"]))
-            print(job.mode, *cells(lines[-1], list(versions), machine), sep=" | ", flush=True)
-            for name, why in message["failures"].items():
-                text = f"{name} on {job.mode} {job.cell} {job.sizes}, {threads} thr: {why}"
-                notes.append(text)
-                print("  !", text)
+        with seated(asked.peers, threads) as (seats, missing):
+            here = {name: str(seat.greeting["version"]) for name, seat in seats.items()}
+            versions |= here
+            absent = [f"not there: {text}" for text in missing]
+            notes += absent
+            print(", ".join(f"{n} {v}" for n, v in here.items()))
+            print(*absent, sep="\n")
+            print("mode", *header(list(here)), sep=" | ")
+            for job in todo:
+                seconds, failures = contest(job, seats, rounds=rounds, slice_seconds=slice_seconds)
+                lines.append(Line(job, threads, seconds))
+                print(job.mode, *cells(lines[-1], list(versions), machine), sep=" | ", flush=True)
+                for name, why in failures.items():
+                    text = f"{name} on {job.mode} {job.cell} {job.sizes}, {threads} thr: {why}"
+                    notes.append(text)
+                    print("  !", text)
     lines.sort(key=lambda line: todo.index(line.job))
     print("\n" + markdown(lines, list(versions), machine))
     if asked.record:

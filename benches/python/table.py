@@ -33,6 +33,12 @@ class Line:
         peers = {n: statistics.median(s) for n, s in self.seconds.items() if n not in own}
         return min(peers, key=peers.__getitem__) if peers else None
 
+    def ratio_of_minima(self, own: frozenset[str] = frozenset({OURS, "predict"})) -> float | None:
+        """The least time of any peer over our least time."""
+        peers = [min(seconds) for name, seconds in self.seconds.items() if name not in own]
+        ours = self.seconds.get(OURS)
+        return min(peers) / min(ours) if peers and ours else None
+
 
 def duration(seconds: float) -> str:
     """Three digits with a unit."""
@@ -45,15 +51,25 @@ def duration(seconds: float) -> str:
 def header(peers: list[str]) -> list[str]:
     """The names of the columns."""
     theirs = [peer for peer in peers if peer != OURS]
-    return ["cell", "batch,time,in,units", "thr", "floor", OURS, "x floor", *theirs, "best/ours"]
+    return [
+        "cell",
+        "batch,time,in,units",
+        "thr",
+        "floor",
+        OURS,
+        "x floor",
+        *theirs,
+        "minima",
+        "best/ours",
+    ]
 
 
 def cells(line: Line, peers: list[str], machine: Machine) -> list[str]:
-    """One row: minima, and beside each peer the median over rounds of its time over ours."""
+    """One row: minima and medians, and beside each peer the median of its time over ours."""
     job, least = line.job, floor_of(line.job, machine, line.threads)
     ours = line.seconds.get(OURS)
     row = [job.cell, ",".join(map(str, job.sizes)), str(line.threads), duration(least)]
-    row += [duration(min(ours)), f"{min(ours) / least:.2f}"] if ours else ["-", "-"]
+    row += [_both(ours), f"{min(ours) / least:.2f}"] if ours else ["-", "-"]
     for peer in peers:
         if peer == OURS:
             continue
@@ -61,15 +77,19 @@ def cells(line: Line, peers: list[str], machine: Machine) -> list[str]:
         if theirs is None:
             row.append("-")
         elif ours is None:
-            row.append(duration(min(theirs)))
+            row.append(_both(theirs))
         else:
-            row.append(f"{duration(min(theirs))} ({median_ratio(theirs, ours):.2f})")
+            row.append(f"{_both(theirs)} ({median_ratio(theirs, ours):.2f})")
     best = line.best_peer()
-    if ours and best:
-        row.append(f"{median_ratio(line.seconds[best], ours):.2f} {best}")
-    else:
-        row.append("-")
+    ratio = line.ratio_of_minima()
+    row.append(f"{ratio:.2f}" if ratio else "-")
+    row.append(f"{median_ratio(line.seconds[best], ours):.2f} {best}" if ours and best else "-")
     return row
+
+
+def _both(seconds: list[float]) -> str:
+    """The least and the median time."""
+    return f"{duration(min(seconds))} / {duration(statistics.median(seconds))}"
 
 
 def markdown(lines: list[Line], peers: list[str], machine: Machine) -> str:
@@ -104,7 +124,8 @@ def record(
         f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
         f"- {machine.describe()}; load average at the end {os.getloadavg()[0]:.1f}",
         "- Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "- float32, interleaved in one run; times are minima",
+        "- float32, in turns; each contestant has a process of its own, stopped outside its turns",
+        "- times: minima / medians; `minima`: the least time of any peer over our least",
         "- ratios: the median over rounds of their time over ours (above 1: ours is faster)",
         *(f"- {note}" for note in notes),
         "",
@@ -125,8 +146,9 @@ def record(
 
 
 def plain(line: Line, machine: Machine) -> dict[str, Any]:
-    """A line as plain data: for each contestant the least seconds, and for the peers the ratio."""
+    """A line as plain data: least and median seconds of each, and for the peers the ratio."""
     least = {name: float(f"{min(seconds):.4g}") for name, seconds in line.seconds.items()}
+    medians = {n: float(f"{statistics.median(s):.4g}") for n, s in line.seconds.items()}
     ours = line.seconds.get(OURS)
     ratios = {
         name: round(median_ratio(seconds, ours), 3)
@@ -138,6 +160,7 @@ def plain(line: Line, machine: Machine) -> dict[str, Any]:
         "threads": line.threads,
         "floor": float(f"{floor_of(line.job, machine, line.threads):.4g}"),
         "seconds": least,
+        "medians": medians,
         "ratios": ratios,
         "best": line.best_peer(),
     }

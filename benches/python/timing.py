@@ -21,24 +21,32 @@ def round_robin(
 
     A burst lasts about `slice_seconds` (one call at least), and begins with calls that do not
     count: after another's turn the caches are cold, and threads that spin for a while are not
-    parked yet. The order turns around every round.
+    parked yet.
     """
-    bursts = {name: _burst(run, slice_seconds) for name, run in runs.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
+    bursts = {name: burst(run, slice_seconds) for name, run in runs.items()}
+
+    def turn(name: str) -> float:
+        time.sleep(REST)
+        return timed(runs[name], bursts[name])
+
     gc.collect()
     gc.disable()
     try:
-        for index in range(rounds):
-            for name in names if index % 2 == 0 else reversed(names):
-                time.sleep(REST)
-                seconds[name].append(_time(runs[name], bursts[name]))
+        return in_turns(list(runs), turn, rounds)
     finally:
         gc.enable()
+
+
+def in_turns(names: list[str], turn: Callable[[str], float], rounds: int) -> dict[str, list[float]]:
+    """What each turn gave, one entry a round; the order turns around every round."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for index in range(rounds):
+        for name in names if index % 2 == 0 else reversed(names):
+            seconds[name].append(turn(name))
     return seconds
 
 
-def _burst(run: Run, slice_seconds: float) -> int:
+def burst(run: Run, slice_seconds: float) -> int:
     """How many calls fill a slice; warms up on the way."""
     for _ in range(3):
         start = time.perf_counter()
@@ -54,7 +62,8 @@ def _burst(run: Run, slice_seconds: float) -> int:
     return max(1, int(slice_seconds / once))
 
 
-def _time(run: Run, calls: int) -> float:
+def timed(run: Run, calls: int) -> float:
+    """Seconds of one of so many calls, after some that do not count."""
     for _ in range(1 + calls // 8):
         run()
     start = time.perf_counter()

@@ -1,34 +1,50 @@
-"""One process at one number of threads: checks the contestants' answers, then times them.
+"""One contestant at one number of threads, alone in its process.
 
-`peers.py` starts it with the environment that each library reads at import. It takes a request
-as JSON on standard input, and prints one JSON line for what it found of each job.
+`seats.py` starts it with the environment that each library reads at import, and stops it outside
+its turns. It answers each line of JSON on standard input with one on standard output: to a job,
+whether its answers are right; to a number of calls, the seconds of one.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import contestants
 import numpy as np
 from cases import Array, Job, make_data
-from timing import Run, round_robin
+from timing import Run, burst, timed
 
 
 def main() -> None:
-    """Answers one request."""
-    request = json.load(sys.stdin)
-    threads = request["threads"]
+    """Answers requests until there are no more."""
+    name, threads = sys.argv[1], int(sys.argv[2])
     _use_cores(threads)
-    loaded, missing = contestants.load(request["peers"], threads)
-    versions = {name: contestant.version for name, contestant in loaded.items()}
-    _say({"versions": versions, "missing": missing})
-    for fields in request["jobs"]:
-        job = Job(**fields)
-        seconds, failures = _one(job, loaded, request["rounds"], request["slice"])
-        _say({"job": fields, "seconds": seconds, "failures": failures})
+    loaded, missing = contestants.load([name], threads)
+    if missing:
+        _say({"missing": missing[0]})
+        return
+    contestant = loaded[name]
+    _say({"version": contestant.version})
+    gc.disable()
+    run: Run | None = None
+    for text in sys.stdin:
+        request = json.loads(text)
+        if "job" in request:
+            run = None
+            gc.collect()
+            try:
+                run, answer = _prepared(contestant, request)
+            except Exception as error:  # noqa: BLE001 - a contestant's failure is a line of the report
+                answer = {"failure": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+            _say(answer)
+        else:
+            assert run is not None
+            _say({"seconds": timed(run, request["calls"])})
 
 
 def _use_cores(threads: int) -> None:
@@ -38,32 +54,24 @@ def _use_cores(threads: int) -> None:
         os.sched_setaffinity(0, allowed[-threads:])
 
 
-def _one(
-    job: Job, loaded: dict[str, contestants.Contestant], rounds: int, slice_seconds: float
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Seconds of every contestant that gave the right answer; why the others did not."""
-    data = make_data(job)
-    runs: dict[str, Run] = {}
-    failures: dict[str, str] = {}
-    expected: list[Array] | None = None
-    for name in sorted(loaded, key=lambda name: name != "numpy"):  # NumPy's loop is the reference
-        try:
-            prepared = loaded[name].prepare(job, data)
-            if prepared is None:
-                continue
-            found = [np.asarray(part) for part in prepared.check()]
-        except Exception as error:  # noqa: BLE001 - a contestant's failure is a line of the report
-            failures[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            continue
-        if expected is None:
-            expected = found
-        wrong = _difference(found, expected)
+def _prepared(
+    contestant: contestants.Contestant, request: dict[str, Any]
+) -> tuple[Run | None, dict[str, Any]]:
+    """The job made ready, once its answers are those in the file, or the first to go there."""
+    job = Job(**request["job"])
+    prepared = contestant.prepare(job, make_data(job))
+    if prepared is None:
+        return None, {}
+    found = [np.asarray(part) for part in prepared.check()]
+    answers = Path(request["answers"])
+    if answers.exists():
+        with np.load(answers) as file:
+            wrong = _difference(found, [file[key] for key in file.files])
         if wrong:
-            failures[name] = f"other results than {next(iter(runs), name)}: {wrong}"
-            continue
-        runs[name] = prepared.run
-    ordered = {name: runs[name] for name in loaded if name in runs}
-    return round_robin(ordered, rounds=rounds, slice_seconds=slice_seconds), failures
+            return None, {"failure": f"other results than the first contestant: {wrong}"}
+    else:
+        np.savez(answers, *found)
+    return prepared.run, {"calls": burst(prepared.run, request["slice"])}
 
 
 def _difference(found: list[Array], expected: list[Array]) -> str:
