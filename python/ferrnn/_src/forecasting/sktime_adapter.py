@@ -75,9 +75,6 @@ class SktimeForecaster(BaseForecaster):
         "X-y-must-have-same-index": False,
     }
 
-    # What came is in the forecaster's own panel.
-    _config: ClassVar[dict[str, Any]] = {"remember_data": False}
-
     def __init__(
         self,
         context: int | None = None,
