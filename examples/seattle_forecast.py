@@ -1,8 +1,12 @@
-"""Forecasts tomorrow's highest temperature in Seattle with two GRU layers, and draws the result.
+"""Forecasts Seattle's highest temperature, for tomorrow and for seven days, and draws the result.
 
-The years are kept apart: 2012 and 2013 train, 2014 decides when to stop, 2015 is only looked at for
-the final error. Means and deviations for scaling come from the training years. What the model gives
-is the change from today to tomorrow, so that its work begins where "tomorrow = today" ends.
+Tomorrow is forecast by two GRU layers. The years are kept apart: 2012 and 2013 train, 2014 decides
+when to stop, 2015 is only looked at for the final error. Means and deviations for scaling come from
+the training years. What the model gives is the change from today to tomorrow, so that its work
+begins where "tomorrow = today" ends.
+
+The seven days come from `RecurrentForecaster`, with intervals: it forecasts each week of 2015 from
+the days before it, and the program counts how often the truth was inside.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ import numpy as np
 import pictures
 
 import ferrnn as keras
+from ferrnn.forecasting import Backtest, RecurrentForecaster
 
 DAYS = 14  # how far back the model looks
+WEEK, LEVELS = 7, (80, 95)
 BATCH = 32
 VALIDATION, TEST = np.datetime64("2014-01-01"), np.datetime64("2015-01-01")
 
@@ -100,6 +106,41 @@ def make_model(features: int) -> keras.Sequential:
     return model
 
 
+def weeks_ahead(weather: keras.datasets.DailyWeather, epochs: int) -> Backtest:
+    """Each of the last 52 weeks, forecast from the days before it, with intervals."""
+    forecaster = RecurrentForecaster(
+        WEEK, past_covariates=["temp_min", "rain", "wind"], epochs=epochs
+    )
+    columns = {
+        "ds": weather.dates,
+        "y": weather["temp_max"],
+        "temp_min": weather["temp_min"],
+        "rain": np.log1p(weather["precipitation"]),
+        "wind": weather["wind"],
+    }
+    return forecaster.backtest(columns, windows=52, level=LEVELS)
+
+
+def report(weeks: Backtest) -> dict[str, float]:
+    """Prints the last week of the backtest, and what the intervals were worth over all weeks."""
+    rows = weeks.forecasts
+    last = rows["cutoff"] == rows["cutoff"].max()
+    print(f"\nSeven days from {rows['cutoff'][last][0].astype('M8[D]')}, in °C:")
+    print("  day         forecast    80 %            95 %            measured")
+    for at in np.flatnonzero(last):
+        ends = [
+            f"{rows[f'forecast-lo-{level}'][at]:5.1f} to {rows[f'forecast-hi-{level}'][at]:5.1f}"
+            for level in LEVELS
+        ]
+        day, middle = rows["ds"][at].astype("M8[D]"), rows["forecast"][at]
+        print(f"  {day}  {middle:8.1f}  {'  '.join(ends)}  {rows['y'][at]:8.1f}")
+    found = weeks.summary()
+    for level in LEVELS:
+        covered, width = found[f"coverage-{level}"], found[f"width-{level}"]
+        print(f"Of 364 days, {covered:.0%} were in their {level} % interval, {width:.1f} °C wide.")
+    return found
+
+
 def rmse(forecast: Array, truth: Array) -> float:
     """The root of the mean squared error."""
     return float(np.sqrt(np.mean((forecast - truth) ** 2)))
@@ -111,9 +152,11 @@ def draw(
     errors: dict[str, float],
     history: dict[str, list[float]],
     best: int,
+    weeks: Backtest,
 ) -> Any:
-    """Forecast against truth over the test year, the loss per epoch, the errors."""
-    figure, axes = pictures.figure(["aaa", "bbc"])
+    """Forecast against truth over the test year, seven days ahead, the loss, the errors."""
+    figure, axes = pictures.figure(["aaa", "ddd", "bbc"], height=9.0)
+    draw_week(axes["d"], test, weeks)
     axes["a"].plot(test.dates, test.tomorrow, color=pictures.TRUTH, label="measured")
     axes["a"].plot(
         test.dates, forecast, color=pictures.MODEL, label="forecast, made the day before"
@@ -124,6 +167,24 @@ def draw(
     pictures.draw_loss(axes["b"], history, best=best)
     pictures.draw_errors(axes["c"], errors, "°C")
     return figure
+
+
+def draw_week(axes: Any, test: Windows, weeks: Backtest) -> None:
+    """The last week forecast with its intervals, after the weeks before it."""
+    rows = weeks.forecasts
+    last = rows["cutoff"] == rows["cutoff"].max()
+    shown = test.dates >= rows["ds"][last][0] - np.timedelta64(5 * WEEK, "D")
+    axes.plot(test.dates[shown], test.tomorrow[shown], color=pictures.TRUTH, label="measured")
+    for level, shade in zip(reversed(LEVELS), (0.15, 0.3), strict=True):
+        low, high = (rows[f"forecast-{end}-{level}"][last] for end in ("lo", "hi"))
+        axes.fill_between(
+            rows["ds"][last], low, high, color=pictures.MODEL, alpha=shade, linewidth=0,
+            label=f"{level} %",
+        )  # fmt: skip
+    axes.plot(rows["ds"][last], rows["forecast"][last], color=pictures.MODEL, label="forecast")
+    axes.set(title="Seven days ahead, with intervals", ylabel="°C")
+    axes.margins(x=0.01)
+    axes.legend(ncols=4)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
@@ -174,7 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     print(
         f"The model's error is {abs(gain):.1%} {'below' if gain > 0 else 'ABOVE'} tomorrow = today."
     )
-    picture = draw(test, forecast, errors, history.history, stopping.best_epoch)
+    weeks = weeks_ahead(weather, options.epochs)
+    report(weeks)
+    picture = draw(test, forecast, errors, history.history, stopping.best_epoch, weeks)
     print(f"Picture: {pictures.save(picture, options.out, 'seattle_forecast')}")
     return errors
 

@@ -57,6 +57,10 @@ class TestSeattleForecast:
         assert errors["tomorrow = today"] < errors["day-of-year mean"]
         for words in ("steps per second", "tomorrow = today", "day-of-year mean", "below"):
             assert words in output
+        assert output.count("2015-12-") == 8  # the week that is shown
+        covered = [int(each) for each in re.findall(r"(\d+)% were in their", output)]
+        assert 74 <= covered[0] <= 88
+        assert 90 <= covered[1] <= 99
         assert picture_of(output, tmp_path) > (800, 500)
 
     def test_sees_nothing_of_the_future(self):

@@ -143,14 +143,17 @@ def _ends(quantiles: Array, level: float, method: str) -> tuple[Array, Array]:
 
 
 def _ranked(scores: Array, number: Array, coverage: Array) -> Array:
-    """The smallest margins that cover: of n scores that of rank `ceil((n + 1) coverage)`.
+    """The smallest margins that cover: of n scores that of rank `ceil((n + h) coverage)`.
 
-    The largest, where there are too few scores for that rank; 0 without any. `scores` are
-    `[windows, horizon]`, in order along the first axis; `number` and `coverage` `[horizon]`.
+    At the first step, `h = 1`, that is the rank of conformal prediction. Windows that overlap err
+    together: at step h, n of them tell no more than n / h that do not. The largest score, where
+    there are too few for that rank; 0 without any. `scores` are `[windows, horizon]`, in order
+    along the first axis; `number` and `coverage` `[horizon]`.
     """
     if not len(scores):
         return np.zeros(len(number))
-    rank = np.ceil((number + 1) * coverage - 1e-9).astype(int)
+    steps = np.arange(1, len(number) + 1)
+    rank = np.ceil((number + steps) * coverage - 1e-9).astype(int)
     rank = np.clip(rank, 1, np.maximum(number, 1)) - 1
     made: Array = np.where(number > 0, scores[rank, np.arange(len(rank))], 0.0)
     return made

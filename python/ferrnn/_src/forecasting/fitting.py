@@ -27,10 +27,16 @@ _JUDGED = 2048
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """The rows that windows are made at: whose targets lie before the cut, after it, anywhere."""
+    """The rows that windows are made at, by where the targets lie.
+
+    `before` the cut are those trained on; after it the first half of what is held out is `judged`
+    to stop training, the second half makes `margins`. A series with less than two horizons held
+    out serves for both.
+    """
 
     before: Array
-    after: Array
+    judged: Array
+    margins: Array
     all: Array
 
 
@@ -53,7 +59,7 @@ def fit(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()
     )
     begun = replace(begun, scaling=scaling, scales=scales)
     rows = begun.rows(begun.panel.extended(settings.horizon))
-    origins = origins_of(begun, rows, cut, held > 0)
+    origins = origins_of(begun, rows, cut, held)
     if not len(origins.before):
         raise ValueError(
             f"there is no window to train on: a series must have more than {least} rows, known "
@@ -111,11 +117,14 @@ def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
     inside = (ticks < panel.last[series]) & (seen >= np.minimum(wanted, panel.lengths[series] // 2))
     learnable = inside & (known[ends] > known[at + 1])
     whole = ticks + shape.horizon
+    after = inside & (ticks >= cut[series]) & (held > 0)[series] & (known[longer] > known[at + 1])
+    half = np.where(held // 2 >= fitted.settings.horizon, held // 2, 0)
+    middle = (cut + half)[series]
+    split = (half > 0)[series]
     return Origins(
         before=np.flatnonzero(learnable & (whole <= cut[series])),
-        after=np.flatnonzero(
-            inside & (ticks >= cut[series]) & held[series] & (known[longer] > known[at + 1])
-        ),
+        judged=np.flatnonzero(after & (~split | (ticks + fitted.settings.horizon <= middle))),
+        margins=np.flatnonzero(after & (ticks >= middle)),
         all=np.flatnonzero(learnable & (whole <= panel.last[series])),
     )
 
@@ -123,8 +132,9 @@ def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
 def _trained(begun: Fitted, rows: Rows, origins: Origins, before: Sequence[Any]) -> Fitted:
     settings, shape = begun.settings, begun.shape
     seeds = np.random.default_rng(settings.random_state).integers(2**31, size=settings.ensemble)
-    batch, most = settings.batch_size, settings.max_windows
-    judged = _newest(begun, origins.after, _JUDGED)
+    most = settings.max_windows
+    batch = settings.batch_size or int(np.clip(min(len(origins.before), most) // 32, 8, 128))
+    judged = _newest(begun, origins.judged, _JUDGED)
     networks: list[Any] = []
     epochs = []
     for seed in seeds.tolist():
@@ -147,7 +157,7 @@ def _trained(begun: Fitted, rows: Rows, origins: Origins, before: Sequence[Any])
         )
         networks.append(network)
     made = replace(begun, networks=tuple(networks))
-    made = replace(made, calibration=_calibration(made, rows, origins.after))
+    made = replace(made, calibration=_calibration(made, rows, origins.margins))
     if settings.refit and len(judged):
         for network, number, seed in zip(networks, epochs, seeds.tolist(), strict=True):
             train(

@@ -24,8 +24,8 @@ class RecurrentForecaster:
     for each series), or arrays. The network reads the last `context` values of a series and gives
     quantiles for each step ahead. Its windows look at nothing after the time they are made at but
     the calendar and `future_covariates`. The last `held_out` part of each series is not trained on
-    at first: it decides when to stop and how wide intervals must be. Then all windows are trained
-    on a little longer (`refit`).
+    at first: its first half decides when to stop, its second half how wide intervals must be. Then
+    all windows are trained on a little longer (`refit`).
 
     Args:
         horizon: How many steps are forecast.
@@ -47,7 +47,7 @@ class RecurrentForecaster:
         ensemble: Networks of different seeds, whose quantiles are averaged.
         epochs: Passes over the windows at most.
         patience: Epochs without a better held-out loss before training stops.
-        batch_size: Windows in a step of training.
+        batch_size: Windows in a step of training; 8 to 128, by how many there are, if None.
         learning_rate: Of Adam.
         max_windows: Windows of an epoch at most; others are drawn for the next one.
         held_out: The part of each series that is held out, at its end.
@@ -90,9 +90,9 @@ class RecurrentForecaster:
         layers: int = 1,
         dropout: float = 0.1,
         ensemble: int = 1,
-        epochs: int = 60,
-        patience: int = 8,
-        batch_size: int = 64,
+        epochs: int = 100,
+        patience: int = 10,
+        batch_size: int | None = None,
         learning_rate: float = 3e-3,
         max_windows: int = 20_000,
         held_out: float = 0.2,

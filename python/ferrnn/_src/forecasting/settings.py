@@ -19,7 +19,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "transform": (None, *TRANSFORMS),
     "intervals": METHODS,
 }
-_COUNTS = ("horizon", "units", "layers", "epochs", "patience", "batch_size", "ensemble",
+_COUNTS = ("horizon", "units", "layers", "epochs", "patience", "ensemble",
            "max_windows")  # fmt: skip
 
 
@@ -45,7 +45,7 @@ class Settings:
     ensemble: int
     epochs: int
     patience: int
-    batch_size: int
+    batch_size: int | None
     learning_rate: float
     max_windows: int
     held_out: float
@@ -97,7 +97,7 @@ def _check_values(given: Mapping[str, Any]) -> None:
             raise ValueError(f"`{name}` must be one of {allowed}, received {given[name]!r}")
     for name in _COUNTS:
         _counted(name, given[name])
-    for name in ("context", "season_length"):
+    for name in ("context", "season_length", "batch_size"):
         if given[name] is not None:
             _counted(name, given[name])
     for name in ("dropout", "held_out"):

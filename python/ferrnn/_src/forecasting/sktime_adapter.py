@@ -80,7 +80,7 @@ class SktimeForecaster(BaseForecaster):
         context: int | None = None,
         season_length: int | None = None,
         units: int = 32,
-        epochs: int = 60,
+        epochs: int = 100,
         random_state: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
