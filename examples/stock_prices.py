@@ -3,6 +3,10 @@
 Prices are close to a random walk, so the honest expectation is that nothing beats the last price by
 much. The model sees the last twelve monthly changes (logarithms of price ratios) of one firm and
 gives the next; months before 2007 train, 2007 decides when to stop, 2008 to 2010 test.
+
+`RecurrentForecaster` then forecasts three months with intervals. Its median loses against the last
+price too: it expects that prices rise as they did before 2008. What can be had is to know how wrong
+one may be.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 import pictures
 
 import ferrnn as keras
+from ferrnn.forecasting import Backtest, RecurrentForecaster
 
 try:
     from vega_datasets import data
@@ -26,6 +31,7 @@ except ImportError as error:
     ) from error
 
 MONTHS = 12
+AHEAD, LEVEL = 3, 80
 VALIDATION, TEST = np.datetime64("2007-01"), np.datetime64("2008-01")
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -71,6 +77,44 @@ def make_months(prices: dict[str, tuple[Array, Array]]) -> Months:
         firms = np.repeat(firm, len(windows))
         parts.append((firms, dates[at], windows, changes[MONTHS:], price[MONTHS:-1], price[at]))
     return Months(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def quarters_ahead(prices: dict[str, tuple[Array, Array]], epochs: int) -> Backtest:
+    """Three months of all firms, forecast from 20 months of the test years."""
+    columns = {
+        "unique_id": np.concatenate(
+            [np.repeat(firm, len(part[0])) for firm, part in prices.items()]
+        ),
+        "ds": np.concatenate([dates for dates, _ in prices.values()]).astype("datetime64[D]"),
+        "y": np.concatenate([price for _, price in prices.values()]),
+    }
+    forecaster = RecurrentForecaster(
+        AHEAD, context=MONTHS, season_length=1, transform="log", epochs=epochs
+    )
+    return forecaster.backtest(columns, windows=20, step=1, level=LEVEL)
+
+
+def report(prices: dict[str, tuple[Array, Array]], quarters: Backtest) -> float:
+    """Prints what intervals and median were worth; gives the coverage."""
+    rows = quarters.forecasts
+    known = {
+        firm: dict(zip(dates.astype("datetime64[D]").tolist(), price.tolist(), strict=True))
+        for firm, (dates, price) in prices.items()
+    }
+    cutoffs = rows["cutoff"].astype("datetime64[D]").tolist()
+    pairs = zip(rows["unique_id"].tolist(), cutoffs, strict=True)
+    last = np.array([known[firm][when] for firm, when in pairs])
+    errors = [
+        100 * float(np.mean(np.abs(each / rows["y"] - 1))) for each in (rows["forecast"], last)
+    ]
+    covered = quarters.summary()[f"coverage-{LEVEL}"]
+    print(
+        f"\nOne to three months ahead, {len(last)} prices: the median is off by {errors[0]:.1f} %, "
+        f"the last price by {errors[1]:.1f} %."
+    )
+    print(f"{covered:.0%} of the prices were in their {LEVEL} % interval.")
+    print("What it cannot do: say which way a price will go, or that a crash is coming.")
+    return covered
 
 
 def make_model() -> keras.Sequential:
@@ -147,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     gain = 1 - errors["model"] / errors["same as last month"]
     verdict = "beats the last price" if gain > 0 else "LOSES against the last price"
     print(f"The model {verdict} by {abs(gain):.1%}. Do not trade on it.")
+    report(prices, quarters_ahead(prices, options.epochs))
     picture = draw(prices, test, test.last_price * np.exp(change), errors)
     print(f"Picture: {pictures.save(picture, options.out, 'stock_prices')}")
     return errors

@@ -39,7 +39,13 @@ def test_readme_has_code():
 def test_docstring_examples_hold(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=flags)
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        if "pip install" not in str(error):
+            raise
+        pytest.skip(str(error))  # a package that is not part of `dev`
+    failed, _ = doctest.testmod(module, optionflags=flags)
     assert failed == 0, "see the captured output"
 
 

@@ -115,6 +115,9 @@ def test_stock_prices_says_who_won(tmp_path, capsys):
     assert errors["model"] < 1.1 * errors["same as last month"]
     won = errors["model"] < errors["same as last month"]
     assert ("beats the last price" if won else "LOSES against the last price") in output
+    assert "What it cannot do" in output
+    covered = int(re.search(r"(\d+)% of the prices were in their 80 % interval", output).group(1))
+    assert 65 <= covered <= 95
     assert picture_of(output, tmp_path) > (800, 500)
 
 
