@@ -179,7 +179,6 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.requires_fit = True
         return tags
 
 
