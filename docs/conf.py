@@ -7,7 +7,7 @@ author = "The ferrnn developers"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx' name
 release = version = ferrnn.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 nitpicky = False
 
