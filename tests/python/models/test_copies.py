@@ -127,6 +127,7 @@ LAYERS = {
     layers.EinsumDense: (lambda: layers.EinsumDense("abc,cd->abd", (None, 4)), STEPS),
     layers.GlobalAveragePooling2D: (layers.GlobalAveragePooling2D, FRAMES),
     layers.GlobalMaxPooling2D: (layers.GlobalMaxPooling2D, FRAMES),
+    layers.Hashing: (lambda: layers.Hashing(5, output_mode="count", salt=3), WORDS),
     layers.Identity: (layers.Identity, STEPS),
     layers.MaxPooling2D: (layers.MaxPooling2D, FRAMES),
     layers.Rescaling: (lambda: layers.Rescaling(2.0, 1.0), STEPS),
