@@ -24,7 +24,7 @@ def plot_history(
 
     Args:
         history: What `fit` gave, or a dict of lists such as its `history`.
-        metrics: Names of what to show, without "val_"; None for all.
+        metrics: Names of what to show, without the prefix `val_`; None for all.
         log: Whether the loss has a logarithmic scale.
 
     Raises:
