@@ -1,5 +1,7 @@
 """Training by plans gives the bits, logs and histories that training layer by layer gives."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -274,6 +276,45 @@ def test_callbacks_that_look_at_batches_see_each(monkeypatch):
 
 def test_epochs_that_are_parts_of_a_pass_are_taken_up(monkeypatch):
     same(recurrent(), *data(), monkeypatch, steps_per_epoch=2, epochs=4)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers in signals")
+def test_an_interrupt_comes_after_a_whole_step_that_is_counted(monkeypatch):
+    x, y = data((160_000, 5, 8), (1,))
+
+    def build():
+        return keras.Sequential([keras.Input((5, 8)), LSTM(7), Dense(1)])
+
+    def fit(rows, planned):
+        options = {"batch_size": 16, "epochs": 1, "shuffle": False, "planned": planned}
+        return trained(build, x[:rows], y[:rows], monkeypatch, **options)
+
+    models = []
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trained(
+                lambda: models.append(build()) or models[0],
+                x,
+                y,
+                monkeypatch,
+                planned=True,
+                batch_size=16,
+                epochs=50,
+                shuffle=False,
+                callbacks=[keras.callbacks.LambdaCallback(on_train_begin=in_a_moment)],
+            )
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    steps = int(models[0].optimizer.iterations)
+    assert 0 < steps < 10_000
+    wanted, _ = fit(16 * steps, False)
+    for own, other in zip(models[0].get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def in_a_moment(logs):
+    signal.setitimer(signal.ITIMER_REAL, 0.12)
 
 
 class Pairs:
