@@ -1,6 +1,6 @@
 //! The partition of a problem.
 
-use ferrnn::layers::sequence::plan::{chunk_steps, groups, parts, slices};
+use ferrnn::layers::sequence::plan::{Windows, chunk_steps, groups, parts, slices};
 
 #[test]
 fn slices_share_the_batch_evenly() {
@@ -46,4 +46,28 @@ fn chunks_are_odd_and_fit_the_time() {
     assert_eq!(chunk_steps(1, 1000), 193);
     assert_eq!(chunk_steps(400, 100), 1);
     assert_eq!(chunk_steps(5, 0), 1);
+}
+
+#[test]
+fn every_row_is_multiplied_once() {
+    for (size, count) in [(8, 1), (8, 8), (8, 15), (8, 16), (8, 45), (6, 45), (16, 100), (24, 100)]
+    {
+        let windows = Windows::of(size);
+        for left in 0..=count {
+            let mut times = vec![0; count];
+            let [first, last] = windows.at_once(count);
+            // Beside its first step a window begins the next one, which is whole after its last.
+            let begun = |row: usize| (row / size + 1) * size;
+            let steps = (0..left).filter(|row| row % size == size - 1);
+            let beside = steps.map(|row| begun(row)..begun(row) + size);
+            let beside = beside.filter(|rows| rows.end <= count);
+            let ranges = [first, last].into_iter().chain(beside);
+            let missing = if left < count { windows.missing(count, left) } else { 0..0 };
+            for row in ranges.chain([missing]).flatten() {
+                times[row] += 1;
+            }
+            let all = times.iter().all(|&n| n == 1);
+            assert!(all, "{count} rows by {size}, left before row {left}: {times:?}");
+        }
+    }
 }

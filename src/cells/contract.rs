@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::kernels::activation::Activations;
+use crate::kernels::long_product;
 use crate::machine::simd::{Element, Simd};
 
 /// One cell's equations, lane by lane; `sequence` owns products, time, masks and memory.
@@ -128,6 +129,13 @@ impl Layout {
         assert!(matches!(self.phases.len(), 1 | 2), "a step has one phase or two");
         let whole = self.recurrent() == self.gates || self.recurrent() == 0 && self.gates == 1;
         assert!(whole, "recurrent products of all gates, or a single gate without one");
+        let width = self.slots.len();
+        // Gates with dropout masks of their own are multiplied one by one.
+        let sums = long_product::is_compiled(width, 1)
+            && long_product::is_compiled(width, self.input.1)
+            && (self.recurrent() == 0 || long_product::is_compiled(width, self.phase(0).1))
+            && (self.phases.len() == 1 || long_product::is_compiled(width, self.phase(1).1));
+        assert!(sums, "a product whose gradients no kernel is compiled for");
         let _ = Shape::of(&self, 0);
         let _ = Shape::of(&self, 1);
         self

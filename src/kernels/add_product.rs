@@ -2,8 +2,7 @@
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at,
-    with_rows,
+    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -35,22 +34,16 @@ impl<T: Element, const PB: usize, const G: usize, const W: usize> Kernel<T>
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
-        let (count, mut row) = (self.rows.len(), 0);
+        let count = self.rows.len();
         if const { T::HALVES } && self.right.is_halved() {
-            while row < count {
-                let rows = rows_at(count, row, const { halved_rows(S::ROWS) });
-                with_rows!(rows, 3, MR => self.tile::<S, MR, true>(s, 0, row));
-                row += rows;
-            }
+            with_tiles!(count, const { halved_rows(S::ROWS) }, 3, MR, place => {
+                self.tile::<S, MR, true>(s, 0, place.1);
+            });
             return;
         }
-        let mut number = 0;
-        while row < count {
-            let rows = rows_at(count, row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR, false>(s, number, row));
-            row += rows;
-            number += 1;
-        }
+        with_tiles!(count, S::ROWS, S::ROWS, MR, place => {
+            self.tile::<S, MR, false>(s, place.0, place.1);
+        });
     }
 }
 
@@ -125,12 +118,9 @@ impl<T: Element, const G: usize, const PARTS: usize, const W: usize> Kernel<T>
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
-        let (count, mut row) = (self.rows.len(), 0);
-        while row < count {
-            let rows = rows_at(count, row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => self.tile::<S, MR>(s, row));
-            row += rows;
-        }
+        with_tiles!(self.rows.len(), S::ROWS, S::ROWS, MR, place => {
+            self.tile::<S, MR>(s, place.1);
+        });
     }
 }
 

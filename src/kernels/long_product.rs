@@ -127,21 +127,35 @@ impl<T: Element> Kernel<T> for LongProduct<'_, T> {
     }
 }
 
-impl<T: Element> LongProduct<'_, T> {
-    #[inline(always)]
-    fn widths<S: Simd<T>, const MR: usize>(self, s: S) {
-        match (self.width, self.slots.1) {
-            (4, 4) => self.blocks::<S, MR, 4, 4>(s),
-            (4, 3) => self.blocks::<S, MR, 3, 4>(s),
-            (4, 1) => self.blocks::<S, MR, 1, 4>(s),
-            (3, 3) => self.blocks::<S, MR, 3, 3>(s),
-            (3, 2) => self.blocks::<S, MR, 2, 3>(s),
-            (3, 1) => self.blocks::<S, MR, 1, 3>(s),
-            (1, 1) => self.blocks::<S, MR, 1, 1>(s),
-            (width, slots) => unreachable!("{slots} of {width} slots"),
+/// The numbers of slots of a row that kernels are compiled for, and of those that take part.
+macro_rules! shapes {
+    ($($width:literal: $($slots:literal),*;)*) => {
+        /// Whether there is a kernel for `slots` of the `width` slots of a row.
+        #[must_use]
+        pub const fn is_compiled(width: usize, slots: usize) -> bool {
+            $($((width == $width && slots == $slots) ||)*)* false
         }
-    }
 
+        impl<T: Element> LongProduct<'_, T> {
+            #[inline(always)]
+            fn widths<S: Simd<T>, const MR: usize>(self, s: S) {
+                match (self.width, self.slots.1) {
+                    $($(($width, $slots) => self.blocks::<S, MR, $slots, $width>(s),)*)*
+                    (width, slots) => unreachable!("{slots} of {width} slots"),
+                }
+            }
+        }
+    };
+}
+
+// A layout of another shape is not compiled, see `Layout::checked`.
+shapes! {
+    4: 4, 3, 1;
+    3: 3, 2, 1;
+    1: 1;
+}
+
+impl<T: Element> LongProduct<'_, T> {
     #[inline(always)]
     fn blocks<S: Simd<T>, const MR: usize, const G: usize, const W: usize>(mut self, s: S) {
         let mut block = self.blocks.start;

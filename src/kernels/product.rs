@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, rows_at, take_blocks,
-    with_rows,
+    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, take_blocks,
+    with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -50,6 +50,33 @@ pub struct Product<'a, T: Element> {
     pub start: Start<'a, T>,
 }
 
+impl<'a, T: Element> Product<'a, T> {
+    /// `out = left · right`, whole: rows of the left side with the elements between two of them and
+    /// their number, and an output of as many rows, so many vectors apart, blocks side by side.
+    #[inline(always)]
+    pub fn of(
+        (left, stride, rows): (&'a [T], usize, usize),
+        right: &'a Packed<T>,
+        (out, row_stride): (&'a mut [T], usize),
+    ) -> Self {
+        Self {
+            left,
+            stride,
+            rows,
+            from: 0,
+            right,
+            blocks: 0..right.blocks(),
+            from_end: false,
+            depth: (0, right.depth()),
+            out,
+            offset: 0,
+            block_stride: 1,
+            row_stride,
+            start: Start::Zero,
+        }
+    }
+}
+
 impl<T: Element> Kernel<T> for Product<'_, T> {
     type Output = ();
 
@@ -92,24 +119,15 @@ impl<T: Element> Product<'_, T> {
         block: usize,
         next: usize,
     ) {
-        let mut row = 0;
         if const { T::HALVES } && self.right.is_halved() {
-            while row < self.rows {
-                let rows = rows_at(self.rows, row, const { halved_rows(S::ROWS) });
-                with_rows!(rows, 3, MR => self.tile::<S, MR, PB, G, true>(s, (0, row), (block, next)));
-                row += rows;
-            }
+            with_tiles!(self.rows, const { halved_rows(S::ROWS) }, 3, MR, place => {
+                self.tile::<S, MR, PB, G, true>(s, (0, place.1), (block, next));
+            });
             return;
         }
-        let mut number = 0;
-        while row < self.rows {
-            let rows = rows_at(self.rows, row, S::ROWS);
-            with_rows!(rows, S::ROWS, MR => {
-                self.tile::<S, MR, PB, G, false>(s, (number, row), (block, next));
-            });
-            row += rows;
-            number += 1;
-        }
+        with_tiles!(self.rows, S::ROWS, S::ROWS, MR, place => {
+            self.tile::<S, MR, PB, G, false>(s, place, (block, next));
+        });
     }
 
     #[inline(always)]

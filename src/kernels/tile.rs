@@ -400,3 +400,20 @@ pub fn blocks<T: Element, S: Simd<T>, const PB: usize, const W: usize>(
     }
     found
 }
+
+/// Calls `$body` for each tile of `$count` rows, cut into tiles of at most `$most`: `$place` is the
+/// tile's number and its first row, and `$MR` its rows, for which at most `$compiled` are compiled.
+macro_rules! with_tiles {
+    ($count:expr, $most:expr, $compiled:expr, $MR:ident, $place:ident => $body:expr) => {{
+        let (count, mut number, mut row) = ($count, 0, 0);
+        while row < count {
+            let $place = (number, row);
+            let rows = $crate::kernels::tile::rows_at(count, row, $most);
+            $crate::kernels::tile::with_rows!(rows, $compiled, $MR => $body);
+            row += rows;
+            number += 1;
+        }
+        let _: usize = number;
+    }};
+}
+pub(crate) use with_tiles;

@@ -43,7 +43,14 @@ fn a_cell_that_sees_its_output_is_not_projected() {
 #[test]
 #[should_panic(expected = "no kernel is compiled")]
 fn a_phase_of_another_shape_is_refused() {
-    let _ = Layout { input: (0, 2), phases: &[(0, 2)], ..LSTM_LIKE }.checked();
+    let slots = &[0, 1];
+    let _ = Layout { gates: 2, slots, input: (0, 2), phases: &[(0, 2)], ..LSTM_LIKE }.checked();
+}
+
+#[test]
+#[should_panic(expected = "products of all gates")]
+fn gates_that_see_no_previous_output_are_refused() {
+    let _ = Layout { phases: &[(0, 3)], ..LSTM_LIKE }.checked();
 }
 
 #[test]

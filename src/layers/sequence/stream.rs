@@ -165,22 +165,9 @@ impl<T: Element> Steps<T> {
     fn project_outputs(&mut self) {
         let weights = &*self.weights;
         let Some(right) = &weights.projection else { return };
-        let product = Product {
-            left: &self.early,
-            stride: self.stride,
-            rows: self.rows,
-            from: 0,
-            right,
-            blocks: 0..right.blocks(),
-            from_end: false,
-            depth: (0, weights.units),
-            out: &mut self.produced,
-            offset: 0,
-            block_stride: 1,
-            row_stride: self.stride / weights.lanes(),
-            start: Start::Zero,
-        };
-        T::dispatch(weights.level, product);
+        let rows = (&self.early[..], self.stride, self.rows);
+        let out = (&mut self.produced[..], self.stride / weights.lanes());
+        T::dispatch(weights.level, Product::of(rows, right, out));
     }
 
     /// Copies projected outputs to where they are shown.
@@ -236,20 +223,12 @@ impl<T: Element> Steps<T> {
             };
             let fused = weights.is_fused();
             if !fused && weights.layout.recurrent() > 0 {
+                let (rows, out) = ((source, stride, self.rows), (&mut self.slots[..], width));
                 let product = Product {
-                    left: source,
-                    stride: self.stride,
-                    rows: self.rows,
-                    from: 0,
-                    right: &weights.recurrent[phase],
-                    blocks: 0..weights.blocks(),
-                    from_end: false,
-                    depth: (0, weights.outputs),
-                    out: &mut self.slots,
                     offset: weights.layout.phases[phase].0,
                     block_stride: self.rows * width,
-                    row_stride: width,
                     start: Start::Output,
+                    ..Product::of(rows, &weights.recurrent[phase], out)
                 };
                 T::dispatch(weights.level, product);
             }
@@ -290,20 +269,11 @@ impl<T: Element> Steps<T> {
                 }
             }
         }
+        let (rows, out) = ((inputs, stride, self.rows), (&mut self.slots[..], width));
         let product = Product {
-            left: inputs,
-            stride,
-            rows: self.rows,
-            from: 0,
-            right: &weights.kernel,
-            blocks: 0..weights.blocks(),
-            from_end: false,
-            depth: (0, weights.features),
-            out: &mut self.slots,
-            offset: 0,
             block_stride: self.rows * width,
-            row_stride: width,
             start: Start::Bias(&weights.input_bias),
+            ..Product::of(rows, &weights.kernel, out)
         };
         T::dispatch(weights.level, product);
     }

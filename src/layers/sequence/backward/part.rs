@@ -21,7 +21,7 @@ const GROUP: usize = 12;
 /// they are read seldom.
 const LARGE_GROUP: usize = 48;
 /// Rows of a step from which copying them costs as much as reading the weights less often saves.
-const ENOUGH_ROWS: usize = 32;
+const COPIED_BELOW: usize = 32;
 
 /// Where a part's results go.
 pub(crate) struct Views<'a, T> {
@@ -87,7 +87,7 @@ impl<'a, T: Element> Run<'a, T> {
         let layout = weights.layout;
         let own = blocks.len() * weights.lanes();
         let stride = row_stride(own);
-        let seldom = transposed.kernel.is_large() && rows < ENOUGH_ROWS;
+        let seldom = transposed.kernel.is_large() && rows < COPIED_BELOW;
         let least = if seldom { LARGE_GROUP } else { GROUP };
         let group = if views.d_inputs.is_some() { (least - 1 + rows).min(2 * least) } else { 0 };
         let staged = group.max(if views.d_inputs.is_some() { rows } else { 0 });

@@ -28,21 +28,15 @@ impl<T: Element> Run<'_, T> {
             None => self.blocks.clone(),
         };
         let multiply = |out: &mut [T], slots: Range<usize>, start| {
+            let rows = (d_sums, weights.d_sums_stride(), active.len());
             let product = Product {
-                left: d_sums,
-                stride: weights.d_sums_stride(),
-                rows: active.len(),
                 from: (first + slots.start) * weights.units,
-                right,
                 blocks: blocks.clone(),
                 // Back and forth: the cache keeps what a step read last.
                 from_end: step % 2 == 1,
                 depth: (slots.start * weights.units, slots.len() * weights.units),
-                out,
-                offset: 0,
-                block_stride: 1,
-                row_stride: stride / weights.lanes(),
                 start,
+                ..Product::of(rows, right, (out, stride / weights.lanes()))
             };
             T::dispatch(weights.level, product);
         };
@@ -106,22 +100,9 @@ impl<T: Element> Run<'_, T> {
                 kept[at..][..lanes].copy_from_slice(values);
             }
         }
-        let product = Product {
-            left: &self.previous,
-            stride,
-            rows: active.len(),
-            from: 0,
-            right,
-            blocks: 0..right.blocks(),
-            from_end: step % 2 == 1,
-            depth: (0, size),
-            out: &mut self.product,
-            offset: 0,
-            block_stride: 1,
-            row_stride: stride / lanes,
-            start: Start::Zero,
-        };
-        T::dispatch(weights.level, product);
+        let rows = (&self.previous[..], stride, active.len());
+        let product = Product::of(rows, right, (&mut self.product, stride / lanes));
+        T::dispatch(weights.level, Product { from_end: step % 2 == 1, ..product });
         for (&row, from) in active.iter().zip(self.product.chunks_exact(stride)) {
             self.d_operand[row as usize * stride..][..stride].copy_from_slice(from);
         }
@@ -181,20 +162,13 @@ impl<T: Element> Run<'_, T> {
         let features = columns.start * weights.lanes()..;
         for slot in 0..if single { count } else { 1 } {
             let (slot_before, slots) = if single { (slot, 1) } else { (0, count) };
+            let rows = (d_sums, weights.d_sums_stride(), self.gathered.len());
+            let out = (&mut self.d_staged[..], stride / weights.lanes());
             let product = Product {
-                left: d_sums,
-                stride: weights.d_sums_stride(),
-                rows: self.gathered.len(),
                 from: (first + slot_before) * weights.units,
-                right: &self.transposed.kernel,
                 blocks: columns.clone(),
-                from_end: false,
                 depth: (slot_before * weights.units, slots * weights.units),
-                out: &mut self.d_staged,
-                offset: 0,
-                block_stride: 1,
-                row_stride: stride / weights.lanes(),
-                start: Start::Zero,
+                ..Product::of(rows, &self.transposed.kernel, out)
             };
             T::dispatch(weights.level, product);
             let gate = if single { weights.layout.slots[first + slot] } else { 0 };

@@ -5,10 +5,10 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::kept::Kept;
-use crate::layers::sequence::plan::Slice;
+use crate::layers::sequence::plan::{Slice, Windows};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::rows::{States, copy_rows, masks, repeat, skipping};
-use crate::layers::sequence::step::ahead::{Ahead, Windows};
+use crate::layers::sequence::step::ahead::{Ahead, windows};
 use crate::layers::sequence::step::forward::{Place, RowMajor, Step};
 use crate::layers::sequence::step::sweep::Sweep;
 use crate::layers::sequence::weights::Weights;
@@ -139,7 +139,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let rows = self.slice.rows_in(chunk);
         let single =
             sweeps && self.slice.rows.len() == 1 && masks(self.problem.dropout.inputs) <= 1;
-        self.windows = single.then(|| Windows::new(self.weights, &self.blocks)).flatten();
+        self.windows = single.then(|| windows(self.weights, &self.blocks)).flatten();
         match self.windows {
             None => self.multiply(chunk, 0..rows),
             Some(windows) => {

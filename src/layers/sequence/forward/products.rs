@@ -69,20 +69,13 @@ impl<T: Element> Run<'_, '_, T> {
         let tail = self.tail();
         let whole = self.blocks.start..self.blocks.end - usize::from(tail.is_some());
         let product = |left: &[T], slots: &mut [T], slot: usize, blocks, right, start| {
+            let left = left.get(rows.start * stride..).unwrap_or(&[]);
             let product = Product {
-                left: left.get(rows.start * stride..).unwrap_or(&[]),
-                stride,
-                rows: rows.len(),
-                from: 0,
-                right,
                 blocks,
-                from_end: false,
-                depth: (0, weights.features),
-                out: &mut slots[at..],
                 offset: rows.start * width + slot,
                 block_stride: of_chunk * width,
-                row_stride: width,
                 start,
+                ..Product::of((left, stride, rows.len()), right, (&mut slots[at..], width))
             };
             T::dispatch(weights.level, product);
         };
@@ -141,22 +134,9 @@ impl<T: Element> Run<'_, '_, T> {
         if !whole {
             copy_rows(active, produced, stride, &mut self.gathered);
         }
-        let product = Product {
-            left: if whole { produced } else { &self.gathered },
-            stride,
-            rows: active.len(),
-            from: 0,
-            right,
-            blocks: 0..right.blocks(),
-            from_end: false,
-            depth: (0, weights.units),
-            out: &mut self.operand,
-            offset: 0,
-            block_stride: 1,
-            row_stride: stride / weights.lanes(),
-            start: Start::Zero,
-        };
-        T::dispatch(weights.level, product);
+        let left = if whole { produced } else { &self.gathered };
+        let out = (&mut self.operand[..], stride / weights.lanes());
+        T::dispatch(weights.level, Product::of((left, stride, active.len()), right, out));
     }
 
     /// Makes what the recurrent weights multiply, or adds its products to the slots where they are
@@ -205,20 +185,14 @@ impl<T: Element> Run<'_, '_, T> {
                     copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
                 }
             }
+            let left = if plain { source } else { &self.operand };
+            let out = (&mut self.kept.slots[slots_at..], width);
             let product = Product {
-                left: if plain { source } else { &self.operand },
-                stride,
-                rows: active.len(),
-                from: 0,
-                right,
                 blocks: self.blocks.clone(),
-                from_end: false,
-                depth: (0, right.depth()),
-                out: &mut self.kept.slots[slots_at..],
                 offset: place.first * width + slot,
                 block_stride: place.rows * width,
-                row_stride: width,
                 start: Start::Output,
+                ..Product::of((left, stride, active.len()), right, out)
             };
             T::dispatch(weights.level, product);
         }

@@ -6,6 +6,8 @@
 //! much as reading the weights, are one slice whose units are cut into parts, so that each core
 //! keeps its own share of the weights in its cache; then the cores meet after each step.
 
+mod windows;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::machine::caches;
 use crate::machine::lists::{self, Listed, share};
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::Element;
+pub use windows::Windows;
 
 /// The most rows of a slice: enough to use a panel of weights often, few enough for the cache.
 const SLICE_ROWS: usize = 32;

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::kernels::add_product::AddProduct;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Beside, Rows, accumulate, accumulate_beside, blocks};
+use crate::layers::sequence::plan::Windows;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::caches;
 use crate::machine::simd::{Element, Kernel, Simd};
@@ -74,49 +75,29 @@ const TALL: usize = 3;
 /// Inputs so few that their product is not worth the loads and stores of its sums.
 const FEW_FEATURES: usize = 32;
 
-/// Which rows of a chunk, whose steps take one row each, are multiplied when: window after window of
-/// one or a few tiles of rows, each while the rows of the window before it take their steps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Windows(usize);
-
-impl Windows {
-    /// The windows, if it pays to multiply ahead for these blocks of units.
-    pub(crate) fn new<T: Element>(weights: &Weights<T>, blocks: &Range<usize>) -> Option<Self> {
-        let gates = weights.layout.input.1;
-        let [recurrent] = &weights.recurrent[..] else { return None };
-        if recurrent.width() == 0 {
-            return None;
-        }
-        let bytes = blocks.len() * weights.lanes() * gates * weights.units * size_of::<T>();
-        let cut = Cut::of(gates);
-        if cut == Cut::None {
-            return None;
-        }
-        let (rows, tile, pieces) = (cut.rows(), cut.gates(), cut.pieces());
-        // Groups of eight vectors have a piece beside each of their products.
-        let room = blocks.len() / (8 / gates) * rows;
-        let pays = weights.level.rows::<T>() == 6
-            && !recurrent.is_halved()
-            && bytes > CACHED_BYTES
-            && weights.features >= FEW_FEATURES
-            && 4 * room >= 3 * blocks.len() * gates / tile * pieces;
-        let both = bytes + bytes / weights.units * weights.features;
-        let tiles = if both > caches::sizes().l2 / 4 * 3 { TALL } else { 1 };
-        pays.then_some(Self(rows * tiles))
+/// The windows, if it pays to multiply ahead for these blocks of units.
+pub(crate) fn windows<T: Element>(weights: &Weights<T>, blocks: &Range<usize>) -> Option<Windows> {
+    let gates = weights.layout.input.1;
+    let [recurrent] = &weights.recurrent[..] else { return None };
+    if recurrent.width() == 0 {
+        return None;
     }
-
-    /// The rows of `count` that are multiplied before the first step: those of the first window, and
-    /// those at the end that fill none.
-    pub(crate) fn at_once(self, count: usize) -> [Range<usize>; 2] {
-        let whole = count / self.0 * self.0;
-        if whole <= self.0 { [0..count, 0..0] } else { [0..self.0, whole..count] }
+    let bytes = blocks.len() * weights.lanes() * gates * weights.units * size_of::<T>();
+    let cut = Cut::of(gates);
+    if cut == Cut::None {
+        return None;
     }
-
-    /// The rows of `count` that are not yet multiplied before row `next` takes its step.
-    pub(crate) fn missing(self, count: usize, next: usize) -> Range<usize> {
-        let whole = count / self.0 * self.0;
-        whole.min((next / self.0 + 1) * self.0)..whole
-    }
+    let (rows, tile, pieces) = (cut.rows(), cut.gates(), cut.pieces());
+    // Groups of eight vectors have a piece beside each of their products.
+    let room = blocks.len() / (8 / gates) * rows;
+    let pays = weights.level.rows::<T>() == 6
+        && !recurrent.is_halved()
+        && bytes > CACHED_BYTES
+        && weights.features >= FEW_FEATURES
+        && 4 * room >= 3 * blocks.len() * gates / tile * pieces;
+    let both = bytes + bytes / weights.units * weights.features;
+    let tiles = if both > caches::sizes().l2 / 4 * 3 { TALL } else { 1 };
+    pays.then(|| Windows::of(rows * tiles))
 }
 
 /// What is multiplied beside the steps of a chunk.
@@ -165,7 +146,7 @@ impl<'a, T: Element> Ahead<'a, T> {
 
     /// Turns to the next window if this row's step is the first of its own.
     pub(crate) fn begin(&mut self, row: usize) {
-        let rows = self.windows.0;
+        let rows = self.windows.rows();
         if row.is_multiple_of(rows) {
             self.window = Some(row + rows).filter(|first| first + rows <= self.rows);
             self.piece = 0;
@@ -174,7 +155,7 @@ impl<'a, T: Element> Ahead<'a, T> {
 
     /// Whether this row's step is the last of its window.
     pub(crate) fn ends(&self, row: usize) -> bool {
-        row % self.windows.0 + 1 == self.windows.0
+        row % self.windows.rows() + 1 == self.windows.rows()
     }
 
     /// Multiplies a row by a group of blocks, and beside it the next piece, if there is one.
@@ -211,7 +192,7 @@ impl<'a, T: Element> Ahead<'a, T> {
         let cut = const { Cut::of(G) };
         let (rows, gates, pieces) = (cut.rows(), cut.gates(), cut.pieces());
         // The tiles of rows one after the other, so that they share what is read of the kernel.
-        let tiles = self.windows.0 / rows;
+        let tiles = self.windows.rows() / rows;
         let (piece, row) = (self.piece / tiles, first + self.piece % tiles * rows);
         let (tile, part) = (piece / pieces, piece % pieces);
         let block = self.blocks.start + tile / (G / gates);
@@ -329,36 +310,6 @@ impl<T: Element, const PB: usize, const G: usize, const W: usize, const MR: usiz
         self.ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, sums);
         for b in 0..PB {
             s.vectors_mut(sums)[at(b)..][..G].copy_from_slice(&acc[0][b]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_multiplied_once() {
-        for (size, count) in
-            [(8, 1), (8, 8), (8, 15), (8, 16), (8, 45), (6, 45), (16, 100), (24, 100)]
-        {
-            let windows = Windows(size);
-            for left in 0..=count {
-                let mut times = vec![0; count];
-                let [first, last] = windows.at_once(count);
-                // Beside its first step a window begins the next one, which is whole after its last.
-                let begun = |row: usize| (row / size + 1) * size;
-                let steps = (0..left).filter(|row| row % size == size - 1);
-                let beside = steps.map(|row| begun(row)..begun(row) + size);
-                let beside = beside.filter(|rows| rows.end <= count);
-                let ranges = [first, last].into_iter().chain(beside);
-                let missing = if left < count { windows.missing(count, left) } else { 0..0 };
-                for row in ranges.chain([missing]).flatten() {
-                    times[row] += 1;
-                }
-                let all = times.iter().all(|&n| n == 1);
-                assert!(all, "{count} rows by {size}, left before row {left}: {times:?}");
-            }
         }
     }
 }

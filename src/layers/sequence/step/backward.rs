@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::finish::of_block;
 use super::forward::Place;
 use crate::cells::{Cell, Gradient, MAX_SLOTS, MAX_STATES, Previous, Visitor};
-use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::activation::Activations;
 use crate::layers::sequence::plan::Slice;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::View;
@@ -64,18 +64,7 @@ impl<T: Element> Visitor<T> for StepBack<'_, '_, T> {
     type Output = ();
 
     fn visit<C: Cell<T>>(self) {
-        let (level, activations) = (self.weights.level, self.weights.activations);
-        if const { C::LAYOUT.phases.len() > 1 } && self.phase > 0 {
-            if activations.is_standard() {
-                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard));
-            } else {
-                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations));
-            }
-        } else if activations.is_standard() {
-            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard));
-        } else {
-            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations));
-        }
+        dispatch_phase!(T, C, self);
     }
 }
 

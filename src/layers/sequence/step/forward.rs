@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::ahead::{Ahead, Cut, Rest, RowBeside};
 use super::finish::{equations, of_block};
 use crate::cells::{Cell, Shape, Visitor, with_shape};
-use crate::kernels::activation::{Activations, Standard};
+use crate::kernels::activation::Activations;
 use crate::kernels::add_product::{AddProduct, AddTail};
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::take_blocks;
@@ -117,18 +117,7 @@ impl<T: Element> Visitor<T> for Step<'_, '_, '_, '_, T> {
     type Output = ();
 
     fn visit<C: Cell<T>>(self) {
-        let (level, activations) = (self.weights.level, self.weights.activations);
-        if const { C::LAYOUT.phases.len() > 1 } && self.phase > 0 {
-            if activations.is_standard() {
-                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, Standard));
-            } else {
-                T::dispatch(level, OfCell::<T, C, _, 1>::new(self, activations));
-            }
-        } else if activations.is_standard() {
-            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, Standard));
-        } else {
-            T::dispatch(level, OfCell::<T, C, _, 0>::new(self, activations));
-        }
+        dispatch_phase!(T, C, self);
     }
 }
 

@@ -1,5 +1,30 @@
 //! One step of a slice's rows, for the cell at hand: products on register tiles, equations on their sums.
 
+/// Runs `OfCell`, a kernel for a cell's phase and its functions, for `$of`: which phase that is, and
+/// whether the functions are those that are compiled in, is only known when it runs.
+macro_rules! dispatch_phase {
+    ($T:ident, $C:ident, $of:expr) => {{
+        use $crate::kernels::activation::Standard;
+        let of = $of;
+        let (level, functions) = (of.weights.level, of.weights.activations);
+        let second = const { $C::LAYOUT.phases.len() > 1 } && of.phase > 0;
+        match (second, functions.is_standard()) {
+            // Only a cell that has a second phase is compiled for it.
+            (true, true) => {
+                if const { $C::LAYOUT.phases.len() > 1 } {
+                    $T::dispatch(level, OfCell::<$T, $C, _, 1>::new(of, Standard));
+                }
+            }
+            (true, false) => {
+                if const { $C::LAYOUT.phases.len() > 1 } {
+                    $T::dispatch(level, OfCell::<$T, $C, _, 1>::new(of, functions));
+                }
+            }
+            (false, true) => $T::dispatch(level, OfCell::<$T, $C, _, 0>::new(of, Standard)),
+            (false, false) => $T::dispatch(level, OfCell::<$T, $C, _, 0>::new(of, functions)),
+        }
+    }};
+}
 pub(crate) mod ahead;
 pub(crate) mod backward;
 mod finish;
