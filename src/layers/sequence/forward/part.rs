@@ -30,6 +30,12 @@ pub(crate) struct Run<'a, 'p, T: Element> {
     pub(crate) blocks: Range<usize>,
     /// Its units of the outputs.
     outputs: ViewMut<'a, T>,
+    /// Phases of a step that some rows take.
+    phases: usize,
+    /// Whether the last of them is a projection.
+    projects: bool,
+    /// Whether it is the cell that sees the dropout mask of the previous output: no product does.
+    sees_mask: bool,
     /// Steps taken so far that had active rows: the outputs swap planes at each.
     taken: usize,
     /// Elements between the rows of the planes and of `operand`.
@@ -81,6 +87,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             keep,
             kept: Kept::default(),
             taken: 0,
+            phases: weights.phases(),
+            projects: weights.projection.is_some(),
+            sees_mask: weights.layout.recurrent() == 0,
             stride,
             staged: Buffer::default(),
             windows: None,
@@ -100,7 +109,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
 
     /// The number of phases of a step; none if no row takes it.
     pub(crate) fn phases(&self, step: usize) -> usize {
-        if self.slice.active(step).is_empty() { 0 } else { self.weights.phases() }
+        if self.slice.active(step).is_empty() { 0 } else { self.phases }
     }
 
     /// Takes the memory for all steps.
@@ -248,16 +257,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let at = self.slice.before(step) * self.stride;
             copy_rows(active, source, self.stride, &mut kept[at..]);
         }
-        if phase == self.weights.layout.phases.len() {
+        let last = phase + 1 == self.phases;
+        if last && self.projects {
             self.project(active, source);
             self.hand_over(step, active, &mut produced, previous);
             return Ok(());
         }
         let operand = self.prepare_operand(phase, active, source, chunk, place)?;
         let data = operand.choose(source, &self.operand);
-        // Without a product it is the cell that sees the mask.
-        let seen = data.filter(|_| self.weights.layout.recurrent() == 0).unwrap_or(previous);
-        let last = phase + 1 == self.weights.phases();
+        let seen = data.filter(|_| self.sees_mask).unwrap_or(previous);
         let slots_at = self.slots_at(chunk);
         let first = self.kept_before(chunk.start) * self.weights.layout.states * self.own();
         let states_kept = !self.kept.states.is_empty();
@@ -289,6 +297,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     /// Takes the outputs of rows that do not take the step on to the next.
+    #[inline(always)]
     fn carry_over(&self, active: &[u32], produced: &mut Columns<'_, T>, previous: &[T]) {
         if active.len() < self.slice.rows.len() {
             let first = self.blocks.start * self.weights.lanes();
@@ -300,6 +309,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     /// Hands out what [`Self::project`] computed, by position in `operand`.
+    #[inline(never)]
     fn hand_over(
         &mut self,
         step: usize,

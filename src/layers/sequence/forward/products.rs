@@ -127,6 +127,7 @@ impl<T: Element> Run<'_, '_, T> {
     }
 
     /// The outputs of a step, from what its cell produced: to `operand`, by position.
+    #[inline(never)]
     pub(crate) fn project(&mut self, active: &[u32], produced: &[T]) {
         let (weights, stride) = (self.weights, self.stride);
         let Some(right) = &weights.projection else { return };
