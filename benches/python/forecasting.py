@@ -87,7 +87,7 @@ def employment() -> Case:
     table = table[rows == rows.max()]
     columns = long(table["ds"].to_numpy(), table["Employed"].to_numpy())
     columns["unique_id"] = table["Series_ID"].to_numpy().astype(str)
-    return Case("employment, 147 series, monthly", columns, 12, 4, 6, 12, "MS")
+    return Case("employment, 147 series, monthly", columns, 12, 3, 6, 12, "MS")
 
 
 CASES: dict[str, Callable[[], Case]] = {
