@@ -14,7 +14,9 @@ use ferrnn::layers::dense;
 use ferrnn::layers::embedding;
 use ferrnn::layers::normalization;
 use ferrnn::layers::sequence::Engine;
-use ferrnn::layers::stream::{Part, Stream};
+use ferrnn::layers::stream::{
+    ConvLstm, Elementwise, Fold, Folding, Operation, Part, Products, Select, Stream, Window,
+};
 use ferrnn::machine::memory::{View, ViewMut};
 
 thread_local! {
@@ -93,6 +95,41 @@ fn a_step_allocates_nothing() {
                 check::<f64>(cell, activation, streams);
             }
         }
+    }
+}
+
+#[test]
+fn a_step_with_windows_allocates_nothing() {
+    let packed = |features, units| {
+        let kernel = vec![0.1_f32; features * units];
+        let made = dense::Weights::new(None, Activation::Tanh, [features, units], &kernel, None);
+        Arc::new(made.unwrap())
+    };
+    let select = |width, from| Arc::new(Select::new(4, width, from, 0.0).unwrap());
+    let parts = [
+        Part::Window(Window { features: 6, taps: 2, dilation: 3, causal: false }),
+        Part::Elementwise(Arc::new(Elementwise::new(Operation::Add, &[0.5; 12]).unwrap())),
+        Part::Select(select(3, vec![3, 2, 1, 0])),
+        Part::ConvLstm(ConvLstm {
+            places: 4,
+            kernel: packed(3, 20),
+            recurrent_kernel: packed(10, 20),
+            windows: select(5, vec![0, 1, 1, 2, 2, 3, 3, Select::NOWHERE]),
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+        }),
+        Part::Products(Products { places: 2, groups: vec![packed(5, 4), packed(5, 4)] }),
+        Part::Folding(Arc::new(Folding::new(2, 2, 4, Fold::Max).unwrap())),
+    ];
+    for streams in [1, 3] {
+        let mut stream = Stream::new(None, &parts, 6, streams).unwrap();
+        let before = CALLS.get();
+        for _ in 0..5 {
+            stream.inputs(0).fill(0.5);
+            stream.advance();
+        }
+        assert_eq!(CALLS.get() - before, 0, "{streams} streams");
+        assert!(stream.outputs(0).iter().all(|y| y.is_finite()));
     }
 }
 

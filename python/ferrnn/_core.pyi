@@ -95,7 +95,9 @@ class Stream:
 
     def __new__(
         cls,
-        parts: list[Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str],
+        parts: list[
+            Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str | tuple[Any, ...]
+        ],
         features: int,
         streams: int = 1,
         double: bool = False,

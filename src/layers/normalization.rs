@@ -165,6 +165,12 @@ impl<T: Element> Steps<T> {
         Ok(Self { stride, outputs: Buffer::zeroed(rows * stride)?, weights })
     }
 
+    /// Elements of a row.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.weights.features
+    }
+
     /// The outputs of the last step, and the elements between two rows.
     #[must_use]
     pub fn outputs(&self) -> (&[T], usize) {

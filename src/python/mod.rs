@@ -10,6 +10,7 @@ mod loss;
 mod machine;
 mod normalization;
 mod optimizer;
+mod parts;
 mod plan;
 mod plan_parts;
 mod problem;

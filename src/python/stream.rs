@@ -1,23 +1,18 @@
 //! Streams for Python: one call is one step of every layer.
 
-use std::sync::Arc;
-
 use numpy::{PyArrayDescr, PyUntypedArray, dtype};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::arrays::{Axes, New, Number, hold};
-use super::dense::DenseWeights;
-use super::embedding::EmbeddingWeights;
 use super::guard::{away, caught};
-use super::normalization::NormalizationWeights;
+use super::parts::{Streamed, parts};
 use super::rows::{Rows, Target, converted};
-use super::weights::{Either, Weights};
+use super::weights::Either;
 use crate::error::Error;
-use crate::kernels::row_function::RowFunction;
 use crate::layers::embedding;
-use crate::layers::stream::{self, Part};
+use crate::layers::stream;
 use crate::machine::lists;
 
 /// From so many multiply-adds on (some tens of microseconds) a step releases the interpreter's lock:
@@ -35,74 +30,11 @@ struct Chain<T: Number> {
     ids: Vec<i64>,
 }
 
-/// What Python holds for either dtype, as a part of a stream of one.
-trait Streamed: Number {
-    fn recurrent(weights: &Weights) -> Option<Part<Self>>;
-    fn dense(weights: &DenseWeights) -> Option<Part<Self>>;
-    fn embedding(weights: &EmbeddingWeights) -> Option<Part<Self>>;
-    fn normalization(weights: &NormalizationWeights) -> Option<Part<Self>>;
-}
-
-macro_rules! streamed {
-    ($type:ty, $dtype:ident) => {
-        impl Streamed for $type {
-            fn recurrent(weights: &Weights) -> Option<Part<Self>> {
-                let Either::$dtype(packed) = &weights.0 else { return None };
-                Some(Part::Recurrent(Arc::clone(&packed.weights)))
-            }
-            fn dense(weights: &DenseWeights) -> Option<Part<Self>> {
-                let Either::$dtype(weights) = &weights.0 else { return None };
-                Some(Part::Dense(Arc::clone(weights)))
-            }
-            fn embedding(weights: &EmbeddingWeights) -> Option<Part<Self>> {
-                let Either::$dtype(weights) = &weights.0 else { return None };
-                Some(Part::Embedding(Arc::clone(weights)))
-            }
-            fn normalization(weights: &NormalizationWeights) -> Option<Part<Self>> {
-                let Either::$dtype(weights) = &weights.0 else { return None };
-                Some(Part::Normalization(Arc::clone(weights)))
-            }
-        }
-    };
-}
-
-streamed!(f32, F32);
-streamed!(f64, F64);
-
 fn busy() -> PyErr {
     PyRuntimeError::new_err(
         "the stream is in use by another thread: a stream takes one step at a time; give each \
          thread its own, `stream.copy()`",
     )
-}
-
-/// The layers of a list: weights of layers, and names of activations.
-fn parts<T: Streamed>(list: &Bound<'_, PyList>) -> PyResult<Vec<Part<T>>> {
-    let of = |(place, item): (usize, Bound<'_, PyAny>)| {
-        if let Ok(name) = item.extract::<String>() {
-            return Ok(Part::Function(RowFunction::named("parts", &name)?));
-        }
-        let part = if let Ok(weights) = item.cast::<Weights>() {
-            T::recurrent(weights.get())
-        } else if let Ok(weights) = item.cast::<DenseWeights>() {
-            T::dense(weights.get())
-        } else if let Ok(weights) = item.cast::<EmbeddingWeights>() {
-            T::embedding(weights.get())
-        } else if let Ok(weights) = item.cast::<NormalizationWeights>() {
-            T::normalization(weights.get())
-        } else {
-            return Err(PyTypeError::new_err(format!(
-                "`parts`: expected weights of a layer or a name, received {} at {place}",
-                item.get_type().name()?
-            )));
-        };
-        part.ok_or_else(|| {
-            PyTypeError::new_err(format!(
-                "`parts`: expected weights of one dtype, received another at {place}"
-            ))
-        })
-    };
-    list.iter().enumerate().map(of).collect()
 }
 
 impl<T: Streamed> Chain<T> {
@@ -205,7 +137,7 @@ impl<T: Streamed> Chain<T> {
         let stream = &mut self.stream;
         let streams = stream.streams();
         let mut arrays = Vec::new();
-        for (state, units) in stream.state_sizes().into_iter().enumerate() {
+        for (state, units) in stream.state_sizes().to_vec().into_iter().enumerate() {
             let mut array = New::<T>::empty(py, &[streams, units])?;
             for (row, to) in array.elements().chunks_exact_mut(units).enumerate() {
                 stream.read_state(state, row, to);
@@ -217,7 +149,7 @@ impl<T: Streamed> Chain<T> {
 
     fn write(&mut self, arrays: &[Bound<'_, PyAny>]) -> PyResult<()> {
         let streams = self.stream.streams();
-        let sizes = self.stream.state_sizes();
+        let sizes = self.stream.state_sizes().to_vec();
         if arrays.len() != sizes.len() {
             let expected = format!("{} arrays", sizes.len());
             return Err(Error::value("states", expected, arrays.len()).into());

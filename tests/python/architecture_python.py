@@ -32,7 +32,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "layers": BASE | {"convolution", "cells", "sequence"},
     # The fit loop works on a protocol: it knows no layer by name.
     "training": BASE,
-    "models": BASE | {"cells", "sequence", "layers", "training"},
+    "models": BASE | {"convolution", "cells", "sequence", "layers", "training"},
     "interop": BASE | {"cells", "sequence", "layers", "training", "models"},
     "forecasting": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models", "interop"},

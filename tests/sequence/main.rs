@@ -11,3 +11,4 @@ mod foreign_residuals;
 mod layouts;
 mod residuals;
 mod stream;
+mod stream_parts;

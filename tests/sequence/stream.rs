@@ -42,7 +42,7 @@ fn step_by_step<T: Engine>(stream: &mut Stream<T>, inputs: &[T], time: usize) ->
 }
 
 fn states<T: Engine>(stream: &mut Stream<T>) -> Vec<Vec<T>> {
-    let (rows, sizes) = (stream.streams(), stream.state_sizes());
+    let (rows, sizes) = (stream.streams(), stream.state_sizes().to_vec());
     let of = |(number, size): (usize, usize)| {
         let mut state = vec![T::of(f64::NAN); rows * size];
         let to = state.chunks_mut(size).enumerate();

@@ -42,14 +42,20 @@ impl<T: Element> Steps<T> {
 
     /// Computes the outputs for rows of inputs that are `stride` elements apart.
     pub fn advance(&mut self, inputs: &[T], stride: usize) {
-        let weights = &*self.weights;
-        let start = weights.bias.as_ref().map_or(Start::Zero, |bias| Start::Bias(bias));
-        let out = &mut *self.outputs;
-        multiply(weights.level, inputs, stride, &weights.kernel, out, self.stride, start);
-        if weights.activation != Activation::Linear {
-            let function = RowFunction::Each(weights.activation);
-            let (stride, units) = (self.stride, weights.units);
-            T::dispatch(weights.level, ApplyToRows { function, values: out, stride, units });
+        self.weights.multiply(inputs, stride, &mut self.outputs, self.stride);
+    }
+}
+
+impl<T: Element> Weights<T> {
+    /// The layer's outputs for rows of inputs that are `stride` elements apart, as many as fit into
+    /// `out`: aligned rows of whole vectors, `out_stride` elements apart.
+    pub(crate) fn multiply(&self, inputs: &[T], stride: usize, out: &mut [T], out_stride: usize) {
+        let start = self.bias.as_ref().map_or(Start::Zero, |bias| Start::Bias(bias));
+        multiply(self.level, inputs, stride, &self.kernel, out, out_stride, start);
+        if self.activation != Activation::Linear {
+            let function = RowFunction::Each(self.activation);
+            let (values, stride, units) = (out, out_stride, self.units);
+            T::dispatch(self.level, ApplyToRows { function, values, stride, units });
         }
     }
 }

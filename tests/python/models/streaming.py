@@ -14,6 +14,20 @@ def randomised(model, seed=1):
     return model
 
 
+def positive(model, seed=1):
+    """Random weights; variances are positive."""
+    rng = np.random.default_rng(seed)
+    model.set_weights(
+        [
+            0.1 + rng.random(weight.shape)
+            if "variance" in weight.name
+            else 0.4 * rng.normal(size=weight.shape)
+            for weight in model.weights
+        ]
+    )
+    return model
+
+
 def sequences(rows, dtype="float32", seed=2):
     return np.random.default_rng(seed).normal(size=(rows, STEPS, FEATURES)).astype(dtype)
 

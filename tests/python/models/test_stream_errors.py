@@ -135,7 +135,7 @@ class Doubled(GRU):
     [
         (
             Reshape((-1, 1), name="odd"),
-            "layer 'odd' of the model 'm' cannot run .* Reshape,",
+            "layer 'odd' of the model 'm' cannot run .* Reshape, which sees all steps",
         ),
         (Doubled(3, name="odd"), "layer 'odd' of the model 'm' cannot run in a stream: .* Doubled"),
         (GRU(3, go_backwards=True, name="odd"), "layer 'odd' .* go_backwards=True"),

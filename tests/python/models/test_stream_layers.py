@@ -63,8 +63,9 @@ def test_a_relu_is_the_activation_and_one_with_settings_is_named():
     for step in range(5):
         np.testing.assert_array_equal(stream(x[:, step]), expected[:, step])
     assert 0 < np.count_nonzero(expected) < expected.size
-    model = Sequential([Input((None, FEATURES)), GRU(9), ReLU(max_value=1.0, name="capped")])
-    with pytest.raises(TypeError, match=r"layer 'capped' cannot run in a stream: .* max_value"):
+    odd = ReLU(negative_slope=0.5, threshold=1.0, name="odd")
+    model = Sequential([Input((None, FEATURES)), GRU(9), odd], name="m")
+    with pytest.raises(TypeError, match=r"layer 'odd' of the model 'm' cannot .* not with both"):
         model.stream()
 
 
@@ -215,7 +216,8 @@ class Written(Model):
         ),
         (of_layers(GRU(4, return_sequences=True), Embedding(4, 3, name="odd")), "'odd' .* first"),
         (of_layers(LayerNormalization(axis=[1, 2], name="odd"), shape=(3, 2)), "'odd' .* axis="),
-        (of_layers(TimeDistributed(GRU(3), name="td"), shape=(None, 4, 2)), "must be .batch, time"),
+        (of_layers(TimeDistributed(GRU(3), name="td"), shape=(None, 4, 2)), "inside of a step"),
+        (of_layers(Dense(3), shape=(None, None, 2)), "of known lengths but for batch and time"),
         (
             of_layers(
                 Embedding(4, 3, mask_zero=True),
@@ -232,6 +234,7 @@ def test_what_cannot_stream_is_named(make, message):
 
 
 def test_layers_that_are_not_of_rows_are_named_inside_a_time_distributed():
-    model = Sequential([Input((None, FEATURES)), TimeDistributed(ferrnn.layers.ELU(name="odd"))])
-    with pytest.raises(TypeError, match=r"/odd' .* in a TimeDistributed .*: it is a ELU"):
+    odd = ferrnn.layers.UnitNormalization(name="odd")
+    model = Sequential([Input((None, FEATURES)), TimeDistributed(odd)])
+    with pytest.raises(TypeError, match=r"/odd' .* it is a UnitNormalization, of which"):
         model.stream()

@@ -12,6 +12,7 @@ from ferrnn._src.cells.protocol import DropoutMasks, States
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.convolution.product import Convolution, Packed, kernel_gradient
 from ferrnn._src.layer.layer import Call
+from ferrnn._src.native import DenseWeights
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
@@ -99,6 +100,17 @@ class ConvLSTMCell(LSTMCell):
             return d_inputs, of_h.backward(d_z, grads, inputs_wanted=True)
 
         return of_x.made.outputs + of_h.made.outputs, vjp
+
+    @property
+    def window_of_states(self) -> Geometry:
+        """The windows of the recurrent convolution."""
+        return self._of_states
+
+    def packed_kernels(self) -> tuple[DenseWeights, DenseWeights]:
+        """The kernel with the bias, and the recurrent kernel, as the engine wants them."""
+        (kernel,) = self.packed.of(self.kernel, self.bias)
+        (recurrent,) = self._packed_recurrent.of(self.recurrent_kernel, None)
+        return kernel, recurrent
 
     def function(self, activation: Any) -> Function:
         """The activation in the engine, where that knows it."""

@@ -23,6 +23,7 @@ from ferrnn._src.interop.verifying import Report, in_keras, onnx_session, verify
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.models.hdf5 import opened as opened_hdf5
 from ferrnn._src.models.native_file import stored_probe
+from ferrnn._src.models.probes import PROBE_FILE
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 
@@ -50,9 +51,9 @@ def info(path: Path) -> list[str]:
     model.summary(print_fn=lines.append)
     if model.optimizer is not None:
         lines.append(f"compiled with {type(model.optimizer).__name__}, loss {model.loss!r}")
-    if path.suffix == ".safetensors":
-        probe = stored_probe(path)
-        lines.append("no probe" if probe is None else "with a probe, which holds on this machine")
+    kept = _has_probe(path)
+    if kept is not None:
+        lines.append("with a probe, which holds on this machine" if kept else "no probe")
     return [*lines, *(f"warning: {each}" for each in said)]
 
 
@@ -179,6 +180,19 @@ def _origin(path: Path) -> str:
         version = json.loads(text or b"{}").get("keras_version", "unknown")
         return f"an archive of Keras {version}"
     return "a folder" if path.is_dir() else path.suffix.lstrip(".") or "of no known name"
+
+
+def _has_probe(path: Path) -> bool | None:
+    """Whether a file keeps a probe; None of a format that never does."""
+    if path.suffix == ".safetensors":
+        return stored_probe(path) is not None
+    if path.suffix == ".keras":
+        with opened(path) as parts:
+            return parts.read(PROBE_FILE) is not None
+    if path.suffix in (".h5", ".hdf5"):
+        with path.open("rb") as source, opened_hdf5(source) as file:
+            return PROBE_FILE in file
+    return None
 
 
 def _is_weights(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ferrnn._src.faces import public
+from ferrnn._src.files.archive import Parts
 from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.files.safetensors import opened as opened_tensors
@@ -18,6 +19,7 @@ from ferrnn._src.interop.keras.configs import modern
 from ferrnn._src.interop.keras.training import modern_compile_config
 from ferrnn._src.models import files, native_file
 from ferrnn._src.models.hdf5 import opened
+from ferrnn._src.models.probes import PROBE_FILE, check_file
 from ferrnn._src.sequence.stream import Stream
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
@@ -84,7 +86,14 @@ def _loaded(
             "an HDF5 file of Keras, or a `.safetensors` file of ferrnn; `ferrnn.from_onnx` opens "
             "files of ONNX, `ferrnn.from_torch` those of PyTorch."
         )
-    return files.read_model(path, custom_objects, compiles=compiles, translate=_translated)
+    return files.read_model(
+        path, custom_objects, compiles=compiles, translate=_translated, check=_check_probe
+    )
+
+
+def _check_probe(model: Any, parts: Parts) -> None:
+    """Computes what a `.keras` archive keeps of the model's outputs, if it keeps any."""
+    check_file(model, parts.read(PROBE_FILE))
 
 
 def load_streams(

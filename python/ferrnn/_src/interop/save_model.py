@@ -9,6 +9,7 @@ from typing import Any
 
 from ferrnn._src.interop.keras import h5_writing
 from ferrnn._src.models import files, native_file
+from ferrnn._src.models.probes import PROBE_FILE, probe_file
 from ferrnn._src.sequence.stream import Stream
 
 
@@ -32,9 +33,11 @@ def save_model(
     - `.h5`, `.hdf5`: the legacy layout of Keras 3, with a warning, or with `keras=2` that of Keras
       2.15, which goes on training with it.
     - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
-      stateful layers, and those of `streams`, by names that you choose. `probe` are inputs that are
-      kept with what each layer gives for them: every load computes them again, and raises
-      `FileError` with the layer's name if it differs by more than 256 ulp of the largest output.
+      stateful layers, and those of `streams`, by names that you choose.
+
+    `probe` are inputs that are kept, in any of these formats, with what each layer gives for them:
+    every load with ferrnn computes them again, and raises `FileError` with the layer's name if it
+    differs by more than 256 ulp of the largest output. Keras opens such files as any other.
 
     Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
     hold some files of each.
@@ -60,22 +63,26 @@ def save_model(
             f"The following argument(s) are not supported by `save_model`: {sorted(older)}"
         )
     if path.suffix in (".h5", ".hdf5"):
-        if streams or zipped or probe is not None:
-            raise ValueError(
-                f"`streams`, `probe` and `zipped` are not for HDF5 files, received {path}"
-            )
+        if streams or zipped:
+            raise ValueError(f"`streams` and `zipped` are not for HDF5 files, received {path}")
         files.check_free(path, overwrite)
         h5_writing.write_model(
-            model, path, include_optimizer=include_optimizer, keras=3 if keras is None else keras
+            model,
+            path,
+            include_optimizer=include_optimizer,
+            keras=3 if keras is None else keras,
+            probe=None if probe is None else probe_file(model, probe),
         )
         return
     if keras is not None:
         raise ValueError(f"`keras` is for `.h5` files alone, received {keras!r} for {path}")
     if path.suffix != ".safetensors":
-        if streams or probe is not None:
-            name = "`streams` are" if streams else "a `probe` is"
-            raise ValueError(f"{name} kept in `.safetensors` files alone, received filepath={path}")
-        files.save_model(model, path, overwrite, zipped, include_optimizer)
+        if streams:
+            raise ValueError(
+                f"`streams` are kept in `.safetensors` files alone, received filepath={path}"
+            )
+        more = {} if probe is None else {PROBE_FILE: probe_file(model, probe)}
+        files.save_model(model, path, overwrite, zipped, include_optimizer, more)
         return
     if zipped is not None:
         raise ValueError(

@@ -182,13 +182,17 @@ class Normalization(Layer):
         assert ready is not None
         return ready[1:]
 
+    def mean_and_spread(self) -> tuple[Array, Array]:
+        """What is subtracted, and what differences are divided by."""
+        mean, variance = self._statistics()
+        return mean, np.maximum(np.sqrt(variance), self._float.type(epsilon()))
+
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
         if not self.built:
             self.build(inputs.shape)
         self._check(inputs.shape)
-        mean, variance = self._statistics()
-        spread = np.maximum(np.sqrt(variance), self._float.type(epsilon()))
+        mean, spread = self.mean_and_spread()
         outputs = inputs * spread + mean if self.invert else (inputs - mean) / spread
         if not call.differentiable:
             return outputs, None

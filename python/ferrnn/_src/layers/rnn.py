@@ -264,13 +264,17 @@ class RNN(Recurrent):
 
     def stream_parts(self, name: str) -> list[StreamPart]:
         """What a stream runs for the layer, its states called after `name`."""
+        self.check_stream(name)
+        return cell_parts(name, self.cell)
+
+    def check_stream(self, name: str) -> None:
+        """Refuses settings that no stream has."""
         for option in ("go_backwards", "return_state"):
             if getattr(self, option):
                 raise ValueError(
                     f"layer {name!r} cannot run in a stream with {option}=True: a stream goes "
                     "forward and gives one array a step"
                 )
-        return cell_parts(name, self.cell)
 
     def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
         """The states to start from; None for the cell's own initial state."""

@@ -39,11 +39,13 @@ def save_model(
     overwrite: bool = True,
     zipped: bool | None = None,
     include_optimizer: bool = True,
+    more: Mapping[str, bytes] | None = None,
 ) -> None:
     """Writes a model to a `.keras` file: its configuration, weights and how it is compiled.
 
-    With `zipped=False` it is a folder with the same contents. Whenever this stops, at `filepath`
-    is the file that was there or the new one; a folder may then hold some files of each.
+    `more` are further parts, by name. With `zipped=False` it is a folder with the same contents.
+    Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
+    hold some files of each.
     """
     path = _checked_path(filepath, overwrite, zipped)
     if not model.built:
@@ -60,6 +62,7 @@ def save_model(
         _CONFIG: as_json(data).encode(),
         _WEIGHTS: weights.getvalue(),
         **_assets(model),
+        **(more or {}),
     }
     if zipped is False:
         for name in parts:
@@ -109,10 +112,12 @@ def read_model(
     *,
     compiles: bool,
     translate: Translate,
+    check: Callable[[Any, Parts], None],
 ) -> Any:
     """The model of a `.keras` archive or folder, with its weights, compiled as it was.
 
-    `translate` gives the configuration in today's form of that in the file and the metadata.
+    `translate` gives the configuration in today's form of that in the file and the metadata;
+    `check` is called with the model and the parts in the end.
     """
     with reading(path), opened(path) as parts, limited(parts.size):
         with within(_CONFIG), custom_object_scope(custom_objects):
@@ -127,6 +132,7 @@ def read_model(
         with within(_WEIGHTS):
             read_weights(made, _weights_in(parts))
         _read_assets(made, parts)
+        check(made, parts)
         return made
 
 

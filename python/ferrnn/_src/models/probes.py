@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ferrnn._src.files.errors import within
+from ferrnn._src.files.safetensors import contents_of, write
 from ferrnn._src.models.probing import Outputs, differences, layer_outputs
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 
 OF_PROBE = "probe/"
+# Where other formats hold it, and the text in it.
+PROBE_FILE, OF_PROBE_FILE = "probe.safetensors", "probe"
 # How far a layer may be off, in units in the last place of its largest output: vectors of another
 # width sum in another order.
 ALLOWED = 256.0
@@ -33,6 +38,30 @@ def probed(model: Any, inputs: Any) -> tuple[str, dict[str, Array]]:
     for number, made in enumerate(outputs.values()):
         kept.update({f"{OF_PROBE}{number}/{at}": each for at, each in enumerate(made)})
     return json.dumps({"layers": list(outputs), "ulp": ALLOWED}), kept
+
+
+def probe_file(model: Any, inputs: Any) -> bytes:
+    """What `probed` gives, as a file of safetensors: for files of other formats to hold."""
+    text, arrays = probed(model, inputs)
+    file = io.BytesIO()
+    write(file, arrays, {OF_PROBE_FILE: text})
+    return file.getvalue()
+
+
+def read_probe_file(content: bytes) -> tuple[list[Array], Outputs, float]:
+    """What `read_probe` gives, of a `probe_file`."""
+    contents = contents_of(memoryview(content))
+    text = json.loads(contents.metadata.get(OF_PROBE_FILE, "null"))
+    if not isinstance(text, Mapping):
+        raise ValueError("it must have the names of layers")  # noqa: TRY004 - the file is at fault
+    return read_probe(text, {name: each.array() for name, each in contents.tensors.items()})
+
+
+def check_file(model: Any, content: bytes | None) -> None:
+    """As `check`, for a `probe_file` if there is one."""
+    if content is not None:
+        with within(PROBE_FILE):
+            check(model, *read_probe_file(content))
 
 
 def read_probe(

@@ -1,30 +1,64 @@
-"""Streams of whole models: which layers can take one step a call, and as what."""
+"""Streams of whole models: which layers can take one step a call, and in which order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Any
 
-from ferrnn._src.activations.activations import Activation as Function
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layers.activation import Activation, ReLU
+from ferrnn._src.layers.attention import AdditiveAttention, Attention
+from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.coupled_lstm import CoupledLSTM
-from ferrnn._src.layers.dense import Dense
-from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.ind_rnn import IndRNN
-from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
+from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
+from ferrnn._src.layers.multi_head_attention import MultiHeadAttention
 from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
+from ferrnn._src.models.frame_stages import OVER_PLACES, OVER_TIME
 from ferrnn._src.models.graph import Graph
-from ferrnn._src.sequence.stream import Stream, StreamPart
-from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.models.stages import FIRST, PLAIN, Place, Stage
+from ferrnn._src.sequence.stream import FrameStream, Stream, StreamPart
+
+
+def _recurrent(place: Place) -> list[StreamPart]:
+    parts: list[StreamPart] = place.layer.stream_parts(place.name)
+    return parts
+
+
+_RECURRENT: dict[type[Layer], Stage] = dict.fromkeys(
+    (
+        RNN,
+        LSTM,
+        GRU,
+        SimpleRNN,
+        CoupledLSTM,
+        IndRNN,
+        MinimalGatedUnit,
+        PeepholeLSTM,
+        ProjectedLSTM,
+    ),
+    _recurrent,
+)
+_TIMED = {**PLAIN, **OVER_TIME, **_RECURRENT, **FIRST}
+_UNTIMED = {**PLAIN, **OVER_PLACES}
+
+_BACKWARDS = "it also reads the sequence from its end"
+_WHOLE = "each of its outputs depends on the whole sequence"
+# Why layers that one might expect are not there.
+_REASONS: dict[type[Layer], str] = {
+    Bidirectional: _BACKWARDS,
+    Attention: _WHOLE,
+    AdditiveAttention: _WHOLE,
+    MultiHeadAttention: _WHOLE,
+    Masking: "a stream passes by no steps but those of the id 0 of an Embedding with mask_zero",
+}
 
 
 def make_stream(model: Any, plain: Collection[type], streams: int) -> Stream:
@@ -35,37 +69,95 @@ def make_stream(model: Any, plain: Collection[type], streams: int) -> Stream:
             f"the model {model.name!r} must be built before it can run in a stream: give it an "
             "`Input`, or call it once; a model that is written as code has no layers to run"
         )
-    chain = _chain(model.name, graph, plain)
     parts: list[StreamPart] = []
-    dtype, features, masked = "", 0, False
-    for name, layer in chain:
-        if not parts and not dtype:
-            dtype, features = layer.dtype, _features(model.name, graph.inputs[0], layer)
+    dtype, masked, warmup, ends = "", False, 0, [_ends(model.name, graph)]
+    for place in _places(model.name, graph, plain):
+        layer = place.layer
+        if not dtype:
+            dtype = layer.dtype
+            _check_inputs(model.name, graph, layer)
             masked = type(layer) is Embedding and layer.mask_zero
         elif type(layer) is Embedding:
-            raise TypeError(
-                f"layer {name!r} of the model {model.name!r} cannot run in a stream: an Embedding "
-                "takes the ids that the model is given, so it must be the first layer"
+            place.refuse(
+                "an Embedding takes the ids that the model is given, so it must be the first layer"
             )
-        parts += _parts_of(model.name, name, layer, dtype)
+        found = _parts_of(place, dtype)
+        if masked and not layer.supports_masking and not _windowed(found):
+            # Padding is hidden from the layers up to here: a window of one step reads it.
+            found = [StreamPart(("window", place.shape[0], 1, 1, True)), *found]
+        masked = masked and layer.supports_masking
         if masked and getattr(layer, "zero_output_for_mask", False):
             raise ValueError(
-                f"layer {name!r} of the model {model.name!r} cannot run in a stream with "
+                f"layer {place.name!r} of the model {model.name!r} cannot run in a stream with "
                 "zero_output_for_mask=True after an Embedding with mask_zero=True: a step with the "
                 "id 0 gives the outputs of the step before"
             )
-    return Stream.over(parts, features, streams, dtype or "float32")
+        parts += found
+        warmup += _warmup(found)
+        ends.append(place.given)
+    taken, given = ends[0], ends[-1]
+    dtype = dtype or "float32"
+    if len(taken) == 1 and len(given) == 1:
+        return Stream.over(parts, taken[0], streams, dtype, warmup)
+    return FrameStream.of_frames(parts, (taken, given), streams, dtype, warmup)
 
 
-def _chain(
-    model: str, graph: Graph, plain: Collection[type], prefix: str = ""
-) -> Iterator[tuple[str, Layer]]:
-    """Each layer of a graph without forks with its path, those of nested models in their place."""
+def _windowed(parts: list[StreamPart]) -> bool:
+    return bool(parts) and isinstance(parts[0].layer, tuple) and parts[0].layer[0] == "window"
+
+
+def _warmup(parts: list[StreamPart]) -> int:
+    """How many steps windows without padding wait."""
+    waiting = 0
+    for part in parts:
+        if isinstance(part.layer, tuple) and part.layer[0] == "window":
+            _, _, taps, dilation, causal = part.layer
+            waiting += 0 if causal else (taps - 1) * dilation
+    return waiting
+
+
+def _ends(model: str, graph: Graph) -> tuple[int, ...]:
+    """The shape of a step of the model's inputs."""
     if len(graph.inputs) != 1:
         raise ValueError(
             f"the model {model!r} cannot run in a stream: it has {len(graph.inputs)} inputs, a "
             "stream one"
         )
+    shape = tuple(graph.inputs[0].shape)
+    if graph.steps and type(graph.steps[0].layer) is Embedding:
+        if len(shape) != 2:
+            raise ValueError(
+                f"a stream of the model {model!r} takes one id at a time: the model's input shape "
+                f"must be [batch, time], not {shape}"
+            )
+        return (1,)
+    step = shape[2:] if len(shape) > 2 else shape[1:]
+    if not step or not all(isinstance(length, int) and length for length in step):
+        raise ValueError(
+            f"a stream of the model {model!r} takes one step [features] at a time: the model's "
+            "input shape must be [batch, time, features] (or frames for features) or [batch, "
+            f"features], of known lengths but for batch and time, not {shape}"
+        )
+    return tuple(int(length or 0) for length in step)
+
+
+def _check_inputs(model: str, graph: Graph, first: Layer) -> None:
+    inputs = graph.inputs[0]
+    if type(first) is not Embedding and inputs.dtype != first.dtype:
+        raise TypeError(
+            f"the model {model!r} cannot run in a stream: its Input has the dtype {inputs.dtype}, "
+            f"its first layer {first.dtype}"
+        )
+
+
+def _places(
+    model: str, graph: Graph, plain: Collection[type], prefix: str = "", timed: bool | None = None
+) -> Generator[Place, None, bool]:
+    """Each layer of a graph without forks in its place, those of nested models in theirs.
+
+    `timed` says whether time is an axis of the graph's inputs; None: it is if there is one to be.
+    Returns whether it is one of the outputs.
+    """
     reached = graph.inputs[0]
     for step in graph.steps:
         node, layer = step.node, step.layer
@@ -76,127 +168,65 @@ def _chain(
                 "besides the outputs of the layer before (other arrays, initial states, a mask, or "
                 "training=True), and in a stream layers follow one another"
             )
+        if timed is None:
+            timed = len(reached.shape) > 2 or type(layer) is Embedding
+        if isinstance(node.outputs, list | tuple | dict):
+            raise ValueError(  # noqa: TRY004 - a matter of settings
+                f"layer {path!r} of the model {model!r} cannot run in a stream: it gives several "
+                "arrays, as with return_state=True, and a stream gives one array a step"
+            )
         if type(layer) in plain:
-            yield from _chain(model, layer._graph, plain, f"{path}/")
+            timed = yield from _places(model, layer._graph, plain, f"{path}/", timed)
         else:
-            yield path, layer
+            shapes = (tuple(reached.shape), tuple(node.outputs.shape))
+            yield from _unwrapped(Place(model, path, layer, *shapes, timed), plain)
+            timed = timed and getattr(layer, "return_sequences", True)
         reached = node.outputs
     if len(graph.outputs) != 1 or graph.outputs[0] is not reached:
         raise ValueError(
             f"the model {model!r} cannot run in a stream: a stream gives the outputs of the last "
             f"layer, the model {[tensor.name for tensor in graph.outputs]}"
         )
+    return bool(timed)
 
 
-def _features(model: str, inputs: SymbolicTensor, first: Layer) -> int:
-    """The number of features of a step; 1 where the first layer takes an id."""
-    shape = tuple(inputs.shape)
-    if type(first) is Embedding:
-        if len(shape) != 2:
-            raise ValueError(
-                f"a stream of the model {model!r} takes one id at a time: the model's input shape "
-                f"must be [batch, time], not {shape}"
-            )
-        return 1
-    if len(shape) not in (2, 3) or not isinstance(shape[-1], int):
-        raise ValueError(
-            f"a stream of the model {model!r} takes one step [features] at a time: the model's "
-            f"input shape must be [batch, time, features] or [batch, features], not {shape}"
+def _unwrapped(place: Place, plain: Collection[type]) -> Iterator[Place]:
+    """The layer, or what a TimeDistributed holds; shapes with batch and time become a step's."""
+    layer: Any = place.layer
+    before = 1 + place.timed
+    if place.timed and type(layer) is TimeDistributed:
+        inner: Any = layer.layer
+        path = f"{place.name}/{layer.layer.name}"
+        if type(inner) in plain and inner._graph is not None:
+            yield from _places(place.model, inner._graph, plain, f"{path}/", timed=False)
+            return
+        place = place._replace(name=path, layer=inner, timed=False)
+    sequences = getattr(layer, "return_sequences", True)
+    after = before if sequences else 1
+    if type(layer) is Embedding:
+        yield place._replace(shape=(1,), given=place.given[before:])
+    else:
+        yield place._replace(shape=place.shape[before:], given=place.given[after:])
+
+
+def _parts_of(place: Place, dtype: str) -> list[StreamPart]:
+    kind = type(place.layer)  # exactly: a subclass may override anything
+    known = _TIMED if place.timed else _UNTIMED
+    if kind not in known:
+        place.refuse(_REASONS.get(kind) or _reason(place))
+    if place.layer.dtype != dtype:
+        place.refuse(f"its dtype is {place.layer.dtype}, that of the first layer {dtype}")
+    if None in (*place.shape, *place.given):
+        place.refuse(f"the shape {place.shape} of a step must be known")
+    return known[kind](place)
+
+
+def _reason(place: Place) -> str:
+    kind = type(place.layer)
+    if place.timed and kind in OVER_PLACES:
+        return (
+            f"it is a {kind.__name__}, which sees all steps; in a TimeDistributed it would see one"
         )
-    if inputs.dtype != first.dtype:
-        raise TypeError(
-            f"the model {model!r} cannot run in a stream: its Input has the dtype {inputs.dtype}, "
-            f"its first layer {first.dtype}"
-        )
-    return shape[-1]
-
-
-def _parts_of(
-    model: str, name: str, layer: Layer, dtype: str, known: Collection[type] | None = None
-) -> list[StreamPart]:
-    kind = type(layer)  # exactly: a subclass may override anything
-    if isinstance(layer, TimeDistributed) and kind is TimeDistributed and known is None:
-        return _parts_of(model, f"{name}/{layer.layer.name}", layer.layer, dtype, _OF_ROWS)
-    allowed = _ALL if known is None else known
-    if kind not in allowed:
-        names = ", ".join(sorted(each.__name__ for each in allowed))
-        where = "a stream" if known is None else "a TimeDistributed in a stream"
-        raise TypeError(
-            f"layer {name!r} of the model {model!r} cannot run in {where}: it is a "
-            f"{kind.__name__}, and streams run {names}"
-        )
-    if layer.dtype != dtype:
-        raise TypeError(
-            f"layer {name!r} of the model {model!r} cannot run in a stream: its dtype is "
-            f"{layer.dtype}, that of the first layer {dtype}"
-        )
-    return _PARTS[kind](name, layer)
-
-
-def _recurrent(name: str, layer: RNN) -> list[StreamPart]:
-    return layer.stream_parts(name)
-
-
-def _dense(name: str, layer: Dense) -> list[StreamPart]:
-    weights, outer = layer.native_parts()
-    return [StreamPart(weights), *(_function(name, outer) if outer is not None else ())]
-
-
-def _embedding(name: str, layer: Embedding) -> list[StreamPart]:
-    return [StreamPart(layer.stream_weights())]
-
-
-def _normalization(name: str, layer: LayerNormalization) -> list[StreamPart]:
-    return [StreamPart(layer.stream_weights())]
-
-
-def _activation(name: str, layer: Activation) -> list[StreamPart]:
-    return _function(name, layer.activation)
-
-
-def _relu(name: str, layer: ReLU) -> list[StreamPart]:
-    if layer.max_value is not None or layer.negative_slope or layer.threshold:
-        raise TypeError(
-            f"layer {name!r} cannot run in a stream: the engine knows ReLU without max_value, "
-            "negative_slope and threshold"
-        )
-    return [StreamPart("relu")]
-
-
-def _function(name: str, function: Any) -> list[StreamPart]:
-    if type(function) is not Function or not (function.native or function.native_rows):
-        called = getattr(function, "__name__", repr(function))
-        raise TypeError(
-            f"layer {name!r} cannot run in a stream: the engine does not know its activation "
-            f"{called}"
-        )
-    return [] if function.__name__ == "linear" else [StreamPart(function.__name__)]
-
-
-def _nothing(name: str, layer: Layer) -> list[StreamPart]:
-    """Layers that do nothing outside of training."""
-    return []
-
-
-_PARTS: dict[type[Layer], Callable[[str, Any], list[StreamPart]]] = {
-    RNN: _recurrent,
-    LSTM: _recurrent,
-    GRU: _recurrent,
-    SimpleRNN: _recurrent,
-    CoupledLSTM: _recurrent,
-    IndRNN: _recurrent,
-    MinimalGatedUnit: _recurrent,
-    PeepholeLSTM: _recurrent,
-    ProjectedLSTM: _recurrent,
-    Dense: _dense,
-    Embedding: _embedding,
-    LayerNormalization: _normalization,
-    Activation: _activation,
-    ReLU: _relu,
-    Dropout: _nothing,
-}
-
-# What a TimeDistributed may hold.
-_OF_ROWS = (Dense, LayerNormalization, Activation, ReLU, Dropout)
-
-_ALL = (*_PARTS, TimeDistributed)
+    if not place.timed and kind in {**OVER_TIME, **_RECURRENT}:
+        return f"it is a {kind.__name__} inside of a step, and streams go over time"
+    return f"it is a {kind.__name__}, of which the engine has no single steps"

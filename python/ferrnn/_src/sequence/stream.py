@@ -17,10 +17,15 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """A layer as the engine takes it: packed weights, or the name of an activation."""
+    """A layer, or a part of one, as the engine takes it, with the names of its states.
 
-    layer: Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str
+    That is packed weights, the name of an activation, or a tuple of a name and settings: see the
+    binding. `shapes` are those of a row of each state, where it is not `[units]`.
+    """
+
+    layer: Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str | tuple[Any, ...]
     states: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 class Stream(_core.Stream):
@@ -43,24 +48,33 @@ class Stream(_core.Stream):
     True
     """
 
-    __slots__ = ("_dtype", "_names", "_parts")
+    __slots__ = ("_dtype", "_names", "_parts", "_shapes", "_warmup")
 
     _parts: tuple[StreamPart, ...]
     _names: tuple[str, ...]
+    _shapes: tuple[tuple[int, ...] | None, ...]
+    _warmup: int
     _dtype: np.dtype[Any]
 
     @classmethod
     def over(
-        cls, parts: Sequence[StreamPart], features: int, streams: int = 1, dtype: str = "float32"
+        cls,
+        parts: Sequence[StreamPart],
+        features: int,
+        streams: int = 1,
+        dtype: str = "float32",
+        warmup: int = 0,
     ) -> Stream:
-        """A stream that runs `parts`, from zero states."""
+        """A stream that runs `parts`, from zero states; `warmup` says how many steps it waits."""
         if isinstance(streams, bool) or not isinstance(streams, int | np.integer) or streams < 1:
             raise ValueError(f"`streams` must be a positive integer, received {streams!r}")
         layers = [part.layer for part in parts]
         stream = cls(layers, features, int(streams), dtype == "float64")
         stream._parts = tuple(parts)
         stream._names = tuple(name for part in parts for name in part.states)
+        stream._shapes = tuple(shape for part in parts for shape in _state_shapes(part))
         stream._dtype = np.dtype(dtype)
+        stream._warmup = warmup
         return stream
 
     @property
@@ -69,8 +83,26 @@ class Stream(_core.Stream):
         return self._dtype
 
     @property
+    def warmup(self) -> int:
+        """How many steps come before a row's first outputs, which are NaN until then.
+
+        It is zero but for convolutions with `padding="valid"`, whose first window must be full.
+
+        >>> import ferrnn
+        >>> layers = [ferrnn.Input((None, 2)), ferrnn.layers.Conv1D(1, 3)]
+        >>> stream = ferrnn.Sequential(layers).stream()
+        >>> stream.warmup, [bool(np.isnan(stream([1.0, 2.0]))) for step in range(4)]
+        (2, [True, True, False, False])
+        """
+        return self._warmup
+
+    @property
     def state(self) -> dict[str, Array]:
         """The states: a copy, `[streams, units]` each, under "layer/h" and, for LSTM, "layer/c".
+
+        Convolutions have "layer/past" `[streams, steps, features]`, the steps that their windows
+        still reach; with `padding="valid"` also "layer/seen", how many of them there have been. A
+        ConvLSTM has h and c `[streams, *places, filters]`.
 
         Whatever is a mapping of these names can be assigned, what `numpy.load` gives included:
 
@@ -86,7 +118,7 @@ class Stream(_core.Stream):
         >>> np.array_equal(first, stream([1.0]))
         True
         """
-        return dict(zip(self._names, self._read_states(), strict=True))
+        return dict(zip(self._names, self._states(), strict=True))
 
     @state.setter
     def state(self, value: Mapping[str, Any]) -> None:
@@ -99,12 +131,19 @@ class Stream(_core.Stream):
             raise ValueError(
                 f"`state` must hold the names {list(self._names)}, received {sorted(value)}"
             )
-        shapes = [array.shape for array in self._read_states()]
+        shapes = [array.shape for array in self._states()]
         arrays = [
-            self._checked(name, value[name], shape)
+            self._checked(name, value[name], shape).reshape(self.streams, -1)
             for name, shape in zip(self._names, shapes, strict=True)
         ]
         self._write_states(arrays)
+
+    def _states(self) -> list[Array]:
+        """The states in the shapes that users see."""
+        return [
+            array if shape is None else array.reshape(self.streams, *shape)
+            for array, shape in zip(self._read_states(), self._shapes, strict=True)
+        ]
 
     def _checked(self, name: str, value: Any, shape: tuple[int, ...]) -> Array:
         array = np.asarray(value)
@@ -114,8 +153,8 @@ class Stream(_core.Stream):
             )
         if array.shape != shape:
             raise ValueError(
-                f"`state[{name!r}]` must have the shape [streams, units] = {shape}, received "
-                f"{array.shape}"
+                f"`state[{name!r}]` must have the shape "
+                f"{'[streams, units] = ' if len(shape) == 2 else ''}{shape}, received {array.shape}"
             )
         return array.astype(self._dtype, copy=False)
 
@@ -146,9 +185,12 @@ class Stream(_core.Stream):
 
     def copy(self) -> Stream:
         """A stream of the same layers, from this one's states, that goes its own way."""
-        other = Stream.over(self._parts, self.features, self.streams, self._dtype.name)
+        other = self._again()
         other._write_states(self._read_states())
         return other
+
+    def _again(self) -> Stream:
+        return Stream.over(self._parts, self.features, self.streams, self._dtype.name, self._warmup)
 
     __copy__ = copy
 
@@ -164,6 +206,84 @@ class Stream(_core.Stream):
     def __repr__(self) -> str:
         taken = f"features={self.features}" if self.ids is None else f"ids={self.ids}"
         return f"<Stream streams={self.streams}, {taken}, units={self.units}, dtype={self._dtype}>"
+
+
+def _state_shapes(part: StreamPart) -> Sequence[tuple[int, ...] | None]:
+    return part.shapes or (None,) * len(part.states)
+
+
+class FrameStream(Stream):
+    """The layers of a model of frames, one time step a call: inputs or outputs have several axes.
+
+    `stream(inputs)` takes `[*shape]` (if there is one stream) or `[streams, *shape]`, with the
+    shape of a step in the model, and gives the outputs of the step. See `Stream` for all the rest.
+
+    >>> import ferrnn
+    >>> layers = [ferrnn.Input((None, 6, 5, 1)), ferrnn.layers.ConvLSTM2D(2, 3)]
+    >>> stream = ferrnn.Sequential(layers).stream()
+    >>> stream(np.zeros((6, 5, 1))).shape
+    (4, 3, 2)
+    """
+
+    __slots__ = ("_given", "_taken")
+
+    _taken: tuple[int, ...]
+    _given: tuple[int, ...]
+
+    @classmethod
+    def of_frames(
+        cls,
+        parts: Sequence[StreamPart],
+        ends: tuple[tuple[int, ...], tuple[int, ...]],
+        streams: int,
+        dtype: str,
+        warmup: int,
+    ) -> FrameStream:
+        """A stream that runs `parts` for steps of the two shapes, those taken and those given."""
+        taken, given = ends
+        features = int(np.prod(taken, dtype=np.int64))
+        stream = cls.over(parts, features, streams, dtype, warmup)
+        assert isinstance(stream, FrameStream)
+        stream._taken, stream._given = taken, given
+        return stream
+
+    def __call__(self, inputs: Any, out: Array | None = None) -> Array:
+        """One step of every layer."""
+        array = np.asarray(inputs)
+        if self.ids is not None:
+            rows, single = array, array.ndim == 0
+        else:
+            single = self.streams == 1 and array.shape == self._taken
+            if not single and array.shape != (self.streams, *self._taken):
+                raise ValueError(
+                    f"`inputs`: expected the shape {(self.streams, *self._taken)}, received "
+                    f"{array.shape}"
+                )
+            rows = array.reshape(-1) if single else array.reshape(self.streams, -1)
+        shape = self._given if single else (self.streams, *self._given)
+        if out is None:
+            return super().__call__(rows).reshape(shape)
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"`out`: expected a NumPy array, received {type(out).__name__}")
+        if out.shape != shape or not out.flags.c_contiguous:
+            raise ValueError(
+                f"`out`: expected an array of the shape {shape} that is C-contiguous, received "
+                f"the shape {out.shape}"
+            )
+        super().__call__(rows, out.reshape(-1) if single else out.reshape(self.streams, -1))
+        return out
+
+    def _again(self) -> Stream:
+        ends = (self._taken, self._given)
+        return FrameStream.of_frames(
+            self._parts, ends, self.streams, self._dtype.name, self._warmup
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Stream streams={self.streams}, inputs={self._taken}, outputs={self._given}, "
+            f"dtype={self._dtype}>"
+        )
 
 
 def cell_parts(name: str, cell: Any) -> list[StreamPart]:

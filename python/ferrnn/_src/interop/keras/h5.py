@@ -25,6 +25,7 @@ from ferrnn._src.interop.keras.weights import (
 )
 from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.models.hdf5 import dataset_at, group_at, opened, read_array
+from ferrnn._src.models.probes import PROBE_FILE, check_file
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 
@@ -63,7 +64,20 @@ def read_model(
             if compiles and training is not None:
                 values = _optimizer_values(file, made, group, dialect)
                 compile_as_saved(made, json.loads(training), version, values)
+        check_file(made, probe_in(file))
         return made
+
+
+def probe_in(file: Any) -> bytes | None:
+    """The probe that an open file keeps, if there is one."""
+    if PROBE_FILE not in file:
+        return None
+    with within(PROBE_FILE):
+        dataset = dataset_at(file, PROBE_FILE, "the probe")
+        if dataset.dtype.kind not in "fiub":
+            raise ValueError(f"the probe has no numbers, but {dataset.dtype}")
+        spend(dataset.shape, dataset.dtype.itemsize, "the probe")
+        return read_array(file, PROBE_FILE, dataset).astype(np.uint8).tobytes()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ferrnn._src.interop.keras.training import slot_by_slot
 from ferrnn._src.models.files import KERAS_VERSION
 from ferrnn._src.models.hdf5 import write_array, written
 from ferrnn._src.models.owned import asset_files, stores_itself
+from ferrnn._src.models.probes import PROBE_FILE
 from ferrnn._src.models.weights_file import saved
 from ferrnn._src.training import losses, metrics
 from ferrnn._src.training.losses.registry import as_loss
@@ -36,11 +37,18 @@ _WEIGHTS, _OPTIMIZER, _TOP = "model_weights", "optimizer_weights", "top_level_mo
 _LIMIT = 64512
 
 
-def write_model(model: Any, path: Path, *, include_optimizer: bool = True, keras: int = 3) -> None:
+def write_model(
+    model: Any,
+    path: Path,
+    *,
+    include_optimizer: bool = True,
+    keras: int = 3,
+    probe: bytes | None = None,
+) -> None:
     """Writes the configuration of a model, its weights, how it is compiled and its optimizer.
 
-    `keras` is the version for which it is written, 2 or 3. Whenever this stops, at `path` is the
-    file that was there or the new one.
+    `keras` is the version for which it is written, 2 or 3; `probe` is kept beside all that.
+    Whenever this stops, at `path` is the file that was there or the new one.
     """
     if keras not in _VERSIONS:
         raise ValueError(f"`keras` must be 2 or 3, received {keras!r}")
@@ -71,6 +79,8 @@ def write_model(model: Any, path: Path, *, include_optimizer: bool = True, keras
         if compiled and model.optimizer is not None:
             arrays = _optimizer_arrays(model.optimizer, keras, old=old)
             _write_arrays(target.create_group(_OPTIMIZER), arrays)
+        if probe is not None:
+            write_array(target, PROBE_FILE, np.frombuffer(probe, np.uint8))
 
 
 def _check_layers(model: Any, path: Path) -> None:

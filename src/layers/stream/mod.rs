@@ -1,20 +1,33 @@
 //! A chain of layers, one step at a time, for some rows ("streams") at once: what each layer keeps
 //! from step to step lives here, and a step takes no memory, no lock and no system call.
 
+mod built_in;
+mod conv_lstm;
+mod elementwise;
+mod places;
+mod stage;
+mod window;
+
 use std::sync::Arc;
 
+pub use conv_lstm::ConvLstm;
+pub use elementwise::{Elementwise, Operation};
+pub use places::{Fold, Folding, Products, Select};
+pub use window::Window;
+
+use self::stage::{Idle, Outputs, Stage};
 use crate::error::{Error, Result};
-use crate::kernels::pack::row_stride;
-use crate::kernels::row_function::{ApplyToRows, RowFunction};
+use crate::kernels::row_function::RowFunction;
 use crate::layers::dense;
 use crate::layers::embedding;
 use crate::layers::normalization;
 use crate::layers::sequence;
 use crate::layers::sequence::Engine;
+use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::{Element, Level};
 
-/// A layer of the chain.
+/// A layer of the chain, or a part of one.
 #[derive(Clone)]
 pub enum Part<T: Element> {
     /// A recurrent layer.
@@ -27,39 +40,58 @@ pub enum Part<T: Element> {
     Normalization(Arc<normalization::Weights<T>>),
     /// An activation on its own.
     Function(RowFunction),
+    /// The last steps side by side.
+    Window(Window),
+    /// Pieces of a row in another order.
+    Select(Arc<Select>),
+    /// Products at each place of a frame.
+    Products(Products<T>),
+    /// Windows of places folded.
+    Folding(Arc<Folding<T>>),
+    /// Arithmetic on each element.
+    Elementwise(Arc<Elementwise<T>>),
+    /// A convolutional LSTM.
+    ConvLstm(ConvLstm<T>),
 }
 
-enum Stage<T: Element> {
-    Recurrent(sequence::Steps<T>),
-    Dense(dense::Steps<T>),
-    Embedding(embedding::Steps<T>),
-    Normalization(normalization::Steps<T>),
-    Function(Applied<T>),
-}
-
-/// An activation and its last outputs.
-struct Applied<T: Element> {
-    function: RowFunction,
-    level: Level,
-    stride: usize,
-    units: usize,
-    outputs: Buffer<T>,
+impl<T: Engine> Part<T> {
+    /// The layer for `rows` rows of `units` inputs, before its first step.
+    fn stage(&self, level: Level, rows: usize, units: usize) -> Result<Box<dyn Stage<T>>> {
+        Ok(match self {
+            Self::Recurrent(own) => Box::new(sequence::Steps::new(own.clone(), rows)?),
+            Self::Dense(own) => Box::new(dense::Steps::new(own.clone(), rows)?),
+            Self::Embedding(own) => Box::new(embedding::Steps::new(own.clone(), rows)?),
+            Self::Normalization(own) => Box::new(normalization::Steps::new(own.clone(), rows)?),
+            &Self::Function(own) => Box::new(built_in::Applied::new(level, own, rows, units)?),
+            &Self::Window(own) => Box::new(window::Steps::new(own, rows)?),
+            Self::Select(own) => Box::new(places::Selected::new(own.clone(), rows)?),
+            Self::Products(own) => Box::new(places::Multiplied::new(own.clone(), rows)?),
+            Self::Folding(own) => Box::new(places::Folded::new(level, own.clone(), rows)?),
+            Self::Elementwise(own) => {
+                Box::new(elementwise::Operated::new(level, own.clone(), rows)?)
+            }
+            Self::ConvLstm(own) => Box::new(conv_lstm::Steps::new(level, own.clone(), rows)?),
+        })
+    }
 }
 
 /// The layers with their states.
 pub struct Stream<T: Element> {
-    /// The instruction set of activations on their own.
+    /// The instruction set of what is no layer with weights.
     level: Level,
     streams: usize,
     features: usize,
     units: usize,
-    /// Elements between two rows of `staged`.
-    stride: usize,
     /// The step's inputs, by row.
-    staged: Buffer<T>,
-    stages: Vec<Stage<T>>,
+    staged: Outputs<T>,
+    stages: Vec<Box<dyn Stage<T>>>,
     /// The stage of each state array, and its number there.
     states: Vec<(usize, usize)>,
+    /// The length of a row of each.
+    sizes: Vec<usize>,
+    idle: Idle,
+    /// The outputs of a row that has none yet.
+    absent: Buffer<T>,
     work: usize,
 }
 
@@ -81,72 +113,48 @@ impl<T: Engine> Stream<T> {
                 return Err(Error::value(argument, "a positive number", size));
             }
         }
-        let stride = row_stride(features);
-        let staged = streams.checked_mul(stride).ok_or(Error::Memory(usize::MAX))?;
         let mut stream = Self {
             level: level.map_or_else(Level::current, Ok)?,
             streams,
             features,
             units: features,
-            stride,
-            staged: Buffer::zeroed(staged)?,
+            staged: Outputs::new(streams, features)?,
             // Bounded: the layers of a model.
             stages: Vec::with_capacity(parts.len()),
             states: Vec::new(),
+            sizes: Vec::new(),
+            idle: Idle::new(streams)?,
+            absent: Buffer::default(),
             work: 0,
         };
         for part in parts {
             stream.push(part)?;
         }
+        stream.absent = Buffer::taken(stream.units)?;
+        stream.absent.fill(T::of(f64::NAN));
         stream.work = stream.work.saturating_mul(streams);
         Ok(stream)
     }
 
     fn push(&mut self, part: &Part<T>) -> Result<()> {
         let place = self.stages.len();
-        let (takes, gives, stage) = match part {
-            Part::Recurrent(weights) => {
-                // Bounded: the layers of a model.
-                self.states.extend((0..weights.states()).map(|state| (place, state)));
-                self.work += weights.features() * weights.gates() * weights.units();
-                self.work += weights.recurrent_len() + weights.projection_len().unwrap_or(0);
-                let steps = sequence::Steps::new(weights.clone(), self.streams)?;
-                (weights.features(), weights.outputs(), Stage::Recurrent(steps))
-            }
-            Part::Dense(weights) => {
-                self.work += weights.features() * weights.units();
-                let steps = dense::Steps::new(weights.clone(), self.streams)?;
-                (weights.features(), weights.units(), Stage::Dense(steps))
-            }
-            Part::Embedding(weights) => {
-                if place > 0 {
-                    let expected = "an Embedding as the first part only";
-                    return Err(Error::value("parts", expected, place));
-                }
-                let steps = embedding::Steps::new(weights.clone(), self.streams)?;
-                (1, weights.features(), Stage::Embedding(steps))
-            }
-            Part::Normalization(weights) => {
-                let units = weights.features();
-                let steps = normalization::Steps::new(weights.clone(), self.streams)?;
-                (units, units, Stage::Normalization(steps))
-            }
-            &Part::Function(function) => {
-                let (units, stride) = (self.units, row_stride(self.units));
-                let outputs = Buffer::zeroed(self.streams * stride)?;
-                let level = self.level;
-                let stage = Applied { function, level, stride, units, outputs };
-                (units, units, Stage::Function(stage))
-            }
-        };
-        if takes != self.units {
+        let stage = part.stage(self.level, self.streams, self.units)?;
+        if place > 0 && stage.ids().is_some() {
+            let expected = "an Embedding as the first part only";
+            return Err(Error::value("parts", expected, place));
+        }
+        if stage.takes() != self.units {
             return Err(Error::value(
                 "parts",
                 format!("a part number {place} that takes {} features", self.units),
-                takes,
+                stage.takes(),
             ));
         }
-        self.units = gives;
+        self.units = stage.gives();
+        self.work = self.work.saturating_add(stage.work());
+        let sizes = stage.states()?;
+        (0..sizes.len()).map(|state| (place, state)).append(&mut self.states)?;
+        sizes.into_iter().append(&mut self.sizes)?;
         // Bounded: the layers of a model.
         self.stages.push(stage);
         Ok(())
@@ -179,10 +187,7 @@ impl<T: Engine> Stream<T> {
     /// The number of ids there are, if the stream takes ids.
     #[must_use]
     pub fn ids(&self) -> Option<usize> {
-        match self.stages.first() {
-            Some(Stage::Embedding(steps)) => Some(steps.weights().ids()),
-            _ => None,
-        }
+        self.stages.first().and_then(|stage| stage.ids())
     }
 
     /// Takes the id of one row before [`Self::advance`], in a stream of ids.
@@ -190,42 +195,34 @@ impl<T: Engine> Stream<T> {
     /// # Panics
     /// If there is no such id or row.
     pub fn set_id(&mut self, stream: usize, id: usize) {
-        if let Some(Stage::Embedding(steps)) = self.stages.first_mut() {
-            steps.set(stream, id);
+        if let Some(stage) = self.stages.first_mut() {
+            stage.set_id(stream, id);
         }
     }
 
     /// Where the inputs of one row go before [`Self::advance`].
     pub fn inputs(&mut self, stream: usize) -> &mut [T] {
-        &mut self.staged[stream * self.stride..][..self.features]
+        &mut self.staged.values[stream * self.staged.stride..][..self.features]
     }
 
     /// Takes one step with all rows. Neither allocates, locks, blocks nor calls the system.
     pub fn advance(&mut self) {
-        let (mut data, mut stride) = (&*self.staged, self.stride);
-        let (mut stages, mut masked) = (&mut self.stages[..], None);
-        if let [Stage::Embedding(steps), rest @ ..] = stages {
-            (data, stride) = steps.outputs();
-            masked = steps.weights().mask_zero().then(|| steps.masked());
-            stages = rest;
-        }
-        for stage in stages {
-            match stage {
-                Stage::Recurrent(steps) => T::advance(steps, data, stride, masked),
-                Stage::Dense(steps) => steps.advance(data, stride),
-                Stage::Normalization(steps) => steps.advance(data, stride),
-                Stage::Function(own) => own.advance(data, stride),
-                Stage::Embedding(_) => unreachable!("`push` lets it come first only"),
-            }
+        let (mut data, mut stride) = self.staged.get();
+        self.idle.clear();
+        for stage in &mut self.stages {
+            stage.advance(data, stride, &mut self.idle);
             (data, stride) = stage.outputs();
         }
     }
 
-    /// The outputs of one row after the last step.
+    /// The outputs of one row after the last step: NaN if a window without padding is not full yet.
     #[must_use]
     pub fn outputs(&self, stream: usize) -> &[T] {
-        let staged = (&*self.staged, self.stride);
-        let (data, stride) = self.stages.last().map_or(staged, Stage::outputs);
+        if self.idle.waiting[stream] {
+            return &self.absent;
+        }
+        let (data, stride) =
+            self.stages.last().map_or_else(|| self.staged.get(), |stage| stage.outputs());
         &data[stream * stride..][..self.units]
     }
 
@@ -286,13 +283,8 @@ impl<T: Engine> Stream<T> {
 
     /// The length of a row of each state array, in the order of the layers; a layer's output first.
     #[must_use]
-    pub fn state_sizes(&self) -> Vec<usize> {
-        let size = |&(stage, state): &(usize, usize)| match &self.stages[stage] {
-            Stage::Recurrent(steps) => steps.weights().state_size(state),
-            _ => 0,
-        };
-        // Bounded: the layers of a model.
-        self.states.iter().map(size).collect()
+    pub fn state_sizes(&self) -> &[usize] {
+        &self.sizes
     }
 
     /// Copies one row of a state array.
@@ -301,9 +293,7 @@ impl<T: Engine> Stream<T> {
     /// If there is no such state or row, or `to` has another length than the row.
     pub fn read_state(&mut self, state: usize, stream: usize, to: &mut [T]) {
         let (stage, number) = self.states[state];
-        if let Stage::Recurrent(steps) = &mut self.stages[stage] {
-            steps.read_state(number, stream, to);
-        }
+        self.stages[stage].read_state(number, stream, to);
     }
 
     /// Sets one row of a state array.
@@ -312,9 +302,7 @@ impl<T: Engine> Stream<T> {
     /// If there is no such state or row, or `from` has another length than the row.
     pub fn write_state(&mut self, state: usize, stream: usize, from: &[T]) {
         let (stage, number) = self.states[state];
-        if let Stage::Recurrent(steps) = &mut self.stages[stage] {
-            steps.write_state(number, stream, from);
-        }
+        self.stages[stage].write_state(number, stream, from);
     }
 
     /// Sets all states of one row to zero.
@@ -324,32 +312,7 @@ impl<T: Engine> Stream<T> {
     pub fn reset(&mut self, stream: usize) {
         assert!(stream < self.streams, "no such row");
         for stage in &mut self.stages {
-            if let Stage::Recurrent(steps) = stage {
-                steps.reset(stream);
-            }
+            stage.reset(stream);
         }
-    }
-}
-
-impl<T: Element> Stage<T> {
-    fn outputs(&self) -> (&[T], usize) {
-        match self {
-            Self::Recurrent(steps) => steps.outputs(),
-            Self::Dense(steps) => steps.outputs(),
-            Self::Embedding(steps) => steps.outputs(),
-            Self::Normalization(steps) => steps.outputs(),
-            Self::Function(own) => (&own.outputs, own.stride),
-        }
-    }
-}
-
-impl<T: Element> Applied<T> {
-    fn advance(&mut self, inputs: &[T], stride: usize) {
-        // Rows of as many elements lie equally far apart everywhere.
-        debug_assert_eq!(stride, self.stride);
-        let values = &mut *self.outputs;
-        values.copy_from_slice(&inputs[..values.len()]);
-        let (function, stride, units) = (self.function, self.stride, self.units);
-        T::dispatch(self.level, ApplyToRows { function, values, stride, units });
     }
 }

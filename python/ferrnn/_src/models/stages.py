@@ -1,0 +1,222 @@
+"""What the layers of a model become in a stream: those that keep steps and features as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from ferrnn._src.activations.activations import Activation as Function
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from ferrnn._src.layers.data_normalization import Normalization
+from ferrnn._src.layers.dense import Dense
+from ferrnn._src.layers.dropout import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
+from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.layer_normalization import LayerNormalization
+from ferrnn._src.layers.normalization import BatchNormalization
+from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescaling
+from ferrnn._src.sequence.stream import StreamPart
+from ferrnn._src.tree.types import Array
+
+
+class Place(NamedTuple):
+    """A layer where it stands in a model.
+
+    `shape` and `given` are the shapes of one step of its inputs and outputs, without the batch.
+    `timed` says that time is an axis that the layer sees, the one after the batch.
+    """
+
+    model: str
+    name: str
+    layer: Any
+    shape: tuple[int, ...]
+    given: tuple[int, ...]
+    timed: bool
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raises an error that names the layer."""
+        raise TypeError(
+            f"layer {self.name!r} of the model {self.model!r} cannot run in a stream: {reason}"
+        )
+
+    def array(self, numbers: Any) -> Array:
+        """Numbers for each element of a step, of the layer's dtype."""
+        given = np.asarray(numbers, self.layer.dtype)
+        if given.ndim > len(self.shape):
+            self.refuse(f"its settings of the shape {given.shape} are not those of one step")
+        return np.ascontiguousarray(np.broadcast_to(given, self.shape)).reshape(-1)
+
+    def axis(self, axis: int) -> int:
+        """An axis of the layer's inputs as one of a step."""
+        before = 2 if self.timed else 1
+        own = axis % (len(self.shape) + before) - before
+        if own < 0:
+            self.refuse(f"axis={axis} is none of a step's")
+        return own
+
+
+# What a layer becomes.
+Stage = Callable[[Place], list[StreamPart]]
+
+
+def function(place: Place, called: Any) -> list[StreamPart]:
+    """An activation on its own."""
+    if type(called) is not Function or not (called.native or called.native_rows):
+        name = getattr(called, "__name__", repr(called))
+        place.refuse(f"the engine does not know its activation {name}")
+    if called.native_rows and len(place.given) != 1:
+        place.refuse(f"{called.__name__} over the features of frames is none of the engine's")
+    return [] if called.__name__ == "linear" else [StreamPart(called.__name__)]
+
+
+def nothing(place: Place) -> list[StreamPart]:
+    """Layers that do nothing outside of training."""
+    return []
+
+
+def _dense(place: Place) -> list[StreamPart]:
+    weights, outer = place.layer.native_parts()
+    parts = [StreamPart(weights)]
+    if len(place.shape) > 1:
+        parts = [StreamPart(("products", _count(place.shape[:-1]), [weights]))]
+    return [*parts, *(function(place, outer) if outer is not None else ())]
+
+
+def _count(shape: Sequence[int]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _embedding(place: Place) -> list[StreamPart]:
+    return [StreamPart(place.layer.stream_weights())]
+
+
+def _layer_normalization(place: Place) -> list[StreamPart]:
+    if len(place.shape) != 1:
+        place.refuse("a stream normalizes steps [features], not frames")
+    return [StreamPart(place.layer.stream_weights())]
+
+
+def _batch_normalization(place: Place) -> list[StreamPart]:
+    layer = place.layer
+    along = [1] * len(place.shape)
+    along[place.axis(layer.axis)] = -1
+
+    def of(operation: str, numbers: Array) -> StreamPart:
+        return StreamPart((operation, place.array(np.reshape(numbers, along))))
+
+    inverse = np.reciprocal(np.sqrt(layer.moving_variance.value + layer.epsilon))
+    parts = [of("subtract", layer.moving_mean.value), of("multiply", inverse)]
+    if layer.gamma is not None:
+        parts.append(of("multiply", layer.gamma.value))
+    if layer.beta is not None:
+        parts.append(of("add", layer.beta.value))
+    return parts
+
+
+def _normalization(place: Place) -> list[StreamPart]:
+    layer = place.layer
+    mean, spread = layer.mean_and_spread()
+    shift, spread = (place.array(_of_a_step(place, each)) for each in (mean, spread))
+    if layer.invert:
+        return [StreamPart(("multiply", spread)), StreamPart(("add", shift))]
+    return [StreamPart(("subtract", shift)), StreamPart(("divide", spread))]
+
+
+def _of_a_step(place: Place, numbers: Any) -> Array:
+    """Numbers that are broadcast over a batch and time, without those axes."""
+    array = np.asarray(numbers)
+    while array.ndim > len(place.shape):
+        if len(array) != 1:
+            place.refuse("its numbers differ from step to step")
+        array = array[0]
+    return array
+
+
+def _rescaling(place: Place) -> list[StreamPart]:
+    scale, offset = (_of_a_step(place, each) for each in (place.layer.scale, place.layer.offset))
+    return [StreamPart(("multiply", place.array(scale))), StreamPart(("add", place.array(offset)))]
+
+
+def _relu(place: Place) -> list[StreamPart]:
+    layer = place.layer
+    most, slope, threshold = layer.max_value, layer.negative_slope, layer.threshold
+    if most is None and not slope and not threshold:
+        return [StreamPart("relu")]
+    if slope and threshold:
+        place.refuse("the engine knows ReLU with a negative_slope or a threshold, not with both")
+    parts = []
+    if slope or threshold:
+        part = ("slope", place.array(slope)) if slope else ("above", place.array(threshold))
+        parts.append(StreamPart(part))
+    else:
+        parts.append(StreamPart("relu"))
+    return parts if most is None else [*parts, StreamPart(("minimum", place.array(most)))]
+
+
+def _leaky_relu(place: Place) -> list[StreamPart]:
+    return [StreamPart(("slope", place.array(place.layer.negative_slope)))]
+
+
+def _prelu(place: Place) -> list[StreamPart]:
+    alpha = place.layer.alpha.value
+    if place.timed:
+        if len(alpha) != 1:
+            place.refuse(
+                "it learnt an alpha for each step; with shared_axes=[1] all steps have the same"
+            )
+        alpha = alpha[0]
+    return [StreamPart(("slope", place.array(alpha)))]
+
+
+def _elu(place: Place) -> list[StreamPart]:
+    alpha = place.layer.alpha
+    if alpha < 0:
+        place.refuse(f"the engine knows ELU with an alpha from 0 on, not {alpha}")
+    parts = [StreamPart("elu")]
+    return parts if alpha == 1 else [*parts, StreamPart(("slope", place.array(alpha)))]
+
+
+def _softmax(place: Place) -> list[StreamPart]:
+    axis = place.layer.axis
+    if not isinstance(axis, int) or len(place.shape) != 1 or place.axis(axis) != 0:
+        place.refuse(f"a stream has a softmax over the features of a step, not over axis={axis}")
+    return [StreamPart("softmax")]
+
+
+def _activation(place: Place) -> list[StreamPart]:
+    return function(place, place.layer.activation)
+
+
+# Layers that treat a step as they would a frame without time.
+PLAIN: dict[type[Layer], Stage] = {
+    Dense: _dense,
+    LayerNormalization: _layer_normalization,
+    BatchNormalization: _batch_normalization,
+    Normalization: _normalization,
+    Rescaling: _rescaling,
+    Activation: _activation,
+    ReLU: _relu,
+    LeakyReLU: _leaky_relu,
+    PReLU: _prelu,
+    ELU: _elu,
+    Softmax: _softmax,
+    Identity: nothing,
+    ActivityRegularization: nothing,
+    Dropout: nothing,
+    SpatialDropout1D: nothing,
+    SpatialDropout2D: nothing,
+    AlphaDropout: nothing,
+    GaussianDropout: nothing,
+    GaussianNoise: nothing,
+}
+
+FIRST: dict[type[Layer], Stage] = {Embedding: _embedding}
