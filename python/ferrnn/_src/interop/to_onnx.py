@@ -8,14 +8,19 @@ from typing import Any
 
 from ferrnn._src.files.errors import within
 from ferrnn._src.files.writing import write_file
+from ferrnn._src.interop.onnx.to_attention import ATTENTION, attended
 from ferrnn._src.interop.onnx.to_layers import OF_ROWS, WRITERS
 from ferrnn._src.interop.onnx.to_operations import is_known, operation
 from ferrnn._src.interop.onnx.to_recurrent import States, both_directions, written
+from ferrnn._src.interop.onnx.to_scan import conv_lstm
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layer.operations import Operation
+from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.built_in import BuiltInRNN
+from ferrnn._src.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D
 from ferrnn._src.layers.rnn import RNN
+from ferrnn._src.layers.spectral_normalization import SpectralNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.model import Functional
 from ferrnn._src.models.sequential import Sequential
@@ -60,8 +65,8 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     _run(b, kept, graph, values, "")
     for name, tensor in zip(model.output_names, graph.outputs, strict=True):
         b.output(values[id(tensor)], name, b.dtype, _dims(tensor))
-    for name, value, units in kept.found:
-        b.output(value, f"{name}/next", b.dtype, ("batch", units))
+    for name, value, shape in kept.found:
+        b.output(value, f"{name}/next", b.dtype, ("batch", *shape))
     return b.model(model.name, "ferrnn", __version__)
 
 
@@ -107,12 +112,16 @@ def _run(b: Builder, states: States, graph: Any, values: dict[int, str], prefix:
             values[id(flatten(node.outputs)[0])] = made[0]
             continue
         tensors = node.input_tensors
-        if len(tensors) != len(flatten(node.inputs)):
+        says = node.inputs if isinstance(node.inputs, Attended) else None
+        if says is None and len(tensors) != len(flatten(node.inputs)):
             raise ValueError(f"layer {name!r} is called with arrays, which have no form here")
         inputs = [values[id(tensor)] for tensor in tensors]
         shapes = [tuple(tensor.shape) for tensor in tensors]
         with within(f"layer {name!r}"):
-            made = _layer(b, states, name, layer, inputs, shapes)
+            if type(layer) in ATTENTION:
+                made = attended(b, layer, says or Attended(node.inputs), inputs, shapes)
+            else:
+                made = _layer(b, states, name, layer, inputs, shapes)
         for tensor, value in zip(flatten(node.outputs), made, strict=True):
             values[id(tensor)] = value
 
@@ -129,9 +138,13 @@ def _layer(
     if kind is Bidirectional:
         return both_directions(b, states, name, layer, inputs)
     if kind is RNN or (isinstance(layer, BuiltInRNN) and kind.__module__.startswith("ferrnn.")):
+        if kind in (ConvLSTM1D, ConvLSTM2D):
+            return conv_lstm(b, states, name, layer, inputs, shapes[0])
         return written(b, states, name, layer, inputs)
+    if kind is SpectralNormalization:
+        layer, kind = layer.layer, type(layer.layer)
     if kind is TimeDistributed:
-        return [_over_time(b, name, layer.layer, inputs, shapes)]
+        return [_over_time(b, states, name, layer.layer, inputs, shapes)]
     if kind in WRITERS:
         return [WRITERS[kind](b, layer, inputs, shapes)]
     what = f"the operation {kind.__name__}" if isinstance(layer, Operation) else kind.__name__
@@ -141,16 +154,26 @@ def _layer(
     )
 
 
-def _over_time(b: Builder, name: str, layer: Any, inputs: list[str], shapes: Any) -> str:
-    """What is done to each step; the layers that can compute row by row by themselves."""
+def _over_time(
+    b: Builder, states: States, name: str, layer: Any, inputs: list[str], shapes: Any
+) -> str:
+    """What is done to each step: of all layers but those of single rows, with time in the batch."""
+    shape = tuple(shapes[0])
     chain = layer.layers if type(layer) is Sequential else [layer]
-    for each in chain:
-        last = not hasattr(each, "axis") or each.axis in (-1, [-1], len(shapes[0]) - 2)
-        if type(each) not in OF_ROWS or not last:
-            raise ValueError(
-                f"layer {name!r} has no form in ONNX: TimeDistributed of {type(each).__name__}, "
-                "which must compute along the last axis alone"
-            )
-        shapes = [(None, None, *each.compute_output_shape(tuple(shapes[0][1:]))[1:])]
-        inputs = [WRITERS[type(each)](b, each, inputs, shapes)]
-    return inputs[0]
+    if all(type(each) in OF_ROWS and _is_last(each, len(shape)) for each in chain):
+        for each in chain:
+            shape = (None, None, *each.compute_output_shape(shape[1:])[1:])
+            inputs = [WRITERS[type(each)](b, each, inputs, [shape])]
+        return inputs[0]
+    if None in shape[2:]:
+        raise ValueError(f"layer {name!r} must be given steps of a known shape, not {shape}")
+    rows = b.op("Reshape", inputs[0], b.integers(-1, *shape[2:]))
+    (made,) = _layer(b, states, name, layer, [rows], [(None, *shape[2:])])
+    given = layer.compute_output_shape((None, *shape[2:]))
+    both = b.op("Slice", b.op("Shape", inputs[0]), b.integers(0), b.integers(2))
+    return b.op("Reshape", made, b.op("Concat", both, b.integers(*given[1:]), axis=0))
+
+
+def _is_last(layer: Any, rank: int) -> bool:
+    """Whether a layer of one axis has the last, of as many as a step and its batch have."""
+    return not hasattr(layer, "axis") or layer.axis in (-1, [-1], rank - 2)

@@ -8,23 +8,29 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.interop.onnx.functions import applied
+from ferrnn._src.interop.onnx.to_attention import OF_PRODUCTS
+from ferrnn._src.interop.onnx.to_frames import OF_PLACES, features_last
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.data_normalization import Normalization
 from ferrnn._src.layers.dense import Dense
-from ferrnn._src.layers.dropout import Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D
+from ferrnn._src.layers.dropout import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from ferrnn._src.layers.embedding import Embedding
-from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
-from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
+from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescaling
 from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-from ferrnn._src.layers.resizing import Cropping1D, UpSampling1D, ZeroPadding1D
-from ferrnn._src.layers.scaling import RMSNormalization
+from ferrnn._src.layers.scaling import RMSNormalization, UnitNormalization
 
 # What a function is given besides the builder: the layer and its inputs, their ranks in `shapes`.
 Shapes = list[tuple[Any, ...]]
@@ -123,49 +129,6 @@ def _batch_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -
     return b.op("Add", scaled, b.constant(_along(shift, layer.axis, rank), f"{layer.name}/shift"))
 
 
-def _convolution(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    _check_last(layer)
-    settings: dict[str, Any] = {
-        "strides": list(layer.strides),
-        "dilations": list(layer.dilation_rate),
-        "group": int(layer.groups),
-        "kernel_shape": list(layer.kernel_size),
-    }
-    if layer.padding == "same":
-        settings["auto_pad"] = "SAME_UPPER"
-    elif layer.padding == "causal":
-        settings["pads"] = [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]
-    kernel = layer.kernel.numpy().transpose(2, 1, 0)
-    more = [] if layer.bias is None else [b.constant(layer.bias.numpy(), f"{layer.name}/bias")]
-    turned = b.op("Transpose", x[0], perm=[0, 2, 1])
-    made = b.op("Conv", turned, b.constant(kernel, f"{layer.name}/kernel"), *more, **settings)
-    return applied(b, layer.activation, b.op("Transpose", made, perm=[0, 2, 1]), layer.name)
-
-
-def _check_last(layer: Any) -> None:
-    if layer.data_format != "channels_last":
-        raise ValueError(f"layer {layer.name!r}: `data_format` must be channels_last for ONNX")
-
-
-def _pooling(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
-    def pooled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-        _check_last(layer)
-        settings = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides)}
-        pad = "SAME_UPPER" if layer.padding == "same" else "VALID"
-        turned = b.op("Transpose", x[0], perm=[0, 2, 1])
-        return b.op("Transpose", b.op(operator, turned, auto_pad=pad, **settings), perm=[0, 2, 1])
-
-    return pooled
-
-
-def _global_pooling(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
-    def pooled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-        _check_last(layer)
-        return b.op(operator, x[0], axes=[1], keepdims=int(layer.keepdims))
-
-    return pooled
-
-
 def _merged(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
     def merged(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
         if len({len(shape) for shape in shapes}) > 1:
@@ -187,7 +150,10 @@ def _reshaped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _flat(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    return b.op("Reshape", x[0], b.integers(0, -1))
+    rank = len(shapes[0])
+    first = layer.data_format == "channels_first" and rank > 2
+    turned = features_last(b, x[0], rank) if first else x[0]
+    return b.op("Reshape", turned, b.integers(0, -1))
 
 
 def _repeated(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
@@ -198,32 +164,13 @@ def _permuted(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     return b.op("Transpose", x[0], perm=[0, *map(int, layer.dims)])
 
 
-def _padded(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    _check_last(layer)
-    before, after = layer.padding
-    return b.op("Pad", x[0], b.integers(0, before, 0, 0, after, 0))
-
-
-def _cropped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    before, after = layer.cropping
-    end = -after if after else 2**62
-    return b.op("Slice", x[0], b.integers(before), b.integers(end), b.integers(1))
-
-
-def _upsampled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    features = shapes[0][2]
-    size = int(layer.size)
-    wide = b.op("Tile", x[0], b.integers(1, 1, size))
-    return b.op("Reshape", wide, b.integers(0, -1, features))
-
-
 def _scaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    mean, spread = layer.mean_and_spread()
+    shift = b.constant(mean, f"{layer.name}/mean")
+    deviation = b.constant(spread, f"{layer.name}/deviation")
     if layer.invert:
-        raise ValueError(f"layer {layer.name!r}: `invert=True` has no form in ONNX here")
-    mean, variance = np.asarray(layer.mean), np.asarray(layer.variance)
-    centred = b.op("Sub", x[0], b.constant(mean, f"{layer.name}/mean"))
-    deviation = np.maximum(np.sqrt(variance), 1e-7)
-    return b.op("Div", centred, b.constant(deviation, f"{layer.name}/deviation"))
+        return b.op("Add", b.op("Mul", x[0], deviation), shift)
+    return b.op("Div", b.op("Sub", x[0], shift), deviation)
 
 
 def _rms(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
@@ -235,6 +182,18 @@ def _rms(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     root = b.op("Sqrt", b.op("Add", squares, b.constant(layer.epsilon)))
     scale = b.constant(layer.scale.numpy(), f"{layer.name}/scale")
     return b.op("Mul", b.op("Div", x[0], root), scale)
+
+
+def _unit(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    total = b.op("ReduceSum", b.op("Mul", x[0], x[0]), b.integers(*axes), keepdims=1)
+    norm = b.op("Max", b.op("Sqrt", total), b.constant(1e-12))
+    return b.op("Div", x[0], norm)
+
+
+def _rescaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    scaled = b.op("Mul", x[0], b.constant(layer.scale, f"{layer.name}/scale"))
+    return b.op("Add", scaled, b.constant(layer.offset, f"{layer.name}/offset"))
 
 
 WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
@@ -249,17 +208,18 @@ WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     Softmax: _softmax,
     Dropout: _nothing,
     SpatialDropout1D: _nothing,
+    SpatialDropout2D: _nothing,
+    AlphaDropout: _nothing,
+    Identity: _nothing,
+    ActivityRegularization: _nothing,
     GaussianNoise: _nothing,
     GaussianDropout: _nothing,
     LayerNormalization: _layer_normalization,
     BatchNormalization: _batch_normalization,
     RMSNormalization: _rms,
+    UnitNormalization: _unit,
+    Rescaling: _rescaled,
     Normalization: _scaled,
-    Conv1D: _convolution,
-    MaxPooling1D: _pooling("MaxPool"),
-    AveragePooling1D: _pooling("AveragePool"),
-    GlobalMaxPooling1D: _global_pooling("ReduceMax"),
-    GlobalAveragePooling1D: _global_pooling("ReduceMean"),
     Add: _merged("Add"),
     Subtract: _merged("Sub"),
     Multiply: _merged("Mul"),
@@ -271,9 +231,8 @@ WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     Flatten: _flat,
     RepeatVector: _repeated,
     Permute: _permuted,
-    ZeroPadding1D: _padded,
-    Cropping1D: _cropped,
-    UpSampling1D: _upsampled,
+    **OF_PLACES,
+    **OF_PRODUCTS,
 }
 # These compute each row of the last axis by itself, at whatever place it stands.
 OF_ROWS = frozenset({

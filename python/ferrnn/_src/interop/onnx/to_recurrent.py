@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class States:
 
     def __init__(self, b: Builder, *, kept: bool) -> None:
         self._builder, self.kept = b, kept
-        self.found: list[tuple[str, str, int]] = []
+        self.found: list[tuple[str, str, tuple[int, ...]]] = []
 
     def start(self, layer: str, cell: Any, given: list[str], number: str = "") -> list[str]:
         """The values that a cell starts from, `[batch, units]`; none for zeros."""
@@ -40,7 +41,13 @@ class States:
         if given or not self.kept:
             return
         for letter, value in zip("hc", last, strict=False):
-            self.found.append((f"{layer}/{number}{letter}", value, cell.units))
+            self.found.append((f"{layer}/{number}{letter}", value, (cell.units,)))
+
+    def end_frames(self, layer: str, last: Sequence[str], shape: tuple[int, ...]) -> None:
+        """The frames that a convolutional LSTM ends with, `[batch, filters, *places]`."""
+        if self.kept:
+            pairs = zip("hc", last, strict=True)
+            self.found += [(f"{layer}/{letter}", value, shape) for letter, value in pairs]
 
 
 def written(

@@ -18,7 +18,7 @@ OPSET = 17
 _IR_VERSION = 8
 _DTYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 # Of attributes: the kind, and the field that has the value.
-_FLOAT, _INT, _STRING, _FLOATS, _INTS, _STRINGS = 1, 2, 3, 6, 7, 8
+_FLOAT, _INT, _STRING, _GRAPH, _FLOATS, _INTS, _STRINGS = 1, 2, 3, 5, 6, 7, 8
 
 # A dimension is a number, or a name of what a caller chooses.
 Dims = Sequence["int | str"]
@@ -27,13 +27,19 @@ Dims = Sequence["int | str"]
 class Builder:
     """Collects the nodes and constants of one graph; values are known by their names."""
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str, around: Builder | None = None) -> None:
         self.dtype = dtype
         self._nodes: list[bytes] = []
-        self._constants: list[bytes] = []
         self._inputs: list[bytes] = []
         self._outputs: list[bytes] = []
-        self._taken: set[str] = set()
+        # The graph around has the constants, and no name is there twice.
+        self._constants: list[bytes] = [] if around is None else around._constants
+        self._taken: set[str] = set() if around is None else around._taken
+        self._is_inside = around is not None
+
+    def inside(self) -> Builder:
+        """What collects the nodes of a graph inside of this one, for an attribute of a node."""
+        return Builder(self.dtype, self)
 
     def name(self, wanted: str) -> str:
         """A name that no other value has."""
@@ -88,17 +94,22 @@ class Builder:
         self._outputs.append(_value(made, dtype, dims))
         return made
 
-    def model(self, name: str, producer: str, version: str) -> bytes:
-        """The bytes of the whole model."""
-        graph = b"".join(
+    def graph(self, name: str) -> bytes:
+        """The bytes of the graph."""
+        constants = [] if self._is_inside else self._constants
+        return b"".join(
             [
                 *(_inside(1, each) for each in self._nodes),
                 _text(2, name),
-                *(_inside(5, each) for each in self._constants),
+                *(_inside(5, each) for each in constants),
                 *(_inside(11, each) for each in self._inputs),
                 *(_inside(12, each) for each in self._outputs),
             ]
         )
+
+    def model(self, name: str, producer: str, version: str) -> bytes:
+        """The bytes of the whole model."""
+        graph = self.graph(name)
         opset = _text(1, "") + _integer(2, OPSET)
         parts = [_integer(1, _IR_VERSION), _text(2, producer), _text(3, version)]
         return b"".join([*parts, _inside(7, graph), _inside(8, opset)])
@@ -142,6 +153,8 @@ def _value(name: str, dtype: str, dims: Dims) -> bytes:
 
 def _attribute(name: str, value: Any) -> bytes:
     head = _text(1, name)
+    if isinstance(value, bytes):  # a graph
+        return head + _inside(6, value) + _integer(20, _GRAPH)
     if isinstance(value, str):
         return head + _text(4, value) + _integer(20, _STRING)
     if isinstance(value, int):
