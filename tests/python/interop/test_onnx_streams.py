@@ -61,7 +61,7 @@ def test_a_chain_trains_on():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("onnx/lstm_reverse", "LSTM node 'recurrent': it runs backwards"),
+        ("onnx/lstm_reverse", "its outputs are those of a node that runs backwards"),
         ("onnx/reducing", "ReduceMean node 'n_ReduceMean': it is no layer"),
         ("onnx/if_on_input", "it takes another value"),
         ("onnx_exports/torch_packed_scripted", "it has 2 inputs"),

@@ -19,6 +19,7 @@ from ferrnn._src.interop.onnx.files import Node, OnnxError, Value
 from ferrnn._src.interop.onnx.plan import Plan
 from ferrnn._src.interop.onnx.programs import Noted, traced
 from ferrnn._src.interop.onnx.recurrent import Recurrent
+from ferrnn._src.interop.onnx.window_layers import OVER_TIME, average_pool, conv, max_pool, pad
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation, LeakyReLU
 from ferrnn._src.layers.bidirectional import Bidirectional
@@ -34,13 +35,16 @@ from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.tree.types import Array
 
-# Sizes for axes that the file leaves open: unlike each other and anything's usual size.
-_SIZES = (3, 5)
+# Sizes for axes that the file leaves open: unlike each other and anything's usual size. Where one
+# window does not fit into the steps, there are more.
+_SIZES = ((3, 5), (3, 67), (3, 1031))
 _ACTIVATIONS = {
     "Elu": "elu", "Gelu": "gelu", "LogSoftmax": "log_softmax", "Mish": "mish", "Relu": "relu",
     "Selu": "selu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Softplus": "softplus",
     "Softsign": "softsign", "Tanh": "tanh",
 }  # fmt: skip
+
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 # Settings that the layers of activations do not have.
 _ONLY: Mapping[str, Mapping[str, Any]] = {
@@ -57,16 +61,23 @@ def layers_of(plan: Plan, inputs: tuple[Value, ...], outputs: tuple[Value, ...])
     """
     if len(inputs) != 1 or not outputs:
         raise OnnxError(f"no chain of layers: it has {len(inputs)} inputs")
-    return _Chain(plan, inputs[0], outputs[0].name).model()
+    *fewer, most = _SIZES
+    for sizes in fewer:
+        try:
+            return _Chain(plan, inputs[0], outputs[0].name, sizes).model()
+        except OnnxError as error:  # noqa: PERF203 - there are three turns
+            if "no window" not in str(error):
+                raise
+    return _Chain(plan, inputs[0], outputs[0].name, most).model()
 
 
 class _Chain:
     """One graph that is being followed."""
 
-    def __init__(self, plan: Plan, value: Value, output: str) -> None:
+    def __init__(self, plan: Plan, value: Value, output: str, open_to: tuple[int, int]) -> None:
         if value.shape is None or not 1 <= len(value.shape) <= 3:
             raise OnnxError(f"no chain of layers: its input has the shape {value.shape}")
-        open_sizes = iter(_SIZES * 2)
+        open_sizes = iter(open_to * 2)
         sizes = [
             size if isinstance(size, int) and size > 0 else next(open_sizes) for size in value.shape
         ]
@@ -77,15 +88,18 @@ class _Chain:
         self.dtype = "float64" if sample.dtype == np.float64 else "float32"
         # Of the value that was reached: b, t, f (features) and d (directions).
         self.axes = self._first_axes(sample.ndim)
-        self.features = None if self.ids else int(sizes[-1])
+        # Whether steps stand in the reverse of the file's order.
+        self.flipped = False
+        self.features = None if self.ids else int(sizes[self.axes.index("f")])
         self.made: list[tuple[Layer, list[Array]]] = []
 
     def _first_axes(self, rank: int) -> str:
-        """Whether the batch or the time comes first is for the first recurrent node to say."""
-        kinds = {"LSTM", "GRU", "RNN"}
+        """Whether the batch or the time comes first is for the first node over time to say."""
+        kinds = {*_RECURRENT, "Conv", "MaxPool", "AveragePool"}
         names = self._path()
         node = next((node for node, _, _, _ in self.noted if node.operator in kinds), None)
-        if node is None or rank + self.ids < 3:
+        recurrent = node is not None and node.operator in _RECURRENT
+        if node is None or rank + self.ids < 3 or (self.ids and not recurrent):
             return {1: "b", 2: "bt" if self.ids else "bf", 3: "btf"}[rank]
         before = [each for each, _, _, _ in self.noted[: names[node.outputs[0] or node.outputs[1]]]]
         order = list(range(rank))
@@ -94,6 +108,7 @@ class _Chain:
                 axes = each.attributes.get("perm") or list(range(rank))[::-1]
                 order = [order[axis] for axis in axes[:rank]] if len(axes) >= rank else order
         said = "btf" if node.attributes.get("layout", 0) else "tbf"
+        said = said if recurrent else "bft"
         found = [""] * rank
         for place, axis in enumerate(order):
             found[axis] = said[place]
@@ -108,8 +123,13 @@ class _Chain:
             self._take(noted)
         if self.at != self.last or not self.made:
             raise OnnxError("no chain of layers: its output is not that of the last node")
+        if self.flipped and "t" in self.axes:
+            raise OnnxError(
+                "no chain of layers: its outputs are those of a node that runs backwards, in the "
+                "order of time; a layer that goes backwards gives them in its own"
+            )
         shape: tuple[int | None, ...] = (None,) if self.ids else (None, self.features)
-        kinds = LSTM | GRU | SimpleRNN | CoupledLSTM | Bidirectional
+        kinds = LSTM | GRU | SimpleRNN | CoupledLSTM | Bidirectional | OVER_TIME
         if not self.ids and not any(isinstance(layer, kinds) for layer, _ in self.made):
             shape = (self.features,)
         model = Sequential([Input(shape, dtype="int32" if self.ids else self.dtype)])
@@ -123,14 +143,14 @@ class _Chain:
         node, _, inputs, outputs = noted
         data = [name for name in inputs if name in self._live()]
         if not data or any(name != self.at for name in data):
-            raise self._refused(node, "it takes another value than that of the node before")
+            raise self.refused(node, "it takes another value than that of the node before")
         follow = _FOLLOW.get(node.operator)
         if follow is None:
             if node.operator not in _ACTIVATIONS:
-                raise self._refused(node, "it is no layer")
+                raise self.refused(node, "it is no layer")
             follow = _Chain._activation
         follow(self, node, [self._constant(name) for name in inputs])
-        if node.operator not in {"LSTM", "GRU", "RNN"}:
+        if node.operator not in _RECURRENT:
             self.at = outputs[0]
 
     def _live(self) -> set[str]:
@@ -139,7 +159,8 @@ class _Chain:
     def _constant(self, name: str) -> Array | None:
         return None if not name or name in self._live() else np.asarray(self.values[name])
 
-    def _refused(self, node: Node, why: str) -> OnnxError:
+    def refused(self, node: Node, why: str) -> OnnxError:
+        """The error that says why a node is no layer."""
         return OnnxError(f"no chain of layers: the {node.described()}: {why}")
 
     def _shape(self, name: str) -> tuple[int, ...]:
@@ -158,7 +179,7 @@ class _Chain:
             axis for axis, size in enumerate(shape) if size == 1
         ]  # fmt: skip
         if any(self.axes[axis] not in "d1" for axis in axes):
-            raise self._refused(node, f"it drops an axis of {shape}, and gives {new}")
+            raise self.refused(node, f"it drops an axis of {shape}, and gives {new}")
         self.axes = "".join(each for at, each in enumerate(self.axes) if at not in axes)
 
     def _reshape(self, node: Node, x: list[Array | None]) -> None:
@@ -171,7 +192,7 @@ class _Chain:
         ):  # fmt: skip
             self.axes = self.axes.replace("d", "")
         elif new != shape:
-            raise self._refused(node, f"it makes {new} of {shape}")
+            raise self.refused(node, f"it makes {new} of {shape}")
 
     def _gather(self, node: Node, x: list[Array | None]) -> None:
         table, axis = x[0], node.attributes.get("axis", 0)
@@ -182,37 +203,45 @@ class _Chain:
         self._pick(node, axis, x[1])
 
     def _slice(self, node: Node, x: list[Array | None]) -> None:
-        """The last step, with an axis of 1 in place of the time."""
+        """The last step, with an axis of 1 in place of the time; or all, the last one first."""
         from_input = len(x) > 1
         starts = x[1] if from_input else node.attributes["starts"]
         axes = (x[3] if len(x) > 3 else None) if from_input else node.attributes.get("axes")
         new = self._shape(node.outputs[0])
         if starts is None or axes is None or np.size(axes) != 1:
-            raise self._refused(node, "it cuts something else than the last step")
-        axis = int(np.ravel(axes)[0])
-        self._pick(node, axis, np.asarray(-1) if int(np.ravel(starts)[0]) == -1 else None)
+            raise self.refused(node, "it cuts something else than the last step")
+        axis, start = int(np.ravel(axes)[0]), int(np.ravel(starts)[0])
         at = axis % len(new)
+        if len(x) > 4 and x[4] is not None and int(np.ravel(x[4])[0]) == -1:
+            if self.axes[at] != "t" or new != self._shape(self.at):
+                raise self.refused(node, "it turns something else than the order of all steps")
+            self.flipped = not self.flipped
+            return
+        first = start == 0 and new[at] == 1
+        self._pick(node, axis, np.asarray(start) if start == -1 or first else None)
         self.axes = self.axes[:at] + "1" + self.axes[at:]
 
     def _pick(self, node: Node, axis: int, index: Array | None) -> None:
-        """The last of the steps: what a recurrent layer without `return_sequences` gives."""
+        """The last of the steps: what a recurrent layer without `return_sequences` gives.
+
+        If the layer went backwards, that is the first one in the file.
+        """
         shape = self._shape(self.at)
         at = axis % len(self.axes)
-        last = (
-            index is not None and index.size == 1 and int(np.ravel(index)[0]) in {-1, shape[at] - 1}
-        )
+        ends = {0, -shape[at]} if self.flipped else {-1, shape[at] - 1}
+        last = index is not None and index.size == 1 and int(np.ravel(index)[0]) in ends
         if self.axes[at] == "1":
             self.axes = self.axes[:at] + self.axes[at + 1 :]
             return
         layer = self.made[-1][0] if self.made else None
         if not last or self.axes[at] != "t" or not isinstance(layer, LSTM | GRU | SimpleRNN):
-            raise self._refused(node, "it takes something else than the last step of one direction")
+            raise self.refused(node, "it takes something else than the last step of one direction")
         layer.return_sequences = False
-        self.axes = self.axes.replace("t", "")
+        self.axes, self.flipped = self.axes.replace("t", ""), False
 
     def _dense(self, node: Node, kernel: Array | None, bias: Array | None) -> None:
         if kernel is None or kernel.ndim != 2 or not self.axes.endswith("f"):
-            raise self._refused(node, "it is no product with a constant matrix")
+            raise self.refused(node, "it is no product with a constant matrix")
         layer = Dense(kernel.shape[1], use_bias=bias is not None, dtype=self.dtype)
         self.made.append((layer, [kernel] if bias is None else [kernel, bias]))
 
@@ -222,10 +251,10 @@ class _Chain:
     def _gemm(self, node: Node, x: list[Array | None]) -> None:
         plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
         if any(node.attributes.get(key, value) != value for key, value in plain.items()):
-            raise self._refused(node, "it scales its products")
+            raise self.refused(node, "it scales its products")
         kernel, bias = x[1], x[2] if len(x) > 2 else None
         if kernel is None:
-            raise self._refused(node, "it is no product with a constant matrix")
+            raise self.refused(node, "it is no product with a constant matrix")
         turned = kernel.T if node.attributes.get("transB", 0) else kernel
         if bias is not None:
             bias = np.broadcast_to(bias.reshape(-1), turned.shape[1:])
@@ -241,7 +270,7 @@ class _Chain:
             or len(weights) != 1
             or bias.size != layer.units
         ):
-            raise self._refused(node, "it is not the bias of a product")
+            raise self.refused(node, "it is not the bias of a product")
         self.made[-1] = (Dense(layer.units, dtype=self.dtype), [weights[0], bias.reshape(-1)])
 
     def _nothing(self, node: Node, x: list[Array | None]) -> None:
@@ -250,11 +279,11 @@ class _Chain:
     def _activation(self, node: Node, x: list[Array | None]) -> None:
         given = _ONLY.get(node.operator, {})
         if any(node.attributes.get(key, value) != value for key, value in given.items()):
-            raise self._refused(node, f"no layer has its settings but {given}")
+            raise self.refused(node, f"no layer has its settings but {given}")
         rank = len(self.axes)
         last = node.attributes.get("axis", -1) in {-1, rank - 1}
         if "oftmax" in node.operator and not (last and self.axes.endswith("f")):
-            raise self._refused(node, "its axis is not that of the features")
+            raise self.refused(node, "its axis is not that of the features")
         self.made.append((Activation(_ACTIVATIONS[node.operator], dtype=self.dtype), []))
 
     def _leaky(self, node: Node, x: list[Array | None]) -> None:
@@ -263,14 +292,14 @@ class _Chain:
 
     def _batch(self, node: Node, x: list[Array | None]) -> None:
         if self.axes[1] != "f" or any(each is None for each in x[1:5]):
-            raise self._refused(node, "its second axis is not that of the features")
+            raise self.refused(node, "its second axis is not that of the features")
         epsilon = float(node.attributes.get("epsilon", 1e-5))
         layer = BatchNormalization(epsilon=epsilon, dtype=self.dtype)
         self.made.append((layer, [each for each in x[1:5] if each is not None]))
 
     def _normalization(self, node: Node, x: list[Array | None]) -> None:
         if node.attributes.get("axis", -1) not in {-1, len(self.axes) - 1} or x[1] is None:
-            raise self._refused(node, "its axis is not that of the features")
+            raise self.refused(node, "its axis is not that of the features")
         bias = x[2] if len(x) > 2 else None
         layer = LayerNormalization(
             epsilon=float(node.attributes.get("epsilon", 1e-5)), center=bias is not None
@@ -282,11 +311,13 @@ class _Chain:
         x = [*x, *[None] * 8][:8]
         w, r, bias, lengths, peepholes = x[1], x[2], x[3], x[4], x[7]
         if w is None or r is None or lengths is not None or peepholes is not None:
-            raise self._refused(node, "it has lengths or peepholes")
+            raise self.refused(node, "it has lengths or peepholes")
         if any(np.any(each) for each in x[5:7] if each is not None):
-            raise self._refused(node, "it begins from states that are not zero")
-        if read.reversed == [True] or self.axes != ("btf" if read.layout else "tbf"):
-            raise self._refused(node, "it runs backwards, or over another axis than time")
+            raise self.refused(node, "it begins from states that are not zero")
+        if self.axes != ("btf" if read.layout else "tbf"):
+            raise self.refused(node, "it runs over another axis than time")
+        if self.flipped and len(read.reversed) == 2:
+            raise self.refused(node, "it reads steps that stand backwards, in both directions")
         made = [
             self._direction(
                 node, read, index, w[index], r[index], None if bias is None else bias[index]
@@ -295,11 +326,15 @@ class _Chain:
         ]
         sequences = self._used(node.outputs[0])
         if sequences == any(self._used(name) for name in node.outputs[1:]):
-            raise self._refused(node, "both its outputs and its last states are used")
+            raise self.refused(node, "both its outputs and its last states are used")
         layer = made[0][0]
         layer.return_sequences = sequences
         if len(made) == 2:
             layer = Bidirectional(layer)
+        else:
+            # What the file reads from its end stands in the order that the layer reads it in.
+            layer.go_backwards = read.reversed[0] != self.flipped
+            self.flipped = read.reversed[0] and sequences
         self.made.append((layer, [each for _, weights in made for each in weights]))
         axes = "bdf" if read.layout else "dbf"
         self.axes = ("btdf" if read.layout else "tdbf") if sequences else axes
@@ -316,7 +351,7 @@ class _Chain:
         """A layer and its weights."""
         names = [_keras_name(function) for function in read.functions[index]]
         if None in names or (read.kind == "LSTM" and names[1] != names[2]):
-            raise self._refused(node, "no layer has its activations")
+            raise self.refused(node, "no layer has its activations")
         order = ONNX[read.kind]
         options: dict[str, Any] = {"use_bias": bias is not None, "dtype": self.dtype}
         if read.clip:
@@ -335,7 +370,7 @@ class _Chain:
         if not read.coupled:
             return LSTM(units, names[1], names[0], **options), weights
         if names[0] not in {"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"}:
-            raise self._refused(node, "no layer has its coupled gates")
+            raise self.refused(node, "no layer has its coupled gates")
         i, _, c, o = zip(*(np.split(each, 4, axis=-1) for each in weights), strict=True)
         blocks = [np.concatenate([-a, b, d], axis=-1) for a, b, d in zip(i, c, o, strict=True)]
         return CoupledLSTM(units, names[1], names[0], **options), blocks
@@ -353,7 +388,9 @@ def _keras_name(function: Function) -> str | None:
 
 _FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
     "Add": _Chain._add,
+    "AveragePool": average_pool,
     "BatchNormalization": _Chain._batch,
+    "Conv": conv,
     "Dropout": _Chain._nothing,
     "GRU": _Chain._recurrent,
     "Gather": _Chain._gather,
@@ -363,6 +400,8 @@ _FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
     "LeakyRelu": _Chain._leaky,
     "LayerNormalization": _Chain._normalization,
     "MatMul": _Chain._matmul,
+    "MaxPool": max_pool,
+    "Pad": pad,
     "RNN": _Chain._recurrent,
     "Reshape": _Chain._reshape,
     "Slice": _Chain._slice,
