@@ -33,7 +33,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     # The fit loop works on a protocol: it knows no layer by name.
     "training": BASE,
     "models": BASE | {"convolution", "cells", "sequence", "layers", "training"},
-    "interop": BASE | {"cells", "sequence", "layers", "training", "models"},
+    "interop": BASE | {"convolution", "cells", "sequence", "layers", "training", "models"},
     "forecasting": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models", "interop"},
     "ops": BASE,
