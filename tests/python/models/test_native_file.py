@@ -212,3 +212,20 @@ def test_arguments_that_do_not_go_together(tmp_path):
         model.save(path, overwrite=False)
     with pytest.raises(ValueError, match=r"must be a `\.safetensors` file of ferrnn"):
         load_streams(tmp_path)
+
+
+def test_weights_of_a_file_go_into_a_model_of_the_same_layers(tmp_path):
+    def made(units=3):
+        return ferrnn.Sequential(
+            [ferrnn.Input((None, 2)), ferrnn.layers.LSTM(units, name="m"), ferrnn.layers.Dense(1)]
+        )
+
+    first, second, x = made(), made(), np.ones((2, 4, 2), "float32")
+    first.save(tmp_path / "m.safetensors", probe=x)
+    assert not np.array_equal(first(x), second(x))
+    second.load_weights(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(first(x), second(x))
+    with pytest.raises(ValueError, match="must have the shape"):
+        made(4).load_weights(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match=r"are not for `\.safetensors` files"):
+        second.load_weights(tmp_path / "m.safetensors", by_name=True)

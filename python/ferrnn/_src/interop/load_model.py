@@ -139,7 +139,7 @@ def load_weights(
     backend: str | None = None,
     objects_to_skip: Sequence[Any] | None = None,
 ) -> None:
-    """Reads the weights of an HDF5 file, or of a `.keras` file, into a model.
+    """Reads the weights of an HDF5, `.keras` or ferrnn's own `.safetensors` file into a model.
 
     Layers of legacy HDF5 files (`.h5`) are matched by their order among those with weights, or by
     name with `by_name=True`. `backend` is as in `load_model`. Layers in `objects_to_skip` are left
@@ -153,6 +153,16 @@ def load_weights(
         )
     if not path.exists():
         raise FileNotFoundError(f"`{path}` is not there")
+    if path.is_file() and is_safetensors(path):
+        if by_name or skip_mismatch or objects_to_skip is not None:
+            raise ValueError(
+                "`by_name`, `skip_mismatch`, `objects_to_skip` are not for `.safetensors` files, "
+                f"of which all weights must fit: received {path}"
+            )
+        _check_whole(path)
+        files.check_built(model)
+        native_file.read_weights(model, path)
+        return
     legacy = _start(path).startswith(_HDF5) and _is_legacy(path)
     if objects_to_skip is not None and (legacy or not path.name.endswith(".weights.h5")):
         raise ValueError(

@@ -168,6 +168,16 @@ def _model_of(
     return made
 
 
+def read_weights(model: Any, path: Path) -> None:
+    """Gives a model the weights and states of a file of the same layers."""
+    with reading(path), opened(path) as contents, limited(path.stat().st_size):
+        _, arrays = _checked(contents)
+        arrays = {name: each for name, each in arrays.items() if not _is_apart(name, model)}
+        _fill(model, arrays)
+        if arrays:
+            raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+
+
 def stored_probe(path: Path) -> tuple[list[Array], Outputs] | None:
     """The inputs that a file keeps, and what each layer gave; None if there are none."""
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
