@@ -15,6 +15,7 @@ from ferrnn._src.layers.checks import checked_mask, checked_sequence, checked_se
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
 from ferrnn._src.tree.structures import is_nested
+from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -63,7 +64,7 @@ class Recurrent(Layer):
         if not is_nested(sequences) or plain_numbers(sequences) or self._rank is not None:
             sequences = self.cast_array(sequences, "inputs")
         else:
-            sequences = super().cast_inputs(sequences)
+            sequences = map_structure(lambda each: self.cast_array(each, "inputs"), sequences)
         return (sequences, *(self.cast_array(state, "initial_state") for state in states))
 
     def build_for(self, inputs: Any) -> None:
