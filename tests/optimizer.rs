@@ -9,12 +9,15 @@ use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::training::optimizer::{Rule, Target, squared_norm, update};
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 8] = [
     Rule::Descent { rate: 0.1 },
     Rule::Momentum { rate: 0.03, momentum: 0.9, nesterov: false },
     Rule::Momentum { rate: 0.03, momentum: 0.8, nesterov: true },
     Rule::Adam { rate: 0.01, betas: [0.9, 0.99], epsilon: 1e-7, amsgrad: false },
     Rule::Adam { rate: 0.02, betas: [0.7, 0.3], epsilon: 1e-3, amsgrad: true },
+    Rule::MeanSquare { rate: 0.01, rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false },
+    Rule::MeanSquare { rate: 0.02, rho: 0.8, momentum: 0.7, epsilon: 1e-3, centered: false },
+    Rule::MeanSquare { rate: 0.03, rho: 0.7, momentum: 0.6, epsilon: 1e-2, centered: true },
 ];
 
 /// One weight with its slots.
@@ -39,9 +42,15 @@ macro_rules! element_by_element {
                     if n >= rule.slots() {
                         return Vec::new();
                     }
-                    // What follows the first moment is never negative.
                     let numbers = numbers(len, 7 + n as u64).into_iter();
-                    numbers.map(|x| if n == 0 { x } else { x * x }).collect()
+                    let square = |x: $type| match (rule, n) {
+                        // The mean square is above the squared mean.
+                        (Rule::MeanSquare { .. }, 0) => 9.0 + x * x,
+                        (Rule::MeanSquare { .. }, _) | (_, 0) => x,
+                        // What follows the first moment is never negative.
+                        _ => x * x,
+                    };
+                    numbers.map(square).collect()
                 };
                 let state = |&len: &usize| State {
                     weight: numbers(len, 1),
@@ -81,6 +90,25 @@ macro_rules! element_by_element {
                                 state.slots[2][n] = largest;
                             }
                             w - m * rate as $type / (largest.sqrt() + epsilon as $type)
+                        }
+                        Rule::MeanSquare { rate, rho, momentum, epsilon, centered } => {
+                            let share = (1.0 - rho) as $type;
+                            let v = &mut state.slots[0][n];
+                            *v += (g * g - *v) * share;
+                            let mut spread = *v;
+                            if centered {
+                                let mean = &mut state.slots[1 + usize::from(momentum != 0.0)][n];
+                                *mean += (g - *mean) * share;
+                                spread -= *mean * *mean;
+                            }
+                            let step = g / (spread + epsilon as $type).sqrt() * rate as $type;
+                            if momentum == 0.0 {
+                                w - step
+                            } else {
+                                let m = &mut state.slots[1][n];
+                                *m = *m * momentum as $type + step;
+                                w - *m
+                            }
                         }
                     };
                 }
