@@ -61,6 +61,7 @@ class RecurrentForecaster:
         random_state: What weights and the order of windows are drawn from.
         verbose: As of `Model.fit`.
 
+    >>> import numpy as np
     >>> days = np.arange("2024-01-01", "2024-05-01", dtype="M8[D]")
     >>> y = 10.0 + np.arange(len(days)) % 7
     >>> forecaster = RecurrentForecaster(7, units=4, epochs=3)
