@@ -115,7 +115,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, what, save_freq)
 @pytest.mark.parametrize("save_freq", ["epoch", 5])
 @pytest.mark.parametrize("times", [1, 2])
 def test_hundreds_of_kills(tmp_path, what, save_freq, times):
-    count = int(os.environ.get("FERRNN_KILLS", "5"))
+    count = int(os.environ.get("FERRNN_KILLS", "1"))
     assert kills(tmp_path, what, save_freq, count, times)["exact"] == count
 
 
