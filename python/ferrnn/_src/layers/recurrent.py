@@ -53,13 +53,13 @@ class Recurrent(Layer):
         """The sequences, or the first of several, as an array."""
         if tracing.current.get() is not None:
             return flatten(sequences)[0]
-        inputs = self.cast_inputs(self.gather(sequences))
+        inputs = self._cast_gathered(self.gather(sequences))
         return checked_sequences(self.name, inputs[0]) if isinstance(inputs, tuple) else inputs
 
-    def cast_inputs(self, inputs: Any) -> Any:
+    def _cast_gathered(self, inputs: Any) -> Any:
         """The sequences, or a tuple of them and initial states, as arrays of the layer's dtype."""
         if not isinstance(inputs, tuple):
-            return super().cast_inputs(inputs)
+            return self.cast_inputs(inputs)
         sequences, *states = inputs
         if not is_nested(sequences) or plain_numbers(sequences) or self._rank is not None:
             sequences = self.cast_array(sequences, "inputs")
