@@ -36,6 +36,11 @@ class Called:
         elif config.get("input_shape") is not None:
             build(map_structure(lambda leaf: leaf, config["input_shape"]))
 
+    def _cast_arguments(self, inputs: Any) -> Any:
+        """What `gather` gave, inputs and what comes beside them, as arrays."""
+        cast: Any = self.cast_inputs  # type: ignore[attr-defined]
+        return cast(inputs)
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The symbolic tensors that a call on symbolic tensors would give; nothing is recorded.
 

@@ -275,7 +275,7 @@ class Layer(Called, Weighted, Configured):
         main = self.main_input(inputs)
         mask = carried_mask(main) if mask is None else given_mask(main, mask)
         try:
-            return self._outputs(self._cast_gathered(inputs), training, mask)
+            return self._outputs(self._cast_arguments(inputs), training, mask)
         except (AttributeError, TypeError, ValueError) as error:
             explain_separate(error, args, self)
             raise
@@ -368,10 +368,6 @@ class Layer(Called, Weighted, Configured):
         if isinstance(inputs, list | tuple) and not plain_numbers(inputs):
             return map_structure(lambda each: self.cast_array(each, "inputs"), inputs)
         return self.cast_array(inputs, "inputs")
-
-    def _cast_gathered(self, inputs: Any) -> Any:
-        """What `gather` gave, as arrays: with what comes beside the inputs."""
-        return self.cast_inputs(inputs)
 
     def _cast_float(self, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):

@@ -53,10 +53,10 @@ class Recurrent(Layer):
         """The sequences, or the first of several, as an array."""
         if tracing.current.get() is not None:
             return flatten(sequences)[0]
-        inputs = self._cast_gathered(self.gather(sequences))
+        inputs = self._cast_arguments(self.gather(sequences))
         return checked_sequences(self.name, inputs[0]) if isinstance(inputs, tuple) else inputs
 
-    def _cast_gathered(self, inputs: Any) -> Any:
+    def _cast_arguments(self, inputs: Any) -> Any:
         """The sequences, or a tuple of them and initial states, as arrays of the layer's dtype."""
         if not isinstance(inputs, tuple):
             return self.cast_inputs(inputs)
