@@ -68,16 +68,8 @@ impl<T: Engine> Dropout<T> {
 }
 
 impl<T: Engine> Node<T> for Dropout<T> {
-    fn sizes(&self) -> &[usize] {
-        &[]
-    }
-
     fn shape(&self, inputs: Shape) -> Result<Shape> {
         Ok(inputs)
-    }
-
-    fn pack(&mut self, _weights: &[&mut [T]]) -> Result<()> {
-        Ok(())
     }
 
     fn forward(

@@ -48,10 +48,6 @@ impl<T: Engine> Node<T> for Embedding {
         }
     }
 
-    fn pack(&mut self, _weights: &[&mut [T]]) -> Result<()> {
-        Ok(())
-    }
-
     fn forward(
         &mut self,
         passing: &Passing<'_, T>,

@@ -10,10 +10,6 @@ use crate::machine::threads::Ask;
 pub struct Flatten;
 
 impl<T: Engine> Node<T> for Flatten {
-    fn sizes(&self) -> &[usize] {
-        &[]
-    }
-
     fn shape(&self, inputs: Shape) -> Result<Shape> {
         let features = Shape { rows: 1, ..inputs }.elements()?;
         Ok(Shape { time: 1, features, ..inputs })
@@ -21,10 +17,6 @@ impl<T: Engine> Node<T> for Flatten {
 
     fn masks(&self) -> Masks {
         Masks::End
-    }
-
-    fn pack(&mut self, _weights: &[&mut [T]]) -> Result<()> {
-        Ok(())
     }
 
     fn forward(

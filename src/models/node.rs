@@ -99,7 +99,9 @@ impl Draws {
 /// A layer: its weights are the caller's, what it needs between forward and backward is its own.
 pub trait Node<T: Engine>: Send {
     /// The number of elements of each weight.
-    fn sizes(&self) -> &[usize];
+    fn sizes(&self) -> &[usize] {
+        &[]
+    }
 
     /// The shape of the outputs for inputs of some shape.
     ///
@@ -119,7 +121,9 @@ pub trait Node<T: Engine>: Send {
     ///
     /// # Errors
     /// If memory runs out.
-    fn pack(&mut self, weights: &[&mut [T]]) -> Result<()>;
+    fn pack(&mut self, _weights: &[&mut [T]]) -> Result<()> {
+        Ok(())
+    }
 
     /// Computes all of `outputs`.
     ///

@@ -116,20 +116,6 @@ pub(super) fn multiply<T: Element>(
 ) {
     let rows = out.len() / out_stride;
     let row_stride = out_stride / level.lanes::<T>();
-    let product = Product {
-        left,
-        stride,
-        rows,
-        from: 0,
-        right,
-        blocks: 0..right.blocks(),
-        from_end: false,
-        depth: (0, right.depth()),
-        out,
-        offset: 0,
-        block_stride: 1,
-        row_stride,
-        start,
-    };
-    T::dispatch(level, product);
+    let product = Product::of((left, stride, rows), right, (out, row_stride));
+    T::dispatch(level, Product { start, ..product });
 }

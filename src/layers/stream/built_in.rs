@@ -82,7 +82,7 @@ impl<T: Element> Stage<T> for embedding::Steps<T> {
 
     fn advance(&mut self, _inputs: &[T], _stride: usize, idle: &mut Idle) {
         if self.weights().mask_zero() {
-            idle.rows.copy_from_slice(self.masked());
+            idle.mask(self.masked());
         }
     }
 

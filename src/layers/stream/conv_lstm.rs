@@ -132,7 +132,7 @@ impl<T: Element> Stage<T> for Steps<T> {
         let apart = row_stride(self.own.kernel.units());
         let (act, gate) = (self.own.activation, self.own.recurrent_activation);
         for (row, inputs) in inputs.chunks_exact(stride).enumerate() {
-            if idle.rows[row] {
+            if idle.has(row) {
                 continue;
             }
             let own = row * plane..(row + 1) * plane;

@@ -218,7 +218,7 @@ impl<T: Engine> Stream<T> {
     /// The outputs of one row after the last step: NaN if a window without padding is not full yet.
     #[must_use]
     pub fn outputs(&self, stream: usize) -> &[T] {
-        if self.idle.waiting[stream] {
+        if self.idle.waits(stream) {
             return &self.absent;
         }
         let (data, stride) =

@@ -9,26 +9,60 @@ use crate::machine::simd::Element;
 /// The rows that a step passes by.
 pub(super) struct Idle {
     /// Rows that have nothing to read: stages with states keep them.
-    pub(super) rows: Vec<bool>,
+    rows: Vec<bool>,
     /// Those of them that have had no outputs yet, for windows of theirs are not full.
-    pub(super) waiting: Vec<bool>,
+    waiting: Vec<bool>,
+    /// Whether a stage has named rows in this step; both lists are false where none has.
+    named: bool,
 }
 
 impl Idle {
     /// For `rows` rows.
     pub(super) fn new(rows: usize) -> Result<Self> {
-        Ok(Self { rows: lists::filled(false, rows)?, waiting: lists::filled(false, rows)? })
+        let (rows, waiting) = (lists::filled(false, rows)?, lists::filled(false, rows)?);
+        Ok(Self { rows, waiting, named: false })
     }
 
     /// Before a step: every row has something to read.
     pub(super) fn clear(&mut self) {
-        self.rows.fill(false);
-        self.waiting.fill(false);
+        if self.named {
+            self.rows.fill(false);
+            self.waiting.fill(false);
+            self.named = false;
+        }
     }
 
-    /// The rows that are passed by, if there are any.
+    /// Passes by the rows that are `masked`, and no others.
+    pub(super) fn mask(&mut self, masked: &[bool]) {
+        self.rows.copy_from_slice(masked);
+        self.named = true;
+    }
+
+    /// Passes by those rows alone that have had no outputs yet: what reads masked steps too.
+    pub(super) fn unmask(&mut self) {
+        if self.named {
+            self.rows.copy_from_slice(&self.waiting);
+        }
+    }
+
+    /// Passes by a row whose window is not full.
+    pub(super) fn wait(&mut self, row: usize) {
+        (self.rows[row], self.waiting[row], self.named) = (true, true, true);
+    }
+
+    /// Whether a row has nothing to read.
+    pub(super) fn has(&self, row: usize) -> bool {
+        self.rows[row]
+    }
+
+    /// Whether a row has had no outputs yet.
+    pub(super) fn waits(&self, row: usize) -> bool {
+        self.waiting[row]
+    }
+
+    /// The rows, each with whether it is passed by; none if no stage has named any.
     pub(super) fn some(&self) -> Option<&[bool]> {
-        self.rows.contains(&true).then_some(&self.rows)
+        self.named.then_some(&self.rows)
     }
 }
 

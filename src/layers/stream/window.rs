@@ -67,9 +67,9 @@ impl<T: Element> Stage<T> for Steps<T> {
         let Window { features, taps, dilation, causal } = self.window;
         let (kept, width) = (self.kept, self.width());
         // A convolution reads padding too.
-        idle.rows.copy_from_slice(&idle.waiting);
+        idle.unmask();
         for (row, to) in self.outputs.rows_mut().enumerate() {
-            if idle.rows[row] {
+            if idle.has(row) {
                 continue;
             }
             let step = &inputs[row * stride..][..features];
@@ -90,7 +90,7 @@ impl<T: Element> Stage<T> for Steps<T> {
             let full = self.seen[row] == kept;
             self.seen[row] += usize::from(!full);
             if !full && !causal {
-                (idle.rows[row], idle.waiting[row]) = (true, true);
+                idle.wait(row);
             }
         }
     }

@@ -59,6 +59,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
     (['down', 'up'], True)
     """
 
+    class_weight: Mapping[Any, float] | str | None
+
     def __init__(
         self,
         *,
@@ -84,27 +86,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.cell = cell
-        self.units = units
-        self.layers = layers
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.build = build
-        self.class_weight = class_weight
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.clipnorm = clipnorm
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.scale = scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+        self._keep(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RecurrentClassifier:  # noqa: N803
         """Trains a new model, or with `warm_start` the one that is there.

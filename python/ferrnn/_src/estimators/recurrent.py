@@ -50,6 +50,12 @@ class RecurrentEstimator(BaseEstimator):
 
     model_: Any
 
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Keeps the arguments of a constructor as they came, which scikit-learn asks for."""
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
+
     # Fitting.
 
     def _fit(self, samples: Any, y: Any, weights: Any, *, partial: bool = False) -> None:

@@ -60,6 +60,7 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
     True
     """
 
+    loss: Any
     n_outputs_: int
 
     def __init__(
@@ -87,27 +88,7 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.cell = cell
-        self.units = units
-        self.layers = layers
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.build = build
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.clipnorm = clipnorm
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.scale = scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+        self._keep(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RecurrentRegressor:  # noqa: N803
         """Trains a new model, or with `warm_start` the one that is there.

@@ -308,7 +308,7 @@ class Layer(Called, Weighted, Configured):
         if mask is not None:
             call = Call(training=in_training, mask=mask)
         outputs, _ = self.forward_with_losses(arrays, call)
-        if mask is None and type(self).compute_mask is Layer.compute_mask:
+        if mask is None and not self.makes_masks():
             return outputs.view(Output) if type(outputs) is np.ndarray else as_output(outputs)
         return with_masks(outputs, self.compute_mask(self.main_input(arrays), mask))
 

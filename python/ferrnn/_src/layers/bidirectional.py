@@ -206,6 +206,9 @@ class Bidirectional(Recurrent):
         merged = (*ahead[:-1], ahead[-1] + back[-1]) if self.merge_mode == "concat" else ahead
         return (merged, *states) if self.return_state else merged
 
+    def makes_masks(self) -> bool:
+        return type(self).compute_mask is not Bidirectional.compute_mask
+
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The inputs' mask for outputs at all steps, none for last outputs and states."""
         outputs = self._mask_of_outputs(mask, self.return_sequences)

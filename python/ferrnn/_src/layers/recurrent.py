@@ -14,6 +14,7 @@ from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.checks import checked_mask, checked_sequence, checked_sequences, chosen_mask
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
+from ferrnn._src.tree.results import Output
 from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
@@ -37,6 +38,15 @@ class Recurrent(Layer):
 
         `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
         """
+        # Most calls, without the steps of the general way.
+        if type(sequences) is Output:
+            sequences = sequences.view(np.ndarray)
+        if type(sequences) is np.ndarray and lengths is None and tracing.current.get() is None:
+            inputs: Any = self.cast_inputs(sequences)
+            if initial_state is not None:
+                given = flatten(listed(initial_state))
+                inputs = (inputs, *(self.cast_array(each, "initial_state") for each in given))
+            return self._outputs(inputs, training, None if mask is None else np.asarray(mask))
         states = {} if initial_state is None else {"initial_state": initial_state}
         if lengths is not None:
             if is_symbolic((sequences,), states):
@@ -44,17 +54,18 @@ class Recurrent(Layer):
                     f"`lengths` of layer {self.name!r} must be given with arrays; in a functional "
                     "model a mask says how long sequences are, from `Masking` or `Embedding`"
                 )
+            if tracing.current.get() is None:  # the call below does not cast them again
+                sequences = self.main_input(self._cast_arguments(self.gather(sequences)))
             mask = chosen_mask(self.name, mask, lengths, self._first_of(sequences))
         elif isinstance(mask, list | tuple) and plain_numbers(mask):
             mask = np.asarray(mask)
         return super().__call__(sequences, mask=mask, training=training, **states)
 
     def _first_of(self, sequences: Any) -> Any:
-        """The sequences, or the first of several, as an array."""
+        """The sequences, or the first of several."""
         if tracing.current.get() is not None:
             return flatten(sequences)[0]
-        inputs = self._cast_arguments(self.gather(sequences))
-        return checked_sequences(self.name, inputs[0]) if isinstance(inputs, tuple) else inputs
+        return checked_sequences(self.name, sequences) if is_nested(sequences) else sequences
 
     def _cast_arguments(self, inputs: Any) -> Any:
         """The sequences, or a tuple of them and initial states, as arrays of the layer's dtype."""

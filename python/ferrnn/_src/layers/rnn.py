@@ -317,6 +317,9 @@ class RNN(Recurrent):
         lengths = [size.lengths if isinstance(size, StateShape) else (size,) for size in sizes]
         return (outputs, *self._packed([(batch, *each) for each in lengths]))
 
+    def makes_masks(self) -> bool:
+        return type(self).compute_mask is not RNN.compute_mask
+
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
         """The inputs' mask for the outputs at all steps, none for the last output and states."""
         # As in Keras the mask is not reversed with go_backwards, though the outputs are.

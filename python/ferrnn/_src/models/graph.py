@@ -176,7 +176,7 @@ class _Step:
             tensor.dtype != self.layer.dtype for tensor in node.input_tensors
         )
         self._nested = step_is_model(self.layer)
-        self._makes_masks = kind.compute_mask is not Layer.compute_mask
+        self._makes_masks = self.layer.makes_masks()
         self._leaves = [isinstance(leaf, SymbolicTensor) for leaf in flatten(node.inputs)]
 
     def call_for(self, call: Call) -> Call:

@@ -25,7 +25,7 @@ from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.sequence import fused
-from ferrnn._src.training.lowering import Lowering, Node
+from ferrnn._src.training.plan_parts import Lowering, Node
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
 

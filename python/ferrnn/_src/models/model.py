@@ -33,7 +33,7 @@ from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
-from ferrnn._src.training.lowering import Lowering
+from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients

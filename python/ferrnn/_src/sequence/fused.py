@@ -59,14 +59,10 @@ def supports(cell: Any) -> bool:
         return False
     # The activation of a cell without gates is that of its only block of weights.
     gates = hasattr(cell, "recurrent_activation")
-    functions = [cell.activation] if gates else []
-    gate = cell.recurrent_activation if gates else cell.activation
-    known = all(type(function) is Activation for function in (*functions, gate))
-    return (
-        known
-        and (gate.native or has_stand_in(gate))
-        and all(function.native for function in functions)
-    )
+    own = cell.activation
+    gate = cell.recurrent_activation if gates else own
+    known = type(own) is Activation and type(gate) is Activation
+    return known and (gate.native or has_stand_in(gate)) and (own.native or not gates)
 
 
 def scan(
@@ -132,7 +128,7 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 def _key(cell: BuiltInCell) -> tuple[Any, ...]:
     """What packed weights depend on."""
     return (
-        *(0 if each is None else each.version for each in cell.native_weights),
+        *[0 if each is None else each.version for each in cell.native_weights],
         cell.activation.__name__,
         _gate_name(cell),
         getattr(cell, "reset_after", True),

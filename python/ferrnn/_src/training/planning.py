@@ -12,7 +12,7 @@ from ferrnn._src.native import Plan
 from ferrnn._src.training import metrics
 from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.losses import MeanAbsoluteError, MeanSquaredError
-from ferrnn._src.training.lowering import Lowering, Planned
+from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
