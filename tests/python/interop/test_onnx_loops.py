@@ -91,3 +91,68 @@ def test_a_body_that_does_not_fit_is_named():
     made.graph.node[0].input.pop()
     with pytest.raises(ValueError, match="Loop node 'y' has no body that fits its inputs"):
         ferrnn.from_onnx(made)
+
+
+def running_sums(**options):
+    """`s = s * w + one - two` over two sequences, whose steps may lie on other axes."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Mul", ["s", "w"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "one"], ["sum"]),
+            helper.make_node("Sub", ["sum", "two"], ["next"]),
+            helper.make_node("Identity", ["next"], ["shown"]),
+            helper.make_node("Mul", ["s", "s"], ["squared"]),
+        ],
+        "body",
+        [value("s"), value("one"), value("two")],
+        [value("next"), value("shown"), value("squared")],
+    )
+    node = helper.make_node(
+        "Scan", ["s0", "x", "z"], ["s1", "y", "q"], body=body, num_scan_inputs=2, **options
+    )
+    graph = helper.make_graph(
+        [node],
+        "scan",
+        [value("s0"), value("x", shape=[None, None]), value("z", shape=[None, None])],
+        [value("s1"), value("y", shape=[None, None]), value("q", shape=[None, None])],
+        [onnx.numpy_helper.from_array(np.array([1.5, 0.5, -1], "f4"), "w")],
+    )
+    opsets = [helper.make_opsetid("", 15)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scan_input_axes": [0, 1]},
+        {"scan_input_axes": [0, -1], "scan_input_directions": [1, 0]},
+        {"scan_input_axes": [0, 1], "scan_output_axes": [1, 0], "scan_output_directions": [0, 1]},
+    ],
+)
+def test_a_scan_goes_along_its_axes_in_its_directions(options, steps):
+    made = running_sums(**options)
+    rng = np.random.default_rng(steps)
+    inputs = {
+        "s0": rng.normal(size=3).astype("f4"),
+        "x": rng.normal(size=(steps, 3)).astype("f4"),
+        "z": rng.normal(size=(3, steps)).astype("f4"),
+    }
+    session = runtime.InferenceSession(made.SerializeToString())
+    ours = ferrnn.from_onnx(made)
+    for _ in range(2):
+        for found, wanted in zip(ours(**inputs), session.run(None, inputs), strict=True):
+            assert found.shape == wanted.shape
+            expect_close(found, wanted)
+
+
+def test_scans_that_do_not_fit_are_named():
+    made = running_sums(scan_input_axes=[0, 1])
+    x = np.ones((4, 3), "f4")
+    with pytest.raises(ValueError, match=r"Scan node 's1': its sequences .* lengths, \[3, 4\]"):
+        ferrnn.from_onnx(made)(np.ones(3, "f4"), x, x)
+    with pytest.raises(ValueError, match=r"scan_input_axes and .* must be 2 numbers"):
+        ferrnn.from_onnx(running_sums(scan_input_axes=[0]))
+    made.graph.node[0].input.pop()
+    with pytest.raises(ValueError, match="Scan node 's1' has no body that fits its inputs"):
+        ferrnn.from_onnx(made)

@@ -18,6 +18,23 @@ REFUSED = {
 }
 
 
+CELLS = {
+    "IndRNN": layers.IndRNN,
+    "CoupledLSTM": layers.CoupledLSTM,
+    "MinimalGatedUnit": layers.MinimalGatedUnit,
+    "ProjectedLSTM": lambda units, **options: layers.ProjectedLSTM(units, 3, **options),
+    "PeepholeLSTM": layers.PeepholeLSTM,
+    "LSTM": layers.LSTM,
+    "GRU": layers.GRU,
+    "GRU, reset before": lambda units, **options: layers.GRU(units, reset_after=False, **options),
+    "SimpleRNN": layers.SimpleRNN,
+}
+
+
+class Own(ferrnn.layers.SimpleRNNCell):
+    """A cell of a user's."""
+
+
 def randomized(model, seed=1):
     rng = np.random.default_rng(seed)
     model.set_weights([rng.uniform(0.1, 0.6, w.shape) for w in model.get_weights()])
@@ -38,14 +55,15 @@ def inputs_of(model, batch, time, seed=2):
 def check(model, sizes=((3, 7), (2, 4)), tolerance=2e-6):
     content = ferrnn.to_onnx(model)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session = runtime.InferenceSession(content)
+    session, again = runtime.InferenceSession(content), ferrnn.from_onnx(content)
     for batch, time in sizes:
         x = inputs_of(model, batch, time)
         named = {each.name: array for each, array in zip(session.get_inputs(), x, strict=True)}
-        expected = model.predict_on_batch(x if len(x) > 1 else x[0])
-        for found, own in zip(session.run(None, named), flatten(expected), strict=True):
-            assert found.shape == own.shape
-            np.testing.assert_allclose(found, own, rtol=0, atol=tolerance * abs(own).max())
+        expected = flatten(model.predict_on_batch(x if len(x) > 1 else x[0]))
+        for computed in (session.run(None, named), again.run(named).values()):
+            for found, own in zip(computed, expected, strict=True):
+                assert found.shape == own.shape
+                np.testing.assert_allclose(found, own, rtol=0, atol=tolerance * abs(own).max())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -96,6 +114,42 @@ def test_layers_alone(layer):
     check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"return_sequences": True, "return_state": True, "activation": "tanh"},
+        {"go_backwards": True, "return_sequences": True, "activation": "gelu"},
+        {"activation": "sparsemax", "clip": 0.3, "use_bias": False},
+    ],
+)
+def test_cells_and_activations_that_onnx_has_no_operator_for(cell, options):
+    x = ferrnn.Input((None, 4))
+    y = CELLS[cell](5, **options)(x)
+    check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in dir(ferrnn.activations) if name not in ("glu", "threshold")]
+)
+def test_activations(name):
+    function = getattr(ferrnn.activations, name)
+    if isinstance(function, ferrnn.activations.Activation):
+        x = ferrnn.Input((None, 4))
+        check(randomized(ferrnn.Model(x, layers.Activation(function)(x))))
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+def test_categories(mode):
+    x = ferrnn.Input((6,))
+    intervals = layers.Discretization([-1.0, 0.1, 0.7], output_mode=mode)(x)
+    outputs = [intervals]
+    if mode != "int":
+        ids = layers.Discretization([-0.5, 0.5])(x)
+        outputs.append(layers.CategoryEncoding(3, mode)(ids))
+    check(ferrnn.Model(x, outputs))
+
+
 def test_operators_between_layers():
     x = ferrnn.Input((None, 3))
     y = layers.Dense(3)(x)
@@ -114,7 +168,7 @@ def test_states_are_carried_from_call_to_call():
     inner = ferrnn.Sequential([layers.GRU(3, return_sequences=True)], name="inner")
     model = ferrnn.Sequential([
         ferrnn.Input((None, 2)), layers.LSTM(4, return_sequences=True, name="first"), inner,
-        layers.RNN([layers.LSTMCell(2), layers.SimpleRNNCell(3)], return_sequences=True,
+        layers.RNN([layers.LSTMCell(2), layers.ProjectedLSTMCell(4, 3)], return_sequences=True,
                    name="stack"),
     ])  # fmt: skip
     randomized(model)
@@ -123,7 +177,7 @@ def test_states_are_carried_from_call_to_call():
     session = runtime.InferenceSession(content)
     names = [each.name for each in session.get_inputs()][1:]
     gru = next(name for name in names if name.startswith("inner/"))
-    assert names == ["first/h", "first/c", gru, "stack/0/h", "stack/0/c", "stack/1/h"]
+    assert names == ["first/h", "first/c", gru, "stack/0/h", "stack/0/c", "stack/1/h", "stack/1/c"]
     x = np.random.default_rng(4).normal(size=(3, 6, 2)).astype("float32")
     states = {
         each.name: np.zeros((3, each.shape[1]), "float32") for each in session.get_inputs()[1:]
@@ -150,11 +204,11 @@ def test_what_is_refused(tmp_path):
     for model, reason in [
         (ferrnn.Model(x, ferrnn.ops.cumsum(x)), "the operation Cumsum"),
         (ferrnn.Model(x, x[:, None]), "an index of numbers and slices"),
-        (ferrnn.Model(x, layers.MinimalGatedUnit(3)(x)), "its cell is a MinimalGatedCell"),
-        (ferrnn.Model(x, layers.ProjectedLSTM(3, 2)(x)), "its cell is a ProjectedLSTMCell"),
-        (ferrnn.Model(x, layers.Dense(3, "squareplus")(x)), "the activation squareplus of layer"),
-        (ferrnn.Model(x, layers.LSTM(3, activation="gelu")(x)), "the activation gelu of layer"),
-        (ferrnn.Model(x, layers.GroupNormalization(3)(x)), "no form in ONNX: it is GroupNorm"),
+        (ferrnn.Model(x, layers.RNN(Own(3))(x)), "its cell is a Own; CoupledLSTMCell, GRUCell"),
+        (ferrnn.Model(x, layers.Dense(3, np.cbrt)(x)), "the activation cbrt of layer"),
+        (ferrnn.Model(x, layers.LSTM(3, activation=np.cbrt)(x)), "the activation cbrt of layer"),
+        (ferrnn.Model(x, layers.Lambda(np.cbrt)(x)), "no form in ONNX: it is Lambda"),
+        (ferrnn.Model(x, layers.IntegerLookup(vocabulary=[1])(x)), "up in a vocabulary or hashes"),
         (ferrnn.Sequential([layers.Dense(3)]), "must be a graph of layers"),
     ]:
         with pytest.raises(ValueError, match=reason):

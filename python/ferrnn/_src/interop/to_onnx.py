@@ -59,12 +59,12 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     b = Builder(dtypes.pop() if dtypes else "float32")
     kept = States(b, kept=states)
     values = {
-        id(tensor): b.input(name, _input_dtype(tensor, b.dtype), _dims(tensor))
+        id(tensor): b.input(name, _dtype(tensor, b.dtype), _dims(tensor))
         for name, tensor in zip(model.input_names, graph.inputs, strict=True)
     }
     _run(b, kept, graph, values, "")
     for name, tensor in zip(model.output_names, graph.outputs, strict=True):
-        b.output(values[id(tensor)], name, b.dtype, _dims(tensor))
+        b.output(values[id(tensor)], name, _dtype(tensor, b.dtype), _dims(tensor))
     for name, value, shape in kept.found:
         b.output(value, f"{name}/next", b.dtype, ("batch", *shape))
     return b.model(model.name, "ferrnn", __version__)
@@ -92,7 +92,7 @@ def _dims(tensor: SymbolicTensor) -> list[int | str]:
     ]
 
 
-def _input_dtype(tensor: SymbolicTensor, dtype: str) -> str:
+def _dtype(tensor: SymbolicTensor, dtype: str) -> str:
     return dtype if tensor.dtype.startswith("float") else tensor.dtype
 
 

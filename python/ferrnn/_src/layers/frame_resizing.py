@@ -170,8 +170,8 @@ class UpSampling2D(_OfFrames):
         if self.interpolation == "nearest":
             return self._repeated(ordered)
         height, width = ordered.shape[1:3]
-        of_rows = _mixture(height, self.size[0], self.interpolation).astype(ordered.dtype)
-        of_columns = _mixture(width, self.size[1], self.interpolation).astype(ordered.dtype)
+        of_rows = mixture(height, self.size[0], self.interpolation).astype(ordered.dtype)
+        of_columns = mixture(width, self.size[1], self.interpolation).astype(ordered.dtype)
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             d_ordered = _mixed(self._ordered(d_outputs), of_rows.T, of_columns.T)
@@ -243,7 +243,7 @@ _CURVES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _mixture(length: int, size: int, interpolation: str) -> Array:
+def mixture(length: int, size: int, interpolation: str) -> Array:
     """`[length * size, length]`: the share of each place in each place of the outputs."""
     at = (np.arange(length * size) + 0.5) / size - 0.5
     shares = _CURVES[interpolation](np.abs(at[:, None] - np.arange(length)))

@@ -22,6 +22,10 @@ _OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "hard_sigmoid_keras2": ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "sparse_sigmoid": ("HardSigmoid", {"alpha": 0.5, "beta": 0.5}),
+    "celu": ("Celu", {"alpha": 1.0}),
+    "hard_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.0}),
+    "soft_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}),
     "softmax": ("Softmax", {"axis": -1}),
     "log_softmax": ("LogSoftmax", {"axis": -1}),
 }
@@ -62,12 +66,58 @@ def _relu6(b: Builder, x: str) -> str:
     return b.op("Clip", x, b.constant(0.0), b.constant(6.0))
 
 
+def _hard_tanh(b: Builder, x: str) -> str:
+    return b.op("Clip", x, b.constant(-1.0), b.constant(1.0))
+
+
+def _tanh_shrink(b: Builder, x: str) -> str:
+    return b.op("Sub", x, b.op("Tanh", x))
+
+
+def _log_sigmoid(b: Builder, x: str) -> str:
+    return b.op("Neg", b.op("Softplus", b.op("Neg", x)))
+
+
+def _squareplus(b: Builder, x: str) -> str:
+    root = b.op("Sqrt", b.op("Add", b.op("Mul", x, x), b.constant(4.0)))
+    return b.op("Mul", b.op("Add", x, root), b.constant(0.5))
+
+
+def _sparse_plus(b: Builder, x: str) -> str:
+    one = b.constant(1.0)
+    raised = b.op("Relu", b.op("Add", x, one))
+    curve = b.op("Mul", b.op("Mul", raised, raised), b.constant(0.25))
+    return b.op("Where", b.op("GreaterOrEqual", x, one), x, curve)
+
+
+def _sparsemax(b: Builder, x: str) -> str:
+    """As `activations.sparsemax`: the bound follows from the sorted entries."""
+    length = b.op("Slice", b.op("Shape", x), b.integers(-1), b.integers(2**62))
+    falling = b.node("TopK", x, length, count=2, axis=-1)[0]
+    one, first = b.constant(1.0), b.constant(1, "one", "int64")
+    last = b.op("Add", b.op("Squeeze", length, b.integers(0)), first)
+    numbers = b.op("CastLike", b.op("Range", first, last, first), x)
+    sums = b.op("CumSum", falling, b.constant(-1, "axis", "int64"))
+    over = b.op("Sub", sums, one)
+    inside = b.op("CastLike", b.op("Greater", b.op("Mul", falling, numbers), over), x)
+    count = b.op("Max", b.op("ReduceSum", inside, b.integers(-1), keepdims=1), one)
+    place = b.op("Cast", b.op("Sub", count, one), to=7)
+    bound = b.op("Div", b.op("GatherElements", over, place, axis=-1), count)
+    return b.op("Relu", b.op("Sub", x, bound))
+
+
 _COMPOSED: dict[str, Callable[[Builder, str], str]] = {
     "silu": _silu,
     "hard_silu": _hard_silu,
     "gelu": _gelu,
     "mish": _mish,
     "relu6": _relu6,
+    "hard_tanh": _hard_tanh,
+    "tanh_shrink": _tanh_shrink,
+    "log_sigmoid": _log_sigmoid,
+    "squareplus": _squareplus,
+    "sparse_plus": _sparse_plus,
+    "sparsemax": _sparsemax,
     "linear": lambda b, x: x,
 }
 
@@ -87,14 +137,12 @@ def applied(b: Builder, function: Any, x: str, of: str) -> str:
     raise _unknown(function, of, [*_OPERATORS, *_COMPOSED])
 
 
-def recurrent(functions: list[Any], of: str) -> dict[str, Any]:
-    """The attributes that say which activations a recurrent operator has."""
-    found = []
-    for function in functions:
-        name = _name(function)
-        if name not in _RECURRENT:
-            raise _unknown(function, of, list(_RECURRENT))
-        found.append(_RECURRENT[name])
+def recurrent(functions: list[Any]) -> dict[str, Any] | None:
+    """The attributes that say which activations a recurrent operator has; None if it has not."""
+    names = [_name(function) for function in functions]
+    if not all(name in _RECURRENT for name in names):
+        return None
+    found = [_RECURRENT[name] for name in names]
     # Each function takes as many of the numbers as it has, in order.
     numbers = {
         "activation_alpha": [each for _, alpha, _ in found for each in alpha],

@@ -16,9 +16,9 @@ import numpy as np
 from ferrnn._src.interop.gates import ONNX, ordered
 from ferrnn._src.interop.onnx.cells import Function
 from ferrnn._src.interop.onnx.files import Node, OnnxError, Value
-from ferrnn._src.interop.onnx.plan import Plan
 from ferrnn._src.interop.onnx.programs import Noted, traced
 from ferrnn._src.interop.onnx.recurrent import Recurrent
+from ferrnn._src.interop.onnx.steps import Planned
 from ferrnn._src.interop.onnx.window_layers import OVER_TIME, average_pool, conv, max_pool, pad
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation, LeakyReLU
@@ -53,7 +53,7 @@ _ONLY: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def layers_of(plan: Plan, inputs: tuple[Value, ...], outputs: tuple[Value, ...]) -> Sequential:
+def layers_of(plan: Planned, inputs: tuple[Value, ...], outputs: tuple[Value, ...]) -> Sequential:
     """The chain of layers that a graph is, up to its first output.
 
     Raises:
@@ -74,7 +74,7 @@ def layers_of(plan: Plan, inputs: tuple[Value, ...], outputs: tuple[Value, ...])
 class _Chain:
     """One graph that is being followed."""
 
-    def __init__(self, plan: Plan, value: Value, output: str, open_to: tuple[int, int]) -> None:
+    def __init__(self, plan: Planned, value: Value, output: str, open_to: tuple[int, int]) -> None:
         if value.shape is None or not 1 <= len(value.shape) <= 3:
             raise OnnxError(f"no chain of layers: its input has the shape {value.shape}")
         open_sizes = iter(open_to * 2)

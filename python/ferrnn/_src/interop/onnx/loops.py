@@ -1,15 +1,18 @@
-"""ONNX' Loop: a graph that runs again and again, on what it gave the time before."""
+"""ONNX' Loop and Scan: a graph that runs again and again, on what it gave the time before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from ferrnn._src.interop.onnx.files import Graph, OnnxError
+from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value
 from ferrnn._src.tree.types import Array
 
+# These have a graph that runs several times.
+INSIDE = ("Loop", "Scan")
 # What no model of sequences needs: a condition may hold for ever.
 _MOST_TURNS = 1 << 24
 
@@ -49,10 +52,7 @@ def loop(
                 each.append(one)
             turn += 1
         ends = graph.outputs[1 + carried :]
-        stacked = [
-            np.stack(each) if each else np.zeros(_none(end.shape), end.dtype or np.float32)
-            for each, end in zip(kept, ends, strict=True)
-        ]
+        stacked = [_stacked(each, end) for each, end in zip(kept, ends, strict=True)]
         return [*(np.asarray(state) for state in states), *stacked]
 
     return run
@@ -61,3 +61,72 @@ def loop(
 def _none(shape: tuple[int | str | None, ...] | None) -> tuple[int, ...]:
     """The shape of no turns, as far as the file tells it."""
     return (0, *(size if isinstance(size, int) else 0 for size in shape or ()))
+
+
+@dataclass
+class _Axes:
+    """Along which axis of each array a Scan goes, and which way."""
+
+    axes: list[int]
+    backwards: list[bool]
+
+    @classmethod
+    def read(cls, attributes: Mapping[str, Any], kind: str, count: int, place: str) -> _Axes:
+        axes = attributes.get(f"scan_{kind}_axes") or [0] * count
+        ways = attributes.get(f"scan_{kind}_directions") or [0] * count
+        if len(axes) != count or len(ways) != count or not set(ways) <= {0, 1}:
+            raise OnnxError(
+                f"{place}: scan_{kind}_axes and scan_{kind}_directions must be {count} numbers "
+                f"each, directions 0 or 1, received {axes} and {ways}"
+            )
+        return cls([int(axis) for axis in axes], [bool(way) for way in ways])
+
+    def steps_first(self, arrays: Sequence[Array]) -> list[Array]:
+        moved = [np.moveaxis(x, axis, 0) for x, axis in zip(arrays, self.axes, strict=True)]
+        return [x[::-1] if back else x for x, back in zip(moved, self.backwards, strict=True)]
+
+    def restored(self, arrays: Sequence[Array]) -> list[Array]:
+        turned = [x[::-1] if back else x for x, back in zip(arrays, self.backwards, strict=True)]
+        return [np.moveaxis(x, 0, axis) for x, axis in zip(turned, self.axes, strict=True)]
+
+
+def scan(
+    graph: Graph, body: Body, attributes: Mapping[str, Any], outside: Sequence[str], place: str
+) -> Callable[[list[Any]], list[Array]]:
+    """What runs a Scan: its inputs are the states, the sequences, the values outside."""
+    names = [value.name for value in graph.inputs]
+    given = attributes.get("num_scan_inputs", 0)
+    carried = len(names) - given
+    scanned = len(graph.outputs) - carried
+    if not 0 < given <= len(names) or scanned < 0:
+        raise OnnxError(
+            f"{place}: a body of {len(names)} inputs, {given} of them steps of sequences, and "
+            f"{len(graph.outputs)} outputs is none"
+        )
+    into = _Axes.read(attributes, "input", given, place)
+    out = _Axes.read(attributes, "output", scanned, place)
+
+    def run(x: list[Any]) -> list[Array]:
+        states = x[:carried]
+        sequences = into.steps_first([np.asarray(each) for each in x[carried : len(names)]])
+        fixed = dict(zip(outside, x[len(names) :], strict=True))
+        lengths = {len(each) for each in sequences}
+        if len(lengths) > 1:
+            raise OnnxError(f"{place}: its sequences have different lengths, {sorted(lengths)}")
+        kept: list[list[Array]] = [[] for _ in range(scanned)]
+        for inputs in zip(*sequences, strict=True):
+            found = body.run({**fixed, **dict(zip(names, (*states, *inputs), strict=True))})
+            states = found[:carried]
+            for each, one in zip(kept, found[carried:], strict=True):
+                each.append(one)
+        ends = [
+            _stacked(each, end) for each, end in zip(kept, graph.outputs[carried:], strict=True)
+        ]
+        return [*(np.asarray(state) for state in states), *out.restored(ends)]
+
+    return run
+
+
+def _stacked(steps: list[Array], end: Value) -> Array:
+    """What each turn gave, one after the other."""
+    return np.stack(steps) if steps else np.zeros(_none(end.shape), end.dtype or np.float32)

@@ -12,16 +12,13 @@ import numpy as np
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value, read_model
 from ferrnn._src.interop.onnx.layers import layers_of
-from ferrnn._src.interop.onnx.operators import OPERATORS
-from ferrnn._src.interop.onnx.plan import Plan
-from ferrnn._src.interop.onnx.products import PREPARED
+from ferrnn._src.interop.onnx.plan import KNOWN, Plan
 from ferrnn._src.interop.onnx.programs import Programs
 from ferrnn._src.interop.onnx.streams import OnnxStream, stream_of
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.tree.types import Array
 
-_RECURRENT = ("LSTM", "GRU", "RNN")
 _OWN_DOMAINS = ("", "ai.onnx")
 
 
@@ -137,7 +134,7 @@ def from_onnx(source: Any) -> OnnxModel:
 
     LSTM, GRU and RNN nodes (each direction and layout, `sequence_lens`, initial states, peepholes,
     clip, activations with alpha and beta, `linear_before_reset`), products and convolutions run in
-    the engine, some 90 other operators in NumPy. Whatever depends on constants alone is computed
+    the engine, some 95 other operators in NumPy. Whatever depends on constants alone is computed
     once, when the file is read.
 
     Args:
@@ -182,8 +179,7 @@ def _unknown(graph: Graph) -> list[str]:
     found = []
     for node in graph.nodes:
         inner = [value for value in node.attributes.values() if isinstance(value, Graph)]
-        known = node.operator in (*OPERATORS, *PREPARED, *_RECURRENT, "If", "Loop")
-        if node.domain not in _OWN_DOMAINS or not known:
+        if node.domain not in _OWN_DOMAINS or node.operator not in KNOWN:
             domain = f" of {node.domain}" if node.domain else ""
             found.append(f"the {node.described()}{domain}")
         for each in inner:

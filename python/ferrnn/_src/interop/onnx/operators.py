@@ -190,6 +190,7 @@ OPERATORS: dict[str, Operator] = {
     "ArgMin": _arg(np.argmin),
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
+    "CastLike": lambda x, a, v: np.asarray(x[0]).astype(np.asarray(x[1]).dtype),
     "Ceil": _unary(np.ceil),
     "Celu": _with(
         lambda x, alpha: np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha), alpha=1.0
@@ -252,6 +253,11 @@ OPERATORS: dict[str, Operator] = {
         lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
         alpha=1.67326319217681884765625,
         gamma=1.05070102214813232421875,
+    ),
+    "Shrink": _with(
+        lambda x, lambd, bias: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)),
+        lambd=0.5,
+        bias=0.0,
     ),
     "Sigmoid": _unary(sigmoid),
     "Sign": _unary(np.sign),

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.interop.onnx.files import Graph, Node, OnnxError
-from ferrnn._src.interop.onnx.loops import loop
+from ferrnn._src.interop.onnx.growing import resize, transposed_convolution
+from ferrnn._src.interop.onnx.loops import INSIDE, loop, scan
 from ferrnn._src.interop.onnx.operators import OPERATORS
-from ferrnn._src.interop.onnx.products import PREPARED
+from ferrnn._src.interop.onnx.products import PREPARED, Run
+from ferrnn._src.interop.onnx.programs import Programs
 from ferrnn._src.interop.onnx.recurrent import Recurrent
+from ferrnn._src.interop.onnx.shaping import Operator
+from ferrnn._src.interop.onnx.steps import Step, run_step
 from ferrnn._src.interop.onnx.unrolled import unrolled
 from ferrnn._src.tree.types import Array
 
-_RECURRENT = ("LSTM", "GRU", "RNN")
+RECURRENT = ("LSTM", "GRU", "RNN")
+# What makes a node's function, and the functions that are ready.
+MADE: Mapping[str, Callable[[Mapping[str, Any], str], Run]] = {
+    **PREPARED,
+    "ConvTranspose": transposed_convolution,
+}
+COMPUTED: Mapping[str, Operator] = {**OPERATORS, "Resize": resize, "Upsample": resize}
 # A fold may repeat a constant; what becomes much larger than the file is not kept.
 _LARGEST_FOLD = 64 << 20
-
-Run = Callable[[list[Any]], "list[Array]"]
-
-
-@dataclass
-class Step:
-    """A node that is ready to run; `branches` are those of an `If` that is not yet decided."""
-
-    node: Node
-    run: Run
-    opset: int
-    branches: Mapping[bool, Plan] | None = None
 
 
 def _branch(node: Node, condition: Array) -> Graph:
@@ -70,7 +66,7 @@ class Plan:
                     self._alias(value.name, outer)
             elif node.operator == "If":
                 self.steps.append(self._choice(node))
-            elif node.operator == "Loop":
+            elif node.operator in INSIDE:
                 self.steps.append(self._loop(node))
             elif not self._fold(step := prepared(node, self._opset, self.constants)):
                 self.steps.append(step)
@@ -137,19 +133,23 @@ class Plan:
         return Step(whole, run, self._opset, branches)
 
     def _loop(self, node: Node) -> Step:
-        """A Loop, which is not run before the model is: it takes what its body uses, too."""
-        graph = node.attributes.get("body")
-        if (
-            not isinstance(graph, Graph)
-            or len(node.inputs) < 2
-            or (len(node.inputs) != len(graph.inputs))
-        ):
-            raise OnnxError(f"the {node.described()} has no body that fits its inputs")
-        body = Plan(graph, self._opset, self.constants, {})
+        """A Loop or Scan, not run before the model is: it takes what its body uses, too."""
+        graph, place = node.attributes.get("body"), f"the {node.described()}"
+        is_loop = node.operator == "Loop"
+        if not isinstance(graph, Graph) or len(node.inputs) != len(graph.inputs):
+            raise OnnxError(f"{place} has no body that fits its inputs")
+        if (is_loop and len(node.inputs) < 2) or (not is_loop and "" in node.inputs):
+            raise OnnxError(f"{place} has no body that fits its inputs")
         own = {value.name for value in graph.inputs}
+        around = {name: value for name, value in self.constants.items() if name not in own}
+        body = Plan(graph, self._opset, around, {})
         outer = sorted(body.free() - own)
-        whole = Node("Loop", "", node.name, [*node.inputs, *outer], node.outputs, {})
-        return Step(whole, loop(graph, body, outer, f"the {node.described()}"), self._opset)
+        whole = Node(node.operator, "", node.name, [*node.inputs, *outer], node.outputs, {})
+        if is_loop:
+            return Step(whole, loop(graph, body, outer, place), self._opset)
+        if self._opset < 9:
+            raise OnnxError(f"{place} is one of opset 8, which is not supported")
+        return Step(whole, scan(graph, Programs(body), node.attributes, outer, place), self._opset)
 
     def free(self) -> set[str]:
         """The names of the values that it takes from outside."""
@@ -173,16 +173,20 @@ class Plan:
         return [np.asarray(values[name]) for name in self.outputs]
 
 
+# All operators that are read.
+KNOWN = frozenset({*MADE, *COMPUTED, *RECURRENT, *INSIDE, "If"})
+
+
 def prepared(node: Node, opset: int, constants: Mapping[str, Array]) -> Step:
     place, attributes = f"the {node.described()}", node.attributes
-    if node.operator in _RECURRENT:
+    if node.operator in RECURRENT:
         recurrent = Recurrent(node.operator, attributes, place)
         w, r, bias = (*(constants.get(name) for name in node.inputs[1:4]), None, None, None)[:3]
         recurrent.check_weights(w, r, bias)
         return Step(node, recurrent.run, opset)
-    if node.operator in PREPARED:
-        return Step(node, PREPARED[node.operator](attributes, place), opset)
-    operator = OPERATORS[node.operator]
+    if node.operator in MADE:
+        return Step(node, MADE[node.operator](attributes, place), opset)
+    operator = COMPUTED[node.operator]
     told = {**attributes, "_outputs": len(node.outputs)}
 
     def run(x: list[Any]) -> list[Array]:
@@ -190,23 +194,3 @@ def prepared(node: Node, opset: int, constants: Mapping[str, Array]) -> Step:
         return found if isinstance(found, list) else [np.asarray(found)]
 
     return Step(node, run, opset)
-
-
-def run_step(step: Step, inputs: list[Any]) -> list[Array]:
-    """The outputs of one node."""
-    with np.errstate(all="ignore"), failed(step.node, inputs):
-        return step.run(inputs)
-
-
-@contextmanager
-def failed(node: Node, inputs: list[Any]) -> Iterator[None]:
-    """Names the node in what goes wrong."""
-    try:
-        yield
-    except OnnxError:
-        raise
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        shapes = [None if each is None else np.shape(each) for each in inputs]
-        raise OnnxError(
-            f"the {node.described()} cannot take inputs of the shapes {shapes}: {error}"
-        ) from error

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.interop.onnx.files import Node, OnnxError
-from ferrnn._src.interop.onnx.plan import Plan, Run, Step, failed
+from ferrnn._src.interop.onnx.loops import INSIDE
 from ferrnn._src.interop.onnx.quick import RESHAPES, quick
+from ferrnn._src.interop.onnx.steps import Planned, Run, Step, failed
 from ferrnn._src.tree.types import Array
 
 # So many programs are kept, and so many are made before single integers are no longer settled.
@@ -38,7 +39,7 @@ _Fast: TypeAlias = "tuple[Run, tuple[int, ...], tuple[int, ...], tuple[int, ...]
 class Programs:
     """A plan, and the programs that it became."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Planned) -> None:
         self.plan = plan
         self._kept: dict[Any, _Program] = {}
         self._made = 0
@@ -88,7 +89,7 @@ class _Trace:
             raise OnnxError(f"the output {name!r} is one that nothing computes")
         return np.asarray(self.values[name])
 
-    def walk(self, plan: Plan) -> None:
+    def walk(self, plan: Planned) -> None:
         """Runs the steps of a plan, those of branches that are decided in their place."""
         self.values.update(plan.constants)
         self.fixed.update(plan.constants)
@@ -147,7 +148,7 @@ class _Trace:
             if node.operator.startswith("Reduce")
             else _SHAPES_FROM.get(node.operator, ())
         )
-        known = step.branches is None and node.operator != "Loop"
+        known = step.branches is None and node.operator not in INSIDE
         if firm and known and all(fixed[at] for at in say if at < len(fixed)):
             self.firm.update(node.outputs)
 
@@ -212,7 +213,7 @@ class _Program:
 
 
 def traced(
-    plan: Plan, given: Mapping[str, Array], output: str
+    plan: Planned, given: Mapping[str, Array], output: str
 ) -> tuple[Mapping[str, Any], list[Noted], str]:
     """Every value of one run, the steps that an output hangs on, and the output's first name."""
     trace = _Trace(given, set())

@@ -46,7 +46,7 @@ def _one_head(
         scores = b.op("MatMul", query, b.op("Transpose", key, perm=turned))
         if layer.scale is not None:
             scores = b.op("Mul", scores, b.constant(layer.scale.numpy(), f"{layer.name}/scale"))
-    weights = _softened(b, scores, query, key, rank - 2, causal=says.use_causal_mask)
+    weights = _softened(b, scores, (query, key), rank - 2, causal=says.use_causal_mask)
     return [b.op("MatMul", weights, value), weights]
 
 
@@ -70,10 +70,22 @@ def _additive(b: Builder, layer: Any, query: str, key: str, rank: int) -> str:
     return b.op("Mul", totals, weight)
 
 
-def _softened(b: Builder, scores: str, query: str, key: str, axis: int, *, causal: bool) -> str:
-    """The weights of scores; with `causal` no query sees a value after it. Time is the `axis`."""
-    if not causal:
+def _softened(
+    b: Builder,
+    scores: str,
+    arrays: tuple[str, str],
+    axis: int,
+    *,
+    causal: bool,
+    window: int | None = None,
+) -> str:
+    """The weights of scores. Time is the `axis` of query and key.
+
+    With `causal` no query sees a value after it, with a `window` none so many steps away or more.
+    """
+    if not causal and window is None:
         return b.op("Softmax", scores, axis=-1)
+    query, key = arrays
 
     def steps(x: str, towards: int) -> str:
         """The numbers of steps along one axis of the scores."""
@@ -81,17 +93,24 @@ def _softened(b: Builder, scores: str, query: str, key: str, axis: int, *, causa
         zero, one = (b.constant(each, "number", "int64") for each in (0, 1))
         return b.op("Unsqueeze", b.op("Range", zero, length, one), b.integers(towards))
 
-    later = b.op("Less", steps(query, 1), steps(key, 0))
-    return b.op("Softmax", b.op("Where", later, b.constant(_HIDDEN), scores), axis=-1)
+    rows, columns = steps(query, 1), steps(key, 0)
+    if causal:
+        later = b.op("Less", rows, columns)
+        scores = b.op("Where", later, b.constant(_HIDDEN), scores)
+    if window is not None:
+        width = b.constant(window, "window", "int64")
+        far = b.op("GreaterOrEqual", b.op("Abs", b.op("Sub", rows, columns)), width)
+        scores = b.op("Where", far, b.constant(_HIDDEN), scores)
+    return b.op("Softmax", scores, axis=-1)
 
 
 def _several_heads(
     b: Builder, layer: Any, says: Attended, arrays: tuple[str, str, str], rank: int
 ) -> list[str]:
-    if rank != 3 or layer.sliding_window is not None:
+    if rank != 3:
         raise ValueError(
-            f"layer {layer.name!r} has a form in ONNX for [batch, time, features] without a "
-            f"sliding window, not for {rank} axes or sliding_window={layer.sliding_window}"
+            f"layer {layer.name!r} has a form in ONNX for [batch, time, features], not for {rank} "
+            "axes"
         )
     heads = layer.num_heads
 
@@ -105,7 +124,14 @@ def _several_heads(
     v = projected(layer.value_dense, value, layer.value_dim)
     scaled = b.op("Mul", q, b.constant(1 / math.sqrt(layer.key_dim)))
     scores = b.op("MatMul", scaled, b.op("Transpose", k, perm=[0, 1, 3, 2]))
-    weights = _softened(b, scores, query, key, 1, causal=says.use_causal_mask)
+    weights = _softened(
+        b,
+        scores,
+        (query, key),
+        1,
+        causal=says.use_causal_mask,
+        window=layer.sliding_window,
+    )
     mixed = b.op("Transpose", b.op("MatMul", weights, v), perm=[0, 2, 1, 3])
     flat = b.op("Reshape", mixed, b.integers(0, 0, heads * layer.value_dim))
     if layer.use_gate:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.convolution.geometry import Geometry
+from ferrnn._src.convolution.geometry import Geometry, places_of
 from ferrnn._src.convolution.transposed import spread_lengths
 from ferrnn._src.interop.onnx.functions import applied
 from ferrnn._src.interop.onnx.writing import Builder
+from ferrnn._src.layers.adaptive_pooling import AdaptiveAveragePooling1D, AdaptiveMaxPooling1D
 from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.conv2d import Conv2D
 from ferrnn._src.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose
@@ -20,7 +21,7 @@ from ferrnn._src.layers.depthwise import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from ferrnn._src.layers.frame_resizing import Cropping2D, UpSampling2D, ZeroPadding2D
+from ferrnn._src.layers.frame_resizing import Cropping2D, UpSampling2D, ZeroPadding2D, mixture
 from ferrnn._src.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -203,21 +204,59 @@ def _upsampled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _upsampled_frames(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    if layer.interpolation not in ("nearest", "bilinear"):
-        raise ValueError(
-            f"layer {layer.name!r}: `interpolation` must be 'nearest' or 'bilinear' for ONNX, not "
-            f"{layer.interpolation!r}"
+    rows = _turned(b, layer, x[0], 4)
+    known = places_of(shapes[0], layer.data_format)
+    kind = layer.interpolation
+    if kind == "nearest":
+        told = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+        made = _resized(b, layer, rows, told | {"nearest_mode": "floor"})
+    elif kind == "bilinear":
+        told = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        made = _resized(b, layer, rows, told)
+    elif None not in known:
+        tall, wide = (
+            b.constant(mixture(length, size, kind), f"{layer.name}/{kind}")
+            for length, size in zip(known, layer.size, strict=True)
         )
-    scales = b.constant([1, 1, *layer.size], "scales", "float32")
-    settings = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    if layer.interpolation == "nearest":
-        settings = {
-            "mode": "nearest",
-            "coordinate_transformation_mode": "asymmetric",
-            "nearest_mode": "floor",
-        }
-    made = b.op("Resize", _turned(b, layer, x[0], 4), "", scales, **settings)
+        made = b.op("MatMul", tall, b.op("MatMul", rows, b.op("Transpose", wide, perm=[1, 0])))
+    elif kind == "bicubic":
+        told = {"mode": "cubic", "coordinate_transformation_mode": "half_pixel"}
+        made = _resized(b, layer, rows, {**told, "cubic_coeff_a": -0.5, "exclude_outside": 1})
+    else:
+        raise ValueError(
+            f"layer {layer.name!r} must be given frames of a known size to become ONNX with the "
+            f"interpolation {kind!r}, not of the size {known}"
+        )
     return _back(b, layer, made, 4)
+
+
+def _resized(b: Builder, layer: Any, x: str, settings: dict[str, Any]) -> str:
+    return b.op("Resize", x, "", b.constant([1, 1, *layer.size], "scales", "float32"), **settings)
+
+
+def _adaptive(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    """Windows whose places follow from the length: a row for each, True at its steps."""
+    first = layer.data_format == "channels_first"
+    rows = b.op("Transpose", x[0], perm=[0, 2, 1]) if first else x[0]
+    (count,) = layer.output_size
+    axis, zero, one, number = (b.constant(n, "number", "int64") for n in (1, 0, 1, count))
+    length = b.op("Gather", b.op("Shape", rows), axis)
+    steps = b.op("Range", zero, length, one)
+    column = b.constant(np.arange(count + 1)[:, None], "windows", "int64")
+    scaled = b.op("Mul", column, length)
+    starts = b.op("Slice", b.op("Div", scaled, number), b.integers(0), b.integers(-1))
+    up = b.op("Add", scaled, b.constant(count - 1, "number", "int64"))
+    ends = b.op("Slice", b.op("Div", up, number), b.integers(1), b.integers(count + 1))
+    inside = b.op("And", b.op("GreaterOrEqual", steps, starts), b.op("Less", steps, ends))
+    if type(layer) is AdaptiveAveragePooling1D:
+        shares = b.op("CastLike", inside, rows)
+        shares = b.op("Div", shares, b.op("ReduceSum", shares, b.integers(-1), keepdims=1))
+        made = b.op("MatMul", shares, rows)
+    else:
+        seen = b.op("Unsqueeze", inside, b.integers(2))
+        spread = b.op("Where", seen, b.op("Unsqueeze", rows, b.integers(1)), b.constant(-np.inf))
+        made = b.op("ReduceMax", spread, axes=[2], keepdims=0)
+    return b.op("Transpose", made, perm=[0, 2, 1]) if first else made
 
 
 OF_PLACES: dict[type, Writer] = {
@@ -243,4 +282,6 @@ OF_PLACES: dict[type, Writer] = {
     Cropping2D: _cropped,
     UpSampling1D: _upsampled,
     UpSampling2D: _upsampled_frames,
+    AdaptiveAveragePooling1D: _adaptive,
+    AdaptiveMaxPooling1D: _adaptive,
 }

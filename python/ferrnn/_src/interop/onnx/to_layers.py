@@ -9,6 +9,7 @@ import numpy as np
 
 from ferrnn._src.interop.onnx.functions import applied
 from ferrnn._src.interop.onnx.to_attention import OF_PRODUCTS
+from ferrnn._src.interop.onnx.to_categories import OF_CATEGORIES
 from ferrnn._src.interop.onnx.to_frames import OF_PLACES, features_last
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -30,7 +31,7 @@ from ferrnn._src.layers.merge import Add, Average, Maximum, Minimum, Multiply, S
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescaling
 from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-from ferrnn._src.layers.scaling import RMSNormalization, UnitNormalization
+from ferrnn._src.layers.scaling import GroupNormalization, RMSNormalization, UnitNormalization
 
 # What a function is given besides the builder: the layer and its inputs, their ranks in `shapes`.
 Shapes = list[tuple[Any, ...]]
@@ -90,7 +91,9 @@ def _elu(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 def _softmax(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     if isinstance(layer.axis, int):
         return b.op("Softmax", x[0], axis=layer.axis)
-    raise ValueError(f"layer {layer.name!r}: a Softmax over several axes has no form in ONNX")
+    axes = _axes(layer, len(shapes[0]))
+    powers = b.op("Exp", b.op("Sub", x[0], b.op("ReduceMax", x[0], axes=axes, keepdims=1)))
+    return b.op("Div", powers, b.op("ReduceSum", powers, b.integers(*axes), keepdims=1))
 
 
 def _nothing(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
@@ -98,18 +101,48 @@ def _nothing(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _layer_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    if layer.rms_scaling:
-        raise ValueError(f"layer {layer.name!r} scales without centering: ONNX has no such node")
     rank = len(shapes[0])
-    axes = sorted(each % rank for each in layer.axis)
-    if axes != list(range(axes[0], rank)):
-        raise ValueError(f"layer {layer.name!r} must normalize the last axes for ONNX, not {axes}")
+    axes = _axes(layer, rank)
+    if layer.rms_scaling or axes != list(range(axes[0], rank)):
+        return _normalized(b, layer, x[0], shapes[0])
     sizes = [shapes[0][axis] for axis in axes]
     gamma = np.ones(sizes) if layer.gamma is None else layer.gamma.numpy()
     more = [] if layer.beta is None else [b.constant(layer.beta.numpy(), f"{layer.name}/beta")]
     scale = b.constant(gamma, f"{layer.name}/gamma")
     settings = {"axis": axes[0], "epsilon": float(layer.epsilon)}
     return b.op("LayerNormalization", x[0], scale, *more, **settings)
+
+
+def _axes(layer: Any, rank: int) -> list[int]:
+    given = [layer.axis] if isinstance(layer.axis, int) else layer.axis
+    return sorted(int(axis) % rank for axis in given)
+
+
+def _broadcast(axes: list[int], shape: tuple[Any, ...]) -> list[int]:
+    """The shape of weights along axes of an input of this shape."""
+    return [size if at in axes else 1 for at, size in enumerate(shape)]
+
+
+def _normalized(b: Builder, layer: Any, x: str, shape: tuple[Any, ...]) -> str:
+    """Over axes that ONNX' LayerNormalization does not take, or scaled without centering."""
+    axes = _axes(layer, len(shape))
+    centered = b.op("Sub", x, b.op("ReduceMean", x, axes=axes, keepdims=1))
+    scaled = b.op("Div", x if layer.rms_scaling else centered, _root(b, layer, centered, axes))
+    return _gamma_and_beta(b, layer, scaled, _broadcast(axes, shape))
+
+
+def _root(b: Builder, layer: Any, x: str, axes: list[int]) -> str:
+    """`sqrt(mean(x^2) + epsilon)`."""
+    squares = b.op("ReduceMean", b.op("Mul", x, x), axes=axes, keepdims=1)
+    return b.op("Sqrt", b.op("Add", squares, b.constant(layer.epsilon)))
+
+
+def _gamma_and_beta(b: Builder, layer: Any, x: str, shape: list[int]) -> str:
+    for operator, weight, name in (("Mul", layer.gamma, "gamma"), ("Add", layer.beta, "beta")):
+        if weight is not None:
+            value = weight.numpy().reshape(shape)
+            x = b.op(operator, x, b.constant(value, f"{layer.name}/{name}"))
+    return x
 
 
 def _along(vector: Any, axis: int, rank: int) -> Any:
@@ -131,10 +164,14 @@ def _batch_normalization(b: Builder, layer: Any, x: list[str], shapes: Shapes) -
 
 def _merged(operator: str) -> Callable[[Builder, Any, list[str], Shapes], str]:
     def merged(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-        if len({len(shape) for shape in shapes}) > 1:
-            raise ValueError(f"layer {layer.name!r} must merge inputs of as many axes for ONNX")
-        made = x[0]
-        for each in x[1:]:
+        rank = max(len(shape) for shape in shapes)
+        made, *others = (
+            b.op("Unsqueeze", each, b.integers(*range(1, 1 + rank - len(shape))))
+            if len(shape) < rank
+            else each
+            for each, shape in zip(x, shapes, strict=True)
+        )
+        for each in others:
             made = b.op(operator, made, each)
         return b.op("Mul", made, b.constant(1 / len(x))) if type(layer) is Average else made
 
@@ -173,15 +210,25 @@ def _scaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     return b.op("Div", b.op("Sub", x[0], shift), deviation)
 
 
-def _rms(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+def _grouped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    """The channels are put first, and each group of them and all places in one row."""
     rank = len(shapes[0])
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    if [axis % rank for axis in axes] != [rank - 1]:
-        raise ValueError(f"layer {layer.name!r} must normalize the last axis for ONNX, not {axes}")
-    squares = b.op("ReduceMean", b.op("Mul", x[0], x[0]), axes=[-1], keepdims=1)
-    root = b.op("Sqrt", b.op("Add", squares, b.constant(layer.epsilon)))
-    scale = b.constant(layer.scale.numpy(), f"{layer.name}/scale")
-    return b.op("Mul", b.op("Div", x[0], root), scale)
+    axis = layer.axis % rank
+    turned = [0, axis, *(at for at in range(1, rank) if at != axis)]
+    y = b.op("Transpose", x[0], perm=turned)
+    grouped = b.op("Reshape", y, b.integers(0, layer.groups, -1))
+    centered = b.op("Sub", grouped, b.op("ReduceMean", grouped, axes=[-1], keepdims=1))
+    scaled = b.op("Div", centered, _root(b, layer, centered, [-1]))
+    made = b.op("Reshape", scaled, b.op("Shape", y))
+    made = b.op("Transpose", made, perm=[turned.index(at) for at in range(rank)])
+    return _gamma_and_beta(b, layer, made, _broadcast([axis], shapes[0]))
+
+
+def _rms(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
+    axes = _axes(layer, len(shapes[0]))
+    scale = layer.scale.numpy().reshape(_broadcast(axes, shapes[0]))
+    scaled = b.op("Div", x[0], _root(b, layer, x[0], axes))
+    return b.op("Mul", scaled, b.constant(scale, f"{layer.name}/scale"))
 
 
 def _unit(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
@@ -217,6 +264,7 @@ WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     LayerNormalization: _layer_normalization,
     BatchNormalization: _batch_normalization,
     RMSNormalization: _rms,
+    GroupNormalization: _grouped,
     UnitNormalization: _unit,
     Rescaling: _rescaled,
     Normalization: _scaled,
@@ -233,6 +281,7 @@ WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     Permute: _permuted,
     **OF_PLACES,
     **OF_PRODUCTS,
+    **OF_CATEGORIES,
 }
 # These compute each row of the last axis by itself, at whatever place it stands.
 OF_ROWS = frozenset({

@@ -14,6 +14,7 @@ from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.interop.gates import ONNX, from_ours
 from ferrnn._src.interop.onnx.functions import recurrent
+from ferrnn._src.interop.onnx.to_steps import STEPS, scanned, sizes
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.tree.types import Array
 
@@ -31,17 +32,17 @@ class States:
         """The values that a cell starts from, `[batch, units]`; none for zeros."""
         if given or not self.kept:
             return given
-        names = [f"{layer}/{number}{letter}" for letter in "hc"[: _count(cell)]]
         return [
-            self._builder.input(name, self._builder.dtype, ("batch", cell.units)) for name in names
+            self._builder.input(f"{layer}/{number}{letter}", self._builder.dtype, ("batch", size))
+            for letter, size in zip("hc", sizes(cell), strict=False)
         ]
 
     def end(self, layer: str, cell: Any, given: list[str], last: list[str], number: str) -> None:
         """The values that a cell ends with."""
         if given or not self.kept:
             return
-        for letter, value in zip("hc", last, strict=False):
-            self.found.append((f"{layer}/{number}{letter}", value, (cell.units,)))
+        for letter, value, size in zip("hc", last, sizes(cell), strict=False):
+            self.found.append((f"{layer}/{number}{letter}", value, (size,)))
 
     def end_frames(self, layer: str, last: Sequence[str], shape: tuple[int, ...]) -> None:
         """The frames that a convolutional LSTM ends with, `[batch, filters, *places]`."""
@@ -72,7 +73,8 @@ def written(
     last: list[str] = []
     for at, cell in enumerate(cells):
         number = f"{at}/" if len(cells) > 1 else ""
-        given, left = left[: _count(cell)], left[_count(cell) :]
+        count = len(sizes(cell))
+        given, left = left[:count], left[count:]
         start = states.start(name, cell, given, number) if not layer.go_backwards else given
         x, last = _cell(b, name, cell, x, start)
         if not layer.go_backwards:
@@ -116,14 +118,9 @@ def _reversed(b: Builder, x: str) -> str:
     return b.op("Slice", x, *ends)
 
 
-def _count(cell: Any) -> int:
-    return len(cell.state_size) if isinstance(cell.state_size, list | tuple) else 1
-
-
-def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[str, list[str]]:
-    """One operator: all outputs `[time, batch, units]`, and the last states `[batch, units]`."""
+def _operator(cell: Any) -> tuple[str, dict[str, Any]] | None:
+    """The operator that a cell is, with its attributes; None if ONNX has none."""
     kind = type(cell)
-    functions = [cell.activation]
     settings: dict[str, Any] = {"hidden_size": int(cell.units)}
     if kind in (LSTMCell, PeepholeLSTMCell):
         operator, functions = "LSTM", [cell.recurrent_activation, cell.activation, cell.activation]
@@ -131,12 +128,28 @@ def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[s
         operator, functions = "GRU", [cell.recurrent_activation, cell.activation]
         settings["linear_before_reset"] = int(bool(cell.reset_after))
     elif kind is SimpleRNNCell:
-        operator = "RNN"
+        operator, functions = "RNN", [cell.activation]
     else:
+        return None
+    given = recurrent(functions)
+    if given is None:
+        return None
+    clip = {} if cell.clip is None else {"clip": cell.clip}
+    return operator, {**settings, **given, **clip}
+
+
+def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[str, list[str]]:
+    """All outputs `[time, batch, units]`, and the last states `[batch, units]`."""
+    kind = type(cell)
+    if kind not in STEPS:
+        known = ", ".join(sorted(each.__name__ for each in STEPS))
         raise ValueError(
-            f"layer {name!r} has no form in ONNX: its cell is a {kind.__name__}, those of LSTM, "
-            "PeepholeLSTM, GRU and SimpleRNN have"
+            f"layer {name!r} has no form in ONNX: its cell is a {kind.__name__}; {known} have"
         )
+    found = _operator(cell)
+    if found is None:
+        return scanned(b, name, cell, x, start)
+    operator, settings = found
     order = ONNX[operator]
     weights = [from_ours(each.numpy().T, order) for each in (cell.kernel, cell.recurrent_kernel)]
     constants = [
@@ -152,10 +165,7 @@ def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[s
         more[4] = b.constant(np.concatenate([p_i, p_o, p_f])[None], f"{name}/P")
     while more and not more[-1]:
         more.pop()
-    settings |= recurrent(functions, name)
-    if cell.clip is not None:
-        settings["clip"] = cell.clip
-    made = b.node(operator, x, *constants, *more, count=1 + _count(cell), **settings)
+    made = b.node(operator, x, *constants, *more, count=1 + len(sizes(cell)), **settings)
     outputs = b.op("Squeeze", made[0], b.integers(1))
     return outputs, [b.op("Squeeze", each, b.integers(0)) for each in made[1:]]
 

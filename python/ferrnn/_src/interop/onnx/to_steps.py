@@ -1,0 +1,199 @@
+"""Recurrent cells as nodes of ONNX: a Scan over time of a step's equations.
+
+For the cells, activations and masks that ONNX' own LSTM, GRU and RNN have no form for. The product
+with the inputs is one of all steps, before the Scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
+from ferrnn._src.cells.gru import GRUCell
+from ferrnn._src.cells.ind_rnn import IndRNNCell
+from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn._src.cells.minimal_gated import MinimalGatedCell
+from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
+from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
+from ferrnn._src.cells.simple_rnn import SimpleRNNCell
+from ferrnn._src.interop.onnx.functions import applied
+from ferrnn._src.interop.onnx.writing import Builder
+
+
+class _Step:
+    """What writes the equations of one step of a cell."""
+
+    def __init__(self, b: Builder, cell: Any, name: str) -> None:
+        self.b, self.cell, self.name = b, cell, name
+
+    def weight(self, parameter: Any, called: str) -> str:
+        return self.b.constant(parameter.numpy(), f"{self.name}/{called}")
+
+    def product(self, h: str) -> str:
+        """Of a state with the recurrent kernel."""
+        return self.b.op("MatMul", h, self.weight(self.cell.recurrent_kernel, "R"))
+
+    def parts(self, z: str, count: int) -> list[str]:
+        widths = self.b.integers(*[self.cell.units] * count)
+        return self.b.node("Split", z, widths, count=count, axis=-1)
+
+    def activation(self, z: str) -> str:
+        return applied(self.b, self.cell.activation, self._clipped(z), self.name)
+
+    def gate(self, z: str) -> str:
+        return applied(self.b, self.cell.recurrent_activation, self._clipped(z), self.name)
+
+    def of_state(self, c: str) -> str:
+        """The activation of a state, which `clip` does not touch."""
+        return applied(self.b, self.cell.activation, c, self.name)
+
+    def mixed(self, share: str, one: str, other: str) -> str:
+        """`share * one + (1 - share) * other`."""
+        rest = self.b.op("Sub", self.b.constant(1.0), share)
+        return self.add(self.mul(share, one), self.mul(rest, other))
+
+    def add(self, one: str, other: str) -> str:
+        return self.b.op("Add", one, other)
+
+    def mul(self, one: str, other: str) -> str:
+        return self.b.op("Mul", one, other)
+
+    def _clipped(self, z: str) -> str:
+        clip = self.cell.clip
+        if clip is None:
+            return z
+        return self.b.op("Clip", z, self.b.constant(-clip), self.b.constant(clip))
+
+
+def _simple(s: _Step, x: str, states: list[str]) -> list[str]:
+    return [s.activation(s.add(x, s.product(states[0])))]
+
+
+def _independent(s: _Step, x: str, states: list[str]) -> list[str]:
+    seen = s.mul(states[0], s.weight(s.cell.recurrent_kernel, "R"))
+    return [s.activation(s.add(x, seen))]
+
+
+def _lstm(s: _Step, x: str, states: list[str]) -> list[str]:
+    h, c = states
+    i, f, g, o = s.parts(s.add(x, s.product(h)), 4)
+    c = s.add(s.mul(s.gate(f), c), s.mul(s.gate(i), s.activation(g)))
+    return [s.mul(s.gate(o), s.of_state(c)), c]
+
+
+def _projected(s: _Step, x: str, states: list[str]) -> list[str]:
+    h, c = _lstm(s, x, states)
+    return [s.b.op("MatMul", h, s.weight(s.cell.projection_kernel, "projection")), c]
+
+
+def _coupled(s: _Step, x: str, states: list[str]) -> list[str]:
+    h, c = states
+    f, g, o = s.parts(s.add(x, s.product(h)), 3)
+    c = s.mixed(s.gate(f), c, s.activation(g))
+    return [s.mul(s.gate(o), s.of_state(c)), c]
+
+
+def _peephole(s: _Step, x: str, states: list[str]) -> list[str]:
+    h, c = states
+    i, f, g, o = s.parts(s.add(x, s.product(h)), 4)
+    rows = s.weight(s.cell.peephole, "P")
+    p_i, p_f, p_o = s.b.node("Split", rows, s.b.integers(1, 1, 1), count=3, axis=0)
+    i, f = s.add(i, s.mul(p_i, c)), s.add(f, s.mul(p_f, c))
+    c = s.add(s.mul(s.gate(f), c), s.mul(s.gate(i), s.activation(g)))
+    o = s.gate(s.add(o, s.mul(p_o, c)))
+    return [s.mul(o, s.of_state(c)), c]
+
+
+def _gru(s: _Step, x: str, states: list[str]) -> list[str]:
+    (h,) = states
+    x_z, x_r, x_g = s.parts(x, 3)
+    if s.cell.reset_after:
+        u = s.product(h)
+        if s.cell.bias is not None:
+            u = s.add(u, s.b.constant(s.cell.bias.numpy()[1], f"{s.name}/B"))
+        u_z, u_r, u_g = s.parts(u, 3)
+        z, r = s.gate(s.add(x_z, u_z)), s.gate(s.add(x_r, u_r))
+        g = s.activation(s.add(x_g, s.mul(r, u_g)))
+    else:
+        kernel = s.cell.recurrent_kernel.numpy()
+        units = s.cell.units
+        of_gates = s.b.constant(kernel[:, : 2 * units], f"{s.name}/R")
+        of_candidate = s.b.constant(kernel[:, 2 * units :], f"{s.name}/R")
+        u_z, u_r = s.parts(s.b.op("MatMul", h, of_gates), 2)
+        z, r = s.gate(s.add(x_z, u_z)), s.gate(s.add(x_r, u_r))
+        g = s.activation(s.add(x_g, s.b.op("MatMul", s.mul(r, h), of_candidate)))
+    return [s.mixed(z, h, g)]
+
+
+def _minimal(s: _Step, x: str, states: list[str]) -> list[str]:
+    (h,) = states
+    kernel, units = s.cell.recurrent_kernel.numpy(), s.cell.units
+    of_gate = s.b.constant(kernel[:, :units], f"{s.name}/R")
+    of_candidate = s.b.constant(kernel[:, units:], f"{s.name}/R")
+    x_f, x_g = s.parts(x, 2)
+    f = s.gate(s.add(x_f, s.b.op("MatMul", h, of_gate)))
+    g = s.activation(s.add(x_g, s.b.op("MatMul", s.mul(f, h), of_candidate)))
+    return [s.mixed(f, g, h)]
+
+
+STEPS: dict[type, Callable[[_Step, str, list[str]], list[str]]] = {
+    SimpleRNNCell: _simple,
+    IndRNNCell: _independent,
+    LSTMCell: _lstm,
+    ProjectedLSTMCell: _projected,
+    CoupledLSTMCell: _coupled,
+    PeepholeLSTMCell: _peephole,
+    GRUCell: _gru,
+    MinimalGatedCell: _minimal,
+}
+
+
+def sizes(cell: Any) -> list[int]:
+    """The lengths of a cell's states."""
+    given = cell.state_size
+    return [int(each) for each in given] if isinstance(given, list | tuple) else [int(given)]
+
+
+def scanned(
+    b: Builder, name: str, cell: Any, x: str, start: list[str], mask: str | None = None
+) -> tuple[str, list[str]]:
+    """A cell over sequences `[time, batch, features]`: all outputs, and the last states.
+
+    Where the mask `[time, batch, 1]` is False, the states are carried over and the output repeated.
+    """
+    z = b.op("MatMul", x, b.constant(cell.kernel.numpy(), f"{name}/W"))
+    if cell.bias is not None:
+        bias = cell.bias.numpy()
+        z = b.op("Add", z, b.constant(bias if bias.ndim == 1 else bias[0], f"{name}/B"))
+    if not start:
+        batch = b.op("Slice", b.op("Shape", x), b.integers(1), b.integers(2))
+        start = [
+            b.op("Expand", b.constant(0.0), b.op("Concat", batch, b.integers(size), axis=0))
+            for size in sizes(cell)
+        ]
+    body = _body(b, name, cell, masked=mask is not None)
+    arrays = [z] if mask is None else [z, mask]
+    count = len(start)
+    made = b.node("Scan", *start, *arrays, count=count + 1, num_scan_inputs=len(arrays), body=body)
+    return made[-1], made[:-1]
+
+
+def _body(b: Builder, name: str, cell: Any, *, masked: bool) -> bytes:
+    """The graph of one step."""
+    inner = b.inside()
+    states = [
+        inner.input(f"{name}/step/{letter}", b.dtype, ("batch", size))
+        for letter, size in zip("hc", sizes(cell), strict=False)
+    ]
+    width = cell.kernel.numpy().shape[1]
+    x = inner.input(f"{name}/step/x", b.dtype, ("batch", width))
+    mask = inner.input(f"{name}/step/mask", "bool", ("batch", 1)) if masked else None
+    found = STEPS[type(cell)](_Step(inner, cell, name), x, states)
+    if mask is not None:
+        pairs = zip(found, states, strict=True)
+        found = [inner.op("Where", mask, new, old) for new, old in pairs]
+    given = [*zip("hc", found, sizes(cell), strict=False), ("y", found[0], sizes(cell)[0])]
+    for letter, value, size in given:
+        inner.output(value, f"{name}/step/{letter}/next", b.dtype, ("batch", size))
+    return inner.graph(f"{name}/step")
