@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import LSTM, Dense
 
 CELLS = ["SimpleRNN", "LSTM", "GRU", "CoupledLSTM", "MinimalGatedUnit", "PeepholeLSTM"]
@@ -272,6 +273,21 @@ def test_callbacks_that_look_at_batches_see_each(monkeypatch):
         seen.append(watching.seen)
     assert seen[0] == seen[1]
     assert len(seen[0]) == 12
+
+
+def test_checkpoints_after_epochs_leave_whole_epochs_to_the_plan(tmp_path, monkeypatch):
+    calls, steps = [], TrainingPlan.steps
+
+    def counted(self, batches, most, finite):
+        done, loss = steps(self, batches, most, finite)
+        calls.append(done)
+        return done, loss
+
+    monkeypatch.setattr(TrainingPlan, "steps", counted)
+    keeper = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    same(recurrent(), *data(), monkeypatch, callbacks=[keeper])
+    assert sum(calls) == 12
+    assert len(calls) < 12  # several batches in a call
 
 
 def test_epochs_that_are_parts_of_a_pass_are_taken_up(monkeypatch):

@@ -136,10 +136,13 @@ class Pass(Iterator[Batch]):
         self._source, self.taken = source, taken
         self._order: Array | None = None
         self._drawn = False
+        self.before_order: Callable[[], None] | None = None  # called just before it is drawn
 
     def order(self) -> Array | None:
         """Which samples come one after the other, None where they come as they lie."""
         if not self._drawn:
+            if self.before_order is not None:
+                self.before_order()
             self._order, self._drawn = self._source.drawn_order(), True
         return self._order
 

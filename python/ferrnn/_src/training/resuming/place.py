@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ferrnn._src.training.batches import Batches, GivenBatches, Source
+from ferrnn._src.training.batches import Batches, GivenBatches, Pass, Source
 from ferrnn._src.training.py_dataset import PyDataset
 from ferrnn._src.training.resuming.generators import session, set_states, states_of
 from ferrnn._src.training.resuming.walk import Search
@@ -27,7 +27,8 @@ class Place:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.taken = 0  # batches of the pass; of a generator, of all
+        self._taken = 0  # batches of the pass; of a generator, of all
+        self._pass: Pass | None = None  # which counts by itself
         self._data = data_of(source)
         self._by_number = isinstance(self._data, PyDataset)
         self._own_state = _has_own_state(self._data)
@@ -36,6 +37,11 @@ class Place:
         self._search = Search({"data": self._data})
         self._begun = states_of(self._generators()) if source.once else {}
         self._calls: list[list[Any]] = []
+
+    @property
+    def taken(self) -> int:
+        """How many batches of the pass were taken; of a generator, of all passes."""
+        return self._taken if self._pass is None else self._pass.taken
 
     def _generators(self) -> Mapping[str, Any]:
         found = self._search.found().generators
@@ -46,13 +52,24 @@ class Place:
         return list(self._search.found().generators.values())
 
     def passing(self, batches: Iterator[Batch], taken: int = 0) -> Iterator[Batch]:
-        """The batches of a pass, counted."""
+        """The batches of a pass, counted: those of arrays count by themselves."""
+        if isinstance(batches, Pass):
+            self._pass = batches
+            if not taken:
+                batches.before_order = self._begin
+            return batches
+        return self._counted(batches, taken)
+
+    def _begin(self) -> None:
+        self._begun = states_of(self._generators())
+
+    def _counted(self, batches: Iterator[Batch], taken: int) -> Iterator[Batch]:
         if not self.source.once:
-            self.taken = taken
+            self._taken = taken
             if not taken and not self._by_number:
-                self._begun = states_of(self._generators())
+                self._begin()
         for batch in batches:
-            self.taken += 1
+            self._taken += 1
             yield batch
 
     def tell(self, hook: str) -> None:
@@ -105,7 +122,7 @@ class Place:
         self._begun = state["begun"]
         set_states(self._generators(), self._begun)
         rest = self.source.starting_at(taken)
-        self.taken = taken
+        self._taken = taken
         return self.passing(rest, taken)
 
 
