@@ -72,6 +72,48 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lion": ("Lion", {"learning_rate": 0.01}),
     "lion_decay": ("Lion", {"learning_rate": 0.02, "beta_1": 0.7, "beta_2": 0.8,
                             "weight_decay": 0.1}),
+    "adafactor": ("Adafactor", {"learning_rate": 0.05}),
+    "adafactor_all": (
+        "Adafactor",
+        {
+            "learning_rate": 0.7, "beta_2_decay": -0.5, "epsilon_1": 1e-3, "epsilon_2": 2.0,
+            "clip_threshold": 0.6, "weight_decay": 0.05, "relative_step": False,
+        },
+    ),
+    "adafactor_gathered": (
+        "Adafactor",
+        {
+            "learning_rate": 0.05, "gradient_accumulation_steps": 3, "use_ema": True,
+            "clipnorm": 0.5,
+        },
+    ),
+    "lamb": ("Lamb", {"learning_rate": 0.05}),
+    "lamb_betas": (
+        "Lamb",
+        {
+            "learning_rate": 0.1, "beta_1": 0.7, "beta_2": 0.8, "epsilon": 1e-2,
+            "weight_decay": 0.1,
+        },
+    ),
+    "muon": ("Muon", {"learning_rate": 0.05}),
+    "muon_all": (
+        "Muon",
+        {
+            "learning_rate": 0.1, "adam_beta_1": 0.7, "adam_beta_2": 0.8, "epsilon": 1e-2,
+            "adam_weight_decay": 0.2, "weight_decay": None, "muon_a": 3.0, "muon_b": -4.0,
+            "muon_c": 2.0, "adam_lr_ratio": 0.5, "momentum": 0.6, "ns_steps": 3,
+            "nesterov": False, "rms_rate": None,
+        },
+    ),
+    "muon_excluded": ("Muon", {"learning_rate": 0.05, "exclude_layers": ["v[01]"]}),
+    "schedule_free": ("ScheduleFreeAdamW", {"learning_rate": 0.05}),
+    "schedule_free_all": (
+        "ScheduleFreeAdamW",
+        {
+            "learning_rate": 0.1, "beta_1": 0.7, "beta_2": 0.8, "epsilon": 1e-2,
+            "warmup_steps": 7, "weight_decay": 0.1,
+        },
+    ),
     "adam_scheduled": ("Adam", {"learning_rate": ("CosineDecay", {
         "initial_learning_rate": 0.01, "decay_steps": 12, "alpha": 0.1, "warmup_target": 0.03,
         "warmup_steps": 5})}),

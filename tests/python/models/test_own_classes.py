@@ -355,7 +355,8 @@ def lambda_of(x, table):
 
 def test_what_has_no_name_is_refused_with_its_place(tmp_path):
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation=lambda x: x * 2)])
-    with pytest.raises(ValueError, match=r"`config\.config\.layers\[1\].*activation` is a lambda"):
+    told = r"`config\.config\.layers\[1\].*activation` is a lambda.*arbitrary code execution"
+    with pytest.raises(ValueError, match=told):
         model.save(tmp_path / "model.keras")
     assert not (tmp_path / "model.keras").exists()
     model = keras.Sequential([Shifted(object(), bent, "ones")])
@@ -369,7 +370,7 @@ def test_a_loss_without_a_name_does_not_keep_a_model_from_being_saved(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", compile=False)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
-    with pytest.raises(ValueError, match="'<lambda>' is not known"):
+    with pytest.raises(ValueError, match="a lambda has no name to be found by"):
         keras.models.load_model(tmp_path / "model.keras")
 
 

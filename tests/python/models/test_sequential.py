@@ -120,6 +120,25 @@ class TestBuilding:
         with pytest.raises(TypeError, match=r"'dense_2'.*would receive 3 arrays"):
             keras.Sequential([keras.Input((5, 3)), LSTM(2, return_state=True), Dense(1)])
 
+    def test_layers_that_do_not_take_one_tensor_are_refused(self):
+        class Two(keras.layers.Layer):
+            def call(self, first, second):
+                return first + second
+
+        class Nothing(keras.layers.Layer):
+            def call(self):
+                return None
+
+        for layer, names in (
+            (Two(), "'first', 'second'"),
+            (keras.layers.MultiHeadAttention(2, 3), "'query', 'value'"),
+        ):
+            told = rf"can only have a single required positional argument.*{layer.name}.*{names}"
+            with pytest.raises(ValueError, match=told):
+                keras.Sequential([keras.Input((4, 3)), layer])
+        with pytest.raises(ValueError, match=r"'nothing' .Nothing. has no positional arguments"):
+            keras.Sequential([keras.Input((4, 3)), Nothing()])
+
 
 class TestCalling:
     def test_is_each_layer_in_turn(self):

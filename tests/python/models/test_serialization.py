@@ -99,8 +99,11 @@ def test_names_of_registered_classes_and_functions():
 
 
 def test_what_has_no_name_is_refused():
-    with pytest.raises(ValueError, match="is a lambda"):
+    with pytest.raises(ValueError, match=r"is a lambda.*arbitrary code execution"):
         serialize_keras_object(lambda x: x)
+    layer = serialize_keras_object(keras.layers.Lambda(lambda x: x))
+    with pytest.raises(ValueError, match=r"a lambda has no name.*arbitrary code execution"):
+        deserialize_keras_object(json.loads(json.dumps(layer)))
     with pytest.raises(ValueError, match="no `get_config`"):
         serialize_keras_object(object())
     data = {"class_name": "Nobody", "module": "mine", "config": {}, "registered_name": "Nobody"}

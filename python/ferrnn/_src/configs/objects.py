@@ -19,7 +19,7 @@ from ferrnn._src.configs.custom_objects import (
     registered_without_package,
     scoped_object,
 )
-from ferrnn._src.configs.plain import READERS, Written, plain_value
+from ferrnn._src.configs.plain import READERS, Written, nameless, plain_value
 from ferrnn._src.faces import public
 from ferrnn._src.files.errors import within
 
@@ -212,7 +212,8 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
     if isinstance(settings, str) and name in (None, "function"):
         found = _carried(data, settings) or _function(settings, kind)
         if found is None:
-            raise _unknown(kind, data, f": the function {settings!r} is not known")
+            unknown = f": the function {settings!r} is not known"
+            raise _unknown(kind, data, _LAMBDA if settings == "<lambda>" else unknown)
         _check_registered(data, found, settings, "function")
         return found
     found = _carried(data, name, data.get("registered_name")) or _class(data, kind)
@@ -350,6 +351,12 @@ def _places(data: Mapping[str, Any], kind: Kind | None) -> Iterator[str]:
     yield from (each for each in _PLACES if each != place and each.split(".")[0] in parts)
 
 
+_LAMBDA = (
+    ": a lambda has no name to be found by, and code is not loaded, as that would allow arbitrary "
+    "code execution: pass a function as '<lambda>' in `custom_objects`, or write one with a name"
+)
+
+
 def _unknown(kind: Kind | None, data: Mapping[str, Any], why: str) -> Exception:
     remedy = ": pass it in `custom_objects`, or register it with `register_keras_serializable`"
     why = f"{why}{remedy if why.endswith('is not known') else ''}"
@@ -388,10 +395,7 @@ def serialize_keras_object(obj: Any) -> Any:
         parts = [serialize_keras_object(part) for part in obj]
         return tuple(parts) if isinstance(obj, tuple) else parts
     if getattr(obj, "__name__", None) == "<lambda>":
-        raise ValueError(
-            "`obj` is a lambda, which has no name that a file could give: write a function, and "
-            "register it with `keras.saving.register_keras_serializable()`"
-        )
+        raise ValueError(nameless("`obj`", obj))
     made = plain(obj)
     if made is obj and obj is not None and not isinstance(obj, bool | int | float | str):
         raise ValueError(f"`obj` cannot be serialized: it has no `get_config`, received {obj!r}")

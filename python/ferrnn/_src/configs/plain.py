@@ -133,17 +133,27 @@ def as_json(data: Any, **options: Any) -> str:
     return json.dumps(data, **options)
 
 
+def nameless(place: str, found: Any) -> str:
+    """Why a function without a name, or an object that stands for one, is not written.
+
+    >>> nameless("`obj`", lambda x: x).partition(":")[0]
+    '`obj` is a lambda, which has no name that a file could give'
+    """
+    kind = "lambda" if hasattr(found, "__name__") else type(found).__name__
+    return (
+        f"{place} is a {kind}, which has no name that a file could give: write a function, and "
+        "register it with `keras.saving.register_keras_serializable()`. Its code is not written, "
+        "as loading code would allow arbitrary code execution"
+    )
+
+
 def _check_writable(data: Any, place: str) -> None:
     if data is None or isinstance(data, bool | int | float | str):
         return
     if isinstance(data, Mapping):
         found = data.stands_for if isinstance(data, Written) else _check_writable
         if getattr(found, "__name__", "<lambda>") == "<lambda>":
-            kind = "lambda" if hasattr(found, "__name__") else type(found).__name__
-            raise ValueError(
-                f"`{place}` is a {kind}, which has no name that a file could give: write a "
-                "function, and register it with `keras.saving.register_keras_serializable()`"
-            )
+            raise ValueError(nameless(f"`{place}`", found))
         if data.get("class_name") != "__numpy__":
             for key, part in data.items():
                 _check_writable(part, f"{place}.{key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -146,7 +147,11 @@ class Sequential(Model):
         for layer in self._layers[len(chain) - 1 :]:
             if len(chain) > 1 and not isinstance(chain[-1], SymbolicTensor):
                 raise TypeError(_several_outputs(self, layer, len(chain[-1])))
-            chain.append(record(layer, (chain[-1],), {}, None, None))
+            try:
+                chain.append(record(layer, (chain[-1],), {}, None, None))
+            except TypeError as error:
+                _check_arguments(layer, error)
+                raise
         self._chain = chain
         self._connect(self._input, chain[-1])
 
@@ -225,6 +230,28 @@ def _read_by(layer: Layer) -> str:
     if isinstance(layer, Sequential) and layer.layers:
         return _read_by(layer.layers[0])
     return layer.compute_dtype
+
+
+def _check_arguments(layer: Layer, error: TypeError) -> None:
+    """Explains an error where the layer does not take one tensor."""
+    taken = type(layer).call if layer.written_with_call else type(layer).gather
+    known = [*inspect.signature(taken).parameters.values()][1:]
+    places = [
+        each for each in known if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    required = [each.name for each in places if each.default is each.empty]
+    kind = f"Layer {layer.name!r} ({type(layer).__name__})"
+    if not places and not any(each.kind is each.VAR_POSITIONAL for each in known):
+        raise ValueError(
+            "Layers added to a Sequential model should have a single positional argument, the "
+            f"input tensor. {kind} has no positional arguments."
+        ) from error
+    if len(required) > 1:
+        raise ValueError(
+            "Layers added to a Sequential model can only have a single required positional "
+            f"argument, the input tensor. {kind} has multiple required positional arguments: "
+            f"{required}. Call it in a functional model, or give all but the first a default"
+        ) from error
 
 
 def _several_outputs(model: Sequential, layer: Layer, count: int) -> str:

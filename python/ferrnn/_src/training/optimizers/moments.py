@@ -1,7 +1,8 @@
-"""Optimizers with moments of the gradient other than Adam's: Nadam, Adamax, Lion."""
+"""Optimizers with moments of the gradient other than Adam's: Nadam, Adamax, Lion, Lamb."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -220,3 +221,67 @@ class Lion(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}
+
+
+class Lamb(Optimizer):
+    """Adam's direction, as long as the weights are (You et al., 2019).
+
+    `m` and `v` as in `Adam`, `u = m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon)`,
+    `w -= lr u |w| / |u|`, with norms of the whole array; without the norms if one of them is zero.
+    `common` are the arguments of `Optimizer`.
+
+    >>> Lamb().slot_names()
+    ('momentum', 'velocity')
+    """
+
+    _never_negative = frozenset({"velocity"})
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **common
+        )
+        check_betas(beta_1, beta_2)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slot_names(self) -> tuple[str, ...]:
+        """Two moments."""
+        return ("momentum", "velocity")
+
+    def update(
+        self,
+        weight: Array,
+        gradient: Array,
+        slots: tuple[Array, ...],
+        scratch: Array,
+        learning_rate: float,
+    ) -> None:
+        """One step of the equations above, in place."""
+        momentum, velocity = slots
+        move_towards(momentum, gradient, 1.0 - self.beta_1, scratch)
+        np.square(gradient, out=scratch)
+        move_towards(velocity, scratch, 1.0 - self.beta_2, scratch)
+        root = np.asarray(np.sqrt(velocity / (1.0 - self.beta_2**self._step)))
+        root += self.epsilon
+        np.divide(momentum, 1.0 - self.beta_1**self._step, out=scratch)
+        scratch /= root
+        length, own = (math.sqrt(float(np.square(each).sum())) for each in (weight, scratch))
+        scratch *= learning_rate * (length / own if length > 0 and own > 0 else 1.0)
+        weight -= scratch
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}

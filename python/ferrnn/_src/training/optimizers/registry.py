@@ -8,14 +8,15 @@ from typing import Any
 from ferrnn._src.configs.objects import Kind
 from ferrnn._src.training.optimizers.adam import Adam, AdamW
 from ferrnn._src.training.optimizers.descent import SGD
+from ferrnn._src.training.optimizers.factored import Adafactor
 from ferrnn._src.training.optimizers.ftrl import Ftrl
-from ferrnn._src.training.optimizers.moments import Adamax, Lion, Nadam
+from ferrnn._src.training.optimizers.moments import Adamax, Lamb, Lion, Nadam
+from ferrnn._src.training.optimizers.muon import Muon
 from ferrnn._src.training.optimizers.optimizer import Optimizer
+from ferrnn._src.training.optimizers.schedule_free import ScheduleFreeAdamW
 from ferrnn._src.training.optimizers.squares import Adadelta, Adagrad, RMSprop
 
-_KERAS_ONLY = frozenset(
-    ("adafactor", "lamb", "lossscaleoptimizer", "multioptimizer", "muon", "schedulefreeadamw")
-)
+_KERAS_ONLY = frozenset(("lossscaleoptimizer", "multioptimizer"))
 
 
 class _Optimizers(Kind):
@@ -35,7 +36,10 @@ class _Optimizers(Kind):
         return super().refusal(identifier, why)
 
 
-_ALL = (SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Ftrl, Lion)
+_ALL = (
+    SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Adafactor, Ftrl, Lion, Lamb, Muon,
+    ScheduleFreeAdamW,
+)  # fmt: skip
 _KIND = _Optimizers(
     "optimizer",
     "optimizers",
