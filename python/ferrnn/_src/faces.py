@@ -29,7 +29,7 @@ def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], lis
     'SGD'
     >>> __getattr__("MultiOptimizer")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AttributeError: 'MultiOptimizer' is not in ferrnn.optimizers: ... not have yet. Available: Adadelta, ...
+    AttributeError: 'MultiOptimizer' is not in ferrnn.optimizers: ... Available: Adadelta, ...
     """
     sources = _listed(module)
     names = sorted(sources)
