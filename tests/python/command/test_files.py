@@ -1,11 +1,15 @@
 """The commands about files of models."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import ferrnn
 from ferrnn import layers
 from ferrnn._src.command.arguments import main
+from ferrnn._src.command.sources import Source
 
 
 @pytest.fixture
@@ -39,6 +43,69 @@ def test_a_converted_model_computes_the_same(path, name, tmp_path, capsys):
     text = said(capsys, "verify", path, "--against", tmp_path / name)
     assert float(text.split("at most ")[1].split()[0]) < 2e-6
     said(capsys, "info", tmp_path / name)
+
+
+TORCH = Path(__file__).parents[1] / "interop" / "data" / "torch"
+LAYERS = ("rnn:return_sequences=false,kind=LSTM", "head", "act:kind=Tanh")
+
+
+def state_dict():
+    rng = np.random.default_rng(1)
+    shapes = {"rnn.weight_ih_l0": (16, 3), "rnn.weight_hh_l0": (16, 4), "rnn.bias_ih_l0": (16,)}
+    shapes |= {"rnn.bias_hh_l0": (16,), "head.weight": (2, 4), "head.bias": (2,)}
+    return {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("name", ["b.keras", "b.h5", "b.onnx", "b.safetensors"])
+def test_weights_of_pytorch_are_converted_to_every_format(name, tmp_path, capsys):
+    numpy = pytest.importorskip("safetensors.numpy")
+    if name in ("b.keras", "b.h5"):
+        pytest.importorskip("h5py")
+    path = tmp_path / "w.safetensors"
+    numpy.save_file(state_dict(), path)
+    assert main(["convert", str(path), str(tmp_path / name), "--layers", *LAYERS]) == 0
+    told = capsys.readouterr().err
+    assert ("considered legacy" in told) is (name == "b.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source = Source(path, LAYERS).model()
+    x = np.random.default_rng(2).normal(size=(3, 6, 3)).astype("float32")
+    found = Source(tmp_path / name).model().predict_on_batch(x)
+    np.testing.assert_allclose(found, source.predict_on_batch(x), rtol=1e-6)
+    text = said(capsys, "verify", path, "--layers", *LAYERS, "--against", tmp_path / name)
+    assert float(text.split("at most ")[1].split()[0]) < 2e-6
+
+
+@pytest.mark.parametrize(
+    ("file", "chain"),
+    [
+        ("lstm_3_layers.pt", []),
+        ("legacy.pth", ["rnn", "hidden", "act:kind=ReLU", "head:kind=Linear"]),
+        ("scripted.pt", ["embedding", "lstm", "norm", "head"]),
+        ("lightning.pt", ["model.rnn", "model.hidden", "head:kind=Linear"]),
+        ("lstm.pt", []),
+    ],
+)
+def test_files_of_pytorch_are_converted(file, chain, tmp_path, capsys):
+    options = ["--layers", *chain] if chain else []
+    said(capsys, "convert", TORCH / file, tmp_path / "m.safetensors", *options)
+    copy = tmp_path / "of_another_name.keras"
+    copy.write_bytes((TORCH / file).read_bytes())
+    text = said(capsys, "verify", copy, *options, "--against", tmp_path / "m.safetensors")
+    assert "at most 0 " in text
+
+
+def test_options_that_do_not_fit_are_named(path, tmp_path, capsys):
+    for options, reason in [
+        (["out.txt"], "OUT must end in one of .keras, .h5"),
+        (["out.onnx", "--layers", "a"], "`--layers` is for files of PyTorch"),
+        (["out.onnx", "--keras", "2"], "`--keras` is for `.h5` files"),
+    ]:
+        assert main(["convert", str(path), str(tmp_path / options[0]), *options[1:]]) == 1
+        assert reason in capsys.readouterr().err
+    assert main(["convert", str(TORCH / "lstm.pt"), "o.onnx", "--layers", "rnn:units"]) == 1
+    assert "`--layers` must be names" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["m.safetensors"]
 
 
 def test_verify_takes_inputs(path, tmp_path, capsys):

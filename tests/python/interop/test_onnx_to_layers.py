@@ -46,6 +46,10 @@ CHAINS = {
         L.Dense(4, "relu"),
         L.LSTM(3, go_backwards=True, return_sequences=True),
     ],
+    "both ways": [
+        L.Bidirectional(L.LSTM(5, return_sequences=True)),
+        L.Bidirectional(L.GRU(3, activation="relu")),
+    ],
     "deep backwards": [
         L.SimpleRNN(5, go_backwards=True, return_sequences=True),
         L.LSTM(3),
@@ -232,3 +236,12 @@ def frames(b, x, normal):
 def test_windows_that_no_layer_has_are_refused(write, shape, reason):
     with pytest.raises(ValueError, match=f"no chain of layers: .*{reason}"):
         graph(write, shape).to_layers()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64"])
+def test_ids_of_any_dtype_go_into_an_embedding(dtype):
+    layers = [L.Embedding(9, 4), L.Bidirectional(L.LSTM(3)), L.Dense(2, "softmax")]
+    model = randomized(ferrnn.Sequential([Input((None,), dtype=dtype), *layers]))
+    again = ferrnn.from_onnx(ferrnn.to_onnx(model)).to_layers()
+    ids = np.random.default_rng(3).integers(0, 9, size=(3, 5))
+    np.testing.assert_allclose(again.predict_on_batch(ids), model.predict_on_batch(ids), rtol=1e-5)

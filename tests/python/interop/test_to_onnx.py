@@ -84,6 +84,32 @@ def test_both_directions(merge, sequences):
     check(randomized(ferrnn.Model(x, list(layers.Bidirectional(layer, merge_mode=merge)(x)))))
 
 
+def two_ways(cell, *settings, **options):
+    """A `Bidirectional` layer whose directions differ in what `settings` say."""
+    ahead, back = (cell(4, return_state=True, **each) for each in settings)
+    back.go_backwards = True
+    return layers.Bidirectional(ahead, backward_layer=back, **options)
+
+
+@pytest.mark.parametrize(
+    ("layer", "operators"),
+    [
+        (two_ways(layers.GRU, {"activation": "elu"}, {"recurrent_activation": "hard_sigmoid"}), 1),
+        (two_ways(layers.PeepholeLSTM, {}, {}, merge_mode="ave"), 1),
+        (two_ways(layers.SimpleRNN, {"use_bias": False}, {}), 2),
+        (two_ways(layers.LSTM, {"clip": 0.3}, {}, merge_mode=None), 2),
+        (two_ways(layers.CoupledLSTM, {}, {"activation": "gelu"}), 2),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_directions_become_one_operator_if_they_are_alike(layer, operators):
+    x = ferrnn.Input((None, 3))
+    model = randomized(ferrnn.Model(x, list(layer(x))))
+    check(model)
+    nodes = onnx.load_from_string(ferrnn.to_onnx(model)).graph.node
+    assert sum(node.op_type in ("LSTM", "GRU", "RNN", "Scan") for node in nodes) == operators
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -11,6 +11,7 @@ from typing import Any
 
 from ferrnn._src.command import bench, files
 from ferrnn._src.command.floor import GATES
+from ferrnn._src.command.sources import Source
 from ferrnn._src.machine import show_config
 from ferrnn._src.native import machine, num_threads
 
@@ -25,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             show_config()
         return 0
     try:
-        _COMMANDS[asked.command](asked)
+        with files.warnings_given() as said:
+            _COMMANDS[asked.command](asked)
+        for text in dict.fromkeys(said):
+            print(f"ferrnn {asked.command}: warning: {text}", file=sys.stderr)
     except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
         print(f"ferrnn {asked.command}: {error}", file=sys.stderr)
         return 1
@@ -38,16 +42,21 @@ def _info(asked: argparse.Namespace) -> None:
 
 
 def _convert(asked: argparse.Namespace) -> None:
-    files.convert(asked.source, asked.target)
+    files.convert(_source(asked), asked.target, asked.keras)
 
 
 def _verify(asked: argparse.Namespace) -> None:
-    print(files.verified(asked.file, asked.against, asked.inputs))
+    print(files.verified(_source(asked), asked.against, asked.inputs))
+
+
+def _source(asked: argparse.Namespace) -> Source:
+    """The file that is to be opened, and what is told about it."""
+    return Source(asked.file, asked.layers, asked.input_shape, asked.backend)
 
 
 def _bench(asked: argparse.Namespace) -> None:
     if asked.file is not None:
-        print("\n".join(files.timed(asked.file, asked.seconds / 12)))
+        print("\n".join(files.timed(_source(asked), asked.seconds / 12)))
         return
     threads = asked.threads or sorted({1, num_threads()})
     limits, rows = bench.run(asked.cell, threads, asked.seconds)
@@ -102,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_seconds, default=12.0, help="of timing in all, about (default 12)"
     )
     table.add_argument("--json", action="store_true", help="print JSON")
+    _add_reading(table)
     config = commands.add_parser(
         "config",
         help="print instruction set, threads, caches and versions",
@@ -119,8 +129,12 @@ def _add_files(commands: Any) -> None:
     convert = commands.add_parser(
         "convert", help="write a model in another format: .keras, .h5, .safetensors, .onnx"
     )
-    convert.add_argument("source", type=Path)
-    convert.add_argument("target", type=Path)
+    convert.add_argument("file", type=Path, metavar="IN")
+    convert.add_argument("target", type=Path, metavar="OUT")
+    convert.add_argument(
+        "--keras", type=int, choices=(2, 3), help="the version of Keras that a .h5 file is for"
+    )
+    _add_reading(convert)
     verify = commands.add_parser(
         "verify", help="run inputs through a model and a second source, layer by layer"
     )
@@ -131,6 +145,27 @@ def _add_files(commands: Any) -> None:
         help="float64 (default: in NumPy, step by step), onnxruntime, keras, or another file",
     )
     verify.add_argument("--inputs", type=Path, help="a .npy file (default: random numbers)")
+    _add_reading(verify)
+
+
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    """What a file does not tell about itself."""
+    command.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="of files of PyTorch, the modules in the order in which data passes through them; "
+        "see `ferrnn info FILE` and the documentation of `from_torch`",
+    )
+    command.add_argument(
+        "--input-shape",
+        type=_shape,
+        metavar="N,...",
+        help="of files of PyTorch, the shape of one input without the batch, as in none,16",
+    )
+    command.add_argument(
+        "--backend", choices=("theano",), help="of files of Keras 1 that Theano trained"
+    )
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -149,6 +184,16 @@ def _threads(text: str) -> int:
     if not 1 <= threads <= 1024:
         raise argparse.ArgumentTypeError(f"expected a number from 1 to 1024, received {text!r}")
     return threads
+
+
+def _shape(text: str) -> tuple[int | None, ...]:
+    try:
+        sizes = tuple(None if each == "none" else int(each) for each in text.lower().split(","))
+    except ValueError:
+        sizes = (0,)
+    if any(size is not None and size < 1 for size in sizes):
+        raise argparse.ArgumentTypeError(f"expected numbers or none, as in none,16, got {text!r}")
+    return sizes
 
 
 def _seconds(text: str) -> float:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.command.sources import ONNX, TORCH, Source
 from ferrnn._src.files.archive import opened
+from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.interop.from_torch import described
 from ferrnn._src.interop.load_model import load_model
 from ferrnn._src.interop.onnx.files import read_model
@@ -28,25 +30,28 @@ from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 
 _ONNX = ".onnx"
-# Files of weights of PyTorch; those of safetensors may be ferrnn's models.
-_OF_TORCH = (".pt", ".pth", ".ckpt", ".bin")
+_FORMATS = (".keras", ".h5", ".hdf5", ".safetensors", _ONNX)
 _STEPS = 32  # where a model leaves the number of steps open
 
 
 def info(path: Path) -> list[str]:
     """Lines that tell what a file holds: format, size, layers, origin and warnings."""
-    lines = [f"{path}: {_size(path):,} bytes, {_origin(path)}"]
-    if path.suffix == _ONNX:
+    kind = Source(path).kind
+    lines = [f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"]
+    if kind == ONNX:
         model = from_onnx(path)
         lines += [f"input {each.name}: {each.shape}, {each.dtype}" for each in model.inputs]
         return lines + [f"output {each.name}: {each.shape}" for each in model.outputs]
-    if path.suffix in _OF_TORCH or _is_weights(path):
+    if kind == TORCH:
         return [
             *lines,
-            "weights alone, for `ferrnn.from_torch(path, layers=[...])`:",
+            (
+                "weights alone, for `ferrnn.from_torch(path, layers=[...])` or `ferrnn convert IN OUT "
+                "--layers ...`:"
+            ),
             *described(path),
         ]
-    with _warnings() as said:
+    with warnings_given() as said:
         model = load_model(path)
     model.summary(print_fn=lines.append)
     if model.optimizer is not None:
@@ -57,40 +62,43 @@ def info(path: Path) -> list[str]:
     return [*lines, *(f"warning: {each}" for each in said)]
 
 
-def convert(source: Path, target: Path) -> None:
+def convert(source: Source, target: Path, keras: int | None = None) -> None:
     """Writes a model in the format that the end of the target's name asks for.
 
+    `keras` is the version that a `.h5` file is for.
+
     Raises:
-        ValueError: The target's name is of no format, or the source is for inference alone.
+        ValueError: The target's name is of no format, or the source is no chain of layers.
     """
-    if source.suffix == _ONNX:
-        model: Any = from_onnx(source).to_layers()
-    else:
-        model = load_model(source)
+    if target.suffix not in _FORMATS:
+        raise ValueError(f"OUT must end in one of {', '.join(_FORMATS)}, received {target}")
+    if keras is not None and target.suffix not in (".h5", ".hdf5"):
+        raise ValueError(f"`--keras` is for `.h5` files alone, received {keras} for {target}")
+    model = source.model()
     if target.suffix == _ONNX:
         export_model(model, target)
     else:
-        save_model(model, target)
+        save_model(model, target, keras=keras)
 
 
-def verified(path: Path, against: str, inputs: Path | None) -> Report:
+def verified(source: Source, against: str, inputs: Path | None) -> Report:
     """How far the model of a file is from a second source, on inputs of a file or random ones."""
-    model = load_model(path)
+    model = source.model()
     given = random_inputs(model) if inputs is None else np.load(inputs, allow_pickle=False)
     if against in ("float64", "onnxruntime"):
         return verify(model, given, against)
     if against == "keras":
-        return verify(model, given, in_keras(path)(given))
+        return verify(model, given, in_keras(source.path)(given))
     other = Path(against)
     if other.suffix != _ONNX:
-        return verify(model, given, load_model(other))
+        return verify(model, given, Source(other).model())
     run = from_onnx(other)
     return verify(model, given, lambda x: run(*(x if isinstance(x, list) else [x])))
 
 
-def timed(path: Path, seconds: float) -> list[str]:
+def timed(source: Source, seconds: float) -> list[str]:
     """Lines with the time of one call and of one step of a model, beside ONNX Runtime's."""
-    model = load_model(path, compile=False)
+    model = source.model(compiles=False)
     lines = [f"{'case':24}  {'ferrnn':>10}  {'ONNX Runtime':>12}"]
     session = _session(model)
     for batch in (1, 32):
@@ -159,13 +167,15 @@ def _text(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
 
 
-def _origin(path: Path) -> str:
+def _origin(path: Path, kind: str) -> str:
     """The format of a file, and who wrote it."""
-    if path.suffix == _ONNX:
+    if kind == ONNX:
         model = read_model(path.read_bytes())
         return (
             f"ONNX of opset {model.opset} by {model.producer or 'nobody'} {model.producer_version}"
         )
+    if kind == TORCH:
+        return "safetensors" if is_safetensors(path) else "a file of PyTorch"
     begin = b""
     if not path.is_dir():
         with path.open("rb") as file:
@@ -174,7 +184,7 @@ def _origin(path: Path) -> str:
         with path.open("rb") as source, opened_hdf5(source) as file:
             version = file.attrs.get("keras_version", "unknown")
         return f"HDF5 of Keras {version.decode() if isinstance(version, bytes) else version}"
-    if begin.startswith(b"PK") and path.suffix not in _OF_TORCH:
+    if begin.startswith(b"PK"):
         with opened(path) as parts:
             text = parts.read("metadata.json")
         version = json.loads(text or b"{}").get("keras_version", "unknown")
@@ -195,23 +205,13 @@ def _has_probe(path: Path) -> bool | None:
     return None
 
 
-def _is_weights(path: Path) -> bool:
-    if path.suffix != ".safetensors":
-        return False
-    try:
-        stored_probe(path)
-    except ValueError:
-        return True
-    return False
-
-
 def _size(path: Path) -> int:
     files = [path] if path.is_file() else path.rglob("*")
     return sum(each.stat().st_size for each in files if each.is_file())
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
+def warnings_given() -> Iterator[list[str]]:
     """The warnings that are given inside."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as said:

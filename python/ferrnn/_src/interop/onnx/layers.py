@@ -71,6 +71,9 @@ def layers_of(plan: Planned, inputs: tuple[Value, ...], outputs: tuple[Value, ..
     return _Chain(plan, inputs[0], outputs[0].name, most).model()
 
 
+_WHOLE = (6, 7)  # ONNX' numbers of the types int32 and int64
+
+
 class _Chain:
     """One graph that is being followed."""
 
@@ -84,7 +87,7 @@ class _Chain:
         sample = np.zeros(sizes, value.dtype or np.float32)
         self.values, self.noted, self.last = traced(plan, {value.name: sample}, output)
         self.at = value.name
-        self.ids = sample.dtype.kind in "iu"
+        self.ids = sample.dtype.kind in "iu" or self._starts_with_ids()
         self.dtype = "float64" if sample.dtype == np.float64 else "float32"
         # Of the value that was reached: b, t, f (features) and d (directions).
         self.axes = self._first_axes(sample.ndim)
@@ -92,6 +95,11 @@ class _Chain:
         self.flipped = False
         self.features = None if self.ids else int(sizes[self.axes.index("f")])
         self.made: list[tuple[Layer, list[Array]]] = []
+
+    def _starts_with_ids(self) -> bool:
+        """Whether the input's numbers are made whole before anything else."""
+        node = self.noted[0][0] if self.noted else None
+        return node is not None and node.operator == "Cast" and node.attributes.get("to") in _WHOLE
 
     def _first_axes(self, rank: int) -> str:
         """Whether the batch or the time comes first is for the first node over time to say."""
@@ -193,6 +201,10 @@ class _Chain:
             self.axes = self.axes.replace("d", "")
         elif new != shape:
             raise self.refused(node, f"it makes {new} of {shape}")
+
+    def _cast(self, node: Node, x: list[Array | None]) -> None:
+        if not self.ids or self.made:
+            raise self.refused(node, "it is no layer")
 
     def _gather(self, node: Node, x: list[Array | None]) -> None:
         table, axis = x[0], node.attributes.get("axis", 0)
@@ -390,6 +402,7 @@ _FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
     "Add": _Chain._add,
     "AveragePool": average_pool,
     "BatchNormalization": _Chain._batch,
+    "Cast": _Chain._cast,
     "Conv": conv,
     "Dropout": _Chain._nothing,
     "GRU": _Chain._recurrent,

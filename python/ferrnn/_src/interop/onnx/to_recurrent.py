@@ -93,24 +93,77 @@ def both_directions(
     """A `Bidirectional` layer."""
     given = inputs[1:]
     half = len(given) // 2
+    layers = (layer.forward_layer, layer.backward_layer)
+    cells = [each.cell for each in layers if not each.stateful]
+    both = None if given or states.kept or layers[0].go_backwards else _both(cells)
+    if both is not None:
+        return _one_operator(b, name, layer, inputs[0], cells, both)
     ahead, *first = written(
         b, states, f"{name}/forward", layer.forward_layer, [inputs[0], *given[:half]], turned=True
     )
     back, *second = written(
         b, states, f"{name}/backward", layer.backward_layer, [inputs[0], *given[half:]], turned=True
     )
-    mode = layer.merge_mode
+    return [*_merged(b, layer.merge_mode, ahead, back), *first, *second]
+
+
+def _merged(b: Builder, mode: str | None, ahead: str, back: str) -> list[str]:
     if mode is None:
-        return [ahead, back, *first, *second]
+        return [ahead, back]
     if mode == "concat":
-        merged = b.op("Concat", ahead, back, axis=-1)
-    elif mode == "mul":
-        merged = b.op("Mul", ahead, back)
+        return [b.op("Concat", ahead, back, axis=-1)]
+    if mode == "mul":
+        return [b.op("Mul", ahead, back)]
+    merged = b.op("Add", ahead, back)
+    return [b.op("Mul", merged, b.constant(0.5)) if mode == "ave" else merged]
+
+
+def _both(cells: list[Any]) -> tuple[str, dict[str, Any]] | None:
+    """The operator that two cells are together, if they are alike; activations may differ."""
+    found = [_operator(cell) for cell in cells if not isinstance(cell, StackedRNNCells)]
+    if len(found) != 2 or None in found:
+        return None
+    (one, first), (two, second) = (each for each in found if each is not None)
+    listed = ("activations", "activation_alpha", "activation_beta")
+    own = [
+        {key: each for key, each in told.items() if key not in listed} for told in (first, second)
+    ]
+    if one != two or own[0] != own[1] or (cells[0].bias is None) != (cells[1].bias is None):
+        return None
+    joined = {key: [*first.get(key, []), *second.get(key, [])] for key in listed}
+    settings = {**own[0], **{key: each for key, each in joined.items() if each}}
+    return one, {**settings, "direction": "bidirectional"}
+
+
+def _one_operator(
+    b: Builder, name: str, layer: Any, x: str, cells: list[Any], both: tuple[str, dict[str, Any]]
+) -> list[str]:
+    """Both directions as one operator, whose outputs have an axis for them."""
+    operator, settings = both
+    sequences = b.op("Transpose", x, perm=[1, 0, 2])
+    inputs = _weights(b, name, cells, operator)
+    made = b.node(operator, sequences, *inputs, count=1 + len(sizes(cells[0])), **settings)
+    outputs, *last = made
+    turned = ([2, 0, 1, 3], [0, 0, -1]) if layer.return_sequences else ([1, 0, 2], [0, -1])
+    whole = outputs if layer.return_sequences else last[0]
+    if layer.merge_mode == "concat":
+        merged = [b.op("Reshape", b.op("Transpose", whole, perm=turned[0]), b.integers(*turned[1]))]
     else:
-        merged = b.op("Add", ahead, back)
-        if mode == "ave":
-            merged = b.op("Mul", merged, b.constant(0.5))
-    return [merged, *first, *second]
+        axis = 1 if layer.return_sequences else 0
+        parts = _parted(b, whole, axis)
+        if layer.return_sequences:
+            parts = [b.op("Transpose", each, perm=[1, 0, 2]) for each in parts]
+        merged = _merged(b, layer.merge_mode, *parts)
+    if not layer.return_state:
+        return merged
+    ends = [_parted(b, each, 0) for each in last]
+    return [*merged, *(each[at] for at in (0, 1) for each in ends)]
+
+
+def _parted(b: Builder, x: str, axis: int) -> list[str]:
+    """What each direction has of a value with an axis for them."""
+    parts = b.node("Split", x, b.integers(1, 1), count=2, axis=axis)
+    return [b.op("Squeeze", each, b.integers(axis)) for each in parts]
 
 
 def _reversed(b: Builder, x: str) -> str:
@@ -150,24 +203,35 @@ def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[s
     if found is None:
         return scanned(b, name, cell, x, start)
     operator, settings = found
-    order = ONNX[operator]
-    weights = [from_ours(each.numpy().T, order) for each in (cell.kernel, cell.recurrent_kernel)]
-    constants = [
-        b.constant(each[None], f"{name}/{w}") for each, w in zip(weights, "WR", strict=True)
-    ]
-    bias = _bias(cell, operator, order)
-    # Bias, lengths, initial h and c, peepholes.
-    more = ["" if bias is None else b.constant(bias[None], f"{name}/B"), "", "", "", ""]
-    for at, state in enumerate(start):
-        more[2 + at] = b.op("Unsqueeze", state, b.integers(0))
-    if kind is PeepholeLSTMCell:
-        p_i, p_f, p_o = cell.peephole.numpy()
-        more[4] = b.constant(np.concatenate([p_i, p_o, p_f])[None], f"{name}/P")
-    while more and not more[-1]:
-        more.pop()
-    made = b.node(operator, x, *constants, *more, count=1 + len(sizes(cell)), **settings)
+    first = [b.op("Unsqueeze", state, b.integers(0)) for state in start]
+    inputs = _weights(b, name, [cell], operator, first)
+    made = b.node(operator, x, *inputs, count=1 + len(sizes(cell)), **settings)
     outputs = b.op("Squeeze", made[0], b.integers(1))
     return outputs, [b.op("Squeeze", each, b.integers(0)) for each in made[1:]]
+
+
+def _weights(
+    b: Builder, name: str, cells: list[Any], operator: str, start: Sequence[str] = ()
+) -> list[str]:
+    """What an operator is given behind the sequences; the cells are its directions."""
+    order = ONNX[operator]
+
+    def stacked(made: Sequence[Array], letter: str) -> str:
+        return b.constant(np.stack(made), f"{name}/{letter}")
+
+    kernels = [from_ours(cell.kernel.numpy().T, order) for cell in cells]
+    recurrent_kernels = [from_ours(cell.recurrent_kernel.numpy().T, order) for cell in cells]
+    biases = [bias for cell in cells if (bias := _bias(cell, operator, order)) is not None]
+    # Weights, bias, lengths, initial h and c, peepholes.
+    made = [stacked(kernels, "W"), stacked(recurrent_kernels, "R")]
+    made += [stacked(biases, "B") if biases else "", "", *start]
+    if type(cells[0]) is PeepholeLSTMCell:
+        rows = [cell.peephole.numpy() for cell in cells]
+        made += [""] * (6 - len(made))
+        made.append(stacked([np.concatenate([p_i, p_o, p_f]) for p_i, p_f, p_o in rows], "P"))
+    while not made[-1]:
+        made.pop()
+    return made
 
 
 def _bias(cell: Any, operator: str, order: tuple[int, ...]) -> Array | None:

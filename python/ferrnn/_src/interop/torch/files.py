@@ -44,6 +44,24 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{path}: {error}") from error
 
 
+def is_torch_file(path: Path) -> bool:
+    """Whether a file is one that `torch.save` or `torch.jit.save` wrote, as far as its layout says.
+
+    >>> from pathlib import Path
+    >>> _ = Path("notes.txt").write_text("nothing")
+    >>> is_torch_file(Path("notes.txt"))
+    False
+    """
+    with path.open("rb") as file:
+        if file.read(len(_OLD_MAGIC)) == _OLD_MAGIC:
+            return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_is_pickle(name) for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        return False
+
+
 class _Archive:
     """One file of PyTorch."""
 
