@@ -46,8 +46,8 @@ def info(path: Path) -> list[str]:
         return [
             *lines,
             (
-                "weights alone, for `ferrnn.from_torch(path, layers=[...])` or `ferrnn convert IN OUT "
-                "--layers ...`:"
+                "weights alone, for `ferrnn.from_torch(path, layers=[...])` or "
+                "`ferrnn convert IN OUT --layers ...`:"
             ),
             *described(path),
         ]
