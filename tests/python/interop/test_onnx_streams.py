@@ -180,3 +180,19 @@ def test_models_of_others_stream(file, states, settled):
         found = model.run({x.name: step, state: now, **settled})
         now = found[after]
         np.testing.assert_array_equal(stream(step), found[stream.outputs[0]])
+
+
+def test_a_model_with_branches_streams_through_onnx():
+    x = ferrnn.Input((None, 3))
+    one = ferrnn.layers.LSTM(4, return_sequences=True, name="one")(x)
+    two = ferrnn.layers.IndRNN(3, return_sequences=True, name="two")(x)
+    joined = ferrnn.layers.Concatenate()([one, two, x])
+    model = ferrnn.Model(x, [ferrnn.layers.Dense(2)(joined), two + x])
+    with pytest.raises(ValueError, match=r"layer '\w+' .*`from_onnx\(to_onnx\(model, states=True"):
+        model.stream()
+    stream = ferrnn.from_onnx(ferrnn.to_onnx(model, states=True)).stream(streams=2)
+    assert stream.states == {"one/h": "one/h/next", "one/c": "one/c/next", "two/h": "two/h/next"}
+    given = np.random.default_rng(5).normal(size=(2, 6, 3)).astype("float32")
+    parts = [stream(given[:, t : t + 1]) for t in range(6)]
+    for at, whole in enumerate(model.predict_on_batch(given)):
+        expect_close(np.concatenate([part[at] for part in parts], axis=1), whole)

@@ -8,6 +8,7 @@ from ferrnn.layers import (
     GRU,
     LSTM,
     RNN,
+    Activation,
     Add,
     Dense,
     Dropout,
@@ -16,6 +17,7 @@ from ferrnn.layers import (
     LayerNormalization,
     ReLU,
     SimpleRNN,
+    SpectralNormalization,
     TimeDistributed,
 )
 from ferrnn.models import Model, Sequential
@@ -67,6 +69,27 @@ def test_a_relu_is_the_activation_and_one_with_settings_is_named():
     model = Sequential([Input((None, FEATURES)), GRU(9), odd], name="m")
     with pytest.raises(TypeError, match=r"layer 'odd' of the model 'm' cannot .* not with both"):
         model.stream()
+
+
+@pytest.mark.parametrize("name", ["hard_sigmoid_keras2", "leaky_relu", "relu6", "sparse_sigmoid"])
+def test_activations_that_several_stages_are(name):
+    layers = [GRU(9, return_sequences=True), Dense(4, name), Activation(name)]
+    model = randomised(Sequential([Input((None, FEATURES)), *layers]))
+    model.set_weights([5 * each for each in model.get_weights()])
+    x = 3 * sequences(2)
+    expected, stream = np.asarray(model.predict_on_batch(x)), model.stream(2)
+    for step in range(5):
+        np.testing.assert_array_equal(stream(x[:, step]), expected[:, step])
+    assert len(np.unique(expected)) > 5
+
+
+def test_a_spectral_normalization_is_the_layer_inside():
+    layers = [SpectralNormalization(Dense(5, "tanh")), GRU(9, return_sequences=True)]
+    model = randomised(Sequential([Input((None, FEATURES)), *layers]))
+    x = sequences(2)
+    expected, stream = np.asarray(model.predict_on_batch(x)), model.stream(2)
+    for step in range(5):
+        np.testing.assert_array_equal(stream(x[:, step]), expected[:, step])
 
 
 def test_ids_of_any_kind_are_read():

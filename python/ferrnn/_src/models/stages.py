@@ -55,6 +55,10 @@ class Place(NamedTuple):
             self.refuse(f"its settings of the shape {given.shape} are not those of one step")
         return np.ascontiguousarray(np.broadcast_to(given, self.shape)).reshape(-1)
 
+    def outputs(self, number: float) -> Array:
+        """A number for each element of a step of the outputs, of the layer's dtype."""
+        return np.full(_count(self.given), number, self.layer.dtype)
+
     def axis(self, axis: int) -> int:
         """An axis of the layer's inputs as one of a step."""
         before = 2 if self.timed else 1
@@ -68,10 +72,24 @@ class Place(NamedTuple):
 Stage = Callable[[Place], list[StreamPart]]
 
 
+# Activations that other stages are together, and their numbers.
+_COMPOSED: dict[str, list[tuple[str, float | None]]] = {
+    "hard_sigmoid_keras2": [("multiply", 0.2), ("add", 0.5), ("relu", None), ("minimum", 1)],
+    "leaky_relu": [("slope", 0.2)],
+    "relu6": [("relu", None), ("minimum", 6)],
+    "sparse_sigmoid": [("add", 1), ("multiply", 0.5), ("relu", None), ("minimum", 1)],
+}
+
+
 def function(place: Place, called: Any) -> list[StreamPart]:
     """An activation on its own."""
+    name = getattr(called, "__name__", repr(called))
+    if type(called) is Function and name in _COMPOSED:
+        return [
+            StreamPart(part if number is None else (part, place.outputs(number)))
+            for part, number in _COMPOSED[name]
+        ]
     if type(called) is not Function or not (called.native or called.native_rows):
-        name = getattr(called, "__name__", repr(called))
         place.refuse(f"the engine does not know its activation {name}")
     if called.native_rows and len(place.given) != 1:
         place.refuse(f"{called.__name__} over the features of frames is none of the engine's")

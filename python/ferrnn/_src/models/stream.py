@@ -20,6 +20,7 @@ from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
+from ferrnn._src.layers.spectral_normalization import SpectralNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.frame_stages import OVER_PLACES, OVER_TIME
 from ferrnn._src.models.graph import Graph
@@ -49,6 +50,10 @@ _RECURRENT: dict[type[Layer], Stage] = dict.fromkeys(
 _TIMED = {**PLAIN, **OVER_TIME, **_RECURRENT, **FIRST}
 _UNTIMED = {**PLAIN, **OVER_PLACES}
 
+_BESIDES = (
+    "; `from_onnx(to_onnx(model, states=True)).stream()` takes steps of models with branches, "
+    "operator by operator"
+)
 _BACKWARDS = "it also reads the sequence from its end"
 _WHOLE = "each of its outputs depends on the whole sequence"
 # Why layers that one might expect are not there.
@@ -166,7 +171,7 @@ def _places(
             raise ValueError(
                 f"layer {path!r} of the model {model!r} cannot run in a stream: it takes something "
                 "besides the outputs of the layer before (other arrays, initial states, a mask, or "
-                "training=True), and in a stream layers follow one another"
+                "training=True), and in a stream layers follow one another" + _BESIDES
             )
         if timed is None:
             timed = len(reached.shape) > 2 or type(layer) is Embedding
@@ -185,7 +190,7 @@ def _places(
     if len(graph.outputs) != 1 or graph.outputs[0] is not reached:
         raise ValueError(
             f"the model {model!r} cannot run in a stream: a stream gives the outputs of the last "
-            f"layer, the model {[tensor.name for tensor in graph.outputs]}"
+            f"layer, the model {[tensor.name for tensor in graph.outputs]}" + _BESIDES
         )
     return bool(timed)
 
@@ -201,6 +206,8 @@ def _unwrapped(place: Place, plain: Collection[type]) -> Iterator[Place]:
             yield from _places(place.model, inner._graph, plain, f"{path}/", timed=False)
             return
         place = place._replace(name=path, layer=inner, timed=False)
+    if type(place.layer) is SpectralNormalization:
+        place = place._replace(layer=place.layer.layer)
     sequences = getattr(layer, "return_sequences", True)
     after = before if sequences else 1
     if type(layer) is Embedding:

@@ -151,7 +151,21 @@ def _found(model: Runnable, settled: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-_ENDINGS = ("_out", "_in", "out", "in", "_n", "_0", "n", "0", "N", "_new", "_next", "_prev")
+_ENDINGS = (
+    "/next",
+    "_out",
+    "_in",
+    "out",
+    "in",
+    "_n",
+    "_0",
+    "n",
+    "0",
+    "N",
+    "_new",
+    "_next",
+    "_prev",
+)
 _BEGINNINGS = ("new_", "next_", "prev_", "initial_", "final_", "in_", "out_", "output_", "input_")
 
 
