@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.configs.notices import warn
 from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array
@@ -274,22 +273,19 @@ def weights_by_class(
 
 
 def _is_one_hot(y: Array, shape: Any) -> bool:
-    """Whether the last axis of `y` is that of the classes, by the shape of the outputs.
-
-    Where neither the shape nor the rows tell, it is, as in Keras, with a warning.
-    """
+    """Whether the last axis of `y` is that of the classes, by the shape of the outputs."""
     known = isinstance(shape, tuple) and all(each is None or np.ndim(each) == 0 for each in shape)
     if known and len(shape) == y.ndim + 1:
         return False
     fits = known and len(shape) == y.ndim and shape[-1] in (None, y.shape[-1])
-    if not (fits and np.all(y >= 0) and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3)):
-        warn(
-            "`class_weight` weighs by the largest entry along the last axis of `y`, as if it were "
-            f"one-hot, but its rows do not sum to 1: its shape is {y.shape}, that of the outputs "
-            f"{shape}. If `y` holds class numbers of steps, or several labels of a sample, give "
-            "`sample_weight` instead"
-        )
-    return True
+    # Class numbers of steps and several labels of a sample may have this shape as well.
+    if fits and np.all(y >= 0) and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3):
+        return True
+    raise ValueError(
+        "`class_weight` needs one class for each weight: class numbers `[batch, ...]`, with a last "
+        "axis of 1, or one-hot (each row along the last axis sums to 1). Which `y` holds cannot be "
+        f"told: its shape is {y.shape}, that of the outputs {shape}. Give `sample_weight` instead"
+    )
 
 
 def _each(function: Callable[[Array], Array], arrays: Any) -> Any:
