@@ -25,13 +25,18 @@ import numpy as np
 from ferrnn import _core
 
 CASES = 1000
-# The engine's name, gates, states, whether there are two rows of biases, keywords.
+# The engine's name, gates, states, whether there are two rows of biases, vectors, keywords.
 CELLS = (
-    ("lstm", 4, 2, False, {}),
-    ("gru", 3, 1, True, {"reset_after": True}),
-    ("gru", 3, 1, False, {"reset_after": False}),
-    ("simple_rnn", 1, 1, False, {}),
+    ("lstm", 4, 2, False, 0, {}),
+    ("gru", 3, 1, True, 0, {"reset_after": True}),
+    ("gru", 3, 1, False, 0, {"reset_after": False}),
+    ("simple_rnn", 1, 1, False, 0, {}),
+    ("coupled_lstm", 3, 2, False, 0, {}),
+    ("minimal_gated", 2, 1, False, 0, {}),
+    ("peephole_lstm", 4, 2, False, 3, {}),
+    ("ind_rnn", 1, 1, False, 1, {}),
 )
+PROJECTED = ("lstm", "coupled_lstm")
 SIZES = (1, 2, 3, 5, 7, 8, 9, 13, 16, 17, 24, 31, 32, 40, 48, 65, 96, 100, 128, 160)
 BATCHES = (0, 1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 32, 33, 45, 70)
 ACTIVATIONS = ("relu", "linear", "softsign", "elu", "gelu", "sigmoid", "hard_sigmoid")
@@ -115,6 +120,8 @@ def drawn(number: int) -> tuple[str, dict[str, Any]]:
         "bias": bool(draw.random() < 0.8),
         "halved": bool(draw.random() < 0.12),
     }
+    projects = CELLS[made["cell"]][0] in PROJECTED and draw.random() < 0.25
+    made["outputs"] = int(draw.integers(1, made["units"] + 1)) if projects else made["units"]
     return kind, made
 
 
@@ -122,19 +129,26 @@ def packed(
     draw: np.random.Generator, cell: int, dtype: Any, features: int, units: int, **made: Any
 ) -> _core.Weights:
     """The weights of a case."""
-    name, gates, _, twice, keywords = CELLS[cell]
+    name, gates, _, twice, vectors, keywords = CELLS[cell]
+    outputs = made["outputs"]
     kernel = 0.5 * draw.standard_normal((features, gates * units)) / np.sqrt(features)
-    recurrent = draw.standard_normal((units, gates * units)) / np.sqrt(units)
+    recurrent = draw.standard_normal((outputs, gates * units)) / np.sqrt(outputs)
+    alone = 0.5 * draw.standard_normal((vectors, units)) if vectors else None
+    projection = None
+    if outputs < units:
+        projection = draw.standard_normal((units, outputs)) / np.sqrt(units)
     bias = 0.3 * draw.standard_normal((2, gates * units) if twice else gates * units)
     activation, gate = ("tanh", "sigmoid") if made["standard"] else draw.choice(ACTIVATIONS, 2)
     return _core.Weights(
         name,
         kernel.astype(dtype),
-        recurrent.astype(dtype),
+        None if name == "ind_rnn" else recurrent.astype(dtype),
         bias.astype(dtype) if made["bias"] else None,
         activation=str(activation),
         recurrent_activation=str(gate),
         precision="bfloat16" if made["halved"] and dtype == np.float32 else "full",
+        vectors=None if alone is None else alone.astype(dtype),
+        projection=None if projection is None else projection.astype(dtype),
         **keywords,
     )
 
@@ -145,7 +159,8 @@ def of_sequence(
     """Outputs, states and gradients of a call."""
     dtype = np.float64 if double else np.float32
     features, units = made["features"], made["units"]
-    _, gates, states, _, _ = CELLS[cell]
+    _, gates, states, *_ = CELLS[cell]
+    sizes = (made["outputs"], units)[:states]
     weights = packed(draw, cell, dtype, **made)
     halved = made["halved"] and not double
 
@@ -163,14 +178,14 @@ def of_sequence(
         if draw.random() < 0.3
         else normal(batch, time, features)
     )
-    initial = [normal(batch, units) for _ in range(states)] if draw.random() < 0.5 else None
+    initial = [normal(batch, size) for size in sizes] if draw.random() < 0.5 else None
     problem = _core.Problem(
         weights,
         inputs,
         initial,
         mask_of(draw, batch, time),
         dropout(features),
-        dropout(units),
+        dropout(made["outputs"]),
         go_backwards=bool(draw.random() < 0.3),
         return_sequences=bool(draw.random() < 0.7),
         zero_output_for_mask=bool(draw.random() < 0.3),
@@ -180,7 +195,7 @@ def of_sequence(
     yield from final
     if residuals is None:
         return
-    d_final = [normal(batch, units) if draw.random() < 0.7 else None for _ in range(states)]
+    d_final = [normal(batch, size) if draw.random() < 0.7 else None for size in sizes]
     d_inputs, d_weights, d_initial = _core.rnn_backward(
         weights,
         residuals,
@@ -212,7 +227,7 @@ def of_stream(
 ) -> Iterator[np.ndarray]:
     """Outputs and states of a stream: a cell, sometimes with ids or other layers around it."""
     dtype = np.float64 if double else np.float32
-    features, units = made["features"], made["units"]
+    features, units = made["features"], made["outputs"]
     parts: list[Any] = []
     ids = draw.random() < 0.3
     if ids:

@@ -32,7 +32,7 @@ STEPS_OF_A_SEQUENCE = (
     {"weights"},
     {"problem"},
     {"plan"},
-    {"kept", "rows"},
+    {"kept", "part", "rows"},
     {"step"},
     {"forward", "backward", "stream"},
 )

@@ -12,6 +12,7 @@ mod call;
 mod forward;
 mod kept;
 mod options;
+mod part;
 pub mod plan;
 mod problem;
 mod rows;

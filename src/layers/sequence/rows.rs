@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::weights::Weights;
+use crate::cells::Layout;
 use crate::machine::memory::View;
 use crate::machine::simd::Element;
 
@@ -77,6 +78,35 @@ impl<'a, T: Element> States<'a, T> {
 /// The number of dropout masks.
 pub(crate) fn masks<T>(mask: Option<View<'_, T>>) -> usize {
     mask.map_or(0, |mask| mask.shape()[0])
+}
+
+/// One product whose operand is multiplied by a dropout mask, or by none.
+#[derive(Clone, Copy)]
+pub(crate) struct MaskPass {
+    /// The first of the slots it goes to.
+    pub(crate) first: usize,
+    /// How many these are.
+    pub(crate) count: usize,
+    /// The number of its mask.
+    pub(crate) gate: usize,
+}
+
+/// The products that go to `count` slots from `first` on: one, or if there are several masks, one for
+/// each gate, then one for each slot.
+pub(crate) fn mask_passes(
+    layout: Layout,
+    (first, count): (usize, usize),
+    masks: usize,
+) -> impl Iterator<Item = MaskPass> {
+    let each = masks > 1;
+    let passes = if each { count } else { count.min(1) };
+    (first..first + passes).map(move |slot| {
+        if each {
+            MaskPass { first: slot, count: 1, gate: layout.slots[slot] }
+        } else {
+            MaskPass { first, count, gate: 0 }
+        }
+    })
 }
 
 /// `to = from · mask`, without a mask `to = from`.

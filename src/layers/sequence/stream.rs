@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::plan::Place;
 use super::rows::States;
-use super::step::forward::{Place, RowMajor, Step};
+use super::step::forward::{RowMajor, Step};
 use super::step::single::{RowStep, is_single};
 use super::weights::Weights;
 use crate::error::Result;

@@ -1,24 +1,25 @@
 //! Time backward: step before step, then the weights' gradients as long products.
 
+mod inputs;
 mod part;
 mod products;
 mod weights;
-
-use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::{Gradients, Seeds};
 use crate::layers::sequence::kept::{History, Residuals};
+use crate::layers::sequence::part::Part;
 use crate::layers::sequence::plan::Plan;
 use crate::layers::sequence::problem::Problem;
-use crate::layers::sequence::weights::{Transposed, Weights};
+use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::{Buffer, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::together;
 use crate::machine::threads::{Ask, Exchange, Geometry, Stop, Team, Turn};
-use part::{Run, Views};
+use inputs::Features;
+use part::{Given, PartBackward};
 use weights::{Sums, WeightGradients};
 
 /// See [`crate::layers::sequence::backward()`].
@@ -49,7 +50,7 @@ pub(crate) fn backward<T: Element>(
         stride: row_stride(weights.units),
     };
     let histories = (0..slots.len()).map(history).listed()?;
-    let mut journeys = lists::room(slots.len())?;
+    let mut slices = lists::room(slots.len())?;
     let mut d_inputs = match gradients.inputs {
         Some(view) => plan.split(view)?.into_iter().map(Some).listed()?,
         None => plan.slices.iter().map(|_| None).listed()?,
@@ -60,28 +61,28 @@ pub(crate) fn backward<T: Element>(
             lists::push(of_slice, part)?;
         }
     }
-    for (n, slots) in slots.into_iter().enumerate() {
-        let views = (d_inputs[n].take(), std::mem::take(&mut d_states[n]));
-        let packed = (weights, transposed);
+    for (number, slots) in slots.into_iter().enumerate() {
+        let views = (d_inputs[number].take(), std::mem::take(&mut d_states[number]));
+        let given = Given { transposed, history: histories[number], seeds };
         // Bounded: room was made.
-        journeys.push(Journey::new(packed, plan, (n, histories[n]), seeds, slots, views)?);
+        slices.push(SliceBackward::new(weights, plan, number, given, slots, views)?);
     }
     let sums = Sums::new(weights, plan, &histories, team.size())?;
-    match &mut journeys[..] {
+    match &mut slices[..] {
         [only] if plan.parts.len() > 1 => {
             only.split(&mut team, &stop)?;
             only.sum(&sums, &|| stop.poll(0));
         }
-        several => team.for_each(several, |worker, journey| {
-            journey.result = journey.all(worker, &stop);
-            journey.sum(&sums, &|| stop.poll(worker));
+        several => team.for_each(several, |worker, slice| {
+            slice.result = slice.all(worker, &stop);
+            slice.sum(&sums, &|| stop.poll(worker));
         }),
     }
-    for journey in &mut journeys {
-        std::mem::replace(&mut journey.result, Ok(()))?;
+    for slice in &mut slices {
+        std::mem::replace(&mut slice.result, Ok(()))?;
     }
-    sum_vectors(&journeys, problem.inputs.shape()[0], gradients.vectors)?;
-    drop(journeys);
+    sum_vectors(&slices, problem.inputs.shape()[0], gradients.vectors)?;
+    drop(slices);
     let into = WeightGradients {
         kernel: gradients.kernel,
         recurrent_kernel: gradients.recurrent_kernel,
@@ -131,21 +132,25 @@ fn check<T: Element>(
 }
 
 /// Sums the gradients by the weights of each unit alone, in the order of the batch.
-fn sum_vectors<T: Element>(journeys: &[Journey<'_, T>], batch: usize, to: &mut [T]) -> Result<()> {
+fn sum_vectors<T: Element>(
+    slices: &[SliceBackward<'_, T>],
+    batch: usize,
+    to: &mut [T],
+) -> Result<()> {
     if to.is_empty() {
         return Ok(());
     }
     let mut places = lists::filled((0, 0), batch)?;
-    for (n, journey) in journeys.iter().enumerate() {
-        let slice = &journey.plan.slices[journey.slice];
+    for (n, slice) in slices.iter().enumerate() {
+        let slice = &slice.plan.slices[slice.number];
         for row in 0..slice.rows.len() {
             places[slice.batch_row(row)] = (n, row);
         }
     }
     to.fill(T::ZERO);
     for (n, row) in places {
-        for run in &journeys[n].runs {
-            run.add_vectors(row, to);
+        for part in &slices[n].parts {
+            part.add_vectors(row, to);
         }
     }
     Ok(())
@@ -155,49 +160,37 @@ fn sum_vectors<T: Element>(journeys: &[Journey<'_, T>], batch: usize, to: &mut [
 const PLANES: &[usize] = &[0, 1];
 
 /// A slice on its way back through time, with all its parts.
-struct Journey<'a, T: Element> {
+struct SliceBackward<'a, T: Element> {
     plan: &'a Plan,
     /// The slice's number.
-    slice: usize,
+    number: usize,
     exchange: Exchange<T>,
-    runs: Vec<Run<'a, T>>,
+    parts: Vec<PartBackward<'a, T>>,
     result: Result<()>,
 }
 
-impl<'a, T: Element> Journey<'a, T> {
+impl<'a, T: Element> SliceBackward<'a, T> {
     fn new(
-        (weights, transposed): (&'a Weights<T>, &'a Transposed<T>),
+        weights: &'a Weights<T>,
         plan: &'a Plan,
-        (slice, history): (usize, History<'a, T>),
-        seeds: &'a Seeds<'a, T>,
+        number: usize,
+        given: Given<'a, T>,
         slots: Vec<Buffer<T>>,
         (d_inputs, d_initial): (Option<ViewMut<'a, T>>, Vec<ViewMut<'a, T>>),
     ) -> Result<Self> {
+        let History { slice, problem, .. } = given.history;
         // No padding between the slots: a row is one long vector for the products.
         let geometry = Geometry {
-            rows: history.slice.rows.len(),
+            rows: slice.rows.len(),
             slots: weights.layout.slots.len(),
             width: weights.units,
             stride: weights.d_sums_stride(),
         };
         let units = plan.parts.iter().map(|blocks| weights.units_of(blocks)).listed()?;
         let exchange = Exchange::new(geometry, PLANES, units)?;
-        // The features of the inputs' gradient are shared out as evenly as the units are.
-        let (count, lanes) = (plan.parts.len(), weights.lanes());
-        let blocks = transposed.kernel.blocks();
-        let columns = |n: usize| n * blocks / count..(n + 1) * blocks / count;
-        let features = |blocks: Range<usize>| {
-            let end = weights.features;
-            (blocks.start * lanes).min(end)..(blocks.end * lanes).min(end)
-        };
-        let mut d_inputs = match d_inputs {
-            Some(view) if count == 1 => std::iter::once(Some(view)).listed()?,
-            Some(view) => {
-                let views = view.split_features((0..count).map(|n| features(columns(n))))?;
-                views.into_iter().map(Some).listed()?
-            }
-            None => (0..count).map(|_| None).listed()?,
-        };
+        let count = plan.parts.len();
+        let mut d_inputs =
+            split_inputs(weights, given.transposed.kernel.blocks(), d_inputs, count)?;
         let mut initial = (0..count).map(|_| Vec::new()).listed()?;
         for view in d_initial {
             let parts = plan.split_features(view, |blocks| weights.units_of(blocks))?;
@@ -205,32 +198,28 @@ impl<'a, T: Element> Journey<'a, T> {
                 lists::push(of_part, view)?;
             }
         }
-        let mut runs = lists::room(count)?;
-        for (number, slots) in slots.into_iter().enumerate() {
-            let views = Views {
-                d_inputs: d_inputs[number].take(),
-                columns: columns(number),
-                d_initial: std::mem::take(&mut initial[number]),
-            };
-            let part = (number, plan.parts[number].clone());
-            let taken = history.slice.before(plan.chunks.last().map_or(0, |chunk| chunk.end));
-            let packed = (weights, transposed);
+        let kept_rows = slice.before(plan.chunks.last().map_or(0, |chunk| chunk.end));
+        let mut parts = lists::room(count)?;
+        for (n, slots) in slots.into_iter().enumerate() {
+            let part = Part::new(weights, problem, slice, (n, plan.parts[n].clone()));
+            let (d_inputs, d_initial) = (d_inputs[n].take(), std::mem::take(&mut initial[n]));
+            let kept = (slots, kept_rows);
             // Bounded: room was made.
-            runs.push(Run::new(packed, history, seeds, part, taken, slots, views)?);
+            parts.push(PartBackward::new(part, given, kept, d_inputs, d_initial)?);
         }
-        Ok(Self { plan, slice, exchange, runs, result: Ok(()) })
+        Ok(Self { plan, number, exchange, parts, result: Ok(()) })
     }
 
     /// Gives the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
-        let mut slots: Vec<_> =
-            // Bounded: a buffer for each part, of which there are as many as threads.
-            self.runs.iter_mut().map(|run| std::mem::take(&mut run.slots)).collect();
-        if let [only] = &mut self.runs[..] {
+        let slots = |part: &mut PartBackward<'_, T>| std::mem::take(&mut part.memory.slots);
+        // Bounded: a buffer for each part, of which there are as many as threads.
+        let mut slots: Vec<_> = self.parts.iter_mut().map(slots).collect();
+        if let [only] = &mut self.parts[..] {
             // Bounded: one more.
-            slots.push(std::mem::take(&mut only.d_projected));
+            slots.push(std::mem::take(&mut only.memory.d_projected));
         }
-        sums.take(self.slice, slots, poll);
+        sums.add_slice(self.number, slots, poll);
     }
 
     /// All steps, on this thread.
@@ -245,31 +234,47 @@ impl<'a, T: Element> Journey<'a, T> {
 
     fn resume(&mut self, steps: usize, turn: usize, worker: usize, stop: &Stop<'_>) -> Result<()> {
         let mut turn = self.exchange.alone(turn);
-        walk(&mut self.runs, &mut turn, self.plan, steps, (worker, stop))?;
-        for run in &mut self.runs {
-            run.write_initial();
-        }
+        walk(&mut self.parts, &mut turn, self.plan, steps, (worker, stop))?;
+        self.parts.iter_mut().for_each(PartBackward::write_initial);
         Ok(())
     }
 
     /// All steps, each part on its own thread, or from some step on all on this one.
     fn split(&mut self, team: &mut Team, stop: &Stop<'_>) -> Result<()> {
         let (plan, steps) = (self.plan, self.steps());
-        if team.size() < self.runs.len() {
+        if team.size() < self.parts.len() {
             return self.all(0, stop);
         }
-        let work = |worker, run: &mut Run<'a, T>, turn: &mut Turn<'_, T>| {
-            walk(std::slice::from_mut(run), turn, plan, steps, (worker, stop))
+        let work = |worker, part: &mut PartBackward<'a, T>, turn: &mut Turn<'_, T>| {
+            walk(std::slice::from_mut(part), turn, plan, steps, (worker, stop))
         };
-        let (steps, turn) = together(team, &mut self.runs, &mut self.exchange, work)?;
+        let (steps, turn) = together(team, &mut self.parts, &mut self.exchange, work)?;
         self.resume(steps, turn, 0, stop)
     }
 }
 
-/// Takes the runs' steps back from `end` on. Gives the number of steps that are left: not zero, if
+/// Each part's features of the gradient by the inputs, which are shared out as evenly as the units are.
+fn split_inputs<'a, T: Element>(
+    weights: &Weights<T>,
+    blocks: usize,
+    d_inputs: Option<ViewMut<'a, T>>,
+    count: usize,
+) -> Result<Vec<Option<Features<'a, T>>>> {
+    let Some(view) = d_inputs else { return (0..count).map(|_| None).listed() };
+    let of_part = |n: usize| n * blocks / count..(n + 1) * blocks / count;
+    let views = if count == 1 {
+        std::iter::once(view).listed()?
+    } else {
+        let at = |block: usize| (block * weights.lanes()).min(weights.features);
+        view.split_features((0..count).map(|n| at(of_part(n).start)..at(of_part(n).end)))?
+    };
+    views.into_iter().enumerate().map(|(n, view)| Some((view, of_part(n)))).listed()
+}
+
+/// Takes the parts' steps back from `end` on. Gives the number of steps that are left: not zero, if
 /// the caller is to take them alone.
 fn walk<T: Element>(
-    runs: &mut [Run<'_, T>],
+    parts: &mut [PartBackward<'_, T>],
     turn: &mut Turn<'_, T>,
     plan: &Plan,
     end: usize,
@@ -280,26 +285,26 @@ fn walk<T: Element>(
         if step + 1 == chunk.end {
             stop.poll(worker)?;
         }
-        for run in &mut *runs {
-            run.skip(step);
+        for part in &mut *parts {
+            part.skip(step);
         }
         let mut alone = false;
-        let phases = runs.first().map_or(0, |run| run.phases(step));
+        let phases = parts.first().map_or(0, |first| first.part.phases_of(step));
         for phase in (0..phases).rev() {
-            for run in &mut *runs {
-                run.phase(turn, chunk, step, phase);
+            for part in &mut *parts {
+                part.phase(turn, chunk, step, phase);
             }
             alone = turn.pass()?;
-            for run in &mut *runs {
-                run.through(turn, step, phase);
+            for part in &mut *parts {
+                part.through(turn, step, phase);
             }
         }
         if alone && step > 0 {
             return Ok(step);
         }
     }
-    for run in runs {
-        run.write_d_inputs();
+    for part in parts {
+        part.write_inputs();
     }
     Ok(0)
 }

@@ -7,10 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
-use crate::kernels::pack::Packed;
 use crate::layers::sequence::kept::{At, History};
 use crate::layers::sequence::plan::Plan;
-use crate::layers::sequence::rows::{add, copy_masked, masks};
+use crate::layers::sequence::rows::{add, copy_masked, mask_passes, masks};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
@@ -118,7 +117,12 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// Takes the slots of a slice that is done, which hold the gradients by the sums.
-    pub(crate) fn take(&self, slice: usize, slots: Vec<Buffer<T>>, poll: &dyn Fn() -> Result<()>) {
+    pub(crate) fn add_slice(
+        &self,
+        slice: usize,
+        slots: Vec<Buffer<T>>,
+        poll: &dyn Fn() -> Result<()>,
+    ) {
         let number = self.plan.groups.partition_point(|slices| slices.end <= slice);
         let mut group = self.groups[number].lock().unwrap_or_else(PoisonError::into_inner);
         let Group { slices, slots: all, missing, tasks } = &mut *group;
@@ -126,7 +130,7 @@ impl<'a, T: Element> Sums<'a, T> {
         *missing -= 1;
         if *missing == 0 && !self.shared {
             for task in tasks {
-                task.result = self.run(slices, all, task, poll);
+                task.result = self.compute(slices, all, task, poll);
             }
         }
     }
@@ -147,7 +151,7 @@ impl<'a, T: Element> Sums<'a, T> {
                 of_group.iter_mut().map(|task| (&*slices, &*slots, task)).append(&mut tasks)?;
             }
             team.for_each(&mut tasks, |worker, (slices, slots, task)| {
-                task.result = self.run(slices, slots, task, &|| stop.poll(worker));
+                task.result = self.compute(slices, slots, task, &|| stop.poll(worker));
             });
         }
         let mut groups = groups.into_iter().map(|group| group.tasks);
@@ -170,7 +174,7 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// Computes the sums of a task from the slots of its group.
-    fn run(
+    fn compute(
         &self,
         slices: &Range<usize>,
         slots: &[Vec<Buffer<T>>],
@@ -186,7 +190,7 @@ impl<'a, T: Element> Sums<'a, T> {
         let mut row = lists::filled(T::ZERO, weights.features.max(weights.units))?;
         let (mut group, mut stretches) = (Vec::new(), Vec::<Stretch<'_, T>>::new());
         let mut of_projection = Vec::<Stretch<'_, T>>::new();
-        let per_output = projected(weights) * weights.lanes();
+        let per_output = weights.projected_blocks() * weights.lanes();
         for chunk in &plan.chunks {
             poll()?;
             let of_step = |step| slices.clone().map(move |n| (step, n));
@@ -227,7 +231,7 @@ impl<'a, T: Element> Sums<'a, T> {
                         rows => unreachable!("a tile of {rows} rows"),
                     }
                     let (right, width, blocks) = match share.spec.source {
-                        Source::Projected => (&of_projection, 1, projected(weights)),
+                        Source::Projected => (&of_projection, 1, weights.projected_blocks()),
                         _ => (&stretches, weights.layout.slots.len(), blocks),
                     };
                     let kernel = LongProduct {
@@ -264,7 +268,7 @@ fn shares<T: Element>(
         if !panels_of.is_empty() {
             let rows = panels_of.len() * weights.level.rows::<T>();
             let blocks = match spec.source {
-                Source::Projected => projected(weights),
+                Source::Projected => weights.projected_blocks(),
                 _ => blocks,
             };
             let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
@@ -281,18 +285,10 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
     let layout = weights.layout;
     let dropout = history.map(|history| history.problem.dropout);
     let mut specs = Vec::new();
-    let mut push = |source, (first, count): (usize, usize), masks: usize| {
-        if count == 0 {
-            return;
-        }
-        if masks <= 1 {
-            // Bounded: a product for each source.
-            specs.push(Spec { source, slots: (first, count), mask: 0 });
-            return;
-        }
-        for slot in first..first + count {
+    let mut push = |source, slots, masks: usize| {
+        for pass in mask_passes(layout, slots, masks) {
             // Bounded: a product for each source and gate.
-            specs.push(Spec { source, slots: (slot, 1), mask: layout.slots[slot] });
+            specs.push(Spec { source, slots: (pass.first, pass.count), mask: pass.gate });
         }
     };
     push(Source::Inputs, layout.input, masks(dropout.and_then(|dropout| dropout.inputs)));
@@ -304,11 +300,6 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
         push(Source::Projected, (0, 1), 0);
     }
     specs
-}
-
-/// Blocks of the projected output; none if it is not.
-fn projected<T: Element>(weights: &Weights<T>) -> usize {
-    weights.projection.as_ref().map_or(0, Packed::blocks)
 }
 
 /// Elements of a row of the source, without the one that stands for the bias.
@@ -391,7 +382,7 @@ fn unpack<T: Element>(
     let units = if of_projection { weights.outputs } else { weights.units };
     let lanes = weights.lanes();
     let columns = if of_projection { units } else { weights.layout.gates * units };
-    let blocks = if of_projection { 0..projected(weights) } else { blocks.clone() };
+    let blocks = if of_projection { 0..weights.projected_blocks() } else { blocks.clone() };
     let tile_rows = weights.level.rows::<T>();
     let (first, count) = spec.slots;
     let size = size(weights, spec);

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::Results;
 use crate::layers::sequence::kept::Residuals;
+use crate::layers::sequence::part::Part;
 use crate::layers::sequence::plan::{Plan, Slice};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::Weights;
@@ -17,7 +18,7 @@ use crate::machine::memory::{ViewMut, check_available};
 use crate::machine::simd::Element;
 use crate::machine::threads::together;
 use crate::machine::threads::{Ask, Exchange, Geometry, Stop, Team, Turn};
-use part::{EARLY, Run};
+use part::{EARLY, PartForward};
 
 /// See [`crate::layers::sequence::forward()`].
 pub(crate) fn forward<T: Element>(
@@ -36,19 +37,19 @@ pub(crate) fn forward<T: Element>(
     if keep {
         check_available(residual_bytes(weights, problem))?;
     }
-    let mut journeys = journeys(weights, problem, &plan, results, keep)?;
+    let mut slices = slices(weights, problem, &plan, results, keep)?;
     let stop = Stop::new(stop);
-    match &mut journeys[..] {
+    match &mut slices[..] {
         [only] if plan.parts.len() > 1 => only.split(&mut team, &stop)?,
         several => {
-            team.for_each(several, |worker, journey| journey.result = journey.all(worker, &stop));
+            team.for_each(several, |worker, slice| slice.result = slice.all(worker, &stop));
         }
     }
-    let mut kept = lists::room(journeys.len())?;
-    for journey in journeys {
-        journey.result?;
+    let mut kept = lists::room(slices.len())?;
+    for slice in slices {
+        slice.result?;
         // Bounded: room was made.
-        kept.push(journey.runs.into_iter().map(|run| run.kept).listed()?);
+        kept.push(slice.parts.into_iter().map(PartForward::into_kept).listed()?);
     }
     Ok(keep.then(|| Residuals::new(weights, problem, plan, kept)))
 }
@@ -82,15 +83,15 @@ fn residual_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) ->
     batch.saturating_mul(time).saturating_mul(per_step)
 }
 
-/// A journey for each slice, its results split off.
-fn journeys<'a, 'p, T: Element>(
+/// Every slice before its first step, its results split off.
+fn slices<'a, T: Element>(
     weights: &'a Weights<T>,
-    problem: &'a Problem<'p, T>,
+    problem: &'a Problem<'a, T>,
     plan: &'a Plan,
     results: Results<'a, T>,
     keep: bool,
-) -> Result<Vec<Journey<'a, 'p, T>>> {
-    check_available(journey_bytes(weights, problem, plan))?;
+) -> Result<Vec<SliceForward<'a, T>>> {
+    check_available(slice_bytes(weights, problem, plan))?;
     let mut states = plan.slices.iter().map(|_| Vec::new()).listed()?;
     for state in results.state {
         for (of_slice, part) in states.iter_mut().zip(plan.split(state)?) {
@@ -98,20 +99,20 @@ fn journeys<'a, 'p, T: Element>(
         }
     }
     let slices = plan.slices.iter().zip(plan.split(results.outputs)?).zip(states);
-    let journey = |((slice, outputs), state)| {
-        Journey::new(weights, problem, plan, (slice, outputs, state), keep)
+    let slice = |((slice, outputs), state)| {
+        SliceForward::new(weights, problem, plan, (slice, outputs, state), keep)
     };
-    slices.map(journey).listed_or()
+    slices.map(slice).listed_or()
 }
 
-/// What the journeys hold from the start.
-fn journey_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, plan: &Plan) -> usize {
+/// What the slices hold from the start.
+fn slice_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, plan: &Plan) -> usize {
     let batch = problem.inputs.shape()[0];
     let apart = part::multiplies_apart(weights, problem);
     let rows = 1 + weights.phases() + usize::from(apart);
     let row = rows * row_stride(weights.units) + weights.layout.states * weights.padded_units();
-    let slice = size_of::<Journey<'_, '_, T>>() + plan.parts.len() * size_of::<Run<'_, '_, T>>();
-    let slices = plan.slices.len().saturating_mul(slice);
+    let parts = plan.parts.len() * size_of::<PartForward<'_, T>>();
+    let slices = plan.slices.len().saturating_mul(size_of::<SliceForward<'_, T>>() + parts);
     batch.saturating_mul(row.saturating_mul(size_of::<T>())).saturating_add(slices)
 }
 
@@ -119,21 +120,21 @@ fn journey_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, pla
 const ONE_PHASE: &[usize] = &[1, 0];
 const TWO_PHASES: &[usize] = &[EARLY, 1, EARLY, 0];
 
-/// A slice on its way through time, with all its parts.
-struct Journey<'a, 'p, T: Element> {
-    problem: &'a Problem<'p, T>,
+/// A slice on its way forward through time, with all its parts.
+struct SliceForward<'a, T: Element> {
+    problem: &'a Problem<'a, T>,
     plan: &'a Plan,
     slice: &'a Slice,
     exchange: Exchange<T>,
-    runs: Vec<Run<'a, 'p, T>>,
+    parts: Vec<PartForward<'a, T>>,
     state: Vec<ViewMut<'a, T>>,
     result: Result<()>,
 }
 
-impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
+impl<'a, T: Element> SliceForward<'a, T> {
     fn new(
         weights: &'a Weights<T>,
-        problem: &'a Problem<'p, T>,
+        problem: &'a Problem<'a, T>,
         plan: &'a Plan,
         (slice, outputs, state): (&'a Slice, ViewMut<'a, T>, Vec<ViewMut<'a, T>>),
         keep: bool,
@@ -147,23 +148,24 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
         let two = weights.phases() > 1;
         let schedule = if two { TWO_PHASES } else { ONE_PHASE };
         let exchange = Exchange::new(geometry, schedule, plan.padded_units(weights)?)?;
-        let runs = plan.split_features(outputs, |blocks| weights.units_of(blocks))?;
-        let runs = plan.parts.iter().zip(runs).enumerate();
-        let runs = runs.map(|(number, (blocks, outputs))| {
-            Run::new(weights, problem, slice, (number, blocks.clone()), outputs, keep)
+        let outputs = plan.split_features(outputs, |blocks| weights.units_of(blocks))?;
+        let parts = plan.parts.iter().zip(outputs).enumerate();
+        let parts = parts.map(|(number, (blocks, outputs))| {
+            let part = Part::new(weights, problem, slice, (number, blocks.clone()));
+            PartForward::new(part, outputs, keep)
         });
-        let runs = runs.listed_or()?;
-        let mut journey = Self { problem, plan, slice, exchange, runs, state, result: Ok(()) };
-        journey.read_initial_state();
-        Ok(journey)
+        let parts = parts.listed_or()?;
+        let mut slice = Self { problem, plan, slice, exchange, parts, state, result: Ok(()) };
+        slice.read_initial_state();
+        Ok(slice)
     }
 
     fn read_initial_state(&mut self) {
         let rows = self.slice.rows.len();
         for (state, array) in self.problem.initial_state.iter().enumerate() {
             let outputs = self.exchange.plane_mut(0);
-            for run in &mut self.runs {
-                let mut states = run.states();
+            for part in &mut self.parts {
+                let mut states = part.states();
                 for row in 0..rows {
                     let from = array.row(self.slice.batch_row(row), 0);
                     states.read(state, row, from, outputs);
@@ -174,23 +176,21 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
 
     fn write_final_state(&mut self) {
         let rows = self.slice.rows.len();
-        let Some(run) = self.runs.first() else { return };
-        let outputs = &*self.exchange.plane_mut(run.latest());
+        let Some(first) = self.parts.first() else { return };
+        let outputs = &*self.exchange.plane_mut(first.latest());
         for (state, array) in self.state.iter_mut().enumerate() {
-            for run in &mut self.runs {
-                let own = match state {
-                    0 => run.weights.outputs_of(&run.blocks),
-                    _ => run.weights.units_of(&run.blocks),
-                };
-                let states = run.states();
+            for forward in &mut self.parts {
+                let part = &forward.part;
+                let share = if state == 0 { part.outputs() } else { part.units() };
+                let states = forward.states();
                 for row in 0..rows {
-                    states.write(state, row, outputs, &mut array.row(row, 0)[own.clone()]);
+                    states.write(state, row, outputs, &mut array.row(row, 0)[share.clone()]);
                 }
             }
         }
         if !self.problem.return_sequences {
-            for run in &mut self.runs {
-                run.write_last(outputs);
+            for part in &mut self.parts {
+                part.write_last(outputs);
             }
         }
     }
@@ -202,9 +202,9 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
 
     fn resume(&mut self, step: usize, turn: usize, worker: usize, stop: &Stop<'_>) -> Result<()> {
         let mut turn = self.exchange.alone(turn);
-        walk(&mut self.runs, &mut turn, self.plan, step, (worker, stop))?;
+        walk(&mut self.parts, &mut turn, self.plan, step, (worker, stop))?;
         drop(turn);
-        self.runs.iter_mut().for_each(Run::release);
+        self.parts.iter_mut().for_each(PartForward::release);
         self.write_final_state();
         Ok(())
     }
@@ -212,18 +212,18 @@ impl<'a, 'p, T: Element> Journey<'a, 'p, T> {
     /// All steps, each part on its own thread, or from some step on all on this one.
     fn split(&mut self, team: &mut Team, stop: &Stop<'_>) -> Result<()> {
         let plan = self.plan;
-        let work = |worker, run: &mut Run<'a, 'p, T>, turn: &mut Turn<'_, T>| {
-            walk(std::slice::from_mut(run), turn, plan, 0, (worker, stop))
+        let work = |worker, part: &mut PartForward<'a, T>, turn: &mut Turn<'_, T>| {
+            walk(std::slice::from_mut(part), turn, plan, 0, (worker, stop))
         };
-        let (step, turn) = together(team, &mut self.runs, &mut self.exchange, work)?;
+        let (step, turn) = together(team, &mut self.parts, &mut self.exchange, work)?;
         self.resume(step, turn, 0, stop)
     }
 }
 
-/// Takes the runs' steps from `first` on. Gives the next step: not the last one's, if the caller is
+/// Takes the parts' steps from `first` on. Gives the next step: not the last one's, if the caller is
 /// to take the rest alone.
 fn walk<T: Element>(
-    runs: &mut [Run<'_, '_, T>],
+    parts: &mut [PartForward<'_, T>],
     turn: &mut Turn<'_, T>,
     plan: &Plan,
     first: usize,
@@ -231,8 +231,8 @@ fn walk<T: Element>(
 ) -> Result<usize> {
     let time = plan.chunks.last().map_or(0, |chunk| chunk.end);
     if first == 0 {
-        for run in &mut *runs {
-            run.prepare(&plan.chunks)?;
+        for part in &mut *parts {
+            part.prepare(&plan.chunks)?;
         }
     }
     let mut step = first;
@@ -240,13 +240,13 @@ fn walk<T: Element>(
         let chunk = &plan.chunks[plan.chunk_of(step)];
         if step == chunk.start {
             stop.poll(worker)?;
-            let sweeps = matches!(&*runs, [only] if only.sweeps());
-            for run in &mut *runs {
-                run.begin(chunk, sweeps)?;
+            let sweeps = matches!(&*parts, [only] if only.sweeps());
+            for part in &mut *parts {
+                part.begin(chunk, sweeps)?;
             }
         }
         let alone;
-        (step, alone) = match &mut *runs {
+        (step, alone) = match &mut *parts {
             [only] if only.sweeps() => only.sweep(turn, chunk, step..chunk.end)?,
             several => one_step(several, turn, chunk, step)?,
         };
@@ -259,21 +259,21 @@ fn walk<T: Element>(
 
 /// Takes one step, phase by phase. Gives the next one, and whether the caller is to take it alone.
 fn one_step<T: Element>(
-    runs: &mut [Run<'_, '_, T>],
+    parts: &mut [PartForward<'_, T>],
     turn: &mut Turn<'_, T>,
     chunk: &Range<usize>,
     step: usize,
 ) -> Result<(usize, bool)> {
     let mut alone = false;
-    let phases = runs.first().map_or(0, |run| run.phases(step));
+    let phases = parts.first().map_or(0, |first| first.part.phases_of(step));
     for phase in 0..phases {
-        for run in &mut *runs {
-            run.phase(turn, chunk, step, phase)?;
+        for part in &mut *parts {
+            part.phase(turn, chunk, step, phase)?;
         }
         alone = turn.pass()?;
     }
-    for run in runs {
-        run.take(step, turn);
+    for part in parts {
+        part.end_step(step, turn);
     }
     Ok((step + 1, alone))
 }

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
-use super::part::Run;
+use super::part::PartForward;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
-use crate::layers::sequence::rows::{copy_masked, copy_rows, masks};
-use crate::layers::sequence::step::forward::Place;
+use crate::layers::sequence::part::Part;
+use crate::layers::sequence::plan::Place;
+use crate::layers::sequence::rows::{copy_masked, copy_rows, mask_passes, masks};
 use crate::machine::simd::Element;
 
 /// What the recurrent weights multiply in a phase.
@@ -31,27 +32,26 @@ impl Operand {
     }
 }
 
-impl<T: Element> Run<'_, '_, T> {
+impl<T: Element> PartForward<'_, T> {
     /// Prepares a chunk's slots and inputs for [`Self::multiply`].
     pub(crate) fn fill(&mut self, chunk: &Range<usize>) {
-        let mut staged = std::mem::take(&mut self.staged);
-        if masks(self.problem.dropout.inputs) <= 1 {
-            self.stage_inputs(chunk, 0, &mut staged);
+        let at = self.slots_at(chunk);
+        let Self { part, memory, .. } = self;
+        if masks(part.problem.dropout.inputs) <= 1 {
+            stage_inputs(part, chunk, 0, &mut memory.staged);
         }
-        self.staged = staged;
-        let weights = self.weights;
+        let weights = part.weights;
         let (width, inputs) = (weights.layout.slots.len(), weights.layout.input.1);
         if width == inputs {
             return;
         }
-        let lanes = weights.lanes();
-        let per_block = (self.slice.rows_in(chunk) * width * lanes).max(1);
-        let at = self.slots_at(chunk);
-        let slots = self.kept.slots[at..].chunks_exact_mut(per_block);
-        for (block, values) in self.blocks.clone().zip(slots) {
+        let (lanes, others) = (weights.lanes(), (width - inputs) * weights.lanes());
+        let per_block = (part.slice.rows_in(chunk) * width * lanes).max(1);
+        let slots = memory.kept.slots[at..].chunks_exact_mut(per_block);
+        for (block, values) in part.blocks.clone().zip(slots) {
             for row in values.chunks_exact_mut(width * lanes) {
-                let own = &weights.own_bias[block * (width - inputs) * lanes..];
-                row[inputs * lanes..].copy_from_slice(&own[..(width - inputs) * lanes]);
+                let bias = &weights.own_bias[block * others..];
+                row[inputs * lanes..].copy_from_slice(&bias[..others]);
             }
         }
     }
@@ -59,15 +59,13 @@ impl<T: Element> Run<'_, '_, T> {
     /// Fills the slots of some rows of a chunk with biases and the input's product; all of them at
     /// once, if each gate's inputs have a dropout mask of their own.
     pub(crate) fn multiply(&mut self, chunk: &Range<usize>, rows: Range<usize>) -> Result<()> {
-        let weights = self.weights;
+        let (at, tail) = (self.slots_at(chunk), self.tail());
+        let Self { part, memory, .. } = self;
+        let weights = part.weights;
         let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
-        let inputs = weights.layout.input.1;
-        let of_chunk = self.slice.rows_in(chunk);
-        let (at, stride) = (self.slots_at(chunk), row_stride(weights.features));
-        let mut staged = std::mem::take(&mut self.staged);
-        let mut slots = std::mem::take(&mut self.kept.slots);
-        let tail = self.tail();
-        let whole = self.blocks.start..self.blocks.end - usize::from(tail.is_some());
+        let of_chunk = part.slice.rows_in(chunk);
+        let stride = row_stride(weights.features);
+        let whole = part.blocks.start..part.blocks.end - usize::from(tail.is_some());
         let product = |left: &[T], slots: &mut [T], slot: usize, blocks, right, start| {
             let left = left.get(rows.start * stride..).unwrap_or(&[]);
             let product = Product {
@@ -75,68 +73,50 @@ impl<T: Element> Run<'_, '_, T> {
                 offset: rows.start * width + slot,
                 block_stride: of_chunk * width,
                 start,
-                ..Product::of((left, stride, rows.len()), right, (&mut slots[at..], width))
+                ..Product::of((left, stride, rows.len()), right, (slots, width))
             };
             T::dispatch(weights.level, product);
         };
-        let mut result = Ok(());
-        if masks(self.problem.dropout.inputs) <= 1 {
+        let (staged, slots) = (&mut memory.staged, &mut memory.kept.slots[at..]);
+        let count_masks = masks(part.problem.dropout.inputs);
+        if count_masks <= 1 {
             let blocks = whole.clone();
-            let bias = Start::Bias(&weights.input_bias);
-            product(&staged, &mut slots, 0, blocks, &weights.kernel, bias);
+            product(staged, slots, 0, blocks, &weights.kernel, Start::Bias(&weights.input_bias));
             if let Some(tail) = tail {
                 let slot = whole.len() * of_chunk * width;
-                product(&staged, &mut slots, slot, 0..1, &tail.kernel, Start::Bias(&tail.bias));
+                product(staged, slots, slot, 0..1, &tail.kernel, Start::Bias(&tail.bias));
             }
-        } else {
-            let per_block = (of_chunk * width * lanes).max(1);
-            let by_block = slots[at..].chunks_exact_mut(per_block);
-            for (block, values) in self.blocks.clone().zip(by_block) {
-                for row in values.chunks_exact_mut(width * lanes) {
-                    let bias = &weights.input_bias[block * inputs * lanes..][..inputs * lanes];
-                    row[..inputs * lanes].copy_from_slice(bias);
-                }
-            }
-            result = weights.by_slot().map(|by_slot| {
-                for (slot, right) in by_slot.kernel.iter().enumerate() {
-                    self.stage_inputs(chunk, weights.layout.slots[slot], &mut staged);
-                    product(&staged, &mut slots, slot, whole.clone(), right, Start::Output);
-                }
-            });
+            return Ok(());
         }
-        (self.staged, self.kept.slots) = (staged, slots);
-        result
-    }
-
-    /// Copies the inputs of the chunk's rows, times their dropout mask, one after the other.
-    fn stage_inputs(&self, chunk: &Range<usize>, gate: usize, staged: &mut [T]) {
-        let mut rows = staged.chunks_exact_mut(row_stride(self.weights.features));
-        let mask = self.problem.dropout.inputs;
-        for step in chunk.clone() {
-            let time = self.problem.time_of(step);
-            for (&row, to) in self.slice.active(step).iter().zip(&mut rows) {
-                let row = self.slice.batch_row(row as usize);
-                let from = self.problem.inputs.row(row, time);
-                copy_masked(
-                    to,
-                    from,
-                    mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row)),
-                );
+        let inputs = weights.layout.input.1 * lanes;
+        let by_block = slots.chunks_exact_mut((of_chunk * width * lanes).max(1));
+        for (block, values) in part.blocks.clone().zip(by_block) {
+            for row in values.chunks_exact_mut(width * lanes) {
+                row[..inputs].copy_from_slice(&weights.input_bias[block * inputs..][..inputs]);
             }
         }
+        let by_slot = &weights.by_slot()?.kernel;
+        for (pass, right) in
+            mask_passes(weights.layout, weights.layout.input, count_masks).zip(by_slot)
+        {
+            stage_inputs(part, chunk, pass.gate, staged);
+            product(staged, slots, pass.first, whole.clone(), right, Start::Output);
+        }
+        Ok(())
     }
 
     /// The outputs of a step, from what its cell produced: to `operand`, by position.
     #[inline(never)]
     pub(crate) fn project(&mut self, active: &[u32], produced: &[T]) {
-        let (weights, stride) = (self.weights, self.stride);
+        let Self { part, stride, memory, .. } = self;
+        let (weights, stride) = (part.weights, *stride);
         let Some(right) = &weights.projection else { return };
-        let whole = active.len() == self.slice.rows.len();
+        let whole = active.len() == part.rows();
         if !whole {
-            copy_rows(active, produced, stride, &mut self.gathered);
+            copy_rows(active, produced, stride, &mut memory.gathered);
         }
-        let left = if whole { produced } else { &self.gathered };
-        let out = (&mut self.operand[..], stride / weights.lanes());
+        let left = if whole { produced } else { &memory.gathered };
+        let out = (&mut memory.operand[..], stride / weights.lanes());
         T::dispatch(weights.level, Product::of((left, stride, active.len()), right, out));
     }
 
@@ -150,47 +130,45 @@ impl<T: Element> Run<'_, '_, T> {
         chunk: &Range<usize>,
         place: Place,
     ) -> Result<Operand> {
-        let (weights, stride) = (self.weights, self.stride);
-        let mask = self.problem.dropout.recurrent;
+        let slots_at = self.slots_at(chunk);
+        let Self { part, stride, memory, .. } = self;
+        let (weights, stride) = (part.weights, *stride);
+        let mask = part.problem.dropout.recurrent;
         let mask_row = |gate: usize, row: u32| {
-            let row = self.slice.batch_row(row as usize);
-            mask.map(|mask| mask.row(gate.min(mask.shape()[0] - 1), row))
+            mask.map(|mask| mask.row(gate, part.slice.batch_row(row as usize)))
         };
-        let (first, count) = weights.layout.phases[phase];
+        let (layout, phase_slots) = (weights.layout, weights.layout.phases[phase]);
         let count_masks = masks(mask);
-        let single = count_masks > 1;
-        if (weights.is_fused() && !single) || count == 0 {
+        if (weights.is_fused() && count_masks <= 1) || phase_slots.1 == 0 {
             if count_masks == 0 {
                 return Ok(Operand::Plain);
             }
             for &row in active {
                 let at = row as usize * stride;
                 let from = &source[at..][..weights.outputs];
-                copy_masked(&mut self.operand[at..], from, mask_row(0, row));
+                copy_masked(&mut memory.operand[at..], from, mask_row(0, row));
             }
             return Ok(Operand::Masked);
         }
-        let width = weights.layout.slots.len();
-        let slots_at = self.slots_at(chunk);
+        let width = layout.slots.len();
         // Without masks and gaps the rows lie as the product wants them.
-        let plain = count_masks == 0 && active.len() == self.slice.rows.len();
-        for slot in first..first + if single { count } else { 1 } {
-            let right = if single {
-                &weights.by_slot()?.recurrent[phase][slot - first]
-            } else {
-                &weights.recurrent[phase]
+        let plain = count_masks == 0 && active.len() == part.rows();
+        for pass in mask_passes(layout, phase_slots, count_masks) {
+            let right = match count_masks {
+                0 | 1 => &weights.recurrent[phase],
+                _ => &weights.by_slot()?.recurrent[phase][pass.first - phase_slots.0],
             };
             if !plain {
-                for (&row, to) in active.iter().zip(self.operand.chunks_exact_mut(stride)) {
+                for (&row, to) in active.iter().zip(memory.operand.chunks_exact_mut(stride)) {
                     let from = &source[row as usize * stride..][..right.depth()];
-                    copy_masked(to, from, mask_row(weights.layout.slots[slot], row));
+                    copy_masked(to, from, mask_row(pass.gate, row));
                 }
             }
-            let left = if plain { source } else { &self.operand };
-            let out = (&mut self.kept.slots[slots_at..], width);
+            let left = if plain { source } else { &memory.operand };
+            let out = (&mut memory.kept.slots[slots_at..], width);
             let product = Product {
-                blocks: self.blocks.clone(),
-                offset: place.first * width + slot,
+                blocks: part.blocks.clone(),
+                offset: place.first * width + pass.first,
                 block_stride: place.rows * width,
                 start: Start::Output,
                 ..Product::of((left, stride, active.len()), right, out)
@@ -198,5 +176,27 @@ impl<T: Element> Run<'_, '_, T> {
             T::dispatch(weights.level, product);
         }
         Ok(Operand::Added)
+    }
+}
+
+/// Copies the inputs of the chunk's rows, times the dropout mask of a gate, one after the other.
+fn stage_inputs<T: Element>(
+    part: &Part<'_, T>,
+    chunk: &Range<usize>,
+    gate: usize,
+    staged: &mut [T],
+) {
+    let mut rows = staged.chunks_exact_mut(row_stride(part.weights.features));
+    let mask = part.problem.dropout.inputs;
+    for step in chunk.clone() {
+        let time = part.problem.time_of(step);
+        for (&row, to) in part.slice.active(step).iter().zip(&mut rows) {
+            let row = part.slice.batch_row(row as usize);
+            copy_masked(
+                to,
+                part.problem.inputs.row(row, time),
+                mask.map(|mask| mask.row(gate, row)),
+            );
+        }
     }
 }

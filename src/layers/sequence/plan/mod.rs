@@ -106,6 +106,28 @@ impl Slice {
     pub(crate) fn rows_in(&self, chunk: &Range<usize>) -> usize {
         self.before(chunk.end) - self.before(chunk.start)
     }
+
+    /// Where a step's rows are among those of its chunk.
+    pub(crate) fn place(&self, chunk: &Range<usize>, step: usize) -> Place {
+        let first = self.before(step) - self.before(chunk.start);
+        Place { first, rows: self.rows_in(chunk) }
+    }
+}
+
+/// Where the vectors of a part's chunk lie: `[block of the part][chunk row][width]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The chunk row of the step's first active row.
+    pub(crate) first: usize,
+    /// Rows of the chunk.
+    pub(crate) rows: usize,
+}
+
+impl Place {
+    #[inline(always)]
+    pub(crate) fn at(self, block: usize, position: usize, width: usize) -> usize {
+        (block * self.rows + self.first + position) * width
+    }
 }
 
 /// The partition of a problem. It never changes a result: every sum has its own fixed order.

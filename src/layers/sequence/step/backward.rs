@@ -5,10 +5,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::finish::of_block;
-use super::forward::Place;
 use crate::cells::{Cell, Gradient, MAX_SLOTS, MAX_STATES, Previous, Visitor};
 use crate::kernels::activation::Activations;
-use crate::layers::sequence::plan::Slice;
+use crate::layers::sequence::plan::{Place, Slice};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::View;
 use crate::machine::simd::{Element, Kernel, Simd};

@@ -11,26 +11,11 @@ use crate::kernels::activation::Activations;
 use crate::kernels::add_product::{AddProduct, AddTail};
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::take_blocks;
+use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Columns;
-
-/// Where the vectors of a part's chunk lie: `[block of the part][chunk row][width]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// The chunk row of the step's first active row.
-    pub(crate) first: usize,
-    /// Rows of the chunk.
-    pub(crate) rows: usize,
-}
-
-impl Place {
-    #[inline(always)]
-    pub(crate) fn at(self, block: usize, position: usize, width: usize) -> usize {
-        (block * self.rows + self.first + position) * width
-    }
-}
 
 /// How many of the remaining blocks of units to compute at once: as give the multiply-adds enough
 /// chains, four vectors of columns, or eight if there is only one row.

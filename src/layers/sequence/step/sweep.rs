@@ -5,31 +5,28 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::ahead::Ahead;
-use super::forward::{self as step_forward, Place, RowMajor, Step};
+use super::forward::{self as step_forward, RowMajor, Step};
 use crate::cells::{Cell, Visitor};
 use crate::error::Result;
 use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
-use crate::layers::sequence::plan::Slice;
+use crate::layers::sequence::part::Part;
+use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::rows::{copy_rows, repeat, skipping};
-use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Turn;
 
 /// The steps of a cell whose step has one phase, fused with its product, without dropout.
 pub(crate) struct Sweep<'a, 'e, 'v, T: Element> {
-    pub(crate) weights: &'a Weights<T>,
-    pub(crate) slice: &'a Slice,
+    pub(crate) part: &'a Part<'a, T>,
     pub(crate) steps: Range<usize>,
     /// The first step of the chunk, and the chunk's rows.
     pub(crate) chunk: (usize, usize),
-    /// The part's number and its blocks of units.
-    pub(crate) part: (usize, Range<usize>),
     /// Elements between two rows of a plane.
     pub(crate) stride: usize,
-    /// The steps taken before.
-    pub(crate) taken: &'a mut usize,
+    /// Steps so far that had active rows.
+    pub(crate) steps_done: &'a mut usize,
     pub(crate) turn: &'a mut Turn<'e, T>,
     /// The chunk's.
     pub(crate) slots: &'a mut [T],
@@ -42,7 +39,6 @@ pub(crate) struct Sweep<'a, 'e, 'v, T: Element> {
     pub(crate) kept_outputs: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs, if every step's are wanted.
     pub(crate) outputs: Option<&'a mut ViewMut<'v, T>>,
-    pub(crate) zero_output_for_mask: bool,
     /// The recurrent weights of the part's last block, if it is the tail.
     pub(crate) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the steps.
@@ -54,7 +50,7 @@ impl<T: Element> Visitor<T> for Sweep<'_, '_, '_, T> {
     type Output = Result<(usize, bool)>;
 
     fn visit<C: Cell<T>>(self) -> Self::Output {
-        T::dispatch(self.weights.level, OfCell::<T, C> { cell: PhantomData, of: self })
+        T::dispatch(self.part.weights.level, OfCell::<T, C> { cell: PhantomData, of: self })
     }
 }
 
@@ -85,20 +81,19 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
     s: S,
     mut given: Sweep<'_, '_, '_, T>,
 ) -> Result<Option<usize>> {
-    let (slice, stride) = (given.slice, given.stride);
-    let (number, blocks) = given.part;
-    let (chunk, rows) = given.chunk;
-    let first = blocks.start * S::LANES;
+    let Part { weights, problem, slice, number, ref blocks, .. } = *given.part;
+    let (stride, (chunk, rows)) = (given.stride, given.chunk);
+    let (first, zero) = (blocks.start * S::LANES, problem.zero_output_for_mask);
     for step in given.steps {
         let active = slice.active(step);
         let everyone = active.len() == slice.rows.len();
         if active.is_empty() {
             let planes = given.turn.planes();
-            let repeated = planes.plane(*given.taken % 2);
+            let repeated = planes.plane(*given.steps_done % 2);
             if let Some(outputs) = &mut given.outputs {
                 for row in 0..slice.rows.len() {
                     let to = outputs.row(row, step);
-                    repeat(to, &repeated[row * stride + first..], given.zero_output_for_mask);
+                    repeat(to, &repeated[row * stride + first..], zero);
                 }
             }
             continue;
@@ -108,18 +103,18 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             ahead.begin(place.first);
         }
         let (planes, mut produced) = given.turn.open(number);
-        let previous = planes.plane(*given.taken % 2);
+        let previous = planes.plane(*given.steps_done % 2);
         if let Some(kept) = &mut given.kept_outputs {
             copy_rows(active, previous, stride, &mut kept[slice.before(step) * stride..]);
         }
         let by_row = RowMajor { data: previous, stride };
         let fused = Step {
-            weights: given.weights,
+            weights,
             phase: 0,
             active,
             operand: Some(by_row),
             blocks: blocks.clone(),
-            from_end: *given.taken % 2 == 1,
+            from_end: *given.steps_done % 2 == 1,
             slots: &mut *given.slots,
             keep: given.keep,
             place,
@@ -139,11 +134,11 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
                 let from = &previous[row * stride + first..];
                 to.copy_from_slice(&from[..to.len()]);
                 if let Some(outputs) = &mut given.outputs {
-                    repeat(outputs.row(row, step), from, given.zero_output_for_mask);
+                    repeat(outputs.row(row, step), from, zero);
                 }
             }
         }
-        *given.taken += 1;
+        *given.steps_done += 1;
         if given.turn.pass()? {
             return Ok(Some(step + 1));
         }

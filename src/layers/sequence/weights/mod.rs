@@ -255,6 +255,11 @@ impl<T: Element> Weights<T> {
         self.blocks() * self.lanes()
     }
 
+    /// Blocks of the projected output; none if it is not.
+    pub(crate) fn projected_blocks(&self) -> usize {
+        self.projection.as_ref().map_or(0, Packed::blocks)
+    }
+
     /// Multiply-adds of one step of one row; an activation takes the time of about eight.
     pub(crate) fn work(&self) -> usize {
         (self.features + 8) * self.layout.gates * self.units + self.recurrent_work()
