@@ -23,6 +23,36 @@ def test_a_dataset_is_split_by_counts_and_parts():
     assert seen != sorted(seen)
 
 
+class ByNumber:
+    """Samples by number, as PyTorch's datasets have them: nothing to go through."""
+
+    def __init__(self, length):
+        self.length, self.read = length, []
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, number):
+        self.read.append(number)
+        return np.full(2, number, "f4"), number * 10
+
+
+def test_samples_by_number_are_read_when_their_turn_comes():
+    dataset = ByNumber(9)
+    left, right = split_dataset(dataset, left_size=5, shuffle=True, seed=3)
+    assert (len(left), len(right), dataset.read) == (5, 4, [])
+    ((x, y),) = right.batch(4)
+    read = list(dataset.read)
+    assert len(read) == 4
+    np.testing.assert_array_equal(x, np.stack([read, read], axis=1))
+    np.testing.assert_array_equal(y, np.multiply(read, 10))
+    assert sorted(read + [int(x[0]) for x, _ in left]) == list(range(9))
+    with pytest.raises(ValueError, match="Received an empty dataset"):
+        split_dataset(ByNumber(0), left_size=5)
+    with pytest.raises(TypeError, match=r"or samples by numbers\. Received: object"):
+        split_dataset(object(), left_size=5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

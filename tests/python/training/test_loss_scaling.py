@@ -82,3 +82,9 @@ def test_what_a_lambda_callback_does_not_know_becomes_an_attribute():
     assert made.custom is len
     with pytest.raises(ValueError, match=r"knows nothing named \['on_epochend'\]"):
         callbacks.LambdaCallback(on_epochend=print)
+
+
+def test_it_is_where_programs_of_mixed_precision_look_for_it():
+    assert keras.mixed_precision.LossScaleOptimizer is keras.optimizers.LossScaleOptimizer
+    with pytest.raises(ValueError, match="optimizer"):
+        keras.optimizers.get("lossscaleoptimizer")  # of what?

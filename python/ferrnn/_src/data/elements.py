@@ -11,6 +11,8 @@ from ferrnn._src.data.dataset import Dataset
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.weights.random import SeedGenerator
 
+_EMPTY = "Received an empty dataset. Make sure `dataset` has at least one sample."
+
 
 class Elements(Dataset):
     """Samples that `read` gives by their numbers, one after another; `batch` puts them together.
@@ -40,8 +42,9 @@ def split_dataset(
 ) -> tuple[Elements, Elements]:
     """The samples of a dataset in two parts: its first ones, and those that follow.
 
-    `dataset` is an array, a list, tuple or dict of arrays with one length, or something to go
-    through that gives samples. A size is a number of samples, or a part between 0 and 1; if one is
+    `dataset` is an array, a list, tuple or dict of arrays with one length, something to go through
+    that gives samples, or what has `__len__` and gives a sample by its number when its turn comes,
+    such as PyTorch's datasets. A size is a number of samples, or a part between 0 and 1; if one is
     left out it is what the other leaves. The parts give samples; `batch` puts them together.
 
     >>> left, right = split_dataset(np.arange(10), left_size=0.8)
@@ -70,13 +73,17 @@ def _samples(dataset: Any) -> tuple[int, Callable[[int], Any]]:
                 f"{sorted(lengths)}"
             )
     if not hasattr(dataset, "__iter__"):
-        raise TypeError(
-            "The `dataset` argument must be arrays, or something to go through. Received: "
-            f"{type(dataset).__name__}"
-        )
+        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+            raise TypeError(
+                "The `dataset` argument must be arrays, something to go through, or samples by "
+                f"numbers. Received: {type(dataset).__name__}"
+            )
+        if not len(dataset):
+            raise ValueError(_EMPTY)
+        return len(dataset), dataset.__getitem__
     listed = list(dataset)
     if not listed:
-        raise ValueError("Received an empty dataset. Make sure `dataset` has at least one sample.")
+        raise ValueError(_EMPTY)
     return len(listed), listed.__getitem__
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.tree.columns import read_column
 from ferrnn._src.tree.types import Array
 
 
@@ -19,6 +20,7 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
     >>> [len(batch) for batch in batches_of_data([np.ones(2), (np.ones(3), 0)], "layer")]
     [2, 3]
     """
+    data = read_column(data)
     if hasattr(data, "__array__"):
         yield np.asarray(data)
         return

@@ -20,6 +20,7 @@ from ferrnn._src.layers.vocabulary import (
     tokens_of_file,
     tokens_of_text,
 )
+from ferrnn._src.tree.columns import read_column
 from ferrnn._src.tree.types import Array
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
@@ -202,6 +203,7 @@ class IndexLookup(Layer):
         gives batches of them, of which `steps` are taken.
         """
         self.reset_state()
+        data = read_column(data)
         if isinstance(data, list | tuple) or hasattr(data, "__array__"):
             self.update_state([each if _is_row(each) else [each] for each in data])
         else:

@@ -17,6 +17,7 @@ from ferrnn._src.layers.encoding import checked_mode, refuse_sparse
 from ferrnn._src.layers.index_lookup import plain_list
 from ferrnn._src.layers.lookups import StringLookup
 from ferrnn._src.layers.vocabulary import as_tokens
+from ferrnn._src.tree.columns import read_column
 from ferrnn._src.tree.types import Array
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
@@ -118,6 +119,7 @@ class TextVectorization(Layer):
         `steps` are taken.
         """
         self.reset_state()
+        data = read_column(data)
         if isinstance(data, list | tuple) or hasattr(data, "__array__"):
             self.update_state(data)
         else:

@@ -17,6 +17,7 @@ from ferrnn._src.training.samples import (
     as_samples,
     checked_count,
 )
+from ferrnn._src.tree.columns import is_column
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
@@ -290,7 +291,7 @@ def gives_batches(x: Any) -> bool:
         return True
     if x is None or isinstance(x, list | tuple | Mapping | str | bytes):
         return False
-    return hasattr(x, "__iter__") and not hasattr(x, "__array__")
+    return hasattr(x, "__iter__") and not hasattr(x, "__array__") and not is_column(x)
 
 
 def source_of(

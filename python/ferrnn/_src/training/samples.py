@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.tree.columns import is_column, read_column
 from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array
@@ -57,12 +58,15 @@ def checked_inputs(x: Any) -> Any:
 
 def _holds_arrays(value: Any) -> bool:
     leaves = flatten(value)
-    return bool(leaves) and all(leaf is None or hasattr(leaf, "__array__") for leaf in leaves)
+    return bool(leaves) and all(
+        leaf is None or hasattr(leaf, "__array__") or is_column(leaf) for leaf in leaves
+    )
 
 
 def _array(value: Any, name: str) -> Array:
     if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
         value = np.asarray(value)
+    value = read_column(value)
     parts = value.items() if isinstance(value, Mapping) else ()
     for what, part in (
         (f"`{name}`", value),

@@ -16,7 +16,7 @@ from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.optimizers.schedule_free import ScheduleFreeAdamW
 from ferrnn._src.training.optimizers.squares import Adadelta, Adagrad, RMSprop
 
-_KERAS_ONLY = frozenset(("lossscaleoptimizer", "multioptimizer"))
+_KERAS_ONLY = frozenset(("multioptimizer",))
 
 
 class _Optimizers(Kind):
