@@ -41,15 +41,19 @@ unsafe impl<T: Sync> Sync for Held<T> {}
 
 impl<T> Held<T> {
     pub(super) fn view(&self) -> View<'_, T> {
+        // SAFETY: the view borrows `self`.
+        unsafe { self.lasting_view() }
+    }
+
+    /// The view for somebody who keeps `self` beside it.
+    ///
+    /// # Safety
+    /// It is not read after `self` is dropped.
+    pub(super) unsafe fn lasting_view<'a>(&self) -> View<'a, T> {
         // SAFETY: `hold` has checked that the array's memory is aligned and has this shape and
         // these strides; `_array` keeps it alive, and NumPy does not move an array's memory
         // while a reference to it is held.
         unsafe { View::from_raw(self.at, self.shape, self.strides) }
-    }
-
-    /// Whether this is an array of the same shape in other memory, or read in another way.
-    pub(super) fn is_another(&self, other: &Self) -> bool {
-        self.shape == other.shape && self.view().place() != other.view().place()
     }
 }
 

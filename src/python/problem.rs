@@ -1,73 +1,40 @@
 //! Problems for Python.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 
 use super::arrays::{Axes, Held, Number, hold};
 use super::guard::caught;
 use super::weights::{Either, Weights};
 use crate::layers::sequence::{self, Dropout};
+use crate::machine::memory::View;
 use crate::machine::simd::Element;
 
 /// What a recurrent call reads: checked once, then plain data; frozen.
 #[pyclass(frozen, module = "ferrnn._core")]
-pub(super) struct Problem(pub(super) Either<Arrays<f32>, Arrays<f64>>);
+pub(super) struct Problem(pub(super) Either<Arc<Arrays<f32>>, Arc<Arrays<f64>>>);
 
+/// The engine's problem, and the arrays that it reads.
 pub(super) struct Arrays<T: Element> {
-    inputs: Held<T>,
-    initial_state: Option<Vec<Held<T>>>,
-    mask: Option<Held<bool>>,
-    input_dropout: Option<Held<T>>,
-    recurrent_dropout: Option<Held<T>>,
-    go_backwards: bool,
-    pub(super) return_sequences: bool,
-    zero_output_for_mask: bool,
+    /// Handed out by [`Self::problem`] only, for no longer than the arrays are held.
+    problem: sequence::Problem<'static, T>,
+    _held: Vec<Held<T>>,
+    _mask: Option<Held<bool>>,
 }
 
 impl<T: Element> Arrays<T> {
-    pub(super) fn problem<'a>(
-        &'a self,
-        weights: &sequence::Weights<T>,
-    ) -> crate::error::Result<sequence::Problem<'a, T>> {
-        let mut problem = sequence::Problem::new(weights, self.inputs.view())?
-            .go_backwards(self.go_backwards)
-            .return_sequences(self.return_sequences)
-            .zero_output_for_mask(self.zero_output_for_mask);
-        if let Some(state) = &self.initial_state {
-            problem = problem.initial_state(state.iter().map(Held::view).collect())?;
-        }
-        if let Some(mask) = &self.mask {
-            problem = problem.mask(mask.view())?;
-        }
-        if self.input_dropout.is_some() || self.recurrent_dropout.is_some() {
-            problem = problem.dropout(Dropout {
-                inputs: self.input_dropout.as_ref().map(Held::view),
-                recurrent: self.recurrent_dropout.as_ref().map(Held::view),
-            })?;
-        }
-        Ok(problem)
+    pub(super) fn problem(&self) -> &sequence::Problem<'_, T> {
+        &self.problem
     }
 }
 
-impl<T: Element> Arrays<T> {
-    /// The name of an argument for which another problem has another array of the same shape.
-    pub(super) fn differs(&self, other: &Self) -> Option<&'static str> {
-        fn other_array<T>(one: Option<&Held<T>>, other: Option<&Held<T>>) -> bool {
-            one.zip(other).is_some_and(|(one, other)| one.is_another(other))
-        }
-        let states = self.initial_state.iter().flatten().zip(other.initial_state.iter().flatten());
-        let recurrent = (self.recurrent_dropout.as_ref(), other.recurrent_dropout.as_ref());
-        let found = [
-            ("inputs", self.inputs.is_another(&other.inputs)),
-            ("initial_state", states.into_iter().any(|(one, other)| one.is_another(other))),
-            ("mask", other_array(self.mask.as_ref(), other.mask.as_ref())),
-            (
-                "input_dropout",
-                other_array(self.input_dropout.as_ref(), other.input_dropout.as_ref()),
-            ),
-            ("recurrent_dropout", other_array(recurrent.0, recurrent.1)),
-        ];
-        found.into_iter().find_map(|(name, differs)| differs.then_some(name))
-    }
+/// An array's view for as long as it is in `held`.
+fn viewed<T: Element>(held: &mut Vec<Held<T>>, array: Held<T>) -> View<'static, T> {
+    // SAFETY: `Arrays` keeps `held` beside the problem that reads the view.
+    let view = unsafe { array.lasting_view() };
+    held.push(array);
+    view
 }
 
 /// The arguments of `Problem` that are arrays.
@@ -80,30 +47,40 @@ struct Objects<'a, 'py> {
 }
 
 impl Objects<'_, '_> {
+    /// Makes and checks the problem.
     fn hold<T: Number>(
         &self,
         weights: &sequence::Weights<T>,
         (go_backwards, return_sequences, zero_output_for_mask): (bool, bool, bool),
     ) -> PyResult<Arrays<T>> {
-        let state = |array| hold("initial_state", array, Axes::Two);
-        let states = self.initial_state.as_ref();
-        let three = |argument, array: Option<&Bound<'_, PyAny>>| {
-            array.map(|array| hold(argument, array, Axes::Three)).transpose()
+        let mut held = Vec::new();
+        let mut view = |argument, array: &Bound<'_, PyAny>, axes| -> PyResult<_> {
+            Ok(viewed(&mut held, hold(argument, array, axes)?))
         };
-        let arrays = Arrays {
-            inputs: hold("inputs", self.inputs, Axes::Three)?,
-            initial_state: states
-                .map(|states| states.iter().map(state).collect::<PyResult<_>>())
-                .transpose()?,
-            mask: self.mask.map(|mask| hold("mask", mask, Axes::Mask)).transpose()?,
-            input_dropout: three("input_dropout", self.input_dropout)?,
-            recurrent_dropout: three("recurrent_dropout", self.recurrent_dropout)?,
-            go_backwards,
-            return_sequences,
-            zero_output_for_mask,
+        let inputs = view("inputs", self.inputs, Axes::Three)?;
+        let states = self.initial_state.iter().flatten();
+        let states = states.map(|state| view("initial_state", state, Axes::Two));
+        let states = states.collect::<PyResult<Vec<_>>>()?;
+        let mask = self.mask.map(|mask| hold::<bool>("mask", mask, Axes::Mask)).transpose()?;
+        let mut three = |argument, array: Option<&Bound<'_, PyAny>>| {
+            array.map(|array| view(argument, array, Axes::Three)).transpose()
         };
-        arrays.problem(weights)?;
-        Ok(arrays)
+        let dropout = Dropout {
+            inputs: three("input_dropout", self.input_dropout)?,
+            recurrent: three("recurrent_dropout", self.recurrent_dropout)?,
+        };
+        let mut problem = sequence::Problem::new(weights, inputs)?
+            .go_backwards(go_backwards)
+            .return_sequences(return_sequences)
+            .zero_output_for_mask(zero_output_for_mask);
+        if self.initial_state.is_some() {
+            problem = problem.initial_state(states)?;
+        }
+        if let Some(mask) = &mask {
+            // SAFETY: `Arrays` keeps `mask` beside the problem that reads the view.
+            problem = problem.mask(unsafe { mask.lasting_view() })?;
+        }
+        Ok(Arrays { problem: problem.dropout(dropout)?, _held: held, _mask: mask })
     }
 }
 
@@ -130,8 +107,8 @@ impl Problem {
             let objects = Objects { inputs, initial_state, mask, input_dropout, recurrent_dropout };
             let flags = (go_backwards, return_sequences, zero_output_for_mask);
             Ok(Self(match &weights.0 {
-                Either::F32(packed) => Either::F32(objects.hold(&packed.weights, flags)?),
-                Either::F64(packed) => Either::F64(objects.hold(&packed.weights, flags)?),
+                Either::F32(packed) => Either::F32(Arc::new(objects.hold(&packed.weights, flags)?)),
+                Either::F64(packed) => Either::F64(Arc::new(objects.hold(&packed.weights, flags)?)),
             }))
         })
     }

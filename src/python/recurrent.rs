@@ -21,7 +21,7 @@ pub(super) struct Residuals(Either<Kept<f32>, Kept<f64>>);
 struct Kept<T: Element> {
     weights: Arc<sequence::Weights<T>>,
     /// What forward read: its arrays stay where they are, so that no other can take their place.
-    problem: Py<Problem>,
+    arrays: Arc<Arrays<T>>,
     residuals: Mutex<sequence::Residuals<T>>,
 }
 
@@ -37,20 +37,21 @@ type Forward<K> = (Py<PyAny>, Py<PyTuple>, Option<K>);
 #[pyfunction]
 #[pyo3(signature = (weights, problem, differentiable=false, final_state=true))]
 pub(super) fn rnn_forward(
+    py: Python<'_>,
     weights: &Weights,
-    problem: &Bound<'_, Problem>,
+    problem: &Problem,
     differentiable: bool,
     final_state: bool,
 ) -> PyResult<Forward<Residuals>> {
-    caught(|| match (&weights.0, &problem.get().0) {
+    caught(|| match (&weights.0, &problem.0) {
         (Either::F32(packed), Either::F32(arrays)) => {
             let (outputs, state, kept) =
-                forward(packed, problem, arrays, (differentiable, final_state))?;
+                forward(py, packed, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F32(kept)))))
         }
         (Either::F64(packed), Either::F64(arrays)) => {
             let (outputs, state, kept) =
-                forward(packed, problem, arrays, (differentiable, final_state))?;
+                forward(py, packed, arrays, (differentiable, final_state))?;
             Ok((outputs, state, kept.map(|kept| Residuals(Either::F64(kept)))))
         }
         _ => Err(mixed("problem")),
@@ -58,17 +59,15 @@ pub(super) fn rnn_forward(
 }
 
 fn forward<T: Number>(
+    py: Python<'_>,
     packed: &Packed<T>,
-    object: &Bound<'_, Problem>,
-    arrays: &Arrays<T>,
+    arrays: &Arc<Arrays<T>>,
     (differentiable, final_state): (bool, bool),
 ) -> PyResult<Forward<Kept<T>>> {
-    let py = object.py();
-    let weights = &packed.weights;
-    let problem = arrays.problem(weights)?;
+    let (weights, problem) = (&packed.weights, arrays.problem());
     let [batch, time, size] = problem.output_shape();
     let shape: &[usize] =
-        if arrays.return_sequences { &[batch, time, size] } else { &[batch, size] };
+        if problem.return_sequences { &[batch, time, size] } else { &[batch, size] };
     let mut outputs = New::<T>::empty(py, shape)?;
     let states = if final_state { weights.states() } else { 0 };
     let new = |state| New::<T>::empty(py, &[batch, weights.state_size(state)]);
@@ -80,11 +79,11 @@ fn forward<T: Number>(
             outputs: outputs.view([batch, time, size])?,
             state: views.collect::<crate::error::Result<_>>()?,
         };
-        sequence::forward(weights, &problem, results, differentiable, stop)
+        sequence::forward(weights, problem, results, differentiable, stop)
     })?;
     let kept = residuals.map(|residuals| Kept {
         weights: weights.clone(),
-        problem: object.clone().unbind(),
+        arrays: arrays.clone(),
         residuals: Mutex::new(residuals),
     });
     let state = PyTuple::new(py, state.into_iter().map(New::finish))?;
@@ -102,7 +101,7 @@ pub(super) fn rnn_backward(
     py: Python<'_>,
     weights: &Weights,
     residuals: &Residuals,
-    problem: &Bound<'_, Problem>,
+    problem: &Problem,
     outputs: &Bound<'_, PyAny>,
     d_outputs: Option<&Bound<'_, PyAny>>,
     d_final_state: Option<Vec<Option<Bound<'_, PyAny>>>>,
@@ -112,13 +111,13 @@ pub(super) fn rnn_backward(
     caught(|| {
         let options = (inputs_need_gradient, consume);
         let seeds = (outputs, d_outputs, d_final_state.unwrap_or_default());
-        match (&weights.0, &residuals.0, &problem.get().0) {
+        match (&weights.0, &residuals.0, &problem.0) {
             (Either::F32(packed), Either::F32(kept), Either::F32(arrays)) => {
-                check(kept, problem, arrays)?;
+                check(kept, arrays)?;
                 backward(py, packed, kept, arrays, &seeds, options)
             }
             (Either::F64(packed), Either::F64(kept), Either::F64(arrays)) => {
-                check(kept, problem, arrays)?;
+                check(kept, arrays)?;
                 backward(py, packed, kept, arrays, &seeds, options)
             }
             (Either::F32(_), Either::F64(_), Either::F32(_)) => Err(of_dtype("float32", "float64")),
@@ -139,34 +138,12 @@ fn of_dtype(expected: &str, received: &str) -> PyErr {
     refused(&format!("a {expected} problem"), received.to_owned())
 }
 
-/// Whose arrays an argument holds.
-trait OfProblem: Number {
-    fn arrays(problem: &Problem) -> Option<&Arrays<Self>>;
-}
-
-impl OfProblem for f32 {
-    fn arrays(problem: &Problem) -> Option<&Arrays<Self>> {
-        if let Either::F32(arrays) = &problem.0 { Some(arrays) } else { None }
-    }
-}
-
-impl OfProblem for f64 {
-    fn arrays(problem: &Problem) -> Option<&Arrays<Self>> {
-        if let Either::F64(arrays) = &problem.0 { Some(arrays) } else { None }
-    }
-}
-
 /// Refuses a problem of other arrays than forward's.
-fn check<T: OfProblem>(
-    kept: &Kept<T>,
-    problem: &Bound<'_, Problem>,
-    arrays: &Arrays<T>,
-) -> PyResult<()> {
-    if kept.problem.is(problem) {
+fn check<T: Element>(kept: &Kept<T>, arrays: &Arc<Arrays<T>>) -> PyResult<()> {
+    if Arc::ptr_eq(&kept.arrays, arrays) {
         return Ok(());
     }
-    let differs = T::arrays(kept.problem.get()).and_then(|own| arrays.differs(own));
-    differs.map_or(Ok(()), |name| {
+    arrays.problem().differs(kept.arrays.problem()).map_or(Ok(()), |name| {
         Err(refused(
             &format!("a problem with the same `{name}`"),
             format!("those of another `{name}`"),
@@ -191,8 +168,8 @@ fn backward<T: Number>(
             Error::value("residuals", "those of a forward pass of `weights`", "others").into()
         );
     }
-    let problem = arrays.problem(weights)?;
-    let axes = if arrays.return_sequences { Axes::Three } else { Axes::Two };
+    let problem = arrays.problem();
+    let axes = if problem.return_sequences { Axes::Three } else { Axes::Two };
     let outputs = hold::<T>("outputs", outputs, axes)?;
     let d_outputs = d_outputs.map(|d| hold::<T>("d_outputs", d, axes)).transpose()?;
     let d_state = d_state
@@ -243,7 +220,7 @@ fn backward<T: Number>(
             projection: d_projection.as_mut().map(New::elements),
         };
         let mut residuals = kept.residuals.lock().unwrap_or_else(PoisonError::into_inner);
-        sequence::backward(weights, &problem, &mut residuals, &seeds, gradients, consume, stop)
+        sequence::backward(weights, problem, &mut residuals, &seeds, gradients, consume, stop)
     })?;
     let mut by_weight = vec![d_kernel.finish()];
     by_weight.extend(d_recurrent.map(New::finish));

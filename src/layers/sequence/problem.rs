@@ -28,7 +28,7 @@ pub struct Problem<'a, T> {
 #[derive(Clone, Debug)]
 enum Mask<'a> {
     /// Those that are true, `[batch, time, 1]`.
-    Steps(View<'a, bool>),
+    Array(View<'a, bool>),
     /// The first ones of each row.
     Lengths(Vec<usize>),
 }
@@ -116,7 +116,7 @@ impl<'a, T: Element> Problem<'a, T> {
         if mask.shape() != [batch, time, 1] {
             return Err(Error::shape("mask", [batch, time], &mask.shape()[..2]));
         }
-        self.mask = Some(Mask::Steps(mask));
+        self.mask = Some(Mask::Array(mask));
         Ok(self)
     }
 
@@ -225,12 +225,35 @@ impl<'a, T: Element> Problem<'a, T> {
         ]
     }
 
-    /// The mask's array, by which one is known again without reading it.
-    pub(super) fn mask_array(&self) -> Option<Place> {
-        match &self.mask {
-            Some(Mask::Steps(mask)) => Some(mask.place()),
+    /// The name of an argument for which another problem has another array of the same shape.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Option<&'static str> {
+        fn another<T>(one: Option<View<'_, T>>, other: Option<View<'_, T>>) -> bool {
+            let both = one.zip(other).filter(|(one, other)| one.shape() == other.shape());
+            both.is_some_and(|(one, other)| one.place() != other.place())
+        }
+        let mut states = self.initial_state.iter().zip(&other.initial_state);
+        let (dropout, others) = (self.dropout, other.dropout);
+        let found = [
+            ("inputs", another(Some(self.inputs), Some(other.inputs))),
+            ("initial_state", states.any(|(&one, &other)| another(Some(one), Some(other)))),
+            ("mask", another(self.mask_view(), other.mask_view())),
+            ("input_dropout", another(dropout.inputs, others.inputs)),
+            ("recurrent_dropout", another(dropout.recurrent, others.recurrent)),
+        ];
+        found.into_iter().find_map(|(name, differs)| differs.then_some(name))
+    }
+
+    fn mask_view(&self) -> Option<View<'a, bool>> {
+        match self.mask {
+            Some(Mask::Array(mask)) => Some(mask),
             Some(Mask::Lengths(_)) | None => None,
         }
+    }
+
+    /// The mask's array, by which one is known again without reading it.
+    pub(super) fn mask_array(&self) -> Option<Place> {
+        self.mask_view().map(|mask| mask.place())
     }
 
     /// The input step that is taken as number `step`.
@@ -247,7 +270,7 @@ impl<'a, T: Element> Problem<'a, T> {
     pub(crate) fn active(&self, row: usize, step: usize) -> bool {
         match &self.mask {
             None => true,
-            Some(Mask::Steps(mask)) => mask.row(row, self.time_of(step))[0],
+            Some(Mask::Array(mask)) => mask.row(row, self.time_of(step))[0],
             Some(Mask::Lengths(lengths)) => self.time_of(step) < lengths[row],
         }
     }
@@ -257,7 +280,7 @@ impl<'a, T: Element> Problem<'a, T> {
         let time = self.inputs.shape()[1];
         match &self.mask {
             None => time,
-            Some(Mask::Steps(_)) => (0..time).filter(|&step| self.active(row, step)).count(),
+            Some(Mask::Array(_)) => (0..time).filter(|&step| self.active(row, step)).count(),
             Some(Mask::Lengths(lengths)) => lengths[row],
         }
     }
