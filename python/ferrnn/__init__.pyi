@@ -96,6 +96,12 @@ from ferrnn._src.layer.layer import Layer as Layer
 from ferrnn._src.layers.input import Input as Input
 from ferrnn._src.layers.input import InputLayer as InputLayer
 from ferrnn._src.machine import show_config as show_config
+from ferrnn._src.models.many import (
+    ManyModels as ManyModels,
+)
+from ferrnn._src.models.many import (
+    fit_many as fit_many,
+)
 from ferrnn._src.models.model import Model as Model
 from ferrnn._src.models.sequential import Sequential as Sequential
 from ferrnn._src.native import (

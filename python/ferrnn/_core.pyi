@@ -114,6 +114,13 @@ class Stream:
     def _read_states(self) -> tuple[Array, ...]: ...
     def _write_states(self, states: Sequence[Array]) -> None: ...
     def _reset(self, rows: Sequence[int] | None = None) -> None: ...
+    def _resize(
+        self,
+        parts: list[
+            Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str | tuple[Any, ...]
+        ],
+        streams: int,
+    ) -> None: ...
 
 def rnn_forward(
     weights: Weights, problem: Problem, differentiable: bool = False, final_state: bool = True
@@ -228,23 +235,11 @@ class Plan:
         double: bool = False,
     ) -> Plan: ...
     def train(
-        self,
-        weights: list[Array],
-        slots: list[Sequence[Array]],
-        x: NDArray[Any],
-        y: NDArray[Any],
-        order: NDArray[Any] | None,
-        places: tuple[int, int],
-        batch: int,
-        judged: tuple[str, bool, list[tuple[str, float]]],
-        way: tuple[tuple[Any, ...], tuple[str, float] | None],
-        rates: list[float],
-        decays: list[float] | None,
-        tally: tuple[float, float],
-        draws: list[tuple[int, int]],
-        limit: float,
-        until_finite_no_more: bool,
-    ) -> tuple[int, float, float, float, list[float], BaseException | None]: ...
+        self, said: list[tuple[Any, ...]]
+    ) -> tuple[
+        list[tuple[int, float, float, float, list[float], BaseException | None]],
+        BaseException | None,
+    ]: ...
     def forward(
         self,
         weights: list[Array],

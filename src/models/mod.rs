@@ -27,5 +27,5 @@ pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Rows};
-pub use train::{Data, Loss, Span, Tally, gather, train};
+pub use train::{Data, Loss, Span, Tally, gather, judge, train};
 pub use update::{Clip, Pace, Updates};

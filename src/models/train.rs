@@ -90,16 +90,53 @@ pub fn train<T: Engine>(
         let mean = data.loss(chain, loss, places, &mut tally.measured)?;
         chain.backward(stop)?;
         updates.apply(pace, weights, chain.gradients())?;
-        // As a number of the outputs' type.
-        tally.loss = T::of(mean).wide();
-        tally.total += tally.loss * rows as f64;
-        tally.count += rows as f64;
-        tally.steps += 1;
+        tally.count_in(T::of(mean).wide(), rows);
         if span.until_finite_no_more && !tally.loss.is_finite() {
             break;
         }
     }
     Ok(())
+}
+
+/// Judges a model without training it, batch by batch: `tally` counts as that of [`train`].
+///
+/// # Errors
+/// If arrays do not fit, if memory runs out, or if `stop` said so.
+pub fn judge<T: Engine>(
+    chain: &mut Chain<T>,
+    loss: Loss,
+    weights: &[&mut [T]],
+    (data, span): (&Data<'_, T>, &Span),
+    tally: &mut Tally,
+    stop: Ask<'_>,
+) -> Result<()> {
+    chain.check(weights)?;
+    data.check(span)?;
+    let start = Instant::now();
+    let (mut first, mut draws) = (span.places.start, Draws::default());
+    while first < span.places.end && (tally.steps == 0 || start.elapsed() < span.limit) {
+        let places = first..span.places.end.min(first.saturating_add(span.batch));
+        first = places.end;
+        let rows = places.len();
+        gather(chain, data.inputs, data.order, places.clone())?;
+        if tally.steps == 0 {
+            chain.pack(weights)?;
+        }
+        chain.forward(weights, (false, false), &mut draws, stop)?;
+        let mean = data.loss(chain, loss, places, &mut tally.measured)?;
+        tally.count_in(T::of(mean).wide(), rows);
+    }
+    Ok(())
+}
+
+impl Tally {
+    /// Counts a step, its loss as a number of the outputs' type.
+    fn count_in(&mut self, loss: f64, rows: usize) {
+        self.loss = loss;
+        self.total += loss * rows as f64;
+        self.count += rows as f64;
+        self.steps += 1;
+    }
 }
 
 impl<T: Engine> Data<'_, T> {

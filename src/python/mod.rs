@@ -12,6 +12,7 @@ mod normalization;
 mod optimizer;
 mod parts;
 mod plan;
+mod plan_jobs;
 mod plan_parts;
 mod problem;
 mod random;

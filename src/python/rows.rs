@@ -6,12 +6,12 @@ use std::marker::PhantomData;
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_WRITEABLE, PyArrayObject_fields,
 };
-use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{New, Number};
+use super::arrays::{New, Number, same_kind};
 
 /// What NumPy knows of an array.
 fn fields<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a PyArrayObject_fields> {
@@ -35,6 +35,20 @@ fn shape_of(fields: &PyArrayObject_fields) -> (&[isize], &[isize]) {
     }
 }
 
+/// Whether an array's elements are of the wanted type. NumPy holds one object for each native dtype; that
+/// of an array from a pickle is another one all the same.
+fn is_of(
+    object: &Bound<'_, PyAny>,
+    fields: &PyArrayObject_fields,
+    wanted: &Bound<'_, PyArrayDescr>,
+) -> bool {
+    std::ptr::eq(fields.descr.cast(), wanted.as_ptr())
+        || object.cast::<PyUntypedArray>().is_ok_and(|array| {
+            let own = array.dtype();
+            same_kind(&own, wanted) && own.is_native_byteorder() != Some(false)
+        })
+}
+
 /// Inputs `[features]` or `[streams, features]`, features side by side, read in place.
 pub(super) struct Rows<'a, T> {
     at: *const u8,
@@ -51,8 +65,7 @@ impl<'a, T: Copy> Rows<'a, T> {
     ) -> Option<Self> {
         let fields = fields(object)?;
         let (shape, strides) = shape_of(fields);
-        // NumPy holds one object for each native dtype.
-        let same = std::ptr::eq(fields.descr.cast(), wanted.as_ptr());
+        let same = is_of(object, fields, wanted);
         // A shape without features is for `check` to refuse.
         let close = matches!(shape.last(), None | Some(0 | 1))
             || strides.last() == Some(&size_of::<T>().cast_signed());
@@ -148,7 +161,7 @@ impl<'py, T: Number> Target<'py, T> {
                 object.get_type().name()?
             )));
         };
-        if !std::ptr::eq(fields.descr.cast(), wanted.as_ptr()) {
+        if !is_of(object, fields, wanted) {
             return Err(PyTypeError::new_err(format!(
                 "`out`: expected dtype {wanted}, received {}",
                 object.getattr("dtype")?.repr()?

@@ -255,6 +255,19 @@ impl Stream {
         })
     }
 
+    /// Takes another number of streams, all of them from zero states; `parts` are those it was made of.
+    #[pyo3(name = "_resize")]
+    fn resize(slf: &Bound<'_, Self>, parts: &Bound<'_, PyList>, streams: usize) -> PyResult<()> {
+        caught(|| {
+            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut own.0, chain => {
+                let features = chain.stream.features();
+                *chain = Chain::new(parts, features, streams)?;
+                Ok(())
+            })
+        })
+    }
+
     /// Sets the states of all rows, or of some, to zero.
     #[pyo3(name = "_reset", signature = (rows=None))]
     fn reset(slf: &Bound<'_, Self>, rows: Option<Vec<isize>>) -> PyResult<()> {

@@ -44,6 +44,23 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 @contextmanager
+def counted_anew() -> Iterator[None]:
+    """Names made inside are as in a new process, and do not count outside.
+
+    >>> with counted_anew():
+    ...     unique_name("lstm")
+    'lstm'
+    """
+    before = dict(_counts)
+    _counts.clear()
+    try:
+        yield
+    finally:
+        _counts.clear()
+        _counts.update(before)
+
+
+@contextmanager
 def name_scope(
     name: str,
     caller: object = None,

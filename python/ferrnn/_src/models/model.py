@@ -30,6 +30,7 @@ from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.stream import make_stream
 from ferrnn._src.models.writing import functional_config
+from ferrnn._src.sequence.sessions import Sessions
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
@@ -263,6 +264,17 @@ class Model(Ends, Described, Layer, Trainer):
         (1,)
         """
         return make_stream(self, _PLAIN, streams)
+
+    def sessions(self, limit: int | None = None) -> Sessions:
+        """Sequences by id, any of which take their next step together: see `Sessions`.
+
+        >>> import ferrnn as keras
+        >>> inputs = keras.Input((None, 3))
+        >>> model = keras.Model(inputs, keras.layers.LSTM(4)(inputs))
+        >>> model.sessions(limit=100).step(["ann"], [[1.0, 0.0, -1.0]]).shape
+        (1, 4)
+        """
+        return Sessions(self.stream(), limit)
 
     def reset_states(self, states: Any = None) -> None:
         """Sets the states that stateful layers carry from batch to batch back to zero.

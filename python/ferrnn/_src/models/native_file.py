@@ -88,6 +88,27 @@ def model_from_bytes(data: bytes) -> Any:
         return _model_of(contents_of(memoryview(data)), None, compiles=True)
 
 
+def described(model: Any) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and texts of a model among others in a file."""
+    return _parts(model, include_optimizer=True)
+
+
+def model_of(
+    texts: Mapping[str, str], arrays: dict[str, Array], custom_objects: Mapping[str, Any] | None
+) -> Any:
+    """The model of what `described` gave."""
+    return _made(texts, dict(arrays), custom_objects, compiles=True)
+
+
+def _parts(model: Any, include_optimizer: bool) -> tuple[dict[str, Array], dict[str, str]]:
+    texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
+    if include_optimizer and model.compiled:
+        texts[_COMPILED] = as_json(data_alone(plain(model.get_compile_config())))
+    with one_version():
+        arrays = dict(_arrays(model, include_optimizer=include_optimizer))
+    return {name: np.asarray(each, order="C") for name, each in arrays.items()}, texts
+
+
 def _described(
     model: Any,
     include_optimizer: bool,
@@ -96,13 +117,9 @@ def _described(
 ) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays and texts of a file."""
     streams = streams or {}
-    texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
-    if include_optimizer and model.compiled:
-        texts[_COMPILED] = as_json(data_alone(plain(model.get_compile_config())))
+    arrays, texts = _parts(model, include_optimizer)
     if streams:
         texts[_STREAMS] = json.dumps({name: each.streams for name, each in streams.items()})
-    with one_version():
-        arrays = dict(_arrays(model, include_optimizer=include_optimizer))
     for name, stream in streams.items():
         arrays.update({f"{_OF_STREAMS}{name}/{key}": v for key, v in stream.state.items()})
     if probe is not None:
@@ -155,6 +172,20 @@ def _model_of(
     contents: Contents, custom_objects: Mapping[str, Any] | None, *, compiles: bool
 ) -> Any:
     texts, arrays = _checked(contents)
+    made = _made(texts, arrays, custom_objects, compiles=compiles)
+    if _PROBE in texts:
+        with within(_PROBE):
+            check(made, *_probe_in(contents))
+    return made
+
+
+def _made(
+    texts: Mapping[str, str],
+    arrays: dict[str, Array],
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    compiles: bool,
+) -> Any:
     data = {**_json(texts, _CONFIG), "compile_config": _json(texts, _COMPILED)}
     with within(_CONFIG), custom_object_scope(custom_objects), undrawn():
         made = model_from(data, compiles=compiles)
@@ -162,9 +193,6 @@ def _model_of(
     _fill(made, arrays)
     if arrays:
         raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
-    if _PROBE in texts:
-        with within(_PROBE):
-            check(made, *_probe_in(contents))
     return made
 
 

@@ -12,6 +12,7 @@ from ferrnn import _core
 from ferrnn._core import DenseWeights, EmbeddingWeights, NormalizationWeights, Weights
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.sequence.fused import packed_weights, supports
+from ferrnn._src.sequence.states import same_layers, state_bytes, state_of_bytes
 from ferrnn._src.tree.types import Array
 
 
@@ -138,6 +139,80 @@ class Stream(_core.Stream):
         ]
         self._write_states(arrays)
 
+    def get_state(self) -> dict[str, Array]:
+        """`state`, as a method."""
+        return self.state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Assigns `state`."""
+        self.state = state
+
+    def state_to_bytes(self) -> bytes:
+        """The states as bytes with a version and checksums, for `state_from_bytes`.
+
+        They may be kept in a file or a database, and taken up by another process.
+
+        >>> from ferrnn.layers import GRU
+        >>> layer = GRU(2, name="memory")
+        >>> layer.build((None, None, 1))
+        >>> stream, other = layer.stream(), layer.stream()
+        >>> _ = stream([1.0])
+        >>> other.state_from_bytes(stream.state_to_bytes())
+        >>> np.array_equal(stream([2.0]), other([2.0]))
+        True
+        """
+        return state_bytes(self.state)
+
+    def state_from_bytes(self, data: bytes) -> None:
+        """Takes the states that `state_to_bytes` gave, of a stream of the same layers and rows.
+
+        Raises:
+            ValueError: The bytes are damaged, of another version or of another model; the stream
+                is as before.
+        """
+        state = state_of_bytes(data)
+        same_layers(state, {name: each.shape[1:] for name, each in self.state.items()})
+        self.state = state
+
+    def add_rows(self, count: int = 1, state: Mapping[str, Any] | None = None) -> None:
+        """Adds rows at the end, from zero states or from `state` `[count, units]`; others go on.
+
+        >>> from ferrnn.layers import GRU
+        >>> layer = GRU(2, name="memory")
+        >>> layer.build((None, None, 1))
+        >>> stream = layer.stream(2)
+        >>> first = stream([[1.0], [2.0]])
+        >>> stream.add_rows(3)
+        >>> stream.drop_rows([0])
+        >>> stream.streams, np.array_equal(stream.state["memory/h"][0], first[1])
+        (4, True)
+        """
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"`count` must be a positive integer, received {count!r}")
+        before, added = self.state, {}
+        if state is not None:
+            same_layers(state, {name: each.shape[1:] for name, each in before.items()})
+        for name, array in before.items():
+            shape = (int(count), *array.shape[1:])
+            new = np.zeros(shape) if state is None else state[name]
+            added[name] = self._checked(name, new, shape)
+        self._become({name: np.concatenate([before[name], added[name]]) for name in before})
+
+    def drop_rows(self, rows: Any) -> None:
+        """Drops rows (numbers, a slice or a mask); those after them move up, one must stay."""
+        dropped = self._numbers(rows)
+        kept = np.setdiff1d(np.arange(self.streams), dropped)
+        if not len(kept):
+            raise ValueError("`rows` are all that the stream has: one at least must stay")
+        self._become({name: array[kept] for name, array in self.state.items()}, len(kept))
+
+    def _become(self, state: dict[str, Array], rows: int | None = None) -> None:
+        """Takes states of another number of rows."""
+        found = next(iter(state.values()), None)
+        count = len(found) if found is not None else rows or self.streams
+        self._resize([part.layer for part in self._parts], count)
+        self.state = state
+
     def _states(self) -> list[Array]:
         """The states in the shapes that users see."""
         return [
@@ -173,24 +248,31 @@ class Stream(_core.Stream):
         if rows is None:
             self._reset()
             return
+        self._reset(self._numbers(rows).tolist())
+
+    def _numbers(self, rows: Any) -> Array:
+        """The numbers of rows that are given as numbers, a slice or a mask."""
         chosen = list(rows) if isinstance(rows, tuple) else rows
         try:
-            numbers = np.arange(self.streams)[chosen]
+            return np.ravel(np.arange(self.streams)[chosen])
         except IndexError as error:
             raise IndexError(
                 f"`rows` must be numbers below {self.streams}, a slice, or a mask of "
                 f"{self.streams} booleans, received {rows!r}"
             ) from error
-        self._reset(np.ravel(numbers).tolist())
 
     def copy(self) -> Stream:
         """A stream of the same layers, from this one's states, that goes its own way."""
-        other = self._again()
+        other = self._again(self.streams)
         other._write_states(self._read_states())
         return other
 
-    def _again(self) -> Stream:
-        return Stream.over(self._parts, self.features, self.streams, self._dtype.name, self._warmup)
+    def rows_of(self, streams: int) -> Stream:
+        """A stream of the same layers with so many rows, from zero states."""
+        return self._again(streams)
+
+    def _again(self, streams: int) -> Stream:
+        return Stream.over(self._parts, self.features, streams, self._dtype.name, self._warmup)
 
     __copy__ = copy
 
@@ -273,11 +355,9 @@ class FrameStream(Stream):
         super().__call__(rows, out.reshape(-1) if single else out.reshape(self.streams, -1))
         return out
 
-    def _again(self) -> Stream:
+    def _again(self, streams: int) -> Stream:
         ends = (self._taken, self._given)
-        return FrameStream.of_frames(
-            self._parts, ends, self.streams, self._dtype.name, self._warmup
-        )
+        return FrameStream.of_frames(self._parts, ends, streams, self._dtype.name, self._warmup)
 
     def __repr__(self) -> str:
         return (

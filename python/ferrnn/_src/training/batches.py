@@ -116,7 +116,7 @@ class Batches(Source):
         """The order of the next pass; None where samples are taken as they lie."""
         if self._seeds is None:
             return None
-        random, count = self._seeds.generator(), self.samples.count
+        random, count = self._seeds.rewound_generator(), self.samples.count
         if self.shuffle != "batch":
             return random.permutation(count)
         order, block = np.arange(count), _BLOCK * self.batch_size

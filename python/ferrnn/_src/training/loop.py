@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Pass, Source
-from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.callbacks import CallbackList, History, Logs, ProgbarLogger
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
 from ferrnn._src.training.planning import TrainingPlan
+from ferrnn._src.training.rates import ReduceLROnPlateau
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Batch, Samples, checked_count
+from ferrnn._src.training.stopping import EarlyStopping
+from ferrnn._src.training.work import Work, finished
 from ferrnn._src.tree.tree import flatten
+
+# Work that somebody runs before more is asked for.
+Turns: TypeAlias = Generator[Work, None, None]
+
+# Callbacks that change nothing of a model but values of its weights and its learning rate.
+LOOKING_ON: frozenset[type] = frozenset((History, ProgbarLogger, EarlyStopping, ReduceLROnPlateau))
 
 # More batches than any pass has.
 UNHEARD = 1 << 62
@@ -128,14 +137,22 @@ class Validation:
 
     def run(self, model: Trained, hooks: CallbackList) -> Logs:
         """Loss and metrics over the samples; none of them where no batch came."""
+        return finished(self.turns(model, hooks))
+
+    def turns(self, model: Trained, hooks: CallbackList) -> Generator[Work, None, Logs]:
+        """As `run`, by work that others run."""
         model.reset_metrics()
         model.stop_evaluating = False
         hooks.tell("on_test_begin", {})
         told = Told(hooks, "test", model)
         batches = _pass(self.source, self.place)
-        count, filled = 0, False
         limit = together(self.steps, model) if self._asked else self.steps
-        for step, batch in enumerate(itertools.islice(batches, limit)):
+        count = 0
+        if isinstance(batches, Pass):
+            count = yield from self._ahead(model, batches, told, limit)
+        filled, ended = count > 0, model.stop_evaluating
+        rest = 0 if ended else None if limit is None else limit - count
+        for step, batch in enumerate(itertools.islice(batches, rest), count):
             told.begin(step)
             model.run_test_step(batch)
             count, filled = step + 1, filled or holds_samples(batch)
@@ -148,6 +165,25 @@ class Validation:
         logs = model.metrics_result() if filled else {}
         hooks.tell("on_test_end", logs)
         return logs
+
+    @staticmethod
+    def _ahead(
+        model: Trained, batches: Pass, told: Told, limit: int | None
+    ) -> Generator[Work, None, int]:
+        """Takes the batches of a pass by the model's plan, as far as it goes; gives how many."""
+        plan, count = model.training_plan(), 0
+        while plan is not None and plan.takes(batches.samples.x):
+            left = batches.left if limit is None else min(limit - count, batches.left)
+            if left <= 0:
+                break
+            told.begin(count)
+            done = yield from plan.tests(batches, min(left, told.unheard(count)))
+            if not done:
+                break
+            count += done
+            if told.end(count - 1) and model.stop_evaluating:
+                break
+        return count
 
 
 class EpochLoop:
@@ -177,6 +213,8 @@ class EpochLoop:
         self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
+        # Whether somebody may change layers between two epochs.
+        self._watched = not all(type(each) in LOOKING_ON for each in hooks)
         self._last = 0
         self._start: tuple[int, int] | None = None  # where training began anew
         self._stream: Iterator[Batch] | None = None
@@ -184,6 +222,10 @@ class EpochLoop:
 
     def run(self, first: int, last: int) -> None:
         """Trains epochs `first` to `last - 1`, or goes on with a training that was interrupted."""
+        finished(self.turns(first, last))
+
+    def turns(self, first: int, last: int) -> Turns:
+        """As `run`, by work that others run."""
         model, hooks = self.model, self.hooks
         model.stop_training, self._last = False, last
         if self.validation is None:
@@ -195,7 +237,7 @@ class EpochLoop:
             resumed = self._resume_or_begin(first)
             ended = resumed and model.stop_training and not self.step
             while self.epoch < last and not ended:
-                self._run_epoch()
+                yield from self._run_epoch()
                 ended = model.stop_training
             if last > first or resumed:
                 model.finish_training()
@@ -244,7 +286,7 @@ class EpochLoop:
         """Goes on in `epoch` after `step` batches, with what is left of the pass over the data."""
         self.epoch, self.step, self.logs, self._stream = epoch, step, logs, rest
 
-    def _run_epoch(self) -> None:
+    def _run_epoch(self) -> Turns:
         model, hooks, epoch = self.model, self.hooks, self.epoch
         self.filled = self.step > 0
         if self.step:  # callbacks may be of a new process; what they change here is given back
@@ -256,11 +298,11 @@ class EpochLoop:
             hooks.tell("on_epoch_begin", epoch, {})
             self._tell_source("on_epoch_begin")
         if not model.stop_training:
-            self._train(epoch)
+            yield from self._train(epoch)
         self._tell_source("on_epoch_end")
         logs = model.metrics_result() if self.filled else {}
         if self.validation is not None and self.validation.due(epoch):
-            found = self.validation.run(model, hooks)
+            found = yield from self.validation.turns(model, hooks)
             logs.update({f"val_{name}": value for name, value in found.items()})
         self.logs = _sorted(logs)
         hooks.tell("on_epoch_end", epoch, self.logs)
@@ -274,14 +316,16 @@ class EpochLoop:
         else:
             getattr(self.source, hook)()
 
-    def _train(self, epoch: int) -> None:
+    def _train(self, epoch: int) -> Turns:
         model, hooks = self.model, self.hooks
         told = Told(hooks, "train", model)
         keepers = [keeper for keeper in self._keepers if keeper.counts_batches]
         if self._stream is None or (self.whole and not self.step):
             self._stream = _pass(self.source, self.place)
-        if not keepers and isinstance(self._stream, Pass) and self._run_ahead(self._stream, told):
-            return
+        if not keepers and isinstance(self._stream, Pass):
+            ended = yield from self._run_ahead(self._stream, told)
+            if ended:
+                return
         for step, batch in enumerate(self._batches_of_epoch(self.step), self.step):
             told.begin(step)
             loss = model.run_train_step(batch)
@@ -297,14 +341,14 @@ class EpochLoop:
         told.finish(self.step)
         self.ending.note(self.step, filled=self.filled)
 
-    def _run_ahead(self, batches: Pass, told: Told) -> bool:
+    def _run_ahead(self, batches: Pass, told: Told) -> Generator[Work, None, bool]:
         """Takes the steps of a pass by the model's plan, if it has one; whether training ends.
 
         As many steps at a time as nobody wants to hear of one by one. What is left when the pass
         ends, or where the plan ends, is for `_train`.
         """
         model = self.model
-        plan = model.training_plan(fresh=True)
+        plan = model.training_plan(fresh=self._watched)
         while plan is not None and plan.takes(batches.samples.x):
             left = batches.left if self.steps is None else self.steps - self.step
             left = min(left, batches.left)
@@ -312,7 +356,7 @@ class EpochLoop:
                 break
             told.begin(self.step)
             most = min(left, told.unheard(self.step))
-            done, loss = plan.steps(batches, most, not self._reported)
+            done, loss = yield from plan.steps(batches, most, not self._reported)
             if not done:  # the next step is for layers one by one
                 break
             self.filled, last = True, self.step + done - 1

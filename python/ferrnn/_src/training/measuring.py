@@ -167,6 +167,18 @@ class Measuring:
         compiled.bind(self._names(y_pred, preds))
         compiled.update(trues, preds, weights, masks)
 
+    def bind_output(self, true: tuple[int, ...], pred: tuple[int, ...]) -> None:
+        """Lets the loss and the metrics know of the only output, by the shapes of a batch."""
+        loss, compiled = self._loss, self._metrics
+        names = self.output_names
+        if loss is None or loss.given is None or compiled is None or len(names) != 1:
+            return
+        if loss.names is None:
+            loss.bind(names, np.broadcast_to(np.float32(0), pred))
+        if compiled.to_come:
+            compiled.bind(names)
+            compiled.resolve([(true, pred)])
+
     def _gather(self, compiled: CompiledLoss, parts: Sequence[float], preds: Any) -> None:
         """Keeps the losses of several outputs, each under its output's name."""
         if len(parts) < 2:

@@ -102,6 +102,9 @@ class Planned(Protocol):
     def _loss_of(self, batch: Batch, outputs: Any, mask: Any, added: float) -> tuple[float, Any]:
         """The loss of a batch and its vjp."""
 
+    def bind_output(self, true: tuple[int, ...], pred: tuple[int, ...]) -> None:
+        """Lets the loss and the metrics know of the output, by the shapes of a batch."""
+
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""
 

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.native import Plan
-from ferrnn._src.training import metrics
 from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.losses import MeanAbsoluteError, MeanSquaredError
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
+from ferrnn._src.training.work import MEASURES, Judge, Work, finished
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, WritingAll
 from ferrnn._src.weights.penalties import add_weight_penalties
 
-# Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
-LIMIT = 0.05
 # How many steps the first call of many is given rates for; later ones twice what the last did.
 _AT_FIRST = 64
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
 _ERRORS: dict[type, str] = {MeanSquaredError: "squared", MeanAbsoluteError: "absolute"}
-_MEASURES: dict[type, str] = {
-    metrics.MeanSquaredError: "squared",
-    metrics.MeanAbsoluteError: "absolute",
-}
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A mean error, its targets `[samples, ...]`, and the metrics that are one as well.
-
-    `pointwise` says that values are rounded one by one, as NumPy does with targets of another dtype
-    or shape than the outputs.
-    """
-
-    error: str
-    pointwise: bool
-    targets: Array
-    metrics: Sequence[Any]
-
-    def asked(self) -> tuple[str, bool, list[tuple[str, float]]]:
-        """As the engine is told of it: for each metric what it sums, and its sum so far."""
-        sums = [(_MEASURES[type(metric)], float(metric.total)) for metric in self.metrics]
-        return self.error, self.pointwise, sums
 
 
 class TrainingPlan:
@@ -58,24 +32,33 @@ class TrainingPlan:
     __slots__ = (
         "_ahead",
         "_model",
-        "_native",
         "_refused",
         "_slots",
         "_trained",
-        "_written",
         "lowering",
+        "native",
+        "written",
     )
 
-    def __init__(self, model: Planned, lowering: Lowering) -> None:
+    def __init__(
+        self, model: Planned, lowering: Lowering, shared: dict[Any, Plan] | None = None
+    ) -> None:
         self._model, self.lowering, self._refused = model, lowering, False
         known = {id(weight) for weight in model._trained}
         numbers = [at for at, each in enumerate(lowering.weights) if id(each) in known]
         self._trained = [lowering.weights[at] for at in numbers]
         slots = model.optimizer._state.slots
         self._slots = [slots[weight] for weight in self._trained]
-        self._written = [*self._trained, *(slot for own in self._slots for slot in own)]
+        self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         double = lowering.dtype == "float64"
-        self._native = Plan(lowering.parts, lowering.lowest, numbers, lowering.ranks[1], double)
+        given = (lowering.parts, lowering.lowest, numbers, lowering.ranks[1], double)
+        if shared is None:
+            self.native = Plan(*given)
+        else:
+            key = (tuple(lowering.parts), lowering.lowest, tuple(numbers), *given[3:])
+            if key not in shared:
+                shared[key] = Plan(*given)
+            self.native = shared[key]
         self._ahead = _AT_FIRST
 
     def runs(self, lowering: Lowering) -> bool:
@@ -102,20 +85,23 @@ class TrainingPlan:
     def step(self, batch: Batch) -> float | None:
         """One step; gives the loss, or None if it must be taken without the plan."""
         x, y, weight = batch
-        places, judge = (0, len(x)), self._judge_for(x, y, weight)
+        places, judge = (0, len(x)), self._judge_for(x, y, weight, len(x))
         if judge is None:
             return self._judged(batch, x, None, places)
-        done, loss = self._run((x, None), places, len(x), (judge, 1, False))
+        work = self._work((x, None), places, len(x), (judge, 1, False))
+        done, loss = finished(self._worked(work))
         return loss if done else None
 
-    def steps(self, batches: Pass, most: int, finite: bool) -> tuple[int, float]:
+    def steps(
+        self, batches: Pass, most: int, finite: bool
+    ) -> Generator[Work, None, tuple[int, float]]:
         """At most so many steps, as many as there is time for; gives how many, and the last loss.
 
         With `finite`, a step with a loss that is not finite is the last. No step at all means that
         the next one must be taken without the plan.
         """
         x, y, weight = batches.samples.arrays
-        order, judge = batches.order(), self._judge_for(x, y, weight)
+        order, judge = batches.order(), self._judge_for(x, y, weight, batches.size)
         if judge is None:
             places, taken = batches.places(), batches.taken
             loss = self._judged(next(batches), x, order, places)
@@ -124,14 +110,29 @@ class TrainingPlan:
                 return 0, 0.0
             return 1, loss
         most = min(most, self._ahead)
-        given = (judge, most, finite)
-        done, loss = self._run((x, order), batches.places(most), batches.size, given, batches)
+        work = self._work((x, order), batches.places(most), batches.size, (judge, most, finite))
+        done, loss = yield from self._worked(work)
+        batches.taken += done
         self._ahead = max(_AT_FIRST, 2 * done)
         return done, loss
 
-    def _judge_for(self, x: Array, y: Any, weight: Any) -> Judge | None:
-        """How the engine judges outputs; None where Python does."""
+    def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
+        """As `steps`, for batches that the model is judged by and not trained on."""
+        x, y, weight = batches.samples.arrays
+        judge = self._judge_for(x, y, weight, batches.size)
+        if judge is None or self._model._regularized is None:
+            return 0
+        given = ((x, batches.order()), batches.places(most), batches.size, (judge, most, False))
+        done, _ = yield from self._worked(self._work(*given, trains=False))
+        batches.taken += done
+        return done
+
+    def _judge_for(self, x: Array, y: Any, weight: Any, rows: int) -> Judge | None:
+        """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
         model, low = self._model, self.lowering
+        shape = (*x.shape[: low.ranks[1] - 1], low.units)
+        if type(y) is np.ndarray:
+            model.bind_output((min(rows, len(y)), *y.shape[1:]), (min(rows, len(x)), *shape[1:]))
         only: Any = None if model._loss is None else model._loss.only
         name = _ERRORS.get(type(only))
         simple = weight is None and low.tail is None and not model._regularized
@@ -139,12 +140,11 @@ class TrainingPlan:
             return None
         compiled = model._metrics
         measures = compiled.only
-        known = compiled.empty or (measures and all(type(m) in _MEASURES for m in measures))
+        known = compiled.empty or (measures and all(type(m) in MEASURES for m in measures))
         fits = only.reduction in _MEANS and only.dtype in (None, low.dtype) and known
         array = type(y) is np.ndarray and y.dtype.str[1:] in _READ and _readable(y)
         if not (fits and array):
             return None
-        shape = (*x.shape[: low.ranks[1] - 1], low.units)
         if y.shape == shape and y.dtype is np.dtype(low.dtype):
             return Judge(name, False, y, measures)
         # Values are rounded one by one then, in the way of NumPy.
@@ -152,63 +152,41 @@ class TrainingPlan:
             return Judge(name, True, y.reshape(-1, 1), measures)
         return None
 
-    def _arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
+    def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
         weights = [weight._data for weight in self.lowering.weights]
         return weights, [[slot._data for slot in own] for own in self._slots]
 
-    def _draws(self) -> list[tuple[int, int]]:
+    def draws(self) -> list[tuple[int, int]]:
         """The seeds of the generators, and the numbers of their next calls."""
         return [(each.initial_seed, each.counter) for each in self.lowering.generators]
 
-    def _drawn(self, steps: int) -> None:
+    def drawn(self, steps: int) -> None:
         """So many steps have drawn."""
         for generator, draws in zip(self.lowering.generators, self.lowering.draws, strict=True):
             generator.counter += steps * draws
 
-    def _run(
+    def _work(
         self,
         given: tuple[Array, Array | None],
         places: tuple[int, int],
         batch: int,
         asked: tuple[Judge, int, bool],
-        batches: Pass | None = None,
-    ) -> tuple[int, float]:
-        """Whole steps in one call: how many, and the last loss; `batches` are told of them."""
-        (judge, most, finite), (x, order) = asked, given
-        optimizer, mean = self._model.optimizer, self._model._loss_mean
-        with WritingAll(self._written):
-            weights, slots = self._arrays()
-            rates, decays = optimizer.engine_paces(most)
-            done, total, count, loss, sums, error = self._native.train(
-                weights,
-                slots,
-                x,
-                judge.targets,
-                order,
-                places,
-                batch,
-                judge.asked(),
-                optimizer.engine_way(),
-                rates,
-                decays,
-                (mean.total, mean.count),
-                self._draws(),
-                LIMIT,
-                finite,
-            )
-            optimizer.engine_passed(done)
-        for metric, sum_of_values in zip(judge.metrics, sums, strict=True):
-            metric.put(sum_of_values, metric.count + (count - mean.count))
-        mean.put(total, count)
-        self._drawn(done)
-        if batches is not None:
-            batches.taken += done
+        trains: bool = True,
+    ) -> Work:
+        model = self._model
+        told = (model._loss_mean, model.optimizer if trains else None)
+        return Work(self, given, places, batch, asked, told)
+
+    def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
+        """Hands work out; gives what was done, which may be nothing of what the engine refuses."""
+        yield work
+        error = work.error
         if isinstance(error, ValueError):
             self._refused = True  # what is wrong is said better layer by layer
         elif error is not None:
             raise error
-        return done, loss
+        return work.taken()
 
     def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
         """Gradients of penalties, by the numbers of their weights."""
@@ -221,15 +199,15 @@ class TrainingPlan:
         self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
     ) -> float | None:
         """A step whose loss and metrics are computed between forward and backward, in Python."""
-        model, native, tail = self._model, self._native, self.lowering.tail
+        model, native, tail = self._model, self.native, self.lowering.tail
         try:
             with one_version():
-                weights = self._arrays()[0]
-                linear = native.forward(weights, x, order, places, True, self._draws())
+                weights = self.arrays()[0]
+                linear = native.forward(weights, x, order, places, True, self.draws())
         except ValueError:
             self._refused = True
             return None
-        self._drawn(1)
+        self.drawn(1)
         outputs = linear if tail is None else _applied(tail, linear)
         penalties = Gradients()
         added = add_weight_penalties(model._regularized or (), penalties)
@@ -241,8 +219,8 @@ class TrainingPlan:
             rows = (each.reshape(shape) for each in (linear, outputs, d_outputs))
             d_outputs = np.asarray(tail.backward(*rows)).reshape(linear.shape)
         optimizer = model.optimizer
-        with WritingAll(self._written):
-            weights, slots = self._arrays()
+        with WritingAll(self.written):
+            weights, slots = self.arrays()
             rates, decays = optimizer.engine_paces(1)
             decay = None if decays is None else decays[0]
             more = self._by_number(penalties)
@@ -266,10 +244,11 @@ class PlanKeeper:
     True
     """
 
-    __slots__ = ("plan", "prepared")
+    __slots__ = ("plan", "prepared", "shared")
 
-    def __init__(self) -> None:
+    def __init__(self, shared: dict[Any, Plan] | None = None) -> None:
         self.plan: TrainingPlan | None = None
+        self.shared = shared  # the engine's part, by structure, of models that have one together
         self.prepared: tuple[int, int] | None = None  # for which weights and optimizer
 
     def __reduce__(self) -> Any:

@@ -152,15 +152,28 @@ class Steps(Measuring):
         if kept.prepared == prepared and not fresh:
             return kept.plan
         own = type(self).train_step is not Steps.train_step
-        if self._prepared != prepared or own or not self._trained:
+        if own or not self._trained or not self._still_prepared(prepared):
             return None
         lowering = self.lowered()
         if not lowering.covered or any(node.why for node in explained(self, lowering)):
             kept.plan = None
         elif kept.plan is None or kept.prepared != prepared or not kept.plan.runs(lowering):
-            kept.plan = TrainingPlan(self, lowering)
+            kept.plan = TrainingPlan(self, lowering, kept.shared)
         kept.prepared = prepared
         return kept.plan
+
+    def _still_prepared(self, now: tuple[int, int]) -> bool:
+        """Whether training is of what it was prepared for; what was made since may be another's."""
+        if self._prepared == now:
+            return True
+        if self._prepared is None or self._prepared[1] != now[1]:
+            return False
+        weights = tuple(self.trainable_weights)
+        same = weights == self._trained and regularized(weights) == self._regularized
+        if not same or self.adds_losses() != self._collects:
+            return False
+        self._prepared = now
+        return True
 
     def _train(self, batch: Batch) -> float:
         x, y, weight = batch

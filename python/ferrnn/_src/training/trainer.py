@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
+from ferrnn._src.training.work import Work, finished
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.penalties import regularized
@@ -130,6 +131,46 @@ class Trainer(Steps):
         >>> history.epoch, len(history.history["loss"])
         ([0, 1, 2], 3)
         """
+        turns = self.training_turns(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+        return finished(turns)
+
+    def training_turns(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Iterable[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> Generator[Work, None, History]:
+        """As `fit`, by work that others run, with that of other models."""
         self._require_compiled("fit")
         epochs = capped("epochs", checked_count(epochs, "epochs", least=0)) or 0
         steps_per_epoch = capped("steps_per_epoch", steps_per_epoch)
@@ -169,7 +210,7 @@ class Trainer(Steps):
             parts = _validation_source(validation_data, size)
             check = Validation(parts, validation_steps, validation_freq, "validation_steps")
         loop = EpochLoop(self, source, hooks, steps_per_epoch, check, place)
-        loop.run(initial_epoch, epochs)
+        yield from loop.turns(initial_epoch, epochs)
         self._plans = PlanKeeper()  # its memory serves others
         return history
 

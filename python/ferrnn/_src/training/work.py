@@ -1,0 +1,168 @@
+"""Steps of a model in the engine, made ready: taken alone, or with those of other models."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ferrnn._src.native import Plan
+from ferrnn._src.training import metrics
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.one_version import one_version
+from ferrnn._src.weights.parameter import Parameter, WritingAll
+
+# Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
+LIMIT = 0.05
+
+MEASURES: dict[type, str] = {
+    metrics.MeanSquaredError: "squared",
+    metrics.MeanAbsoluteError: "absolute",
+}
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A mean error, its targets `[samples, ...]`, and the metrics that are one as well.
+
+    `pointwise` says that values are rounded one by one, as NumPy does with targets of another dtype
+    or shape than the outputs.
+    """
+
+    error: str
+    pointwise: bool
+    targets: Array
+    metrics: Sequence[Any]
+
+    def asked(self) -> tuple[str, bool, list[tuple[str, float]]]:
+        """As the engine is told of it: for each metric what it sums, and its sum so far."""
+        sums = [(MEASURES[type(metric)], float(metric.total)) for metric in self.metrics]
+        return self.error, self.pointwise, sums
+
+
+class Worked(Protocol):
+    """What work needs of the plan that it is for."""
+
+    native: Plan
+    written: list[Parameter]
+
+    def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
+        """The weights and the slots, for a holder of `one_version`."""
+
+    def draws(self) -> list[tuple[int, int]]:
+        """The seeds of the generators, and the numbers of their next calls."""
+
+    def drawn(self, steps: int) -> None:
+        """So many steps have drawn."""
+
+
+class Work:
+    """At most `most` steps on the samples at `places`; without an `optimizer` none is trained.
+
+    Whoever runs it lets `taken` say what was done; that raises what went wrong.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_done",
+        "_finite",
+        "_judge",
+        "_loss",
+        "_mean",
+        "_most",
+        "_optimizer",
+        "_places",
+        "_x",
+        "error",
+        "plan",
+    )
+
+    def __init__(
+        self,
+        plan: Worked,
+        x: tuple[Array, Array | None],
+        places: tuple[int, int],
+        batch: int,
+        asked: tuple[Judge, int, bool],
+        told: tuple[Any, Any],
+    ) -> None:
+        self.plan, self._x, self._places, self._batch = plan, x, places, batch
+        self._judge, self._most, self._finite = asked
+        self._mean, self._optimizer = told
+        self._done, self._loss = 0, 0.0
+        self.error: BaseException | None = None
+
+    @property
+    def written(self) -> list[Parameter]:
+        """The weights and slots that it changes."""
+        return [] if self._optimizer is None else self.plan.written
+
+    def said(self) -> tuple[Any, ...]:
+        """As the engine is told of it."""
+        (x, order), judge, mean = self._x, self._judge, self._mean
+        weights, slots = self.plan.arrays()
+        moves, optimizer, draws = None, self._optimizer, []
+        if optimizer is None:
+            slots = []
+        else:
+            moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
+            draws = self.plan.draws()
+        span = (self._places, self._batch, LIMIT, self._finite)
+        sums = (mean.total, mean.count)
+        return (weights, slots), (x, judge.targets, order), span, judge.asked(), moves, sums, draws
+
+    def took(self, done: tuple[Any, ...]) -> None:
+        """Takes down what the engine has done."""
+        steps, total, count, self._loss, sums, self.error = done
+        judge, mean = self._judge, self._mean
+        for metric, sum_of_values in zip(judge.metrics, sums, strict=True):
+            metric.put(sum_of_values, metric.count + (count - mean.count))
+        mean.put(total, count)
+        self._done = steps
+        if self._optimizer is not None:
+            self._optimizer.engine_passed(steps)
+            self.plan.drawn(steps)
+
+    def taken(self) -> tuple[int, float]:
+        """How many steps were taken, and the last loss."""
+        return self._done, self._loss
+
+
+def run_together(works: Sequence[Work]) -> None:
+    """Runs the work of models, of one structure in a call; what goes wrong is in their `error`."""
+    if not works:
+        return
+    of_plan: dict[int, list[Work]] = {}
+    for work in works:
+        of_plan.setdefault(id(work.plan.native), []).append(work)
+    for group in of_plan.values():
+        _run(group)
+
+
+def _run(works: list[Work]) -> None:
+    written = [weight for work in works for weight in work.written]
+    done: list[tuple[Any, ...]] = []
+    with WritingAll(written) if written else one_version():
+        try:
+            done, error = works[0].plan.native.train([work.said() for work in works])
+        except (TypeError, ValueError, MemoryError, RuntimeError) as refused:  # nothing was done
+            works[0].error = refused
+        for work, each in zip(works, done, strict=False):
+            work.took(each)
+            work.error = error or work.error
+    if not done and len(works) > 1:  # one alone tells what is wrong with it
+        for work in works:
+            _run([work])
+
+
+def finished(turns: Generator[Work, None, R]) -> R:
+    """What a generator of work gives in the end, when each piece has been run."""
+    while True:
+        try:
+            work = next(turns)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        _run([work])

@@ -1,0 +1,199 @@
+//! What plans are asked to do with models: steps of training, or a look at how good one is.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use numpy::PyUntypedArrayMethods;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use super::arrays::{Flat, flat};
+use super::guard::detached;
+use super::plan_parts::{Read, Source, clip, error, rule};
+use super::written::{Spans, Written, an_array, written};
+use crate::error::{Error, Result};
+use crate::machine::threads::{self, Ask, Stop, for_each};
+use crate::models::{Chain, Clip, Data, Draws, Loss, Pace, Span, Tally, Updates, judge, train};
+use crate::training::optimizer::Rule;
+
+/// Arrays that are written: the weights of all layers, and the slots of those that are trained.
+pub(super) struct Arrays<T> {
+    weights: Vec<Written<T>>,
+    slots: Vec<[Option<Written<T>>; 3]>,
+}
+
+// SAFETY: other threads must not use the arrays during a call, see `Written`.
+unsafe impl<T: Send> Send for Arrays<T> {}
+
+impl<T: Read> Arrays<T> {
+    pub(super) fn new(weights: &Bound<'_, PyList>, slots: &Bound<'_, PyList>) -> PyResult<Self> {
+        let arrays = Self::unchecked(weights, slots)?;
+        Spans::of(arrays.spans())?;
+        Ok(arrays)
+    }
+
+    /// Without a look at whether two share memory.
+    fn unchecked(weights: &Bound<'_, PyList>, slots: &Bound<'_, PyList>) -> PyResult<Self> {
+        let one = |name: &str, array: &Bound<'_, PyAny>| {
+            let shape = an_array(name, array)?.shape().to_vec();
+            written::<T>(name, array, &shape)
+        };
+        let weights = weights.iter().map(|weight| one("weights", &weight));
+        let weights = weights.collect::<PyResult<Vec<_>>>()?;
+        let of_weight = |row: Bound<'_, PyAny>| {
+            let mut own = [None, None, None];
+            for (slot, array) in own.iter_mut().zip(row.try_iter()?) {
+                *slot = Some(one("slots", &array?)?);
+            }
+            Ok(own)
+        };
+        let slots = slots.iter().map(of_weight).collect::<PyResult<Vec<_>>>()?;
+        Ok(Self { weights, slots })
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.weights.iter().chain(self.slots.iter().flatten().flatten()).map(Written::span)
+    }
+
+    /// The weights, and the slots of those that move.
+    #[allow(clippy::type_complexity, reason = "two lists")]
+    pub(super) fn parts(&mut self) -> (Vec<&mut [T]>, Vec<[&mut [T]; 3]>) {
+        let slots = self.slots.iter_mut().map(|own| {
+            own.each_mut().map(|slot| slot.as_mut().map_or(&mut [][..], Written::elements))
+        });
+        (self.weights.iter_mut().map(Written::elements).collect(), slots.collect())
+    }
+}
+
+/// How weights move: the rule, and what happens to gradients before.
+pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
+
+/// Weights and slots; inputs, targets and order; places, batch, the limit of time, and whether a loss
+/// that is not finite ends it; what it is judged by; how weights move, the rates and decays of the steps
+/// (nothing of it: it is judged alone); the sum of losses and of samples so far; the generators.
+pub(super) type Said<'py> = (
+    (Bound<'py, PyList>, Bound<'py, PyList>),
+    (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>),
+    ((usize, usize), usize, f64, bool),
+    (String, bool, Vec<(String, f64)>),
+    Option<(Way<'py>, Vec<f64>, Option<Vec<f64>>)>,
+    (f64, f64),
+    Vec<(u64, u64)>,
+);
+
+/// Steps, the sum of losses, the number of samples, the last loss, the metrics' sums, and what ended it
+/// too early.
+pub(super) type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Option<Bound<'py, PyAny>>);
+
+/// What is done, and what ended all of it too early: a signal.
+pub(super) type AllDone<'py> = (Vec<Done<'py>>, Option<Bound<'py, PyAny>>);
+
+struct Moves {
+    rule: Rule,
+    clip: Clip,
+    paces: Vec<Pace>,
+}
+
+/// One model, and what is to be done with it.
+struct Job<T> {
+    arrays: Arrays<T>,
+    x: Source,
+    y: Source,
+    order: Option<Flat<i64>>,
+    loss: Loss,
+    span: Span,
+    moves: Option<Moves>,
+    tally: Tally,
+    draws: Draws,
+    result: Result<()>,
+}
+
+impl<T: Read> Job<T> {
+    fn new(said: Said<'_>) -> PyResult<Self> {
+        let ((weights, slots), (x, y, order), span, judged, moves, tally, draws) = said;
+        let (places, batch, limit, until_finite_no_more) = span;
+        let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+        let measured = judged.2.iter().map(|(name, sum)| Ok((error(name)?, *sum)));
+        let measured = measured.collect::<PyResult<_>>()?;
+        let moves = moves.map(|(way, rates, decays)| {
+            let decay = |step: usize| decays.as_ref().and_then(|all| all.get(step).copied());
+            let paces = rates.iter().enumerate();
+            let paces = paces.map(|(n, &rate)| Pace { rate, decay: decay(n) }).collect();
+            PyResult::Ok(Moves { rule: rule(&way.0)?, clip: clip(way.1.as_ref())?, paces })
+        });
+        Ok(Self {
+            arrays: Arrays::unchecked(&weights, &slots)?,
+            x: Source::new("x", &x)?,
+            y: Source::new("y", &y)?,
+            order: order_of(order.as_ref())?,
+            loss: Loss { error: error(&judged.0)?, pointwise: judged.1 },
+            span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
+            moves: moves.transpose()?,
+            tally: Tally { total: tally.0, count: tally.1, measured, ..Tally::default() },
+            draws: Draws(draws),
+            // What is not begun was interrupted.
+            result: Err(Error::Interrupted),
+        })
+    }
+
+    fn run(&mut self, chain: &mut Chain<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
+        let (mut weights, slots) = self.arrays.parts();
+        let order = self.order.as_ref().map(Flat::elements);
+        let data = Data { inputs: T::rows(&self.x), targets: T::rows(&self.y), order };
+        let (span, tally) = (&self.span, &mut self.tally);
+        let Some(Moves { rule, clip, paces }) = &self.moves else {
+            return judge(chain, self.loss, &weights, (&data, span), tally, stop);
+        };
+        let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
+        let given = (&data, span, &paces[..]);
+        train(chain, self.loss, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
+    }
+
+    fn done<'py>(&self, py: Python<'py>) -> Done<'py> {
+        let error = self.result.as_ref().err().filter(|error| **error != Error::Interrupted);
+        let error = error.map(|error| PyErr::from(error.clone()).into_value(py).into_bound(py));
+        let Tally { steps, total, count, loss, ref measured } = self.tally;
+        let sums = measured.iter().map(|&(_, sum)| sum).collect();
+        (steps, total, count, loss, sums, error.map(Bound::into_any))
+    }
+}
+
+pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat<i64>>> {
+    let of = |order: &Bound<'_, PyAny>| flat("order", order, an_array("order", order)?.shape());
+    order.map(of).transpose()
+}
+
+/// Does what is said of models of one structure; several are shared out between threads, each of which
+/// has one of `chains`.
+pub(super) fn run<'py, T: Read>(
+    said: Vec<Said<'py>>,
+    trained: &[usize],
+    chains: &mut [Chain<T>],
+    py: Python<'py>,
+) -> PyResult<AllDone<'py>> {
+    let jobs = said.into_iter().map(Job::<T>::new);
+    let mut jobs = jobs.collect::<PyResult<Vec<_>>>()?;
+    Spans::of(jobs.iter().flat_map(|job| job.arrays.spans()))?;
+    let done = detached(py, |stop| {
+        let stop = Stop::new(stop);
+        let threads = chains.len();
+        let chains: Vec<_> = chains.iter_mut().map(Mutex::new).collect();
+        for_each(threads, &mut jobs, |member, job| {
+            // Each member has the chain of its number: none waits for another.
+            let Ok(mut chain) = chains[member].lock() else { return };
+            let ask = || stop.poll(member).is_err();
+            job.result = stop.poll(member).and_then(|()| job.run(&mut chain, trained, &ask));
+        });
+        Ok(())
+    });
+    // A signal must not be heard of before the caller has taken down what was done.
+    let error = done.and_then(|()| py.check_signals()).err();
+    let error = error.map(|error| error.into_value(py).into_bound(py).into_any());
+    Ok((jobs.iter().map(|job| job.done(py)).collect(), error))
+}
+
+/// How many chains so many models want.
+pub(super) fn chains_for(models: usize) -> Result<usize> {
+    // A model alone has the threads of its layers' calls.
+    if models < 2 { Ok(1) } else { Ok(threads::count()?.min(models)) }
+}

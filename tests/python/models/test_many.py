@@ -1,0 +1,291 @@
+"""Models that are trained together are those that each training alone gives."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import ferrnn as keras
+from ferrnn.layers import GRU, LSTM, Dense, Dropout
+
+
+def build():
+    model = keras.Sequential([keras.Input((6, 2)), LSTM(5), Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), loss="mse", metrics=["mae"])
+    return model
+
+
+def series(count, seed=0, time=6, features=2):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(count, time, features)).astype("float32")
+    y = x[:, -1:, 0] + 0.1 * random.normal(size=(count, 1)).astype("float32")
+    return x, y
+
+
+def groups(count=5):
+    return {f"series {n}": series(13 + 7 * n, n) for n in range(count)}
+
+
+def alone(make, group, seed, key=None, **options):
+    keras.utils.set_random_seed(seed)
+    model = make() if key is None else make(key)
+    keywords = (
+        group
+        if isinstance(group, dict)
+        else dict(zip(("x", "y", "sample_weight"), group, strict=False))
+    )
+    history = model.fit(**{"verbose": 0, **options, **keywords})
+    return model, history
+
+
+def same(one, other):
+    for own, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, theirs)
+    slots = zip(one.optimizer.variables, other.optimizer.variables, strict=True)
+    for own, theirs in slots:
+        np.testing.assert_array_equal(own.numpy(), theirs.numpy())
+
+
+def compare(make, given, *, takes_key=False, callbacks=None, seed=3, **options):
+    """Trains together and each alone, and compares all there is."""
+    own = (lambda: None) if callbacks is None else callbacks
+    many = keras.fit_many(make, given, seed=seed, callbacks=own(), **options)
+    assert list(many) == list(given)
+    for at, (key, group) in enumerate(given.items()):
+        model, history = alone(
+            make, group, seed + at, key if takes_key else None, callbacks=own(), **options
+        )
+        assert history.history == many.history(key).history
+        assert history.epoch == many.history(key).epoch
+        same(model, many[key])
+    return many
+
+
+def test_each_model_is_that_of_its_training_alone():
+    many = compare(build, groups(), epochs=3, batch_size=8)
+    assert not np.array_equal(*(many[key].get_weights()[0] for key in list(many)[:2]))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads_gives_the_same_models(threads):
+    before = keras.num_threads()
+    keras.set_num_threads(threads)
+    try:
+        compare(build, groups(), epochs=2)
+    finally:
+        keras.set_num_threads(before)
+
+
+def test_each_stops_early_for_itself_and_keeps_its_best_weights():
+    def stop():
+        return keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+
+    many = compare(build, groups(), callbacks=stop, epochs=12, batch_size=4, validation_split=0.3)
+    assert len({len(many.history(key).epoch) for key in many}) > 1
+
+
+def test_groups_may_have_validation_data_and_settings_of_their_own():
+    given = groups(3)
+    x, y = series(9, 50)
+    given["own"] = {
+        "x": x,
+        "y": y,
+        "validation_data": series(40, 51),
+        "epochs": 4,
+        "shuffle": False,
+    }
+    many = compare(build, given, epochs=2, validation_batch_size=16)
+    assert len(many.history("own").epoch) == 4
+    assert "val_mae" in many.history("own").history
+
+
+def test_build_may_take_the_key():
+    def made(key):
+        model = keras.Sequential([keras.Input((6, 2)), GRU(key), Dropout(0.4), Dense(1)])
+        model.compile("rmsprop", loss="mae")
+        return model
+
+    many = compare(made, {n: series(20, n) for n in (3, 4, 3 + 2)}, takes_key=True, epochs=3)
+    assert [many[key].layers[0].units for key in many] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_few_models_at_a_time_give_the_same(at_once, monkeypatch):
+    monkeypatch.setattr("ferrnn._src.training.many.AT_ONCE", at_once)
+    compare(build, groups(4), epochs=2)
+
+
+def test_models_whose_losses_numpy_computes_are_trained_one_after_another():
+    def made():
+        model = keras.Sequential([keras.Input((6, 2)), LSTM(3), Dense(1)])
+        model.compile("adam", loss="huber")
+        return model
+
+    with pytest.warns(UserWarning, match="5 models were trained one after another.*series 0"):
+        compare(made, groups(), epochs=2)
+
+
+def test_models_without_a_plan_are_trained_one_after_another_and_the_reason_is_told():
+    class Mine(Dense):
+        pass
+
+    def made():
+        model = keras.Sequential([keras.Input((6, 2)), LSTM(3), Mine(1, name="mine")])
+        model.compile("adam", loss="mse")
+        return model
+
+    with pytest.warns(UserWarning, match="mine: the engine's plans do not know Mine"):
+        compare(made, groups(2), epochs=2)
+
+
+def test_weights_of_samples_count():
+    given = {n: (*series(20, n), np.linspace(0.1, 2.0, 20)) for n in range(2)}
+    with pytest.warns(UserWarning, match="weights of samples"):
+        compare(build, given, epochs=2)
+
+
+def test_callbacks_that_draw_random_numbers_draw_their_own():
+    class Noisy(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kernel = self.model.weights[0]
+            kernel.assign_add(np.random.normal(size=kernel.shape).astype("float32"))  # noqa: NPY002
+
+    compare(build, groups(3), epochs=3, callbacks=lambda: [Noisy()])
+
+
+def test_the_session_goes_on_as_if_nothing_had_been_drawn():
+    keras.utils.set_random_seed(5)
+    wanted = np.random.rand(), keras.initializers.GlorotUniform()((2, 2))  # noqa: NPY002
+    keras.utils.set_random_seed(5)
+    keras.fit_many(build, groups(2), seed=1)
+    assert np.random.rand() == wanted[0]  # noqa: NPY002
+    np.testing.assert_array_equal(keras.initializers.GlorotUniform()((2, 2)), wanted[1])
+
+
+def test_seeds_are_drawn_from_the_session_or_given_by_key():
+    keras.utils.set_random_seed(5)
+    first = keras.fit_many(build, groups(2))
+    keras.utils.set_random_seed(5)
+    second = keras.fit_many(build, groups(2))
+    third = keras.fit_many(build, groups(2), seed=first.seeds)
+    for key in first:
+        same(first[key], second[key])
+        same(first[key], third[key])
+
+
+def test_a_group_that_fails_is_named_and_the_others_are_trained():
+    given = groups(3)
+    x, y = given["series 1"]
+    given["series 1"] = x, y[:-1]
+    with pytest.warns(RuntimeWarning, match="1 of 3 groups failed.*'series 1': ValueError"):
+        many = keras.fit_many(build, given, seed=3, epochs=2)
+    assert list(many) == ["series 0", "series 2"]
+    assert isinstance(many.failures["series 1"], ValueError)
+    with pytest.raises(KeyError, match="'series 1' was not trained: ValueError"):
+        many["series 1"]
+    same(many["series 2"], alone(build, given["series 2"], 5, epochs=2)[0])
+
+
+def test_a_callback_that_fails_ends_its_model_alone():
+    class Fails(keras.callbacks.Callback):
+        def __init__(self, key):
+            super().__init__()
+            self.key = key
+
+        def on_epoch_end(self, epoch, logs=None):
+            if self.key == "series 2" and epoch == 1:
+                raise OSError("the disk is full")
+
+    with pytest.warns(RuntimeWarning, match="'series 2': OSError: the disk is full"):
+        many = keras.fit_many(build, groups(4), epochs=3, callbacks=lambda key: [Fails(key)])
+    assert list(many.failures) == ["series 2"]
+    assert all(len(many.history(key).epoch) == 3 for key in many)
+
+
+def test_all_failing_is_an_error():
+    with pytest.raises(RuntimeError, match="all of the 2 groups failed; the first, 'series 0'"):
+        keras.fit_many(build, {key: (x, y[:2]) for key, (x, y) in groups(2).items()})
+
+
+def test_models_that_share_something_are_refused():
+    layer = LSTM(5)
+
+    def sharing():
+        model = keras.Sequential([keras.Input((6, 2)), layer, Dense(1)])
+        model.compile("adam", loss="mse")
+        return model
+
+    with pytest.warns(RuntimeWarning, match="a model of its own for each group"):
+        many = keras.fit_many(sharing, groups(2))
+    assert list(many) == ["series 0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"build": 3}, TypeError, "`build` must be a function"),
+        ({"groups": [1]}, TypeError, "`groups` must map keys"),
+        ({"epoch": 3}, TypeError, "unexpected arguments \\['epoch'\\]"),
+        ({"seed": -1}, ValueError, "`seed` must lie in"),
+        ({"seed": "a"}, TypeError, "`seed` must be an integer"),
+        ({"seed": {}}, ValueError, "has none for \\['series 0'\\]"),
+        ({"groups": {1: 3}}, RuntimeError, "must be \\(x, y\\)"),
+        ({"groups": {1: {"X": 3}}}, RuntimeError, "must hold arguments of `fit`"),
+        ({"build": lambda: None}, RuntimeError, "must return a compiled model, received None"),
+        ({"callbacks": [3]}, RuntimeError, "must be `Callback` objects"),
+        ({"callbacks": keras.callbacks.CSVLogger("a")}, RuntimeError, "the same `filename`"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, said):
+    with pytest.raises(error, match=said):
+        keras.fit_many(**{"build": build, "groups": groups(1), **arguments})
+
+
+def test_predictions_and_losses_are_those_of_each_model():
+    given = groups(3)
+    many = keras.fit_many(build, given, seed=1, epochs=2)
+    found = many.predict_many({key: x for key, (x, _) in given.items()})
+    losses = many.evaluate_many(given)
+    for key, (x, y) in given.items():
+        np.testing.assert_array_equal(found[key], many[key].predict(x, verbose=0))
+        assert losses[key] == many[key].evaluate(x, y, verbose=0, return_dict=True)
+    same_for_all = many.predict_many(given["series 0"][0])
+    np.testing.assert_array_equal(same_for_all["series 0"], found["series 0"])
+    with pytest.raises(KeyError, match="unknown"):
+        many.predict_many({"unknown": 1})
+
+
+def test_one_file_keeps_them_all(tmp_path):
+    given = {("shop", 3): series(20), 7: series(11, 1), None: series(9, 2)}
+    many = keras.fit_many(build, given, seed=1, epochs=2)
+    path = tmp_path / "many.safetensors"
+    many.save(path)
+    kept = keras.ManyModels.load(path)
+    assert list(kept) == list(given)
+    assert kept.seeds == many.seeds
+    for key in given:
+        same(kept[key], many[key])
+        assert kept.history(key).history == many.history(key).history
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        keras.ManyModels.load(path)
+
+
+def test_a_file_of_one_model_is_not_read_as_many(tmp_path):
+    build().save(tmp_path / "one.safetensors")
+    with pytest.raises(ValueError, match="no file of many models"):
+        keras.ManyModels.load(tmp_path / "one.safetensors")
+
+
+def test_pickles_go_on_training():
+    many = keras.fit_many(build, groups(2), seed=1, epochs=2)
+    again = pickle.loads(pickle.dumps(many))
+    for key, (x, y) in groups(2).items():
+        same(again[key], many[key])
+        keras.utils.set_random_seed(0)
+        many[key].fit(x, y, verbose=0)
+        keras.utils.set_random_seed(0)
+        again[key].fit(x, y, verbose=0)
+        same(again[key], many[key])
