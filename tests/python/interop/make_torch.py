@@ -272,7 +272,7 @@ def add_refused(record: Recorder) -> None:
     """What no reader without torch can, or should, open."""
     module = randomized(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), "module")
     save(record, module, "torch/whole_module.pt")
-    record.refused("whole_module", "torch/whole_module.pt", "a pickled module, not a state dict")
+    record.refused("whole_module", "torch/whole_module.pt", "its outputs are computed by the test")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantized = torch.ao.quantization.quantize_dynamic(

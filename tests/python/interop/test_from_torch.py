@@ -7,11 +7,16 @@ import pytest
 
 import ferrnn
 import foreign
+from ferrnn._src.interop.torch.files import read_torch_file
 from foreign import expect_close
 
 CASES = foreign.names("torch")
 READ = [name for name in CASES if not foreign.load("torch", name).about.get("refused")]
-REFUSED = [name for name in CASES if foreign.load("torch", name).about.get("refused")]
+REFUSED = [
+    name
+    for name in CASES
+    if foreign.load("torch", name).about.get("refused") and name != "whole_module"
+]
 RECURRENT = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell")
 # What the file's tensors do not tell.
 TOLD = (
@@ -77,6 +82,17 @@ def test_what_is_no_model_of_known_layers_is_refused(name):
     case = foreign.load("torch", name)
     with pytest.raises(ValueError, match=r"`layers`|`source`|not allowed|not read|not a model"):
         ferrnn.from_torch(foreign.DATA / case.about["file"], layers=["lstm"])
+
+
+def test_a_module_that_was_pickled_whole_knows_its_chain():
+    path = foreign.DATA / "torch" / "whole_module.pt"
+    model = ferrnn.from_torch(path)
+    modules = read_torch_file(path).state["_modules"]
+    (one, a), (two, b) = (
+        [modules[at].state["_parameters"][name] for name in ("weight", "bias")] for at in "02"
+    )
+    x = np.random.default_rng(6).normal(size=(5, 3)).astype("float32")
+    expect_close(model.predict(x, verbose=0), np.tanh(x @ one.T + a) @ two.T + b)
 
 
 def test_the_last_state_of_each_direction_is_that_of_torch():

@@ -229,3 +229,22 @@ def test_weights_of_a_file_go_into_a_model_of_the_same_layers(tmp_path):
         made(4).load_weights(tmp_path / "m.safetensors")
     with pytest.raises(ValueError, match=r"are not for `\.safetensors` files"):
         second.load_weights(tmp_path / "m.safetensors", by_name=True)
+
+
+def test_weights_of_a_trained_model_go_into_one_that_was_not(tmp_path):
+    def made(compiled=True):
+        model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3, name="m")])
+        if compiled:
+            model.compile("adam", "mse")
+        return model
+
+    trained, x = made(), np.ones((2, 4, 2), "float32")
+    trained.fit(x, np.zeros((2, 3)), verbose=0)
+    trained.save(tmp_path / "m.safetensors")
+    for fresh in (made(), made(compiled=False)):
+        fresh.load_weights(tmp_path / "m.safetensors")
+        np.testing.assert_array_equal(fresh(x), trained(x))
+    built = made()
+    built.optimizer.build(built.trainable_weights)
+    built.load_weights(tmp_path / "m.safetensors")
+    assert int(built.optimizer.iterations) == 1

@@ -14,6 +14,9 @@ import numpy as np
 
 from ferrnn._src.tree.types import Array
 
+# A part takes about a thousand bytes of memory: so many may be small, more have so many bytes each.
+_MANY, _LEAST = 4096, 16
+
 
 class MessageError(ValueError):
     """What is wrong with a message, and where."""
@@ -25,9 +28,13 @@ class Message:
     def __init__(self, data: memoryview, place: str) -> None:
         self.place = place
         self.fields: dict[int, list[Any]] = {}
+        parts = 0
         try:
             for number, value in _fields(data):
                 self.fields.setdefault(number, []).append(value)
+                parts += isinstance(value, memoryview)
+                if parts > _MANY and parts * _LEAST > len(data):
+                    raise MessageError(f"{place} is damaged: it has too many parts for its size")
         except (IndexError, struct.error):
             raise MessageError(f"{place} is damaged: it is no message") from None
 
@@ -67,8 +74,8 @@ class Message:
     def message(self, number: int, place: str) -> Message:
         return Message(self.data(number) or memoryview(b""), place)
 
-    def messages(self, number: int, place: str) -> list[Message]:
-        return [Message(value, place) for value in self.lengths(number)]
+    def messages(self, number: int, place: str) -> Iterator[Message]:
+        return (Message(value, place) for value in self.lengths(number))
 
     def integers(self, number: int) -> list[int]:
         """Repeated integers, whether packed or not."""

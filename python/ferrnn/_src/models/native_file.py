@@ -197,10 +197,19 @@ def _made(
 
 
 def read_weights(model: Any, path: Path) -> None:
-    """Gives a model the weights and states of a file of the same layers."""
+    """Gives a model the weights and states of a file of the same layers.
+
+    An optimizer takes up what the file has of one once it has been built.
+    """
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         _, arrays = _checked(contents)
-        arrays = {name: each for name, each in arrays.items() if not _is_apart(name, model)}
+        optimizer = getattr(model, "optimizer", None)
+        apart = (f"{_OPTIMIZER}/",) if optimizer is None or not optimizer.built else ()
+        arrays = {
+            name: each
+            for name, each in arrays.items()
+            if not _is_apart(name, model) and not name.startswith(apart)
+        }
         _fill(model, arrays)
         if arrays:
             raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")

@@ -17,6 +17,7 @@ from ferrnn._src.interop.protobufs import Message, MessageError
 from ferrnn._src.tree.types import Array
 
 _DEEPEST = 16  # graphs inside of graphs
+_MOST_AXES = 32
 
 DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
@@ -39,7 +40,7 @@ class OnnxError(MessageError):
     """What is wrong with an ONNX model, and where."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Node:
     """One operation: names of values in and out ("" stands for one left out), and attributes."""
 
@@ -157,12 +158,12 @@ def _tensor(message: Message) -> Array:
     """The array of a tensor, checked against its bytes."""
     name, kind = message.text(8), message.integer(2, 0)
     shape = message.integers(1)
-    place = f"tensor {name!r} of the shape {shape}"
+    place = f"tensor {name!r} of the shape {shape[: _MOST_AXES + 1]}"
     if message.integer(14, 0) == 1 or message.has(13):
         raise OnnxError(f"{place} lies in another file, which is not read: store it in the model")
     if kind not in DTYPES and kind != _BFLOAT16:
         raise OnnxError(f"{place} has the data type {kind}, which is not supported")
-    if any(size < 0 for size in shape):
+    if any(size < 0 for size in shape) or len(shape) > _MOST_AXES:
         raise OnnxError(f"{place} is damaged")
     values = _numbers(message, kind)
     if values.size != math.prod(shape):

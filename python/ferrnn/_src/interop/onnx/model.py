@@ -11,6 +11,7 @@ import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value, read_model
+from ferrnn._src.interop.onnx.folding import Budget
 from ferrnn._src.interop.onnx.layers import layers_of
 from ferrnn._src.interop.onnx.plan import KNOWN, Plan
 from ferrnn._src.interop.onnx.programs import Programs
@@ -28,11 +29,12 @@ class OnnxModel:
     Made by `from_onnx`. `inputs` and `outputs` describe what goes in and comes out.
     """
 
-    def __init__(self, graph: Graph, opset: int) -> None:
+    def __init__(self, graph: Graph, opset: int, size: int) -> None:
         given = [value for value in graph.inputs if value.name not in graph.constants]
         self.inputs: tuple[Value, ...] = tuple(given)
         self.outputs: tuple[Value, ...] = tuple(graph.outputs)
-        self._programs = Programs(Plan(graph, opset, {}, {each.name: each.shape for each in given}))
+        shapes = {each.name: each.shape for each in given}
+        self._programs = Programs(Plan(graph, opset, {}, shapes, Budget(size)))
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """The outputs for arrays, in the order of `inputs` or by their names.
@@ -147,7 +149,8 @@ def from_onnx(source: Any) -> OnnxModel:
         UserWarning: The file has a GRU as some versions of PyTorch's exporter wrote it, with
             `linear_before_reset=0` where PyTorch computes 1. It is computed as written.
     """
-    model = read_model(_bytes(source))
+    data = _bytes(source)
+    model = read_model(data)
     unknown = _unknown(model.graph)
     if unknown:
         raise OnnxError(f"not supported: {'; '.join(unknown[:10])}")
@@ -159,7 +162,7 @@ def from_onnx(source: Any) -> OnnxModel:
             "differ from the module's. It is computed as written; export it again with "
             "onnxscript 0.7.1 or newer, or load the state dict by `from_torch`"
         )
-    return OnnxModel(model.graph, model.opset)
+    return OnnxModel(model.graph, model.opset, len(data))
 
 
 def _bytes(source: Any) -> bytes:

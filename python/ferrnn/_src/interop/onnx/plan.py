@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.interop.onnx.files import Graph, Node, OnnxError
+from ferrnn._src.interop.onnx.folding import Budget
 from ferrnn._src.interop.onnx.growing import resize, transposed_convolution
 from ferrnn._src.interop.onnx.loops import INSIDE, loop, scan
 from ferrnn._src.interop.onnx.operators import OPERATORS
@@ -47,8 +48,9 @@ class Plan:
         opset: int,
         outside: Mapping[str, Array],
         shapes: Mapping[str, tuple[int | str | None, ...] | None],
+        budget: Budget,
     ) -> None:
-        self._opset, self._shapes = opset, shapes
+        self._opset, self._shapes, self._budget = opset, shapes, budget
         self.constants = {**outside, **graph.constants}
         self.outputs = [value.name for value in graph.outputs]
         self.steps: list[Step] = []
@@ -103,9 +105,12 @@ class Plan:
             if min(sizes, default=1) <= 0:
                 return False
             inputs = [np.broadcast_to(np.float32(0), sizes)]
+        if not self._budget.has_room(node, inputs):
+            return False
         found = run_step(step, inputs)
         if sum(each.nbytes for each in found) > _LARGEST_FOLD:
             return False
+        self._budget.take(found, inputs)
         self.constants |= dict(zip(node.outputs, found, strict=False))
         return True
 
@@ -117,10 +122,13 @@ class Plan:
             node = Node("Identity", "", "", [inner], [outer], {})
             self.steps.append(prepared(node, self._opset, self.constants))
 
+    def _inner(self, graph: Graph, outside: Mapping[str, Array], shapes: Any) -> Plan:
+        return Plan(graph, self._opset, outside, shapes, self._budget)
+
     def _choice(self, node: Node) -> Step:
         """An `If` on a value that is known only when it runs; it takes what its branches use."""
         branches = {
-            key: Plan(_branch(node, np.array(key)), self._opset, self.constants, self._shapes)
+            key: self._inner(_branch(node, np.array(key)), self.constants, self._shapes)
             for key in (True, False)
         }
         outer = sorted({name for plan in branches.values() for name in plan.free()})
@@ -142,7 +150,7 @@ class Plan:
             raise OnnxError(f"{place} has no body that fits its inputs")
         own = {value.name for value in graph.inputs}
         around = {name: value for name, value in self.constants.items() if name not in own}
-        body = Plan(graph, self._opset, around, {})
+        body = self._inner(graph, around, {})
         outer = sorted(body.free() - own)
         whole = Node(node.operator, "", node.name, [*node.inputs, *outer], node.outputs, {})
         if is_loop:

@@ -112,7 +112,7 @@ def split_sizes(x: Inputs, a: Attributes) -> list[int]:
     whole = x[0].shape[a.get("axis", 0)]
     sizes = x[1] if len(x) > 1 and x[1] is not None else a.get("split")
     if sizes is None:
-        count = a.get("num_outputs") or a["_outputs"]
+        count = a["_outputs"]
         each = -(-whole // count)
         sizes = [each] * (count - 1)
         sizes.append(max(0, whole - sum(sizes)))
@@ -183,6 +183,8 @@ def _reverse_sequence(x: Inputs, a: Attributes, v: int) -> Any:
 
 def _top_k(x: Inputs, a: Attributes, v: int) -> Any:
     count, axis = int(np.ravel(x[1])[0]) if len(x) > 1 else a["k"], a.get("axis", -1)
+    if not 0 <= count <= x[0].shape[axis]:
+        raise OnnxError(f"the {count} largest of {x[0].shape[axis]} are asked for")
     keys = -x[0] if a.get("largest", 1) else x[0]
     order = np.argsort(keys, axis=axis, kind="stable")
     order = np.take(order, np.arange(count), axis=axis)

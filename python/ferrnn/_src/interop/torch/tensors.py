@@ -51,6 +51,9 @@ class Tensors:
             "torch._utils._rebuild_tensor_v2": self.tensor,
             "torch._utils._rebuild_tensor_v3": self._tensor_v3,
             "torch._utils._rebuild_parameter": _first,
+            # Modules pickled whole keep names of buffers in one; a list does for reading.
+            "__builtin__.set": _first,
+            "builtins.set": _first,
             "torch.Size": _first,
             "torch.device": _nothing,
             "torch.jit._pickle.build_tensorlist": _first,
