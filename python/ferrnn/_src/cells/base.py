@@ -277,6 +277,8 @@ class BuiltInCell(Cell):
             )
 
     def draw_dropout(self, batch: int, features: int) -> DropoutMasks | None:
+        if not self.dropout and not self.recurrent_dropout:
+            return None
         count = self.gates if self.implementation == 1 else 1
         inputs = self._draw(self.dropout, (count, batch, features))
         recurrent = self._draw(self.recurrent_dropout, (count, batch, self.recurrent_shape[0]))

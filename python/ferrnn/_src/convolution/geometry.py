@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -65,6 +66,22 @@ class Geometry(NamedTuple):
             starts = range(0, size * dilation, dilation)
             axes.append([slice(at, at + (count - 1) * stride + 1, stride) for at in starts])
         return product(*axes)
+
+
+@functools.lru_cache(maxsize=256)
+def windows_over(
+    geometry: Geometry, lengths: tuple[int, ...]
+) -> tuple[list[tuple[slice, ...]], list[tuple[int, int]]]:
+    """For each place in a window, where it stands in all windows; the padding at both ends.
+
+    The places are those of `[batch, *places, ...]`.
+
+    >>> windows_over(Geometry((2,), (2,), (1,), "valid"), (5,))[0][1][1]
+    slice(1, 4, 2)
+    """
+    counts = geometry.counts(lengths)
+    places = [(slice(None), *place) for place in geometry.places(counts)]
+    return places, geometry.ends(lengths)
 
 
 def padded(inputs: Array, ends: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:

@@ -96,32 +96,42 @@ class Convolution:
     ) -> None:
         self.weights = weights
         self.windows = [Windows(block, geometry) for block in inputs]
-        made = [
-            dense_forward(own, windows.rows, differentiable)
-            for own, windows in zip(weights, self.windows, strict=True)
-        ]
-        self.linear, self.saved = zip(*made, strict=True)
-        pairs = zip(self.windows, self.linear, strict=True)
-        self.outputs = joined([windows.outputs(linear) for windows, linear in pairs])
+        self.linear: list[Array] = []
+        self.saved: list[Any] = []
+        parts = []
+        for own, windows in zip(weights, self.windows, strict=True):
+            linear, saved = dense_forward(own, windows.rows, differentiable)
+            self.linear.append(linear)
+            self.saved.append(saved)
+            parts.append(windows.outputs(linear))
+        self.outputs = joined(parts)
 
     def backward(
         self, d_outputs: Array, inputs_wanted: bool = True
     ) -> tuple[list[Any], Array, Array | None]:
         """Gradients by each block's inputs, by `kernel_matrix` and by the bias (None: no bias)."""
-        d_inputs: list[Any] = []
-        d_matrices: list[Array] = []
-        d_biases: list[Array] = []
-        blocks = blocks_of(d_outputs.shape[-1], len(self.weights))
-        rows = zip(self.weights, self.windows, self.linear, self.saved, blocks, strict=True)
-        for weights, windows, linear, saved, own in rows:
-            d_linear = windows.as_rows(d_outputs[..., own], linear)
-            d_rows, d_weights = dense_backward(
-                weights, windows.rows, linear, saved, d_linear, inputs_wanted
-            )
-            d_inputs.append(None if d_rows is None else windows.spread(d_rows))
-            d_matrices.append(d_weights[0])
-            d_biases += d_weights[1:]
-        return d_inputs, joined(d_matrices), joined(d_biases) if d_biases else None
+        if len(self.weights) == 1:
+            d_inputs, d_weights = self._block_backward(0, d_outputs, inputs_wanted)
+            return [d_inputs], d_weights[0], d_weights[1] if len(d_weights) > 1 else None
+        owns = blocks_of(d_outputs.shape[-1], len(self.weights))
+        made = [
+            self._block_backward(at, d_outputs[..., own], inputs_wanted)
+            for at, own in enumerate(owns)
+        ]
+        d_matrices, *d_biases = zip(*(weights for _, weights in made), strict=True)
+        d_bias = joined(d_biases[0]) if d_biases else None
+        return [d_inputs for d_inputs, _ in made], joined(d_matrices), d_bias
+
+    def _block_backward(
+        self, at: int, d_outputs: Array, inputs_wanted: bool
+    ) -> tuple[Any, Sequence[Array]]:
+        """Gradients by the inputs of a block, and by its weights."""
+        windows, linear = self.windows[at], self.linear[at]
+        d_linear = windows.as_rows(d_outputs, linear)
+        d_rows, d_weights = dense_backward(
+            self.weights[at], windows.rows, linear, self.saved[at], d_linear, inputs_wanted
+        )
+        return None if d_rows is None else windows.spread(d_rows), d_weights
 
 
 def joined(parts: Sequence[Array]) -> Array:

@@ -67,6 +67,7 @@ class Windowed(Layer):
                 "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
                 f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
+        self._geometry = Geometry(self.kernel_size, self.strides, self.dilation_rate, self.padding)
         self.activation = activations.get(given["activation"])
         self.use_bias = bool(given["use_bias"])
         for setting, room in self._weight_settings().items():
@@ -84,10 +85,6 @@ class Windowed(Layer):
                 f"Invalid value for argument `{argument}`. Expected a strictly positive "
                 f"value. Received {argument}={value!r}."
             )
-
-    @property
-    def _geometry(self) -> Geometry:
-        return Geometry(self.kernel_size, self.strides, self.dilation_rate, self.padding)
 
     @property
     def _feature_axis(self) -> int:

@@ -24,17 +24,15 @@ class GlobalPooling(Layer):
         super().__init__(**kwargs)
         self.data_format = checked_data_format(data_format)
         self.keepdims = bool(keepdims)
-        self.built = True
-
-    @property
-    def _axes(self) -> tuple[int, ...]:
-        """The axes of the places."""
+        # The axes of the places, and the index that puts them in again.
         first = 1 if self.data_format == "channels_last" else 2
-        return tuple(range(first, first + self.rank))
+        self._axes = tuple(range(first, first + self.rank))
+        self._widening = (slice(None),) * first + (None,) * self.rank
+        self.built = True
 
     def _wide(self, reduced: Array) -> Array:
         """What has lost the axes of the places, with those axes again, of length 1."""
-        return reduced if self.keepdims else np.expand_dims(reduced, self._axes)
+        return reduced if self.keepdims else reduced[self._widening]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         checked_rank(self.name, input_shape, self.rank + 2)

@@ -15,6 +15,7 @@ from ferrnn._src.convolution.geometry import (
     padded,
     places_of,
     shape_of,
+    windows_over,
 )
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import (
@@ -51,11 +52,9 @@ class Pooling(Layer):
             self.strides = tuple_of(strides, self.rank, "strides")
         self.padding = checked_padding(padding)
         self.data_format = checked_data_format(data_format)
+        self._geometry = Geometry(self.pool_size, self.strides, (1,) * self.rank, self.padding)
+        self._known: tuple[int, ...] = ()  # lengths that were checked
         self.built = True
-
-    @property
-    def _geometry(self) -> Geometry:
-        return Geometry(self.pool_size, self.strides, (1,) * self.rank, self.padding)
 
     def _places_inside(self, inputs: Array) -> Array:
         """`[batch, *places, features]`, whichever the order of the axes."""
@@ -68,9 +67,10 @@ class Pooling(Layer):
     def _windows(self, ordered: Array, shape: Any) -> tuple[list[Place], list[tuple[int, int]]]:
         """For each place in a window, where it stands in all windows; the padding at both ends."""
         lengths = ordered.shape[1:-1]
-        counts = self._counts(lengths, shape)
-        places = [(slice(None), *place) for place in self._geometry.places(counts)]
-        return places, self._geometry.ends(lengths)
+        if lengths != self._known:
+            self._counts(lengths, shape)
+            self._known = lengths
+        return windows_over(self._geometry, lengths)
 
     def _counts(self, lengths: Sequence[Any], shape: Any) -> tuple[Any, ...]:
         many = max(self.pool_size)

@@ -203,11 +203,7 @@ def _vjp(
     call: Call,
 ) -> ScanVjp:
     given, scales = cell.native_weights, column_scales(cell)
-    factors = [
-        (parameter, factor)
-        for parameter, factor in zip(given, _factors(cell, scales), strict=True)
-        if parameter is not None
-    ]
+    factors = None if scales is None else _factors(cell, scales)
 
     def vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
@@ -222,9 +218,11 @@ def _vjp(
             call.inputs_need_gradient,
             call.consume,
         )
-        for (parameter, factor), gradient in zip(factors, d_weights, strict=True):
-            own = gradient.reshape(parameter.shape)
-            grads.add(parameter, own if scales is None else scaled(own, factor))
+        found = iter(d_weights)
+        for at, parameter in enumerate(given):
+            if parameter is not None:
+                own = next(found).reshape(parameter.shape)
+                grads.add(parameter, own if factors is None else scaled(own, factors[at]))
         return d_inputs, d_initial
 
     return vjp
