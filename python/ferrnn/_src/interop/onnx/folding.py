@@ -51,16 +51,18 @@ def _elements(node: Node, x: Sequence[Any]) -> float:
 
 
 def _product(values: Any) -> float:
-    return math.prod(max(0.0, float(value)) for value in np.ravel(values))
+    return float(math.prod(max(0.0, float(value)) for value in np.ravel(values)))
 
 
 def _gathered(x: list[Any], a: Mapping[str, Any]) -> float:
-    return np.size(x[1]) * _product(np.delete(np.shape(x[0]), a.get("axis", 0)))
+    shape = list(np.shape(x[0]))
+    del shape[a.get("axis", 0)]
+    return _product([np.size(x[1]), *shape])
 
 
 def _gathered_nd(x: list[Any], a: Mapping[str, Any]) -> float:
-    width = np.shape(x[1])[-1]
-    return np.size(x[1]) / max(1, width) * _product(np.shape(x[0])[width:])
+    width = int(np.shape(x[1])[-1])
+    return float(np.size(x[1]) / max(1, width) * _product(np.shape(x[0])[width:]))
 
 
 def _matrix(x: list[Any], a: Mapping[str, Any]) -> float:
