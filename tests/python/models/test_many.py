@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from ferrnn._src.training import work
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 
 
@@ -289,3 +290,73 @@ def test_pickles_go_on_training():
         keras.utils.set_random_seed(0)
         again[key].fit(x, y, verbose=0)
         same(again[key], many[key])
+
+
+def recurrent(dtype="float32"):
+    layers = [
+        keras.Input((6, 2), dtype=dtype),
+        GRU(4, return_sequences=True, dtype=dtype),
+        Dropout(0.3, dtype=dtype),
+        keras.layers.LayerNormalization(dtype=dtype),
+        LSTM(3, dtype=dtype),
+        Dense(1, dtype=dtype),
+    ]
+    return keras.Sequential(layers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["mse", "mae"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_validation_by_plan_gives_the_logs_that_layers_give(dtype, loss, flat, monkeypatch):
+    x, y = (part.astype(dtype) for part in series(37))
+    given = (x, y[:, 0]) if flat else (x, y)
+    histories = []
+    for planned in "10":
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(1)
+        model = recurrent(dtype)
+        model.compile("adam", loss=loss, metrics=["mae", "mse"])
+        assert model.explain_plan().covered is (planned == "1")
+        model.fit(*given, validation_data=given, epochs=2, batch_size=8, verbose=0)
+        histories.append(model.history.history)
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 6
+
+
+def test_validation_hears_of_each_batch_where_a_callback_listens():
+    heard = []
+
+    class Listens(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            heard.append(batch)
+
+        def on_test_batch_end(self, batch, logs=None):
+            heard.append((batch, "loss" in logs))
+            if batch == 2:
+                self.model.stop_evaluating = True
+
+    x, y = series(40)
+    build().fit(x, y, batch_size=8, validation_data=(x, y), verbose=0, callbacks=[Listens()])
+    assert heard == [0, (0, True), 1, (1, True), 2, (2, True)]
+
+
+def test_penalties_on_weights_count_in_validation():
+    def made():
+        layers = [keras.Input((6, 2)), LSTM(3, kernel_regularizer="l2"), Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile("sgd", loss="mse")
+        return model
+
+    x, y = series(20)
+    model = made()
+    history = model.fit(x, y, validation_data=(x, y), verbose=0).history
+    assert history["val_loss"][0] == model.evaluate(x, y, verbose=0)
+
+
+def test_metrics_do_not_keep_the_first_training_from_its_plan(monkeypatch):
+    calls = []
+    run = work._run
+    monkeypatch.setattr(work, "_run", lambda works: (calls.append(len(works)), run(works)))
+    x, y = series(40)
+    build().fit(x, y, batch_size=8, epochs=2, verbose=0)
+    assert calls == [1, 1]

@@ -13,6 +13,7 @@ from ferrnn._src.training.metrics import Metric
 from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.work import Work, run_together
 from ferrnn._src.tree.tree import flatten
+from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.random import Session, places, set_places
 
 # So many models are in training at the same time: enough for all threads, and few enough that what
@@ -41,6 +42,7 @@ class Training:
         self.error: Exception | None = None
         self.worked = False  # whether the engine was given work of it
         self._turns: Turns | None = None
+        self._structure = 0  # of all models at the end of the last turn
 
     def begin(self, shared: dict[Any, Any], owners: Owners) -> None:
         """Makes the model, and goes up to the first work."""
@@ -48,7 +50,7 @@ class Training:
             try:
                 with counted_anew():  # so that models of one architecture have one description
                     model, options = self.make()
-                owners.claim(self.key, model)
+                owners.claim(self.key, _owned(self.key, model))
                 self.model = model
                 model._plans = PlanKeeper(shared)
                 self.session.whole = not all(
@@ -60,7 +62,7 @@ class Training:
         self.go_on()
         if self.model is not None and self.error is None:
             try:
-                owners.claim(self.key, self.model)  # the first batch may have made the weights
+                owners.claim(self.key, self.model.weights)  # the first batch may have made them
             except ValueError as error:
                 self.error, self.work = error, None
                 self.close()
@@ -71,6 +73,7 @@ class Training:
         if self._turns is None:
             return
         with self.session:
+            self._pass_by()
             try:
                 self.work = next(self._turns)
                 self.worked = True
@@ -78,6 +81,20 @@ class Training:
                 self.history = end.value
             except Exception as error:  # noqa: BLE001 - of this model alone
                 self.error = error
+            self._structure = structure_version()
+
+    def _pass_by(self) -> None:
+        """What others have made since the last turn does not concern this model."""
+        before, now, model = self._structure, structure_version(), self.model
+        if before in (0, now):
+            return
+        known, plans, held = (before, id(model.optimizer)), model._plans, model._held
+        if model._prepared == known:
+            model._prepared = (now, known[1])
+        if plans.prepared == known:
+            plans.prepared = (now, known[1])
+        if held is not None and held[0][0] == before:
+            model._held = (now, held[0][1]), held[1]
 
     def close(self) -> None:
         """Ends a training that will not go on."""
@@ -91,19 +108,12 @@ class Owners:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Hashable, Any]] = {}
 
-    def claim(self, key: Hashable, model: Any) -> None:
-        """Notes what a model has.
+    def claim(self, key: Hashable, owned: Iterable[Any]) -> None:
+        """Notes what the model of a key has.
 
         Raises:
-            ValueError: A model of another key has it as well, or it is no compiled model.
+            ValueError: A model of another key has it as well.
         """
-        if not hasattr(model, "training_turns") or not model.compiled:
-            raise ValueError(
-                f"`build` must return a compiled model, received {model!r} for the group {key!r}"
-            )
-        metrics = [each for each in flatten(model._metrics.given) if isinstance(each, Metric)]
-        metrics += [e for e in flatten(model._metrics.given_weighted) if isinstance(e, Metric)]
-        owned = [*model.weights, model.optimizer, *metrics, model]
         for each in owned:
             other, _ = self._known.setdefault(id(each), (key, each))
             if other != key:
@@ -111,6 +121,16 @@ class Owners:
                     f"`build` must return a model of its own for each group: those of {other!r} "
                     f"and {key!r} share {each!r}"
                 )
+
+
+def _owned(key: Hashable, model: Any) -> list[Any]:
+    """A compiled model, its optimizer, and the metrics that it was given."""
+    if not hasattr(model, "training_turns") or not model.compiled:
+        raise ValueError(
+            f"`build` must return a compiled model, received {model!r} for the group {key!r}"
+        )
+    given = (*flatten(model._metrics.given), *flatten(model._metrics.given_weighted))
+    return [model, model.optimizer, *(each for each in given if isinstance(each, Metric))]
 
 
 def trained_together(trainings: Iterable[Training], at_once: int = AT_ONCE) -> Iterator[Training]:
