@@ -20,7 +20,12 @@ from ferrnn._src.configs.config import (
     set_image_data_format as set_image_data_format,
 )
 from ferrnn._src.configs.names import clear_session as clear_session
+from ferrnn._src.configs.names import get_uid as get_uid
 from ferrnn._src.configs.names import name_scope as name_scope
+from ferrnn._src.ops.dtypes import is_float_dtype as is_float_dtype
+from ferrnn._src.ops.dtypes import is_int_dtype as is_int_dtype
+from ferrnn._src.ops.dtypes import result_type as result_type
+from ferrnn._src.ops.dtypes import standardize_dtype as standardize_dtype
 from ferrnn._src.ops.legacy import (
     arange as arange,
 )

@@ -52,6 +52,9 @@ from ferrnn._src.data.windows import timeseries_dataset_from_array as timeseries
 from ferrnn._src.models.cloning import clone_model as clone_model
 from ferrnn._src.models.drawing import model_to_dot as model_to_dot
 from ferrnn._src.models.drawing import plot_model as plot_model
+from ferrnn._src.ops.dtypes import standardize_dtype as standardize_dtype
+from ferrnn._src.ops.legacy import is_keras_tensor as is_keras_tensor
+from ferrnn._src.symbolic.symbolic import get_source_inputs as get_source_inputs
 from ferrnn._src.training.progress import Progbar as Progbar
 from ferrnn._src.training.py_dataset import PyDataset as PyDataset
 from ferrnn._src.weights.random import set_random_seed as set_random_seed

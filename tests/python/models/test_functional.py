@@ -333,3 +333,17 @@ def test_operators_work_before_anything_else_is_loaded():
     code = "import ferrnn as keras\nx = keras.Input((3,))\nprint((-x + 1 > abs(x) * 2).dtype)"
     run = [sys.executable, "-W", "error", "-c", code]
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "bool\n"
+
+
+def test_the_inputs_behind_a_tensor_are_found_once_each():
+    one, two, unused = (keras.Input((4,), name=name) for name in ("one", "two", "unused"))
+    shared = Dense(4)
+    found = shared(one) * shared(two) + one
+    assert keras.utils.get_source_inputs(found) == [one, two]
+    assert keras.utils.get_source_inputs(unused) == [unused]
+    assert keras.utils.get_source_inputs(3) == 3
+    deep = one
+    for _ in range(1500):  # deeper than Python's stack
+        deep = deep + 1.0
+    assert keras.utils.get_source_inputs(deep) == [one]
+    assert [keras.utils.is_keras_tensor(each) for each in (found, np.zeros(2))] == [True, False]

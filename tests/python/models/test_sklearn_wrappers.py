@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn
 from ferrnn.layers import Dense, Input
-from ferrnn.wrappers import SKLearnClassifier, SKLearnRegressor
+from ferrnn.wrappers import SKLearnClassifier, SKLearnRegressor, SKLearnTransformer
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(60, 3)).astype("float32")
@@ -70,3 +70,15 @@ def test_searches_of_scikit_learn_run():
     assert search.best_params_ == {"model_kwargs": {"rate": 0.1}}
     scores = selection.cross_val_score(SKLearnRegressor(regressor(), fit_kwargs=QUIET), X, Y, cv=2)
     assert scores.shape == (2,)
+
+
+def test_a_transformer_gives_what_the_model_predicts():
+    made = SKLearnTransformer(regressor(), fit_kwargs=QUIET)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        made.transform(X)
+    found = made.fit_transform(X, Y)
+    np.testing.assert_array_equal(found, made.model_.predict(X, verbose=0))
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    linear = pytest.importorskip("sklearn.linear_model").LinearRegression()
+    whole = pipeline.make_pipeline(SKLearnTransformer(regressor(), fit_kwargs=QUIET), linear)
+    assert whole.fit(X, Y).score(X, Y) > 0.9

@@ -55,6 +55,7 @@ def test_the_configuration_makes_an_equal_one(name):
     made = kind(seed=7)
     again = initializers.get(initializers.serialize(made))
     np.testing.assert_array_equal(made((5, 4)), again((5, 4)))
+    np.testing.assert_array_equal(made.clone()((5, 4)), again((5, 4)))
 
 
 def test_uniform_stays_inside_its_limit():

@@ -33,6 +33,16 @@ def unique_name(prefix: str) -> str:
     return f"{prefix}_{count}" if count else prefix
 
 
+def get_uid(prefix: str = "") -> int:
+    """Counts a prefix up as names of layers do, and gives the count.
+
+    >>> get_uid("doctest_uid"), get_uid("doctest_uid"), unique_name("doctest_uid")
+    (1, 2, 'doctest_uid_2')
+    """
+    _counts[prefix] += 1
+    return _counts[prefix]
+
+
 def clear_session(free_memory: bool = True) -> None:
     """Starts the counting of names again. `free_memory` is there for Keras' sake: nothing is held.
 

@@ -63,12 +63,17 @@ class SKLearnEstimator:
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which asks for it, wants to know of an estimator."""
         utils = import_module("sklearn.utils")
-        classifies = self.kind == "classifier"
+        transforms = self.kind == "transformer"
         return utils.Tags(
-            estimator_type=self.kind,
+            estimator_type=None if transforms else self.kind,
             target_tags=utils.TargetTags(required=True),
-            classifier_tags=utils.ClassifierTags(poor_score=True) if classifies else None,
-            regressor_tags=None if classifies else utils.RegressorTags(poor_score=True),
+            transformer_tags=utils.TransformerTags(preserves_dtype=[]) if transforms else None,
+            classifier_tags=utils.ClassifierTags(poor_score=True)
+            if self.kind == "classifier"
+            else None,
+            regressor_tags=utils.RegressorTags(poor_score=True)
+            if self.kind == "regressor"
+            else None,
             non_deterministic=True,
         )
 
@@ -206,3 +211,30 @@ class SKLearnRegressor(SKLearnEstimator):
         mean = np.average(true, axis=0, weights=weights)
         missed = np.average((true - found) ** 2, axis=0, weights=weights)
         return float(np.mean(1 - missed / np.average((true - mean) ** 2, axis=0, weights=weights)))
+
+
+class SKLearnTransformer(SKLearnEstimator):
+    """A model as a transformer of scikit-learn: what it predicts is what the next step is given.
+
+    >>> from ferrnn.layers import Dense, Input
+    >>> from ferrnn._src.models.sequential import Sequential
+    >>> model = Sequential([Input((2,)), Dense(3)])
+    >>> model.compile("adam", "mse")
+    >>> transformer = SKLearnTransformer(model, fit_kwargs={"verbose": 0})
+    >>> transformer.fit_transform(np.ones((4, 2)), np.ones((4, 3))).shape
+    (4, 3)
+    """
+
+    kind: ClassVar[str] = "transformer"
+
+    def _taken(self, targets: Array) -> Array:
+        return targets.reshape(-1, 1) if targets.ndim == 1 else targets
+
+    def transform(self, X: Any) -> Array:  # noqa: N803
+        """The model's outputs."""
+        return self._predicted(X)
+
+    def fit_transform(self, X: Any, y: Any, **kwargs: Any) -> Array:  # noqa: N803
+        """Trains a model, and gives its outputs for the same samples."""
+        self.fit(X, y, **kwargs)
+        return self.transform(X)

@@ -231,6 +231,30 @@ def symbolic_leaves(structure: Any) -> Iterator[SymbolicTensor]:
     return (leaf for leaf in flatten(structure) if isinstance(leaf, SymbolicTensor))
 
 
+def get_source_inputs(tensor: Any) -> Any:
+    """The inputs that a symbolic tensor depends on, each once; what is none as it is.
+
+    >>> source = SymbolicTensor((None, 3), "float32", name="series")
+    >>> get_source_inputs(source)
+    [<SymbolicTensor name=series shape=(None, 3) dtype=float32>]
+    """
+    if not isinstance(tensor, SymbolicTensor):
+        return tensor
+    found: dict[SymbolicTensor, None] = {}
+    seen: set[SymbolicTensor] = set()
+    waiting = [tensor]
+    while waiting:
+        each = waiting.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        needed = [] if each.node is None else each.node.input_tensors
+        if not needed:
+            found[each] = None
+        waiting += reversed(needed)
+    return list(found)
+
+
 def is_symbolic(*structures: Any) -> bool:
     """Whether a symbolic tensor stands anywhere in the structures.
 

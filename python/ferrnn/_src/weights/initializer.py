@@ -58,6 +58,10 @@ class Initializer(Configured):
         """The constructor's arguments."""
         return {}
 
+    def clone(self) -> Any:
+        """A new initializer of the same arguments."""
+        return type(self).from_config(self.get_config())
+
 
 class RandomInitializer(Initializer):
     """An initializer with a seed: drawn once if not given, so that every call gives the same.
