@@ -1,14 +1,18 @@
 //! Whole calls of layers. One program, so that the engine is compiled for it once: a program of tests
-//! compiles what it uses of the engine's generic code. Tests that want a process of their own are
-//! programs of their own, beside this one.
+//! compiles what it uses of the engine's generic code.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bits;
 mod cells;
+mod dense;
 mod embedding;
 mod foreign_residuals;
 mod layouts;
+mod plan;
 mod residuals;
+mod small_caches;
 mod stream;
+mod stream_memory;
 mod stream_parts;

@@ -1,8 +1,6 @@
 //! Dense layers on every instruction set: against plain loops, finite differences, and to the bit.
 
-mod common;
-
-use common::Random;
+use crate::common::Random;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::layers::dense::{Seeds, Weights, backward, forward};
 use ferrnn::machine::memory::{View, ViewMut};

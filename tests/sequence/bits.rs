@@ -1,11 +1,9 @@
 //! What is promised to the bit, on every instruction set: any number of threads, a row alone or in
 //! its batch, padded or not, whole or step by step.
 
-mod common;
-
 use std::sync::Mutex;
 
-use common::{Arrays, Outcome, cases, run, slopes, some_rows, take};
+use crate::common::{Arrays, Outcome, cases, run, slopes, some_rows, take};
 use ferrnn::machine::threads;
 
 /// The number of threads is the process's; the tests that set it take turns.

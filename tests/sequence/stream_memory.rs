@@ -1,12 +1,10 @@
 //! A step takes no memory and gives none back: counted by an allocator of the test's own.
 
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use common::{Arrays, Case, weights};
+use crate::common::{Arrays, Case, weights};
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
