@@ -130,7 +130,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
         ("ferrnn.callbacks", "OrbaxCheckpoint"),
         ("ferrnn.layers", "Conv3D"),
         ("ferrnn.models", "model_from_config"),
-        ("ferrnn.optimizers", "MultiOptimizer"),
+        ("ferrnn.optimizers", "legacy"),
         ("ferrnn.utils", "FeatureSpace"),
     ],
 )

@@ -27,9 +27,9 @@ def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], lis
     >>> _, __getattr__, _ = face("ferrnn.optimizers")
     >>> __getattr__("SGD").__name__
     'SGD'
-    >>> __getattr__("MultiOptimizer")  # doctest: +ELLIPSIS
+    >>> __getattr__("legacy")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AttributeError: 'MultiOptimizer' is not in ferrnn.optimizers: ... Available: Adadelta, ...
+    AttributeError: 'legacy' is not in ferrnn.optimizers: ... Available: Adadelta, ...
     """
     sources = _listed(module)
     names = sorted(sources)

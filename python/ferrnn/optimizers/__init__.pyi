@@ -22,6 +22,8 @@ from ferrnn._src.training.optimizers.registry import (
 from ferrnn._src.training.optimizers.schedule_free import (
     ScheduleFreeAdamW as ScheduleFreeAdamW,
 )
+from ferrnn._src.training.optimizers.several import MultiOptimizer as MultiOptimizer
+from ferrnn._src.training.optimizers.several import OptimizerMap as OptimizerMap
 from ferrnn._src.training.optimizers.squares import (
     Adadelta as Adadelta,
 )

@@ -14,16 +14,31 @@ from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
 from ferrnn._src.training.progress import write
 
 
+def optimizers_of(model: Any) -> list[Any]:
+    """The model's optimizer, or those that it is made of."""
+    optimizer = model.optimizer
+    return list(getattr(optimizer, "optimizers", None) or [optimizer])
+
+
+def rates_of(model: Any) -> Logs:
+    """The learning rate, or those of several optimizers by their names, for the logs."""
+    parts = optimizers_of(model)
+    if parts == [model.optimizer]:
+        return {"learning_rate": float(model.optimizer.learning_rate)}
+    return {f"learning_rate_{each.name}": float(each.learning_rate) for each in parts}
+
+
 def _require_settable_rate(model: Any, callback: Callback) -> None:
     """Refuses optimizers whose rate a schedule sets."""
-    rate = getattr(model.optimizer, "_learning_rate", None)
-    if isinstance(rate, LearningRateSchedule):
-        raise TypeError(
-            f"{type(callback).__name__} sets the learning rate, which the optimizer "
-            f"{model.optimizer.name!r} takes from a {type(rate).__name__}. This optimizer was "
-            "created with a `LearningRateSchedule`, so its learning rate is not settable: give it "
-            "a number as `learning_rate`, or leave out the callback"
-        )
+    for optimizer in optimizers_of(model):
+        rate = getattr(optimizer, "_learning_rate", None)
+        if isinstance(rate, LearningRateSchedule):
+            raise TypeError(
+                f"{type(callback).__name__} sets the learning rate, which the optimizer "
+                f"{optimizer.name!r} takes from a {type(rate).__name__}. This optimizer was "
+                "created with a `LearningRateSchedule`, so its learning rate is not settable: give "
+                "it a number as `learning_rate`, or leave out the callback"
+            )
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -72,7 +87,7 @@ class ReduceLROnPlateau(MonitorCallback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compares, counts and may reduce the learning rate."""
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs.update(rates_of(self.model))
         current = logs.get(self.monitor)
         if current is None:
             warn(
@@ -93,14 +108,17 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.wait = 0
 
     def _reduce(self, epoch: int) -> bool:
-        old = float(self.model.optimizer.learning_rate)
-        if old <= np.float32(self.min_lr):
-            return False
-        new = max(old * self.factor, self.min_lr)
-        self.model.optimizer.learning_rate = new
-        if self.verbose:
-            write(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.\n")
-        return True
+        """Reduces each rate above the least one; whether there was any."""
+        found = False
+        for optimizer in optimizers_of(self.model):
+            old = float(optimizer.learning_rate)
+            if old > np.float32(self.min_lr):
+                found = True
+                optimizer.learning_rate = new = max(old * self.factor, self.min_lr)
+                if self.verbose:
+                    what = f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}."
+                    write(f"\n{what}\n")
+        return found
 
 
 class LearningRateScheduler(Callback):
@@ -128,22 +146,26 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Sets the learning rate."""
-        optimizer = self.model.optimizer
-        if not hasattr(optimizer, "learning_rate"):
-            raise ValueError('Optimizer must have a "learning_rate" attribute.')
+        for optimizer in optimizers_of(self.model):
+            if not hasattr(optimizer, "learning_rate"):
+                raise ValueError('Optimizer must have a "learning_rate" attribute.')
+            optimizer.learning_rate = rate = self._next_rate(epoch, float(optimizer.learning_rate))
+            if self.verbose:
+                what = f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}."
+                write(f"\n{what}\n")
+
+    def _next_rate(self, epoch: int, before: float) -> float:
         try:
-            rate = self.schedule(epoch, float(optimizer.learning_rate))
+            rate = self.schedule(epoch, before)
         except TypeError:  # a function of the epoch alone
             rate = self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 f"The output of the `schedule` function should be a float. Got: {rate}"
             )
-        optimizer.learning_rate = float(rate)
-        if self.verbose:
-            write(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.\n")
+        return float(rate)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Logs the learning rate."""
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs.update(rates_of(self.model))

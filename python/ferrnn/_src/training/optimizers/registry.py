@@ -16,8 +16,6 @@ from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.optimizers.schedule_free import ScheduleFreeAdamW
 from ferrnn._src.training.optimizers.squares import Adadelta, Adagrad, RMSprop
 
-_KERAS_ONLY = frozenset(("multioptimizer",))
-
 
 class _Optimizers(Kind):
     """Their names are known in any case."""
@@ -26,12 +24,7 @@ class _Optimizers(Kind):
         return super().named(name) or self.names.get(name.lower())
 
     def refusal(self, identifier: Any, why: str = "") -> Exception:
-        name = identifier.get("class_name") if isinstance(identifier, Mapping) else identifier
         known = sorted(kind.__name__ for kind in self.names.values())
-        if str(name).lower() in _KERAS_ONLY:
-            return NotImplementedError(
-                f"the optimizer {name!r} is not available yet; available: {known}"
-            )
         why = why or f". Expected an `Optimizer` or one of {known}"
         return super().refusal(identifier, why)
 
