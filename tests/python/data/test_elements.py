@@ -117,6 +117,16 @@ def test_wrong_settings_of_texts_are_refused(folder, options, message):
         text_dataset_from_directory(folder, verbose=False, **options)
 
 
+def test_without_labels_all_texts_below_are_found(folder):
+    (folder / "above.txt").write_text("above", encoding="utf-8")
+    options = {"shuffle": False, "batch_size": None, "verbose": False}
+    for chosen in ({"label_mode": None}, {"labels": None}):
+        texts = list(text_dataset_from_directory(folder, **chosen, **options))
+        assert (len(texts), texts[0]) == (9, "above")
+    with pytest.raises(ValueError, match='only pass `class_names` if `labels="inferred"`'):
+        text_dataset_from_directory(folder, labels=[0] * 9, class_names=["bad", "good"])
+
+
 def test_a_graph_is_written_for_graphviz():
     inputs = ferrnn.Input((3,), name="x")
     one = ferrnn.layers.Dense(2, name='a "quoted" name')(inputs)

@@ -104,7 +104,7 @@ def test_wrong_axes_shapes_and_data_are_refused():
         layer.adapt(np.zeros((2, 2, 5, 3)))
     with pytest.raises(ValueError, match="`adapt` would have to replace them"):
         layers.Normalization(mean=0.0, variance=1.0).adapt(DATA)
-    with pytest.raises(ValueError, match="it gave none"):
+    with pytest.raises(ValueError, match="received an empty iterable"):
         layers.Normalization().adapt(iter([]))
     with pytest.raises(TypeError, match="a list of numbers becomes one"):
         layers.Normalization().adapt([1.0, 2.0])

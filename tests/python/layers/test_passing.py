@@ -1,5 +1,7 @@
 """Layers that pass on, scale or normalize; products named by equations."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,20 @@ def test_spectral_normalization_divides_by_the_largest_singular_value():
         layers.SpectralNormalization(layers.ReLU())(X)
     with pytest.raises(ValueError, match="greater than zero"):
         layers.SpectralNormalization(inner, power_iterations=0)
+
+
+def test_rescaling_takes_arrays_and_features_that_come_first():
+    frames = np.ones((2, 3, 4, 5), "float32")
+    layer = layers.Rescaling(np.array([1.0, 2.0, 3.0]), offset=np.array(0.5))
+    json.dumps(layer.get_config())
+    again = layers.Rescaling.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(frames[..., :3])[0, 0, 0], [1.5, 2.5, 3.5])
+    ferrnn.config.set_image_data_format("channels_first")
+    try:
+        first = layers.Rescaling([1.0, 2.0, 3.0], offset=[0.5, 0.0, 0.0])
+    finally:
+        ferrnn.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(first(frames)[0, :, 1, 2], [1.5, 2.0, 3.0])
+    doubled = layers.Rescaling.from_config({**first.get_config(), "dtype": "float64"})
+    doubled._features_first = True
+    check_vjp(doubled, frames.astype("float64"))

@@ -171,8 +171,12 @@ def test_unknown_numbers_go_to_the_place_of_their_remainder():
         (IntegerLookup, {"vocabulary_dtype": "int32"}, "Only `vocabulary_dtype='int64'`"),
         (layers.CategoryEncoding, {}, "num_tokens must be set"),
         (layers.CategoryEncoding, {"num_tokens": 0}, "`num_tokens` must be >= 1"),
-        (layers.CategoryEncoding, {"num_tokens": 2, "output_mode": "int"}, "Unknown value"),
-        (layers.Discretization, {}, "Either `num_bins` or `bin_boundaries` must be set"),
+        (
+            layers.CategoryEncoding,
+            {"num_tokens": 2, "output_mode": "int"},
+            "Unknown arg for output_mode: int",
+        ),
+        (layers.Discretization, {}, "Both `num_bins` and `bin_boundaries`"),
         (layers.Discretization, {"num_bins": -1}, "greater than or equal to 0"),
     ],
 )

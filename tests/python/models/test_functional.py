@@ -347,3 +347,14 @@ def test_the_inputs_behind_a_tensor_are_found_once_each():
         deep = deep + 1.0
     assert keras.utils.get_source_inputs(deep) == [one]
     assert [keras.utils.is_keras_tensor(each) for each in (found, np.zeros(2))] == [True, False]
+
+
+def test_ids_without_an_axis_of_length_one_get_it():
+    ids = keras.Input((1,), dtype="int32")
+    model = keras.Model(ids, keras.layers.Embedding(5, 3)(ids))
+    given = np.array([0, 3, 1, 4])
+    np.testing.assert_array_equal(model(given), model(given[:, None]))
+    np.testing.assert_array_equal(
+        model.predict(given, verbose=0), model.predict(given[:, None], verbose=0)
+    )
+    assert model(given).shape == (4, 1, 3)

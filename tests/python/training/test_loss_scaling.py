@@ -1,5 +1,7 @@
 """`LossScaleOptimizer`, and callbacks of optimizers that it is around."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,30 @@ def test_settings_that_make_no_sense_are_refused():
         optimizers.LossScaleOptimizer("sgd")
     with pytest.raises(ValueError, match="`initial_scale` must be positive"):
         optimizers.LossScaleOptimizer(optimizers.SGD(), initial_scale=0)
+    optimizers.LossScaleOptimizer(optimizers.SGD(), dynamic=True, use_ema=False, clipnorm=None)
+    for wrong, told in (
+        ({"dynamic": False}, "`dynamic=False`. Instead, simply set `loss_scale_factor`"),
+        ({"clipnorm": 1.0}, "`clipnorm`. Instead, set it on the `inner_optimizer`"),
+        ({"use_ema": True}, "`use_ema`. Instead, set it on the `inner_optimizer`"),
+        ({"gradient_accumulation_steps": 2}, "`gradient_accumulation_steps`. Instead"),
+        ({"foo": 1, "bar": 2}, "arguments: `foo`, `bar`"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"does not support {told}")):
+            optimizers.LossScaleOptimizer(optimizers.SGD(), **wrong)
+
+
+def test_there_is_one_scale():
+    weight = keras.Variable([1.0, 2.0])
+    inner = optimizers.SGD(0.5, loss_scale_factor=100.0)
+    outer = optimizers.LossScaleOptimizer(inner, initial_scale=8.0)
+    outer.apply([np.array([8.0, 16.0], "f4")], [weight])
+    np.testing.assert_array_equal(weight.numpy(), [0.5, 1.0])
+    inner = optimizers.SGD(0.5)
+    several = optimizers.MultiOptimizer(optimizers.OptimizerMap(inner), loss_scale_factor=5.0)
+    outer = optimizers.LossScaleOptimizer(several, initial_scale=4.0)
+    weight = keras.Variable([1.0, 2.0])
+    outer.apply([np.array([4.0, 8.0], "f4")], [weight])
+    np.testing.assert_array_equal(weight.numpy(), [0.5, 1.0])
 
 
 def test_a_monitor_that_says_no_direction_is_refused_though_it_is_not_in_the_logs():

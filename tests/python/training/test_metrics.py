@@ -182,3 +182,10 @@ def test_variables_and_metrics_in_lists_and_dicts_are_tracked():
     assert len(metric.variables) == 2 + 2 + 2 + len(metrics.Sum().variables)
     metric.reset_state()
     assert not any(np.any(each.value) for each in metric.variables)
+
+
+def test_variables_may_start_from_an_array_of_large_counts():
+    metric = metrics.MeanIoU(2)
+    start = np.array([[2**24 + 1, 3], [5, 7]])
+    made = metric.add_variable((2, 2), initializer=start, dtype="int64", name="counts")
+    np.testing.assert_array_equal(made.numpy(), start)

@@ -80,11 +80,18 @@ def text_dataset_from_directory(
 
     `labels` are "inferred" from the folders, None, or a list with one for each file, in the order
     of their paths. `label_mode` "int" gives class numbers, "categorical" one-hot rows, "binary"
-    0 and 1 as floats. With `validation_split` the last part of the files (of a shuffled order, if
-    `shuffle`, for which a `seed` must be given) is the "validation" `subset`, the rest "training";
-    "both" gives both.
+    0 and 1 as floats; without labels or a mode there are texts alone, all that lie below. With
+    `validation_split` the last part of the files (of a shuffled order, if `shuffle`, for which a
+    `seed` must be given) is the "validation" `subset`, the rest "training"; "both" gives both.
     """
     _check(labels, label_mode, batch_size, format)
+    if class_names and not (isinstance(labels, str) and labels == "inferred"):
+        raise ValueError(
+            'You can only pass `class_names` if `labels="inferred"`. Received: '
+            f"labels={labels}, class_names={class_names}"
+        )
+    if label_mode is None:
+        labels = None
     files, names, numbers = _found(Path(directory), labels, class_names, follow_links)
     if label_mode == "binary" and len(names or []) != 2:
         raise ValueError(

@@ -40,10 +40,13 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         batch = given[0] if listed or isinstance(given, tuple) else given
         if not hasattr(batch, "shape"):
             raise TypeError(
-                f"`data` for `adapt` of layer {name!r} must give batches that are arrays, received "
-                f"a {type(batch).__name__}: a list of numbers becomes one with `numpy.array`"
+                f"`data` for `adapt` of layer {name!r} must give batches that are arrays, with a "
+                f"`.shape`, received a {type(batch).__name__}: a list of numbers becomes one with "
+                "`numpy.array`"
             )
         found = True
         yield np.asarray(batch)
     if not found:
-        raise ValueError(f"`data` for `adapt` of layer {name!r} must give a batch, it gave none")
+        raise ValueError(
+            f"`data` for `adapt` of layer {name!r} must give a batch, received an empty iterable"
+        )

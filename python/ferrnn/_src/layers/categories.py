@@ -106,7 +106,7 @@ class CategoryEncoding(Layer):
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"num_tokens": self.num_tokens, "output_mode": self.output_mode}
+        own = {"num_tokens": self.num_tokens, "output_mode": self.output_mode, "sparse": False}
         return {**super().get_config(), **own}
 
 
@@ -148,7 +148,7 @@ class Discretization(Layer):
             )
         if (num_bins is None) == (bin_boundaries is None):
             raise ValueError(
-                "Either `num_bins` or `bin_boundaries` must be set, and not both. "
+                "Both `num_bins` and `bin_boundaries` should not be set, nor neither of them. "
                 f"Received: `num_bins={num_bins}` and `bin_boundaries={bin_boundaries}`"
             )
         self.bin_boundaries = None if bin_boundaries is None else list(bin_boundaries)

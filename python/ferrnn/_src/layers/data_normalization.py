@@ -153,7 +153,8 @@ class Normalization(Layer):
         if not fits:
             raise ValueError(
                 f"layer {self.name!r} was built for inputs of the shape {self._shape}, with a mean "
-                f"for each index along axis={self.axis}, received the shape {tuple(shape)}"
+                f"for each index along axis={self.axis}, received data of an incompatible shape: "
+                f"{tuple(shape)}"
             )
 
     def finalize_state(self) -> None:

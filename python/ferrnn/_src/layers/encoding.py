@@ -18,9 +18,13 @@ def checked_mode(mode: Any, known: Collection[str], layer: str) -> str:
     """
     found = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(mode, mode)
     if found not in known:
+        # Keras has a wording for each.
+        lead = {
+            "Hashing": "Invalid value for argument `output_mode`.",
+            "CategoryEncoding": f"Unknown arg for output_mode: {mode}.",
+        }.get(layer, f"Unknown value for `output_mode` argument of layer {layer}.")
         raise ValueError(
-            f"Unknown value for `output_mode` argument of layer {layer}. Expected one of "
-            f"{', '.join(map(repr, known))}. Received: output_mode={mode!r}"
+            f"{lead} Expected one of {', '.join(map(repr, known))}. Received: output_mode={mode!r}"
         )
     return str(found)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs.config import image_data_format
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.symbolic.shapes import map_shapes
 from ferrnn._src.tree.types import Array, Mask
@@ -58,7 +59,10 @@ class ActivityRegularization(Identity):
 
 
 class Rescaling(Layer):
-    """`inputs * scale + offset`; both may be lists, for the features of the last axis.
+    """`inputs * scale + offset`; both may be arrays or lists, for the features of the last axis.
+
+    Where `config.image_data_format()` was "channels_first", those of several numbers are for the
+    features of the third axis from the end.
 
     >>> Rescaling(0.5, offset=-1.0)(np.array([[2.0, 4.0]])).tolist()
     [[0.0, 1.0]]
@@ -67,12 +71,13 @@ class Rescaling(Layer):
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
+        self._features_first = image_data_format() == "channels_first"
         self.built = True
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
-        scale = np.asarray(self.scale, inputs.dtype)
-        outputs: Array = inputs * scale + np.asarray(self.offset, inputs.dtype)
+        scale = self._along_features(self.scale, inputs)
+        outputs: Array = inputs * scale + self._along_features(self.offset, inputs)
         if outputs.shape != inputs.shape:
             raise ValueError(
                 f"`scale` and `offset` of layer {self.name!r} must fit the inputs' shape "
@@ -85,5 +90,16 @@ class Rescaling(Layer):
 
         return outputs, vjp
 
+    def _along_features(self, given: Any, inputs: Array) -> Array:
+        numbers = np.asarray(given, inputs.dtype)
+        if self._features_first and numbers.ndim == 1 and inputs.ndim > 3:
+            return numbers[:, None, None]
+        return numbers
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+        own = {"scale": self.scale, "offset": self.offset}
+        plain = {
+            key: np.asarray(value).tolist() if hasattr(value, "__array__") else value
+            for key, value in own.items()
+        }
+        return {**super().get_config(), **plain}

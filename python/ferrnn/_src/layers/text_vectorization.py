@@ -87,7 +87,8 @@ class TextVectorization(Layer):
         ):
             raise ValueError(
                 "`output_sequence_length` must be either None or an integer when `output_mode` is "
-                "'int', and not be set otherwise. Received: "
+                "'int'; `output_sequence_length` must not be set if `output_mode` is not 'int'. "
+                "Received: "
                 f"output_sequence_length={output_sequence_length}, output_mode={output_mode!r}"
             )
         of_lookup = {

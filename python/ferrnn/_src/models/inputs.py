@@ -175,7 +175,7 @@ class Inputs:
         )
         if array.ndim == len(expected) + 1 and array.shape[-1] == 1:
             array = array[..., 0]
-        elif array.ndim == len(expected) - 1 and expected[-1] == 1:
+        elif array.ndim == len(expected) - 1 and tensor.shape[-1] == 1:
             array = array[..., None]
         pairs = zip(array.shape, expected, strict=False)
         if array.ndim != len(expected) or any(want not in (None, have) for have, want in pairs):

@@ -112,7 +112,10 @@ class Metric(Gathering, Configured):
                 "You forgot to call `super().__init__()` in the `__init__()` method. Go add it!"
             )
         kind = np.dtype(config.floatx() if dtype is None else str(dtype))
-        start = np.asarray(initializers.get(initializer or "zeros")(tuple(shape)), kind)
+        if isinstance(initializer, np.ndarray):  # in its own dtype: floats do not hold all counts
+            start = np.array(np.broadcast_to(initializer, tuple(shape)), kind)
+        else:
+            start = np.asarray(initializers.get(initializer or "zeros")(tuple(shape)), kind)
         with name_scope(self.name, self):
             made = Accumulator(start, name or "variable", trainable=False)
         self._variables.append(made)

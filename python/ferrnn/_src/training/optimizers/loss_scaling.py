@@ -44,8 +44,10 @@ class LossScaleOptimizer(Optimizer):
             )
         if not initial_scale > 0:
             raise ValueError(f"`initial_scale` must be positive, received {initial_scale!r}")
-        super().__init__(0.0, name=name, **common)
+        _refuse_settings(common)
+        super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
+        inner_optimizer.loss_scale_factor = None  # there is one scale
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
         scale, steps = f"{self.name}/dynamic_scale", f"{self.name}/step_counter"
         self.dynamic_scale = Setting(initial_scale, "dynamic_scale", path=scale)
@@ -134,3 +136,28 @@ class LossScaleOptimizer(Optimizer):
             "initial_scale": self.initial_scale,
             "dynamic_growth_steps": self.dynamic_growth_steps,
         }
+
+
+# What the constructors of all optimizers take, and has no meaning around another one.
+_INNER = {
+    "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
+    "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+    "loss_scale_factor": None, "gradient_accumulation_steps": None,
+}  # fmt: skip
+
+
+def _refuse_settings(common: dict[str, Any]) -> None:
+    if not common.pop("dynamic", True):
+        raise ValueError(
+            "LossScaleOptimizer does not support `dynamic=False`. Instead, simply set "
+            "`loss_scale_factor` directly on the `inner_optimizer`."
+        )
+    for setting, default in _INNER.items():
+        if common.pop(setting, default) != default:
+            raise ValueError(
+                f"LossScaleOptimizer does not support `{setting}`. Instead, set it on the "
+                "`inner_optimizer`."
+            )
+    if common:
+        names = ", ".join(f"`{name}`" for name in common)
+        raise ValueError(f"LossScaleOptimizer does not support arguments: {names}.")

@@ -157,6 +157,15 @@ class MultiOptimizer(Optimizer):
             optimizer.loss_scale_factor = value
 
     @property
+    def use_ema(self) -> bool:
+        """Whether all optimizers in use keep averages."""
+        return bool(self._optimizers) and all(each.use_ema for each in self._optimizers)
+
+    @use_ema.setter
+    def use_ema(self, value: bool) -> None:
+        """That of each optimizer is the only one."""
+
+    @property
     def variables(self) -> list[Parameter]:
         """The iteration and a learning rate of zero, then the variables of each optimizer."""
         return [*super().variables, *(each for part in self._optimizers for each in part.variables)]
