@@ -2,7 +2,8 @@
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, Rows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows, with_tiles,
+    Coming, LeftRows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows,
+    with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -77,7 +78,7 @@ impl<T: Element, const PB: usize, const G: usize, const W: usize> AddProduct<'_,
         }
         let rows = &self.rows[position..][..MR];
         let depth = self.right.depth();
-        let left = Rows::<T, MR>::new(self.left, self.stride, depth, |r| rows[r] as usize);
+        let left = LeftRows::<T, MR>::new(self.left, self.stride, depth, |r| rows[r] as usize);
         let (block, next) = self.block;
         if HALVED {
             accumulate_halved(s, &mut acc, left, self.right, block);
@@ -142,7 +143,7 @@ impl<T: Element, const G: usize, const PARTS: usize, const W: usize> AddTail<'_,
         }
         let rows = &self.rows[position..][..MR];
         let depth = self.right.depth();
-        let left = Rows::<T, MR>::new(self.left, self.stride, depth, |r| rows[r] as usize);
+        let left = LeftRows::<T, MR>::new(self.left, self.stride, depth, |r| rows[r] as usize);
         accumulate(s, &mut acc, left, blocks::<T, S, 1, G>(s, self.right, 0, (0, depth)), 0);
         for (acc, row) in acc.iter().zip(slots) {
             for (slot, to) in row[..G * PARTS].iter_mut().enumerate() {

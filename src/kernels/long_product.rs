@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::tile::{Columns, Coming, accumulate_asking};
+use super::tile::{Coming, LeftPanel, accumulate_asking};
 use crate::error::Result;
 use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Simd};
@@ -64,13 +64,13 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
     pub fn add(&mut self, row: &[T]) {
         // Copies of a known size are a few moves each; of an unknown one they are calls.
         let (whole, rest) = row.as_chunks::<MR>();
-        let own = &whole[self.panels.start..self.panels.end.min(whole.len())];
+        let whole_panels = &whole[self.panels.start..self.panels.end.min(whole.len())];
         let mut at = self.k;
-        for values in own {
+        for values in whole_panels {
             self.left[at] = *values;
             at += self.depth;
         }
-        if own.len() < self.panels.len() {
+        if whole_panels.len() < self.panels.len() {
             let last = &mut self.left[at];
             match rest.len() {
                 0 => end::<T, MR, 0>(rest, last),
@@ -202,7 +202,7 @@ impl<T: Element> LongProduct<'_, T> {
                     let first = (block + b) * stretch.rows + stretch.first;
                     *slot = &rows[first..][..stretch.length];
                 }
-                let left = Columns::<T, MR>(&left[k..k + stretch.length]);
+                let left = LeftPanel::<T, MR>(&left[k..k + stretch.length]);
                 let next = &rows[next * stretch.rows + stretch.first..][..stretch.length];
                 let coming = Coming::of(next, panel % W);
                 accumulate_asking(s, &mut acc, left, right, self.slots.0, coming);

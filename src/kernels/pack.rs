@@ -40,7 +40,7 @@ impl<T: Element> Packed<T> {
     ) -> Result<Self> {
         let lanes = level.lanes::<T>();
         let blocks = columns.div_ceil(lanes);
-        let mut data = Buffer::taken(blocks * depth * width * lanes)?;
+        let mut data = Buffer::unfilled(blocks * depth * width * lanes)?;
         let mut vectors = data.chunks_exact_mut(lanes);
         for block in 0..blocks {
             let first = block * lanes;
@@ -70,8 +70,8 @@ impl<T: Element> Packed<T> {
     ) -> Result<Self> {
         let lanes = level.lanes::<T>();
         let blocks = columns.div_ceil(lanes);
-        let mut data = Buffer::taken(blocks * depth * width * lanes)?;
-        T::dispatch(level, Rows { data: &mut data, depth, width, blocks, row });
+        let mut data = Buffer::unfilled(blocks * depth * width * lanes)?;
+        T::dispatch(level, PackRows { data: &mut data, depth, width, blocks, row });
         Ok(Self::of(data, level, depth, width, blocks))
     }
 
@@ -83,7 +83,7 @@ impl<T: Element> Packed<T> {
     pub fn transposed(&self, columns: usize) -> Result<Self> {
         let (lanes, width) = (self.lanes, self.width);
         let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);
-        let mut data = Buffer::taken(blocks * depth * lanes)?;
+        let mut data = Buffer::unfilled(blocks * depth * lanes)?;
         let mut rest: &mut [T] = &mut data;
         for first in (0..self.depth).step_by(lanes) {
             let rows = lanes.min(self.depth - first);
@@ -108,7 +108,7 @@ impl<T: Element> Packed<T> {
     /// If the memory cannot be had.
     pub fn halved(&self) -> Result<Self> {
         let (row, pairs) = (self.width * self.lanes, self.depth.div_ceil(2));
-        let mut data = Buffer::taken(self.blocks * pairs * row)?;
+        let mut data = Buffer::unfilled(self.blocks * pairs * row)?;
         let blocks = self.data.chunks_exact((self.depth * row).max(1));
         for (from, to) in blocks.zip(data.chunks_exact_mut((pairs * row).max(1))) {
             for (from, to) in from.chunks(2 * row).zip(to.chunks_exact_mut(row)) {
@@ -167,7 +167,7 @@ impl<T: Element> Packed<T> {
 }
 
 /// Packs rows that are whole in memory.
-struct Rows<'a, T, F> {
+struct PackRows<'a, T, F> {
     data: &'a mut [T],
     depth: usize,
     width: usize,
@@ -175,7 +175,7 @@ struct Rows<'a, T, F> {
     row: F,
 }
 
-impl<'a, T: Element, F: Fn(usize, usize) -> &'a [T]> Kernel<T> for Rows<'_, T, F> {
+impl<'a, T: Element, F: Fn(usize, usize) -> &'a [T]> Kernel<T> for PackRows<'_, T, F> {
     type Output = ();
 
     #[inline(always)]

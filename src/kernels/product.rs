@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, Rows, accumulate_asking, accumulate_halved, blocks, halved_rows, take_blocks,
+    Coming, LeftRows, accumulate_asking, accumulate_halved, blocks, halved_rows, take_blocks,
     with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
@@ -156,7 +156,7 @@ impl<T: Element> Product<'_, T> {
             }
         }
         let left = &self.left[self.from..];
-        let left = Rows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
+        let left = LeftRows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
         if HALVED {
             assert!(self.depth == (0, self.right.depth()), "some rows of a halved operand");
             accumulate_halved(s, &mut acc, left, self.right, block);

@@ -18,9 +18,9 @@ pub trait Left<T, const MR: usize>: Copy {
 
 /// Rows that lie in memory one element after the other.
 #[derive(Clone, Copy)]
-pub struct Rows<'a, T, const MR: usize>([&'a [T]; MR]);
+pub struct LeftRows<'a, T, const MR: usize>([&'a [T]; MR]);
 
-impl<'a, T, const MR: usize> Rows<'a, T, MR> {
+impl<'a, T, const MR: usize> LeftRows<'a, T, MR> {
     /// Rows `row(0)`, `row(1)`, ... of `buffer`, `stride` apart, of `depth` elements each.
     #[inline(always)]
     pub fn new(buffer: &'a [T], stride: usize, depth: usize, row: impl Fn(usize) -> usize) -> Self {
@@ -42,7 +42,7 @@ impl<'a, T, const MR: usize> Rows<'a, T, MR> {
     }
 }
 
-impl<T: Copy, const MR: usize> Left<T, MR> for Rows<'_, T, MR> {
+impl<T: Copy, const MR: usize> Left<T, MR> for LeftRows<'_, T, MR> {
     #[inline(always)]
     fn depth(self) -> usize {
         self.0[0].len()
@@ -55,9 +55,9 @@ impl<T: Copy, const MR: usize> Left<T, MR> for Rows<'_, T, MR> {
 
 /// Rows that lie side by side: all elements of one step of depth, then those of the next.
 #[derive(Clone, Copy)]
-pub struct Columns<'a, T, const MR: usize>(pub &'a [[T; MR]]);
+pub struct LeftPanel<'a, T, const MR: usize>(pub &'a [[T; MR]]);
 
-impl<T: Copy, const MR: usize> Left<T, MR> for Columns<'_, T, MR> {
+impl<T: Copy, const MR: usize> Left<T, MR> for LeftPanel<'_, T, MR> {
     #[inline(always)]
     fn depth(self) -> usize {
         self.0.len()
@@ -201,7 +201,7 @@ pub struct Beside<'a, T, V, const MR: usize, const MG: usize, const G: usize> {
     /// What the products are added to.
     pub sums: &'a mut [[[V; MG]; 1]; MR],
     /// The left side.
-    pub rows: Rows<'a, T, MR>,
+    pub rows: LeftRows<'a, T, MR>,
     /// The right side, of one block.
     pub columns: &'a [[V; G]],
     /// The first gate that takes part.
@@ -217,7 +217,7 @@ pub struct Beside<'a, T, V, const MR: usize, const MG: usize, const G: usize> {
 pub fn accumulate_beside<T, S, const PB: usize, const G: usize, const MR: usize, const MG: usize>(
     s: S,
     accumulators: &mut [[[S::V; G]; PB]; 1],
-    left: Rows<'_, T, 1>,
+    left: LeftRows<'_, T, 1>,
     right: [&[[S::V; G]]; PB],
     beside: Beside<'_, T, S::V, MR, MG, G>,
 ) where
@@ -279,7 +279,7 @@ pub const fn halved_rows(rows: usize) -> usize {
 pub fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>(
     s: S,
     accumulators: &mut [[[S::V; G]; PB]; MR],
-    left: Rows<'_, T, MR>,
+    left: LeftRows<'_, T, MR>,
     right: &Packed<T>,
     block: usize,
 ) where
@@ -292,7 +292,7 @@ pub fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>
     for (b, panel) in panels.iter_mut().enumerate() {
         *panel = &rows[(block + b) * pairs..][..pairs];
     }
-    let left = Rows(left.0.map(|row| &row[..depth]));
+    let left = LeftRows(left.0.map(|row| &row[..depth]));
     let mut sums = *accumulators;
     for pair in 0..depth / 2 {
         let (mut even, mut odd) = ([s.splat(T::ZERO); MR], [s.splat(T::ZERO); MR]);

@@ -32,9 +32,9 @@ impl<T: Element> Weights<T> {
         if ids.checked_mul(features) != Some(rows.len()) {
             return Err(Error::shape("rows", [ids, features], [rows.len()]));
         }
-        let mut own = Buffer::taken(rows.len())?;
-        own.copy_from_slice(rows);
-        Ok(Self { ids, features, mask_zero, rows: own })
+        let mut copy = Buffer::unfilled(rows.len())?;
+        copy.copy_from_slice(rows);
+        Ok(Self { ids, features, mask_zero, rows: copy })
     }
 
     /// Number of rows.
@@ -123,7 +123,7 @@ fn expect(argument: &'static str, expected: usize, received: usize) -> Result<()
 }
 
 /// The layer as the first of a stream: the ids of the step, and their rows.
-pub struct Steps<T: Element> {
+pub struct EmbeddingStage<T: Element> {
     weights: Arc<Weights<T>>,
     stride: usize,
     outputs: Buffer<T>,
@@ -131,7 +131,7 @@ pub struct Steps<T: Element> {
     masked: Vec<bool>,
 }
 
-impl<T: Element> Steps<T> {
+impl<T: Element> EmbeddingStage<T> {
     /// For `rows` rows.
     ///
     /// # Errors

@@ -149,13 +149,13 @@ pub fn backward<T: Element>(
 }
 
 /// The layer and its last outputs, for some rows at once.
-pub struct Steps<T: Element> {
+pub struct NormalizationStage<T: Element> {
     weights: Arc<Weights<T>>,
     stride: usize,
     outputs: Buffer<T>,
 }
 
-impl<T: Element> Steps<T> {
+impl<T: Element> NormalizationStage<T> {
     /// For `rows` rows.
     ///
     /// # Errors
@@ -259,10 +259,10 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
         for (from, to) in rows.zip(self.outputs.chunks_exact_mut(features)) {
             self.row[..features].copy_from_slice(from);
             self.row[features..].fill(T::ZERO);
-            let own = normalize(s, self.weights, &mut self.row);
+            let moments = normalize(s, self.weights, &mut self.row);
             to.copy_from_slice(&self.row[..features]);
             if let Some(kept) = kept.as_mut().and_then(Iterator::next) {
-                kept.copy_from_slice(&own);
+                kept.copy_from_slice(&moments);
             }
         }
     }
@@ -301,9 +301,9 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
             let row = s.vectors_mut(&mut x[..padded]);
             let d_row = s.vectors_mut(&mut d_y[..padded]);
             let sums = s.vectors_mut(&mut *d_gamma).iter_mut().zip(s.vectors_mut(&mut *d_beta));
-            let own = s.vectors(&weights.ones).iter().zip(s.vectors(&weights.gamma));
+            let of_unit = s.vectors(&weights.ones).iter().zip(s.vectors(&weights.gamma));
             for (((v, d), (&one, &gamma)), (d_gamma, d_beta)) in
-                row.iter_mut().zip(&mut *d_row).zip(own).zip(sums)
+                row.iter_mut().zip(&mut *d_row).zip(of_unit).zip(sums)
             {
                 *v = s.mul(s.mul(s.sub(*v, mean), one), inverse);
                 *d_beta = s.add(*d_beta, *d);

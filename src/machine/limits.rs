@@ -37,7 +37,7 @@ pub fn read(level: Level, bytes: usize, count: usize) -> Result<f64> {
     let bytes = bytes / LINE * LINE;
     let mut buffers = lists::room(count)?;
     for _ in 0..count {
-        let mut buffer = Buffer::taken(bytes / size_of::<f32>())?;
+        let mut buffer = Buffer::unfilled(bytes / size_of::<f32>())?;
         buffer.fill(1.0_f32);
         // Bounded: room was made.
         buffers.push(buffer);

@@ -73,7 +73,7 @@ impl Block {
     fn untouched(bytes: usize) -> Result<Self> {
         let align = if bytes < HUGE_PAGE { ALIGN } else { HUGE_PAGE };
         let layout = Layout::from_size_align(bytes, align).map_err(|_| Error::Memory(bytes))?;
-        // SAFETY: `bytes` is not zero, see `Buffer::taken` and `check_available`.
+        // SAFETY: `bytes` is not zero, see `Buffer::unfilled` and `check_available`.
         let at = NonNull::new(unsafe { alloc(layout) }).ok_or(Error::Memory(bytes))?;
         if bytes >= HUGE_PAGE {
             ask_for_huge_pages(at, bytes);
@@ -142,7 +142,7 @@ impl<T: Element> Buffer<T> {
     ///
     /// # Errors
     /// If the memory cannot be had.
-    pub fn taken(len: usize) -> Result<Self> {
+    pub fn unfilled(len: usize) -> Result<Self> {
         let bytes = len.checked_mul(size_of::<T>()).ok_or(Error::Memory(usize::MAX))?;
         let bytes = bytes.checked_next_multiple_of(ALIGN).ok_or(Error::Memory(usize::MAX))?;
         if bytes == 0 {
@@ -169,7 +169,7 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// If the memory cannot be had.
     pub fn zeroed(len: usize) -> Result<Self> {
-        let mut buffer = Self::taken(len)?;
+        let mut buffer = Self::unfilled(len)?;
         buffer.fill(T::ZERO);
         Ok(buffer)
     }
@@ -221,7 +221,7 @@ fn elements(shape: [usize; 3]) -> Option<usize> {
 /// Where an array of other memory lies and how: equal if, and while both live only if, it is the
 /// same array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ArrayId {
     at: usize,
     shape: [usize; 3],
     strides: [isize; 2],
@@ -271,8 +271,8 @@ impl<'a, T> View<'a, T> {
 
     /// Where the elements are.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { at: self.at.addr(), shape: self.shape, strides: self.strides }
+    pub fn id(&self) -> ArrayId {
+        ArrayId { at: self.at.addr(), shape: self.shape, strides: self.strides }
     }
 
     /// All steps of one row, where they lie one after the other.

@@ -132,9 +132,9 @@ impl<T: Engine> Node<T> for BothWays<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let of_one = self.directions[0].shape(passing.shape)?;
-        for (direction, own) in self.directions.iter_mut().zip(&mut self.outputs) {
-            sized(own, of_one.elements()?)?;
-            direction.forward(passing, own, draws, stop)?;
+        for (direction, outputs) in self.directions.iter_mut().zip(&mut self.outputs) {
+            sized(outputs, of_one.elements()?)?;
+            direction.forward(passing, outputs, draws, stop)?;
         }
         self.merged(of_one, outputs);
         Ok(())

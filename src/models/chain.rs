@@ -71,12 +71,12 @@ impl<T: Engine> Chain<T> {
             let wanted = shape.elements()?;
             most = most.max(wanted);
             if value.len() < wanted {
-                *value = Buffer::taken(wanted)?;
+                *value = Buffer::unfilled(wanted)?;
             }
         }
         for slopes in &mut self.slopes {
             if slopes.len() < most {
-                *slopes = Buffer::taken(most)?;
+                *slopes = Buffer::unfilled(most)?;
             }
         }
         self.shapes = shapes;
@@ -228,7 +228,8 @@ impl<T: Engine> Chain<T> {
     pub fn add_to_gradients(&mut self, added: &[(usize, &[T])]) -> Result<()> {
         for &(at, more) in added {
             let count = self.gradients.len();
-            let Some(gradient) = self.gradients.get_mut(at).filter(|own| own.len() == more.len())
+            let Some(gradient) =
+                self.gradients.get_mut(at).filter(|gradient| gradient.len() == more.len())
             else {
                 let expected = format!("gradients of the size of one of {count} weights");
                 return Err(Error::value("added", expected, (at, more.len())));

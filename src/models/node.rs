@@ -152,7 +152,7 @@ pub trait Node<T: Engine>: Send {
 /// Makes a buffer that has so many elements; its values are arbitrary.
 pub(super) fn sized<T: Element>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
     if buffer.len() != len {
-        *buffer = Buffer::taken(len)?;
+        *buffer = Buffer::unfilled(len)?;
     }
     Ok(())
 }

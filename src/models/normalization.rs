@@ -43,7 +43,8 @@ impl<T: Engine> Node<T> for Normalization<T> {
 
     fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
         let (gamma, beta) = weights.split_at(usize::from(self.scale));
-        let (gamma, beta) = (gamma.first().map(|own| &**own), beta.first().map(|own| &**own));
+        let (gamma, beta) =
+            (gamma.first().map(|array| &**array), beta.first().map(|array| &**array));
         self.weights = None; // so that its memory serves the new ones
         self.weights = Some(Weights::new(None, self.features, self.epsilon, gamma, beta)?);
         Ok(())

@@ -43,7 +43,7 @@ macro_rules! copies {
 copies!(f32, f64);
 
 /// Samples `[samples, time, features]`, read as `T` one by one.
-pub trait Rows<T>: Sync {
+pub trait Samples<T>: Sync {
     /// Samples, time and features.
     fn axes(&self) -> [usize; 3];
 
@@ -54,7 +54,7 @@ pub trait Rows<T>: Sync {
     fn read(&self, row: usize, to: &mut [T]);
 }
 
-impl<T, S: Cast<T>> Rows<T> for View<'_, S> {
+impl<T, S: Cast<T>> Samples<T> for View<'_, S> {
     fn axes(&self) -> [usize; 3] {
         self.shape()
     }

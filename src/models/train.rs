@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::chain::Chain;
 use super::node::{Draws, Shape};
-use super::rows::Rows;
+use super::rows::Samples;
 use super::update::{Pace, Updates};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
@@ -15,9 +15,9 @@ use crate::training::loss::{self, mean_error, pointwise_error, sum_of_errors};
 /// Samples and targets in the order in which they are taken.
 pub struct Data<'a, T> {
     /// The inputs.
-    pub inputs: &'a dyn Rows<T>,
+    pub inputs: &'a dyn Samples<T>,
     /// The targets, of the shape of the outputs.
-    pub targets: &'a dyn Rows<T>,
+    pub targets: &'a dyn Samples<T>,
     /// Which samples come one after the other; all, as they lie, if there is none.
     pub order: Option<&'a [i64]>,
 }
@@ -207,7 +207,7 @@ fn check_places(count: usize, order: Option<&[i64]>, places: &Range<usize>) -> R
 /// If there are no such samples, or a layer does not take them, or if memory runs out.
 pub fn gather<T: Engine>(
     chain: &mut Chain<T>,
-    inputs: &dyn Rows<T>,
+    inputs: &dyn Samples<T>,
     order: Option<&[i64]>,
     places: Range<usize>,
 ) -> Result<()> {

@@ -177,16 +177,16 @@ pub(super) fn flat<T: NumpyElement>(
             untyped.shape()
         )));
     }
-    let own = if untyped.is_c_contiguous() && native_and_aligned(untyped) {
+    let contiguous = if untyped.is_c_contiguous() && native_and_aligned(untyped) {
         untyped.clone()
     } else {
         contiguous_copy(untyped, &wanted)?
     };
     // SAFETY: the pointer is that of a live array object.
-    let at = unsafe { (*own.as_array_ptr()).fields.data }.cast::<T>().cast_const();
+    let at = unsafe { (*contiguous.as_array_ptr()).fields.data }.cast::<T>().cast_const();
     // An empty array's pointer may be anything but null.
     let len = shape.iter().product();
-    Ok(Flat { array: own.unbind(), at, len })
+    Ok(Flat { array: contiguous.unbind(), at, len })
 }
 
 pub(super) fn native_and_aligned(array: &Bound<'_, PyUntypedArray>) -> bool {

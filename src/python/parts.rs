@@ -99,7 +99,8 @@ fn with_settings<T: Streamed>(item: &Bound<'_, PyTuple>) -> PyResult<Part<T>> {
         }),
         "select" => Part::Select(select(&at(1)?)?),
         "products" => {
-            let groups = at(2)?.try_iter()?.map(|own| packed(&own?)).collect::<PyResult<_>>()?;
+            let groups =
+                at(2)?.try_iter()?.map(|kernel| packed(&kernel?)).collect::<PyResult<_>>()?;
             Part::Products(Products { places: at(1)?.extract()?, groups })
         }
         "fold" => Part::Folding(Arc::new(folding(&at(1)?, &at(2)?)?)),

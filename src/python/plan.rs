@@ -19,9 +19,9 @@ use crate::training::optimizer::Rule;
 /// The layers of a model one after the other, for steps in one call. Nothing of a model stays between two
 /// calls, so that a plan serves all models of one structure.
 #[pyclass(frozen, module = "ferrnn._core")]
-pub(super) struct Plan(Either<Own<f32>, Own<f64>>);
+pub(super) struct Plan(Either<Typed<f32>, Typed<f64>>);
 
-struct Own<T: Read> {
+struct Typed<T: Read> {
     /// One for each thread that has had models of its own; the first one at once.
     chains: Mutex<Vec<Chain<T>>>,
     parts: Py<PyList>,
@@ -37,7 +37,7 @@ fn chain_of<T: Read>(parts: &Bound<'_, PyList>, lowest: usize) -> PyResult<Chain
     Ok(Chain::new(nodes, lowest)?)
 }
 
-impl<T: Read> Own<T> {
+impl<T: Read> Typed<T> {
     fn new(
         parts: &Bound<'_, PyList>,
         lowest: usize,
@@ -60,7 +60,7 @@ impl<T: Read> Own<T> {
     }
 }
 
-impl<T: Read> Own<T> {
+impl<T: Read> Typed<T> {
     /// Steps of models, each on samples of its own.
     fn train<'py>(&self, said: Vec<Said<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
         let mut guard = self.chains()?;
@@ -149,9 +149,9 @@ impl Plan {
     ) -> PyResult<Self> {
         caught(|| {
             Ok(Self(if double {
-                Either::F64(Own::new(parts, lowest, trained, axes)?)
+                Either::F64(Typed::new(parts, lowest, trained, axes)?)
             } else {
-                Either::F32(Own::new(parts, lowest, trained, axes)?)
+                Either::F32(Typed::new(parts, lowest, trained, axes)?)
             }))
         })
     }
@@ -160,8 +160,8 @@ impl Plan {
     /// said of each, and what is given of it, is in `plan_jobs`.
     fn train<'py>(&self, said: Vec<Said<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
         caught(|| match &self.0 {
-            Either::F32(own) => own.train(said, py),
-            Either::F64(own) => own.train(said, py),
+            Either::F32(plan) => plan.train(said, py),
+            Either::F64(plan) => plan.train(said, py),
         })
     }
 
@@ -186,11 +186,11 @@ impl Plan {
             let none = PyList::empty(py);
             let data = (&Source::new("x", x)?, order_of(order)?);
             match &self.0 {
-                Either::F32(own) => {
-                    own.forward(Arrays::new(weights, &none)?, data, places, how(), py)
+                Either::F32(plan) => {
+                    plan.forward(Arrays::new(weights, &none)?, data, places, how(), py)
                 }
-                Either::F64(own) => {
-                    own.forward(Arrays::new(weights, &none)?, data, places, how(), py)
+                Either::F64(plan) => {
+                    plan.forward(Arrays::new(weights, &none)?, data, places, how(), py)
                 }
             }
         })
@@ -214,11 +214,11 @@ impl Plan {
         caught(|| {
             let how = (rule(&way.0)?, clip(way.1.as_ref())?, Pace { rate, decay });
             match &self.0 {
-                Either::F32(own) => {
-                    own.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
+                Either::F32(plan) => {
+                    plan.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
                 }
-                Either::F64(own) => {
-                    own.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
+                Either::F64(plan) => {
+                    plan.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)
                 }
             }
         })

@@ -41,11 +41,11 @@ impl<T: Read> Arrays<T> {
         let weights = weights.iter().map(|weight| one("weights", &weight));
         let weights = weights.collect::<PyResult<Vec<_>>>()?;
         let of_weight = |row: Bound<'_, PyAny>| {
-            let mut own = [None, None, None];
-            for (slot, array) in own.iter_mut().zip(row.try_iter()?) {
+            let mut moments = [None, None, None];
+            for (slot, array) in moments.iter_mut().zip(row.try_iter()?) {
                 *slot = Some(one("slots", &array?)?);
             }
-            Ok(own)
+            Ok(moments)
         };
         let slots = slots.iter().map(of_weight).collect::<PyResult<Vec<_>>>()?;
         Ok(Self { weights, slots })
@@ -58,8 +58,8 @@ impl<T: Read> Arrays<T> {
     /// The weights, and the slots of those that move.
     #[allow(clippy::type_complexity, reason = "two lists")]
     pub(super) fn parts(&mut self) -> (Vec<&mut [T]>, Vec<[&mut [T]; 3]>) {
-        let slots = self.slots.iter_mut().map(|own| {
-            own.each_mut().map(|slot| slot.as_mut().map_or(&mut [][..], Written::elements))
+        let slots = self.slots.iter_mut().map(|moments| {
+            moments.each_mut().map(|slot| slot.as_mut().map_or(&mut [][..], Written::elements))
         });
         (self.weights.iter_mut().map(Written::elements).collect(), slots.collect())
     }

@@ -12,7 +12,7 @@ use crate::kernels::activation::Activation;
 use crate::layers::sequence::Options;
 use crate::models::{
     BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Merge, Node, Normalization,
-    Recurrent, Rows, Setting,
+    Recurrent, Samples, Setting,
 };
 use crate::training::loss;
 use crate::training::optimizer::Rule;
@@ -46,12 +46,12 @@ impl Source {
 
 /// A type that samples are read as.
 pub(super) trait Read: Number {
-    fn rows(source: &Source) -> &dyn Rows<Self>;
+    fn rows(source: &Source) -> &dyn Samples<Self>;
 }
 
 macro_rules! reads {
     ($($type:ty),+) => {
-        $(impl Rows<$type> for Source {
+        $(impl Samples<$type> for Source {
             fn axes(&self) -> [usize; 3] {
                 match self {
                     Self::F32(held) => held.view().shape(),
@@ -74,7 +74,7 @@ macro_rules! reads {
         }
 
         impl Read for $type {
-            fn rows(source: &Source) -> &dyn Rows<Self> {
+            fn rows(source: &Source) -> &dyn Samples<Self> {
                 source
             }
         })+

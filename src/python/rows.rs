@@ -44,20 +44,20 @@ fn is_of(
 ) -> bool {
     std::ptr::eq(fields.descr.cast(), wanted.as_ptr())
         || object.cast::<PyUntypedArray>().is_ok_and(|array| {
-            let own = array.dtype();
-            same_kind(&own, wanted) && own.is_native_byteorder() != Some(false)
+            let given = array.dtype();
+            same_kind(&given, wanted) && given.is_native_byteorder() != Some(false)
         })
 }
 
 /// Inputs `[features]` or `[streams, features]`, features side by side, read in place.
-pub(super) struct Rows<'a, T> {
+pub(super) struct InputRows<'a, T> {
     at: *const u8,
     shape: &'a [isize],
     strides: &'a [isize],
     elements: PhantomData<&'a [T]>,
 }
 
-impl<'a, T: Copy> Rows<'a, T> {
+impl<'a, T: Copy> InputRows<'a, T> {
     /// The array, if it can be read as it is.
     pub(super) fn of(
         object: &'a Bound<'_, PyAny>,

@@ -8,7 +8,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::arrays::{Axes, New, Number, hold};
 use super::guard::{away, caught};
 use super::parts::{Streamed, parts};
-use super::rows::{Rows, Target, converted};
+use super::rows::{InputRows, Target, converted};
 use super::weights::Either;
 use crate::error::Error;
 use crate::layers::embedding;
@@ -54,12 +54,13 @@ impl<T: Streamed> Chain<T> {
         let py = inputs.py();
         let stream = &mut self.stream;
         let wanted = self.dtype.bind(py);
-        let own;
-        let rows = if let Some(rows) = Rows::<T>::of(inputs, wanted) {
+        let copied;
+        let rows = if let Some(rows) = InputRows::<T>::of(inputs, wanted) {
             rows
         } else {
-            own = converted(inputs, wanted, "real numbers")?;
-            Rows::of(&own, wanted).ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
+            copied = converted(inputs, wanted, "real numbers")?;
+            InputRows::of(&copied, wanted)
+                .ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
         };
         let (streams, units) = (stream.streams(), stream.units());
         let flat = rows.check(streams, stream.features())?;
@@ -121,12 +122,13 @@ impl<T: Streamed> Chain<T> {
             return Ok(true);
         }
         let wanted = dtype::<i64>(py);
-        let own;
-        let rows = if let Some(rows) = Rows::<i64>::of(inputs, &wanted) {
+        let copied;
+        let rows = if let Some(rows) = InputRows::<i64>::of(inputs, &wanted) {
             rows
         } else {
-            own = converted(inputs, &wanted, "ids, which are whole numbers")?;
-            Rows::of(&own, &wanted).ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
+            copied = converted(inputs, &wanted, "ids, which are whole numbers")?;
+            InputRows::of(&copied, &wanted)
+                .ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
         };
         let flat = rows.check_ids(streams)?;
         rows.copy(0, &mut self.ids);
@@ -196,10 +198,10 @@ impl<T: Streamed> Chain<T> {
 
 /// Does the same for either dtype.
 macro_rules! either {
-    ($chain:expr, $own:ident => $body:expr) => {
+    ($chain:expr, $typed:ident => $body:expr) => {
         match $chain {
-            Either::F32($own) => $body,
-            Either::F64($own) => $body,
+            Either::F32($typed) => $body,
+            Either::F64($typed) => $body,
         }
     };
 }
@@ -231,8 +233,8 @@ impl Stream {
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         caught(|| {
-            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-            either!(&mut own.0, chain => chain.step(inputs, out))
+            let mut stream = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut stream.0, chain => chain.step(inputs, out))
         })
     }
 
@@ -240,8 +242,8 @@ impl Stream {
     #[pyo3(name = "_read_states")]
     fn read_states<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         caught(|| {
-            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-            either!(&mut own.0, chain => chain.read(slf.py()))
+            let mut stream = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut stream.0, chain => chain.read(slf.py()))
         })
     }
 
@@ -250,8 +252,8 @@ impl Stream {
     #[pyo3(name = "_write_states")]
     fn write_states(slf: &Bound<'_, Self>, states: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
         caught(|| {
-            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-            either!(&mut own.0, chain => chain.write(&states))
+            let mut stream = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut stream.0, chain => chain.write(&states))
         })
     }
 
@@ -259,8 +261,8 @@ impl Stream {
     #[pyo3(name = "_resize")]
     fn resize(slf: &Bound<'_, Self>, parts: &Bound<'_, PyList>, streams: usize) -> PyResult<()> {
         caught(|| {
-            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-            either!(&mut own.0, chain => {
+            let mut stream = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut stream.0, chain => {
                 let features = chain.stream.features();
                 *chain = Chain::new(parts, features, streams)?;
                 Ok(())
@@ -272,33 +274,33 @@ impl Stream {
     #[pyo3(name = "_reset", signature = (rows=None))]
     fn reset(slf: &Bound<'_, Self>, rows: Option<Vec<isize>>) -> PyResult<()> {
         caught(|| {
-            let mut own = slf.try_borrow_mut().map_err(|_| busy())?;
-            either!(&mut own.0, chain => chain.reset(rows))
+            let mut stream = slf.try_borrow_mut().map_err(|_| busy())?;
+            either!(&mut stream.0, chain => chain.reset(rows))
         })
     }
 
     #[getter]
     fn streams(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        let own = slf.try_borrow().map_err(|_| busy())?;
-        Ok(either!(&own.0, chain => chain.stream.streams()))
+        let stream = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&stream.0, chain => chain.stream.streams()))
     }
 
     /// The number of ids there are, if the stream takes ids; else None.
     #[getter]
     fn ids(slf: &Bound<'_, Self>) -> PyResult<Option<usize>> {
-        let own = slf.try_borrow().map_err(|_| busy())?;
-        Ok(either!(&own.0, chain => chain.stream.ids()))
+        let stream = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&stream.0, chain => chain.stream.ids()))
     }
 
     #[getter]
     fn features(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        let own = slf.try_borrow().map_err(|_| busy())?;
-        Ok(either!(&own.0, chain => chain.stream.features()))
+        let stream = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&stream.0, chain => chain.stream.features()))
     }
 
     #[getter]
     fn units(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        let own = slf.try_borrow().map_err(|_| busy())?;
-        Ok(either!(&own.0, chain => chain.stream.units()))
+        let stream = slf.try_borrow().map_err(|_| busy())?;
+        Ok(either!(&stream.0, chain => chain.stream.units()))
     }
 }

@@ -150,12 +150,12 @@ fn cut<'a, T>(rule: Rule, target: Target<'a, T>, pieces: &mut Vec<Target<'a, T>>
     while weight.len() > PIECE {
         let (ahead, rest) = weight.split_at_mut(PIECE);
         let (by, others) = gradient.split_at(PIECE);
-        let mut own: [&mut [T]; 3] = Default::default();
-        for (own, slot) in own.iter_mut().zip(&mut slots[..used]) {
+        let mut share: [&mut [T]; 3] = Default::default();
+        for (share, slot) in share.iter_mut().zip(&mut slots[..used]) {
             let (first, last) = std::mem::take(slot).split_at_mut(PIECE);
-            (*own, *slot) = (first, last);
+            (*share, *slot) = (first, last);
         }
-        lists::push(pieces, Target { weight: ahead, gradient: by, scale, slots: own })?;
+        lists::push(pieces, Target { weight: ahead, gradient: by, scale, slots: share })?;
         (weight, gradient) = (rest, others);
     }
     lists::push(pieces, Target { weight, gradient, scale, slots })

@@ -19,7 +19,7 @@ use crate::machine::threads::{self, Ask, Stop};
 
 use crate::machine::lists::{self, Listed};
 pub use activate::activate;
-pub use stream::Steps;
+pub use stream::DenseStage;
 pub use weights::Weights;
 use weights::{CHUNK_ROWS, multiply};
 
@@ -71,8 +71,8 @@ fn forward_rows<T: Element>(
     mut sums: Option<&mut ViewMut<'_, T>>,
 ) -> Result<()> {
     let (from, to) = (row_stride(weights.features), row_stride(weights.units));
-    let mut left = Buffer::taken(rows.len() * from)?;
-    let mut out = Buffer::taken(rows.len() * to)?;
+    let mut left = Buffer::unfilled(rows.len() * from)?;
+    let mut out = Buffer::unfilled(rows.len() * to)?;
     for (staged, row) in left.chunks_exact_mut(from).zip(rows.clone()) {
         staged[..weights.features].copy_from_slice(inputs.row(row, 0));
     }
@@ -139,10 +139,10 @@ pub fn backward<T: Element>(
     let mut rest: &mut [T] = &mut d_sums;
     let mut tasks = lists::room(parts.len())?;
     for (rows, d_inputs) in parts.into_iter().zip(&mut d_inputs) {
-        let (own, after) = rest.split_at_mut(rows.len() * stride);
+        let (of_task, after) = rest.split_at_mut(rows.len() * stride);
         rest = after;
         // Bounded: room was made.
-        tasks.push((rows, own, d_inputs.take(), Ok(())));
+        tasks.push((rows, of_task, d_inputs.take(), Ok(())));
     }
     let stop = Stop::new(stop);
     threads::for_each(threads, &mut tasks, |worker, (rows, d_sums, d_inputs, result)| {
@@ -174,7 +174,7 @@ fn backward_rows<T: Element>(
     T::dispatch(weights.level, slope);
     let (Some(d_inputs), Some(transposed)) = (d_inputs, transposed) else { return Ok(()) };
     let to = row_stride(weights.features);
-    let mut out = Buffer::taken(rows.len() * to)?;
+    let mut out = Buffer::unfilled(rows.len() * to)?;
     multiply(weights.level, d_sums, stride, transposed, &mut out, to, Start::Zero);
     for (row, out) in out.chunks_exact(to).enumerate() {
         d_inputs.row(row, 0).copy_from_slice(&out[..weights.features]);
@@ -234,14 +234,14 @@ fn long_products<T: Element>(
     let tile_rows = weights.level.rows::<T>();
     let (lanes, stride) = (weights.level.lanes::<T>(), row_stride(weights.units));
     let mut left = Buffer::zeroed(panels * CHUNK_ROWS * tile_rows)?;
-    let mut right = Buffer::taken(blocks.len() * CHUNK_ROWS * lanes)?;
+    let mut right = Buffer::unfilled(blocks.len() * CHUNK_ROWS * lanes)?;
     let rows = inputs.shape()[0];
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
-        let own = first..first + depth;
+        let range = first..first + depth;
         match tile_rows {
-            3 => stage::<T, 3>(inputs, own, panels, &mut left),
-            6 => stage::<T, 6>(inputs, own, panels, &mut left),
+            3 => stage::<T, 3>(inputs, range, panels, &mut left),
+            6 => stage::<T, 6>(inputs, range, panels, &mut left),
             rows => unreachable!("a tile of {rows} rows"),
         }
         for k in 0..depth {

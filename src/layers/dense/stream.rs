@@ -12,13 +12,13 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 
 /// A Dense layer and its last outputs, for some rows at once.
-pub struct Steps<T: Element> {
+pub struct DenseStage<T: Element> {
     weights: Arc<Weights<T>>,
     stride: usize,
     outputs: Buffer<T>,
 }
 
-impl<T: Element> Steps<T> {
+impl<T: Element> DenseStage<T> {
     /// For `rows` rows.
     ///
     /// # Errors

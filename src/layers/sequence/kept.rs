@@ -6,7 +6,7 @@ use super::weights::Weights;
 use crate::cells::CellKind;
 use crate::error::{Error, Result};
 use crate::machine::lists::Listed;
-use crate::machine::memory::{Buffer, Place, View};
+use crate::machine::memory::{ArrayId, Buffer, View};
 use crate::machine::simd::Element;
 
 /// What one forward pass kept: to be given to [`crate::layers::sequence::backward()`] with the same problem.
@@ -18,7 +18,7 @@ pub struct Residuals<T: Element> {
     cell: (CellKind, &'static str),
     /// What was true of the problem.
     facts: Facts,
-    mask: Option<Place>,
+    mask: Option<ArrayId>,
     consumed: bool,
 }
 
@@ -88,7 +88,7 @@ impl<T: Element> Residuals<T> {
     }
 
     /// Each slice's and part's slots, to be overwritten: the kept ones if `consume`, else copies.
-    pub(crate) fn take_slots(&mut self, consume: bool) -> Result<Vec<Vec<Buffer<T>>>> {
+    pub(crate) fn slots_to_overwrite(&mut self, consume: bool) -> Result<Vec<Vec<Buffer<T>>>> {
         if self.consumed {
             return Err(Error::Consumed);
         }
@@ -97,7 +97,7 @@ impl<T: Element> Residuals<T> {
             if consume {
                 return Ok(std::mem::take(&mut kept.slots));
             }
-            let mut copy = Buffer::taken(kept.slots.len())?;
+            let mut copy = Buffer::unfilled(kept.slots.len())?;
             copy.copy_from_slice(&kept.slots);
             Ok(copy)
         };

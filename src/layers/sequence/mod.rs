@@ -24,7 +24,7 @@ pub use call::{Gradients, Results, Seeds};
 pub use kept::Residuals;
 pub use options::{Options, Raw};
 pub use problem::{Dropout, Problem};
-pub use stream::Steps;
+pub use stream::RecurrentStage;
 pub use weights::Weights;
 
 use crate::error::Result;
@@ -62,7 +62,12 @@ pub trait Engine: Element {
 
     /// One step of a layer that keeps its states, with rows of inputs `stride` elements apart; rows
     /// that are `masked` stay where they are.
-    fn advance(steps: &mut Steps<Self>, inputs: &[Self], stride: usize, masked: Option<&[bool]>);
+    fn advance(
+        stage: &mut RecurrentStage<Self>,
+        inputs: &[Self],
+        stride: usize,
+        masked: Option<&[bool]>,
+    );
 }
 
 macro_rules! engine {
@@ -89,14 +94,14 @@ macro_rules! engine {
                 backward::backward(weights, problem, residuals, seeds, gradients, consume, stop)
             }
             fn advance(
-                steps: &mut Steps<Self>,
+                stage: &mut RecurrentStage<Self>,
                 inputs: &[Self],
                 stride: usize,
                 masked: Option<&[bool]>,
             ) {
                 match masked {
-                    Some(masked) => steps.advance_unmasked(inputs, stride, masked),
-                    None => steps.advance(inputs, stride),
+                    Some(masked) => stage.advance_unmasked(inputs, stride, masked),
+                    None => stage.advance(inputs, stride),
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::weights::Weights;
 use crate::machine::simd::Element;
 
 /// What does not change while a part goes through time.
-pub(crate) struct Part<'a, T: Element> {
+pub(crate) struct SlicePart<'a, T: Element> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) problem: &'a Problem<'a, T>,
     pub(crate) slice: &'a Slice,
@@ -24,7 +24,7 @@ pub(crate) struct Part<'a, T: Element> {
     pub(crate) cell_sees_mask: bool,
 }
 
-impl<'a, T: Element> Part<'a, T> {
+impl<'a, T: Element> SlicePart<'a, T> {
     pub(crate) fn new(
         weights: &'a Weights<T>,
         problem: &'a Problem<'a, T>,

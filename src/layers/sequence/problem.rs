@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::weights::Weights;
 use crate::error::{Error, Result};
-use crate::machine::memory::{Place, View};
+use crate::machine::memory::{ArrayId, View};
 use crate::machine::simd::Element;
 
 /// A call's inputs and options. Shapes are checked when they are set, and never again.
@@ -193,14 +193,14 @@ impl<'a, T: Element> Problem<'a, T> {
 
     /// Refuses weights of another shape than those the problem was made for.
     pub(super) fn check(&self, weights: &Weights<T>) -> Result<()> {
-        let own = [self.inputs.shape()[2], self.units, self.outputs, self.gates, self.states];
+        let ours = [self.inputs.shape()[2], self.units, self.outputs, self.gates, self.states];
         let units = [weights.units(), weights.outputs()];
         let theirs = [weights.features(), units[0], units[1], weights.gates(), weights.states()];
-        if own == theirs {
+        if ours == theirs {
             return Ok(());
         }
         let expected =
-            format!("those of the problem, of [features, units, outputs, gates, states] {own:?}");
+            format!("those of the problem, of [features, units, outputs, gates, states] {ours:?}");
         Err(Error::value("weights", expected, theirs))
     }
 
@@ -230,7 +230,7 @@ impl<'a, T: Element> Problem<'a, T> {
     pub fn differs(&self, other: &Self) -> Option<&'static str> {
         fn another<T>(one: Option<View<'_, T>>, other: Option<View<'_, T>>) -> bool {
             let both = one.zip(other).filter(|(one, other)| one.shape() == other.shape());
-            both.is_some_and(|(one, other)| one.place() != other.place())
+            both.is_some_and(|(one, other)| one.id() != other.id())
         }
         let mut states = self.initial_state.iter().zip(&other.initial_state);
         let (dropout, others) = (self.dropout, other.dropout);
@@ -252,8 +252,8 @@ impl<'a, T: Element> Problem<'a, T> {
     }
 
     /// The mask's array, by which one is known again without reading it.
-    pub(super) fn mask_array(&self) -> Option<Place> {
-        self.mask_view().map(|mask| mask.place())
+    pub(super) fn mask_array(&self) -> Option<ArrayId> {
+        self.mask_view().map(|mask| mask.id())
     }
 
     /// The input step that is taken as number `step`.

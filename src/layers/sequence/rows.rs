@@ -48,8 +48,8 @@ impl<'a, T: Element> States<'a, T> {
 
     /// Takes over the part's units of one row of one state; the output's goes to `outputs`.
     pub(crate) fn read(&mut self, state: usize, row: usize, from: &[T], outputs: &mut [T]) {
-        let own = if state == 0 { &self.output } else { &self.units };
-        let from = &from[own.clone()];
+        let share = if state == 0 { &self.output } else { &self.units };
+        let from = &from[share.clone()];
         if state == 0 {
             let (stride, first) = self.outputs;
             outputs[row * stride + first..][..from.len()].copy_from_slice(from);

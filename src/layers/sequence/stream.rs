@@ -13,10 +13,10 @@ use crate::kernels::product::{Product, Start};
 use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
-use crate::machine::threads::{Columns, Geometry};
+use crate::machine::threads::{Geometry, UnitsMut};
 
 /// A recurrent layer's states, and the memory that a step takes: nothing is reserved later.
-pub struct Steps<T: Element> {
+pub struct RecurrentStage<T: Element> {
     weights: Arc<Weights<T>>,
     rows: usize,
     /// Elements between two rows of the outputs.
@@ -46,7 +46,7 @@ struct Shown<T: Element> {
     stride: usize,
 }
 
-impl<T: Element> Steps<T> {
+impl<T: Element> RecurrentStage<T> {
     /// `rows` sequences before their first step, from zero states.
     ///
     /// # Errors
@@ -136,13 +136,13 @@ impl<T: Element> Steps<T> {
         self.advance(inputs, inputs_stride);
         let lanes = self.weights.layout.states * self.weights.lanes();
         for row in (0..self.rows).filter(|&row| masked[row]) {
-            let own = row * self.stride..(row + 1) * self.stride;
-            self.previous[own.clone()].copy_from_slice(&self.produced[own]);
+            let at = row * self.stride..(row + 1) * self.stride;
+            self.previous[at.clone()].copy_from_slice(&self.produced[at]);
             if lanes > 0 {
                 let blocks = self.others.chunks_exact_mut(self.rows * lanes);
                 for (to, from) in blocks.zip(self.kept.chunks_exact(self.rows * lanes)) {
-                    let own = row * lanes..(row + 1) * lanes;
-                    to[own.clone()].copy_from_slice(&from[own]);
+                    let at = row * lanes..(row + 1) * lanes;
+                    to[at.clone()].copy_from_slice(&from[at]);
                 }
             }
         }
@@ -244,7 +244,7 @@ impl<T: Element> Steps<T> {
                 keep: false,
                 place: Place { first: 0, rows: self.rows },
                 previous: RowMajor { data: &self.previous, stride: self.stride },
-                produced: &mut Columns::whole(produced, geometry),
+                produced: &mut UnitsMut::whole(produced, geometry),
                 state: &mut self.others,
                 slice_rows: self.rows,
                 kept_state: None,
@@ -260,13 +260,13 @@ impl<T: Element> Steps<T> {
     fn project(&mut self, inputs: &[T], stride: usize) {
         let weights = &*self.weights;
         let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
-        let taken = weights.layout.input.1;
-        let own = (width - taken) * lanes;
-        if own > 0 {
+        let inputs_end = weights.layout.input.1 * lanes;
+        let others = width * lanes - inputs_end;
+        if others > 0 {
             let blocks = self.slots.chunks_exact_mut(self.rows * width * lanes);
-            for (rows, bias) in blocks.zip(weights.own_bias.chunks_exact(own)) {
+            for (rows, bias) in blocks.zip(weights.recurrent_bias.chunks_exact(others)) {
                 for row in rows.chunks_exact_mut(width * lanes) {
-                    row[taken * lanes..].copy_from_slice(bias);
+                    row[inputs_end..].copy_from_slice(bias);
                 }
             }
         }

@@ -8,19 +8,19 @@ use crate::layers::{dense, embedding, normalization, sequence};
 use crate::machine::lists::Listed;
 use crate::machine::simd::{Element, Level};
 
-impl<T: Engine> Stage<T> for sequence::Steps<T> {
-    fn takes(&self) -> usize {
+impl<T: Engine> Stage<T> for sequence::RecurrentStage<T> {
+    fn input_size(&self) -> usize {
         self.weights().features()
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.weights().outputs()
     }
 
     fn work(&self) -> usize {
         let weights = self.weights();
-        let own = weights.recurrent_len() + weights.projection_len().unwrap_or(0);
-        weights.features() * weights.gates() * weights.units() + own
+        let recurrent = weights.recurrent_len() + weights.projection_len().unwrap_or(0);
+        weights.features() * weights.gates() * weights.units() + recurrent
     }
 
     fn advance(&mut self, inputs: &[T], stride: usize, idle: &mut Idle) {
@@ -49,12 +49,12 @@ impl<T: Engine> Stage<T> for sequence::Steps<T> {
     }
 }
 
-impl<T: Element> Stage<T> for dense::Steps<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for dense::DenseStage<T> {
+    fn input_size(&self) -> usize {
         self.weights().features()
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.weights().units()
     }
 
@@ -71,12 +71,12 @@ impl<T: Element> Stage<T> for dense::Steps<T> {
     }
 }
 
-impl<T: Element> Stage<T> for embedding::Steps<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for embedding::EmbeddingStage<T> {
+    fn input_size(&self) -> usize {
         1
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.weights().features()
     }
 
@@ -99,12 +99,12 @@ impl<T: Element> Stage<T> for embedding::Steps<T> {
     }
 }
 
-impl<T: Element> Stage<T> for normalization::Steps<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for normalization::NormalizationStage<T> {
+    fn input_size(&self) -> usize {
         self.features()
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.features()
     }
 
@@ -118,13 +118,13 @@ impl<T: Element> Stage<T> for normalization::Steps<T> {
 }
 
 /// An activation and its last outputs.
-pub(super) struct Applied<T: Element> {
+pub(super) struct FunctionStage<T: Element> {
     function: RowFunction,
     level: Level,
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Applied<T> {
+impl<T: Element> FunctionStage<T> {
     /// For `rows` rows of `units` elements.
     pub(super) fn new(
         level: Level,
@@ -136,12 +136,12 @@ impl<T: Element> Applied<T> {
     }
 }
 
-impl<T: Element> Stage<T> for Applied<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for FunctionStage<T> {
+    fn input_size(&self) -> usize {
         self.outputs.units
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 

@@ -45,21 +45,21 @@ impl<T: Element> ConvLstm<T> {
             return Err(Error::shape("kernel", [GATES * self.filters(); 2], received));
         }
         let read = size([self.places, self.recurrent_kernel.features()])?;
-        if self.windows.gives() != read {
-            return Err(Error::shape("windows", [read], [self.windows.gives()]));
+        if self.windows.output_size() != read {
+            return Err(Error::shape("windows", [read], [self.windows.output_size()]));
         }
         let state = size([self.places, self.filters()])?;
-        if self.windows.takes() != state {
-            return Err(Error::shape("windows", [state], [self.windows.takes()]));
+        if self.windows.input_size() != state {
+            return Err(Error::shape("windows", [state], [self.windows.input_size()]));
         }
         Ok(())
     }
 }
 
 /// The states, and the memory that a step takes.
-pub(super) struct Steps<T: Element> {
+pub(super) struct ConvLstmStage<T: Element> {
     level: Level,
-    own: ConvLstm<T>,
+    layer: ConvLstm<T>,
     h: Outputs<T>,
     c: Outputs<T>,
     /// The windows of one row's h.
@@ -73,28 +73,28 @@ pub(super) struct Steps<T: Element> {
     shown: Buffer<T>,
 }
 
-impl<T: Element> Steps<T> {
-    pub(super) fn new(level: Level, own: ConvLstm<T>, rows: usize) -> Result<Self> {
-        own.check()?;
-        let state = own.places * own.filters();
-        let products = size([own.places, row_stride(own.kernel.units())])?;
+impl<T: Element> ConvLstmStage<T> {
+    pub(super) fn new(level: Level, layer: ConvLstm<T>, rows: usize) -> Result<Self> {
+        layer.check()?;
+        let state = layer.places * layer.filters();
+        let products = size([layer.places, row_stride(layer.kernel.units())])?;
         Ok(Self {
             level,
             h: Outputs::new(rows, state)?,
             c: Outputs::new(rows, state)?,
-            windows: Buffer::zeroed(own.windows.gives())?,
+            windows: Buffer::zeroed(layer.windows.output_size())?,
             projected: Buffer::zeroed(products)?,
             recurrent: Buffer::zeroed(products)?,
             gates: Buffer::zeroed(size([GATES, row_stride(state)])?)?,
             shown: Buffer::zeroed(row_stride(state))?,
-            own,
+            layer,
         })
     }
 
     /// Sums the products into the gates.
     fn spread(&mut self) {
-        let filters = self.own.filters();
-        let (apart, plane) = (row_stride(self.own.kernel.units()), self.h.stride);
+        let filters = self.layer.filters();
+        let (apart, plane) = (row_stride(self.layer.kernel.units()), self.h.stride);
         let pairs = self.projected.chunks_exact(apart).zip(self.recurrent.chunks_exact(apart));
         for (place, (x, h)) in pairs.enumerate() {
             for gate in 0..GATES {
@@ -113,31 +113,31 @@ impl<T: Element> Steps<T> {
     }
 }
 
-impl<T: Element> Stage<T> for Steps<T> {
-    fn takes(&self) -> usize {
-        self.own.places * self.own.kernel.features()
+impl<T: Element> Stage<T> for ConvLstmStage<T> {
+    fn input_size(&self) -> usize {
+        self.layer.places * self.layer.kernel.features()
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.h.units
     }
 
     fn work(&self) -> usize {
-        let depth = self.own.kernel.features() + self.own.recurrent_kernel.features();
-        self.own.places * depth * self.own.kernel.units()
+        let depth = self.layer.kernel.features() + self.layer.recurrent_kernel.features();
+        self.layer.places * depth * self.layer.kernel.units()
     }
 
     fn advance(&mut self, inputs: &[T], stride: usize, idle: &mut Idle) {
         let (level, plane, units) = (self.level, self.h.stride, self.h.units);
-        let apart = row_stride(self.own.kernel.units());
-        let (act, gate) = (self.own.activation, self.own.recurrent_activation);
+        let apart = row_stride(self.layer.kernel.units());
+        let (act, gate) = (self.layer.activation, self.layer.recurrent_activation);
         for (row, inputs) in inputs.chunks_exact(stride).enumerate() {
             if idle.has(row) {
                 continue;
             }
-            let own = row * plane..(row + 1) * plane;
-            self.own.windows.apply(&self.h.values[own.clone()], &mut self.windows);
-            let ConvLstm { kernel, recurrent_kernel, .. } = &self.own;
+            let at = row * plane..(row + 1) * plane;
+            self.layer.windows.apply(&self.h.values[at.clone()], &mut self.windows);
+            let ConvLstm { kernel, recurrent_kernel, .. } = &self.layer;
             kernel.multiply(inputs, kernel.features(), &mut self.projected, apart);
             let depth = recurrent_kernel.features();
             recurrent_kernel.multiply(&self.windows, depth, &mut self.recurrent, apart);
@@ -148,11 +148,11 @@ impl<T: Element> Stage<T> for Steps<T> {
             Self::activate(level, act, candidate);
             Self::activate(level, gate, output);
             let (input, forget) = input_forget.split_at(plane);
-            let c = &mut self.c.values[own.clone()];
+            let c = &mut self.c.values[at.clone()];
             T::dispatch(level, Remember { input, forget, candidate, c });
             self.shown.copy_from_slice(c);
             Self::activate(level, act, &mut self.shown);
-            let h = &mut self.h.values[own];
+            let h = &mut self.h.values[at];
             T::dispatch(level, Show { output, shown: &self.shown, h });
             h[units..].fill(T::ZERO);
         }

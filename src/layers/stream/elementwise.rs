@@ -66,31 +66,31 @@ impl<T: Element> Elementwise<T> {
     /// If there are none, or memory runs out.
     pub fn new(operation: Operation, numbers: &[T]) -> Result<Self> {
         positive([("numbers", numbers.len())])?;
-        let mut own = Buffer::zeroed(row_stride(numbers.len()))?;
-        own[..numbers.len()].copy_from_slice(numbers);
-        Ok(Self { operation, units: numbers.len(), numbers: own })
+        let mut padded = Buffer::zeroed(row_stride(numbers.len()))?;
+        padded[..numbers.len()].copy_from_slice(numbers);
+        Ok(Self { operation, units: numbers.len(), numbers: padded })
     }
 }
 
 /// The operation, and the last outputs.
-pub(super) struct Operated<T: Element> {
+pub(super) struct ElementwiseStage<T: Element> {
     level: Level,
     elementwise: Arc<Elementwise<T>>,
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Operated<T> {
+impl<T: Element> ElementwiseStage<T> {
     pub(super) fn new(level: Level, elementwise: Arc<Elementwise<T>>, rows: usize) -> Result<Self> {
         Ok(Self { level, outputs: Outputs::new(rows, elementwise.units)?, elementwise })
     }
 }
 
-impl<T: Element> Stage<T> for Operated<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for ElementwiseStage<T> {
+    fn input_size(&self) -> usize {
         self.outputs.units
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 

@@ -58,19 +58,29 @@ impl<T: Engine> Part<T> {
     /// The layer for `rows` rows of `units` inputs, before its first step.
     fn stage(&self, level: Level, rows: usize, units: usize) -> Result<Box<dyn Stage<T>>> {
         Ok(match self {
-            Self::Recurrent(own) => Box::new(sequence::Steps::new(own.clone(), rows)?),
-            Self::Dense(own) => Box::new(dense::Steps::new(own.clone(), rows)?),
-            Self::Embedding(own) => Box::new(embedding::Steps::new(own.clone(), rows)?),
-            Self::Normalization(own) => Box::new(normalization::Steps::new(own.clone(), rows)?),
-            &Self::Function(own) => Box::new(built_in::Applied::new(level, own, rows, units)?),
-            &Self::Window(own) => Box::new(window::Steps::new(own, rows)?),
-            Self::Select(own) => Box::new(places::Selected::new(own.clone(), rows)?),
-            Self::Products(own) => Box::new(places::Multiplied::new(own.clone(), rows)?),
-            Self::Folding(own) => Box::new(places::Folded::new(level, own.clone(), rows)?),
-            Self::Elementwise(own) => {
-                Box::new(elementwise::Operated::new(level, own.clone(), rows)?)
+            Self::Recurrent(layer) => Box::new(sequence::RecurrentStage::new(layer.clone(), rows)?),
+            Self::Dense(layer) => Box::new(dense::DenseStage::new(layer.clone(), rows)?),
+            Self::Embedding(layer) => {
+                Box::new(embedding::EmbeddingStage::new(layer.clone(), rows)?)
             }
-            Self::ConvLstm(own) => Box::new(conv_lstm::Steps::new(level, own.clone(), rows)?),
+            Self::Normalization(layer) => {
+                Box::new(normalization::NormalizationStage::new(layer.clone(), rows)?)
+            }
+            &Self::Function(layer) => {
+                Box::new(built_in::FunctionStage::new(level, layer, rows, units)?)
+            }
+            &Self::Window(layer) => Box::new(window::WindowStage::new(layer, rows)?),
+            Self::Select(layer) => Box::new(places::SelectStage::new(layer.clone(), rows)?),
+            Self::Products(layer) => Box::new(places::ProductsStage::new(layer.clone(), rows)?),
+            Self::Folding(layer) => {
+                Box::new(places::FoldingStage::new(level, layer.clone(), rows)?)
+            }
+            Self::Elementwise(layer) => {
+                Box::new(elementwise::ElementwiseStage::new(level, layer.clone(), rows)?)
+            }
+            Self::ConvLstm(layer) => {
+                Box::new(conv_lstm::ConvLstmStage::new(level, layer.clone(), rows)?)
+            }
         })
     }
 }
@@ -130,7 +140,7 @@ impl<T: Engine> Stream<T> {
         for part in parts {
             stream.push(part)?;
         }
-        stream.absent = Buffer::taken(stream.units)?;
+        stream.absent = Buffer::unfilled(stream.units)?;
         stream.absent.fill(T::of(f64::NAN));
         stream.work = stream.work.saturating_mul(streams);
         Ok(stream)
@@ -143,14 +153,14 @@ impl<T: Engine> Stream<T> {
             let expected = "an Embedding as the first part only";
             return Err(Error::value("parts", expected, place));
         }
-        if stage.takes() != self.units {
+        if stage.input_size() != self.units {
             return Err(Error::value(
                 "parts",
                 format!("a part number {place} that takes {} features", self.units),
-                stage.takes(),
+                stage.input_size(),
             ));
         }
-        self.units = stage.gives();
+        self.units = stage.output_size();
         self.work = self.work.saturating_add(stage.work());
         let sizes = stage.states()?;
         (0..sizes.len()).map(|state| (place, state)).append(&mut self.states)?;

@@ -11,7 +11,7 @@ use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
 /// Pieces of a row in another order, some twice or not at all, with a filling between them.
 pub struct Select {
-    takes: usize,
+    input_size: usize,
     width: usize,
     from: Vec<u32>,
     fill: f64,
@@ -33,18 +33,18 @@ impl Select {
             return Err(Error::value("from", format!("pieces below {pieces}"), wrong));
         }
         size([from.len(), width])?;
-        Ok(Self { takes: size([pieces, width])?, width, from, fill })
+        Ok(Self { input_size: size([pieces, width])?, width, from, fill })
     }
 
     /// Elements of a row of inputs.
     #[must_use]
-    pub fn takes(&self) -> usize {
-        self.takes
+    pub fn input_size(&self) -> usize {
+        self.input_size
     }
 
     /// Elements of a row of outputs.
     #[must_use]
-    pub fn gives(&self) -> usize {
+    pub fn output_size(&self) -> usize {
         self.from.len() * self.width
     }
 
@@ -62,23 +62,23 @@ impl Select {
 }
 
 /// Pieces in another order, and the last outputs.
-pub(super) struct Selected<T: Element> {
+pub(super) struct SelectStage<T: Element> {
     select: Arc<Select>,
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Selected<T> {
+impl<T: Element> SelectStage<T> {
     pub(super) fn new(select: Arc<Select>, rows: usize) -> Result<Self> {
-        Ok(Self { outputs: Outputs::new(rows, select.gives())?, select })
+        Ok(Self { outputs: Outputs::new(rows, select.output_size())?, select })
     }
 }
 
-impl<T: Element> Stage<T> for Selected<T> {
-    fn takes(&self) -> usize {
-        self.select.takes
+impl<T: Element> Stage<T> for SelectStage<T> {
+    fn input_size(&self) -> usize {
+        self.select.input_size
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 
@@ -103,21 +103,21 @@ pub struct Products<T: Element> {
 }
 
 /// Products of rows `[group, place, features]`: outputs `[place, group, units]`.
-pub(super) struct Multiplied<T: Element> {
+pub(super) struct ProductsStage<T: Element> {
     products: Products<T>,
     /// The outputs of one group.
     staged: Buffer<T>,
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Multiplied<T> {
+impl<T: Element> ProductsStage<T> {
     pub(super) fn new(products: Products<T>, rows: usize) -> Result<Self> {
         let Products { places, groups } = &products;
         positive([("places", *places), ("groups", groups.len())])?;
         let (features, units) = (groups[0].features(), groups[0].units());
-        for own in &groups[1..] {
-            if [own.features(), own.units()] != [features, units] {
-                let received = [own.features(), own.units()];
+        for group in &groups[1..] {
+            if [group.features(), group.units()] != [features, units] {
+                let received = [group.features(), group.units()];
                 return Err(Error::shape("groups", [features, units], received));
             }
         }
@@ -130,18 +130,18 @@ impl<T: Element> Multiplied<T> {
     }
 }
 
-impl<T: Element> Stage<T> for Multiplied<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for ProductsStage<T> {
+    fn input_size(&self) -> usize {
         let Products { places, groups } = &self.products;
         groups.len() * places * groups[0].features()
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 
     fn work(&self) -> usize {
-        self.takes() * self.products.groups[0].units()
+        self.input_size() * self.products.groups[0].units()
     }
 
     fn advance(&mut self, inputs: &[T], stride: usize, _idle: &mut Idle) {
@@ -204,37 +204,37 @@ impl<T: Element> Folding<T> {
             return Err(Error::shape("weights", [taps, width], [weights.len()]));
         }
         let room = count.checked_add(MAX_LANES).ok_or(Error::Memory(usize::MAX))?;
-        let mut own = Buffer::zeroed(room)?;
-        own[..count].copy_from_slice(weights);
-        Self::new(places, taps, width, Fold::Weighted(own))
+        let mut padded = Buffer::zeroed(room)?;
+        padded[..count].copy_from_slice(weights);
+        Self::new(places, taps, width, Fold::Weighted(padded))
     }
 }
 
 /// Folded windows, and the last outputs.
-pub(super) struct Folded<T: Element> {
+pub(super) struct FoldingStage<T: Element> {
     level: Level,
     folding: Arc<Folding<T>>,
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Folded<T> {
+impl<T: Element> FoldingStage<T> {
     pub(super) fn new(level: Level, folding: Arc<Folding<T>>, rows: usize) -> Result<Self> {
         let units = size([folding.places, folding.width])?;
         Ok(Self { level, outputs: Outputs::new(rows, units)?, folding })
     }
 }
 
-impl<T: Element> Stage<T> for Folded<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for FoldingStage<T> {
+    fn input_size(&self) -> usize {
         self.folding.places * self.folding.taps * self.folding.width
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 
     fn work(&self) -> usize {
-        self.takes()
+        self.input_size()
     }
 
     fn advance(&mut self, inputs: &[T], stride: usize, _idle: &mut Idle) {
@@ -265,15 +265,15 @@ impl<T: Element> Kernel<T> for FoldRow<'_, T> {
         // the row's end, where a row has room for a vector.
         for place in 0..places {
             for at in (0..width).step_by(S::LANES) {
-                let own = |tap: usize| s.load(&self.row[(place * taps + tap) * width + at..]);
+                let value = |tap: usize| s.load(&self.row[(place * taps + tap) * width + at..]);
                 let folded = match fold {
-                    Fold::Max => (1..taps).fold(own(0), |most, tap| {
-                        let value = own(tap);
+                    Fold::Max => (1..taps).fold(value(0), |most, tap| {
+                        let value = value(tap);
                         s.select_lt(most, value, value, most)
                     }),
-                    Fold::Sum => (1..taps).fold(own(0), |sum, tap| s.add(sum, own(tap))),
+                    Fold::Sum => (1..taps).fold(value(0), |sum, tap| s.add(sum, value(tap))),
                     Fold::Weighted(weights) => (0..taps).fold(s.splat(T::ZERO), |sum, tap| {
-                        s.add(sum, s.mul(own(tap), s.load(&weights[tap * width + at..])))
+                        s.add(sum, s.mul(value(tap), s.load(&weights[tap * width + at..])))
                     }),
                 };
                 s.store(folded, &mut self.to[place * width + at..]);

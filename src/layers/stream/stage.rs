@@ -70,10 +70,10 @@ impl Idle {
 /// [`row_stride`] of their length apart; what lies beyond their ends is of no meaning.
 pub(super) trait Stage<T: Element>: Send + Sync {
     /// Elements of a row of inputs.
-    fn takes(&self) -> usize;
+    fn input_size(&self) -> usize;
 
     /// Elements of a row of outputs.
-    fn gives(&self) -> usize;
+    fn output_size(&self) -> usize;
 
     /// Multiply-adds of a row's step.
     fn work(&self) -> usize {

@@ -21,7 +21,7 @@ pub struct Window {
 }
 
 /// A window's rows: outputs `[taps, features]`, the earliest step first.
-pub(super) struct Steps<T: Element> {
+pub(super) struct WindowStage<T: Element> {
     window: Window,
     /// Steps that are kept: those between the first of a window and its last.
     kept: usize,
@@ -33,7 +33,7 @@ pub(super) struct Steps<T: Element> {
     outputs: Outputs<T>,
 }
 
-impl<T: Element> Steps<T> {
+impl<T: Element> WindowStage<T> {
     pub(super) fn new(window: Window, rows: usize) -> Result<Self> {
         let Window { features, taps, dilation, .. } = window;
         positive([("features", features), ("taps", taps), ("dilation", dilation)])?;
@@ -54,12 +54,12 @@ impl<T: Element> Steps<T> {
     }
 }
 
-impl<T: Element> Stage<T> for Steps<T> {
-    fn takes(&self) -> usize {
+impl<T: Element> Stage<T> for WindowStage<T> {
+    fn input_size(&self) -> usize {
         self.window.features
     }
 
-    fn gives(&self) -> usize {
+    fn output_size(&self) -> usize {
         self.outputs.units
     }
 

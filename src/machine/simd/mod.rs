@@ -189,15 +189,15 @@ impl Level {
     /// Rows of the largest register tile.
     #[must_use]
     pub fn rows<T: Element>(self) -> usize {
-        struct Rows;
-        impl<T> Kernel<T> for Rows {
+        struct TileRows;
+        impl<T> Kernel<T> for TileRows {
             type Output = usize;
             #[inline(always)]
             fn run<S: Simd<T>>(self, _: S) -> usize {
                 S::ROWS
             }
         }
-        T::dispatch(self, Rows)
+        T::dispatch(self, TileRows)
     }
 }
 

@@ -223,7 +223,7 @@ impl<T: Element> Turn<'_, T> {
     ///
     /// # Panics
     /// If the part is another member's.
-    pub fn open(&mut self, part: usize) -> (Planes<'_, T>, Columns<'_, T>) {
+    pub fn open(&mut self, part: usize) -> (Planes<'_, T>, UnitsMut<'_, T>) {
         assert!(self.parts.contains(&part), "another member's part");
         let exchange = self.exchange;
         let open = exchange.schedule[self.passed % exchange.schedule.len()];
@@ -234,7 +234,7 @@ impl<T: Element> Turn<'_, T> {
         // SAFETY: `open` is below the number of planes, each of `len` elements.
         let at = unsafe { exchange.at.add(open * len) };
         let units = exchange.parts[part].clone();
-        (planes, Columns { at, geometry, units, life: PhantomData })
+        (planes, UnitsMut { at, geometry, units, life: PhantomData })
     }
 
     /// The planes to read.
@@ -299,14 +299,14 @@ impl<'t, T> Planes<'t, T> {
 }
 
 /// A part's units of the open plane.
-pub struct Columns<'t, T> {
+pub struct UnitsMut<'t, T> {
     at: NonNull<T>,
     geometry: Geometry,
     units: Range<usize>,
     life: PhantomData<&'t mut [T]>,
 }
 
-impl<'t, T> Columns<'t, T> {
+impl<'t, T> UnitsMut<'t, T> {
     /// All units of the rows of a plane that nobody else has.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use exchange::{Columns, Exchange, Geometry, Planes, Turn};
+pub use exchange::{Exchange, Geometry, Planes, Turn, UnitsMut};
 pub use team::{Team, for_each};
 pub(crate) use together::together;
 

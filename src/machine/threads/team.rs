@@ -61,8 +61,8 @@ impl Team {
     pub fn for_each<S: Send>(&mut self, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
         let count = states.len();
         let helpers = self.helpers.min(count.saturating_sub(1));
-        let taken = states.iter().map(|_| AtomicBool::new(false)).listed();
-        let Some(taken) = taken.ok().filter(|_| helpers > 0) else {
+        let claimed = states.iter().map(|_| AtomicBool::new(false)).listed();
+        let Some(claimed) = claimed.ok().filter(|_| helpers > 0) else {
             for state in states {
                 work(0, state);
             }
@@ -72,7 +72,7 @@ impl Team {
         let share = |member: usize| {
             let first = member * count / (helpers + 1);
             for index in (first..count).chain(0..first) {
-                if !taken[index].swap(true, Ordering::Relaxed) {
+                if !claimed[index].swap(true, Ordering::Relaxed) {
                     // SAFETY: `swap` gives each index below the length to one member only, so this
                     // is the one reference to that state; `states` stays borrowed until all are done.
                     let state = unsafe { &mut *base.load(Ordering::Relaxed).add(index) };
@@ -119,9 +119,9 @@ impl Team {
         } else {
             let start = Instant::now();
             job.run(0);
-            let own = start.elapsed();
+            let of_caller = start.elapsed();
             wait(|| job.pending.load(Ordering::Acquire) == 0);
-            if start.elapsed() > own + (own / 2).max(LATE) {
+            if start.elapsed() > of_caller + (of_caller / 2).max(LATE) {
                 crowd::report();
             }
         }
@@ -194,11 +194,11 @@ impl Worker {
     /// A worker that waits for jobs, asleep unless a team has it.
     fn spawn(number: usize) -> Option<Self> {
         let seat = Arc::new(Seat::default());
-        let own = seat.clone();
+        let of_worker = seat.clone();
         let body = move || {
             let mut spins = 0;
             loop {
-                let job = own.job.swap(std::ptr::null_mut(), Ordering::Acquire);
+                let job = of_worker.job.swap(std::ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
@@ -208,7 +208,7 @@ impl Worker {
                         caller.unpark();
                     }
                     spins = 0;
-                } else if own.on_call.load(Ordering::Acquire) && spins < SPINS {
+                } else if of_worker.on_call.load(Ordering::Acquire) && spins < SPINS {
                     spins += 1;
                     std::hint::spin_loop();
                 } else {

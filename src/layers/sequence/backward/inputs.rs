@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::kernels::pack::{Packed, row_stride};
 use crate::kernels::product::Product;
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::rows::{add_masked, copy_masked, mask_passes, masks, skipping};
 use crate::machine::lists;
 use crate::machine::memory::{Buffer, ViewMut};
@@ -57,14 +57,14 @@ impl<'a, T: Element> InputGradient<'a, T> {
             view,
             least,
             waiting: lists::room(most)?,
-            d_sums: Buffer::taken(group * d_sums_stride)?,
-            product: Buffer::taken(most * row_stride(blocks.len() * lanes))?,
+            d_sums: Buffer::unfilled(group * d_sums_stride)?,
+            product: Buffer::unfilled(most * row_stride(blocks.len() * lanes))?,
             blocks,
         })
     }
 
     /// The inputs of rows that do not take a step get none.
-    pub(crate) fn skip(&mut self, part: &Part<'_, T>, step: usize) {
+    pub(crate) fn skip(&mut self, part: &SlicePart<'_, T>, step: usize) {
         let time = part.problem.time_of(step);
         for row in skipping(part.slice.active(step), part.rows()) {
             self.view.row(row, time).fill(T::ZERO);
@@ -73,7 +73,7 @@ impl<'a, T: Element> InputGradient<'a, T> {
 
     /// Takes a step's gradients by its sums on to the inputs: at once if they fill tiles, else
     /// together with those of other steps.
-    pub(crate) fn add(&mut self, part: &Part<'_, T>, step: usize, d_sums: &[T]) {
+    pub(crate) fn add(&mut self, part: &SlicePart<'_, T>, step: usize, d_sums: &[T]) {
         let (active, time) = (part.slice.active(step), part.problem.time_of(step));
         let rows = active.iter().map(|&row| (row as usize, time));
         if active.len() >= self.least {
@@ -94,7 +94,7 @@ impl<'a, T: Element> InputGradient<'a, T> {
     }
 
     /// Computes the gradients by the inputs of the rows that wait.
-    pub(crate) fn write(&mut self, part: &Part<'_, T>) {
+    pub(crate) fn write(&mut self, part: &SlicePart<'_, T>) {
         if !self.waiting.is_empty() {
             let d_sums = std::mem::take(&mut self.d_sums);
             self.multiply(part, &d_sums);
@@ -102,8 +102,8 @@ impl<'a, T: Element> InputGradient<'a, T> {
         }
     }
 
-    fn multiply(&mut self, part: &Part<'_, T>, d_sums: &[T]) {
-        let Part { weights, slice, .. } = *part;
+    fn multiply(&mut self, part: &SlicePart<'_, T>, d_sums: &[T]) {
+        let SlicePart { weights, slice, .. } = *part;
         let mask = part.problem.dropout.inputs;
         let stride = row_stride(self.blocks.len() * weights.lanes());
         let features = self.blocks.start * weights.lanes()..;

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::{Gradients, Seeds};
 use crate::layers::sequence::kept::{History, Residuals};
-use crate::layers::sequence::part::Part;
-use crate::layers::sequence::plan::Plan;
+use crate::layers::sequence::part::SlicePart;
+use crate::layers::sequence::plan::{self, Plan};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
@@ -33,14 +33,14 @@ pub(crate) fn backward<T: Element>(
     stop: Ask<'_>,
 ) -> Result<()> {
     check(weights, problem, residuals, seeds, &gradients)?;
-    let slots = residuals.take_slots(consume)?;
+    let slots = residuals.slots_to_overwrite(consume)?;
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
     // A single slice that is not cut into parts goes back on one thread: only its weights' gradients
     // are shared out.
     let products = plan.slices.len().min(2);
-    let mut team = Team::gather(Plan::threads(weights, problem, products)?);
+    let mut team = Team::gather(plan::threads(weights, problem, products)?);
     let history = |n: usize| History {
         problem,
         slice: &plan.slices[n],
@@ -201,7 +201,7 @@ impl<'a, T: Element> SliceBackward<'a, T> {
         let kept_rows = slice.before(plan.chunks.last().map_or(0, |chunk| chunk.end));
         let mut parts = lists::room(count)?;
         for (n, slots) in slots.into_iter().enumerate() {
-            let part = Part::new(weights, problem, slice, (n, plan.parts[n].clone()));
+            let part = SlicePart::new(weights, problem, slice, (n, plan.parts[n].clone()));
             let (d_inputs, d_initial) = (d_inputs[n].take(), std::mem::take(&mut initial[n]));
             let kept = (slots, kept_rows);
             // Bounded: room was made.

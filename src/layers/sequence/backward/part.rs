@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::Seeds;
 use crate::layers::sequence::kept::{At, History};
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::rows::{States, add, copy_masked, skipping};
 use crate::layers::sequence::step::backward::StepBack;
 use crate::layers::sequence::weights::Transposed;
@@ -17,11 +17,11 @@ use crate::machine::threads::Turn;
 
 /// A part of a slice on its way back.
 pub(crate) struct PartBackward<'a, T: Element> {
-    pub(crate) part: Part<'a, T>,
+    pub(crate) part: SlicePart<'a, T>,
     pub(crate) given: Given<'a, T>,
     /// Elements between two rows of its units.
     pub(crate) stride: usize,
-    pub(crate) memory: Memory<'a, T>,
+    pub(crate) memory: BackwardMemory<'a, T>,
     /// The gradient by the inputs, if wanted.
     inputs: Option<InputGradient<'a, T>>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Given<'a, T: Element> {
 }
 
 /// What a part writes on its way.
-pub(crate) struct Memory<'a, T: Element> {
+pub(crate) struct BackwardMemory<'a, T: Element> {
     /// What the cell kept, and the gradients by the sums of the steps that are done.
     pub(crate) slots: Buffer<T>,
     /// The gradient by the outputs, by row.
@@ -60,7 +60,7 @@ pub(crate) struct Memory<'a, T: Element> {
 impl<'a, T: Element> PartBackward<'a, T> {
     /// Before the last step: `slots` are those that forward kept, of `kept_rows` rows of all steps.
     pub(crate) fn new(
-        part: Part<'a, T>,
+        part: SlicePart<'a, T>,
         given: Given<'a, T>,
         (slots, kept_rows): (Buffer<T>, usize),
         d_inputs: Option<Features<'a, T>>,
@@ -76,15 +76,15 @@ impl<'a, T: Element> PartBackward<'a, T> {
             InputGradient::new(&given.transposed.kernel, d_inputs, rows, weights.lanes())
         });
         let inputs = inputs.transpose()?;
-        let memory = Memory {
+        let memory = BackwardMemory {
             slots,
             d_output: Buffer::zeroed(rows * stride)?,
             d_operand: Buffer::zeroed(if part.phases > 1 { rows * stride } else { 0 })?,
             d_others: Buffer::zeroed(rows * layout.states * units)?,
             d_vectors: Buffer::zeroed(rows * layout.vectors * units)?,
             previous: Buffer::zeroed(if previous { rows * stride } else { 0 })?,
-            d_projected: Buffer::taken(kept_rows * of_projection * weights.lanes())?,
-            product: Buffer::taken(rows * stride)?,
+            d_projected: Buffer::unfilled(kept_rows * of_projection * weights.lanes())?,
+            product: Buffer::unfilled(rows * stride)?,
             d_initial,
         };
         let mut backward = Self { part, given, stride, memory, inputs };
@@ -101,7 +101,7 @@ impl<'a, T: Element> PartBackward<'a, T> {
     }
 
     fn read_seeds(&mut self) {
-        let Part { problem, slice, .. } = self.part;
+        let SlicePart { problem, slice, .. } = self.part;
         let seeds = self.given.seeds;
         for (state, seed) in seeds.d_state.iter().enumerate() {
             let Some(seed) = seed else { continue };
@@ -157,7 +157,7 @@ impl<'a, T: Element> PartBackward<'a, T> {
     /// Before a step's phases, for the rows that do not take it: the gradient by its outputs joins
     /// that by the state they repeat, and the inputs get none.
     pub(crate) fn skip(&mut self, step: usize) {
-        let Part { problem, slice, .. } = self.part;
+        let SlicePart { problem, slice, .. } = self.part;
         let (active, rows) = (slice.active(step), slice.rows.len());
         if active.len() == rows {
             return;
@@ -183,7 +183,7 @@ impl<'a, T: Element> PartBackward<'a, T> {
         step: usize,
         phase: usize,
     ) {
-        let Part { weights, problem, slice, .. } = self.part;
+        let SlicePart { weights, problem, slice, .. } = self.part;
         if phase == weights.layout.phases.len() {
             return self.through_projection(chunk, step);
         }

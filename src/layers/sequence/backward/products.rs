@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::part::PartBackward;
 use crate::kernels::product::{Product, Start};
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::rows::{MaskPass, add, add_masked, mask_passes};
 use crate::machine::simd::Element;
 
@@ -12,7 +12,7 @@ impl<T: Element> PartBackward<'_, T> {
     /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
     /// gradient by the previous output, or by what the phase before produced.
     pub(crate) fn through_product(&mut self, step: usize, phase: usize, d_sums: &[T]) {
-        let Part { weights, problem, slice, .. } = self.part;
+        let SlicePart { weights, problem, slice, .. } = self.part;
         let (layout, stride) = (weights.layout, self.stride);
         let phase_slots @ (first, count) = layout.phases[phase];
         let active = slice.active(step);
@@ -74,7 +74,7 @@ impl<T: Element> PartBackward<'_, T> {
     /// Takes the gradient by a step's outputs on to what was projected to them.
     pub(crate) fn through_projection(&mut self, chunk: &Range<usize>, step: usize) {
         let Self { part, given, stride, memory, .. } = self;
-        let Part { weights, problem, slice, .. } = *part;
+        let SlicePart { weights, problem, slice, .. } = *part;
         let Some(right) = &given.transposed.projection else { return };
         let (stride, lanes, size) = (*stride, weights.lanes(), weights.outputs);
         let seeds = given.seeds.d_outputs.filter(|_| problem.return_sequences);

@@ -102,8 +102,8 @@ impl<'a, T: Element> Sums<'a, T> {
             let mut tasks = lists::room(plan.parts.len() * threads)?;
             for (part, blocks) in plan.parts.iter().enumerate() {
                 for thread in 0..threads {
-                    let own = thread * vectors / threads..(thread + 1) * vectors / threads;
-                    let shares = shares(weights, &specs, own, blocks.len())?;
+                    let share = thread * vectors / threads..(thread + 1) * vectors / threads;
+                    let shares = shares(weights, &specs, share, blocks.len())?;
                     // Bounded: room was made.
                     tasks.push(Task { part, shares, result: Ok(()) });
                 }
@@ -222,7 +222,7 @@ impl<'a, T: Element> Sums<'a, T> {
                 for share in &mut *shares {
                     let elements = share.panels.len() * depth * weights.level.rows::<T>();
                     if left.len() < elements {
-                        left = Buffer::taken(elements)?;
+                        left = Buffer::unfilled(elements)?;
                     }
                     let row = &mut row[..size(weights, share.spec)];
                     match weights.level.rows::<T>() {
@@ -251,12 +251,12 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 }
 
-/// The panels of all products whose first vector is among `own`, if the vectors of a column of panels
+/// The panels of all products whose first vector is in `range`, if the vectors of a column of panels
 /// are numbered from product to product.
 fn shares<T: Element>(
     weights: &Weights<T>,
     specs: &[Spec],
-    own: Range<usize>,
+    range: Range<usize>,
     blocks: usize,
 ) -> Result<Vec<Share<T>>> {
     let mut shares = Vec::new();
@@ -264,7 +264,7 @@ fn shares<T: Element>(
     for &spec in specs {
         let (width, panels) = (spec.slots.1, panels(weights, spec));
         let at = |vector: usize| vector.saturating_sub(before).div_ceil(width).min(panels);
-        let panels_of = at(own.start)..at(own.end);
+        let panels_of = at(range.start)..at(range.end);
         if !panels_of.is_empty() {
             let rows = panels_of.len() * weights.level.rows::<T>();
             let blocks = match spec.source {

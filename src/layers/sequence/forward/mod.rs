@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::Results;
 use crate::layers::sequence::kept::Residuals;
-use crate::layers::sequence::part::Part;
-use crate::layers::sequence::plan::{Plan, Slice};
+use crate::layers::sequence::part::SlicePart;
+use crate::layers::sequence::plan::{self, Plan, Slice};
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
@@ -32,7 +32,7 @@ pub(crate) fn forward<T: Element>(
     if keep {
         weights.check_exact()?;
     }
-    let mut team = Team::gather(Plan::threads(weights, problem, 1)?);
+    let mut team = Team::gather(plan::threads(weights, problem, 1)?);
     let plan = Plan::new(weights, problem, team.size())?;
     if keep {
         check_available(residual_bytes(weights, problem))?;
@@ -151,7 +151,7 @@ impl<'a, T: Element> SliceForward<'a, T> {
         let outputs = plan.split_features(outputs, |blocks| weights.units_of(blocks))?;
         let parts = plan.parts.iter().zip(outputs).enumerate();
         let parts = parts.map(|(number, (blocks, outputs))| {
-            let part = Part::new(weights, problem, slice, (number, blocks.clone()));
+            let part = SlicePart::new(weights, problem, slice, (number, blocks.clone()));
             PartForward::new(part, outputs, keep)
         });
         let parts = parts.listed_or()?;

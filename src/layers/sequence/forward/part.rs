@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::kept::Kept;
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::plan::Windows;
 use crate::layers::sequence::problem::Problem;
 use crate::layers::sequence::rows::{States, copy_rows, masks, repeat, skipping};
@@ -16,23 +16,23 @@ use crate::layers::sequence::weights::Weights;
 use crate::layers::sequence::weights::tail::Tail;
 use crate::machine::memory::{Buffer, ViewMut};
 use crate::machine::simd::Element;
-use crate::machine::threads::{Columns, Planes, Turn};
+use crate::machine::threads::{Planes, Turn, UnitsMut};
 
 /// The plane of what an early phase produced; those before it are of outputs.
 pub(crate) const EARLY: usize = 2;
 
 /// A part of a slice on its way forward.
 pub(crate) struct PartForward<'a, T: Element> {
-    pub(crate) part: Part<'a, T>,
+    pub(crate) part: SlicePart<'a, T>,
     /// Whether backward is to come, for which is kept what it reads.
     keep: bool,
     /// Elements between the rows of the planes and of `operand`.
     pub(crate) stride: usize,
-    pub(crate) memory: Memory<'a, T>,
+    pub(crate) memory: ForwardMemory<'a, T>,
 }
 
 /// What a part writes on its way.
-pub(crate) struct Memory<'a, T: Element> {
+pub(crate) struct ForwardMemory<'a, T: Element> {
     /// Its units of the outputs.
     outputs: ViewMut<'a, T>,
     /// Steps so far that had active rows: the outputs swap planes at each.
@@ -57,12 +57,12 @@ pub(super) fn multiplies_apart<T: Element>(weights: &Weights<T>, problem: &Probl
 }
 
 impl<'a, T: Element> PartForward<'a, T> {
-    pub(crate) fn new(part: Part<'a, T>, outputs: ViewMut<'a, T>, keep: bool) -> Result<Self> {
+    pub(crate) fn new(part: SlicePart<'a, T>, outputs: ViewMut<'a, T>, keep: bool) -> Result<Self> {
         let (weights, problem, rows) = (part.weights, part.problem, part.rows());
         let stride = row_stride(weights.units);
         let apart = multiplies_apart(weights, problem);
         let gathers = part.projects && problem.is_masked();
-        let memory = Memory {
+        let memory = ForwardMemory {
             outputs,
             steps_done: 0,
             operand: Buffer::zeroed(if apart { rows * stride } else { 0 })?,
@@ -78,7 +78,7 @@ impl<'a, T: Element> PartForward<'a, T> {
     /// Its states, whose outputs are on a plane.
     pub(crate) fn states(&mut self) -> States<'_, T> {
         let place = (self.stride, self.part.first_unit());
-        let Part { weights, blocks, .. } = &self.part;
+        let SlicePart { weights, blocks, .. } = &self.part;
         States::new(weights, blocks, self.part.rows(), &mut self.memory.others, place)
     }
 
@@ -99,12 +99,12 @@ impl<'a, T: Element> PartForward<'a, T> {
         let whole = if part.number == 0 { kept * self.stride } else { 0 };
         let keeps_outputs = !part.problem.outputs_hold_states();
         memory.kept = Kept {
-            slots: Buffer::taken(kept.max(largest) * layout.slots.len() * units)?,
-            states: Buffer::taken(kept * layout.states * units)?,
-            outputs: Buffer::taken(if keeps_outputs { whole } else { 0 })?,
-            operands: Buffer::taken(if part.phases > 1 { whole } else { 0 })?,
+            slots: Buffer::unfilled(kept.max(largest) * layout.slots.len() * units)?,
+            states: Buffer::unfilled(kept * layout.states * units)?,
+            outputs: Buffer::unfilled(if keeps_outputs { whole } else { 0 })?,
+            operands: Buffer::unfilled(if part.phases > 1 { whole } else { 0 })?,
         };
-        memory.staged = Buffer::taken(largest * row_stride(part.weights.features))?;
+        memory.staged = Buffer::unfilled(largest * row_stride(part.weights.features))?;
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl<'a, T: Element> PartForward<'a, T> {
     /// The last block's weights, if the part has it and its slots lie side by side: those of one row
     /// do not, nor those of gates with a mask of their own.
     pub(crate) fn tail(&self) -> Option<&'a Tail<T>> {
-        let Part { weights, problem, ref blocks, .. } = self.part;
+        let SlicePart { weights, problem, ref blocks, .. } = self.part;
         let dropout = problem.dropout;
         let side_by_side = self.part.rows() > 1
             && blocks.end == weights.blocks()
@@ -278,7 +278,7 @@ impl<'a, T: Element> PartForward<'a, T> {
 
     /// Takes the outputs of rows that do not take the step on to the next.
     #[inline(always)]
-    fn carry_over(&self, active: &[u32], produced: &mut Columns<'_, T>, previous: &[T]) {
+    fn carry_over(&self, active: &[u32], produced: &mut UnitsMut<'_, T>, previous: &[T]) {
         let rows = self.part.rows();
         if active.len() < rows {
             let first = self.part.first_unit();
@@ -295,7 +295,7 @@ impl<'a, T: Element> PartForward<'a, T> {
         &mut self,
         step: usize,
         active: &[u32],
-        produced: &mut Columns<'_, T>,
+        produced: &mut UnitsMut<'_, T>,
         previous: &[T],
     ) {
         let Self { part, stride, memory, .. } = &mut *self;

@@ -7,7 +7,7 @@ use super::part::PartForward;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::kernels::product::{Product, Start};
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::rows::{copy_masked, copy_rows, mask_passes, masks};
 use crate::machine::simd::Element;
@@ -50,7 +50,7 @@ impl<T: Element> PartForward<'_, T> {
         let slots = memory.kept.slots[at..].chunks_exact_mut(per_block);
         for (block, values) in part.blocks.clone().zip(slots) {
             for row in values.chunks_exact_mut(width * lanes) {
-                let bias = &weights.own_bias[block * others..];
+                let bias = &weights.recurrent_bias[block * others..];
                 row[inputs * lanes..].copy_from_slice(&bias[..others]);
             }
         }
@@ -181,7 +181,7 @@ impl<T: Element> PartForward<'_, T> {
 
 /// Copies the inputs of the chunk's rows, times the dropout mask of a gate, one after the other.
 fn stage_inputs<T: Element>(
-    part: &Part<'_, T>,
+    part: &SlicePart<'_, T>,
     chunk: &Range<usize>,
     gate: usize,
     staged: &mut [T],

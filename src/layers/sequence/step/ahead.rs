@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::kernels::add_product::AddProduct;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{Beside, Rows, accumulate, accumulate_beside, blocks};
+use crate::kernels::tile::{Beside, LeftRows, accumulate, accumulate_beside, blocks};
 use crate::layers::sequence::plan::Windows;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::caches;
@@ -172,7 +172,7 @@ impl<'a, T: Element> Ahead<'a, T> {
         &mut self,
         s: S,
         acc: &mut [[[S::V; G]; PB]; 1],
-        left: Rows<'_, T, 1>,
+        left: LeftRows<'_, T, 1>,
         right: [&[[S::V; G]]; PB],
         slots: &mut [T],
     ) {
@@ -207,9 +207,9 @@ impl<'a, T: Element> Ahead<'a, T> {
     }
 
     #[inline(always)]
-    fn left<const MR: usize>(&self, piece: &Piece) -> Rows<'a, T, MR> {
+    fn left<const MR: usize>(&self, piece: &Piece) -> LeftRows<'a, T, MR> {
         let inputs = &self.inputs[piece.depth.0..];
-        Rows::new(inputs, self.stride, piece.depth.1, |r| piece.row + r)
+        LeftRows::new(inputs, self.stride, piece.depth.1, |r| piece.row + r)
     }
 
     /// The vector of a row's first sum.
@@ -305,7 +305,7 @@ impl<T: Element, const PB: usize, const G: usize, const W: usize, const MR: usiz
         for b in 0..PB {
             acc[0][b].copy_from_slice(&s.vectors(sums)[at(b)..][..G]);
         }
-        let left = Rows::<T, 1>::new(left, stride, depth, |_| rows[0] as usize);
+        let left = LeftRows::<T, 1>::new(left, stride, depth, |_| rows[0] as usize);
         let right = blocks::<T, S, PB, G>(s, right, block, (0, depth));
         self.ahead.accumulate::<S, PB, G, MR, MG>(s, &mut acc, left, right, sums);
         for b in 0..PB {

@@ -11,7 +11,7 @@ use crate::layers::sequence::plan::{Place, Slice};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::View;
 use crate::machine::simd::{Element, Kernel, Simd};
-use crate::machine::threads::Columns;
+use crate::machine::threads::UnitsMut;
 
 /// Gradients by states below this count as zero. They would shrink on to subnormal numbers, for which
 /// some CPUs take a hundred times as long, and are far below the rounding of any gradient that counts.
@@ -54,7 +54,7 @@ pub(crate) struct StepBack<'a, 'o, T: Element> {
     /// Those by the weights of each unit alone, `[block of the part][row of the slice][vector]`.
     pub(crate) d_vectors: &'a mut [T],
     /// The gradients by the sums once more, `[position][slot][units]`, for the products.
-    pub(crate) d_sums: &'a mut Columns<'o, T>,
+    pub(crate) d_sums: &'a mut UnitsMut<'o, T>,
     /// The part's blocks of units.
     pub(crate) blocks: Range<usize>,
 }

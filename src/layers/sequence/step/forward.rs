@@ -15,7 +15,7 @@ use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
-use crate::machine::threads::Columns;
+use crate::machine::threads::UnitsMut;
 
 /// How many of the remaining blocks of units to compute at once: as give the multiply-adds enough
 /// chains, four vectors of columns, or eight if there is only one row.
@@ -82,7 +82,7 @@ pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element> {
     /// The outputs before the step.
     pub(crate) previous: RowMajor<'a, T>,
     /// What the phase produces, with the rows of `previous`.
-    pub(crate) produced: &'a mut Columns<'o, T>,
+    pub(crate) produced: &'a mut UnitsMut<'o, T>,
     /// The other states, `[block of the part][row of the slice][state]`.
     pub(crate) state: &'a mut [T],
     /// Rows of the slice.
@@ -244,7 +244,7 @@ where
             return None;
         }
         let (operand, place) = (self.of.operand?, self.of.place);
-        let own = block.0 - self.of.blocks.start;
+        let of_part = block.0 - self.of.blocks.start;
         Some(AddProduct {
             left: operand.data,
             stride: operand.stride,
@@ -252,7 +252,7 @@ where
             right: self.recurrent,
             block,
             sums: &mut *self.of.slots,
-            place: (own * place.rows + place.first, place.rows),
+            place: (of_part * place.rows + place.first, place.rows),
             first: const { C::LAYOUT.phase(PHASE).0 },
         })
     }
@@ -266,14 +266,14 @@ where
         block: usize,
     ) {
         let Some(operand) = self.of.operand else { return };
-        let (place, own) = (self.of.place, block - self.of.blocks.start);
+        let (place, of_part) = (self.of.place, block - self.of.blocks.start);
         let product = AddTail::<T, G, PARTS, W> {
             left: operand.data,
             stride: operand.stride,
             rows: self.of.active,
             right: tail,
             sums: &mut *self.of.slots,
-            place: own * place.rows + place.first,
+            place: of_part * place.rows + place.first,
         };
         if product.rows.len() == 1 { product.one_row(s) } else { s.apart(product) }
     }
@@ -282,11 +282,11 @@ where
     #[inline(always)]
     fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
         let states = C::LAYOUT.states;
-        let (lane, own) = (block * S::LANES, block - self.of.blocks.start);
-        let first = own * self.of.place.rows + self.of.place.first;
+        let (lane, of_part) = (block * S::LANES, block - self.of.blocks.start);
+        let first = of_part * self.of.place.rows + self.of.place.first;
         let (slots, _) = s.vectors_mut(self.of.slots).as_chunks_mut::<W>();
         let slots = &mut slots[first..][..self.of.active.len()];
-        let carried = &mut s.vectors_mut(self.of.state)[own * self.of.slice_rows * states..];
+        let carried = &mut s.vectors_mut(self.of.state)[of_part * self.of.slice_rows * states..];
         let mut kept = self.of.kept_state.as_deref_mut().map(|kept| {
             let kept = &mut s.vectors_mut(kept)[first * states..];
             kept.chunks_exact_mut(states.max(1))
@@ -305,7 +305,7 @@ where
                 equations::<T, C, A, S, PHASE, W>(s, self.activations, slots, given, self.of.keep);
             s.store(produced, self.of.produced.from(row, lane));
             if let Some((outputs, step)) = &mut self.of.outputs {
-                s.store_partial(produced, &mut outputs.row(row, *step)[own * S::LANES..]);
+                s.store_partial(produced, &mut outputs.row(row, *step)[of_part * S::LANES..]);
             }
         }
     }

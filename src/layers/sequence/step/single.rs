@@ -128,8 +128,8 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
                 sums.copy_from_slice(&s.vectors(of.slots)[block * W..][..W]);
             } else {
                 sums[..I].copy_from_slice(&s.vectors(&of.weights.input_bias)[block * I..][..I]);
-                let own = &s.vectors(&of.weights.own_bias)[block * (W - I)..][..W - I];
-                sums[I..].copy_from_slice(own);
+                let bias = &s.vectors(&of.weights.recurrent_bias)[block * (W - I)..][..W - I];
+                sums[I..].copy_from_slice(bias);
             }
         }
         if const { I > 0 } {

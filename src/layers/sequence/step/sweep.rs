@@ -10,7 +10,7 @@ use crate::cells::{Cell, Visitor};
 use crate::error::Result;
 use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
-use crate::layers::sequence::part::Part;
+use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::rows::{copy_rows, repeat, skipping};
 use crate::machine::memory::ViewMut;
@@ -19,7 +19,7 @@ use crate::machine::threads::Turn;
 
 /// The steps of a cell whose step has one phase, fused with its product, without dropout.
 pub(crate) struct Sweep<'a, 'e, 'v, T: Element> {
-    pub(crate) part: &'a Part<'a, T>,
+    pub(crate) part: &'a SlicePart<'a, T>,
     pub(crate) steps: Range<usize>,
     /// The first step of the chunk, and the chunk's rows.
     pub(crate) chunk: (usize, usize),
@@ -81,7 +81,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
     s: S,
     mut given: Sweep<'_, '_, '_, T>,
 ) -> Result<Option<usize>> {
-    let Part { weights, problem, slice, number, ref blocks, .. } = *given.part;
+    let SlicePart { weights, problem, slice, number, ref blocks, .. } = *given.part;
     let (stride, (chunk, rows)) = (given.stride, given.chunk);
     let (first, zero) = (blocks.start * S::LANES, problem.zero_output_for_mask);
     for step in given.steps {

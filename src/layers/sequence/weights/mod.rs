@@ -32,7 +32,7 @@ pub struct Weights<T: Element> {
     /// What the slots of the input's product start from, `[block][input slots][LANES]`.
     pub(crate) input_bias: Buffer<T>,
     /// What the slots that the input's product leaves out start from, `[block][slot][LANES]`.
-    pub(crate) own_bias: Buffer<T>,
+    pub(crate) recurrent_bias: Buffer<T>,
     /// What the cell gives is multiplied by this, if it is not the output itself.
     pub(crate) projection: Option<Packed<T>>,
     /// The weights of each unit alone, `[block][vector][LANES]`.
@@ -103,29 +103,30 @@ impl<T: Element> Weights<T> {
         let (lanes, blocks) = (level.lanes::<T>(), kernel.blocks());
         let inputs = layout.input.1;
         // Where the bias of a slot without an input begins.
-        let own_at = |block: usize, slot: usize| {
+        let recurrent_at = |block: usize, slot: usize| {
             (block * (layout.slots.len() - inputs) + slot - inputs) * lanes
         };
         let mut input_bias = Buffer::zeroed(blocks * inputs * lanes)?;
-        let mut own_bias = Buffer::zeroed(blocks * (layout.slots.len() - inputs) * lanes)?;
+        let mut recurrent_bias = Buffer::zeroed(blocks * (layout.slots.len() - inputs) * lanes)?;
         if let Some(bias) = raw.bias {
             for unit in 0..units {
                 let (block, lane) = (unit / lanes, unit % lanes);
                 for slot in 0..inputs {
-                    let own = T::wide(bias[gate(slot) + unit]);
+                    let of_input = T::wide(bias[gate(slot) + unit]);
                     // A gate's two biases are only ever added, unless the gate has two slots.
                     let twice = layout.slots.iter().filter(|&&g| g == layout.slots[slot]).count();
-                    let other = if layout.recurrent_bias && twice == 1 {
+                    let of_recurrent = if layout.recurrent_bias && twice == 1 {
                         bias[columns + gate(slot) + unit].wide()
                     } else {
                         0.0
                     };
-                    input_bias[(block * inputs + slot) * lanes + lane] = T::of(own + other);
+                    input_bias[(block * inputs + slot) * lanes + lane] =
+                        T::of(of_input + of_recurrent);
                 }
                 for slot in (inputs..layout.slots.len()).filter(|&slot| layout.slots[slot] != KEPT)
                 {
-                    let at = own_at(block, slot) + lane;
-                    own_bias[at] = bias[columns + gate(slot) + unit];
+                    let at = recurrent_at(block, slot) + lane;
+                    recurrent_bias[at] = bias[columns + gate(slot) + unit];
                 }
             }
         }
@@ -141,7 +142,7 @@ impl<T: Element> Weights<T> {
             if slot < inputs {
                 input_bias[(block * inputs + slot) * lanes + lane]
             } else {
-                own_bias[own_at(block, slot) + lane]
+                recurrent_bias[recurrent_at(block, slot) + lane]
             }
         };
         let tail = Tail::new(
@@ -164,7 +165,7 @@ impl<T: Element> Weights<T> {
             kernel,
             recurrent,
             input_bias,
-            own_bias,
+            recurrent_bias,
             projection,
             vectors,
             tail,
