@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import keras as k
+import numpy as np
 import tensorflow as tf
 
 from keras_models import MODELS, inputs_of, predicted, randomize, targets_of, train
@@ -44,8 +45,28 @@ def main() -> None:
         inputs = inputs_of(model, name)
         about = {"weights": [weight.name for weight in model.weights], "builder": name}
         record.add(name, f"savedmodel/{name}", inputs, predicted(model, inputs), about, arrays)
+    write_with_an_older_optimizer(record)
     record.write()
     record.pack()
+
+
+def write_with_an_older_optimizer(record: Recorder) -> None:
+    """RMSprop as it was before Keras 2.11, and the losses with which training goes on."""
+    k.backend.clear_session()
+    model = MODELS["lstm"](k)
+    randomize(model, "lstm")
+    rule = k.optimizers.legacy.RMSprop(1e-3, momentum=0.5, centered=True)
+    model.compile(rule, "mse")
+    inputs, targets = inputs_of(model, "lstm"), targets_of(model, "lstm")
+    train(model, inputs, targets, 3)
+    write(model, "older_optimizer")
+    before = predicted(model, inputs)
+    arrays = {f"weight_{i}": value for i, value in enumerate(model.get_weights())}
+    arrays |= {f"target_{i}": value for i, value in enumerate(targets)}
+    losses = [float(model.train_on_batch(inputs, targets)) for _ in range(3)]
+    arrays["losses"] = np.array(losses)
+    about = {"weights": [weight.name for weight in model.weights], "builder": "lstm"}
+    record.add("older_optimizer", "savedmodel/older_optimizer", inputs, before, about, arrays)
 
 
 def write(model: Any, name: str) -> None:

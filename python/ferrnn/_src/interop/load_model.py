@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import public
 from ferrnn._src.files.archive import Parts
 from ferrnn._src.files.errors import reading
@@ -22,6 +24,7 @@ from ferrnn._src.models.hdf5 import opened
 from ferrnn._src.models.probes import PROBE_FILE, check_file
 from ferrnn._src.sequence.stream import Stream
 
+_LEGACY = "keras.optimizers.legacy"
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
 _NEW = (".keras", ".weights.h5")
 _NAMES = (".keras", ".h5", ".hdf5", ".safetensors")
@@ -86,8 +89,9 @@ def _loaded(
             "an HDF5 file of Keras, or a `.safetensors` file of ferrnn; `ferrnn.from_onnx` opens "
             "files of ONNX, `ferrnn.from_torch` those of PyTorch."
         )
+    translate = partial(_translated, compiles=compiles)
     return files.read_model(
-        path, custom_objects, compiles=compiles, translate=_translated, check=_check_probe
+        path, custom_objects, compiles=compiles, translate=translate, check=_check_probe
     )
 
 
@@ -202,7 +206,9 @@ def _is_legacy(path: Path) -> bool:
         return not path.name.endswith(_NEW)  # what is wrong with it is told where it is read
 
 
-def _translated(data: Mapping[str, Any], metadata: bytes | None) -> Mapping[str, Any]:
+def _translated(
+    data: Mapping[str, Any], metadata: bytes | None, *, compiles: bool
+) -> Mapping[str, Any]:
     """The configuration of an archive, of Keras 2.12 to 2.15 in today's form."""
     version = str(json.loads(metadata or b"{}").get("keras_version", "3"))
     if not version.startswith("2."):
@@ -212,4 +218,10 @@ def _translated(data: Mapping[str, Any], metadata: bytes | None) -> Mapping[str,
         made["build_config"] = data["build_config"]
     if data.get("compile_config"):
         made["compile_config"] = modern_compile_config(data["compile_config"], version)
+        optimizer = data["compile_config"].get("optimizer")
+        if compiles and isinstance(optimizer, Mapping) and optimizer.get("module") == _LEGACY:
+            warn(
+                f"The optimizer {optimizer.get('class_name')!r} starts afresh: `.keras` files of "
+                f"Keras {version} keep nothing of its legacy optimizers."
+            )
     return made

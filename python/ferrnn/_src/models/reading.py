@@ -234,6 +234,7 @@ def _read_tuple(value: Mapping[str, Any], made: Any) -> Any:
 _READERS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "__keras_tensor__": _read_tensor,
     "__slice__": _read_slice,
+    "__ellipsis__": lambda value, made: ...,
     "__numpy__": _read_array,
     "__tuple__": _read_tuple,
 }

@@ -104,12 +104,17 @@ def read_weights(
 
 
 def _group_of(file: Any, model: Any, path: str, place: str) -> Any:
-    """The group of a layer, or that of the name of a property that gives it too; else None."""
+    """The group of a layer, or that of the name of a property that gives it too; else None.
+
+    Keras 2 called the projections of attention `_query_dense`, and so on.
+    """
     group = group_at(file, place)
     if group is not None or not path:
         return group
     names = elsewhere(path, other_places(saved(model, include_optimizer=False)))
-    groups = (group_at(file, f"{name}/vars") for name in names)
+    before, slash, last = path.rpartition("/")
+    older = f"{before}{slash}_{last}"
+    groups = (group_at(file, f"{name}/vars") for name in (*names, older))
     return next((group for group in groups if group is not None), None)
 
 

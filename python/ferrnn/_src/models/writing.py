@@ -89,6 +89,8 @@ def _serialized_node(node: Node, places: Mapping[Node, int]) -> dict[str, Any]:
         if isinstance(leaf, slice):
             config = {"start": leaf.start, "stop": leaf.stop, "step": leaf.step}
             return {"class_name": "__slice__", "config": config}
+        if leaf is ...:
+            return {"class_name": "__ellipsis__", "config": {}}
         if isinstance(leaf, np.ndarray | np.generic):
             return array_data(np.asarray(leaf))
         if leaf is None or isinstance(leaf, bool | int | float | str):

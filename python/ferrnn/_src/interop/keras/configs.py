@@ -46,6 +46,21 @@ def modern_settings(value: Any, version: str) -> Any:
     return _Reader(int(version.split(".", maxsplit=1)[0] or 1)).read(value)
 
 
+def _function(config: Mapping[str, Any]) -> Config:
+    """The settings of a `Lambda`, whose function has a name that the caller gives a meaning."""
+    function = config.get("function")
+    if config.get("function_type") != "function" or not isinstance(function, str):
+        raise ValueError(
+            "it holds code of Python, which is never run: put a layer of your own in its place, "
+            "or load the weights into a model that you build, by `load_weights`"
+        )
+    kept = {
+        key: config[key] for key in ("name", "trainable", "dtype", "arguments") if key in config
+    }
+    found = {"class_name": "function", "config": function, "registered_name": function}
+    return {**kept, "function": found}
+
+
 class _Reader:
     """Reads the configurations of one file, which one version of Keras wrote."""
 
@@ -87,6 +102,8 @@ class _Reader:
     def _layer(self, kind: str, config: Mapping[str, Any]) -> tuple[str, Config]:
         if kind in _REFUSED:
             raise ValueError("a layer that stands for an operation of TensorFlow is not supported")
+        if kind == "Lambda" and self.major < 3:
+            return kind, _function(config)
         if kind == "InputLayer" and "batch_input_shape" in config:
             config = {"batch_shape": config["batch_input_shape"], **config}
         made = {key: self.read(part) for key, part in config.items() if key not in _IGNORED}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ferrnn._src.files.errors import within
+from ferrnn._src.interop.keras.operations import KINDS, operation
+
 Config: TypeAlias = dict[str, Any]
 Read: TypeAlias = Callable[[Any], Any]
 
@@ -87,6 +90,12 @@ def functional(config: Mapping[str, Any], read: Read, *, keras1: bool) -> tuple[
     made = []
     for written in config["layers"]:
         layer = _own_merge(written) if keras1 else written
+        if layer["class_name"] in KINDS:
+            with within(f"the {layer['class_name']} {layer['name']!r}"):
+                calls = [graph.node(each, "") for each in layer["inbound_nodes"]]
+                data = operation(layer["name"], layer["config"], calls)
+                made.append({**data, "name": layer["name"]})
+            continue
         data = read({**layer, "config": {"name": layer["name"], **_dict(layer["config"])}})
         nodes = [graph.node(each, layer["class_name"]) for each in layer["inbound_nodes"]]
         made.append({**data, "name": layer["name"], "inbound_nodes": nodes})

@@ -23,6 +23,12 @@ from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 
+# Of an optimizer of Keras before 2.11: its own numbers, and what it has for each weight.
+_SCALARS = ("iter", "momentum_cache")
+_SLOTS = (
+    *("m", "v", "vhat", "rms", "momentum", "mg", "accum_grad", "accum_var", "accumulator"),
+    "linear",
+)
 _METADATA, _GRAPH, _INDEX = "keras_metadata.pb", "saved_model.pb", "variables.index"
 
 
@@ -133,11 +139,20 @@ def _assign(model: Any, arrays: list[Array]) -> None:
 
 
 def _optimizer(bundle: Bundle, objects: list[Node]) -> list[Array] | None:
-    """The variables of an optimizer of Keras 2.11 or later; None of an older one."""
-    try:
-        keys = _keys(objects, "optimizer", "_variables")
-    except ValueError:
+    """The variables of an optimizer, in the order of `.h5` files; None if there are none."""
+    if "optimizer" not in _at(objects, 0).children:
         return None
-    first = ["optimizer/_iterations", "optimizer/_learning_rate"]
-    names = [f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in first]
-    return [bundle.read(key) for key in dict.fromkeys([*names, *keys])]
+    optimizer = _at(objects, _at(objects, 0).children["optimizer"])
+    if "_variables" in optimizer.children:  # of Keras 2.11 and later
+        first = ["optimizer/_iterations", "optimizer/_learning_rate"]
+        names = [f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in first]
+        keys = [*names, *_keys(objects, "optimizer", "_variables")]
+    else:
+        scalars = [optimizer.children[name] for name in _SCALARS if name in optimizer.children]
+        weights = _at(objects, _at(objects, 0).children.get("trainable_variables", 0)).children
+        numbered = {int(name): at for name, at in weights.items() if name.isdecimal()}
+        kept = {(name, weight): slot for weight, name, slot in optimizer.slots}
+        places = [(name, numbered[at]) for name in _SLOTS for at in sorted(numbered)]
+        found = [*scalars, *(kept[place] for place in places if place in kept)]
+        keys = [key for at in found if (key := _at(objects, at).key) is not None]
+    return [bundle.read(key) for key in dict.fromkeys(keys)]

@@ -88,16 +88,25 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Node:
-    """An object: the numbers of those that it holds, by their names, and the key of its value."""
+    """An object: the numbers of those that it holds, by their names, and the key of its value.
+
+    `slots` are what an optimizer remembers: the number of the weight, a name, the number of the
+    object that has the value.
+    """
 
     children: dict[str, int]
     key: str | None
+    slots: tuple[tuple[int, str, int], ...] = ()
 
 
 def _node(message: Message) -> Node:
     children = {each.text(2): each.integer(1, 0) for each in message.messages(1, "a child")}
     values = [each for each in message.messages(2, "a value") if each.text(1) == _VALUE]
-    return Node(children, values[0].text(3) if values else None)
+    slots = tuple(
+        (each.integer(1, 0), each.text(2), each.integer(3, 0))
+        for each in message.messages(3, "a slot")
+    )
+    return Node(children, values[0].text(3) if values else None, slots)
 
 
 def _read(path: Path) -> bytes:

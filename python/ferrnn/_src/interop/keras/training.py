@@ -91,7 +91,7 @@ def _optimizer(data: Mapping[str, Any], version: str) -> dict[str, Any]:
             del config[key]
     config.pop("schedule_decay", None)  # of Nadam, which has it fixed
     decay = config.pop("decay", 0.0)
-    if decay:
+    if decay and data["class_name"].lower() != "nadam":  # whose rate it does not change
         rate = {"initial_learning_rate": config["learning_rate"], "decay_steps": 1}
         config["learning_rate"] = {
             "module": "keras.optimizers.schedules",
@@ -121,7 +121,7 @@ def _slots(
     left = list(values)
     if left and left[0].shape == ():
         pairs.append((counter, left.pop(0)))
-    if left and left[0].shape == () and len(slots) < len(others):
+    if left and left[0].shape == () and by_weight and len(slots) < len(others):
         left.pop(0)  # the learning rate, which the configuration has as well
     if len(left) > len(slots):  # what `amsgrad` would need stands there, empty
         left = [value for value in left if value.shape != (1,)]
