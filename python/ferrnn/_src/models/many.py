@@ -43,7 +43,8 @@ class ManyModels(Mapping[Hashable, Any]):
     ...     model.compile("adam", loss="mse")
     ...     return model
     >>> random = np.random.default_rng(0)
-    >>> groups = {name: (random.normal(size=(8, 4, 1)), np.zeros((8, 2))) for name in "ab"}
+    >>> y = np.zeros((8, 2), "float32")
+    >>> groups = {name: (random.normal(size=(8, 4, 1)), y) for name in "ab"}
     >>> many = keras.fit_many(build, groups, epochs=2, seed=1)
     >>> sorted(many), len(many.history("a").history["loss"])
     (['a', 'b'], 2)
@@ -155,16 +156,15 @@ def fit_many(
 
     >>> import ferrnn as keras
     >>> def build():
-    ...     model = keras.Sequential([keras.Input((5, 1)), keras.layers.LSTM(3)])
+    ...     model = keras.Sequential([keras.Input((5, 1)), keras.layers.LSTM(1)])
     ...     model.compile("adam", loss="mse")
     ...     return model
     >>> series = np.sin(np.arange(40.0)).reshape(8, 5, 1)
+    >>> groups = {n: (series, series[:, 0] * n) for n in range(3)}
     >>> stop = keras.callbacks.EarlyStopping("loss", patience=2)
-    >>> many = fit_many(
-    ...     build, {n: (series, series[:, 0] * n) for n in range(3)}, epochs=4, callbacks=stop
-    ... )
+    >>> many = fit_many(build, groups, epochs=4, callbacks=stop)
     >>> len(many), many[2].count_params()
-    (3, 60)
+    (3, 12)
     """
     if not callable(build):
         raise TypeError(f"`build` must be a function that returns a model, received {build!r}")
@@ -251,8 +251,8 @@ def _note_alone(alone: list[Training]) -> None:
     first = alone[0]
     reasons = [f"{node.name}: {node.why}" for node in first.model.explain_plan() if node.why]
     why = "; ".join(reasons) or (
-        "between two steps NumPy computes something, as losses and metrics other than the mean "
-        "squared and absolute error, or weights of samples"
+        "NumPy computes losses and metrics other than the mean squared and absolute error, weights "
+        "of samples, and several targets of another dtype than the outputs"
     )
     warn(
         f"{len(alone)} models were trained one after another, not together: that of "

@@ -21,6 +21,7 @@ from ferrnn._src.layer.calling import (
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
 from ferrnn._src.layer.operations import Operation
+from ferrnn._src.models.carried import Carried
 from ferrnn._src.models.described import Described
 from ferrnn._src.models.ends import Ends
 from ferrnn._src.models.graph import Graph
@@ -40,7 +41,7 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
 
 
-class Model(Ends, Described, Layer, Trainer):
+class Model(Ends, Described, Carried, Layer, Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
 
     Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be

@@ -35,7 +35,7 @@ class OnlineLearner:
     ...     x, y = np.sin(step / 3), np.sin((step + 1) / 3)
     ...     guess = learner.predict_one(x)
     ...     learner.learn_one(x, y)
-    >>> learner.steps, learner.updates, abs(guess - y) < 0.5
+    >>> learner.steps, learner.updates, bool(abs(guess - y) < 0.5)
     (200, 20, True)
     """
 

@@ -1,0 +1,100 @@
+"""What the stateful layers of a model carry from call to call, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ferrnn._src.sequence.states import state_bytes, state_of_bytes
+from ferrnn._src.tree.tree import flatten
+from ferrnn._src.tree.types import Array
+
+
+class Carried:
+    """Gives and takes the states of a model's stateful layers."""
+
+    layers: Any
+
+    def get_state(self) -> dict[str, Array]:
+        """The states of stateful layers, copies `[batch, units]`, by layer and number.
+
+        A layer that was not called yet has none.
+
+        >>> import ferrnn as keras
+        >>> inputs = keras.Input(batch_shape=(1, None, 2))
+        >>> model = keras.Model(inputs, keras.layers.LSTM(3, stateful=True, name="memory")(inputs))
+        >>> first = model.predict(np.ones((1, 4, 2)), verbose=0)
+        >>> kept = model.get_state()
+        >>> sorted(kept), kept["memory/0"].shape
+        (['memory/0', 'memory/1'], (1, 3))
+        >>> second = model.predict(np.ones((1, 4, 2)), verbose=0)
+        >>> model.set_state(kept)
+        >>> np.array_equal(second, model.predict(np.ones((1, 4, 2)), verbose=0))
+        True
+        """
+        return {
+            f"{path}/{at}": np.array(state)
+            for path, layer in _stateful(self)
+            for at, state in enumerate(flatten(layer.states))
+            if state is not None
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Gives the stateful layers the states of `get_state`; those without any begin at zero.
+
+        Raises:
+            ValueError: The states are those of another model; nothing is changed then.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"`state` must be a mapping, received {type(state).__name__}")
+        found = list(_stateful(self))
+        rest, before = dict(state), [layer.states for _, layer in found]
+        try:
+            for path, layer in found:
+                own = []
+                while f"{path}/{len(own)}" in rest:
+                    own.append(np.array(rest.pop(f"{path}/{len(own)}")))
+                layer.states = own or None
+            _require_none(rest)
+        except ValueError as error:
+            for (_, layer), states in zip(found, before, strict=True):
+                layer.states = states
+            names = [path for path, _ in found]
+            raise ValueError(
+                f"`state` is that of another model, whose stateful layers are not {names}: {error}"
+            ) from error
+
+    def state_to_bytes(self) -> bytes:
+        """The states of stateful layers as bytes with a version and checksums."""
+        return state_bytes(self.get_state())
+
+    def state_from_bytes(self, data: bytes) -> None:
+        """Takes the states that `state_to_bytes` gave, in any process.
+
+        Raises:
+            ValueError: The bytes are damaged, of another version or of another model.
+        """
+        self.set_state(state_of_bytes(data))
+
+
+def _require_none(rest: Mapping[str, Any]) -> None:
+    if rest:
+        raise ValueError(f"no stateful layer has {sorted(rest)[:5]}")
+
+
+def _stateful(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The stateful layers, those of nested models and both of a Bidirectional, by their paths."""
+    for layer in model.layers:
+        path = f"{prefix}{layer.name}"
+        both = [getattr(layer, name, None) for name in ("forward_layer", "backward_layer")]
+        if hasattr(layer, "layers"):
+            yield from _stateful(layer, f"{path}/")
+        elif not getattr(layer, "stateful", False):
+            continue
+        elif None in both:
+            yield path, layer
+        else:
+            yield f"{path}/forward", both[0]
+            yield f"{path}/backward", both[1]
