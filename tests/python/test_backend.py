@@ -109,6 +109,11 @@ def test_settings_that_change_nothing_are_taken():
     keras.config.set_dtype_policy("float32")
     with pytest.raises(ValueError, match="no lower or mixed precision"):
         keras.config.set_dtype_policy("mixed_float16")
+    for wrong in (None, 32):
+        with pytest.raises(ValueError, match="Invalid `policy` argument"):
+            keras.config.set_dtype_policy(wrong)
+    with pytest.raises(ValueError, match="Cannot interpret `dtype` argument"):
+        keras.dtype_policies.get(123)
     assert keras.config.floatx() == "float32"
 
 

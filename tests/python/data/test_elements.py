@@ -108,6 +108,7 @@ def test_texts_in_folders_are_batches_with_labels(folder, capsys):
         ({"labels": "folders"}, "`labels` argument should be"),
         ({"class_names": ["a", "b"]}, "did not match the names of the subdirectories"),
         ({"validation_split": 0.2, "subset": "training"}, "you must provide a `seed`"),
+        ({"validation_split": 0.0, "subset": "training"}, "`validation_split` must be set"),
         ({"validation_split": 2, "subset": "training", "seed": 1}, "between 0 and 1"),
         ({"subset": "training"}, "`validation_split` must be set"),
     ],

@@ -176,7 +176,8 @@ def test_unknown_numbers_go_to_the_place_of_their_remainder():
             {"num_tokens": 2, "output_mode": "int"},
             "Unknown arg for output_mode: int",
         ),
-        (layers.Discretization, {}, "Both `num_bins` and `bin_boundaries`"),
+        (layers.Discretization, {}, "either `num_bins` or `bin_boundaries`"),
+        (layers.Discretization, {"num_bins": 3, "bin_boundaries": [0.5]}, "Both `num_bins` and"),
         (layers.Discretization, {"num_bins": -1}, "greater than or equal to 0"),
     ],
 )

@@ -108,6 +108,24 @@ def test_averages_become_the_weights():
         np.testing.assert_array_equal(weight.value, average.value)
 
 
+def test_weights_whose_optimizer_keeps_no_averages_are_not_swapped():
+    chosen = OptimizerMap(SGD(0.05), {".*read/.*": SGD(0.1, use_ema=True, ema_momentum=0.9)})
+    made = model(MultiOptimizer(chosen))
+    made.train_on_batch(X, Y)
+    averages = made.optimizer.optimizers[0]._model_variables_moving_average
+    for average in averages:
+        average.assign(average.numpy() + 1)
+    before, expected = made.get_weights(), [each.numpy() for each in averages]
+    swap = callbacks.SwapEMAWeights()
+    swap.set_model(made)
+    swap.on_test_begin()
+    for weight, value in zip(made.get_weights(), [*expected, *before[3:]], strict=True):
+        np.testing.assert_array_equal(weight, value)
+    swap.on_test_end()
+    for weight, value in zip(made.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
 def test_callbacks_set_every_rate():
     made = model(several())
     halving = callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)

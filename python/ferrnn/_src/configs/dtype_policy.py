@@ -88,6 +88,11 @@ def set_dtype_policy(policy: object) -> None:
 
     >>> set_dtype_policy("float32")
     """
+    if not isinstance(policy, str | Mapping | DTypePolicy):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Invalid `policy` argument. Expected the name of a policy, such as 'float32', or a "
+            f"DTypePolicy. Received: policy={policy!r} (of type {type(policy)})"
+        )
     set_floatx(get(policy).name)
 
 
@@ -101,7 +106,13 @@ def get(identifier: Any) -> DTypePolicy:
         return dtype_policy()
     if isinstance(identifier, Mapping):
         return deserialize(identifier)
-    return DTypePolicy(getattr(identifier, "name", identifier))
+    name = getattr(identifier, "name", identifier)
+    if not isinstance(name, str):
+        raise ValueError(  # noqa: TRY004 - Keras' error
+            "Cannot interpret `dtype` argument. Expected a string or an instance of DTypePolicy. "
+            f"Received: dtype={identifier!r}"
+        )
+    return DTypePolicy(name)
 
 
 def serialize(policy: DTypePolicy) -> dict[str, Any]:

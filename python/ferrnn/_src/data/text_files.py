@@ -191,7 +191,7 @@ def _parts(
 ) -> list[Array]:
     """The numbers of the files of each part that is asked for."""
     order = np.arange(count)
-    if split is None:
+    if not split:
         if subset is not None:
             raise ValueError("If `subset` is set, `validation_split` must be set.")
         return [order]

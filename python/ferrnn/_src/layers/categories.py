@@ -39,6 +39,7 @@ class CategoryEncoding(Layer):
     ) -> None:
         super().__init__(**kwargs)
         refuse_sparse(sparse)
+        self.sparse = False
         self.output_mode = checked_mode(
             output_mode, ("count", "one_hot", "multi_hot"), "CategoryEncoding"
         )
@@ -139,6 +140,7 @@ class Discretization(Layer):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         refuse_sparse(sparse)
+        self.sparse = False
         self.output_mode = checked_mode(
             output_mode, ("int", "one_hot", "multi_hot", "count"), "Discretization"
         )
@@ -147,9 +149,11 @@ class Discretization(Layer):
                 f"`num_bins` must be greater than or equal to 0. Received: `num_bins={num_bins}`"
             )
         if (num_bins is None) == (bin_boundaries is None):
+            both = "Both `num_bins` and `bin_boundaries` should not be set"
+            neither = "You need to set either `num_bins` or `bin_boundaries`"
             raise ValueError(
-                "Both `num_bins` and `bin_boundaries` should not be set, nor neither of them. "
-                f"Received: `num_bins={num_bins}` and `bin_boundaries={bin_boundaries}`"
+                f"{neither if num_bins is None else both}. Received: `num_bins={num_bins}` and "
+                f"`bin_boundaries={bin_boundaries}`"
             )
         self.bin_boundaries = None if bin_boundaries is None else list(bin_boundaries)
         self.num_bins, self.epsilon = num_bins, float(epsilon)
@@ -206,6 +210,11 @@ class Discretization(Layer):
 
     def compute_output_dtype(self) -> str:
         return "int32" if self.output_mode == "int" else self.dtype
+
+    @property
+    def output_dtype(self) -> str:
+        """The dtype of the outputs."""
+        return self.compute_output_dtype()
 
     def get_config(self) -> dict[str, Any]:
         return {  # Keras' has no `trainable`

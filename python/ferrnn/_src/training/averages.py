@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferrnn._src.training.callbacks import Callback, Logs
+from ferrnn._src.training.rates import optimizers_of
 from ferrnn._src.weights.one_version import one_version
 
 
@@ -24,15 +25,18 @@ class SwapEMAWeights(Callback):
         self._swapped = False
 
     def _pairs(self) -> list[tuple[Any, Any]]:
-        """Each weight and its average."""
-        optimizer = self.model.optimizer
-        averages = getattr(optimizer, "_model_variables_moving_average", None)
-        if not averages:
+        """Each weight that has an average, and that."""
+        pairs: list[tuple[Any, Any]] = []
+        for optimizer in optimizers_of(self.model):
+            averages = getattr(optimizer, "_model_variables_moving_average", None)
+            if averages:
+                pairs += zip(optimizer._trainable_variables, averages, strict=True)
+        if not pairs:
             raise ValueError(
                 "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. "
-                f"Received: use_ema={getattr(optimizer, 'use_ema', False)}"
+                f"Received: use_ema={getattr(self.model.optimizer, 'use_ema', False)}"
             )
-        return list(zip(optimizer._trainable_variables, averages, strict=True))
+        return pairs
 
     def _swap(self, averaged: bool) -> None:
         """Puts the averages into the model, or the weights back."""
