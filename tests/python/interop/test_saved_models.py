@@ -40,6 +40,15 @@ def test_its_optimizer_goes_on():
     assert not ferrnn.models.load_model(foreign.path(case.about["file"]), compile=False).compiled
 
 
+def test_an_optimizer_of_before_keras_2_11_goes_on():
+    case = foreign.load("savedmodel", "older_optimizer")
+    model = ferrnn.models.load_model(foreign.path(case.about["file"]))
+    assert int(model.optimizer.iterations) == 3
+    (x,), y = case.series("input"), case.arrays["target_0"]
+    losses = [model.train_on_batch(x, y) for _ in case.arrays["losses"]]
+    np.testing.assert_allclose(np.ravel(losses), case.arrays["losses"], rtol=1e-5)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A SavedModel that may be damaged."""

@@ -12,8 +12,6 @@ onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 REFUSED = {
-    "bidirectional": r"layer 'embedding\w*' makes a mask \(`mask_zero=True`\)",
-    "masking": r"layer 'masking\w*' makes a mask",
     "stateful": r"is stateful.*`states=True`",
 }
 
@@ -47,7 +45,9 @@ def inputs_of(model, batch, time, seed=2):
     def one(tensor):
         shape = [batch, *(size or time for size in tensor.shape[1:])]
         ids = tensor.shape[1:] == (None,)
-        return rng.integers(1, 6, size=shape) if ids else rng.normal(size=shape)
+        steps = rng.normal(size=shape)
+        steps[0, -2:] = 0  # which a mask may hide
+        return rng.integers(0, 4, size=shape) if ids else steps
 
     return [one(tensor).astype(tensor.dtype) for tensor in model.inputs]
 
@@ -163,6 +163,64 @@ def test_activations(name):
     if isinstance(function, ferrnn.activations.Activation):
         x = ferrnn.Input((None, 4))
         check(randomized(ferrnn.Model(x, layers.Activation(function)(x))))
+
+
+MASKED = {
+    "last": lambda: [layers.LSTM(5)],
+    "all": lambda: [layers.GRU(5, return_sequences=True), layers.Dense(2)],
+    "both": lambda: [
+        layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+        layers.Bidirectional(layers.LSTM(3), merge_mode="sum"),
+    ],
+    "stacked": lambda: [
+        layers.RNN([layers.LSTMCell(3), layers.IndRNNCell(2)], return_sequences=True)
+    ],
+    "backwards": lambda: [layers.GRU(3, go_backwards=True, return_sequences=True)],
+    "zeros": lambda: [
+        layers.RNN(layers.LSTMCell(3), return_sequences=True, zero_output_for_mask=True)
+    ],
+    "means": lambda: [
+        layers.LayerNormalization(), layers.Dropout(0.2), layers.GlobalAveragePooling1D(),
+    ],
+    "steps": lambda: [layers.TimeDistributed(layers.Dense(3)), layers.ProjectedLSTM(4, 2)],
+    "lost": lambda: [layers.Conv1D(3, 2), layers.LSTM(2)],
+    "nested": lambda: [
+        ferrnn.Sequential([layers.GRU(3, return_sequences=True)]), layers.CoupledLSTM(2)
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("first", ["ids", "values"])
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+def test_masks_are_carried(first, name):
+    rng = np.random.default_rng(3)
+    if first == "ids":
+        start = [ferrnn.Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True)]
+        x = rng.integers(1, 9, size=(4, 7)).astype("int32")
+    else:
+        start = [ferrnn.Input((None, 3)), layers.Masking(0.5)]
+        x = rng.normal(size=(4, 7, 3)).astype("float32")
+    x[0, 5:] = x[1, :3] = x[2, 2] = x[3] = 0 if first == "ids" else 0.5
+    model = randomized(ferrnn.Sequential([*start, *MASKED[name]()]))
+    content = ferrnn.to_onnx(model)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    session, own = runtime.InferenceSession(content), model.predict_on_batch(x)
+    named = {session.get_inputs()[0].name: x}
+    for found in (session.run(None, named)[0], ferrnn.from_onnx(content)(x)):
+        np.testing.assert_allclose(found, own, rtol=0, atol=2e-6 * abs(own).max())
+
+
+def test_masks_that_have_no_form_are_named():
+    x = ferrnn.Input((None, 3))
+    hidden = layers.Masking()(x)
+    for layer, inputs in [
+        (layers.Add(name="odd"), [hidden, hidden]),
+        (layers.Attention(name="odd"), [hidden, hidden]),
+        (layers.Softmax(name="odd"), hidden),
+    ]:
+        with pytest.raises(ValueError, match="layer 'odd' is given a mask, which has no form"):
+            ferrnn.to_onnx(ferrnn.Model(x, layer(inputs)))
 
 
 @pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])

@@ -10,6 +10,7 @@ from ferrnn._src.files.errors import within
 from ferrnn._src.files.writing import write_file
 from ferrnn._src.interop.onnx.to_attention import ATTENTION, attended
 from ferrnn._src.interop.onnx.to_layers import OF_ROWS, WRITERS
+from ferrnn._src.interop.onnx.to_masks import mask_after, masked_mean, masked_steps
 from ferrnn._src.interop.onnx.to_operations import is_known, operation
 from ferrnn._src.interop.onnx.to_recurrent import States, both_directions, written
 from ferrnn._src.interop.onnx.to_scan import conv_lstm
@@ -19,6 +20,8 @@ from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.built_in import BuiltInRNN
 from ferrnn._src.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D
+from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.spectral_normalization import SpectralNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
@@ -39,8 +42,8 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     Layers for training alone (dropout, noise) are left out.
 
     Raises:
-        ValueError: A layer has no form in ONNX: masks, cells and layers of your own, operations of
-            `keras.ops`. The message names it.
+        ValueError: A layer has no form in ONNX: cells and layers of your own, operations of
+            `keras.ops`, masks of attention and of merged inputs. The message names it.
 
     >>> import ferrnn
     >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3)])
@@ -62,7 +65,7 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
         id(tensor): b.input(name, _dtype(tensor, b.dtype), _dims(tensor))
         for name, tensor in zip(model.input_names, graph.inputs, strict=True)
     }
-    _run(b, kept, graph, values, "")
+    _run(b, kept, graph, values, {}, "")
     for name, tensor in zip(model.output_names, graph.outputs, strict=True):
         b.output(values[id(tensor)], name, _dtype(tensor, b.dtype), _dims(tensor))
     for name, value, shape in kept.found:
@@ -96,8 +99,15 @@ def _dtype(tensor: SymbolicTensor, dtype: str) -> str:
     return dtype if tensor.dtype.startswith("float") else tensor.dtype
 
 
-def _run(b: Builder, states: States, graph: Any, values: dict[int, str], prefix: str) -> None:
-    """The nodes of a graph, in order; `values` are known by the tensors that stand for them."""
+def _run(
+    b: Builder,
+    states: States,
+    graph: Any,
+    values: dict[int, str],
+    masks: dict[int, str],
+    prefix: str,
+) -> None:
+    """The nodes of a graph; `values` and `masks` are known by the tensors that stand for them."""
     for step in graph.steps:
         node, layer = step.node, step.layer
         name = f"{prefix}{layer.name}"
@@ -111,36 +121,90 @@ def _run(b: Builder, states: States, graph: Any, values: dict[int, str], prefix:
                 made = [operation(b, layer, node, lambda tensor: values[id(tensor)])]
             values[id(flatten(node.outputs)[0])] = made[0]
             continue
-        tensors = node.input_tensors
-        says = node.inputs if isinstance(node.inputs, Attended) else None
-        if says is None and len(tensors) != len(flatten(node.inputs)):
-            raise ValueError(f"layer {name!r} is called with arrays, which have no form here")
-        inputs = [values[id(tensor)] for tensor in tensors]
-        shapes = [tuple(tensor.shape) for tensor in tensors]
         with within(f"layer {name!r}"):
-            if type(layer) in ATTENTION:
-                made = attended(b, layer, says or Attended(node.inputs), inputs, shapes)
+            if type(layer) in (Functional, Sequential):
+                _nested(b, states, node, layer, values, masks, f"{name}/")
             else:
-                made = _layer(b, states, name, layer, inputs, shapes)
-        for tensor, value in zip(flatten(node.outputs), made, strict=True):
-            values[id(tensor)] = value
+                _called(b, states, node, name, values, masks)
+
+
+def _called(
+    b: Builder,
+    states: States,
+    node: Any,
+    name: str,
+    values: dict[int, str],
+    masks: dict[int, str],
+) -> None:
+    """One call of a layer: its outputs and their mask."""
+    layer, tensors, outputs = node.layer, node.input_tensors, flatten(node.outputs)
+    kind = type(layer)
+    says = node.inputs if isinstance(node.inputs, Attended) else None
+    if says is None and len(tensors) != len(flatten(node.inputs)):
+        raise ValueError(f"layer {name!r} is called with arrays, which have no form here")
+    inputs = [values[id(tensor)] for tensor in tensors]
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    given = [masks[id(tensor)] for tensor in tensors if id(tensor) in masks]
+    mask = given[0] if given else None
+    after = mask_after(b, layer, inputs[0], mask, len(shapes[0]))
+    if kind in ATTENTION:
+        made = attended(b, layer, says or Attended(node.inputs), inputs, shapes)
+    elif kind is Masking and after is not None:
+        made = [masked_steps(b, layer, inputs[0], after)]
+    elif kind is GlobalAveragePooling1D and mask is not None:
+        made = [masked_mean(b, layer, inputs[0], mask)]
+    else:
+        made = _layer(b, states, name, layer, inputs, shapes, mask)
+    values.update({id(tensor): value for tensor, value in zip(outputs, made, strict=True)})
+    if after is not None:
+        two = kind is Bidirectional and layer.merge_mode is None
+        masks.update({id(tensor): after for tensor in outputs[: 1 + two]})
+
+
+def _nested(
+    b: Builder,
+    states: States,
+    node: Any,
+    model: Any,
+    values: dict[int, str],
+    masks: dict[int, str],
+    prefix: str,
+) -> None:
+    """A model in a model: its values and masks go in and come out."""
+    inner = model._graph
+    into = list(zip(inner.inputs, node.input_tensors, strict=True))
+    own = {id(each): values[id(given)] for each, given in into}
+    hidden = {id(each): masks[id(given)] for each, given in into if id(given) in masks}
+    _run(b, states, inner, own, hidden, prefix)
+    for made, each in zip(flatten(node.outputs), inner.outputs, strict=True):
+        values[id(made)] = own[id(each)]
+        if id(each) in hidden:
+            masks[id(made)] = hidden[id(each)]
 
 
 def _layer(
-    b: Builder, states: States, name: str, layer: Any, inputs: list[str], shapes: Any
+    b: Builder,
+    states: States,
+    name: str,
+    layer: Any,
+    inputs: list[str],
+    shapes: Any,
+    mask: str | None = None,
 ) -> list[str]:
     kind = type(layer)
-    if kind in (Functional, Sequential):
+    if kind in (Functional, Sequential):  # for each step of a TimeDistributed
         inner = layer._graph
         known = {id(each): value for each, value in zip(inner.inputs, inputs, strict=True)}
-        _run(b, states, inner, known, f"{name}/")
+        _run(b, states, inner, known, {}, f"{name}/")
         return [known[id(tensor)] for tensor in inner.outputs]
     if kind is Bidirectional:
-        return both_directions(b, states, name, layer, inputs)
+        return both_directions(b, states, name, layer, inputs, mask)
     if kind is RNN or (isinstance(layer, BuiltInRNN) and kind.__module__.startswith("ferrnn.")):
         if kind in (ConvLSTM1D, ConvLSTM2D):
+            if mask is not None:
+                raise ValueError(f"layer {name!r} is given a mask, which has no form in ONNX here")
             return conv_lstm(b, states, name, layer, inputs, shapes[0])
-        return written(b, states, name, layer, inputs)
+        return written(b, states, name, layer, inputs, mask)
     if kind is SpectralNormalization:
         layer, kind = layer.layer, type(layer.layer)
     if kind is TimeDistributed:

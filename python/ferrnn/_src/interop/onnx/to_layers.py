@@ -26,7 +26,6 @@ from ferrnn._src.layers.dropout import (
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.layer_normalization import LayerNormalization
-from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescaling
@@ -45,20 +44,8 @@ def _dense(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _embedding(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    if layer.mask_zero:
-        raise ValueError(
-            f"layer {layer.name!r} makes a mask (`mask_zero=True`), which ONNX has no form for: "
-            "export a model of the same layers with `mask_zero=False`, and give it no padding"
-        )
     table = b.constant(layer.embeddings.numpy(), f"{layer.name}/embeddings")
     return b.op("Gather", table, b.op("Cast", x[0], to=7), axis=0)
-
-
-def _masking(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    raise ValueError(
-        f"layer {layer.name!r} makes a mask, which ONNX has no form for: export a model of the "
-        "same layers without it, and give it no padding"
-    )
 
 
 def _activation(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
@@ -246,7 +233,6 @@ def _rescaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     Dense: _dense,
     Embedding: _embedding,
-    Masking: _masking,
     Activation: _activation,
     ReLU: _relu,
     LeakyReLU: _leaky,

@@ -52,12 +52,20 @@ class States:
 
 
 def written(
-    b: Builder, states: States, name: str, layer: Any, inputs: list[str], *, turned: bool = False
+    b: Builder,
+    states: States,
+    name: str,
+    layer: Any,
+    inputs: list[str],
+    mask: str | None = None,
+    *,
+    turned: bool = False,
 ) -> list[str]:
     """A recurrent layer: its outputs, and its last states if it returns them.
 
-    `inputs` are the sequences `[batch, time, features]` and, if given, initial states. With
-    `turned` the outputs of all steps stand in the order of time though the layer goes backwards.
+    `inputs` are the sequences `[batch, time, features]` and, if given, initial states; the mask is
+    `[batch, time]`. With `turned` the outputs of all steps stand in the order of time though the
+    layer goes backwards.
     """
     if layer.stateful and not states.kept:
         raise ValueError(
@@ -66,8 +74,12 @@ def written(
         )
     cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
     x = b.op("Transpose", inputs[0], perm=[1, 0, 2])
+    counts = None  # [time, batch, 1]
+    if mask is not None:
+        counts = b.op("Unsqueeze", b.op("Transpose", mask, perm=[1, 0]), b.integers(2))
     if layer.go_backwards:
         x = _reversed(b, x)
+        counts = None if counts is None else _reversed(b, counts)
     left = inputs[1:]
     returned: list[str] = []
     last: list[str] = []
@@ -76,33 +88,41 @@ def written(
         count = len(sizes(cell))
         given, left = left[:count], left[count:]
         start = states.start(name, cell, given, number) if not layer.go_backwards else given
-        x, last = _cell(b, name, cell, x, start)
+        x, last = _cell(b, name, cell, x, start, counts)
         if not layer.go_backwards:
             states.end(name, cell, given, last, number)
         returned += last
     outputs = last[0]
     if layer.return_sequences:
+        if counts is not None and layer.zero_output_for_mask:
+            x = b.op("Where", counts, x, b.constant(0.0))
         x = _reversed(b, x) if layer.go_backwards and turned else x
         outputs = b.op("Transpose", x, perm=[1, 0, 2])
     return [outputs, *returned] if layer.return_state else [outputs]
 
 
 def both_directions(
-    b: Builder, states: States, name: str, layer: Any, inputs: list[str]
+    b: Builder,
+    states: States,
+    name: str,
+    layer: Any,
+    inputs: list[str],
+    mask: str | None = None,
 ) -> list[str]:
     """A `Bidirectional` layer."""
     given = inputs[1:]
     half = len(given) // 2
     layers = (layer.forward_layer, layer.backward_layer)
     cells = [each.cell for each in layers if not each.stateful]
-    both = None if given or states.kept or layers[0].go_backwards else _both(cells)
+    apart = given or states.kept or layers[0].go_backwards or mask is not None
+    both = None if apart else _both(cells)
     if both is not None:
         return _one_operator(b, name, layer, inputs[0], cells, both)
-    ahead, *first = written(
-        b, states, f"{name}/forward", layer.forward_layer, [inputs[0], *given[:half]], turned=True
-    )
-    back, *second = written(
-        b, states, f"{name}/backward", layer.backward_layer, [inputs[0], *given[half:]], turned=True
+    (ahead, *first), (back, *second) = (
+        written(b, states, f"{name}/{way}", each, [inputs[0], *start], mask, turned=True)
+        for way, each, start in zip(
+            ("forward", "backward"), layers, (given[:half], given[half:]), strict=True
+        )
     )
     return [*_merged(b, layer.merge_mode, ahead, back), *first, *second]
 
@@ -191,7 +211,9 @@ def _operator(cell: Any) -> tuple[str, dict[str, Any]] | None:
     return operator, {**settings, **given, **clip}
 
 
-def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[str, list[str]]:
+def _cell(
+    b: Builder, name: str, cell: Any, x: str, start: list[str], counts: str | None
+) -> tuple[str, list[str]]:
     """All outputs `[time, batch, units]`, and the last states `[batch, units]`."""
     kind = type(cell)
     if kind not in STEPS:
@@ -200,8 +222,8 @@ def _cell(b: Builder, name: str, cell: Any, x: str, start: list[str]) -> tuple[s
             f"layer {name!r} has no form in ONNX: its cell is a {kind.__name__}; {known} have"
         )
     found = _operator(cell)
-    if found is None:
-        return scanned(b, name, cell, x, start)
+    if found is None or counts is not None:
+        return scanned(b, name, cell, x, start, counts)
     operator, settings = found
     first = [b.op("Unsqueeze", state, b.integers(0)) for state in start]
     inputs = _weights(b, name, [cell], operator, first)
