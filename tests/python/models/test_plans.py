@@ -279,7 +279,7 @@ def test_checkpoints_after_epochs_leave_whole_epochs_to_the_plan(tmp_path, monke
     calls, steps = [], TrainingPlan.steps
 
     def counted(self, batches, most, finite):
-        done, loss = steps(self, batches, most, finite)
+        done, loss = yield from steps(self, batches, most, finite)
         calls.append(done)
         return done, loss
 
