@@ -48,7 +48,7 @@ def picture_of(output, directory):
 
 
 class TestSeattleForecast:
-    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("seed", [1, 2, 3] if "FERRNN_DEEP" in os.environ else [1])
     def test_beats_tomorrow_is_today(self, seed, tmp_path, capsys):
         errors = load("seattle_forecast").main(["--out", str(tmp_path), "--seed", str(seed)])
         output = capsys.readouterr().out
