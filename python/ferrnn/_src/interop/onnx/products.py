@@ -182,9 +182,9 @@ def _windows(
     if min((*reach, *strides, *pads, 1)) < 0 or data.ndim != 2 + axes:
         raise OnnxError(f"{place}: windows {list(kernel)} do not fit the shape {data.shape}")
     widths = [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)]
-    shape_given(
-        [size + before + after for size, (before, after) in zip(data.shape, widths, strict=True)]
-    )
+    if any(pads):
+        pairs = zip(data.shape, widths, strict=True)
+        shape_given([size + before + after for size, (before, after) in pairs])
     padded = np.pad(data, widths, constant_values=fill) if any(pads) else data
     if any(size < need for size, need in zip(padded.shape[2:], reach, strict=True)):
         raise OnnxError(f"{place}: no window of {reach} fits into the shape {padded.shape}")
