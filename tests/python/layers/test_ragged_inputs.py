@@ -137,3 +137,13 @@ def test_vectors_for_layers_without_time(make, how):
 def test_layers_of_several_inputs_speak_of_these():
     with pytest.raises(ValueError, match="different batch sizes"):
         layers.Add()(VECTORS)
+
+
+def test_ragged_tensors_are_refused_as_ragged_lists_are():
+    class RaggedTensor:
+        """As TensorFlow's, which is no array and nothing to go through."""
+
+    model = keras.Sequential([layers.Embedding(9, 2), layers.GRU(2), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=f"received a RaggedTensor of sequences.*{REMEDY}"):
+        model.fit(RaggedTensor(), Y, verbose=0)

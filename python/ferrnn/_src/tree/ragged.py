@@ -27,7 +27,7 @@ def refuse_ragged(value: Any, what: str) -> None:
     """Raises ValueError for sequences of different lengths; `what` names the argument."""
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return
-    if is_ragged(value):
+    if is_ragged(value) or type(value).__name__ == "RaggedTensor":  # TensorFlow's
         raise ValueError(
             f"{what} must be one array, received a {type(value).__name__} of sequences of "
             f"different lengths: {REMEDY}"
