@@ -113,7 +113,28 @@ def test_build_may_take_the_key():
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_few_models_at_a_time_give_the_same(at_once, monkeypatch):
     monkeypatch.setattr("ferrnn._src.training.many.AT_ONCE", at_once)
-    compare(build, groups(4), epochs=2)
+    together, run = [], work._run
+    monkeypatch.setattr(work, "_run", lambda works: (together.append(len(works)), run(works)))
+    given = groups(4)
+    given["series 1"] = {**dict(zip("xy", given["series 1"], strict=True)), "epochs": 5}
+    keras.fit_many(build, given, seed=3, epochs=2)
+    assert max(together) == at_once
+    assert sum(together) == 2 + 5 + 2 + 2
+    compare(build, given, epochs=2)
+
+
+def test_ctrl_c_ends_all_of_them_and_leaves_the_session_as_it_was():
+    class Interrupts(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    keras.utils.set_random_seed(5)
+    wanted = np.random.rand(), keras.initializers.GlorotUniform()((2, 2))  # noqa: NPY002
+    keras.utils.set_random_seed(5)
+    with pytest.raises(KeyboardInterrupt):
+        keras.fit_many(build, groups(3), seed=1, callbacks=[Interrupts()])
+    assert np.random.rand() == wanted[0]  # noqa: NPY002
+    np.testing.assert_array_equal(keras.initializers.GlorotUniform()((2, 2)), wanted[1])
 
 
 def test_models_whose_losses_numpy_computes_are_trained_one_after_another():

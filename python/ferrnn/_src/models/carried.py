@@ -53,7 +53,7 @@ class Carried:
         rest, before = dict(state), [layer.states for _, layer in found]
         try:
             for path, layer in found:
-                own = []
+                own: list[Array] = []
                 while f"{path}/{len(own)}" in rest:
                     own.append(np.array(rest.pop(f"{path}/{len(own)}")))
                 layer.states = own or None

@@ -169,13 +169,14 @@ class OnlineLearner:
             if set(x) != set(self._names):
                 raise ValueError(f"`x` must have the features {self._names}, received {list(x)}")
             x = [x[name] for name in self._names]
-        array: Array = np.asarray(x, self._dtype)
+        array = np.asarray(x, self._dtype)
         if array.size != self._features:
             raise ValueError(
                 f"`x` must have {self._features} numbers for a step, received the shape "
                 f"{array.shape}"
             )
-        return array.reshape(self._features)
+        row: Array = array.reshape(self._features)
+        return row
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: each for name, each in vars(self).items() if name != "_recurrent"}

@@ -133,15 +133,15 @@ def _owned(key: Hashable, model: Any) -> list[Any]:
     return [model, model.optimizer, *(each for each in given if isinstance(each, Metric))]
 
 
-def trained_together(trainings: Iterable[Training], at_once: int = AT_ONCE) -> Iterator[Training]:
-    """Gives each training when it has ended; `at_once` of them are under way."""
+def trained_together(trainings: Iterable[Training]) -> Iterator[Training]:
+    """Gives each training when it has ended; `AT_ONCE` of them are under way."""
     waiting = iter(trainings)
     active: list[Training] = []
     shared: dict[Any, Any] = {}
     owners, before = Owners(), places()
     try:
         while True:
-            while len(active) < at_once and (fresh := next(waiting, None)) is not None:
+            while len(active) < AT_ONCE and (fresh := next(waiting, None)) is not None:
                 fresh.begin(shared, owners)
                 if fresh.work is None:
                     yield fresh

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ferrnn._src.native import Plan
+from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -147,6 +147,8 @@ def _run(works: list[Work]) -> None:
     with WritingAll(written) if written else one_version():
         try:
             done, error = works[0].plan.native.train([work.said() for work in works])
+        except InternalError:
+            raise
         except (TypeError, ValueError, MemoryError, RuntimeError) as refused:  # nothing was done
             works[0].error = refused
         for work, each in zip(works, done, strict=False):
