@@ -37,6 +37,7 @@ pub mod kernels;
 pub mod layers;
 pub mod machine;
 pub mod models;
+pub mod programs;
 pub mod training;
 
 #[cfg(feature = "python")]

@@ -59,6 +59,34 @@ class Residuals:
     """What forward kept for backward; opaque."""
 
 @final
+class Program:
+    """A user's cell as instructions on registers, checked and frozen; see `programs/lowering.py`.
+
+    Registers are `(home, width)`, sections seven lists of instructions `(name, arguments)`, states
+    `(before, after, gradient by after, gradient by before)`; the rest are numbers of registers.
+    """
+
+    def __new__(
+        cls,
+        double: bool,
+        registers: Sequence[tuple[str, int]],
+        sections: Sequence[Sequence[tuple[Any, ...]]],
+        *,
+        inputs: Sequence[int],
+        weights: Sequence[int],
+        states: Sequence[tuple[int, int, int | None, int | None]],
+        output: int,
+        output_state: int | None = None,
+        d_output: int | None = None,
+        d_inputs: Sequence[int | None] = ...,
+        d_weights: Sequence[int | None] = ...,
+    ) -> Program: ...
+
+@final
+class ProgramRun:
+    """What a program's forward kept for backward; opaque."""
+
+@final
 class DenseWeights:
     """A Dense layer's kernel and bias, packed for this machine; frozen."""
 
@@ -122,6 +150,21 @@ class Stream:
         streams: int,
     ) -> None: ...
 
+def program_forward(
+    program: Program,
+    inputs: Sequence[Array],
+    weights: Sequence[Array],
+    states: Sequence[Array],
+    mask: Mask | None,
+    options: tuple[bool, bool, bool],
+    final_state: bool,
+) -> tuple[Array, tuple[Array, ...], ProgramRun | None]: ...
+def program_backward(
+    run: ProgramRun,
+    d_outputs: Array | None,
+    d_states: Sequence[Array | None] | None,
+    inputs_need_gradient: bool,
+) -> tuple[tuple[Array, ...] | None, tuple[Array | None, ...], tuple[Array, ...]]: ...
 def rnn_forward(
     weights: Weights, problem: Problem, differentiable: bool = False, final_state: bool = True
 ) -> tuple[Array, tuple[Array, ...], Residuals | None]:

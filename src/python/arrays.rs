@@ -150,6 +150,8 @@ impl<T> Flat<T> {
 
 // SAFETY: the pointer is only read, through slices that borrow `self`, which holds the array.
 unsafe impl<T: Send> Send for Flat<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Flat<T> {}
 
 /// The elements of `array`, which must hold `T` and have `shape`.
 pub(super) fn flat<T: NumpyElement>(

@@ -15,6 +15,7 @@ mod plan;
 mod plan_jobs;
 mod plan_parts;
 mod problem;
+mod program;
 mod random;
 mod recurrent;
 mod rows;
@@ -53,6 +54,8 @@ mod _core {
     use super::plan::Plan;
     #[pymodule_export]
     use super::problem::Problem;
+    #[pymodule_export]
+    use super::program::{Program, ProgramRun, program_backward, program_forward};
     #[pymodule_export]
     use super::random::dropout_mask;
     #[pymodule_export]

@@ -28,7 +28,8 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "testing": BASE,
     "convolution": BASE - {"layer"},
     "cells": BASE | {"convolution"},
-    "sequence": BASE | {"cells"},
+    "programs": BASE | {"cells"},
+    "sequence": BASE | {"cells", "programs"},
     "layers": BASE | {"convolution", "cells", "sequence"},
     # The fit loop works on a protocol: it knows no layer by name.
     "training": BASE,
@@ -42,7 +43,15 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "inspection": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "estimators": BASE | {"cells", "sequence", "layers", "training", "models"},
 }
-NATIVE_IMPORTERS = frozenset({"native.py", "sequence/fused.py", "sequence/stream.py"})
+NATIVE_IMPORTERS = frozenset(
+    {
+        "native.py",
+        "programs/lowering.py",
+        "sequence/fused.py",
+        "sequence/programmed.py",
+        "sequence/stream.py",
+    }
+)
 RUNTIME_DEPENDENCIES = frozenset({"numpy"})
 FACE_CODE = frozenset({"__getattr__"})
 

@@ -13,7 +13,7 @@ ROOMS = (
     {"machine::memory"},
     {"machine::threads"},
     {"machine::limits", "kernels"},
-    {"cells"},
+    {"cells", "programs"},
     {
         "layers::sequence",
         "layers::dense",

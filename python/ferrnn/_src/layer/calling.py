@@ -18,7 +18,7 @@ from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
-from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor
+from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor, symbolic_leaves
 from ferrnn._src.symbolic.symbolic_masks import mask_given_to
 from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
 from ferrnn._src.tree.results import Output, as_output
@@ -154,6 +154,9 @@ def record(
     mask: Any,
 ) -> Any:
     """Makes a node of a call on symbolic tensors, and gives the symbolic tensors of its outputs."""
+    for leaf in symbolic_leaves((args, kwargs)):
+        if leaf.takes_layers:
+            return leaf.recorded_layer(layer, args, kwargs, training, mask)
     inputs = layer.gather(*args, **kwargs)
     if layer.input_spec is not None:
         check_inputs(layer.input_spec, layer.main_input(inputs), layer.name)

@@ -34,7 +34,7 @@ from ferrnn._src.layers.checks import (
     checked_states,
 )
 from ferrnn._src.layers.recurrent import Recurrent
-from ferrnn._src.sequence import fused, stepwise
+from ferrnn._src.sequence import fused, programmed
 from ferrnn._src.sequence.protocol import ScanVjp
 from ferrnn._src.sequence.stream import Stream, StreamPart, cell_parts
 from ferrnn._src.symbolic.shapes import first_shape, is_shape, map_shapes, shapes_of
@@ -216,7 +216,7 @@ class RNN(Recurrent):
         dropout = None
         if call.training:
             dropout = draw_dropout(cell, len(first), first.shape[-1])
-        scan = fused.scan if fused.supports(cell) else stepwise.scan
+        scan = fused.scan if fused.supports(cell) else programmed.scan
         outputs, final, scan_vjp = scan(
             cell,
             sequences,

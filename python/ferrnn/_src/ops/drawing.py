@@ -22,6 +22,7 @@ _TRUNCATED_AT = 2.0
 
 
 def _stream(seed: Any) -> SeedGenerator:
+    tracing.leaving("random numbers")
     if isinstance(seed, SeedGenerator):
         return seed
     if seed is None:

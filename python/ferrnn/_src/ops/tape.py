@@ -241,6 +241,8 @@ def _is_basic(index: Any) -> bool:
 class Trace:
     """One run of a user's code; it knows the parameters that took part."""
 
+    operation = None
+
     def __init__(self) -> None:
         self.leaves: dict[tuple[Parameter, int], Traced] = {}
 
@@ -279,6 +281,9 @@ class Trace:
     def leaf(self, value: Any) -> Any:
         """What stands for a parameter; anything else as it is."""
         return self.parameter(value) if isinstance(value, Parameter) else value
+
+    def leaving(self, what: str) -> None:
+        """The values are there: nothing to refuse."""
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
         """A ufunc with a parameter among its operands."""

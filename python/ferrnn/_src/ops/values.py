@@ -22,9 +22,7 @@ Operation = TypeVar("Operation", bound=Callable[..., Any])
 symbolic_call: list[Callable[[Callable[..., Any], Any, Any], Any]] = []
 
 
-_NEVER_SYMBOLIC = frozenset(
-    {np.ndarray, Output, Traced, Parameter, float, int, bool, str, type(None)}
-)
+_NEVER_SYMBOLIC = frozenset({np.ndarray, Output, Traced, float, int, bool, str, type(None)})
 
 
 def operation(function: Operation) -> Operation:
@@ -48,10 +46,16 @@ def _is_symbolic(arg: Any) -> bool:
         return any(_is_symbolic(part) for part in arg)
     if isinstance(arg, dict):
         return any(_is_symbolic(part) for part in arg.values())
+    if isinstance(arg, Parameter):
+        trace = tracing.current.get()
+        return trace is not None and trace.operation is not None
     return isinstance(arg, SymbolicTensor)
 
 
 def _on_symbolic(function: Callable[..., Any], args: Any, options: Any) -> Any:
+    trace = tracing.current.get()
+    if trace is not None and trace.operation is not None:
+        return trace.operation(function, args, options)
     return symbolic_call[0](function, args, options)
 
 

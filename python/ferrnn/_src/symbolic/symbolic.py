@@ -35,6 +35,7 @@ class SymbolicTensor:
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor
     sparse = ragged = False  # arrays are dense
+    takes_layers = False  # whether calls of layers are the value's own affair
 
     def __init__(
         self,
@@ -62,6 +63,17 @@ class SymbolicTensor:
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+    def recorded_layer(
+        self,
+        layer: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        training: bool | None,
+        mask: Any,
+    ) -> Any:
+        """What a call of a layer gives, where it makes no node."""
+        raise NotImplementedError(f"{self!r} takes part in a graph")
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor name={self.name} shape={self.shape} dtype={self.dtype}>"

@@ -47,6 +47,13 @@ class Trace(Protocol):
     def cast(self, value: Any, dtype: Any) -> Any:
         """`value` in another dtype."""
 
+    def leaving(self, what: str) -> None:
+        """Code does what no trace sees: a trace without values refuses it."""
+
+    @property
+    def operation(self) -> Callable[[Callable[..., Any], Any, Any], Any] | None:
+        """How a trace without values takes an operation of `ferrnn.ops`; None for another."""
+
 
 class Tracer(Protocol):
     """What the module `ferrnn._src.ops.tracer` has."""
@@ -136,6 +143,13 @@ def cast(value: Traced, dtype: Any) -> Any:
     """A traced value in another dtype; the value itself if it has it."""
     trace = current.get()
     return value if value.dtype == dtype or trace is None else trace.cast(value, dtype)
+
+
+def leaving(what: str) -> None:
+    """Tells the running trace, if there is one, of what it does not see."""
+    trace = current.get()
+    if trace is not None:
+        trace.leaving(what)
 
 
 @contextmanager

@@ -145,10 +145,12 @@ class Parameter(NDArrayOperatorsMixin):
 
     def numpy(self) -> Array:
         """A copy of the array."""
+        tracing.leaving("the numbers of a weight")
         return np.array(self._data)
 
     def assign(self, value: ArrayLike | Parameter) -> None:
         """Takes a new value of the same shape, cast to the parameter's dtype."""
+        tracing.leaving("an assignment to a weight")
         value = value._view if isinstance(value, Parameter) else tracing.plain(value)
         data = np.array(value, order="C")
         if data.shape != self.shape:
@@ -216,6 +218,7 @@ class Parameter(NDArrayOperatorsMixin):
                 f"{self.path!r} would cut its gradient: use the functions of `ferrnn.ops`, or "
                 "`ops.stop_gradient(weight)` where no gradient is wanted"
             )
+        tracing.leaving("the numbers of a weight")
         if copy is None:  # NumPy 1 does not know this way of saying "if need be"
             return np.asarray(self._view, dtype)
         return np.array(self._view, dtype=dtype, copy=copy)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ferrnn._src.native import dropout_mask
+from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.seed_state import SeedState
 
@@ -145,16 +146,20 @@ class SeedGenerator:
     def state(self, value: ArrayLike) -> None:
         self.state.assign(np.asarray(value))
 
+    def _advance(self) -> None:
+        tracing.leaving("random numbers")
+        self.counter += 1
+
     def bits(self, count: int) -> Array:
         """The next `count` random 32-bit numbers; advances the counter by one."""
         philox = np.random.Philox(key=self.initial_seed, counter=[0, 0, 0, self.counter])
-        self.counter += 1
+        self._advance()
         return philox.random_raw((count + 1) // 2).astype("<u8", copy=False).view("<u4")[:count]
 
     def generator(self) -> np.random.Generator:
         """A NumPy generator for the next draw; advances the counter by one."""
         philox = np.random.Philox(key=self.initial_seed, counter=[0, 0, 0, self.counter])
-        self.counter += 1
+        self._advance()
         return np.random.Generator(philox)
 
     def rewound_generator(self) -> np.random.Generator:
@@ -169,7 +174,7 @@ class SeedGenerator:
         words = state["state"]
         words["key"][0], words["counter"][3] = self.initial_seed, self.counter
         generator.bit_generator.state = state
-        self.counter += 1
+        self._advance()
         return generator
 
     def keep_mask(self, shape: tuple[int, ...], rate: float) -> Mask:
@@ -188,7 +193,7 @@ class SeedGenerator:
         [0.0, 2.0]
         """
         call = self.counter
-        self.counter += 1
+        self._advance()
         if rate >= 1:
             return np.zeros(shape, dtype)
         # The numbers are those of `keep_mask`.

@@ -1,0 +1,1 @@
+"""Users' cells as programs of the engine: traced, lowered, differentiated."""

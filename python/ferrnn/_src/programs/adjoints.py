@@ -1,0 +1,201 @@
+"""The way back through a recorded cell: instructions that compute gradients, from last to first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, SUMS, Recorder, View, dense
+
+
+class Adjoints:
+    """Gradients by registers, as far as they are known.
+
+    A gradient is a register of its own, of which `spans` tell what has been written, or stands
+    for another's as long as nothing is added to it.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.section = BACK[STEP]
+        self._of: dict[int, int] = {}
+        self._lent: set[int] = set()
+        self._spans: dict[int, list[tuple[int, int]]] = {}
+
+    def run(self) -> None:
+        """Goes back through the whole tape."""
+        for step in reversed(self.recorder.tape):
+            self.section = BACK[step.level]
+            if step.register in self._of:
+                step.back(self, self.of(step.register, None))
+
+    def seed(self, register: int, given: Sequence[View]) -> None:
+        """Begins with gradients that come from outside."""
+        op = "copy" if len(given) == 1 else "add"
+        total = self.temporary(op, *given[:2])
+        for more in given[2:]:
+            total = self.temporary("add", total, more)
+        self._of[register] = total.register
+        self._spans[register] = [(0, self.recorder.widths[register])]
+
+    def of(self, register: int, shape: tuple[int, ...] | None) -> View:
+        """The gradient by a register, complete; nothing is added to it afterwards."""
+        width = self.recorder.widths[register]
+        own = self._of[register]
+        if register not in self._lent:
+            self._fill(register, 0, width)
+        shape = (width,) if shape is None else shape
+        return View(own, shape, dense(shape))
+
+    def found(self, register: int) -> int | None:
+        """The register of a complete gradient; None where it is zero."""
+        if register not in self._of:
+            return None
+        return self.of(register, None).register
+
+    # Adding to gradients.
+
+    def add(self, target: View, op: str, *sources: View) -> None:
+        """Adds `op(sources)`, of the target's shape or repeated along some of its axes."""
+        recorder = self.recorder
+        if not recorder.wanted[target.register]:
+            return
+        axes = [
+            axis
+            for axis, (length, stride) in enumerate(zip(target.shape, target.strides, strict=True))
+            if length > 1 and stride == 0
+        ]
+        if axes:
+            self._add_repeated(target, axes, op, sources)
+        elif recorder.levels[target.register] == FIXED and self.section != BACK[FIXED]:
+            self._add_fixed(target, op, sources)
+        else:
+            self._add(target, op, sources)
+
+    def temporary(self, op: str, *sources: View) -> View:
+        """A new value in the section at hand."""
+        return self.recorder.map(op, *sources, section=self.section)
+
+    def total(self, view: View, axes: Sequence[int]) -> View:
+        """A sum over neighbouring axes, which stay with length one."""
+        return self.recorder.reduced("sum", view, axes, section=self.section)
+
+    def _add_repeated(
+        self, target: View, axes: list[int], op: str, sources: Sequence[View]
+    ) -> None:
+        shape = target.shape
+        spread = [source.broadcast(shape) for source in sources]
+        value = spread[0]
+        if op != "copy" or not value.is_dense:
+            value = self.recorder.value(shape, self._level(sources))
+            self.recorder.write(self.section, op, value, spread)
+        while axes:
+            run = [axes.pop()]
+            while axes and axes[-1] == run[-1] - 1:
+                run.append(axes.pop())
+            value = self.total(value, run)
+        self.add(replace(target, shape=value.shape), "copy", value)
+
+    def _level(self, sources: Sequence[View]) -> int:
+        levels = {section: level for level, section in BACK.items()}
+        return max(self.recorder.level(*sources), levels[self.section])
+
+    def _add_fixed(self, target: View, op: str, sources: Sequence[View]) -> None:
+        """Sums over all rows and steps, for what is the same in all of them."""
+        recorder = self.recorder
+        value = sources[0].broadcast(target.shape)
+        if op != "copy" or not recorder.whole(value) or self._is_fixed(value):
+            value = recorder.value(target.shape, self._level(sources))
+            recorder.write(self.section, op, value, sources)
+        if recorder.whole(target):
+            total = self.summed(target.register)
+            recorder.put(SUMS, "sum_rows", [total, value.register], total, value.register)
+            return
+        total = recorder.register(value.size, FIXED)
+        recorder.put(SUMS, "sum_rows", [total, value.register], total, value.register)
+        at, self.section = self.section, BACK[FIXED]
+        self._add(target, "copy", [View(total, target.shape, dense(target.shape))])
+        self.section = at
+
+    def _is_fixed(self, view: View) -> bool:
+        return self.recorder.levels[view.register] == FIXED
+
+    def summed(self, register: int) -> int:
+        """The gradient by a fixed register, which the engine makes zero before anything is added."""
+        own = self._of.get(register)
+        if own is None:
+            width = self.recorder.widths[register]
+            own = self._of[register] = self.recorder.register(width, FIXED)
+            self._spans[register] = [(0, width)]
+        return own
+
+    def _add(self, target: View, op: str, sources: Sequence[View]) -> None:
+        recorder, register = self.recorder, target.register
+        if recorder.levels[register] == FIXED:
+            own = replace(target, register=self.summed(register))
+            recorder.write(self.section, op, own, sources, add=True)
+            return
+        if register not in self._of:
+            (first, *_) = sources
+            if op == "copy" and not self._is_fixed(first) and self._may_lend(target, first):
+                self._of[register] = first.register
+                self._lent.add(register)
+                return
+            width = recorder.widths[register]
+            self._of[register] = recorder.register(width, recorder.levels[register])
+            self._spans[register] = []
+        elif register in self._lent:
+            self._keep(register)
+        self._add_to_own(target, op, sources)
+
+    def _may_lend(self, target: View, source: View) -> bool:
+        recorder = self.recorder
+        return (
+            recorder.whole(target)
+            and recorder.whole(source.broadcast(target.shape))
+            and recorder.widths[source.register] == recorder.widths[target.register]
+        )
+
+    def _keep(self, register: int) -> None:
+        """A register of its own for a gradient that stood for another's."""
+        width = self.recorder.widths[register]
+        lent = View(self._of[register], (width,), (1,))
+        own = self.recorder.value((width,), self.recorder.levels[register])
+        self.recorder.write(self.section, "copy", own, [lent])
+        self._of[register] = own.register
+        self._lent.discard(register)
+        self._spans[register] = [(0, width)]
+
+    def _add_to_own(self, target: View, op: str, sources: Sequence[View]) -> None:
+        own = self._of[target.register]
+        spans = self._spans[target.register]
+        first, last = target.offset, target.offset + target.size
+        into = replace(target, register=own)
+        fresh = target.is_dense and all(end <= first or last <= start for start, end in spans)
+        if fresh:
+            spans.append((first, last))
+        elif target.is_dense:
+            self._fill(target.register, first, last)
+        else:
+            self._fill(target.register, 0, self.recorder.widths[target.register])
+        self.recorder.write(self.section, op, into, sources, add=not fresh)
+
+    def _fill(self, register: int, first: int, last: int) -> None:
+        """Zero where nothing has been written between two places."""
+        spans = self._spans[register]
+        at = first
+        gaps = []
+        for start, end in sorted(spans):
+            if start > at:
+                gaps.append((at, min(start, last)))
+            at = max(at, end)
+            if at >= last:
+                break
+        if at < last:
+            gaps.append((at, last))
+        zero = self.recorder.number(0.0)
+        for start, end in gaps:
+            if start < end:
+                hole = View(self._of[register], (end - start,), (1,), start)
+                self.recorder.write(self.section, "copy", hole, [zero])
+                spans.append((start, end))

@@ -1,0 +1,312 @@
+"""A cell of a user as a program of the engine, or why it is none."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferrnn._core import Program
+from ferrnn._src.cells.protocol import checked_step, flatten, listed, pack, state_structure
+from ferrnn._src.layer.calling import gathering_losses
+from ferrnn._src.layer.layer import Layer
+from ferrnn._src.programs import layers, products, shaping
+from ferrnn._src.programs.adjoints import Adjoints
+from ferrnn._src.programs.recorder import (
+    BACK,
+    HOISTED,
+    SECTIONS,
+    STEP,
+    Recorder,
+    UnsupportedError,
+    View,
+)
+from ferrnn._src.programs.rules import note
+from ferrnn._src.programs.sketch import CellTrace, Sketch
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.tree.types import Array
+from ferrnn._src.weights.parameter import Parameter
+
+__all__ = ["Lowered", "lowered", "switched_off"]
+
+# What fills the tables of rules.
+_RULES = (layers, products, shaping)
+# Numbers of rows that two traces take for the batch's: what they record must be the same.
+_BATCHES = (7919, 7907)
+# The sections forward, and those that a program without a way back leaves out.
+_FORWARD = 3
+
+
+def switched_off() -> bool:
+    """Whether the environment says `FERRNN_PLAN=0`."""
+    return os.environ.get("FERRNN_PLAN", "").strip() == "0"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program, and the arrays that its weights are: parameters, and constants of the code."""
+
+    program: Program
+    parameters: tuple[Parameter, ...]
+    constants: tuple[Array, ...]
+    trained: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a trace is made for: one step's inputs and states without their batch."""
+
+    inputs: Any
+    states: tuple[tuple[int, ...], ...]
+    dtype: np.dtype[Any]
+    training: bool | None
+    differentiable: bool
+    inputs_need_gradient: bool
+
+
+@dataclass
+class _Traced:
+    """One run of a cell's code on sketches."""
+
+    trace: CellTrace
+    inputs: list[View]
+    states: list[View]
+    output: View
+    after: list[View]
+
+    def told(self) -> tuple[Any, ...]:
+        """All that the run recorded, to be compared with another's."""
+        recorder = self.trace.recorder
+        constants = [(n, array.tobytes()) for n, array in sorted(recorder.given.items())]
+        ends = (self.output, *self.after, *self.trace.parameters.values())
+        return recorder.sections, constants, ends
+
+
+def lowered(cell: Any, shapes: Shapes) -> Lowered:
+    """The program of a cell.
+
+    Raises:
+        UnsupportedError: With what it is that the engine's programs do not have.
+    """
+    with _unchanged(cell):
+        first, second = (_traced(cell, shapes, batch) for batch in _BATCHES)
+    if first.told() != second.told():
+        raise UnsupportedError(
+            "a value that depends on the number of rows, or differs between calls"
+        )
+    return _assembled(cell, first, shapes)
+
+
+@contextmanager
+def _unchanged(cell: Any) -> Iterator[None]:
+    """Takes back what code inside does to the cell's attributes, which makes it no program."""
+    before = settings_of(cell)
+    kept = [(owner, _copied(vars(owner))) for owner in _owners(cell)]
+    try:
+        yield
+    finally:
+        changed = settings_of(cell) != before
+        if changed:
+            for owner, attributes in kept:
+                vars(owner).clear()
+                vars(owner).update({name: value for name, (value, _) in attributes.items()})
+                for value, content in attributes.values():
+                    if content is not None:
+                        value.clear()
+                        (value.extend if isinstance(value, list) else value.update)(content)
+    if changed:
+        raise UnsupportedError("a change of the cell's own attributes")
+
+
+def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Attributes, with what is in those that are lists, dicts or sets."""
+    return {
+        name: (value, value.copy() if type(value) in (list, dict, set) else None)
+        for name, value in attributes.items()
+    }
+
+
+def _owners(owner: Any) -> list[Any]:
+    """A cell and the layers among its attributes, at any depth."""
+    found = [owner]
+    for each in found:
+        parts = (part for value in vars(each).values() for part in flatten(value))
+        found += [part for part in parts if isinstance(part, Layer) and part not in found]
+    return found
+
+
+def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
+    trace = CellTrace(shapes.dtype, batch)
+    recorder = trace.recorder
+    inputs: list[View] = []
+
+    def sketch(shape: tuple[int, ...]) -> Sketch:
+        inputs.append(recorder.value(shape, HOISTED, shapes.inputs_need_gradient))
+        return trace.sketch(inputs[-1])
+
+    given = map_structure(lambda leaf: sketch(leaf.shape), shapes.inputs)
+    states = [recorder.value(shape, STEP, True) for shape in shapes.states]
+    structure = listed(state_structure(cell))
+    taken = inspect.signature(cell.call).parameters.get("training")
+    by_default = taken is not None and taken.default is not taken.empty
+    unsaid = taken is None or (by_default and shapes.training is None)
+    options = {} if unsaid else {"training": shapes.training}
+    packed = pack(structure, [trace.sketch(state) for state in states])
+    token, running = tracing.current.set(trace), tracing.running.set(True)
+    try:
+        with gathering_losses() as losses:
+            before = len(losses)
+            returned = cell.call(given, packed, **options)
+            lost = len(losses) > before
+    except UnsupportedError:
+        raise
+    except Exception as error:
+        # What is wrong with the code itself shows where it runs on numbers.
+        raise UnsupportedError(f"code that fails on values without numbers ({error})") from error
+    finally:
+        tracing.running.reset(running)
+        tracing.current.reset(token)
+    if lost:
+        raise UnsupportedError("`add_loss`")
+    rows: Any = tuple(trace.sketch(state) for state in states)
+    try:
+        output, after = checked_step(cell, returned, rows)
+    except ValueError as error:
+        raise UnsupportedError("a step that gives what is no output and states") from error
+    return _Traced(
+        trace,
+        inputs,
+        states,
+        _whole(trace, output, []),
+        [_whole(trace, each, states) for each in after],
+    )
+
+
+def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
+    """What a step gives as a register of its own."""
+    if not isinstance(value, Sketch) or not value.has_rows:
+        raise UnsupportedError("a step that gives what depends on neither inputs nor states")
+    recorder, view = trace.recorder, value.view
+    taken = any(view.register == state.register for state in states)
+    if recorder.whole(view) and recorder.levels[view.register] == STEP and not taken:
+        return view
+    copy = recorder.copied(view, level=STEP)
+    note(trace, copy, lambda adjoints, g: adjoints.add(view, "copy", g))
+    return copy
+
+
+def settings_of(cell: Any) -> tuple[Any, ...]:
+    """What a trace may have read beside weights: the attributes of the cell and of its layers."""
+    return tuple(
+        (name, *map(_told, flatten(value)))
+        for owner in _owners(cell)
+        for name, value in vars(owner).items()
+    )
+
+
+def _told(value: Any) -> Any:
+    """What there is to know of an attribute: plain values themselves, else which object it is."""
+    if isinstance(value, bool | int | float | str | None):
+        return type(value), value
+    return (id(value), value.trainable) if isinstance(value, Parameter) else id(value)
+
+
+# From a trace to a program.
+
+
+def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
+    trace = traced.trace
+    recorder = trace.recorder
+    back = _way_back(traced, recorder) if shapes.differentiable else None
+    weights = [view.register for view in trace.parameters.values()]
+    weights += recorder.given
+    parameters = tuple(trace.parameters)
+    ends: dict[str, Any] = {}
+    found: Any = [None] * len(weights)
+    states: list[Any] = [(s.register, a.register, None, None) for s, a in _states(traced)]
+    if back is not None:
+        adjoints, d_output, d_after = back
+        adjoints.section = BACK[STEP]
+        befores = [adjoints.found(view.register) for view in traced.states]
+        states = [
+            (s.register, a.register, d, before)
+            for (s, a), d, before in zip(_states(traced), d_after, befores, strict=True)
+        ]
+        found = [adjoints.found(register) for register in weights]
+        ends = {
+            "d_output": d_output,
+            "d_inputs": [_input_gradient(recorder, adjoints, view) for view in traced.inputs],
+            "d_weights": found,
+        }
+    homes = _homes(traced, recorder, ends, back is not None)
+    sections = recorder.sections if back is not None else recorder.sections[:_FORWARD]
+    sections = [*sections, *([] for _ in range(SECTIONS - len(sections)))]
+    at = int(getattr(cell, "output_state", 0))
+    alike = at < len(traced.states) and traced.states[at].shape == traced.output.shape
+    program = Program(
+        shapes.dtype == np.float64,
+        list(zip(homes, recorder.widths, strict=True)),
+        sections,
+        inputs=[view.register for view in traced.inputs],
+        weights=weights,
+        states=states,
+        output=traced.output.register,
+        output_state=at if alike else None,
+        **ends,
+    )
+    constants = tuple(array.reshape(-1) for array in recorder.given.values())
+    trained = tuple(each is not None for each in found[: len(parameters)])
+    return Lowered(program, parameters, constants, trained)
+
+
+def _states(traced: _Traced) -> Iterator[tuple[View, View]]:
+    return zip(traced.states, traced.after, strict=True)
+
+
+def _way_back(traced: _Traced, recorder: Recorder) -> tuple[Adjoints, int, list[int]]:
+    """Instructions for gradients, from those by the output and by the states after a step."""
+    adjoints = Adjoints(recorder)
+    seeds: dict[int, list[View]] = {}
+    registers = []
+    for view in (traced.output, *traced.after):
+        seed = recorder.value((recorder.widths[view.register],), STEP, True)
+        registers.append(seed.register)
+        seeds.setdefault(view.register, []).append(seed)
+    for register, given in seeds.items():
+        adjoints.seed(register, given)
+    adjoints.run()
+    return adjoints, registers[0], registers[1:]
+
+
+def _input_gradient(recorder: Recorder, adjoints: Adjoints, view: View) -> int | None:
+    """The gradient by inputs, in a register of a series."""
+    adjoints.section = BACK[HOISTED]
+    found = adjoints.found(view.register)
+    if found is None:
+        return None
+    recorder.touched[found].update((BACK[STEP], BACK[HOISTED]))
+    return found
+
+
+def _homes(traced: _Traced, recorder: Recorder, ends: dict[str, Any], goes_back: bool) -> list[str]:
+    """What each register has room for: a row for each step where another section reads it."""
+    states = {view.register for view in traced.states}
+    inputs = {view.register for view in traced.inputs}
+    homes = []
+    for register, level in enumerate(recorder.levels):
+        sections = recorder.touched[register]
+        if not goes_back:
+            sections = {each for each in sections if each < _FORWARD}
+        if not level:
+            homes.append("static")
+        elif register in states:
+            homes.append("state" if goes_back else "local")
+        else:
+            homes.append("series" if register in inputs or len(sections) > 1 else "local")
+    return homes

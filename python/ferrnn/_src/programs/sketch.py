@@ -1,0 +1,198 @@
+"""Values of a cell that is being traced for the engine: every operation on them is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ferrnn._src.programs.recorder import FIXED, Recorder, UnsupportedError, View
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.weights.parameter import Parameter
+
+# (the trace, its arguments) -> what an operation of that name gives.
+Rule = Callable[..., Any]
+# The rules by the operations' names, and those of layers: filled by the modules of rules.
+rules: dict[str, Rule] = {}
+layer_rules: list[Callable[[Any, Any, Any, Any], Any]] = []
+# NumPy's ufuncs that the operations call otherwise.
+_RENAMED = {"true_divide": "divide", "float_power": "power", "fabs": "absolute"}
+
+
+class Sketch(SymbolicTensor):
+    """The value of a cell's batch in a trace; it has a shape and no numbers."""
+
+    takes_layers = True
+
+    def __init__(self, trace: CellTrace, view: View) -> None:
+        rows = trace.recorder.levels[view.register] > FIXED
+        shape = (trace.batch, *view.shape) if rows else view.shape
+        dtype = "bool" if view.is_bool else trace.recorder.dtype.name
+        super().__init__(shape, dtype, name="traced")
+        self.trace, self.view, self.has_rows = trace, view, rows
+
+    def __array_ufunc__(  # type: ignore[override]
+        self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any
+    ) -> Any:
+        return self.trace.ufunc(ufunc, method, inputs, options)
+
+    def __bool__(self) -> NoReturn:
+        raise UnsupportedError("a Python branch on a value")
+
+    def __iter__(self) -> NoReturn:
+        raise UnsupportedError("a Python loop over a value")
+
+    def __len__(self) -> int:  # type: ignore[override]
+        return int(self.shape[0])  # type: ignore[arg-type]
+
+    def __array__(self, *args: Any, **options: Any) -> NoReturn:
+        raise UnsupportedError("a NumPy function on a value")
+
+    def __float__(self) -> NoReturn:
+        raise UnsupportedError("float() of a value")
+
+    def __int__(self) -> NoReturn:
+        raise UnsupportedError("int() of a value")
+
+    def __getattr__(self, name: str) -> Any:
+        found = _METHODS.get(name)
+        if found is None:
+            raise UnsupportedError(f"the attribute {name!r} of a value")
+        return lambda *args, **options: self.trace.call(found, (self, *args), options)
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - NumPy's name
+        """The array with its axes reversed."""
+        return self.trace.call("transpose", (self,), {})
+
+    def recorded_layer(
+        self,
+        layer: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        training: bool | None,
+        mask: Any,
+    ) -> Any:
+        """What a call of a layer gives."""
+        return self.trace.layer(layer, args, {"training": training, **kwargs}, mask)
+
+
+def _operator(name: str) -> Callable[[Sketch, Any], Any]:
+    return lambda self, other: self.trace.call(name, (self, other), {})
+
+
+def _reflected(name: str) -> Callable[[Sketch, Any], Any]:
+    return lambda self, other: self.trace.call(name, (other, self), {})
+
+
+def _unary(name: str) -> Callable[[Sketch], Any]:
+    return lambda self: self.trace.call(name, (self,), {})
+
+
+for _dunder, _name in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+    "matmul": "matmul", "and": "logical_and", "or": "logical_or",
+}.items():  # fmt: skip
+    setattr(Sketch, f"__{_dunder}__", _operator(_name))
+    setattr(Sketch, f"__r{_dunder}__", _reflected(_name))
+for _dunder, _name in {
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    "floordiv": "floor_divide", "rfloordiv": "floor_divide", "mod": "mod", "rmod": "mod",
+    "xor": "logical_xor", "rxor": "logical_xor", "getitem": "get_item",
+}.items():  # fmt: skip
+    setattr(Sketch, f"__{_dunder}__", _operator(_name))
+for _dunder, _name in {"neg": "negative", "abs": "absolute", "invert": "logical_not"}.items():
+    setattr(Sketch, f"__{_dunder}__", _unary(_name))
+# Methods of arrays, by the operation that they are.
+_METHODS = {
+    "astype": "cast",
+    "clip": "clip",
+    "flatten": "ravel",
+    "max": "max",
+    "mean": "mean",
+    "min": "min",
+    "ravel": "ravel",
+    "reshape": "_reshape_method",
+    "std": "std",
+    "sum": "sum",
+    "swapaxes": "swapaxes",
+    "transpose": "_transpose_method",
+    "var": "var",
+}
+
+
+class CellTrace:
+    """A run of a cell's code on sketches, the tracer that weights and layers ask meanwhile."""
+
+    def __init__(self, dtype: np.dtype[Any], batch: int) -> None:
+        self.recorder = Recorder(dtype)
+        self.batch = batch
+        self.parameters: dict[Parameter, View] = {}
+
+    def sketch(self, view: View) -> Sketch:
+        """A value in the form that a cell's code sees."""
+        return Sketch(self, view)
+
+    def call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What an operation gives."""
+        rule = rules.get(name)
+        if rule is None:
+            raise UnsupportedError(f"the operation `{name}`")
+        args, options = map_structure(self.leaf, args), map_structure(self.leaf, options)
+        try:
+            return rule(self, *args, **options)
+        except TypeError as error:
+            raise UnsupportedError(f"the operation `{name}` with such arguments") from error
+
+    def layer(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any) -> Any:
+        """What a call of a layer gives."""
+        if mask is not None:
+            raise UnsupportedError("a mask given to a layer inside the cell")
+        for rule in layer_rules:
+            found = rule(self, layer, args, kwargs)
+            if found is not NotImplemented:
+                return found
+        raise UnsupportedError(f"a call of the layer {type(layer).__name__}")
+
+    # What the room `symbolic` asks of a trace.
+
+    def parameter(self, parameter: Parameter) -> Any:
+        """The parameter's value, as a sketch."""
+        view = self.parameters.get(parameter)
+        if view is None:
+            if parameter.dtype.kind != "f":
+                with tracing.suspended():
+                    return parameter.value
+            view = self.recorder.value(parameter.shape, FIXED, parameter.trainable)
+            self.parameters[parameter] = view
+        return self.sketch(view)
+
+    def leaf(self, value: Any) -> Any:
+        """What stands for a parameter; anything else as it is."""
+        return self.parameter(value) if isinstance(value, Parameter) else value
+
+    def operation(self, function: Callable[..., Any], args: Any, options: Any) -> Any:
+        """What an operation of `ops` gives, of sketches or parameters."""
+        return self.call(function.__name__, args, options)
+
+    def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, options: Any) -> Any:
+        """A NumPy ufunc of a sketch or a parameter."""
+        name = ufunc.__name__
+        if method != "__call__" or options:
+            raise UnsupportedError(f"`numpy.{name}.{method}`")
+        return self.call(_RENAMED.get(name, name), inputs, {})
+
+    def record(self, forward: Callable[[Any], tuple[Any, Any]], inputs: Any) -> Any:
+        """A function with its vjp, which the engine cannot see into."""
+        raise UnsupportedError("a function with a gradient of its own")
+
+    def cast(self, value: Any, dtype: Any) -> Any:
+        """`value` in another dtype: all are the program's."""
+        return value
+
+    def leaving(self, what: str) -> NoReturn:
+        """What is other at every step, or has an effect beside the values."""
+        raise UnsupportedError(what)

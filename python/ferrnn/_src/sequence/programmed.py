@@ -1,0 +1,183 @@
+"""Users' cells over time in the engine, as programs; the results are `stepwise`'s.
+
+What is no program runs step by step, and a message in the log of `ferrnn` says once why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ferrnn._core import program_backward, program_forward
+from ferrnn._src.cells.base import BuiltInCell
+from ferrnn._src.cells.protocol import Dropout, States, flatten, initial_state
+from ferrnn._src.layer.calling import resolved_training
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.programs.lowering import Lowered, Shapes, lowered, settings_of, switched_off
+from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.sequence import stepwise
+from ferrnn._src.sequence.protocol import Scanned, ScanVjp
+from ferrnn._src.symbolic import tracing
+from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.tree.types import Array, Mask
+from ferrnn._src.weights.one_version import one_version
+from ferrnn._src.weights.parameter import Gradients
+
+# Programs that a cell keeps: one for each shape of its inputs, for training and without.
+_KEPT = 16
+_programs: WeakKeyDictionary[Any, OrderedDict[Any, Lowered | None]] = WeakKeyDictionary()
+_lock = threading.Lock()
+_told: set[tuple[str, str]] = set()
+
+
+def scan(
+    cell: Any,
+    inputs: Any,
+    initial: States | None,
+    call: Call,
+    *,
+    mask: Mask | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    zero_output_for_mask: bool = False,
+    dropout: Dropout = None,
+    final_states: bool = True,
+) -> Scanned:
+    """As `stepwise.scan`, by the engine where the cell can be a program."""
+    leaves = flatten(inputs)
+    batch = len(leaves[0])
+    if initial is None:
+        initial = initial_state(cell, batch, leaves[0].dtype.name)
+    found = _program(cell, inputs, leaves, initial, call) if dropout is None else None
+    if found is None:
+        return stepwise.scan(
+            cell,
+            inputs,
+            initial,
+            call,
+            mask=mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            zero_output_for_mask=zero_output_for_mask,
+            dropout=dropout,
+            final_states=final_states,
+        )
+    with one_version():
+        weights = [parameter._view for parameter in found.parameters]
+        outputs, final, run = program_forward(
+            found.program,
+            [leaf.reshape(*leaf.shape[:2], -1) for leaf in leaves],
+            [*weights, *found.constants],
+            [state.reshape(batch, -1) for state in initial],
+            mask,
+            (go_backwards, return_sequences, zero_output_for_mask),
+            final_states,
+        )
+    final = tuple(array.reshape(state.shape) for array, state in zip(final, initial, strict=False))
+    if not call.differentiable:
+        return outputs, final, None
+    return outputs, final, _vjp(found, run, inputs, initial, call)
+
+
+def _vjp(found: Lowered, run: Any, inputs: Any, initial: States, call: Call) -> ScanVjp:
+    def vjp(
+        d_outputs: Array | None, d_final: Sequence[Array | None] | None, grads: Gradients
+    ) -> tuple[Any, States]:
+        batch = len(initial[0]) if initial else 0
+        flat = None
+        if d_final is not None:
+            flat = [None if d is None else np.asarray(d).reshape(batch, -1) for d in d_final]
+        d_inputs, d_weights, d_states = program_backward(
+            run, d_outputs, flat, call.inputs_need_gradient
+        )
+        for parameter, gradient in zip(found.parameters, d_weights, strict=False):
+            if gradient is not None:
+                grads.add(parameter, gradient.reshape(parameter.shape))
+        states = tuple(d.reshape(s.shape) for d, s in zip(d_states, initial, strict=True))
+        if d_inputs is None:
+            return None, states
+        arrays = iter(d_inputs)
+        return map_structure(lambda leaf: next(arrays).reshape(leaf.shape), inputs), states
+
+    return vjp
+
+
+def _program(
+    cell: Any, inputs: Any, leaves: list[Array], initial: States, call: Call
+) -> Lowered | None:
+    """The cell's program for such a call; None if it has none."""
+    if switched_off() or tracing.current.get() is not None or not _may_be(cell, leaves, initial):
+        return None
+    training = call.training
+    key = (
+        tuple(leaf.shape[2:] for leaf in leaves),
+        tuple(state.shape[1:] for state in initial),
+        leaves[0].dtype,
+        training,
+        resolved_training(None),
+        call.differentiable,
+        call.differentiable and call.inputs_need_gradient,
+        settings_of(cell),
+    )
+    with _lock:
+        kept = _programs.setdefault(cell, OrderedDict())
+        if key in kept:
+            kept.move_to_end(key)
+            return kept[key]
+    shapes = Shapes(
+        map_structure(lambda leaf: _Row(leaf.shape[2:]), inputs),
+        key[1],
+        leaves[0].dtype,
+        training,
+        call.differentiable,
+        key[6],
+    )
+    found: Lowered | None = None
+    try:
+        with one_version():
+            found = lowered(cell, shapes)
+    except UnsupportedError as error:
+        _tell(cell, str(error))
+    with _lock:
+        kept[key] = found
+        while len(kept) > _KEPT:
+            kept.popitem(last=False)
+    return found
+
+
+class _Row:
+    """One step's shape without its batch, as a leaf of a structure."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+
+def _may_be(cell: Any, leaves: list[Array], initial: States) -> bool:
+    """Whether a cell is written with a `call` of its own, and the arrays are the engine's."""
+    kinds = {array.dtype for array in (*leaves, *initial)}
+    known = kinds <= {np.dtype(np.float32)} or kinds <= {np.dtype(np.float64)}
+    if not known or not initial or any(not array.size for array in (*leaves, *initial)):
+        return False
+    return (
+        callable(getattr(cell, "call", None))
+        and not callable(getattr(cell, "step", None))
+        and not isinstance(cell, BuiltInCell)
+        and type(cell).__hash__ is not None
+    )
+
+
+def _tell(cell: Any, why: str) -> None:
+    kind = type(cell).__name__
+    if (kind, why) not in _told:
+        _told.add((kind, why))
+        logging.getLogger("ferrnn").warning(
+            "the cell %s runs step by step in Python, not in the engine: its code has %s", kind, why
+        )

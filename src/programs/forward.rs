@@ -1,0 +1,278 @@
+//! A program from the first step to the last.
+
+use super::program::{Home, Program, Section};
+use super::run::Run;
+use crate::error::{Error, Result};
+use crate::machine::memory::{Buffer, View, ViewMut};
+use crate::machine::simd::Element;
+use crate::machine::threads::{Ask, Stop};
+
+/// How steps are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// From the last step to the first.
+    pub go_backwards: bool,
+    /// Whether the outputs of all steps are wanted, not just the last.
+    pub return_sequences: bool,
+    /// Whether outputs at masked steps are zero.
+    pub zero_output: bool,
+}
+
+/// What a call reads: `[batch, time, size]`, states and weights `[batch, 1, size]` and `[size]`.
+pub struct Problem<'a, T> {
+    /// Sequences.
+    pub inputs: Vec<View<'a, T>>,
+    /// Weights and constants.
+    pub weights: Vec<&'a [T]>,
+    /// Where the states start.
+    pub states: Vec<View<'a, T>>,
+    /// Which steps are real, `[batch, time]`.
+    pub mask: Option<&'a [bool]>,
+    /// How steps are taken.
+    pub options: Options,
+}
+
+/// What a call writes.
+pub struct Results<'a, T> {
+    /// `[batch, time or 1, size]`.
+    pub outputs: ViewMut<'a, T>,
+    /// `[batch, 1, size]` each, or none of them.
+    pub states: Vec<ViewMut<'a, T>>,
+}
+
+impl<T> Problem<'_, T> {
+    /// The step of the arrays that is taken as number `n`.
+    pub(super) fn step(&self, n: usize, time: usize) -> usize {
+        if self.options.go_backwards { time - 1 - n } else { n }
+    }
+
+    /// Whether a row has a real step.
+    pub(super) fn is_real(&self, row: usize, step: usize, time: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[row * time + step])
+    }
+}
+
+/// Fails unless an array has the shape that it must have.
+pub(super) fn expect(
+    argument: &'static str,
+    expected: [usize; 3],
+    received: [usize; 3],
+) -> Result<()> {
+    if expected == received { Ok(()) } else { Err(Error::shape(argument, expected, received)) }
+}
+
+impl<T: Element> Run<T> {
+    fn check(
+        &self,
+        program: &Program,
+        problem: &Problem<'_, T>,
+        results: &Results<'_, T>,
+    ) -> Result<()> {
+        let (batch, time, ends) = (self.batch, self.time, program.ends());
+        if batch == 0 || time == 0 {
+            return Err(Error::value("inputs", "at least one row and one step", [batch, time]));
+        }
+        let counts = [
+            ("inputs", problem.inputs.len(), ends.inputs.len()),
+            ("weights", problem.weights.len(), ends.weights.len()),
+            ("states", problem.states.len(), ends.states.len()),
+        ];
+        for (argument, received, expected) in counts {
+            if received != expected {
+                return Err(Error::value(argument, format!("{expected} arrays"), received));
+            }
+        }
+        for (view, &register) in problem.inputs.iter().zip(&ends.inputs) {
+            expect("inputs", [batch, time, program.width_of(register)], view.shape())?;
+        }
+        for (weight, &register) in problem.weights.iter().zip(&ends.weights) {
+            if weight.len() != program.width_of(register) {
+                let expected = [program.width_of(register)];
+                return Err(Error::shape("weights", expected, [weight.len()]));
+            }
+        }
+        for (view, state) in problem.states.iter().zip(&ends.states) {
+            expect("states", [batch, 1, program.width_of(state.before)], view.shape())?;
+        }
+        if let Some(mask) = problem.mask.filter(|mask| mask.len() != batch * time) {
+            return Err(Error::shape("mask", [batch, time], [mask.len()]));
+        }
+        let steps = if problem.options.return_sequences { time } else { 1 };
+        let size = program.width_of(ends.output);
+        expect("outputs", [batch, steps, size], results.outputs.shape())?;
+        for (view, state) in results.states.iter().zip(&ends.states) {
+            expect("states", [batch, 1, program.width_of(state.before)], view.shape())?;
+        }
+        Ok(())
+    }
+
+    /// Computes outputs and final states.
+    ///
+    /// # Errors
+    /// If a shape does not fit, if memory runs out, or if `stop` said so.
+    pub fn forward(
+        &mut self,
+        program: &Program,
+        problem: &Problem<'_, T>,
+        mut results: Results<'_, T>,
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        self.check(program, problem, &results)?;
+        let stop = Stop::new(stop);
+        for (weight, &register) in problem.weights.iter().zip(&program.ends().weights) {
+            self.registers[register][..weight.len()].copy_from_slice(weight);
+        }
+        self.take_inputs(program, problem);
+        self.execute(program, Section::Static, 0, 1)?;
+        self.pack(program, false)?;
+        let all = self.batch * self.time;
+        for first in (0..all).step_by(self.group) {
+            stop.poll(0)?;
+            self.execute(program, Section::Hoisted, first, self.group.min(all - first))?;
+        }
+        let size = program.width_of(program.ends().output);
+        let mut last = Buffer::zeroed(self.group * size)?;
+        for first in (0..self.batch).step_by(self.group) {
+            let rows = self.group.min(self.batch - first);
+            self.start(program, problem, (first, rows), &mut last);
+            for n in 0..self.time {
+                stop.poll(0)?;
+                self.step(program, problem, n, (first, rows), &mut last, &mut results)?;
+            }
+            self.finish(program, (first, rows), &last, problem, &mut results);
+        }
+        Ok(())
+    }
+
+    /// Inputs step after step in processing order; what stands at a masked step is not data.
+    fn take_inputs(&mut self, program: &Program, problem: &Problem<'_, T>) {
+        for (view, &register) in problem.inputs.iter().zip(&program.ends().inputs) {
+            let size = program.width_of(register);
+            let stride = program.registers[register].stride();
+            let mut to = self.registers[register].chunks_exact_mut(stride);
+            for n in 0..self.time {
+                let step = problem.step(n, self.time);
+                for (row, to) in (0..self.batch).zip(&mut to) {
+                    if problem.is_real(row, step, self.time) {
+                        to[..size].copy_from_slice(view.row(row, step));
+                    } else {
+                        to[..size].fill(T::ZERO);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The states before the first step, and the output that a masked first step repeats.
+    fn start(
+        &mut self,
+        program: &Program,
+        problem: &Problem<'_, T>,
+        (first, rows): (usize, usize),
+        last: &mut [T],
+    ) {
+        let ends = program.ends();
+        for (view, state) in problem.states.iter().zip(&ends.states) {
+            let (base, stride) = Self::place(program, state.before, first);
+            for row in 0..rows {
+                let from = view.row(first + row, 0);
+                self.registers[state.before][base + row * stride..][..from.len()]
+                    .copy_from_slice(from);
+            }
+        }
+        last.fill(T::ZERO);
+        let zeroed = problem.options.zero_output && problem.mask.is_some();
+        if let Some(state) = ends.output_state.filter(|_| !zeroed) {
+            let size = program.width_of(ends.output);
+            for (row, last) in last.chunks_exact_mut(size).take(rows).enumerate() {
+                last.copy_from_slice(problem.states[state].row(first + row, 0));
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        program: &Program,
+        problem: &Problem<'_, T>,
+        n: usize,
+        (first, rows): (usize, usize),
+        last: &mut [T],
+        results: &mut Results<'_, T>,
+    ) -> Result<()> {
+        let at = n * self.batch + first;
+        self.execute(program, Section::Step, at, rows)?;
+        let step = problem.step(n, self.time);
+        let ends = program.ends();
+        let size = program.width_of(ends.output);
+        let (base, stride) = Self::place(program, ends.output, at);
+        let output = &self.registers[ends.output][base..];
+        for (row, last) in last.chunks_exact_mut(size).take(rows).enumerate() {
+            if problem.is_real(first + row, step, self.time) {
+                last.copy_from_slice(&output[row * stride..][..size]);
+            } else if problem.options.zero_output {
+                last.fill(T::ZERO);
+            }
+            if problem.options.return_sequences {
+                results.outputs.row(first + row, n).copy_from_slice(last);
+            }
+        }
+        self.carry(program, problem, at, (first, rows), step);
+        Ok(())
+    }
+
+    /// The states after a step become those before the next; at a masked step they stay.
+    fn carry(
+        &mut self,
+        program: &Program,
+        problem: &Problem<'_, T>,
+        at: usize,
+        (first, rows): (usize, usize),
+        step: usize,
+    ) {
+        for state in &program.ends().states {
+            let size = program.width_of(state.before);
+            let (from, stride) = Self::place(program, state.after, at);
+            let (base, own) = Self::place(program, state.before, at);
+            let kept = program.registers[state.before].home == Home::State;
+            let next = if kept { base + self.batch * own } else { base };
+            let mut before = std::mem::take(&mut self.registers[state.before]);
+            let after = &self.registers[state.after][from..];
+            for row in 0..rows {
+                if problem.is_real(first + row, step, self.time) {
+                    let after = &after[row * stride..][..size];
+                    before[next + row * own..][..size].copy_from_slice(after);
+                } else if kept {
+                    let from = base + row * own;
+                    before.copy_within(from..from + size, next + row * own);
+                }
+            }
+            self.registers[state.before] = before;
+        }
+    }
+
+    fn finish(
+        &self,
+        program: &Program,
+        (first, rows): (usize, usize),
+        last: &[T],
+        problem: &Problem<'_, T>,
+        results: &mut Results<'_, T>,
+    ) {
+        let ends = program.ends();
+        if !problem.options.return_sequences {
+            let size = program.width_of(ends.output);
+            for (row, last) in last.chunks_exact(size).take(rows).enumerate() {
+                results.outputs.row(first + row, 0).copy_from_slice(last);
+            }
+        }
+        for (view, state) in results.states.iter_mut().zip(&ends.states) {
+            let at = self.time * self.batch + first;
+            let (base, stride) = Self::place(program, state.before, at);
+            for row in 0..rows {
+                let to = view.row(first + row, 0);
+                let from = &self.registers[state.before][base + row * stride..];
+                to.copy_from_slice(&from[..to.len()]);
+            }
+        }
+    }
+}

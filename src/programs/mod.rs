@@ -1,0 +1,20 @@
+//! Cells that users wrote, as small programs over registers: the engine runs them over time, forward and
+//! backward.
+//!
+//! A [`Program`] is a list of instructions for each part of a call ([`Section`]), checked when it is made.
+//! A [`Run`] has the registers' memory for one call. Nothing here knows a cell.
+
+mod backward;
+mod elementwise;
+mod forward;
+mod product;
+mod program;
+mod reduce;
+mod run;
+
+pub use backward::{Gradients, Seeds};
+pub use elementwise::Op;
+pub use forward::{Options, Problem, Results};
+pub use program::{Ends, Home, Instruction, Operand, Program, Register, Section, State};
+pub use reduce::Join;
+pub use run::Run;

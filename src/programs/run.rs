@@ -1,0 +1,224 @@
+//! One call's registers, and what instructions do to them.
+
+use super::elementwise::{Map, Source};
+use super::product::{Outer, multiply, outer};
+use super::program::{Home, Instruction, Operand, Program, Section};
+use super::reduce::{Join, Reduce};
+use crate::error::{Error, Result};
+use crate::kernels::pack::Packed;
+use crate::machine::lists::{self, Listed};
+use crate::machine::memory::Buffer;
+use crate::machine::simd::{Element, MAX_LANES};
+
+/// Rows that are computed together, at most: what they need stays in the second-level cache.
+const GROUP: usize = 32;
+
+/// The memory of a program for a batch and a number of steps, between forward and backward.
+pub struct Run<T: Element> {
+    pub(super) batch: usize,
+    pub(super) time: usize,
+    /// Rows of a group.
+    pub(super) group: usize,
+    pub(super) registers: Vec<Buffer<T>>,
+    matrices: Vec<Option<Packed<T>>>,
+    scratch: Buffer<T>,
+}
+
+impl<T: Element> Run<T> {
+    /// Memory for the registers of a program.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn new(program: &Program, batch: usize, time: usize) -> Result<Self> {
+        let groups = batch.div_ceil(GROUP).max(1);
+        let group = batch.div_ceil(groups);
+        let rows = batch.checked_mul(time).and_then(|rows| rows.checked_add(batch));
+        let rows = rows.ok_or(Error::Memory(usize::MAX))?;
+        let registers = program.registers.iter().map(|register| {
+            let count = match register.home {
+                Home::Static => 1,
+                Home::Series => rows - batch,
+                Home::State => rows,
+                Home::Local => group,
+            };
+            let size = count.checked_mul(register.stride());
+            let size = size.and_then(|size| size.checked_add(MAX_LANES));
+            let size = size.ok_or(Error::Memory(usize::MAX))?;
+            // What pads ragged rows takes part in operations of whole vectors.
+            let ragged = register.width != register.stride();
+            if ragged { Buffer::zeroed(size) } else { Buffer::taken(size) }
+        });
+        let registers = registers.listed_or()?;
+        let mut matrices = lists::room(program.matrices.len())?;
+        for _ in &program.matrices {
+            lists::push(&mut matrices, None)?;
+        }
+        let wide = program.matrices.iter().map(|(_, shape, _)| shape[1]).max().unwrap_or(0);
+        let highest = program.sections.iter().flatten().map(|instruction| match instruction {
+            Instruction::Product { shape, .. } => shape[0],
+            _ => 0,
+        });
+        let highest = highest.max().unwrap_or(0);
+        let scratch = wide.next_multiple_of(MAX_LANES).checked_mul(highest);
+        let scratch = Buffer::taken(scratch.ok_or(Error::Memory(usize::MAX))?)?;
+        Ok(Self { batch, time, group, registers, matrices, scratch })
+    }
+
+    /// Packs the matrices of products, transposed or not.
+    pub(super) fn pack(&mut self, program: &Program, transposed: bool) -> Result<()> {
+        for (n, &(register, [depth, columns], is_transposed)) in program.matrices.iter().enumerate()
+        {
+            if is_transposed != transposed {
+                continue;
+            }
+            let data = &self.registers[register];
+            let packed = if transposed {
+                let given = |k: usize, _| &data[k * depth..][..depth];
+                Packed::from_rows(program.level, columns, 1, depth, given)?.transposed(depth)?
+            } else {
+                let given = |k: usize, _| &data[k * columns..][..columns];
+                Packed::from_rows(program.level, depth, 1, columns, given)?
+            };
+            self.matrices[n] = Some(packed);
+        }
+        Ok(())
+    }
+
+    /// Runs a section for some rows of all steps' (of the batch's at each step, step after step).
+    pub(super) fn execute(
+        &mut self,
+        program: &Program,
+        section: Section,
+        first: usize,
+        rows: usize,
+    ) -> Result<()> {
+        for instruction in &program.sections[section as usize] {
+            let dest = instruction.dest();
+            let mut out = std::mem::take(&mut self.registers[dest]);
+            let done = self.instruction(program, instruction, &mut out, first, rows);
+            self.registers[dest] = out;
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Where some rows of a register begin, and the elements between two of them.
+    pub(super) fn place(program: &Program, register: usize, first: usize) -> (usize, usize) {
+        let register = program.registers[register];
+        match register.home {
+            Home::Static => (0, 0),
+            Home::Series | Home::State => (first * register.stride(), register.stride()),
+            Home::Local => (0, register.stride()),
+        }
+    }
+
+    fn instruction(
+        &mut self,
+        program: &Program,
+        instruction: &Instruction,
+        out: &mut [T],
+        first: usize,
+        rows: usize,
+    ) -> Result<()> {
+        let place = |register| Self::place(program, register, first);
+        match *instruction {
+            Instruction::Map { op, accumulate, counts, dest, ref sources } => {
+                let map = self.map(program, (counts, first, rows), out, &dest, sources, op.arity());
+                T::dispatch(program.level, Map { op, accumulate, ..map });
+            }
+            Instruction::Reduce { join, accumulate, counts, dest, source } => {
+                let (base, stride) = place(source.register);
+                let (to, to_stride) = place(dest.register);
+                let reduce = Reduce {
+                    join,
+                    accumulate,
+                    rows,
+                    outer: counts[0],
+                    length: counts[1],
+                    inner: counts[2],
+                    out: &mut out[to + dest.offset..],
+                    strides: [to_stride, dest.strides[0]],
+                    data: &self.registers[source.register][base + source.offset..],
+                    of_data: [stride, source.strides[0], source.strides[1]],
+                };
+                T::dispatch(program.level, reduce);
+            }
+            Instruction::Product { dest, left, shape, matrix, accumulate } => {
+                let (base, stride) = place(left.0);
+                let (to, to_stride) = place(dest);
+                let number = program.matrix(matrix.0, matrix.1);
+                let Some(packed) = number.and_then(|n| self.matrices[n].as_ref()) else {
+                    return Ok(()); // packed before any section that has products
+                };
+                let left = (&self.registers[left.0][base + left.1..], stride);
+                let out = (&mut out[to..], to_stride);
+                let scratch = &mut self.scratch[..];
+                multiply(program.level, left, packed, shape, rows, out, scratch, accumulate);
+            }
+            Instruction::Outer { left, right, shape, .. } => {
+                let strides =
+                    (program.registers[left.0].stride(), program.registers[right].stride());
+                let product = Outer {
+                    left: &self.registers[left.0][left.1..],
+                    right: &self.registers[right],
+                    strides,
+                    shape,
+                    rows,
+                };
+                outer(program.level, &product, out)?;
+            }
+            Instruction::SumRows { source, .. } => {
+                let register = program.registers[source];
+                let reduce = Reduce {
+                    join: Join::Sum,
+                    accumulate: true,
+                    rows: 1,
+                    outer: 1,
+                    length: rows,
+                    inner: register.width,
+                    out,
+                    strides: [0, 0],
+                    data: &self.registers[source],
+                    // Where rows have one element each, they are still so far apart.
+                    of_data: [0, 0, register.stride()],
+                };
+                T::dispatch(program.level, reduce);
+            }
+        }
+        Ok(())
+    }
+
+    /// A map's loop: rows that lie side by side as one.
+    fn map<'a>(
+        &'a self,
+        program: &Program,
+        (counts, first, rows): ([usize; 3], usize, usize),
+        out: &'a mut [T],
+        dest: &Operand,
+        operands: &[Operand; 3],
+        arity: usize,
+    ) -> Map<'a, T> {
+        let (to, stride) = Self::place(program, dest.register, first);
+        let source = |n: usize| {
+            let operand = if n < arity { operands[n] } else { operands[0] };
+            let (base, stride) = Self::place(program, operand.register, first);
+            Source {
+                data: &self.registers[operand.register][base + operand.offset..],
+                strides: [stride, operand.strides[0], operand.strides[1]],
+                repeated: operand.strides[2] == 0 || counts[2] == 1,
+            }
+        };
+        let sources = [source(0), source(1), source(2)];
+        let width = program.registers[dest.register].width;
+        let whole = |of: usize, source: &Source<'_, T>| of == stride && !source.repeated;
+        let flat = counts == [1, 1, width]
+            && stride > 0
+            && sources.iter().all(|each| whole(each.strides[0], each));
+        let (rows, inner) = if flat { (1, rows * stride) } else { (rows, counts[2]) };
+        let op = super::elementwise::Op::Copy;
+        let out = &mut out[to + dest.offset..];
+        let strides = [stride, dest.strides[0], dest.strides[1]];
+        let counts = [rows, counts[0], counts[1]];
+        Map { op, accumulate: false, counts, inner, out, strides, sources }
+    }
+}
