@@ -23,11 +23,12 @@ class Adjoints:
         self._spans: dict[int, list[tuple[int, int]]] = {}
 
     def run(self) -> None:
-        """Goes back through the whole tape."""
-        for step in reversed(self.recorder.tape):
-            self.section = BACK[step.level]
-            if step.register in self._of:
-                step.back(self, self.of(step.register, None))
+        """Goes back through the whole tape, level by level as the engine runs the sections."""
+        for level, section in BACK.items():
+            self.section = section
+            for step in reversed(self.recorder.tape):
+                if step.level == level and step.register in self._of:
+                    step.back(self, self.of(step.register, None))
 
     def seed(self, register: int, given: Sequence[View]) -> None:
         """Begins with gradients that come from outside."""
@@ -121,7 +122,7 @@ class Adjoints:
         return self.recorder.levels[view.register] == FIXED
 
     def summed(self, register: int) -> int:
-        """The gradient by a fixed register, which the engine makes zero before anything is added."""
+        """The gradient by a fixed register, zero before anything is added."""
         own = self._of.get(register)
         if own is None:
             width = self.recorder.widths[register]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.configs import config
 from ferrnn._src.programs.adjoints import Adjoints
 from ferrnn._src.programs.recorder import FIXED, Step, UnsupportedError, View
 from ferrnn._src.programs.sketch import CellTrace, Sketch, rules
@@ -382,7 +383,9 @@ def _clip(trace: CellTrace, x: Any, x_min: Any = None, x_max: Any = None) -> Any
     y = view
     for bound, op in ((x_min, "maximum"), (x_max, "minimum")):
         if bound is not None:
-            y = recorder.map(op, y, recorder.number(float(bound)))
+            # A number of Python first takes the default dtype, as in `ops.clip`.
+            rounded = np.asarray(bound, config.floatx())
+            y = recorder.map(op, y, recorder.number(float(rounded)))
     if y is view:
         return x
 
