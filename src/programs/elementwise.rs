@@ -98,8 +98,16 @@ impl Op {
     #[must_use]
     pub fn arity(self) -> usize {
         match self {
-            Self::Copy | Self::Negative | Self::Absolute | Self::Sign | Self::Sqrt => 1,
-            Self::Rsqrt | Self::Log | Self::Sin | Self::Cos | Self::Activate(_) => 1,
+            Self::Copy
+            | Self::Negative
+            | Self::Absolute
+            | Self::Sign
+            | Self::Sqrt
+            | Self::Rsqrt
+            | Self::Log
+            | Self::Sin
+            | Self::Cos
+            | Self::Activate(_) => 1,
             Self::Select | Self::Share => 3,
             _ => 2,
         }
@@ -227,19 +235,16 @@ impl<T: Element> Map<'_, T> {
         f: impl Fn([S::V; N]) -> S::V,
     ) {
         let [rows, outer, middle] = self.counts;
+        let mut lanes = [[T::ZERO; MAX_LANES]; N];
+        let masks = sources.map(|source| if source.repeated { 0 } else { usize::MAX });
         for row in 0..rows {
             for first in 0..outer {
                 for second in 0..middle {
                     let at = |by: [usize; 3]| row * by[0] + first * by[1] + second * by[2];
-                    let mut lanes = [[T::ZERO; MAX_LANES]; N];
-                    let mut masks = [usize::MAX; N];
                     for n in 0..N {
-                        if sources[n].repeated {
-                            s.store(
-                                s.splat(sources[n].data[at(sources[n].strides)]),
-                                &mut lanes[n],
-                            );
-                            masks[n] = 0;
+                        let source = sources[n];
+                        if source.repeated {
+                            s.store(s.splat(source.data[at(source.strides)]), &mut lanes[n]);
                         }
                     }
                     let mut parts = [&sources[0].data[..0]; N];

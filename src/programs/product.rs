@@ -5,7 +5,7 @@ use crate::kernels::long_product::{LongProduct, Staging, Stretch};
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Product, Start};
 use crate::machine::memory::Buffer;
-use crate::machine::simd::{Element, Level};
+use crate::machine::simd::{Element, Kernel, Level, Simd};
 
 /// Rows that are staged together.
 const CHUNK: usize = 96;
@@ -82,14 +82,7 @@ pub(super) fn outer<T: Element>(level: Level, product: &Outer<'_, T>, out: &mut 
             6 => stage::<T, 6>(product, first, length, panels, &mut left),
             rows => unreachable!("a tile of {rows} rows"),
         }
-        for k in 0..length {
-            let (row, part) = ((first + k) / count, (first + k) % count);
-            let from = &product.right[row * product.strides.1 + part * columns..];
-            for block in 0..blocks {
-                let to = &mut right[(block * length + k) * lanes..][..lanes];
-                to.copy_from_slice(&from[block * lanes..][..lanes]);
-            }
-        }
+        T::dispatch(level, Strips { product, first, length, blocks, right: &mut right });
         let slots = &right[..blocks * length * lanes];
         T::dispatch(
             level,
@@ -113,6 +106,32 @@ pub(super) fn outer<T: Element>(level: Level, product: &Outer<'_, T>, out: &mut 
         }
     }
     Ok(())
+}
+
+/// Writes some rows of the right side block by block, `[block][row][LANES]`.
+struct Strips<'a, T> {
+    product: &'a Outer<'a, T>,
+    first: usize,
+    length: usize,
+    blocks: usize,
+    right: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Strips<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let [count, _, columns] = self.product.shape;
+        for k in 0..self.length {
+            let (row, part) = ((self.first + k) / count, (self.first + k) % count);
+            let from = &self.product.right[row * self.product.strides.1 + part * columns..];
+            for block in 0..self.blocks {
+                let to = &mut self.right[(block * self.length + k) * S::LANES..];
+                s.store(s.load(&from[block * S::LANES..]), to);
+            }
+        }
+    }
 }
 
 /// Stages some rows of the left side.

@@ -213,7 +213,7 @@ impl Program {
         for number in 0..SECTIONS {
             for n in 0..made.sections[number].len() {
                 let instruction = made.sections[number][n];
-                made.check(number, &instruction).map_err(|_| {
+                made.check(number, &instruction).map_err(|()| {
                     let expected = "registers that are there, of fitting homes and sizes";
                     Error::value("sections", expected, instruction)
                 })?;

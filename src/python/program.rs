@@ -96,7 +96,11 @@ impl Program {
     #[new]
     #[pyo3(signature = (double, registers, sections, *, inputs, weights, states, output,
         output_state=None, d_output=None, d_inputs=Vec::new(), d_weights=Vec::new()))]
-    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::needless_pass_by_value,
+        reason = "they are Python's keywords"
+    )]
     fn new(
         double: bool,
         registers: Vec<(String, usize)>,
@@ -196,7 +200,11 @@ type Forward<K> = (Py<PyAny>, Py<PyTuple>, K);
 
 /// Outputs, final states (none unless wanted), and what backward wants, if the program goes back.
 #[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "they are Python's arguments")]
+#[allow(
+    clippy::too_many_arguments,
+    clippy::needless_pass_by_value,
+    reason = "they are Python's arguments"
+)]
 pub(super) fn program_forward<'py>(
     py: Python<'py>,
     program: &Program,
