@@ -73,7 +73,7 @@ pub(super) fn outer<T: Element>(level: Level, product: &Outer<'_, T>, out: &mut 
     let size = |a: usize, b: usize| a.checked_mul(b).ok_or(Error::Memory(usize::MAX));
     let mut sums = Buffer::zeroed(size(blocks * lanes, panels * tile)?)?;
     let mut left = Buffer::zeroed(size(panels * tile, CHUNK)?)?;
-    let mut right = Buffer::taken(size(blocks * lanes, CHUNK)?)?;
+    let mut right = Buffer::unfilled(size(blocks * lanes, CHUNK)?)?;
     let all = product.rows * count;
     for first in (0..all).step_by(CHUNK) {
         let length = CHUNK.min(all - first);

@@ -46,7 +46,7 @@ impl<T: Element> Run<T> {
             let size = size.ok_or(Error::Memory(usize::MAX))?;
             // What pads ragged rows takes part in operations of whole vectors.
             let ragged = register.width != register.stride();
-            if ragged { Buffer::zeroed(size) } else { Buffer::taken(size) }
+            if ragged { Buffer::zeroed(size) } else { Buffer::unfilled(size) }
         });
         let registers = registers.listed_or()?;
         let mut matrices = lists::room(program.matrices.len())?;
@@ -60,7 +60,7 @@ impl<T: Element> Run<T> {
         });
         let highest = highest.max().unwrap_or(0);
         let scratch = wide.next_multiple_of(MAX_LANES).checked_mul(highest);
-        let scratch = Buffer::taken(scratch.ok_or(Error::Memory(usize::MAX))?)?;
+        let scratch = Buffer::unfilled(scratch.ok_or(Error::Memory(usize::MAX))?)?;
         Ok(Self { batch, time, group, registers, matrices, scratch })
     }
 
