@@ -242,6 +242,37 @@ def test_operators_between_layers():
     check(randomized(ferrnn.Model(x, outputs)))
 
 
+OPERATIONS = {
+    "arithmetic": lambda x, o: [-x, abs(x), x**2.0, o.divide(x, 3.0), o.maximum(x, 0.2), 1.0 - x],
+    "functions": lambda x, o: [
+        *(getattr(o, name)(x) for name in ("exp", "square", "sign", "floor", "sin", "erf")),
+        o.sqrt(o.abs(x)),
+        o.log(o.square(x) + 1.0),
+    ],
+    "activations": lambda x, o: [
+        *(getattr(o, name)(x) for name in ("relu", "relu6", "sigmoid", "silu", "softplus")),
+        o.softmax(x),
+        o.log_softmax(x, axis=1),
+    ],
+    "reductions": lambda x, o: [
+        o.mean(x, axis=1), o.sum(x, axis=-1, keepdims=True), o.max(x, axis=(1, 2)),
+        o.min(x, axis=2),
+    ],
+    "shapes": lambda x, o: [
+        o.concatenate([x, x], axis=1), o.expand_dims(x, 1), o.transpose(x, (0, 2, 1)),
+        o.squeeze(o.expand_dims(x, -1), -1), o.reshape(x, (-1, 4)),
+        o.matmul(x, o.transpose(x, (0, 2, 1))),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_between_layers(name):
+    x = ferrnn.Input((None, 4))
+    y = layers.Dense(4)(x)
+    check(randomized(ferrnn.Model(x, OPERATIONS[name](y, ferrnn.ops))))
+
+
 def test_statistics_of_data_are_constants():
     scaled = layers.Normalization()
     scaled.adapt(np.random.default_rng(3).normal(3, 2, size=(20, 5, 3)))

@@ -42,7 +42,7 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     Layers for training alone (dropout, noise) are left out.
 
     Raises:
-        ValueError: A layer has no form in ONNX: cells and layers of your own, operations of
+        ValueError: A layer has no form in ONNX: cells and layers of your own, rare operations of
             `keras.ops`, masks of attention and of merged inputs. The message names it.
 
     >>> import ferrnn
@@ -213,8 +213,8 @@ def _layer(
         return [WRITERS[kind](b, layer, inputs, shapes)]
     what = f"the operation {kind.__name__}" if isinstance(layer, Operation) else kind.__name__
     raise ValueError(
-        f"layer {name!r} has no form in ONNX: it is {what}; recurrent layers, Bidirectional, "
-        f"TimeDistributed and {', '.join(sorted(each.__name__ for each in WRITERS))} have"
+        f"layer {name!r} has no form in ONNX: it is {what}; ferrnn's layers have, but for Lambda, "
+        "lookups and hashing, and of `keras.ops` the common operations"
     )
 
 

@@ -1,4 +1,4 @@
-"""Operators between layers as nodes of ONNX: arithmetic and indexing."""
+"""Operators between layers as nodes of ONNX: arithmetic, indexing, common ones of `keras.ops`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,40 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.activations import activations
+from ferrnn._src.interop.onnx.functions import applied
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 
-_HERE = Operation.__module__
-_BINARY = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "TrueDivide": "Div"}
+_Writer = Callable[[Builder, list[str], dict[str, Any]], str]
+_MODULES = (Operation.__module__, "keras.ops")
+_BINARY = {
+    "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "TrueDivide": "Div", "Divide": "Div",
+    "Maximum": "Max", "Minimum": "Min", "Power": "Pow", "Matmul": "MatMul",
+}  # fmt: skip
+_UNARY = {
+    "Negative": "Neg", "Absolute": "Abs", "Exp": "Exp", "Log": "Log", "Sqrt": "Sqrt",
+    "Sign": "Sign", "Floor": "Floor", "Ceil": "Ceil", "Sin": "Sin", "Cos": "Cos", "Erf": "Erf",
+    "Reciprocal": "Reciprocal",
+}  # fmt: skip
+# Of `keras.ops`, by the name of the activation.
+_FUNCTIONS = {
+    "Relu": activations.relu, "Relu6": activations.relu6, "Sigmoid": activations.sigmoid,
+    "Tanh": activations.tanh, "Silu": activations.silu, "Softplus": activations.softplus,
+    "Softsign": activations.softsign, "Selu": activations.selu,
+    "HardSigmoid": activations.hard_sigmoid,
+    "LogSigmoid": activations.log_sigmoid, "TanhShrink": activations.tanh_shrink,
+}  # fmt: skip
 _END = 2**63 - 1
 
 
 def is_known(layer: Any) -> bool:
     """Whether it is an operator that `operation` writes."""
     kind = type(layer)
-    return kind.__module__ == _HERE and kind.__name__ in {*_BINARY, "GetItem"}
+    known = {*_BINARY, *_UNARY, *_WITH_SETTINGS, "GetItem", "Square"}
+    known |= {name for name in _FUNCTIONS if not getattr(layer, "_settings", None)}
+    return isinstance(layer, Operation) and kind.__module__ in _MODULES and kind.__name__ in known
 
 
 def operation(b: Builder, layer: Any, node: Any, value: Callable[[SymbolicTensor], str]) -> str:
@@ -29,14 +50,82 @@ def operation(b: Builder, layer: Any, node: Any, value: Callable[[SymbolicTensor
         ValueError: An index that has no form in ONNX.
     """
     kind = type(layer).__name__
+    if kind == "GetItem":
+        tensor, index = node.args[:2]
+        return _indexed(b, value(tensor), index, len(tensor.shape))
+    if node.kwargs:
+        raise ValueError(f"arguments {sorted(node.kwargs)} have no form in ONNX here")
+    listed = kind == "Concatenate"
+    arguments = node.args[0] if listed else node.args
+    given = [
+        value(each) if isinstance(each, SymbolicTensor) else b.constant(np.asarray(each))
+        for each in arguments
+    ]
     if kind in _BINARY:
-        given = [
-            value(each) if isinstance(each, SymbolicTensor) else b.constant(np.asarray(each))
-            for each in node.args
-        ]
         return b.op(_BINARY[kind], *given)
-    tensor, index = node.args[:2]
-    return _indexed(b, value(tensor), index, len(tensor.shape))
+    if len(given) != 1 and not listed:
+        raise ValueError(f"{len(given)} arguments of {kind} have no form in ONNX here")
+    if kind in _UNARY:
+        return b.op(_UNARY[kind], given[0])
+    if kind == "Square":
+        return b.op("Mul", given[0], given[0])
+    if kind in _FUNCTIONS:
+        return applied(b, _FUNCTIONS[kind], given[0], layer.name)
+    return _WITH_SETTINGS[kind](b, given, dict(layer._settings))
+
+
+def _reduced(operator: str) -> _Writer:
+    def reduced(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
+        axis = settings.pop("axis")
+        keep = {"keepdims": int(settings.pop("keepdims"))}
+        if any(each is not None for each in settings.values()):
+            raise ValueError(f"settings {sorted(settings)} have no form in ONNX here")
+        axes = None if axis is None else [axis] if isinstance(axis, int) else list(axis)
+        if operator == "ReduceSum":
+            return b.op(operator, *x, *([] if axes is None else [b.integers(*axes)]), **keep)
+        return b.op(operator, *x, **keep, **({} if axes is None else {"axes": axes}))
+
+    return reduced
+
+
+def _reshaped(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
+    return b.op("Reshape", *x, b.integers(*settings["newshape"]))
+
+
+def _with_axis(operator: str) -> _Writer:
+    """An operator with one axis, as an attribute or, where axes may be added, an input."""
+
+    def written(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
+        axis = settings["axis"]
+        if not isinstance(axis, int):
+            raise ValueError(  # noqa: TRY004 - it is about what a file can hold
+                f"`axis` must be one number for ONNX, received {axis!r}"
+            )
+        if operator in ("Squeeze", "Unsqueeze"):
+            return b.op(operator, *x, b.integers(axis))
+        return b.op(operator, *x, axis=axis)
+
+    return written
+
+
+def _turned(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
+    axes = settings["axes"]
+    return b.op("Transpose", *x, **({} if axes is None else {"perm": [int(a) for a in axes]}))
+
+
+_WITH_SETTINGS: dict[str, _Writer] = {
+    "Mean": _reduced("ReduceMean"),
+    "Sum": _reduced("ReduceSum"),
+    "Max": _reduced("ReduceMax"),
+    "Min": _reduced("ReduceMin"),
+    "Softmax": _with_axis("Softmax"),
+    "LogSoftmax": _with_axis("LogSoftmax"),
+    "Concatenate": _with_axis("Concat"),
+    "ExpandDims": _with_axis("Unsqueeze"),
+    "Squeeze": _with_axis("Squeeze"),
+    "Reshape": _reshaped,
+    "Transpose": _turned,
+}
 
 
 def _indexed(b: Builder, x: str, index: Any, rank: int) -> str:
