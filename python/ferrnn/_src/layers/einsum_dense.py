@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import string
@@ -36,7 +37,8 @@ class Equation(NamedTuple):
         return tuple(self.sizes[letter] for letter in letters)
 
 
-def read_equation(equation: str, shape: Sequence[Any], outputs: Sequence[Any]) -> Equation:
+@functools.lru_cache(maxsize=256)
+def read_equation(equation: str, shape: tuple[Any, ...], outputs: tuple[Any, ...]) -> Equation:
     """An equation such as "abc,cd->abd" for inputs of a shape and outputs without the batch.
 
     >>> read_equation("...x,xy->...y", (2, 3, 4), (5,)).shape("xy")
@@ -165,7 +167,7 @@ class EinsumDense(Layer):
             )
 
     def _read(self, input_shape: Any) -> Equation:
-        return read_equation(self.equation, input_shape, self.partial_output_shape)
+        return read_equation(self.equation, tuple(input_shape), self.partial_output_shape)
 
     def _bias_shape(self, read: Equation) -> tuple[Any, ...]:
         """The bias as it is added: lengths from the first axis with biases on, 1 without."""
@@ -227,35 +229,53 @@ class EinsumDense(Layer):
         }
 
 
+class _Orders(NamedTuple):
+    """How axes are turned for one product of rows with a matrix, and the ways back."""
+
+    inner: int  # how many axes of the kernel are summed over
+    inputs: tuple[int, ...]
+    kernel: tuple[int, ...]
+    outputs: tuple[int, ...]
+    inputs_back: tuple[int, ...]
+    kernel_back: tuple[int, ...]
+    outputs_back: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=256)
+def _orders(inputs: str, kernel: str, outputs: str) -> _Orders:
+    inner = [letter for letter in kernel if letter not in outputs]
+    outer = [letter for letter in kernel if letter in outputs]
+    rows = [letter for letter in inputs if letter in outputs]
+    made = (*rows, *outer)
+    ways = [
+        tuple(inputs.index(letter) for letter in (*rows, *inner)),
+        tuple(kernel.index(letter) for letter in (*inner, *outer)),
+        tuple(made.index(letter) for letter in outputs),
+    ]
+    backs = [tuple(int(axis) for axis in np.argsort(way)) for way in ways]
+    return _Orders(len(inner), *ways, *backs)
+
+
 def _by_engine(read: Equation, inputs: Array, kernel: Array, call: Call) -> tuple[Array, Any]:
     """The product as one of rows with a matrix; its vjp gives gradients by inputs and kernel."""
-    inner = [letter for letter in read.kernel if letter not in read.outputs]
-    outer = [letter for letter in read.kernel if letter in read.outputs]
-    rows = [letter for letter in read.inputs if letter in read.outputs]
-    order = [read.inputs.index(letter) for letter in (*rows, *inner)]
-    sizes = dict(zip(read.inputs, inputs.shape, strict=True))
-    sizes |= dict(zip(read.kernel, kernel.shape, strict=True))
-    depth = math.prod(sizes[letter] for letter in inner)
-    of_kernel = [read.kernel.index(letter) for letter in (*inner, *outer)]
-    turned = kernel.transpose(of_kernel)
+    orders = _orders(read.inputs, read.kernel, read.outputs)
+    turned, ordered = kernel.transpose(orders.kernel), inputs.transpose(orders.inputs)
+    depth = math.prod(turned.shape[: orders.inner])
     weights = DenseWeights(np.ascontiguousarray(turned).reshape(depth, -1))
-    ordered = inputs.transpose(order)
     flat = np.ascontiguousarray(ordered).reshape(-1, depth)
     linear, saved = dense_forward(weights, flat, call.differentiable)
-    made = (*rows, *outer)
-    to_outputs = [made.index(letter) for letter in read.outputs]
-    shape = [sizes[letter] for letter in made]
-    outputs = linear.reshape(shape).transpose(to_outputs)
+    shape = ordered.shape[: ordered.ndim - orders.inner] + turned.shape[orders.inner :]
+    outputs = linear.reshape(shape).transpose(orders.outputs)
 
     def vjp(d_outputs: Array) -> tuple[Array | None, Array]:
-        d_linear = np.ascontiguousarray(d_outputs.transpose(np.argsort(to_outputs)))
+        d_linear = np.ascontiguousarray(d_outputs.transpose(orders.outputs_back))
         d_flat, d_weights = dense_backward(
             weights, flat, linear, saved, d_linear.reshape(linear.shape), call.inputs_need_gradient
         )
-        d_kernel = d_weights[0].reshape(turned.shape).transpose(np.argsort(of_kernel))
+        d_kernel = d_weights[0].reshape(turned.shape).transpose(orders.kernel_back)
         if d_flat is None:
             return None, np.ascontiguousarray(d_kernel)
-        d_inputs = d_flat.reshape(ordered.shape).transpose(np.argsort(order))
+        d_inputs = d_flat.reshape(ordered.shape).transpose(orders.inputs_back)
         return d_inputs, np.ascontiguousarray(d_kernel)
 
     return np.ascontiguousarray(outputs), vjp
