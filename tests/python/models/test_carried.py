@@ -8,6 +8,7 @@ from ferrnn.layers import GRU, LSTM, Bidirectional, Dense, Input
 
 
 def stateful(units=3):
+    ferrnn.utils.set_random_seed(2)
     inner = ferrnn.Sequential(
         [Input(batch_shape=(2, None, units)), GRU(4, stateful=True, name="deep")], name="inner"
     )
@@ -19,7 +20,6 @@ def stateful(units=3):
         inner,
         Dense(1),
     ]
-    ferrnn.utils.set_random_seed(2)
     return ferrnn.Sequential(layers)
 
 

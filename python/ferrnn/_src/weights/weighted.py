@@ -25,6 +25,9 @@ from ferrnn._src.weights.random import SeedGenerator
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+# Of what most attributes are, no layer among it.
+_PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None), Parameter))
+
 
 def shape_first(method: Method) -> Method:
     """The method of a layer or a metric that makes a variable, where Keras 2 had the name first."""
@@ -166,9 +169,11 @@ class Weighted:
     def sublayers(self) -> Iterator[Any]:
         """The layers that this one holds as attributes, alone or in lists, tuples and dicts."""
         for value in vars(self).values():
+            if type(value) in _PLAIN:
+                continue
             if isinstance(value, Weighted):
                 yield value
-            elif isinstance(value, CONTAINERS):
+            elif isinstance(value, CONTAINERS) and value:
                 yield from (part for part in leaves_once(value) if isinstance(part, Weighted))
 
     def _all_weights(self) -> list[Parameter]:
