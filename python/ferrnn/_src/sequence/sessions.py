@@ -18,6 +18,7 @@ class Sessions:
     Made by `model.sessions()`. `step(ids, inputs)` advances the sessions named, those that are new
     from zero states, and leaves the others alone. Each gives the bits that it would give as a
     stream of its own. At most `limit` are open at a time; a closed one leaves nothing behind.
+    One thread at a time may use it.
 
     >>> import ferrnn
     >>> inputs = ferrnn.Input((None, 2))
