@@ -6,10 +6,10 @@
 
 The same source of each cell runs in ferrnn and in Keras; `built-in` is ferrnn's own LSTM. A model
 is RNN(cell) and Dense(1), the loss the mean squared error, the optimizer Adam; a number is an epoch
-of `fit` or a `predict` divided by its steps, in milliseconds. Each contestant is a process of its
-own on one core and one thread, and waits while another has its turn; the table has minima and
-medians of the turns. `first` is the first step after the model is made, tracing and lowering (in
-Keras, compiling) included.
+of `fit` or a `predict` divided by its steps, in milliseconds of the processor's time. Each
+contestant is a process of its own on one core and one thread, and waits while another has its turn;
+the table has minima and medians of the turns. `first` is the first step after the model is made,
+tracing and lowering (in Keras, compiling) included.
 """
 
 from __future__ import annotations
@@ -158,9 +158,9 @@ class Case:
         self.model = keras.Sequential([*parts, recurrent, keras.layers.Dense(1)])
         self.model.compile(keras.optimizers.Adam(), loss="mse")
         self.batch = batch
-        start = time.perf_counter()
+        start = time.process_time()
         self.model.train_on_batch(self.x[:batch], self.y[:batch])
-        self.first = time.perf_counter() - start
+        self.first = time.process_time() - start
 
     def fit(self) -> None:
         """An epoch."""
@@ -187,11 +187,11 @@ def work(module: str) -> None:
         run = getattr(case, order["run"])
         run()
         best = []
-        end = time.perf_counter() + order["seconds"]
-        while time.perf_counter() < end or not best:
-            start = time.perf_counter()
+        end = time.process_time() + order["seconds"]
+        while time.process_time() < end or not best:
+            start = time.process_time()
             run()
-            best.append((time.perf_counter() - start) / STEPS * 1e3)
+            best.append((time.process_time() - start) / STEPS * 1e3)
         print(json.dumps({"times": best}), flush=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._core import Program
-from ferrnn._src.cells.protocol import checked_step, flatten, listed, pack, state_structure
+from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
 from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.programs import layers, products, shaping
@@ -107,7 +107,10 @@ def lowered(cell: Any, shapes: Shapes) -> Lowered:
 def _unchanged(cell: Any) -> Iterator[None]:
     """Takes back what code inside does to the cell's attributes, which makes it no program."""
     before = settings_of(cell)
-    kept = [(owner, _copied(vars(owner))) for owner in _owners(cell)]
+    owners = [cell]
+    for owner in owners:
+        _tell(vars(owner).values(), [], owners)
+    kept = [(owner, _copied(vars(owner))) for owner in owners]
     try:
         yield
     finally:
@@ -130,15 +133,6 @@ def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         name: (value, value.copy() if type(value) in (list, dict, set) else None)
         for name, value in attributes.items()
     }
-
-
-def _owners(owner: Any) -> list[Any]:
-    """A cell and the layers among its attributes, at any depth."""
-    found = [owner]
-    for each in found:
-        parts = (part for value in vars(each).values() for part in flatten(value))
-        found += [part for part in parts if isinstance(part, Layer) and part not in found]
-    return found
 
 
 def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
@@ -202,19 +196,39 @@ def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
 
 
 def settings_of(cell: Any) -> tuple[Any, ...]:
-    """What a trace may have read beside weights: the attributes of the cell and of its layers."""
-    return tuple(
-        (name, *map(_told, flatten(value)))
-        for owner in _owners(cell)
-        for name, value in vars(owner).items()
-    )
+    """What a trace may have read beside weights: the attributes of the cell and of its layers.
+
+    Plain values count themselves, of others which object they are. Every call asks for it.
+    """
+    told: list[Any] = []
+    owners = [cell]
+    for owner in owners:
+        attributes = vars(owner)
+        told.append(tuple(attributes))
+        _tell(attributes.values(), told, owners)
+    return tuple(told)
 
 
-def _told(value: Any) -> Any:
-    """What there is to know of an attribute: plain values themselves, else which object it is."""
-    if isinstance(value, bool | int | float | str | None):
-        return type(value), value
-    return (id(value), value.trainable) if isinstance(value, Parameter) else id(value)
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
+def _tell(values: Iterable[Any], told: list[Any], owners: list[Any]) -> None:
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN:
+            told += (kind, value)
+        elif kind is list or kind is tuple:
+            told.append(len(value))
+            _tell(value, told, owners)
+        elif kind is dict:
+            told.append(len(value))
+            _tell(value.values(), told, owners)
+        else:
+            told.append(id(value))
+            if isinstance(value, Parameter):
+                told.append(value.trainable)
+            elif isinstance(value, Layer) and not any(value is known for known in owners):
+                owners.append(value)
 
 
 # From a trace to a program.
