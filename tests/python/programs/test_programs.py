@@ -117,6 +117,22 @@ def test_several_inputs_come_in_their_structure():
     agree(cell, inputs, (rng.normal(size=(3, 5)),))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("zero", [False, True])
+def test_cells_of_a_stack_may_be_programs_and_built_in(masked, backwards, zero):
+    kinds = [(MinimalCell, 3), (layers.GRUCell, 4), (LongCell, 5)]
+    parts = [kind(units, dtype="float64") for kind, units in kinds]
+    stack = layers.StackedRNNCells(parts, dtype="float64")
+    stack.build((None, 4))
+    rng = np.random.default_rng(2)
+    for weight in stack.weights:
+        weight.assign(rng.normal(size=weight.shape) * 0.5)
+    inputs, states = drawn(stack, 4, 5)
+    mask = rng.random((4, 5)) < 0.6 if masked else None
+    agree(stack, inputs, states, mask=mask, go_backwards=backwards, zero_output_for_mask=zero)
+
+
 def test_new_weights_and_settings_are_seen():
     class Scaled(MinimalCell):
         factor = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,7 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
 # The engine's own names among them: interop runs weights that no cell holds.
-__all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "supports"]
+__all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "scan_stack", "supports"]
 
 # Exactly these: a subclass may override anything, and then runs step by step.
 _BUILT_IN = (
@@ -80,7 +80,8 @@ def scan(
 ) -> Scanned:
     """As `stepwise.scan`, for cells that `supports` accepts."""
     if type(cell) is StackedRNNCells:
-        return _scan_stack(
+        return scan_stack(
+            scan,
             cell,
             inputs,
             initial_state,
@@ -228,7 +229,8 @@ def _vjp(
     return vjp
 
 
-def _scan_stack(
+def scan_stack(
+    of_cell: Callable[..., Scanned],
     stack: StackedRNNCells,
     inputs: Array,
     initial_state: States | None,
@@ -241,14 +243,14 @@ def _scan_stack(
     dropout: Dropout,
     final_states: bool,
 ) -> Scanned:
-    """One call of the engine for each cell; the cells above the first see processing order."""
+    """One run over time for each cell; the cells above the first see processing order."""
     above = replace(call, inputs_need_gradient=True)
     last = len(stack.cells) - 1
     outputs = inputs
     all_final: list[Array] = []
     vjps: list[ScanVjp | None] = []
     for index, (cell, span) in enumerate(zip(stack.cells, stack.spans, strict=True)):
-        outputs, final, vjp = scan(
+        outputs, final, vjp = of_cell(
             cell,
             outputs,
             None if initial_state is None else initial_state[span],

@@ -17,11 +17,12 @@ import numpy as np
 from ferrnn._core import program_backward, program_forward
 from ferrnn._src.cells.base import BuiltInCell
 from ferrnn._src.cells.protocol import Dropout, States, flatten, initial_state
+from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.calling import resolved_training
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.programs.lowering import Lowered, Shapes, lowered, settings_of, switched_off
 from ferrnn._src.programs.recorder import UnsupportedError
-from ferrnn._src.sequence import stepwise
+from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import map_structure
@@ -49,7 +50,24 @@ def scan(
     dropout: Dropout = None,
     final_states: bool = True,
 ) -> Scanned:
-    """As `stepwise.scan`, by the engine where the cell can be a program."""
+    """As `stepwise.scan`, by the engine where the cell can be a program.
+
+    The cells of a stack run one after the other, each over all steps.
+    """
+    if type(cell) is StackedRNNCells and not switched_off():
+        return fused.scan_stack(
+            _scan_part,
+            cell,
+            inputs,
+            initial,
+            call,
+            mask=mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            zero_output_for_mask=zero_output_for_mask,
+            dropout=dropout,
+            final_states=final_states,
+        )
     leaves = flatten(inputs)
     batch = len(leaves[0])
     if initial is None:
@@ -83,6 +101,12 @@ def scan(
     if not call.differentiable:
         return outputs, final, None
     return outputs, final, _vjp(found, run, inputs, initial, call)
+
+
+def _scan_part(cell: Any, *arguments: Any, **options: Any) -> Scanned:
+    """A cell of a stack, by the engine if it can."""
+    by = fused.scan if fused.supports(cell) else scan
+    return by(cell, *arguments, **options)
 
 
 def _vjp(found: Lowered, run: Any, inputs: Any, initial: States, call: Call) -> ScanVjp:
