@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::weights::Weights;
-use crate::cells::Layout;
 use crate::machine::memory::View;
 use crate::machine::simd::Element;
 
@@ -92,9 +91,9 @@ pub(crate) struct MaskPass {
 }
 
 /// The products that go to `count` slots from `first` on: one, or if there are several masks, one for
-/// each gate, then one for each slot.
+/// each gate, then one for each slot. `gates` are those of all slots.
 pub(crate) fn mask_passes(
-    layout: Layout,
+    gates: &'static [usize],
     (first, count): (usize, usize),
     masks: usize,
 ) -> impl Iterator<Item = MaskPass> {
@@ -102,7 +101,7 @@ pub(crate) fn mask_passes(
     let passes = if each { count } else { count.min(1) };
     (first..first + passes).map(move |slot| {
         if each {
-            MaskPass { first: slot, count: 1, gate: layout.slots[slot] }
+            MaskPass { first: slot, count: 1, gate: gates[slot] }
         } else {
             MaskPass { first, count, gate: 0 }
         }

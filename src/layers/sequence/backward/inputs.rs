@@ -108,7 +108,7 @@ impl<'a, T: Element> InputGradient<'a, T> {
         let stride = row_stride(self.blocks.len() * weights.lanes());
         let features = self.blocks.start * weights.lanes()..;
         let (first, _) = weights.layout.input;
-        for pass in mask_passes(weights.layout, weights.layout.input, masks(mask)) {
+        for pass in mask_passes(weights.layout.slots, weights.layout.input, masks(mask)) {
             let rows = (d_sums, weights.d_sums_stride(), self.waiting.len());
             let out = (&mut self.product[..], stride / weights.lanes());
             let product = Product {

@@ -192,7 +192,7 @@ impl<'a, T: Element> PartBackward<'a, T> {
             self.read_previous(step);
         }
         let Self { part, given, stride, memory, .. } = self;
-        let (layout, before) = (weights.layout, slice.before(chunk.start) * part.padded_units());
+        let (layout, before) = (&weights.layout, slice.before(chunk.start) * part.padded_units());
         let (_, mut d_sums) = turn.open(part.number);
         // What a cell gives is projected: the gradient by that comes from the projection.
         let (d_output, d_operand) = if part.projects {

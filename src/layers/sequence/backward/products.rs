@@ -13,7 +13,7 @@ impl<T: Element> PartBackward<'_, T> {
     /// gradient by the previous output, or by what the phase before produced.
     pub(crate) fn through_product(&mut self, step: usize, phase: usize, d_sums: &[T]) {
         let SlicePart { weights, problem, slice, .. } = self.part;
-        let (layout, stride) = (weights.layout, self.stride);
+        let (layout, stride) = (&weights.layout, self.stride);
         let phase_slots @ (first, count) = layout.phases[phase];
         let active = slice.active(step);
         if count == 0 {
@@ -61,7 +61,7 @@ impl<T: Element> PartBackward<'_, T> {
             return;
         };
         let units = part.outputs();
-        for pass in mask_passes(layout, phase_slots, mask.shape()[0]) {
+        for pass in mask_passes(layout.slots, phase_slots, mask.shape()[0]) {
             multiply(product, pass, Start::Zero);
             for (&row, from) in active.iter().zip(product.chunks_exact(stride)) {
                 let mask = &mask.row(pass.gate, slice.batch_row(row as usize))[units.clone()];

@@ -286,7 +286,7 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
     let dropout = history.map(|history| history.problem.dropout);
     let mut specs = Vec::new();
     let mut push = |source, slots, masks: usize| {
-        for pass in mask_passes(layout, slots, masks) {
+        for pass in mask_passes(layout.slots, slots, masks) {
             // Bounded: a product for each source and gate.
             specs.push(Spec { source, slots: (pass.first, pass.count), mask: pass.gate });
         }

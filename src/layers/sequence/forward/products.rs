@@ -97,7 +97,7 @@ impl<T: Element> PartForward<'_, T> {
         }
         let by_slot = &weights.by_slot()?.kernel;
         for (pass, right) in
-            mask_passes(weights.layout, weights.layout.input, count_masks).zip(by_slot)
+            mask_passes(weights.layout.slots, weights.layout.input, count_masks).zip(by_slot)
         {
             stage_inputs(part, chunk, pass.gate, staged);
             product(staged, slots, pass.first, whole.clone(), right, Start::Output);
@@ -130,14 +130,11 @@ impl<T: Element> PartForward<'_, T> {
         chunk: &Range<usize>,
         place: Place,
     ) -> Result<Operand> {
-        let slots_at = self.slots_at(chunk);
-        let Self { part, stride, memory, .. } = self;
-        let (weights, stride) = (part.weights, *stride);
-        let mask = part.problem.dropout.recurrent;
-        let mask_row = |gate: usize, row: u32| {
-            mask.map(|mask| mask.row(gate, part.slice.batch_row(row as usize)))
-        };
-        let (layout, phase_slots) = (weights.layout, weights.layout.phases[phase]);
+        let SlicePart { weights, problem, slice, .. } = self.part;
+        let (stride, mask) = (self.stride, problem.dropout.recurrent);
+        let mask_row =
+            |gate: usize, row: u32| mask.map(|mask| mask.row(gate, slice.batch_row(row as usize)));
+        let phase_slots = weights.layout.phases[phase];
         let count_masks = masks(mask);
         if (weights.is_fused() && count_masks <= 1) || phase_slots.1 == 0 {
             if count_masks == 0 {
@@ -146,14 +143,15 @@ impl<T: Element> PartForward<'_, T> {
             for &row in active {
                 let at = row as usize * stride;
                 let from = &source[at..][..weights.outputs];
-                copy_masked(&mut memory.operand[at..], from, mask_row(0, row));
+                copy_masked(&mut self.memory.operand[at..], from, mask_row(0, row));
             }
             return Ok(Operand::Masked);
         }
-        let width = layout.slots.len();
+        let (slots_at, width) = (self.slots_at(chunk), weights.layout.slots.len());
+        let Self { part, memory, .. } = self;
         // Without masks and gaps the rows lie as the product wants them.
         let plain = count_masks == 0 && active.len() == part.rows();
-        for pass in mask_passes(layout, phase_slots, count_masks) {
+        for pass in mask_passes(weights.layout.slots, phase_slots, count_masks) {
             let right = match count_masks {
                 0 | 1 => &weights.recurrent[phase],
                 _ => &weights.by_slot()?.recurrent[phase][pass.first - phase_slots.0],
