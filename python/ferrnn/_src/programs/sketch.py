@@ -124,6 +124,20 @@ _METHODS = {
 }
 
 
+def _key(part: Any) -> Any:
+    """What two calls of an operation have in common if they give the same; None if that is open."""
+    if isinstance(part, Sketch):
+        return part.view
+    if isinstance(part, bool | int | float | str | None):
+        return type(part), part
+    if isinstance(part, dict):
+        part = [*part, *part.values()]
+    if not isinstance(part, list | tuple):
+        return None
+    keys = tuple(map(_key, part))
+    return None if None in keys else keys
+
+
 class CellTrace:
     """A run of a cell's code on sketches, the tracer that weights and layers ask meanwhile."""
 
@@ -131,6 +145,7 @@ class CellTrace:
         self.recorder = Recorder(dtype)
         self.batch = batch
         self.parameters: dict[Parameter, View] = {}
+        self._known: dict[Any, Any] = {}
 
     def sketch(self, view: View) -> Sketch:
         """A value in the form that a cell's code sees."""
@@ -142,10 +157,17 @@ class CellTrace:
         if rule is None:
             raise UnsupportedError(f"the operation `{name}`")
         args, options = map_structure(self.leaf, args), map_structure(self.leaf, options)
+        key = _key((name, args, options))
+        known = None if key is None else self._known.get(key)
+        if known is not None:
+            return list(known) if isinstance(known, list) else known
         try:
-            return rule(self, *args, **options)
+            found = rule(self, *args, **options)
         except TypeError as error:
             raise UnsupportedError(f"the operation `{name}` with such arguments") from error
+        if key is not None:
+            self._known[key] = found
+        return found
 
     def layer(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any) -> Any:
         """What a call of a layer gives."""
