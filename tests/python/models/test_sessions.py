@@ -231,3 +231,17 @@ def test_streams_and_sessions_say_what_they_are():
     model = deep()
     assert repr(model.sessions(3)) == "<Sessions open=0, limit=3>"
     assert ferrnn.models.Sessions is Sessions
+
+
+def test_a_session_begins_from_zero_states_after_others_were_alone_there():
+    model = deep()
+    x = sequences(1)[0]
+    expected = model.stream()(x[0])
+    sessions = model.sessions()
+    for session in ("ann", "bob", "eve"):
+        np.testing.assert_array_equal(sessions.step([session], x[:1])[0], expected)
+        sessions.step([session], x[1:2])
+        if session == "ann":
+            sessions.close("ann")
+    sessions.reset("eve")
+    np.testing.assert_array_equal(sessions.step(["eve"], x[:1])[0], expected)

@@ -42,7 +42,7 @@ class Sessions:
         self._streams = {1: stream.rows_of(1)}  # by how many rows they advance
         self._zeros = {name: state[0] for name, state in self._streams[1].state.items()}
         self._rows: dict[Hashable, int] = {}
-        self._kept = {name: state[None] for name, state in self._zeros.items()}
+        self._kept = {name: np.array(state[None]) for name, state in self._zeros.items()}
         self._room, self._free = 1, [0]
 
     # The sessions there are.
