@@ -15,6 +15,9 @@ const TIME: usize = 3;
 const FEATURES: usize = 3;
 const UNITS: usize = 5;
 
+/// Chooses one of the arrays.
+type Field = fn(&mut Arrays<f64>) -> &mut Vec<f64>;
+
 fn whole(register: usize) -> Operand {
     Operand { register, offset: 0, strides: [0, 0, 1] }
 }
@@ -196,7 +199,7 @@ fn gradients_match_central_differences() {
             weights: vec![Some(&mut found.kernel), Some(&mut found.recurrent)],
         };
         run.backward(&program, &problem(&given), &seeds, gradients, &|| false).unwrap();
-        let fields: [fn(&mut Arrays<f64>) -> &mut Vec<f64>; 4] =
+        let fields: [Field; 4] =
             [|a| &mut a.inputs, |a| &mut a.kernel, |a| &mut a.recurrent, |a| &mut a.state];
         for field in fields {
             for n in [0, field(&mut found).len() / 2, field(&mut found).len() - 1] {
