@@ -136,7 +136,8 @@ class Sessions:
 
     def _advanced(self, rows: Array, inputs: Array) -> Array:
         count = len(rows)
-        size = 1 << (count - 1).bit_length()  # so that there are few streams
+        grain = 1 << max((count - 1).bit_length() - 4, 0)
+        size = -(-count // grain) * grain  # few streams, and at most an eighth in vain
         stream = self._streams.get(size)
         if stream is None:
             stream = self._streams[size] = self._streams[1].rows_of(size)
