@@ -41,6 +41,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "datasets": BASE,
     "data": BASE,
     "inspection": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
+    "clusters": BASE | {"training", "models", "interop"},
     "estimators": BASE | {"cells", "sequence", "layers", "training", "models"},
 }
 NATIVE_IMPORTERS = frozenset(

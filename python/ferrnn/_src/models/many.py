@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +173,29 @@ def fit_many(
             f"`groups` must map keys to (x, y), received {type(groups).__name__}: give "
             "`dict(enumerate(groups))` for a list"
         )
+    check_options(options)
+    many, alone = train_many(build, groups, seeds_of(groups, seed), callbacks, options, verbose)
+    _note_alone(alone)
+    note_failures(many.failures, len(groups))
+    return many
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses options that a group has not."""
     unknown = sorted(set(options) - _OF_GROUP)
     if unknown:
         raise TypeError(f"`fit_many` got unexpected arguments {unknown}; `fit` has them not all")
-    seeds = _seeds_of(groups, seed)
+
+
+def train_many(
+    build: Callable[..., Any],
+    groups: Mapping[Any, Any],
+    seeds: Mapping[Any, int],
+    callbacks: Any,
+    options: Mapping[str, Any],
+    verbose: int = 0,
+) -> tuple[ManyModels, list[Training]]:
+    """As `fit_many`, for what is checked and with a seed for each; and what was trained alone."""
     takes_key = _takes_key(build)
 
     def made(key: Hashable, group: Any) -> Callable[[], tuple[Any, dict[str, Any]]]:
@@ -203,18 +222,18 @@ def fit_many(
             alone += [] if training.worked else [training]
         if bar is not None:
             bar.update(len(models) + len(failures))
-    _note_alone(alone)
-    _note_failures(failures, len(groups))
     ordered = [key for key in groups if key in models]
-    return ManyModels(
+    many = ManyModels(
         {key: models[key] for key in ordered},
         {key: histories[key] for key in ordered},
         {key: seeds[key] for key in ordered},
         {key: failures[key] for key in groups if key in failures},
     )
+    return many, alone
 
 
-def _seeds_of(groups: Mapping[Any, Any], seed: Any) -> dict[Any, int]:
+def seeds_of(groups: Iterable[Any], seed: Any) -> dict[Any, int]:
+    """The seed of each key, drawn if none is given."""
     if seed is None:
         return {key: draw_seed() for key in groups}
     if isinstance(seed, Mapping):
@@ -260,7 +279,8 @@ def _note_alone(alone: list[Training]) -> None:
     )
 
 
-def _note_failures(failures: dict[Hashable, Exception], count: int) -> None:
+def note_failures(failures: Mapping[Hashable, Exception], count: int) -> None:
+    """Warns of groups that failed; an error if all did."""
     if not failures:
         return
     key, error = next(iter(failures.items()))

@@ -104,7 +104,7 @@ class Loss(Configured):
             or type(y_pred) is not np.ndarray
             or type(y_true) is not np.ndarray
             or y_true.shape != y_pred.shape
-            or y_true.dtype is not y_pred.dtype
+            or y_true.dtype != y_pred.dtype
             or y_pred.dtype.char not in "fd"
             or not (self.dtype is None or self.dtype == y_pred.dtype.name)
             or not y_pred.size

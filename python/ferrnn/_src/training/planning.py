@@ -145,7 +145,7 @@ class TrainingPlan:
         array = type(y) is np.ndarray and y.dtype.str[1:] in _READ and _readable(y)
         if not (fits and array):
             return None
-        if y.shape == shape and y.dtype is np.dtype(low.dtype):
+        if y.shape == shape and y.dtype == np.dtype(low.dtype):
             return Judge(name, False, y, measures)
         # Values are rounded one by one then, in the way of NumPy.
         if low.ranks[1] == 2 and low.units == 1 and y.size == len(x) and y.ndim <= 2:

@@ -176,12 +176,24 @@ class Steps(Measuring):
         return True
 
     def _train(self, batch: Batch) -> float:
-        x, y, weight = batch
         plan = self.training_plan()
-        if plan is not None and plan.takes(x):
+        if plan is not None and plan.takes(batch[0]):
             planned = plan.step(batch)
             if planned is not None:
                 return planned
+        value, grads = self.loss_and_gradients(batch)
+        if grads is not None:
+            if getattr(self.optimizer, "loss_scale_factor", None) is not None:
+                grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
+            self.optimizer.apply(grads, self._trained)
+        return value
+
+    def loss_and_gradients(self, batch: Batch) -> tuple[float, Gradients | None]:
+        """The loss of a batch and its gradients, penalties included; for a prepared model.
+
+        Nothing is updated but metrics. There are no gradients where nothing can be trained.
+        """
+        x, y, weight = batch
         call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
         outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
         grads = Gradients()
@@ -189,12 +201,10 @@ class Steps(Measuring):
         value, loss_vjp = self._loss_of(batch, outputs, mask, added)
         # Metrics come next to the loss, whose code and data are in the cache.
         self._measure(x, y, outputs, weight, mask)
-        if self._trained and vjp is not None:
-            vjp(loss_vjp(grads), grads)
-            if getattr(self.optimizer, "loss_scale_factor", None) is not None:
-                grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
-            self.optimizer.apply(grads, self._trained)
-        return value
+        if not self._trained or vjp is None:
+            return value, None
+        vjp(loss_vjp(grads), grads)
+        return value, grads
 
     def _test(self, batch: Batch) -> float:
         x, y, weight = batch
