@@ -23,12 +23,22 @@ MODULES = ["ferrnn"] + [
 PUBLIC = [ferrnn.layers, ferrnn.losses, ferrnn.metrics, ferrnn.optimizers, ferrnn.models]
 
 
+def skip_what_needs_more(error: ImportError) -> None:
+    """Skips what needs a package that is not part of `dev`."""
+    if "pip install" not in str(error):
+        raise error
+    pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_code_in_documents_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
-    for block in python_blocks(path):
-        exec(compile(block, str(path), "exec"), names)
+    try:
+        for block in python_blocks(path):
+            exec(compile(block, str(path), "exec"), names)
+    except ImportError as error:
+        skip_what_needs_more(error)
 
 
 def test_readme_has_code():
@@ -42,9 +52,7 @@ def test_docstring_examples_hold(name, monkeypatch, tmp_path):
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        if "pip install" not in str(error):
-            raise
-        pytest.skip(str(error))  # a package that is not part of `dev`
+        skip_what_needs_more(error)
     failed, _ = doctest.testmod(module, optionflags=flags)
     assert failed == 0, "see the captured output"
 
