@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import pickle
 import signal
 import sys
 
@@ -207,14 +206,6 @@ def test_a_worker_that_is_killed_in_scoring_loses_no_row(cluster):
     future = cluster.compute(on_dask.predict(model, da.from_array(x, chunks=(100, 7, 2))))
     kill_one(cluster)
     np.testing.assert_array_equal(future.result(), model.predict(x, batch_size=100, verbose=0))
-
-
-def test_arrays_from_another_process_train_to_the_same_bits():
-    x, y = samples()
-    here, there = networks(), networks()
-    here.fit(x, y, epochs=2, shuffle=False, verbose=0)
-    there.fit(*pickle.loads(pickle.dumps((x, y))), epochs=2, shuffle=False, verbose=0)
-    assert_same(there.get_weights(), here.get_weights())
 
 
 def build():
