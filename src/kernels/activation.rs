@@ -234,7 +234,7 @@ impl Activation {
 
     /// As [`Activation::apply`], with the long functions shared.
     #[inline(always)]
-    fn apply_compact<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
+    pub(crate) fn apply_compact<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
         if !self.is_long() {
             return self.apply_short(s, x);
         }
@@ -246,7 +246,11 @@ impl Activation {
 
     /// As [`Activation::derivative`], with the long functions shared.
     #[inline(always)]
-    fn derivative_compact<T: Element, S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
+    pub(crate) fn derivative_compact<T: Element, S: Simd<T>>(
+        self,
+        s: S,
+        kept: S::V,
+    ) -> (S::V, S::V) {
         if !self.is_long() {
             return self.derivative_short(s, kept);
         }

@@ -1,5 +1,7 @@
 //! Operations of elements on registers: one loop over blocks of rows for each operation.
 
+use std::hint::black_box;
+
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
@@ -141,124 +143,78 @@ impl<T: Element> Kernel<T> for Map<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let arity = self.op.arity();
-        let [rows, outer, middle] = self.counts;
-        let mut lanes = [[T::ZERO; MAX_LANES]; 3];
-        let masks = self.sources.map(|source| if source.repeated { 0 } else { usize::MAX });
-        for row in 0..rows {
-            for first in 0..outer {
-                for second in 0..middle {
-                    let at = |by: [usize; 3]| row * by[0] + first * by[1] + second * by[2];
-                    for n in 0..arity {
-                        let source = self.sources[n];
-                        if source.repeated {
-                            s.store(s.splat(source.data[at(source.strides)]), &mut lanes[n]);
-                        }
-                    }
-                    let mut parts = [&lanes[0][..]; 3];
-                    for n in 0..arity {
-                        let source = self.sources[n];
-                        parts[n] = if source.repeated {
-                            &lanes[n]
-                        } else {
-                            &source.data[at(source.strides)..]
-                        };
-                    }
-                    let out = &mut self.out[at(self.strides)..][..self.inner];
-                    line(s, self.op, self.accumulate, out, (&parts[..arity], masks));
-                }
+        // Loops of their own have what most cells are made of; the others share one by their number of
+        // operands, which looks the operation up for each vector: as loops they would be a tenth of
+        // the engine's machine code.
+        match self.op {
+            Op::Copy => self.unary(s, |x| x),
+            Op::Activate(Activation::Tanh) => self.unary(s, |x| Activation::Tanh.apply(s, x)),
+            Op::Activate(Activation::Sigmoid) => self.unary(s, |x| Activation::Sigmoid.apply(s, x)),
+            Op::Add => self.binary(s, |a, b| s.add(a, b)),
+            Op::Subtract => self.binary(s, |a, b| s.sub(a, b)),
+            Op::Multiply => self.binary(s, |a, b| s.mul(a, b)),
+            Op::Slope(Activation::Tanh) => {
+                self.binary(s, |g, y| s.mul(g, Activation::Tanh.derivative(s, y).1));
             }
+            Op::Slope(Activation::Sigmoid) => {
+                self.binary(s, |g, y| s.mul(g, Activation::Sigmoid.derivative(s, y).1));
+            }
+            op => match op.arity() {
+                1 => self.unary(s, |x| of_one(s, black_box(op), x)),
+                2 => self.binary(s, |a, b| of_two(s, black_box(op), a, b)),
+                _ => self.ternary(s, |a, b, c| of_three(s, black_box(op), a, b, c)),
+            },
         }
     }
 }
 
-/// Vectors that are computed together: the operation is chosen once for them.
-const BLOCK: usize = 4;
-
+/// The rarer operations of one element.
 #[inline(always)]
-fn line<T: Element, S: Simd<T>>(
-    s: S,
-    op: Op,
-    accumulate: bool,
-    out: &mut [T],
-    (parts, masks): (&[&[T]], [usize; 3]),
-) {
-    let inner = out.len();
-    let mut at = 0;
-    while at < inner {
-        let count = (inner - at).div_ceil(S::LANES).min(BLOCK);
-        let mut values = [[s.splat(T::ZERO); BLOCK]; 3];
-        for (n, part) in parts.iter().enumerate() {
-            for k in 0..count {
-                values[n][k] = s.load(&part[(at + k * S::LANES) & masks[n]..]);
-            }
-        }
-        apply(s, op, &mut values);
-        for k in 0..count {
-            let to = &mut out[at + k * S::LANES..];
-            let mut value = values[0][k];
-            if accumulate {
-                value = s.add(value, s.load_partial(to));
-            }
-            s.store_partial(value, to);
-        }
-        at += BLOCK * S::LANES;
-    }
-}
-
-/// The first vectors become `op` of all.
-#[inline(always)]
-fn apply<T: Element, S: Simd<T>>(s: S, op: Op, values: &mut [[S::V; BLOCK]; 3]) {
+fn of_one<T: Element, S: Simd<T>>(s: S, op: Op, x: S::V) -> S::V {
     let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
-    let half = s.splat(T::of(0.5));
-    let [a, b, c] = values;
-    macro_rules! each {
-        ($k:ident => $value:expr) => {
-            for $k in 0..BLOCK {
-                a[$k] = $value;
-            }
-        };
-    }
     match op {
-        Op::Copy => {}
-        Op::Negative => each!(k => s.sub(zero, a[k])),
-        Op::Absolute => each!(k => s.abs(a[k])),
-        Op::Sign => each!(k => {
-            let up = s.select_lt(zero, a[k], one, zero);
-            s.sub(up, s.select_lt(a[k], zero, one, zero))
-        }),
-        Op::Sqrt => each!(k => s.sqrt(a[k])),
-        Op::Rsqrt => each!(k => s.div(one, s.sqrt(a[k]))),
-        Op::Log | Op::Sin | Op::Cos => {
-            let f: fn(T) -> T = match op {
-                Op::Log => |x| T::of(x.wide().ln()),
-                Op::Sin => |x| T::of(x.wide().sin()),
-                _ => |x| T::of(x.wide().cos()),
-            };
-            each!(k => s.map(a[k], f));
+        Op::Negative => s.sub(zero, x),
+        Op::Absolute => s.abs(x),
+        Op::Sign => {
+            let up = s.select_lt(zero, x, one, zero);
+            s.sub(up, s.select_lt(x, zero, one, zero))
         }
-        Op::Activate(activation) => each!(k => activation.apply(s, a[k])),
-        Op::Add => each!(k => s.add(a[k], b[k])),
-        Op::Subtract => each!(k => s.sub(a[k], b[k])),
-        Op::Multiply => each!(k => s.mul(a[k], b[k])),
-        Op::Divide => each!(k => s.div(a[k], b[k])),
-        Op::Minimum => each!(k => s.select_lt(b[k], a[k], b[k], s.min(b[k], a[k]))),
-        Op::Maximum => each!(k => s.select_lt(a[k], b[k], b[k], s.max(b[k], a[k]))),
-        Op::Less => each!(k => s.select_lt(a[k], b[k], one, zero)),
-        Op::LessEqual => each!(k => {
-            s.add(s.select_lt(a[k], b[k], one, zero), equal(s, a[k], b[k]))
-        }),
-        Op::Equal => each!(k => equal(s, a[k], b[k])),
-        Op::Slope(activation) => each!(k => s.mul(a[k], activation.derivative(s, b[k]).1)),
-        Op::Select => each!(k => {
-            let yes = s.select_lt(zero, s.abs(a[k]), one, zero);
-            s.select_lt(zero, yes, b[k], c[k])
-        }),
-        Op::Share => each!(k => {
-            let even = s.mul(s.mul(a[k], half), equal(s, b[k], c[k]));
-            s.select_lt(c[k], b[k], a[k], even)
-        }),
+        Op::Sqrt => s.sqrt(x),
+        Op::Rsqrt => s.div(one, s.sqrt(x)),
+        Op::Log => s.map(x, |x| T::of(x.wide().ln())),
+        Op::Sin => s.map(x, |x| T::of(x.wide().sin())),
+        Op::Cos => s.map(x, |x| T::of(x.wide().cos())),
+        Op::Activate(activation) => activation.apply_compact(s, x),
+        _ => x,
     }
+}
+
+/// The rarer operations of two.
+#[inline(always)]
+fn of_two<T: Element, S: Simd<T>>(s: S, op: Op, a: S::V, b: S::V) -> S::V {
+    let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+    match op {
+        Op::Divide => s.div(a, b),
+        Op::Minimum => s.select_lt(b, a, b, s.min(b, a)),
+        Op::Maximum => s.select_lt(a, b, b, s.max(b, a)),
+        Op::Less => s.select_lt(a, b, one, zero),
+        Op::LessEqual => s.add(s.select_lt(a, b, one, zero), equal(s, a, b)),
+        Op::Equal => equal(s, a, b),
+        Op::Slope(activation) => s.mul(a, activation.derivative_compact(s, b).1),
+        _ => a,
+    }
+}
+
+/// The operations of three.
+#[inline(always)]
+fn of_three<T: Element, S: Simd<T>>(s: S, op: Op, a: S::V, b: S::V, c: S::V) -> S::V {
+    let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+    if op == Op::Select {
+        let yes = s.select_lt(zero, s.abs(a), one, zero);
+        return s.select_lt(zero, yes, b, c);
+    }
+    let even = s.mul(s.mul(a, s.splat(T::of(0.5))), equal(s, b, c));
+    s.select_lt(c, b, a, even)
 }
 
 /// 1 where a = b; NaN equals nothing.
@@ -270,4 +226,86 @@ fn equal<T: Element, S: Simd<T>>(s: S, a: S::V, b: S::V) -> S::V {
     let a = s.select_lt(s.splat(T::of(-1.0)), s.abs(a), one, zero);
     let b = s.select_lt(s.splat(T::of(-1.0)), s.abs(b), one, zero);
     s.mul(s.mul(a, b), s.sub(one, apart))
+}
+
+impl<T: Element> Map<'_, T> {
+    #[inline(always)]
+    fn unary<S: Simd<T>>(self, s: S, f: impl Fn(S::V) -> S::V) {
+        let [x, ..] = self.sources;
+        self.each(s, [x], |[x]| f(x));
+    }
+
+    #[inline(always)]
+    fn binary<S: Simd<T>>(self, s: S, f: impl Fn(S::V, S::V) -> S::V) {
+        let [a, b, _] = self.sources;
+        self.each(s, [a, b], |[a, b]| f(a, b));
+    }
+
+    #[inline(always)]
+    fn ternary<S: Simd<T>>(self, s: S, f: impl Fn(S::V, S::V, S::V) -> S::V) {
+        let sources = self.sources;
+        self.each(s, sources, |[a, b, c]| f(a, b, c));
+    }
+
+    #[inline(always)]
+    fn each<S: Simd<T>, const N: usize>(
+        self,
+        s: S,
+        sources: [Source<'_, T>; N],
+        f: impl Fn([S::V; N]) -> S::V,
+    ) {
+        let [rows, outer, middle] = self.counts;
+        let mut lanes = [[T::ZERO; MAX_LANES]; N];
+        let masks = sources.map(|source| if source.repeated { 0 } else { usize::MAX });
+        for row in 0..rows {
+            for first in 0..outer {
+                for second in 0..middle {
+                    let at = |by: [usize; 3]| row * by[0] + first * by[1] + second * by[2];
+                    for n in 0..N {
+                        let source = sources[n];
+                        if source.repeated {
+                            s.store(s.splat(source.data[at(source.strides)]), &mut lanes[n]);
+                        }
+                    }
+                    let mut parts = [&sources[0].data[..0]; N];
+                    for n in 0..N {
+                        let source = sources[n];
+                        parts[n] = if source.repeated {
+                            &lanes[n]
+                        } else {
+                            &source.data[at(source.strides)..]
+                        };
+                    }
+                    let out = &mut self.out[at(self.strides)..];
+                    line(s, self.inner, self.accumulate, out, (parts, masks), &f);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn line<T: Element, S: Simd<T>, const N: usize>(
+    s: S,
+    inner: usize,
+    accumulate: bool,
+    out: &mut [T],
+    (parts, masks): ([&[T]; N], [usize; N]),
+    f: &impl Fn([S::V; N]) -> S::V,
+) {
+    let out = &mut out[..inner];
+    let mut at = 0;
+    while at < inner {
+        let mut values = [s.splat(T::ZERO); N];
+        for n in 0..N {
+            values[n] = s.load(&parts[n][at & masks[n]..]);
+        }
+        let mut value = f(values);
+        let to = &mut out[at..];
+        if accumulate {
+            value = s.add(value, s.load_partial(to));
+        }
+        s.store_partial(value, to);
+        at += S::LANES;
+    }
 }
