@@ -228,7 +228,13 @@ def schedule():
 OPTIMIZERS = [
     kind
     for kind in classes("optimizers")
-    if kind not in {keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer}
+    if kind
+    not in {
+        keras.optimizers.Optimizer,
+        keras.optimizers.LossScaleOptimizer,
+        keras.optimizers.MultiOptimizer,
+        keras.optimizers.OptimizerMap,
+    }
 ]
 SETTINGS = {
     "averages": lambda: keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=2),
@@ -236,6 +242,11 @@ SETTINGS = {
     "schedule": lambda: keras.optimizers.Nadam(schedule(), clipnorm=0.1),
     "function": lambda: keras.optimizers.RMSprop(rate, momentum=0.5, centered=True),
     "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01)),
+    "several": lambda: keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(
+            keras.optimizers.SGD(0.05), {".*bias": keras.optimizers.Adam(0.01)}
+        )
+    ),
     "decay": lambda: keras.optimizers.AdamW(amsgrad=True, global_clipnorm=0.5),
 }
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ferrnn._src.training import optimizers
-from ferrnn._src.training.optimizers import SGD, Adam, RMSprop
 from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn.optimizers import SGD, Adam, RMSprop
 
 
 def run(optimizer, steps=6, dtype=np.float64):
@@ -183,5 +183,4 @@ class TestErrors:
         assert optimizers.get(made) is made
         with pytest.raises(ValueError, match="Could not interpret optimizer identifier: 'adm'"):
             optimizers.get("adm")
-        with pytest.raises(NotImplementedError, match="'Muon'"):
-            optimizers.get("Muon")
+        assert type(optimizers.get("muon")).__name__ == "Muon"

@@ -19,7 +19,7 @@ from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.machine import cpu_name
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.native import num_threads, set_num_threads, simd_level
-from ferrnn._src.training.optimizers import Adam
+from ferrnn._src.training.optimizers.adam import Adam
 from ferrnn._src.weights.random import set_random_seed
 
 _LAYERS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}

@@ -107,7 +107,7 @@ class CategoryEncoding(Layer):
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"num_tokens": self.num_tokens, "output_mode": self.output_mode, "sparse": False}
+        own = {"num_tokens": self.num_tokens, "output_mode": self.output_mode}
         return {**super().get_config(), **own}
 
 

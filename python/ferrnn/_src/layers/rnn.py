@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from ferrnn._src.layers.checks import (
     checked_states,
 )
 from ferrnn._src.layers.recurrent import Recurrent
-from ferrnn._src.sequence import fused, programmed
+from ferrnn._src.sequence import fused
 from ferrnn._src.sequence.protocol import ScanVjp
 from ferrnn._src.sequence.stream import Stream, StreamPart, cell_parts
 from ferrnn._src.symbolic.shapes import first_shape, is_shape, map_shapes, shapes_of
@@ -43,6 +44,8 @@ from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
+
+_PROGRAMMED = "ferrnn._src.sequence.programmed"
 
 
 class RNN(Recurrent):
@@ -216,7 +219,8 @@ class RNN(Recurrent):
         dropout = None
         if call.training:
             dropout = draw_dropout(cell, len(first), first.shape[-1])
-        scan = fused.scan if fused.supports(cell) else programmed.scan
+        # Programs are for users' cells: loading them costs a megabyte.
+        scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
         outputs, final, scan_vjp = scan(
             cell,
             sequences,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferrnn._src.configs.names import current_path, name_scope
+from ferrnn._src.faces import public
 from ferrnn._src.layer.calling import (
     carried_mask,
     leaving_no_trace,
@@ -31,7 +32,6 @@ from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.stream import make_stream
 from ferrnn._src.models.writing import functional_config
-from ferrnn._src.sequence.sessions import Sessions
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
@@ -39,6 +39,9 @@ from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
+
+if TYPE_CHECKING:
+    from ferrnn._src.sequence.sessions import Sessions
 
 
 class Model(Ends, Described, Carried, Layer, Trainer):
@@ -275,7 +278,8 @@ class Model(Ends, Described, Carried, Layer, Trainer):
         >>> model.sessions(limit=100).step(["ann"], [[1.0, 0.0, -1.0]]).shape
         (1, 4)
         """
-        return Sessions(self.stream(), limit)
+        sessions: Sessions = public("models", "Sessions")(self.stream(), limit)
+        return sessions
 
     def reset_states(self, states: Any = None) -> None:
         """Sets the states that stateful layers carry from batch to batch back to zero.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator
 from typing import Any
 
+from ferrnn._src.faces import public
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.attention import AdditiveAttention, Attention
 from ferrnn._src.layers.bidirectional import Bidirectional
@@ -20,7 +21,6 @@ from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
-from ferrnn._src.layers.spectral_normalization import SpectralNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.frame_stages import OVER_PLACES, OVER_TIME
 from ferrnn._src.models.graph import Graph
@@ -206,7 +206,7 @@ def _unwrapped(place: Place, plain: Collection[type]) -> Iterator[Place]:
             yield from _places(place.model, inner._graph, plain, f"{path}/", timed=False)
             return
         place = place._replace(name=path, layer=inner, timed=False)
-    if type(place.layer) is SpectralNormalization:
+    if type(place.layer) is public("layers", "SpectralNormalization"):
         place = place._replace(layer=place.layer.layer)
     sequences = getattr(layer, "return_sequences", True)
     after = before if sequences else 1

@@ -5,33 +5,51 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Generator, Iterable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Pass, Source
-from ferrnn._src.training.callbacks import CallbackList, History, Logs, ProgbarLogger
+from ferrnn._src.training.callbacks import CallbackList, Logs
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
 from ferrnn._src.training.planning import TrainingPlan
-from ferrnn._src.training.rates import ReduceLROnPlateau
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Batch, Samples, checked_count
-from ferrnn._src.training.stopping import EarlyStopping
 from ferrnn._src.training.work import Work, finished
 from ferrnn._src.tree.tree import flatten
 
 # Work that somebody runs before more is asked for.
 Turns: TypeAlias = Generator[Work, None, None]
 
-# Callbacks that change nothing of a model but values of its weights and its learning rate.
-LOOKING_ON: frozenset[type] = frozenset((History, ProgbarLogger, EarlyStopping, ReduceLROnPlateau))
+# Callbacks that change nothing of a model but values of its weights and its learning rate, by name:
+# to load their code costs a program that only predicts a tenth of a megabyte.
+_LOOKING_ON = frozenset(
+    f"ferrnn._src.training.{name}"
+    for name in (
+        "callbacks.History",
+        "callbacks.ProgbarLogger",
+        "stopping.EarlyStopping",
+        "rates.ReduceLROnPlateau",
+    )
+)
 
 # More batches than any pass has.
 UNHEARD = 1 << 62
+
+
+def looks_on(callback: Any) -> bool:
+    """Whether a callback leaves the layers and the compiled parts of a model as they are.
+
+    >>> from ferrnn.callbacks import CSVLogger, History
+    >>> looks_on(History()), looks_on(CSVLogger("log.csv"))
+    (True, False)
+    """
+    kind = type(callback)
+    return f"{kind.__module__}.{kind.__qualname__}" in _LOOKING_ON
 
 
 class Trained(Protocol):
@@ -214,7 +232,7 @@ class EpochLoop:
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
         # Whether somebody may change layers between two epochs.
-        self._watched = not all(type(each) in LOOKING_ON for each in hooks)
+        self._watched = not all(map(looks_on, hooks))
         self._last = 0
         self._start: tuple[int, int] | None = None  # where training began anew
         self._stream: Iterator[Batch] | None = None

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ferrnn._src.configs.names import counted_anew
 from ferrnn._src.training.callbacks import History, listed
-from ferrnn._src.training.loop import LOOKING_ON
+from ferrnn._src.training.loop import looks_on
 from ferrnn._src.training.metrics import Metric
 from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.work import Work, run_together
@@ -53,9 +53,7 @@ class Training:
                 owners.claim(self.key, _owned(self.key, model))
                 self.model = model
                 model._plans = PlanKeeper(shared)
-                self.session.whole = not all(
-                    type(each) in LOOKING_ON for each in options.get("callbacks") or ()
-                )
+                self.session.whole = not all(map(looks_on, options.get("callbacks") or ()))
                 self._turns = model.training_turns(**options)
             except Exception as error:  # noqa: BLE001 - of this model alone
                 self.error = error

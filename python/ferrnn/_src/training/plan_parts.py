@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator

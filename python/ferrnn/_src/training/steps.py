@@ -14,7 +14,7 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
-from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained
 from ferrnn._src.training.planning import PlanKeeper, TrainingPlan
 from ferrnn._src.training.samples import Batch

@@ -21,7 +21,7 @@ _ALL = "all, exactly" if sys.version_info >= (3, 12) else "all"
 class Ahead:
     """The part of `Optimizer` that plans ask.
 
-    >>> from ferrnn._src.training.optimizers import SGD
+    >>> from ferrnn.optimizers import SGD
     >>> SGD(0.5, clipnorm=1.0).engine_way(), SGD(0.5).engine_paces(2)
     ((('sgd', 0.0, False), ('norm', 1.0)), ([0.5, 0.5], None))
     """

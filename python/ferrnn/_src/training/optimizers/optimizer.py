@@ -112,7 +112,7 @@ class Optimizer(Ahead, OwnVariables, Configured):
     def learning_rate(self) -> Any:
         """The learning rate, a number that can be assigned; what a schedule or callable gives.
 
-        >>> from ferrnn._src.training.optimizers import SGD
+        >>> from ferrnn.optimizers import SGD
         >>> optimizer = SGD(learning_rate=0.5)
         >>> optimizer.learning_rate = 0.25
         >>> float(optimizer.learning_rate)
@@ -186,7 +186,7 @@ class Optimizer(Ahead, OwnVariables, Configured):
 
         Called before the optimizer is built.
 
-        >>> from ferrnn._src.training.optimizers import AdamW
+        >>> from ferrnn.optimizers import AdamW
         >>> AdamW().exclude_from_weight_decay(var_names=["bias"])
         """
         if self.built:

@@ -5,46 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ferrnn._src.configs.objects import Kind
-from ferrnn._src.training.optimizers.adam import Adam, AdamW
-from ferrnn._src.training.optimizers.descent import SGD
-from ferrnn._src.training.optimizers.factored import Adafactor
-from ferrnn._src.training.optimizers.ftrl import Ftrl
-from ferrnn._src.training.optimizers.moments import Adamax, Lamb, Lion, Nadam
-from ferrnn._src.training.optimizers.muon import Muon
+from ferrnn._src.configs.objects import Kind, built_in
 from ferrnn._src.training.optimizers.optimizer import Optimizer
-from ferrnn._src.training.optimizers.schedule_free import ScheduleFreeAdamW
-from ferrnn._src.training.optimizers.squares import Adadelta, Adagrad, RMSprop
+
+# Each is loaded when it is named.
+_NAMES = (
+    "SGD", "RMSprop", "Adam", "AdamW", "Nadam", "Adamax", "Adagrad", "Adadelta", "Adafactor",
+    "Ftrl", "Lion", "Lamb", "Muon", "ScheduleFreeAdamW",
+)  # fmt: skip
+_BY_LOWER = {name.lower(): name for name in _NAMES}
 
 
 class _Optimizers(Kind):
     """Their names are known in any case."""
 
     def named(self, name: str) -> Any:
-        return super().named(name) or self.names.get(name.lower())
+        found = super().named(name)
+        return found or built_in("optimizers", _BY_LOWER.get(name.lower()))
 
     def refusal(self, identifier: Any, why: str = "") -> Exception:
-        known = sorted(kind.__name__ for kind in self.names.values())
-        why = why or f". Expected an `Optimizer` or one of {known}"
+        why = why or f". Expected an `Optimizer` or one of {sorted(_NAMES)}"
         return super().refusal(identifier, why)
 
 
-_ALL = (
-    SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Adafactor, Ftrl, Lion, Lamb, Muon,
-    ScheduleFreeAdamW,
-)  # fmt: skip
-_KIND = _Optimizers(
-    "optimizer",
-    "optimizers",
-    Optimizer,
-    {kind.__name__.lower(): kind for kind in _ALL},
-    functions=False,
-)
+_KIND = _Optimizers("optimizer", "optimizers", Optimizer, functions=False)
 
 
 def serialize(optimizer: Any) -> Any:
     """The configuration of an optimizer, as plain data that Keras reads too.
 
+    >>> from ferrnn.optimizers import SGD
     >>> serialize(SGD(0.5))["config"]["learning_rate"]
     0.5
     """
@@ -54,6 +44,7 @@ def serialize(optimizer: Any) -> Any:
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The optimizer of a configuration; `custom_objects` are looked at first.
 
+    >>> from ferrnn.optimizers import SGD
     >>> deserialize(serialize(SGD(0.5, momentum=0.25))).momentum
     0.25
     """

@@ -134,7 +134,7 @@ class OwnVariables:
     ) -> Parameter:
         """A new variable of the shape and dtype of a weight.
 
-        >>> from ferrnn._src.training.optimizers import SGD
+        >>> from ferrnn.optimizers import SGD
         >>> SGD().add_variable_from_reference(Parameter([1.0], "w"), "momentum").path
         'sgd/w_momentum'
         """
@@ -186,7 +186,7 @@ class OwnVariables:
     def check_variable(self, variable: Parameter, value: Array) -> None:
         """Refuses a value that the variable cannot have had when it was saved.
 
-        >>> from ferrnn._src.training.optimizers import SGD
+        >>> from ferrnn.optimizers import SGD
         >>> sgd = SGD(name="sgd")
         >>> sgd.check_variable(sgd.variables[0], np.array(-1))
         Traceback (most recent call last):

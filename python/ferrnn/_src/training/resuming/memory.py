@@ -9,7 +9,7 @@ import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback
-from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.plain import Prints, changed, plain_attributes, prints
 from ferrnn._src.training.resuming.container import Bundle, Packed, is_plain
 from ferrnn._src.training.resuming.generators import session, set_states, states_of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.training.metrics import Metric
-from ferrnn._src.training.optimizers import Optimizer
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.resuming.generators import is_generator
 from ferrnn._src.weights.parameter import Parameter, structure_version
 from ferrnn._src.weights.weighted import Weighted
