@@ -17,6 +17,8 @@ myst_heading_anchors = 3
 # Docstrings put code between single backticks, as Markdown does.
 default_role = "code"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+# Heavy, and not needed to say what functions of ferrnn do.
+autodoc_mock_imports = ["dask", "distributed"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
