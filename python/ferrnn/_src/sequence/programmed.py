@@ -54,38 +54,23 @@ def scan(
 
     The cells of a stack run one after the other, each over all steps.
     """
+    options: dict[str, Any] = {
+        "mask": mask,
+        "go_backwards": go_backwards,
+        "return_sequences": return_sequences,
+        "zero_output_for_mask": zero_output_for_mask,
+        "dropout": dropout,
+        "final_states": final_states,
+    }
     if type(cell) is StackedRNNCells and not switched_off():
-        return fused.scan_stack(
-            _scan_part,
-            cell,
-            inputs,
-            initial,
-            call,
-            mask=mask,
-            go_backwards=go_backwards,
-            return_sequences=return_sequences,
-            zero_output_for_mask=zero_output_for_mask,
-            dropout=dropout,
-            final_states=final_states,
-        )
+        return fused.scan_stack(_scan_part, cell, inputs, initial, call, **options)
     leaves = flatten(inputs)
     batch = len(leaves[0])
     if initial is None:
         initial = initial_state(cell, batch, leaves[0].dtype.name)
     found = _program(cell, inputs, leaves, initial, call) if dropout is None else None
     if found is None:
-        return stepwise.scan(
-            cell,
-            inputs,
-            initial,
-            call,
-            mask=mask,
-            go_backwards=go_backwards,
-            return_sequences=return_sequences,
-            zero_output_for_mask=zero_output_for_mask,
-            dropout=dropout,
-            final_states=final_states,
-        )
+        return stepwise.scan(cell, inputs, initial, call, **options)
     with one_version():
         weights = [parameter._view for parameter in found.parameters]
         outputs, final, run = program_forward(
