@@ -94,12 +94,15 @@ $(VENV)/.made:
 	@$(BIN)/python -m pip install 'maturin>=1.9.4,<2'
 	@touch $@
 
-# `maturin develop` installs the package in place, together with an extra's packages.
-$(VENV)/.plot $(VENV)/.dev $(VENV)/.docs $(VENV)/.peers: $(VENV)/.made pyproject.toml
-	@echo "installing the packages of the extra $(subst .,,$(notdir $@)), compiling the engine"
+# `maturin develop` installs the package in place, together with an extra's packages. It moves the
+# compiled library through target/, so two of these steps never run at once.
+$(VENV)/.plot $(VENV)/.dev $(VENV)/.docs $(VENV)/.peers: $(VENV)/.made pyproject.toml | $(VENV)/.built
+	@echo "installing the packages of the extra $(subst .,,$(notdir $@))"
 	@$(BIN)/maturin develop $(LOCKED) --release --quiet --extras $(subst .,,$(notdir $@))
 	@touch $@
+$(VENV)/.docs: | $(if $(filter demo,$(MAKECMDGOALS)),$(VENV)/.plot)
 
 $(VENV)/.built: $(VENV)/.made $(RUST)
+	@echo "compiling the engine"
 	@$(BIN)/maturin develop $(LOCKED) --release --quiet --skip-install
 	@touch $@
