@@ -121,6 +121,9 @@ _COMPOSED: dict[str, Callable[[Builder, str], str]] = {
     "linear": lambda b, x: x,
 }
 
+# All that have a form in ONNX.
+NAMES = (*_OPERATORS, *_COMPOSED)
+
 
 def applied(b: Builder, function: Any, x: str, of: str) -> str:
     """An activation of a value; `of` names the layer.
@@ -129,12 +132,17 @@ def applied(b: Builder, function: Any, x: str, of: str) -> str:
         ValueError: It has no form in ONNX.
     """
     name = _name(function)
+    if name not in NAMES:
+        raise _unknown(function, of, list(NAMES))
+    return named(b, name, x)
+
+
+def named(b: Builder, name: str, x: str) -> str:
+    """One of the activations in `NAMES` of a value."""
     if name in _OPERATORS:
         operator, settings = _OPERATORS[name]
         return b.op(operator, x, **settings)
-    if name in _COMPOSED:
-        return _COMPOSED[name](b, x)
-    raise _unknown(function, of, [*_OPERATORS, *_COMPOSED])
+    return _COMPOSED[name](b, x)
 
 
 def recurrent(functions: list[Any]) -> dict[str, Any] | None:

@@ -7,31 +7,25 @@ reshapes an exporter wrote, a chain of layers is seen as one.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ferrnn._src.interop.gates import ONNX, ordered
-from ferrnn._src.interop.onnx.cells import Function
 from ferrnn._src.interop.onnx.files import Node, OnnxError, Value
+from ferrnn._src.interop.onnx.forks import both_ways, halved
 from ferrnn._src.interop.onnx.programs import Noted, traced
-from ferrnn._src.interop.onnx.recurrent import Recurrent
+from ferrnn._src.interop.onnx.recurrent_layers import ONE_WAY, RECURRENT, recurrent, scanned
 from ferrnn._src.interop.onnx.steps import Planned
 from ferrnn._src.interop.onnx.window_layers import OVER_TIME, average_pool, conv, max_pool, pad
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation, LeakyReLU
 from ferrnn._src.layers.bidirectional import Bidirectional
-from ferrnn._src.layers.coupled_lstm import CoupledLSTM
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.embedding import Embedding
-from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.input import Input
 from ferrnn._src.layers.layer_normalization import LayerNormalization
-from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.normalization import BatchNormalization
-from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.tree.types import Array
 
@@ -44,7 +38,7 @@ _ACTIVATIONS = {
     "Softsign": "softsign", "Tanh": "tanh",
 }  # fmt: skip
 
-_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_OVER_TIME = RECURRENT | {"Scan"}
 
 # Settings that the layers of activations do not have.
 _ONLY: Mapping[str, Mapping[str, Any]] = {
@@ -85,7 +79,8 @@ class _Chain:
             size if isinstance(size, int) and size > 0 else next(open_sizes) for size in value.shape
         ]
         sample = np.zeros(sizes, value.dtype or np.float32)
-        self.values, self.noted, self.last = traced(plan, {value.name: sample}, output)
+        self.values, noted, self.last = traced(plan, {value.name: sample}, output)
+        self.noted = _of_values(noted, value.name)
         self.at = value.name
         self.ids = sample.dtype.kind in "iu" or self._starts_with_ids()
         self.dtype = "float64" if sample.dtype == np.float64 else "float32"
@@ -103,10 +98,10 @@ class _Chain:
 
     def _first_axes(self, rank: int) -> str:
         """Whether the batch or the time comes first is for the first node over time to say."""
-        kinds = {*_RECURRENT, "Conv", "MaxPool", "AveragePool"}
+        kinds = {*_OVER_TIME, "Conv", "MaxPool", "AveragePool"}
         names = self._path()
         node = next((node for node, _, _, _ in self.noted if node.operator in kinds), None)
-        recurrent = node is not None and node.operator in _RECURRENT
+        recurrent = node is not None and node.operator in _OVER_TIME
         if node is None or rank + self.ids < 3 or (self.ids and not recurrent):
             return {1: "b", 2: "bt" if self.ids else "bf", 3: "btf"}[rank]
         before = [each for each, _, _, _ in self.noted[: names[node.outputs[0] or node.outputs[1]]]]
@@ -127,8 +122,12 @@ class _Chain:
 
     def model(self) -> Sequential:
         """Follows the nodes to the output."""
-        for noted in self.noted:
-            self._take(noted)
+        done = 0
+        while done < len(self.noted):
+            both = both_ways(self, self.noted[done:])
+            if not both:
+                self.take(self.noted[done])
+            done += both or 1
         if self.at != self.last or not self.made:
             raise OnnxError("no chain of layers: its output is not that of the last node")
         if self.flipped and "t" in self.axes:
@@ -137,7 +136,7 @@ class _Chain:
                 "order of time; a layer that goes backwards gives them in its own"
             )
         shape: tuple[int | None, ...] = (None,) if self.ids else (None, self.features)
-        kinds = LSTM | GRU | SimpleRNN | CoupledLSTM | Bidirectional | OVER_TIME
+        kinds = ONE_WAY | Bidirectional | OVER_TIME
         if not self.ids and not any(isinstance(layer, kinds) for layer, _ in self.made):
             shape = (self.features,)
         model = Sequential([Input(shape, dtype="int32" if self.ids else self.dtype)])
@@ -147,7 +146,8 @@ class _Chain:
                 layer.set_weights([np.ascontiguousarray(each) for each in weights])
         return model
 
-    def _take(self, noted: Noted) -> None:
+    def take(self, noted: Noted) -> None:
+        """Follows one node."""
         node, _, inputs, outputs = noted
         data = [name for name in inputs if name in self._live()]
         if not data or any(name != self.at for name in data):
@@ -158,7 +158,7 @@ class _Chain:
                 raise self.refused(node, "it is no layer")
             follow = _Chain._activation
         follow(self, node, [self._constant(name) for name in inputs])
-        if node.operator not in _RECURRENT:
+        if node.operator not in _OVER_TIME:
             self.at = outputs[0]
 
     def _live(self) -> set[str]:
@@ -166,6 +166,11 @@ class _Chain:
 
     def _constant(self, name: str) -> Array | None:
         return None if not name or name in self._live() else np.asarray(self.values[name])
+
+    def constants(self, names: Iterable[str]) -> dict[str, Array]:
+        """Those of the values that are the same in every run."""
+        known = [name for name in names if name in self.values and name not in self._live()]
+        return {name: np.asarray(self.values[name]) for name in known}
 
     def refused(self, node: Node, why: str) -> OnnxError:
         """The error that says why a node is no layer."""
@@ -246,7 +251,7 @@ class _Chain:
             self.axes = self.axes[:at] + self.axes[at + 1 :]
             return
         layer = self.made[-1][0] if self.made else None
-        if not last or self.axes[at] != "t" or not isinstance(layer, LSTM | GRU | SimpleRNN):
+        if not last or self.axes[at] != "t" or not isinstance(layer, ONE_WAY):
             raise self.refused(node, "it takes something else than the last step of one direction")
         layer.return_sequences = False
         self.axes, self.flipped = self.axes.replace("t", ""), False
@@ -318,84 +323,27 @@ class _Chain:
         )
         self.made.append((layer, [each for each in x[1:3] if each is not None]))
 
-    def _recurrent(self, node: Node, x: list[Array | None]) -> None:
-        read = Recurrent(node.operator, node.attributes, f"the {node.described()}")
-        x = [*x, *[None] * 8][:8]
-        w, r, bias, lengths, peepholes = x[1], x[2], x[3], x[4], x[7]
-        if w is None or r is None or lengths is not None or peepholes is not None:
-            raise self.refused(node, "it has lengths or peepholes")
-        if any(np.any(each) for each in x[5:7] if each is not None):
-            raise self.refused(node, "it begins from states that are not zero")
-        if self.axes != ("btf" if read.layout else "tbf"):
-            raise self.refused(node, "it runs over another axis than time")
-        if self.flipped and len(read.reversed) == 2:
-            raise self.refused(node, "it reads steps that stand backwards, in both directions")
-        made = [
-            self._direction(
-                node, read, index, w[index], r[index], None if bias is None else bias[index]
-            )
-            for index in range(len(read.reversed))
-        ]
-        sequences = self._used(node.outputs[0])
-        if sequences == any(self._used(name) for name in node.outputs[1:]):
-            raise self.refused(node, "both its outputs and its last states are used")
-        layer = made[0][0]
-        layer.return_sequences = sequences
-        if len(made) == 2:
-            layer = Bidirectional(layer)
-        else:
-            # What the file reads from its end stands in the order that the layer reads it in.
-            layer.go_backwards = read.reversed[0] != self.flipped
-            self.flipped = read.reversed[0] and sequences
-        self.made.append((layer, [each for _, weights in made for each in weights]))
-        axes = "bdf" if read.layout else "dbf"
-        self.axes = ("btdf" if read.layout else "tdbf") if sequences else axes
-        self.at = node.outputs[0] if sequences else node.outputs[1]
-
-    def _used(self, name: str) -> bool:
+    def used(self, name: str) -> bool:
+        """Whether the output, or a node on the way to it, needs a value."""
         return bool(name) and (
             name == self.last or any(name in inputs for _, _, inputs, _ in self.noted)
         )
 
-    def _direction(
-        self, node: Node, read: Recurrent, index: int, w: Array, r: Array, bias: Array | None
-    ) -> tuple[Any, list[Array]]:
-        """A layer and its weights."""
-        names = [_keras_name(function) for function in read.functions[index]]
-        if None in names or (read.kind == "LSTM" and names[1] != names[2]):
-            raise self.refused(node, "no layer has its activations")
-        order = ONNX[read.kind]
-        options: dict[str, Any] = {"use_bias": bias is not None, "dtype": self.dtype}
-        if read.clip:
-            options["clip"] = read.clip
-        weights = [ordered(w, order).T, ordered(r, order).T]
-        if bias is not None:
-            both = [ordered(half, order) for half in np.split(bias, 2)]
-            apart = read.kind == "GRU" and read.reset_after
-            weights.append(np.stack(both) if apart else both[0] + both[1])
-        units = r.shape[1]
-        if read.kind == "RNN":
-            return SimpleRNN(units, names[0], **options), weights
-        if read.kind == "GRU":
-            layer = GRU(units, names[1], names[0], reset_after=read.reset_after, **options)
-            return layer, weights
-        if not read.coupled:
-            return LSTM(units, names[1], names[0], **options), weights
-        if names[0] not in {"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"}:
-            raise self.refused(node, "no layer has its coupled gates")
-        i, _, c, o = zip(*(np.split(each, 4, axis=-1) for each in weights), strict=True)
-        blocks = [np.concatenate([-a, b, d], axis=-1) for a, b, d in zip(i, c, o, strict=True)]
-        return CoupledLSTM(units, names[1], names[0], **options), blocks
 
-
-def _keras_name(function: Function) -> str | None:
-    """The name of an activation among Keras'."""
-    if function.name == "hardsigmoid" and math.isclose(function.beta, 0.5, rel_tol=1e-6):
-        for alpha, name in ((0.2, "hard_sigmoid_keras2"), (1 / 6, "hard_sigmoid")):
-            if math.isclose(function.alpha, alpha, rel_tol=1e-6):
-                return name
-    native = function.native()
-    return native[0] if native is not None and native[1:] == (1.0, 0.0) else None
+def _of_values(noted: list[Noted], start: str) -> list[Noted]:
+    """The steps without those that hang on shapes alone: no layer's depend on its numbers."""
+    kept: list[Noted] = []
+    live, of_shapes = {start}, set[str]()
+    for step in noted:
+        node, _, inputs, outputs = step
+        if node.operator in {"Shape", "Size"} or (
+            of_shapes.intersection(inputs) and not live.intersection(inputs)
+        ):
+            of_shapes.update(outputs)
+        else:
+            kept.append(step)
+            live.update(outputs)
+    return kept
 
 
 _FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
@@ -405,18 +353,20 @@ _FOLLOW: Mapping[str, Callable[[_Chain, Node, list[Array | None]], None]] = {
     "Cast": _Chain._cast,
     "Conv": conv,
     "Dropout": _Chain._nothing,
-    "GRU": _Chain._recurrent,
+    "GRU": recurrent,
     "Gather": _Chain._gather,
     "Gemm": _Chain._gemm,
     "Identity": _Chain._nothing,
-    "LSTM": _Chain._recurrent,
+    "LSTM": recurrent,
     "LeakyRelu": _Chain._leaky,
     "LayerNormalization": _Chain._normalization,
     "MatMul": _Chain._matmul,
     "MaxPool": max_pool,
+    "Mul": halved,
     "Pad": pad,
-    "RNN": _Chain._recurrent,
+    "RNN": recurrent,
     "Reshape": _Chain._reshape,
+    "Scan": scanned,
     "Slice": _Chain._slice,
     "Squeeze": _Chain._squeeze,
     "Transpose": _Chain._transpose,

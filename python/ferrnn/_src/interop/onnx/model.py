@@ -63,9 +63,9 @@ class OnnxModel:
     def to_layers(self) -> Sequential:
         """A trainable model of layers with the file's weights, if the graph is a chain of them.
 
-        Embedding, LSTM, GRU, RNN (forward and bidirectional, from zero states), products with a
-        bias, LayerNormalization and activations follow one another, whatever transposes and
-        reshapes an exporter put between. The model takes `[batch, time, features]`, whatever the
+        Embedding, LSTM, GRU, RNN and the Scans that `export` writes for other cells (forward and
+        bidirectional, from zero states), products with a bias, LayerNormalization and activations
+        follow one another, whatever transposes and reshapes an exporter put between. The model takes `[batch, time, features]`, whatever the
         graph's order is, and gives the graph's first output.
 
         Raises:

@@ -152,7 +152,8 @@ class Plan:
         around = {name: value for name, value in self.constants.items() if name not in own}
         body = self._inner(graph, around, {})
         outer = sorted(body.free() - own)
-        whole = Node(node.operator, "", node.name, [*node.inputs, *outer], node.outputs, {})
+        inputs = [*node.inputs, *outer]
+        whole = Node(node.operator, "", node.name, inputs, node.outputs, node.attributes)
         if is_loop:
             return Step(whole, loop(graph, body, outer, place), self._opset)
         if self._opset < 9:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.ind_rnn import IndRNNCell
@@ -21,32 +23,42 @@ from ferrnn._src.interop.onnx.functions import applied
 from ferrnn._src.interop.onnx.writing import Builder
 
 
-class _Step:
-    """What writes the equations of one step of a cell."""
+class StepWriter:
+    """What writes the equations of one step of a cell.
+
+    `from_scans` reads files by the same equations: they use nothing of the cell but `units`,
+    `clip`, `reset_after` and whether `bias` is None.
+    """
 
     def __init__(self, b: Builder, cell: Any, name: str) -> None:
         self.b, self.cell, self.name = b, cell, name
 
-    def weight(self, parameter: Any, called: str) -> str:
-        return self.b.constant(parameter.numpy(), f"{self.name}/{called}")
+    def weight(self, role: str, called: str, part: Any = ...) -> str:
+        """A parameter of the cell, or a part of it."""
+        value = getattr(self.cell, role).numpy()
+        return self.b.constant(value[part], f"{self.name}/{called}")
 
-    def product(self, h: str) -> str:
-        """Of a state with the recurrent kernel."""
-        return self.b.op("MatMul", h, self.weight(self.cell.recurrent_kernel, "R"))
+    def product(self, h: str, part: Any = ...) -> str:
+        """Of a state with the recurrent kernel, or with some of its columns."""
+        return self.b.op("MatMul", h, self.weight("recurrent_kernel", "R", part))
 
     def parts(self, z: str, count: int) -> list[str]:
         widths = self.b.integers(*[self.cell.units] * count)
         return self.b.node("Split", z, widths, count=count, axis=-1)
 
+    def applied(self, role: str, z: str) -> str:
+        """One of the cell's activations."""
+        return applied(self.b, getattr(self.cell, role), z, self.name)
+
     def activation(self, z: str) -> str:
-        return applied(self.b, self.cell.activation, self._clipped(z), self.name)
+        return self.applied("activation", self._clipped(z))
 
     def gate(self, z: str) -> str:
-        return applied(self.b, self.cell.recurrent_activation, self._clipped(z), self.name)
+        return self.applied("recurrent_activation", self._clipped(z))
 
     def of_state(self, c: str) -> str:
         """The activation of a state, which `clip` does not touch."""
-        return applied(self.b, self.cell.activation, c, self.name)
+        return self.applied("activation", c)
 
     def mixed(self, share: str, one: str, other: str) -> str:
         """`share * one + (1 - share) * other`."""
@@ -66,38 +78,38 @@ class _Step:
         return self.b.op("Clip", z, self.b.constant(-clip), self.b.constant(clip))
 
 
-def _simple(s: _Step, x: str, states: list[str]) -> list[str]:
+def _simple(s: StepWriter, x: str, states: list[str]) -> list[str]:
     return [s.activation(s.add(x, s.product(states[0])))]
 
 
-def _independent(s: _Step, x: str, states: list[str]) -> list[str]:
-    seen = s.mul(states[0], s.weight(s.cell.recurrent_kernel, "R"))
+def _independent(s: StepWriter, x: str, states: list[str]) -> list[str]:
+    seen = s.mul(states[0], s.weight("recurrent_kernel", "R"))
     return [s.activation(s.add(x, seen))]
 
 
-def _lstm(s: _Step, x: str, states: list[str]) -> list[str]:
+def _lstm(s: StepWriter, x: str, states: list[str]) -> list[str]:
     h, c = states
     i, f, g, o = s.parts(s.add(x, s.product(h)), 4)
     c = s.add(s.mul(s.gate(f), c), s.mul(s.gate(i), s.activation(g)))
     return [s.mul(s.gate(o), s.of_state(c)), c]
 
 
-def _projected(s: _Step, x: str, states: list[str]) -> list[str]:
+def _projected(s: StepWriter, x: str, states: list[str]) -> list[str]:
     h, c = _lstm(s, x, states)
-    return [s.b.op("MatMul", h, s.weight(s.cell.projection_kernel, "projection")), c]
+    return [s.b.op("MatMul", h, s.weight("projection_kernel", "projection")), c]
 
 
-def _coupled(s: _Step, x: str, states: list[str]) -> list[str]:
+def _coupled(s: StepWriter, x: str, states: list[str]) -> list[str]:
     h, c = states
     f, g, o = s.parts(s.add(x, s.product(h)), 3)
     c = s.mixed(s.gate(f), c, s.activation(g))
     return [s.mul(s.gate(o), s.of_state(c)), c]
 
 
-def _peephole(s: _Step, x: str, states: list[str]) -> list[str]:
+def _peephole(s: StepWriter, x: str, states: list[str]) -> list[str]:
     h, c = states
     i, f, g, o = s.parts(s.add(x, s.product(h)), 4)
-    rows = s.weight(s.cell.peephole, "P")
+    rows = s.weight("peephole", "P")
     p_i, p_f, p_o = s.b.node("Split", rows, s.b.integers(1, 1, 1), count=3, axis=0)
     i, f = s.add(i, s.mul(p_i, c)), s.add(f, s.mul(p_f, c))
     c = s.add(s.mul(s.gate(f), c), s.mul(s.gate(i), s.activation(g)))
@@ -105,39 +117,34 @@ def _peephole(s: _Step, x: str, states: list[str]) -> list[str]:
     return [s.mul(o, s.of_state(c)), c]
 
 
-def _gru(s: _Step, x: str, states: list[str]) -> list[str]:
+def _gru(s: StepWriter, x: str, states: list[str]) -> list[str]:
     (h,) = states
     x_z, x_r, x_g = s.parts(x, 3)
     if s.cell.reset_after:
         u = s.product(h)
         if s.cell.bias is not None:
-            u = s.add(u, s.b.constant(s.cell.bias.numpy()[1], f"{s.name}/B"))
+            u = s.add(u, s.weight("bias", "B", 1))
         u_z, u_r, u_g = s.parts(u, 3)
         z, r = s.gate(s.add(x_z, u_z)), s.gate(s.add(x_r, u_r))
         g = s.activation(s.add(x_g, s.mul(r, u_g)))
     else:
-        kernel = s.cell.recurrent_kernel.numpy()
-        units = s.cell.units
-        of_gates = s.b.constant(kernel[:, : 2 * units], f"{s.name}/R")
-        of_candidate = s.b.constant(kernel[:, 2 * units :], f"{s.name}/R")
-        u_z, u_r = s.parts(s.b.op("MatMul", h, of_gates), 2)
+        both = 2 * s.cell.units
+        u_z, u_r = s.parts(s.product(h, np.s_[:, :both]), 2)
         z, r = s.gate(s.add(x_z, u_z)), s.gate(s.add(x_r, u_r))
-        g = s.activation(s.add(x_g, s.b.op("MatMul", s.mul(r, h), of_candidate)))
+        g = s.activation(s.add(x_g, s.product(s.mul(r, h), np.s_[:, both:])))
     return [s.mixed(z, h, g)]
 
 
-def _minimal(s: _Step, x: str, states: list[str]) -> list[str]:
+def _minimal(s: StepWriter, x: str, states: list[str]) -> list[str]:
     (h,) = states
-    kernel, units = s.cell.recurrent_kernel.numpy(), s.cell.units
-    of_gate = s.b.constant(kernel[:, :units], f"{s.name}/R")
-    of_candidate = s.b.constant(kernel[:, units:], f"{s.name}/R")
+    units = s.cell.units
     x_f, x_g = s.parts(x, 2)
-    f = s.gate(s.add(x_f, s.b.op("MatMul", h, of_gate)))
-    g = s.activation(s.add(x_g, s.b.op("MatMul", s.mul(f, h), of_candidate)))
+    f = s.gate(s.add(x_f, s.product(h, np.s_[:, :units])))
+    g = s.activation(s.add(x_g, s.product(s.mul(f, h), np.s_[:, units:])))
     return [s.mixed(f, g, h)]
 
 
-STEPS: dict[type, Callable[[_Step, str, list[str]], list[str]]] = {
+STEPS: dict[type, Callable[[StepWriter, str, list[str]], list[str]]] = {
     SimpleRNNCell: _simple,
     IndRNNCell: _independent,
     LSTMCell: _lstm,
@@ -189,7 +196,7 @@ def _body(b: Builder, name: str, cell: Any, *, masked: bool) -> bytes:
     width = cell.kernel.numpy().shape[1]
     x = inner.input(f"{name}/step/x", b.dtype, ("batch", width))
     mask = inner.input(f"{name}/step/mask", "bool", ("batch", 1)) if masked else None
-    found = STEPS[type(cell)](_Step(inner, cell, name), x, states)
+    found = STEPS[type(cell)](StepWriter(inner, cell, name), x, states)
     if mask is not None:
         pairs = zip(found, states, strict=True)
         found = [inner.op("Where", mask, new, old) for new, old in pairs]
