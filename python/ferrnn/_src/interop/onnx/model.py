@@ -65,8 +65,9 @@ class OnnxModel:
 
         Embedding, LSTM, GRU, RNN and the Scans that `export` writes for other cells (forward and
         bidirectional, from zero states), products with a bias, LayerNormalization and activations
-        follow one another, whatever transposes and reshapes an exporter put between. The model takes `[batch, time, features]`, whatever the
-        graph's order is, and gives the graph's first output.
+        follow one another, whatever transposes and reshapes an exporter put between. The model
+        takes `[batch, time, features]`, whatever the graph's order is, and gives the graph's first
+        output.
 
         Raises:
             ValueError: It is no such chain; the message names the first node that is no layer.
