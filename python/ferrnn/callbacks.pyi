@@ -34,3 +34,6 @@ from ferrnn._src.training.stopping import (
     TerminateOnNaN as TerminateOnNaN,
 )
 from ferrnn._src.training.tensorboard import TensorBoard as TensorBoard
+from ferrnn._src.training.trackers import MlflowCallback as MlflowCallback
+from ferrnn._src.training.trackers import OptunaPruningCallback as OptunaPruningCallback
+from ferrnn._src.training.trackers import WandbMetricsLogger as WandbMetricsLogger

@@ -13,6 +13,7 @@ import dask.dataframe as dd
 import numpy as np
 
 from ferrnn._src.clusters.shipping import Shipped, read_model, shipped
+from ferrnn._src.models.rows import names_of_outputs, score_frame, shape_of_row
 from ferrnn._src.training.samples import checked_count
 from ferrnn._src.tree.types import Array
 
@@ -90,27 +91,13 @@ def _of_frame(model: Any, frame: Any, size: int, columns: Sequence[Any] | None) 
         raise ValueError(
             f"`columns` has {missing}, which the dataframe has not: it has {list(frame.columns)}"
         )
-    shape = _shape_of_row(model, len(names))
+    shape = shape_of_row(model, len(names))
     one = _outputs_of_one(model, shape, np.dtype(np.float32))
-    outputs = [f"output_{at}" for at in range(one[0].size)]
-    empty = frame._meta[[]].assign(**{name: np.empty(0, one.dtype) for name in outputs})
+    empty = frame._meta[[]].assign(
+        **{name: np.empty(0, one.dtype) for name in names_of_outputs(one[0].size)}
+    )
     sent = dask.delayed(shipped(model, "predict"))
-    return frame.map_partitions(_score_frame, sent, size, names, shape, outputs, meta=empty)
-
-
-def _shape_of_row(model: Any, count: int) -> tuple[int, ...]:
-    """The shape in which a model takes the numbers of one row."""
-    given = getattr(model, "input_shape", None)
-    if not isinstance(given, tuple):
-        raise ValueError(  # noqa: TRY004 - the model is of the right type
-            f"`model` must have one input, received {model.name!r}"
-        )
-    known = [extent for extent in given[1:] if extent is not None]
-    open_axes = len(given) - 1 - len(known)
-    each = math.prod(known)
-    if open_axes > 1 or count % each or (not open_axes and count != each):
-        raise ValueError(f"`columns` must fill the model's input {given}, received {count} columns")
-    return tuple(count // each if extent is None else extent for extent in given[1:])
+    return frame.map_partitions(_score_frame, sent, size, names, meta=empty)
 
 
 def _outputs_of_one(model: Any, shape: Iterable[int], dtype: Any) -> Array:
@@ -140,14 +127,7 @@ def _score_list(samples: Iterable[Any], sent: Shipped, size: int) -> list[Any]:
     return list(_score(np.stack(arrays), sent, size)) if arrays else []
 
 
-def _score_frame(
-    frame: Any,
-    sent: Shipped,
-    size: int,
-    names: list[Any],
-    shape: tuple[int, ...],
-    outputs: list[str],
-) -> Any:
-    rows = frame[names].to_numpy().reshape(len(frame), *shape)
-    scores = _score(rows, sent, size).reshape(len(frame), len(outputs))
-    return frame[[]].assign(**{name: scores[:, at] for at, name in enumerate(outputs)})
+def _score_frame(frame: Any, sent: Shipped, size: int, names: list[Any]) -> Any:
+    model, lock = sent.opened()
+    with lock:
+        return score_frame(model, frame, names, size)

@@ -28,6 +28,12 @@ def rates_of(model: Any) -> Logs:
     return {f"learning_rate_{each.name}": float(each.learning_rate) for each in parts}
 
 
+def rates_if_any(model: Any) -> Logs:
+    """As `rates_of`; nothing where an optimizer has no learning rate."""
+    rated = all(hasattr(each, "learning_rate") for each in optimizers_of(model))
+    return rates_of(model) if rated else {}
+
+
 def _require_settable_rate(model: Any, callback: Callback) -> None:
     """Refuses optimizers whose rate a schedule sets."""
     for optimizer in optimizers_of(model):

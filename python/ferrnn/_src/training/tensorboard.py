@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.training.callbacks import Callback, Logs
-from ferrnn._src.training.rates import optimizers_of, rates_of
+from ferrnn._src.training.rates import rates_if_any
 from ferrnn._src.tree.types import Array
 
 
@@ -145,8 +145,7 @@ class TensorBoard(Callback):
     def _write_epoch(self, epoch: int, logs: Logs) -> None:
         train = {name: value for name, value in logs.items() if not name.startswith("val_")}
         optimizer = self.model.optimizer
-        if all(hasattr(each, "learning_rate") for each in optimizers_of(self.model)):
-            train.update(rates_of(self.model))
+        train.update(rates_if_any(self.model))
         if self.write_steps_per_second:
             steps = int(optimizer.iterations) - self._iterations_before
             passed = max(time.perf_counter() - self._epoch_began, 1e-9)
