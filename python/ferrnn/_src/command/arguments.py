@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrnn._src.command import bench, files
+from ferrnn._src.command import bench, files, timing
 from ferrnn._src.command.floor import GATES
 from ferrnn._src.command.sources import Source
 from ferrnn._src.machine import show_config
@@ -56,7 +56,7 @@ def _source(asked: argparse.Namespace) -> Source:
 
 def _bench(asked: argparse.Namespace) -> None:
     if asked.file is not None:
-        print("\n".join(files.timed(_source(asked), asked.seconds / 12)))
+        print("\n".join(timing.timed(_source(asked), asked.seconds / 12)))
         return
     threads = asked.threads or sorted({1, num_threads()})
     limits, rows = bench.run(asked.cell, threads, asked.seconds)
@@ -141,10 +141,14 @@ def _add_files(commands: Any) -> None:
     verify.add_argument("file", type=Path)
     verify.add_argument(
         "--against",
-        default="float64",
-        help="float64 (default: in NumPy, step by step), onnxruntime, keras, or another file",
+        help="float64 (in NumPy, step by step; the default), onnxruntime (the default for files of "
+        "ONNX if it is installed), keras, or another file",
     )
-    verify.add_argument("--inputs", type=Path, help="a .npy file (default: random numbers)")
+    verify.add_argument(
+        "--inputs",
+        type=Path,
+        help="a .npy file, or a .npz file of arrays by name (default: random numbers)",
+    )
     _add_reading(verify)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from ferrnn._src.command.inputs import own_inputs, random_inputs, read_inputs
 from ferrnn._src.command.sources import ONNX, TORCH, Source
 from ferrnn._src.files.archive import opened
 from ferrnn._src.files.safetensors import is_safetensors
@@ -20,18 +18,14 @@ from ferrnn._src.interop.load_model import load_model
 from ferrnn._src.interop.onnx.files import read_model
 from ferrnn._src.interop.onnx.model import from_onnx
 from ferrnn._src.interop.save_model import save_model
-from ferrnn._src.interop.to_onnx import export_model, to_onnx
-from ferrnn._src.interop.verifying import Report, in_keras, onnx_session, verify
-from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.interop.to_onnx import export_model
+from ferrnn._src.interop.verifying import Report, in_keras, verify
 from ferrnn._src.models.hdf5 import opened as opened_hdf5
 from ferrnn._src.models.native_file import stored_probe
 from ferrnn._src.models.probes import PROBE_FILE
-from ferrnn._src.tree.tree import flatten
-from ferrnn._src.tree.types import Array
 
 _ONNX = ".onnx"
 _FORMATS = (".keras", ".h5", ".hdf5", ".safetensors", _ONNX)
-_STEPS = 32  # where a model leaves the number of steps open
 
 
 def info(path: Path) -> list[str]:
@@ -81,90 +75,43 @@ def convert(source: Source, target: Path, keras: int | None = None) -> None:
         save_model(model, target, keras=keras)
 
 
-def verified(source: Source, against: str, inputs: Path | None) -> Report:
-    """How far the model of a file is from a second source, on inputs of a file or random ones."""
+def verified(source: Source, against: str | None, inputs: Path | None) -> Report:
+    """How far the model of a file is from a second source, on inputs of a file or random ones.
+
+    A file of ONNX is compared node by node: by itself with ONNX Runtime, if that is installed.
+    """
+    if source.kind == ONNX:
+        return _verified_graph(source, against, inputs)
     model = source.model()
-    given = random_inputs(model) if inputs is None else np.load(inputs, allow_pickle=False)
-    if against in ("float64", "onnxruntime"):
-        return verify(model, given, against)
+    given = random_inputs(model) if inputs is None else read_inputs(inputs)
+    if against is None or against in ("float64", "onnxruntime"):
+        return verify(model, given, against or "float64")
     if against == "keras":
         return verify(model, given, in_keras(source.path)(given))
     other = Path(against)
-    if other.suffix != _ONNX:
+    if Source(other).kind != ONNX:
         return verify(model, given, Source(other).model())
     run = from_onnx(other)
     return verify(model, given, lambda x: run(*(x if isinstance(x, list) else [x])))
 
 
-def timed(source: Source, seconds: float) -> list[str]:
-    """Lines with the time of one call and of one step of a model, beside ONNX Runtime's."""
-    model = source.model(compiles=False)
-    lines = [f"{'case':24}  {'ferrnn':>10}  {'ONNX Runtime':>12}"]
-    session = _session(model)
-    for batch in (1, 32):
-        given = random_inputs(model, batch)
-        shape = ",".join(map(str, np.shape(flatten(given)[0])))
-        own = _duration(lambda given=given: model.predict_on_batch(given), seconds)  # type: ignore[misc]
-        theirs = None
-        if session is not None:
-            named = {
-                each.name: np.asarray(x, "float32" if "float" in each.type else x.dtype)
-                for each, x in zip(session.get_inputs(), flatten(given), strict=True)
-            }
-            theirs = _duration(lambda named=named: session.run(None, named), seconds)  # type: ignore[misc]
-        lines.append(_row(f"call [{shape}]", own, theirs))
-    try:
-        stream = model.stream()
-    except (TypeError, ValueError) as error:
-        return [*lines, f"one step: {error}"]
-    step = np.asarray(flatten(random_inputs(model, 1))[0][0, 0])
-    own = _duration(lambda: stream(int(step) if step.ndim == 0 else step), seconds)
-    return [*lines, _row("one step of a stream", own, None)]
-
-
-def random_inputs(model: Any, batch: int = 2) -> Any:
-    """Inputs that a model takes: ids for an Embedding, else normal numbers; always the same."""
-    rng = np.random.default_rng(1)
-    made = [_random(model, tensor, batch, rng) for tensor in model.inputs]
-    return made[0] if len(made) == 1 else made
-
-
-def _random(model: Any, tensor: Any, batch: int, rng: np.random.Generator) -> Array:
-    first, *rest = tensor.shape
-    shape = [first or batch, *(size or _STEPS for size in rest)]
-    for step in model._graph.steps:
-        if type(step.layer) is Embedding and step.node.inputs is tensor:
-            return rng.integers(1, step.layer.input_dim, size=shape)
-    return rng.normal(size=shape).astype("float64" if tensor.dtype == "float64" else "float32")
-
-
-def _session(model: Any) -> Any:
-    """The model in ONNX Runtime; None if that is not installed, or the model has no form there."""
-    try:
-        return onnx_session(to_onnx(model))
-    except (ModuleNotFoundError, ValueError):
-        return None
-
-
-def _duration(call: Callable[[], Any], seconds: float) -> float:
-    """The median time of a call."""
-    call()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def _row(case: str, own: float, theirs: float | None) -> str:
-    other = "-" if theirs is None else _text(theirs)
-    return f"{case:24}  {_text(own):>10}  {other:>12}"
-
-
-def _text(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
+def _verified_graph(source: Source, against: str | None, inputs: Path | None) -> Report:
+    model = source.graph()
+    given = random_inputs(model) if inputs is None else read_inputs(inputs)
+    with own_inputs(model, chosen=inputs is not None):
+        model.predict(given)
+    if against is None:
+        against = "float64" if find_spec("onnxruntime") is None else "onnxruntime"
+    if against in ("float64", "onnxruntime"):
+        return verify(model, given, against)
+    if against == "keras":
+        raise ValueError("`--against keras` is for files of Keras")
+    other = Source(Path(against))
+    if other.kind == ONNX:
+        return verify(model, given, other.graph())
+    arrays = list(model.checked(given).values())
+    run = other.model()
+    return verify(model, given, lambda _: run.predict_on_batch(arrays))
 
 
 def _origin(path: Path, kind: str) -> str:

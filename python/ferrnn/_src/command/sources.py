@@ -11,7 +11,7 @@ from typing import Any
 from ferrnn._src.files.safetensors import is_safetensors, opened
 from ferrnn._src.interop.from_torch import from_torch
 from ferrnn._src.interop.load_model import load_model
-from ferrnn._src.interop.onnx.model import from_onnx
+from ferrnn._src.interop.onnx.model import OnnxModel, from_onnx
 from ferrnn._src.interop.torch.files import is_torch_file
 from ferrnn._src.models.native_file import is_model
 
@@ -52,11 +52,24 @@ class Source:
         if self.backend is not None and kind != KERAS:
             raise ValueError(f"`--backend` is for files of Keras, {self.path} is none")
         if kind == ONNX:
-            return from_onnx(self.path).to_layers()
+            return self.graph().to_layers()
         if kind == TORCH:
             chain = None if self.layers is None else [_entry(text) for text in self.layers]
             return from_torch(self.path, chain, input_shape=self.input_shape)
         return load_model(self.path, compile=compiles, backend=self.backend)
+
+    def graph(self) -> OnnxModel:
+        """The graph of a file of ONNX.
+
+        Raises:
+            ValueError: An option is given that ONNX has no use for.
+        """
+        told = {"--layers": self.layers, "--backend": self.backend}
+        for option, value in told.items():
+            if value is not None:
+                kind = "PyTorch" if option == "--layers" else "Keras"
+                raise ValueError(f"`{option}` is for files of {kind}, {self.path} is none")
+        return from_onnx(self.path)
 
 
 def _entry(text: str) -> str | tuple[str, Mapping[str, Any]]:

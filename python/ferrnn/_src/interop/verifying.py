@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.interop.onnx import verifying as graphs
+from ferrnn._src.interop.onnx.model import OnnxModel
+from ferrnn._src.interop.onnx.verifying import onnx_session
 from ferrnn._src.interop.to_onnx import to_onnx
 from ferrnn._src.models.model import Model
 from ferrnn._src.models.native_file import in_float64
@@ -55,6 +58,9 @@ class Report:
 def verify(model: Any, inputs: Any, against: Any = "float64") -> Report:
     """Runs inputs through a model and a second source: the largest difference of each layer.
 
+    A model of `from_onnx` is compared node by node, with the graph in float64, in ONNX Runtime, or
+    with the outputs of others.
+
     `against` is
 
     - `"float64"`: the same model in float64, its recurrent cells step by step in NumPy, which
@@ -69,8 +75,12 @@ def verify(model: Any, inputs: Any, against: Any = "float64") -> Report:
     >>> verify(model, np.ones((2, 5, 2))).largest < 1e-6
     True
     """
-    found = layer_outputs(model, inputs)
-    expected, name = _expected(model, inputs, against, found)
+    if isinstance(model, OnnxModel):
+        found = graphs.node_outputs(model, inputs)
+        expected, name = _expected_of_graph(model, inputs, against, found)
+    else:
+        found = layer_outputs(model, inputs)
+        expected, name = _expected(model, inputs, against, found)
     return Report(name, differences(found, expected))
 
 
@@ -83,13 +93,39 @@ def _expected(model: Any, inputs: Any, against: Any, found: Outputs) -> tuple[Ou
         raise ValueError(f"`against` must be one of {_SOURCES}, or a model, received {against!r}")
     if isinstance(against, Mapping):
         return {name: _arrays(each) for name, each in against.items()}, "given outputs"
-    kind = type(against)
-    module = kind.__module__.partition(".")[0]
-    name = "a function" if module == "builtins" else f"{module}'s {kind.__name__}"
+    name = _called_name(against)
     if isinstance(against, Model):
         return layer_outputs(against, inputs), name
     last = list(found)[-1]
     return {last: _called(against, inputs)}, name
+
+
+def _expected_of_graph(
+    model: OnnxModel, inputs: Any, against: Any, found: Outputs
+) -> tuple[Outputs, str]:
+    """What a second source gives for a graph; adds the graph's outputs to what was found."""
+    if isinstance(against, str):
+        if against == "float64":
+            return graphs.in_float64(model, inputs), "the same graph in float64"
+        if against == "onnxruntime":
+            return graphs.in_onnxruntime(model, inputs), "ONNX Runtime"
+        raise ValueError(f"`against` must be one of {_SOURCES}, or a model, received {against!r}")
+    made = model.run(model.checked(inputs))
+    found.update({name: [array] for name, array in made.items()})
+    if isinstance(against, Mapping):
+        return {name: _arrays(each) for name, each in against.items()}, "given outputs"
+    theirs = _called(against, inputs)
+    if len(theirs) != len(made):
+        raise ValueError(
+            f"`against` must give as many outputs as the model, {len(made)}, received {len(theirs)}"
+        )
+    return dict(zip(made, ([each] for each in theirs), strict=True)), _called_name(against)
+
+
+def _called_name(against: Any) -> str:
+    kind = type(against)
+    module = kind.__module__.partition(".")[0]
+    return "a function" if module == "builtins" else f"{module}'s {kind.__name__}"
 
 
 def _arrays(value: Any) -> list[Any]:
@@ -139,17 +175,6 @@ def _by_onnxruntime(model: Any, inputs: Any) -> Outputs:
     for name, array in zip(names, session.run(None, named), strict=True):
         made.setdefault(name, []).append(array)
     return made
-
-
-def onnx_session(content: bytes) -> Any:
-    """ONNX Runtime with a model."""
-    try:
-        import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "this needs ONNX Runtime: pip install onnxruntime", name="onnxruntime"
-        ) from error
-    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def in_keras(path: Path) -> Any:

@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array
 def transposed_convolution(attributes: Mapping[str, Any], place: str) -> Run:
     """`[batch, channels, ...]`, each place spread over a window of `[channels, filters, ...]`."""
     groups = attributes.get("group", 1)
-    products = [Product() for _ in range(max(1, groups))]
+    products = [Product(attributes) for _ in range(max(1, groups))]
 
     def run(x: list[Any]) -> list[Array]:
         data, kernel, bias = (*x, None)[:3]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.faces import public
 from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value, read_model
 from ferrnn._src.interop.onnx.folding import Budget
 from ferrnn._src.interop.onnx.layers import layers_of
@@ -29,12 +30,14 @@ class OnnxModel:
     Made by `from_onnx`. `inputs` and `outputs` describe what goes in and comes out.
     """
 
-    def __init__(self, graph: Graph, opset: int, size: int) -> None:
+    def __init__(self, graph: Graph, opset: int, content: bytes) -> None:
+        self.graph, self.opset, self.content = graph, opset, content
         given = [value for value in graph.inputs if value.name not in graph.constants]
         self.inputs: tuple[Value, ...] = tuple(given)
         self.outputs: tuple[Value, ...] = tuple(graph.outputs)
         shapes = {each.name: each.shape for each in given}
-        self._programs = Programs(Plan(graph, opset, {}, shapes, Budget(size)))
+        self._plan = Plan(graph, opset, {}, shapes, Budget(len(content)))
+        self._programs = Programs(self._plan)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """The outputs for arrays, in the order of `inputs` or by their names.
@@ -54,6 +57,17 @@ class OnnxModel:
         if isinstance(x, Mapping):
             return self(**x)
         return self(*x) if isinstance(x, list | tuple) else self(x)
+
+    @property
+    def plan(self) -> Plan:
+        """What is left of the graph to run."""
+        return self._plan
+
+    def checked(self, x: Any) -> dict[str, Array]:
+        """What `predict` takes, by the names of the inputs, if it fits them."""
+        if isinstance(x, Mapping):
+            return self._checked(x)
+        return self._checked(self._named(x if isinstance(x, list | tuple) else [x], {}))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """The outputs by name, for inputs by name."""
@@ -132,7 +146,7 @@ class OnnxModel:
         return found
 
 
-def from_onnx(source: Any) -> OnnxModel:
+def from_onnx(source: Any, *, verify: Any = None, against: Any = "float64") -> OnnxModel:
     """Opens an ONNX file and returns a model that computes what it says, without ONNX Runtime.
 
     LSTM, GRU and RNN nodes (each direction and layout, `sequence_lens`, initial states, peepholes,
@@ -142,6 +156,9 @@ def from_onnx(source: Any) -> OnnxModel:
 
     Args:
         source: A path, the bytes of a file, or an `onnx.ModelProto`.
+        verify: Inputs, as `OnnxModel.predict` takes them, that are run through the graph and a
+            second source; the largest difference of each node is printed.
+        against: The second source, as of `ferrnn.verify`: `"onnxruntime"`, or `"float64"`.
 
     Raises:
         ValueError: It is not an ONNX model, or a node is not supported: the message names it.
@@ -163,7 +180,10 @@ def from_onnx(source: Any) -> OnnxModel:
             "differ from the module's. It is computed as written; export it again with "
             "onnxscript 0.7.1 or newer, or load the state dict by `from_torch`"
         )
-    return OnnxModel(model.graph, model.opset, len(data))
+    made = OnnxModel(model.graph, model.opset, data)
+    if verify is not None:
+        print(public("saving", "verify")(made, verify, against))  # noqa: T201 - what it is for
+    return made
 
 
 def _bytes(source: Any) -> bytes:

@@ -10,9 +10,9 @@ import numpy as np
 from ferrnn._src.interop.onnx.files import Graph, Node, OnnxError
 from ferrnn._src.interop.onnx.folding import Budget
 from ferrnn._src.interop.onnx.growing import resize, transposed_convolution
-from ferrnn._src.interop.onnx.loops import INSIDE, loop, scan
+from ferrnn._src.interop.onnx.loops import INSIDE, Body, loop, scan
 from ferrnn._src.interop.onnx.operators import OPERATORS
-from ferrnn._src.interop.onnx.products import PREPARED, Run
+from ferrnn._src.interop.onnx.products import IN_NUMPY, PREPARED, Run
 from ferrnn._src.interop.onnx.programs import Programs
 from ferrnn._src.interop.onnx.recurrent import Recurrent
 from ferrnn._src.interop.onnx.shaping import Operator
@@ -49,13 +49,17 @@ class Plan:
         outside: Mapping[str, Array],
         shapes: Mapping[str, tuple[int | str | None, ...] | None],
         budget: Budget,
+        *,
+        engine: bool = True,
     ) -> None:
         self._opset, self._shapes, self._budget = opset, shapes, budget
+        self._engine = engine  # else everything runs in NumPy
         self.constants = {**outside, **graph.constants}
         self.outputs = [value.name for value in graph.outputs]
         self.steps: list[Step] = []
         self._add(graph)
-        self._join()
+        if engine:
+            self._join()
         self._drop()
 
     def _add(self, graph: Graph) -> None:
@@ -70,7 +74,7 @@ class Plan:
                 self.steps.append(self._choice(node))
             elif node.operator in INSIDE:
                 self.steps.append(self._loop(node))
-            elif not self._fold(step := prepared(node, self._opset, self.constants)):
+            elif not self._fold(step := self._prepared(node)):
                 self.steps.append(step)
 
     def _join(self) -> None:
@@ -90,6 +94,9 @@ class Plan:
                 kept.append(step)
                 wanted.update(step.node.inputs)
         self.steps = kept[::-1]
+
+    def _prepared(self, node: Node) -> Step:
+        return prepared(node, self._opset, self.constants, engine=self._engine)
 
     def _fold(self, step: Step) -> bool:
         """Keeps a node's outputs as constants, if none of them depends on an input."""
@@ -120,10 +127,10 @@ class Plan:
             self.constants[outer] = self.constants[inner]
         else:
             node = Node("Identity", "", "", [inner], [outer], {})
-            self.steps.append(prepared(node, self._opset, self.constants))
+            self.steps.append(self._prepared(node))
 
     def _inner(self, graph: Graph, outside: Mapping[str, Array], shapes: Any) -> Plan:
-        return Plan(graph, self._opset, outside, shapes, self._budget)
+        return Plan(graph, self._opset, outside, shapes, self._budget, engine=self._engine)
 
     def _choice(self, node: Node) -> Step:
         """An `If` on a value that is known only when it runs; it takes what its branches use."""
@@ -158,7 +165,8 @@ class Plan:
             return Step(whole, loop(graph, body, outer, place), self._opset)
         if self._opset < 9:
             raise OnnxError(f"{place} is one of opset 8, which is not supported")
-        return Step(whole, scan(graph, Programs(body), node.attributes, outer, place), self._opset)
+        turned: Body = Programs(body) if self._engine else body
+        return Step(whole, scan(graph, turned, node.attributes, outer, place), self._opset)
 
     def free(self) -> set[str]:
         """The names of the values that it takes from outside."""
@@ -168,6 +176,14 @@ class Plan:
 
     def run(self, given: Mapping[str, Any]) -> list[Array]:
         """The outputs for the values of `free`."""
+        values = self.values(given)
+        for name in self.outputs:
+            if name not in values:
+                raise OnnxError(f"the output {name!r} is one that nothing computes")
+        return [np.asarray(values[name]) for name in self.outputs]
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All values for those of `free`, node by node."""
         values: dict[str, Any] = {**self.constants, **given}
         for step in self.steps:
             for name in step.node.inputs:
@@ -176,18 +192,19 @@ class Plan:
                     raise OnnxError(f"the {place} needs {name!r}, which nothing computes")
             needed = [values[name] if name else None for name in step.node.inputs]
             values.update(zip(step.node.outputs, run_step(step, needed), strict=False))
-        for name in self.outputs:
-            if name not in values:
-                raise OnnxError(f"the output {name!r} is one that nothing computes")
-        return [np.asarray(values[name]) for name in self.outputs]
+        return values
 
 
 # All operators that are read.
 KNOWN = frozenset({*MADE, *COMPUTED, *RECURRENT, *INSIDE, "If"})
 
 
-def prepared(node: Node, opset: int, constants: Mapping[str, Array]) -> Step:
+def prepared(
+    node: Node, opset: int, constants: Mapping[str, Array], *, engine: bool = True
+) -> Step:
     place, attributes = f"the {node.described()}", node.attributes
+    if not engine:
+        attributes = {**attributes, IN_NUMPY: True}
     if node.operator in RECURRENT:
         recurrent = Recurrent(node.operator, attributes, place)
         w, r, bias = (*(constants.get(name) for name in node.inputs[1:4]), None, None, None)[:3]

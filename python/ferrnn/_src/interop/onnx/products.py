@@ -17,17 +17,23 @@ from ferrnn._src.tree.types import Array
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 
 
+# An attribute of nodes that run in NumPy, not in the engine; no name of ONNX' has a space.
+IN_NUMPY = "in NumPy"
+
+
 class Product:
     """`x @ weights + bias`; the weights are packed again only when other arrays come."""
 
-    def __init__(self) -> None:
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.engine = IN_NUMPY not in attributes
         self.kept: tuple[tuple[Array | None, ...], DenseWeights | None] = ((), None)
 
     def __call__(
         self, x: Array, weights: Array, bias: Array | None, key: tuple[Array | None, ...]
     ) -> Array:
         """`key` are the arrays that `weights` and `bias` were made of."""
-        if x.dtype not in _FLOATS or weights.dtype != x.dtype or 0 in (*x.shape, *weights.shape):
+        other = not self.engine or x.dtype not in _FLOATS or weights.dtype != x.dtype
+        if other or 0 in (*x.shape, *weights.shape):
             product: Array = np.matmul(x, weights)
             return product if bias is None else product + bias
         made_of, packed = self.kept
@@ -47,7 +53,7 @@ Run = Callable[[list[Any]], "list[Array]"]
 
 def matmul(attributes: Mapping[str, Any], place: str) -> Run:
     """`A @ B`."""
-    product = Product()
+    product = Product(attributes)
 
     def run(x: list[Any]) -> list[Array]:
         a, b = x
@@ -60,7 +66,7 @@ def matmul(attributes: Mapping[str, Any], place: str) -> Run:
 
 def gemm(attributes: Mapping[str, Any], place: str) -> Run:
     """`alpha A B + beta C`, each of A and B transposed or not."""
-    product = Product()
+    product = Product(attributes)
     alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
 
     def run(x: list[Any]) -> list[Array]:
@@ -79,7 +85,7 @@ def gemm(attributes: Mapping[str, Any], place: str) -> Run:
 def convolution(attributes: Mapping[str, Any], place: str) -> Run:
     """`[batch, channels, ...]` with windows of a kernel `[filters, channels / groups, ...]`."""
     groups = attributes.get("group", 1)
-    products = [Product() for _ in range(groups)]
+    products = [Product(attributes) for _ in range(groups)]
 
     def run(x: list[Any]) -> list[Array]:
         data, kernel, bias = (*x, None)[:3]

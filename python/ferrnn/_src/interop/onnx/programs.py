@@ -212,6 +212,13 @@ class _Program:
         return [np.asarray(values[at]) for at in self._outputs]
 
 
+def all_values(plan: Planned, given: Mapping[str, Array]) -> Mapping[str, Any]:
+    """Every value of one run."""
+    trace = _Trace(given, set())
+    trace.walk(plan)
+    return trace.values
+
+
 def traced(
     plan: Planned, given: Mapping[str, Array], output: str
 ) -> tuple[Mapping[str, Any], list[Noted], str]:

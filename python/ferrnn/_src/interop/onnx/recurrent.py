@@ -15,6 +15,7 @@ import numpy as np
 
 from ferrnn._src.interop.onnx.cells import Direction, Function, engine_weights
 from ferrnn._src.interop.onnx.files import OnnxError
+from ferrnn._src.interop.onnx.products import IN_NUMPY
 from ferrnn._src.sequence.fused import Problem, Weights, rnn_forward
 from ferrnn._src.tree.types import Array
 
@@ -83,6 +84,7 @@ class Recurrent:
         self.clip = attributes.get("clip")
         self.reset_after = bool(attributes.get("linear_before_reset", 0))
         self.coupled = bool(attributes.get("input_forget", 0))
+        self.engine = IN_NUMPY not in attributes
         self.functions = self._activations(attributes)
         self.formulas = [[_formula(each) for each in own] for own in self.functions]
         # The engine's weights for each direction, and the arrays that they were made of.
@@ -157,7 +159,7 @@ class Recurrent:
         self, w: Array, r: Array, bias: Array | None, peepholes: Array | None
     ) -> list[Weights | None]:
         """Each direction's weights for the engine; None where NumPy runs it."""
-        if w.dtype not in _FLOATS:
+        if w.dtype not in _FLOATS or not self.engine:
             return [None] * len(self.reversed)
         return [
             engine_weights(

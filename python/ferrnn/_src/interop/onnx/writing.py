@@ -118,6 +118,12 @@ class Builder:
         return b"".join([*parts, _inside(7, graph), _inside(8, opset)])
 
 
+def with_outputs(content: bytes, names: Iterable[str]) -> bytes:
+    """A model that gives more values of its graph: parts of a message that follow are added."""
+    more = b"".join(_inside(12, _text(1, name)) for name in names)
+    return content + _inside(7, more)
+
+
 def _varint(value: int) -> bytes:
     value &= 2**64 - 1
     made = bytearray()
