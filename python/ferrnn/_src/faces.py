@@ -47,6 +47,27 @@ def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], lis
     return names, load, names.copy
 
 
+class _Later:
+    """A module that is imported when something of it is first asked for."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._module), name)
+
+
+def later(module: str) -> Any:
+    """Stands for a module that few programs need: it is imported when it is first used.
+
+    Type checkers are told of it by an import under `TYPE_CHECKING`.
+
+    >>> later("ferrnn._src.tree.tree").flatten([1, [2, 3]])
+    [1, 2, 3]
+    """
+    return _Later(module)
+
+
 def public(module: str, name: str) -> Any:
     """What the public module `ferrnn.<module>` hands on under a name; None if it has none.
 

@@ -7,22 +7,31 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.faces import public
-from ferrnn._src.files.archive import Parts
+from ferrnn._src.faces import later, public
 from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.files.safetensors import opened as opened_tensors
-from ferrnn._src.interop.keras import h5 as keras_h5
-from ferrnn._src.interop.keras import saved_models
-from ferrnn._src.interop.keras.configs import modern
-from ferrnn._src.interop.keras.training import modern_compile_config
-from ferrnn._src.models import files, native_file
-from ferrnn._src.models.hdf5 import opened
+from ferrnn._src.models import native_file
 from ferrnn._src.models.probes import PROBE_FILE, check_file
 from ferrnn._src.sequence.stream import Stream
+
+if TYPE_CHECKING:
+    from ferrnn._src.files.archive import Parts
+    from ferrnn._src.interop.keras import configs as keras_configs
+    from ferrnn._src.interop.keras import h5 as keras_h5
+    from ferrnn._src.interop.keras import saved_models
+    from ferrnn._src.interop.keras import training as keras_training
+    from ferrnn._src.models import files, hdf5
+else:
+    keras_configs = later("ferrnn._src.interop.keras.configs")
+    keras_h5 = later("ferrnn._src.interop.keras.h5")
+    saved_models = later("ferrnn._src.interop.keras.saved_models")
+    keras_training = later("ferrnn._src.interop.keras.training")
+    files = later("ferrnn._src.models.files")
+    hdf5 = later("ferrnn._src.models.hdf5")
 
 _LEGACY = "keras.optimizers.legacy"
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
@@ -75,7 +84,7 @@ def _loaded(
             f"File not found: filepath={path}. Please ensure the file is an accessible "
             f"`{path.suffix}` file."
         )
-    if saved_models.is_saved_model(path):
+    if path.is_dir() and saved_models.is_saved_model(path):
         return saved_models.read_model(path, custom_objects, compiles=compiles)
     kind = _start(path)
     if kind.startswith(_HDF5):
@@ -200,7 +209,7 @@ def _is_legacy(path: Path) -> bool:
     if path.name.endswith(_NEW) and path.suffix != ".h5":
         return False
     try:
-        with path.open("rb") as source, opened(source) as file:
+        with path.open("rb") as source, hdf5.opened(source) as file:
             return keras_h5.is_legacy(file)
     except ValueError:
         return not path.name.endswith(_NEW)  # what is wrong with it is told where it is read
@@ -213,11 +222,13 @@ def _translated(
     version = str(json.loads(metadata or b"{}").get("keras_version", "3"))
     if not version.startswith("2."):
         return data
-    made = modern(data, version)
+    made = keras_configs.modern(data, version)
     if data.get("build_config"):
         made["build_config"] = data["build_config"]
     if data.get("compile_config"):
-        made["compile_config"] = modern_compile_config(data["compile_config"], version)
+        made["compile_config"] = keras_training.modern_compile_config(
+            data["compile_config"], version
+        )
         optimizer = data["compile_config"].get("optimizer")
         if compiles and isinstance(optimizer, Mapping) and optimizer.get("module") == _LEGACY:
             warn(

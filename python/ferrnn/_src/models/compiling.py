@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferrnn._src.configs.plain import data_alone
-from ferrnn._src.training import losses, metrics, optimizers
+from ferrnn._src.faces import later
+
+if TYPE_CHECKING:
+    from ferrnn._src.training import losses, metrics, optimizers
+else:
+    losses = later("ferrnn._src.training.losses")
+    metrics = later("ferrnn._src.training.metrics")
+    optimizers = later("ferrnn._src.training.optimizers")
 
 
 def compile_config(model: Any) -> dict[str, Any]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.configs.plain import as_json
-from ferrnn._src.faces import public
-from ferrnn._src.models.compiling import compile_arguments, compile_config
-from ferrnn._src.models.files import save_weights
+from ferrnn._src.faces import later, public
 from ferrnn._src.models.state_tree import set_state_tree, state_tree
-from ferrnn._src.models.summary import print_summary, summary_html
 from ferrnn._src.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ferrnn._src.models import compiling, files, summary
+else:
+    compiling = later("ferrnn._src.models.compiling")
+    files = later("ferrnn._src.models.files")
+    summary = later("ferrnn._src.models.summary")
 
 
 class Described(Configured):
@@ -67,7 +71,7 @@ class Described(Configured):
         Layers in `objects_to_skip`, and what they hold, are left out. With `max_shard_size`, in
         gigabytes, the name ends in `.weights.json`, and the weights are in files beside it.
         """
-        save_weights(self, filepath, overwrite, max_shard_size, objects_to_skip)
+        files.save_weights(self, filepath, overwrite, max_shard_size, objects_to_skip)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any
@@ -87,7 +91,7 @@ class Described(Configured):
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, as plain data; a class with its own `compile` may add to it."""
-        return compile_config(self)
+        return compiling.compile_config(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as `get_compile_config` said.
@@ -112,7 +116,7 @@ class Described(Configured):
             )
             return
         model: Any = self
-        model.compile(**compile_arguments(config))
+        model.compile(**compiling.compile_arguments(config))
         if model.optimizer is not None and model.trainable_weights:
             model.optimizer.build(model.trainable_weights)
 
@@ -143,7 +147,7 @@ class Described(Configured):
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the model: its summary."""
-        return summary_html(self)
+        return summary.summary_html(self)
 
     def summary(
         self,
@@ -155,7 +159,7 @@ class Described(Configured):
         layer_range: Sequence[str] | None = None,
     ) -> None:
         """Prints layers, output shapes, numbers of parameters and what they are connected to."""
-        print_summary(
+        summary.print_summary(
             self,
             print_fn,
             line_length=line_length,

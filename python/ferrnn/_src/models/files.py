@@ -19,7 +19,7 @@ from ferrnn._src.files.archive import Parts, opened
 from ferrnn._src.files.errors import reading, within
 from ferrnn._src.files.limits import limited
 from ferrnn._src.files.writing import whole_file, write_files
-from ferrnn._src.layer.serialization import layer_from
+from ferrnn._src.models.making import model_from
 from ferrnn._src.models.owned import asset_files, give_files, loads_assets
 from ferrnn._src.models.shards import SUFFIX, read_shards, write_shards
 from ferrnn._src.models.weights_file import read_weights, saved, write_weights
@@ -134,20 +134,6 @@ def read_model(
         _read_assets(made, parts)
         check(made, parts)
         return made
-
-
-def model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
-    """A new model of a configuration, compiled as it was."""
-    made: Any = layer_from(data)
-    if not hasattr(made, "outputs_and_mask"):
-        raise ValueError(f"a {type(made).__name__} is no model")
-    shape = (data.get("build_config") or {}).get("input_shape")
-    if not made.built and shape and not made.builds_itself:
-        made.build_from_config({"input_shape": shape})
-    compiled = data.get("compile_config")
-    if compiles and compiled:
-        made.compile_from_config(compiled)
-    return made
 
 
 def _weights_in(parts: Parts) -> io.BytesIO:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferrnn._src.configs.names import current_path, name_scope
-from ferrnn._src.faces import public
+from ferrnn._src.faces import later, public
 from ferrnn._src.layer.calling import (
     carried_mask,
     leaving_no_trace,
@@ -30,7 +30,6 @@ from ferrnn._src.models.inputs import Inputs
 from ferrnn._src.models.lowering import lowered
 from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
-from ferrnn._src.models.stream import make_stream
 from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
@@ -41,7 +40,10 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
 
 if TYPE_CHECKING:
+    from ferrnn._src.models import stream as streaming
     from ferrnn._src.sequence.sessions import Sessions
+else:
+    streaming = later("ferrnn._src.models.stream")
 
 
 class Model(Ends, Described, Carried, Layer, Trainer):
@@ -267,7 +269,7 @@ class Model(Ends, Described, Carried, Layer, Trainer):
         >>> stream([1.0, 0.0, -1.0]).shape
         (1,)
         """
-        return make_stream(self, _PLAIN, streams)
+        return streaming.make_stream(self, _PLAIN, streams)
 
     def sessions(self, limit: int | None = None) -> Sessions:
         """Sequences by id, any of which take their next step together: see `Sessions`.

@@ -20,7 +20,7 @@ from ferrnn._src.files.safetensors import Contents, contents_of, opened, write
 from ferrnn._src.files.sums import checked, summed
 from ferrnn._src.files.writing import whole_file
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.models.files import model_from
+from ferrnn._src.models.making import model_from
 from ferrnn._src.models.owned import (
     asset_files,
     give_files,

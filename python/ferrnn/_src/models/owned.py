@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ferrnn._src.faces import later
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.tree.types import Array
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = later("tempfile")
 
 
 def stores_itself(owner: Any) -> bool:

@@ -6,10 +6,15 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferrnn._src.configs import config
+from ferrnn._src.faces import later
+
+if TYPE_CHECKING:
+    import html
+else:
+    html = later("html")
 
 # Seconds between two drawings: an update of a notebook goes to the browser and back.
 INTERVAL = 0.25
@@ -81,7 +86,7 @@ def as_html(text: str) -> str:
         lambda found: (
             "</span>" if found[1] == "0" else f'<span style="{_STYLES.get(found[1], "")}">'
         ),
-        escape(text, quote=False),
+        html.escape(text, quote=False),
     )
     return f'<pre style="margin:0;line-height:1.25;white-space:pre-wrap">{styled}</pre>'
 

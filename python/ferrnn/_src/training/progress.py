@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ferrnn._src.configs import config
+from ferrnn._src.faces import later
+
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = later("logging")
 
 
 def is_interactive() -> bool:
