@@ -12,7 +12,7 @@ from importlib.metadata import requires
 from pathlib import Path
 from site import getsitepackages
 
-EXTRAS = {"dask", "mlflow", "optuna", "wandb"}
+EXTRAS = {"dask", "mlflow", "optuna", "ray", "wandb"}
 TESTS = [
     "tests/python/clusters",
     "tests/python/interop/test_mlflow.py",

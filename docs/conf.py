@@ -18,7 +18,7 @@ myst_heading_anchors = 3
 default_role = "code"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 # Heavy, and not needed to say what functions of ferrnn do.
-autodoc_mock_imports = ["dask", "distributed"]
+autodoc_mock_imports = ["dask", "distributed", "ray"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"

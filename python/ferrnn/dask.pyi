@@ -1,3 +1,3 @@
-from ferrnn._src.clusters.groups import fit_many as fit_many
-from ferrnn._src.clusters.scoring import predict as predict
-from ferrnn._src.clusters.training import fit as fit
+from ferrnn._src.clusters.on_dask.groups import fit_many as fit_many
+from ferrnn._src.clusters.on_dask.scoring import predict as predict
+from ferrnn._src.clusters.on_dask.training import fit as fit

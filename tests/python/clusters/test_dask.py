@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn.layers import GRU, LSTM, Dense, Dropout, Input
+from clusters.cases import assert_same, build, five_groups, networks, samples
+from ferrnn.layers import GRU, Dense, Input
 
 da = pytest.importorskip("dask.array")
 db = pytest.importorskip("dask.bag")
@@ -36,31 +37,12 @@ def cluster():
         yield client
 
 
-def networks(units=5, dropout=0.0, optimizer="adam"):
-    ferrnn.utils.set_random_seed(3)
-    layers = [Input((7, 2)), LSTM(units, kernel_regularizer="l2"), Dropout(dropout), Dense(3)]
-    model = ferrnn.Sequential(layers)
-    model.compile(optimizer, loss="mse")
-    return model
-
-
-def samples(count=203):
-    random = np.random.default_rng(1)
-    x = random.normal(size=(count, 7, 2)).astype("float32")
-    return x, x[:, :3, 0] * x[:, 4:, 1]
-
-
 def fitted(client, **options):
     x, y = samples()
     model = networks(dropout=options.pop("dropout", 0.0))
     options = {"batch_size": 64, "shard_size": 16, "epochs": 3, "client": client, **options}
     history = on_dask.fit(model, da.from_array(x, chunks=50), y, **options)
     return model.get_weights(), history.history
-
-
-def assert_same(ones, others):
-    for one, other in zip(ones, others, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 class Killing(ferrnn.callbacks.Callback):
@@ -208,15 +190,9 @@ def test_a_worker_that_is_killed_in_scoring_loses_no_row(cluster):
     np.testing.assert_array_equal(future.result(), model.predict(x, batch_size=100, verbose=0))
 
 
-def build():
-    model = ferrnn.Sequential([Input((7, 2)), GRU(4), Dense(3)])
-    model.compile("adam", loss="mse")
-    return model
-
-
 @pytest.mark.parametrize("as_bag", [False, True])
 def test_many_models_are_those_that_are_trained_here(cluster, as_bag):
-    groups = {f"group {n}": (x[n::5], y[n::5]) for n in range(5) for x, y in [samples()]}
+    groups = five_groups()
     groups["bad"] = (np.zeros((4, 7, 2)), np.zeros((5, 3)))
     options = {"epochs": 2, "seed": 7}
     with pytest.warns(RuntimeWarning, match="bad"):

@@ -1,10 +1,1 @@
-"""Models on clusters of Dask, which is needed from here on."""
-
-try:
-    import dask.array
-    import dask.dataframe  # noqa: F401
-    import distributed  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "`ferrnn.dask` needs Dask, which the extra `dask` brings: pip install 'ferrnn[dask]'"
-    ) from error
+"""Models on clusters: what is done there, whoever's processes do it."""

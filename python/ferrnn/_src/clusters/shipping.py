@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
-import distributed
 
 from ferrnn._src.interop.load_model import load_model
 
@@ -59,19 +58,3 @@ def read_model(model: Any) -> Any:
             "weights: begin it with `Input`, or call it once"
         )
     return model
-
-
-def read_client(client: Any) -> Any:
-    """The client given, or the one in use."""
-    if client is None:
-        try:
-            return distributed.default_client()
-        except ValueError as error:
-            raise ValueError(
-                "`client` must be a `distributed.Client` where none is in use, received None"
-            ) from error
-    if not isinstance(client, distributed.Client):
-        raise TypeError(
-            f"`client` must be a `distributed.Client`, received {type(client).__name__}"
-        )
-    return client

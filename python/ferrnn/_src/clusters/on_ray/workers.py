@@ -1,0 +1,34 @@
+"""The worker processes of Ray, and what lies in its store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+
+
+class RayWorkers:
+    """`Workers` of the cluster in use; Ray starts one where there is none.
+
+    `options` are Ray's for tasks: `num_cpus`, `max_retries` and so on.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None) -> None:
+        self._options = dict(options or {})
+        self._known: dict[Callable[..., Any], Any] = {}
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A reference to the result of a task."""
+        if function not in self._known:
+            task = ray.remote(function)
+            self._known[function] = task.options(**self._options) if self._options else task
+        return self._known[function].remote(*arguments)
+
+    def hold(self, value: Any) -> Any:
+        """A reference to a value in the store of this machine."""
+        return ray.put(value)
+
+    def result(self, handle: Any) -> Any:
+        """The value of a reference."""
+        return ray.get(handle)
