@@ -125,6 +125,34 @@ def test_info_lists_weights_alone(tmp_path, capsys):
     assert "rnn: module with weight (2, 3)" in said(capsys, "info", tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.h5"])
+def test_info_lists_weights_of_keras_alone(name, path, tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    model = ferrnn.load_model(path)
+    if name == "m.h5":
+        with pytest.warns(UserWarning, match="legacy"):
+            model.save(tmp_path / name)
+        with h5py.File(tmp_path / name, "a") as file:
+            del file.attrs["model_config"]
+    else:
+        model.save_weights(tmp_path / name)
+    text = said(capsys, "info", tmp_path / name)
+    assert "weights alone, for `load_weights`" in text
+    assert "(4, 16)" in text
+    assert "(4, 2)" in text
+
+
+def test_info_tells_what_a_graph_is(path, tmp_path, capsys):
+    said(capsys, "convert", path, tmp_path / "m.onnx")
+    text = said(capsys, "info", tmp_path / "m.onnx")
+    assert "154 numbers in constants; nodes once they are folded: 1 Add, 1 Identity, 1 LSTM" in text
+    assert "lstm" in text.split("154 numbers")[1]
+    read = layers.Input((None, 3))
+    forked = ferrnn.Model(read, layers.add([layers.GRU(3, return_sequences=True)(read), read]))
+    forked.export(tmp_path / "forked.onnx")
+    assert "no chain of layers: the Add node" in said(capsys, "info", tmp_path / "forked.onnx")
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from ferrnn._src.command.inputs import own_inputs, random_inputs, read_inputs
 from ferrnn._src.command.sources import ONNX, TORCH, Source
@@ -15,8 +18,8 @@ from ferrnn._src.files.archive import opened
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.interop.from_torch import described
 from ferrnn._src.interop.load_model import load_model
-from ferrnn._src.interop.onnx.files import read_model
-from ferrnn._src.interop.onnx.model import from_onnx
+from ferrnn._src.interop.onnx.files import Graph, read_model
+from ferrnn._src.interop.onnx.model import OnnxModel, from_onnx
 from ferrnn._src.interop.save_model import save_model
 from ferrnn._src.interop.to_onnx import export_model
 from ferrnn._src.interop.verifying import Report, in_keras, verify
@@ -33,9 +36,7 @@ def info(path: Path) -> list[str]:
     kind = Source(path).kind
     lines = [f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"]
     if kind == ONNX:
-        model = from_onnx(path)
-        lines += [f"input {each.name}: {each.shape}, {each.dtype}" for each in model.inputs]
-        return lines + [f"output {each.name}: {each.shape}" for each in model.outputs]
+        return lines + _of_graph(from_onnx(path))
     if kind == TORCH:
         return [
             *lines,
@@ -45,6 +46,9 @@ def info(path: Path) -> list[str]:
             ),
             *described(path),
         ]
+    arrays = _weights_alone(path)
+    if arrays is not None:
+        return [*lines, "weights alone, for `load_weights` of a model:", *arrays]
     with warnings_given() as said:
         model = load_model(path)
     model.summary(print_fn=lines.append)
@@ -54,6 +58,51 @@ def info(path: Path) -> list[str]:
     if kept is not None:
         lines.append("with a probe, which holds on this machine" if kept else "no probe")
     return [*lines, *(f"warning: {each}" for each in said)]
+
+
+def _of_graph(model: OnnxModel) -> list[str]:
+    """What a graph of ONNX takes, gives and consists of, and whether it is a chain of layers."""
+    lines = [f"input {each.name}: {each.shape}, {each.dtype}" for each in model.inputs]
+    lines += [f"output {each.name}: {each.shape}" for each in model.outputs]
+    counts = Counter(step.node.operator for step in model.plan.steps)
+    nodes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    lines.append(
+        f"{_numbers(model.graph):,} numbers in constants; nodes once they are folded: {nodes}"
+    )
+    try:
+        layers = model.to_layers()
+    except ValueError as error:
+        return [*lines, str(error)]
+    layers.summary(print_fn=lines.append)
+    return lines
+
+
+def _numbers(graph: Graph) -> int:
+    """How many floats the constants of a graph have, and of those inside of it."""
+    values = [each for node in graph.nodes for each in node.attributes.values()]
+    inner = sum(_numbers(each) for each in values if isinstance(each, Graph))
+    arrays = [*graph.constants.values(), *(each for each in values if isinstance(each, np.ndarray))]
+    return inner + sum(each.size for each in arrays if each.dtype.kind == "f")
+
+
+def _weights_alone(path: Path) -> list[str] | None:
+    """The arrays of an HDF5 file without a model, in one line each; None of other files."""
+    if path.is_dir() or path.suffix not in (".h5", ".hdf5"):
+        return None
+    with path.open("rb") as source:
+        if not source.read(8).startswith(b"\x89HDF"):
+            return None
+        with opened_hdf5(source) as file:
+            if "model_config" in file.attrs:
+                return None
+            found: list[str] = []
+            # Links that lead elsewhere are not followed.
+            file.visititems(
+                lambda name, each: (
+                    found.append(f"{name} {each.shape}") if hasattr(each, "shape") else None
+                )
+            )
+            return found
 
 
 def convert(source: Source, target: Path, keras: int | None = None) -> None:
