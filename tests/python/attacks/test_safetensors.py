@@ -150,6 +150,12 @@ def test_streams_of_hostile_counts(path, text):
         ferrnn.saving.load_streams(path)
 
 
+@pytest.mark.parametrize("name", ["m.safetensors", "m.keras", "m.h5", "m.onnx", "m"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(name, tmp_path):
+    with pytest.raises(ValueError, match="File not found: filepath=.*" + name):
+        load_model(tmp_path / name)
+
+
 def test_devices_are_not_read():
     device = Path("/dev/zero")
     if not device.exists():

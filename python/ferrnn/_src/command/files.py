@@ -140,8 +140,7 @@ def verified(source: Source, against: str | None, inputs: Path | None) -> Report
     other = Path(against)
     if Source(other).kind != ONNX:
         return verify(model, given, Source(other).model())
-    run = from_onnx(other)
-    return verify(model, given, lambda x: run(*(x if isinstance(x, list) else [x])))
+    return verify(model, given, from_onnx(other))
 
 
 def _verified_graph(source: Source, against: str | None, inputs: Path | None) -> Report:

@@ -79,11 +79,9 @@ def _loaded(
     path: Path, custom_objects: Mapping[str, Any] | None, *, compiles: bool, backend: str | None
 ) -> Any:
     """The model of a file, whatever its format."""
-    if not path.exists() and path.suffix in _NAMES:
-        raise ValueError(
-            f"File not found: filepath={path}. Please ensure the file is an accessible "
-            f"`{path.suffix}` file."
-        )
+    if not path.exists():
+        kind = f"an accessible `{path.suffix}` file" if path.suffix in _NAMES else "there"
+        raise ValueError(f"File not found: filepath={path}. Please ensure the file is {kind}.")
     if path.is_dir() and saved_models.is_saved_model(path):
         return saved_models.read_model(path, custom_objects, compiles=compiles)
     kind = _start(path)
