@@ -4,6 +4,7 @@ They are heavy, and want versions of their own of what the tests of ferrnn use: 
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from importlib.metadata import requires
 from pathlib import Path
 from site import getsitepackages
 
+# With Java, what the recipe for Spark in docs/clusters.md needs.
+SPARK = ["pandas", "pyarrow", "pyspark"] if shutil.which("java") else []
 EXTRAS = {"dask", "mlflow", "optuna", "ray", "wandb"}
 TESTS = [
     "tests/python/clusters",
@@ -40,7 +43,7 @@ def main() -> int:
         own = subprocess.run([python, "-c", _SITE], check=True, capture_output=True, text=True)
         below = f"import site; site.addsitedir({getsitepackages()[0]!r})\n"
         Path(own.stdout.strip(), "below.pth").write_text(below, encoding="utf-8")
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages()], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages(), *SPARK], check=True)
         return subprocess.run([python, "-m", "pytest", "-q", *TESTS], check=False).returncode
 
 

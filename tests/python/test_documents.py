@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -34,13 +35,15 @@ def skip_what_needs_more(error: ImportError) -> None:
 
 
 def shown(path: Path) -> object:
-    marks = [pytest.mark.filterwarnings("default")] if path.name in OF_OTHERS else []
+    of_others = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
+    marks = of_others if path.name in OF_OTHERS else []
     return pytest.param(path, marks=marks, id=path.relative_to(ROOT).as_posix())
 
 
 @pytest.mark.parametrize("path", [shown(path) for path in WITH_CODE])
 def test_code_in_documents_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # as an activated environment has it
     names = {"__name__": "__main__"}
     try:
         for block in python_blocks(path):
