@@ -80,8 +80,8 @@ def _loaded(
 ) -> Any:
     """The model of a file, whatever its format."""
     if not path.exists():
-        kind = f"an accessible `{path.suffix}` file" if path.suffix in _NAMES else "there"
-        raise ValueError(f"File not found: filepath={path}. Please ensure the file is {kind}.")
+        wanted = f"an accessible `{path.suffix}` file" if path.suffix in _NAMES else "there"
+        raise ValueError(f"File not found: filepath={path}. Please ensure the file is {wanted}.")
     if path.is_dir() and saved_models.is_saved_model(path):
         return saved_models.read_model(path, custom_objects, compiles=compiles)
     kind = _start(path)

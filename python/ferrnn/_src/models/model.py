@@ -27,7 +27,6 @@ from ferrnn._src.models.described import Described
 from ferrnn._src.models.ends import Ends
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.inputs import Inputs
-from ferrnn._src.models.lowering import lowered
 from ferrnn._src.models.order import check_connected, cut_out
 from ferrnn._src.models.reading import functional_from
 from ferrnn._src.models.writing import functional_config
@@ -40,9 +39,11 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
 
 if TYPE_CHECKING:
+    from ferrnn._src.models import lowering
     from ferrnn._src.models import stream as streaming
     from ferrnn._src.sequence.sessions import Sessions
 else:
+    lowering = later("ferrnn._src.models.lowering")
     streaming = later("ferrnn._src.models.stream")
 
 
@@ -255,7 +256,7 @@ class Model(Ends, Described, Carried, Layer, Trainer):
 
     def lowered(self) -> Lowering:
         """The model as parts of the engine, as far as it is one."""
-        return lowered(self, _PLAIN)
+        return lowering.lowered(self, _PLAIN)
 
     def stream(self, streams: int = 1) -> Stream:
         """The model one time step a call, for one or several sequences at once, states kept.

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferrnn._src.configs.caps import capped
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.faces import later
 from ferrnn._src.training import optimizers
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.ending import Ending, refuse_endless
-from ferrnn._src.training.loop import EpochLoop, Validation
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
 from ferrnn._src.training.planning import PlanKeeper
-from ferrnn._src.training.resuming.keeper import Keeper
-from ferrnn._src.training.resuming.place import Place
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.training.work import Work, finished
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.penalties import regularized
+
+if TYPE_CHECKING:
+    from ferrnn._src.training import loop as loops
+    from ferrnn._src.training.resuming import keeper, place
+else:
+    loops = later("ferrnn._src.training.loop")
+    keeper = later("ferrnn._src.training.resuming.keeper")
+    place = later("ferrnn._src.training.resuming.place")
 
 
 class Trainer(Steps):
@@ -189,8 +195,8 @@ class Trainer(Steps):
             x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
         )
         callbacks = listed(callbacks)
-        kept = any(isinstance(each, Keeper) for each in callbacks)
-        place = Place(source) if kept else None  # before the first batch is looked at
+        kept = any(isinstance(each, keeper.Keeper) for each in callbacks)
+        at = place.Place(source) if kept else None  # before the first batch is looked at
         self._prepare_training(source)
         if class_weight is not None:
             source.weigh(class_weight, self._shape_of_outputs)
@@ -208,8 +214,8 @@ class Trainer(Steps):
             if validation_batch_size is not None:
                 size = checked_count(validation_batch_size, "validation_batch_size")
             parts = _validation_source(validation_data, size)
-            check = Validation(parts, validation_steps, validation_freq, "validation_steps")
-        loop = EpochLoop(self, source, hooks, steps_per_epoch, check, place)
+            check = loops.Validation(parts, validation_steps, validation_freq, "validation_steps")
+        loop = loops.EpochLoop(self, source, hooks, steps_per_epoch, check, at)
         yield from loop.turns(initial_epoch, epochs)
         self._plans = PlanKeeper()  # its memory serves others
         return history
@@ -293,7 +299,7 @@ class Trainer(Steps):
         self._require_compiled("evaluate")
         source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
         self._prepare_testing()
-        check = Validation(source, capped("steps_per_epoch", steps))
+        check = loops.Validation(source, capped("steps_per_epoch", steps))
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
         return self._returned(check.run(self, hooks), return_dict)
 
