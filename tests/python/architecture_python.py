@@ -49,6 +49,7 @@ NATIVE_IMPORTERS = frozenset(
         "native.py",
         "programs/lowering.py",
         "sequence/fused.py",
+        "sequence/one_step.py",
         "sequence/programmed.py",
         "sequence/stream.py",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,9 +17,12 @@ from ferrnn._src.interop.onnx.cells import Direction, Function, engine_weights
 from ferrnn._src.interop.onnx.files import OnnxError
 from ferrnn._src.interop.onnx.products import IN_NUMPY
 from ferrnn._src.sequence.fused import Problem, Weights, rnn_forward
+from ferrnn._src.sequence.one_step import MOST_ROWS, OneStep
 from ferrnn._src.tree.types import Array
 
 Activation = Callable[[Array], Array]
+# A direction's weights in the engine, what runs a single step of them, and their dtype.
+_Ready: TypeAlias = tuple[Weights, OneStep, np.dtype[Any]]
 
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -88,7 +91,7 @@ class Recurrent:
         self.functions = self._activations(attributes)
         self.formulas = [[_formula(each) for each in own] for own in self.functions]
         # The engine's weights for each direction, and the arrays that they were made of.
-        self.packed: tuple[tuple[Array | None, ...], list[Weights | None]] = ((), [])
+        self.packed: tuple[tuple[Array | None, ...], list[_Ready | None]] = ((), [])
 
     def _activations(self, attributes: Mapping[str, Any]) -> list[list[Function]]:
         """The functions of each direction."""
@@ -137,15 +140,12 @@ class Recurrent:
         runs = []
         for index, reverse in enumerate(self.reversed):
             start = [state[index] for state in states[: 2 if self.kind == "LSTM" else 1]]
-            own = packed[index]
-            if own is None or not x.size:
+            found = None if not x.size else self._in_engine(packed[index], x, start, mask, reverse)
+            if found is None:
                 arrays = [None if each is None else each[index] for each in (bias, peepholes)]
                 steps = (index, x, w[index], r[index], *arrays, start, mask, reverse)
-                runs.append(self._steps(*steps))
-                continue
-            problem = Problem(own, x, start, mask, None, None, reverse, True, True)
-            outputs, last, _ = rnn_forward(own, problem)
-            runs.append([outputs[:, ::-1] if reverse else outputs, *last])
+                found = self._steps(*steps)
+            runs.append(found)
         if len(runs) == 1:  # views, no copies
             y, finals = runs[0][0][:, :, None], [final[None] for final in runs[0][1:]]
         else:
@@ -155,13 +155,33 @@ class Recurrent:
             return [y, *(final.swapaxes(0, 1) for final in finals)]
         return [y.transpose(1, 2, 0, 3), *finals]
 
+    def _in_engine(
+        self,
+        ready: _Ready | None,
+        x: Array,
+        start: list[Array],
+        mask: Array | None,
+        reverse: bool,
+    ) -> list[Array] | None:
+        """What one direction gives, as `_steps` does; None if the engine has no such cell."""
+        if ready is None:
+            return None
+        weights, step, dtype = ready
+        alike = all(each.dtype == dtype for each in (x, *start))
+        if x.shape[1] == 1 and len(x) <= MOST_ROWS and mask is None and alike:
+            made, states = step(x[:, 0], start)
+            return [made[:, None], *states]
+        problem = Problem(weights, x, start, mask, None, None, reverse, True, True)
+        outputs, last, _ = rnn_forward(weights, problem)
+        return [outputs[:, ::-1] if reverse else outputs, *last]
+
     def _pack(
         self, w: Array, r: Array, bias: Array | None, peepholes: Array | None
-    ) -> list[Weights | None]:
+    ) -> list[_Ready | None]:
         """Each direction's weights for the engine; None where NumPy runs it."""
         if w.dtype not in _FLOATS or not self.engine:
             return [None] * len(self.reversed)
-        return [
+        found = [
             engine_weights(
                 Direction(
                     self.kind,
@@ -177,6 +197,7 @@ class Recurrent:
             )
             for index, functions in enumerate(self.functions)
         ]
+        return [None if each is None else (each, OneStep(each), w.dtype) for each in found]
 
     def check_weights(
         self,
