@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ferrnn
-from clusters.cases import assert_same, build, five_groups, networks, samples
+from clusters.cases import Deadly, assert_same, build, five_groups, networks, samples
 from ferrnn.layers import GRU, Dense, Input
 
 da = pytest.importorskip("dask.array")
@@ -39,7 +39,7 @@ def cluster():
 
 def fitted(client, **options):
     x, y = samples()
-    model = networks(dropout=options.pop("dropout", 0.0))
+    model = networks(dropout=options.pop("dropout", 0.0), first=options.pop("first", None))
     options = {"batch_size": 64, "shard_size": 16, "epochs": 3, "client": client, **options}
     history = on_dask.fit(model, da.from_array(x, chunks=50), y, **options)
     return model.get_weights(), history.history
@@ -179,6 +179,16 @@ def test_a_worker_that_is_killed_in_training_changes_no_weight(cluster):
     killing = Killing(cluster)
     weights, other = fitted(cluster, epochs=4, callbacks=[killing])
     assert killing.left < 0
+    assert_same(weights, wanted)
+    assert other == history
+
+
+def test_a_worker_that_is_killed_amid_a_shard_changes_no_weight(cluster, tmp_path):
+    marker = tmp_path / "marker"
+    wanted, history = fitted(cluster, first=Deadly(marker))
+    marker.touch()
+    weights, other = fitted(cluster, first=Deadly(marker))
+    assert not marker.exists()
     assert_same(weights, wanted)
     assert other == history
 

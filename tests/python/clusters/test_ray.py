@@ -1,7 +1,6 @@
 """Scoring and training on a local cluster of Ray, with real worker processes."""
 
 import os
-import signal
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +9,16 @@ import numpy as np
 import pytest
 
 import ferrnn
-from clusters.cases import assert_same, build, five_groups, networks, samples
-from ferrnn.layers import GRU, Dense, Input, Layer
+from clusters.cases import (
+    Deadly,
+    assert_same,
+    build,
+    die_once,
+    five_groups,
+    networks,
+    samples,
+)
+from ferrnn.layers import GRU, Dense, Input
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
@@ -41,10 +48,7 @@ def cluster():
 
 def fitted(layer=None, dataset=False, **options):
     x, y = samples()
-    model = networks(dropout=options.pop("dropout", 0.0))
-    if layer is not None:
-        model = ferrnn.Sequential([Input((7, 2)), layer, *model.layers])
-        model.compile("adam", loss="mse")
+    model = networks(dropout=options.pop("dropout", 0.0), first=layer)
     options = {"batch_size": 64, "shard_size": 16, "epochs": 2, **options}
     given = (rows(x, y), "y") if dataset else (x, y)
     history = on_ray.fit(model, *given, **options)
@@ -61,28 +65,6 @@ def rows(x, y):
         for start, stop in pairwise(bounds)
     ]
     return parts[0].union(*parts[1:])
-
-
-class Deadly(Layer):
-    """Kills the process that trains, once: where the file is."""
-
-    def __init__(self, marker, **options):
-        super().__init__(**options)
-        self.marker, self.here = str(marker), os.getpid()
-
-    def call(self, inputs):
-        if os.getpid() != self.here:
-            die_once(self.marker)
-        return inputs
-
-
-def die_once(marker):
-    """Ends this process as a machine that fails does, if it is the first to take the file away."""
-    try:
-        Path(marker).unlink()
-    except FileNotFoundError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_outputs_are_those_of_predict_beside_the_other_columns():
