@@ -168,3 +168,23 @@ def test_a_failure_is_one_sentence(command, capsys):
     assert told.err.startswith(f"ferrnn {command[0]}: ")
     assert "Traceback" not in told.err
     assert not told.out
+
+
+def test_inputs_and_sources_that_are_none_are_named(path, tmp_path, capsys):
+    junk = tmp_path / "junk.npy"
+    for content in (b"junk", b"", b"PK\x03\x04junk"):
+        junk.write_bytes(content)
+        assert main(["verify", str(path), "--inputs", str(junk)]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith("ferrnn verify: `--inputs` must be a .npy or .npz file of numbers")
+        assert told.endswith(f"received {junk}\n")
+    assert main(["verify", str(path), "--against", "tensorflow"]) == 1
+    assert "`--against` must be float64, onnxruntime, keras, or a file" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_named_by_info(tmp_path, capsys):
+    pytest.importorskip("h5py")
+    for name in ("m.h5", "m.keras"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\njunk")
+        assert main(["info", str(tmp_path / name)]) == 1
+        assert f"`{tmp_path / name}`: " in capsys.readouterr().err

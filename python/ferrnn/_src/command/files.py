@@ -15,6 +15,7 @@ import numpy as np
 from ferrnn._src.command.inputs import own_inputs, random_inputs, read_inputs
 from ferrnn._src.command.sources import ONNX, TORCH, Source
 from ferrnn._src.files.archive import opened
+from ferrnn._src.files.errors import reading
 from ferrnn._src.files.safetensors import is_safetensors
 from ferrnn._src.interop.from_torch import described
 from ferrnn._src.interop.load_model import load_model
@@ -34,7 +35,9 @@ _FORMATS = (".keras", ".h5", ".hdf5", ".safetensors", _ONNX)
 def info(path: Path) -> list[str]:
     """Lines that tell what a file holds: format, size, layers, origin and warnings."""
     kind = Source(path).kind
-    lines = [f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"]
+    with reading(path):
+        arrays = _weights_alone(path)
+        lines = [f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"]
     if kind == ONNX:
         return lines + _of_graph(from_onnx(path))
     if kind == TORCH:
@@ -46,7 +49,6 @@ def info(path: Path) -> list[str]:
             ),
             *described(path),
         ]
-    arrays = _weights_alone(path)
     if arrays is not None:
         return [*lines, "weights alone, for `load_weights` of a model:", *arrays]
     with warnings_given() as said:
@@ -129,6 +131,12 @@ def verified(source: Source, against: str | None, inputs: Path | None) -> Report
 
     A file of ONNX is compared node by node: by itself with ONNX Runtime, if that is installed.
     """
+    known = against is None or against in ("float64", "onnxruntime", "keras")
+    if not known and not Path(str(against)).exists():
+        raise ValueError(
+            "`--against` must be float64, onnxruntime, keras, or a file that is there, received "
+            f"{against}"
+        )
     if source.kind == ONNX:
         return _verified_graph(source, against, inputs)
     model = source.model()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,9 +20,20 @@ _SAME = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqu
 
 
 def read_inputs(path: Path) -> Any:
-    """The array of a `.npy` file, or those of a `.npz` file by their names."""
-    found = np.load(path, allow_pickle=False)
-    return dict(found) if isinstance(found, Mapping) else found
+    """The array of a `.npy` file, or those of a `.npz` file by their names.
+
+    Raises:
+        ValueError: It is neither, or holds something else than numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            made = dict(found) if isinstance(found, Mapping) else found
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(
+            f"`--inputs` must be a .npy or .npz file of numbers, received {path}"
+        ) from error
+    return made
 
 
 def random_inputs(model: Any, batch: int = 2) -> Any:
