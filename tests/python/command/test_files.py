@@ -188,3 +188,17 @@ def test_a_damaged_file_is_named_by_info(tmp_path, capsys):
         (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\njunk")
         assert main(["info", str(tmp_path / name)]) == 1
         assert f"`{tmp_path / name}`: " in capsys.readouterr().err
+
+
+def test_info_tells_the_origin_of_what_it_cannot_open(tmp_path, capsys):
+    pytest.importorskip("h5py")
+
+    class Own(layers.Dense):
+        pass
+
+    ferrnn.Sequential([ferrnn.Input((3,)), Own(2)]).save(tmp_path / "own.keras")
+    assert main(["info", str(tmp_path / "own.keras")]) == 1
+    told = capsys.readouterr()
+    assert "own.keras" in told.out
+    assert "bytes, an archive of Keras 3" in told.out
+    assert "the class 'Own' is not known" in told.err

@@ -32,27 +32,36 @@ _ONNX = ".onnx"
 _FORMATS = (".keras", ".h5", ".hdf5", ".safetensors", _ONNX)
 
 
-def info(path: Path) -> list[str]:
-    """Lines that tell what a file holds: format, size, layers, origin and warnings."""
+def info(path: Path) -> Iterator[str]:
+    """Lines that tell what a file holds: format, size, layers, origin and warnings.
+
+    The first comes before the file is opened as a model, which may fail.
+    """
     kind = Source(path).kind
     with reading(path):
         arrays = _weights_alone(path)
-        lines = [f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"]
+        first = f"{path}: {_size(path):,} bytes, {_origin(path, kind)}"
+    yield first
     if kind == ONNX:
-        return lines + _of_graph(from_onnx(path))
-    if kind == TORCH:
-        return [
-            *lines,
-            (
-                "weights alone, for `ferrnn.from_torch(path, layers=[...])` or "
-                "`ferrnn convert IN OUT --layers ...`:"
-            ),
-            *described(path),
-        ]
-    if arrays is not None:
-        return [*lines, "weights alone, for `load_weights` of a model:", *arrays]
+        yield from _of_graph(from_onnx(path))
+    elif kind == TORCH:
+        yield (
+            "weights alone, for `ferrnn.from_torch(path, layers=[...])` or "
+            "`ferrnn convert IN OUT --layers ...`:"
+        )
+        yield from described(path)
+    elif arrays is not None:
+        yield "weights alone, for `load_weights` of a model:"
+        yield from arrays
+    else:
+        yield from _of_model(path)
+
+
+def _of_model(path: Path) -> list[str]:
+    """The layers of a model, how it is compiled, whether it has a probe, and warnings."""
     with warnings_given() as said:
         model = load_model(path)
+    lines: list[str] = []
     model.summary(print_fn=lines.append)
     if model.optimizer is not None:
         lines.append(f"compiled with {type(model.optimizer).__name__}, loss {model.loss!r}")
