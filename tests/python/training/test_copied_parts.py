@@ -205,7 +205,9 @@ CALLBACKS = {
     "TerminateOnNaN": keras.callbacks.TerminateOnNaN,
 }
 # `MonitorCallback` is the base of some, `CallbackList` holds others, `RemoteMonitor` asks a server.
-OTHER = {"CallbackList", "MonitorCallback", "RemoteMonitor"}
+# Those that tell a server or a package that need not be there are in `test_trackers.py`.
+TRACKERS = {"MlflowCallback", "OptunaPruningCallback", "WandbMetricsLogger"}
+OTHER = {"CallbackList", "MonitorCallback", "RemoteMonitor", *TRACKERS}
 
 
 def test_the_table_holds_every_callback():
