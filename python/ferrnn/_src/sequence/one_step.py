@@ -24,7 +24,7 @@ class OneStep:
     >>> tanh, one = Function("tanh"), np.ones((2, 2), "float32")
     >>> weights = engine_weights(Direction("RNN", [tanh], one, one, None, None, False, False))
     >>> outputs, (h,) = OneStep(weights)(one, [one])
-    >>> outputs.round(3).tolist()
+    >>> outputs.astype("float64").round(3).tolist()
     [[0.999, 0.999], [0.999, 0.999]]
     """
 
