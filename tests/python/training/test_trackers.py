@@ -1,6 +1,8 @@
 """Callbacks for MLflow, Optuna and Weights & Biases, with the real packages where they are."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -104,6 +106,14 @@ class TestMlflow:
         callback = MlflowCallback(log_every_n_steps=2)
         fitted(callback, epochs=2)  # 25 samples of training: 4 batches each
         assert [step for step, _ in self.history(callback.run_id, "batch_loss")] == [2, 4, 6, 8]
+
+    def test_a_copy_and_a_pickle_log_to_the_same_run(self):
+        run = self.mlflow.MlflowClient().create_run("0").info.run_id
+        callback = MlflowCallback(run, log_every_n_steps=3)
+        for made in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+            assert made.log_every_n_steps == 3
+            fitted(made, epochs=1)
+        assert len(self.history(run, "loss")) == 2
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "epoch"])
     def test_a_wrong_number_of_steps_is_named(self, wrong):
@@ -224,6 +234,14 @@ class TestWandb:
         rows, _ = self.logged(log_freq=2, initial_global_step=100)
         assert [row["batch/batch_step"] for row in rows] == [100, 102, 104, 106, 108, 110]
         assert all(row["batch/loss"] > 0 for row in rows)
+
+    def test_a_copy_and_a_pickle_log_as_the_first_does(self):
+        with self.wandb.init(mode="offline", project="ferrnn") as run:
+            callback = WandbMetricsLogger(log_freq=3, initial_global_step=5)
+            for made in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+                assert (made.log_freq, made.global_step) == (3, 5)
+                fitted(made, epochs=1)
+            assert run.summary["batch/batch_step"] == 8  # batches 5 to 8, of which 5 and 8 are told
 
     def test_a_run_is_wanted(self):
         with pytest.raises(RuntimeError, match=r"wandb.init\(\)"):
