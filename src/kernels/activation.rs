@@ -235,13 +235,7 @@ impl Activation {
     /// As [`Activation::apply`], with the long functions shared.
     #[inline(always)]
     pub(crate) fn apply_compact<T: Element, S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        if !self.is_long() {
-            return self.apply_short(s, x);
-        }
-        let mut lanes = [T::ZERO; MAX_LANES];
-        s.store(x, &mut lanes);
-        s.apart(Long { activation: self, lanes: &mut lanes, slopes: None });
-        s.load(&lanes)
+        apply_compact(s, (self, None), x)
     }
 
     /// As [`Activation::derivative`], with the long functions shared.
@@ -251,19 +245,44 @@ impl Activation {
         s: S,
         kept: S::V,
     ) -> (S::V, S::V) {
-        if !self.is_long() {
-            return self.derivative_short(s, kept);
-        }
-        let (mut lanes, mut slopes) = ([T::ZERO; MAX_LANES], [T::ZERO; MAX_LANES]);
-        s.store(kept, &mut lanes);
-        s.apart(Long { activation: self, lanes: &mut lanes, slopes: Some(&mut slopes) });
-        (s.load(&lanes), s.load(&slopes))
+        derivative_compact(s, (self, None), kept)
     }
 }
 
-/// A long function of one vector, or its value and slope.
+/// A function and the bound of what goes into it, if that is clipped.
+type Clipped = (Activation, Option<f64>);
+
+/// f of what is clipped; what is long is shared.
+#[inline(always)]
+fn apply_compact<T: Element, S: Simd<T>>(s: S, (f, clip): Clipped, x: S::V) -> S::V {
+    if clip.is_none() && !f.is_long() {
+        return f.apply_short(s, x);
+    }
+    let mut lanes = [T::ZERO; MAX_LANES];
+    s.store(x, &mut lanes);
+    s.apart(Long { function: (f, clip), lanes: &mut lanes, slopes: None });
+    s.load(&lanes)
+}
+
+/// Value and slope from what was kept: with a clip the input, whose slope is zero beyond the bounds.
+#[inline(always)]
+fn derivative_compact<T: Element, S: Simd<T>>(
+    s: S,
+    (f, clip): Clipped,
+    kept: S::V,
+) -> (S::V, S::V) {
+    if clip.is_none() && !f.is_long() {
+        return f.derivative_short(s, kept);
+    }
+    let (mut lanes, mut slopes) = ([T::ZERO; MAX_LANES], [T::ZERO; MAX_LANES]);
+    s.store(kept, &mut lanes);
+    s.apart(Long { function: (f, clip), lanes: &mut lanes, slopes: Some(&mut slopes) });
+    (s.load(&lanes), s.load(&slopes))
+}
+
+/// A long function of one vector, or its value and slope from what was kept.
 struct Long<'a, T> {
-    activation: Activation,
+    function: Clipped,
     lanes: &'a mut [T; MAX_LANES],
     slopes: Option<&'a mut [T; MAX_LANES]>,
 }
@@ -273,14 +292,26 @@ impl<T: Element> Kernel<T> for Long<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let v = s.load(self.lanes);
+        let (f, clip) = self.function;
+        let given = s.load(self.lanes);
+        let inside = clip.map_or(given, |bound| clipped(s, bound, given));
         let Some(slopes) = self.slopes else {
-            return s.store(self.activation.apply_long(s, v), self.lanes);
+            return s.store(f.apply(s, inside), self.lanes);
         };
-        let (value, slope) = self.activation.derivative_long(s, v);
+        let kept = if clip.is_some() && !f.keeps_input() { f.apply(s, inside) } else { inside };
+        let (value, slope) = f.derivative(s, kept);
+        let slope = clip.map_or(slope, |bound| {
+            s.select_lt(s.splat(T::of(bound)), s.abs(given), s.splat(T::ZERO), slope)
+        });
         s.store(value, self.lanes);
         s.store(slope, slopes);
     }
+}
+
+/// x, kept in \[-bound, bound\]; NaN stays NaN.
+#[inline(always)]
+fn clipped<T: Element, S: Simd<T>>(s: S, bound: f64, x: S::V) -> S::V {
+    s.max(s.splat(T::of(-bound)), s.min(s.splat(T::of(bound)), x))
 }
 
 /// Φ(x), the distribution of a standard normal variable.
@@ -376,45 +407,15 @@ impl Chosen {
     }
 }
 
-/// x, kept in \[-bound, bound\]; NaN stays NaN.
-#[inline(always)]
-fn clipped<T: Element, S: Simd<T>>(s: S, bound: f64, x: S::V) -> S::V {
-    s.max(s.splat(T::of(-bound)), s.min(s.splat(T::of(bound)), x))
-}
-
-/// f of what is clipped.
-#[inline(always)]
-fn apply_clipped<T: Element, S: Simd<T>>(
-    s: S,
-    (f, clip): (Activation, Option<f64>),
-    x: S::V,
-) -> S::V {
-    f.apply_compact(s, clip.map_or(x, |bound| clipped(s, bound, x)))
-}
-
-/// Value and slope from what was kept: with a clip the input, whose slope is zero beyond the bounds.
-#[inline(always)]
-fn derivative_clipped<T: Element, S: Simd<T>>(
-    s: S,
-    (f, clip): (Activation, Option<f64>),
-    kept: S::V,
-) -> (S::V, S::V) {
-    let Some(bound) = clip else { return f.derivative_compact(s, kept) };
-    let inside = clipped(s, bound, kept);
-    let of_inside = if f.keeps_input() { inside } else { f.apply_compact(s, inside) };
-    let (value, slope) = f.derivative_compact(s, of_inside);
-    (value, s.select_lt(s.splat(T::of(bound)), s.abs(kept), s.splat(T::ZERO), slope))
-}
-
 impl<T: Element> Activations<T> for Chosen {
     const FUSED: bool = false;
     #[inline(always)]
     fn gate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        apply_clipped(s, (self.gate, self.gate_clip), x)
+        apply_compact(s, (self.gate, self.gate_clip), x)
     }
     #[inline(always)]
     fn candidate<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
-        apply_clipped(s, (self.candidate, self.candidate_clip), x)
+        apply_compact(s, (self.candidate, self.candidate_clip), x)
     }
     #[inline(always)]
     fn state<S: Simd<T>>(self, s: S, x: S::V) -> S::V {
@@ -436,10 +437,10 @@ impl<T: Element> Activations<T> for Chosen {
     }
     #[inline(always)]
     fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        derivative_clipped(s, (self.gate, self.gate_clip), kept)
+        derivative_compact(s, (self.gate, self.gate_clip), kept)
     }
     #[inline(always)]
     fn candidate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V) {
-        derivative_clipped(s, (self.candidate, self.candidate_clip), kept)
+        derivative_compact(s, (self.candidate, self.candidate_clip), kept)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::tile::{Coming, LeftPanel, accumulate_asking};
+use super::tile::{Coming, LeftPanel, accumulate_asking, group, group_mut};
 use crate::error::Result;
 use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Simd};
@@ -181,16 +181,15 @@ impl<T: Element> LongProduct<'_, T> {
     ) -> usize {
         let (left, _) = self.left.as_chunks::<MR>();
         let panels = left.len().checked_div(self.depth).unwrap_or(0);
-        let sums = s.vectors_mut(self.sums);
+        let (sums, _) = s.vectors_mut(self.sums).as_chunks_mut::<G>();
         for panel in 0..panels {
             let left = &left[panel * self.depth..][..self.depth];
-            let at = |b: usize, r: usize| {
-                (((block + b - self.blocks.start) * panels + panel) * MR + r) * G
-            };
+            let at = |b: usize| ((block + b - self.blocks.start) * panels + panel) * MR;
             let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
-            for r in 0..MR {
-                for b in 0..PB {
-                    acc[r][b].copy_from_slice(&sums[at(b, r)..][..G]);
+            for b in 0..PB {
+                let rows: &[_; MR] = group(sums, at(b));
+                for r in 0..MR {
+                    acc[r][b] = rows[r];
                 }
             }
             let next = (block + PB + (panel / W).min(PB - 1)).min(self.blocks.end - 1);
@@ -208,9 +207,10 @@ impl<T: Element> LongProduct<'_, T> {
                 accumulate_asking(s, &mut acc, left, right, self.slots.0, coming);
                 k += stretch.length;
             }
-            for r in 0..MR {
-                for b in 0..PB {
-                    sums[at(b, r)..][..G].copy_from_slice(&acc[r][b]);
+            for b in 0..PB {
+                let rows: &mut [_; MR] = group_mut(sums, at(b));
+                for r in 0..MR {
+                    rows[r] = acc[r][b];
                 }
             }
         }

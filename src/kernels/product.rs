@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::pack::Packed;
 use super::tile::{
-    Coming, LeftRows, accumulate_asking, accumulate_halved, blocks, halved_rows, take_blocks,
-    with_tiles,
+    Coming, LeftRows, accumulate_asking, accumulate_halved, blocks, group, group_mut, halved_rows,
+    take_blocks, with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -138,20 +138,18 @@ impl<T: Element> Product<'_, T> {
         (block, next): (usize, usize),
     ) {
         let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
-        let at = |r: usize, b: usize| {
-            let block = block + b - self.blocks.start;
-            self.offset + block * self.block_stride + (row + r) * self.row_stride
+        let Self { offset, block_stride, row_stride, .. } = *self;
+        let first = offset + (block - self.blocks.start) * block_stride + row * row_stride;
+        let at = |r: usize, b: usize| first + b * block_stride + r * row_stride;
+        let start = match self.start {
+            Start::Zero => None,
+            Start::Output => Some((s.vectors(self.out), first, (block_stride, row_stride))),
+            Start::Bias(bias) => Some((s.vectors(bias), block * G, (G, 0))),
         };
-        for r in 0..MR {
-            for b in 0..PB {
-                match self.start {
-                    Start::Zero => {}
-                    Start::Output => {
-                        acc[r][b].copy_from_slice(&s.vectors(self.out)[at(r, b)..][..G]);
-                    }
-                    Start::Bias(bias) => {
-                        acc[r][b].copy_from_slice(&s.vectors(bias)[(block + b) * G..][..G]);
-                    }
+        if let Some((from, first, (by_block, by_row))) = start {
+            for r in 0..MR {
+                for b in 0..PB {
+                    acc[r][b] = *group(from, first + b * by_block + r * by_row);
                 }
             }
         }
@@ -165,10 +163,10 @@ impl<T: Element> Product<'_, T> {
             let coming = Coming::of_blocks::<T, S, PB, G>(s, self.right, next, self.depth, number);
             accumulate_asking(s, &mut acc, left, right, 0, coming);
         }
+        let out = s.vectors_mut(self.out);
         for r in 0..MR {
             for b in 0..PB {
-                let from = at(r, b);
-                s.vectors_mut(self.out)[from..][..G].copy_from_slice(&acc[r][b]);
+                *group_mut(out, at(r, b)) = acc[r][b];
             }
         }
     }

@@ -401,6 +401,19 @@ pub fn blocks<T: Element, S: Simd<T>, const PB: usize, const W: usize>(
     found
 }
 
+/// `G` elements from `at` on, checked at once: with a message of its own behind every access, the
+/// checks of a tile would take more code than its sums.
+#[inline(always)]
+pub(crate) fn group<V, const G: usize>(from: &[V], at: usize) -> &[V; G] {
+    from.get(at..).and_then(|rest| rest.first_chunk()).expect("a group inside the buffer")
+}
+
+/// As [`group`], to write.
+#[inline(always)]
+pub(crate) fn group_mut<V, const G: usize>(to: &mut [V], at: usize) -> &mut [V; G] {
+    to.get_mut(at..).and_then(|rest| rest.first_chunk_mut()).expect("a group inside the buffer")
+}
+
 /// Calls `$body` for each tile of `$count` rows, cut into tiles of at most `$most`: `$place` is the
 /// tile's number and its first row, and `$MR` its rows, for which at most `$compiled` are compiled.
 macro_rules! with_tiles {

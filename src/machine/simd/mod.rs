@@ -158,6 +158,11 @@ impl Level {
         }
     }
 
+    /// Whether a step's functions are never compiled in ([`Simd::SMALL`]).
+    pub(crate) fn is_small(self) -> bool {
+        matches!(self, Self::Portable(_)) && Portable::SMALL
+    }
+
     /// Elements of a vector of `T`.
     #[must_use]
     pub fn lanes<T: Element>(self) -> usize {

@@ -6,6 +6,12 @@ use super::vector::{Kernel, Simd};
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
+impl Portable {
+    /// Whether less is compiled for this level: where nearly every CPU has a better one, it is for
+    /// tests and for the few CPUs that have not.
+    pub(crate) const SMALL: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+}
+
 /// `N` elements, one after the other.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
@@ -27,6 +33,7 @@ macro_rules! portable {
             type V = Lanes<$type, $lanes>;
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
+            const SMALL: bool = Portable::SMALL;
 
             #[inline(never)]
             fn apart<K: Kernel<$type>>(self, kernel: K) -> K::Output {

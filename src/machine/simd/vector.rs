@@ -17,9 +17,12 @@ pub trait Simd<T>: Copy {
     const LANES: usize;
     /// Rows of the largest register tile: what fits beside four vectors of columns.
     const ROWS: usize;
+    /// Whether the library's size matters more than this level's speed: a step's functions are then
+    /// always looked up when it runs.
+    const SMALL: bool = false;
     /// Whether steps are compiled into one kernel each, with their products: those of `f32`, whose
     /// speed matters most.
-    const FUSED: bool = size_of::<T>() == 4;
+    const FUSED: bool = size_of::<T>() == 4 && !Self::SMALL;
 
     /// `value` in all lanes.
     fn splat(self, value: T) -> Self::V;

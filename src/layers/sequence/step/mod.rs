@@ -8,7 +8,7 @@ macro_rules! dispatch_phase {
         let of = $of;
         let (level, functions) = (of.weights.level, of.weights.activations);
         let second = const { $C::LAYOUT.phases.len() > 1 } && of.phase > 0;
-        match (second, functions.is_standard()) {
+        match (second, functions.is_standard() && !level.is_small()) {
             // Only a cell that has a second phase is compiled for it.
             (true, true) => {
                 if const { $C::LAYOUT.phases.len() > 1 } {

@@ -8,7 +8,7 @@ use super::finish::{equations, of_block};
 use crate::cells::{Cell, Shape, Visitor, with_shape};
 use crate::kernels::activation::Standard;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::blocks;
+use crate::kernels::tile::{blocks, take_blocks};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -92,18 +92,17 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
         mut self,
         s: S,
     ) {
-        let count = self.of.weights.blocks();
-        let whole = count / PB * PB;
-        if self.of.backwards {
-            (whole..count).rev().for_each(|block| self.group::<S, 1, W, I, F, G>(s, block));
-            for block in (0..whole).step_by(PB).rev() {
-                self.group::<S, PB, W, I, F, G>(s, block);
+        let (mut rest, from_end) = (0..self.of.weights.blocks(), self.of.backwards);
+        // Whole groups first, then the blocks that are left over, or the other way round.
+        let whole = rest.end / PB * PB;
+        while !rest.is_empty() {
+            let together = if from_end { rest.end <= whole } else { rest.start < whole };
+            let count = if together { PB } else { 1 };
+            let (block, _) = take_blocks(&mut rest, count, from_end);
+            match count {
+                1 if const { PB > 1 } => self.group::<S, 1, W, I, F, G>(s, block),
+                _ => self.group::<S, PB, W, I, F, G>(s, block),
             }
-        } else {
-            for block in (0..whole).step_by(PB) {
-                self.group::<S, PB, W, I, F, G>(s, block);
-            }
-            (whole..count).for_each(|block| self.group::<S, 1, W, I, F, G>(s, block));
         }
     }
 
