@@ -94,6 +94,8 @@ class DenseWeights:
         cls, kernel: Array, bias: Array | None = None, activation: str = "linear"
     ) -> DenseWeights: ...
     @property
+    def keeps_input(self) -> bool: ...
+    @property
     def features(self) -> int: ...
     @property
     def units(self) -> int: ...
@@ -181,6 +183,23 @@ def rnn_backward(
     consume: bool = False,
 ) -> tuple[Array | None, tuple[Array, ...], tuple[Array, ...]]:
     """Gradients by inputs, by the weights in the order of `Weights`, and by initial states."""
+
+# How windows lie over an axis: size, stride, dilation, places before the first, windows.
+_Axis: TypeAlias = tuple[int, int, int, int, int]
+
+def convolution_forward(
+    weights: DenseWeights, inputs: Array, lines: _Axis, columns: _Axis
+) -> Array:
+    """`[frame, line, column, unit]` for `[frame, line, columns and features]`."""
+
+def conv_lstm_step(
+    weights: tuple[DenseWeights, DenseWeights],
+    arrays: tuple[Array, Array, Array],
+    lines: _Axis,
+    columns: _Axis,
+    activations: tuple[str, str],
+) -> tuple[Array, Array]:
+    """The h and c that follow inputs, h and c, `[frame, line, columns and features]`."""
 
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False

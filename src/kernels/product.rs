@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::pack::Packed;
 use super::tile::{
     Coming, LeftRows, accumulate_asking, accumulate_halved, blocks, group, group_mut, halved_rows,
-    take_blocks, with_tiles,
+    most_rows, take_blocks, with_tiles,
 };
 use crate::machine::simd::{Element, Kernel, Simd};
 
@@ -125,7 +125,7 @@ impl<T: Element> Product<'_, T> {
             });
             return;
         }
-        with_tiles!(self.rows, S::ROWS, S::ROWS, MR, place => {
+        with_tiles!(self.rows, const { most_rows(S::ROWS, PB * G) }, most_rows(S::ROWS, PB * G), MR, place => {
             self.tile::<S, MR, PB, G, false>(s, place, (block, next));
         });
     }

@@ -180,6 +180,22 @@ fn step<T, S, L, const MR: usize, const PB: usize, const G: usize, const W: usiz
     S: Simd<T>,
     L: Left<T, MR>,
 {
+    if const { MR > 3 && PB * G <= 2 } {
+        // Columns before rows, which are more.
+        let mut columns = [[s.splat(T::ZERO); G]; PB];
+        for b in 0..PB {
+            columns[b].copy_from_slice(&right[b][k][first..first + G]);
+        }
+        for r in 0..MR {
+            let row = s.splat(left.at(r, k));
+            for b in 0..PB {
+                for g in 0..G {
+                    accumulators[r][b][g] = s.mul_add(row, columns[b][g], accumulators[r][b][g]);
+                }
+            }
+        }
+        return;
+    }
     // Rows before columns: loading all columns first leaves too few registers on AVX2, where
     // the spills halve the speed.
     let mut rows = [s.splat(T::ZERO); MR];
@@ -323,6 +339,13 @@ pub fn accumulate_halved<T, S, const MR: usize, const PB: usize, const G: usize>
         }
     }
     *accumulators = sums;
+}
+
+/// The most rows of a tile of so many columns, in vectors, where others have at most `rows`. Few columns
+/// leave registers for more rows, and fewer chains of multiply-adds than hide what each of them takes.
+#[must_use]
+pub const fn most_rows(rows: usize, columns: usize) -> usize {
+    if rows == 3 && columns <= 2 { 6 } else { rows }
 }
 
 /// Cuts `count` rows evenly into tiles of at most `most` rows: gives the size of the tile at `row`.

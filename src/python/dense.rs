@@ -47,6 +47,15 @@ impl DenseWeights {
         })
     }
 
+    /// Whether backward needs the sums before the activation.
+    #[getter]
+    fn keeps_input(&self) -> bool {
+        match &self.0 {
+            Either::F32(weights) => weights.keeps_input(),
+            Either::F64(weights) => weights.keeps_input(),
+        }
+    }
+
     #[getter]
     fn features(&self) -> usize {
         match &self.0 {

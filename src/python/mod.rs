@@ -2,6 +2,7 @@
 
 mod activation;
 mod arrays;
+mod convolution;
 mod dense;
 mod embedding;
 mod guard;
@@ -30,6 +31,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::activation::activate;
+    #[pymodule_export]
+    use super::convolution::{conv_lstm_step, convolution_forward};
     #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]

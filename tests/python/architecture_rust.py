@@ -20,6 +20,7 @@ ROOMS = (
         "layers::embedding",
         "layers::normalization",
     },
+    {"layers::convolution"},
     {"layers::stream"},
     {"training"},
     {"models"},

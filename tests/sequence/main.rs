@@ -6,6 +6,7 @@ mod common;
 
 mod bits;
 mod cells;
+mod convolution;
 mod dense;
 mod embedding;
 mod foreign_residuals;

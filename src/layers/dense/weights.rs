@@ -63,6 +63,12 @@ impl<T: Element> Weights<T> {
         Ok(Self { level, features, units, activation, kernel, bias, transposed })
     }
 
+    /// The vectors that the weights are packed for.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     /// Number of input features.
     #[must_use]
     pub fn features(&self) -> usize {

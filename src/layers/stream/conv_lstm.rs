@@ -6,13 +6,10 @@ use super::places::Select;
 use super::stage::{Idle, Outputs, Stage, positive, size};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
-use crate::kernels::pack::row_stride;
-use crate::kernels::row_function::{ApplyToRows, RowFunction};
+use crate::layers::convolution::{GATES, Gates};
 use crate::layers::dense;
 use crate::machine::memory::Buffer;
-use crate::machine::simd::{Element, Kernel, Level, Simd};
-
-const GATES: usize = 4;
+use crate::machine::simd::{Element, Level};
 
 /// `z = x kernel + windows(h) recurrent_kernel` at each place, gates i, f, g, o side by side; then as
 /// in an LSTM.
@@ -58,58 +55,27 @@ impl<T: Element> ConvLstm<T> {
 
 /// The states, and the memory that a step takes.
 pub(super) struct ConvLstmStage<T: Element> {
-    level: Level,
     layer: ConvLstm<T>,
     h: Outputs<T>,
     c: Outputs<T>,
     /// The windows of one row's h.
     windows: Buffer<T>,
-    /// The products with the inputs and with those windows, `[place][stride]`.
-    projected: Buffer<T>,
-    recurrent: Buffer<T>,
-    /// `[gate][stride of a row of states]`
-    gates: Buffer<T>,
-    /// c, activated.
-    shown: Buffer<T>,
+    /// What its places' products become.
+    gates: Gates<T>,
 }
 
 impl<T: Element> ConvLstmStage<T> {
     pub(super) fn new(level: Level, layer: ConvLstm<T>, rows: usize) -> Result<Self> {
         layer.check()?;
         let state = layer.places * layer.filters();
-        let products = size([layer.places, row_stride(layer.kernel.units())])?;
+        let activations = [layer.activation, layer.recurrent_activation];
         Ok(Self {
-            level,
             h: Outputs::new(rows, state)?,
             c: Outputs::new(rows, state)?,
             windows: Buffer::zeroed(layer.windows.output_size())?,
-            projected: Buffer::zeroed(products)?,
-            recurrent: Buffer::zeroed(products)?,
-            gates: Buffer::zeroed(size([GATES, row_stride(state)])?)?,
-            shown: Buffer::zeroed(row_stride(state))?,
+            gates: Gates::new(level, activations, [layer.places, layer.filters()])?,
             layer,
         })
-    }
-
-    /// Sums the products into the gates.
-    fn spread(&mut self) {
-        let filters = self.layer.filters();
-        let (apart, plane) = (row_stride(self.layer.kernel.units()), self.h.stride);
-        let pairs = self.projected.chunks_exact(apart).zip(self.recurrent.chunks_exact(apart));
-        for (place, (x, h)) in pairs.enumerate() {
-            for gate in 0..GATES {
-                let to = &mut self.gates[gate * plane + place * filters..][..filters];
-                let (x, h) = (&x[gate * filters..][..filters], &h[gate * filters..][..filters]);
-                for (to, (&x, &h)) in to.iter_mut().zip(x.iter().zip(h)) {
-                    *to = x + h;
-                }
-            }
-        }
-    }
-
-    fn activate(level: Level, activation: Activation, values: &mut [T]) {
-        let (function, units) = (RowFunction::Each(activation), values.len());
-        T::dispatch(level, ApplyToRows { function, values, stride: units, units });
     }
 }
 
@@ -128,9 +94,7 @@ impl<T: Element> Stage<T> for ConvLstmStage<T> {
     }
 
     fn advance(&mut self, inputs: &[T], stride: usize, idle: &mut Idle) {
-        let (level, plane, units) = (self.level, self.h.stride, self.h.units);
-        let apart = row_stride(self.layer.kernel.units());
-        let (act, gate) = (self.layer.activation, self.layer.recurrent_activation);
+        let (plane, units, apart) = (self.h.stride, self.h.units, self.gates.apart);
         for (row, inputs) in inputs.chunks_exact(stride).enumerate() {
             if idle.has(row) {
                 continue;
@@ -138,22 +102,11 @@ impl<T: Element> Stage<T> for ConvLstmStage<T> {
             let at = row * plane..(row + 1) * plane;
             self.layer.windows.apply(&self.h.values[at.clone()], &mut self.windows);
             let ConvLstm { kernel, recurrent_kernel, .. } = &self.layer;
-            kernel.multiply(inputs, kernel.features(), &mut self.projected, apart);
+            kernel.multiply(inputs, kernel.features(), &mut self.gates.projected, apart);
             let depth = recurrent_kernel.features();
-            recurrent_kernel.multiply(&self.windows, depth, &mut self.recurrent, apart);
-            self.spread();
-            let (input_forget, rest) = self.gates.split_at_mut(2 * plane);
-            let (candidate, output) = rest.split_at_mut(plane);
-            Self::activate(level, gate, input_forget);
-            Self::activate(level, act, candidate);
-            Self::activate(level, gate, output);
-            let (input, forget) = input_forget.split_at(plane);
-            let c = &mut self.c.values[at.clone()];
-            T::dispatch(level, Remember { input, forget, candidate, c });
-            self.shown.copy_from_slice(c);
-            Self::activate(level, act, &mut self.shown);
-            let h = &mut self.h.values[at];
-            T::dispatch(level, Show { output, shown: &self.shown, h });
+            recurrent_kernel.multiply(&self.windows, depth, &mut self.gates.recurrent, apart);
+            let h = &mut self.h.values[at.clone()];
+            self.gates.update(&mut self.c.values[at], h);
             h[units..].fill(T::ZERO);
         }
     }
@@ -179,46 +132,6 @@ impl<T: Element> Stage<T> for ConvLstmStage<T> {
     fn reset(&mut self, row: usize) {
         for state in [&mut self.h, &mut self.c] {
             state.values[row * state.stride..][..state.stride].fill(T::ZERO);
-        }
-    }
-}
-
-/// `c = f c + i g`
-struct Remember<'a, T> {
-    input: &'a [T],
-    forget: &'a [T],
-    candidate: &'a [T],
-    c: &'a mut [T],
-}
-
-impl<T: Element> Kernel<T> for Remember<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let added = s.vectors(self.input).iter().zip(s.vectors(self.candidate));
-        let kept = s.vectors_mut(self.c).iter_mut().zip(s.vectors(self.forget));
-        for ((c, &f), (&i, &g)) in kept.zip(added) {
-            *c = s.add(s.mul(f, *c), s.mul(i, g));
-        }
-    }
-}
-
-/// `h = o a(c)`
-struct Show<'a, T> {
-    output: &'a [T],
-    shown: &'a [T],
-    h: &'a mut [T],
-}
-
-impl<T: Element> Kernel<T> for Show<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let pairs = s.vectors(self.output).iter().zip(s.vectors(self.shown));
-        for (h, (&o, &c)) in s.vectors_mut(self.h).iter_mut().zip(pairs) {
-            *h = s.mul(o, c);
         }
     }
 }

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn import _core
+
 HUGE = [2**31, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), 10**30]
 INTS = [0, 1, 2, 3, 5, 7, 31, 100, 2**16, -1, *HUGE]
 FLOATS = [0.0, 1.0, -1.0, 1e-3, 1e300, -1e300, 5e-324, np.nan, np.inf, -np.inf]
@@ -97,6 +99,8 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
             *flags(2),
         ],
         "rnn_backward": backward,
+        "convolution_forward": convolution,
+        "conv_lstm_step": conv_lstm,
         "Stream": stream,
     }.get(name)
     if make is not None:
@@ -173,6 +177,40 @@ def recurrent_weights(rng: random.Random, _: Pool, floats: Any, maybe: Any) -> l
         *chosen,
         precision,
     ]
+
+
+def axis(rng: random.Random) -> tuple[int, ...]:
+    """How windows lie over an axis, seldom far from what is possible."""
+    small = [rng.choice(choices) for choices in ([1, 2, 3], [1, 2], [1, 1, 2], [0, 1], [1, 2, 3])]
+    if rng.random() < 0.2:
+        small[rng.randrange(len(small))] = rng.choice(INTS)
+    return tuple(small)
+
+
+def frames(rng: random.Random, floats: Any, lines: Any, columns: Any, features: int) -> Any:
+    """Frames whose places may have the windows that the axes say."""
+    places = [min(before + windows + 1, 9) for *_, before, windows in (lines, columns)]
+    return floats(size(rng), max(places[0], 0), max(places[1], 0) * features)
+
+
+def convolution(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:
+    weights, lines, columns = pick(rng, pool, "DenseWeights"), axis(rng), axis(rng)
+    features = 1
+    if weights is not None and rng.random() < 0.9:
+        features = weights.features
+        lines, columns = (1, *lines[1:]), (1, *columns[1:])
+    return [weights, frames(rng, floats, lines, columns, features), lines, columns]
+
+
+def conv_lstm(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:
+    weights, inputs, lines, columns = convolution(rng, pool, floats, maybe)
+    filters = weights.units // 4 if weights is not None else 1
+    kernel = _core.DenseWeights(np.ones((max(filters, 1), 4 * max(filters, 1)), "f4"))
+    width = max(min(columns[-1], 9), 0) * filters
+    states = [floats(len(inputs), max(min(lines[-1], 9), 0), width) for _ in range(2)]
+    pair = (weights, rng.choice([kernel, weights]))
+    named = (rng.choice(ACTIVATIONS), rng.choice(ACTIVATIONS))
+    return [pair, (inputs, *states), lines, columns, named]
 
 
 def problem(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:

@@ -121,6 +121,27 @@ def test_a_frame_has_the_same_bits_alone_and_in_a_batch():
     np.testing.assert_array_equal(layer(x)[1:], layer(x[1:]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "options"),
+    [
+        ("Conv2D", (3, 11, 13, 3), {"filters": 17, "padding": "same", "activation": "relu"}),
+        ("Conv2D", (3, 11, 13, 4), {"filters": 8, "strides": (3, 2), "activation": "gelu"}),
+        ("Conv2D", (3, 11, 13, 6), {"filters": 6, "groups": 3, "activation": "mish"}),
+        ("Conv2D", (3, 11, 13, 2), {"filters": 5, "dilation_rate": (2, 1), "padding": "same"}),
+        ("ConvLSTM2D", (3, 4, 11, 13, 3), {"filters": 5, "padding": "same"}),
+        ("ConvLSTM2D", (3, 4, 11, 13, 1), {"filters": 9, "strides": (2, 3), "use_bias": False}),
+        ("ConvLSTM2D", (3, 4, 11, 13, 2), {"filters": 2, "activation": "elu", "padding": "same"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_have_the_bits_of_training(kind, shape, options, dtype):
+    layer = getattr(layers, kind)(kernel_size=3, dtype=dtype, **options)
+    x = RNG.normal(size=shape).astype(dtype)
+    trained, _ = layer.forward(x, Call(differentiable=True))
+    for given in (x, np.asfortranarray(x)):
+        np.testing.assert_array_equal(layer.forward(given, Call())[0], trained)
+
+
 def test_a_transposed_convolution_is_the_way_back_of_a_convolution():
     forth = made(
         "Conv2D", {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}, FRAMES.shape

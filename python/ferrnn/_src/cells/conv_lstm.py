@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.activations.activations import Function
+from ferrnn._src.activations.activations import Activation, Function
 from ferrnn._src.cells.lstm import LinearVjp, LSTMCell
-from ferrnn._src.cells.protocol import DropoutMasks, States
+from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
+from ferrnn._src.convolution.frames import Axis, as_lines, axes_of
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.convolution.product import Convolution, Packed, kernel_gradient
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.native import DenseWeights
+from ferrnn._src.native import DenseWeights, conv_lstm_step
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
@@ -85,6 +86,27 @@ class ConvLSTMCell(LSTMCell):
         if inputs is None and recurrent is None:
             return None
         return DropoutMasks(inputs, recurrent)
+
+    def step(
+        self, inputs: Array, states: States, call: Call, dropout: Dropout = None
+    ) -> tuple[tuple[Array, States], StepVjp | None]:
+        """One step; see the class. Without a way back the engine does all of it."""
+        axes = None if call.differentiable or dropout is not None else self._engine_axes(inputs)
+        if axes is None:
+            return super().step(inputs, states, call, dropout)
+        arrays = as_lines(inputs), *map(as_lines, states)
+        names = self.activation.__name__, self.recurrent_activation.__name__
+        h, c = conv_lstm_step(self.packed_kernels(), arrays, *axes, names)
+        return (h, (h, c)), None
+
+    def _engine_axes(self, inputs: Array) -> tuple[Axis, Axis] | None:
+        """How windows lie over frames, if the engine knows all that a step needs."""
+        if inputs.ndim != 4 or self.clip is not None:
+            return None
+        for function in (self.activation, self.recurrent_activation):
+            if type(function) is not Activation or not function.native:
+                return None
+        return axes_of(inputs.shape[1:-1], self.window)
 
     def linear(
         self, inputs: Array, h: Array, masks: DropoutMasks, call: Call

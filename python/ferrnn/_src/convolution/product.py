@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.convolution.frames import as_lines, axes_of
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.convolution.windows import Windows
-from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
+from ferrnn._src.native import DenseWeights, convolution_forward, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
@@ -95,41 +96,61 @@ class Convolution:
         differentiable: bool,
     ) -> None:
         self.weights = weights
-        self.windows = [Windows(block, geometry) for block in inputs]
-        self.linear: list[Array] = []
-        self.saved: list[Any] = []
-        parts = []
-        for own, windows in zip(weights, self.windows, strict=True):
-            linear, saved = dense_forward(own, windows.rows, differentiable)
-            self.linear.append(linear)
-            self.saved.append(saved)
-            parts.append(windows.outputs(linear))
-        self.outputs = joined(parts)
+        pairs = zip(weights, inputs, strict=True)
+        self.blocks = [_Block(own, block, geometry, differentiable) for own, block in pairs]
+        self.outputs = joined([block.outputs for block in self.blocks])
 
     def backward(
         self, d_outputs: Array, inputs_wanted: bool = True
     ) -> tuple[list[Any], Array, Array | None]:
         """Gradients by each block's inputs, by `kernel_matrix` and by the bias (None: no bias)."""
         if len(self.weights) == 1:
-            d_inputs, d_weights = self._block_backward(0, d_outputs, inputs_wanted)
+            d_inputs, d_weights = self.blocks[0].backward(d_outputs, inputs_wanted)
             return [d_inputs], d_weights[0], d_weights[1] if len(d_weights) > 1 else None
         owns = blocks_of(d_outputs.shape[-1], len(self.weights))
         made = [
-            self._block_backward(at, d_outputs[..., own], inputs_wanted)
-            for at, own in enumerate(owns)
+            block.backward(d_outputs[..., own], inputs_wanted)
+            for block, own in zip(self.blocks, owns, strict=True)
         ]
         d_matrices, *d_biases = zip(*(weights for _, weights in made), strict=True)
         d_bias = joined(d_biases[0]) if d_biases else None
         return [d_inputs for d_inputs, _ in made], joined(d_matrices), d_bias
 
-    def _block_backward(
-        self, at: int, d_outputs: Array, inputs_wanted: bool
-    ) -> tuple[Any, Sequence[Array]]:
-        """Gradients by the inputs of a block, and by its weights."""
-        windows, linear = self.windows[at], self.linear[at]
-        d_linear = windows.as_rows(d_outputs, linear)
+
+class _Block:
+    """The part of a convolution that has weights of its own."""
+
+    def __init__(
+        self, weights: DenseWeights, inputs: Array, geometry: Geometry, differentiable: bool
+    ) -> None:
+        self.weights, self.inputs, self.geometry = weights, inputs, geometry
+        self.saved: Any = None
+        axes = None
+        if inputs.ndim == 4 and not (differentiable and weights.keeps_input):
+            axes = axes_of(inputs.shape[1:-1], geometry)
+        self.windows: Windows | None = None
+        if axes is not None:
+            self.outputs = convolution_forward(weights, as_lines(inputs), *axes)
+            return
+        self.windows = windows = Windows(inputs, geometry)
+        self.linear, self.saved = dense_forward(weights, windows.rows, differentiable)
+        self.outputs = windows.outputs(self.linear)
+
+    def backward(self, d_outputs: Array, inputs_wanted: bool) -> tuple[Any, Sequence[Array]]:
+        """Gradients by the inputs, and by the weights."""
+        windows = self.windows
+        if windows is None:
+            windows = Windows(self.inputs, self.geometry)
+            linear = windows.as_rows(self.outputs)
+        else:
+            linear = self.linear
         d_rows, d_weights = dense_backward(
-            self.weights[at], windows.rows, linear, self.saved[at], d_linear, inputs_wanted
+            self.weights,
+            windows.rows,
+            linear,
+            self.saved,
+            windows.as_rows(d_outputs),
+            inputs_wanted,
         )
         return None if d_rows is None else windows.spread(d_rows), d_weights
 

@@ -139,13 +139,15 @@ class Windows:
         outputs: Array = real.reshape(shape)
         return outputs
 
-    def as_rows(self, d_outputs: Array, rows: Array) -> Array:
+    def as_rows(self, outputs: Array) -> Array:
         """The way back of `outputs`: zeros in the rows that belong to nobody."""
-        if self.per_sample == self.plan.count and len(rows) == self.samples * self.plan.count:
-            return np.ascontiguousarray(d_outputs, rows.dtype).reshape(rows.shape)
-        d_rows = np.zeros(rows.shape, rows.dtype)
-        self.outputs(d_rows)[...] = d_outputs
-        return d_rows
+        count, width = len(self.rows), outputs.shape[-1]
+        dtype = self.rows.dtype
+        if self.per_sample == self.plan.count and count == self.samples * self.plan.count:
+            return np.ascontiguousarray(outputs, dtype).reshape(count, width)
+        rows = np.zeros((count, width), dtype)
+        self.outputs(rows)[...] = outputs
+        return rows
 
     def spread(self, d_rows: Array) -> Array:
         """The gradient by the inputs, for that by the rows: each place sums over its windows."""

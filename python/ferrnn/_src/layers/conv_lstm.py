@@ -186,7 +186,7 @@ class ConvLSTM2D(ConvLSTM):
     `return_state` h and c follow. Inputs are convolved with `kernel_size`, `strides`, `padding`
     ("valid" or "same") and `dilation_rate`, states with "same" padding. With "channels_first",
     features and filters precede places. See `LSTMCell` for the equations. It runs step by step,
-    each step's products in the engine.
+    in the engine as a whole; with a way back, each step's products.
 
     >>> ConvLSTM2D(4, 3, return_sequences=True)(np.ones((2, 5, 8, 7, 3))).shape
     (2, 5, 6, 5, 4)

@@ -1,0 +1,32 @@
+"""Windows over frames, for the engine: it gathers them where they are multiplied."""
+
+from __future__ import annotations
+
+import functools
+from typing import TypeAlias
+
+from ferrnn._src.convolution.geometry import Geometry
+from ferrnn._src.tree.types import Array
+
+# Size, stride, dilation, places of padding before the first, number of windows.
+Axis: TypeAlias = "tuple[int, int, int, int, int]"
+
+
+@functools.lru_cache(maxsize=256)
+def axes_of(places: tuple[int, int], geometry: Geometry) -> tuple[Axis, Axis] | None:
+    """How windows lie over the lines of frames, and along a line; None: not for the engine.
+
+    >>> axes_of((5, 7), Geometry((3, 2), (1, 2), (1, 1), "same"))
+    ((3, 1, 1, 1, 5), (2, 2, 1, 0, 4))
+    """
+    if geometry.dilation[-1] != 1 or not all(geometry.counts(places)):
+        return None
+    ends = [before for before, _ in geometry.ends(places)]
+    lines, columns = zip(*geometry[:3], ends, geometry.counts(places), strict=True)
+    return lines, columns
+
+
+def as_lines(frames: Array) -> Array:
+    """`[batch, height, width and features]` of frames: a view where a line lies in one piece."""
+    batch, height, width, features = frames.shape
+    return frames.reshape(batch, height, width * features)
