@@ -163,7 +163,7 @@ fn a_step_of_a_convolutional_lstm_is_that_of_plain_loops() {
 fn what_does_not_fit_is_refused() {
     let mut random = Random(5);
     let frames = frames()[0];
-    let level = Level::all().next().unwrap();
+    let level = Level::all()[0];
     let inputs = random.numbers(63, 1.0);
     let run = |frames: Frames, features| {
         let weights = weights(level, &mut Random(6), features, 2);

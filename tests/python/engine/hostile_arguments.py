@@ -190,7 +190,7 @@ def axis(rng: random.Random) -> tuple[int, ...]:
 def frames(rng: random.Random, floats: Any, lines: Any, columns: Any, features: int) -> Any:
     """Frames whose places may have the windows that the axes say."""
     places = [min(before + windows + 1, 9) for *_, before, windows in (lines, columns)]
-    return floats(size(rng), max(places[0], 0), max(places[1], 0) * features)
+    return floats(rng.choice([1, 1, 2, 3]), max(places[0], 1), max(places[1], 1) * features)
 
 
 def convolution(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:
@@ -206,8 +206,9 @@ def conv_lstm(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[A
     weights, inputs, lines, columns = convolution(rng, pool, floats, maybe)
     filters = weights.units // 4 if weights is not None else 1
     kernel = _core.DenseWeights(np.ones((max(filters, 1), 4 * max(filters, 1)), "f4"))
-    width = max(min(columns[-1], 9), 0) * filters
-    states = [floats(len(inputs), max(min(lines[-1], 9), 0), width) for _ in range(2)]
+    width = max(min(columns[-1], 9) * filters, 1)
+    count = inputs.shape[0] if inputs.ndim else 1
+    states = [floats(min(count, 3), max(min(lines[-1], 9), 1), width) for _ in range(2)]
     pair = (weights, rng.choice([kernel, weights]))
     named = (rng.choice(ACTIVATIONS), rng.choice(ACTIVATIONS))
     return [pair, (inputs, *states), lines, columns, named]
