@@ -1,10 +1,8 @@
 //! Products added to sums in place: a group of blocks of columns, for the rows that a list names.
 
+use super::cuts::{halved_rows, with_tiles};
 use super::pack::Packed;
-use super::tile::{
-    Coming, LeftRows, accumulate, accumulate_asking, accumulate_halved, blocks, halved_rows,
-    with_tiles,
-};
+use super::tile::{Coming, LeftRows, accumulate, accumulate_asking, accumulate_halved, blocks};
 use crate::machine::simd::{Element, Kernel, Simd};
 
 /// `sums[block][row][first..first + G] += left[rows[row]] · right[block]` for `PB` blocks, whose rows

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::tile::{Coming, LeftPanel, accumulate_asking, group, group_mut};
+use super::cuts::{group, group_mut};
+use super::tile::{Coming, LeftPanel, accumulate_asking};
 use crate::error::Result;
 use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Simd};

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod add_product;
+pub mod cuts;
 pub mod long_product;
 pub mod pack;
 pub mod product;

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
+use super::cuts::{group, group_mut, halved_rows, most_rows, take_blocks, with_tiles};
 use super::pack::Packed;
-use super::tile::{
-    Coming, LeftRows, accumulate_asking, accumulate_halved, blocks, group, group_mut, halved_rows,
-    most_rows, take_blocks, with_tiles,
-};
+use super::tile::{Coming, LeftRows, accumulate_asking, accumulate_halved, blocks};
 use crate::machine::simd::{Element, Kernel, Simd};
 
 /// What a product's sums start from.

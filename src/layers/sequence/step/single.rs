@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use super::finish::{equations, of_block};
 use crate::cells::{Cell, Shape, Visitor, with_shape};
 use crate::kernels::activation::Standard;
+use crate::kernels::cuts::take_blocks;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{blocks, take_blocks};
+use crate::kernels::tile::blocks;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::simd::{Element, Kernel, Simd};
 
