@@ -252,10 +252,10 @@ impl Activation {
 /// A function and the bound of what goes into it, if that is clipped.
 type Clipped = (Activation, Option<f64>);
 
-/// f of what is clipped; what is long is shared.
+/// f of what is clipped; what is long is shared, and all of it where size matters more than speed.
 #[inline(always)]
 fn apply_compact<T: Element, S: Simd<T>>(s: S, (f, clip): Clipped, x: S::V) -> S::V {
-    if clip.is_none() && !f.is_long() {
+    if clip.is_none() && !f.is_long() && !S::SMALL {
         return f.apply_short(s, x);
     }
     let mut lanes = [T::ZERO; MAX_LANES];
@@ -271,7 +271,7 @@ fn derivative_compact<T: Element, S: Simd<T>>(
     (f, clip): Clipped,
     kept: S::V,
 ) -> (S::V, S::V) {
-    if clip.is_none() && !f.is_long() {
+    if clip.is_none() && !f.is_long() && !S::SMALL {
         return f.derivative_short(s, kept);
     }
     let (mut lanes, mut slopes) = ([T::ZERO; MAX_LANES], [T::ZERO; MAX_LANES]);

@@ -147,6 +147,7 @@ impl<T: Element> Kernel<T> for Map<'_, T> {
         // operands, which looks the operation up for each vector: as loops they would be a tenth of
         // the engine's machine code.
         match self.op {
+            op if const { S::SMALL } => self.shared(s, op),
             Op::Copy => self.unary(s, |x| x),
             Op::Activate(Activation::Tanh) => self.unary(s, |x| Activation::Tanh.apply(s, x)),
             Op::Activate(Activation::Sigmoid) => self.unary(s, |x| Activation::Sigmoid.apply(s, x)),
@@ -159,16 +160,12 @@ impl<T: Element> Kernel<T> for Map<'_, T> {
             Op::Slope(Activation::Sigmoid) => {
                 self.binary(s, |g, y| s.mul(g, Activation::Sigmoid.derivative(s, y).1));
             }
-            op => match op.arity() {
-                1 => self.unary(s, |x| of_one(s, black_box(op), x)),
-                2 => self.binary(s, |a, b| of_two(s, black_box(op), a, b)),
-                _ => self.ternary(s, |a, b, c| of_three(s, black_box(op), a, b, c)),
-            },
+            op => self.shared(s, op),
         }
     }
 }
 
-/// The rarer operations of one element.
+/// The operations of one element.
 #[inline(always)]
 fn of_one<T: Element, S: Simd<T>>(s: S, op: Op, x: S::V) -> S::V {
     let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
@@ -189,11 +186,14 @@ fn of_one<T: Element, S: Simd<T>>(s: S, op: Op, x: S::V) -> S::V {
     }
 }
 
-/// The rarer operations of two.
+/// The operations of two.
 #[inline(always)]
 fn of_two<T: Element, S: Simd<T>>(s: S, op: Op, a: S::V, b: S::V) -> S::V {
     let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
     match op {
+        Op::Add => s.add(a, b),
+        Op::Subtract => s.sub(a, b),
+        Op::Multiply => s.mul(a, b),
         Op::Divide => s.div(a, b),
         Op::Minimum => s.select_lt(b, a, b, s.min(b, a)),
         Op::Maximum => s.select_lt(a, b, b, s.max(b, a)),
@@ -229,6 +229,16 @@ fn equal<T: Element, S: Simd<T>>(s: S, a: S::V, b: S::V) -> S::V {
 }
 
 impl<T: Element> Map<'_, T> {
+    /// The loop that all operations of as many elements share.
+    #[inline(always)]
+    fn shared<S: Simd<T>>(self, s: S, op: Op) {
+        match op.arity() {
+            1 => self.unary(s, |x| of_one(s, black_box(op), x)),
+            2 => self.binary(s, |a, b| of_two(s, black_box(op), a, b)),
+            _ => self.ternary(s, |a, b, c| of_three(s, black_box(op), a, b, c)),
+        }
+    }
+
     #[inline(always)]
     fn unary<S: Simd<T>>(self, s: S, f: impl Fn(S::V) -> S::V) {
         let [x, ..] = self.sources;
