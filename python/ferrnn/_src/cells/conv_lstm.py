@@ -94,7 +94,8 @@ class ConvLSTMCell(LSTMCell):
         axes = None if call.differentiable or dropout is not None else self._engine_axes(inputs)
         if axes is None:
             return super().step(inputs, states, call, dropout)
-        arrays = as_lines(inputs), *map(as_lines, states)
+        h, c = states
+        arrays = as_lines(inputs), as_lines(h), as_lines(c)
         names = self.activation.__name__, self.recurrent_activation.__name__
         h, c = conv_lstm_step(self.packed_kernels(), arrays, *axes, names)
         return (h, (h, c)), None
