@@ -201,6 +201,19 @@ def conv_lstm_step(
 ) -> tuple[Array, Array]:
     """The h and c that follow inputs, h and c, `[frame, line, columns and features]`."""
 
+def max_pool(inputs: Array, features: int, lines: _Axis, columns: _Axis) -> Array:
+    """`[frame, line, column, feature]` for `[frame, line, columns and features]`."""
+
+def max_pool_backward(
+    inputs: Array,
+    outputs: Array,
+    d_outputs: Array,
+    features: int,
+    lines: _Axis,
+    columns: _Axis,
+) -> Array:
+    """The gradient by the inputs; arrays are `[frame, line, columns and features]`."""
+
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False
 ) -> tuple[Array, Array | None]:

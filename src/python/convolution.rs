@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::arrays::{Axes, New, Number, hold};
 use super::dense::DenseWeights;
 use super::guard::{caught, detached};
-use super::weights::Either;
+use super::weights::{Either, is_double};
 use crate::kernels::activation::Activation;
 use crate::layers::convolution::{self, Axis, ConvLstmLayer, Frames, States};
 use crate::layers::dense::Weights;
@@ -16,6 +16,10 @@ use crate::machine::memory::View;
 
 /// Size, stride, dilation, places before, windows.
 type Given = (usize, usize, usize, usize, usize);
+
+fn axis(places: usize, (size, stride, dilation, before, windows): Given) -> Axis {
+    Axis { places, size, stride, dilation, before, windows }
+}
 
 /// How windows lie over inputs `[frame, line, columns and features]`.
 fn frames<T: Number>(
@@ -33,14 +37,6 @@ fn frames<T: Number>(
             weights.features()
         )));
     }
-    let axis = |places, (size, stride, dilation, before, windows)| Axis {
-        places,
-        size,
-        stride,
-        dilation,
-        before,
-        windows,
-    };
     Ok(Frames { lines: axis(places, lines), columns: axis(line / features, columns), features })
 }
 
@@ -129,4 +125,94 @@ fn step<T: Number>(
         convolution::step(layer, inputs.view(), states, stop)
     })?;
     Ok((new_h.finish(), new_c.finish()))
+}
+
+/// How windows lie over frames of so many features, given as those of [`max_pool`].
+fn pooled<T>(inputs: View<'_, T>, features: usize, axes: [Given; 2]) -> PyResult<Frames> {
+    let [_, places, line] = inputs.shape();
+    if features == 0 || line % features != 0 {
+        return Err(PyValueError::new_err(format!(
+            "`features`: expected a divisor of a line's {line}, received {features}"
+        )));
+    }
+    let [lines, columns] = axes;
+    Ok(Frames { lines: axis(places, lines), columns: axis(line / features, columns), features })
+}
+
+/// The highest of each window, `[frame, line, column, feature]`, of inputs `[frame, line, columns and
+/// features]`.
+#[pyfunction]
+pub(super) fn max_pool(
+    py: Python<'_>,
+    inputs: &Bound<'_, PyAny>,
+    features: usize,
+    lines: Given,
+    columns: Given,
+) -> PyResult<Py<PyAny>> {
+    caught(|| {
+        if is_double("inputs", inputs)? {
+            highest::<f64>(py, inputs, features, [lines, columns])
+        } else {
+            highest::<f32>(py, inputs, features, [lines, columns])
+        }
+    })
+}
+
+fn highest<T: Number>(
+    py: Python<'_>,
+    inputs: &Bound<'_, PyAny>,
+    features: usize,
+    axes: [Given; 2],
+) -> PyResult<Py<PyAny>> {
+    let inputs = hold::<T>("inputs", inputs, Axes::Three)?;
+    let frames = pooled(inputs.view(), features, axes)?;
+    let count = inputs.view().shape()[0];
+    let [lines, columns] = [frames.lines, frames.columns].map(|axis| axis.windows);
+    let mut outputs = New::<T>::empty(py, &[count, lines, columns, features])?;
+    detached(py, |stop| {
+        let to = outputs.view([count * lines, 1, columns * features])?;
+        convolution::max_pool(frames, inputs.view(), to, stop)
+    })?;
+    Ok(outputs.finish())
+}
+
+/// The gradient by the inputs of [`max_pool`], with their shape; outputs and the gradient by them are
+/// `[frame, line, columns and features]`.
+#[pyfunction]
+pub(super) fn max_pool_backward(
+    py: Python<'_>,
+    inputs: &Bound<'_, PyAny>,
+    outputs: &Bound<'_, PyAny>,
+    d_outputs: &Bound<'_, PyAny>,
+    features: usize,
+    lines: Given,
+    columns: Given,
+) -> PyResult<Py<PyAny>> {
+    caught(|| {
+        let (arrays, axes) = ([inputs, outputs, d_outputs], [lines, columns]);
+        if is_double("inputs", inputs)? {
+            given_back::<f64>(py, arrays, features, axes)
+        } else {
+            given_back::<f32>(py, arrays, features, axes)
+        }
+    })
+}
+
+fn given_back<T: Number>(
+    py: Python<'_>,
+    [inputs, outputs, d_outputs]: [&Bound<'_, PyAny>; 3],
+    features: usize,
+    axes: [Given; 2],
+) -> PyResult<Py<PyAny>> {
+    let inputs = hold::<T>("inputs", inputs, Axes::Three)?;
+    let outputs = hold::<T>("outputs", outputs, Axes::Three)?;
+    let d_outputs = hold::<T>("d_outputs", d_outputs, Axes::Three)?;
+    let frames = pooled(inputs.view(), features, axes)?;
+    let shape = inputs.view().shape();
+    let mut d_inputs = New::<T>::empty(py, &shape)?;
+    detached(py, |stop| {
+        let given = [outputs.view(), d_outputs.view()];
+        convolution::max_pool_backward(frames, inputs.view(), given, d_inputs.view(shape)?, stop)
+    })?;
+    Ok(d_inputs.finish())
 }

@@ -32,7 +32,7 @@ mod _core {
     #[pymodule_export]
     use super::activation::activate;
     #[pymodule_export]
-    use super::convolution::{conv_lstm_step, convolution_forward};
+    use super::convolution::{conv_lstm_step, convolution_forward, max_pool, max_pool_backward};
     #[pymodule_export]
     use super::dense::{DenseWeights, dense_backward, dense_forward};
     #[pymodule_export]

@@ -183,3 +183,58 @@ fn what_does_not_fit_is_refused() {
     let endless = Axis { stride: usize::MAX, ..frames.columns };
     assert!(run(Frames { columns: endless, ..frames }, 9).is_err());
 }
+
+/// The highest of each window by plain loops, and the gradient's way to the first that has it.
+fn pooled(frames: Frames, count: usize, inputs: &[f64], d: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let Frames { lines, columns, features } = frames;
+    let (mut highest, mut d_inputs) = (Vec::new(), vec![0.0; inputs.len()]);
+    for frame in 0..count {
+        for (line, column) in places(lines.windows, columns.windows) {
+            for n in 0..features {
+                let inside = places(lines.size, columns.size).filter_map(|(y, x)| {
+                    let y = (line * lines.stride + y * lines.dilation).checked_sub(lines.before)?;
+                    let x = column * columns.stride + x * columns.dilation;
+                    let x = x.checked_sub(columns.before)?;
+                    let there = y < lines.places && x < columns.places;
+                    let row = (frame * lines.places + y) * columns.places + x;
+                    there.then_some(row * features + n)
+                });
+                let best = inside.reduce(|a, b| if inputs[b] > inputs[a] { b } else { a });
+                if let Some(best) = best {
+                    d_inputs[best] += d[highest.len()];
+                }
+                highest.push(best.map_or(f64::NEG_INFINITY, |best| inputs[best]));
+            }
+        }
+    }
+    (highest, d_inputs)
+}
+
+#[test]
+fn pooling_gives_the_highest_and_the_first_that_has_it_the_gradient() {
+    let mut random = Random(5);
+    for mut frames in frames() {
+        let count = 5;
+        frames.columns.dilation = 1;
+        let numbers = random.numbers(count * frames.lines.places * line(frames), 2.0);
+        let inputs: Vec<f64> = numbers.iter().map(|x| x.round()).collect();
+        let of_line = frames.columns.windows * frames.features;
+        let shape = [count * frames.lines.windows, 1, of_line];
+        // Whole numbers: their sums do not depend on the order.
+        let numbers = random.numbers(shape[0] * of_line, 9.0);
+        let d: Vec<f64> = numbers.iter().map(|x| x.round()).collect();
+        let (expected, d_expected) = pooled(frames, count, &inputs, &d);
+        let shape_of_inputs = [count, frames.lines.places, line(frames)];
+        let view = View::contiguous(&inputs, shape_of_inputs).unwrap();
+        let mut highest = vec![f64::NAN; d.len()];
+        let to = ViewMut::contiguous(&mut highest, shape).unwrap();
+        convolution::max_pool(frames, view, to, &|| false).unwrap();
+        assert_eq!(highest, expected, "{frames:?}");
+        let mut d_inputs = vec![f64::NAN; inputs.len()];
+        let to = ViewMut::contiguous(&mut d_inputs, shape_of_inputs).unwrap();
+        let of_outputs = [count, frames.lines.windows, of_line];
+        let given = [&highest, &d].map(|array| View::contiguous(array, of_outputs).unwrap());
+        convolution::max_pool_backward(frames, view, given, to, &|| false).unwrap();
+        assert_eq!(d_inputs, d_expected, "{frames:?}");
+    }
+}

@@ -4,9 +4,11 @@
 
 mod conv_lstm;
 mod forward;
+mod pooling;
 mod windows;
 
 pub use conv_lstm::{ConvLstmLayer, States, step};
 pub(crate) use conv_lstm::{GATES, Gates};
 pub use forward::forward;
+pub use pooling::{max_pool, max_pool_backward};
 pub use windows::{Axis, Frames};

@@ -25,7 +25,7 @@ ANSWERS = (ValueError, TypeError, MemoryError, OverflowError, RuntimeError, Inde
 NAMES = [
     *(3 * ["Weights", "Problem", "rnn_forward", "rnn_backward"]),
     *("Stream", "stream", "stream", "DenseWeights", "dense_forward", "dense_backward"),
-    *("convolution_forward", "conv_lstm_step"),
+    *("convolution_forward", "conv_lstm_step", "max_pool", "max_pool_backward"),
     *("EmbeddingWeights", "embedding_forward", "embedding_backward", "dropout_mask"),
     *("NormalizationWeights", "normalization_forward", "normalization_backward"),
     *("sgd_update", "adam_update", "squared_norms", "mean_error", "activate", "limits"),

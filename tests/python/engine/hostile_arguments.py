@@ -101,6 +101,8 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
         "rnn_backward": backward,
         "convolution_forward": convolution,
         "conv_lstm_step": conv_lstm,
+        "max_pool": pooling,
+        "max_pool_backward": pooling_backward,
         "Stream": stream,
     }.get(name)
     if make is not None:
@@ -212,6 +214,20 @@ def conv_lstm(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[A
     pair = (weights, rng.choice([kernel, weights]))
     named = (rng.choice(ACTIVATIONS), rng.choice(ACTIVATIONS))
     return [pair, (inputs, *states), lines, columns, named]
+
+
+def pooling(rng: random.Random, _: Pool, floats: Any, maybe: Any) -> list[Any]:
+    lines, columns = axis(rng), axis(rng)
+    features = rng.choice(INTS) if rng.random() < 0.1 else rng.choice([1, 2, 3])
+    return [frames(rng, floats, lines, columns, min(abs(features), 3)), features, lines, columns]
+
+
+def pooling_backward(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:
+    inputs, features, lines, columns = pooling(rng, pool, floats, maybe)
+    count = inputs.shape[0] if inputs.ndim else 1
+    width = max(min(columns[-1], 9) * min(abs(features), 3), 1)
+    pair = [floats(min(count, 3), max(min(lines[-1], 9), 1), width) for _ in range(2)]
+    return [inputs, *pair, features, lines, columns]
 
 
 def problem(rng: random.Random, pool: Pool, floats: Any, maybe: Any) -> list[Any]:

@@ -26,7 +26,23 @@ def axes_of(places: tuple[int, int], geometry: Geometry) -> tuple[Axis, Axis] | 
     return lines, columns
 
 
+@functools.lru_cache(maxsize=256)
+def pooled_axes(places: tuple[int, ...], geometry: Geometry) -> tuple[Axis, Axis] | None:
+    """As `axes_of` for windows of pooling; steps are the places of one line.
+
+    >>> pooled_axes((5,), Geometry((2,), (2,), (1,), "valid"))
+    ((1, 1, 1, 0, 1), (2, 2, 1, 0, 2))
+    """
+    if len(places) == 2:
+        return axes_of((places[0], places[1]), geometry)
+    size, strides, dilation = ((1, *each) for each in geometry[:3])
+    return axes_of((1, *places), Geometry(size, strides, dilation, geometry.padding))
+
+
 def as_lines(frames: Array) -> Array:
-    """`[batch, height, width and features]` of frames: a view where a line lies in one piece."""
-    batch, height, width, features = frames.shape
-    return frames.reshape(batch, height, width * features)
+    """`[batch, height, width and features]` of frames, or of steps, which are one line.
+
+    It is a view where a line lies in one piece.
+    """
+    batch, *above, width, features = frames.shape
+    return frames.reshape(batch, *(above or (1,)), width * features)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ferrnn._src.convolution.frames import as_lines, pooled_axes
 from ferrnn._src.convolution.geometry import (
     Geometry,
     channels_last,
@@ -24,10 +25,9 @@ from ferrnn._src.layers.checks import (
     checked_rank,
     tuple_of,
 )
+from ferrnn._src.native import max_pool, max_pool_backward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
-
-Place: TypeAlias = tuple[slice, ...]
 
 
 class Pooling(Layer):
@@ -64,13 +64,13 @@ class Pooling(Layer):
     def _given_order(self, outputs: Array) -> Array:
         return given_order(outputs, self.data_format)
 
-    def _windows(self, ordered: Array, shape: Any) -> tuple[list[Place], list[tuple[int, int]]]:
-        """For each place in a window, where it stands in all windows; the padding at both ends."""
-        lengths = ordered.shape[1:-1]
+    def _checked_lengths(self, ordered: Array, shape: Any) -> tuple[int, ...]:
+        """The lengths of the axes of places, over which there are windows."""
+        lengths: tuple[int, ...] = ordered.shape[1:-1]
         if lengths != self._known:
             self._counts(lengths, shape)
             self._known = lengths
-        return windows_over(self._geometry, lengths)
+        return lengths
 
     def _counts(self, lengths: Sequence[Any], shape: Any) -> tuple[Any, ...]:
         many = max(self.pool_size)
@@ -106,27 +106,27 @@ class MaxPooling(Pooling):
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs and their vjp."""
         ordered = self._places_inside(inputs)
-        (first, *others), ends = self._windows(ordered, inputs.shape)
-        longer = padded(ordered, ends, -np.inf)
-        highest = longer[first].copy()
-        for place in others:
-            np.maximum(highest, longer[place], out=highest)
-        if not call.differentiable:
-            return self._given_order(highest), None
+        lengths, features = self._checked_lengths(ordered, inputs.shape), ordered.shape[-1]
+        axes = pooled_axes(lengths, self._geometry)
+        if axes is None or not ordered.size:
+            return self._of_nothing(ordered)
+        lines = as_lines(ordered)
+        highest = max_pool(lines, features, *axes)
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            d_highest = self._places_inside(d_outputs)
-            d_longer = np.zeros(longer.shape, d_highest.dtype)
-            taken: Any = None
-            for place in (first, *others):
-                found = longer[place] == highest
-                if taken is not None:
-                    np.greater(found, taken, found)  # found, and not taken
-                d_longer[place] += d_highest * found
-                taken = found if taken is None else taken | found
-            return self._given_order(d_longer[inside(ends, ordered.shape)])
+            d_highest = as_lines(self._places_inside(d_outputs).reshape(highest.shape))
+            d_lines = max_pool_backward(lines, as_lines(highest), d_highest, features, *axes)
+            return self._given_order(d_lines.reshape(ordered.shape))
 
-        return self._given_order(highest), vjp
+        shape = (len(ordered), *self._geometry.counts(lengths), features)
+        return self._given_order(highest.reshape(shape)), vjp if call.differentiable else None
+
+    def _of_nothing(self, ordered: Array) -> tuple[Array, Vjp]:
+        """Where there are no elements, there are no maxima."""
+        shape = (len(ordered), *self._geometry.counts(ordered.shape[1:-1]), ordered.shape[-1])
+        zeros = np.zeros(ordered.shape, ordered.dtype)
+        outputs = self._given_order(np.zeros(shape, ordered.dtype))
+        return outputs, lambda d_outputs, grads: self._given_order(zeros)
 
 
 class AveragePooling(Pooling):
@@ -135,7 +135,8 @@ class AveragePooling(Pooling):
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs and their vjp."""
         ordered = self._places_inside(inputs)
-        (first, *others), ends = self._windows(ordered, inputs.shape)
+        lengths = self._checked_lengths(ordered, inputs.shape)
+        (first, *others), ends = windows_over(self._geometry, lengths)
         longer = padded(ordered, ends)
         sums = longer[first].copy()
         for place in others:

@@ -1,0 +1,196 @@
+//! The highest of each window over frames, and the way back of its gradient.
+
+use std::ops::Range;
+
+use super::windows::{Axis, Frames, expect, plan};
+use crate::error::{Error, Result};
+use crate::machine::lists::Listed;
+use crate::machine::memory::{Buffer, View, ViewMut};
+use crate::machine::simd::Element;
+use crate::machine::threads::{self, Ask, Stop};
+
+impl Axis {
+    /// The places of a window that are there, one after the other: the first, and their number.
+    fn inside(&self, window: usize) -> (usize, usize) {
+        // Of the padded axis: the window's start, and the end of what is there.
+        let start = window.saturating_mul(self.stride);
+        let end = self.before.saturating_add(self.places);
+        let first = self.before.saturating_sub(start).div_ceil(self.dilation);
+        let end = end.saturating_sub(start).div_ceil(self.dilation).min(self.size);
+        if first >= end {
+            return (0, 0);
+        }
+        (start + first * self.dilation - self.before, end - first)
+    }
+}
+
+/// How windows lie, and the frames that they lie over.
+struct Windows<'a, T> {
+    frames: Frames,
+    inputs: View<'a, T>,
+}
+
+impl<'a, T: Element> Windows<'a, T> {
+    /// Refuses frames of other sizes than inputs `[frame, line, columns and features]` have.
+    fn new(frames: Frames, inputs: View<'a, T>) -> Result<Self> {
+        for (axis, name) in [(frames.lines, "lines"), (frames.columns, "columns")] {
+            if [axis.size, axis.stride, axis.dilation, axis.windows].contains(&0) {
+                return Err(Error::value(name, "positive sizes, strides and numbers", axis));
+            }
+        }
+        if frames.features == 0 {
+            return Err(Error::value("features", "a positive number", frames.features));
+        }
+        let line = frames.columns.places.saturating_mul(frames.features);
+        expect("inputs", [inputs.shape()[0], frames.lines.places, line], inputs.shape())?;
+        Ok(Self { frames, inputs })
+    }
+
+    fn line(&self) -> usize {
+        self.frames.columns.windows.saturating_mul(self.frames.features)
+    }
+
+    /// Multiply-adds that take as long as `lines` lines of windows.
+    fn work(&self, lines: usize) -> usize {
+        let taps = self.frames.lines.size.min(self.frames.lines.places);
+        let columns = self.frames.columns.size.min(self.frames.columns.places);
+        let each = self.line().saturating_mul(taps).saturating_mul(columns);
+        lines.saturating_mul(each).saturating_mul(4)
+    }
+
+    /// Calls `each` with the places of a window, in order: with the line they are on, and where their
+    /// features begin in it.
+    #[inline(always)]
+    fn places(&self, line: usize, column: usize, mut each: impl FnMut(usize, usize)) {
+        let Frames { lines, columns, features } = self.frames;
+        let ((top, height), (left, width)) = (lines.inside(line), columns.inside(column));
+        for y in 0..height {
+            for x in 0..width {
+                each(top + y * lines.dilation, (left + x * columns.dilation) * features);
+            }
+        }
+    }
+}
+
+/// The highest of each window's places that are there, NaN if there is one, for frames `[frame, line,
+/// columns and features]`; outputs are `[frame and line of windows, 1, windows and features]`. The
+/// highest of no place is minus infinity.
+///
+/// # Errors
+/// If a shape does not fit, if memory runs out, or if `stop` said so.
+pub fn max_pool<T: Element>(
+    frames: Frames,
+    inputs: View<'_, T>,
+    outputs: ViewMut<'_, T>,
+    stop: Ask<'_>,
+) -> Result<()> {
+    let windows = Windows::new(frames, inputs)?;
+    let lines = inputs.shape()[0].saturating_mul(frames.lines.windows);
+    expect("outputs", [lines, 1, windows.line()], outputs.shape())?;
+    let (threads, parts) = plan(lines, windows.work(lines))?;
+    let outputs = outputs.split(parts.iter().cloned())?;
+    let tasks = parts.into_iter().zip(outputs).map(|(lines, outputs)| (lines, outputs, Ok(())));
+    let mut tasks = tasks.listed()?;
+    let stop = Stop::new(stop);
+    threads::for_each(threads, &mut tasks, |worker, (lines, outputs, result)| {
+        *result = stop.poll(worker).map(|()| {
+            for (n, line) in lines.clone().enumerate() {
+                let (frame, line) = (line / frames.lines.windows, line % frames.lines.windows);
+                for (column, out) in outputs.row(n, 0).chunks_exact_mut(frames.features).enumerate()
+                {
+                    out.fill(T::of(f64::NEG_INFINITY));
+                    windows.places(line, column, |y, x| {
+                        raise(out, &inputs.row(frame, y)[x..]);
+                    });
+                }
+            }
+        });
+    });
+    tasks.into_iter().try_for_each(|(.., result)| result)
+}
+
+/// Each element becomes the higher of itself and the other; NaN stays.
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "NaN alone is not equal to itself")]
+fn raise<T: Element>(highest: &mut [T], others: &[T]) {
+    for (highest, &x) in highest.iter_mut().zip(others) {
+        let stays = *highest >= x || *highest != *highest;
+        *highest = if stays { *highest } else { x };
+    }
+}
+
+/// The gradient by the inputs of [`max_pool`], `[frame, line, columns and features]`: that by an output
+/// goes to the first of its window's places that has the highest value. Outputs and the gradients by
+/// them are `[frame, line of windows, windows and features]`.
+///
+/// # Errors
+/// As [`max_pool`].
+pub fn max_pool_backward<T: Element>(
+    frames: Frames,
+    inputs: View<'_, T>,
+    [outputs, d_outputs]: [View<'_, T>; 2],
+    d_inputs: ViewMut<'_, T>,
+    stop: Ask<'_>,
+) -> Result<()> {
+    let windows = Windows::new(frames, inputs)?;
+    let count = inputs.shape()[0];
+    let expected = [count, frames.lines.windows, windows.line()];
+    expect("outputs", expected, outputs.shape())?;
+    expect("d_outputs", expected, d_outputs.shape())?;
+    expect("d_inputs", inputs.shape(), d_inputs.shape())?;
+    let work = windows.work(count.saturating_mul(frames.lines.windows));
+    let (threads, parts) = plan(count, work)?;
+    let d_inputs = d_inputs.split(parts.iter().cloned())?;
+    let tasks =
+        parts.into_iter().zip(d_inputs).map(|(frames, d_inputs)| (frames, d_inputs, Ok(())));
+    let mut tasks = tasks.listed()?;
+    let stop = Stop::new(stop);
+    threads::for_each(threads, &mut tasks, |worker, (numbers, d_inputs, result)| {
+        *result = give_back(&windows, numbers.clone(), [outputs, d_outputs], d_inputs, || {
+            stop.poll(worker)
+        });
+    });
+    tasks.into_iter().try_for_each(|(.., result)| result)
+}
+
+/// The way back of some frames. Windows are walked from the last: what a place gets of several is then
+/// added in the order of its places in them.
+fn give_back<T: Element>(
+    windows: &Windows<'_, T>,
+    numbers: Range<usize>,
+    [outputs, d_outputs]: [View<'_, T>; 2],
+    d_inputs: &mut ViewMut<'_, T>,
+    poll: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let Windows { frames, inputs } = *windows;
+    let size = frames.features;
+    let mut left = Buffer::zeroed(size)?;
+    for (n, frame) in numbers.enumerate() {
+        poll()?;
+        for y in 0..frames.lines.places {
+            d_inputs.row(n, y).fill(T::ZERO);
+        }
+        for line in (0..frames.lines.windows).rev() {
+            let (highest, d_highest) = (outputs.row(frame, line), d_outputs.row(frame, line));
+            for column in (0..frames.columns.windows).rev() {
+                let highest = &highest[column * size..][..size];
+                left.copy_from_slice(&d_highest[column * size..][..size]);
+                windows.places(line, column, |y, x| {
+                    let values = &inputs.row(frame, y)[x..];
+                    take(&mut left, &mut d_inputs.row(n, y)[x..], values, highest);
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is left to where the value is the highest.
+#[inline(always)]
+fn take<T: Element>(left: &mut [T], to: &mut [T], values: &[T], highest: &[T]) {
+    for (((left, to), value), highest) in left.iter_mut().zip(to).zip(values).zip(highest) {
+        let here = value == highest;
+        *to = *to + if here { *left } else { T::ZERO };
+        *left = if here { T::ZERO } else { *left };
+    }
+}
