@@ -39,6 +39,8 @@ from ferrnn._src.native import (
     dropout_mask,
     embedding_backward,
     embedding_forward,
+    max_pool,
+    max_pool_backward,
     normalization_backward,
     normalization_forward,
     simd_level,
@@ -253,20 +255,16 @@ def _shaping() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
         lambda: np.repeat(D[:, :5] / np.float32(2), 2, axis=1),
     )
 
-    def max_backward() -> None:
-        d_inputs = np.zeros(X.shape, np.float32)
-        first = X[:, ::2] == D[:, :5]
-        d_inputs[:, ::2] += D[:, :5] * first
-        second = X[:, 1::2] == D[:, :5]
-        np.greater(second, first, second)
-        d_inputs[:, 1::2] += D[:, :5] * second
-
+    lines = X.reshape(BATCH, 1, -1)
+    windows = (FEATURES, (1, 1, 1, 0, 1), (2, 2, 1, 0, STEPS // 2))
+    highest = max_pool(lines, *windows).reshape(BATCH, 1, -1)
+    d_highest = np.ones_like(highest)
     yield (
         "MaxPooling1D",
         layers.MaxPooling1D(2),
         X,
-        lambda: np.maximum.reduce(pairs, 2),
-        max_backward,
+        lambda: max_pool(lines, *windows),
+        lambda: max_pool_backward(lines, highest, d_highest, *windows),
     )
     yield (
         "GlobalAveragePooling1D",

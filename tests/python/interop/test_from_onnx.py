@@ -61,7 +61,9 @@ def test_the_engine_runs_the_cells_that_it_has(name, monkeypatch):
 @pytest.mark.parametrize(("maker", "name"), REFUSED)
 def test_what_is_not_supported_is_named(maker, name):
     case = foreign.load(maker, name)
-    with pytest.raises(ValueError, match=r"not supported|must have|another file|damaged|types?"):
+    with pytest.raises(
+        ValueError, match=r"\.onnx`: .*(not supported|must have|another file|damaged|types?)"
+    ):
         ferrnn.from_onnx(foreign.DATA / case.about["file"])
 
 

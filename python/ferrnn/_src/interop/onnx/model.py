@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import public
+from ferrnn._src.files.errors import reading
 from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value, read_model
 from ferrnn._src.interop.onnx.folding import Budget
 from ferrnn._src.interop.onnx.layers import layers_of
@@ -161,13 +163,22 @@ def from_onnx(source: Any, *, verify: Any = None, against: Any = "float64") -> O
         against: The second source, as of `ferrnn.verify`: `"onnxruntime"`, or `"float64"`.
 
     Raises:
-        ValueError: It is not an ONNX model, or a node is not supported: the message names it.
+        ValueError: It is not an ONNX model, or a node is not supported: the message names the file,
+            where there is one, and the node.
 
     Warns:
         UserWarning: The file has a GRU as some versions of PyTorch's exporter wrote it, with
             `linear_before_reset=0` where PyTorch computes 1. It is computed as written.
     """
-    data = _bytes(source)
+    is_path = isinstance(source, str | os.PathLike)
+    with reading(source) if is_path else nullcontext():
+        made = _opened(_bytes(source))
+    if verify is not None:
+        print(public("saving", "verify")(made, verify, against))  # noqa: T201 - what it is for
+    return made
+
+
+def _opened(data: bytes) -> OnnxModel:
     model = read_model(data)
     unknown = _unknown(model.graph)
     if unknown:
@@ -180,10 +191,7 @@ def from_onnx(source: Any, *, verify: Any = None, against: Any = "float64") -> O
             "differ from the module's. It is computed as written; export it again with "
             "onnxscript 0.7.1 or newer, or load the state dict by `from_torch`"
         )
-    made = OnnxModel(model.graph, model.opset, data)
-    if verify is not None:
-        print(public("saving", "verify")(made, verify, against))  # noqa: T201 - what it is for
-    return made
+    return OnnxModel(model.graph, model.opset, data)
 
 
 def _bytes(source: Any) -> bytes:
