@@ -128,14 +128,16 @@ fn step<T: Number>(
 }
 
 /// How windows lie over frames of so many features, given as those of [`max_pool`].
-fn pooled<T>(inputs: View<'_, T>, features: usize, axes: [Given; 2]) -> PyResult<Frames> {
-    let [_, places, line] = inputs.shape();
+fn pooled(
+    [_, places, line]: [usize; 3],
+    features: usize,
+    [lines, columns]: [Given; 2],
+) -> PyResult<Frames> {
     if features == 0 || line % features != 0 {
         return Err(PyValueError::new_err(format!(
             "`features`: expected a divisor of a line's {line}, received {features}"
         )));
     }
-    let [lines, columns] = axes;
     Ok(Frames { lines: axis(places, lines), columns: axis(line / features, columns), features })
 }
 
@@ -165,7 +167,7 @@ fn highest<T: Number>(
     axes: [Given; 2],
 ) -> PyResult<Py<PyAny>> {
     let inputs = hold::<T>("inputs", inputs, Axes::Three)?;
-    let frames = pooled(inputs.view(), features, axes)?;
+    let frames = pooled(inputs.view().shape(), features, axes)?;
     let count = inputs.view().shape()[0];
     let [lines, columns] = [frames.lines, frames.columns].map(|axis| axis.windows);
     let mut outputs = New::<T>::empty(py, &[count, lines, columns, features])?;
@@ -207,7 +209,7 @@ fn given_back<T: Number>(
     let inputs = hold::<T>("inputs", inputs, Axes::Three)?;
     let outputs = hold::<T>("outputs", outputs, Axes::Three)?;
     let d_outputs = hold::<T>("d_outputs", d_outputs, Axes::Three)?;
-    let frames = pooled(inputs.view(), features, axes)?;
+    let frames = pooled(inputs.view().shape(), features, axes)?;
     let shape = inputs.view().shape();
     let mut d_inputs = New::<T>::empty(py, &shape)?;
     detached(py, |stop| {
