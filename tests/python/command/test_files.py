@@ -193,12 +193,12 @@ def test_a_damaged_file_is_named_by_info(tmp_path, capsys):
 def test_info_tells_the_origin_of_what_it_cannot_open(tmp_path, capsys):
     pytest.importorskip("h5py")
 
-    class Own(layers.Dense):
+    class NowhereRegistered(layers.Dense):
         pass
 
-    ferrnn.Sequential([ferrnn.Input((3,)), Own(2)]).save(tmp_path / "own.keras")
+    ferrnn.Sequential([ferrnn.Input((3,)), NowhereRegistered(2)]).save(tmp_path / "own.keras")
     assert main(["info", str(tmp_path / "own.keras")]) == 1
     told = capsys.readouterr()
     assert "own.keras" in told.out
     assert "bytes, an archive of Keras 3" in told.out
-    assert "the class 'Own' is not known" in told.err
+    assert "the class 'NowhereRegistered' is not known" in told.err
