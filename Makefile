@@ -13,9 +13,11 @@ BIN := $(VENV)/bin
 LOCKED := $(if $(CI),--locked)
 RUST := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
 BINDING := --features python,abi3
-# The optimized engine with its level for tests: tests and counts share one build. `make deep` runs
-# the tests once more with the assertions of a debug build.
-ENGINE := --release --features doubled
+# The optimized engine with its level for tests: tests and counts share one build, in a folder of its
+# own. Beside the module's, each would be compiled anew after the other: a library for C has one name
+# whatever its features. `make deep` runs the tests once more with the assertions of a debug build.
+DOUBLED := --features doubled --target-dir target/engine
+ENGINE := --release $(DOUBLED)
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PIP_QUIET := 1
@@ -48,7 +50,7 @@ check-aarch64: ## Lint and test the engine for 64-bit Arm, under an emulator els
 	.ci/aarch64 $(LOCKED)
 
 bench: $(VENV)/.made ## Time the engine, and the limits of this machine
-	cargo bench $(LOCKED)
+	cargo bench $(LOCKED) $(DOUBLED)
 
 bench-check: $(VENV)/.made ## Count the hot paths' instructions and compare (UPDATE=1 records)
 	$(BIN)/python benches/python/instructions.py $(LOCKED) $(if $(UPDATE),--update)

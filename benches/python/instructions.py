@@ -88,8 +88,9 @@ def build(*, locked: bool) -> Path:
     """The program, built as benches are."""
     if shutil.which("valgrind") is None:
         raise NotHereError("valgrind is missing")
-    # The build that the tests run on: the engine need not be compiled once more.
+    # The build that the tests run on, as the Makefile has it: it is not compiled once more.
     command = ["cargo", "build", "--release", "--features", "doubled", "--bench", "instructions"]
+    command += ["--target-dir", "target/engine"]
     command += ["--message-format", "json-render-diagnostics", *(["--locked"] if locked else [])]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
     messages = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
