@@ -84,6 +84,7 @@ def test_wrong_rows_are_refused_and_change_nothing(call, error, said):
 
 
 def test_bytes_go_on_in_another_process(tmp_path):
+    pytest.importorskip("h5py")
     model = deep()
     model.save(tmp_path / "model.keras")
     stream = model.stream(3)
