@@ -58,6 +58,15 @@ impl Error {
     }
 }
 
+/// Fails unless an array has the shape that it must have.
+pub(crate) fn expect_shape(
+    argument: &'static str,
+    expected: [usize; 3],
+    received: [usize; 3],
+) -> Result<()> {
+    if expected == received { Ok(()) } else { Err(Error::shape(argument, expected, received)) }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,9 @@
 //! A program from the last step to the first: gradients.
 
-use super::forward::{Problem, expect};
+use super::forward::Problem;
 use super::program::{Program, Section};
 use super::run::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::{Ask, Stop};
@@ -102,18 +102,18 @@ impl<T: Element> Run<T> {
         let steps = if problem.options.return_sequences { self.time } else { 1 };
         let size = program.width_of(ends.output);
         if let Some(view) = &seeds.d_outputs {
-            expect("d_outputs", [batch, steps, size], view.shape())?;
+            expect_shape("d_outputs", [batch, steps, size], view.shape())?;
         }
         for (view, state) in seeds.d_states.iter().zip(&ends.states) {
             if let Some(view) = view {
-                expect("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
+                expect_shape("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
             }
         }
         for (view, &register) in gradients.inputs.iter().zip(&ends.inputs) {
-            expect("d_inputs", [batch, self.time, program.width_of(register)], view.shape())?;
+            expect_shape("d_inputs", [batch, self.time, program.width_of(register)], view.shape())?;
         }
         for (view, state) in gradients.states.iter().zip(&ends.states) {
-            expect("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
+            expect_shape("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
         }
         for (array, &register) in gradients.weights.iter().zip(&ends.weights) {
             let received = array.as_ref().map_or(program.width_of(register), |array| array.len());

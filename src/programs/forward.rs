@@ -2,7 +2,7 @@
 
 use super::program::{Home, Program, Section};
 use super::run::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::{Ask, Stop};
@@ -52,15 +52,6 @@ impl<T> Problem<'_, T> {
     }
 }
 
-/// Fails unless an array has the shape that it must have.
-pub(super) fn expect(
-    argument: &'static str,
-    expected: [usize; 3],
-    received: [usize; 3],
-) -> Result<()> {
-    if expected == received { Ok(()) } else { Err(Error::shape(argument, expected, received)) }
-}
-
 impl<T: Element> Run<T> {
     fn check(
         &self,
@@ -83,7 +74,7 @@ impl<T: Element> Run<T> {
             }
         }
         for (view, &register) in problem.inputs.iter().zip(&ends.inputs) {
-            expect("inputs", [batch, time, program.width_of(register)], view.shape())?;
+            expect_shape("inputs", [batch, time, program.width_of(register)], view.shape())?;
         }
         for (weight, &register) in problem.weights.iter().zip(&ends.weights) {
             if weight.len() != program.width_of(register) {
@@ -92,16 +83,16 @@ impl<T: Element> Run<T> {
             }
         }
         for (view, state) in problem.states.iter().zip(&ends.states) {
-            expect("states", [batch, 1, program.width_of(state.before)], view.shape())?;
+            expect_shape("states", [batch, 1, program.width_of(state.before)], view.shape())?;
         }
         if let Some(mask) = problem.mask.filter(|mask| mask.len() != batch * time) {
             return Err(Error::shape("mask", [batch, time], [mask.len()]));
         }
         let steps = if problem.options.return_sequences { time } else { 1 };
         let size = program.width_of(ends.output);
-        expect("outputs", [batch, steps, size], results.outputs.shape())?;
+        expect_shape("outputs", [batch, steps, size], results.outputs.shape())?;
         for (view, state) in results.states.iter().zip(&ends.states) {
-            expect("states", [batch, 1, program.width_of(state.before)], view.shape())?;
+            expect_shape("states", [batch, 1, program.width_of(state.before)], view.shape())?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One step of a convolutional LSTM (Shi et al., 2015).
 
-use super::windows::{Axis, Frames, Gathered, expect, plan};
-use crate::error::{Error, Result};
+use super::windows::{Axis, Frames, Gathered, plan};
+use crate::error::{Error, Result, expect_shape};
 use crate::kernels::activation::Activation;
 use crate::kernels::pack::row_stride;
 use crate::kernels::row_function::{ApplyToRows, RowFunction};
@@ -200,13 +200,13 @@ pub fn step<T: Element>(
     layer.check()?;
     let (frames, of_states) = (layer.frames, layer.of_states());
     let (count, windows) = (inputs.shape()[0], frames.lines.windows);
-    expect("inputs", [count, frames.lines.places, frames.line()], inputs.shape())?;
+    expect_shape("inputs", [count, frames.lines.places, frames.line()], inputs.shape())?;
     let States { h, c, new_h, new_c } = states;
-    expect("h", [count, windows, of_states.line()], h.shape())?;
-    expect("c", [count, windows, of_states.line()], c.shape())?;
+    expect_shape("h", [count, windows, of_states.line()], h.shape())?;
+    expect_shape("c", [count, windows, of_states.line()], c.shape())?;
     let lines = count.saturating_mul(windows);
-    expect("new_h", [lines, 1, of_states.line()], new_h.shape())?;
-    expect("new_c", [lines, 1, of_states.line()], new_c.shape())?;
+    expect_shape("new_h", [lines, 1, of_states.line()], new_h.shape())?;
+    expect_shape("new_c", [lines, 1, of_states.line()], new_c.shape())?;
     let work = frames.work(layer.kernel, lines);
     let work = work.saturating_add(of_states.work(layer.recurrent_kernel, lines));
     let (threads, parts) = plan(lines, work)?;

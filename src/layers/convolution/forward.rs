@@ -1,7 +1,7 @@
 //! Convolutions of whole frames.
 
-use super::windows::{Frames, Gathered, copy_pieces, expect, plan};
-use crate::error::Result;
+use super::windows::{Frames, Gathered, copy_pieces, plan};
+use crate::error::{Result, expect_shape};
 use crate::kernels::pack::row_stride;
 use crate::layers::dense::Weights;
 use crate::machine::lists::Listed;
@@ -23,10 +23,10 @@ pub fn forward<T: Element>(
 ) -> Result<()> {
     frames.check(weights)?;
     let count = inputs.shape()[0];
-    expect("inputs", [count, frames.lines.places, frames.line()], inputs.shape())?;
+    expect_shape("inputs", [count, frames.lines.places, frames.line()], inputs.shape())?;
     let (windows, units) = (frames.columns.windows, weights.units());
     let lines = count.saturating_mul(frames.lines.windows);
-    expect("outputs", [lines, 1, windows.saturating_mul(units)], outputs.shape())?;
+    expect_shape("outputs", [lines, 1, windows.saturating_mul(units)], outputs.shape())?;
     let (threads, parts) = plan(lines, frames.work(weights, lines))?;
     let outputs = outputs.split(parts.iter().cloned())?;
     let tasks = parts.into_iter().zip(outputs).map(|(lines, outputs)| (lines, outputs, Ok(())));

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::windows::{Axis, Frames, expect, plan};
-use crate::error::{Error, Result};
+use super::windows::{Axis, Frames, plan};
+use crate::error::{Error, Result, expect_shape};
 use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
@@ -42,7 +42,7 @@ impl<'a, T: Element> Windows<'a, T> {
             return Err(Error::value("features", "a positive number", frames.features));
         }
         let line = frames.columns.places.saturating_mul(frames.features);
-        expect("inputs", [inputs.shape()[0], frames.lines.places, line], inputs.shape())?;
+        expect_shape("inputs", [inputs.shape()[0], frames.lines.places, line], inputs.shape())?;
         Ok(Self { frames, inputs })
     }
 
@@ -86,7 +86,7 @@ pub fn max_pool<T: Element>(
 ) -> Result<()> {
     let windows = Windows::new(frames, inputs)?;
     let lines = inputs.shape()[0].saturating_mul(frames.lines.windows);
-    expect("outputs", [lines, 1, windows.line()], outputs.shape())?;
+    expect_shape("outputs", [lines, 1, windows.line()], outputs.shape())?;
     let (threads, parts) = plan(lines, windows.work(lines))?;
     let outputs = outputs.split(parts.iter().cloned())?;
     let tasks = parts.into_iter().zip(outputs).map(|(lines, outputs)| (lines, outputs, Ok(())));
@@ -135,9 +135,9 @@ pub fn max_pool_backward<T: Element>(
     let windows = Windows::new(frames, inputs)?;
     let count = inputs.shape()[0];
     let expected = [count, frames.lines.windows, windows.line()];
-    expect("outputs", expected, outputs.shape())?;
-    expect("d_outputs", expected, d_outputs.shape())?;
-    expect("d_inputs", inputs.shape(), d_inputs.shape())?;
+    expect_shape("outputs", expected, outputs.shape())?;
+    expect_shape("d_outputs", expected, d_outputs.shape())?;
+    expect_shape("d_inputs", inputs.shape(), d_inputs.shape())?;
     let work = windows.work(count.saturating_mul(frames.lines.windows));
     let (threads, parts) = plan(count, work)?;
     let d_inputs = d_inputs.split(parts.iter().cloned())?;

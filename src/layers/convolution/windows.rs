@@ -165,11 +165,3 @@ pub(super) fn plan(lines: usize, work: usize) -> Result<(usize, Vec<Range<usize>
     let part = |n| share(lines, n, parts)..share(lines, n + 1, parts);
     Ok((threads, (0..parts).map(part).listed()?))
 }
-
-pub(super) fn expect(
-    argument: &'static str,
-    expected: [usize; 3],
-    received: [usize; 3],
-) -> Result<()> {
-    if expected == received { Ok(()) } else { Err(Error::shape(argument, expected, received)) }
-}

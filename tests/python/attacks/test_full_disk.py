@@ -1,5 +1,6 @@
 """A disk that is full, or a limit of a file's size, costs no file that was there."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -45,15 +46,14 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
-@pytest.mark.parametrize(
-    ("name", "form", "limit"),
-    [
-        ("a.keras", "file", 100),
-        ("a.keras", "file", 100_000),
-        ("a", "folder", 20_000),
-        ("a.weights.h5", "file", 100_000),
-    ],
-)
+FORMS = [("a.keras", "file"), ("a", "folder"), ("a.weights.h5", "file")]
+LIMITS = [100, 20_000, 100_000]
+# Each form and each limit once; all pairs of them in `make deep`.
+DEEP = "FERRNN_DEEP" in os.environ
+PAIRS = itertools.product(FORMS, LIMITS) if DEEP else zip(FORMS, LIMITS, strict=True)
+
+
+@pytest.mark.parametrize(("name", "form", "limit"), [(*form, limit) for form, limit in PAIRS])
 def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path, name, form, limit):
     path = tmp_path / name
     said = saved(path, form, limit)
