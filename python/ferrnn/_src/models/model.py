@@ -36,13 +36,14 @@ from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.parameter import Gradients, structure_version
 
 if TYPE_CHECKING:
-    from ferrnn._src.models import lowering
+    from ferrnn._src.models import inference, lowering
     from ferrnn._src.models import stream as streaming
     from ferrnn._src.sequence.sessions import Sessions
 else:
+    inference = later("ferrnn._src.models.inference")
     lowering = later("ferrnn._src.models.lowering")
     streaming = later("ferrnn._src.models.stream")
 
@@ -63,6 +64,8 @@ class Model(Ends, Described, Carried, Layer, Trainer):
     """
 
     takes_several = True
+    __setattr__: Any = object.__setattr__  # what a model has beside its graph is in no plan
+    _inference: tuple[int, Any, int] = (0, None, 0)  # for which structure, the plan, calls so far
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -100,6 +103,7 @@ class Model(Ends, Described, Carried, Layer, Trainer):
         self._graph = Graph(flatten(inputs), flatten(outputs))
         self._ends = Inputs(inputs, self._graph.raw_inputs())
         self._outputs_structure = outputs
+        self._inference = (0, None, 0)
         self._check_names()
 
     def _check_names(self) -> None:
@@ -238,6 +242,10 @@ class Model(Ends, Described, Carried, Layer, Trainer):
         if graph is None:
             outputs, own_vjp = self.forward(inputs, call)
             return outputs, carried_mask(outputs), own_vjp
+        if not call.differentiable and call.mask is None and not call.training:
+            planned = self._planned_outputs(inputs)
+            if planned is not None:
+                return planned, None, None
         one_input, one_output = self._ends.single, self._one_output
         masks = None
         if call.mask is not None:
@@ -253,6 +261,19 @@ class Model(Ends, Described, Carried, Layer, Trainer):
             return d_inputs[0] if one_input else tuple(d_inputs)
 
         return outputs, mask, vjp
+
+    def _planned_outputs(self, inputs: Any) -> Any:
+        """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
+        structure, plan, calls = self._inference
+        if structure != structure_version():
+            plan, calls = None, 0
+        if calls <= _CALLS:  # a plan is made for models that are called again and again
+            if calls == _CALLS:
+                plan = inference.plan_of(self)
+            self._inference = (structure_version(), plan, calls + 1)
+        if plan is None or type(inputs) is not np.ndarray:
+            return None
+        return plan.outputs(inputs)
 
     def lowered(self) -> Lowering:
         """The model as parts of the engine, as far as it is one."""
@@ -338,6 +359,10 @@ class Model(Ends, Described, Carried, Layer, Trainer):
                 f"`from_config(cls, config)`. Received: config={reprlib.repr(config)}; the error "
                 f"was: {error}"
             ) from error
+
+
+# Calls of a model of one structure before it is planned.
+_CALLS = 2
 
 
 class _OfGraph(type):

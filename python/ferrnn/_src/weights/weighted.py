@@ -27,6 +27,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 # Of what most attributes are, no layer among it.
 _PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None), Parameter))
+# Attributes that say nothing of what a layer computes, some of them set in every step of training.
+_NOT_PLANNED = frozenset(("built", "build_shape", "packed", "packed_halved"))
 
 
 def shape_first(method: Method) -> Method:
@@ -89,6 +91,14 @@ class Weighted:
     _trainable: bool
     _own_weights: list[Parameter]
     _added_losses: list[Any]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        # Plans are made of what built-in layers are: they are made anew when one has changed.
+        if name[0] == "_" or name in _NOT_PLANNED or not vars(self).get("built"):
+            return
+        if type(self).__module__.startswith("ferrnn."):
+            note_change()
 
     @shape_first
     def add_weight(
