@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from architecture import circles
 
@@ -55,30 +56,36 @@ NATIVE_IMPORTERS = frozenset(
     }
 )
 RUNTIME_DEPENDENCIES = frozenset({"numpy"})
+# An import that runs, with the name of the function around it.
+Import: TypeAlias = tuple[ast.stmt, str | None]
 FACE_CODE = frozenset({"__getattr__"})
 
 
 def python_problems(package: Path) -> Iterator[str]:
     """What is wrong with the imports below the folder of the package `ferrnn`."""
     optional: dict[str, set[str]] = {}
+    imports: dict[Path, list[Import]] = {}
     for path in sorted(package.rglob("*.py")):
-        yield from _file_problems(package, path, optional)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports[path] = list(_imports(tree))
+        if not path.is_relative_to(package / "_src"):
+            yield from _face(path.relative_to(package).as_posix(), tree)
+        yield from _file_problems(package, path, imports[path], optional)
     for dependency, names in sorted(optional.items()):
         if len(names) > 1:
             yield f"{dependency} is imported in functions of several modules: {sorted(names)}"
-    for circle in circles(_graph(package)):
+    for circle in circles(_graph(package, imports)):
         yield f"a circle of imports: {' <-> '.join(sorted(circle))}"
 
 
-def _file_problems(package: Path, path: Path, optional: dict[str, set[str]]) -> Iterator[str]:
+def _file_problems(
+    package: Path, path: Path, imports: list[Import], optional: dict[str, set[str]]
+) -> Iterator[str]:
     """Those of one file; what its functions import is added to `optional`."""
     rooms = package / "_src"
     private = path.is_relative_to(rooms)
     name = path.relative_to(rooms if private else package).as_posix()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if not private:
-        yield from _face(name, tree)
-    for node, function in _imports(tree):
+    for node, function in imports:
         where = f"{name}:{node.lineno}"
         for target in _targets(node):
             yield from _direction(where, name, private, target)
@@ -91,18 +98,16 @@ def _file_problems(package: Path, path: Path, optional: dict[str, set[str]]) -> 
                 optional.setdefault(top, set()).add(name)
 
 
-def _graph(package: Path) -> dict[str, set[str]]:
+def _graph(package: Path, imports: Mapping[Path, list[Import]]) -> dict[str, set[str]]:
     """The modules that each module imports when it is loaded."""
-    modules = {_module(package, path): path for path in package.rglob("*.py")}
-    graph: dict[str, set[str]] = {}
-    for module, path in modules.items():
-        uses = graph.setdefault(module, set())
-        for node, function in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+    modules = {_module(package, path): found for path, found in imports.items()}
+    graph: dict[str, set[str]] = {module: set() for module in modules}
+    for module, found in modules.items():
+        for node, function in found:
             for target in _targets(node):
-                if function is None and not target.startswith("ferrnn._core"):
-                    uses |= {target if target in modules else target.rpartition(".")[0]} & set(
-                        modules
-                    )
+                used = target if target in modules else target.rpartition(".")[0]
+                if function is None and not target.startswith("ferrnn._core") and used in modules:
+                    graph[module].add(used)
     return graph
 
 
@@ -124,9 +129,10 @@ def _face(name: str, tree: ast.Module) -> Iterator[str]:
             yield f"{name}:{node.lineno}: defines {node.name} in a module that only hands on names"
 
 
-def _imports(tree: ast.AST, function: str | None = None) -> Iterator[tuple[ast.stmt, str | None]]:
-    """Each import that runs, with the name of the function around it."""
+def _imports(tree: ast.AST, function: str | None = None) -> Iterator[Import]:
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):  # most of a tree, and no import is within
+            continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node, function
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

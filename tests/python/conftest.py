@@ -6,10 +6,23 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import clear_session
 from ferrnn._src.weights.random import set_random_seed
+
+
+def pytest_runtest_protocol(item, nextitem):
+    """Tells xdist of a test that passed by one message: five cost more than most tests."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return None
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if all(report.passed for report in reports):
+        reports = [report for report in reports if report.when == "call"]
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 @pytest.fixture(autouse=True)

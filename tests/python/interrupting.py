@@ -1,6 +1,7 @@
 """Interrupts trainings, and looks whether they go on to the same bits."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -42,7 +43,13 @@ def small():
 
 
 def check(tmp_path, make, fit, *, stops=(3, 7, 13), save_freqs=(1, 4, "epoch")):
-    """`fit(model, callbacks)` ends with the same bits, wherever it is interrupted."""
+    """`fit(model, callbacks)` ends with the same bits, wherever it is interrupted.
+
+    Each stop meets one frequency of saving, and every other where FERRNN_DEEP is set.
+    """
+    pairs = zip(itertools.cycle(save_freqs), stops, strict=False)
+    if "FERRNN_DEEP" in os.environ:
+        pairs = itertools.product(save_freqs, stops)
 
     def run(*callbacks, seed=2):
         keras.utils.set_random_seed(seed)
@@ -53,7 +60,7 @@ def check(tmp_path, make, fit, *, stops=(3, 7, 13), save_freqs=(1, 4, "epoch")):
 
     expected = run()
     assert any((one != other).any() for one, other in zip(expected[0], run(seed=3)[0], strict=True))
-    for save_freq, stop in itertools.product(save_freqs, stops):
+    for save_freq, stop in pairs:
         folder = tmp_path / f"{save_freq}-{stop}"
         keep = keras.callbacks.BackupAndRestore(folder, save_freq=save_freq)
         with pytest.raises(KeyboardInterrupt):

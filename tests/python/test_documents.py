@@ -64,8 +64,11 @@ def test_docstring_examples_hold(name, monkeypatch, tmp_path):
         module = importlib.import_module(name)
     except ImportError as error:
         skip_what_needs_more(error)
-    failed, _ = doctest.testmod(module, optionflags=flags)
-    assert failed == 0, "see the captured output"
+    runner = doctest.DocTestRunner(optionflags=flags)
+    for test in doctest.DocTestFinder().find(module):
+        if test.examples:  # each run looks after all files that Python has read
+            runner.run(test)
+    assert runner.failures == 0, "see the captured output"
 
 
 def classes(module: ModuleType) -> list[type]:

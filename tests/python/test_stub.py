@@ -13,6 +13,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "python" / "ferrnn"
 # The stub's names for types of arrays, which no one imports from the engine, and a list that the
 # binary makes by itself.
 ALLOWED = ["ferrnn._core.Array", "ferrnn._core.Mask", "ferrnn._core.__all__"]
+# Of NumPy only names are wanted: mypy reads its own stubs for seconds.
+NUMPY = (
+    "from typing import Any, TypeAlias\n\nArrayLike: TypeAlias = Any\nNDArray: TypeAlias = list\n"
+)
 
 
 def compare(stubs: Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -36,6 +40,10 @@ def planted(folder: Path, changes: dict[str, str]) -> Path:
         text = text.replace(old, new)
     (package / "_core.pyi").write_text(text, encoding="utf-8")
     (package / "__init__.pyi").touch()
+    numpy = folder / "stubs" / "numpy"
+    (numpy / "typing").mkdir(parents=True)
+    (numpy / "__init__.pyi").write_text("floating = list\nbool_ = int\nint64 = int\n")
+    (numpy / "typing" / "__init__.pyi").write_text(NUMPY)
     return package.parent
 
 

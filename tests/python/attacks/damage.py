@@ -15,6 +15,7 @@ from ferrnn.layers import GRU, LSTM, Bidirectional, Concatenate, Dense, Dropout,
 
 # What stands in a configuration in place of something else.
 WRONG = (None, True, -1, 0, 1.5, 1e300, float("nan"), 10**12, "x", "", [], {}, [[[1]]], [{}])
+ABSENT = object()
 
 
 def graph():
@@ -155,12 +156,13 @@ def without(config, place):
     return changed
 
 
-def changed_configs(config):
-    """The configuration with something else, or nothing, at each place."""
-    for place in places(config):
-        for value in WRONG:
+def changed_configs(config, every=1):
+    """The configuration with something else, or nothing, at each place; one of `every` of them."""
+    wrong = [(place, value) for place in places(config) for value in (*WRONG, ABSENT)]
+    for place, value in wrong[::every]:
+        if value is not ABSENT:
             yield place, value, replaced(config, place, value)
-        if place:
+        elif place:
             yield place, "absent", without(config, place)
 
 

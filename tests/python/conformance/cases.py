@@ -58,8 +58,13 @@ PRODUCT = {
     "units": (1, 3, 16, 17),
     "batch": (1, 5, 33),
     "time": (1, 2, 9),
-    "mask": ("none", "right", "holes"),
-    "zeroed": (False, True),
+    ("mask", "zeroed"): (
+        ("none", False),
+        ("right", False),
+        ("right", True),
+        ("holes", False),
+        ("holes", True),
+    ),
     "backwards": (False, True),
     "initial_state": (False, True),
     "dropout": ("none", "shared", "per_gate"),
@@ -234,38 +239,32 @@ class Case:
         return (self.make_inputs(), *(self.make_states(cell) or ()))
 
 
-def pairwise(factors):
-    """Rows in which every pair of settings of two factors occurs, fewest first; deterministic."""
-    names = list(factors)
+def covering(factors, strength):
+    """Rows in which any settings of so many factors meet, fewest first; deterministic."""
+    counts = [len(settings) for settings in factors.values()]
     missing = {
-        (a, x, b, y)
-        for a, b in itertools.combinations(range(len(names)), 2)
-        for x in range(len(factors[names[a]]))
-        for y in range(len(factors[names[b]]))
+        tuple(zip(some, settings, strict=True))
+        for some in itertools.combinations(range(len(counts)), strength)
+        for settings in itertools.product(*(range(counts[index]) for index in some))
     }
     while missing:
-        row = _row_from(min(missing), names, factors, missing)
-        missing -= {(a, row[a], b, row[b]) for a, b in itertools.combinations(range(len(names)), 2)}
-        yield {name: factors[name][row[index]] for index, name in enumerate(names)}
+        row = _row_from(min(missing), counts, missing)
+        missing -= set(itertools.combinations(sorted(row.items()), strength))
+        yield {name: factors[name][row[index]] for index, name in enumerate(factors)}
 
 
-def _row_from(pair, names, factors, missing):
-    """A row with the given pair, then greedily the setting that covers most missing pairs."""
-    a, x, b, y = pair
-    row = {a: x, b: y}
-    for index in range(len(names)):
+def _row_from(settings, counts, missing):
+    """A row with the given settings, then greedily the setting that covers most missing ones."""
+    row = dict(settings)
+    for index, count in enumerate(counts):
         if index in row:
             continue
 
         def gain(setting, index=index):
-            covered = 0
-            for other, chosen in row.items():
-                low, high = sorted([(index, setting), (other, chosen)])
-                covered += (*low, *high) in missing
-            return covered
+            others = itertools.combinations(row.items(), len(settings) - 1)
+            return sum(tuple(sorted((*each, (index, setting)))) in missing for each in others)
 
-        settings = range(len(factors[names[index]]))
-        row[index] = max(settings, key=lambda s: (gain(s), -((s + len(missing)) % len(settings))))
+        row[index] = max(range(count), key=lambda s: (gain(s), -((s + len(missing)) % count)))
     return row
 
 
@@ -274,4 +273,4 @@ def _flat(states):
 
 
 EXTRA_FACTORS = {**FACTORS, "cell": tuple(EXTRA_CELLS)}
-PAIRWISE = [Case(**row) for each in (FACTORS, EXTRA_FACTORS) for row in pairwise(each)]
+PAIRWISE = [Case(**row) for each in (FACTORS, EXTRA_FACTORS) for row in covering(each, 2)]

@@ -14,7 +14,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def test_hostile_arguments_are_answered():
     paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", "engine.hostile", "8", "0"],
+        [sys.executable, "-m", "engine.hostile", "2", "0"],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,

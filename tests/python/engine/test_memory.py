@@ -64,10 +64,11 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_size_beyond_memory_is_a_memory_error(call):
-    done = run(f"{START}\n{call}\nlayers.LSTM(2)(ones(3, 4, 5))\n")
-    assert done.returncode == 0, done.stderr
+def test_sizes_beyond_memory_are_memory_errors():
+    calls = [f"print({name!r}, flush=True)\n{call}" for name, call in CALLS.items()]
+    done = run("\n".join([START, *(f"{call}\nlayers.LSTM(2)(ones(3, 4, 5))" for call in calls)]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == list(CALLS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")

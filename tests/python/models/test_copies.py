@@ -164,9 +164,8 @@ def bits(outputs):
     return [(np.asarray(each).dtype, np.asarray(each).tobytes()) for each in flat]
 
 
-@ways
 @pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
-def test_layers_go_on_before_and_after_their_first_calls(kind, way):
+def test_layers_go_on_before_and_after_their_first_calls(kind):
     make, inputs = LAYERS[kind]
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
 
@@ -175,15 +174,15 @@ def test_layers_go_on_before_and_after_their_first_calls(kind, way):
         return [bits(each) for each in (*outputs, layer.get_weights())]
 
     layer = make()
-    fresh = way(layer)
-    keras.utils.set_random_seed(3)
-    layer(*arguments, training=True)
-    keras.utils.set_random_seed(3)  # weights are drawn when a layer is built
-    fresh(*arguments, training=True)
-    used = way(layer)
+    fresh = {name: way(layer) for name, way in WAYS.items()}
+    for each in (layer, *fresh.values()):
+        keras.utils.set_random_seed(3)  # weights are drawn when a layer is built
+        each(*arguments, training=True)
+    used = {name: way(layer) for name, way in WAYS.items()}
     wanted = outcome(layer)
-    assert outcome(fresh) == wanted
-    assert outcome(used) == wanted
+    for name in WAYS:
+        assert outcome(fresh[name]) == wanted, name
+        assert outcome(used[name]) == wanted, name
 
 
 @ways
@@ -255,14 +254,24 @@ def rate():
     return 0.01
 
 
-@ways
-@pytest.mark.parametrize("make", [*OPTIMIZERS, *SETTINGS.values()])
-def test_copies_of_a_compiled_model_train_on(make, way):
-    model = compiled(make())
-    fresh = way(model)
-    assert went_on(fresh) == went_on(model)
-    assert went_on(way(model)) == went_on(model)
-    assert type(way(model).optimizer.iterations) is type(model.optimizer.iterations)
+def expect_copies_to_train_on(model, ways_of_copying):
+    """Those of before training, and those of between two trainings."""
+    for _ in range(2):
+        copies = {name: WAYS[name](model) for name in ways_of_copying}
+        wanted = went_on(model)
+        for name, each in copies.items():
+            assert type(each.optimizer.iterations) is type(model.optimizer.iterations), name
+            assert went_on(each) == wanted, name
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_copies_of_a_compiled_model_train_on(make):
+    expect_copies_to_train_on(compiled(make()), ["deepcopy", "pickle"])
+
+
+@pytest.mark.parametrize("make", SETTINGS.values(), ids=SETTINGS)
+def test_copies_of_every_way_train_on(make):
+    expect_copies_to_train_on(compiled(make()), WAYS)
 
 
 @ways
@@ -306,18 +315,18 @@ def branches():
     return keras.Model(inputs, layers.Dense(1)(both))
 
 
-@ways
 @pytest.mark.parametrize("make", [Own, branches])
-def test_models_of_every_kind_train_on(make, way):
+def test_models_of_every_kind_train_on(make):
     model = make()
     model.compile("adam", loss=keras.losses.Huber(), metrics=["mae"])
-    fresh = way(model)
-    keras.utils.set_random_seed(5)
-    model.predict(STEPS, verbose=0)
-    keras.utils.set_random_seed(5)
-    fresh.predict(STEPS, verbose=0)
-    assert went_on(fresh) == went_on(model)
-    assert went_on(way(model)) == went_on(model)
+    copies = {name: way(model) for name, way in WAYS.items()}
+    for each in (model, *copies.values()):
+        keras.utils.set_random_seed(5)
+        each.predict(STEPS, verbose=0)
+    wanted = went_on(model)
+    for name, each in copies.items():
+        assert went_on(each) == wanted, name
+    expect_copies_to_train_on(model, WAYS)
 
 
 class Copies(keras.callbacks.Callback):

@@ -72,12 +72,15 @@ WAYS = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*kinds(), "Largest"])
-@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
-def test_a_metric_used_before_starts_anew(name, argument):
+@pytest.mark.parametrize(
+    ("argument", "ways"),
+    [("metrics", ["evaluate", "train_on_batch"]), ("weighted_metrics", ["fit", "test_on_batch"])],
+)
+def test_a_metric_used_before_starts_anew(name, argument, ways):
     y = targets(name)
     loss = "sparse_categorical_crossentropy" if name in SPARSE else "mse"
     read = keras.Sequential([keras.layers.GRU(5), keras.layers.Dense(3, activation="softmax")])
-    for way in WAYS.values():
+    for way in map(WAYS.get, ways):
         read.compile(keras.optimizers.SGD(0.0), loss, **{argument: [made(name)]})
         expected = way(read, y)
         used = made(name)
