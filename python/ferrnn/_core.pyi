@@ -299,12 +299,11 @@ def activate(activation: str, inputs: Array) -> Array:
 
 @final
 class Plan:
-    """The layers of a model one after the other, for steps in one call."""
+    """The layers of a model as a graph, for steps in one call."""
 
     def __new__(
         cls,
-        parts: list[tuple[Any, ...]],
-        lowest: int,
+        parts: list[tuple[tuple[Any, ...], list[int], bool]],
         trained: Sequence[int],
         axes: int,
         double: bool = False,
@@ -325,6 +324,7 @@ class Plan:
         draws: list[tuple[int, int]] | None = None,
         packed: bool = False,
     ) -> Array: ...
+    def mask(self) -> bytes | None: ...
     def backward(
         self,
         weights: list[Array],

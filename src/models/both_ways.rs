@@ -1,4 +1,4 @@
-//! A Bidirectional of two recurrent layers in a chain.
+//! A Bidirectional of two recurrent layers in a graph.
 
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape, sized};
 use super::recurrent::Recurrent;
@@ -157,12 +157,29 @@ impl<T: Engine> Node<T> for BothWays<T> {
         let wanted = d_inputs.is_some();
         let ([one, two], [d_one, d_two]) = (&self.outputs, &self.slopes);
         let d_ahead = d_inputs.as_deref_mut();
-        let of_ahead =
-            Passed { shape, inputs, outputs: one, mask, d_outputs: d_one, d_inputs: d_ahead };
+        let more: &[_] = &[];
+        let of_ahead = Passed {
+            shape,
+            inputs,
+            more,
+            outputs: one,
+            mask,
+            d_outputs: d_one,
+            d_inputs: d_ahead,
+            d_more: &mut [],
+        };
         ahead.backward(of_ahead, first, stop)?;
         let d_back = wanted.then_some(&mut self.d_inputs[..]);
-        let of_back =
-            Passed { shape, inputs, outputs: two, mask, d_outputs: d_two, d_inputs: d_back };
+        let of_back = Passed {
+            shape,
+            inputs,
+            more,
+            outputs: two,
+            mask,
+            d_outputs: d_two,
+            d_inputs: d_back,
+            d_more: &mut [],
+        };
         back.backward(of_back, second, stop)?;
         for (sum, &other) in d_inputs.into_iter().flatten().zip(&*self.d_inputs) {
             *sum = *sum + other;

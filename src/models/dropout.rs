@@ -1,4 +1,4 @@
-//! Dropout in a chain.
+//! Dropout in a graph.
 
 use super::node::{Draws, Node, Passed, Passing, Shape, sized};
 use crate::error::Result;

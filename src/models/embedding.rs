@@ -1,4 +1,4 @@
-//! An Embedding at the head of a chain.
+//! An Embedding at the head of a graph.
 
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::Result;

@@ -1,15 +1,17 @@
-//! Whole models: layers one after the other, trained step by step without a word from outside.
+//! Whole models: graphs of layers, trained step by step without a word from outside.
 //!
-//! A [`Chain`] holds what its layers need between two steps: packed weights, values, slopes and
+//! A [`Graph`] holds what its layers need between two steps: packed weights, values, slopes and
 //! gradients. The weights themselves are the caller's arrays, packed at the begin of a step and updated in
 //! place at its end. Everything is as if the layers had been called one by one.
 
 mod both_ways;
-mod chain;
 mod dense;
 mod dropout;
 mod embedding;
 mod flatten;
+mod graph;
+mod join;
+mod masking;
 mod node;
 mod normalization;
 mod recurrent;
@@ -18,11 +20,13 @@ mod train;
 mod update;
 
 pub use both_ways::{BothWays, Merge};
-pub use chain::Chain;
 pub use dense::Dense;
 pub use dropout::{Drop, Dropout};
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use graph::{Graph, Linked};
+pub use join::{Join, Joined};
+pub use masking::Masking;
 pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};

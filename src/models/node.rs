@@ -1,4 +1,4 @@
-//! What a layer of a chain is.
+//! What a layer of a graph is.
 
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
@@ -40,6 +40,8 @@ pub struct Passing<'a, T> {
     pub shape: Shape,
     /// The inputs, `[rows, time, features]`.
     pub inputs: &'a [T],
+    /// What a layer of several inputs takes besides.
+    pub more: &'a [(Shape, &'a [T])],
     /// The layer's weights.
     pub weights: &'a [&'a mut [T]],
     /// Which steps count, `[rows, time]`.
@@ -56,6 +58,8 @@ pub struct Passed<'a, T> {
     pub shape: Shape,
     /// What forward read.
     pub inputs: &'a [T],
+    /// What it read besides.
+    pub more: &'a [(Shape, &'a [T])],
     /// What forward wrote.
     pub outputs: &'a [T],
     /// Which steps counted.
@@ -64,6 +68,8 @@ pub struct Passed<'a, T> {
     pub d_outputs: &'a [T],
     /// The gradient by the inputs, if wanted.
     pub d_inputs: Option<&'a mut [T]>,
+    /// The gradients by what it read besides, those that are wanted.
+    pub d_more: &'a mut [Option<&'a mut [T]>],
 }
 
 /// What becomes of the mask that comes with the inputs.
@@ -108,6 +114,14 @@ pub trait Node<T: Engine>: Send {
     /// # Errors
     /// If the layer does not take such inputs.
     fn shape(&self, inputs: Shape) -> Result<Shape>;
+
+    /// The shape of the outputs for several inputs, which most layers do not take.
+    ///
+    /// # Errors
+    /// If the layer does not take such inputs.
+    fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
+        Err(Error::value("inputs", "one array", inputs))
+    }
 
     /// What becomes of a mask.
     fn masks(&self) -> Masks {

@@ -1,4 +1,4 @@
-//! A `LayerNormalization` over the features in a chain.
+//! A `LayerNormalization` over the features in a graph.
 
 use super::node::{Draws, Node, Passed, Passing, Shape, expect_features, packed, sized};
 use crate::error::Result;

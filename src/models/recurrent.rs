@@ -1,4 +1,4 @@
-//! A recurrent layer of a chain.
+//! A recurrent layer of a graph.
 
 use super::dropout::Drop;
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape, expect_features, packed, sized};
@@ -179,7 +179,7 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         let Setting { units, bias, .. } = self.setting;
         let weights = packed(self.weights.as_ref())?;
         let residuals = packed(self.residuals.as_mut())?;
-        let Passed { shape, inputs, outputs, mask, d_outputs, d_inputs } = passed;
+        let Passed { shape, inputs, outputs, mask, d_outputs, d_inputs, .. } = passed;
         let problem = problem(&self.setting, weights, (shape, inputs, mask), &self.dropped)?;
         let axes = problem.output_shape();
         let seeds = Seeds {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::chain::Chain;
+use super::graph::Graph;
 use super::node::{Draws, Shape};
 use super::rows::Samples;
 use super::update::{Pace, Updates};
@@ -64,7 +64,7 @@ pub struct Tally {
 /// # Errors
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
 pub fn train<T: Engine>(
-    chain: &mut Chain<T>,
+    graph: &mut Graph<T>,
     loss: Loss,
     updates: &mut Updates<'_, T>,
     weights: &mut [&mut [T]],
@@ -72,7 +72,7 @@ pub fn train<T: Engine>(
     (tally, draws): (&mut Tally, &mut Draws),
     stop: Ask<'_>,
 ) -> Result<()> {
-    chain.check(weights)?;
+    graph.check(weights)?;
     updates.check(weights)?;
     data.check(span)?;
     let start = Instant::now();
@@ -84,12 +84,12 @@ pub fn train<T: Engine>(
         let places = first..span.places.end.min(first.saturating_add(span.batch));
         first = places.end;
         let rows = places.len();
-        gather(chain, data.inputs, data.order, places.clone())?;
-        chain.pack(weights)?;
-        chain.forward(weights, (true, true), draws, stop)?;
-        let mean = data.loss(chain, loss, places, &mut tally.measured)?;
-        chain.backward(stop)?;
-        updates.apply(pace, weights, chain.gradients())?;
+        gather(graph, data.inputs, data.order, places.clone())?;
+        graph.pack(weights)?;
+        graph.forward(weights, (true, true), draws, stop)?;
+        let mean = data.loss(graph, loss, places, &mut tally.measured)?;
+        graph.backward(stop)?;
+        updates.apply(pace, weights, graph.gradients())?;
         tally.count_in(T::of(mean).wide(), rows);
         if span.until_finite_no_more && !tally.loss.is_finite() {
             break;
@@ -103,14 +103,14 @@ pub fn train<T: Engine>(
 /// # Errors
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
 pub fn judge<T: Engine>(
-    chain: &mut Chain<T>,
+    graph: &mut Graph<T>,
     loss: Loss,
     weights: &[&mut [T]],
     (data, span): (&Data<'_, T>, &Span),
     tally: &mut Tally,
     stop: Ask<'_>,
 ) -> Result<()> {
-    chain.check(weights)?;
+    graph.check(weights)?;
     data.check(span)?;
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
@@ -118,12 +118,12 @@ pub fn judge<T: Engine>(
         let places = first..span.places.end.min(first.saturating_add(span.batch));
         first = places.end;
         let rows = places.len();
-        gather(chain, data.inputs, data.order, places.clone())?;
+        gather(graph, data.inputs, data.order, places.clone())?;
         if tally.steps == 0 {
-            chain.pack(weights)?;
+            graph.pack(weights)?;
         }
-        chain.forward(weights, (false, false), &mut draws, stop)?;
-        let mean = data.loss(chain, loss, places, &mut tally.measured)?;
+        graph.forward(weights, (false, false), &mut draws, stop)?;
+        let mean = data.loss(graph, loss, places, &mut tally.measured)?;
         tally.count_in(T::of(mean).wide(), rows);
     }
     Ok(())
@@ -151,20 +151,20 @@ impl<T: Engine> Data<'_, T> {
         check_places(count, self.order, &span.places)
     }
 
-    /// The mean error of a batch, whose gradient becomes the chain's slopes.
+    /// The mean error of a batch, whose gradient becomes the graph's slopes.
     fn loss(
         &self,
-        chain: &mut Chain<T>,
+        graph: &mut Graph<T>,
         loss: Loss,
         places: Range<usize>,
         measured: &mut [(loss::Error, f64)],
     ) -> Result<f64> {
-        let shape = chain.output_shape()?;
+        let shape = graph.output_shape()?;
         let [_, time, features] = self.targets.axes();
         if [time, features] != [shape.time, shape.features] {
             return Err(Error::shape("y", [shape.time, shape.features], [time, features]));
         }
-        let (targets, outputs, slopes) = chain.judged()?;
+        let (targets, outputs, slopes) = graph.judged()?;
         for (place, to) in places.zip(targets.chunks_exact_mut((time * features).max(1))) {
             self.targets.read(sample(self.order, place), to);
         }
@@ -201,21 +201,21 @@ fn check_places(count: usize, order: Option<&[i64]>, places: &Range<usize>) -> R
     }
 }
 
-/// Makes room for the samples at some places of an order, and writes them into the chain.
+/// Makes room for the samples at some places of an order, and writes them into the graph.
 ///
 /// # Errors
 /// If there are no such samples, or a layer does not take them, or if memory runs out.
 pub fn gather<T: Engine>(
-    chain: &mut Chain<T>,
+    graph: &mut Graph<T>,
     inputs: &dyn Samples<T>,
     order: Option<&[i64]>,
     places: Range<usize>,
 ) -> Result<()> {
     let [count, time, features] = inputs.axes();
     check_places(count, order, &places)?;
-    chain.prepare(Shape { rows: places.len(), time, features })?;
+    graph.prepare(Shape { rows: places.len(), time, features })?;
     let width = time * features;
-    for (place, to) in places.zip(chain.inputs()?.chunks_exact_mut(width.max(1))) {
+    for (place, to) in places.zip(graph.inputs()?.chunks_exact_mut(width.max(1))) {
         inputs.read(sample(order, place), to);
     }
     Ok(())

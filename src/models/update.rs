@@ -23,8 +23,8 @@ pub enum Clip {
 /// What changes from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The learning rate, with all corrections.
-    pub rate: f64,
+    /// The learning rate with all corrections, and what else the rule takes, see [`Rule::at`].
+    pub rates: [f64; 3],
     /// The part of a weight that is taken off before.
     pub decay: Option<f64>,
 }
@@ -101,7 +101,7 @@ impl<T: Element> Updates<'_, T> {
             let target = Target { weight, gradient, scale, slots };
             lists::push(&mut targets, target)?;
         }
-        update(None, self.rule.at(pace.rate), pace.decay, targets)
+        update(None, self.rule.at(pace.rates), pace.decay, targets)
     }
 }
 

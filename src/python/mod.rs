@@ -6,6 +6,7 @@ mod convolution;
 mod dense;
 mod embedding;
 mod guard;
+mod handed_back;
 mod leaving;
 mod loss;
 mod machine;

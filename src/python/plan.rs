@@ -5,15 +5,17 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use numpy::PyUntypedArrayMethods;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 
 use super::arrays::{Flat, New, flat};
 use super::guard::{caught, detached};
-use super::plan_jobs::{AllDone, Arrays, Said, Way, chains_for, order_of, run};
-use super::plan_parts::{Read, Source, clip, node, rule};
+use super::handed_back::{Raised, as_bytes, take};
+use super::plan_jobs::{AllDone, Arrays, Said, Way, graphs_for, order_of, paces, run};
+use super::plan_parts::{Read, Source, clip, is_handed_back, linked, rule};
 use super::weights::Either;
 use super::written::an_array;
-use crate::models::{Chain, Clip, Draws, Pace, Shape, Updates, gather};
+use crate::error::Error;
+use crate::models::{Clip, Draws, Graph, Shape, Updates, gather};
 use crate::training::optimizer::Rule;
 
 /// The layers of a model one after the other, for steps in one call. Nothing of a model stays between two
@@ -23,34 +25,42 @@ pub(super) struct Plan(Either<Typed<f32>, Typed<f64>>);
 
 struct Typed<T: Read> {
     /// One for each thread that has had models of its own; the first one at once.
-    chains: Mutex<Vec<Chain<T>>>,
+    graphs: Mutex<Vec<Graph<T>>>,
     parts: Py<PyList>,
-    lowest: usize,
+    raised: Raised,
+    /// Whether a layer is handed back to Python, which is done in the caller's thread.
+    handed_back: bool,
     /// The numbers of the weights that training changes.
     trained: Vec<usize>,
     /// Axes of the outputs.
     axes: usize,
 }
 
-fn chain_of<T: Read>(parts: &Bound<'_, PyList>, lowest: usize) -> PyResult<Chain<T>> {
-    let nodes = parts.iter().map(|part| node(&part)).collect::<PyResult<Vec<_>>>()?;
-    Ok(Chain::new(nodes, lowest)?)
+fn graph_of<T: Read>(parts: &Bound<'_, PyList>, raised: &Raised) -> PyResult<Graph<T>> {
+    let layers = parts.iter().map(|part| linked(&part, raised)).collect::<PyResult<Vec<_>>>()?;
+    Ok(Graph::new(layers)?)
 }
 
 impl<T: Read> Typed<T> {
-    fn new(
-        parts: &Bound<'_, PyList>,
-        lowest: usize,
-        trained: Vec<usize>,
-        axes: usize,
-    ) -> PyResult<Self> {
-        let chains = Mutex::new(vec![chain_of(parts, lowest)?]);
-        Ok(Self { chains, parts: parts.clone().unbind(), lowest, trained, axes })
+    fn new(parts: &Bound<'_, PyList>, trained: Vec<usize>, axes: usize) -> PyResult<Self> {
+        let raised = Raised::default();
+        let graphs = Mutex::new(vec![graph_of(parts, &raised)?]);
+        let mut handed_back = false;
+        for part in parts.iter() {
+            handed_back |= is_handed_back(&part)?;
+        }
+        let parts = parts.clone().unbind();
+        Ok(Self { graphs, parts, raised, handed_back, trained, axes })
     }
 
-    fn chains(&self) -> PyResult<MutexGuard<'_, Vec<Chain<T>>>> {
-        match self.chains.try_lock() {
-            Ok(chains) => Ok(chains),
+    /// What a layer raised, if that is why the engine gave up.
+    fn or_raised<R>(&self, result: PyResult<R>) -> PyResult<R> {
+        result.map_err(|error| take(&self.raised).unwrap_or(error))
+    }
+
+    fn graphs(&self) -> PyResult<MutexGuard<'_, Vec<Graph<T>>>> {
+        match self.graphs.try_lock() {
+            Ok(graphs) => Ok(graphs),
             // Every call writes what it reads before; what a panic left does not matter.
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => {
@@ -63,12 +73,12 @@ impl<T: Read> Typed<T> {
 impl<T: Read> Typed<T> {
     /// Steps of models, each on samples of its own.
     fn train<'py>(&self, said: Vec<Said<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
-        let mut guard = self.chains()?;
-        let wanted = chains_for(said.len())?;
+        let mut guard = self.graphs()?;
+        let wanted = if self.handed_back { 1 } else { graphs_for(said.len())? };
         for _ in guard.len()..wanted {
-            guard.push(chain_of(self.parts.bind(py), self.lowest)?);
+            guard.push(graph_of(self.parts.bind(py), &self.raised)?);
         }
-        run(said, &self.trained, &mut guard[..wanted], py)
+        run(said, &self.trained, &mut guard[..wanted], &self.raised, py)
     }
 
     fn forward(
@@ -79,27 +89,36 @@ impl<T: Read> Typed<T> {
         (keep, packed, training, mut draws): (bool, bool, bool, Draws),
         py: Python<'_>,
     ) -> PyResult<Py<PyAny>> {
-        let mut guard = self.chains()?;
-        let chain = &mut guard[0];
+        let mut guard = self.graphs()?;
+        let graph = &mut guard[0];
         let order = order.as_ref().map(Flat::elements);
         let [_, time, features] = T::rows(x).axes();
-        chain.prepare(Shape { rows: last.saturating_sub(first), time, features })?;
-        let shape = chain.output_shape()?;
-        let axes = shape.axes();
+        let prepared = graph.prepare(Shape { rows: last.saturating_sub(first), time, features });
+        self.or_raised(prepared.map_err(PyErr::from))?;
+        let axes = graph.output_shape()?.axes();
         let two = [axes[0], axes[2]];
+        if self.axes == 2 && axes[1] != 1 {
+            return Err(Error::shape("outputs", two, axes).into());
+        }
         let mut outputs = New::<T>::empty(py, if self.axes == 2 { &two } else { &axes })?;
-        detached(py, |stop| {
+        let done = detached(py, |stop| {
             let (weights, _) = arrays.parts();
-            chain.check(&weights)?;
-            gather(chain, T::rows(x), order, first..last)?;
+            graph.check(&weights)?;
+            gather(graph, T::rows(x), order, first..last)?;
             if !packed {
-                chain.pack(&weights)?;
+                graph.pack(&weights)?;
             }
-            chain.forward(&weights, (keep, training), &mut draws, stop)?;
-            outputs.elements().copy_from_slice(chain.outputs()?.0);
+            graph.forward(&weights, (keep, training), &mut draws, stop)?;
+            outputs.elements().copy_from_slice(graph.outputs()?);
             Ok(())
-        })?;
+        });
+        self.or_raised(done)?;
         Ok(outputs.finish())
+    }
+
+    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let guard = self.graphs()?;
+        Ok(guard[0].output_mask().map(|mask| as_bytes(py, mask)))
     }
 
     fn backward(
@@ -107,12 +126,16 @@ impl<T: Read> Typed<T> {
         mut arrays: Arrays<T>,
         d_outputs: &Bound<'_, PyAny>,
         added: &[(usize, Bound<'_, PyAny>)],
-        (rule, clip, pace): (Rule, Clip, Pace),
+        (rule, clip, rates, decay): (Rule, Clip, &[f64], Option<f64>),
     ) -> PyResult<()> {
         let py = d_outputs.py();
-        let mut guard = self.chains()?;
-        let (chain, trained) = (&mut guard[0], &self.trained[..]);
-        let axes = chain.output_shape()?.axes();
+        let decays = decay.map(|decay| [decay]);
+        let Some(pace) = paces(rule, rates, decays.as_ref().map(|all| &all[..])).pop() else {
+            return Err(Error::value("rates", "those of a step", rates).into());
+        };
+        let mut guard = self.graphs()?;
+        let (graph, trained) = (&mut guard[0], &self.trained[..]);
+        let axes = graph.output_shape()?.axes();
         let two = [axes[0], axes[2]];
         let shape = if self.axes == 2 { &two[..] } else { &axes };
         let d_outputs = flat::<T>("d_outputs", d_outputs, shape)?;
@@ -123,35 +146,35 @@ impl<T: Read> Typed<T> {
         });
         let added = added.collect::<PyResult<Vec<_>>>()?;
         let added: Vec<_> = added.iter().map(|(at, array)| (*at, array.elements())).collect();
-        detached(py, |stop| {
+        let done = detached(py, |stop| {
             let (mut weights, slots) = arrays.parts();
             let mut updates = Updates { rule, clip, trained, slots };
-            chain.check(&weights)?;
+            graph.check(&weights)?;
             updates.check(&weights)?;
-            chain.outputs()?.1.copy_from_slice(d_outputs);
-            chain.backward(stop)?;
-            chain.add_to_gradients(&added)?;
-            updates.apply(pace, &mut weights, chain.gradients())
-        })
+            graph.judged()?.2.copy_from_slice(d_outputs);
+            graph.backward(stop)?;
+            graph.add_to_gradients(&added)?;
+            updates.apply(pace, &mut weights, graph.gradients())
+        });
+        self.or_raised(done)
     }
 }
 
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (parts, lowest, trained, axes, double=false))]
+    #[pyo3(signature = (parts, trained, axes, double=false))]
     fn new(
         parts: &Bound<'_, PyList>,
-        lowest: usize,
         trained: Vec<usize>,
         axes: usize,
         double: bool,
     ) -> PyResult<Self> {
         caught(|| {
             Ok(Self(if double {
-                Either::F64(Typed::new(parts, lowest, trained, axes)?)
+                Either::F64(Typed::new(parts, trained, axes)?)
             } else {
-                Either::F32(Typed::new(parts, lowest, trained, axes)?)
+                Either::F32(Typed::new(parts, trained, axes)?)
             }))
         })
     }
@@ -196,11 +219,19 @@ impl Plan {
         })
     }
 
+    /// The mask that came with the last outputs, as bytes `[rows, time]`, if there is one.
+    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        caught(|| match &self.0 {
+            Either::F32(plan) => plan.mask(py),
+            Either::F64(plan) => plan.mask(py),
+        })
+    }
+
     /// The rest of a step, from the gradient by the outputs that `forward` gave. `added` are gradients by
     /// weights, by number, that come to those of the layers.
     #[allow(clippy::needless_pass_by_value, reason = "they are taken out of Python's objects")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
-    #[pyo3(signature = (weights, slots, d_outputs, added, way, rate, decay=None))]
+    #[pyo3(signature = (weights, slots, d_outputs, added, way, rates, decay=None))]
     fn backward(
         &self,
         weights: &Bound<'_, PyList>,
@@ -208,11 +239,11 @@ impl Plan {
         d_outputs: &Bound<'_, PyAny>,
         added: Vec<(usize, Bound<'_, PyAny>)>,
         way: Way<'_>,
-        rate: f64,
+        rates: Vec<f64>,
         decay: Option<f64>,
     ) -> PyResult<()> {
         caught(|| {
-            let how = (rule(&way.0)?, clip(way.1.as_ref())?, Pace { rate, decay });
+            let how = (rule(&way.0)?, clip(way.1.as_ref())?, &rates[..], decay);
             match &self.0 {
                 Either::F32(plan) => {
                     plan.backward(Arrays::new(weights, slots)?, d_outputs, &added, how)

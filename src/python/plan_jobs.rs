@@ -9,11 +9,12 @@ use pyo3::types::{PyList, PyTuple};
 
 use super::arrays::{Flat, flat};
 use super::guard::detached;
+use super::handed_back::{Raised, take};
 use super::plan_parts::{Read, Source, clip, error, rule};
 use super::written::{Spans, Written, an_array, written};
 use crate::error::{Error, Result};
 use crate::machine::threads::{self, Ask, Stop, for_each};
-use crate::models::{Chain, Clip, Data, Draws, Loss, Pace, Span, Tally, Updates, judge, train};
+use crate::models::{Clip, Data, Draws, Graph, Loss, Pace, Span, Tally, Updates, judge, train};
 use crate::training::optimizer::Rule;
 
 /// Arrays that are written: the weights of all layers, and the slots of those that are trained.
@@ -106,6 +107,8 @@ struct Job<T> {
     tally: Tally,
     draws: Draws,
     result: Result<()>,
+    /// What a layer raised that was handed back to Python.
+    raised: Option<PyErr>,
 }
 
 impl<T: Read> Job<T> {
@@ -116,10 +119,12 @@ impl<T: Read> Job<T> {
         let measured = judged.2.iter().map(|(name, sum)| Ok((error(name)?, *sum)));
         let measured = measured.collect::<PyResult<_>>()?;
         let moves = moves.map(|(way, rates, decays)| {
-            let decay = |step: usize| decays.as_ref().and_then(|all| all.get(step).copied());
-            let paces = rates.iter().enumerate();
-            let paces = paces.map(|(n, &rate)| Pace { rate, decay: decay(n) }).collect();
-            PyResult::Ok(Moves { rule: rule(&way.0)?, clip: clip(way.1.as_ref())?, paces })
+            let rule = rule(&way.0)?;
+            PyResult::Ok(Moves {
+                rule,
+                clip: clip(way.1.as_ref())?,
+                paces: paces(rule, &rates, decays.as_deref()),
+            })
         });
         Ok(Self {
             arrays: Arrays::unchecked(&weights, &slots)?,
@@ -133,29 +138,43 @@ impl<T: Read> Job<T> {
             draws: Draws(draws),
             // What is not begun was interrupted.
             result: Err(Error::Interrupted),
+            raised: None,
         })
     }
 
-    fn run(&mut self, chain: &mut Chain<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
+    fn run(&mut self, graph: &mut Graph<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
         let (mut weights, slots) = self.arrays.parts();
         let order = self.order.as_ref().map(Flat::elements);
         let data = Data { inputs: T::rows(&self.x), targets: T::rows(&self.y), order };
         let (span, tally) = (&self.span, &mut self.tally);
         let Some(Moves { rule, clip, paces }) = &self.moves else {
-            return judge(chain, self.loss, &weights, (&data, span), tally, stop);
+            return judge(graph, self.loss, &weights, (&data, span), tally, stop);
         };
         let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
         let given = (&data, span, &paces[..]);
-        train(chain, self.loss, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
+        train(graph, self.loss, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
     }
 
     fn done<'py>(&self, py: Python<'py>) -> Done<'py> {
         let error = self.result.as_ref().err().filter(|error| **error != Error::Interrupted);
-        let error = error.map(|error| PyErr::from(error.clone()).into_value(py).into_bound(py));
+        let error = error.map(|error| PyErr::from(error.clone()));
+        let error = self.raised.as_ref().map(|raised| raised.clone_ref(py)).or(error);
+        let error = error.map(|error| error.into_value(py).into_bound(py));
         let Tally { steps, total, count, loss, ref measured } = self.tally;
         let sums = measured.iter().map(|&(_, sum)| sum).collect();
         (steps, total, count, loss, sums, error.map(Bound::into_any))
     }
+}
+
+/// What changes from step to step: as many rates for each as the rule takes, and the decays.
+pub(super) fn paces(rule: Rule, rates: &[f64], decays: Option<&[f64]>) -> Vec<Pace> {
+    let steps = rates.chunks_exact(rule.rates()).enumerate();
+    let pace = |(step, given): (usize, &[f64])| {
+        let mut rates = [0.0; 3];
+        rates[..given.len()].copy_from_slice(given);
+        Pace { rates, decay: decays.and_then(|all| all.get(step).copied()) }
+    };
+    steps.map(pace).collect()
 }
 
 pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat<i64>>> {
@@ -164,11 +183,12 @@ pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat
 }
 
 /// Does what is said of models of one structure; several are shared out between threads, each of which
-/// has one of `chains`.
+/// has one of `graphs`.
 pub(super) fn run<'py, T: Read>(
     said: Vec<Said<'py>>,
     trained: &[usize],
-    chains: &mut [Chain<T>],
+    graphs: &mut [Graph<T>],
+    raised: &Raised,
     py: Python<'py>,
 ) -> PyResult<AllDone<'py>> {
     let jobs = said.into_iter().map(Job::<T>::new);
@@ -176,13 +196,14 @@ pub(super) fn run<'py, T: Read>(
     Spans::of(jobs.iter().flat_map(|job| job.arrays.spans()))?;
     let done = detached(py, |stop| {
         let stop = Stop::new(stop);
-        let threads = chains.len();
-        let chains: Vec<_> = chains.iter_mut().map(Mutex::new).collect();
+        let threads = graphs.len();
+        let graphs: Vec<_> = graphs.iter_mut().map(Mutex::new).collect();
         for_each(threads, &mut jobs, |member, job| {
-            // Each member has the chain of its number: none waits for another.
-            let Ok(mut chain) = chains[member].lock() else { return };
+            // Each member has the graph of its number: none waits for another.
+            let Ok(mut graph) = graphs[member].lock() else { return };
             let ask = || stop.poll(member).is_err();
-            job.result = stop.poll(member).and_then(|()| job.run(&mut chain, trained, &ask));
+            job.result = stop.poll(member).and_then(|()| job.run(&mut graph, trained, &ask));
+            job.raised = take(raised);
         });
         Ok(())
     });
@@ -192,8 +213,8 @@ pub(super) fn run<'py, T: Read>(
     Ok((jobs.iter().map(|job| job.done(py)).collect(), error))
 }
 
-/// How many chains so many models want.
-pub(super) fn chains_for(models: usize) -> Result<usize> {
+/// How many graphs so many models want.
+pub(super) fn graphs_for(models: usize) -> Result<usize> {
     // A model alone has the threads of its layers' calls.
     if models < 2 { Ok(1) } else { Ok(threads::count()?.min(models)) }
 }

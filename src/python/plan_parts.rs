@@ -5,14 +5,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::{Axes, Held, Number, hold, holds};
+use super::handed_back::{HandedBack, Raised};
 use super::written::an_array;
 use crate::cells::CellKind;
 use crate::error::Error;
 use crate::kernels::activation::Activation;
 use crate::layers::sequence::Options;
 use crate::models::{
-    BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Merge, Node, Normalization,
-    Recurrent, Samples, Setting,
+    BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Join, Joined, Linked, Masking, Masks,
+    Merge, Node, Normalization, Recurrent, Samples, Setting,
 };
 use crate::training::loss;
 use crate::training::optimizer::Rule;
@@ -90,9 +91,21 @@ fn drop_of(said: Drops) -> Option<Drop> {
     said.map(|(generator, threshold, scale)| Drop { generator, threshold, scale })
 }
 
+/// `(layer, the values that it takes, whether gradients come to it)`.
+pub(super) fn linked<T: Number>(said: &Bound<'_, PyAny>, raised: &Raised) -> PyResult<Linked<T>> {
+    let (part, from, passes) = said.extract::<(Bound<'_, PyTuple>, Vec<usize>, bool)>()?;
+    Ok(Linked { node: node(&part, raised)?, from, passes })
+}
+
+/// Whether a part is handed back to Python.
+pub(super) fn is_handed_back(said: &Bound<'_, PyAny>) -> PyResult<bool> {
+    said.get_item(0)?.get_item(0)?.eq(HANDED_BACK)
+}
+
+const HANDED_BACK: &str = "handed back";
+
 /// A layer: its kind, then what the functions below take.
-pub(super) fn node<T: Number>(part: &Bound<'_, PyAny>) -> PyResult<Box<dyn Node<T>>> {
-    let part = part.cast::<PyTuple>()?;
+fn node<T: Number>(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Box<dyn Node<T>>> {
     let kind = part.get_item(0)?.extract::<String>()?;
     match kind.as_str() {
         "recurrent" => Ok(Box::new(recurrent(part)?)),
@@ -123,7 +136,28 @@ pub(super) fn node<T: Number>(part: &Bound<'_, PyAny>) -> PyResult<Box<dyn Node<
             Ok(Box::new(Normalization::new(features, epsilon, scale, shift)?))
         }
         "flatten" => Ok(Box::new(Flatten)),
+        "masking" => Ok(Box::new(Masking(part.get_item(1)?.extract::<f64>()?))),
+        "join" => Ok(Box::new(Joined(join_of(&part.get_item(1)?.extract::<String>()?)?))),
+        HANDED_BACK => {
+            let (_, layer, sizes, stays) =
+                part.extract::<(String, Py<PyAny>, Vec<usize>, bool)>()?;
+            let masks = if stays { Masks::Stay } else { Masks::End };
+            Ok(Box::new(HandedBack { layer, sizes, masks, raised: raised.clone() }))
+        }
         other => Err(Error::value("parts", "a layer's kind", other).into()),
+    }
+}
+
+fn join_of(name: &str) -> PyResult<Join> {
+    match name {
+        "sum" => Ok(Join::Sum),
+        "difference" => Ok(Join::Difference),
+        "product" => Ok(Join::Product),
+        "mean" => Ok(Join::Mean),
+        "concat" => Ok(Join::Concat),
+        other => {
+            Err(Error::value("join", "sum, difference, product, mean or concat", other).into())
+        }
     }
 }
 
@@ -170,8 +204,8 @@ fn recurrent<T: Number>(part: &Bound<'_, PyTuple>) -> PyResult<Recurrent<T>> {
     Ok(Recurrent::new(setting)?)
 }
 
-/// `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)` or
-/// `("rmsprop", rho, momentum, epsilon, centered)`.
+/// `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)`,
+/// `("nadam", beta_1, beta_2, epsilon)` or `("rmsprop", rho, momentum, epsilon, centered)`.
 pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
     let kind = said.get_item(0)?.extract::<String>()?;
     let rate = 0.0;
@@ -189,12 +223,17 @@ pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
                 said.extract::<(String, f64, f64, f64, bool)>()?;
             Ok(Rule::Adam { rate, betas: [beta_1, beta_2], epsilon, amsgrad })
         }
+        "nadam" => {
+            let (_, beta_1, beta_2, epsilon) = said.extract::<(String, f64, f64, f64)>()?;
+            let betas = [beta_1, beta_2];
+            Ok(Rule::Nadam { rate, ahead: 0.0, correction: 1.0, betas, epsilon })
+        }
         "rmsprop" => {
             let (_, rho, momentum, epsilon, centered) =
                 said.extract::<(String, f64, f64, f64, bool)>()?;
             Ok(Rule::MeanSquare { rate, rho, momentum, epsilon, centered })
         }
-        other => Err(Error::value("rule", "sgd, adam or rmsprop", other).into()),
+        other => Err(Error::value("rule", "sgd, adam, nadam or rmsprop", other).into()),
     }
 }
 

@@ -59,6 +59,20 @@ pub enum Rule {
         /// Whether the largest `v` so far stands for `v`.
         amsgrad: bool,
     },
+    /// `m` and `v` as in `Adam`, `w -= (rate m + ahead g) / (sqrt(v / correction) + epsilon)`
+    /// (Dozat, 2016), the momentum's schedule folded into `rate` and `ahead`.
+    Nadam {
+        /// What the momentum is multiplied by.
+        rate: f64,
+        /// What the gradient is multiplied by.
+        ahead: f64,
+        /// What the velocity is divided by.
+        correction: f64,
+        /// Decay of the momentum and of the velocity.
+        betas: [f64; 2],
+        /// Added to the root.
+        epsilon: f64,
+    },
     /// `v += (g² - v)(1 - rho)`, `d = rate g / sqrt(v + epsilon)` (Tieleman and Hinton, 2012), where
     /// `v` is less the square of `a += (g - a)(1 - rho)` if centered; `w -= d` or, with momentum,
     /// `m = momentum m + d` and `w -= m`.
@@ -77,10 +91,19 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The same rule with another rate.
+    /// How many numbers change from step to step, see [`Rule::at`].
     #[must_use]
-    pub fn at(self, rate: f64) -> Self {
+    pub fn rates(self) -> usize {
+        if matches!(self, Self::Nadam { .. }) { 3 } else { 1 }
+    }
+
+    /// The same rule with other rates: the learning rate, for `Nadam` what stands beside it as well.
+    #[must_use]
+    pub fn at(self, [rate, ahead, correction]: [f64; 3]) -> Self {
         match self {
+            Self::Nadam { betas, epsilon, .. } => {
+                Self::Nadam { rate, ahead, correction, betas, epsilon }
+            }
             Self::Descent { .. } => Self::Descent { rate },
             Self::Momentum { momentum, nesterov, .. } => {
                 Self::Momentum { rate, momentum, nesterov }
@@ -100,6 +123,7 @@ impl Rule {
         match self {
             Self::Descent { .. } => 0,
             Self::Momentum { .. } => 1,
+            Self::Nadam { .. } => 2,
             Self::Adam { amsgrad, .. } => 2 + usize::from(amsgrad),
             Self::MeanSquare { momentum, centered, .. } => {
                 1 + usize::from(momentum != 0.0) + usize::from(centered)
@@ -221,6 +245,9 @@ impl<T: Element> Kernel<T> for Update<'_, '_, T> {
             Rule::Adam { rate, betas, epsilon, amsgrad: true } => {
                 adapt::<T, S, true>(s, target, decay, rate, betas, epsilon);
             }
+            Rule::Nadam { rate, ahead, correction, betas, epsilon } => {
+                look_ahead(s, target, decay, [rate, ahead, correction, epsilon], betas);
+            }
             Rule::MeanSquare { rate, rho, momentum, epsilon, centered } => {
                 divide(s, target, decay, [rate, rho, momentum, epsilon], centered);
             }
@@ -328,6 +355,36 @@ fn adapt<T: Element, S: Simd<T>, const AMSGRAD: bool>(
             s.store_partial(v, largest);
         }
         let step = s.div(s.mul(m, rate), s.add(s.sqrt(v), epsilon));
+        s.store_partial(s.sub(start.weight(s, weight), step), weight);
+    }
+}
+
+#[inline(always)]
+fn look_ahead<T: Element, S: Simd<T>>(
+    s: S,
+    target: &mut Target<'_, T>,
+    decay: Option<f64>,
+    rates: [f64; 4],
+    betas: [f64; 2],
+) {
+    let start = Start::new(s, decay, target.scale);
+    let [momentum_share, velocity_share] = betas.map(|beta| s.splat(T::of(1.0 - beta)));
+    let [rate, ahead, correction, epsilon] = rates.map(|number| s.splat(T::of(number)));
+    let [momenta, velocities, ..] = &mut target.slots;
+    let lanes = S::LANES;
+    for (n, weight) in target.weight.chunks_mut(lanes).enumerate() {
+        let (at, len) = (n * lanes, weight.len());
+        let g = start.gradient(s, &target.gradient[at..][..len]);
+        let momentum = &mut momenta[at..][..len];
+        let m = s.load_partial(momentum);
+        let m = s.add(m, s.mul(s.sub(g, m), momentum_share));
+        s.store_partial(m, momentum);
+        let velocity = &mut velocities[at..][..len];
+        let v = s.load_partial(velocity);
+        let v = s.add(v, s.mul(s.sub(s.mul(g, g), v), velocity_share));
+        s.store_partial(v, velocity);
+        let root = s.add(s.sqrt(s.div(v, correction)), epsilon);
+        let step = s.div(s.add(s.mul(m, rate), s.mul(g, ahead)), root);
         s.store_partial(s.sub(start.weight(s, weight), step), weight);
     }
 }

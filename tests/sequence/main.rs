@@ -11,6 +11,7 @@ mod dense;
 mod embedding;
 mod foreign_residuals;
 mod layouts;
+mod models;
 mod plan;
 mod residuals;
 mod small_caches;

@@ -8,41 +8,9 @@ import pytest
 import ferrnn as keras
 from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import LSTM, Dense
+from models.planned import data, same, trained
 
 CELLS = ["SimpleRNN", "LSTM", "GRU", "CoupledLSTM", "MinimalGatedUnit", "PeepholeLSTM"]
-
-
-def data(shape=(29, 6, 5), out=(3,), dtype="float32", seed=0):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=shape).astype(dtype)
-    return x, random.normal(size=(shape[0], *out)).astype(dtype)
-
-
-def trained(build, x, y, monkeypatch, *, planned, compiled=None, **options):
-    """A model trained with plans or without them, and its history."""
-    monkeypatch.setenv("FERRNN_PLAN", "1" if planned else "0")
-    keras.utils.set_random_seed(7)
-    model = build()
-    given = {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse", **(compiled or {})}
-    model.compile(**{name: each() if callable(each) else each for name, each in given.items()})
-    assert model.explain_plan().covered is planned, model.explain_plan()
-    history = model.fit(x, y, **{"batch_size": 8, "epochs": 3, "verbose": 0, **options})
-    return model, history.history
-
-
-def same(build, x, y, monkeypatch, **options):
-    """Trains both ways and compares all there is; gives the planned model."""
-    (ours, history), (theirs, wanted) = (
-        trained(build, x, y, monkeypatch, planned=planned, **options) for planned in (True, False)
-    )
-    assert history == wanted
-    for own, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_array_equal(own, other)
-    pairs = zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True)
-    for own, other in pairs:
-        np.testing.assert_array_equal(own.numpy(), other.numpy())
-    assert any(np.any(weight) for weight in ours.get_weights())
-    return ours
 
 
 def recurrent(cell="LSTM", **options):
@@ -92,6 +60,8 @@ def test_options_of_cells_train_to_the_same_bits(options, monkeypatch):
         lambda: keras.optimizers.RMSprop(0.01, momentum=0.8, clipnorm=0.3),
         lambda: keras.optimizers.RMSprop(0.01, centered=True, weight_decay=0.1),
         lambda: keras.optimizers.RMSprop(0.01, momentum=0.8, centered=True),
+        lambda: keras.optimizers.Nadam(0.01, weight_decay=0.1, clipnorm=0.3),
+        lambda: keras.optimizers.Nadam(keras.optimizers.schedules.CosineDecay(0.02, 9)),
         lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.02, 3, 0.5)),
     ],
 )
@@ -216,6 +186,21 @@ def test_penalties_on_weights_train_to_the_same_bits(monkeypatch):
         return keras.Sequential(layers)
 
     same(build, *data(), monkeypatch)
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+def test_constraints_and_losses_of_layers_train_to_the_same_bits(loss, monkeypatch):
+    def build():
+        layers = [
+            keras.Input((6, 5)),
+            LSTM(4, kernel_constraint="max_norm", activity_regularizer="l2", return_sequences=True),
+            keras.layers.ActivityRegularization(l1=0.01),
+            keras.layers.GRU(5, recurrent_constraint=keras.constraints.UnitNorm()),
+            Dense(3, bias_constraint="non_neg", activity_regularizer="l1"),
+        ]
+        return keras.Sequential(layers)
+
+    same(build, *data(), monkeypatch, compiled={"loss": loss, "metrics": ["mae"]})
 
 
 def test_weights_of_samples_count_as_before(monkeypatch):

@@ -53,6 +53,11 @@ class Graph:
                 step.frees.append(slot)
 
     @property
+    def count(self) -> int:
+        """How many symbolic tensors there are, each with a slot."""
+        return self._count
+
+    @property
     def operations(self) -> list[Layer]:
         """The layers in the order of their first call, operators among them."""
         return list(dict.fromkeys(node.layer for node in self.nodes))
@@ -163,11 +168,11 @@ class _Step:
             slots[id(tensor)] = len(slots)
         self.targets = list(range(first, len(slots)))
         self.frees: list[int] = []
-        self._single_input = isinstance(node.inputs, SymbolicTensor)
+        self.single = isinstance(node.inputs, SymbolicTensor)
         self._single_output = isinstance(node.outputs, SymbolicTensor)
-        self._source = self.sources[0] if self._single_input else -1
+        self._source = self.sources[0] if self.single else -1
         # A flat list or tuple of tensors is put together without a walk through its structure.
-        self._flat = type(node.inputs) in (list, tuple) and all(
+        self.flat = type(node.inputs) in (list, tuple) and all(
             isinstance(part, SymbolicTensor) for part in node.inputs
         )
         self._kind = type(node.inputs)
@@ -190,7 +195,7 @@ class _Step:
         self, values: list[Any], masks: list[Any] | None, call: Call
     ) -> tuple[Vjp | None, list[Any] | None]:
         """Takes arrays out of their slots, and puts the outputs into theirs."""
-        inputs = values[self._source] if self._single_input else self.gathered(values)
+        inputs = values[self._source] if self.single else self.gathered(values)
         if self._casts:
             inputs = self.layer.cast_inputs(inputs)
         mask = None
@@ -216,9 +221,9 @@ class _Step:
 
     def gathered(self, values: list[Any]) -> Any:
         """What the layer's `forward` takes, out of the slots."""
-        if self._single_input:
+        if self.single:
             return values[self._source]
-        if self._flat:
+        if self.flat:
             return self._kind([values[slot] for slot in self.sources])
         arrays = iter(self.sources)
         return map_structure(
@@ -234,7 +239,7 @@ class _Step:
                 self.node.mask,
             )
         assert masks is not None
-        if self._single_input:
+        if self.single:
             return masks[self._source]
         main = self.layer.main_input(self.node.inputs)
         places = dict(zip(map(id, self.node.input_tensors), self.sources, strict=True))
@@ -272,11 +277,11 @@ class _Step:
         d_inputs = vjp(d_outputs, grads)
         if d_inputs is None:
             return
-        if self._single_input:
+        if self.single:
             self._add(slots, values, self._source, d_inputs)
             return
         parts = d_inputs
-        if not self._flat:
+        if not self.flat:
             pairs = zip(flatten(d_inputs), self._leaves, strict=True)
             parts = [leaf for leaf, symbolic in pairs if symbolic]
         for slot, d_input in zip(self.sources, parts, strict=True):

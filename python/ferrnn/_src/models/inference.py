@@ -29,7 +29,7 @@ class InferencePlan:
     def __init__(self, lowering: Lowering) -> None:
         low = lowering
         double = low.dtype == "float64"
-        self._native = Plan(low.parts, len(low.parts), [], low.ranks[1], double)
+        self._native = Plan(low.parts, [], low.ranks[1], double)
         self._weights = low.weights
         self._packed: list[int] | None = None  # the versions that the engine has packed
         self._rank, self._features = low.ranks[0], low.features
@@ -68,7 +68,7 @@ def plan_of(model: Any) -> InferencePlan | None:
     if switched_off():
         return None
     lowering = model.lowered()
-    if not lowering.covered or lowering.tail is not None or _reduced(model):
+    if not lowering.covered or lowering.handed_back or lowering.masked_outputs or _reduced(model):
         return None
     return InferencePlan(lowering)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from ferrnn._src.activations.activations import Activation as Function
@@ -14,23 +14,29 @@ from ferrnn._src.layers.coupled_lstm import CoupledLSTM
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout, SpatialDropout1D
 from ferrnn._src.layers.embedding import Embedding
+from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D
 from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.lstm import LSTM
+from ferrnn._src.layers.masking import Masking
+from ferrnn._src.layers.merge import Add, Average, Multiply, Subtract
 from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
 from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.reshaping import Flatten
 from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.simple_rnn import SimpleRNN
+from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.graph import Graph
+from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.sequence import fused
 from ferrnn._src.training.plan_parts import Lowering, Node
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
-# A part of the engine (None for a layer that does nothing) and its weights in the engine's order.
-Part = tuple[tuple[Any, ...] | None, list[Parameter]]
+# A part of the engine, and its weights in the engine's order.
+Part = tuple[tuple[Any, ...], list[Parameter]]
 
 # Ids up to here are numbers of float32.
 _IDS: Final = 1 << 24
@@ -47,86 +53,188 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
     if graph is None or not model.built:
         return Lowering([Node(model.name, "it is not built yet")])
     low = Lowering()
-    masked = False
-    for name, layer in _chain(graph, plain, low):
-        found = _part(layer, low)
-        if isinstance(found, str):
-            low.nodes.append(Node(name, found))
-            continue
-        if masked and not layer.supports_masking:
-            low.nodes.append(Node(name, "it does not take the mask that comes with its inputs"))
-            continue
-        part, weights = found
-        low.nodes.append(Node(name))
-        if part is not None:
-            if not any(each.trainable for each in (*low.weights, *weights)):
-                low.lowest = len(low.parts) + 1
-            low.parts.append(part)
-            low.weights += weights
-        masked = _masked(layer, masked)
-    if masked:
-        low.nodes.append(Node("outputs", "they carry a mask"))
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        counts = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+        low.nodes.append(Node("graph", f"it has {counts}"))
+        return low
+    low.dtype = _dtype_of(graph)
+    reached = _lower_graph(graph, plain, low, [0], "")
+    if reached != [len(low.parts)]:
+        low.nodes.append(Node("graph", "its outputs are not those of the last layer"))
+    low.masked_outputs = reached[0] in low.masked
+    if all(node.back for node in low.nodes if node.why is None):
+        low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
     _note_ends(graph, low)
     return low
 
 
+def _dtype_of(graph: Graph) -> str:
+    """The dtype of floats that a graph computes in: that of its outputs."""
+    return str(graph.outputs[0].dtype)
+
+
+def _note_ends(graph: Graph, low: Lowering) -> None:
+    """Notes ranks and sizes, and what of them or of the weights does not fit."""
+    source, target = graph.inputs[0], graph.outputs[0]
+    low.ranks, low.outputs = (len(source.shape), len(target.shape)), target.shape
+    if not low.covered:
+        return
+    low.features, low.units = source.shape[-1] or 0, target.shape[-1] or 0
+    readers = [part[0][0] for part in low.parts if 0 in part[1]]
+    low.takes_ids = "embedding" in readers
+    if low.takes_ids:
+        low.features = 0
+    dtypes = {str(weight.dtype) for weight in low.weights} | {low.dtype}
+    if set(readers) != {"embedding"}:
+        dtypes.add(str(source.dtype))
+    if len(dtypes) > 1 or low.dtype not in ("float32", "float64"):
+        low.nodes.append(Node("dtype", f"there are several, or none of floats: {sorted(dtypes)}"))
+    if len({id(weight) for weight in low.weights}) < len(low.weights):
+        low.nodes.append(Node("weights", "two layers share one"))
+    for name, tensor, most in (("inputs", source, len(source.shape)), ("outputs", target, 3)):
+        if not 2 <= len(tensor.shape) <= most or tensor.shape[1:].count(None) > 1:
+            low.nodes.append(Node(name, f"their shape is {tuple(tensor.shape)}"))
+
+
+def _lower_graph(
+    graph: Graph, plain: Collection[type], low: Lowering, sources: list[int], prefix: str
+) -> list[int]:
+    """Lowers the layers of a graph that takes the values `sources`; gives those of its outputs."""
+    values = {id(tensor): at for tensor, at in zip(graph.inputs, sources, strict=True)}
+    for step in graph.steps:
+        node, layer = step.node, step.layer
+        path = f"{prefix}{layer.name}"
+        missing = [tensor for tensor in node.input_tensors if id(tensor) not in values]
+        if missing:  # a layer before is not planned
+            low.nodes.append(Node(path, "it takes what is not planned"))
+            continue
+        given = [values[id(tensor)] for tensor in node.input_tensors]
+        if type(layer) is InputLayer:
+            continue
+        if type(layer) in plain and layer._graph is not None and node.training is None:
+            inner: Graph = layer._graph
+            made = _lower_graph(inner, plain, low, _of_own(inner, low, given), f"{path}/")
+        else:
+            made = _lower_step(graph, step, low, given, path)
+        values |= zip(map(id, node.output_tensors), made, strict=False)
+    return [values.get(id(tensor), -1) for tensor in graph.outputs]
+
+
+def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
+    """Values for a model inside: its own where several layers read one, to sum gradients there."""
+    own = []
+    for at, value in enumerate(given):
+        readers = sum(at in step.sources for step in inner.steps)
+        own.append(value if readers < 2 or not value else low.add(("join", "sum"), [value], []))
+    return own
+
+
+def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: str) -> list[int]:
+    """Lowers one layer, or hands it back to Python; gives the values that it makes."""
+    found = _native(step, low, given)
+    if not isinstance(found, str):
+        low.nodes.append(Node(path))
+        value = given[0]
+        for part, weights in found:
+            value = low.add(part, given if value == given[0] else [value], weights)
+        if found and _masked(step.layer, given[0] in low.masked):
+            low.masked.add(value)
+        return [value]
+    why = _not_handed_back(step, low, given)
+    if why is not None:
+        low.nodes.append(Node(path, f"{found}, and {why}"))
+        return []
+    low.nodes.append(Node(path, None, found))
+    asks = any(value in low.wanted for value in given)
+    back = HandedBack(step, graph.count, asks, low.losses)
+    sizes = [weight.size for weight in back.weights]
+    stays = given[0] in low.masked and type(step.layer) not in _WITHOUT_MASKS
+    low.handed_back.append(back)
+    value = low.add(("handed back", back, sizes, stays), given, back.weights)
+    if stays:
+        low.masked.add(value)
+    return [value]
+
+
+def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
+    """Why a layer cannot be called from inside the engine, None if it can."""
+    node, layer = step.node, step.layer
+    if len(node.output_tensors) != 1:
+        return f"it has {len(node.output_tensors)} outputs"
+    if node.mask is not None or not layer.built:
+        return "it is called with a mask, or not built yet"
+    tensors = [*node.input_tensors, *node.output_tensors]
+    wrong = [str(tensor.dtype) for tensor in tensors if str(tensor.dtype) != low.dtype]
+    if wrong:
+        return f"it takes or gives {wrong[0]} where the model computes in {low.dtype}"
+    shapes = [tensor.shape for tensor in tensors]
+    unknown = [shape for shape in shapes if len(shape) < 2 or shape[0] != shapes[0][0]]
+    unknown += [shape for shape in shapes if len(shape) != 3 and shape[1:].count(None) > 1]
+    if unknown:
+        return f"the shape {unknown[0]} is not known well enough"
+    return _unmasked(layer, [value in low.masked for value in given])
+
+
+def _unmasked(layer: Any, masked: list[bool]) -> str | None:
+    """Why the masks of some inputs of a layer keep it out of plans, None if they do not."""
+    if not any(masked) or type(layer) in _WITHOUT_MASKS:
+        return None
+    if type(layer).compute_mask is not Layer.compute_mask:
+        return "it makes a mask of that of its inputs"
+    if len(masked) > 1 or not layer.supports_masking:
+        return "it does not take the masks that come with its inputs"
+    return None
+
+
 def _masked(layer: Any, before: bool) -> bool:
-    """Whether the outputs of a layer carry a mask."""
+    """Whether the outputs of a layer that plans know carry a mask."""
+    if type(layer) is Masking:
+        return True
     if type(layer) is Embedding:
         return bool(layer.mask_zero)
     return before and bool(getattr(layer, "return_sequences", True)) and type(layer) is not Flatten
 
 
-def _note_ends(graph: Graph, low: Lowering) -> None:
-    """Notes ranks, sizes and the dtype, and what of them does not fit."""
-    source, target = graph.inputs[0], graph.outputs[0]
-    low.ranks = (len(source.shape), len(target.shape))
-    if not low.covered:
-        return
-    low.features, low.units = source.shape[-1] or 0, target.shape[-1] or 0
-    low.takes_ids = low.parts[0][0] == "embedding"
-    if low.takes_ids:
-        low.features = 0
-    dtypes = {str(weight.dtype) for weight in low.weights}
-    if not low.takes_ids:
-        dtypes.add(str(source.dtype))
-    low.dtype = min(dtypes, default="")
-    if len(dtypes) > 1 or low.dtype not in ("float32", "float64"):
-        low.nodes.append(Node("dtype", f"there are several, or none of floats: {sorted(dtypes)}"))
-    if len({id(weight) for weight in low.weights}) < len(low.weights):
-        low.nodes.append(Node("weights", "two layers share one"))
-    if not all(rank in (2, 3) for rank in low.ranks):
-        low.nodes.append(Node("inputs", f"their shape is {tuple(source.shape)}"))
+def _native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
+    """The parts that a layer is, or why it is none."""
+    node, layer = step.node, step.layer
+    taken = node.input_tensors[0].dtype
+    why = None
+    if node.mask is not None or node.training is not None:
+        why = "it is called with a mask or with `training`"
+    elif layer.activity_regularizer is not None:
+        why = "it has an activity regularizer"
+    elif type(layer) in _JOINS:
+        return _join(step, low, given)
+    elif len(given) != 1 or not step.single:
+        why = "it takes several arrays"
+    elif type(layer) is Embedding and given[0]:
+        why = "it is not the first layer"
+    elif type(layer) is not Embedding and str(layer.dtype) != str(taken):
+        why = f"it casts {taken} to {layer.dtype}"
+    elif given[0] in low.masked and not layer.supports_masking:
+        why = "it does not take the mask that comes with its inputs"
+    return why or _part(layer, low)
 
 
-def _chain(
-    graph: Graph, plain: Collection[type], low: Lowering, prefix: str = ""
-) -> Iterator[tuple[str, Layer]]:
-    """Each layer of a graph without forks with its path, those of nested models in their place."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        counts = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        low.nodes.append(Node(f"{prefix}graph", f"it has {counts}"))
-    reached: Any = graph.inputs[0]
-    for step in graph.steps:
-        node, layer = step.node, step.layer
-        path = f"{prefix}{layer.name}"
-        if node.inputs is not reached:
-            low.nodes.append(Node(path, "it does not take just what the layer before gives"))
-        elif node.mask is not None or node.training is not None:
-            low.nodes.append(Node(path, "it is called with a mask or with `training`"))
-        elif type(layer) in plain and layer._graph is not None:
-            inner: Graph = layer._graph
-            yield from _chain(inner, plain, low, f"{path}/")
-        elif type(layer) is not Embedding and str(layer.dtype) != str(reached.dtype):
-            low.nodes.append(Node(path, f"it casts {reached.dtype} to {layer.dtype}"))
-        elif type(layer) is not InputLayer:
-            yield path, layer
-        reached = node.outputs
-    if graph.outputs[0] is not reached:
-        low.nodes.append(Node(f"{prefix}graph", "its outputs are not those of the last layer"))
+def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
+    layer, shapes = step.layer, [tensor.shape for tensor in step.node.input_tensors]
+    if any(value in low.masked for value in given):
+        return "its inputs have masks"
+    if len(given) < 2 or not step.flat:
+        return "it takes one array, or a structure of them"
+    kind = _JOINS[type(layer)]
+    lengths = shapes
+    if kind == "concat":
+        if layer.axis not in (-1, len(shapes[0]) - 1):
+            return f"it has axis={layer.axis}"
+        lengths = [shape[:-1] for shape in shapes]
+    if any(each != lengths[0] for each in lengths) or not 2 <= len(shapes[0]) <= 3:
+        return f"its inputs have the shapes {shapes}"
+    return [(("join", kind), [])]
 
 
-def _part(layer: Any, low: Lowering) -> Part | str:
+def _part(layer: Any, low: Lowering) -> list[Part] | str:
     kind = type(layer)  # exactly: a subclass may override anything
     lower = _PARTS.get(kind)
     if lower is None:
@@ -135,12 +243,10 @@ def _part(layer: Any, low: Lowering) -> Part | str:
         return "it has a method of its own"
     if not layer.built:
         return "it is not built yet"
-    if low.tail is not None:
-        return "NumPy computes the activation of the layer before"
     return lower(layer, low)
 
 
-def _recurrent(layer: Any, low: Lowering) -> Part | str:
+def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     cell = layer.cell
     for option in ("stateful", "return_state"):
         if getattr(layer, option):
@@ -166,7 +272,7 @@ def _recurrent(layer: Any, low: Lowering) -> Part | str:
         (layer.go_backwards, layer.return_sequences, layer.zero_output_for_mask),
         (cell.gates if cell.implementation == 1 else 1, *drops),
     )
-    return part, [weight for weight in given if weight is not None]
+    return [(part, [weight for weight in given if weight is not None])]
 
 
 def _drop_of(cell: Any, rate: float, low: Lowering) -> tuple[int, int, float] | None:
@@ -181,7 +287,7 @@ def _drop(generator: SeedGenerator, rate: float, low: Lowering) -> tuple[int, in
     return number, round(rate * 2**32), 0.0 if rate >= 1 else 1.0 / (1.0 - rate)
 
 
-def _bidirectional(layer: Any, low: Lowering) -> Part | str:
+def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.merge_mode is None:
         return "it has merge_mode=None"
     parts, weights = [], []
@@ -189,56 +295,68 @@ def _bidirectional(layer: Any, low: Lowering) -> Part | str:
         found = _part(each, low) if _PARTS.get(type(each)) is _recurrent else "it is no RNN"
         if isinstance(found, str):
             return f"{each.name}: {found}"
-        parts.append(found[0])
-        weights += found[1]
-    return ("both ways", *parts, layer.merge_mode, layer.return_sequences), weights
+        parts.append(found[0][0])
+        weights += found[0][1]
+    return [(("both ways", *parts, layer.merge_mode, layer.return_sequences), weights)]
 
 
-def _dropout(layer: Any, low: Lowering) -> Part | str:
+def _dropout(layer: Any, low: Lowering) -> list[Part] | str:
     if not layer.rate:
-        return None, []
+        return []
     if layer.noise_shape is not None:
         return f"it has noise_shape={layer.noise_shape}"
     spatial = type(layer) is SpatialDropout1D
-    return ("dropout", *_drop(layer.seed_generator, layer.rate, low), spatial), []
+    return [(("dropout", *_drop(layer.seed_generator, layer.rate, low), spatial), [])]
 
 
-def _embedding(layer: Any, low: Lowering) -> Part | str:
-    if low.parts:
-        return "it is not the first layer"
+def _embedding(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.input_dim > _IDS:
         return f"it has more than {_IDS} ids"
     part = ("embedding", layer.input_dim, layer.output_dim, layer.mask_zero)
-    return part, [layer.embeddings]
+    return [(part, [layer.embeddings])]
 
 
-def _normalization(layer: Any, low: Lowering) -> Part | str:
+def _normalization(layer: Any, low: Lowering) -> list[Part] | str:
     gamma, beta = layer.gamma, layer.beta
     if not layer._last:
         return f"it has axis={layer.axis} or rms_scaling"
     part = ("normalization", layer._lengths[0], layer.epsilon, gamma is not None, beta is not None)
-    return part, [each for each in (gamma, beta) if each is not None]
+    return [(part, [each for each in (gamma, beta) if each is not None])]
 
 
-def _flatten(layer: Any, low: Lowering) -> Part | str:
+def _flatten(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.data_format != "channels_last":
         return f"it has data_format={layer.data_format!r}"
-    return ("flatten",), []
+    return [(("flatten",), [])]
 
 
-def _dense(layer: Any, low: Lowering) -> Part | str:
+def _masking(layer: Any, low: Lowering) -> list[Part] | str:
+    return [(("masking", float(layer.mask_value)), [])]
+
+
+def _dense(layer: Any, low: Lowering) -> list[Part] | str:
     function = layer.activation
     if type(function) is not Function:
         return f"its activation is {function!r}"
     features, units = layer.kernel.shape
-    if not function.native:
-        low.tail = function
     name = function.__name__ if function.native else "linear"
-    part = ("dense", name, features, units, layer.bias is not None)
-    return part, [layer.kernel, *(() if layer.bias is None else (layer.bias,))]
+    dense = ("dense", name, features, units, layer.bias is not None)
+    parts: list[Part] = [(dense, [layer.kernel, *(() if layer.bias is None else (layer.bias,))])]
+    if not function.native:
+        applied = AppliedToRows(function)
+        low.handed_back.append(applied)
+        parts.append((("handed back", applied, [], True), []))
+    return parts
 
 
-_PARTS: dict[type[Layer], Callable[[Any, Lowering], Part | str]] = {
+def _distributed(layer: Any, low: Lowering) -> list[Part] | str:
+    inner = layer.layer
+    if type(inner) is not Dense or not layer._in_one_call:
+        return f"plans do not know a TimeDistributed {type(inner).__name__}"
+    return _part(inner, low)
+
+
+_PARTS: dict[type[Layer], Callable[[Any, Lowering], list[Part] | str]] = {
     RNN: _recurrent,
     LSTM: _recurrent,
     GRU: _recurrent,
@@ -253,4 +371,15 @@ _PARTS: dict[type[Layer], Callable[[Any, Lowering], Part | str]] = {
     Embedding: _embedding,
     LayerNormalization: _normalization,
     Flatten: _flatten,
+    Masking: _masking,
+    TimeDistributed: _distributed,
 }
+_JOINS: dict[type[Layer], str] = {
+    Add: "sum",
+    Subtract: "difference",
+    Multiply: "product",
+    Average: "mean",
+    Concatenate: "concat",
+}
+# Layers whose outputs have no mask, whatever their inputs have.
+_WITHOUT_MASKS = frozenset((GlobalAveragePooling1D,))

@@ -268,7 +268,8 @@ def _note_alone(alone: list[Training]) -> None:
     if not alone:
         return
     first = alone[0]
-    reasons = [f"{node.name}: {node.why}" for node in first.model.explain_plan() if node.why]
+    nodes = [(node.name, node.why or node.back) for node in first.model.explain_plan()]
+    reasons = [f"{name}: {why}" for name, why in nodes if why]
     why = "; ".join(reasons) or (
         "NumPy computes losses and metrics other than the mean squared and absolute error, weights "
         "of samples, and several targets of another dtype than the outputs"

@@ -74,7 +74,7 @@ class Training:
             self._pass_by()
             try:
                 self.work = next(self._turns)
-                self.worked = True
+                self.worked = not self.work.plan.lowering.handed_back
             except StopIteration as end:
                 self.history = end.value
             except Exception as error:  # noqa: BLE001 - of this model alone

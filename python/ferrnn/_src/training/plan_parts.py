@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
+from ferrnn._src.tree.types import Shape
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -19,30 +21,45 @@ def switched_off() -> bool:
 
 @dataclass(frozen=True)
 class Node:
-    """A layer, or another part of a step, and why a plan does not run it; None if it does."""
+    """A layer, or another part of a step, and why a plan does not run it; None if it does.
+
+    `back` says why it is handed back to Python, inside a plan that runs the others.
+    """
 
     name: str
     why: str | None = None
+    back: str | None = None
+
+    def __str__(self) -> str:
+        if self.why is not None:
+            return f"not planned: {self.why}"
+        return "the engine" if self.back is None else f"Python, from the engine: {self.back}"
 
 
 @dataclass
 class Lowering:
     """A model as the engine's parts: `nodes` say what of it is one, `weights` come in their order.
 
-    `lowest` is the first part that training changes, `ranks` are the axes of inputs and outputs.
+    A part stands with the numbers of the values that it takes (0 are the inputs, each part makes
+    the next), and with whether gradients come to it. `ranks` are the axes of inputs and outputs.
     """
 
     nodes: list[Node] = field(default_factory=list)
-    parts: list[tuple[Any, ...]] = field(default_factory=list)
+    parts: list[tuple[tuple[Any, ...], list[int], bool]] = field(default_factory=list)
     weights: list[Parameter] = field(default_factory=list)
-    lowest: int = 0
     ranks: tuple[int, int] = (0, 0)
     features: int = 0  # 0 if any number will do
     units: int = 0
+    outputs: Shape = ()  # as far as it is known
+    masked_outputs: bool = False
     dtype: str = "float32"
     takes_ids: bool = False
-    # What NumPy computes of the last layer, its activation.
-    tail: Any = None
+    # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
+    handed_back: list[Any] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    # Values that come with a mask, and those by which there are gradients.
+    masked: set[int] = field(default_factory=set)
+    wanted: set[int] = field(default_factory=set)
     # The generators of random numbers, and how often a step draws from each.
     generators: list[SeedGenerator] = field(default_factory=list)
     draws: list[int] = field(default_factory=list)
@@ -51,6 +68,22 @@ class Lowering:
     def covered(self) -> bool:
         """Whether a plan runs all of it."""
         return bool(self.parts) and all(node.why is None for node in self.nodes)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What plans of equal structure have in common."""
+        parts = ((part, tuple(taken), passes) for part, taken, passes in self.parts)
+        return tuple(parts)
+
+    def add(self, part: tuple[Any, ...], taken: list[int], weights: Sequence[Parameter]) -> int:
+        """Adds a part that takes some values; gives the number of the value that it makes."""
+        trains = any(weight.trainable for weight in weights)
+        passes = trains or any(value in self.wanted for value in taken)
+        self.parts.append((part, taken, passes))
+        self.weights += weights
+        if passes:
+            self.wanted.add(len(self.parts))
+        return len(self.parts)
 
     def draw_from(self, generator: SeedGenerator) -> int:
         """The number of a generator, from which a step draws once more."""
@@ -66,9 +99,9 @@ class Lowering:
 class PlanReport(tuple[Node, ...]):
     """What `explain_plan` gives: a `Node` for each part, printed as a table.
 
-    >>> print(PlanReport([Node("lstm"), Node("gate", "its class is a user's own")]))
+    >>> print(PlanReport([Node("lstm"), Node("gate", back="its class is a user's own")]))
     lstm  the engine
-    gate  not planned: its class is a user's own
+    gate  Python, from the engine: its class is a user's own
     """
 
     __slots__ = ()
@@ -80,10 +113,7 @@ class PlanReport(tuple[Node, ...]):
 
     def __str__(self) -> str:
         width = max((len(node.name) for node in self), default=0)
-        said = ("the engine" if each.why is None else f"not planned: {each.why}" for each in self)
-        return "\n".join(
-            f"{node.name:<{width}}  {text}" for node, text in zip(self, said, strict=True)
-        )
+        return "\n".join(f"{node.name:<{width}}  {node}" for node in self)
 
     __repr__ = __str__
 
@@ -110,14 +140,10 @@ class Planned(Protocol):
 
 
 def explained(model: Planned, lowering: Lowering) -> list[Node]:
-    """The parts of a step: layers, weights, losses that layers add, optimizer."""
+    """The parts of a step: layers, weights, optimizer."""
     nodes = list(lowering.nodes)
     if switched_off():
         nodes.insert(0, Node("plan", "the environment says FERRNN_PLAN=0"))
-    if model._collects:
-        nodes.append(Node("losses of layers", "a layer adds a loss of its own"))
-    bound = [weight.path for weight in lowering.weights if weight.constraint is not None]
-    nodes += [Node(path, "the weight has a constraint") for path in bound]
     optimizer = model.optimizer
     if isinstance(optimizer, Optimizer):
         nodes.append(Node(optimizer.name, optimizer.unplanned()))

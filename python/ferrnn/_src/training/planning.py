@@ -31,7 +31,9 @@ class TrainingPlan:
 
     __slots__ = (
         "_ahead",
+        "_bound",
         "_model",
+        "_most",
         "_refused",
         "_slots",
         "_trained",
@@ -51,22 +53,25 @@ class TrainingPlan:
         self._slots = [slots[weight] for weight in self._trained]
         self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         double = lowering.dtype == "float64"
-        given = (lowering.parts, lowering.lowest, numbers, lowering.ranks[1], double)
-        if shared is None:
+        given = (lowering.parts, numbers, lowering.ranks[1], double)
+        if shared is None or lowering.handed_back:
             self.native = Plan(*given)
         else:
-            key = (tuple(lowering.parts), lowering.lowest, tuple(numbers), *given[3:])
+            key = (lowering.key, tuple(numbers), *given[2:])
             if key not in shared:
                 shared[key] = Plan(*given)
             self.native = shared[key]
         self._ahead = _AT_FIRST
+        self._bound = [weight for weight in self._trained if weight.constraint is not None]
+        # Layers in Python see that weights have changed when a call has ended.
+        waits = self._bound or any(each.weights for each in lowering.handed_back)
+        self._most = 1 if waits else None
 
     def runs(self, lowering: Lowering) -> bool:
         """Whether a model is what it was when the plan was made."""
         own = self.lowering
         held = ([*map(id, (*each.weights, *each.generators))] for each in (own, lowering))
-        same = own.parts == lowering.parts and own.tail is lowering.tail
-        return same and next(held) == next(held)
+        return own.parts == lowering.parts and next(held) == next(held)
 
     def takes(self, x: Any) -> bool:
         """Whether these inputs, of a batch or of all samples, can be read where they are."""
@@ -80,6 +85,7 @@ class TrainingPlan:
             and not (low.takes_ids and x.dtype.kind == "f")
             and x.size > 0
             and _readable(x)
+            and (x.ndim <= 3 or bool(x.flags.c_contiguous))
         )
 
     def step(self, batch: Batch) -> float | None:
@@ -109,7 +115,7 @@ class TrainingPlan:
                 batches.taken = taken
                 return 0, 0.0
             return 1, loss
-        most = min(most, self._ahead)
+        most = min(most, self._most or self._ahead)
         work = self._work((x, order), batches.places(most), batches.size, (judge, most, finite))
         done, loss = yield from self._worked(work)
         batches.taken += done
@@ -130,12 +136,15 @@ class TrainingPlan:
     def _judge_for(self, x: Array, y: Any, weight: Any, rows: int) -> Judge | None:
         """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
         model, low = self._model, self.lowering
-        shape = (*x.shape[: low.ranks[1] - 1], low.units)
+        lengths = zip(low.outputs[1:-1], x.shape[1:], strict=False)
+        steps = (known if given is None else given for given, known in lengths)
+        shape = (len(x), *steps, low.units)
         if type(y) is np.ndarray:
             model.bind_output((min(rows, len(y)), *y.shape[1:]), (min(rows, len(x)), *shape[1:]))
         only: Any = None if model._loss is None else model._loss.only
         name = _ERRORS.get(type(only))
-        simple = weight is None and low.tail is None and not model._regularized
+        simple = weight is None and not (model._regularized or model._collects)
+        simple = simple and not low.masked_outputs
         if name is None or not simple:
             return None
         compiled = model._metrics
@@ -176,11 +185,13 @@ class TrainingPlan:
     ) -> Work:
         model = self._model
         told = (model._loss_mean, model.optimizer if trains else None)
-        return Work(self, given, places, batch, asked, told)
+        return Work(self, (_as_steps(given[0]), given[1]), places, batch, asked, told)
 
     def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
         """Hands work out; gives what was done, which may be nothing of what the engine refuses."""
         yield work
+        if work.written and work.taken()[0]:
+            self._constrain()
         error = work.error
         if isinstance(error, ValueError):
             self._refused = True  # what is wrong is said better layer by layer
@@ -199,25 +210,26 @@ class TrainingPlan:
         self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
     ) -> float | None:
         """A step whose loss and metrics are computed between forward and backward, in Python."""
-        model, native, tail = self._model, self.native, self.lowering.tail
+        model, native = self._model, self.native
+        self.lowering.losses.clear()
         try:
             with one_version():
                 weights = self.arrays()[0]
-                linear = native.forward(weights, x, order, places, True, self.draws())
+                outputs = native.forward(weights, _as_steps(x), order, places, True, self.draws())
         except ValueError:
             self._refused = True
             return None
         self.drawn(1)
-        outputs = linear if tail is None else _applied(tail, linear)
         penalties = Gradients()
         added = add_weight_penalties(model._regularized or (), penalties)
-        value, vjp = model._loss_of(batch, outputs, None, added)
-        model._measure(*batch[:2], outputs, batch[2], None)
+        added += sum(self.lowering.losses)
+        steps = native.mask() if self.lowering.masked_outputs else None
+        mask = None
+        if steps is not None:
+            mask = np.frombuffer(steps, bool).reshape(outputs.shape[:2])
+        value, vjp = model._loss_of(batch, outputs, mask, added)
+        model._measure(*batch[:2], outputs, batch[2], mask)
         d_outputs = vjp(Gradients())
-        if tail is not None:
-            shape = (-1, linear.shape[-1])
-            rows = (each.reshape(shape) for each in (linear, outputs, d_outputs))
-            d_outputs = np.asarray(tail.backward(*rows)).reshape(linear.shape)
         optimizer = model.optimizer
         with WritingAll(self.written):
             weights, slots = self.arrays()
@@ -225,15 +237,15 @@ class TrainingPlan:
             decay = None if decays is None else decays[0]
             more = self._by_number(penalties)
             way = optimizer.engine_way()
-            native.backward(weights, slots, d_outputs, more, way, rates[0], decay)
+            native.backward(weights, slots, d_outputs, more, way, rates, decay)
             optimizer.engine_passed(1)
+        self._constrain()
         return value
 
-
-def _applied(function: Any, linear: Array) -> Array:
-    """An activation of rows, as `Dense` applies it."""
-    made: Array = function.of_layer(linear.reshape(-1, linear.shape[-1]))
-    return made.reshape(linear.shape)
+    def _constrain(self) -> None:
+        """Applies the constraints of weights that a step has moved."""
+        for weight in self._bound:
+            weight.assign(weight.constraint(weight.value))
 
 
 class PlanKeeper:
@@ -253,6 +265,11 @@ class PlanKeeper:
 
     def __reduce__(self) -> Any:
         return PlanKeeper, ()
+
+
+def _as_steps(x: Array) -> Array:
+    """The samples as the engine reads them: it knows one axis between rows and features."""
+    return x if x.ndim <= 3 else x.reshape(len(x), -1, x.shape[-1])
 
 
 def _readable(array: Array) -> bool:

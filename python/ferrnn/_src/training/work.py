@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
+from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, WritingAll
@@ -46,6 +47,7 @@ class Worked(Protocol):
     """What work needs of the plan that it is for."""
 
     native: Plan
+    lowering: Lowering
     written: list[Parameter]
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:

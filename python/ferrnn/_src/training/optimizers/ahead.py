@@ -81,7 +81,7 @@ class Ahead:
         return self.corrected_rates(start + 1, rates), decays
 
     def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
-        """The rates as the rule multiplies by them, from the update numbered `first` on."""
+        """The numbers that the rule takes for each update, from the one numbered `first` on."""
         return rates
 
     def engine_passed(self, count: int) -> None:

@@ -74,6 +74,31 @@ class Nadam(Optimizer):
         self._product.put(self._product.item() * self._share(self._step))
         super()._update_all(variables, gradients, scales, rate)
 
+    def _factors(self, step: int, product: float, rate: float) -> tuple[float, float, float]:
+        """What momentum and gradient are multiplied by, and what the velocity is divided by."""
+        here, ahead = self._share(step), self._share(step + 1)
+        of_momentum = rate * ahead / (1.0 - product * ahead)
+        return of_momentum, rate * (1.0 - here) / (1.0 - product), 1.0 - self.beta_2**step
+
+    def engine_rule(self) -> tuple[Any, ...] | None:
+        if type(self) is not Nadam:
+            return None
+        return "nadam", self.beta_1, self.beta_2, self.epsilon
+
+    def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
+        made: list[float] = []
+        product = self._product.numpy()
+        for step, rate in enumerate(rates, first):
+            product = product.dtype.type(float(product) * self._share(step))
+            made += self._factors(step, float(product), rate)
+        return made
+
+    def engine_passed(self, count: int) -> None:
+        first = self._iterations.item() + 1
+        for step in range(first, first + count):
+            self._product.put(self._product.item() * self._share(step))
+        super().engine_passed(count)
+
     def update(
         self,
         weight: Array,
@@ -87,12 +112,11 @@ class Nadam(Optimizer):
         move_towards(momentum, gradient, 1.0 - self.beta_1, scratch)
         np.square(gradient, out=scratch)
         move_towards(velocity, scratch, 1.0 - self.beta_2, scratch)
-        here, ahead = self._share(self._step), self._share(self._step + 1)
-        product = self._product.item()
-        root = np.asarray(np.sqrt(velocity / (1.0 - self.beta_2**self._step)))
+        factors = self._factors(self._step, self._product.item(), learning_rate)
+        root = np.asarray(np.sqrt(velocity / factors[2]))
         root += self.epsilon
-        np.multiply(momentum, learning_rate * ahead / (1.0 - product * ahead), out=scratch)
-        scratch += gradient * (learning_rate * (1.0 - here) / (1.0 - product))
+        np.multiply(momentum, factors[0], out=scratch)
+        scratch += gradient * factors[1]
         scratch /= root
         weight -= scratch
 

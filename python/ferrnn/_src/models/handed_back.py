@@ -1,0 +1,211 @@
+"""Layers of a plan that the engine does not know: it hands them back to Python in their place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layer.layer import Call, Vjp
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.tree.tree import flatten
+from ferrnn._src.tree.types import Array, Shape
+from ferrnn._src.weights.parameter import Gradients, Parameter
+
+# Rows, time and features: the engine's shape of any value.
+Axes: TypeAlias = tuple[int, int, int]
+
+
+class HandedBack:
+    """A step of a graph as the engine's plan calls it.
+
+    Values come and go as `[rows, time, features]`, or flat; in between they have the shapes that
+    the graph knows. What forward kept for backward is that of the last call.
+    """
+
+    __slots__ = (
+        "_asks",
+        "_count",
+        "_inputs",
+        "_kept",
+        "_losses",
+        "_shapes",
+        "_sources",
+        "_step",
+        "weights",
+    )
+
+    def __init__(self, step: Any, count: int, asks: bool, losses: list[float]) -> None:
+        self._step, self._count, self._asks = step, count, asks
+        self._losses = losses if step.layer.adds_losses() else None
+        self._sources: list[int] = step.sources
+        self._inputs = [tensor.shape for tensor in step.node.input_tensors]
+        self._shapes: dict[tuple[Axes, ...], Shape] = {}  # of the outputs, by those of the inputs
+        self._kept: tuple[Vjp, list[Any]] | None = None
+        self.weights: list[Parameter] = step.layer.trainable_weights
+
+    def shape(self, given: list[Axes]) -> Axes:
+        """The shape of the outputs."""
+        key = tuple(given)
+        if key not in self._shapes:
+            if len(self._shapes) > 8:
+                self._shapes.clear()
+            pairs = zip(given, self._inputs, strict=True)
+            self._shapes[key] = self._symbolic([real_shape(*pair) for pair in pairs])
+        return engine_axes(self._shapes[key])
+
+    def _symbolic(self, shapes: list[tuple[int, ...]]) -> Shape:
+        """The shape that the layer says its outputs have for inputs of some shapes."""
+        values: list[Any] = [None] * self._count
+        tensors = self._step.node.input_tensors
+        for source, shape, tensor in zip(self._sources, shapes, tensors, strict=True):
+            values[source] = SymbolicTensor(shape, tensor.dtype)
+        outputs = self._step.layer.symbolic_outputs(self._step.gathered(values))
+        found: Shape = flatten(outputs)[0].shape
+        return found
+
+    def forward(self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool) -> Array:
+        """The outputs, flat; with `keep`, `backward` may follow."""
+        step = self._step
+        values: list[Any] = [None] * self._count
+        for source, array, shape in zip(self._sources, arrays, self._inputs, strict=True):
+            values[source] = array.reshape(real_shape(array.shape, shape))
+        masks: list[Any] | None = None
+        if mask is not None:
+            masks = [None] * self._count
+            masks[step.sources[0]] = np.frombuffer(mask, bool).reshape(arrays[0].shape[:2])
+        losses = self._losses if keep else None
+        call = Call(training, keep, keep and self._asks, None, keep, losses)
+        self._kept = None
+        vjp, made = step.run(values, masks, step.call_for(call))
+        if masks is None and made is not None:
+            raise ValueError(f"layer {step.layer.name!r} makes a mask, which plans do not know")
+        if keep and vjp is not None:
+            self._kept = vjp, values
+        outputs = np.asarray(values[step.targets[0]])
+        self._expect(arrays, outputs.shape)
+        return np.ascontiguousarray(outputs).reshape(-1)
+
+    def _expect(self, arrays: list[Array], received: Shape) -> None:
+        key: Any = tuple(array.shape for array in arrays)
+        expected = self._shapes.get(key)
+        if expected is not None and tuple(expected) != received:
+            raise ValueError(
+                f"layer {self._step.layer.name!r} was to give outputs of the shape {expected}, "
+                f"received {received}"
+            )
+
+    def backward(self, d_outputs: Array) -> tuple[list[Array | None], list[Array]]:
+        """The gradients by the inputs and by the weights, flat."""
+        if self._kept is None:
+            raise ValueError(f"layer {self._step.layer.name!r} gives no gradient")
+        (vjp, values), self._kept, step = self._kept, None, self._step
+        slots: list[Any] = [None] * self._count
+        for source in self._sources:
+            slots[source] = _Apart()
+        target = step.targets[0]
+        slots[target] = d_outputs.reshape(values[target].shape)
+        grads = Gradients()
+        step.back(slots, values, vjp, grads)
+        by_inputs = [slots[source].next() for source in self._sources]
+        by_weights = [grads[weight] for weight in self.weights]
+        return [*map(_flat, by_inputs)], [np.ravel(gradient) for gradient in by_weights]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HandedBack):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, bool, tuple[int, ...]]:
+        """What it is made of; the step lives as long as the plan."""
+        return id(self._step), self._asks, tuple(map(id, self.weights))
+
+
+class _Apart:
+    """Gradients by one value that would be summed, one by one: the engine sums them."""
+
+    def __init__(self) -> None:
+        self._came: list[Any] = []
+
+    def __add__(self, gradient: Any) -> _Apart:
+        self._came.append(gradient)
+        return self
+
+    def next(self) -> Any:
+        """The next one, None after the last."""
+        return self._came.pop(0) if self._came else None
+
+
+class AppliedToRows:
+    """An activation that the engine does not know, behind a product that it computes."""
+
+    __slots__ = ("_function", "_kept")
+
+    weights: tuple[Parameter, ...] = ()
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._kept: tuple[Array, Array] | None = None
+
+    def shape(self, given: list[Axes]) -> Axes:
+        """That of the inputs."""
+        return given[0]
+
+    def forward(self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool) -> Array:
+        """The outputs, flat; with `keep`, `backward` may follow."""
+        rows = arrays[0].reshape(-1, arrays[0].shape[-1])
+        made: Array = np.ascontiguousarray(self._function.of_layer(rows))
+        self._kept = (rows, made) if keep else None
+        return made.reshape(-1)
+
+    def backward(self, d_outputs: Array) -> tuple[list[Array | None], list[Array]]:
+        """The gradient by the inputs, flat."""
+        if self._kept is None:
+            raise ValueError("there was no forward pass that kept anything")
+        (rows, made), self._kept = self._kept, None
+        slope = self._function.backward(rows, made, d_outputs.reshape(made.shape))
+        return [_flat(np.asarray(slope, made.dtype))], []
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AppliedToRows):
+            return NotImplemented
+        return self._function is other._function
+
+    def __hash__(self) -> int:
+        return hash(id(self._function))
+
+
+def _flat(slope: Any) -> Array | None:
+    return None if slope is None else np.ascontiguousarray(slope).reshape(-1)
+
+
+def real_shape(axes: Sequence[int], known: Shape) -> tuple[int, ...]:
+    """The shape that the engine's `axes` stand for, of which the graph has `known` some lengths.
+
+    >>> real_shape((2, 1, 5), (None, 5)), real_shape((2, 12, 3), (None, None, 4, 3))
+    ((2, 5), (2, 3, 4, 3))
+    """
+    rows, time, features = axes
+    rest = known[1:]
+    if len(rest) == 2:
+        return rows, time, features
+    product = math.prod(length for length in rest if length is not None)
+    each = time * features // max(product, 1)
+    return (rows, *(each if length is None else length for length in rest))
+
+
+def engine_axes(shape: Shape) -> Axes:
+    """Rows, time and features of a shape.
+
+    >>> engine_axes((2, 5)), engine_axes((2, 3, 4, 3))
+    ((2, 1, 5), (2, 12, 3))
+    """
+    rows, *rest = (length or 0 for length in shape)
+    features = rest[-1] if rest else 1
+    return rows, math.prod(rest[:-1]), features

@@ -1,0 +1,456 @@
+//! Layers, each of which takes what others before it give, and the memory between them.
+
+use super::node::{Draws, Masks, Node, Passed, Passing, Shape, sized};
+use crate::error::{Error, Result};
+use crate::layers::sequence::Engine;
+use crate::machine::lists::{self, Listed};
+use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
+use crate::machine::threads::Ask;
+
+/// A layer in its place. Values are numbered: the inputs of the graph are 0, what the first layer gives
+/// is 1, and so on.
+pub struct Linked<T: Engine> {
+    /// The layer.
+    pub node: Box<dyn Node<T>>,
+    /// The values that it takes, each before its own.
+    pub from: Vec<usize>,
+    /// Whether gradients come to it: training changes it, or one that it takes from.
+    pub passes: bool,
+}
+
+/// Layers in an order in which they can be computed; what the last gives are the outputs. Memory is taken
+/// for the largest batch so far, and kept.
+pub struct Graph<T: Engine> {
+    layers: Vec<Linked<T>>,
+    /// Where each layer's weights begin among all.
+    firsts: Vec<usize>,
+    /// Of each value of the batch at hand.
+    shapes: Vec<Shape>,
+    values: Vec<Buffer<T>>,
+    /// The gradients by values: a buffer serves several, one after the other.
+    slopes: Vec<Buffer<T>>,
+    /// For each value which of them is its own, if it has one.
+    places: Vec<Option<usize>>,
+    /// What comes to a gradient that another layer wrote before.
+    spares: Vec<Buffer<T>>,
+    gradients: Vec<Buffer<T>>,
+    /// For each value which mask it comes with, if there is one: the steps that count.
+    masked: Vec<Option<usize>>,
+    masks: Vec<Vec<bool>>,
+}
+
+impl<T: Engine> Graph<T> {
+    /// A graph of these layers.
+    ///
+    /// # Errors
+    /// If a layer takes what there is not yet, or if memory runs out.
+    pub fn new(layers: Vec<Linked<T>>) -> Result<Self> {
+        check(&layers)?;
+        let (mut firsts, mut count) = (lists::room(layers.len())?, 0);
+        for layer in &layers {
+            lists::push(&mut firsts, count)?;
+            count += layer.node.sizes().len();
+        }
+        let sizes = layers.iter().flat_map(|layer| layer.node.sizes());
+        let gradients = sizes.map(|&size| Buffer::zeroed(size)).listed_or()?;
+        let values = (0..=layers.len()).map(|_| Buffer::default()).listed()?;
+        let (places, count) = places(&layers)?;
+        let slopes = (0..count.max(2)).map(|_| Buffer::default()).listed()?;
+        let most = layers.iter().map(|layer| layer.from.len()).max().unwrap_or(0);
+        let spares = (0..most).map(|_| Buffer::default()).listed()?;
+        let (masked, count) = masked(&layers)?;
+        let masks = (0..count).map(|_| Vec::new()).listed()?;
+        let shapes = Vec::new();
+        Ok(Self {
+            layers,
+            firsts,
+            shapes,
+            values,
+            slopes,
+            places,
+            spares,
+            gradients,
+            masked,
+            masks,
+        })
+    }
+
+    /// The number of elements of each weight, layer by layer.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.layers.iter().flat_map(|layer| layer.node.sizes()).copied()
+    }
+
+    /// Makes room for a batch of inputs; [`Graph::inputs`] are to be written then.
+    ///
+    /// # Errors
+    /// If a layer does not take such inputs, or if memory runs out.
+    pub fn prepare(&mut self, inputs: Shape) -> Result<()> {
+        if self.shapes.first() == Some(&inputs) {
+            return Ok(());
+        }
+        let mut shapes = lists::room(self.values.len())?;
+        lists::push(&mut shapes, inputs)?;
+        for layer in &self.layers {
+            let made = match layer.from[..] {
+                [from] => layer.node.shape(shapes[from])?,
+                _ => layer.node.joined(&layer.from.iter().map(|&from| shapes[from]).listed()?)?,
+            };
+            lists::push(&mut shapes, made)?;
+        }
+        for (value, shape) in self.values.iter_mut().zip(&shapes) {
+            let wanted = shape.elements()?;
+            if value.len() < wanted {
+                *value = Buffer::unfilled(wanted)?;
+            }
+        }
+        self.shapes = shapes;
+        Ok(())
+    }
+
+    /// Makes room for the gradients by values.
+    fn prepare_slopes(&mut self) -> Result<()> {
+        for at in 0..self.values.len() {
+            let wanted = self.elements_of(at)?;
+            // The second serves for targets as well.
+            let own = (at + 1 == self.values.len()).then_some(1);
+            for place in self.places[at].into_iter().chain(own) {
+                if self.slopes[place].len() < wanted {
+                    self.slopes[place] = Buffer::unfilled(wanted)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the batch at hand.
+    fn shape_of(&self, value: usize) -> Result<Shape> {
+        let given = self.shapes.get(value).copied();
+        given.ok_or_else(|| Error::value("inputs", "a batch to be prepared", "none"))
+    }
+
+    fn elements_of(&self, value: usize) -> Result<usize> {
+        self.shape_of(value)?.elements()
+    }
+
+    /// The batch's inputs, to be written.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn inputs(&mut self) -> Result<&mut [T]> {
+        let elements = self.elements_of(0)?;
+        Ok(&mut self.values[0][..elements])
+    }
+
+    /// The shape of the outputs.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn output_shape(&self) -> Result<Shape> {
+        self.shape_of(self.layers.len())
+    }
+
+    /// The outputs of the last forward pass.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn outputs(&self) -> Result<&[T]> {
+        let last = self.layers.len();
+        Ok(&self.values[last][..self.elements_of(last)?])
+    }
+
+    /// The steps of the outputs that count, `[rows, time]`, if they come with a mask.
+    #[must_use]
+    pub fn output_mask(&self) -> Option<&[bool]> {
+        self.masked[self.layers.len()].map(|mask| &self.masks[mask][..])
+    }
+
+    /// Room for a batch's targets, the outputs of the last forward pass, and the gradient by them, to
+    /// be written.
+    ///
+    /// # Errors
+    /// If no batch was prepared.
+    pub fn judged(&mut self) -> Result<(&mut [T], &[T], &mut [T])> {
+        self.prepare_slopes()?;
+        let last = self.layers.len();
+        let elements = self.elements_of(last)?;
+        // That of the outputs is the first, and the second is free until backward writes it.
+        let [slopes, targets, ..] = &mut self.slopes[..] else {
+            unreachable!("two at least, see `new`")
+        };
+        let outputs = &self.values[last][..elements];
+        Ok((&mut targets[..elements], outputs, &mut slopes[..elements]))
+    }
+
+    /// Refuses weights of other sizes.
+    ///
+    /// # Errors
+    /// If they are of others.
+    pub fn check(&self, weights: &[&mut [T]]) -> Result<()> {
+        let count = self.gradients.len();
+        if weights.len() != count {
+            return Err(Error::value("weights", format!("{count} arrays"), weights.len()));
+        }
+        match self.sizes().zip(weights).find(|(size, weight)| *size != weight.len()) {
+            Some((size, weight)) => Err(Error::shape("weights", [size], [weight.len()])),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the weights as they are now, those of all layers one after the other.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
+        for (layer, &first) in self.layers.iter_mut().zip(&self.firsts) {
+            let count = layer.node.sizes().len();
+            layer.node.pack(&weights[first..][..count])?;
+        }
+        Ok(())
+    }
+
+    /// Computes the outputs; with `keep`, holds what backward wants. `training` says how layers are.
+    ///
+    /// # Errors
+    /// If memory runs out, or if `stop` said so.
+    pub fn forward(
+        &mut self,
+        weights: &[&mut [T]],
+        (keep, training): (bool, bool),
+        draws: &mut Draws,
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        for at in 0..self.layers.len() {
+            let to = self.elements_of(at + 1)?;
+            let (below, above) = self.values.split_at_mut(at + 1);
+            let Linked { node, from, passes } = &mut self.layers[at];
+            let (shape, inputs) = given(&self.shapes, below, from[0])?;
+            if let (Masks::Begin, Some(own)) = (node.masks(), self.masked[at + 1]) {
+                let made = self.shapes[at + 1];
+                let mask = &mut self.masks[own];
+                if mask.len() != made.rows * made.time {
+                    *mask = lists::filled(false, made.rows * made.time)?;
+                }
+                node.make_mask(shape, inputs, mask);
+            }
+            let more = others(&self.shapes, below, from)?;
+            let passing = Passing {
+                shape,
+                inputs,
+                more: &more,
+                weights: &weights[self.firsts[at]..][..node.sizes().len()],
+                mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
+                keep: keep && *passes,
+                training,
+            };
+            node.forward(&passing, &mut above[0][..to], draws, stop)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the gradients by the weights from that by the outputs, see [`Graph::judged`].
+    ///
+    /// # Errors
+    /// If memory runs out, or if `stop` said so.
+    pub fn backward(&mut self, stop: Ask<'_>) -> Result<()> {
+        self.prepare_slopes()?;
+        let mut written = lists::filled(false, self.values.len())?;
+        for at in (0..self.layers.len()).rev() {
+            let to = self.elements_of(at + 1)?;
+            let Some(own) = self.places[at + 1].filter(|_| self.layers[at].passes) else {
+                continue;
+            };
+            // Taken out, so that the others can be written.
+            let d_outputs = std::mem::take(&mut self.slopes[own]);
+            let done = self.layer_backward(at, &d_outputs[..to], &mut written, stop);
+            self.slopes[own] = d_outputs;
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Takes the gradient back through one layer.
+    fn layer_backward(
+        &mut self,
+        at: usize,
+        d_outputs: &[T],
+        written: &mut [bool],
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let Linked { node, from, .. } = &mut self.layers[at];
+        let (shape, inputs) = given(&self.shapes, &self.values, from[0])?;
+        let more = others(&self.shapes, &self.values, from)?;
+        let mut targets = lists::room(from.len())?;
+        for (number, &value) in from.iter().enumerate() {
+            let place = self.places[value];
+            let buffer = Buffer::default();
+            let mut target = Target { buffer, place, added: written[value], wanted: 0 };
+            if let Some(place) = target.place {
+                target.wanted = self.shapes[value].elements()?;
+                target.buffer = if target.added {
+                    sized(&mut self.spares[number], target.wanted)?;
+                    std::mem::take(&mut self.spares[number])
+                } else {
+                    std::mem::take(&mut self.slopes[place])
+                };
+                written[value] = true;
+            }
+            lists::push(&mut targets, target)?;
+        }
+        let mut slopes = targets.iter_mut().map(Target::slopes).listed()?;
+        let [d_inputs, d_more @ ..] = &mut slopes[..] else {
+            unreachable!("one value at least, see `new`")
+        };
+        let passed = Passed {
+            shape,
+            inputs,
+            more: &more,
+            outputs: &self.values[at + 1][..d_outputs.len()],
+            mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
+            d_outputs,
+            d_inputs: d_inputs.take(),
+            d_more,
+        };
+        let count = node.sizes().len();
+        let gradients = &mut self.gradients[self.firsts[at]..][..count];
+        let done = node.backward(passed, gradients, stop);
+        for (target, spare) in targets.into_iter().zip(&mut self.spares) {
+            let Some(place) = target.place else { continue };
+            if !target.added {
+                self.slopes[place] = target.buffer;
+                continue;
+            }
+            let sums = self.slopes[place][..target.wanted].iter_mut();
+            for (sum, &more) in sums.zip(&target.buffer[..target.wanted]) {
+                *sum = *sum + more;
+            }
+            *spare = target.buffer;
+        }
+        done
+    }
+
+    /// Adds gradients by weights, by the weight's number, to those of the layers.
+    ///
+    /// # Errors
+    /// If there is no such weight, or it has another size.
+    pub fn add_to_gradients(&mut self, added: &[(usize, &[T])]) -> Result<()> {
+        for &(at, more) in added {
+            let count = self.gradients.len();
+            let Some(gradient) =
+                self.gradients.get_mut(at).filter(|gradient| gradient.len() == more.len())
+            else {
+                let expected = format!("gradients of the size of one of {count} weights");
+                return Err(Error::value("added", expected, (at, more.len())));
+            };
+            for (sum, &more) in gradient.iter_mut().zip(more) {
+                *sum = more + *sum;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradients by the weights, those of all layers one after the other.
+    pub fn gradients(&mut self) -> &mut [Buffer<T>] {
+        &mut self.gradients
+    }
+}
+
+/// Where the gradient by a value goes while a layer writes it.
+struct Target<T: Element> {
+    /// Taken out of its place for so long.
+    buffer: Buffer<T>,
+    /// None if nobody wants it.
+    place: Option<usize>,
+    /// Whether it comes to what another layer wrote.
+    added: bool,
+    wanted: usize,
+}
+
+impl<T: Element> Target<T> {
+    fn slopes(&mut self) -> Option<&mut [T]> {
+        self.place.map(|_| &mut self.buffer[..self.wanted])
+    }
+}
+
+/// A value, and its shape.
+fn given<'a, T: Element>(
+    shapes: &[Shape],
+    values: &'a [Buffer<T>],
+    at: usize,
+) -> Result<(Shape, &'a [T])> {
+    let shape = shapes[at];
+    Ok((shape, &values[at][..shape.elements()?]))
+}
+
+/// The values that a layer takes besides the first.
+fn others<'a, T: Element>(
+    shapes: &[Shape],
+    values: &'a [Buffer<T>],
+    from: &[usize],
+) -> Result<Vec<(Shape, &'a [T])>> {
+    let mut found = lists::room(from.len() - 1)?;
+    for &value in &from[1..] {
+        lists::push(&mut found, given(shapes, values, value)?)?;
+    }
+    Ok(found)
+}
+
+/// Refuses layers whose gradients would be of no meaning.
+fn check<T: Engine>(layers: &[Linked<T>]) -> Result<()> {
+    for (at, layer) in layers.iter().enumerate() {
+        if layer.from.is_empty() || layer.from.iter().any(|&value| value > at) {
+            let expected = format!("numbers of values from 0 to {at}");
+            return Err(Error::value("parts", expected, &layer.from));
+        }
+        let mut readers = layers.iter().filter(|reader| reader.from.contains(&(at + 1))).peekable();
+        let unread = readers.peek().is_none() && at + 1 < layers.len();
+        if unread || (layer.passes && !readers.all(|reader| reader.passes)) {
+            let expected = "layers whose outputs are read, by layers that pass gradients on";
+            return Err(Error::value("parts", expected, at));
+        }
+    }
+    Ok(())
+}
+
+/// For each value the number of a buffer for the gradient by it, if it is wanted, and how many there are.
+/// A buffer is free again when the layer that gave the value has taken the gradient.
+fn places<T: Engine>(layers: &[Linked<T>]) -> Result<(Vec<Option<usize>>, usize)> {
+    let mut places = lists::filled(None, layers.len() + 1)?;
+    let mut free: Vec<bool> = Vec::new();
+    places[layers.len()] = Some(0);
+    lists::push(&mut free, false)?;
+    for (at, layer) in layers.iter().enumerate().rev() {
+        for &value in &layer.from {
+            let wanted = value.checked_sub(1).is_some_and(|maker| layers[maker].passes);
+            if !layer.passes || !wanted || places[value].is_some() {
+                continue;
+            }
+            let place = free.iter().position(|&free| free).unwrap_or(free.len());
+            if place == free.len() {
+                lists::push(&mut free, false)?;
+            }
+            free[place] = false;
+            places[value] = Some(place);
+        }
+        if let Some(own) = places[at + 1] {
+            free[own] = true;
+        }
+    }
+    Ok((places, free.len()))
+}
+
+/// For each value the number of the mask that it comes with, and how many masks there are.
+fn masked<T: Engine>(layers: &[Linked<T>]) -> Result<(Vec<Option<usize>>, usize)> {
+    let (mut masked, mut count) = (lists::filled(None, layers.len() + 1)?, 0);
+    for (at, layer) in layers.iter().enumerate() {
+        masked[at + 1] = match layer.node.masks() {
+            Masks::Stay => masked[layer.from[0]],
+            Masks::End => None,
+            Masks::Begin => {
+                count += 1;
+                Some(count - 1)
+            }
+        };
+    }
+    Ok((masked, count))
+}

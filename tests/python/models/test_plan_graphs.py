@@ -1,0 +1,228 @@
+"""Plans of graphs with forks, and with layers that the engine hands back to Python."""
+
+import numpy as np
+import pytest
+
+import ferrnn as keras
+from ferrnn import layers, ops
+from ferrnn.layers import LSTM, Dense
+from models.planned import data, same, trained
+
+
+class Doubled(layers.Layer):
+    """A layer of a user's, with a weight."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+
+    def call(self, inputs):
+        return 2 * inputs * self.scale
+
+
+def functional(body, shape=(6, 5), out=3):
+    def build():
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, Dense(out)(body(inputs)))
+
+    return build
+
+
+def recurrent_before(*between):
+    def body(x):
+        x = LSTM(5, return_sequences=True)(x)
+        for layer in between:
+            x = keras.layers.deserialize(keras.layers.serialize(layer))(x)
+        return layers.GRU(4)(x)
+
+    return body
+
+
+def residual(x):
+    y = LSTM(5, return_sequences=True)(x)
+    y = layers.Add()([x, y, layers.Dropout(0.3)(y)])
+    return layers.GRU(4)(layers.LayerNormalization()(y))
+
+
+def joined(kind):
+    def body(x):
+        a, b = LSTM(4, return_sequences=True)(x), layers.GRU(4, return_sequences=True)(x)
+        c = Dense(4, "tanh")(b)
+        parts = [a, b] if kind is layers.Subtract else [a, b, c, b]
+        return layers.SimpleRNN(3)(kind()(parts))
+
+    return body
+
+
+def attention(x):
+    y = layers.Bidirectional(LSTM(3, return_sequences=True))(x)
+    y = y + layers.MultiHeadAttention(2, 3)(y, y)
+    return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(y))
+
+
+def masked(x):
+    x = layers.Masking(0.5)(x)
+    x = Dense(4)(layers.Activation("tanh")(LSTM(4, return_sequences=True)(x)))
+    return layers.GlobalAveragePooling1D()(x)
+
+
+def nested(x):
+    inner_input = keras.Input((6, 5))
+    y = LSTM(5, return_sequences=True)(inner_input)
+    inner = keras.Model(inner_input, layers.Concatenate()([inner_input, y, inner_input]))
+    first = layers.GRU(5, return_sequences=True)(x)
+    return layers.Average()([LSTM(3)(inner(first)), layers.GRU(3)(first)])
+
+
+def of_steps(x):
+    x = layers.TimeDistributed(Dense(4, "relu"))(LSTM(5, return_sequences=True)(x))
+    return layers.Flatten()(layers.Reshape((3, 2, 4))(x))
+
+
+NATIVE = {
+    "residual": residual,
+    "concat": joined(layers.Concatenate),
+    "add": joined(layers.Add),
+    "subtract": joined(layers.Subtract),
+    "multiply": joined(layers.Multiply),
+    "average": joined(layers.Average),
+    "nested": nested,
+}
+HANDED_BACK = {
+    "batch normalization": recurrent_before(layers.BatchNormalization()),
+    "convolution": recurrent_before(layers.Conv1D(4, 3, padding="causal"), layers.ReLU()),
+    "pooling": recurrent_before(layers.MaxPooling1D(2), layers.Activation("gelu")),
+    "noise": recurrent_before(layers.GaussianDropout(0.2, seed=3)),
+    "maximum": joined(layers.Maximum),
+    "attention": attention,
+    "masked": masked,
+    "steps": of_steps,
+    "own": lambda x: LSTM(3)(Doubled()(layers.GRU(4, return_sequences=True)(x))),
+    "lambda": lambda x: layers.GRU(3)(layers.Lambda(ops.sin)(LSTM(4, return_sequences=True)(x))),
+}
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_forks_train_to_the_same_bits(kind, monkeypatch):
+    model = same(functional(NATIVE[kind]), *data(), monkeypatch)
+    assert all(node.back is None for node in model.explain_plan())
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+@pytest.mark.parametrize("kind", HANDED_BACK)
+def test_layers_that_are_handed_back_train_to_the_same_bits(kind, loss, monkeypatch):
+    x, y = data()
+    x[:, 4:] = 0.5
+    given = {"compiled": {"loss": loss, "metrics": ["mae"]}, "validation_data": (x[:9], y[:9])}
+    model = same(functional(HANDED_BACK[kind]), x, y, monkeypatch, **given)
+    back = [node for node in model.explain_plan() if node.back]
+    assert back
+    assert "Python, from the engine" in str(model.explain_plan())
+
+
+def test_frozen_branches_get_no_gradients(monkeypatch):
+    def build():
+        model = functional(residual)()
+        model.layers[1].trainable = False
+        return model
+
+    same(build, *data(), monkeypatch)
+
+
+def test_frames_are_handed_back_before_the_recurrent_layer(monkeypatch):
+    def build():
+        inputs = keras.Input((4, 6, 5, 2))
+        frames = layers.TimeDistributed(layers.Conv2D(3, 2, activation="relu"))(inputs)
+        flat = layers.TimeDistributed(layers.Flatten())(frames)
+        return keras.Model(inputs, Dense(1)(LSTM(3)(flat)))
+
+    x, y = data((13, 4, 6, 5, 2), (1,))
+    same(build, x, y, monkeypatch)
+    lowest = trained(build, x[::2], y[::2], monkeypatch, planned=True)[0]
+    assert np.all(np.isfinite(lowest.get_weights()[0]))
+
+
+class Masks(layers.Layer):
+    """Makes a mask of its own, whatever comes."""
+
+    supports_masking = True
+
+    def call(self, inputs):
+        return inputs * 1.0
+
+    def compute_mask(self, inputs, mask=None):
+        return np.arange(inputs.shape[1])[None] < [[4]] * len(inputs)
+
+
+def test_a_mask_that_nobody_announced_is_heeded_as_without_a_plan(monkeypatch):
+    def build():
+        return functional(lambda x: LSTM(3)(Masks()(layers.GRU(4, return_sequences=True)(x))))()
+
+    same(build, *data(), monkeypatch, heeded=False)
+
+
+def test_what_a_layer_raises_reaches_the_caller_and_nothing_has_changed():
+    class Broken(layers.Layer):
+        fails = False
+
+        def call(self, inputs):
+            if self.fails:
+                raise KeyError("of the user")
+            return inputs * 1.0
+
+    broken = Broken()
+    model = functional(lambda x: LSTM(3)(broken(layers.GRU(4, return_sequences=True)(x))))()
+    model.compile("sgd", "mse")
+    x, y = data()
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    broken.fails = True
+    with pytest.raises(KeyError, match="of the user"):
+        model.fit(x, y, verbose=0)
+    for own, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(own, other)
+    broken.fails = False
+    model.fit(x, y, verbose=0)
+    assert not np.array_equal(model.get_weights()[0], before[0])
+
+
+def test_a_layer_that_says_another_shape_than_it_gives_is_refused_as_without_a_plan():
+    class Wrong(layers.Layer):
+        def compute_output_shape(self, input_shape):
+            return (*input_shape[:-1], 7)
+
+        def call(self, inputs):
+            return inputs
+
+    model = functional(lambda x: LSTM(3)(Wrong()(layers.GRU(4, return_sequences=True)(x))))()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"features|shape"):
+        model.fit(*data(), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (lambda x: LSTM(3)(LSTM(4, return_sequences=True, return_state=True)(x)[0]), "3 outputs"),
+        (lambda x: LSTM(3)(layers.Masking()(layers.Add()([x, layers.Masking()(x)]))), "masks"),
+    ],
+)
+def test_what_is_not_planned_is_said(body, why):
+    model = functional(body)()
+    model.compile("sgd", "mse")
+    assert not model.explain_plan().covered
+    assert why in str(model.explain_plan())
+
+
+def test_models_without_a_layer_of_the_engine_have_no_plan(monkeypatch):
+    model, _ = trained(
+        lambda: keras.Sequential(
+            [keras.Input((6, 5)), layers.Conv1D(2, 3), layers.Flatten(), Dense(3)]
+        ),
+        *data(),
+        monkeypatch,
+        planned=True,
+    )
+    assert sum(node.back is not None for node in model.explain_plan()) == 1
+    lone = keras.Sequential([keras.Input((6, 5)), layers.Conv1D(2, 6), layers.ReLU()])
+    lone.compile("sgd", "mse")
+    assert not lone.explain_plan().covered

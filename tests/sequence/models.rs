@@ -1,0 +1,272 @@
+//! Whole models: the gradients of graphs with forks by all weights against central differences, training
+//! steps against the same steps by hand, and what is refused.
+
+use ferrnn::cells::CellKind;
+use ferrnn::kernels::activation::Activation;
+use ferrnn::layers::sequence::Options;
+use ferrnn::machine::memory::View;
+use ferrnn::models::{
+    BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Flatten, Graph, Join, Joined,
+    Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Setting, Shape, Span,
+    Tally, Updates, judge, train,
+};
+use ferrnn::training::loss::Error as Kind;
+use ferrnn::training::optimizer::Rule;
+
+use crate::common::Random;
+
+const SHAPE: Shape = Shape { rows: 5, time: 4, features: 3 };
+const TINY: f64 = 1e-6;
+
+fn setting(cell: CellKind, features: usize, units: usize, sequences: bool) -> Setting {
+    Setting {
+        cell,
+        options: Options::default(),
+        features,
+        units,
+        bias: true,
+        go_backwards: false,
+        return_sequences: sequences,
+        zero_output_for_mask: false,
+        drops: 1,
+        input_drop: None,
+        recurrent_drop: None,
+    }
+}
+
+fn recurrent(cell: CellKind, features: usize, units: usize, sequences: bool) -> Box<dyn Node<f64>> {
+    Box::new(Recurrent::new(setting(cell, features, units, sequences)).unwrap())
+}
+
+fn dense(features: usize, units: usize) -> Box<dyn Node<f64>> {
+    Box::new(Dense::new(Activation::Tanh, features, units, true).unwrap())
+}
+
+fn link(layers: Vec<(Box<dyn Node<f64>>, Vec<usize>)>) -> Vec<Linked<f64>> {
+    // The inputs are wanted by nobody; what reads a layer with weights passes gradients on.
+    let mut wanted = vec![false];
+    let linked = layers.into_iter().map(|(node, from)| {
+        let passes = !node.sizes().is_empty() || from.iter().any(|&value| wanted[value]);
+        wanted.push(passes);
+        Linked { node, from, passes }
+    });
+    linked.collect()
+}
+
+/// A graph, weights for it and inputs.
+struct Model {
+    graph: Graph<f64>,
+    weights: Vec<Vec<f64>>,
+    inputs: Vec<f64>,
+    shape: Shape,
+}
+
+impl Model {
+    fn new(layers: Vec<(Box<dyn Node<f64>>, Vec<usize>)>, shape: Shape, seed: u64) -> Self {
+        let graph = Graph::new(link(layers)).unwrap();
+        let mut random = Random(seed);
+        let weights = graph.sizes().map(|size| random.numbers(size, 0.8)).collect();
+        let inputs = random.numbers(shape.elements().unwrap(), 1.0);
+        Self { graph, weights, inputs, shape }
+    }
+
+    /// The outputs weighed with `seeds`, and summed.
+    fn value(&mut self, seeds: &[f64], keep: bool) -> f64 {
+        self.graph.prepare(self.shape).unwrap();
+        self.graph.inputs().unwrap().copy_from_slice(&self.inputs);
+        let mut weights = self.weights.clone();
+        let weights: Vec<_> = weights.iter_mut().map(|weight| &mut weight[..]).collect();
+        self.graph.pack(&weights).unwrap();
+        let mut draws = Draws(vec![(11, 0)]);
+        self.graph.forward(&weights, (keep, true), &mut draws, &|| false).unwrap();
+        self.graph.outputs().unwrap().iter().zip(seeds).map(|(output, seed)| output * seed).sum()
+    }
+
+    /// Compares the gradients by all weights with central differences.
+    fn check(mut self) {
+        let seeds = Random(3).numbers(100, 1.0);
+        self.value(&seeds, true);
+        let (_, _, slopes) = self.graph.judged().unwrap();
+        let count = slopes.len();
+        slopes.copy_from_slice(&seeds[..count]);
+        self.graph.backward(&|| false).unwrap();
+        let gradients: Vec<_> = self.graph.gradients().iter().map(|all| all.to_vec()).collect();
+        for (number, gradient) in gradients.iter().enumerate() {
+            for (at, &gradient) in gradient.iter().enumerate().step_by(3) {
+                let kept = self.weights[number][at];
+                let moved = [TINY, -TINY].map(|step| {
+                    self.weights[number][at] = kept + step;
+                    self.value(&seeds, false)
+                });
+                self.weights[number][at] = kept;
+                let expected = (moved[0] - moved[1]) / (2.0 * TINY);
+                assert!(
+                    (gradient - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+                    "weight {number}, entry {at}: {gradient} and {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_forks_meet() {
+    let lstm = recurrent(CellKind::Lstm, 3, 4, true);
+    let norm = Normalization::new(8, 1e-3, true, true).unwrap();
+    let layers: Vec<(Box<dyn Node<f64>>, _)> = vec![
+        (lstm, vec![0]),
+        (dense(4, 4), vec![1]),
+        (Box::new(Joined(Join::Product)), vec![1, 2, 1]),
+        (Box::new(Joined(Join::Concat)), vec![3, 1]),
+        (Box::new(norm), vec![4]),
+        (recurrent(CellKind::Gru, 8, 4, true), vec![5]),
+        (Box::new(Joined(Join::Mean)), vec![6, 1, 3]),
+        (Box::new(Joined(Join::Difference)), vec![7, 2]),
+        (Box::new(Joined(Join::Sum)), vec![8, 8, 6]),
+        (recurrent(CellKind::SimpleRnn, 4, 2, false), vec![9]),
+        (dense(2, 2), vec![10]),
+    ];
+    Model::new(layers, SHAPE, 1).check();
+}
+
+#[test]
+fn gradients_pass_dropout_both_directions_and_flattened_steps() {
+    let drop = Drop { generator: 0, threshold: 1 << 30, scale: 4.0 / 3.0 };
+    let setting = setting(CellKind::Gru, 4, 3, true);
+    let directions = [(), ()].map(|()| Recurrent::new(setting).unwrap());
+    let layers: Vec<(Box<dyn Node<f64>>, _)> = vec![
+        (dense(3, 4), vec![0]),
+        (Box::new(Dropout::new(drop, false)), vec![1]),
+        (Box::new(BothWays::new(directions, Merge::Product, true).unwrap()), vec![2]),
+        (Box::new(Dropout::new(drop, true)), vec![3]),
+        (Box::new(Flatten), vec![4]),
+        (dense(12, 2), vec![5]),
+    ];
+    Model::new(layers, SHAPE, 2).check();
+}
+
+#[test]
+fn steps_that_are_masked_get_no_gradient() {
+    let layers: Vec<(Box<dyn Node<f64>>, _)> = vec![
+        (Box::new(Masking(0.25)), vec![0]),
+        (dense(3, 4), vec![1]),
+        (recurrent(CellKind::Gru, 4, 3, true), vec![2]),
+        (recurrent(CellKind::Lstm, 3, 2, false), vec![3]),
+    ];
+    let mut model = Model::new(layers, SHAPE, 4);
+    for step in [2, 7, 8, 19] {
+        model.inputs[3 * step..][..3].fill(0.25);
+    }
+    model.check();
+}
+
+#[test]
+fn ids_are_looked_up_and_padded() {
+    let layers: Vec<(Box<dyn Node<f64>>, _)> = vec![
+        (Box::new(Embedding::new([6, 3], true).unwrap()), vec![0]),
+        (recurrent(CellKind::Lstm, 3, 2, false), vec![1]),
+    ];
+    let shape = Shape { rows: 3, time: 1, features: 5 };
+    let mut model = Model::new(layers, shape, 5);
+    model.inputs = (0..15).map(|n| f64::from(n * 7 % 6)).collect();
+    model.check();
+}
+
+#[test]
+fn a_step_of_training_is_forward_backward_and_update() {
+    let layers = || -> Vec<(Box<dyn Node<f64>>, Vec<usize>)> {
+        vec![(recurrent(CellKind::Lstm, 3, 4, false), vec![0]), (dense(4, 2), vec![1])]
+    };
+    let samples = Shape { rows: 7, ..SHAPE };
+    let mut model = Model::new(layers(), samples, 6);
+    let targets = Random(7).numbers(14, 1.0);
+    let order = [6, 0, 5, 1, 4, 2, 3];
+    let inputs = View::contiguous(&model.inputs, samples.axes()).unwrap();
+    let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
+    let data = Data { inputs: &inputs, targets: &wanted, order: Some(&order) };
+    let loss = Loss { error: Kind::Squared, pointwise: false };
+    let span = Span {
+        places: 0..7,
+        batch: 3,
+        limit: std::time::Duration::MAX,
+        until_finite_no_more: false,
+    };
+    // By hand: each batch gathered, its gradient, and a step against it.
+    let mut by_hand = Model::new(layers(), Shape { rows: 0, ..samples }, 6);
+    by_hand.weights.clone_from(&model.weights);
+    let mut total = 0.0;
+    for batch in order.chunks(3) {
+        let rows = |all: &[f64], width: usize| -> Vec<f64> {
+            batch.iter().flat_map(|&row| all[row as usize * width..][..width].to_vec()).collect()
+        };
+        by_hand.shape.rows = batch.len();
+        by_hand.inputs = rows(&model.inputs, 12);
+        let expected = rows(&targets, 2);
+        by_hand.value(&[], true);
+        let (_, outputs, slopes) = by_hand.graph.judged().unwrap();
+        for ((slope, output), expected) in slopes.iter_mut().zip(outputs).zip(&expected) {
+            let off = output - expected;
+            total += off * off / 2.0;
+            *slope = off / batch.len() as f64; // 2 / (rows * features)
+        }
+        by_hand.graph.backward(&|| false).unwrap();
+        let gradients = by_hand.graph.gradients();
+        for (weight, gradient) in by_hand.weights.iter_mut().zip(gradients) {
+            for (weight, slope) in weight.iter_mut().zip(&**gradient) {
+                *weight -= 0.1 * slope;
+            }
+        }
+    }
+    let trained: Vec<_> = (0..model.weights.len()).collect();
+    let mut updates = Updates {
+        rule: Rule::Descent { rate: 0.0 },
+        clip: Clip::Never,
+        trained: &trained,
+        slots: trained.iter().map(|_| Default::default()).collect(),
+    };
+    let before = model.weights.clone();
+    let (mut tally, mut draws) = (Tally::default(), Draws::default());
+    let paces = [Pace { rates: [0.1, 0.0, 0.0], decay: None }; 3];
+    let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
+    let graph = &mut model.graph;
+    let (given, told) = ((&data, &span, &paces[..]), (&mut tally, &mut draws));
+    train(graph, loss, &mut updates, &mut weights, given, told, &|| false).unwrap();
+    assert_eq!(tally.steps, 3);
+    assert!((tally.total - total).abs() < 1e-12 * total, "{} and {total}", tally.total);
+    for (own, other) in model.weights.iter().flatten().zip(by_hand.weights.iter().flatten()) {
+        assert!((own - other).abs() < 1e-12, "{own} and {other}");
+    }
+    assert_ne!(model.weights, before);
+    let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
+    let mut judged = Tally::default();
+    judge(&mut model.graph, loss, &weights, (&data, &span), &mut judged, &|| false).unwrap();
+    assert!(judged.total < tally.total && judged.count == 7.0);
+    weights.pop();
+    let refused = judge(&mut model.graph, loss, &weights, (&data, &span), &mut judged, &|| false);
+    assert!(refused.unwrap_err().to_string().contains("expected \"5 arrays\""));
+}
+
+#[test]
+fn graphs_that_cannot_be_computed_are_refused() {
+    let wrong = |from: Vec<usize>, passes: bool| {
+        let layers = vec![
+            Linked { node: dense(3, 3), from: vec![0], passes: true },
+            Linked { node: dense(3, 3), from, passes },
+        ];
+        Graph::new(layers).err().map(|error| error.to_string())
+    };
+    assert_eq!(wrong(vec![1], true), None);
+    assert!(wrong(vec![2], true).unwrap().contains("from 0 to 1"));
+    assert!(wrong(vec![], true).unwrap().contains("from 0 to 1"));
+    assert!(wrong(vec![0], true).unwrap().contains("are read"));
+    assert!(wrong(vec![1], false).unwrap().contains("pass gradients on"));
+    let layers = vec![
+        (dense(3, 2), vec![0]),
+        (Box::new(Joined(Join::Sum)) as Box<dyn Node<f64>>, vec![0, 1]),
+    ];
+    let mut graph = Graph::new(link(layers)).unwrap();
+    assert!(graph.prepare(SHAPE).unwrap_err().to_string().contains("[5, 4, 3]"));
+    assert!(graph.outputs().unwrap_err().to_string().contains("prepared"));
+    let mut two = Graph::new(link(vec![(dense(3, 2), vec![0, 0])])).unwrap();
+    assert!(two.prepare(SHAPE).unwrap_err().to_string().contains("one array"));
+}
