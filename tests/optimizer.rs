@@ -9,12 +9,13 @@ use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::training::optimizer::{Rule, Target, squared_norm, update};
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule::Descent { rate: 0.1 },
     Rule::Momentum { rate: 0.03, momentum: 0.9, nesterov: false },
     Rule::Momentum { rate: 0.03, momentum: 0.8, nesterov: true },
     Rule::Adam { rate: 0.01, betas: [0.9, 0.99], epsilon: 1e-7, amsgrad: false },
     Rule::Adam { rate: 0.02, betas: [0.7, 0.3], epsilon: 1e-3, amsgrad: true },
+    Rule::Nadam { rate: 0.02, ahead: 0.03, correction: 0.2, betas: [0.8, 0.9], epsilon: 1e-3 },
     Rule::MeanSquare { rate: 0.01, rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false },
     Rule::MeanSquare { rate: 0.02, rho: 0.8, momentum: 0.7, epsilon: 1e-3, centered: false },
     Rule::MeanSquare { rate: 0.03, rho: 0.7, momentum: 0.6, epsilon: 1e-2, centered: true },
@@ -90,6 +91,14 @@ macro_rules! element_by_element {
                                 state.slots[2][n] = largest;
                             }
                             w - m * rate as $type / (largest.sqrt() + epsilon as $type)
+                        }
+                        Rule::Nadam { rate, ahead, correction, betas, epsilon } => {
+                            let [m, v] = [state.slots[0][n], state.slots[1][n]];
+                            let m = m + (g - m) * (1.0 - betas[0]) as $type;
+                            let v = v + (g * g - v) * (1.0 - betas[1]) as $type;
+                            (state.slots[0][n], state.slots[1][n]) = (m, v);
+                            let root = (v / correction as $type).sqrt() + epsilon as $type;
+                            w - (m * rate as $type + g * ahead as $type) / root
                         }
                         Rule::MeanSquare { rate, rho, momentum, epsilon, centered } => {
                             let share = (1.0 - rho) as $type;

@@ -332,7 +332,7 @@ class Plan:
         d_outputs: Array,
         added: list[tuple[int, Array]],
         way: tuple[tuple[Any, ...], tuple[str, float] | None],
-        rate: float,
+        rates: Sequence[float],
         decay: float | None = None,
     ) -> None: ...
 

@@ -99,7 +99,9 @@ impl<T: Engine> Node<T> for Joined {
         }
         if self.0 == Join::Mean {
             let count = (1 + more.len()) as f64;
-            outputs.iter_mut().for_each(|to| *to = T::of(to.wide() / count));
+            for to in outputs {
+                *to = T::of(to.wide() / count);
+            }
         }
         Ok(())
     }
