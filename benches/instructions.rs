@@ -19,7 +19,7 @@ use ferrnn::kernels::row_function::RowFunction;
 use ferrnn::layers::dense;
 use ferrnn::layers::embedding;
 use ferrnn::layers::normalization;
-use ferrnn::layers::sequence::{Options, Problem, Raw, Weights};
+use ferrnn::layers::sequence::{Options, Precision, Problem, Raw, Weights};
 use ferrnn::layers::stream::{Part, Stream};
 use ferrnn::machine::caches::{Sizes, assume};
 use ferrnn::machine::memory::{View, ViewMut};
@@ -140,7 +140,8 @@ fn recurrent(case: Case, cell: CellKind, [batch, time, features, units]: [usize;
             projection: None,
         };
         let bfloat16 = matches!(case, Case::Halved(..) | Case::Step(.., true));
-        let options = Options { bfloat16, ..Options::default() };
+        let precision = if bfloat16 { Precision::Bfloat16 } else { Precision::Full };
+        let options = Options { precision, ..Options::default() };
         Weights::new(cell, options, features, units, raw).unwrap()
     };
     if matches!(case, Case::Step(..)) {

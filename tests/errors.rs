@@ -2,7 +2,10 @@
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::Error;
-use ferrnn::layers::sequence::{Dropout, Options, Problem, Raw, Results, Weights, forward};
+use ferrnn::kernels::int8::MOST_DEPTH;
+use ferrnn::layers::sequence::{
+    Dropout, Options, Precision, Problem, Raw, Results, Weights, forward,
+};
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::Level;
 use proptest::prelude::*;
@@ -93,9 +96,8 @@ proptest! {
     }
 }
 
-#[test]
-fn bfloat16_weights_have_no_gradients() {
-    let options = Options { bfloat16: true, ..Options::default() };
+fn have_no_gradients(precision: Precision) {
+    let options = Options { precision, ..Options::default() };
     let (kernel, recurrent) = ([0.5_f32; 2 * 3], [0.5_f32; 3 * 3]);
     let raw = Raw {
         kernel: &kernel,
@@ -123,5 +125,41 @@ fn bfloat16_weights_have_no_gradients() {
         projection: None,
     };
     let error = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).err().unwrap();
-    assert!(error.to_string().contains("float64"), "{error}");
+    let text = format!("{} with float32 weights, received \"float64\"", precision.name());
+    assert!(error.to_string().contains(&text), "{error}");
+}
+
+#[test]
+fn weights_of_few_bits_have_no_gradients() {
+    have_no_gradients(Precision::Bfloat16);
+    have_no_gradients(Precision::Int8);
+}
+
+#[test]
+fn weights_without_a_scale_are_refused() {
+    let options = Options { precision: Precision::Int8, ..Options::default() };
+    for (kernel, recurrent, argument) in
+        [([0.5, f32::NAN], [0.5], "kernel"), ([0.5, 1.0], [f32::NEG_INFINITY], "recurrent_kernel")]
+    {
+        let raw = Raw {
+            kernel: &kernel,
+            recurrent_kernel: &recurrent,
+            vectors: &[],
+            bias: None,
+            projection: None,
+        };
+        let text = message(Weights::new(CellKind::SimpleRnn, options, 2, 1, raw));
+        assert!(text.starts_with(&format!("`{argument}`: expected finite numbers")), "{text}");
+    }
+    let many = MOST_DEPTH + 1;
+    let kernel = vec![0.5_f32; many];
+    let raw = Raw {
+        kernel: &kernel,
+        recurrent_kernel: &[0.5],
+        vectors: &[],
+        bias: None,
+        projection: None,
+    };
+    let text = message(Weights::new(CellKind::SimpleRnn, options, many, 1, raw));
+    assert!(text.contains("`kernel`: expected at most 133144 rows in int8"), "{text}");
 }

@@ -1,9 +1,54 @@
 //! Operands packed for the register tile.
 
-use crate::error::Result;
+use super::int8::{self, MOST_DEPTH, PackBytes};
+use crate::error::{Error, Result};
 use crate::machine::caches;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
+
+/// How the weights of an operand are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As numbers.
+    #[default]
+    Full,
+    /// As bfloat16, 8 bits of precision instead of 24: two neighbouring rows share one.
+    Bfloat16,
+    /// In 8 bits, with a scale for each column: four rows share one. See [`crate::kernels::int8`].
+    Int8,
+}
+
+impl Precision {
+    /// Every precision and its name.
+    const NAMES: [(Self, &str); 3] =
+        [(Self::Full, "full"), (Self::Bfloat16, "bfloat16"), (Self::Int8, "int8")];
+
+    /// The precision called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|each| each.1 == name);
+        let expected = "full, bfloat16 or int8";
+        found.map(|each| each.0).ok_or_else(|| Error::value("precision", expected, name))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+
+    /// The bytes of an element of `T`.
+    #[must_use]
+    pub fn bytes<T>(self) -> usize {
+        match self {
+            Self::Full => size_of::<T>(),
+            Self::Bfloat16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+}
 
 /// The right side of a product: for each block of `LANES` columns its `depth` rows, each of `width`
 /// vectors that share a block's lanes (a cell's gates of the same units).
@@ -14,8 +59,10 @@ pub struct Packed<T: Element> {
     width: usize,
     blocks: usize,
     lanes: usize,
-    /// Whether two neighbouring rows share one, as bfloat16.
-    halved: bool,
+    /// How each element is kept.
+    precision: Precision,
+    /// Of 8 bits, what the columns of each block are multiplied by, `[block][width][LANES]`.
+    scales: Buffer<T>,
     /// Whether the second-level cache is too small to keep it.
     large: bool,
 }
@@ -23,7 +70,17 @@ pub struct Packed<T: Element> {
 impl<T: Element> Packed<T> {
     fn of(data: Buffer<T>, level: Level, depth: usize, width: usize, blocks: usize) -> Self {
         let large = data.len() * size_of::<T>() > caches::sizes().l2 / 4;
-        Self { data, level, depth, width, blocks, lanes: level.lanes::<T>(), halved: false, large }
+        Self {
+            data,
+            level,
+            depth,
+            width,
+            blocks,
+            lanes: level.lanes::<T>(),
+            precision: Precision::Full,
+            scales: Buffer::default(),
+            large,
+        }
     }
 
     /// Packs `columns` columns by `width` gates of a matrix whose element at (depth, gate, column)
@@ -118,13 +175,50 @@ impl<T: Element> Packed<T> {
                 }
             }
         }
-        Ok(Self { data, halved: true, ..*self })
+        Ok(Self { data, precision: Precision::Bfloat16, scales: Buffer::default(), ..*self })
+    }
+
+    /// The same operand in 8 bits, in a quarter of the memory. Only for `f32`.
+    ///
+    /// # Errors
+    /// If the memory cannot be had, if a weight is not finite, or if there are so many rows that sums
+    /// in 32 bits had no room for them; `argument` is what the weights are called.
+    pub fn int8(&self, argument: &'static str) -> Result<Self> {
+        if self.depth > MOST_DEPTH {
+            let expected = format!("at most {MOST_DEPTH} rows in int8");
+            return Err(Error::value(argument, expected, self.depth));
+        }
+        if let Some(&other) = self.data.iter().find(|value| !value.wide().is_finite()) {
+            return Err(Error::value(argument, "finite numbers for int8", other.wide()));
+        }
+        let (row, quarter) = (self.width * self.lanes, int8::quarter(self.depth));
+        let mut data = Buffer::zeroed(self.blocks * quarter * row)?;
+        let mut scales = Buffer::zeroed(self.blocks * row)?;
+        let blocks = self.data.chunks_exact((self.depth * row).max(1));
+        let packed = data.chunks_exact_mut((quarter * row).max(1));
+        for ((from, to), scales) in blocks.zip(packed).zip(scales.chunks_exact_mut(row.max(1))) {
+            let block = PackBytes { from, width: self.width, depth: self.depth, scales, to };
+            T::dispatch(self.level, block);
+        }
+        Ok(Self { data, scales, precision: Precision::Int8, ..*self })
     }
 
     /// Whether this is a [`Self::halved`] operand.
     #[must_use]
     pub fn is_halved(&self) -> bool {
-        self.halved
+        self.precision == Precision::Bfloat16
+    }
+
+    /// Whether this is an [`Self::int8`] operand.
+    #[must_use]
+    pub fn is_int8(&self) -> bool {
+        self.precision == Precision::Int8
+    }
+
+    /// What each column is multiplied by, if the operand is of 8 bits, `[block][width][LANES]`.
+    #[must_use]
+    pub fn scales(&self) -> &[T] {
+        &self.scales
     }
 
     /// Whether the second-level cache may be too small to keep it besides what else is in use: more

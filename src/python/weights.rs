@@ -11,7 +11,7 @@ use super::guard::caught;
 use crate::cells::{CellKind, Layout};
 use crate::error::Error;
 use crate::kernels::activation::Activation;
-use crate::layers::sequence::{self, Options, Raw};
+use crate::layers::sequence::{self, Options, Precision, Raw};
 use crate::machine::simd::Element;
 
 /// One of two, by dtype.
@@ -169,11 +169,7 @@ impl Weights {
         projection: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         caught(|| {
-            let bfloat16 = match precision {
-                "full" => false,
-                "bfloat16" => true,
-                other => return Err(Error::value("precision", "full or bfloat16", other).into()),
-            };
+            let precision = Precision::named(precision)?;
             let cell = match CellKind::named(cell)? {
                 CellKind::Gru if !reset_after => CellKind::GruResetBefore,
                 cell => cell,
@@ -187,7 +183,7 @@ impl Weights {
                 clip,
                 recurrent_clip,
                 level: None,
-                bfloat16,
+                precision,
             };
             Ok(Self(if is_double("kernel", kernel)? {
                 Either::F64(Packed::new(

@@ -8,8 +8,8 @@ mod rows;
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::layers::sequence::{
-    Dropout, Engine, Gradients, Options, Problem, Raw, Residuals, Results, Seeds, Weights,
-    backward, forward,
+    Dropout, Engine, Gradients, Options, Precision, Problem, Raw, Residuals, Results, Seeds,
+    Weights, backward, forward,
 };
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
@@ -63,7 +63,7 @@ pub struct Case {
     pub zero_masked: bool,
     /// Dropout masks: 0, 1, or one for each gate.
     pub dropout: usize,
-    pub bfloat16: bool,
+    pub precision: Precision,
     /// The bound of what goes into the activations.
     pub clip: Option<f64>,
     /// Size of the output, if it is projected.
@@ -88,7 +88,7 @@ impl Case {
             sequences: true,
             zero_masked: false,
             dropout: 0,
-            bfloat16: false,
+            precision: Precision::Full,
             clip: None,
             projected: None,
         }
@@ -211,7 +211,7 @@ pub fn weights<T: Element>(case: &Case, arrays: &Arrays<T>) -> Weights<T> {
         activation: case.activation,
         recurrent_activation: case.recurrent_activation,
         level: Some(case.level),
-        bfloat16: case.bfloat16,
+        precision: case.precision,
         clip: case.clip,
         recurrent_clip: case.clip,
     };

@@ -7,7 +7,7 @@ use crate::common::{Arrays, Outcome, cases, run, slopes, some_rows, take};
 use ferrnn::machine::threads;
 
 /// The number of threads is the process's; the tests that set it take turns.
-static THREADS: Mutex<()> = Mutex::new(());
+pub static THREADS: Mutex<()> = Mutex::new(());
 
 #[test]
 fn threads_change_no_bit() {

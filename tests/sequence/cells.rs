@@ -6,6 +6,7 @@ use crate::common::{
 };
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
+use ferrnn::kernels::pack::Precision;
 use ferrnn::machine::simd::Level;
 use proptest::prelude::*;
 
@@ -297,7 +298,7 @@ fn bfloat16_weights_compute_as_if_rounded() {
                 let mut arrays = Arrays::random(&case, 11);
                 arrays.recurrent.iter_mut().for_each(|value| *value *= 0.5);
                 let (exact, _) = run(&case, &arrays.cast::<f32>(), false);
-                case.bfloat16 = true;
+                case.precision = Precision::Bfloat16;
                 let (halved, _) = run(&case, &arrays.cast::<f32>(), false);
                 arrays.recurrent.iter_mut().for_each(|value| *value = round(*value));
                 let expected = naive(&case, &arrays);

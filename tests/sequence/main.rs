@@ -10,6 +10,7 @@ mod convolution;
 mod dense;
 mod embedding;
 mod foreign_residuals;
+mod int8;
 mod layouts;
 mod models;
 mod plan;

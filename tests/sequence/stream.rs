@@ -13,7 +13,7 @@ use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
 
 /// The case's layer alone, from its initial states.
-fn stream_of<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Stream<T> {
+pub fn stream_of<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Stream<T> {
     let part = Part::Recurrent(Arc::new(weights(case, arrays)));
     let mut stream = Stream::new(Some(case.level), &[part], case.features, case.batch).unwrap();
     for (number, state) in arrays.state.iter().enumerate() {
@@ -25,7 +25,7 @@ fn stream_of<T: Engine>(case: &Case, arrays: &Arrays<T>) -> Stream<T> {
 }
 
 /// The outputs `[batch, time, units]` of one step after the other, and the states after the last.
-fn step_by_step<T: Engine>(stream: &mut Stream<T>, inputs: &[T], time: usize) -> Outcome<T> {
+pub fn step_by_step<T: Engine>(stream: &mut Stream<T>, inputs: &[T], time: usize) -> Outcome<T> {
     let (rows, features, units) = (stream.streams(), stream.features(), stream.units());
     let mut outputs = vec![T::of(f64::NAN); rows * time * units];
     for step in 0..time {

@@ -28,6 +28,7 @@ pub use stream::RecurrentStage;
 pub use weights::Weights;
 
 use crate::error::Result;
+pub use crate::kernels::pack::Precision;
 use crate::machine::simd::Element;
 pub use crate::machine::threads::Ask;
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::activation::{Activation, Chosen};
+use crate::kernels::pack::Precision;
 use crate::machine::simd::Level;
 
 /// What a cell can be told besides its weights.
@@ -18,10 +19,10 @@ pub struct Options {
     pub recurrent_clip: Option<f64>,
     /// The instruction set; `None` is the one in use ([`Level::current`]).
     pub level: Option<Level>,
-    /// Keeps the recurrent weights as bfloat16, 8 bits of precision instead of 24: for inference
-    /// alone, in `f32` (states and sums stay as they are). Few rows are then computed faster, as half
-    /// as much is read.
-    pub bfloat16: bool,
+    /// How weights are kept: the recurrent ones as bfloat16, or these and the input's as int8. Only for
+    /// inference, in `f32`; states, biases and what follows the products stay as they are. Few rows are
+    /// then computed faster, as less is read.
+    pub precision: Precision,
 }
 
 impl Options {
@@ -52,7 +53,7 @@ impl Default for Options {
             clip: None,
             recurrent_clip: None,
             level: None,
-            bfloat16: false,
+            precision: Precision::Full,
         }
     }
 }

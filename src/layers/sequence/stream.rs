@@ -34,6 +34,8 @@ pub struct RecurrentStage<T: Element> {
     kept: Buffer<T>,
     /// `[block][row][slot][LANES]`
     slots: Buffer<T>,
+    /// The rows that a product of integers multiplies; none with other weights.
+    narrow: Buffer<T>,
     /// Every row, for the step's kernel.
     active: Vec<u32>,
     backwards: bool,
@@ -70,6 +72,7 @@ impl<T: Element> RecurrentStage<T> {
             others: Buffer::zeroed(padded * weights.layout.states)?,
             kept: Buffer::zeroed(padded * weights.layout.states)?,
             slots: Buffer::zeroed(padded * weights.layout.slots.len())?,
+            narrow: Buffer::zeroed(rows * narrow_stride(&weights))?,
             active: (0..rows as u32).listed()?,
             backwards: false,
             weights,
@@ -224,12 +227,16 @@ impl<T: Element> RecurrentStage<T> {
             };
             let fused = weights.is_fused();
             if !fused && weights.layout.recurrent() > 0 {
-                let (rows, out) = ((source, stride, self.rows), (&mut self.slots[..], width));
+                let rows = (source, stride, self.rows);
+                let right = &weights.recurrent[phase];
+                let rows = narrowed(weights, &mut self.narrow, rows, right.depth());
+                let out = (&mut self.slots[..], width);
                 let product = Product {
                     offset: weights.layout.phases[phase].0,
                     block_stride: self.rows * width,
+                    from_end: weights.is_int8() && self.backwards,
                     start: Start::Output,
-                    ..Product::of(rows, &weights.recurrent[phase], out)
+                    ..Product::of(rows, right, out)
                 };
                 T::dispatch(weights.level, product);
             }
@@ -270,12 +277,39 @@ impl<T: Element> RecurrentStage<T> {
                 }
             }
         }
-        let (rows, out) = ((inputs, stride, self.rows), (&mut self.slots[..], width));
+        let rows = (inputs, stride, self.rows);
+        let rows = narrowed(weights, &mut self.narrow, rows, weights.features);
+        let out = (&mut self.slots[..], width);
         let product = Product {
             block_stride: self.rows * width,
+            from_end: weights.is_int8() && self.backwards,
             start: Start::Bias(&weights.input_bias),
             ..Product::of(rows, &weights.kernel, out)
         };
         T::dispatch(weights.level, product);
     }
+}
+
+/// Elements between two rows of integers, of the inputs or the outputs; none with weights of numbers.
+fn narrow_stride<T: Element>(weights: &Weights<T>) -> usize {
+    if weights.is_int8() { row_stride(weights.features.max(weights.units)) } else { 0 }
+}
+
+/// Rows of a product's left side, the elements between two of them and their number, as its weights
+/// multiply them.
+fn narrowed<'a, T: Element>(
+    weights: &Weights<T>,
+    memory: &'a mut [T],
+    (rows, stride, count): (&'a [T], usize, usize),
+    depth: usize,
+) -> (&'a [T], usize, usize) {
+    if !weights.is_int8() {
+        return (rows, stride, count);
+    }
+    let to_stride = narrow_stride(weights);
+    for (row, to) in memory.chunks_exact_mut(to_stride).enumerate() {
+        to[..depth].copy_from_slice(&rows[row * stride..][..depth]);
+    }
+    weights.narrow(memory, to_stride, count, depth);
+    (memory, to_stride, count)
 }

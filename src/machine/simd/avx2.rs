@@ -38,7 +38,7 @@ impl Avx2 {
     }
 }
 
-native!(Avx2, f32, __m256, 8, 3, ps, parted);
+native!(Avx2, f32, __m256, 8, 3, ps, parted, integers);
 native!(Avx2, f64, __m256d, 4, 3, pd);
 
 /// Short names for the instructions on eight `f32`.
@@ -91,6 +91,41 @@ mod ps {
     #[target_feature(enable = "avx2,fma")]
     pub fn high_half(pairs: __m256) -> __m256 {
         _mm256_and_ps(pairs, _mm256_set1_ps(f32::from_bits(0xffff_0000)))
+    }
+
+    pub const PAIRS_APART: bool = false;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn even_bytes(bytes: __m256) -> __m256 {
+        _mm256_and_ps(bytes, _mm256_castsi256_ps(_mm256_set1_epi16(0xff)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn odd_bytes(bytes: __m256) -> __m256 {
+        _mm256_castsi256_ps(_mm256_srli_epi16::<8>(_mm256_castps_si256(bytes)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn pack_pairs(low: __m256, high: __m256) -> __m256 {
+        let low = _mm256_and_si256(_mm256_cvtps_epi32(low), _mm256_set1_epi32(0xffff));
+        let high = _mm256_slli_epi32::<16>(_mm256_cvtps_epi32(high));
+        _mm256_castsi256_ps(_mm256_or_si256(low, high))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn add_pairs(sums: __m256, weights: __m256, pairs: __m256) -> __m256 {
+        let products = _mm256_madd_epi16(_mm256_castps_si256(weights), _mm256_castps_si256(pairs));
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sums), products))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn numbers(integers: __m256) -> __m256 {
+        _mm256_cvtepi32_ps(_mm256_castps_si256(integers))
     }
 
     #[inline]

@@ -61,9 +61,9 @@ macro_rules! doubled {
                 assert!(rest.is_empty(), "not a whole number of vectors");
                 pairs
             }
-            doubled!($type: two add sub mul div min max copy_sign);
-            doubled!($type: one abs sqrt round pow2 low_half high_half);
-            doubled!($type: three mul_add neg_mul_add);
+            doubled!($type: two add sub mul div min max copy_sign pack_pairs);
+            doubled!($type: one abs sqrt round pow2 low_half high_half even_bytes odd_bytes numbers);
+            doubled!($type: three mul_add neg_mul_add add_pairs);
             #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 [

@@ -42,7 +42,7 @@ pub trait Element:
     + 'static
     + private::Sealed
 {
-    /// Whether weights can be kept as pairs of bfloat16 ([`Element::pair`]).
+    /// Whether weights can be kept in fewer bits, in those of a number ([`Element::pair`]).
     const HALVES: bool;
     /// Zero.
     const ZERO: Self;
@@ -75,6 +75,12 @@ pub trait Element:
     /// alone, `f64` has no such halves.
     #[must_use]
     fn pair(low: Self, high: Self) -> Self;
+    /// The number of these bits, which is never computed with: for `f32` alone, as [`Element::pair`].
+    #[must_use]
+    fn of_bits(bits: u32) -> Self;
+    /// The bits of a number: for `f32` alone.
+    #[must_use]
+    fn bits(self) -> u32;
     /// Runs `kernel` with the instructions of `level`.
     fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output;
 }
@@ -90,7 +96,7 @@ pub enum Level {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// AVX-512 F, DQ and VL.
+    /// AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     /// NEON, whose multiply-add is fused.
@@ -225,7 +231,7 @@ mod private {
 }
 
 macro_rules! element {
-    ($type:ident, $halves:literal, $pair:expr, $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
+    ($type:ident, $halves:literal, [$pair:expr, $of_bits:expr, $bits:expr], $erf:path, $limits:expr, $ln2:expr, $expm1:expr) => {
         impl Element for $type {
             const HALVES: bool = $halves;
             const ZERO: Self = 0.0;
@@ -252,6 +258,12 @@ macro_rules! element {
             fn pair(low: Self, high: Self) -> Self {
                 $pair(low, high)
             }
+            fn of_bits(bits: u32) -> Self {
+                $of_bits(bits)
+            }
+            fn bits(self) -> u32 {
+                $bits(self)
+            }
             fn dispatch<K: Kernel<Self>>(level: Level, kernel: K) -> K::Output {
                 match level {
                     Level::Portable(s) => kernel.run(s),
@@ -274,7 +286,7 @@ macro_rules! element {
 element!(
     f32,
     true,
-    bfloat16_pair,
+    [bfloat16_pair, f32::from_bits, f32::to_bits],
     libm::erff,
     [-87.336_54, 88.722_83, 9.2],
     [0.693_359_4, -2.121_944_4e-4],
@@ -283,7 +295,11 @@ element!(
 element!(
     f64,
     false,
-    |_, _| unreachable!("halves of double precision"),
+    [
+        |_, _| unreachable!("halves of double precision"),
+        |_| unreachable!("bits of double precision"),
+        |_: f64| unreachable!("bits of double precision")
+    ],
     libm::erf,
     [-708.396_418_532_264_1, 709.782_712_893_384, 19.1],
     [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10],

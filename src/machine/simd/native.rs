@@ -5,7 +5,9 @@
 
 /// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
 /// `$rows` rows, and a module `$op` that names the instructions. With `masked`, that names loads and
-/// stores of some lanes too; with `parted`, functions that move a quarter or a half of the lanes.
+/// stores of some lanes too; with `parted`, functions that move a quarter or a half of the lanes; with
+/// `integers`, those on integers; with `more`, the token has a function `more` that gives the token of
+/// more instructions on integers.
 macro_rules! native {
     (
         $token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident
@@ -134,6 +136,43 @@ macro_rules! native {
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe { $op::select($op::less(a, b), yes, no) }
+            }
+        }
+    };
+    (@integers $type:ident, $lanes:literal, $op:ident) => {
+        const PAIRS_APART: bool = $op::PAIRS_APART;
+        #[inline(always)]
+        fn even_bytes(self, bytes: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::even_bytes(bytes) }
+        }
+        #[inline(always)]
+        fn odd_bytes(self, bytes: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::odd_bytes(bytes) }
+        }
+        #[inline(always)]
+        fn pack_pairs(self, low: Self::V, high: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::pack_pairs(low, high) }
+        }
+        #[inline(always)]
+        fn add_pairs(self, sums: Self::V, weights: Self::V, pairs: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::add_pairs(sums, weights, pairs) }
+        }
+        #[inline(always)]
+        fn numbers(self, integers: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::numbers(integers) }
+        }
+    };
+    (@more $type:ident, $lanes:literal, $op:ident) => {
+        #[inline(always)]
+        fn with_integers<K: Kernel<$type>>(self, kernel: K) -> K::Output {
+            match self.more() {
+                Some(more) => more.enter(kernel),
+                None => kernel.run(self),
             }
         }
     };

@@ -30,7 +30,7 @@ impl Neon {
     }
 }
 
-native!(Neon, f32, float32x4_t, 4, 6, ps);
+native!(Neon, f32, float32x4_t, 4, 6, ps, integers);
 native!(Neon, f64, float64x2_t, 2, 6, pd);
 
 /// Bitwise operations, and those whose operands NEON has in another order than the trait.
@@ -107,6 +107,10 @@ mod ps {
         vsubq_f32 as sub,
     };
 
+    pub use super::on_integers::{
+        PAIRS_APART, add_pairs, even_bytes, numbers, odd_bytes, pack_pairs,
+    };
+
     shared!(
         float32x4_t,
         uint32x4_t,
@@ -139,6 +143,50 @@ mod ps {
     pub fn high_half(pairs: float32x4_t) -> float32x4_t {
         let bits = vandq_u32(vreinterpretq_u32_f32(pairs), vdupq_n_u32(0xffff_0000));
         vreinterpretq_f32_u32(bits)
+    }
+}
+
+/// Functions of `ps` on integers.
+mod on_integers {
+    #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
+    use std::arch::aarch64::*;
+
+    /// Products of four numbers of 16 bits are one instruction, those of neighbors two.
+    pub const PAIRS_APART: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn even_bytes(bytes: float32x4_t) -> float32x4_t {
+        let even = vandq_u32(vreinterpretq_u32_f32(bytes), vdupq_n_u32(0x00ff_00ff));
+        vreinterpretq_f32_u32(even)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn odd_bytes(bytes: float32x4_t) -> float32x4_t {
+        vreinterpretq_f32_u16(vshrq_n_u16::<8>(vreinterpretq_u16_f32(bytes)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn pack_pairs(low: float32x4_t, high: float32x4_t) -> float32x4_t {
+        let low = vandq_s32(vcvtnq_s32_f32(low), vdupq_n_s32(0xffff));
+        vreinterpretq_f32_s32(vorrq_s32(low, vshlq_n_s32::<16>(vcvtnq_s32_f32(high))))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn add_pairs(sums: float32x4_t, weights: float32x4_t, pairs: float32x4_t) -> float32x4_t {
+        let (sums, weights) = (vreinterpretq_s32_f32(sums), vreinterpretq_s16_f32(weights));
+        let pairs = vreinterpretq_s16_f32(pairs);
+        let sums = vmlal_laneq_s16::<0>(sums, vget_low_s16(weights), pairs);
+        vreinterpretq_f32_s32(vmlal_high_laneq_s16::<1>(sums, weights, pairs))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn numbers(integers: float32x4_t) -> float32x4_t {
+        vcvtq_f32_s32(vreinterpretq_s32_f32(integers))
     }
 }
 

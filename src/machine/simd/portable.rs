@@ -28,7 +28,7 @@ macro_rules! lanewise {
 }
 
 macro_rules! portable {
-    ($token:ty, $type:ident, $lanes:literal, $rows:literal, $int:ident) => {
+    ($token:ty, $type:ident, $lanes:literal, $rows:literal, $int:ident $(, $extra:ident)?) => {
         impl Simd<$type> for $token {
             type V = Lanes<$type, $lanes>;
             const LANES: usize = $lanes;
@@ -139,13 +139,48 @@ macro_rules! portable {
             fn high_half(self, pairs: Self::V) -> Self::V {
                 lanewise!(pairs; |n: usize| $type::from_bits(pairs.0[n].to_bits() & !0xffff))
             }
+            $(portable!(@$extra);)?
             #[inline(always)]
             fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V {
                 lanewise!(a; |n: usize| if a.0[n] < b.0[n] { yes.0[n] } else { no.0[n] })
             }
         }
     };
+    (@integers) => {
+        #[inline(always)]
+        fn even_bytes(self, bytes: Self::V) -> Self::V {
+            lanewise!(bytes; |n: usize| f32::from_bits(bytes.0[n].to_bits() & 0x00ff_00ff))
+        }
+        #[inline(always)]
+        fn odd_bytes(self, bytes: Self::V) -> Self::V {
+            lanewise!(bytes; |n: usize| f32::from_bits(bytes.0[n].to_bits() >> 8 & 0x00ff_00ff))
+        }
+        #[inline(always)]
+        fn pack_pairs(self, low: Self::V, high: Self::V) -> Self::V {
+            let [low, high] = [low, high].map(|v| Simd::<f32>::round(self, v));
+            let bits = |value: f32| (value as i32).cast_unsigned();
+            lanewise!(low; |n: usize| {
+                f32::from_bits(bits(low.0[n]) & 0xffff | bits(high.0[n]) << 16)
+            })
+        }
+        #[inline(always)]
+        fn add_pairs(self, sums: Self::V, weights: Self::V, pairs: Self::V) -> Self::V {
+            let halves = |pair: f32| {
+                let bits = pair.to_bits().cast_signed();
+                (bits << 16 >> 16, bits >> 16)
+            };
+            lanewise!(sums; |n: usize| {
+                let ((a, b), (c, d)) = (halves(weights.0[n]), halves(pairs.0[n]));
+                let sum = sums.0[n].to_bits().cast_signed();
+                f32::from_bits(sum.wrapping_add(a * c).wrapping_add(b * d).cast_unsigned())
+            })
+        }
+        #[inline(always)]
+        fn numbers(self, integers: Self::V) -> Self::V {
+            lanewise!(integers; |n: usize| integers.0[n].to_bits().cast_signed() as f32)
+        }
+    };
 }
 
-portable!(Portable, f32, 4, 3, i32);
+portable!(Portable, f32, 4, 3, i32, integers);
 portable!(Portable, f64, 2, 3, i64);

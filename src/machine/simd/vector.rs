@@ -64,6 +64,42 @@ pub trait Simd<T>: Copy {
     fn low_half(self, pairs: Self::V) -> Self::V;
     /// The second number.
     fn high_half(self, pairs: Self::V) -> Self::V;
+    /// Whether the two numbers of a pair lie in two halves of a vector of them, all first ones before
+    /// all second ones; else in two halves of a lane.
+    const PAIRS_APART: bool = false;
+    /// Of every two bytes the first, as a number of 16 bits. This and what follows on integers, which
+    /// are the bits of lanes, is for `f32` alone.
+    #[inline(always)]
+    fn even_bytes(self, _bytes: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// Of every two bytes the second.
+    #[inline(always)]
+    fn odd_bytes(self, _bytes: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// Two numbers of 16 bits, rounded with ties to even, `low` in the low half of each lane.
+    #[inline(always)]
+    fn pack_pairs(self, _low: Self::V, _high: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// To each lane's sum, an integer of 32 bits that wraps around, adds both products of a pair of
+    /// weights and one of `pairs`, which is the same in all lanes.
+    #[inline(always)]
+    fn add_pairs(self, _sums: Self::V, _weights: Self::V, _pairs: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// Integers of 32 bits as the nearest numbers.
+    #[inline(always)]
+    fn numbers(self, _integers: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// Runs a kernel of products of integers, with instructions that only some CPUs of the level have
+    /// for them. The results are the same: such sums are exact.
+    #[inline(always)]
+    fn with_integers<K: Kernel<T>>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     /// Asks for a vector that is read later, into the second-level cache; only x86 is asked.
     #[inline(always)]
     fn prefetch(self, vector: &Self::V) {
@@ -141,6 +177,9 @@ pub trait Simd<T>: Copy {
         self.load(&lanes)
     }
 }
+
+/// What a vector of `f64` is asked for in vain.
+const NO_INTEGERS: &str = "integers in double precision";
 
 /// The most lanes a vector of any instruction set has.
 pub const MAX_LANES: usize = 16;

@@ -45,6 +45,31 @@ def test_a_converted_model_computes_the_same(path, name, tmp_path, capsys):
     said(capsys, "info", tmp_path / name)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_converted_weights_are_kept_in_fewer_bits(precision, path, tmp_path, capsys):
+    target = tmp_path / "b.safetensors"
+    said(capsys, "convert", path, target, "--precision", precision)
+    assert f"weights for inference in {precision} (lstm)" in said(capsys, "info", target)
+    text = said(capsys, "verify", target)
+    assert f"float64, from {precision} (lstm)" in text
+    assert 1e-5 < float(text.split("at most ")[1].split()[0]) < 0.1
+    text = said(capsys, "bench", target, "--seconds", "0.05")
+    assert text.startswith(f"weights in {precision} (lstm)\n")
+    said(capsys, "convert", target, path, "--precision", "full")
+    assert "for inference" not in said(capsys, "info", path)
+
+
+def test_precisions_that_a_target_cannot_tell_are_refused(path, tmp_path, capsys):
+    assert main(["convert", str(path), str(tmp_path / "b.onnx"), "--precision", "int8"]) == 1
+    assert (
+        "`--precision` is for `.safetensors` files alone, received int8" in capsys.readouterr().err
+    )
+    ferrnn.Sequential([ferrnn.Input((3,)), layers.Dense(2)]).save(tmp_path / "d.safetensors")
+    arguments = [tmp_path / "d.safetensors", tmp_path / "b.safetensors", "--precision", "int8"]
+    assert main(["convert", *map(str, arguments)]) == 1
+    assert "models with recurrent layers" in capsys.readouterr().err
+
+
 TORCH = Path(__file__).parents[1] / "interop" / "data" / "torch"
 LAYERS = ("rnn:return_sequences=false,kind=LSTM", "head", "act:kind=Tanh")
 

@@ -170,7 +170,7 @@ def recurrent_weights(rng: random.Random, _: Pool, floats: Any, maybe: Any) -> l
     columns = GATES[cell] * units
     bias = floats(2, columns) if cell == "gru" and after else floats(columns)
     chosen = [rng.choice(ACTIVATIONS), rng.choice(ACTIVATIONS), after]
-    precision = rng.choice(["full", "full", "full", "bfloat16"])
+    precision = rng.choice(["full", "full", "full", "bfloat16", "int8"])
     return [
         cell,
         floats(features, columns),

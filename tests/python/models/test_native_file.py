@@ -5,6 +5,9 @@ import pytest
 
 import ferrnn
 from ferrnn import layers
+from ferrnn._src.files.safetensors import write
+from ferrnn._src.files.sums import summed
+from ferrnn._src.models import native_file
 from ferrnn.saving import FileError, load_streams
 
 RNG = np.random.default_rng(4)
@@ -73,6 +76,43 @@ def test_a_model_comes_back_with_the_same_bits(make, x, tmp_path):
     for found, expected in zip(leaves(again(x)), leaves(model(x)), strict=True):
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
+
+
+def test_how_weights_are_kept_for_inference_comes_back(tmp_path):
+    stack = layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], return_sequences=True)
+    both = layers.Bidirectional(layers.GRU(5, return_sequences=True), name="both")
+    model = ferrnn.Sequential([ferrnn.Input((None, 3)), stack, both, layers.LSTM(6)])
+    stack.cell.cells[1].inference_precision = "bfloat16"
+    both.backward_layer.inference_precision = "int8"
+    model.layers[2].inference_precision = "int8"
+    x = RNG.normal(size=(3, 7, 3)).astype("float32")
+    path = tmp_path / "m.safetensors"
+    model.save(path, probe=x)
+    same = ferrnn.load_model(path)
+    np.testing.assert_array_equal(same.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert same.layers[0].cell.cells[0].inference_precision == "full"
+    assert same.layers[0].cell.cells[1].inference_precision == "bfloat16"
+    assert same.layers[1].forward_layer.inference_precision == "full"
+    assert same.layers[1].backward_layer.inference_precision == "int8"
+    assert same.layers[2].inference_precision == "int8"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"layers/lstm/cell": "int4"}', "layers/lstm/cell.*'full', 'bfloat16' or 'int8'.*'int4'"),
+        ('{"layers/gru/cell": "int8"}', "no recurrent cell at .*layers/gru/cell"),
+        ('{"layers/lstm/cell": 8}', "received 8"),
+        ("[]", "JSON object"),
+    ],
+)
+def test_a_file_whose_precisions_are_none_is_refused(text, message, tmp_path):
+    model = ferrnn.Sequential([ferrnn.Input((None, 3)), layers.LSTM(2, name="lstm")])
+    arrays, texts = native_file.described(model)
+    with (tmp_path / "m.safetensors").open("wb") as file:
+        write(file, arrays, summed(arrays, {**texts, "inference_precision": text}))
+    with pytest.raises(FileError, match=f"inference_precision.*{message}"):
+        ferrnn.load_model(tmp_path / "m.safetensors")
 
 
 def test_the_file_is_known_by_its_contents(tmp_path):

@@ -56,11 +56,12 @@ def test_a_model_of_last_outputs_gives_those_of_the_sequence_so_far():
 
 @pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_half_precision_gives_the_same_bits_as_well(kind, rows):
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_less_precision_gives_the_same_bits_as_well(kind, rows, precision):
     model = randomised(recurrent(kind))
     inputs = sequences(rows)
     exact = step_by_step(model.stream(rows), inputs)
-    model.layers[0].inference_precision = "bfloat16"
+    model.layers[0].inference_precision = precision
     expected = model.predict_on_batch(inputs)
     received = step_by_step(model.stream(rows), inputs)
     np.testing.assert_array_equal(received, expected)

@@ -172,29 +172,30 @@ class BuiltInCell(Cell):
     recurrent_kernel: Parameter
     bias: Parameter | None
     packed: Any = None  # the engine's copy of the weights, and what it was made from
-    packed_halved: Any = None  # the same in bfloat16, for inference
+    packed_rounded: Any = None  # the same in `inference_precision`
     _inference_precision = "full"
 
     @property
     def inference_precision(self) -> str:
-        """How the recurrent weights are kept for calls without gradients: "full" or "bfloat16".
+        """How weights are kept for calls without gradients: "full", "bfloat16" or "int8".
 
-        With "bfloat16" they are rounded to 8 bits of precision; states, sums and the other weights
-        stay float32. Half as much is read, so that few large sequences are computed faster
+        With "bfloat16" the recurrent ones are rounded to 8 bits of precision; with "int8" these and
+        the input's are integers from -127 to 127 with a scale for each column. States and biases
+        stay float32. A half or a quarter is read, so that few large sequences are computed faster
         (docs/tuning.md has figures). Training is not affected.
         """
         return self._inference_precision
 
     @inference_precision.setter
     def inference_precision(self, value: str) -> None:
-        if value not in ("full", "bfloat16"):
+        if value not in ("full", "bfloat16", "int8"):
             raise ValueError(
-                f"`inference_precision` of {self.name!r} must be 'full' or 'bfloat16', "
+                f"`inference_precision` of {self.name!r} must be 'full', 'bfloat16' or 'int8', "
                 f"received {value!r}"
             )
-        if value == "bfloat16" and self.dtype != "float32":
+        if value != "full" and self.dtype != "float32":
             raise ValueError(
-                f"`inference_precision` of {self.name!r} can be 'bfloat16' for float32 weights "
+                f"`inference_precision` of {self.name!r} can be {value!r} for float32 weights "
                 f"only, the dtype is {self.dtype}"
             )
         self._inference_precision = value

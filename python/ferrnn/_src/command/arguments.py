@@ -42,7 +42,7 @@ def _info(asked: argparse.Namespace) -> None:
 
 
 def _convert(asked: argparse.Namespace) -> None:
-    files.convert(_source(asked), asked.target, asked.keras)
+    files.convert(_source(asked), asked.target, asked.keras, asked.precision)
 
 
 def _verify(asked: argparse.Namespace) -> None:
@@ -133,6 +133,11 @@ def _add_files(commands: Any) -> None:
     convert.add_argument("target", type=Path, metavar="OUT")
     convert.add_argument(
         "--keras", type=int, choices=(2, 3), help="the version of Keras that a .h5 file is for"
+    )
+    convert.add_argument(
+        "--precision",
+        choices=("full", "bfloat16", "int8"),
+        help="how the weights of recurrent layers are kept for inference (.safetensors alone)",
     )
     _add_reading(convert)
     verify = commands.add_parser(

@@ -7,8 +7,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from ferrnn._src.interop.to_onnx import export_model
 from ferrnn._src.interop.verifying import Report, in_keras, verify
 from ferrnn._src.models.hdf5 import opened as opened_hdf5
 from ferrnn._src.models.native_file import stored_probe
+from ferrnn._src.models.precisions import in_words, set_precision
 from ferrnn._src.models.probes import PROBE_FILE
 
 _ONNX = ".onnx"
@@ -68,6 +71,8 @@ def _of_model(path: Path) -> list[str]:
     kept = _has_probe(path)
     if kept is not None:
         lines.append("with a probe, which holds on this machine" if kept else "no probe")
+    if words := in_words(model):
+        lines.append(f"weights for inference in {words}")
     return [*lines, *(f"warning: {each}" for each in said)]
 
 
@@ -116,10 +121,13 @@ def _weights_alone(path: Path) -> list[str] | None:
             return found
 
 
-def convert(source: Source, target: Path, keras: int | None = None) -> None:
+def convert(
+    source: Source, target: Path, keras: int | None = None, precision: str | None = None
+) -> None:
     """Writes a model in the format that the end of the target's name asks for.
 
-    `keras` is the version that a `.h5` file is for.
+    `keras` is the version that a `.h5` file is for; `precision` how the weights of recurrent layers
+    are kept for inference, which only ferrnn's own format tells.
 
     Raises:
         ValueError: The target's name is of no format, or the source is no chain of layers.
@@ -128,7 +136,13 @@ def convert(source: Source, target: Path, keras: int | None = None) -> None:
         raise ValueError(f"OUT must end in one of {', '.join(_FORMATS)}, received {target}")
     if keras is not None and target.suffix not in (".h5", ".hdf5"):
         raise ValueError(f"`--keras` is for `.h5` files alone, received {keras} for {target}")
+    if precision is not None and target.suffix != ".safetensors":
+        raise ValueError(
+            f"`--precision` is for `.safetensors` files alone, received {precision} for {target}"
+        )
     model = source.model()
+    if precision is not None:
+        set_precision(model, precision)
     if target.suffix == _ONNX:
         export_model(model, target)
     else:
@@ -150,14 +164,19 @@ def verified(source: Source, against: str | None, inputs: Path | None) -> Report
         return _verified_graph(source, against, inputs)
     model = source.model()
     given = random_inputs(model) if inputs is None else read_inputs(inputs)
+    report = verify(model, given, _second(source, against, given))
+    words = in_words(model)
+    return report if words is None else replace(report, against=f"{report.against}, from {words}")
+
+
+def _second(source: Source, against: str | None, given: Any) -> Any:
+    """What a model of layers is compared with."""
     if against is None or against in ("float64", "onnxruntime"):
-        return verify(model, given, against or "float64")
+        return against or "float64"
     if against == "keras":
-        return verify(model, given, in_keras(source.path)(given))
+        return in_keras(source.path)(given)
     other = Path(against)
-    if Source(other).kind != ONNX:
-        return verify(model, given, Source(other).model())
-    return verify(model, given, from_onnx(other))
+    return from_onnx(other) if Source(other).kind == ONNX else Source(other).model()
 
 
 def _verified_graph(source: Source, against: str | None, inputs: Path | None) -> Report:

@@ -13,6 +13,7 @@ from ferrnn._src.command.sources import ONNX, Source
 from ferrnn._src.interop.onnx.streams import OnnxStream
 from ferrnn._src.interop.onnx.verifying import onnx_session
 from ferrnn._src.interop.to_onnx import to_onnx
+from ferrnn._src.models.precisions import in_words
 from ferrnn._src.tree.tree import flatten
 
 _HEADING = f"{'case':24}  {'ferrnn':>10}  {'ONNX Runtime':>12}"
@@ -23,7 +24,8 @@ def timed(source: Source, seconds: float) -> list[str]:
     if source.kind == ONNX:
         return _timed_graph(source, seconds)
     model = source.model(compiles=False)
-    lines = [_HEADING]
+    words = in_words(model)
+    lines = [_HEADING] if words is None else [f"weights in {words}", _HEADING]
     session = _session(lambda: to_onnx(model))
     for batch in (1, 32):
         given = random_inputs(model, batch)

@@ -79,7 +79,7 @@ class BuiltInRNN(RNN):
 
     @property
     def inference_precision(self) -> str:
-        """How the recurrent weights are kept for calls without gradients: "full" or "bfloat16".
+        """How weights are kept for calls without gradients: "full", "bfloat16" or "int8".
 
         >>> from ferrnn.layers import LSTM
         >>> layer = LSTM(512)

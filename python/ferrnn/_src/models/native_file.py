@@ -28,6 +28,7 @@ from ferrnn._src.models.owned import (
     own_arrays,
     stores_itself,
 )
+from ferrnn._src.models.precisions import precisions, set_precisions
 from ferrnn._src.models.probes import OF_PROBE, check, probed, read_probe
 from ferrnn._src.models.probing import Outputs, reference
 from ferrnn._src.models.weights_file import Entry, saved
@@ -41,7 +42,7 @@ from ferrnn._src.weights.parameter import Parameter
 # The metadata: a version of the format, and texts in JSON.
 VERSION = "1"
 _VERSION, _CONFIG, _COMPILED = "ferrnn", "config", "compile_config"
-_PROBE = "probe"
+_PROBE, _PRECISIONS = "probe", "inference_precision"
 _STREAMS = "streams"
 # Where arrays are that are no variables.
 _ASSETS, _OF_STREAMS, _OPTIMIZER = "assets/", "streams/", "optimizer"
@@ -104,6 +105,8 @@ def _parts(model: Any, include_optimizer: bool) -> tuple[dict[str, Array], dict[
     texts = {_VERSION: VERSION, _CONFIG: as_json(model.as_data())}
     if include_optimizer and model.compiled:
         texts[_COMPILED] = as_json(data_alone(plain(model.get_compile_config())))
+    if kept := precisions(model):
+        texts[_PRECISIONS] = json.dumps(kept)
     with one_version():
         arrays = dict(_arrays(model, include_optimizer=include_optimizer))
     return {name: np.asarray(each, order="C") for name, each in arrays.items()}, texts
@@ -193,6 +196,8 @@ def _made(
     _fill(made, arrays)
     if arrays:
         raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+    with within(_PRECISIONS):
+        set_precisions(made, _json(texts, _PRECISIONS))
     return made
 
 

@@ -118,17 +118,20 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 
     They are of full precision if `exact`, else of the cell's `inference_precision`.
     """
-    halved = not exact and cell.inference_precision == "bfloat16"
-    packed: tuple[Any, Weights] | None = cell.packed_halved if halved else cell.packed
-    if packed is not None and packed[0] == _key(cell):
+    precision = "full" if exact else cell.inference_precision
+    packed: tuple[Any, Weights] | None = cell.packed
+    if precision != "full":
+        packed = cell.packed_rounded
+    if packed is not None and packed[0] == _key(cell, precision):
         return packed[1]
     with one_version():
-        return _pack(cell, halved)
+        return _pack(cell, precision)
 
 
-def _key(cell: BuiltInCell) -> tuple[Any, ...]:
+def _key(cell: BuiltInCell, precision: str) -> tuple[Any, ...]:
     """What packed weights depend on."""
     return (
+        precision,
         *[0 if each is None else each.version for each in cell.native_weights],
         cell.activation.__name__,
         _gate_name(cell),
@@ -162,9 +165,11 @@ def _clips(cell: BuiltInCell) -> dict[str, float]:
     return {"clip": cell.clip, "recurrent_clip": of_gates}
 
 
-def _pack(cell: BuiltInCell, halved: bool) -> Weights:
+def _pack(cell: BuiltInCell, precision: str) -> Weights:
     """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
-    key, scales = _key(cell), column_scales(cell)
+    key, scales = _key(cell, precision), column_scales(cell)
+    if precision == "int8":
+        _check_finite(cell)
     values = [None if each is None else each.value for each in cell.native_weights]
     if scales is not None:
         factors = _factors(cell, scales)
@@ -182,17 +187,27 @@ def _pack(cell: BuiltInCell, halved: bool) -> Weights:
         activation=native_name(cell.activation),
         recurrent_activation=_native_gate(cell),
         reset_after=getattr(cell, "reset_after", True),
-        precision="bfloat16" if halved else "full",
+        precision=precision,
         vectors=None if vectors is None else np.atleast_2d(vectors),
         projection=projection,
         **_clips(cell),
     )
     # One assignment: another thread sees both or neither.
-    if halved:
-        cell.packed_halved = (key, weights)
-    else:
+    if precision == "full":
         cell.packed = (key, weights)
+    else:
+        cell.packed_rounded = (key, weights)
     return weights
+
+
+def _check_finite(cell: BuiltInCell) -> None:
+    """Refuses weights that have no scale."""
+    for each in cell.native_weights[:2]:
+        if each is not None and not np.isfinite(each.value).all():
+            raise ValueError(
+                f"`inference_precision` 'int8' of {cell.name!r} needs finite weights, received NaN "
+                f"or infinity in {each.path!r}"
+            )
 
 
 def _vjp(

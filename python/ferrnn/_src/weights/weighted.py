@@ -28,7 +28,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 # Of what most attributes are, no layer among it.
 _PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None), Parameter))
 # Attributes that say nothing of what a layer computes, some of them set in every step of training.
-_NOT_PLANNED = frozenset(("built", "build_shape", "packed", "packed_halved"))
+_NOT_PLANNED = frozenset(("built", "build_shape", "packed", "packed_rounded"))
 
 
 def shape_first(method: Method) -> Method:

@@ -36,7 +36,7 @@ pub(crate) struct ForwardMemory<'a, T: Element> {
     /// Its units of the outputs.
     outputs: ViewMut<'a, T>,
     /// Steps so far that had active rows: the outputs swap planes at each.
-    steps_done: usize,
+    pub(crate) steps_done: usize,
     /// What the recurrent weights multiply, where it is no plane.
     pub(crate) operand: Buffer<T>,
     /// What a projection multiplies, where some rows do not take a step; by position.
@@ -53,7 +53,10 @@ pub(crate) struct ForwardMemory<'a, T: Element> {
 
 /// Whether the recurrent weights multiply rows that are no plane's.
 pub(super) fn multiplies_apart<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>) -> bool {
-    problem.dropout.recurrent.is_some() || problem.is_masked() || weights.projection.is_some()
+    problem.dropout.recurrent.is_some()
+        || problem.is_masked()
+        || weights.projection.is_some()
+        || weights.is_int8()
 }
 
 impl<'a, T: Element> PartForward<'a, T> {

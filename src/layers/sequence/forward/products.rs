@@ -39,6 +39,8 @@ impl<T: Element> PartForward<'_, T> {
         let Self { part, memory, .. } = self;
         if masks(part.problem.dropout.inputs) <= 1 {
             stage_inputs(part, chunk, 0, &mut memory.staged);
+            let (stride, rows) = (row_stride(part.weights.features), part.slice.rows_in(chunk));
+            part.weights.narrow(&mut memory.staged, stride, rows, part.weights.features);
         }
         let weights = part.weights;
         let (width, inputs) = (weights.layout.slots.len(), weights.layout.input.1);
@@ -149,8 +151,9 @@ impl<T: Element> PartForward<'_, T> {
         }
         let (slots_at, width) = (self.slots_at(chunk), weights.layout.slots.len());
         let Self { part, memory, .. } = self;
-        // Without masks and gaps the rows lie as the product wants them.
-        let plain = count_masks == 0 && active.len() == part.rows();
+        // Without masks and gaps the rows lie as the product wants them, if it wants no integers.
+        let plain = count_masks == 0 && active.len() == part.rows() && !weights.is_int8();
+        let from_end = weights.is_int8() && memory.steps_done % 2 == 1;
         for pass in mask_passes(weights.layout.slots, phase_slots, count_masks) {
             let right = match count_masks {
                 0 | 1 => &weights.recurrent[phase],
@@ -161,11 +164,13 @@ impl<T: Element> PartForward<'_, T> {
                     let from = &source[row as usize * stride..][..right.depth()];
                     copy_masked(to, from, mask_row(pass.gate, row));
                 }
+                weights.narrow(&mut memory.operand, stride, active.len(), right.depth());
             }
             let left = if plain { source } else { &memory.operand };
             let out = (&mut memory.kept.slots[slots_at..], width);
             let product = Product {
                 blocks: part.blocks.clone(),
+                from_end,
                 offset: place.first * width + pass.first,
                 block_stride: place.rows * width,
                 start: Start::Output,

@@ -95,7 +95,7 @@ pub(super) fn parts_of<T: Element>(weights: &Weights<T>, batch: usize, threads: 
     if groups_of(weights, batch) > 1 || weights.projection.is_some() {
         return 1;
     }
-    let bytes = weights.recurrent_work() * size_of::<T>();
+    let bytes = weights.recurrent_work() * if weights.is_int8() { 1 } else { size_of::<T>() };
     let far = bytes > caches::sizes().l2;
     let enough = if far { ROWS_FOR_FAR_WEIGHTS } else { ROWS_FOR_NEAR_WEIGHTS };
     parts(batch, threads, weights.recurrent_work(), weights.blocks(), enough)

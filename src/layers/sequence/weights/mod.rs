@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use crate::cells::{CellKind, KEPT, Layout};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Chosen;
-use crate::kernels::pack::{Packed, row_stride};
+use crate::kernels::int8::NarrowRows;
+use crate::kernels::pack::{Packed, Precision, row_stride};
 use crate::layers::sequence::options::{Options, Raw};
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Level};
@@ -25,6 +26,7 @@ pub struct Weights<T: Element> {
     pub(crate) outputs: usize,
     pub(crate) has_bias: bool,
     pub(crate) activations: Chosen,
+    pub(crate) precision: Precision,
     /// The input's product: `[block][features][input slots][LANES]`.
     pub(crate) kernel: Packed<T>,
     /// Each phase's product with the previous output.
@@ -83,19 +85,18 @@ impl<T: Element> Weights<T> {
                 &matrix[k * columns + gate(first + slot)..][..units]
             })
         };
-        let kernel = pack(raw.kernel, features, layout.input)?;
+        let mut kernel = pack(raw.kernel, features, layout.input)?;
         let recurrent =
             layout.phases.iter().map(|&slots| pack(raw.recurrent_kernel, outputs, slots));
         // Bounded: two phases at most.
         let mut recurrent = recurrent.collect::<Result<Vec<_>>>()?;
-        if options.bfloat16 {
-            if !T::HALVES {
-                return Err(Error::value("precision", "bfloat16 with float32 weights", "float64"));
-            }
-            // Bounded: two phases at most.
-            recurrent = recurrent.iter().map(Packed::halved).collect::<Result<_>>()?;
+        let precision = options.precision;
+        if precision == Precision::Int8 {
+            kernel = kept(kernel, precision, "kernel")?;
         }
-
+        let rounded = |packed| kept(packed, precision, "recurrent_kernel");
+        // Bounded: two phases at most.
+        recurrent = recurrent.into_iter().map(rounded).collect::<Result<_>>()?;
         let projection = raw.projection.map(|matrix| {
             Packed::from_rows(level, units, 1, outputs, |k, _| &matrix[k * outputs..][..outputs])
         });
@@ -162,6 +163,7 @@ impl<T: Element> Weights<T> {
             outputs,
             has_bias: raw.bias.is_some(),
             activations,
+            precision,
             kernel,
             recurrent,
             input_bias,
@@ -238,7 +240,20 @@ impl<T: Element> Weights<T> {
 
     /// Whether the recurrent product is part of the step.
     pub(crate) fn is_fused(&self) -> bool {
-        self.level.fuses::<T>() && self.activations.is_standard()
+        self.level.fuses::<T>() && self.activations.is_standard() && !self.is_int8()
+    }
+
+    /// Whether products are of integers, and their left sides made of them ([`NarrowRows`]).
+    pub(crate) fn is_int8(&self) -> bool {
+        self.precision == Precision::Int8
+    }
+
+    /// Turns `count` rows of a product's left side, `stride` elements apart, into what its weights
+    /// multiply, in place.
+    pub(crate) fn narrow(&self, rows: &mut [T], stride: usize, count: usize, depth: usize) {
+        if self.is_int8() {
+            NarrowRows { rows, stride, count, depth }.narrow(self.level);
+        }
     }
 
     /// Elements of a vector.
@@ -300,9 +315,9 @@ impl<T: Element> Weights<T> {
 
     /// Refuses weights that are for inference alone.
     pub(crate) fn check_exact(&self) -> Result<()> {
-        if self.recurrent.iter().any(Packed::is_halved) {
+        if self.precision != Precision::Full {
             let expected = "weights of full precision, for gradients and for masks of each gate";
-            return Err(Error::value("weights", expected, "bfloat16"));
+            return Err(Error::value("weights", expected, self.precision.name()));
         }
         Ok(())
     }
@@ -349,6 +364,23 @@ fn lazily<V>(cell: &OnceLock<V>, make: impl FnOnce() -> Result<V>) -> Result<&V>
     }
     let made = make()?;
     Ok(cell.get_or_init(|| made))
+}
+
+/// The operand as it is to be kept; `argument` is what its weights are called.
+fn kept<T: Element>(
+    packed: Packed<T>,
+    precision: Precision,
+    argument: &'static str,
+) -> Result<Packed<T>> {
+    if precision != Precision::Full && !T::HALVES {
+        let expected = format!("{} with float32 weights", precision.name());
+        return Err(Error::value("precision", expected, "float64"));
+    }
+    match precision {
+        Precision::Full => Ok(packed),
+        Precision::Bfloat16 => packed.halved(),
+        Precision::Int8 => packed.int8(argument),
+    }
 }
 
 fn bias_len(layout: Layout, units: usize) -> usize {

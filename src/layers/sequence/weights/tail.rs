@@ -7,7 +7,7 @@
 use crate::cells::Layout;
 use crate::error::Result;
 use crate::kernels::activation::Chosen;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Packed, Precision};
 use crate::layers::sequence::options::{Options, Raw};
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Level};
@@ -40,7 +40,7 @@ impl<T: Element> Tail<T> {
         let [phase] = layout.phases else { return Ok(None) };
         let fused = level.fuses::<T>()
             && chosen.is_standard()
-            && !options.bfloat16
+            && options.precision == Precision::Full
             && layout.slots.len() == SLOTS;
         if !fused || !(1..=2).contains(&vectors) {
             return Ok(None);
