@@ -4,6 +4,9 @@ import os
 
 # NumPy's BLAS threads get in each other's way on products this small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# xdist has a worker on each core. Tests of threads set their number themselves.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("FERRNN_NUM_THREADS", "1")
 
 import pytest
 from _pytest.runner import runtestprotocol

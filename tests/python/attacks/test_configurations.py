@@ -121,7 +121,7 @@ def calls_of(function):
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
 def test_layers_in_another_order_take_no_longer(order):
-    config = in_a_row(400).get_config()
+    config = in_a_row(200).get_config()
     other = {**config, "layers": config["layers"][::-1]}
     if order == "shuffled":
         random.Random(5).shuffle(other["layers"])
@@ -129,7 +129,7 @@ def test_layers_in_another_order_take_no_longer(order):
     model, in_another = calls_of(lambda: ferrnn.Model.from_config(other))
     assert in_another < 3 * in_order
     x = np.array([[1.0, 2.0]])
-    assert np.array_equal(model.predict(x, verbose=0), in_a_row(400).predict(x, verbose=0))
+    assert np.array_equal(model.predict(x, verbose=0), in_a_row(200).predict(x, verbose=0))
 
 
 def test_calls_of_a_shared_layer_keep_their_numbers_in_any_order():

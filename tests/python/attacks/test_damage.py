@@ -20,7 +20,7 @@ def check(found):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_bit_that_flipped(tmp_path, suffix):
-    check(damage.damaged_files(tmp_path, suffix, damage.flips(60)))
+    check(damage.damaged_files(tmp_path, suffix, damage.flips(30)))
 
 
 @deep
@@ -54,7 +54,7 @@ def check_configs(tmp_path, every):
 
 
 def test_something_else_in_the_configuration(tmp_path):
-    check_configs(tmp_path, 41)
+    check_configs(tmp_path, 83)
 
 
 @deep

@@ -33,19 +33,20 @@ def test_config_as_json(capsys):
     assert json.loads(capsys.readouterr().out) == ferrnn.show_config(mode="dicts")
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
-def test_bench_as_json_has_every_case_at_every_number_of_threads(capsys, cell):
-    assert main(["bench", "--json", "--cell", cell, "--threads", "2", "1", *SHORT]) == 0
+@pytest.mark.parametrize(("cell", "numbers"), [("lstm", [2, 1]), ("gru", [1]), ("simple_rnn", [1])])
+def test_bench_as_json_has_every_case_at_every_number_of_threads(capsys, cell, numbers):
+    threads = map(str, numbers)
+    assert main(["bench", "--json", "--cell", cell, "--threads", *threads, *SHORT]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["config"] == ferrnn.show_config(mode="dicts") | {
         "Threads": found["config"]["Threads"]
     }
-    assert [own["threads"] for own in found["limits"]] == [2, 1]
+    assert [own["threads"] for own in found["limits"]] == numbers
     assert all(min(own["reads"].values()) > 1e8 for own in found["limits"])
     rows = found["rows"]
     names = ["streaming", "one sequence", "small batch", "large batch", "training"]
     assert [(row["name"], row["threads"]) for row in rows] == [
-        (name, threads) for name in names for threads in (2, 1)
+        (name, number) for name in names for number in numbers
     ]
     for row in rows:
         assert row["cell"] == cell

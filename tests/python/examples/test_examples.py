@@ -48,9 +48,13 @@ def picture_of(output, directory):
 
 
 class TestSeattleForecast:
-    @pytest.mark.parametrize("seed", [1, 2, 3] if "FERRNN_DEEP" in os.environ else [1])
-    def test_beats_tomorrow_is_today(self, seed, tmp_path, capsys):
-        errors = load("seattle_forecast").main(["--out", str(tmp_path), "--seed", str(seed)])
+    @pytest.mark.parametrize(
+        ("seed", "epochs"),
+        [(1, 60), (2, 60), (3, 60)] if "FERRNN_DEEP" in os.environ else [(1, 25)],
+    )
+    def test_beats_tomorrow_is_today(self, seed, epochs, tmp_path, capsys):
+        options = ["--seed", str(seed), "--epochs", str(epochs)]
+        errors = load("seattle_forecast").main(["--out", str(tmp_path), *options])
         output = capsys.readouterr().out
         assert errors["model"] < 0.96 * errors["tomorrow = today"]
         assert errors["tomorrow = today"] == pytest.approx(2.907, abs=0.001)
@@ -102,14 +106,14 @@ def test_keras_rnn_tour_has_the_shapes_of_keras(capsys):
 
 
 def test_delayed_system_is_learnt(tmp_path, capsys):
-    score = load("delayed_system").main(["--out", str(tmp_path), "--epochs", "25"])
+    score = load("delayed_system").main(["--out", str(tmp_path), "--epochs", "15"])
     assert score > 0.99
     assert picture_of(capsys.readouterr().out, tmp_path) > (800, 500)
 
 
 def test_stock_prices_says_who_won(tmp_path, capsys):
     pytest.importorskip("vega_datasets", reason="the extra `examples` is not installed")
-    errors = load("stock_prices").main(["--out", str(tmp_path)])
+    errors = load("stock_prices").main(["--out", str(tmp_path), "--epochs", "25"])
     output = capsys.readouterr().out
     assert errors["same as last month"] == pytest.approx(11.12, abs=0.01)
     assert errors["model"] < 1.1 * errors["same as last month"]

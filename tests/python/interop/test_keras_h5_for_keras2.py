@@ -123,8 +123,8 @@ def test_newer_optimizers_are_named_as_keras_registers_them(tmp_path):
 def test_many_layers_need_several_attributes(tmp_path):
     x = ferrnn.Input((2,))
     y = x
-    for at in range(300):
-        y = layers.Dense(2, name=f"{'a long name' * 25}_{at}")(y)
+    for at in range(110):
+        y = layers.Dense(2, name=f"{'a long name' * 60}_{at}")(y)
     model = ferrnn.Model(x, y)
     model.save(tmp_path / "m.h5", keras=2)
     with h5py.File(tmp_path / "m.h5") as file:
