@@ -9,6 +9,7 @@ mod cells;
 mod convolution;
 mod dense;
 mod embedding;
+mod errors;
 mod foreign_residuals;
 mod int8;
 mod layouts;

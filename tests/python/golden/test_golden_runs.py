@@ -11,7 +11,7 @@ from specs import build
 
 
 @pytest.mark.parametrize("name", golden.names("runs"))
-def test_fifty_losses_are_those_of_keras(name: str, engine: str) -> None:
+def test_fifty_losses_are_those_of_keras(name: str) -> None:
     case = golden.load("runs", name)
     inputs, targets = case["inputs"], case["targets"]
     layers = [build(ferrnn.layers, spec) for spec in case.about["layers"]]

@@ -74,7 +74,7 @@ def _session(kind: str, layer: Any) -> Any:
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("name", KINDS)
 def test_outputs_and_states_are_those_of_onnx_runtime(
-    name: str, sizes: tuple[int, int, int, int], backwards: bool, padded: bool, engine: str
+    name: str, sizes: tuple[int, int, int, int], backwards: bool, padded: bool
 ) -> None:
     kind, options = KINDS[name]
     batch, time, features, units = sizes

@@ -68,18 +68,20 @@ def test_a_call_is_refused(evil, tmp_path, monkeypatch):
 ALLOWED = b"\x80cqrhjXJKM\x8aGN\x88\x89]})(t\x85\x86\x87aesuQR\x81b."
 
 
-@pytest.mark.parametrize("code", [c for c in range(256) if c not in ALLOWED])
-def test_every_other_opcode_is_refused(code):
-    with pytest.raises(PickleError, match="is not allowed"):
-        read(b"\x80\x02" + bytes([code]) + b"\x00" * 16 + b".")
+def test_every_other_opcode_is_refused():
+    for code in {*range(256)} - {*ALLOWED}:
+        content = b"\x80\x02" + bytes([code]) + b"\x00" * 16 + b"."
+        with pytest.raises(PickleError, match="is not allowed"):
+            read(content)
 
 
-@pytest.mark.parametrize("code", [c for c in ALLOWED if c not in b"."])
 @pytest.mark.parametrize("around", [b"", b"(", b"N", b"NN", b"}", b"]", b")", b"(N"])
-def test_an_opcode_in_a_wrong_place_is_an_error_or_harmless(code, around):
-    for tail in (b"", b"\x00" * 20, b"\xff" * 20, b"a\nb\n" + b"\x01" * 20):
-        with contextlib.suppress(PickleError):
-            read(b"\x80\x02" + around + bytes([code]) + tail + b".")
+def test_an_opcode_in_a_wrong_place_is_an_error_or_harmless(around):
+    for code in {*ALLOWED} - {*b"."}:
+        for tail in (b"", b"\x00" * 20, b"\xff" * 20, b"a\nb\n" + b"\x01" * 20):
+            content = b"\x80\x02" + around + bytes([code]) + tail + b"."
+            with contextlib.suppress(PickleError):
+                read(content)
 
 
 def test_every_shortened_pickle_is_an_error():

@@ -231,7 +231,7 @@ class Copies(keras.callbacks.Callback):
             self.model_copy, self.callback_copy = self.way((self.model, self.callback))
 
 
-@ways
+@pytest.mark.parametrize("way", [WAYS["deepcopy"], WAYS["pickle"]], ids=["deepcopy", "pickle"])
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks_go_on_in_the_middle_of_training(name, way, tmp_path, monkeypatch):
     if name == "TensorBoard":
