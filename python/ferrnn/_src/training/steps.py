@@ -129,9 +129,10 @@ class Steps(Measuring):
     def explain_plan(self) -> PlanReport:
         """Which parts of a training step run in the engine, and why others do not.
 
-        A built and compiled model of built-in layers is lowered to a plan: forward, backward and
-        optimizer are one call, with a mean squared or absolute error and no metrics many steps
-        are. Where one part is not planned, `fit` goes layer by layer, with the same results.
+        A built and compiled model is lowered to a plan: forward, backward and optimizer are one
+        call, with a mean squared or absolute error as loss and metrics many steps are. A layer that
+        the engine does not know is handed back to Python in its place. Where a part has no place in
+        a plan, `fit` goes layer by layer, with the same results.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])
