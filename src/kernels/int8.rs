@@ -11,7 +11,7 @@
 //! even bytes are multiplied by the former, the odd ones by the latter. What the 128 adds is known, and
 //! the sums start from its opposite.
 
-use crate::machine::simd::{Element, Kernel, Level, Simd};
+use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
 /// The largest integer of a weight.
 const MOST: u16 = 127;
@@ -29,32 +29,31 @@ fn largest(depth: usize) -> f64 {
     f64::from(i16::MAX).min((SUM / (MOST as usize * depth.max(1))) as f64)
 }
 
+/// The vectors of columns of a tile: they lie together, `[tile][quarter][TILE]`, whatever their gates
+/// and units are, so that there is one product for all cells.
+pub const TILE: usize = 8;
+
 /// Quarters of a depth, rounded up: vectors of weights of a column, and half of a row's pairs.
 #[must_use]
 pub fn quarter(depth: usize) -> usize {
     depth.div_ceil(4)
 }
 
-/// Fills `scales`, one for each column, and `to` with a block's weights; `from` has its rows, `width`
-/// vectors each.
-pub(super) struct PackBytes<'a, T> {
+/// A vector of columns of an operand: `from` has one for each row, `stride` elements apart.
+pub(super) struct Column<'a, T> {
     pub(super) from: &'a [T],
-    pub(super) width: usize,
+    pub(super) stride: usize,
     pub(super) depth: usize,
-    /// Zeros.
-    pub(super) scales: &'a mut [T],
-    /// Zeros.
-    pub(super) to: &'a mut [T],
+    /// Whether the level has [`crate::machine::simd::Simd::PAIRS_APART`].
+    pub(super) apart: bool,
 }
 
-impl<T: Element> Kernel<T> for PackBytes<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, _: S) {
-        let Self { from, width, depth, scales, to } = self;
-        let (columns, quarter) = (width * S::LANES, quarter(depth));
-        let rows = || from.chunks_exact(columns.max(1)).take(depth);
+impl<T: Element> Column<'_, T> {
+    /// Fills `scales`, one for each lane, and the vectors of `to`, each `stride` elements after the
+    /// one before; both are zeros.
+    pub(super) fn pack(self, scales: &mut [T], to: &mut [T], stride: usize) {
+        let (lanes, quarter) = (scales.len(), quarter(self.depth));
+        let rows = || self.from.chunks(self.stride).take(self.depth).map(|row| &row[..lanes]);
         for row in rows() {
             for (most, value) in scales.iter_mut().zip(row) {
                 *most = T::of(most.wide().max(value.wide().abs()));
@@ -65,16 +64,14 @@ impl<T: Element> Kernel<T> for PackBytes<'_, T> {
         }
         let most = f64::from(MOST);
         for (k, row) in rows().enumerate() {
-            let (vectors, part) = (k % quarter * columns, k / quarter);
-            for (column, (value, scale)) in row.iter().zip(&*scales).enumerate() {
+            let (vector, part) = (k % quarter * stride, k / quarter);
+            for (lane, (value, scale)) in row.iter().zip(&*scales).enumerate() {
                 let scale = scale.wide();
                 let weight = if scale > 0.0 { value.wide() / scale } else { 0.0 };
                 let byte = weight.round_ties_even().clamp(-most, most) as i32 + EXCESS;
-                let lane = column % S::LANES;
-                let number =
-                    if S::PAIRS_APART { part / 2 * S::LANES + lane } else { 2 * lane + part / 2 };
+                let number = if self.apart { part / 2 * lanes + lane } else { 2 * lane + part / 2 };
                 let at = 2 * number + part % 2;
-                let element = &mut to[vectors + column - lane + at / 4];
+                let element = &mut to[vector + at / 4];
                 *element = T::of_bits(element.bits() | byte.cast_unsigned() << (8 * (at % 4)));
             }
         }
@@ -130,11 +127,12 @@ fn narrow<T: Element, S: Simd<T>>(s: S, row: &mut [T], depth: usize) {
         most = s.max(s.abs(values), most);
         taint = s.mul_add(values, s.splat(T::ZERO), taint);
     }
-    let mut lanes = [[T::ZERO; crate::machine::simd::MAX_LANES]; 2];
+    let mut lanes = [[T::ZERO; MAX_LANES]; 2];
     s.store(most, &mut lanes[0]);
     s.store(taint, &mut lanes[1]);
-    let [most, taint] = lanes.map(|lanes| lanes.map(T::wide));
-    let (most, taint) = (most.into_iter().fold(0.0, f64::max), taint.into_iter().sum::<f64>());
+    let [most, taint] = [&lanes[0][..S::LANES], &lanes[1][..S::LANES]];
+    let most = most.iter().fold(T::ZERO, |most, &v| if v > most { v } else { most }).wide();
+    let taint = taint.iter().fold(T::ZERO, |sum, &v| sum + v).wide();
     let largest = largest(depth);
     // Numbers whose steps would not be normal ones count as zero.
     let (step, scale) = match most {
@@ -149,10 +147,14 @@ fn narrow<T: Element, S: Simd<T>>(s: S, row: &mut [T], depth: usize) {
         let high = s.mul(s.load(&row[at + pairs..]), scale);
         s.store(s.pack_pairs(low, high), &mut row[at..]);
     }
-    let sum = row[..pairs].iter().fold(0_i32, |sum, pair| {
-        let bits = pair.bits().cast_signed();
-        sum.wrapping_add(bits << 16 >> 16).wrapping_add(bits >> 16)
-    });
+    row[pairs..][..S::LANES].fill(T::ZERO);
+    let mut sum = s.splat(T::ZERO);
+    for at in (0..pairs).step_by(S::LANES) {
+        sum = s.add_pairs(sum, s.load(&row[at..]), s.splat(T::of_bits(0x0001_0001)));
+    }
+    s.store(sum, &mut lanes[0]);
+    let add = |sum: i32, v: &T| sum.wrapping_add(v.bits().cast_signed());
+    let sum = lanes[0][..S::LANES].iter().fold(0, add);
     let (start_at, step_at) = ends(row);
     row[start_at] = T::of_bits(sum.wrapping_mul(-EXCESS).cast_unsigned());
     row[step_at] = step;

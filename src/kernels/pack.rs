@@ -1,6 +1,6 @@
 //! Operands packed for the register tile.
 
-use super::int8::{self, MOST_DEPTH, PackBytes};
+use super::int8::{self, Column, MOST_DEPTH, TILE};
 use crate::error::{Error, Result};
 use crate::machine::caches;
 use crate::machine::memory::Buffer;
@@ -61,7 +61,7 @@ pub struct Packed<T: Element> {
     lanes: usize,
     /// How each element is kept.
     precision: Precision,
-    /// Of 8 bits, what the columns of each block are multiplied by, `[block][width][LANES]`.
+    /// Of 8 bits, what each column is multiplied by, vector by vector.
     scales: Buffer<T>,
     /// Whether the second-level cache is too small to keep it.
     large: bool,
@@ -184,6 +184,9 @@ impl<T: Element> Packed<T> {
     /// If the memory cannot be had, if a weight is not finite, or if there are so many rows that sums
     /// in 32 bits had no room for them; `argument` is what the weights are called.
     pub fn int8(&self, argument: &'static str) -> Result<Self> {
+        if const { !T::HALVES } {
+            return Err(Error::value(argument, "float32", "float64"));
+        }
         if self.depth > MOST_DEPTH {
             let expected = format!("at most {MOST_DEPTH} rows in int8");
             return Err(Error::value(argument, expected, self.depth));
@@ -191,14 +194,20 @@ impl<T: Element> Packed<T> {
         if let Some(&other) = self.data.iter().find(|value| !value.wide().is_finite()) {
             return Err(Error::value(argument, "finite numbers for int8", other.wide()));
         }
-        let (row, quarter) = (self.width * self.lanes, int8::quarter(self.depth));
-        let mut data = Buffer::zeroed(self.blocks * quarter * row)?;
-        let mut scales = Buffer::zeroed(self.blocks * row)?;
-        let blocks = self.data.chunks_exact((self.depth * row).max(1));
-        let packed = data.chunks_exact_mut((quarter * row).max(1));
-        for ((from, to), scales) in blocks.zip(packed).zip(scales.chunks_exact_mut(row.max(1))) {
-            let block = PackBytes { from, width: self.width, depth: self.depth, scales, to };
-            T::dispatch(self.level, block);
+        let (lanes, quarter) = (self.lanes, int8::quarter(self.depth));
+        let tiles = (self.blocks * self.width).div_ceil(TILE);
+        let mut data = Buffer::zeroed(tiles * quarter * TILE * lanes)?;
+        let mut scales = Buffer::zeroed(tiles * TILE * lanes)?;
+        let (row, apart) = (self.width * lanes, self.level.pairs_apart());
+        for (vector, scales) in scales.chunks_exact_mut(lanes).enumerate() {
+            let (block, gate) = (vector / self.width, vector % self.width);
+            if block == self.blocks {
+                break;
+            }
+            let from = &self.data[block * self.depth * row + gate * lanes..];
+            let to = &mut data[(vector / TILE * quarter * TILE + vector % TILE) * lanes..];
+            let column = Column { from, stride: row, depth: self.depth, apart };
+            column.pack(scales, to, TILE * lanes);
         }
         Ok(Self { data, scales, precision: Precision::Int8, ..*self })
     }
@@ -215,7 +224,7 @@ impl<T: Element> Packed<T> {
         self.precision == Precision::Int8
     }
 
-    /// What each column is multiplied by, if the operand is of 8 bits, `[block][width][LANES]`.
+    /// What each column is multiplied by, if the operand is of 8 bits, vector by vector.
     #[must_use]
     pub fn scales(&self) -> &[T] {
         &self.scales

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::cuts::{group, group_mut, halved_rows, most_rows, take_blocks, with_tiles};
-use super::int8::{ends, quarter};
+use super::int8::{TILE, ends, quarter};
 use super::pack::Packed;
 use super::tile::{Coming, LeftRows, accumulate_asking, accumulate_halved, blocks};
-use crate::machine::simd::{Element, Kernel, Simd};
+use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
 
 /// What a product's sums start from.
 #[derive(Clone, Copy)]
@@ -139,7 +139,22 @@ impl<T: Element> Product<'_, T> {
         (number, row): (usize, usize),
         (block, next): (usize, usize),
     ) {
-        let mut acc = self.start::<S, MR, PB, G>(s, row, block);
+        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
+        let Self { offset, block_stride, row_stride, .. } = *self;
+        let first = offset + (block - self.blocks.start) * block_stride + row * row_stride;
+        let at = |r: usize, b: usize| first + b * block_stride + r * row_stride;
+        let start = match self.start {
+            Start::Zero => None,
+            Start::Output => Some((s.vectors(self.out), first, (block_stride, row_stride))),
+            Start::Bias(bias) => Some((s.vectors(bias), block * G, (G, 0))),
+        };
+        if let Some((from, first, (by_block, by_row))) = start {
+            for r in 0..MR {
+                for b in 0..PB {
+                    acc[r][b] = *group(from, first + b * by_block + r * by_row);
+                }
+            }
+        }
         let left = &self.left[self.from..];
         let left = LeftRows::<T, MR>::new(left, self.stride, self.depth.1, |r| row + r);
         if HALVED {
@@ -150,153 +165,129 @@ impl<T: Element> Product<'_, T> {
             let coming = Coming::of_blocks::<T, S, PB, G>(s, self.right, next, self.depth, number);
             accumulate_asking(s, &mut acc, left, right, 0, coming);
         }
-        self.finish(s, row, block, &acc);
-    }
-
-    /// The vector of the output where a row of a block goes.
-    #[inline(always)]
-    fn first(&self, row: usize, block: usize) -> usize {
-        self.offset + (block - self.blocks.start) * self.block_stride + row * self.row_stride
-    }
-
-    /// What a tile's sums start from.
-    #[inline(always)]
-    fn start<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
-        &self,
-        s: S,
-        row: usize,
-        block: usize,
-    ) -> [[[S::V; G]; PB]; MR] {
-        let mut acc = [[[s.splat(T::ZERO); G]; PB]; MR];
-        let of_output = (self.block_stride, self.row_stride);
-        let start = match self.start {
-            Start::Zero => None,
-            Start::Output => Some((s.vectors(self.out), self.first(row, block), of_output)),
-            Start::Bias(bias) => Some((s.vectors(bias), block * G, (G, 0))),
-        };
-        if let Some((from, first, (by_block, by_row))) = start {
-            for r in 0..MR {
-                for b in 0..PB {
-                    acc[r][b] = *group(from, first + b * by_block + r * by_row);
-                }
-            }
-        }
-        acc
-    }
-
-    /// A tile's sums become the output.
-    #[inline(always)]
-    fn finish<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
-        &mut self,
-        s: S,
-        row: usize,
-        block: usize,
-        acc: &[[[S::V; G]; PB]; MR],
-    ) {
-        let first = self.first(row, block);
         let out = s.vectors_mut(self.out);
         for r in 0..MR {
             for b in 0..PB {
-                *group_mut(out, first + b * self.block_stride + r * self.row_stride) = acc[r][b];
+                *group_mut(out, at(r, b)) = acc[r][b];
             }
         }
     }
 }
 
-/// A [`Product`] whose right side is of 8 bits, and its left side of integers ([`super::int8::NarrowRows`]).
+/// A [`Product`] whose right side is of 8 bits, and its left side of integers
+/// ([`super::int8::NarrowRows`]).
 struct Int8Product<'a, T: Element>(Product<'a, T>);
+
+/// The sums of a tile's rows, at most two.
+type Sums<T> = [[[T; MAX_LANES]; TILE]; 2];
 
 impl<T: Element> Kernel<T> for Int8Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
-        assert!(self.0.depth == (0, self.0.right.depth()), "some rows of an operand of bytes");
-        match self.0.right.width() {
-            1 => self.all_blocks::<S, 8, 4, 1>(s),
-            2 => self.all_blocks::<S, 4, 1, 2>(s),
-            3 => self.all_blocks::<S, 2, 1, 3>(s),
-            4 => self.all_blocks::<S, 2, 1, 4>(s),
-            width => unreachable!("a packed width of {width}"),
+        let Product { right, ref blocks, rows, from_end, depth, .. } = self.0;
+        assert!(depth == (0, right.depth()), "some rows of an operand of bytes");
+        let tiles =
+            blocks.start * right.width() / TILE..(blocks.end * right.width()).div_ceil(TILE);
+        let mut sums = [[[T::ZERO; MAX_LANES]; TILE]; 2];
+        for number in 0..tiles.len() {
+            let tile = if from_end { tiles.end - 1 - number } else { tiles.start + number };
+            let mut row = 0;
+            while row < rows {
+                let count = if S::SMALL { 1 } else { (rows - row).min(2) };
+                if count == 1 {
+                    self.tile::<S, 1, TILE>(s, row, tile, 0, &mut sums);
+                } else if const { !S::SMALL } {
+                    // Sums of two rows want more registers than sixteen.
+                    if const { S::ROWS > 3 } {
+                        self.tile::<S, 2, TILE>(s, row, tile, 0, &mut sums);
+                    } else {
+                        for first in [0, TILE / 2] {
+                            self.tile::<S, 2, { TILE / 2 }>(s, row, tile, first, &mut sums);
+                        }
+                    }
+                }
+                for (row, sums) in (row..row + count).zip(&sums) {
+                    self.finish(s, row, tile, sums);
+                }
+                row += count;
+            }
         }
     }
 }
 
 impl<T: Element> Int8Product<'_, T> {
-    /// Walks the blocks, `ONE` at once if there is only one row, else `PB`: as many as give about eight
-    /// chains of sums.
+    /// The row's elements.
     #[inline(always)]
-    fn all_blocks<S: Simd<T>, const ONE: usize, const PB: usize, const G: usize>(&mut self, s: S) {
-        let mut rest = self.0.blocks.clone();
-        let most = if self.0.rows == 1 { ONE } else { PB };
-        while !rest.is_empty() {
-            let count = if rest.len() >= most { most } else { 1 };
-            let (block, _) = take_blocks(&mut rest, count, self.0.from_end);
-            if count == ONE {
-                self.tile::<S, 1, ONE, G>(s, 0, block);
-                continue;
-            }
-            with_tiles!(self.0.rows, const { halved_rows(S::ROWS) }, 3, MR, place => {
-                match count {
-                    1 if const { PB > 1 } => self.tile::<S, MR, 1, G>(s, place.1, block),
-                    _ => self.tile::<S, MR, PB, G>(s, place.1, block),
-                }
-            });
-        }
+    fn row(&self, row: usize) -> &[T] {
+        &self.0.left[row * self.0.stride..][..self.0.stride]
     }
 
+    /// The sums of `C` vectors of a tile, from `first` on.
     #[inline(always)]
-    fn tile<S: Simd<T>, const MR: usize, const PB: usize, const G: usize>(
-        &mut self,
+    fn tile<S: Simd<T>, const MR: usize, const C: usize>(
+        &self,
         s: S,
         row: usize,
-        block: usize,
+        tile: usize,
+        first: usize,
+        to: &mut Sums<T>,
     ) {
-        if const { MR > halved_rows(S::ROWS) } {
-            return;
-        }
-        let Product { left, stride, right, .. } = self.0;
+        assert!(first + C <= TILE, "vectors beyond the tile");
+        let right = self.0.right;
         let quarter = quarter(right.depth());
-        let rows = LeftRows::<T, MR>::new(left, stride, stride, |r| row + r).rows();
-        let (panels, _) = s.vectors(right.data()).as_chunks::<G>();
-        let mut columns = [&panels[..0]; PB];
-        for (b, column) in columns.iter_mut().enumerate() {
-            *column = &panels[(block + b) * quarter..][..quarter];
-        }
-        let (start_at, step_at) = ends(rows[0]);
-        let mut sums = [[[s.splat(T::ZERO); G]; PB]; MR];
-        let (mut of_even, mut of_odd) = ([&left[..0]; MR], [&left[..0]; MR]);
+        let (vectors, _) = s.vectors(right.data()).as_chunks::<TILE>();
+        let vectors = &vectors[tile * quarter..][..quarter];
+        let (mut of_even, mut of_odd) = ([self.row(row); MR], [self.row(row); MR]);
+        let mut sums = [[s.splat(T::ZERO); C]; MR];
         for r in 0..MR {
-            sums[r] = [[s.splat(rows[r][start_at]); G]; PB];
-            (of_even[r], of_odd[r]) = rows[r][..2 * quarter].split_at(quarter);
+            let row = self.row(row + r);
+            sums[r] = [s.splat(row[ends(row).0]); C];
+            (of_even[r], of_odd[r]) = row[..2 * quarter].split_at(quarter);
         }
         for k in 0..quarter {
             let (mut even, mut odd) = ([s.splat(T::ZERO); MR], [s.splat(T::ZERO); MR]);
             for r in 0..MR {
                 (even[r], odd[r]) = (s.splat(of_even[r][k]), s.splat(of_odd[r][k]));
             }
-            for b in 0..PB {
-                for g in 0..G {
-                    let bytes = columns[b][k][g];
-                    let (first, second) = (s.even_bytes(bytes), s.odd_bytes(bytes));
-                    for r in 0..MR {
-                        let sum = s.add_pairs(sums[r][b][g], first, even[r]);
-                        sums[r][b][g] = s.add_pairs(sum, second, odd[r]);
-                    }
+            for c in 0..C {
+                let bytes = vectors[k][first + c];
+                let (low, high) = (s.even_bytes(bytes), s.odd_bytes(bytes));
+                for r in 0..MR {
+                    let sum = s.add_pairs(sums[r][c], low, even[r]);
+                    sums[r][c] = s.add_pairs(sum, high, odd[r]);
                 }
             }
         }
-        let mut acc = self.0.start::<S, MR, PB, G>(s, row, block);
         for r in 0..MR {
-            let step = s.splat(rows[r][step_at]);
-            for b in 0..PB {
-                let scales = group::<_, G>(s.vectors(right.scales()), (block + b) * G);
-                for g in 0..G {
-                    let scale = s.mul(step, scales[g]);
-                    acc[r][b][g] = s.mul_add(s.numbers(sums[r][b][g]), scale, acc[r][b][g]);
-                }
+            for c in 0..C {
+                s.store(sums[r][c], &mut to[r][first + c]);
             }
         }
-        self.0.finish(s, row, block, &acc);
+    }
+
+    /// A row's sums of a tile, as numbers, go where they belong.
+    #[inline(always)]
+    fn finish<S: Simd<T>>(&mut self, s: S, row: usize, tile: usize, sums: &[[T; MAX_LANES]; TILE]) {
+        let of_row = self.row(row);
+        let step = s.splat(of_row[ends(of_row).1]);
+        let Product { right, ref blocks, start, .. } = self.0;
+        let (width, blocks) = (right.width(), blocks.clone());
+        for (vector, sum) in (tile * TILE..).zip(sums) {
+            let (block, gate) = (vector / width, vector % width);
+            if !blocks.contains(&block) {
+                continue;
+            }
+            let Product { offset, block_stride, row_stride, .. } = self.0;
+            let at = offset + (block - blocks.start) * block_stride + row * row_stride + gate;
+            let before = match start {
+                Start::Zero => s.splat(T::ZERO),
+                Start::Output => s.vectors(self.0.out)[at],
+                Start::Bias(bias) => s.vectors(bias)[vector],
+            };
+            let scale = s.mul(step, s.vectors(right.scales())[vector]);
+            s.vectors_mut(self.0.out)[at] = s.mul_add(s.numbers(s.load(sum)), scale, before);
+        }
     }
 }

@@ -31,13 +31,6 @@ impl<'a, T, const MR: usize> LeftRows<'a, T, MR> {
         Self(rows)
     }
 
-    /// The rows.
-    #[inline(always)]
-    #[must_use]
-    pub fn rows(self) -> [&'a [T]; MR] {
-        self.0
-    }
-
     /// Some steps of depth.
     #[inline(always)]
     fn part(self, depth: Range<usize>) -> Self {

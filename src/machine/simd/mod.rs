@@ -197,6 +197,19 @@ impl Level {
         T::dispatch(self, Fuses)
     }
 
+    /// Whether the level has [`Simd::PAIRS_APART`].
+    pub(crate) fn pairs_apart(self) -> bool {
+        struct Apart;
+        impl Kernel<f32> for Apart {
+            type Output = bool;
+            #[inline(always)]
+            fn run<S: Simd<f32>>(self, _: S) -> bool {
+                S::PAIRS_APART
+            }
+        }
+        f32::dispatch(self, Apart)
+    }
+
     /// Rows of the largest register tile.
     #[must_use]
     pub fn rows<T: Element>(self) -> usize {
