@@ -402,6 +402,8 @@ fn check<T: Engine>(layers: &[Linked<T>]) -> Result<()> {
             let expected = format!("numbers of values from 0 to {at}");
             return Err(Error::value("parts", expected, &layer.from));
         }
+    }
+    for (at, layer) in layers.iter().enumerate() {
         let mut readers = layers.iter().filter(|reader| reader.from.contains(&(at + 1))).peekable();
         let unread = readers.peek().is_none() && at + 1 < layers.len();
         if unread || (layer.passes && !readers.all(|reader| reader.passes)) {
