@@ -44,7 +44,7 @@ test-rust: $(VENV)/.made
 	done
 
 test-python: $(VENV)/.dev $(VENV)/.built
-	$(BIN)/python -m pytest $(if $(TESTS),,--numprocesses=auto --maxprocesses=8) $(TESTS)
+	$(BIN)/python -m pytest $(if $(TESTS),,--numprocesses=auto --maxprocesses=8 --dist=loadfile) $(TESTS)
 
 check-aarch64: ## Lint and test the engine for 64-bit Arm, under an emulator elsewhere
 	.ci/aarch64 $(LOCKED)

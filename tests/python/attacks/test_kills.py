@@ -25,7 +25,7 @@ def killed(folder, suffix, times):
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_a_killed_save_leaves_a_whole_file(tmp_path, suffix):
-    killed(tmp_path, suffix, 5)
+    killed(tmp_path, suffix, 4)
 
 
 @deep

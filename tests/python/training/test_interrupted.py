@@ -83,8 +83,6 @@ def kills(place, what, save_freq, count, times=1, seed=0):
     """
     found, draw = {"exact": 0, "other bits": 0, "failed": 0}, random.Random(seed)
     with Training(place, what, save_freq) as training:
-        training.forget()
-        training.finish()
         began = time.perf_counter()
         training.forget()
         expected = training.finish()
