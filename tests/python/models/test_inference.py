@@ -1,5 +1,7 @@
 """Calls of models by plans give what their layers give, and what was changed counts at once."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -147,6 +149,15 @@ def test_threads_share_a_plan():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_copies_of_a_planned_model_have_plans_of_their_own():
+    model = keras.Sequential(MODELS["lstm"]())
+    outputs = planned(model, inputs())
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert other._inference[1] is None
+        np.testing.assert_array_equal(planned(other, inputs()), outputs)
+        assert other._inference[1] is not model._inference[1]
 
 
 def test_without_plans_nothing_is_planned(monkeypatch):

@@ -27,7 +27,10 @@ class Described(Configured):
     _graph: Any
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_graph": self._graph, **vars(self)}  # a graph knows the order to be copied in
+        # A graph knows the order to be copied in; a plan is the engine's, and made anew.
+        state = {"_graph": self._graph, **vars(self)}
+        state.pop("_inference", None)
+        return state
 
     def save(
         self,

@@ -76,7 +76,7 @@ class HandedBack:
         if mask is not None:
             masks = [None] * self._count
             masks[step.sources[0]] = np.frombuffer(mask, bool).reshape(arrays[0].shape[:2])
-        losses = self._losses if keep else None
+        losses = self._losses if training else None
         call = Call(training, keep, keep and self._asks, None, keep, losses)
         self._kept = None
         vjp, made = step.run(values, masks, step.call_for(call))
