@@ -1,12 +1,13 @@
 """Conformal margins cover what they promise, step by step, and follow drift."""
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from ferrnn._src.forecasting.conformal import MOST, RATE, calibrated
-from ferrnn._src.forecasting.quantiles import PROBABILITIES
+from ferrnn._src.forecasting.quantiles import PROBABILITIES, at_probability
 
 HORIZON = 3
 NORMAL = np.array([NormalDist().inv_cdf(each) for each in PROBABILITIES])
@@ -94,14 +95,14 @@ def test_misses_widen_and_hits_narrow_by_the_rate():
     outside = calibration.followed(quantiles, center + 1e6, np.array([9]))
     for at, level in enumerate(calibration.levels):
         missed = 1 - level / 100
-        np.testing.assert_allclose(inside.missed[at], missed + RATE * missed)
-        np.testing.assert_allclose(outside.missed[at], missed + RATE * (missed - 1))
+        np.testing.assert_allclose(inside.missed[-1, at], missed + RATE * missed)
+        np.testing.assert_allclose(outside.missed[-1, at], missed + RATE * (missed - 1))
     assert (outside.margins(80) >= calibration.margins(80)).all()
     assert (inside.margins(80) <= calibration.margins(80)).all()
     assert (outside.margins(85) >= calibration.margins(85)).all()
     only = np.where(np.arange(HORIZON) == 1, center + 1e6, np.nan)
     partly = calibration.followed(quantiles, only, np.array([9]))
-    np.testing.assert_array_equal(partly.missed[:, [0, 2]], calibration.missed[:, [0, 2]])
+    np.testing.assert_array_equal(partly.missed[-1][:, [0, 2]], calibration.missed[-1][:, [0, 2]])
 
 
 def test_errors_count_in_the_order_of_the_times_forecast():
@@ -117,6 +118,32 @@ def test_errors_count_in_the_order_of_the_times_forecast():
         now = np.where(due == tick, truth, np.nan)
         one_by_one = one_by_one.followed(quantiles, now, ticks)
     np.testing.assert_allclose(at_once.missed, one_by_one.missed)
+
+
+def test_a_forecast_is_judged_by_the_margin_that_it_was_made_with():
+    random = np.random.default_rng(17)
+    calibration = made(random, "cqr", windows=200, levels=(80.0,))
+    quantiles, center = quantiles_of(random, 60, 1.0)
+    # Runs of misses: the errors of a whole stretch are large.
+    wide = np.where((np.arange(60) // 12 % 2)[:, None], 4 * SPREAD, 0.5 * SPREAD)
+    truth = center + random.normal(0, 1, (60, HORIZON)) * wide
+    ticks = 1000 + np.arange(60)
+    # Tick by tick: forecasts are made, then those that are due are judged.
+    rates, made_with = calibration.missed[-1, 0].copy(), {}
+    for tick in range(1000, 1060 + HORIZON):
+        if tick < 1060:
+            made_with[tick] = replace(calibration, missed=rates[None, None].copy()).margins(80)
+        for step in range(HORIZON):
+            origin = tick - step
+            if origin not in made_with:
+                continue
+            row = origin - 1000
+            low, high = at_probability(quantiles[row], 0.1), at_probability(quantiles[row], 0.9)
+            score = np.maximum(low - truth[row], truth[row] - high)[step]
+            rates[step] += RATE * (0.2 - float(score > made_with[origin][step]))
+    followed = calibration.followed(quantiles, truth, ticks)
+    np.testing.assert_allclose(followed.missed[-1, 0], rates)
+    assert len(followed.missed) == len(followed.since) == HORIZON + 1
 
 
 def test_coverage_comes_back_after_the_noise_has_doubled():

@@ -21,9 +21,11 @@ class Calibration:
     """Held-out windows in the order of their origins' ticks, and what adapts to drift.
 
     `quantiles` `[windows, horizon, quantiles]` and `truth` `[windows, horizon]` (NaN where missing)
-    are scaled; `series` and `ticks` `[windows]` say where they come from. `missed` `[levels,
-    horizon]` are the miss rates that are aimed at: they move with hits and misses (Gibbs and
-    Candès, 2021, "Adaptive conformal inference under distribution shift").
+    are scaled; `series` and `ticks` `[windows]` say where they come from. `missed` `[changes,
+    levels, horizon]` are the miss rates that are aimed at: they move with hits and misses (Gibbs
+    and Candès, 2021, "Adaptive conformal inference under distribution shift"). The last hold now;
+    those before, each for origins from the tick `since` `[changes]` on, are kept as long as a
+    forecast that was made with them has not ended.
     """
 
     method: str
@@ -32,7 +34,8 @@ class Calibration:
     truth: Array
     series: Array
     ticks: Array
-    missed: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    missed: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    since: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def interval(self, quantiles: Array, level: float) -> tuple[Array, Array]:
         """Lower and upper ends `[batch, horizon]` for quantiles `[batch, horizon, quantiles]`."""
@@ -65,7 +68,7 @@ class Calibration:
         nominal = level / 100
         if not self.missed.size:
             return np.full(self.truth.shape[1], nominal)
-        moved = self.missed - (1 - np.array(self.levels)[:, None] / 100)
+        moved = self.missed[-1] - (1 - np.array(self.levels)[:, None] / 100)
         # Between the levels that are followed, their shifts are.
         known = np.array(self.levels) / 100
         shift = np.array([np.interp(nominal, known, each) for each in moved.T])
@@ -77,27 +80,39 @@ class Calibration:
 
         `truth` `[windows, horizon]` is NaN where it is not to count; `ticks` `[windows]` are those
         of the origins. Errors count in the order of the times that were forecast: nothing later
-        moves what is earlier.
+        moves what is earlier. Each forecast is judged by the margin of its origin, which is the one
+        that it was given with: by later ones, only the first of a run of misses would count.
         """
-        if self.method == "none" or not len(self.truth):
+        if self.method == "none" or not len(self.truth) or not len(self.missed):
             return self
         window, step = np.nonzero(np.isfinite(truth))
+        if not len(window):
+            return self
         due = ticks[window] + step
         order = np.argsort(due, kind="stable")
         window, step, due = window[order], step[order], due[order]
-        groups = np.split(np.arange(len(due)), np.flatnonzero(np.diff(due)) + 1)
-        missed = self.missed.copy()
+        firsts = np.flatnonzero(np.diff(due, prepend=due[0] - 1))
+        groups = np.split(np.arange(len(due)), firsts[1:])
+        since = np.maximum.accumulate(np.concatenate([self.since, due[firsts] + 1]))
+        made_with = np.maximum(np.searchsorted(since, ticks[window], side="right") - 1, 0)
+        horizon, missed = truth.shape[1], []
         for at, level in enumerate(self.levels):
-            sorted_scores, number = self._sorted(level)
+            known = self._sorted(level)
             scores = self._scores(quantiles, truth, level)[window, step]
+            rates = [*self.missed[:, at]]
+            margins = [_ranked(*known, 1 - rate) for rate in rates]
             for group in groups:
-                margin = _ranked(sorted_scores, number, 1 - missed[at])
                 places = step[group]
-                outside = scores[group] > margin[places]
-                count = np.bincount(places, minlength=truth.shape[1])
-                rate = np.bincount(places, outside, truth.shape[1]) / np.maximum(count, 1)
-                missed[at] += np.where(count > 0, RATE * (1 - level / 100 - rate), 0.0)
-        return replace(self, missed=missed)
+                issued = np.array(margins)[np.minimum(made_with[group], len(margins) - 1), places]
+                count = np.bincount(places, minlength=horizon)
+                rate = np.bincount(places, scores[group] > issued, horizon) / np.maximum(count, 1)
+                moved = np.where(count > 0, RATE * (1 - level / 100 - rate), 0.0)
+                rates.append(rates[-1] + moved)
+                margins.append(_ranked(*known, 1 - rates[-1]))
+            missed.append(rates)
+        # One more than the origins whose forecasts have not ended.
+        kept = np.stack(missed, axis=1)[-horizon - 1 :]
+        return replace(self, missed=kept, since=since[-horizon - 1 :])
 
     def remembering(self, other: Calibration) -> Calibration:
         """With the windows of `other` in place of those of the same origins; the newest stay."""
@@ -110,11 +125,11 @@ class Calibration:
         }
         order = np.argsort(parts["ticks"], kind="stable")[-MOST:]
         newest = {name: part[order] for name, part in parts.items()}
-        return Calibration(self.method, self.levels, missed=self.missed, **newest)
+        return replace(self, **newest)
 
     def arrays(self) -> dict[str, Array]:
         """Its arrays by name."""
-        names = ("quantiles", "truth", "series", "ticks", "missed")
+        names = ("quantiles", "truth", "series", "ticks", "missed", "since")
         return {name: getattr(self, name) for name in names}
 
 
@@ -129,9 +144,9 @@ def calibrated(
     """A calibration by held-out windows; of many, the newest."""
     order = np.argsort(ticks, kind="stable")[-MOST:]
     missed = np.repeat(1 - np.array(levels)[:, None] / 100, truth.shape[1], axis=1)
-    return Calibration(
-        method, levels, quantiles[order], truth[order], series[order], ticks[order], missed
-    )
+    parts = (quantiles[order], truth[order], series[order], ticks[order])
+    # Before any change, these rates hold for all origins.
+    return Calibration(method, levels, *parts, missed[None], np.zeros(1, np.int64))
 
 
 def _ends(quantiles: Array, level: float, method: str) -> tuple[Array, Array]:

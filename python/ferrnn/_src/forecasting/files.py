@@ -206,6 +206,7 @@ def _calibration(settings: Settings, arrays: _Arrays) -> Calibration:
     quantiles = arrays.take("calibration/quantiles", (*truth.shape, None))
     if quantiles.shape[2] != len(PROBABILITIES):
         raise ValueError(f"the calibration must have {len(PROBABILITIES)} quantiles")
+    missed = arrays.take("calibration/missed", (None, len(settings.levels), settings.horizon))
     return Calibration(
         settings.intervals,
         settings.levels,
@@ -213,5 +214,6 @@ def _calibration(settings: Settings, arrays: _Arrays) -> Calibration:
         truth,
         arrays.take("calibration/series", (len(truth),), "i"),
         arrays.take("calibration/ticks", (len(truth),), "i"),
-        arrays.take("calibration/missed", (len(settings.levels), settings.horizon)),
+        missed,
+        arrays.take("calibration/since", (len(missed),), "i"),
     )
