@@ -125,7 +125,8 @@ class Calibration:
         }
         order = np.argsort(parts["ticks"], kind="stable")[-MOST:]
         newest = {name: part[order] for name, part in parts.items()}
-        return replace(self, **newest)
+        followed = {"missed": self.missed, "since": self.since}
+        return Calibration(self.method, self.levels, **newest, **followed)
 
     def arrays(self) -> dict[str, Array]:
         """Its arrays by name."""
