@@ -119,6 +119,13 @@ def test_layers_that_are_handed_back_train_to_the_same_bits(kind, loss, monkeypa
     assert "Python, from the engine" in str(model.explain_plan())
 
 
+def test_an_activation_of_numpys_is_said():
+    model = functional(lambda x: Dense(4, "softmax")(LSTM(3)(x)))()
+    model.compile("sgd", "mse")
+    backs = [node.back for node in model.explain_plan() if node.back]
+    assert backs == ["NumPy computes its activation"]
+
+
 def test_frozen_branches_get_no_gradients(monkeypatch):
     def build():
         model = functional(residual)()

@@ -38,6 +38,9 @@ from ferrnn._src.weights.random import SeedGenerator
 # A part of the engine, and its weights in the engine's order.
 Part = tuple[tuple[Any, ...], list[Parameter]]
 
+# What is said of a layer whose product is the engine's.
+_ACTIVATION: Final = "NumPy computes its activation"
+
 # Ids up to here are numbers of float32.
 _IDS: Final = 1 << 24
 
@@ -62,7 +65,7 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
     if reached != [len(low.parts)]:
         low.nodes.append(Node("graph", "its outputs are not those of the last layer"))
     low.masked_outputs = reached[0] in low.masked
-    if all(node.back for node in low.nodes if node.why is None):
+    if all(part[0][0] == "handed back" for part in low.parts):
         low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
     _note_ends(graph, low)
     return low
@@ -133,7 +136,8 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     """Lowers one layer, or hands it back to Python; gives the values that it makes."""
     found = _native(step, low, given)
     if not isinstance(found, str):
-        low.nodes.append(Node(path))
+        numpy = any(part[0] == "handed back" for part, _ in found)
+        low.nodes.append(Node(path, None, _ACTIVATION if numpy else None))
         value = given[0]
         for part, weights in found:
             value = low.add(part, given if value == given[0] else [value], weights)
