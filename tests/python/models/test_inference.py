@@ -97,6 +97,29 @@ def test_layers_that_were_changed_count_at_once(change):
     assert after.shape != before.shape or not np.array_equal(after, before)
 
 
+def test_weights_of_fewer_bits_count_at_any_depth():
+    inner = keras.Sequential([keras.Input((6, 5)), keras.layers.RNN(keras.layers.LSTMCell(7))])
+    model = keras.Sequential([keras.Input((6, 5)), inner, Dense(2)])
+    before = np.array(planned(model, inputs()))
+    inner.layers[0].cell.inference_precision = "int8"
+    for _ in range(4):
+        after = model(inputs())
+    assert not np.array_equal(after, before)
+    np.testing.assert_array_equal(after, layer_by_layer(model, inputs()))
+
+
+def test_a_call_waits_for_nobody_who_holds_the_weights():
+    model = keras.Sequential(MODELS["lstm"]())
+    outputs = layer_by_layer(model, inputs())  # which packs the weights of each layer
+    planned(model, inputs())
+    found = []
+    with keras._src.weights.one_version.one_version():
+        other = threading.Thread(target=lambda: found.append(model(inputs())), daemon=True)
+        other.start()
+        other.join(20)
+    np.testing.assert_array_equal(found[0], outputs)
+
+
 def test_what_the_plan_does_not_take_goes_layer_by_layer():
     model = keras.Sequential(MODELS["lstm"]())
     planned(model, inputs())

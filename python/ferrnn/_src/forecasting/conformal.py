@@ -99,16 +99,17 @@ class Calibration:
         for at, level in enumerate(self.levels):
             known = self._sorted(level)
             scores = self._scores(quantiles, truth, level)[window, step]
-            rates = [*self.missed[:, at]]
-            margins = [_ranked(*known, 1 - rate) for rate in rates]
-            for group in groups:
+            rates, margins = np.empty((2, len(since), horizon))
+            for n, rate in enumerate(self.missed[:, at]):
+                rates[n], margins[n] = rate, _ranked(*known, 1 - rate)
+            for n, group in enumerate(groups, len(self.missed)):
                 places = step[group]
-                issued = np.array(margins)[np.minimum(made_with[group], len(margins) - 1), places]
+                issued = margins[np.minimum(made_with[group], n - 1), places]
                 count = np.bincount(places, minlength=horizon)
                 rate = np.bincount(places, scores[group] > issued, horizon) / np.maximum(count, 1)
                 moved = np.where(count > 0, RATE * (1 - level / 100 - rate), 0.0)
-                rates.append(rates[-1] + moved)
-                margins.append(_ranked(*known, 1 - rates[-1]))
+                rates[n] = rates[n - 1] + moved
+                margins[n] = _ranked(*known, 1 - rates[n])
             missed.append(rates)
         # One more than the origins whose forecasts have not ended.
         kept = np.stack(missed, axis=1)[-horizon - 1 :]

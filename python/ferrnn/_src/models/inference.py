@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.native import Plan
+from ferrnn._src.models.precisions import precisions
+from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training.plan_parts import Lowering, switched_off
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -46,37 +47,38 @@ class InferencePlan:
             or not x.flags.carray
         ):
             return None
-        with one_version():
-            versions = [*map(_version_of, self._weights)]
-            weights = [weight._data for weight in self._weights]
-            packed, self._packed = versions == self._packed, None
-            try:
-                made: Array = self._native.forward(
-                    weights, x, None, (0, len(x)), False, None, packed
-                )
-            except (ValueError, RuntimeError):  # or another thread computes by the plan
-                return None
-            self._packed = versions
+        lock = one_version()
+        # Nobody waits for the computation of another: its layers need the lock to pack alone.
+        if not lock.acquire(blocking=False):
+            return None
+        try:
+            return self._computed(x)
+        except InternalError:
+            raise
+        except (ValueError, RuntimeError):  # or another thread computes by the plan
+            return None
+        finally:
+            lock.release()
+
+    def _computed(self, x: Array) -> Array:
+        """The outputs, by weights that nobody writes."""
+        versions = [*map(_version_of, self._weights)]
+        weights = [weight._data for weight in self._weights]
+        packed, self._packed = versions == self._packed, None
+        made: Array = self._native.forward(weights, x, None, (0, len(x)), False, None, packed)
+        self._packed = versions
         return made
 
 
 def plan_of(model: Any) -> InferencePlan | None:
     """The plan of a model that is nothing but layers which plans know, or None.
 
-    `FERRNN_PLAN=0` in the environment means that there is none.
+    Plans do not know weights of fewer bits. `FERRNN_PLAN=0` in the environment means that there is
+    none.
     """
     if switched_off():
         return None
     lowering = model.lowered()
-    if not lowering.covered or lowering.handed_back or lowering.masked_outputs or _reduced(model):
+    if not lowering.covered or lowering.handed_back or lowering.masked_outputs or precisions(model):
         return None
     return InferencePlan(lowering)
-
-
-def _reduced(model: Any) -> bool:
-    """Whether a cell computes with weights of fewer bits, which plans do not."""
-    for layer in model.layers:
-        for part in (layer, *layer.sublayers()):
-            if getattr(part, "inference_precision", "full") != "full":
-                return True
-    return False
