@@ -283,6 +283,15 @@ impl<V: Copy> Start<V> {
     }
 }
 
+/// Moves a slot a share of the way towards values; gives what it is then.
+#[inline(always)]
+fn towards<T: Element, S: Simd<T>>(s: S, slot: &mut [T], values: S::V, share: S::V) -> S::V {
+    let before = s.load_partial(slot);
+    let after = s.add(before, s.mul(s.sub(values, before), share));
+    s.store_partial(after, slot);
+    after
+}
+
 #[inline(always)]
 fn descend<T: Element, S: Simd<T>>(
     s: S,
@@ -341,14 +350,8 @@ fn adapt<T: Element, S: Simd<T>, const AMSGRAD: bool>(
     for (n, weight) in target.weight.chunks_mut(lanes).enumerate() {
         let (at, len) = (n * lanes, weight.len());
         let g = start.gradient(s, &target.gradient[at..][..len]);
-        let momentum = &mut momenta[at..][..len];
-        let m = s.load_partial(momentum);
-        let m = s.add(m, s.mul(s.sub(g, m), momentum_share));
-        s.store_partial(m, momentum);
-        let velocity = &mut velocities[at..][..len];
-        let v = s.load_partial(velocity);
-        let mut v = s.add(v, s.mul(s.sub(s.mul(g, g), v), velocity_share));
-        s.store_partial(v, velocity);
+        let m = towards(s, &mut momenta[at..][..len], g, momentum_share);
+        let mut v = towards(s, &mut velocities[at..][..len], s.mul(g, g), velocity_share);
         if AMSGRAD {
             let largest = &mut largest[at..][..len];
             v = s.max(s.load_partial(largest), v);
@@ -375,14 +378,8 @@ fn look_ahead<T: Element, S: Simd<T>>(
     for (n, weight) in target.weight.chunks_mut(lanes).enumerate() {
         let (at, len) = (n * lanes, weight.len());
         let g = start.gradient(s, &target.gradient[at..][..len]);
-        let momentum = &mut momenta[at..][..len];
-        let m = s.load_partial(momentum);
-        let m = s.add(m, s.mul(s.sub(g, m), momentum_share));
-        s.store_partial(m, momentum);
-        let velocity = &mut velocities[at..][..len];
-        let v = s.load_partial(velocity);
-        let v = s.add(v, s.mul(s.sub(s.mul(g, g), v), velocity_share));
-        s.store_partial(v, velocity);
+        let m = towards(s, &mut momenta[at..][..len], g, momentum_share);
+        let v = towards(s, &mut velocities[at..][..len], s.mul(g, g), velocity_share);
         let root = s.add(s.sqrt(s.div(v, correction)), epsilon);
         let step = s.div(s.add(s.mul(m, rate), s.mul(g, ahead)), root);
         s.store_partial(s.sub(start.weight(s, weight), step), weight);
@@ -408,15 +405,9 @@ fn divide<T: Element, S: Simd<T>>(
     for (n, weight) in target.weight.chunks_mut(lanes).enumerate() {
         let (at, len) = (n * lanes, weight.len());
         let g = start.gradient(s, &target.gradient[at..][..len]);
-        let velocity = &mut velocities[at..][..len];
-        let v = s.load_partial(velocity);
-        let mut v = s.add(v, s.mul(s.sub(s.mul(g, g), v), share));
-        s.store_partial(v, velocity);
+        let mut v = towards(s, &mut velocities[at..][..len], s.mul(g, g), share);
         if centered {
-            let mean = &mut means[at..][..len];
-            let a = s.load_partial(mean);
-            let a = s.add(a, s.mul(s.sub(g, a), share));
-            s.store_partial(a, mean);
+            let a = towards(s, &mut means[at..][..len], g, share);
             v = s.sub(v, s.mul(a, a));
         }
         let mut step = s.mul(s.div(g, s.sqrt(s.add(v, epsilon))), rate);
