@@ -12,13 +12,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import column_or_1d
 
+from ferrnn._src.estimators.ensembles import PredictingEstimator
 from ferrnn._src.estimators.networks import stack
-from ferrnn._src.estimators.recurrent import RecurrentEstimator
 from ferrnn._src.estimators.sequences import Sequences
 from ferrnn._src.tree.types import Array
 
 
-class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
+class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
     """A recurrent network as a classifier of scikit-learn, of two or more classes.
 
     Samples and parameters are those of `RecurrentRegressor`; `y` is `[samples]` of any labels.
@@ -30,6 +30,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         layers: How many recurrent layers follow one another.
         bidirectional: Whether they read from both ends.
         dropout: The share of each layer's outputs that is dropped in training.
+        ensemble: Networks of different seeds, which are trained together and whose probabilities
+            are averaged.
         build: A function `build(features, outputs, seed)` that returns a model to train instead,
             which gives a probability for each class.
         class_weight: A dict of weights by label, or "balanced": each class counts as much as
@@ -49,7 +51,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         tol: What counts as one.
         warm_start: Whether `fit` goes on with the model that is there.
         random_state: Seed of initial weights, order, dropout and held-out samples.
-        verbose: As that of a model's `fit`.
+        verbose: As that of a model's `fit`; an ensemble says nothing.
 
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(rng.integers(4, 9), 2)) for _ in range(100)]
@@ -61,6 +63,9 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
 
     class_weight: Mapping[Any, float] | str | None
 
+    _told = ("_given_classes",)
+    _seen = (*PredictingEstimator._seen, "classes_")
+
     def __init__(
         self,
         *,
@@ -69,6 +74,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        ensemble: int = 1,
         build: Callable[..., Any] | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         optimizer: Any = "adam",
@@ -109,7 +115,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         sample_weight: Any = None,
     ) -> RecurrentClassifier:
         """Trains for one epoch more; the first call makes the model and must name all `classes`."""
-        fresh = not hasattr(self, "model_")
+        fresh = not self.__sklearn_is_fitted__()
         if fresh and classes is None:
             raise ValueError("`classes` must be passed on the first call to partial_fit.")
         if self.class_weight == "balanced":
@@ -130,6 +136,9 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """The probability of each class, `[samples, classes]` in the order of `classes_`."""
+        mean_of_members = self._mean_of("predict_proba", X)
+        if mean_of_members is not None:
+            return mean_of_members
         outputs = self._outputs(X)
         probabilities: Array = outputs / outputs.sum(axis=1, keepdims=True)
         return probabilities

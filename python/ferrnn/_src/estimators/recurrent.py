@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from ferrnn._src.estimators.networks import built, optimizer_of
 from ferrnn._src.estimators.processes import take_share
 from ferrnn._src.estimators.reading import read
-from ferrnn._src.estimators.sequences import Sequences, Shuffled, no_scale
+from ferrnn._src.estimators.sequences import Sequences, batches_of, no_scale
+from ferrnn._src.estimators.together import Fit
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.models.native_file import model_bytes, model_from_bytes
 from ferrnn._src.training.samples import checked_count
@@ -63,6 +64,13 @@ class RecurrentEstimator(BaseEstimator):
 
         What is a part of more samples takes their weights as they are, and one epoch.
         """
+        for fit in self._learning(samples, y, weights, partial=partial):
+            fit.run(self.verbose)
+
+    def _learning(
+        self, samples: Any, y: Any, weights: Any, *, partial: bool = False
+    ) -> Iterator[Fit]:
+        """The trainings that `_fit` runs one after another."""
         fresh = not (hasattr(self, "model_") and (partial or self.warm_start))
         take_share()
         self._check_parameters()
@@ -82,9 +90,10 @@ class RecurrentEstimator(BaseEstimator):
             self._begin(sequences, targets, weights)
         self._fits += 1
         epochs = 1 if partial else self.epochs
-        self._train(sequences.scaled(self._scale), targets, weights, epochs, fresh=fresh)
+        scaled = sequences.scaled(self._scale)
+        yield from self._trainings(scaled, targets, weights, epochs, fresh=fresh)
 
-    def _train(
+    def _trainings(
         self,
         sequences: Sequences,
         targets: Array | None,
@@ -92,23 +101,29 @@ class RecurrentEstimator(BaseEstimator):
         epochs: int,
         *,
         fresh: bool,
-    ) -> None:
-        """Trains the estimator's model on what is scaled."""
+    ) -> Iterator[Fit]:
+        """The trainings of the estimator's models on what is scaled."""
         if fresh:
             self.model_ = self._network(sequences)
         told = None if targets is None else self._as_learned(targets)
-        history = self._run(self.model_, sequences, told, weights, epochs)
-        self.history_ = history.history
-        self.n_iter_ = len(history.epoch) + (0 if fresh else getattr(self, "n_iter_", 0))
+        before = 0 if fresh else getattr(self, "n_iter_", 0)
 
-    def _run(
+        def ended(history: Any) -> None:
+            self.history_ = history.history
+            self.n_iter_ = len(history.epoch) + before
+
+        options = self._options(self.model_, sequences, told, weights, epochs)
+        yield Fit(self.model_, options, ended)
+
+    def _options(
         self,
         model: Any,
         sequences: Sequences,
         targets: Array | None,
         weights: Array | None,
         epochs: int,
-    ) -> Any:
+    ) -> dict[str, Any]:
+        """What the model's `fit` is called with."""
         random = np.random.default_rng((self._seed, self._fits))
         for layer in model.layers:
             if isinstance(layer, Dropout):  # what is pickled does not say how much it has drawn
@@ -128,17 +143,11 @@ class RecurrentEstimator(BaseEstimator):
                 )
             ]
         batches = self._batches(parts, random if self.shuffle else None)
-        return model.fit(
-            batches,
-            epochs=epochs,
-            validation_data=check,
-            callbacks=callbacks,
-            verbose=self.verbose,
-        )
+        return {"x": batches, "epochs": epochs, "validation_data": check, "callbacks": callbacks}
 
-    def _batches(self, parts: list[Any], random: np.random.Generator | None) -> Shuffled:
+    def _batches(self, parts: list[Any], random: np.random.Generator | None) -> Any:
         sequences, targets, weights = parts
-        return Shuffled(sequences, targets, weights, self.batch_size, random)
+        return batches_of((sequences, targets, weights), self.batch_size, random)
 
     def _split(self, count: int, targets: Array | None) -> tuple[Array, Array]:
         """The numbers of the samples to train on and of those held out."""

@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
+from ferrnn._src.estimators.ensembles import PredictingEstimator
 from ferrnn._src.estimators.networks import stack
-from ferrnn._src.estimators.recurrent import RecurrentEstimator
 from ferrnn._src.estimators.sequences import Sequences, no_scale, scale_of
 from ferrnn._src.tree.types import Array
 
 
-class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
+class RecurrentRegressor(RegressorMixin, PredictingEstimator):
     """A recurrent network as a regressor of scikit-learn.
 
     `X` is an array `[samples, steps]` of sequences of one feature, an array `[samples, steps,
@@ -29,6 +29,8 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
         layers: How many recurrent layers follow one another.
         bidirectional: Whether they read from both ends.
         dropout: The share of each layer's outputs that is dropped in training.
+        ensemble: Networks of different seeds, which are trained together and whose predictions are
+            averaged.
         build: A function `build(features, outputs, seed)` that returns a model to train instead;
             its own optimizer and loss are used if it is compiled.
         loss: Name or object of a loss, measured on scaled targets.
@@ -47,10 +49,11 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
         tol: What counts as one.
         warm_start: Whether `fit` goes on with the model that is there.
         random_state: Seed of initial weights, order, dropout and held-out samples.
-        verbose: As that of a model's `fit`.
+        verbose: As that of a model's `fit`; an ensemble says nothing.
 
     After `fit`, `model_` is the trained model, `history_` its losses by epoch, and `n_iter_` the
-    number of epochs.
+    number of epochs. An ensemble has `estimators_` instead: estimators of one network each, to the
+    bit what they are if they are fitted alone.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 8))
@@ -63,6 +66,8 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
     loss: Any
     n_outputs_: int
 
+    _seen = (*PredictingEstimator._seen, "n_outputs_")
+
     def __init__(
         self,
         *,
@@ -71,6 +76,7 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        ensemble: int = 1,
         build: Callable[..., Any] | None = None,
         loss: Any = "mse",
         optimizer: Any = "adam",
@@ -113,6 +119,9 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """The targets of each sample, of the rank that `fit` was given."""
+        mean_of_members = self._mean_of("predict", X)
+        if mean_of_members is not None:
+            return mean_of_members
         scaled = self._outputs(X)
         mean, deviation = self._target_scale
         outputs: Array = scaled * deviation + mean

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.training.batches import Batches, Source
 from ferrnn._src.training.py_dataset import PyDataset
+from ferrnn._src.training.samples import Samples
 from ferrnn._src.tree.types import Array
 
 # What stands at the steps behind the end of a sequence: no data is scaled to it, and float32 holds
@@ -41,6 +43,11 @@ class Sequences:
     def ragged(self) -> bool:
         """Whether there are different lengths."""
         return isinstance(self._parts, list)
+
+    @property
+    def array(self) -> Array | None:
+        """All of them `[samples, steps, features]`; None if their lengths differ."""
+        return None if isinstance(self._parts, list) else self._parts
 
     def batch(self, index: Array) -> Array:
         """Those at `index`, `[batch, longest, features]`, `PADDING` behind the shorter ones."""
@@ -120,6 +127,35 @@ def scale_of(rows: Array, weights: Array | None = None) -> Scale:
 def no_scale(columns: int) -> Scale:
     """The scale that changes nothing."""
     return np.zeros(columns), np.ones(columns)
+
+
+def batches_of(
+    parts: tuple[Sequences, Array | None, Array | None],
+    batch_size: int,
+    random: np.random.Generator | None,
+) -> Source | PyDataset:
+    """Batches of sequences, targets and weights, in an order that `random` draws for each epoch.
+
+    Sequences of one length with targets are arrays, of which the engine takes many batches a call.
+    """
+    sequences, targets, weights = parts
+    if sequences.array is None or targets is None:
+        return Shuffled(*parts, batch_size, random)
+    return Ordered(Samples.of(sequences.array, targets, weights), batch_size, random)
+
+
+class Ordered(Batches):
+    """Batches of arrays, in an order that `random` draws for each epoch."""
+
+    def __init__(
+        self, samples: Samples, batch_size: int, random: np.random.Generator | None
+    ) -> None:
+        super().__init__(samples, batch_size=batch_size)
+        self.random = random
+
+    def drawn_order(self) -> Array | None:
+        """The order of the next epoch."""
+        return None if self.random is None else self.random.permutation(self.samples.count)
 
 
 class Shuffled(PyDataset):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ferrnn._src.estimators.processes import take_share
 from ferrnn._src.estimators.reading import read
 from ferrnn._src.estimators.recurrent import RecurrentEstimator, through
 from ferrnn._src.estimators.sequences import PADDING, Sequences
+from ferrnn._src.estimators.together import Fit
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.input import Input
@@ -126,7 +127,7 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
     def _targets(self, y: Any, *, reset: bool) -> None:
         return None
 
-    def _train(
+    def _trainings(
         self,
         sequences: Sequences,
         targets: Array | None,
@@ -134,17 +135,19 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         epochs: int,
         *,
         fresh: bool,
-    ) -> None:
+    ) -> Iterator[Fit]:
         if fresh:
             self._both = bool(self.bidirectional)
-        super()._train(sequences, targets, weights, epochs, fresh=fresh)
+        yield from super()._trainings(sequences, targets, weights, epochs, fresh=fresh)
         if not self._both:
             return
         if fresh:
             self._seed += 1
             self.backward_model_ = self._network(sequences)
             self._seed -= 1
-        self._run(self.backward_model_, sequences.backwards(), None, weights, epochs)
+        model = self.backward_model_
+        options = self._options(model, sequences.backwards(), None, weights, epochs)
+        yield Fit(model, options, lambda _: None)
 
     def _network(self, sequences: Sequences) -> Any:
         seeds = Seeds(self._seed)

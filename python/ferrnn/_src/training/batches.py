@@ -304,7 +304,9 @@ def source_of(
     class_weight: Mapping[int, float] | None = None,
     purpose: str = "fit",
 ) -> Source:
-    """The batches of what the user gave: arrays, a generator, a `PyDataset`, an iterable."""
+    """The batches of what was given: arrays, or something that gives batches."""
+    if isinstance(x, Source):
+        return x
     if not gives_batches(x):
         samples = Samples.of(x, y, sample_weight)
         samples.require_some(purpose)

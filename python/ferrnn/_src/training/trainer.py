@@ -408,6 +408,8 @@ class Trainer(Steps):
 
 
 def _validation_source(data: Any, batch_size: int | None) -> Source:
+    if isinstance(data, Source):
+        return data
     if isinstance(data, Samples):
         return Batches(data, batch_size=batch_size)
     if isinstance(data, tuple | list):

@@ -1,0 +1,107 @@
+"""`cross_validate`: that of scikit-learn, its folds trained together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, indexable
+
+from ferrnn._src.estimators.ensembles import PredictingEstimator
+from ferrnn._src.estimators.together import fit_together
+
+
+def cross_validate(
+    estimator: Any,
+    X: Any,  # noqa: N803
+    y: Any,
+    *,
+    groups: Any = None,
+    scoring: Any = None,
+    cv: Any = None,
+    params: Mapping[str, Any] | None = None,
+    return_train_score: bool = False,
+    return_estimator: bool = False,
+    return_indices: bool = False,
+) -> dict[str, Any]:
+    """Scores of an estimator on folds: scikit-learn's `cross_validate`, the folds trained together.
+
+    Arguments, results and scores, to the bit, are those of the function of that name in
+    `sklearn.model_selection`. What fails in a fold is raised. `fit_time` is the time that all folds
+    took, shared out among them.
+
+    Args:
+        estimator: A `RecurrentRegressor` or `RecurrentClassifier`; it stays as it is.
+        X: As for its `fit`.
+        y: As for its `fit`.
+        groups: Of each sample, for a `cv` that keeps groups together.
+        scoring: A name, a scorer, or several of them; that of the estimator's `score` if None.
+        cv: The number of folds (5 if None), a splitter, or pairs of indices.
+        params: `{"sample_weight": ...}`, `[samples]`, for `fit`.
+        return_train_score: Whether scores on what was trained on are given too.
+        return_estimator: Whether the trained estimators are.
+        return_indices: Whether the indices of the folds are.
+
+    Raises:
+        TypeError: `estimator` is none of those two.
+
+    >>> from ferrnn.sklearn import RecurrentRegressor, cross_validate
+    >>> X = np.random.default_rng(0).normal(size=(60, 5))
+    >>> found = cross_validate(RecurrentRegressor(units=4, epochs=3), X, X[:, -1], cv=3)
+    >>> sorted(found), found["test_score"].shape
+    (['fit_time', 'score_time', 'test_score'], (3,))
+    """
+    if not isinstance(estimator, PredictingEstimator):
+        raise TypeError(
+            "`estimator` must be a RecurrentRegressor or RecurrentClassifier, received "
+            f"{estimator!r}; `sklearn.model_selection.cross_validate` takes others"
+        )
+    unknown = sorted(set(params or {}) - {"sample_weight"})
+    if unknown:
+        raise ValueError(f"`params` must hold nothing but `sample_weight`, received {unknown}")
+    weights = (params or {}).get("sample_weight")
+    X, y, groups, weights = indexable(X, y, groups, weights)  # noqa: N806
+    splitter = check_cv(cv, y, classifier=is_classifier(estimator))
+    folds = list(splitter.split(X, y, groups))
+    scorer = check_scoring(estimator, scoring)
+    made = [clone(estimator) for _ in folds]
+    start = time.perf_counter()
+    fit_together(
+        [
+            each._fitting(_part(X, train), _part(y, train), _part(weights, train))
+            for each, (train, _) in zip(made, folds, strict=True)
+        ]
+    )
+    spent = (time.perf_counter() - start) / len(folds)
+    found: dict[str, Any] = {"fit_time": np.full(len(folds), spent)}
+    parts = {"test": 1, "train": 0} if return_train_score else {"test": 1}
+    for name, at in parts.items():
+        scores, seconds = [], []
+        for each, fold in zip(made, folds, strict=True):
+            start = time.perf_counter()
+            scores.append(scorer(each, _part(X, fold[at]), _part(y, fold[at])))
+            seconds.append(time.perf_counter() - start)
+        found.setdefault("score_time", np.array(seconds))
+        found.update(_by_name(name, scores))
+    if return_estimator:
+        found["estimator"] = made
+    if return_indices:
+        found["indices"] = {name: [fold[at] for fold in folds] for name, at in
+                            (("train", 0), ("test", 1))}  # fmt: skip
+    return found
+
+
+def _part(values: Any, index: Any) -> Any:
+    return None if values is None else _safe_indexing(values, index)
+
+
+def _by_name(part: str, scores: list[Any]) -> dict[str, Any]:
+    """The scores of all folds, as `test_score` or, of several scorers, by their names."""
+    if not isinstance(scores[0], Mapping):
+        return {f"{part}_score": np.array(scores)}
+    return {f"{part}_{name}": np.array([each[name] for each in scores]) for name in scores[0]}
