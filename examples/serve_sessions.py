@@ -15,8 +15,10 @@ comes meanwhile makes the next batch. The requests of one session are answered i
 they came. Where too many wait, or too many sessions are open, the answer is 503 with
 `Retry-After`. A step that was taken in is taken, even if the client has gone.
 
-At SIGTERM the service takes no more connections, answers what waits and writes the states of all
-sessions to the file `--state`, whole or not at all. It reads them when it starts again.
+The states of all sessions are written to the file `--state`, whole or not at all, every
+`--save-every` seconds and at SIGTERM, when the service takes no more connections and has answered
+what waits. It reads them when it starts again: `GET /sessions/{id}/state` says how many `steps` a
+session has taken, so that after a crash a client knows from where to go on.
 
 Needs `pip install ferrnn[serve]`. It has neither passwords nor TLS: put a proxy before it.
 """
@@ -28,12 +30,13 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from session_service import Array, Busy, Limits, Service, UnknownError, save_states, service_of
+from session_service import Array, Busy, Limits, Service, UnknownError, service_of
 
 import ferrnn as keras
 
@@ -113,8 +116,11 @@ def named(request: Request) -> str:
     return str(session)
 
 
-def application(service: Service, path: Path | None = None) -> Starlette:
-    """The service as an ASGI application, which keeps its states in the file `path`."""
+def application(service: Service, path: Path | None = None, every: float = 30.0) -> Starlette:
+    """The service as an ASGI application, which keeps its states in the file `path`.
+
+    It writes them at the end, and before every so many seconds; 0 means at the end only.
+    """
 
     async def steps(request: Request) -> Response:
         session = named(request)
@@ -127,8 +133,9 @@ def application(service: Service, path: Path | None = None) -> Starlette:
         return JSONResponse({"outputs": plain(outputs[0] if single else outputs)})
 
     async def state(request: Request) -> Response:
-        found = await service.state(named(request))
-        return JSONResponse({"state": {name: plain(array) for name, array in found.items()}})
+        found, taken = await service.state(named(request))
+        shown = {name: plain(array) for name, array in found.items()}
+        return JSONResponse({"steps": taken, "state": shown})
 
     async def close(request: Request) -> Response:
         await service.close(named(request))
@@ -137,17 +144,21 @@ def application(service: Service, path: Path | None = None) -> Starlette:
     async def health(request: Request) -> Response:
         facts = {"sessions": len(service), "waiting": service.count}
         done = {"batches": service.batches, "steps": service.steps}
+        if path is not None:
+            done["saved"] = round(time.monotonic() - service.saved)  # seconds ago
         return JSONResponse({"status": "ok", **facts, **done})
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        working = asyncio.create_task(service.run())
+        work = [service.run()]
+        if path is not None and every:
+            work.append(service.save_at_times(path, every))
+        working = asyncio.gather(*work)
         yield
         service.finish()
         await working
         if path is not None:
-            service.forget_idle()
-            save_states(service.states, path)
+            service.save(path)
 
     return Starlette(
         routes=[
@@ -169,10 +180,12 @@ def application(service: Service, path: Path | None = None) -> Starlette:
     )
 
 
-def serve(service: Service, host: str, port: int, path: Path | None, grace: int = 30) -> None:
+def serve(
+    service: Service, host: str, port: int, path: Path | None, every: float = 30.0, grace: int = 30
+) -> None:
     """Serves until SIGTERM or Ctrl+C; requests then have `grace` seconds to end."""
     uvicorn.run(
-        application(service, path),
+        application(service, path, every),
         host=host,
         port=port,
         access_log=False,
@@ -187,6 +200,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 chooses a free one")
     parser.add_argument("--state", type=Path, help="the file that keeps the states of sessions")
+    parser.add_argument(
+        "--save-every", type=float, default=30.0, help="seconds between two saves; 0: at the end"
+    )
     for name, default in vars(Limits()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     given = parser.parse_args(arguments)
@@ -197,7 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except (OSError, TypeError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    serve(service, given.host, given.port, given.state)
+    if not given.save_every >= 0:
+        raise SystemExit(f"`--save-every` must be at least 0, received {given.save_every}")
+    serve(service, given.host, given.port, given.state, given.save_every)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import logging
 import os
-import tempfile
 import time
 import zipfile
 from collections import OrderedDict, deque
@@ -17,6 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LOG = logging.getLogger(__name__)
+# Sessions whose states are copied between two batches while they are saved: requests wait so long.
+TOGETHER = 256
 
 
 class SessionStates(Protocol):
@@ -55,6 +60,15 @@ class Job:
     outputs: list[Array] = field(default_factory=list)
 
 
+@dataclass
+class Kept:
+    """States of sessions as values, and how many steps each has taken."""
+
+    ids: list[str] = field(default_factory=list)
+    states: list[dict[str, Array]] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+
+
 class Busy(Exception):  # noqa: N818 - it is a state of the service, not a fault
     """The service is at one of its limits."""
 
@@ -70,14 +84,25 @@ class Service:
     touches it is done by `run` between two batches.
     """
 
-    def __init__(self, states: SessionStates, features: int, dtype: Any, limits: Limits) -> None:
+    def __init__(
+        self,
+        states: SessionStates,
+        features: int,
+        dtype: Any,
+        limits: Limits,
+        taken: Mapping[str, int] | None = None,
+    ) -> None:
         self.states, self.features, self.dtype = states, features, np.dtype(dtype)
         self.limits = limits
         self.batches = self.steps = self.count = 0
+        self.saved = time.monotonic()  # what there was then is in the file, if there is one
+        self._taken = dict(taken or {})  # steps of each session
+        self._changes = 0  # steps, and sessions that were forgotten
+        self._between: deque[Job] = deque()  # what `save_at_times` wants done
         self._jobs: dict[str, deque[Job]] = {}  # of each session that waits, oldest first
         self._used: OrderedDict[str, float] = OrderedDict()  # when last, oldest first
         self._dropped: list[str] = []
-        self._wake = asyncio.Event()
+        self._wake, self._end = asyncio.Event(), asyncio.Event()
         self._closing = False
         for session in states:
             self._used[str(session)] = time.monotonic()
@@ -95,16 +120,23 @@ class Service:
         return self._take(session, rows=rows)
 
     def state(self, session: str) -> asyncio.Future[Any]:
-        """The states of a session after the steps taken in so far."""
+        """The states of a session, and how many steps it has taken: those taken in so far."""
         self._find(session)
-        return self._take(session, act=lambda: self.states.get_state(session))
+        return self._take(
+            session, act=lambda: (self.states.get_state(session), self._taken[session])
+        )
 
     def close(self, session: str) -> asyncio.Future[Any]:
         """Forgets a session after the steps taken in so far."""
         self._find(session)
-        done = self._take(session, act=lambda: self.states.close(session))
+        done = self._take(session, act=lambda: self._forget(session))
         del self._used[session]
         return done
+
+    def _forget(self, session: str) -> None:
+        self.states.close(session)
+        self._taken.pop(session, None)
+        self._changes += 1
 
     def _find(self, session: str) -> None:
         self._drop_idle()
@@ -141,28 +173,84 @@ class Service:
     async def run(self) -> None:
         """Works until `finish`, and then until nothing waits."""
         with ThreadPoolExecutor(1, "engine") as thread:
-            while self._jobs or not self._closing:
+            while self._jobs or self._between or not self._closing:
                 self._wake.clear()
-                if not self._jobs:
+                if not self._jobs and not self._between:
                     await self._wake.wait()
                 await asyncio.sleep(0)  # takes in what has arrived together
                 await self._batch(thread)
+                if self._between:
+                    job = self._between.popleft()
+                    assert job.act is not None, "these jobs take no steps"
+                    job.done.set_result(job.act())
 
     def finish(self) -> None:
         """Lets `run` end when all is answered."""
         self._closing = True
         self._wake.set()
-
-    def forget_idle(self) -> None:
-        """Drops what is idle for good; only while no batch runs."""
-        self._drop_idle()
-        self._close_dropped()
+        self._end.set()
 
     def _close_dropped(self) -> None:
         for session in self._dropped:
             if session in self.states:
-                self.states.close(session)
+                self._forget(session)
         self._dropped.clear()
+
+    # Files.
+
+    def save(self, path: Path) -> None:
+        """Writes all states; only while no batch runs."""
+        self._drop_idle()
+        self._close_dropped()
+        save_states(self._kept(list(self.states)), path)
+        self.saved = time.monotonic()
+
+    async def save_at_times(self, path: Path, every: float) -> None:
+        """Writes what has changed every so many seconds, until `finish`.
+
+        One save is under way at a time, in a thread; states are copied some at a time, between two
+        batches. A file that cannot be written is warned of, and tried again the next time.
+        """
+        changes, due = self._changes, time.monotonic() + every
+        while not self._closing:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._end.wait(), max(due - time.monotonic(), 0.0))
+            begun, now = time.monotonic(), self._changes
+            due = begun + every
+            if now != changes:
+                kept = await self._gathered()
+                if kept is None:
+                    return
+                try:
+                    await asyncio.to_thread(save_states, kept, path)
+                except OSError as error:
+                    LOG.warning("the states could not be saved: %s", error)
+                    continue
+            changes, self.saved = now, begun
+
+    async def _gathered(self) -> Kept | None:
+        """The states of all sessions, each as it is between two steps; None after `finish`."""
+        kept, waiting = Kept(), [str(session) for session in self._taken]
+        while waiting:
+            if self._closing:
+                return None
+            part, waiting = waiting[:TOGETHER], waiting[TOGETHER:]
+            done = asyncio.get_running_loop().create_future()
+            job = Job(done, act=functools.partial(self._kept, part))
+            self._between.append(job)
+            self._wake.set()
+            some = await job.done
+            kept.ids += some.ids
+            kept.states += some.states
+            kept.taken += some.taken
+        return kept
+
+    def _kept(self, sessions: Sequence[Hashable]) -> Kept:
+        """Of those that are still open."""
+        ids = [str(session) for session in sessions if session in self.states]
+        return Kept(
+            ids, [self.states.get_state(each) for each in ids], [self._taken[each] for each in ids]
+        )
 
     async def _batch(self, thread: ThreadPoolExecutor) -> None:
         """One step of each session that waits for one."""
@@ -187,7 +275,9 @@ class Service:
             return
         self.batches += 1
         self.steps += len(ids)
+        self._changes += len(ids)
         for (session, job), row in zip(heads.items(), outputs, strict=True):
+            self._taken[session] = self._taken.get(session, 0) + 1
             job.outputs.append(row)
             if len(job.outputs) == len(job.rows):
                 self._answer(session, np.stack(job.outputs))
@@ -214,25 +304,25 @@ class Service:
             done.set_exception(error)
 
 
-def save_states(states: SessionStates, path: Path) -> None:
-    """Writes the states of all sessions, whole or not at all: `[sessions, ...]` by their names."""
-    ids = [str(session) for session in states]
-    kept = [states.get_state(session) for session in ids]
-    arrays = {name: np.stack([each[name] for each in kept]) for name in (kept[0] if kept else ())}
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def save_states(kept: Kept, path: Path) -> None:
+    """Writes states of sessions, whole or not at all: `[sessions, ...]` by their names."""
+    names = kept.states[0] if kept.states else ()
+    arrays = {name: np.stack([each[name] for each in kept.states]) for name in names}
+    draft = path.with_name(f".{path.name}.draft")
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, sessions=np.array(ids, dtype=np.str_), **arrays)
+        with draft.open("wb") as file:
+            ids, taken = np.array(kept.ids, np.str_), np.array(kept.taken, np.int64)
+            np.savez(file, sessions=ids, steps=taken, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).replace(path)
+        draft.replace(path)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
 
 
-def load_states(states: SessionStates, path: Path) -> None:
-    """Opens the sessions that `save_states` wrote.
+def load_states(states: SessionStates, path: Path) -> dict[str, int]:
+    """Opens the sessions that `save_states` wrote; gives how many steps each has taken.
 
     Raises:
         ValueError: The file is damaged, or of a model of other layers.
@@ -240,9 +330,10 @@ def load_states(states: SessionStates, path: Path) -> None:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
-        ids = arrays.pop("sessions").tolist()
+        ids, taken = arrays.pop("sessions").tolist(), arrays.pop("steps").tolist()
         for row, session in enumerate(ids):
             states.open(session, {name: array[row] for name, array in arrays.items()})
+        return dict(zip(ids, taken, strict=True))
     except (
         ValueError,
         TypeError,
@@ -260,8 +351,8 @@ def service_of(model: Any, limits: Limits, path: Path | None = None) -> Service:
     if len(model.input_shape) != 3:
         raise ValueError(f"the model must take [batch, time, features], not {model.input_shape}")
     stream, states = model.stream(), model.sessions()
+    taken = load_states(states, path) if path is not None and path.exists() else {}
+    service = Service(states, stream.features, stream.dtype, limits, taken)
     if path is not None:
-        if path.exists():
-            load_states(states, path)
-        save_states(states, path)  # a place that cannot be written is found out now
-    return Service(states, stream.features, stream.dtype, limits)
+        service.save(path)  # a place that cannot be written is found out now
+    return service

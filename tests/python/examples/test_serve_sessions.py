@@ -228,10 +228,98 @@ def test_overload_is_refused_and_a_restart_finishes_and_keeps_states(saved, mode
 
     with served(saved, "--state", str(kept)) as (_, client):
         assert client("GET", "/health")[2]["sessions"] == 2
+        assert client("GET", "/sessions/long/state")[2]["steps"] == 3000
         for name, state in client.state("long").items():
             np.testing.assert_array_equal(state, stream.state[name][0])
         np.testing.assert_array_equal(client.step("long", x[0]), stream(x[0]))
         np.testing.assert_array_equal(client.step("other", x[1]), expected[1])
+
+
+def test_a_killed_service_goes_on_from_its_last_save_and_says_how_many_steps_it_has(
+    saved, model, tmp_path
+):
+    kept, x, stream = tmp_path / "states.npz", series(5000), model.stream()
+    done, in_file = 0, 0
+    with served(saved, "--state", str(kept), "--save-every", "0.05") as (process, client):
+        end = time.monotonic() + 30
+        while in_file < 20:  # saves go on while it works
+            assert time.monotonic() < end
+            np.testing.assert_array_equal(client.step("ann", x[done]), stream(x[done]))
+            done += 1
+            client.step(f"other{done}", x[0])
+            found = np.load(kept)
+            in_file = dict(zip(found["sessions"], found["steps"], strict=True)).get("ann", 0)
+        assert client("GET", "/health")[2]["saved"] < 10
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    draft = tmp_path / ".states.npz.draft"
+    draft.write_bytes(b"of a save that the signal ended")
+
+    with served(saved, "--state", str(kept)) as (_, client):
+        steps = client("GET", "/sessions/ann/state")[2]["steps"]
+        assert in_file <= steps <= done
+        stream = model.stream()
+        for step in x[:steps]:
+            stream(step)
+        np.testing.assert_array_equal(client.step("ann", x[steps]), stream(x[steps]))
+    assert not draft.exists()
+
+
+def test_nothing_is_saved_where_nothing_changed_and_a_failure_is_said_and_tried_again(
+    example, model, tmp_path, caplog
+):
+    path, x = tmp_path / "folder" / "states.npz", series(1)
+    path.parent.mkdir()
+
+    async def story():
+        service = example.service_of(model, example.Limits(), path)
+        working = asyncio.gather(service.run(), service.save_at_times(path, 0.02))
+        await service.step("ann", x)
+        await until(lambda: "ann" in np.load(path)["sessions"])
+        before = path.stat()
+        await asyncio.sleep(0.15)
+        assert path.stat().st_mtime_ns == before.st_mtime_ns
+        path.unlink()
+        path.parent.rmdir()
+        await service.step("bob", x)
+        await until(lambda: "could not be saved" in caplog.text)
+        path.parent.mkdir()
+        await until(path.exists)
+        assert sorted(np.load(path)["sessions"]) == ["ann", "bob"]
+        await service.close("bob")
+        await until(lambda: np.load(path)["sessions"].tolist() == ["ann"])
+        service.finish()
+        await working
+
+    async def until(true):
+        end = time.monotonic() + 10
+        while not true():
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    asyncio.run(story())
+
+
+def test_a_save_of_many_sessions_lets_requests_pass_between(example, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(example, "TOGETHER", 2)
+    path, x = tmp_path / "states.npz", series(1)
+
+    async def story():
+        service = example.service_of(model, example.Limits(), path)
+        names = [f"s{number}" for number in range(9)]
+        working = asyncio.create_task(service.run())
+        await asyncio.gather(*(service.step(name, x) for name in names))
+        gathering = asyncio.create_task(service._gathered())
+        await asyncio.sleep(0)
+        await service.step("s0", x)
+        assert not gathering.done()
+        kept = await gathering
+        assert kept.ids == names
+        assert set(kept.taken[1:]) == {1}
+        service.finish()
+        await working
+
+    asyncio.run(story())
 
 
 def test_states_that_are_damaged_or_of_another_model_stop_the_start(example, model, tmp_path):
@@ -239,7 +327,7 @@ def test_states_that_are_damaged_or_of_another_model_stop_the_start(example, mod
     path = tmp_path / "states.npz"
     sessions = other.sessions()
     sessions.step(["ann"], series(1))
-    example.save_states(sessions, path)
+    example.save_states(example.Kept(["ann"], [sessions.get_state("ann")], [1]), path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="states that this model can take up"):
         example.service_of(model, example.Limits(), path)

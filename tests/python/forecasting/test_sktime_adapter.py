@@ -14,7 +14,7 @@ datasets = pytest.importorskip("sktime.datasets")
 
 from ferrnn.forecasting import SktimeForecaster  # noqa: E402 - needs sktime
 
-pytestmark = pytest.mark.filterwarnings("ignore:No windows are held out", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No windows are held out")
 QUICK = {"context": 12, "units": 4, "epochs": 2}
 
 

@@ -75,6 +75,9 @@ class SktimeForecaster(BaseForecaster):
         "X-y-must-have-same-index": False,
     }
 
+    # What is needed of the past is in the forecaster, which `update` gives it to.
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}
+
     def __init__(
         self,
         context: int | None = None,
