@@ -15,9 +15,10 @@ from site import getsitepackages
 
 # With Java, what the recipe for Spark in docs/clusters.md needs.
 SPARK = ["pandas", "pyarrow", "pyspark"] if shutil.which("java") else []
-EXTRAS = {"dask", "mlflow", "optuna", "ray", "wandb"}
+EXTRAS = {"dask", "mlflow", "optuna", "ray", "sktime", "wandb"}
 TESTS = [
     "tests/python/clusters",
+    "tests/python/forecasting/test_sktime_adapter.py",
     "tests/python/interop/test_mlflow.py",
     "tests/python/test_documents.py",
     "tests/python/training/test_trackers.py",

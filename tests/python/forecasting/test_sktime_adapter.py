@@ -53,6 +53,14 @@ def test_it_forecasts_as_the_forecaster_behind_it():
     assert made.predict().index[0] == y.index[-1] + 2
 
 
+def test_it_keeps_no_copy_of_the_data_but_for_who_wants_one():
+    y = datasets.load_airline()
+    made = SktimeForecaster(**QUICK).fit(y[:-1], fh=[1]).update(y[-1:])
+    assert made._y is None
+    kept = SktimeForecaster(**QUICK).set_config(remember_data=True)
+    assert kept.fit(y, fh=[1])._y.index.equals(y.index)
+
+
 def test_a_panel_is_one_model_and_series_that_ended_go_on_from_the_cutoff():
     y = panel(np.random.default_rng(1), (40, 33, 40))
     made = SktimeForecaster(**QUICK).fit(y, fh=[1, 2])

@@ -160,6 +160,21 @@ class TestFrames:
         losses, _ = trained(X, Y, batch_size=4)
         assert trained(frame, target, batch_size=4)[0] == pytest.approx(losses)
 
+    @pytest.mark.parametrize("package", ["pandas.DataFrame", "polars.DataFrame", "pyarrow.table"])
+    def test_columns_of_several_types_become_numpys_and_change_no_result(self, package):
+        package, made = package.split(".")
+        made = getattr(pytest.importorskip(package), made)
+        a, b = X[:, 0], X[:, 1]
+        assert as_samples(made({"a": a, "b": b}), "x").dtype == np.float32
+        assert as_samples(made({"a": a, "b": b.round().astype("i2")}), "x").dtype == np.float32
+        mixed = made({"a": a, "b": b.astype(np.float64)})
+        assert as_samples(mixed, "x").dtype == np.float64
+        losses, weights = trained(X[:, :2], Y, batch_size=4)
+        mixed_losses, mixed_weights = trained(mixed, Y, batch_size=4)
+        assert mixed_losses == losses
+        for one, other in zip(mixed_weights, weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
     def test_columns_by_the_names_of_inputs(self):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame(X, columns=["a", "b", "c"])

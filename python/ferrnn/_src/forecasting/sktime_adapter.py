@@ -94,6 +94,7 @@ class SktimeForecaster(BaseForecaster):
         self.random_state = random_state
         self.options = options
         super().__init__()
+        self._X = self._y = None  # for users who turn `remember_data` on
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> Any:  # noqa: ARG003
