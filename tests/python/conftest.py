@@ -1,5 +1,6 @@
 """Every test starts from the same names, seeds and settings."""
 
+import gc
 import os
 
 # NumPy's BLAS threads get in each other's way on products this small.
@@ -14,6 +15,17 @@ from _pytest.runner import runtestprotocol
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import clear_session
 from ferrnn._src.weights.random import set_random_seed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is collected lives to the end: a walk over it by the garbage collector finds nothing."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_protocol(item, nextitem):
