@@ -324,6 +324,17 @@ class Plan:
         draws: list[tuple[int, int]] | None = None,
         packed: bool = False,
     ) -> Array: ...
+    def predict(
+        self,
+        weights: list[Array],
+        x: NDArray[Any],
+        order: NDArray[Any] | None,
+        places: tuple[int, int],
+        batch: int,
+        limit: float,
+        packed: bool = False,
+        outputs: Array | None = None,
+    ) -> tuple[Array, int]: ...
     def mask(self) -> bytes | None: ...
     def backward(
         self,

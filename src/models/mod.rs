@@ -33,5 +33,5 @@ pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Samples};
-pub use train::{Data, Loss, Span, Tally, gather, judge, train};
+pub use train::{Data, Loss, Span, Tally, gather, judge, predict, train};
 pub use update::{Clip, Pace, Updates};

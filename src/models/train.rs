@@ -129,6 +129,41 @@ pub fn judge<T: Engine>(
     Ok(())
 }
 
+/// Computes outputs batch by batch, and writes those of the samples at `span.places`; `done` counts the
+/// samples. `packed` says that weights are as they were in the last call.
+///
+/// # Errors
+/// If arrays do not fit, if memory runs out, or if `stop` said so.
+pub fn predict<T: Engine>(
+    graph: &mut Graph<T>,
+    (weights, packed): (&[&mut [T]], bool),
+    (inputs, order, span): (&dyn Samples<T>, Option<&[i64]>, &Span),
+    (outputs, done): (&mut [T], &mut usize),
+    stop: Ask<'_>,
+) -> Result<()> {
+    graph.check(weights)?;
+    check_span(inputs.axes()[0], order, span)?;
+    if !packed {
+        graph.pack(weights)?;
+    }
+    let width = outputs.len() / span.places.len().max(1);
+    let (start, mut first, mut draws) = (Instant::now(), span.places.start, Draws::default());
+    while first < span.places.end && (*done == 0 || start.elapsed() < span.limit) {
+        let places = first..span.places.end.min(first.saturating_add(span.batch));
+        let rows = places.len();
+        first = places.end;
+        gather(graph, inputs, order, places)?;
+        graph.forward(weights, (false, false), &mut draws, stop)?;
+        let made = graph.outputs()?;
+        if made.len() != rows * width {
+            return Err(Error::shape("outputs", [rows, width], graph.output_shape()?.axes()));
+        }
+        outputs[*done * width..][..made.len()].copy_from_slice(made);
+        *done += rows;
+    }
+    Ok(())
+}
+
 impl Tally {
     /// Counts a step, its loss as a number of the outputs' type.
     fn count_in(&mut self, loss: f64, rows: usize) {
@@ -145,10 +180,7 @@ impl<T: Engine> Data<'_, T> {
         if self.targets.axes()[0] != count {
             return Err(Error::shape("y", [count], [self.targets.axes()[0]]));
         }
-        if span.batch == 0 {
-            return Err(Error::value("batch", "a positive number", span.batch));
-        }
-        check_places(count, self.order, &span.places)
+        check_span(count, self.order, span)
     }
 
     /// The mean error of a batch, whose gradient becomes the graph's slopes.
@@ -186,6 +218,14 @@ impl<T: Engine> Data<'_, T> {
 /// The sample at a place.
 fn sample(order: Option<&[i64]>, place: usize) -> usize {
     order.map_or(place, |order| order[place].cast_unsigned() as usize)
+}
+
+/// Refuses batches of nothing, and places at which there is none of `count` samples.
+fn check_span(count: usize, order: Option<&[i64]>, span: &Span) -> Result<()> {
+    if span.batch == 0 {
+        return Err(Error::value("batch", "a positive number", span.batch));
+    }
+    check_places(count, order, &span.places)
 }
 
 /// Refuses places at which there is none of `count` samples.

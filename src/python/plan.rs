@@ -1,6 +1,7 @@
 //! Plans of whole models for Python.
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
 
 use numpy::PyUntypedArrayMethods;
 use pyo3::exceptions::PyRuntimeError;
@@ -13,9 +14,9 @@ use super::handed_back::{Raised, as_bytes, take};
 use super::plan_jobs::{AllDone, Arrays, Said, Way, graphs_for, order_of, paces, run};
 use super::plan_parts::{Read, Source, clip, is_handed_back, linked, rule};
 use super::weights::Either;
-use super::written::an_array;
+use super::written::{an_array, written};
 use crate::error::Error;
-use crate::models::{Clip, Draws, Graph, Shape, Updates, gather};
+use crate::models::{Clip, Draws, Graph, Shape, Span, Updates, gather, predict};
 use crate::training::optimizer::Rule;
 
 /// The layers of a model one after the other, for steps in one call. Nothing of a model stays between two
@@ -116,6 +117,45 @@ impl<T: Read> Typed<T> {
         Ok(outputs.finish())
     }
 
+    /// The outputs for many batches, and for how many samples there was time.
+    fn predict(
+        &self,
+        mut arrays: Arrays<T>,
+        (x, order): (&Source, Option<Flat<i64>>),
+        span: &Span,
+        packed: bool,
+        given: Option<&Bound<'_, PyAny>>,
+        py: Python<'_>,
+    ) -> PyResult<(Py<PyAny>, usize)> {
+        let mut guard = self.graphs()?;
+        let graph = &mut guard[0];
+        let order = order.as_ref().map(Flat::elements);
+        let [_, time, features] = T::rows(x).axes();
+        let count = span.places.len();
+        let prepared = graph.prepare(Shape { rows: count.min(span.batch), time, features });
+        self.or_raised(prepared.map_err(PyErr::from))?;
+        let [_, steps, units] = graph.output_shape()?.axes();
+        let shape = [count, steps, units];
+        let two = [count, units];
+        if self.axes == 2 && steps != 1 {
+            return Err(Error::shape("outputs", two, shape).into());
+        }
+        let shape = if self.axes == 2 { &two[..] } else { &shape };
+        let array = match given {
+            Some(array) => array.clone().unbind(),
+            None => New::<T>::empty(py, shape)?.finish(),
+        };
+        let mut outputs = written::<T>("outputs", array.bind(py), shape)?;
+        let mut done = 0;
+        let to = (outputs.elements(), &mut done);
+        let result = detached(py, |stop| {
+            let (weights, _) = arrays.parts();
+            predict(graph, (&weights, packed), (T::rows(x), order, span), to, stop)
+        });
+        self.or_raised(result)?;
+        Ok((array, done))
+    }
+
     fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let guard = self.graphs()?;
         Ok(guard[0].output_mask().map(|mask| as_bytes(py, mask)))
@@ -214,6 +254,39 @@ impl Plan {
                 }
                 Either::F64(plan) => {
                     plan.forward(Arrays::new(weights, &none)?, data, places, how(), py)
+                }
+            }
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
+    /// The outputs for the samples at `places`, computed batch by batch for `limit` seconds at most: an
+    /// array for all of them, or `outputs`, and how many there was time for.
+    #[pyo3(signature = (weights, x, order, places, batch, limit, packed=false, outputs=None))]
+    fn predict(
+        &self,
+        weights: &Bound<'_, PyList>,
+        x: &Bound<'_, PyAny>,
+        order: Option<&Bound<'_, PyAny>>,
+        places: (usize, usize),
+        batch: usize,
+        limit: f64,
+        packed: bool,
+        outputs: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(Py<PyAny>, usize)> {
+        let py = weights.py();
+        caught(|| {
+            let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+            let places = places.0..places.1;
+            let span = &Span { places, batch, limit, until_finite_no_more: false };
+            let none = PyList::empty(py);
+            let data = (&Source::new("x", x)?, order_of(order)?);
+            match &self.0 {
+                Either::F32(plan) => {
+                    plan.predict(Arrays::new(weights, &none)?, data, span, packed, outputs, py)
+                }
+                Either::F64(plan) => {
+                    plan.predict(Arrays::new(weights, &none)?, data, span, packed, outputs, py)
                 }
             }
         })

@@ -260,6 +260,7 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     given = cell.native_weights
     if given.recurrent_kernel is None or given.projection is not None or cell.clip:
         return "it has a clip, a projection, or no recurrent product"
+    low.fewer_bits |= cell.inference_precision != "full"
     if any(name in vars(cell) for name in _REPLACED):
         return "its cell has a method of its own"
     gate = None if type(cell) is SimpleRNNCell else cell.recurrent_activation  # type: ignore[attr-defined]

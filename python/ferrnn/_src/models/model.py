@@ -33,6 +33,7 @@ from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
+from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
@@ -264,16 +265,30 @@ class Model(Ends, Described, Carried, Layer, Trainer):
 
     def _planned_outputs(self, inputs: Any) -> Any:
         """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
-        structure, plan, calls = self._inference
-        if structure != structure_version():
-            plan, calls = None, 0
-        if calls <= _CALLS:  # a plan is made for models that are called again and again
-            if calls == _CALLS:
-                plan = inference.plan_of(self)
-            self._inference = (structure_version(), plan, calls + 1)
+        plan = self.predicting_plan(1)
         if plan is None or type(inputs) is not np.ndarray:
             return None
         return plan.outputs(inputs)
+
+    def predicting_plan(self, batches: int) -> inference.InferencePlan | None:
+        plan: inference.InferencePlan | None
+        structure, plan, calls = self._inference
+        now = structure_version()
+        if structure != now:
+            plan, calls = None, 0
+        if calls <= _CALLS:  # a plan is made for models that are called again and again
+            calls += batches
+            if calls > _CALLS:
+                plan = inference.plan_of(self)
+            self._inference = (now, plan, calls)
+        return plan
+
+    def testing_plan(self, batches: int) -> TestingPlan | None:
+        training = super().training_plan()
+        if training is not None:
+            return super().testing_plan(batches)
+        plan = self.predicting_plan(batches)
+        return None if plan is None else TestingPlan(self, plan.lowering, plan.native)
 
     def lowered(self) -> Lowering:
         """The model as parts of the engine, as far as it is one."""

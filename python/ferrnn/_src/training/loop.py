@@ -14,6 +14,7 @@ from ferrnn._src.training.batches import Pass, Source
 from ferrnn._src.training.callbacks import CallbackList, Logs
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
+from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.planning import TrainingPlan
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
@@ -65,6 +66,9 @@ class Trained(Protocol):
 
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
         """The plan by which steps can be taken, if there is one."""
+
+    def testing_plan(self, batches: int) -> TestingPlan | None:
+        """The plan by which so many batches can be judged, if there is one."""
 
     def run_test_step(self, batch: Batch) -> float:
         """The loss of one batch."""
@@ -189,7 +193,7 @@ class Validation:
         model: Trained, batches: Pass, told: Told, limit: int | None
     ) -> Generator[Work, None, int]:
         """Takes the batches of a pass by the model's plan, as far as it goes; gives how many."""
-        plan, count = model.training_plan(), 0
+        plan, count = model.testing_plan(batches.left), 0
         while plan is not None and plan.takes(batches.samples.x):
             left = batches.left if limit is None else min(limit - count, batches.left)
             if left <= 0:

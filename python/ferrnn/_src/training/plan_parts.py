@@ -53,6 +53,7 @@ class Lowering:
     outputs: Shape = ()  # as far as it is known
     masked_outputs: bool = False
     dtype: str = "float32"
+    fewer_bits: bool = False  # whether a cell has other weights for inference, which plans have not
     takes_ids: bool = False
     # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
     handed_back: list[Any] = field(default_factory=list)
@@ -129,6 +130,10 @@ class Planned(Protocol):
     _regularized: tuple[Parameter, ...] | None
     _collects: bool
 
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+
     def _loss_of(self, batch: Batch, outputs: Any, mask: Any, added: float) -> tuple[float, Any]:
         """The loss of a batch and its vjp."""
 
@@ -137,6 +142,9 @@ class Planned(Protocol):
 
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""
+
+    def _tested(self, batch: Batch, outputs: Any, mask: Any, losses: Sequence[float]) -> float:
+        """The loss of a batch that nothing is trained by."""
 
 
 def explained(model: Planned, lowering: Lowering) -> list[Node]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from ferrnn._src.native import Plan
 from ferrnn._src.training.batches import Pass
-from ferrnn._src.training.losses import MeanAbsoluteError, MeanSquaredError
+from ferrnn._src.training.judging import TestingPlan, as_steps
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.training.work import MEASURES, Judge, Work, finished
+from ferrnn._src.training.work import Work, finished
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, WritingAll
@@ -20,47 +20,32 @@ from ferrnn._src.weights.penalties import add_weight_penalties
 
 # How many steps the first call of many is given rates for; later ones twice what the last did.
 _AT_FIRST = 64
-# Number types of inputs that the engine reads as they are.
-_READ = ("f4", "f8", "i4", "i8", "u1")
-_ERRORS: dict[type, str] = {MeanSquaredError: "squared", MeanAbsoluteError: "absolute"}
-_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
-class TrainingPlan:
+class TrainingPlan(TestingPlan):
     """Steps of one model; `explained` must have found it covered, its optimizer is built."""
 
-    __slots__ = (
-        "_ahead",
-        "_bound",
-        "_model",
-        "_most",
-        "_refused",
-        "_slots",
-        "_trained",
-        "lowering",
-        "native",
-        "written",
-    )
+    __slots__ = ("_ahead", "_bound", "_most", "_slots", "_trained")
 
     def __init__(
         self, model: Planned, lowering: Lowering, shared: dict[Any, Plan] | None = None
     ) -> None:
-        self._model, self.lowering, self._refused = model, lowering, False
         known = {id(weight) for weight in model._trained}
         numbers = [at for at, each in enumerate(lowering.weights) if id(each) in known]
         self._trained = [lowering.weights[at] for at in numbers]
         slots = model.optimizer._state.slots
         self._slots = [slots[weight] for weight in self._trained]
-        self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         double = lowering.dtype == "float64"
         given = (lowering.parts, numbers, lowering.ranks[1], double)
         if shared is None or lowering.handed_back:
-            self.native = Plan(*given)
+            native = Plan(*given)
         else:
             key = (lowering.key, tuple(numbers), *given[2:])
             if key not in shared:
                 shared[key] = Plan(*given)
-            self.native = shared[key]
+            native = shared[key]
+        super().__init__(model, lowering, native)
+        self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         self._ahead = _AT_FIRST
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
         # Layers in Python see that weights have changed when a call has ended.
@@ -71,22 +56,8 @@ class TrainingPlan:
         """Whether a model is what it was when the plan was made."""
         own = self.lowering
         held = ([*map(id, (*each.weights, *each.generators))] for each in (own, lowering))
-        return own.parts == lowering.parts and next(held) == next(held)
-
-    def takes(self, x: Any) -> bool:
-        """Whether these inputs, of a batch or of all samples, can be read where they are."""
-        low = self.lowering
-        return (
-            not self._refused
-            and type(x) is np.ndarray
-            and x.dtype.str[1:] in _READ
-            and x.ndim == low.ranks[0]
-            and low.features in (0, x.shape[-1])
-            and not (low.takes_ids and x.dtype.kind == "f")
-            and x.size > 0
-            and _readable(x)
-            and (x.ndim <= 3 or bool(x.flags.c_contiguous))
-        )
+        same = own.parts == lowering.parts and own.fewer_bits == lowering.fewer_bits
+        return same and next(held) == next(held)
 
     def step(self, batch: Batch) -> float | None:
         """One step; gives the loss, or None if it must be taken without the plan."""
@@ -122,89 +93,17 @@ class TrainingPlan:
         self._ahead = max(_AT_FIRST, 2 * done)
         return done, loss
 
-    def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
-        """As `steps`, for batches that the model is judged by and not trained on."""
-        x, y, weight = batches.samples.arrays
-        judge = self._judge_for(x, y, weight, batches.size)
-        if judge is None or self._model._regularized is None:
-            return 0
-        given = ((x, batches.order()), batches.places(most), batches.size, (judge, most, False))
-        done, _ = yield from self._worked(self._work(*given, trains=False))
-        batches.taken += done
-        return done
-
-    def _judge_for(self, x: Array, y: Any, weight: Any, rows: int) -> Judge | None:
-        """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
-        model, low = self._model, self.lowering
-        lengths = zip(low.outputs[1:-1], x.shape[1:], strict=False)
-        steps = (known if given is None else given for given, known in lengths)
-        shape = (len(x), *steps, low.units)
-        if type(y) is np.ndarray:
-            model.bind_output((min(rows, len(y)), *y.shape[1:]), (min(rows, len(x)), *shape[1:]))
-        only: Any = None if model._loss is None else model._loss.only
-        name = _ERRORS.get(type(only))
-        simple = weight is None and not (model._regularized or model._collects)
-        simple = simple and not low.masked_outputs
-        if name is None or not simple:
-            return None
-        compiled = model._metrics
-        measures = compiled.only
-        known = compiled.empty or (measures and all(type(m) in MEASURES for m in measures))
-        fits = only.reduction in _MEANS and only.dtype in (None, low.dtype) and known
-        array = type(y) is np.ndarray and y.dtype.str[1:] in _READ and _readable(y)
-        if not (fits and array):
-            return None
-        if y.shape == shape and y.dtype == np.dtype(low.dtype):
-            return Judge(name, False, y, measures)
-        # Values are rounded one by one then, in the way of NumPy.
-        if low.ranks[1] == 2 and low.units == 1 and y.size == len(x) and y.ndim <= 2:
-            return Judge(name, True, y.reshape(-1, 1), measures)
-        return None
-
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
         weights = [weight._data for weight in self.lowering.weights]
         return weights, [[slot._data for slot in own] for own in self._slots]
 
-    def draws(self) -> list[tuple[int, int]]:
-        """The seeds of the generators, and the numbers of their next calls."""
-        return [(each.initial_seed, each.counter) for each in self.lowering.generators]
-
-    def drawn(self, steps: int) -> None:
-        """So many steps have drawn."""
-        for generator, draws in zip(self.lowering.generators, self.lowering.draws, strict=True):
-            generator.counter += steps * draws
-
-    def _work(
-        self,
-        given: tuple[Array, Array | None],
-        places: tuple[int, int],
-        batch: int,
-        asked: tuple[Judge, int, bool],
-        trains: bool = True,
-    ) -> Work:
-        model = self._model
-        told = (model._loss_mean, model.optimizer if trains else None)
-        return Work(self, (_as_steps(given[0]), given[1]), places, batch, asked, told)
-
     def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
-        """Hands work out; gives what was done, which may be nothing of what the engine refuses."""
-        yield work
-        if work.written and work.taken()[0]:
-            self._constrain()
-        error = work.error
-        if isinstance(error, ValueError):
-            self._refused = True  # what is wrong is said better layer by layer
-        elif error is not None:
-            raise error
-        return work.taken()
-
-    def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
-        """Gradients of penalties, by the numbers of their weights."""
-        if not len(grads):
-            return []
-        found = ((at, weight) for at, weight in enumerate(self.lowering.weights) if weight in grads)
-        return [(at, np.asarray(grads[weight], weight.dtype)) for at, weight in found]
+        try:
+            return (yield from super()._worked(work))
+        finally:
+            if work.written and work.taken()[0]:
+                self._constrain()
 
     def _judged(
         self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
@@ -215,7 +114,7 @@ class TrainingPlan:
         try:
             with one_version():
                 weights = self.arrays()[0]
-                outputs = native.forward(weights, _as_steps(x), order, places, True, self.draws())
+                outputs = native.forward(weights, as_steps(x), order, places, True, self.draws())
         except ValueError:
             self._refused = True
             return None
@@ -242,6 +141,13 @@ class TrainingPlan:
         self._constrain()
         return value
 
+    def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
+        """Gradients of penalties, by the numbers of their weights."""
+        if not len(grads):
+            return []
+        found = ((at, weight) for at, weight in enumerate(self.lowering.weights) if weight in grads)
+        return [(at, np.asarray(grads[weight], weight.dtype)) for at, weight in found]
+
     def _constrain(self) -> None:
         """Applies the constraints of weights that a step has moved."""
         for weight in self._bound:
@@ -265,19 +171,3 @@ class PlanKeeper:
 
     def __reduce__(self) -> Any:
         return PlanKeeper, ()
-
-
-def _as_steps(x: Array) -> Array:
-    """The samples as the engine reads them: it knows one axis between rows and features."""
-    return x if x.ndim <= 3 else x.reshape(len(x), -1, x.shape[-1])
-
-
-def _readable(array: Array) -> bool:
-    """Whether the engine reads the array where it is: its features are neighbours."""
-    size = array.itemsize
-    return (
-        bool(array.flags.aligned)
-        and array.dtype.isnative
-        and (array.shape[-1] <= 1 or array.strides[-1] == size)
-        and all(stride % size == 0 for stride in array.strides)
-    )

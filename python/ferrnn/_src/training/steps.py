@@ -13,6 +13,7 @@ from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
+from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained
@@ -163,6 +164,11 @@ class Steps(Measuring):
         kept.prepared = prepared
         return kept.plan
 
+    def testing_plan(self, batches: int) -> TestingPlan | None:
+        """The plan by which so many batches can be judged, if there is one."""
+        plan = self.training_plan()
+        return None if plan is None or plan.lowering.fewer_bits else plan
+
     def _still_prepared(self, now: tuple[int, int]) -> bool:
         """Whether training is of what it was prepared for; what was made since may be another's."""
         if self._prepared == now:
@@ -208,12 +214,16 @@ class Steps(Measuring):
         return value, grads
 
     def _test(self, batch: Batch) -> float:
-        x, y, weight = batch
         call = Call(losses=[]) if self._collects else PLAIN_CALLS[False]
-        outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(x), call)
+        outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(batch[0]), call)
+        return self._tested(batch, outputs, mask, call.losses or ())
+
+    def _tested(self, batch: Batch, outputs: Any, mask: Any, losses: Sequence[float]) -> float:
+        """The loss of a batch by its outputs and by what layers have added."""
+        x, y, weight = batch
         if self._regularized is None:
             self._regularized = regularized(self.trainable_weights)
-        added = sum(weight_penalties(self._regularized)) + sum(call.losses or ())
+        added = sum(weight_penalties(self._regularized)) + sum(losses)
         if type(self).compute_loss is not Steps.compute_loss:
             preds = with_masks(outputs, mask)
             value = float(self._as_written(x, y, preds, weight, training=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from ferrnn._src.configs.caps import capped
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import later
-from ferrnn._src.training import optimizers
+from ferrnn._src.training import optimizers, predicting
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
 from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
 from ferrnn._src.training.compiled import CompiledLoss
@@ -23,7 +22,7 @@ from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.training.work import Work, finished
-from ferrnn._src.tree.tree import flatten, map_structure, pack_like
+from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.penalties import regularized
 
@@ -336,25 +335,17 @@ class Trainer(Steps):
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
         hooks.tell("on_predict_begin", {})
         self.stop_predicting = False
-        results, together = [], self.steps_per_execution
-        for step, (part, _, _) in enumerate(itertools.islice(source, count)):
-            if step % together == 0:
-                hooks.tell("on_predict_batch_begin", step, {})
-            results.append(self.predict_on_batch(part))
-            if (step + 1) % together == 0:
-                hooks.tell("on_predict_batch_end", step, {"outputs": _joined(results[-together:])})
-                if self.stop_predicting:
-                    break
-        rest = len(results) % together
-        if rest:
-            last = len(results) - rest + together - 1
-            hooks.tell("on_predict_batch_end", last, {"outputs": _joined(results[-rest:])})
+        results, done = predicting.predicted(self, source, hooks, count)
         hooks.tell("on_predict_end", {})
         if results or inputs is None:
             if not self.stop_predicting:
-                Ending(source, "steps", steps).note(len(results), filled=bool(results))
-            return _joined(results)
+                Ending(source, "steps", steps).note(done, filled=bool(results))
+            return predicting.joined(results)
         return self.predict_on_batch(inputs)
+
+    def predicting_plan(self, batches: int) -> Any:
+        """The plan by which so many batches can be computed, if there is one."""
+        return None
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch `x` `[batch, ...]`, as plain arrays."""
@@ -425,13 +416,3 @@ def _validation_source(data: Any, batch_size: int | None) -> Source:
             f"received {type(data).__name__}"
         )
     return GivenBatches(data, "validation_data")
-
-
-def _joined(parts: list[Any]) -> Any:
-    """The outputs of all batches one after the other, in the structure that the batches have."""
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    columns = zip(*map(flatten, parts), strict=True)
-    return pack_like(parts[0], [np.concatenate(column) for column in columns])
