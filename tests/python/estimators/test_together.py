@@ -8,14 +8,14 @@ import pytest
 import ferrnn
 from ferrnn import layers
 
-pytest.importorskip("sklearn")
+sklearn = pytest.importorskip("sklearn")
 
-from sklearn import model_selection
-from sklearn.base import clone
-from sklearn.linear_model import Ridge
+from sklearn import model_selection  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.linear_model import Ridge  # noqa: E402
 
-from ferrnn._src.training import many
-from ferrnn.sklearn import (
+from ferrnn._src.training import many  # noqa: E402
+from ferrnn.sklearn import (  # noqa: E402 - not without scikit-learn
     RecurrentClassifier,
     RecurrentRegressor,
     RecurrentTransformer,
@@ -101,6 +101,23 @@ def test_folds_of_ensembles_ragged_sequences_groups_and_several_scores_are_those
     assert ours.keys() == theirs.keys()
     for name in ("test_r2", "test_neg_mean_absolute_error"):
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_weights_and_groups_are_routed_as_scikit_learn_routes_them():
+    options = {
+        "params": {"sample_weight": WEIGHTS, "groups": np.arange(len(X)) // 9},
+        "cv": model_selection.GroupKFold(2),
+    }
+    with sklearn.config_context(enable_metadata_routing=True):
+        made = RecurrentRegressor(**SMALL).set_fit_request(sample_weight=True)
+        made.set_score_request(sample_weight=True)
+        ours = cross_validate(made, X, Y, **options)
+        theirs = model_selection.cross_validate(made, X, Y, **options)
+        np.testing.assert_array_equal(ours["test_score"], theirs["test_score"])
+        with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError):
+            cross_validate(RecurrentRegressor(**SMALL), X, Y, **options)
+        with pytest.raises(ValueError, match="`groups` must be in `params`"):
+            cross_validate(made, X, Y, groups=Y)
 
 
 def test_the_engine_takes_steps_of_folds_and_seeds_together(monkeypatch):

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import Bunch, _safe_indexing, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from ferrnn._src.estimators.ensembles import PredictingEstimator
 from ferrnn._src.estimators.together import fit_together
@@ -42,7 +44,8 @@ def cross_validate(
         groups: Of each sample, for a `cv` that keeps groups together.
         scoring: A name, a scorer, or several of them; that of the estimator's `score` if None.
         cv: The number of folds (5 if None), a splitter, or pairs of indices.
-        params: `{"sample_weight": ...}`, `[samples]`, for `fit`.
+        params: `{"sample_weight": ...}`, `[samples]`, for `fit`; with metadata routing, whatever
+            the estimator, the scorers and the splitter ask for.
         return_train_score: Whether scores on what was trained on are given too.
         return_estimator: Whether the trained estimators are.
         return_indices: Whether the indices of the folds are.
@@ -61,19 +64,20 @@ def cross_validate(
             "`estimator` must be a RecurrentRegressor or RecurrentClassifier, received "
             f"{estimator!r}; `sklearn.model_selection.cross_validate` takes others"
         )
-    unknown = sorted(set(params or {}) - {"sample_weight"})
-    if unknown:
-        raise ValueError(f"`params` must hold nothing but `sample_weight`, received {unknown}")
-    weights = (params or {}).get("sample_weight")
-    X, y, groups, weights = indexable(X, y, groups, weights)  # noqa: N806
+    X, y, groups = indexable(X, y, groups)  # noqa: N806
     splitter = check_cv(cv, y, classifier=is_classifier(estimator))
-    folds = list(splitter.split(X, y, groups))
     scorer = check_scoring(estimator, scoring)
+    to = _routed(estimator, scorer, splitter, groups, dict(params or {}))
+    folds = list(splitter.split(X, y, **to.splitter.split))
     made = [clone(estimator) for _ in folds]
     start = time.perf_counter()
     fit_together(
         [
-            each._fitting(_part(X, train), _part(y, train), _part(weights, train))
+            each._fitting(
+                _part(X, train),
+                _part(y, train),
+                _part(to.estimator.fit.get("sample_weight"), train),
+            )
             for each, (train, _) in zip(made, folds, strict=True)
         ]
     )
@@ -84,7 +88,8 @@ def cross_validate(
         scores, seconds = [], []
         for each, fold in zip(made, folds, strict=True):
             start = time.perf_counter()
-            scores.append(scorer(each, _part(X, fold[at]), _part(y, fold[at])))
+            given = {key: _part(value, fold[at]) for key, value in to.scorer.score.items()}
+            scores.append(scorer(each, _part(X, fold[at]), _part(y, fold[at]), **given))
             seconds.append(time.perf_counter() - start)
         found.setdefault("score_time", np.array(seconds))
         found.update(_by_name(name, scores))
@@ -94,6 +99,28 @@ def cross_validate(
         found["indices"] = {name: [fold[at] for fold in folds] for name, at in
                             (("train", 0), ("test", 1))}  # fmt: skip
     return found
+
+
+def _routed(estimator: Any, scorer: Any, splitter: Any, groups: Any, params: dict[str, Any]) -> Any:
+    """What `estimator.fit`, `scorer.score` and `splitter.split` are given beside samples."""
+    if not sklearn.get_config()["enable_metadata_routing"]:
+        unknown = sorted(set(params) - {"sample_weight"})
+        if unknown:
+            raise ValueError(f"`params` must hold nothing but `sample_weight`, received {unknown}")
+        return Bunch(
+            estimator=Bunch(fit=params),
+            scorer=Bunch(score={}),
+            splitter=Bunch(split={"groups": groups}),
+        )
+    if groups is not None:
+        raise ValueError("`groups` must be in `params` while metadata routing is on")
+    mapping = {"estimator": (estimator, "fit"), "scorer": (scorer, "score")}
+    mapping["splitter"] = (splitter, "split")
+    router = MetadataRouter(owner="cross_validate")
+    for name, (each, callee) in mapping.items():
+        methods = MethodMapping().add(caller="fit", callee=callee)
+        router.add(method_mapping=methods, **{name: each})
+    return process_routing(router, "fit", **params)
 
 
 def _part(values: Any, index: Any) -> Any:
