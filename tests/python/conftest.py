@@ -12,9 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from _pytest.runner import runtestprotocol
 
-from ferrnn._src.configs import config
-from ferrnn._src.configs.names import clear_session
-from ferrnn._src.weights.random import set_random_seed
+from each_case import fresh
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,7 +40,4 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.fixture(autouse=True)
 def fresh_session():
-    clear_session()
-    set_random_seed(1)
-    config.set_floatx("float32")
-    config.set_epsilon(1e-7)
+    fresh()

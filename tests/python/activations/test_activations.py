@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.activations import activations
 from ferrnn._src.activations.erf import erf
 from ferrnn.testing import check_vjp
@@ -39,14 +40,14 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(FORMULAS))
+@each_case("name", sorted(FORMULAS))
 def test_values_follow_the_formula(name):
     points = np.array([-1.5, 0.75])
     expected = [FORMULAS[name](x) for x in points]
     np.testing.assert_allclose(activations.get(name)(points), expected, rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_case("name", NAMES)
 def test_derivatives_match_finite_differences(name):
     activation = activations.get(name)
 
@@ -57,7 +58,7 @@ def test_derivatives_match_finite_differences(name):
     check_vjp(forward, np.random.default_rng(1).normal(size=(4, 7)) * 2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_case("name", NAMES)
 def test_float32_stays_float32(name):
     activation = activations.get(name)
     x = np.linspace(-4, 4, 9, dtype="float32")
@@ -65,7 +66,7 @@ def test_float32_stays_float32(name):
     assert y.dtype == activation.backward(x, y, y).dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus", "silu", "softmax", "log_softmax", "mish"])
+@each_case("name", ["sigmoid", "softplus", "silu", "softmax", "log_softmax", "mish"])
 def test_no_overflow_far_from_zero(name):
     assert np.isfinite(activations.get(name)(np.array([-1e4, 0.0, 1e4]))).all()
 

@@ -3,6 +3,7 @@ import inspect
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.cells.gru import GRUCell
 from ferrnn._src.cells.lstm import LSTMCell
 from ferrnn._src.cells.protocol import DropoutMasks
@@ -136,7 +137,7 @@ def test_gradients_of_a_step_match_finite_differences(kind, masks, bias):
         check_vjp(forward, (x, *states), cell.weights)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "options", "inputs", "recurrent"),
     [
         (LSTMCell, {"dropout": 0.5}, 1, None),

@@ -7,6 +7,7 @@ import pytest
 
 from conformance.cases import CELLS, Case
 from conformance.comparison import run
+from each_case import each_case
 from ferrnn._src import native
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused
@@ -64,9 +65,9 @@ def gradients(cell, inputs, states, d_values, **options):
     return [outputs, *final, d_inputs, *d_states]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("units", [3, 64, 100])
-@pytest.mark.parametrize("name", CELLS)
+@each_case("dtype", DTYPES)
+@each_case("units", [3, 64, 100])
+@each_case("name", CELLS)
 def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
     case = Case(cell=name, batch=37, time=5, units=units, features=9, mask="holes", dtype=dtype)
     cell = case.make_cell()
@@ -86,9 +87,9 @@ def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
         expect_same_bits(alone, [value[rows] for value in together])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@each_case("dtype", DTYPES)
+@each_case("backwards", [False, True])
+@each_case("name", CELLS)
 def test_padding_changes_no_bit(name, backwards, dtype):
     case = Case(cell=name, batch=6, time=5, units=17, features=9, dtype=dtype)
     cell = case.make_cell()
@@ -111,9 +112,9 @@ def test_padding_changes_no_bit(name, backwards, dtype):
     expect_same_bits(padded, plain)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch", [1, 5, 33])
-@pytest.mark.parametrize("name", CELLS)
+@each_case("dtype", DTYPES)
+@each_case("batch", [1, 5, 33])
+@each_case("name", CELLS)
 def test_the_whole_sequence_is_the_same_as_step_by_step(name, batch, dtype):
     case = Case(cell=name, batch=batch, time=7, units=33, features=9, dtype=dtype)
     cell = case.make_cell()

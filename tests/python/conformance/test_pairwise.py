@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-import pytest
-
 from conformance.cases import FACTORS, PAIRWISE
 from conformance.comparison import expect_same
+from each_case import each_case
 from ferrnn._src.sequence import fused
 from ferrnn.testing import check_vjp
 
@@ -15,7 +14,7 @@ def named(case):
     return "-".join("+".join(s) if isinstance(s, tuple) else str(s) for s in settings)
 
 
-@pytest.mark.parametrize("case", PAIRWISE, ids=named)
+@each_case("case", PAIRWISE, ids=named)
 def test_gradients_match_finite_differences(case):
     cell = case.make_cell()
     idle = case.idle(cell)
@@ -23,7 +22,7 @@ def test_gradients_match_finite_differences(case):
     check_vjp(case.forward(fused.scan, cell), case.arrays(cell), moving)
 
 
-@pytest.mark.parametrize("case", PAIRWISE, ids=named)
+@each_case("case", PAIRWISE, ids=named)
 def test_fused_equals_stepwise(case):
     expect_same(case, case.make_cell(), rtol=1e-10, atol=1e-12)
     single = replace(case, dtype="float32")

@@ -7,10 +7,10 @@ import itertools
 import os
 
 import numpy as np
-import pytest
 
 from conformance.cases import PRODUCT, Case, covering
 from conformance.comparison import expect_same
+from each_case import each_case
 from ferrnn._src.sequence import fused
 
 
@@ -43,8 +43,8 @@ def loss_ahead(case, cell, origin, by):
     return sum(np.vdot(rng.normal(size=value.shape), value) for value in values), directions
 
 
-@pytest.mark.parametrize("units", PRODUCT["units"])
-@pytest.mark.parametrize("cell", PRODUCT["cell"])
+@each_case("units", PRODUCT["units"])
+@each_case("cell", PRODUCT["cell"])
 def test_gradients_match_finite_differences_and_fused_equals_stepwise(cell, units):
     eps = 1e-5
     cases = [case for case in CASES if (case.cell, case.units) == (cell, units)]

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import _core
 
 BATCH, TIME, FEATURES, UNITS = 3, 5, 2, 7
@@ -60,7 +61,7 @@ def gradients(residuals, of, outputs, weights=WEIGHTS):
     return _core.rnn_backward(weights, residuals, of, outputs, outputs)
 
 
-@pytest.mark.parametrize(("kept", "given"), list(itertools.permutations(VARIANTS, 2)))
+@each_case(("kept", "given"), list(itertools.permutations(VARIANTS, 2)))
 def test_another_problem_is_refused(kept, given):
     _, _, residuals = _core.rnn_forward(WEIGHTS, problem(**VARIANTS[kept]), True)
     other = problem(**VARIANTS[given])
@@ -69,7 +70,7 @@ def test_another_problem_is_refused(kept, given):
         gradients(residuals, other, outputs)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in {"plain", "padding"}])
+@each_case("name", [name for name in VARIANTS if name not in {"plain", "padding"}])
 def test_the_message_names_what_differs(name):
     _, _, residuals = _core.rnn_forward(WEIGHTS, problem(), True)
     other = problem(**VARIANTS[name])
@@ -131,7 +132,7 @@ def test_another_dtype_is_refused():
         gradients(residuals, other, outputs, weights)
 
 
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+@each_case("variant", VARIANTS.values(), ids=VARIANTS)
 def test_the_same_arrays_and_options_are_the_same_problem(variant):
     own = problem(**variant)
     outputs, _, residuals = _core.rnn_forward(WEIGHTS, own, True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._core import Problem, Weights, rnn_forward
 
 KERNEL, RECURRENT = np.ones((3, 16), "float32"), np.ones((4, 16), "float32")
@@ -26,7 +27,7 @@ def test_a_cell_is_given_the_weights_that_it_has(arguments, message):
         Weights(*arguments)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kernel", "recurrent", "projection"),
     [
         (KERNEL, RECURRENT, zeros(4, 2)),  # as many rows as units
@@ -48,8 +49,8 @@ def test_a_cell_that_sees_its_output_has_no_projection():
         Weights("gru", zeros(3, 12), zeros(2, 12), reset_after=False, projection=zeros(4, 2))
 
 
-@pytest.mark.parametrize("argument", ["clip", "recurrent_clip"])
-@pytest.mark.parametrize("bound", [0.0, -1.0, float("nan")])
+@each_case("argument", ["clip", "recurrent_clip"])
+@each_case("bound", [0.0, -1.0, float("nan")])
 def test_a_bound_is_positive(argument, bound):
     with pytest.raises(ValueError, match=f"`{argument}`: expected a positive number"):
         Weights("lstm", KERNEL, RECURRENT, **{argument: bound})

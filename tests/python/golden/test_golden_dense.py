@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 
 TOLERANCE = {"float64": {"rtol": 1e-10, "atol": 1e-12}, "float32": {"rtol": 1e-4, "atol": 1e-5}}
 
 
-@pytest.mark.parametrize("name", golden.names("dense"))
+@each_case("name", golden.names("dense"))
 def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
     case = golden.load("dense", name)
     tolerance: Any = TOLERANCE[case.about["dtype"]]

@@ -7,6 +7,7 @@ import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from graph_models import GRAPHS
 
 
@@ -25,7 +26,7 @@ def train(name: str) -> tuple[ferrnn.Model, list[float], golden.Case]:
     return model, losses, case
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("name", GRAPHS)
 def test_fifty_steps_are_those_of_keras(name: str, engine: str) -> None:
     model, losses, case = train(name)
     np.testing.assert_allclose(losses, case["losses"], rtol=1e-4)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.weights.parameter import Gradients
 
 
@@ -20,7 +20,7 @@ def _options(about: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-@pytest.mark.parametrize("name", golden.names("losses"))
+@each_case("name", golden.names("losses"))
 def test_value_and_gradient_are_those_of_keras(name: str) -> None:
     case = golden.load("losses", name)
     loss = getattr(ferrnn.losses, case.about["loss"])(**_options(case.about))
@@ -35,7 +35,7 @@ def test_value_and_gradient_are_those_of_keras(name: str) -> None:
         np.testing.assert_array_equal(loss(y_true, y_pred, sample_weight=weight), value)
 
 
-@pytest.mark.parametrize("name", [n for n in golden.names("losses") if n.endswith("-masked")])
+@each_case("name", [n for n in golden.names("losses") if n.endswith("-masked")])
 def test_masked_entries_do_not_matter(name: str) -> None:
     case = golden.load("losses", name)
     loss = getattr(ferrnn.losses, case.about["loss"])(**case.about["options"])

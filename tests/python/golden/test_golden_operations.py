@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import golden
+from each_case import each_case
 from ferrnn import ops
 from operation_tables import BINARY, NOT_ON_JAX, UNARY, leaves, other_cases
 
@@ -16,7 +16,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", golden.names("operations"))
+@each_case("name", golden.names("operations"))
 def test_values_are_those_of_keras(name: str) -> None:
     case = golden.load("operations", name)
     outputs = leaves(FUNCTIONS[name](*case.series("input")))

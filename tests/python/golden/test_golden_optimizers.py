@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn.optimizers import schedules
 
@@ -23,7 +23,7 @@ def built(about: dict[str, Any]) -> Any:
     return getattr(ferrnn.optimizers, about["optimizer"])(**options)
 
 
-@pytest.mark.parametrize("name", golden.names("optimizers"))
+@each_case("name", golden.names("optimizers"))
 def test_weights_and_state_move_as_in_keras(name: str) -> None:
     case = golden.load("optimizers", name)
     optimizer = built(case.about)
@@ -66,7 +66,7 @@ def same(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-@pytest.mark.parametrize("name", golden.names("optimizers"))
+@each_case("name", golden.names("optimizers"))
 def test_configurations_are_those_of_keras_and_make_equal_optimizers(name: str) -> None:
     about = golden.load("optimizers", name).about
     optimizer = built(about)
@@ -76,7 +76,7 @@ def test_configurations_are_those_of_keras_and_make_equal_optimizers(name: str) 
     assert same(again.get_config(), about["config"]["config"])
 
 
-@pytest.mark.parametrize("name", golden.names("schedules"))
+@each_case("name", golden.names("schedules"))
 def test_rates_fall_as_in_keras(name: str) -> None:
     case = golden.load("schedules", name)
     schedule = getattr(schedules, case.about["schedule"])(**case.about["options"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import golden
+from each_case import each_case
 from ferrnn import constraints, regularizers
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.regularizers import penalty_of
@@ -22,7 +23,7 @@ def test_penalties_and_their_gradients_are_those_of_keras(name: str) -> None:
     assert written == case.about["config"]["config"]
 
 
-@pytest.mark.parametrize("name", golden.names("constraints"))
+@each_case("name", golden.names("constraints"))
 def test_projections_are_those_of_keras(name: str) -> None:
     case = golden.load("constraints", name)
     constraint = constraints.deserialize(case.about["config"])

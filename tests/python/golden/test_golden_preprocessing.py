@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import TextVectorization
 
 HERE = Path(__file__).parent
@@ -35,7 +36,7 @@ def plain(value: Any) -> Any:
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['layer']}-{case['options']}")
+@each_case("case", CASES, ids=lambda case: f"{case['layer']}-{case['options']}")
 def test_vocabularies_outputs_and_settings_are_those_of_keras(case: dict[str, Any]) -> None:
     layer = made(case)
     if case["vocabulary"] is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused
 from ferrnn._src.weights.parameter import Gradients
@@ -74,7 +74,7 @@ def _nested(layer: Any, states: list[Any]) -> Any:
     return _packed_as(layer.get_initial_state(len(states[0])), states)
 
 
-@pytest.mark.parametrize("name", RECURRENT)
+@each_case("name", RECURRENT)
 def test_results_and_gradients_are_those_of_keras(name: str, engine: str) -> None:
     case = golden.load("recurrent", name)
     about = case.about
@@ -84,7 +84,7 @@ def test_results_and_gradients_are_those_of_keras(name: str, engine: str) -> Non
     _check(layer, case, with_state=bool(case.series("state")))
 
 
-@pytest.mark.parametrize("name", golden.names("stacked"))
+@each_case("name", golden.names("stacked"))
 def test_stacks_are_those_of_keras(name: str, engine: str) -> None:
     case = golden.load("stacked", name)
     cells = [
@@ -97,7 +97,7 @@ def test_stacks_are_those_of_keras(name: str, engine: str) -> None:
     _check(layer, case, with_state=True)
 
 
-@pytest.mark.parametrize("name", STATEFUL)
+@each_case("name", STATEFUL)
 def test_a_stateful_layer_goes_on_where_it_stopped(name: str, engine: str) -> None:
     case = golden.load("recurrent", name)
     about = case.about

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from specs import build
 
 
-@pytest.mark.parametrize("name", golden.names("runs"))
+@each_case("name", golden.names("runs"))
 def test_fifty_losses_are_those_of_keras(name: str) -> None:
     case = golden.load("runs", name)
     inputs, targets = case["inputs"], case["targets"]

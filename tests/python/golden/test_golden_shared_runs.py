@@ -7,10 +7,11 @@ import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from shared_models import RUNS
 
 
-@pytest.mark.parametrize("name", golden.names("shared_runs"))
+@each_case("name", golden.names("shared_runs"))
 def test_fifty_steps_are_those_of_keras(name: str) -> None:
     case = golden.load("shared_runs", name)
     model = RUNS[name].build(ferrnn)

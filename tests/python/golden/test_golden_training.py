@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 
 
-@pytest.mark.parametrize("name", golden.names("training"))
+@each_case("name", golden.names("training"))
 def test_fifty_steps_are_those_of_keras(name: str, engine: str) -> None:
     case = golden.load("training", name)
     layers = [

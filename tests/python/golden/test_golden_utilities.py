@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 
 GOLDEN = json.loads((Path(__file__).parent / "utilities.json").read_text(encoding="utf-8"))
 ROWS, GOALS = np.arange(1, 43).reshape(21, 2), np.arange(100, 118)
@@ -19,7 +20,7 @@ def plain(batches: Any) -> list[Any]:
     return [[part.tolist() for part in batch] for batch in batches]
 
 
-@pytest.mark.parametrize(("case", "expected"), GOLDEN["windows"])
+@each_case(("case", "expected"), GOLDEN["windows"])
 def test_windows_are_those_of_keras(case: dict[str, Any], expected: list[Any]) -> None:
     made = keras.utils.timeseries_dataset_from_array(ROWS, GOALS, **case)
     assert plain(made) == plain(made) == expected
@@ -38,7 +39,7 @@ def test_generated_batches_are_those_of_keras(case: dict[str, Any], expected: li
     assert len(made) == len(expected)
 
 
-@pytest.mark.parametrize(("case", "expected"), GOLDEN["padded"])
+@each_case(("case", "expected"), GOLDEN["padded"])
 def test_padded_sequences_are_those_of_keras(case: dict[str, Any], expected: list[Any]) -> None:
     made = keras.utils.pad_sequences(**case)
     assert made.tolist() == expected

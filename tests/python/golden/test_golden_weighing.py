@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from weighing import LOSSES, TARGETS, WEIGHTS, data, measures
 
 VALUES = json.loads((Path(__file__).parent / "weighing.json").read_text())["values"]
@@ -63,8 +64,8 @@ def in_passes(made, about, measure):
         yield {name: values[-1] for name, values in history.items()}
 
 
-@pytest.mark.parametrize(("target", "masked"), KINDS)
-@pytest.mark.parametrize("weight", WEIGHTS)
+@each_case(("target", "masked"), KINDS)
+@each_case("weight", WEIGHTS)
 def test_the_values_are_those_of_keras(target, masked, weight):
     about = data(target, weight, masked)
     place = f"{target}/{weight}/{'masked' if masked else 'whole'}"

@@ -6,6 +6,7 @@ import pytest
 
 import ferrnn
 from api_report import KNOWN, PAGE, Report, difference, page_with
+from each_case import each_case
 from signatures import arguments
 
 
@@ -35,7 +36,7 @@ def test_what_users_of_recurrent_layers_call_is_the_same(report: Report) -> None
     assert report.missing["losses"] == report.missing["metrics"] == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("keras", "ours", "expected"),
     [
         (["x", "axis=None"], ["x", "axis=None", "out=None"], ""),

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ferrnn
+from each_case import each_case
 
 # What their own code says about coming releases of Python and protobuf is not about ours.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -69,10 +70,10 @@ def _session(kind: str, layer: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("name", KINDS)
+@each_case("padded", [False, True])
+@each_case("backwards", [False, True])
+@each_case("sizes", SIZES)
+@each_case("name", KINDS)
 def test_outputs_and_states_are_those_of_onnx_runtime(
     name: str, sizes: tuple[int, int, int, int], backwards: bool, padded: bool
 ) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
@@ -15,8 +16,8 @@ def windows(steps, count):
     return [slice(at * steps // count, -(-(at + 1) * steps // count)) for at in range(count)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 7, 13, 40])
-@pytest.mark.parametrize("steps", [1, 2, 6, 7, 13, 31])
+@each_case("count", [1, 2, 5, 7, 13, 40])
+@each_case("steps", [1, 2, 6, 7, 13, 31])
 def test_each_window_alone_says_what_comes_out_and_goes_back(steps, count):
     inputs = np.round(RNG.normal(size=(3, steps, 2)), 1)  # equal ones among them
     for kind, function in (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn.layers import (
@@ -39,8 +40,8 @@ def built(layer, *arrays):
     return layer
 
 
-@pytest.mark.parametrize("kind", [*SINGLE, heads])
-@pytest.mark.parametrize("causal", [False, True])
+@each_case("kind", [*SINGLE, heads])
+@each_case("causal", [False, True])
 def test_gradients_with_masks_and_weights_match_finite_differences(kind, causal):
     arrays = pair()
     layer = built(kind(dtype="float64"), *arrays)
@@ -177,7 +178,7 @@ def test_a_transformer_block_trains_and_gives_its_weights():
     assert not np.triu(seen, 1).any()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "text"),
     [
         (lambda: Attention(score_mode="sum"), "argument score_mode. Expected one of"),

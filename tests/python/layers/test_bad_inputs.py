@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn.layers import GRU, LSTM, RNN, Dense, Dropout, Input, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]
@@ -151,8 +152,8 @@ def test_nan_and_infinity_stay_in_their_rows(kind):
     np.testing.assert_array_equal(layer(inputs)[1], clean[1])
 
 
-@pytest.mark.parametrize("kind", [*LAYERS, Dense])
-@pytest.mark.parametrize("units", [0, -3, 1.5, "4", None])
+@each_case("kind", [*LAYERS, Dense])
+@each_case("units", [0, -3, 1.5, "4", None])
 def test_bad_units(kind, units):
     with pytest.raises(ValueError, match="argument `units`, expected a positive integer, got"):
         kind(units)
@@ -164,8 +165,8 @@ def test_arguments_that_are_not_there_yet(argument):
         Dense(4, **{argument: 2})
 
 
-@pytest.mark.parametrize("kind", [*LAYERS, Dense])
-@pytest.mark.parametrize("part", ["kernel", "bias"])
+@each_case("kind", [*LAYERS, Dense])
+@each_case("part", ["kernel", "bias"])
 def test_regularizers_and_constraints_of_unknown_names(kind, part):
     with pytest.raises(ValueError, match="Could not interpret regularizer identifier: 'l3'"):
         kind(4, **{f"{part}_regularizer": "l3"})
@@ -234,7 +235,7 @@ def test_bad_rates(rate):
         Dropout(rate)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "kind"),
     [
         ({}, ValueError),

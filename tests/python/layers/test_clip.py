@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -90,7 +91,7 @@ def test_the_bound_of_a_gate_at_another_scale_moves_with_it():
         np.testing.assert_allclose(output, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("bound", [0, -1.0, float("nan"), float("inf"), "1", True])
+@each_case("bound", [0, -1.0, float("nan"), float("inf"), "1", True])
 def test_a_bound_is_a_positive_number(bound):
     with pytest.raises(ValueError, match=r"`clip` of 'lstm_cell\w*' must be a positive number"):
         LSTM(3, clip=bound)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import LSTM, RNN, Bidirectional, ConvLSTM1D
@@ -18,8 +19,8 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("mask", [None, MASK], ids=["plain", "masked"])
+@each_case("options", OPTIONS)
+@each_case("mask", [None, MASK], ids=["plain", "masked"])
 def test_gradients_match_finite_differences(options, mask):
     layer = ConvLSTM1D(3, 3, dtype="float64", **options)
     layer.build(X.shape)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.cells.protocol import initial_state
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
@@ -55,10 +56,10 @@ class KerasCell:
 # Gradients of the whole layer.
 
 
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("states", [False, True])
-@pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("name", [*(kind.__name__ for kind in LAYERS), "stack", "custom"])
+@each_case("sequences", [False, True])
+@each_case("states", [False, True])
+@each_case("given", [False, True])
+@each_case("name", [*(kind.__name__ for kind in LAYERS), "stack", "custom"])
 def test_gradients_match_finite_differences(name, sequences, states, given):
     options = {"return_sequences": sequences, "return_state": states, "dtype": "float64"}
     if name == "stack":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
@@ -21,8 +22,8 @@ class Halves(PyDataset):
         return (DATA[:20] if index == 0 else DATA[20:]), np.zeros(1)
 
 
-@pytest.mark.parametrize("axis", [-1, None, 1, (1, 2), (2, 1)])
-@pytest.mark.parametrize(
+@each_case("axis", [-1, None, 1, (1, 2), (2, 1)])
+@each_case(
     "data",
     [DATA, [DATA[:1], DATA[1:13], DATA[13:]], Halves(), iter([(DATA[:30], 0), (DATA[30:], 0)])],
     ids=["array", "batches", "dataset", "generator"],

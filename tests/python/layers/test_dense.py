@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import Activation, Dense, Dropout, Input
@@ -16,9 +17,9 @@ NATIVE += ["selu", "silu", "gelu", "exponential"]
 DIFFERENTIABLE = Call(differentiable=True)
 
 
-@pytest.mark.parametrize("activation", [*NATIVE, "softmax", "leaky_relu", None])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(1, 4), (7, 4), (2, 3, 4), (2, 3, 1, 4)])
+@each_case("activation", [*NATIVE, "softmax", "leaky_relu", None])
+@each_case("bias", [True, False])
+@each_case("shape", [(1, 4), (7, 4), (2, 3, 4), (2, 3, 1, 4)])
 def test_gradients_match_finite_differences(activation, bias, shape):
     layer = Dense(17, activation, use_bias=bias, dtype="float64", bias_initializer="random_normal")
     layer.build(shape)

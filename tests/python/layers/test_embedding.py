@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.native import embedding_backward
 from ferrnn._src.tree.results import Output
@@ -14,8 +15,8 @@ from ferrnn.testing import check_vjp
 DIFFERENTIABLE = Call(differentiable=True)
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4)])
-@pytest.mark.parametrize("kind", ["int32", "int64", "uint8", "float32"])
+@each_case("shape", [(4,), (3, 5), (2, 3, 4)])
+@each_case("kind", ["int32", "int64", "uint8", "float32"])
 def test_outputs_are_rows_of_the_matrix(shape, kind):
     ids = np.random.default_rng(1).integers(0, 9, size=shape).astype(kind)
     layer = Embedding(9, 4)
@@ -47,8 +48,8 @@ def test_the_gradient_by_the_matrix_matches_finite_differences():
     np.testing.assert_array_equal(grads[layer.embeddings], np.repeat(counts[:, None], 3, 1))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 17, 400])
-@pytest.mark.parametrize("distinct", [1, 5, 300])
+@each_case("count", [0, 1, 2, 17, 400])
+@each_case("distinct", [1, 5, 300])
 def test_sums_by_id_are_those_of_a_loop(count, distinct):
     rng = np.random.default_rng(count + distinct)
     ids = np.minimum(rng.zipf(1.5, count) - 1, distinct - 1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.convolution.product import Convolution, Packed
@@ -93,9 +94,9 @@ def test_configurations_make_equal_layers(inputs, kind, options):
     assert layer.as_data()["module"] == "keras.layers"
 
 
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(("stride", "dilation"), STRIDES)
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@each_case("padding", ["valid", "same"])
+@each_case(("stride", "dilation"), STRIDES)
+@each_case("rank", [1, 2, 3])
 def test_convolutions_are_sums_over_windows(rank, stride, dilation, padding):
     size, strides, distances = (2, 3, 2)[:rank], (*stride, 1)[:rank], (*dilation, 2)[:rank]
     geometry = Geometry(size, strides, distances, padding)
@@ -121,7 +122,7 @@ def test_a_frame_has_the_same_bits_alone_and_in_a_batch():
     np.testing.assert_array_equal(layer(x)[1:], layer(x[1:]))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "shape", "options"),
     [
         ("Conv2D", (3, 11, 13, 3), {"filters": 17, "padding": "same", "activation": "relu"}),
@@ -133,7 +134,7 @@ def test_a_frame_has_the_same_bits_alone_and_in_a_batch():
         ("ConvLSTM2D", (3, 4, 11, 13, 2), {"filters": 2, "activation": "elu", "padding": "same"}),
     ],
 )
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_case("dtype", ["float32", "float64"])
 def test_predictions_have_the_bits_of_training(kind, shape, options, dtype):
     layer = getattr(layers, kind)(kernel_size=3, dtype=dtype, **options)
     x = RNG.normal(size=shape).astype(dtype)
@@ -172,8 +173,8 @@ def test_the_session_says_the_order_of_axes():
     assert layers.MaxPooling2D().data_format == "channels_last"
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize(
+@each_case("data_format", ["channels_last", "channels_first"])
+@each_case(
     "options",
     [
         {"padding": "same", "return_sequences": True},
@@ -225,7 +226,7 @@ def test_models_of_frames_learn():
         assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "message"),
     [
         (lambda: layers.Conv2D(4, 3, padding="causal"), "`padding` argument must be one of"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.layers.fingerprints import farm_hash, sip_hash
 from ferrnn.layers import Hashing, IntegerLookup, StringLookup
 
@@ -71,7 +72,7 @@ def test_a_model_with_it_is_saved_and_read(tmp_path):
     assert Hashing.from_config(config)(["a"]).dtype == np.int32
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "error", "text"),
     [
         (lambda: Hashing(0), ValueError, "`num_bins` for `Hashing` cannot be"),

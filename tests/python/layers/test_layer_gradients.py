@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.tree.results import Output
@@ -147,7 +148,7 @@ def made(name):
     return layer, inputs[0] if len(inputs) == 1 else inputs, training
 
 
-@pytest.mark.parametrize("name", CASES)
+@each_case("name", CASES)
 def test_gradients_match_finite_differences(name):
     layer, inputs, training = made(name)
 
@@ -161,7 +162,7 @@ def test_gradients_match_finite_differences(name):
     check_vjp(forward, inputs, weights)
 
 
-@pytest.mark.parametrize("name", CASES)
+@each_case("name", CASES)
 def test_outputs_are_the_same_without_a_vjp_and_of_the_promised_shape(name):
     layer, inputs, _ = made(name)
     outputs, _ = layer.forward(inputs, Call())
@@ -175,7 +176,7 @@ def test_outputs_are_the_same_without_a_vjp_and_of_the_promised_shape(name):
     assert vjp(np.ones_like(outputs), Gradients()) is not None
 
 
-@pytest.mark.parametrize("name", CASES)
+@each_case("name", CASES)
 def test_inputs_and_gradients_are_never_written_to(name):
     layer, inputs, training = made(name)
     parts = inputs if type(inputs) is tuple else (inputs,)
@@ -187,7 +188,7 @@ def test_inputs_and_gradients_are_never_written_to(name):
     vjp(d_outputs, Gradients())
 
 
-@pytest.mark.parametrize("name", CASES)
+@each_case("name", CASES)
 def test_the_configuration_makes_an_equal_layer(name):
     layer, inputs, _ = made(name)
     again = type(layer).from_config(layer.get_config())
@@ -199,7 +200,7 @@ def test_the_configuration_makes_an_equal_layer(name):
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "options", "weight"),
     [
         ("Conv1D", {"filters": 3, "kernel_size": 2}, "kernel"),
@@ -237,7 +238,7 @@ def mask_for(inputs):
     return np.arange(inputs.shape[1]) < lengths[:, None]
 
 
-@pytest.mark.parametrize("name", [name for name in SEQUENTIAL if name in CARRYING])
+@each_case("name", [name for name in SEQUENTIAL if name in CARRYING])
 def test_a_mask_is_carried_on(name):
     layer, inputs, _ = made(name)
     mask = mask_for(inputs)
@@ -249,7 +250,7 @@ def test_a_mask_is_carried_on(name):
     np.testing.assert_array_equal(carried, expected)
 
 
-@pytest.mark.parametrize("name", [name for name in SEQUENTIAL if name not in CARRYING])
+@each_case("name", [name for name in SEQUENTIAL if name not in CARRYING])
 def test_what_does_not_support_masks_says_so_and_drops_them(name):
     layer, inputs, _ = made(name)
     text = f"Layer {layer.name!r} (of type {type(layer).__name__}) was passed an input with a mask"

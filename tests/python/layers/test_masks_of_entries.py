@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import (
@@ -180,7 +181,7 @@ def test_gradients_of_words_and_sentences_match_finite_differences():
     check_vjp(lambda x: model.forward(x, call), vectors, model.weights)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "keeps"),
     [
         (lambda: LSTM(3, return_sequences=True), True),
@@ -272,8 +273,8 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("shape", [(1,), (3,), (8,), (2, 6)])
-@pytest.mark.parametrize("use", GIVEN.values(), ids=GIVEN)
+@each_case("shape", [(1,), (3,), (8,), (2, 6)])
+@each_case("use", GIVEN.values(), ids=GIVEN)
 def test_masks_given_to_layers_that_merge_attend_and_normalize(use, shape):
     outputs, expected = use(entries(*shape)), use(STEPS)
     for one, other in zip(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import attach_mask, mask_of
@@ -21,15 +22,15 @@ def pair():
     return [RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 3, 4))]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("masks", [(ONE, TWO), (ONE, None), (None, TWO)])
+@each_case("kind", KINDS)
+@each_case("masks", [(ONE, TWO), (ONE, None), (None, TWO)])
 def test_gradients_with_masks_match_finite_differences(kind, masks):
     layer = getattr(layers, kind)(dtype="float64")
     call = Call(differentiable=True, mask=list(masks))
     check_vjp(lambda arrays: layer.forward(arrays, call), tuple(pair()))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_case("kind", KINDS)
 def test_masks_ride_through_a_plain_call(kind):
     one, two = pair()
     both = getattr(layers, kind)()([attach_mask(one, ONE), attach_mask(two, TWO)])
@@ -49,7 +50,7 @@ def test_equal_entries_share_the_gradient():
         assert (d_one + d_two).tolist() == [[1, 1]]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "Dot"])
+@each_case("kind", [*KINDS, "Dot"])
 def test_the_lower_case_form_does_the_same(kind):
     arrays = [array.astype("float32") for array in pair()]
     options = {"axes": 2} if kind == "Dot" else {}
@@ -57,7 +58,7 @@ def test_the_lower_case_form_does_the_same(kind):
     np.testing.assert_array_equal(received, getattr(layers, kind)(**options)(arrays))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_case("kind", KINDS)
 def test_a_model_with_two_branches_trains(kind):
     ferrnn.utils.set_random_seed(1)
     inputs = ferrnn.Input((5, 6))
@@ -74,7 +75,7 @@ def test_a_model_with_two_branches_trains(kind):
     assert history[-1] < 0.7 * history[0]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "error", "text"),
     [
         (lambda: layers.Add()(np.ones((2, 3))), ValueError, "should be called on a list of inp"),

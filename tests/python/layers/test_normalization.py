@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import LSTM, BatchNormalization, Dense, LayerNormalization
@@ -70,7 +71,7 @@ def test_a_model_with_it_trains_and_predicts_alike(kind):
     np.testing.assert_allclose(model.predict_on_batch(x)[:3], single, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "error", "text"),
     [
         (lambda: LayerNormalization("last"), TypeError, "Expected an int or a list/tuple of ints"),
@@ -134,8 +135,8 @@ def test_a_model_as_code_does_not_move_statistics_when_its_shapes_are_found():
     np.testing.assert_array_equal(model.normalization.moving_mean.numpy(), before)
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3), (2, 3, 4, 3)])
-@pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False, "epsilon": 0.1}])
+@each_case("shape", [(5, 3), (2, 4, 3), (2, 3, 4, 3)])
+@each_case("options", [{}, {"center": False}, {"scale": False, "epsilon": 0.1}])
 def test_the_last_axis_gives_what_other_axes_give(shape, options):
     inputs = RNG.normal(size=shape)
     native = LayerNormalization(dtype="float64", gamma_initializer="random_normal", **options)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
@@ -26,7 +27,7 @@ EQUATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("equation", "shape", "axes"), EQUATIONS)
+@each_case(("equation", "shape", "axes"), EQUATIONS)
 def test_equations_are_those_of_einsum(equation, shape, axes):
     layer = layers.EinsumDense(equation, shape, "tanh", axes, dtype="float64")
     layer.build(X.shape)
@@ -40,7 +41,7 @@ def test_equations_are_those_of_einsum(equation, shape, axes):
     assert again.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("equation", "shape", "axes", "message"),
     [
         ("abc,cd,e->abd", (5, 6), None, "Invalid einsum equation"),

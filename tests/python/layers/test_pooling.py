@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import MaxPooling1D, MaxPooling2D
@@ -41,13 +42,13 @@ def by_taps(inputs, d_outputs, size, strides, padding):
     return highest, d_longer[:, top : top + lengths[0], before : before + lengths[1]]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(
+@each_case("dtype", ["float32", "float64"])
+@each_case("padding", ["valid", "same"])
+@each_case(
     ("size", "strides"),
     [((2, 2), (2, 2)), ((3, 2), (1, 1)), ((1, 4), (3, 2)), ((3, 3), (2, 1)), ((2, 1), (5, 3))],
 )
-@pytest.mark.parametrize("features", [1, 5, 8])
+@each_case("features", [1, 5, 8])
 def test_values_and_gradients_are_those_of_plain_loops(dtype, padding, size, strides, features):
     # Few values: many windows have their highest more than once.
     inputs = RNG.integers(-3, 4, size=(3, 7, 10, features)).astype(dtype)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import layers
 
 IDS = [[1, 2, 3], [4, 5], [6]]
@@ -52,22 +53,22 @@ USES = {
 }
 
 
-@pytest.mark.parametrize("use", USES.values(), ids=USES)
-@pytest.mark.parametrize("given", [IDS, tuple(IDS), objects(IDS)], ids=["list", "tuple", "objects"])
+@each_case("use", USES.values(), ids=USES)
+@each_case("given", [IDS, tuple(IDS), objects(IDS)], ids=["list", "tuple", "objects"])
 def test_ids_for_a_model(use, given):
     with pytest.raises(ValueError, match=REMEDY):
         use(reader(), given)
 
 
-@pytest.mark.parametrize("use", ["call", "fit", "evaluate", "predict", "train_on_batch"])
-@pytest.mark.parametrize("how", [list, tuple, objects, nested])
+@each_case("use", ["call", "fit", "evaluate", "predict", "train_on_batch"])
+@each_case("how", [list, tuple, objects, nested])
 def test_vectors_for_a_model(use, how):
     with pytest.raises(ValueError, match=REMEDY):
         USES[use](series(), how(VECTORS))
 
 
-@pytest.mark.parametrize("how", [list, objects, nested])
-@pytest.mark.parametrize(
+@each_case("how", [list, objects, nested])
+@each_case(
     "layer",
     [
         layers.LSTM(2, name="mine"),
@@ -114,8 +115,8 @@ def test_other_faults_keep_their_sentences():
         layers.LSTM(2)(np.array([[["a"]]], object))
 
 
-@pytest.mark.parametrize("how", [list, tuple, objects, nested])
-@pytest.mark.parametrize(
+@each_case("how", [list, tuple, objects, nested])
+@each_case(
     "make",
     [
         lambda name: layers.Dense(2, name=name),

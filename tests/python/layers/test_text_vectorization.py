@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn.layers import IntegerLookup, StringLookup, TextVectorization
 
@@ -137,7 +138,7 @@ def test_unknown_numbers_go_to_the_place_of_their_remainder():
         IntegerLookup(vocabulary=[10], num_oov_indices=0)([10, 7])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "options", "told"),
     [
         (TextVectorization, {"standardize": "upper"}, "Unknown value for `standardize`"),

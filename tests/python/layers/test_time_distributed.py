@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.layers.time_distributed import _rows_stand_alone
@@ -45,7 +46,7 @@ def step_by_step(layer, x, **options):
     return np.stack([layer(x[:, t], **options) for t in range(x.shape[1])], axis=1)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "x"),
     [
         (lambda: Dense(4, "tanh"), X),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", [ferrnn.layers.LSTM, ferrnn.layers.GRU, ferrnn.layers.SimpleRNN])
+@each_case("dtype", ["float32", "float64"])
+@each_case("kind", [ferrnn.layers.LSTM, ferrnn.layers.GRU, ferrnn.layers.SimpleRNN])
 def test_gradients_end_in_zero_and_not_in_subnormal_numbers(
     kind: type[ferrnn.layers.Layer], dtype: str
 ) -> None:

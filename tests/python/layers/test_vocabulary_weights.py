@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn.layers import IntegerLookup, StringLookup, TextVectorization
 
 TEXTS = ["the cat sat", "the dog ran off", "a cat"]
@@ -16,8 +17,8 @@ def through_a_pickle(value):
     return pickle.loads(pickle.dumps(value))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("options", [{}, {"max_tokens": 5}, {"ngrams": 2}])
+@each_case("mode", MODES)
+@each_case("options", [{}, {"max_tokens": 5}, {"ngrams": 2}])
 def test_configuration_and_weights_give_the_same_ids(mode, options):
     layer = TextVectorization(output_mode=mode, **options)
     layer.adapt(TEXTS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.tree.results import Output
 from ferrnn._src.weights.parameter import Gradients
@@ -38,12 +39,12 @@ def by_loops(inputs, kernel, *, strides=1, padding="valid", dilation=1):
     return outputs
 
 
-@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
-@pytest.mark.parametrize(
+@each_case("padding", ["valid", "same", "causal"])
+@each_case(
     ("size", "strides", "dilation"),
     [(1, 1, 1), (3, 1, 1), (4, 3, 1), (2, 5, 1), (3, 1, 3), (9, 1, 1)],
 )
-@pytest.mark.parametrize("steps", [9, 24, 41])
+@each_case("steps", [9, 24, 41])
 def test_windows_lie_where_they_should(padding, size, strides, dilation, steps):
     layer = Conv1D(
         5, size, strides, padding, dilation_rate=dilation, use_bias=False, dtype="float64"
@@ -87,8 +88,8 @@ def test_nan_stays_in_its_own_sequence():
         assert np.isfinite(clean).all()
 
 
-@pytest.mark.parametrize("shape", [(0, 7, 3), (2, 7, 3)])
-@pytest.mark.parametrize("size", [1, 2, 7])
+@each_case("shape", [(0, 7, 3), (2, 7, 3)])
+@each_case("size", [1, 2, 7])
 def test_an_empty_batch_gives_an_empty_array(shape, size):
     layer = Conv1D(4, size)
     outputs, vjp = layer.forward(np.ones(shape, "float32"), DIFFERENTIABLE)
@@ -154,7 +155,7 @@ def test_a_model_of_convolution_pooling_and_recurrence_trains():
     assert history[-1] < 0.3 * history[0]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "text"),
     [
         (lambda: Conv1D(0, 3), "`filters`. Expected a strictly positive value"),

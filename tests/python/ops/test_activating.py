@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.symbolic import tracing
 from ferrnn.testing import check_vjp
 
@@ -59,7 +60,7 @@ class TestOptions:
         check_vjp(forward, X.copy())
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@each_case("name", BUILT_IN)
 def test_symbolic_tensors_become_part_of_the_model(name):
     activation = getattr(keras.activations, name)
     inputs = keras.Input((5,), dtype="float64")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import ops
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.symbolic import tracing
@@ -86,9 +87,9 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@each_case("masked", [False, True])
+@each_case("sequences", [False, True])
+@each_case("name", CELLS)
 def test_cells_have_gradients(name, sequences, masked):
     layer = keras.layers.RNN(CELLS[name](), return_sequences=sequences, dtype="float64")
     layer.build((None, None, 5))
@@ -268,7 +269,7 @@ class TestOwnTrainStep:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
+    @each_case(
         ("broken", "advice"),
         [
             (np.asarray, "numpy.asarray .* would cut the gradient.* `ferrnn.ops`"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import backend, config, utils
 
 # By Keras 3.15.1, its table that halves 64 bits on JAX switched off.
@@ -28,7 +29,7 @@ RESULTS = [
 ]
 
 
-@pytest.mark.parametrize(("dtypes", "expected"), RESULTS)
+@each_case(("dtypes", "expected"), RESULTS)
 def test_operands_of_several_dtypes_give_what_keras_gives(dtypes, expected):
     assert backend.result_type(*dtypes) == expected
     assert backend.result_type(*reversed(dtypes)) == expected

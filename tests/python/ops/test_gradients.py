@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import ops
 from ferrnn._src.symbolic.tracing import differentiate
 from ferrnn.testing import check_vjp
@@ -21,20 +22,20 @@ def away_from_kinks(array):
     return np.where(near, array + 0.06, array)
 
 
-@pytest.mark.parametrize(("name", "low", "high"), UNARY, ids=[case[0] for case in UNARY])
+@each_case(("name", "low", "high"), UNARY, ids=[case[0] for case in UNARY])
 def test_of_one_array(name, low, high):
     inputs = away_from_kinks(np.random.default_rng(1).uniform(low, high, size=(3, 5)))
     check(getattr(ops, name), inputs)
 
 
-@pytest.mark.parametrize("shapes", [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (2, 1, 4))])
-@pytest.mark.parametrize("name", BINARY)
+@each_case("shapes", [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (2, 1, 4))])
+@each_case("name", BINARY)
 def test_of_two_arrays(name, shapes):
     rng = np.random.default_rng(1)
     check(getattr(ops, name), *(rng.uniform(0.3, 3, size=shape) for shape in shapes))
 
 
-@pytest.mark.parametrize(("name", "function", "shapes"), OTHERS, ids=[case[0] for case in OTHERS])
+@each_case(("name", "function", "shapes"), OTHERS, ids=[case[0] for case in OTHERS])
 def test_of_the_others(name, function, shapes):
     rng = np.random.default_rng(1)
     check(function, *(away_from_kinks(rng.normal(size=shape)) for shape in shapes))
@@ -49,7 +50,7 @@ def test_number_operands_have_gradients_beside_arrays():
     check(lambda x: ops.add(1.5, ops.multiply(x, 2)) / 3, np.array([1.0, 2.0]))
 
 
-@pytest.mark.parametrize(("name", "function", "shapes"), OTHERS, ids=[case[0] for case in OTHERS])
+@each_case(("name", "function", "shapes"), OTHERS, ids=[case[0] for case in OTHERS])
 def test_gradients_have_the_dtype_of_the_inputs(name, function, shapes):
     rng = np.random.default_rng(1)
     for dtype in ("float32", "float64"):

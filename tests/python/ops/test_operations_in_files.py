@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import ops
 from ferrnn._src.layer import operations
 from ferrnn._src.ops import symbolic
@@ -36,7 +37,7 @@ def again(outputs, inputs):
     return next(data["config"] for data in config["layers"][1:])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("function", "config"),
     [
         (lambda x: ops.mean(x, -1, keepdims=True), {"axis": -1, "keepdims": True}),

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import Cell
 from ferrnn._src.cells.gru import GRUCell
@@ -206,9 +207,9 @@ def test_an_output_of_another_shape_starts_from_zeros():
     assert empty.tolist() == np.zeros((4, 4)).tolist()
 
 
-@pytest.mark.parametrize("sequences", [True, False])
-@pytest.mark.parametrize("mask", [None, MASK])
-@pytest.mark.parametrize("zeroed", [True, False])
+@each_case("sequences", [True, False])
+@each_case("mask", [None, MASK])
+@each_case("zeroed", [True, False])
 def test_gradients_of_a_cell_with_another_output_shape(mask, sequences, zeroed):
     cell = Doubling(2)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.weights import initializers
 from ferrnn._src.weights.random import SeedGenerator
 from ferrnn.layers import MultiHeadAttention
@@ -34,14 +35,14 @@ DEVIATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@each_case("name", RANDOM)
 def test_spread_is_that_of_the_definition(name):
     drawn = initializers.get(name)(SHAPE, "float64")
     assert abs(drawn.mean()) < 0.05 * drawn.std()
     np.testing.assert_allclose(drawn.std(), DEVIATIONS[name], rtol=0.03)
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@each_case("name", RANDOM)
 def test_one_initializer_gives_the_same_each_time_and_two_differ(name):
     one, two = initializers.get(name), initializers.get(name)
     np.testing.assert_array_equal(one((3, 4)), one((3, 4)))
@@ -49,7 +50,7 @@ def test_one_initializer_gives_the_same_each_time_and_two_differ(name):
     assert one((3, 4)).dtype == np.float32
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@each_case("name", RANDOM)
 def test_the_configuration_makes_an_equal_one(name):
     kind = type(initializers.get(name))
     made = kind(seed=7)
@@ -95,7 +96,7 @@ def test_get_takes_classes_and_callables():
     assert initializers.get(glorot).seed == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "message"),
     [
         (lambda: initializers.get("foo"), "Could not interpret initializer identifier"),

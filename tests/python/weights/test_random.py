@@ -6,12 +6,13 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.weights.random import SeedGenerator
 
 
-@pytest.mark.parametrize("shape", [(), (0, 4), (1,), (3, 5), (8,), (2, 3, 7)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
+@each_case("shape", [(), (0, 4), (1,), (3, 5), (8,), (2, 3, 7)])
+@each_case("dtype", ["float32", "float64"])
+@each_case("seed", [0, 7, 2**64 - 1])
 def test_dropout_masks_have_the_numbers_of_numpy(shape, dtype, seed):
     ours, theirs = SeedGenerator(seed), SeedGenerator(seed)
     for rate in (0.25, 0.9, 0.3):

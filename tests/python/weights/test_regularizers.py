@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import ops, regularizers
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.regularizers import (
@@ -120,8 +121,8 @@ def test_one_of_your_own_may_be_written_as_keras_has_it():
         vjp(1.0, Gradients())
 
 
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", True])
-@pytest.mark.parametrize(
+@each_case("value", [-0.1, float("nan"), float("inf"), "0.1", True])
+@each_case(
     ("kind", "argument"),
     [(L1, "l1"), (L2, "l2"), (L1L2, "l2"), (OrthogonalRegularizer, "factor")],
 )
