@@ -19,388 +19,75 @@ import os
 import platform
 import sys
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from floor import cpu_name
-from numpy.lib.stride_tricks import sliding_window_view
+from layer_cases import BATCH, FEATURES, STEPS, Run, X, cases, nothing
 
 import ferrnn
 from ferrnn import layers
-from ferrnn._core import DenseWeights, Problem, rnn_backward, rnn_forward
-from ferrnn._src.layer.layer import Call, Layer
-from ferrnn._src.native import (
-    NormalizationWeights,
-    activate,
-    dense_backward,
-    dense_forward,
-    dropout_mask,
-    embedding_backward,
-    embedding_forward,
-    max_pool,
-    max_pool_backward,
-    normalization_backward,
-    normalization_forward,
-    simd_level,
-)
-from ferrnn._src.sequence.fused import packed_weights
+from ferrnn._src.layer.layer import Call
+from ferrnn._src.native import simd_level
 from ferrnn._src.weights.parameter import Gradients
 
-BATCH, STEPS, FEATURES = 8, 10, 8
 CALL = Call(training=True, differentiable=True)
 LIMIT = 5.0  # microseconds of Python each way
 
-Run = Callable[[], object]
-X, Y = (np.random.default_rng(n).normal(size=(BATCH, STEPS, FEATURES)).astype("f4") for n in (1, 2))
-FLAT = X[:, 0].copy()
-IDS = np.random.default_rng(3).integers(0, 50, (BATCH, STEPS))
-D = np.ones_like(X)
+
+def best(runs: Mapping[str, list[Run]], number: int, rounds: int) -> dict[str, list[float]]:
+    """Microseconds of a call of each, the least mean of its bursts.
+
+    All take a burst in turns, so that what slows the machine down for a second slows all.
+    """
+    timers = {name: [timeit.Timer(run) for run in each] for name, each in runs.items()}
+    least = {name: [float("inf")] * len(each) for name, each in runs.items()}
+    for _ in range(rounds):
+        for name, each in timers.items():
+            found = [_burst(timer, number) for timer in each]
+            least[name] = [min(pair) for pair in zip(least[name], found, strict=True)]
+    return least
 
 
-def nothing() -> None:
-    """A layer that only looks at its input another way."""
+def _burst(timer: timeit.Timer, number: int) -> float:
+    timer.timeit(number)  # another's turn left the caches cold
+    return timer.timeit(number) / number * 1e6
 
 
-def cases() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    """Name, layer, input, and the arithmetic of forward and backward."""
-    yield from _recurrent()
-    yield from _weighted()
-    yield from _normalizing()
-    yield from _shaping()
-    yield from _merging()
-    yield from _attending()
-
-
-def _recurrent() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    for kind in (layers.LSTM, layers.GRU, layers.SimpleRNN):
-        layer = kind(8, return_sequences=True)
-        layer.build(X.shape)
-        forward, backward = _engine(layer)
-        yield kind.__name__, layer, X, forward, backward
-    one = layers.LSTM(4, return_sequences=True)
-    one.build(X.shape)
-    forward, backward = _engine(one)
-    half = np.ascontiguousarray(X[..., :4])
-
-    def both_forward() -> None:
-        forward(), forward()
-        np.concatenate((half, half[:, ::-1]), -1)
-
-    def both_backward() -> None:
-        backward(), backward()
-        np.add(X, X)
-
-    both = layers.Bidirectional(layers.LSTM(4, return_sequences=True))
-    yield "Bidirectional LSTM", both, X, both_forward, both_backward
-
-
-def _engine(layer: Any) -> tuple[Run, Run]:
-    """The calls of the engine that a recurrent layer of all outputs needs."""
-    weights = packed_weights(layer.cell)
-
-    def forward() -> Any:
-        problem = Problem(weights, X)
-        return problem, rnn_forward(weights, problem, True)
-
-    problem, (outputs, _, residuals) = forward()
-    d_outputs = np.ones_like(outputs)
-    return forward, lambda: rnn_backward(weights, residuals, problem, outputs, d_outputs)
-
-
-def _weighted() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    dense = layers.Dense(8)
-    dense.build(X.shape)
-    weights, _ = dense.native_parts()
-    rows = X.reshape(-1, FEATURES)
-    d_rows = np.ones_like(rows)
-    outputs, saved = dense_forward(weights, rows, True)
-    yield (
-        "Dense",
-        dense,
-        X,
-        lambda: dense_forward(weights, rows, True),
-        lambda: dense_backward(weights, rows, outputs, saved, d_rows, True),
-    )
-    yield (
-        "TimeDistributed Dense",
-        layers.TimeDistributed(layers.Dense(8)),
-        X,
-        lambda: dense_forward(weights, rows, True),
-        lambda: dense_backward(weights, rows, outputs, saved, d_rows, True),
-    )
-    longer = np.zeros((BATCH, STEPS + 2, FEATURES), np.float32)
-    windows = sliding_window_view(longer, 3, axis=1).swapaxes(2, 3)
-    wide = windows.reshape(-1, 24)
-    kernel = np.ones((24, 8), np.float32)
-    kernel_weights = DenseWeights(kernel, np.ones(8, np.float32), "relu")
-
-    def convolved() -> None:
-        longer[:, 2:] = X
-        dense_forward(kernel_weights, windows.reshape(-1, 24), True)
-
-    def convolved_back() -> None:
-        d_wide, _ = dense_backward(kernel_weights, wide, d_rows, None, d_rows, True)
-        d_windows = d_wide.reshape(BATCH, STEPS, 3, FEATURES)
-        for at in range(3):
-            longer[:, at : at + STEPS] += d_windows[:, :, at]
-
-    convolution = layers.Conv1D(8, 3, padding="causal", activation="relu")
-    yield "Conv1D", convolution, X, convolved, convolved_back
-    table = np.ones((50, 8), np.float32)
-    yield (
-        "Embedding",
-        layers.Embedding(50, 8, mask_zero=True),
-        IDS,
-        lambda: embedding_forward(table, IDS),
-        lambda: (embedding_backward(IDS, D, 50), np.zeros(IDS.shape, np.float32)),
-    )
-    yield (
-        "LeakyReLU",
-        layers.LeakyReLU(),
-        X,
-        lambda: np.where(X > 0, X, X * np.float32(0.3)),
-        lambda: D * np.where(X > 0, np.float32(1), np.float32(0.3)),
-    )
-    yield "Activation relu", layers.Activation("relu"), X, lambda: activate("relu", X), _twice
-
-
-def _twice() -> object:
-    return np.multiply(np.greater(X, 0), D)
-
-
-def _normalizing() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    gamma = np.ones(FEATURES, np.float32)
-    weights = NormalizationWeights(FEATURES, 1e-3, gamma, gamma)
-    kept = normalization_forward(weights, X, True)[1]
-    yield (
-        "LayerNormalization",
-        layers.LayerNormalization(),
-        X,
-        lambda: normalization_forward(weights, X, True),
-        lambda: normalization_backward(weights, X, kept, D, (True, True, True)),
-    )
-    rows = X.reshape(-1, FEATURES)
-
-    moving = [gamma.copy(), gamma.copy()]
-
-    def batch_forward() -> None:
-        mean = np.add.reduce(rows, 0) / 80
-        variance = np.add.reduce(np.square(rows - mean), 0) / 80
-        for array, value in zip(moving, (mean, variance), strict=True):
-            np.multiply(array, 0.99, array)
-            np.add(array, value * 0.01, array)
-        normalized = rows - mean
-        normalized *= np.reciprocal(np.sqrt(variance + 1e-3))
-        np.add(normalized * gamma, gamma)
-
-    def batch_backward() -> None:
-        shift = np.add.reduce(rows, 0) / 80
-        change = rows * (np.add.reduce(rows * rows, 0) / 80)
-        change += shift
-        np.multiply(rows - change, gamma * gamma)
-
-    yield "BatchNormalization", layers.BatchNormalization(), X, batch_forward, batch_backward
-    random = np.random.Philox(key=1)
-    mask = np.ones_like(X)
-
-    def dropping() -> None:
-        np.multiply(X, dropout_mask(1, 2, X.shape, 1 << 30, 1.3))
-
-    yield "Dropout", layers.Dropout(0.25), X, dropping, lambda: np.multiply(D, mask)
-    numbers = np.random.Generator(random)
-
-    def noise() -> None:
-        np.add(X, numbers.standard_normal(X.shape, np.float32) * np.float32(0.1))
-
-    yield "GaussianNoise", layers.GaussianNoise(0.1), X, noise, nothing
-    yield "Masking", layers.Masking(), X, _masking, lambda: np.where(X[..., :1] > 0, D, 0)
-
-
-def _masking() -> object:
-    return np.where(np.any(X != 0, axis=-1)[..., None], X, 0)
-
-
-def _shaping() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    yield "Reshape", layers.Reshape((8, 10)), X, nothing, nothing
-    yield "Permute", layers.Permute((2, 1)), X, nothing, nothing
-    yield (
-        "RepeatVector",
-        layers.RepeatVector(4),
-        FLAT,
-        lambda: np.repeat(FLAT[:, None], 4, axis=1),
-        lambda: np.add.reduce(X[:, :4], 1),
-    )
-    padded = np.zeros((BATCH, STEPS + 2, FEATURES), np.float32)
-
-    def pad() -> None:
-        np.zeros((BATCH, STEPS + 2, FEATURES), np.float32)[:, 1:-1] = X
-
-    yield "ZeroPadding1D", layers.ZeroPadding1D(1), X, pad, nothing
-    yield "Cropping1D", layers.Cropping1D(1), X, nothing, padded.copy
-    yield (
-        "UpSampling1D",
-        layers.UpSampling1D(2),
-        X,
-        lambda: np.repeat(X, 2, axis=1),
-        lambda: np.add.reduce(np.concatenate((X, X), 1).reshape(8, 10, 2, 8), 2),
-    )
-    pairs = X.reshape(BATCH, 5, 2, FEATURES)
-    yield (
-        "AveragePooling1D",
-        layers.AveragePooling1D(2),
-        X,
-        lambda: np.add.reduce(pairs, 2) / np.float32(2),
-        lambda: np.repeat(D[:, :5] / np.float32(2), 2, axis=1),
-    )
-
-    lines = X.reshape(BATCH, 1, -1)
-    windows = (FEATURES, (1, 1, 1, 0, 1), (2, 2, 1, 0, STEPS // 2))
-    highest = max_pool(lines, *windows).reshape(BATCH, 1, -1)
-    d_highest = np.ones_like(highest)
-    yield (
-        "MaxPooling1D",
-        layers.MaxPooling1D(2),
-        X,
-        lambda: max_pool(lines, *windows),
-        lambda: max_pool_backward(lines, highest, d_highest, *windows),
-    )
-    yield (
-        "GlobalAveragePooling1D",
-        layers.GlobalAveragePooling1D(),
-        X,
-        lambda: np.add.reduce(X, 1) / np.float32(10),
-        lambda: np.repeat(FLAT[:, None] / np.float32(10), 10, axis=1),
-    )
-
-    def global_max_backward() -> None:
-        found = X[:, :1] == X
-        shares = np.add.reduce(found, 1, np.float32, keepdims=True)
-        np.multiply(found, FLAT[:, None] / shares)
-
-    yield (
-        "GlobalMaxPooling1D",
-        layers.GlobalMaxPooling1D(),
-        X,
-        lambda: np.maximum.reduce(X, 1),
-        global_max_backward,
-    )
-
-
-def _merging() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    both = (X, Y)
-    half = np.float32(0.5)
-    yield "Add", layers.Add(), both, lambda: X + Y, nothing
-    yield "Subtract", layers.Subtract(), both, lambda: X - Y, lambda: -D
-    yield "Multiply", layers.Multiply(), both, lambda: X * Y, lambda: (D * X, D * Y)
-    yield "Average", layers.Average(), both, lambda: (X + Y) * half, lambda: D * half
-
-    def share() -> None:
-        part = np.where(X == Y, half, X > Y)
-        np.multiply(D, part)
-        np.multiply(D, 1 - part)
-
-    yield "Maximum", layers.Maximum(), both, lambda: np.maximum(X, Y), share
-    yield "Concatenate", layers.Concatenate(), both, lambda: np.concatenate(both, -1), nothing
-    square = np.ones((BATCH, STEPS, STEPS), np.float32)
-    turned = Y.swapaxes(1, 2)
-    yield (
-        "Dot",
-        layers.Dot(axes=2),
-        both,
-        lambda: np.matmul(X, turned),
-        lambda: (np.matmul(square, Y), np.matmul(square, X)),
-    )
-
-
-def _attending() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    square = np.ones((BATCH, STEPS, STEPS), np.float32)
-    turned = Y.swapaxes(1, 2)
-
-    def forward() -> None:
-        scores = np.matmul(X, turned)
-        np.matmul(activate("softmax", scores), Y)
-
-    def softmax_backward(y: Any, d_y: Any) -> Any:
-        change = y * d_y
-        np.subtract(d_y, np.add.reduce(change, -1, keepdims=True), change)
-        change *= y
-        return change
-
-    def backward() -> None:
-        d_scores = softmax_backward(square, np.matmul(D, turned))
-        np.matmul(square, D)
-        np.matmul(d_scores, Y)
-        np.matmul(d_scores, X) + Y
-
-    yield "Attention", layers.Attention(), (X, Y), forward, backward
-    rows = X.reshape(-1, FEATURES)
-    dense = layers.Dense(8)
-    dense.build(X.shape)
-    weights, _ = dense.native_parts()
-    outputs, saved = dense_forward(weights, rows, True)
-    heads = np.ones((BATCH, 2, STEPS, 4), np.float32)
-    grid = np.ones((BATCH, 2, STEPS, STEPS), np.float32)
-    heads_turned = heads.swapaxes(-1, -2)
-
-    def heads_forward() -> None:
-        for _ in range(4):
-            dense_forward(weights, rows, True)
-        activate("softmax", np.matmul(heads, heads_turned))
-        np.matmul(grid, heads)
-
-    def heads_backward() -> None:
-        for _ in range(4):
-            dense_backward(weights, rows, outputs, saved, rows, True)
-        d_scores = softmax_backward(grid, np.matmul(heads, heads_turned))
-        for _ in range(3):
-            np.matmul(d_scores, heads)
-
-    heads_layer = layers.MultiHeadAttention(2, 4)
-    yield "MultiHeadAttention", heads_layer, (X, Y), heads_forward, heads_backward
-
-
-def best(run: Run, number: int) -> float:
-    """Microseconds of a call, the least mean of some bursts."""
-    run()
-    return min(timeit.repeat(run, number=number, repeat=9)) / number * 1e6
-
-
-def graph_cost(number: int) -> tuple[float, float]:
-    """What a model takes for each layer, forward and back, besides the layers themselves."""
-    costs = []
+def graph_runs() -> Iterator[tuple[str, list[Run]]]:
+    """Calls of models of 1 and of 21 layers that do nothing, and one of such a layer alone."""
     for depth in (1, 21):
         inputs = outputs = ferrnn.Input((STEPS, FEATURES))
         for _ in range(depth):
             outputs = layers.GaussianNoise(0.0)(outputs)
-        model = ferrnn.Model(inputs, outputs)
-        _, _, vjp = model.outputs_and_mask(X, CALL)
-        forward = best(lambda: model.outputs_and_mask(X, CALL), number)  # noqa: B023
-        costs.append((forward, best(lambda: vjp(D, Gradients()), number)))  # noqa: B023
-    layer = layers.GaussianNoise(0.0)
-    _, vjp = layer.forward(X, CALL)
-    own = best(lambda: layer.forward_with_losses(X, CALL), number)
-    each = [(after - before) / 20 for before, after in zip(*costs, strict=True)]
-    return each[0] - own, each[1]
+        yield f"graph of {depth}", _both_ways(ferrnn.Model(inputs, outputs).outputs_and_mask, X)
+    yield "graph of none", _both_ways(layers.GaussianNoise(0.0).forward_with_losses, X)
 
 
-def rows(wanted: list[str], number: int) -> Iterator[tuple[str, list[float]]]:
+def _both_ways(forward: Callable[..., Any], inputs: Any) -> list[Run]:
+    outputs, *_, vjp = forward(inputs, CALL)
+    d_outputs = np.ones_like(outputs)
+    return [lambda: forward(inputs, CALL), lambda: vjp(d_outputs, Gradients())]
+
+
+def rows(wanted: list[str], number: int, rounds: int) -> Iterator[tuple[str, list[float]]]:
     """Name; forward, its arithmetic, the rest; the same backward."""
-    for name, layer, inputs, forward_alone, backward_alone in cases():
-        if wanted and name.split()[0] not in wanted:
-            continue
-        outputs, vjp = layer.forward(inputs, CALL)
-        d_outputs = np.ones_like(outputs)
-        forward = best(lambda: layer.forward_with_losses(inputs, CALL), number)  # noqa: B023
-        backward = best(lambda: vjp(d_outputs, Gradients()), number)  # noqa: B023
-        alone = [
-            0.0 if run is nothing else best(run, number) for run in (forward_alone, backward_alone)
-        ]
-        yield name, [forward, alone[0], forward - alone[0], backward, alone[1], backward - alone[1]]
-    if not wanted:
-        forward, backward = graph_cost(number)
-        yield "the graph, for each", [forward, 0.0, forward, backward, 0.0, backward]
+    runs = {
+        name: [*_both_ways(layer.forward_with_losses, inputs), *alone]
+        for name, layer, inputs, *alone in cases()
+        if not wanted or name.split()[0] in wanted
+    }
+    least = best({**runs, **dict(graph_runs())}, number, rounds)
+    for name, (_, _, *alone) in runs.items():
+        forward, backward, *arithmetic = least[name]
+        own = [0.0 if run is nothing else n for run, n in zip(alone, arithmetic, strict=True)]
+        yield name, [forward, own[0], forward - own[0], backward, own[1], backward - own[1]]
+    costs = zip(*(least[f"graph of {depth}"] for depth in (1, 21)), strict=True)
+    forward, backward = ((after - before) / 20 for before, after in costs)
+    forward -= least["graph of none"][0]
+    yield "the graph, for each", [forward, 0.0, forward, backward, 0.0, backward]
 
 
 def main() -> None:
@@ -409,7 +96,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--layers", nargs="*", default=[], help="only these, by class name")
-    parser.add_argument("--number", type=int, default=300, help="calls of a burst")
+    parser.add_argument("--number", type=int, default=10, help="calls of a burst")
+    parser.add_argument("--rounds", type=int, default=200, help="bursts of each")
     parser.add_argument("--record", action="store_true", help="write to benches/record")
     asked = parser.parse_args()
     ferrnn.set_num_threads(1)
@@ -427,7 +115,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     print(*lines, sep="\n")
-    for name, figures in rows(asked.layers, asked.number):
+    for name, figures in rows(asked.layers, asked.number, asked.rounds):
         cells = [f"{figure:.1f}" for figure in figures]
         for at in (2, 5):
             if figures[at] > LIMIT:
