@@ -167,20 +167,21 @@ def _normalizing() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
     rows = X.reshape(-1, FEATURES)
 
     moving = [gamma.copy(), gamma.copy()]
+    count, most, little = (np.array(number, np.float32) for number in (80, 0.99, 0.01))
 
     def batch_forward() -> None:
-        mean = np.add.reduce(rows, 0) / 80
-        variance = np.add.reduce(np.square(rows - mean), 0) / 80
-        for array, value in zip(moving, (mean, variance), strict=True):
-            np.multiply(array, 0.99, array)
-            np.add(array, value * 0.01, array)
+        mean = np.add.reduce(rows, 0) / count
         normalized = rows - mean
-        normalized *= np.reciprocal(np.sqrt(variance + 1e-3))
+        variance = np.add.reduce(np.square(normalized), 0) / count
+        for array, value in zip(moving, (mean, variance), strict=True):
+            np.multiply(array, most, array)
+            np.add(array, value * little, array)
+        normalized *= np.reciprocal(np.sqrt(variance + little))
         np.add(normalized * gamma, gamma)
 
     def batch_backward() -> None:
-        shift = np.add.reduce(rows, 0) / 80
-        change = rows * (np.add.reduce(rows * rows, 0) / 80)
+        shift = np.add.reduce(rows, 0) / count
+        change = rows * (np.add.reduce(rows * rows, 0) / count)
         change += shift
         np.multiply(rows - change, gamma * gamma)
 
@@ -207,7 +208,15 @@ def _masking() -> object:
 
 def _shaping() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
     yield "Reshape", layers.Reshape((8, 10)), X, nothing, nothing
-    yield "Permute", layers.Permute((2, 1)), X, nothing, nothing
+    turned = X.reshape(BATCH, FEATURES, STEPS)
+
+    def permute() -> object:
+        return np.ascontiguousarray(X.swapaxes(1, 2))
+
+    def permute_back() -> object:
+        return np.ascontiguousarray(turned.swapaxes(1, 2))
+
+    yield "Permute", layers.Permute((2, 1)), X, permute, permute_back
     yield (
         "RepeatVector",
         layers.RepeatVector(4),
@@ -229,14 +238,19 @@ def _shaping() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
         lambda: np.repeat(X, 2, axis=1),
         lambda: np.add.reduce(np.concatenate((X, X), 1).reshape(8, 10, 2, 8), 2),
     )
-    pairs = X.reshape(BATCH, 5, 2, FEATURES)
-    yield (
-        "AveragePooling1D",
-        layers.AveragePooling1D(2),
-        X,
-        lambda: np.add.reduce(pairs, 2) / np.float32(2),
-        lambda: np.repeat(D[:, :5] / np.float32(2), 2, axis=1),
-    )
+    d_means = D[:, :5]
+
+    def average() -> None:
+        sums = X[:, ::2].copy()
+        sums += X[:, 1::2]
+        sums / 2
+
+    def average_back() -> None:
+        each, d_inputs = d_means / 2, np.zeros(X.shape, np.float32)
+        for own in (d_inputs[:, ::2], d_inputs[:, 1::2]):
+            np.add(own, each, own)
+
+    yield "AveragePooling1D", layers.AveragePooling1D(2), X, average, average_back
 
     lines = X.reshape(BATCH, 1, -1)
     windows = (FEATURES, (1, 1, 1, 0, 1), (2, 2, 1, 0, STEPS // 2))

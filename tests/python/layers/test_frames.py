@@ -7,7 +7,7 @@ import ferrnn
 from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.convolution.geometry import Geometry
-from ferrnn._src.convolution.product import Convolution, Packed
+from ferrnn._src.convolution.product import Packed, convolution
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn.testing import check_vjp
@@ -102,7 +102,7 @@ def test_convolutions_are_sums_over_windows(rank, stride, dilation, padding):
     geometry = Geometry(size, strides, distances, padding)
     x, kernel = RNG.normal(size=(2, *(5, 7, 6)[:rank], 3)), RNG.normal(size=(*size, 3, 4))
     weights = Packed().of(Parameter(kernel, "kernel"), None)
-    outputs = Convolution(weights, [x], geometry, False).outputs
+    outputs = convolution(weights, [x], geometry, False).outputs
     counts, ends = geometry.counts(x.shape[1:-1]), geometry.ends(x.shape[1:-1])
     assert outputs.shape == (2, *counts, 4)
     wide = np.pad(x, [(0, 0), *ends, (0, 0)])

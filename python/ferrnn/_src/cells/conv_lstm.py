@@ -11,7 +11,7 @@ from ferrnn._src.cells.lstm import LinearVjp, LSTMCell
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States, StepVjp
 from ferrnn._src.convolution.frames import Axis, as_lines, axes_of
 from ferrnn._src.convolution.geometry import Geometry
-from ferrnn._src.convolution.product import Convolution, Packed, kernel_gradient
+from ferrnn._src.convolution.product import Packed, convolution, kernel_gradient
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.native import DenseWeights, conv_lstm_step
 from ferrnn._src.tree.types import Array
@@ -176,7 +176,7 @@ class _Masked:
         self.kernel, self.bias, self.mask = kernel, bias, mask
         blocks = [inputs] if mask is None else [inputs * own for own in mask]
         weights = packed.of(kernel, bias, blocks=len(blocks))
-        self.made = Convolution(weights, blocks, geometry, call.differentiable)
+        self.made = convolution(weights, blocks, geometry, call.differentiable)
 
     def backward(self, d_z: Array, grads: Gradients, inputs_wanted: bool) -> Any:
         """The gradient by the inputs, if wanted; adds those by the weights."""

@@ -83,61 +83,27 @@ def kernel_gradient(d_matrix: Array, shape: Sequence[int]) -> Array:
 
 
 class Convolution:
-    """One convolution of blocks of inputs `[batch, *places, features]`, each with its weights.
-
-    `outputs` are `[batch, *windows, filters]`, those of all blocks side by side.
-    """
-
-    def __init__(
-        self,
-        weights: Sequence[DenseWeights],
-        inputs: Sequence[Array],
-        geometry: Geometry,
-        differentiable: bool,
-    ) -> None:
-        self.weights = weights
-        pairs = zip(weights, inputs, strict=True)
-        self.blocks = [_Block(own, block, geometry, differentiable) for own, block in pairs]
-        self.outputs = joined([block.outputs for block in self.blocks])
-
-    def backward(
-        self, d_outputs: Array, inputs_wanted: bool = True
-    ) -> tuple[list[Any], Array, Array | None]:
-        """Gradients by each block's inputs, by `kernel_matrix` and by the bias (None: no bias)."""
-        if len(self.weights) == 1:
-            d_inputs, d_weights = self.blocks[0].backward(d_outputs, inputs_wanted)
-            return [d_inputs], d_weights[0], d_weights[1] if len(d_weights) > 1 else None
-        owns = blocks_of(d_outputs.shape[-1], len(self.weights))
-        made = [
-            block.backward(d_outputs[..., own], inputs_wanted)
-            for block, own in zip(self.blocks, owns, strict=True)
-        ]
-        d_matrices, *d_biases = zip(*(weights for _, weights in made), strict=True)
-        d_bias = joined(d_biases[0]) if d_biases else None
-        return [d_inputs for d_inputs, _ in made], joined(d_matrices), d_bias
-
-
-class _Block:
-    """The part of a convolution that has weights of its own."""
+    """One convolution of inputs `[batch, *places, features]`: `[batch, *windows, filters]`."""
 
     def __init__(
         self, weights: DenseWeights, inputs: Array, geometry: Geometry, differentiable: bool
     ) -> None:
         self.weights, self.inputs, self.geometry = weights, inputs, geometry
         self.saved: Any = None
-        axes = None
+        self.windows: Windows | None = None
         if inputs.ndim == 4 and not (differentiable and weights.keeps_input):
             axes = axes_of(inputs.shape[1:-1], geometry)
-        self.windows: Windows | None = None
-        if axes is not None:
-            self.outputs = convolution_forward(weights, as_lines(inputs), *axes)
-            return
+            if axes is not None:
+                self.outputs = convolution_forward(weights, as_lines(inputs), *axes)
+                return
         self.windows = windows = Windows(inputs, geometry)
         self.linear, self.saved = dense_forward(weights, windows.rows, differentiable)
         self.outputs = windows.outputs(self.linear)
 
-    def backward(self, d_outputs: Array, inputs_wanted: bool) -> tuple[Any, Sequence[Array]]:
-        """Gradients by the inputs, and by the weights."""
+    def backward(
+        self, d_outputs: Array, inputs_wanted: bool = True
+    ) -> tuple[list[Any], Array, Array | None]:
+        """Gradients by the inputs, a list of one, by `kernel_matrix` and by the bias, if any."""
         windows = self.windows
         if windows is None:
             windows = Windows(self.inputs, self.geometry)
@@ -152,7 +118,51 @@ class _Block:
             windows.as_rows(d_outputs),
             inputs_wanted,
         )
-        return None if d_rows is None else windows.spread(d_rows), d_weights
+        d_inputs = None if d_rows is None else windows.spread(d_rows)
+        return [d_inputs], d_weights[0], d_weights[1] if len(d_weights) > 1 else None
+
+
+class _Blocks:
+    """Convolutions of blocks of inputs, each with its weights; the outputs are side by side."""
+
+    def __init__(
+        self,
+        weights: Sequence[DenseWeights],
+        inputs: Sequence[Array],
+        geometry: Geometry,
+        differentiable: bool,
+    ) -> None:
+        pairs = zip(weights, inputs, strict=True)
+        self.blocks = [Convolution(own, block, geometry, differentiable) for own, block in pairs]
+        self.outputs = joined([block.outputs for block in self.blocks])
+
+    def backward(
+        self, d_outputs: Array, inputs_wanted: bool = True
+    ) -> tuple[list[Any], Array, Array | None]:
+        """Gradients by each block's inputs, and as `Convolution.backward` gives them."""
+        owns = blocks_of(d_outputs.shape[-1], len(self.blocks))
+        made = [
+            block.backward(d_outputs[..., own], inputs_wanted)
+            for block, own in zip(self.blocks, owns, strict=True)
+        ]
+        d_inputs, d_matrices, d_biases = zip(*made, strict=True)
+        d_bias = None if d_biases[0] is None else joined(d_biases)
+        return [each for (each,) in d_inputs], joined(d_matrices), d_bias
+
+
+def convolution(
+    weights: Sequence[DenseWeights],
+    inputs: Sequence[Array],
+    geometry: Geometry,
+    differentiable: bool,
+) -> Convolution | _Blocks:
+    """The convolution of blocks of inputs `[batch, *places, features]`, each with its weights.
+
+    `outputs` are `[batch, *windows, filters]`, those of all blocks side by side.
+    """
+    if len(weights) == 1:
+        return Convolution(weights[0], inputs[0], geometry, differentiable)
+    return _Blocks(weights, inputs, geometry, differentiable)
 
 
 def joined(parts: Sequence[Array]) -> Array:

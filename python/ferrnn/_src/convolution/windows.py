@@ -43,8 +43,11 @@ class Plan:
         self.outer_taps = list(_outer_taps(self, lengths, geometry))
         starts = range(0, self.size * dilation, dilation)
         span = (self.count - 1) * self.stride + 1
-        # For each tap of the last axis, where it stands in all windows.
+        # For each tap of the last axis, where it stands in all windows, and in rows.
         self.step_taps = [slice(at, at + span, self.stride) for at in starts]
+        columns = range(0, self.size * self.width, self.width)
+        self.columns = [slice(at, at + self.width) for at in columns]
+        self.inner = slice(self.before, self.before + self.steps)  # places within padding
         reach = self.step_taps[-1].stop if self.count else 0
         self.reach = max(self.longer, reach)
 
@@ -109,12 +112,12 @@ class Windows:
             if plan.length == plan.steps:
                 return inputs
             padded = np.zeros((self.samples, plan.length, plan.width), inputs.dtype)
-            padded[:, plan.before : plan.before + plan.steps] = inputs
+            padded[:, plan.inner] = inputs
             return padded
         make = np.zeros if plan.bordered else np.empty
         shape = (len(inputs), *plan.outer_shape, plan.length, plan.taps, plan.features)
         gathered: Array = make(shape, inputs.dtype)
-        own = gathered[..., plan.before : plan.before + plan.steps, :, :]
+        own = gathered[..., plan.inner, :, :]
         for place, source in plan.outer_taps:
             _copy(own[place], inputs[source])
         rows: Array = gathered.reshape(self.samples, plan.length, plan.width)
@@ -152,12 +155,11 @@ class Windows:
     def spread(self, d_rows: Array) -> Array:
         """The gradient by the inputs, for that by the rows: each place sums over its windows."""
         plan, d_real = self.plan, self.real(d_rows)
-        width = plan.width
-        d_padded = np.zeros((self.samples, plan.reach, width), d_real.dtype)
-        for at, place in enumerate(plan.step_taps):
+        d_padded = np.zeros((self.samples, plan.reach, plan.width), d_real.dtype)
+        for place, columns in zip(plan.step_taps, plan.columns, strict=True):
             own = d_padded[:, place]
-            np.add(own, d_real[:, :, at * width : (at + 1) * width], own)
-        d_own = d_padded[:, plan.before : plan.before + plan.steps]
+            np.add(own, d_real[:, :, columns], own)
+        d_own = d_padded[:, plan.inner]
         if not plan.outer:
             return d_own
         shape = (self.shape[0], *plan.outer_shape, plan.steps, plan.taps, plan.features)

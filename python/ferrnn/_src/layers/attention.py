@@ -151,8 +151,8 @@ class Attention(Layer):
     @reads_one_version
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, ...]`, with the weights if wanted, and the vjp."""
-        says = inputs if type(inputs) is Attended else Attended(tuple(inputs))
-        arrays = says.arrays
+        says = inputs if type(inputs) is Attended else None
+        arrays = tuple(inputs) if says is None else says.arrays
         shapes = [array.shape for array in arrays]
         if shapes != self._known:
             self._checked_shapes(shapes)
@@ -162,18 +162,18 @@ class Attention(Layer):
         query, value, key = (*arrays, arrays[1])[:3]
         query_mask, value_mask = self._checked_masks(call.mask, arrays)
         scores, scores_vjp = self._scores(query, key)
-        hidden = _hidden(scores, value_mask, says.use_causal_mask)
+        hidden = _hidden(scores, value_mask, says is not None and says.use_causal_mask)
         weights, weights_backward = self._weights(scores, hidden, bool(call.training))
         shown = None if query_mask is None else np.asarray(query_mask, bool)[..., None]
         outputs = np.matmul(weights, value)
         if shown is not None:
             outputs = np.where(shown, outputs, 0)
-        returned = (outputs, weights) if says.return_attention_scores else outputs
+        both = says is not None and says.return_attention_scores
+        returned = (outputs, weights) if both else outputs
         if not call.differentiable:
             return returned, None
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
-            both = says.return_attention_scores
             d_outputs, d_given = d_returned if both else (d_returned, None)
             if shown is not None:
                 d_outputs = np.where(shown, d_outputs, 0)
@@ -185,7 +185,7 @@ class Attention(Layer):
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
             if len(arrays) == 2:
                 d_arrays = (d_query, d_value + d_key)
-            return says.gradients(d_arrays) if inputs is says else d_arrays
+            return d_arrays if says is None else says.gradients(d_arrays)
 
         return returned, vjp
 

@@ -15,8 +15,8 @@ from ferrnn._src.layers.recurrent import Recurrent
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
-# Outputs of both directions, in the order of time, to the merged one and its vjp.
-Merged: TypeAlias = "tuple[Any, Callable[[Any], tuple[Array | None, Array | None]]]"
+# Outputs of both directions, in the order of time, to the merged one and what parts its gradient.
+Merged: TypeAlias = "tuple[Any, Callable[[Any], tuple[Any, ...]]]"
 
 _MODES = ("sum", "mul", "ave", "concat", None)
 _ALIKE = ("stateful", "return_sequences", "return_state")
@@ -159,27 +159,26 @@ class Bidirectional(Recurrent):
             given = (sequences, *states[: counts[0]]), (sequences, *states[counts[0] :])
         ahead, ahead_vjp = self.forward_layer.forward_with_losses(given[0], call)
         back, back_vjp = self.backward_layer.forward_with_losses(given[1], call)
+        return_state, return_sequences = self.return_state, self.return_sequences
         final: tuple[Any, ...] = ()
-        if self.return_state:
+        if return_state:
             (ahead, *ahead_final), (back, *back_final) = ahead, back
             final = (*ahead_final, *back_final)
-        if self.return_sequences:
+        if return_sequences:
             back = back[:, ::-1]
-        outputs, merge_vjp = _merged(self.merge_mode, ahead, back)
+        outputs, split = _merged(self.merge_mode, ahead, back)
         parts = outputs if self.merge_mode is None else (outputs,)
-        returned = (*parts, *final) if self.return_state else outputs
+        returned = (*parts, *final) if return_state else outputs
         if ahead_vjp is None or back_vjp is None:
             return returned, None
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
             d_outputs, d_final = d_returned, None
-            if self.return_state:
+            if return_state:
                 d_outputs, d_final = d_returned[: len(parts)], d_returned[len(parts) :]
                 d_outputs = d_outputs if self.merge_mode is None else d_outputs[0]
-            d_ahead: Any
-            d_back: Any
-            d_ahead, d_back = merge_vjp(d_outputs)
-            if self.return_sequences and d_back is not None:
+            d_ahead, d_back = (None, None) if d_outputs is None else split(d_outputs)
+            if return_sequences and d_back is not None:
                 d_back = d_back[:, ::-1]
             if d_final is not None:
                 count = len(ahead_final)
@@ -271,23 +270,16 @@ def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
 def _merged(mode: str | None, ahead: Array, back: Array) -> Merged:
     """The outputs of two directions as one, and the function from its gradient to theirs."""
     if mode is None:
-        return (ahead, back), lambda d: (d[0], d[1])
+        return (ahead, back), tuple
     if mode == "concat":
         units = ahead.shape[-1]
         outputs = np.concatenate([ahead, back], axis=-1)
-        return outputs, _of_given(lambda d: (d[..., :units], d[..., units:]))
+        return outputs, lambda d: (d[..., :units], d[..., units:])
     if mode == "mul":
-        return ahead * back, _of_given(lambda d: (d * back, d * ahead))
+        return ahead * back, lambda d: (d * back, d * ahead)
     if mode == "sum":
-        return ahead + back, _of_given(lambda d: (d, d))
-    return (ahead + back) / 2, _of_given(lambda d: (d / 2, d / 2))
-
-
-def _of_given(
-    split: Callable[[Any], tuple[Array, Array]],
-) -> Callable[[Any], tuple[Array | None, Array | None]]:
-    """`split` for a gradient, no gradients for none."""
-    return lambda d: (None, None) if d is None else split(d)
+        return ahead + back, lambda d: (d, d)
+    return (ahead + back) / 2, lambda d: (d / 2, d / 2)
 
 
 def _joined(ahead: Any, back: Any) -> Any:

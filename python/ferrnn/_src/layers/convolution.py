@@ -16,7 +16,7 @@ from ferrnn._src.convolution.geometry import (
     places_of,
     shape_of,
 )
-from ferrnn._src.convolution.product import Convolution, Packed, joined, kernel_gradient
+from ferrnn._src.convolution.product import Packed, convolution, joined, kernel_gradient
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import (
     checked_data_format,
@@ -223,7 +223,7 @@ class Conv(Windowed):
         blocks = [ordered]
         if self.groups > 1:
             blocks = np.split(ordered, self.groups, axis=-1)
-        made = Convolution(weights, blocks, self._geometry, call.differentiable)
+        made = convolution(weights, blocks, self._geometry, call.differentiable)
         linear = given_order(made.outputs, self.data_format)
         outputs = linear if outer is None else outer.function(linear)
         if not call.differentiable:
@@ -233,18 +233,15 @@ class Conv(Windowed):
             if outer is not None:
                 d_outputs = outer.backward(linear, outputs, d_outputs)
             d_linear = channels_last(d_outputs, self.data_format)
-            return self._backward(made, d_linear, grads, call.inputs_need_gradient)
+            d_inputs, d_matrix, d_bias = made.backward(d_linear, call.inputs_need_gradient)
+            grads.add(self.kernel, kernel_gradient(d_matrix, self.kernel.shape))
+            if self.bias is not None and d_bias is not None:
+                grads.add(self.bias, d_bias)
+            if not call.inputs_need_gradient:
+                return None
+            return given_order(joined(d_inputs), self.data_format)
 
         return outputs, vjp
-
-    def _backward(
-        self, made: Convolution, d_linear: Array, grads: Gradients, inputs_wanted: bool
-    ) -> Array | None:
-        d_inputs, d_matrix, d_bias = made.backward(d_linear, inputs_wanted)
-        grads.add(self.kernel, kernel_gradient(d_matrix, self.kernel.shape))
-        if self.bias is not None and d_bias is not None:
-            grads.add(self.bias, d_bias)
-        return given_order(joined(d_inputs), self.data_format) if inputs_wanted else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self._windowed_shape(input_shape, self.filters)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ferrnn._src.convolution.depthwise import Depthwise
 from ferrnn._src.convolution.geometry import Geometry, channels_last, given_order
-from ferrnn._src.convolution.product import Convolution, Packed
+from ferrnn._src.convolution.product import Packed, convolution
 from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.convolution import Windowed
 from ferrnn._src.tree.types import Array
@@ -139,7 +139,7 @@ class SeparableConv(DepthwiseConv):
         weights = self._packed.of(self.pointwise_kernel, self.bias)
         ones = (1,) * self.rank
         geometry = Geometry(ones, ones, ones, "valid")
-        made = Convolution(weights, [apart.outputs], geometry, call.differentiable)
+        made = convolution(weights, [apart.outputs], geometry, call.differentiable)
         linear = made.outputs
         outputs = self._activated(linear)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,6 +93,34 @@ class Concatenate(Merge):
         return {**super().get_config(), "axis": self.axis}
 
 
+class _Rows:
+    """How arrays of one shape become `[batch, rows, length of an axis]`, and the way back.
+
+    >>> turned = _Rows(1, (2, 3, 4, 5))
+    >>> turned.rows(np.ones((2, 3, 4, 5))).shape, turned.back(np.ones((2, 20, 3))).shape
+    ((2, 20, 3), (2, 3, 4, 5))
+    """
+
+    __slots__ = ("_flat", "_moved", "_order", "_undone")
+
+    def __init__(self, axis: int, shape: Any) -> None:
+        axis %= len(shape)
+        self._order = (*range(axis), *range(axis + 1, len(shape)), axis)
+        self._undone = (*range(axis), len(shape) - 1, *range(axis, len(shape) - 1))
+        self._moved = tuple(shape[each] for each in self._order)
+        self._flat = (shape[0], math.prod(self._moved[1:-1]), shape[axis])
+
+    def rows(self, array: Array) -> Array:
+        """The axis as the last, those before as one."""
+        rows: Array = array.transpose(self._order).reshape(self._flat)
+        return rows
+
+    def back(self, rows: Array) -> Array:
+        """What undoes `rows`."""
+        array: Array = rows.reshape(self._moved).transpose(self._undone)
+        return array
+
+
 class Dot(Merge):
     """The products of two inputs, summed along `axes`: one axis of each, the batch kept.
 
@@ -102,8 +131,8 @@ class Dot(Merge):
     (2, 5, 4)
     """
 
-    # The order of axes for the shapes that were checked last.
-    _orders: tuple[Any, list[tuple[int, ...]]] | None = None
+    # The shapes that were checked last, and how each array becomes rows.
+    _rows: tuple[Any, tuple[_Rows, ...]] | None = None
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -129,29 +158,24 @@ class Dot(Merge):
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs `[batch, rest of the first, rest of the second]` and their vjp."""
         arrays, shapes, shape = self._checked(inputs)
-        if self._orders is None or self._orders[0] is not shapes:
-            pairs = zip(self._places(shapes), shapes, strict=True)
-            self._orders = shapes, [_last(axis, len(each)) for axis, each in pairs]
-        orders = self._orders[1]
-        moved = [array.transpose(order) for array, order in zip(arrays, orders, strict=True)]
-        flat = [array.reshape(len(array), -1, array.shape[-1]) for array in moved]
-        units = [_unit(array) for array in flat] if self.normalize else None
-        one, two = flat if units is None else [unit for unit, _ in units]
+        if self._rows is None or self._rows[0] is not shapes:
+            self._rows = shapes, tuple(map(_Rows, self._places(shapes), shapes))
+        first, second = self._rows[1]
+        one, two = first.rows(arrays[0]), second.rows(arrays[1])
+        units = None
+        if self.normalize:
+            units = _unit(one), _unit(two)
+            (one, _), (two, _) = units
         products = np.matmul(one, two.swapaxes(1, 2))
         outputs = products.reshape(shape)
 
         def vjp(d_outputs: Array, grads: Gradients) -> list[Array]:
             d_products = d_outputs.reshape(products.shape)
-            found = [np.matmul(d_products, two), np.matmul(d_products.swapaxes(1, 2), one)]
+            d_one = np.matmul(d_products, two)
+            d_two = np.matmul(d_products.swapaxes(1, 2), one)
             if units is not None:
-                found = [
-                    _unit_backward(unit, scale, d_unit)
-                    for (unit, scale), d_unit in zip(units, found, strict=True)
-                ]
-            return [
-                d_flat.reshape(array.shape).transpose(_back(order))
-                for d_flat, array, order in zip(found, moved, orders, strict=True)
-            ]
+                d_one, d_two = _unit_backward(*units[0], d_one), _unit_backward(*units[1], d_two)
+            return [first.back(d_one), second.back(d_two)]
 
         return outputs, vjp
 
@@ -192,25 +216,6 @@ class Dot(Merge):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
-
-
-def _last(axis: int, rank: int) -> tuple[int, ...]:
-    """The order of axes that puts one last.
-
-    >>> _last(1, 4)
-    (0, 2, 3, 1)
-    """
-    return (*range(axis), *range(axis + 1, rank), axis)
-
-
-def _back(order: tuple[int, ...]) -> tuple[int, ...]:
-    """The order that undoes `_last`.
-
-    >>> _back((0, 2, 3, 1))
-    (0, 3, 1, 2)
-    """
-    axis, rank = order[-1], len(order)
-    return (*range(axis), rank - 1, *range(axis, rank - 1))
 
 
 def _unit(array: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
+from ferrnn._src.layers.heads import Heads
 from ferrnn._src.layers.projection import Projection
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic.shapes import shapes_of
@@ -25,7 +26,6 @@ from ferrnn._src.weights.random import SeedGenerator
 # The score of what a mask hides, as Keras has it.
 _HIDDEN = -1e9
 _PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
-_Order: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
@@ -93,7 +93,7 @@ class MultiHeadAttention(Layer):
         self.seed_generator = SeedGenerator(seed)
         self._scale = 1.0 / math.sqrt(self.key_dim)
         self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
-        self._orders: dict[int, _Order] = {}  # by rank
+        self._known_heads: dict[int, Heads] = {}  # by rank
 
     # The arguments of a call.
 
@@ -197,8 +197,8 @@ class MultiHeadAttention(Layer):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, features]`, with the weights if wanted, and the vjp."""
-        says = inputs if type(inputs) is Attended else Attended(tuple(inputs), (None,) * 3)
-        arrays = says.arrays
+        says = inputs if type(inputs) is Attended else None
+        arrays = tuple(inputs) if says is None else says.arrays
         if not self.built:
             self.build_for(inputs)
         shapes = [array.shape for array in arrays]
@@ -210,22 +210,24 @@ class MultiHeadAttention(Layer):
         q, q_vjp = self.query_dense.forward(query, part)
         k, k_vjp = self.key_dense.forward(key, part)
         v, v_vjp = self.value_dense.forward(value, part)
-        projected = (q, k, v)
-        mask = self._mask(says, call.mask, query.shape, key.shape)
-        mixed, weights, mixed_vjp = self._attend(projected, mask, bool(call.training))
+        mask = None
+        if says is not None or call.mask is not None or self.sliding_window is not None:
+            told = Attended(arrays, (None,) * 3) if says is None else says
+            mask = self._mask(told, call.mask, query.shape, key.shape)
+        mixed, weights, mixed_vjp = self._attend((q, k, v), mask, bool(call.training))
         gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
         gated = mixed if gate is None else mixed * gate
         outputs, output_vjp = self.output_dense.forward(gated, part)
         returned: Any = outputs
-        if says.return_attention_scores:
-            axes, _, _, width = self._order(q.ndim)
-            lengths = self._lengths_of(projected, axes)
-            returned = (outputs, weights.reshape(*weights.shape[:width], *lengths))
+        both = says is not None and says.return_attention_scores
+        if both:
+            heads = self._heads(q.ndim)
+            shape = (*weights.shape[: heads.before], *heads.lengths(q, k))
+            returned = (outputs, weights.reshape(shape))
         if output_vjp is None or q_vjp is None or k_vjp is None or v_vjp is None:
             return returned, None
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
-            both = says.return_attention_scores
             d_outputs, d_weights = d_returned if both else (d_returned, None)
             d_gated = output_vjp(d_outputs, grads)
             d_mixed = d_gated if gate is None else d_gated * gate
@@ -236,7 +238,7 @@ class MultiHeadAttention(Layer):
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
             if len(arrays) == 2:
                 d_arrays = (d_query, d_value + d_key)
-            return says.gradients(d_arrays) if isinstance(inputs, Attended) else d_arrays
+            return d_arrays if says is None else says.gradients(d_arrays)
 
         return returned, vjp
 
@@ -248,27 +250,15 @@ class MultiHeadAttention(Layer):
         The projections are `[batch, ..., heads, dim]`. Inside, the axes that attention goes over
         are one, and heads come before it: `[..., heads, queries, dim]`.
         """
-        axes, order, back, width = self._order(projected[0].ndim)
-
-        def inside(array: Array) -> Array:
-            moved: Array = array.transpose(order)
-            shape = moved.shape
-            return moved if len(axes) == 1 else moved.reshape(*shape[:width], -1, shape[-1])
-
-        def outside(array: Array, like: Array) -> Array:
-            if len(axes) > 1:
-                shape = [like.shape[axis] for axis in order[:-1]]
-                array = array.reshape(*shape, array.shape[-1])
-            moved: Array = array.transpose(back)
-            return moved
-
-        query, key, value = map(inside, projected)
+        heads = self._heads(projected[0].ndim)
+        query, key, value = map(heads.inside, projected)
         scale = query.dtype.type(self._scale)
         scores = np.matmul(query * scale, key.swapaxes(-1, -2))
         flat_mask = None
         if mask is not None:
-            wide = np.broadcast_to(mask, (*mask.shape[:width], *self._lengths_of(projected, axes)))
-            flat_mask = wide.reshape(*wide.shape[:width], *scores.shape[-2:])
+            before = mask.shape[: heads.before]
+            wide = np.broadcast_to(mask, (*before, *heads.lengths(*projected[:2])))
+            flat_mask = wide.reshape(*before, *scores.shape[-2:])
             scores = np.where(flat_mask, scores, scores.dtype.type(_HIDDEN))
         softened = activate("softmax", scores)
         if flat_mask is not None:
@@ -277,10 +267,10 @@ class MultiHeadAttention(Layer):
         if training and self.dropout > 0:
             noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
         weights = softened if noise is None else softened * noise
-        mixed = outside(np.matmul(weights, value), projected[0])
+        mixed = heads.outside(np.matmul(weights, value), projected[0])
 
-        def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
-            d_means = inside(d_mixed)
+        def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, ...]:
+            d_means = heads.inside(d_mixed)
             d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
             if noise is not None:
                 d_weights *= noise
@@ -291,27 +281,15 @@ class MultiHeadAttention(Layer):
             d_scores *= scale
             d_query = np.matmul(d_scores, key)
             d_key = np.matmul(d_scores.swapaxes(-1, -2), query)
-            pairs = zip((d_query, d_key, d_value), projected, strict=True)
-            d_query, d_key, d_value = (outside(d_part, like) for d_part, like in pairs)
-            return d_query, d_key, d_value
+            return tuple(map(heads.outside, (d_query, d_key, d_value), projected))
 
         return mixed, softened, vjp
 
-    def _order(self, rank: int) -> _Order:
-        """Axes attended over, the order that has them last but one, its inverse, axes before."""
-        known = self._orders.get(rank)
+    def _heads(self, rank: int) -> Heads:
+        known = self._known_heads.get(rank)
         if known is None:
-            axes = self._attended_axes(rank - 1)
-            others = [axis for axis in range(rank - 1) if axis not in axes]
-            order = (*others, *axes, rank - 1)
-            back = tuple(int(axis) for axis in np.argsort(order))
-            known = self._orders[rank] = axes, order, back, len(others)
+            known = self._known_heads[rank] = Heads(self._attended_axes(rank - 1), rank)
         return known
-
-    @staticmethod
-    def _lengths_of(projected: Sequence[Array], axes: Sequence[int]) -> list[int]:
-        """The lengths of queries, then of values, along the axes that attention goes over."""
-        return [array.shape[axis] for array in projected[:2] for axis in axes]
 
     def _mask(
         self, says: Attended, carried: Any, query: Sequence[int], key: Sequence[int]

@@ -112,13 +112,13 @@ class MaxPooling(Pooling):
             return self._of_nothing(ordered)
         lines = as_lines(ordered)
         highest = max_pool(lines, features, *axes)
+        shape = (len(ordered), *[axis[-1] for axis in axes[-self.rank :]], features)
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            d_highest = as_lines(self._places_inside(d_outputs).reshape(highest.shape))
+            d_highest = as_lines(self._places_inside(d_outputs))
             d_lines = max_pool_backward(lines, as_lines(highest), d_highest, features, *axes)
             return self._given_order(d_lines.reshape(ordered.shape))
 
-        shape = (len(ordered), *self._geometry.counts(lengths), features)
         return self._given_order(highest.reshape(shape)), vjp if call.differentiable else None
 
     def _of_nothing(self, ordered: Array) -> tuple[Array, Vjp]:
@@ -149,7 +149,10 @@ class AveragePooling(Pooling):
             each = self._places_inside(d_outputs) / sizes
             d_longer = np.zeros(longer.shape, each.dtype)
             for place in (first, *others):
-                d_longer[place] += each
+                own = d_longer[place]
+                np.add(own, each, own)
+            if longer is ordered:
+                return self._given_order(d_longer)
             return self._given_order(d_longer[inside(ends, ordered.shape)])
 
         return self._given_order(sums / sizes), vjp

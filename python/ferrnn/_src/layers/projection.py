@@ -46,6 +46,7 @@ class Projection(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.inputs_shape, self.outputs_shape = tuple(inputs_shape), tuple(outputs_shape)
+        self._width = math.prod(self.inputs_shape) if all(self.inputs_shape) else 0
         self.activation = activation
         self.use_bias = use_bias
         self.of_kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
@@ -92,7 +93,7 @@ class Projection(Layer):
                 f"the shape {inputs.shape}"
             )
         weights = self._packed_weights()
-        rows = inputs.reshape(-1, math.prod(self.inputs_shape))
+        rows = inputs.reshape(-1, self._width)
         flat, saved = dense_forward(weights, rows, call.differentiable)
         outputs = flat.reshape(inputs.shape[:axes] + self.outputs_shape)
         if not call.differentiable:
@@ -103,9 +104,9 @@ class Projection(Layer):
             d_inputs, d_weights = dense_backward(
                 weights, rows, flat, saved, d_flat, call.inputs_need_gradient
             )
-            grads.add(self.kernel, d_weights[0].reshape(self.kernel.shape))
+            grads.add(self.kernel, d_weights[0].reshape(self.inputs_shape + self.outputs_shape))
             if self.bias is not None:
-                grads.add(self.bias, d_weights[1].reshape(self.bias.shape))
+                grads.add(self.bias, d_weights[1].reshape(self.outputs_shape))
             return None if d_inputs is None else d_inputs.reshape(inputs.shape)
 
         return outputs, vjp
@@ -121,7 +122,7 @@ class Projection(Layer):
         bias = self.bias
         with one_version():
             key = self._key()
-            matrix = self.kernel.value.reshape(math.prod(self.inputs_shape), -1)
+            matrix = self.kernel.value.reshape(self._width, -1)
             vector = None if bias is None else bias.value.reshape(-1)
             weights = DenseWeights(matrix, vector, self.activation)
         self._packed = (key, weights)  # one assignment: another thread sees both or neither

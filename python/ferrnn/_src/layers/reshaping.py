@@ -155,18 +155,18 @@ class Permute(Layer):
                 "Invalid permutation argument `dims` for Permute Layer. The set of indices in "
                 f"`dims` must be consecutive and start from 1. Received dims={dims}"
             )
+        self._order = (0, *self.dims)
+        self._back = tuple(map(self._order.index, range(len(self._order))))
         self.built = True
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs with the axes in another order and their vjp."""
-        checked_rank(self.name, inputs.shape, len(self.dims) + 1)
-        order = (0, *self.dims)
-        back = np.argsort(order)
+        checked_rank(self.name, inputs.shape, len(self._order))
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            return np.ascontiguousarray(d_outputs.transpose(back))
+            return np.ascontiguousarray(d_outputs.transpose(self._back))
 
-        return np.ascontiguousarray(inputs.transpose(order)), vjp
+        return np.ascontiguousarray(inputs.transpose(self._order)), vjp
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         checked_rank(self.name, input_shape, len(self.dims) + 1)

@@ -212,7 +212,7 @@ class RNN(Recurrent):
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
             self.build(shapes_of(sequences))
-        if not nested:
+        if not nested and (first.ndim != self._rank or first.shape[-1] != self._features):
             checked_sequence(self.name, first, self._rank, self._features)
         mask = None if call.mask is None else self._mask_for(call.mask, first)
         cell = self.cell
@@ -224,7 +224,7 @@ class RNN(Recurrent):
         outputs, final, scan_vjp = scan(
             cell,
             sequences,
-            self._start(states, len(first)),
+            self._start(states, len(first)) if states or self.stateful else None,
             call,
             mask=mask,
             go_backwards=self.go_backwards,
@@ -281,11 +281,11 @@ class RNN(Recurrent):
                 )
 
     def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
-        """The states to start from; None for the cell's own initial state."""
+        """The states to start from, given or stored; None for the cell's own initial state."""
         if given:
             checked_states(self.name, listed(state_structure(self.cell)), given, batch)
             return given
-        if not self.stateful or self._states is None:
+        if self._states is None:
             return None
         stored: States = tuple(flatten(self._states))
         if stored and len(stored[0]) != batch:

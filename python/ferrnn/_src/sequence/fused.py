@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from ferrnn._src.sequence.stand_ins import (
 )
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import one_version
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # The engine's own names among them: interop runs weights that no cell holds.
 __all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "scan_stack", "supports"]
@@ -48,6 +48,15 @@ _BUILT_IN = (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
+
+
+class _Packed(NamedTuple):
+    """A cell's weights as the engine wants them, and what they were made of."""
+
+    key: tuple[Any, ...]
+    weights: Weights
+    # The parameters that there are, their shapes, and the factors that the engine takes them with.
+    given: list[tuple[Parameter, tuple[int, ...], Any]]
 
 
 def supports(cell: Any) -> bool:
@@ -93,7 +102,8 @@ def scan(
             dropout=dropout,
             final_states=final_states,
         )
-    weights = packed_weights(cell, exact=call.differentiable or bool(call.training))
+    packed = _packed(cell, exact=call.differentiable or bool(call.training))
+    weights = packed.weights
     masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
     problem = Problem(
         weights,
@@ -110,7 +120,7 @@ def scan(
     outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
     if residuals is None:
         return outputs, final, None
-    return outputs, final, _vjp(cell, weights, problem, residuals, outputs, call)
+    return outputs, final, _vjp(packed, problem, residuals, outputs, call)
 
 
 def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
@@ -118,12 +128,14 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 
     They are of full precision if `exact`, else of the cell's `inference_precision`.
     """
+    return _packed(cell, exact=exact).weights
+
+
+def _packed(cell: BuiltInCell, *, exact: bool) -> _Packed:
     precision = "full" if exact else cell.inference_precision
-    packed: tuple[Any, Weights] | None = cell.packed
-    if precision != "full":
-        packed = cell.packed_rounded
-    if packed is not None and packed[0] == _key(cell, precision):
-        return packed[1]
+    packed: _Packed | None = cell.packed if precision == "full" else cell.packed_rounded
+    if packed is not None and packed.key == _key(cell, precision):
+        return packed
     with one_version():
         return _pack(cell, precision)
 
@@ -132,17 +144,12 @@ def _key(cell: BuiltInCell, precision: str) -> tuple[Any, ...]:
     """What packed weights depend on."""
     return (
         precision,
-        *[0 if each is None else each.version for each in cell.native_weights],
-        cell.activation.__name__,
-        _gate_name(cell),
+        cell.activation,
+        getattr(cell, "recurrent_activation", None),
         getattr(cell, "reset_after", True),
         cell.clip,
+        *[0 if each is None else each.version for each in cell.native_weights],
     )
-
-
-def _gate_name(cell: BuiltInCell) -> str:
-    gate = getattr(cell, "recurrent_activation", None)
-    return "sigmoid" if gate is None else gate.__name__
 
 
 def _native_gate(cell: BuiltInCell) -> str:
@@ -165,18 +172,16 @@ def _clips(cell: BuiltInCell) -> dict[str, float]:
     return {"clip": cell.clip, "recurrent_clip": of_gates}
 
 
-def _pack(cell: BuiltInCell, precision: str) -> Weights:
+def _pack(cell: BuiltInCell, precision: str) -> _Packed:
     """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
     key, scales = _key(cell, precision), column_scales(cell)
     if precision == "int8":
         _check_finite(cell)
-    values = [None if each is None else each.value for each in cell.native_weights]
-    if scales is not None:
-        factors = _factors(cell, scales)
-        values = [
-            None if value is None else scaled(value, factor)
-            for value, factor in zip(values, factors, strict=True)
-        ]
+    parameters = cell.native_weights
+    factors = (None,) * len(parameters) if scales is None else _factors(cell, scales)
+    pairs = list(zip(parameters, factors, strict=True))
+    values = [None if weight is None else _times(weight.value, factor) for weight, factor in pairs]
+    given = [(weight, weight.shape, factor) for weight, factor in pairs if weight is not None]
     kernel, recurrent_kernel, bias, vectors, projection = values
     assert kernel is not None
     weights = Weights(
@@ -192,12 +197,17 @@ def _pack(cell: BuiltInCell, precision: str) -> Weights:
         projection=projection,
         **_clips(cell),
     )
+    packed = _Packed(key, weights, given)
     # One assignment: another thread sees both or neither.
     if precision == "full":
-        cell.packed = (key, weights)
+        cell.packed = packed
     else:
-        cell.packed_rounded = (key, weights)
-    return weights
+        cell.packed_rounded = packed
+    return packed
+
+
+def _times(array: Array, factor: Any) -> Array:
+    return array if factor is None else scaled(array, factor)
 
 
 def _check_finite(cell: BuiltInCell) -> None:
@@ -211,15 +221,9 @@ def _check_finite(cell: BuiltInCell) -> None:
 
 
 def _vjp(
-    cell: BuiltInCell,
-    weights: Weights,
-    problem: Problem,
-    residuals: Residuals,
-    outputs: Array,
-    call: Call,
+    packed: _Packed, problem: Problem, residuals: Residuals, outputs: Array, call: Call
 ) -> ScanVjp:
-    given, scales = cell.native_weights, column_scales(cell)
-    factors = None if scales is None else _factors(cell, scales)
+    _, weights, given = packed
 
     def vjp(
         d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
@@ -234,11 +238,9 @@ def _vjp(
             call.inputs_need_gradient,
             call.consume,
         )
-        found = iter(d_weights)
-        for at, parameter in enumerate(given):
-            if parameter is not None:
-                own = next(found).reshape(parameter.shape)
-                grads.add(parameter, own if factors is None else scaled(own, factors[at]))
+        for (parameter, shape, factor), own in zip(given, d_weights, strict=True):
+            d_weight = own.reshape(shape)
+            grads.add(parameter, d_weight if factor is None else scaled(d_weight, factor))
         return d_inputs, d_initial
 
     return vjp
