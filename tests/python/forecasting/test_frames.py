@@ -117,6 +117,11 @@ def test_rows_in_any_order_are_the_same_forecast():
         ({"ds": [1.5, 2.5], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
         ({"ds": np.array(["NaT", "2020-01-01"], "M8[D]"), "y": [1.0, 2.0]}, ValueError, "missing"),
         ({"unique_id": [None, "a"], "y": [1.0, 2.0]}, ValueError, "row 0 has none"),
+        (
+            {"unique_id": ["a"] * 9, "ds": days(9), "sales": np.arange(9.0)},
+            ValueError,
+            r"column 'y' \(`target_column`\), .* it has \['unique_id', 'ds', 'sales'\]",
+        ),
     ],
 )
 def test_what_is_no_table_is_named(data, error, match):

@@ -145,10 +145,13 @@ def _narwhals() -> Any:
 
 
 def _of_wide(columns: dict[str, Array], names: Names, backend: str | None) -> Table:
+    given = list(columns)
     times = columns.pop(names.time, None)
-    columns.pop(names.id, None)
-    if not columns:
-        raise ValueError(f"the data must have a column {names.target!r}, or one for each series")
+    if not columns or names.id in columns:
+        raise ValueError(
+            f"the data must have a column {names.target!r} (`target_column`), or but for times a "
+            f"column for each series; it has {given}"
+        )
     lengths = np.array([len(each) for each in columns.values()])
     ids = np.repeat(np.array(list(columns)), lengths)
     if times is None:
