@@ -3,6 +3,7 @@
 They are heavy, and want versions of their own of what the tests of ferrnn use: `dev` has none.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -45,7 +46,9 @@ def main() -> int:
         below = f"import site; site.addsitedir({getsitepackages()[0]!r})\n"
         Path(own.stdout.strip(), "below.pth").write_text(below, encoding="utf-8")
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages(), *SPARK], check=True)
-        return subprocess.run([python, "-m", "pytest", "-q", *TESTS], check=False).returncode
+        tests = [python, "-m", "pytest", "-q", *TESTS]
+        environment = {**os.environ, "FERRNN_DEEP": "1"}
+        return subprocess.run(tests, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -32,10 +32,12 @@ def each_case(names, cases, ids=None):
         @functools.wraps(test)
         def all_cases(*args, **fixtures):
             failed = {}
+            precision = config.floatx()  # as a fixture set it
             for name, values in named:
                 if os.environ.get("CASES", "") not in name:
                     continue
                 fresh()
+                config.set_floatx(precision)
                 try:
                     test(*args, **fixtures, **values)
                 except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - told below

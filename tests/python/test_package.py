@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ferrnn
+from each_case import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
 # The standard library's slow modules, which nobody should pay for who imports a layer.
@@ -123,7 +124,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
     assert advice in result.stderr
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("module", "name"),
     [
         ("ferrnn", "StatelessScope"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.interop.onnx import writing
 from ferrnn._src.interop.onnx.writing import Builder
 
@@ -90,7 +91,7 @@ BOMBS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BOMBS)
+@each_case("name", BOMBS)
 def test_constants_that_grow_are_not_computed_when_the_file_is_read(name):
     content = model_of(BOMBS[name])
     ferrnn.from_onnx(model_of(lambda b: b.constant([1.0])))  # its modules are there
@@ -118,7 +119,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
+@each_case("name", PARTS)
 def test_parts_that_take_more_memory_than_bytes(name):
     part = PARTS[name]
     graph = part if len(part) > 1000 else part * (120_000 // len(part))
@@ -162,7 +163,7 @@ def test_a_body_of_a_scan_is_no_bomb():
     assert [value.name for value in model.outputs] == ["y"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("attributes", "reason"),
     [
         ({"num_scan_inputs": 0}, "is none"),

@@ -8,6 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+if "FERRNN_DEEP" not in os.environ:
+    pytest.skip("`make deep` runs it", allow_module_level=True)
+
 import ferrnn
 from clusters.cases import Deadly, assert_same, build, five_groups, networks, samples
 from ferrnn.layers import GRU, Dense, Input

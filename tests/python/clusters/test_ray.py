@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+if "FERRNN_DEEP" not in os.environ:
+    pytest.skip("`make deep` runs it", allow_module_level=True)
+
 import ferrnn
 from clusters.cases import (
     Deadly,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn.data import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset
 from interrupting import check
 
@@ -40,7 +41,7 @@ def window_starts(count, size, shift, stride, whole):
 
 
 class TestElements:
-    @pytest.mark.parametrize(
+    @each_case(
         ("made", "expected", "count"),
         [
             (lambda: Dataset.range(5), [0, 1, 2, 3, 4], 5),
@@ -100,10 +101,10 @@ class TestElements:
         assert Dataset.zip(numbers.repeat(), numbers.repeat()).cardinality() == INFINITE_CARDINALITY
         assert Dataset.zip(numbers, numbers.filter(bool)).cardinality() == UNKNOWN_CARDINALITY
 
-    @pytest.mark.parametrize("whole", [True, False])
-    @pytest.mark.parametrize("stride", [1, 3])
-    @pytest.mark.parametrize("shift", [None, 1, 2, 7])
-    @pytest.mark.parametrize("size", [1, 3])
+    @each_case("whole", [True, False])
+    @each_case("stride", [1, 3])
+    @each_case("shift", [None, 1, 2, 7])
+    @each_case("size", [1, 3])
     def test_of_windows(self, size, shift, stride, whole):
         for count in range(10):
             windows = Dataset.range(count).window(size, shift, stride, drop_remainder=whole)
@@ -249,7 +250,7 @@ class TestPrefetch:
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
+    @each_case(
         ("make", "error", "text"),
         [
             (lambda: Dataset.from_tensor_slices(3), ValueError, "first axes of one length"),

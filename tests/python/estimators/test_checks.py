@@ -11,7 +11,6 @@ from ferrnn.sklearn import (  # noqa: E402 - not without scikit-learn
 )
 
 SMALL = {"cell": "simple", "units": 8, "learning_rate": 0.03, "batch_size": 50, "random_state": 0}
-# Strictly: a check that passes after all fails the test.
 FAILING = {
     "check_sample_weight_equivalence_on_dense_data": (
         "batches are drawn by number of samples: one of weight 2 is in one batch, two may be in two"
@@ -19,17 +18,24 @@ FAILING = {
 }
 
 
-CASES = checks.parametrize_with_checks(
+@pytest.mark.parametrize(
+    "estimator",
     [
         RecurrentRegressor(**SMALL, epochs=30),
         RecurrentClassifier(**SMALL, epochs=15),
         RecurrentTransformer(**SMALL, epochs=1),
     ],
-    expected_failed_checks=lambda estimator: FAILING,
+    ids=["regressor", "classifier", "transformer"],
 )
-
-
-# scikit-learn 1.6 gives a generator, which pytest 9 takes no more.
-@pytest.mark.parametrize(CASES.args[0], list(CASES.args[1]), **CASES.kwargs)
-def test_checks_of_scikit_learn_pass(estimator, check):
-    check(estimator)
+def test_checks_of_scikit_learn_pass(estimator):
+    results = checks.check_estimator(
+        estimator, expected_failed_checks=FAILING, on_fail=None, on_skip=None
+    )
+    ended = {
+        status: {each["check_name"] for each in results if each["status"] == status}
+        for status in ("failed", "xfail", "skipped")
+    }
+    assert ended["failed"] == set(), [each["exception"] for each in results if each["exception"]]
+    assert ended["xfail"] == set(FAILING)
+    assert ended["skipped"] <= {"check_array_api_input"}  # of an unfinished part of SciPy
+    assert len(results) > 50

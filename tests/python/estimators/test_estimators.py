@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 
 sklearn = pytest.importorskip("sklearn")
@@ -50,8 +51,8 @@ def test_one_seed_gives_one_model_whatever_else_is_drawn(kind):
     assert not np.array_equal(outputs(one), outputs(third))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+@each_case("kind", KINDS)
+@each_case("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
 def test_a_copy_goes_on_as_the_original_does(kind, copied):
     made = kind(**SMALL, dropout=0.2, layers=2, bidirectional=True).fit(X, targets(kind))
     again = copied(made)
@@ -169,7 +170,7 @@ def test_a_model_of_ones_own_is_trained(build, ragged):
     assert type(made.model_.optimizer).__name__ == wanted
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("options", "error", "words"),
     [
         ({"cell": "rnn"}, ValueError, "`cell` must be one of .*'gru'"),

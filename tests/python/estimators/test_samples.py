@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from each_case import each_case
 from ferrnn.sklearn import (
     RecurrentClassifier,
     RecurrentRegressor,
@@ -92,7 +93,7 @@ def test_lists_of_frames_are_sequences():
         made.predict([frames[0], polars.DataFrame({"z": [1.0]})])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("samples", "error"),
     [
         ([], "Expected 2D array"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 
 sklearn = pytest.importorskip("sklearn")
@@ -50,9 +51,9 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(mine, its)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("samples", [X, RAGGED], ids=["array", "ragged"])
+@each_case("kind", KINDS)
+@each_case("settings", SETTINGS, ids=str)
+@each_case("samples", [X, RAGGED], ids=["array", "ragged"])
 def test_members_of_an_ensemble_are_to_the_bit_those_fitted_alone(kind, samples, settings):
     made = kind(**SMALL | settings, ensemble=2).fit(samples, targets(kind))
     assert len({each.random_state for each in made.estimators_}) == 2

@@ -4,8 +4,8 @@ from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
-import pytest
 
+from each_case import each_case
 from ferrnn._src.forecasting.conformal import MOST, RATE, calibrated
 from ferrnn._src.forecasting.quantiles import PROBABILITIES, at_probability
 
@@ -28,8 +28,8 @@ def made(random, method, windows=1500, width=1.0, levels=(50.0, 80.0, 90.0)):
     return calibrated(method, levels, quantiles, truth, np.zeros(windows, int), ticks)
 
 
-@pytest.mark.parametrize("method", ["cqr", "split"])
-@pytest.mark.parametrize("width", [0.4, 1.0, 2.5])
+@each_case("method", ["cqr", "split"])
+@each_case("width", [0.4, 1.0, 2.5])
 def test_each_step_is_covered_whatever_the_networks_quantiles_are(method, width):
     random = np.random.default_rng(1)
     calibration = made(random, method, windows=4000, width=width)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn.forecasting import Forecast, RecurrentForecaster
 from forecasting.series import QUICK, days, long_table, rows_of, weekly
 
@@ -212,7 +213,7 @@ def test_without_held_out_windows_it_says_so():
     assert (made["forecast-hi-80"] > made["forecast-lo-80"]).all()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("options", "match"),
     [
         ({"horizon": 0}, "`horizon` must be a whole number"),

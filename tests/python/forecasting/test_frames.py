@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.forecasting.frames import Names, table_of
 from ferrnn.forecasting import RecurrentForecaster
 from forecasting.series import QUICK, days, long_table, weekly
@@ -103,7 +104,7 @@ def test_rows_in_any_order_are_the_same_forecast():
         np.testing.assert_array_equal(one[name], each)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "error", "match"),
     [
         ("text", TypeError, "series must be a frame"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.forecasting.frequency import Frequency, calendar, chosen_kinds, inferred
 
 
@@ -16,7 +17,7 @@ MONTHS = np.arange("2020-01", "2024-01", dtype="M8[M]")
 DAYS = np.arange("2020-01-01", "2020-12-31", dtype="M8[D]")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("times", "kind", "step", "season"),
     [
         (np.arange(7, 60, 3), "number", 3, 1),
@@ -47,7 +48,7 @@ def test_gaps_do_not_change_the_step():
     np.testing.assert_array_equal(frequency.times(frequency.ticks(times)), times)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "expected"),
     [("h", ("fixed", 36e8)), ("15min", ("fixed", 9e8)), ("MS", ("month", 1)),
      ("2QS", ("month", 6)), ("B", ("business", 1)), ("W-SUN", ("fixed", 7 * 864e8)),

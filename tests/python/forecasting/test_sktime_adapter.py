@@ -1,7 +1,12 @@
 """`SktimeForecaster` passes sktime's checks, and forecasts as the forecaster behind it."""
 
+import os
+
 import numpy as np
 import pytest
+
+if "FERRNN_DEEP" not in os.environ:
+    pytest.skip("`make deep` runs it", allow_module_level=True)
 
 from ferrnn.forecasting import RecurrentForecaster
 

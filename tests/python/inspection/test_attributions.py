@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import Input, Model, Sequential, layers
 from ferrnn.inspection import integrated_gradients
 
@@ -19,8 +20,8 @@ def summed(attributions):
     return attributions.reshape(len(attributions), -1).sum(axis=1)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+@each_case("dtype", ["float32", "float64"])
+@each_case("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
 def test_attributions_sum_to_the_change_of_the_output(kind, dtype):
     inputs = Input((None, 3), dtype=dtype)
     read = layers.Bidirectional(kind(5, return_sequences=True, dtype=dtype))(inputs)

@@ -2,9 +2,8 @@
 
 import zipfile
 
-import pytest
-
 import foreign
+from each_case import each_case
 
 BESIDE = {"README.md", "external.bin"}
 
@@ -13,7 +12,7 @@ def files(maker: str) -> set[str]:
     return {foreign.load(maker, name).about["file"] for name in foreign.names(maker)}
 
 
-@pytest.mark.parametrize("maker", foreign.MAKERS)
+@each_case("maker", foreign.MAKERS)
 def test_every_case_has_its_file_and_its_numbers(maker):
     for name in foreign.names(maker):
         case = foreign.load(maker, name)

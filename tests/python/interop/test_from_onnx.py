@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
+from each_case import each_case
 from ferrnn._src.interop.onnx.recurrent import Recurrent
 from foreign import expect_close
 
@@ -58,7 +59,7 @@ def test_the_engine_runs_the_cells_that_it_has(name, monkeypatch):
     assert bool(stepwise) == (name in NUMPY or name == "rnn_alpha_beta")
 
 
-@pytest.mark.parametrize(("maker", "name"), REFUSED)
+@each_case(("maker", "name"), REFUSED)
 def test_what_is_not_supported_is_named(maker, name):
     case = foreign.load(maker, name)
     with pytest.raises(

@@ -7,6 +7,7 @@ import pytest
 
 import ferrnn
 import foreign
+from each_case import each_case
 from ferrnn._src.interop.torch.files import read_torch_file
 from foreign import expect_close
 
@@ -58,7 +59,7 @@ WITHOUT_A_LAYER = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in READ if name not in WITHOUT_A_LAYER])
+@each_case("name", [name for name in READ if name not in WITHOUT_A_LAYER])
 def test_a_file_gives_the_numbers_of_torch(name):
     case = foreign.load("torch", name)
     path = foreign.DATA / case.about["file"]
@@ -130,7 +131,7 @@ class TestChains:
         model = ferrnn.from_torch(weights, layers=["rnn", "net.head"])
         assert model.predict(np.ones((1, 5, 3)), verbose=0).shape == (1, 5, 2)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("layers", "error", "message"),
         [
             (["lstm"], ValueError, "no module named 'lstm'"),

@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn
 import foreign
+from each_case import each_case
 from ferrnn.testing import check_vjp
 from foreign import expect_close
 from recording import Random
@@ -48,7 +49,7 @@ def expect_outputs(model, case):
         expect_close(output, want)
 
 
-@pytest.mark.parametrize(("maker", "name"), WHOLE)
+@each_case(("maker", "name"), WHOLE)
 def test_whole_models_compute_what_keras_computed(maker, name):
     case = foreign.load(maker, name)
     model = opened(case)
@@ -58,7 +59,7 @@ def test_whole_models_compute_what_keras_computed(maker, name):
         expect_close(model(inputs[0], training=False), case.arrays["next_0"])
 
 
-@pytest.mark.parametrize(("maker", "name"), ALONE)
+@each_case(("maker", "name"), ALONE)
 def test_weights_alone_go_into_a_model_that_is_there(maker, name):
     case = foreign.load(maker, name)
     model = beside(case)
@@ -76,7 +77,7 @@ def beside(case):
     return model
 
 
-@pytest.mark.parametrize(("maker", "name"), TRAINED)
+@each_case(("maker", "name"), TRAINED)
 def test_training_goes_on_where_keras_left_it(maker, name):
     case = foreign.load(maker, name)
     model = opened(case)

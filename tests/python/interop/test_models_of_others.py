@@ -6,6 +6,7 @@ import pytest
 
 import ferrnn
 import others
+from each_case import each_case
 
 pytestmark = pytest.mark.skipif(not others.MODELS.is_dir(), reason=others.ABSENT)
 
@@ -21,7 +22,7 @@ def test_every_file_of_the_folder_is_in_the_table():
     assert files == {*others.OPENS, *others.WITHOUT_A_MODEL}
 
 
-@pytest.mark.parametrize("file", others.OPENS)
+@each_case("file", others.OPENS)
 def test_a_model_opens_and_gives_its_reference(file):
     assert others.difference(others.OPENS[file](file)) < 2e-6
 

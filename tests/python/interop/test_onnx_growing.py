@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from foreign import expect_close
 
 onnx = pytest.importorskip("onnx")
@@ -45,10 +46,8 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode.values())))
-@pytest.mark.parametrize(
-    "kind", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]
-)
+@each_case("mode", MODES, ids=lambda mode: "-".join(map(str, mode.values())))
+@each_case("kind", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
 def test_frames_are_resized_by_factors_and_to_sizes(mode, kind):
     told = {**mode, "coordinate_transformation_mode": kind}
     x = draw(2, 3, 7, 5)
@@ -73,8 +72,8 @@ def test_what_resizing_does_not_know_is_named():
         check("Resize", ["x", "", "scales"], x, scales, opset=18, antialias=1, mode="linear")
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize(
+@each_case("groups", [1, 2])
+@each_case(
     "where",
     [
         {},

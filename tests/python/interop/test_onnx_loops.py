@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from foreign import expect_close
 
 onnx = pytest.importorskip("onnx")
@@ -47,8 +48,8 @@ def model(going, count="most"):
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-@pytest.mark.parametrize("going", ["yes", "no", ""])
-@pytest.mark.parametrize(("most", "limit"), [(7, 1e9), (0, 1e9), (50, 4.0)])
+@each_case("going", ["yes", "no", ""])
+@each_case(("most", "limit"), [(7, 1e9), (0, 1e9), (50, 4.0)])
 def test_a_loop_ends_by_its_count_or_its_condition(going, most, limit):
     made = model(going)
     inputs = {
@@ -121,8 +122,8 @@ def running_sums(**options):
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-@pytest.mark.parametrize("steps", [1, 4])
-@pytest.mark.parametrize(
+@each_case("steps", [1, 4])
+@each_case(
     "options",
     [
         {"scan_input_axes": [0, 1]},

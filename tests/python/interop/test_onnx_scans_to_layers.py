@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers as L  # noqa: N812 - there are many
 from ferrnn._src.command.arguments import main
 from ferrnn.layers import Input
@@ -51,7 +52,7 @@ def check(*layers, dtype="float32"):
     return model, again
 
 
-@pytest.mark.parametrize("name", CELLS)
+@each_case("name", CELLS)
 def test_a_cell_is_read_as_it_was(name):
     for sequence, backwards in ((True, False), (True, True), (False, len(name) % 2 == 0)):
         config = CELLS[name].get_config()
@@ -59,8 +60,8 @@ def test_a_cell_is_read_as_it_was(name):
         check(type(CELLS[name]).from_config(config), L.Dense(2))
 
 
-@pytest.mark.parametrize("name", ["projected", "gated", "independent", "peephole"])
-@pytest.mark.parametrize("mode", ["concat", "sum", "mul", "ave"])
+@each_case("name", ["projected", "gated", "independent", "peephole"])
+@each_case("mode", ["concat", "sum", "mul", "ave"])
 def test_a_cell_in_both_directions_is_read_as_it_was(name, mode):
     config = CELLS[name].get_config()
     inner = [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.sequence.one_step import MOST_ROWS, OneStep
 
@@ -42,9 +43,9 @@ def inputs(model, batch, seed=4):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
-@pytest.mark.parametrize("kind", KINDS)
+@each_case("dtype", ["float32", "float64"])
+@each_case("direction", ["forward", "reverse", "bidirectional"])
+@each_case("kind", KINDS)
 def test_few_rows_have_the_bits_of_many(kind, direction, dtype):
     own = {"linear_before_reset": 1} if kind == "GRU" else {}
     model = graph(kind, direction, dtype, clip=1.5, **own)

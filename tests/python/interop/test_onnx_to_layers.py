@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers as L  # noqa: N812 - there are many
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn.layers import Input
@@ -57,7 +58,7 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@each_case("name", CHAINS)
 def test_what_is_exported_becomes_layers_again(name):
     model = chain(*(type(each).from_config(each.get_config()) for each in CHAINS[name]))
     again = ferrnn.from_onnx(ferrnn.to_onnx(model)).to_layers()
@@ -160,8 +161,8 @@ PADS = {
 }
 
 
-@pytest.mark.parametrize("name", PADS)
-@pytest.mark.parametrize("turned", [False, True])
+@each_case("name", PADS)
+@each_case("turned", [False, True])
 def test_convolutions_of_features_first(name, turned):
     settings, kinds = PADS[name]
 

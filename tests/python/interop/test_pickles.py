@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import foreign
+from each_case import each_case
 from ferrnn._src.interop.torch.files import read_torch_file
 from ferrnn._src.interop.torch.pickles import Inert, PickleError, read_pickle
 
@@ -75,7 +76,7 @@ def test_every_other_opcode_is_refused():
             read(content)
 
 
-@pytest.mark.parametrize("around", [b"", b"(", b"N", b"NN", b"}", b"]", b")", b"(N"])
+@each_case("around", [b"", b"(", b"N", b"NN", b"}", b"]", b")", b"(N"])
 def test_an_opcode_in_a_wrong_place_is_an_error_or_harmless(around):
     for code in {*ALLOWED} - {*b"."}:
         for tail in (b"", b"\x00" * 20, b"\xff" * 20, b"a\nb\n" + b"\x01" * 20):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn.tree import flatten
 from keras_models import MODELS
@@ -66,7 +67,7 @@ def check(model, sizes=((3, 7), (2, 4)), tolerance=2e-6):
                 np.testing.assert_allclose(found, own, rtol=0, atol=tolerance * abs(own).max())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@each_case("name", MODELS)
 def test_models_compute_the_same_in_onnx_runtime(name):
     model = randomized(MODELS[name](ferrnn))
     if name in REFUSED:
@@ -76,8 +77,8 @@ def test_models_compute_the_same_in_onnx_runtime(name):
         check(model)
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave", None])
-@pytest.mark.parametrize("sequences", [True, False])
+@each_case("merge", ["concat", "sum", "mul", "ave", None])
+@each_case("sequences", [True, False])
 def test_both_directions(merge, sequences):
     x = ferrnn.Input((None, 3))
     layer = layers.LSTM(4, return_sequences=sequences, return_state=True)
@@ -110,7 +111,7 @@ def test_directions_become_one_operator_if_they_are_alike(layer, operators):
     assert sum(node.op_type in ("LSTM", "GRU", "RNN", "Scan") for node in nodes) == operators
 
 
-@pytest.mark.parametrize(
+@each_case(
     "layer",
     [
         layers.PeepholeLSTM(4, return_sequences=True),
@@ -140,8 +141,8 @@ def test_layers_alone(layer):
     check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize(
+@each_case("cell", CELLS)
+@each_case(
     "options",
     [
         {"return_sequences": True, "return_state": True, "activation": "tanh"},
@@ -155,9 +156,7 @@ def test_cells_and_activations_that_onnx_has_no_operator_for(cell, options):
     check(randomized(ferrnn.Model(x, list(y) if isinstance(y, tuple | list) else y)))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in dir(ferrnn.activations) if name not in ("glu", "threshold")]
-)
+@each_case("name", [name for name in dir(ferrnn.activations) if name not in ("glu", "threshold")])
 def test_activations(name):
     function = getattr(ferrnn.activations, name)
     if isinstance(function, ferrnn.activations.Activation):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers as L  # noqa: N812 - there are many
 from ferrnn.tree import flatten
 
@@ -88,7 +89,7 @@ SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@each_case("name", SEQUENCES)
 def test_layers_of_sequences(name):
     check(of_sequences(*SEQUENCES[name]()))
 
@@ -122,15 +123,15 @@ FRAMES = {
 }
 
 
-@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("name", FRAMES)
+@each_case("order", ["channels_last", "channels_first"])
+@each_case("name", FRAMES)
 def test_layers_of_frames(name, order):
     last = order == "channels_last"
     shape = (HEIGHT, WIDTH, FEATURES) if last else (FEATURES, HEIGHT, WIDTH)
     check(of_frames(*FRAMES[name](data_format=order), shape=shape), sizes=((3, 0), (2, 0)))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "layer",
     [
         L.GroupNormalization(2),
@@ -196,8 +197,8 @@ CONV_LSTMS = {
 }
 
 
-@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("name", CONV_LSTMS)
+@each_case("order", ["channels_last", "channels_first"])
+@each_case("name", CONV_LSTMS)
 def test_convolutional_lstms(name, order):
     shape = (HEIGHT, WIDTH, FEATURES) if order == "channels_last" else (FEATURES, HEIGHT, WIDTH)
     x = ferrnn.Input((None, *shape))
@@ -232,7 +233,7 @@ def two_inputs():
     return ferrnn.Input((None, FEATURES)), ferrnn.Input((None, FEATURES))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "layer",
     [
         L.Attention(),
@@ -242,15 +243,15 @@ def two_inputs():
     ],
     ids=lambda layer: layer.name,
 )
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("scores", [False, True])
+@each_case("causal", [False, True])
+@each_case("scores", [False, True])
 def test_attention(layer, causal, scores):
     query, value = two_inputs()
     made = layer([query, value], use_causal_mask=causal, return_attention_scores=scores)
     check(ferrnn.Model([query, value], list(made) if scores else made))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "settings",
     [
         {},
@@ -260,7 +261,7 @@ def test_attention(layer, causal, scores):
         {"sliding_window": 2},
     ],
 )
-@pytest.mark.parametrize("causal", [False, True])
+@each_case("causal", [False, True])
 def test_several_heads(settings, causal):
     query, value = two_inputs()
     layer = L.MultiHeadAttention(2, 3, **settings)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers
 from ferrnn._src.files.safetensors import opened
 from ferrnn._src.files.sums import summed
@@ -45,7 +46,7 @@ def small():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MODELS)
+@each_case("name", MODELS)
 def test_float64_step_by_step_agrees_with_the_engine(name):
     model = randomized(MODELS[name](ferrnn))
     report = ferrnn.verify(model, inputs_of(model))

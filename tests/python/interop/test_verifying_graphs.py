@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn import layers as L  # noqa: N812 - there are many
 from ferrnn._src.command.arguments import main
 from ferrnn._src.command.inputs import random_inputs
@@ -44,8 +45,8 @@ def other(name):
     return name
 
 
-@pytest.mark.parametrize("against", RUNNERS)
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("against", RUNNERS)
+@each_case("name", GRAPHS)
 def test_every_node_agrees(name, against):
     model = ferrnn.from_onnx(DATA / f"{name}.onnx")
     report = ferrnn.verify(model, random_inputs(model), other(against))

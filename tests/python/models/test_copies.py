@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn as keras
 from copying import WAYS, ways
+from each_case import each_case
 from ferrnn import layers
 
 generator = np.random.default_rng(7)
@@ -164,7 +165,7 @@ def bits(outputs):
     return [(np.asarray(each).dtype, np.asarray(each).tobytes()) for each in flat]
 
 
-@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+@each_case("kind", LAYERS, ids=lambda kind: kind.__name__)
 def test_layers_go_on_before_and_after_their_first_calls(kind):
     make, inputs = LAYERS[kind]
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -264,12 +265,12 @@ def expect_copies_to_train_on(model, ways_of_copying):
             assert went_on(each) == wanted, name
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS)
+@each_case("make", OPTIMIZERS)
 def test_copies_of_a_compiled_model_train_on(make):
     expect_copies_to_train_on(compiled(make()), ["deepcopy", "pickle"])
 
 
-@pytest.mark.parametrize("make", SETTINGS.values(), ids=SETTINGS)
+@each_case("make", SETTINGS.values(), ids=SETTINGS)
 def test_copies_of_every_way_train_on(make):
     expect_copies_to_train_on(compiled(make()), WAYS)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.weights.parameter import Gradients
@@ -207,7 +208,7 @@ class TestGradients:
         arrays = forked_inputs()[::-1]
         check_vjp(lambda x: outer.forward(x, DIFFERENTIABLE), arrays, outer.weights)
 
-    @pytest.mark.parametrize(
+    @each_case(
         "function",
         [
             lambda a, b: a + b,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn.layers import GRU, LSTM, Bidirectional, Dense, Dropout, Embedding, Flatten
 
 MODELS = {
@@ -46,8 +47,8 @@ def layer_by_layer(model, x):
     return x
 
 
-@pytest.mark.parametrize("rows", [1, 5, 33])
-@pytest.mark.parametrize("kind", MODELS)
+@each_case("rows", [1, 5, 33])
+@each_case("kind", MODELS)
 def test_the_plan_gives_the_bits_of_the_layers(kind, rows):
     model = keras.Sequential(MODELS[kind]())
     x = inputs(rows, dtype=model.layers[0].dtype)
@@ -74,7 +75,7 @@ def test_weights_that_were_written_count_at_once():
     assert not np.array_equal(model(inputs()), before)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "change",
     [
         lambda model: setattr(model.layers[0], "go_backwards", True),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.training import work
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 
@@ -242,7 +243,7 @@ def test_models_that_share_something_are_refused():
     assert list(many) == ["series 0"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "error", "said"),
     [
         ({"build": 3}, TypeError, "`build` must be a function"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import constraints, initializers, layers, losses, metrics, ops, optimizers, regularizers
 from ferrnn.optimizers import schedules
 from ferrnn.saving import custom_object_scope, register_keras_serializable
@@ -321,7 +322,7 @@ def test_arrays_keep_their_dtype_and_bits():
         assert (again.dtype, again.tobytes()) == (value.dtype, value.tobytes())
 
 
-@pytest.mark.parametrize("dtype", ["(99,99)f4", "object", "O", "f4,(9,9)f8", "V100", None, ["f4"]])
+@each_case("dtype", ["(99,99)f4", "object", "O", "f4,(9,9)f8", "V100", None, ["f4"]])
 def test_dtypes_that_are_no_names_of_numbers_are_refused(dtype):
     data = {"class_name": "__numpy__", "config": {"value": [1], "dtype": dtype}}
     with pytest.raises(ValueError, match="an array in a configuration"):
@@ -396,7 +397,7 @@ def test_a_name_of_ferrnns_means_ones_own_class_only_where_it_was_written(tmp_pa
         keras.models.load_model(tmp_path / "own.keras")
 
 
-@pytest.mark.parametrize("name", ["get", "serialize", "deserialize", "load_model", "Model", "os"])
+@each_case("name", ["get", "serialize", "deserialize", "load_model", "Model", "os"])
 def test_functions_of_configurations_are_activations_and_losses_alone(name):
     data = {"class_name": "function", "module": "builtins", "config": name}
     with pytest.raises(ValueError, match=f"'{name}' is not known"):

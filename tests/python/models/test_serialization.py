@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn.saving import deserialize_keras_object, serialize_keras_object
 
 
@@ -49,7 +50,7 @@ ROUND_TRIPS = [
 ]
 
 
-@pytest.mark.parametrize("obj", ROUND_TRIPS, ids=lambda obj: type(obj).__name__)
+@each_case("obj", ROUND_TRIPS, ids=lambda obj: type(obj).__name__)
 def test_objects_come_back_from_json(obj):
     data = json.loads(json.dumps(serialize_keras_object(obj)))
     assert data["module"].startswith("keras.")

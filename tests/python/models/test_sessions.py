@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import GRU, LSTM, Conv1D, ConvLSTM1D, Dense, Embedding, Flatten, Input
 from ferrnn.models import Sequential, Sessions
 from models.streaming import FEATURES, deep, randomised, sequences
@@ -116,7 +117,7 @@ def damaged(data, at):
     return bytes(content)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("change", "said"),
     [
         (lambda data: damaged(data, -3), "damaged"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import GRU, LSTM, Activation, Dense, Input, SimpleRNN
 from ferrnn.models import Sequential
 from models.streaming import FEATURES, STEPS, deep, randomised, recurrent, sequences
@@ -30,8 +31,8 @@ def step_by_step(stream, inputs):
     return np.stack([stream(inputs[:, step]) for step in range(inputs.shape[1])], axis=1)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("rows", [1, 2, 7])
+@each_case("name", MODELS)
+@each_case("rows", [1, 2, 7])
 def test_steps_give_the_bits_of_the_whole_sequence(name, rows):
     model = randomised(MODELS[name]())
     inputs = sequences(rows, model.dtype)
@@ -54,9 +55,9 @@ def test_a_model_of_last_outputs_gives_those_of_the_sequence_so_far():
         )
 
 
-@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
-@pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@each_case("kind", [LSTM, GRU, SimpleRNN])
+@each_case("rows", [1, 3])
+@each_case("precision", ["bfloat16", "int8"])
 def test_less_precision_gives_the_same_bits_as_well(kind, rows, precision):
     model = randomised(recurrent(kind))
     inputs = sequences(rows)
@@ -185,7 +186,7 @@ def test_copies_go_their_own_way(copied):
     np.testing.assert_array_equal(twin(second), expected)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("rows", "reset"),
     [
         (None, [0, 1, 2, 3]),

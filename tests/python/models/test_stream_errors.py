@@ -6,13 +6,14 @@ import threading
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn.activations import Activation as Function
 from ferrnn.layers import GRU, LSTM, Activation, Dense, Input, Reshape
 from ferrnn.models import Sequential
 from models.streaming import FEATURES, deep, randomised, recurrent, sequences
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("inputs", "message"),
     [
         (np.zeros(4, np.float32), r"`inputs`: expected the shape \(3, 5\), received \(4,\)"),
@@ -40,7 +41,7 @@ def read_only(array):
     return array
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("out", "message"),
     [
         ([0.0], "`out`: expected a NumPy array, received list"),
@@ -130,7 +131,7 @@ class Doubled(GRU):
         return 2 * outputs, vjp
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("layer", "message"),
     [
         (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -42,9 +43,9 @@ def reading(kind=LSTM, dtype="float32", **options):
     )
 
 
-@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("mask_zero", [False, True])
+@each_case("kind", [LSTM, GRU, SimpleRNN])
+@each_case("dtype", ["float32", "float64"])
+@each_case("mask_zero", [False, True])
 def test_ids_give_the_bits_of_the_whole_sequence(kind, dtype, mask_zero):
     model = randomised(reading(kind, dtype, mask_zero=mask_zero))
     expected = np.asarray(model.predict_on_batch(IDS))
@@ -111,7 +112,7 @@ def test_ids_of_any_kind_are_read():
     assert model.stream()([3]).shape == (1, 2)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("ids", "error", "message"),
     [
         ([1, 8], ValueError, "`inputs`: expected ids from 0 to 7, received ids from 1 to 8"),
@@ -224,7 +225,7 @@ class Written(Model):
         return inputs
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("make", "message"),
     [
         (forked, "layer '.*' of the model 'm' cannot run .* takes something besides the outputs"),

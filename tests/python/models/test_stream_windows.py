@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
+from each_case import each_case
 from ferrnn.layers import (
     ELU,
     GRU,
@@ -245,7 +246,7 @@ def test_out_is_written():
         np.testing.assert_array_equal(out, twin(inputs[:, step]))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("layer", "message"),
     [
         (Conv1D(3, 2, padding="same", name="odd"), "it sees later steps"),

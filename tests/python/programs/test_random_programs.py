@@ -3,8 +3,8 @@
 import os
 
 import numpy as np
-import pytest
 
+from each_case import each_case
 from ferrnn import ops
 from program_comparison import agree, drawn, made
 from users_cells import Written
@@ -83,7 +83,7 @@ class RandomCell(Written):
         return last[0], [last[1], 0.7 * last[2]]
 
 
-@pytest.mark.parametrize("seed", range(60 if "FERRNN_DEEP" in os.environ else 24))
+@each_case("seed", range(60 if "FERRNN_DEEP" in os.environ else 24))
 def test_a_random_cell_gives_what_its_steps_give(seed):
     cell = made(RandomCell, seed=seed)
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 
 L = keras.layers
 RNG = np.random.default_rng(4)
@@ -69,8 +70,8 @@ class Dataset(keras.utils.PyDataset):
         return X, self.y
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("case", TARGETS)
+@each_case("kind", MODELS)
+@each_case("case", TARGETS)
 def test_class_weights_are_sample_weights(kind, case):
     per_step, y, loss, labels = TARGETS[case]
     made = MODELS[kind](per_step)

@@ -9,6 +9,7 @@ import pytest
 
 import ferrnn as keras
 from copying import WAYS, ways
+from each_case import each_case
 
 EACH_AND_SHALLOW = {"copy": copy.copy, **WAYS}
 each_and_shallow = pytest.mark.parametrize("way", EACH_AND_SHALLOW.values(), ids=EACH_AND_SHALLOW)
@@ -36,7 +37,7 @@ OF_WEIGHTS = [
 ]
 
 
-@pytest.mark.parametrize("kind", OF_WEIGHTS, ids=lambda kind: kind.__name__)
+@each_case("kind", OF_WEIGHTS, ids=lambda kind: kind.__name__)
 def test_what_weights_are_given_goes_on(kind):
     made = kind()
     argument = X[0]
@@ -57,7 +58,7 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize(
+@each_case(
     "kind",
     classes("optimizers.schedules", keras.optimizers.schedules.LearningRateSchedule),
     ids=lambda kind: kind.__name__,
@@ -72,7 +73,7 @@ def test_schedules_go_on(kind):
 LOSSES = classes("losses", keras.losses.Loss, keras.losses.CTC, keras.losses.Circle)
 
 
-@pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
+@each_case("kind", LOSSES, ids=lambda kind: kind.__name__)
 def test_losses_go_on(kind):
     made = kind()
     sparse = "Sparse" in kind.__name__ or "Generalized" in kind.__name__
@@ -115,9 +116,7 @@ def seen(metric, count):
     return metric
 
 
-@pytest.mark.parametrize(
-    "kind", classes("metrics", keras.metrics.Metric), ids=lambda kind: kind.__name__
-)
+@each_case("kind", classes("metrics", keras.metrics.Metric), ids=lambda kind: kind.__name__)
 def test_metrics_go_on(kind):
     metric = kind(*METRICS.get(kind.__name__, ()))
     fresh = {name: way(metric) for name, way in WAYS.items()}

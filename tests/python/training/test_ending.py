@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(12, 4, 2)).astype("float32")
@@ -138,8 +139,8 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize("built", [True, False])
-@pytest.mark.parametrize("kind", EMPTY)
+@each_case("built", [True, False])
+@each_case("kind", EMPTY)
 def test_an_empty_first_pass_raises(kind, built):
     made = model()
     if not built:

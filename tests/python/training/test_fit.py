@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 from training.test_progress import Terminal, screen
@@ -321,8 +322,8 @@ class TestErrors:
 class TestArgumentsAreNamed:
     """What `fit` cannot use is refused with the argument's name."""
 
-    @pytest.mark.parametrize("value", [2.0, "3", True, -1, None])
-    @pytest.mark.parametrize("argument", ["epochs", "initial_epoch"])
+    @each_case("value", [2.0, "3", True, -1, None])
+    @each_case("argument", ["epochs", "initial_epoch"])
     def test_epochs(self, argument, value):
         with pytest.raises(ValueError, match=f"`{argument}` must be an? integer of at least 0"):
             affine().fit(X, Y, verbose=0, **{argument: value})

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.native import adam_update, sgd_update, squared_norms
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn.optimizers import SGD, Adam
@@ -46,8 +47,8 @@ def trained(optimizer, dtypes, steps=5):
     return parameters
 
 
-@pytest.mark.parametrize("dtypes", [["float32"], ["float64"], ["float32", "float64"]], ids=str)
-@pytest.mark.parametrize("name", CASES)
+@each_case("dtypes", [["float32"], ["float64"], ["float32", "float64"]], ids=str)
+@each_case("name", CASES)
 def test_the_engine_updates_as_numpy_does(name, dtypes):
     kind, options = CASES[name]
     native, numpy = kind(**options), in_numpy(kind)(**options)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.training import losses
 from ferrnn._src.training.losses.registry import CLASSES, as_loss
 from ferrnn._src.weights.parameter import Gradients
@@ -39,8 +40,8 @@ def arrays(name, rng):
     return rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-@pytest.mark.parametrize("name", BY_NAME)
+@each_case("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+@each_case("name", BY_NAME)
 def test_gradients_match_finite_differences(name, reduction):
     rng = np.random.default_rng(11)
     y_true, y_pred = arrays(name, rng)
@@ -55,8 +56,8 @@ def test_gradients_match_finite_differences(name, reduction):
     check_vjp(forward, y_pred)
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_case("name", BY_NAME)
+@each_case("dtype", ["float32", "float64"])
 def test_the_function_gives_the_values_of_the_class(name, dtype):
     y_true, y_pred = arrays(name, np.random.default_rng(1))
     y_pred = y_pred.astype(dtype)
@@ -71,7 +72,7 @@ def test_the_function_gives_the_values_of_the_class(name, dtype):
     assert vjp(1.0, Gradients()).dtype == dtype
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@each_case("name", BY_NAME)
 def test_configurations_make_the_same_loss_again(name):
     loss = BY_NAME[name](**OPTIONS.get(name, {}), name="own", reduction="sum")
     plain = losses.serialize(loss)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.training import losses
 from ferrnn._src.training.loss import Loss, LossFunctionWrapper
@@ -98,8 +99,8 @@ def case_arrays(name, shape):
     return y_true, y_pred
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (5, 2), (4, 3, 6)])
-@pytest.mark.parametrize("name", CASES)
+@each_case("shape", [(1, 3), (5, 2), (4, 3, 6)])
+@each_case("name", CASES)
 def test_values_are_the_formula_row_by_row(name, shape):
     loss, formula = CASES[name]
     y_true, y_pred = case_arrays(name, shape)
@@ -108,8 +109,8 @@ def test_values_are_the_formula_row_by_row(name, shape):
     np.testing.assert_allclose(loss(y_true, y_pred), expected.mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
-@pytest.mark.parametrize("name", CASES)
+@each_case("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
+@each_case("name", CASES)
 def test_gradients_match_finite_differences(name, reduction):
     y_true, y_pred = case_arrays(name, (4, 3, 5))
     rng = np.random.default_rng(5)
@@ -375,9 +376,9 @@ class TestErrors:
 SHORT = [losses.MeanSquaredError, losses.MeanAbsoluteError]
 
 
-@pytest.mark.parametrize("kind", SHORT)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(5, 1), (3, 4, 2), (7,)])
+@each_case("kind", SHORT)
+@each_case("dtype", [np.float32, np.float64])
+@each_case("shape", [(5, 1), (3, 4, 2), (7,)])
 def test_the_short_way_gives_what_the_long_one_gives(kind, dtype, shape):
     rng = np.random.default_rng(3)
     y_true, y_pred = rng.standard_normal((2, *shape)).astype(dtype)

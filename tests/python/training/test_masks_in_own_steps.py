@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(5, 4, 3)).astype("float32")
@@ -65,9 +66,9 @@ def trained(kind, weighted, several):
     return logs, model.get_weights()
 
 
-@pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", [Step, Parts])
+@each_case("several", [False, True])
+@each_case("weighted", [False, True])
+@each_case("kind", [Step, Parts])
 def test_masked_steps_count_for_nothing(kind, weighted, several):
     expected, weights = trained(keras.Model, weighted, several)
     logs, own = trained(kind, weighted, several)

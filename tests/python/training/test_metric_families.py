@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.training import losses, metrics
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 
@@ -108,7 +109,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("cls", metrics.registry.CLASSES)
+@each_case("cls", metrics.registry.CLASSES)
 def test_configurations_make_the_same_metric_again(cls):
     made = cls(**SETTINGS.get(cls.__name__, {}))
     plain = metrics.serialize(made)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.training import losses, metrics
 from ferrnn._src.training.compiled import CompiledLoss, classification_kind
@@ -89,7 +90,7 @@ def take(compiled, true, pred, weight=None, mask=None):
 
 
 class TestByName:
-    @pytest.mark.parametrize(
+    @each_case(
         ("true", "pred", "kind"),
         [
             ((4, 1), (4, 1), "binary"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.penalties import activity_penalties
@@ -29,8 +30,8 @@ def trained_once(layers):
     return loss, [b - a for b, a in zip(before, model.get_weights(), strict=True)], before, model
 
 
-@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
-@pytest.mark.parametrize("part", PARTS)
+@each_case("kind", [LSTM, GRU, SimpleRNN])
+@each_case("part", PARTS)
 def test_a_penalty_joins_the_loss_and_the_gradient_of_its_weight(kind, part):
     plain, steps, weights, _ = trained_once([kind(5), Dense(1)])
     options = {f"{part}_regularizer": L1L2(0.1, 0.2)}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import callbacks
 
 WRONG = {
@@ -40,7 +41,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("kind", WRONG)
+@each_case("kind", WRONG)
 def test_what_cannot_be_done_is_refused_at_once(kind):
     make, message = WRONG[kind]
     with pytest.raises((TypeError, ValueError), match=message):

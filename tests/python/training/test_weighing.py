@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 
 L = keras.layers
 RNG = np.random.default_rng(6)
@@ -41,8 +42,8 @@ def spread(weight):
     return np.broadcast_to(flat[:, None] if flat.shape == (4,) else flat, (4, 3))
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@each_case("masked", [False, True])
+@each_case("shape", SHAPES, ids=str)
 def test_a_weight_counts_for_all_that_it_stands_for(shape, masked):
     weight = np.asarray(RNG.uniform(0.25, 2.0, size=shape))
     full = spread(weight)
@@ -88,8 +89,8 @@ def test_targets_without_the_last_axis(shape, masked, flat):
         assert logs == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (4, 1), (1,), (1, 1)], ids=str)
-@pytest.mark.parametrize("name", ["F1Score", "R2Score", "Precision", "mae", "AUC"])
+@each_case("shape", [(), (4,), (4, 1), (1,), (1, 1)], ids=str)
+@each_case("name", ["F1Score", "R2Score", "Precision", "mae", "AUC"])
 def test_of_outputs_without_time(shape, name):
     weight = np.asarray(RNG.uniform(0.25, 2.0, size=shape))
     made = keras.Sequential([keras.Input((2,)), L.Dense(2, activation="sigmoid")])
@@ -99,8 +100,8 @@ def test_of_outputs_without_time(shape, name):
     np.testing.assert_allclose(made.test_on_batch(X[:, 0], Y[:, 0], weight)[1], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(5,), (4, 2), (2, 3), (4, 3, 3), (4, 3, 1, 2)], ids=str)
-@pytest.mark.parametrize("masked", [False, True])
+@each_case("shape", [(5,), (4, 2), (2, 3), (4, 3, 3), (4, 3, 1, 2)], ids=str)
+@each_case("masked", [False, True])
 def test_other_shapes_are_refused_in_a_sentence(shape, masked):
     with pytest.raises(ValueError, match=r"`sample_weight` must match the values it weighs"):
         model(masked).test_on_batch(X, Y, np.ones(shape))

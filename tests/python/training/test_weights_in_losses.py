@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import ops
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.weights.parameter import Parameter
@@ -55,8 +56,8 @@ def trained(model, loss, weights=None):
     return before - float(model.scale.numpy())
 
 
-@pytest.mark.parametrize("loss", [ScaledError, ScaledByInheritance, scaled_error])
-@pytest.mark.parametrize("weighted", [False, True])
+@each_case("loss", [ScaledError, ScaledByInheritance, scaled_error])
+@each_case("weighted", [False, True])
 def test_a_weight_in_a_loss_trains(loss, weighted):
     model = Scaled()
     weights = np.linspace(0.5, 2.0, 6).astype("float32") if weighted else None
@@ -153,7 +154,7 @@ BY_TARGETS = {
 }
 
 
-@pytest.mark.parametrize("name", BY_TARGETS)
+@each_case("name", BY_TARGETS)
 def test_targets_have_gradients(name):
     loss = BY_TARGETS[name]
     rng = np.random.default_rng(3)
@@ -193,9 +194,9 @@ def test_targets_that_have_no_gradient_are_refused():
     assert np.isfinite(kept)
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "sum"])
-@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 3)])
-@pytest.mark.parametrize("masked", [False, True])
+@each_case("reduction", ["sum_over_batch_size", "mean", "sum"])
+@each_case("shape", [(4,), (4, 1), (4, 3)])
+@each_case("masked", [False, True])
 def test_weights_of_samples_have_gradients(reduction, shape, masked):
     loss = keras.losses.BinaryCrossentropy(reduction=reduction)
     rng = np.random.default_rng(3)

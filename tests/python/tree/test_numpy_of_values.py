@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import layers, ops
 
 X = np.random.default_rng(2).normal(size=(4, 3)).astype("float32")
@@ -65,7 +66,7 @@ def test_parts_of_weights(index):
         np.testing.assert_array_equal(row.numpy(), value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "function",
     [lambda w: w * 2, lambda w: 2 - w, lambda w: -w, lambda w: X @ w, np.tanh, ops.sum, ops.exp],
 )

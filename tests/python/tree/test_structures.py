@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import tree
 
 
@@ -55,7 +56,7 @@ def test_structures_that_differ_are_refused(function, message):
 
 
 class TestVariable:
-    @pytest.mark.parametrize(
+    @each_case(
         ("value", "dtype"),
         [(1, "int32"), (1.5, "float32"), ([1, 2], "int32"), ([0.5], "float32"), (True, "bool"),
          (np.ones(2), "float64"), (np.ones(2, "int64"), "int64")],
