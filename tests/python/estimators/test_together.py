@@ -1,5 +1,6 @@
 """Networks that are trained together, folds and seeds: to the bit those trained alone."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_folds_score_to_the_bit_as_those_of_scikit_learn(kind, settings, weights
     assert not hasattr(made, "model_")
 
 
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_without_a_random_state_numpys_global_generator_decides_as_in_scikit_learn(ensemble):
+    made = RecurrentRegressor(**SMALL | {"random_state": None}, ensemble=ensemble)
+    scores = []
+    for function in (cross_validate, model_selection.cross_validate):
+        np.random.seed(4)  # noqa: NPY002 - that of scikit-learn
+        scores.append(function(made, X, Y, cv=2)["test_score"])
+        scores.append(np.random.uniform())  # noqa: NPY002 - it goes on from the same place
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert scores[1] == scores[3]
+
+
 def test_folds_of_ensembles_ragged_sequences_groups_and_several_scores_are_those_of_scikit_learn():
     made = RecurrentRegressor(**SMALL, ensemble=2)
     options = {
@@ -164,15 +177,22 @@ def test_one_network_after_an_ensemble_leaves_nothing_of_it_and_the_other_way_ro
         made.set_params(ensemble=1).partial_fit(X, LABELS)
 
 
-def test_members_of_an_ensemble_have_weights_of_their_own_though_a_build_knows_no_seed():
+def test_a_build_that_knows_no_seed_draws_from_the_global_one():
     def build(features, outputs, seed):
         return ferrnn.Sequential(
             [ferrnn.Input((None, features)), layers.GRU(3), layers.Dense(outputs)]
         )
 
-    made = RecurrentRegressor(**SMALL, build=build, ensemble=2).fit(X, Y)
-    one, other = made.estimators_
-    assert not np.array_equal(one.predict(X), other.predict(X))
+    def predictions():
+        made = RecurrentRegressor(**SMALL, build=build, ensemble=2).fit(X, Y)
+        return [each.predict(X) for each in made.estimators_]
+
+    ferrnn.utils.set_random_seed(5)
+    first, second = predictions(), predictions()
+    for one, other in itertools.combinations([*first, *second], 2):
+        assert not np.array_equal(one, other)
+    ferrnn.utils.set_random_seed(5)
+    np.testing.assert_array_equal(predictions(), first)
 
 
 def test_what_fails_is_raised_and_leaves_the_estimator_unfitted():

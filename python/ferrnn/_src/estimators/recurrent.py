@@ -70,8 +70,17 @@ class RecurrentEstimator(BaseEstimator):
     def _learning(
         self, samples: Any, y: Any, weights: Any, *, partial: bool = False
     ) -> Iterator[Fit]:
-        """The trainings that `_fit` runs one after another."""
-        fresh = not (hasattr(self, "model_") and (partial or self.warm_start))
+        """The trainings that `_fit` runs one after another; the seed is drawn at once."""
+        seed = None
+        if not (hasattr(self, "model_") and (partial or self.warm_start)):
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return self._learned(samples, y, weights, seed, partial=partial)
+
+    def _learned(
+        self, samples: Any, y: Any, weights: Any, seed: int | None, *, partial: bool
+    ) -> Iterator[Fit]:
+        """The trainings of a new model with a `seed`, of that which is there without one."""
+        fresh = seed is not None
         take_share()
         self._check_parameters()
         sequences = read(self, samples, reset=fresh)
@@ -83,9 +92,8 @@ class RecurrentEstimator(BaseEstimator):
             sequences, weights = sequences.part(kept), weights[kept]
             weights = weights if partial else weights / weights.mean()
             targets = None if targets is None else targets[kept]
-        if fresh:
-            seeds = check_random_state(self.random_state)
-            self._seed, self._fits = int(seeds.randint(2**31 - 1)), 0
+        if seed is not None:
+            self._seed, self._fits = seed, 0
             self._scale = sequences.scale() if self.scale else no_scale(sequences.features)
             self._begin(sequences, targets, weights)
         self._fits += 1
