@@ -13,7 +13,7 @@ from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
 
 CELLS = [LSTMCell, GRUCell, SimpleRNNCell]
-each_cell = pytest.mark.parametrize("kind", CELLS)
+each_cell = each_case("kind", CELLS)
 
 
 def random_cell(kind, units=3, features=2, **options):
@@ -110,8 +110,8 @@ def test_states_come_back_as_they_were_nested(kind):
 
 
 @each_cell
-@pytest.mark.parametrize("masks", ["none", "shared", "gates", "inputs", "recurrent"])
-@pytest.mark.parametrize("bias", [True, False])
+@each_case("masks", ["none", "shared", "gates", "inputs", "recurrent"])
+@each_case("bias", [True, False])
 def test_gradients_of_a_step_match_finite_differences(kind, masks, bias):
     for options in [{}] if kind is not GRUCell else [{}, {"reset_after": False}]:
         cell = random_cell(kind, use_bias=bias, **options)
@@ -191,7 +191,7 @@ def test_the_configuration_makes_an_equal_cell(kind):
 
 
 @each_cell
-@pytest.mark.parametrize("units", [0, -1, 2.5, "3", None, True])
+@each_case("units", [0, -1, 2.5, "3", None, True])
 def test_units_must_be_a_positive_integer(kind, units):
     with pytest.raises(ValueError, match=r"argument `units`, expected a positive integer, got"):
         kind(units)

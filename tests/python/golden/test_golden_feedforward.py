@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import numpy as np
-import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 
@@ -19,7 +19,7 @@ TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4,
 FUSED = {"rtol": 1e-5, "atol": 3e-6}
 # Settings of Keras that say nothing here.
 LEFT_OUT = {"quantization_config"}
-each_case = pytest.mark.parametrize(
+each_golden = each_case(
     ("table", "name"),
     [(table, name) for table in ("feedforward", "frames") for name in golden.names(table)],
 )
@@ -58,7 +58,7 @@ def masks_of(case: golden.Case) -> Any:
     return None if all(mask is None for mask in masks) else structured(masks)
 
 
-@each_case
+@each_golden
 def test_outputs_and_gradients_are_those_of_keras(table: str, name: str) -> None:
     case = golden.load(table, name)
     tolerance: Any = tolerance_of(case)
@@ -92,7 +92,7 @@ def test_outputs_and_gradients_are_those_of_keras(table: str, name: str) -> None
         )
 
 
-@each_case
+@each_golden
 def test_outputs_of_a_plain_call_are_those_of_keras(table: str, name: str) -> None:
     case = golden.load(table, name)
     tolerance: Any = tolerance_of(case)
@@ -110,7 +110,7 @@ def test_outputs_of_a_plain_call_are_those_of_keras(table: str, name: str) -> No
         np.testing.assert_allclose(np.asarray(received), wanted, **tolerance)
 
 
-@each_case
+@each_golden
 def test_names_shapes_and_settings_are_those_of_keras(table: str, name: str) -> None:
     case = golden.load(table, name)
     kind = getattr(ferrnn.layers, case.about["layer"])

@@ -7,13 +7,13 @@ from each_case import each_case
 from ferrnn.layers import GRU, LSTM, RNN, Dense, Dropout, Input, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]
-each_layer = pytest.mark.parametrize("kind", LAYERS)
+each_layer = each_case("kind", LAYERS)
 GOOD = np.ones((2, 3, 5), "float32")
 
 
 @each_layer
-@pytest.mark.parametrize("shape", [(), (5,), (2, 5), (2, 3, 5, 1)])
-@pytest.mark.parametrize("built", [False, True])
+@each_case("shape", [(), (5,), (2, 5), (2, 3, 5, 1)])
+@each_case("built", [False, True])
 def test_wrong_rank(kind, shape, built):
     layer = kind(4, name="mine")
     if built:
@@ -33,7 +33,7 @@ def test_wrong_number_of_features(kind):
 
 
 @each_layer
-@pytest.mark.parametrize("shape", [(1, 4), (3, 4), (2, 3), (2, 4, 1), (4,), ()])
+@each_case("shape", [(1, 4), (3, 4), (2, 3), (2, 4, 1), (4,), ()])
 def test_wrong_shape_of_a_state(kind, shape):
     layer = kind(4, name="mine")
     states = [np.zeros(shape)] * len(layer.state_size)
@@ -49,7 +49,7 @@ def test_wrong_number_of_states(kind):
 
 
 @each_layer
-@pytest.mark.parametrize(
+@each_case(
     "inputs",
     [
         GOOD.astype(complex),
@@ -65,7 +65,7 @@ def test_wrong_dtype_of_inputs(kind, inputs):
 
 
 @each_layer
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "float64", "longdouble"])
+@each_case("dtype", ["bool", "int8", "uint64", "float16", "float64", "longdouble"])
 def test_other_real_dtypes_are_cast(kind, dtype):
     layer = kind(4)
     outputs = layer(GOOD.astype(dtype))
@@ -91,7 +91,7 @@ def test_ragged_lists_and_lists_with_states():
 
 
 @each_layer
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "mixed_float16", 3])
+@each_case("dtype", ["float16", "bfloat16", "int32", "mixed_float16", 3])
 def test_wrong_dtype_of_a_layer(kind, dtype):
     with pytest.raises(ValueError, match="`dtype` must be 'float32' or 'float64', received"):
         kind(4, dtype=dtype)
@@ -106,7 +106,7 @@ def test_a_cell_of_another_dtype():
 
 
 @each_layer
-@pytest.mark.parametrize("shape", [(2, 2), (2, 4), (1, 3), (3,), (2, 1, 3), (0, 3)])
+@each_case("shape", [(2, 2), (2, 4), (1, 3), (3,), (2, 1, 3), (0, 3)])
 def test_wrong_shape_of_a_mask(kind, shape):
     with pytest.raises(ValueError, match=r"`mask` of layer 'mine'.*\(2, 3\), received"):
         kind(4, name="mine")(GOOD, mask=np.ones(shape, bool))
@@ -118,7 +118,7 @@ def test_wrong_dtype_of_a_mask():
 
 
 @each_layer
-@pytest.mark.parametrize("sequences", [False, True])
+@each_case("sequences", [False, True])
 def test_no_rows(kind, sequences):
     layer = kind(4, return_sequences=sequences, return_state=True)
     outputs, *states = layer(GOOD[:0])

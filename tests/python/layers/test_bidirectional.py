@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.tree.results import Output
@@ -27,7 +28,7 @@ RNG = np.random.default_rng(5)
 X = RNG.normal(size=(3, 5, 2))
 MASK = np.array([[1, 1, 1, 0, 0], [0, 1, 0, 1, 1], [1, 1, 1, 1, 1]], bool)
 MODES = ["concat", "sum", "mul", "ave", None]
-each_mode = pytest.mark.parametrize("mode", MODES)
+each_mode = each_case("mode", MODES)
 
 
 def flat(values):
@@ -37,8 +38,8 @@ def flat(values):
 
 
 @each_mode
-@pytest.mark.parametrize("mask", [None, MASK], ids=["plain", "masked"])
-@pytest.mark.parametrize("options", [{}, {"return_sequences": True}, {"return_state": True}])
+@each_case("mask", [None, MASK], ids=["plain", "masked"])
+@each_case("options", [{}, {"return_sequences": True}, {"return_state": True}])
 def test_gradients_match_finite_differences(mode, mask, options):
     layer = Bidirectional(LSTM(3, dtype="float64", **options), merge_mode=mode)
     layer.build(X.shape)
@@ -59,7 +60,7 @@ def test_gradients_of_one_direction_in_steps_and_one_in_the_engine():
 
 
 @each_mode
-@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
+@each_case("kind", [LSTM, GRU, SimpleRNN])
 def test_outputs_are_those_of_two_layers(kind, mode):
     layer = Bidirectional(kind(4, return_sequences=True, return_state=True), merge_mode=mode)
     returned = layer(X, mask=MASK)

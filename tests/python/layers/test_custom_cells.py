@@ -11,7 +11,7 @@ from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Layer, LSTMCell, SimpleRNN
 from ferrnn.testing import check_vjp
 
 LAYERS = [LSTM, GRU, SimpleRNN]
-each_layer = pytest.mark.parametrize("kind", LAYERS)
+each_layer = each_case("kind", LAYERS)
 SAMPLE = np.arange(36.0).reshape(2, 3, 6) % 5
 
 

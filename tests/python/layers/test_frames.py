@@ -55,7 +55,7 @@ OF_STEPS = {
 STRIDES = [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 1))]
 CASES = [(FRAMES, k, o) for k, all_ in OF_FRAMES.items() for o in all_]
 CASES += [(STEPS, k, o) for k, all_ in OF_STEPS.items() for o in all_]
-each_layer = pytest.mark.parametrize(("inputs", "kind", "options"), CASES)
+each_layer = each_case(("inputs", "kind", "options"), CASES)
 
 
 def made(kind, options, shape):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.layers.checks import mask_of_lengths
@@ -18,8 +19,8 @@ def stack(units, **options):
     return RNN([GRUCell(11), LSTMCell(units)], **options)
 
 
-each_layer = pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN, stack])
-each_direction = pytest.mark.parametrize("backwards", [False, True])
+each_layer = each_case("kind", [LSTM, GRU, SimpleRNN, stack])
+each_direction = each_case("backwards", [False, True])
 
 
 def sequences():
@@ -42,7 +43,7 @@ def expect_same_bits(given, expected):
 
 @each_layer
 @each_direction
-@pytest.mark.parametrize("every_step", [False, True])
+@each_case("every_step", [False, True])
 def test_lengths_are_the_mask_that_says_the_same(kind, backwards, every_step):
     layer = kind(UNITS, return_sequences=every_step, return_state=True, go_backwards=backwards)
     inputs = sequences()
@@ -118,7 +119,7 @@ def test_integers_of_any_kind_are_lengths(dtype):
     assert layer(np.zeros((2, 0, FEATURES)), lengths=[0, 0]).shape == (2, 4)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("lengths", "kind_of_error", "text"),
     [
         ([4, 0, 7, 1], ValueError, r"shape \[batch\] of the inputs, \(5,\), received \(4,\)"),

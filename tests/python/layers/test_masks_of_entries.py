@@ -63,7 +63,7 @@ RECURRENT = {
     "own cell": lambda **options: RNN(Leaky(dtype="float64"), **options),
     "Bidirectional": lambda **options: Bidirectional(GRU(2, **options), dtype="float64"),
 }
-each_layer = pytest.mark.parametrize("make", RECURRENT.values(), ids=RECURRENT)
+each_layer = each_case("make", RECURRENT.values(), ids=RECURRENT)
 
 
 def entries(*shape):
@@ -78,7 +78,7 @@ def embedded(ids, size=2, **options):
 
 
 @each_layer
-@pytest.mark.parametrize("shape", [(1,), (3,), (8,), (2, 6)])
+@each_case("shape", [(1,), (3,), (8,), (2, 6)])
 def test_a_step_is_masked_when_all_its_entries_are(make, shape):
     layer = make(return_sequences=True, dtype="float64")
     mask = entries(*shape)

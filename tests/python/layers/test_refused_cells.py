@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import layers, ops
 from ferrnn.testing import check_vjp
 
@@ -51,11 +52,11 @@ def eager(cell):
     layers.RNN(cell)(X)
 
 
-each_way = pytest.mark.parametrize("use", [symbolic, eager])
+each_way = each_case("use", [symbolic, eager])
 
 
 @each_way
-@pytest.mark.parametrize(
+@each_case(
     ("make", "received"),
     [
         (lambda h: ([h, h], [h]), "a list of 2"),
@@ -72,21 +73,21 @@ def test_an_output_that_is_not_one_array(use, make, received):
 
 
 @each_way
-@pytest.mark.parametrize("size", [[2, 3], (3, 3), {"a": 3, "b": 3}, "3", 3.0])
+@each_case("size", [[2, 3], (3, 3), {"a": 3, "b": 3}, "3", 3.0])
 def test_an_output_size_that_is_not_one_length(use, size):
     with pytest.raises(ValueError, match="`output_size` of the cell 'given' must be one whole num"):
         use(Given(lambda h: (h, [h]), output_size=size))
 
 
 @each_way
-@pytest.mark.parametrize("size", ["3", 3.0, None, [3, "a"]])
+@each_case("size", ["3", 3.0, None, [3, "a"]])
 def test_a_state_size_that_is_no_length(use, size):
     with pytest.raises(ValueError, match="`state_size` of the cell 'given' must be a whole number"):
         use(Given(lambda h: (h, [h]), state_size=size))
 
 
 @each_way
-@pytest.mark.parametrize(
+@each_case(
     ("make", "size", "shapes"),
     [
         (lambda h: (h, [h, h]), 3, r"\(., 3\)\], received \[\(., 3\), \(., 3\)\]"),

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.tree.results import Output
 from ferrnn.layers import (
@@ -20,7 +21,7 @@ from ferrnn.layers import (
 from ferrnn.testing import check_vjp
 
 LAYERS = [LSTM, GRU, SimpleRNN]
-each_layer = pytest.mark.parametrize("kind", LAYERS)
+each_layer = each_case("kind", LAYERS)
 SAMPLE = np.array(
     [
         [[1, 2, 3, 4, 3, 2], [1, 2, 1, 1, 1, 2], [1, 2, 2, 2, 2, 2]],
@@ -74,8 +75,8 @@ def test_return_state_is_nested_as_in_keras():
 
 
 @each_layer
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("states", [False, True])
+@each_case("sequences", [False, True])
+@each_case("states", [False, True])
 def test_shapes_are_as_announced(kind, sequences, states):
     layer = kind(4, return_sequences=sequences, return_state=states)
     returned = layer(np.ones((2, 3, 5)))
@@ -149,7 +150,7 @@ def test_the_configuration_makes_an_equal_layer(kind):
 
 
 @each_layer
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@each_case("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_a_copy_gives_the_same_and_stands_alone(kind, copied):
     layer = kind(4)
     before = layer(SAMPLE)
@@ -164,7 +165,7 @@ def test_a_copy_gives_the_same_and_stands_alone(kind, copied):
 
 
 @each_layer
-@pytest.mark.parametrize("options", [{}, {"go_backwards": True}])
+@each_case("options", [{}, {"go_backwards": True}])
 def test_lists_and_integers_are_taken_for_arrays(kind, options):
     layer = kind(4, **options)
     expected = layer(SAMPLE.astype("float32"))

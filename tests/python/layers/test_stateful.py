@@ -3,11 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]
-each_layer = pytest.mark.parametrize("kind", LAYERS)
+each_layer = each_case("kind", LAYERS)
 INPUTS = np.random.default_rng(1).normal(size=(2, 6, 3)).astype("float32")
 
 
@@ -92,9 +93,9 @@ def test_a_layer_that_is_not_stateful_keeps_nothing(kind):
     assert layer.states is None
 
 
-@pytest.mark.parametrize("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
+@each_case("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
 @each_layer
-@pytest.mark.parametrize("returned", [False, True])
+@each_case("returned", [False, True])
 def test_writing_into_results_changes_no_state(kind, activation, returned):
     layer = kind(4, activation, stateful=True, return_state=returned)
     start = [np.full((2, 4), 0.5, "float32") for _ in layer.state_size]
@@ -109,9 +110,9 @@ def test_writing_into_results_changes_no_state(kind, activation, returned):
     np.testing.assert_array_equal(layer(INPUTS), expected)
 
 
-@pytest.mark.parametrize("length", [0, 6])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
+@each_case("length", [0, 6])
+@each_case("masked", [False, True])
+@each_case("activation", ["tanh", "softmax"], ids=["fused", "stepwise"])
 @each_layer
 def test_no_two_results_share_memory(kind, activation, masked, length):
     layer = kind(4, activation, return_state=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn import layers, ops
 from ferrnn._src.layer.layer import Call
 from ferrnn.testing import check_vjp
@@ -11,7 +12,7 @@ from ferrnn.testing import check_vjp
 RNG = np.random.default_rng(3)
 IDS = RNG.integers(1, 9, size=(4, 5))
 STATE = RNG.normal(size=(4, 3)).astype("float32")
-both = pytest.mark.parametrize("base", [keras.Model, layers.Layer])
+both = each_case("base", [keras.Model, layers.Layer])
 
 
 def writer(base):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -36,7 +37,7 @@ from models.streaming import positive, randomised
 
 HEIGHT, WIDTH, FEATURES, STEPS = 7, 6, 4, 5
 FRAME = (HEIGHT, WIDTH, FEATURES)
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+BOTH = each_case("dtype", ["float32", "float64"])
 
 
 def frames(rows, shape=FRAME, dtype="float32"):
@@ -79,8 +80,8 @@ OF_FRAMES = {
 
 
 @BOTH
-@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("name", OF_FRAMES)
+@each_case("order", ["channels_last", "channels_first"])
+@each_case("name", OF_FRAMES)
 def test_layers_of_frames_stream(name, order, dtype):
     shape = FRAME if order == "channels_last" else (FEATURES, HEIGHT, WIDTH)
     layers = OF_FRAMES[name](data_format=order, dtype=dtype)
@@ -149,8 +150,8 @@ CONV_LSTMS = {
 
 
 @BOTH
-@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("name", CONV_LSTMS)
+@each_case("order", ["channels_last", "channels_first"])
+@each_case("name", CONV_LSTMS)
 def test_a_convolutional_lstm_streams(name, order, dtype):
     shape = FRAME if order == "channels_last" else (FEATURES, HEIGHT, WIDTH)
     settings = {**CONV_LSTMS[name], "data_format": order, "dtype": dtype}

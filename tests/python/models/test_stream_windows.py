@@ -41,7 +41,7 @@ from ferrnn.models import Model, Sequential
 from models.streaming import positive, randomised
 
 FEATURES, STEPS = 6, 11
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+BOTH = each_case("dtype", ["float32", "float64"])
 
 
 def chain(*layers, dtype="float32"):
@@ -84,7 +84,7 @@ CONVOLUTIONS = {
 
 
 @BOTH
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@each_case("name", CONVOLUTIONS)
 def test_a_convolution_streams(name, dtype):
     settings, warmup = CONVOLUTIONS[name]
     layers = [
@@ -153,7 +153,7 @@ LAYERS = {
 
 
 @BOTH
-@pytest.mark.parametrize("name", LAYERS)
+@each_case("name", LAYERS)
 def test_a_layer_streams(name, dtype):
     make, warmup = LAYERS[name]
     model = chain(make(dtype), LSTM(4, return_sequences=True, dtype=dtype), dtype=dtype)

@@ -17,7 +17,7 @@ from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
-ENGINES = pytest.mark.parametrize("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
+ENGINES = each_case("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
 MASK = np.array([[1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
 
 
@@ -58,8 +58,8 @@ def problem(cell, batch=4, time=5, features=2):
 
 
 @ENGINES
-@pytest.mark.parametrize("zeroed", [False, True])
-@pytest.mark.parametrize("backwards", [False, True])
+@each_case("zeroed", [False, True])
+@each_case("backwards", [False, True])
 def test_a_mask_leaves_out_steps_and_repeats_the_output(scan, zeroed, backwards):
     cell = lstm()
     inputs, states = problem(cell)
@@ -268,10 +268,8 @@ def test_every_way_of_writing_a_weight_reaches_the_engine():
 
 
 @ENGINES
-@pytest.mark.parametrize("masks", [None, DropoutMasks(np.ones((1, 4, 2)), np.ones((1, 4, 3)))])
-@pytest.mark.parametrize(
-    "cell", [LSTMCell, GRUCell, partial(GRUCell, reset_after=False), SimpleRNNCell]
-)
+@each_case("masks", [None, DropoutMasks(np.ones((1, 4, 2)), np.ones((1, 4, 3)))])
+@each_case("cell", [LSTMCell, GRUCell, partial(GRUCell, reset_after=False), SimpleRNNCell])
 def test_the_vjp_belongs_to_the_weights_of_its_forward(cell, masks, scan):
     cell = cell(3, dtype="float64")
     cell.build((None, 2))
@@ -288,7 +286,7 @@ def test_the_vjp_belongs_to_the_weights_of_its_forward(cell, masks, scan):
 
 
 @ENGINES
-@pytest.mark.parametrize("zeroed", [False, True])
+@each_case("zeroed", [False, True])
 def test_no_step_behind_a_mask_gives_the_initial_state(scan, zeroed):
     cell = lstm()
     inputs, states = problem(cell, time=0)

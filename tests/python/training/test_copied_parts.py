@@ -12,7 +12,7 @@ from copying import WAYS, ways
 from each_case import each_case
 
 EACH_AND_SHALLOW = {"copy": copy.copy, **WAYS}
-each_and_shallow = pytest.mark.parametrize("way", EACH_AND_SHALLOW.values(), ids=EACH_AND_SHALLOW)
+each_and_shallow = each_case("way", EACH_AND_SHALLOW.values(), ids=EACH_AND_SHALLOW)
 generator = np.random.default_rng(9)
 X = generator.normal(size=(7, 5, 3)).astype("float32")
 Y = generator.normal(size=(7, 1)).astype("float32")

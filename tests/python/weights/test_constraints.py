@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import constraints
 from ferrnn._src.weights.constraints import Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm
 
 EACH = [MaxNorm(1.5, axis=1), NonNeg(), UnitNorm(), MinMaxNorm(0.5, 1.0, 0.5, [0, 1])]
-each_constraint = pytest.mark.parametrize("constraint", EACH, ids=lambda c: type(c).__name__)
+each_constraint = each_case("constraint", EACH, ids=lambda c: type(c).__name__)
 
 
 def weight(dtype="float64"):
@@ -33,7 +34,7 @@ def test_norms_are_bounded_along_the_axis():
 
 
 @each_constraint
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_case("dtype", ["float32", "float64"])
 def test_a_projection_keeps_dtype_shape_and_the_given_array(constraint, dtype):
     w = weight(dtype)
     w.flags.writeable = False

@@ -23,7 +23,7 @@ EACH = [
     OrthogonalRegularizer(0.4),
     OrthogonalRegularizer(0.4, mode="columns"),
 ]
-each_regularizer = pytest.mark.parametrize("regularizer", EACH, ids=lambda r: type(r).__name__)
+each_regularizer = each_case("regularizer", EACH, ids=lambda r: type(r).__name__)
 
 
 @each_regularizer
@@ -36,7 +36,7 @@ def test_gradients_match_finite_differences(regularizer):
 
 
 @each_regularizer
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_case("dtype", ["float32", "float64"])
 def test_gradients_keep_the_dtype(regularizer, dtype):
     x = np.random.default_rng(2).normal(size=(3, 5)).astype(dtype)
     penalty, vjp = penalty_of(regularizer, x)
