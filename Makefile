@@ -34,7 +34,7 @@ help: ## Show the targets
 demo: $(VENV)/.plot $(VENV)/.built ## Forecast the weather of Seattle and draw the picture
 	$(BIN)/python examples/seattle_forecast.py
 
-test: test-rust test-python ## Build, then run the tests of Rust and Python and all examples
+test: test-rust test-python ## Build, then run the tests of Rust and Python and, some shorter, all examples
 
 test-rust: $(VENV)/.made
 	cargo test $(LOCKED) $(ENGINE)

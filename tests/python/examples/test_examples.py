@@ -3,8 +3,8 @@
 import importlib.util
 import os
 import re
+import runpy
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+DEEP = "FERRNN_DEEP" in os.environ
 
 
 def load(name):
@@ -48,10 +49,7 @@ def picture_of(output, directory):
 
 
 class TestSeattleForecast:
-    @pytest.mark.parametrize(
-        ("seed", "epochs"),
-        [(1, 60), (2, 60), (3, 60)] if "FERRNN_DEEP" in os.environ else [(1, 25)],
-    )
+    @pytest.mark.parametrize(("seed", "epochs"), [(1, 60), (2, 60), (3, 60)] if DEEP else [(1, 8)])
     def test_beats_tomorrow_is_today(self, seed, epochs, tmp_path, capsys):
         options = ["--seed", str(seed), "--epochs", str(epochs)]
         errors = load("seattle_forecast").main(["--out", str(tmp_path), *options])
@@ -113,7 +111,7 @@ def test_delayed_system_is_learnt(tmp_path, capsys):
 
 def test_stock_prices_says_who_won(tmp_path, capsys):
     pytest.importorskip("vega_datasets", reason="the extra `examples` is not installed")
-    errors = load("stock_prices").main(["--out", str(tmp_path), "--epochs", "25"])
+    errors = load("stock_prices").main(["--out", str(tmp_path), "--epochs", "25" if DEEP else "8"])
     output = capsys.readouterr().out
     assert errors["same as last month"] == pytest.approx(11.12, abs=0.01)
     assert errors["model"] < 1.1 * errors["same as last month"]
@@ -132,15 +130,9 @@ def test_stock_prices_says_who_won(tmp_path, capsys):
         ("stock_prices", "vega_datasets", "ferrnn[examples]"),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(example, missing, extra):
-    code = (
-        f"import runpy, sys; sys.modules[{missing!r}] = None; "
-        f"runpy.run_path({str(EXAMPLES / example) + '.py'!r}, run_name='__main__')"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 1
-    assert extra in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_missing_package_is_named_with_its_extra(example, missing, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(sys, "argv", [example])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name="__main__")
+    assert extra in ended.value.code  # a text: Python prints it alone, and the status is 1

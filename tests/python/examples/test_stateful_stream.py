@@ -15,7 +15,7 @@ def example():
 
 
 def test_memory_beyond_a_chunk_pays(example, capsys):
-    errors = example["main"](["--days", "30", "--epochs", "30"])
+    errors = example["main"](["--days", "15", "--epochs", "15"])
     assert errors["stateful LSTM"] < 0.75 * errors["without memory"]
     assert errors["without memory"] < 0.85 * errors["guessing the mean"]
     assert "it gave the stateful model's bits" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The examples that read and write text learn what they say, at a small size."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import ferrnn as keras
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+DEEP = "FERRNN_DEEP" in os.environ  # learnt to the end; a third of it shows that it learns
 
 
 @pytest.fixture
@@ -25,12 +27,15 @@ def load(monkeypatch):
 
 
 class TestSequenceAddition:
-    def test_sums_of_new_numbers_are_mostly_right(self, load, capsys):
+    def test_sums_of_new_numbers_are_learnt(self, load, capsys):
         small = ["--digits", "2", "--samples", "4000", "--units", "64", "--batch", "32"]
-        result = load("sequence_addition").main([*small, "--epochs", "15", "--every", "5"])
+        result = load("sequence_addition").main(
+            [*small, "--epochs", "15" if DEEP else "6", "--every", "5" if DEEP else "2"]
+        )
         output = capsys.readouterr().out
-        assert result["right"] > 0.5  # an answer has up to three digits: chance is below 0.01
-        assert result["digits"] > 0.8
+        # An answer has up to three digits: chance is below 0.01.
+        assert result["right"] > (0.5 if DEEP else 0.02)
+        assert result["digits"] > (0.8 if DEEP else 0.5)
         assert output.count(" ☑ ") + output.count(" ☒ ") == 30
         assert "of 400 sums not seen in training are answered right" in output
 
@@ -78,10 +83,10 @@ class TestTextClassification:
 
 class TestEncoderDecoder:
     def test_new_dates_are_translated(self, load, capsys):
-        small = ["--samples", "4000", "--units", "64", "--epochs", "12"]
+        small = ["--samples", "4000", "--units", "64", "--epochs", "12" if DEEP else "4"]
         result = load("encoder_decoder").main(small)
-        assert result["exact"] > 0.5  # guessing is right once in 73,049
-        assert result["last"] < 0.2 * result["first"]
+        assert result["exact"] > (0.5 if DEEP else 0.001)  # guessing is right once in 73,049
+        assert result["last"] < (0.2 if DEEP else 0.5) * result["first"]
         assert "of 400 dates not seen in training" in capsys.readouterr().out
 
     def test_parts_of_the_model_are_the_model_itself(self, load):
@@ -119,14 +124,15 @@ class TestEncoderDecoder:
 
 class TestCharacterGeneration:
     def test_learns_more_than_frequencies_and_writes_the_same_twice(self, load, capsys):
-        small = ["--characters", "60000", "--units", "64", "--window", "50", "--epochs", "10"]
-        result = load("character_generation").main([*small, "--length", "80"])
+        small = ["--characters", "60000", "--units", "64", "--window", "50", "--length", "80"]
+        epochs = "10" if DEEP else "5"
+        result = load("character_generation").main([*small, "--epochs", epochs])
         output = capsys.readouterr().out
-        assert result["bits"]["model"] < 3.3
+        assert result["bits"]["model"] < (3.3 if DEEP else 3.8)
         assert 4.3 < result["bits"]["frequencies"] < 4.6
         assert [len(text) for text in result["texts"].values()] == [80, 80, 80]
         assert len(set(result["texts"].values())) == 3
-        assert output.count("  writes: ") == 2
+        assert output.count("  writes: ") == (2 if DEEP else 1)
         # The program raises an error unless both wrote the same.
         for name in ("stateful model", "stream"):
             assert f"A character took the {name}" in output
