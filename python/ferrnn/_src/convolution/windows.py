@@ -182,7 +182,7 @@ def _copy(to: Array, source: Array) -> None:
         to[..., feature] = source[..., feature]
 
 
-def view(array: Array, shape: Sequence[int], strides: Sequence[int]) -> Any:
+def view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     """An array over the memory of another, without a check of its bounds."""
     # `numpy.lib.stride_tricks.as_strided` takes five microseconds, this less than one.
-    return np.ndarray(tuple(shape), array.dtype, array, 0, tuple(strides))
+    return np.ndarray(shape, array.dtype, array, 0, strides)

@@ -149,16 +149,18 @@ class Bidirectional(Recurrent):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states."""
-        sequences, *states = inputs if type(inputs) is tuple else (inputs,)
+        sequences = inputs[0] if type(inputs) is tuple else inputs
         if not self.built:
             self.build(sequences.shape)
-        given: Any = (sequences, sequences)
-        if states:
+        for_ahead, for_back = sequences, sequences
+        if type(inputs) is tuple and len(inputs) > 1:
+            states = inputs[1:]
             counts = [len(flatten(layer.state_size)) for layer in self._directions]
             self._check_count(len(states), sum(counts), "initial_state")
-            given = (sequences, *states[: counts[0]]), (sequences, *states[counts[0] :])
-        ahead, ahead_vjp = self.forward_layer.forward_with_losses(given[0], call)
-        back, back_vjp = self.backward_layer.forward_with_losses(given[1], call)
+            for_ahead = (sequences, *states[: counts[0]])
+            for_back = (sequences, *states[counts[0] :])
+        ahead, ahead_vjp = self.forward_layer.forward_with_losses(for_ahead, call)
+        back, back_vjp = self.backward_layer.forward_with_losses(for_back, call)
         return_state, return_sequences = self.return_state, self.return_sequences
         final: tuple[Any, ...] = ()
         if return_state:

@@ -352,10 +352,12 @@ def number(value: float, dtype: np.dtype[Any]) -> Array:
 
 
 def _move(moving: Sequence[Parameter], values: Sequence[Array], momentum: float) -> None:
+    dtype = values[0].dtype
+    kept, added = number(momentum, dtype), number(1.0 - momentum, dtype)
     with WritingAll(moving) as arrays:
         for array, value in zip(arrays, values, strict=True):
-            np.multiply(array, number(momentum, array.dtype), array)
-            np.add(array, value * number(1.0 - momentum, value.dtype), array)
+            np.multiply(array, kept, array)
+            np.add(array, value * added, array)
 
 
 def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Array, Any]:

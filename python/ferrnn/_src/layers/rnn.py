@@ -248,8 +248,7 @@ class RNN(Recurrent):
             d_outputs, d_final = d_returned, None
             if self.return_state:
                 d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
-            d_outputs = self._as_gradient(d_outputs)
-            d_sequences, d_states = scan_vjp(d_outputs, d_final, grads)
+            d_sequences, d_states = scan_vjp(self._as_gradient(d_outputs), d_final, grads)
             if structure is not None and d_sequences is None:
                 d_sequences = map_structure(lambda leaf: None, structure)
             as_tuple = states or structure is not None
