@@ -325,6 +325,29 @@ def test_other_activations_reach_the_engine():
         outputs(stepwise.scan)
 
 
+@pytest.mark.parametrize("kind", fused._BUILT_IN)
+def test_whatever_is_written_to_a_cell_reaches_its_next_run(kind):
+    sizes = {"projection_units": 2} if "projection_units" in kind.settings else {}
+    cell = kind(3, dtype="float64", bias_initializer="random_normal", **sizes)
+    cell.build((None, 2))
+    inputs = np.random.default_rng(3).normal(size=(4, 5, 2))
+
+    def outputs(scan):
+        return scan(cell, inputs, None, Call())[0]
+
+    writes = [partial(weight.assign, weight.value * 2 + 0.1) for weight in cell.weights]
+    other = activations.get("softsign")
+    for name, value in {"clip": 0.1, "activation": other, "recurrent_activation": other}.items():
+        if hasattr(cell, name):
+            writes.append(partial(setattr, cell, name, value))
+    seen = outputs(fused.scan)
+    for write in writes:
+        write()
+        before, seen = seen, outputs(fused.scan)
+        assert not np.allclose(seen, before), write
+        np.testing.assert_allclose(seen, outputs(stepwise.scan), rtol=1e-12)
+
+
 @ENGINES
 def test_final_states_are_made_only_if_wanted(scan):
     cell = lstm()
