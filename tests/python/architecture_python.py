@@ -59,6 +59,16 @@ RUNTIME_DEPENDENCIES = frozenset({"numpy"})
 # An import that runs, with the name of the function around it.
 Import: TypeAlias = tuple[ast.stmt, str | None]
 FACE_CODE = frozenset({"__getattr__"})
+_WITHOUT_IMPORTS = (
+    ast.expr,
+    ast.Expr,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.Return,
+    ast.Raise,
+    ast.arguments,
+)
 
 
 def python_problems(package: Path) -> Iterator[str]:
@@ -131,16 +141,22 @@ def _face(name: str, tree: ast.Module) -> Iterator[str]:
 
 def _imports(tree: ast.AST, function: str | None = None) -> Iterator[Import]:
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.expr):  # most of a tree, and no import is within
+        if isinstance(node, _WITHOUT_IMPORTS):  # most of a tree
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node, function
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _imports(node, function or node.name)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        elif isinstance(node, ast.If) and _of_types_alone(node.test):
             continue
         else:
             yield from _imports(node, function)
+
+
+def _of_types_alone(test: ast.expr) -> bool:
+    """Whether a condition asks for a checker of types."""
+    names = (getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(test))
+    return "TYPE_CHECKING" in names
 
 
 def _targets(node: ast.stmt) -> list[str]:

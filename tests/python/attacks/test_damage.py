@@ -54,7 +54,7 @@ def check_configs(tmp_path, every):
 
 
 def test_something_else_in_the_configuration(tmp_path):
-    check_configs(tmp_path, 83)
+    check_configs(tmp_path, 251)
 
 
 @deep

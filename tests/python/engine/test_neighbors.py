@@ -19,7 +19,7 @@ RNG = np.random.default_rng(8)
 ENDLESS = np.broadcast_to(np.ones((), "f4"), (1, 2**25, 3))
 
 
-@pytest.fixture(params=[1, 2, 4])
+@pytest.fixture(params=[1, 2, 4] if "FERRNN_DEEP" in os.environ else [1, 4])
 def threads(request):
     before = ferrnn.num_threads()
     ferrnn.set_num_threads(request.param)
