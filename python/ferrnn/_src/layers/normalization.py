@@ -149,8 +149,8 @@ class BatchNormalization(Layer):
 
         def vjp(d_returned: Array, grads: Gradients) -> Array | None:
             d_outputs = self._put_last(d_returned).reshape(rows.shape)
-            shift = np.add.reduce(d_outputs, axis=0)
-            along = np.add.reduce(d_outputs * normalized, axis=0)
+            shift = np.add.reduce(d_outputs, 0)
+            along = np.add.reduce(d_outputs * normalized, 0)
             self._add_gradients(shift, along, correction, grads)
             if not call.inputs_need_gradient:
                 return None
@@ -364,14 +364,14 @@ def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Array, An
     """Mean of each column, deviations from it, biased variance, and the count of both."""
     if weight is None:
         count: Any = number(max(len(rows), 1), rows.dtype)
-        mean = np.add.reduce(rows, axis=0) / count
+        mean = np.add.reduce(rows, 0) / count
         deviations = counted = rows - mean
     else:
-        count = np.add.reduce(weight, axis=0) + rows.dtype.type(fuzz())
-        mean = np.add.reduce(np.where(weight, rows, 0), axis=0) / count
+        count = np.add.reduce(weight, 0) + rows.dtype.type(fuzz())
+        mean = np.add.reduce(np.where(weight, rows, 0), 0) / count
         deviations = rows - mean
         counted = np.where(weight, deviations, 0)
-    return mean, deviations, np.add.reduce(np.square(counted), axis=0) / count, count
+    return mean, deviations, np.add.reduce(np.square(counted), 0) / count, count
 
 
 def _through_moments(
@@ -384,7 +384,7 @@ def _through_moments(
     along = along / count
     if weight is not None:
         # The count is not quite the number of rows, so deviations do not quite add up to zero.
-        shift = shift - along * np.add.reduce(normalized * weight, axis=0)
+        shift = shift - along * np.add.reduce(normalized * weight, 0)
     change: Array = normalized * along
     change += shift / count
     return change if weight is None else change * weight
