@@ -152,8 +152,11 @@ def test_streams_of_hostile_counts(path, text):
 
 @pytest.mark.parametrize("name", ["m.safetensors", "m.keras", "m.h5", "m.onnx", "m"])
 def test_a_file_that_is_not_there_is_said_to_be_missing(name, tmp_path):
-    with pytest.raises(ValueError, match="File not found: filepath=.*" + name):
+    with pytest.raises(ValueError, match="File not found: filepath=.*" + name) as raised:
         load_model(tmp_path / name)
+    no_format = name in ("m.onnx", "m")
+    assert ("File format not supported" in str(raised.value)) == no_format
+    assert ("a `.safetensors` file of ferrnn" in str(raised.value)) == no_format
 
 
 def test_devices_are_not_read():

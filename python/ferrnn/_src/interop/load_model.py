@@ -37,6 +37,7 @@ _LEGACY = "keras.optimizers.legacy"
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK"
 _NEW = (".keras", ".weights.h5")
 _NAMES = (".keras", ".h5", ".hdf5", ".safetensors")
+_READ = "a `.keras` archive or folder, an HDF5 file of Keras, or a `.safetensors` file of ferrnn"
 
 
 def load_model(
@@ -80,8 +81,10 @@ def _loaded(
 ) -> Any:
     """The model of a file, whatever its format."""
     if not path.exists():
-        wanted = f"an accessible `{path.suffix}` file" if path.suffix in _NAMES else "there"
-        raise ValueError(f"File not found: filepath={path}. Please ensure the file is {wanted}.")
+        wanted = f"an accessible `{path.suffix}` file."
+        if path.suffix not in _NAMES:
+            wanted = f"there, and {_READ}: others give File format not supported."
+        raise ValueError(f"File not found: filepath={path}. Please ensure the file is {wanted}")
     if path.is_dir() and saved_models.is_saved_model(path):
         return saved_models.read_model(path, custom_objects, compiles=compiles)
     kind = _start(path)
@@ -92,9 +95,8 @@ def _loaded(
         return native_file.read_model(path, custom_objects, compiles=compiles)
     if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
         raise ValueError(
-            f"File format not supported: filepath={path}. Expected a `.keras` archive or folder, "
-            "an HDF5 file of Keras, or a `.safetensors` file of ferrnn; `ferrnn.from_onnx` opens "
-            "files of ONNX, `ferrnn.from_torch` those of PyTorch."
+            f"File format not supported: filepath={path}. Expected {_READ}; `ferrnn.from_onnx` "
+            "opens files of ONNX, `ferrnn.from_torch` those of PyTorch."
         )
     translate = partial(_translated, compiles=compiles)
     return files.read_model(
