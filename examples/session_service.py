@@ -96,7 +96,7 @@ class Service:
         self.limits = limits
         self.batches = self.steps = self.count = 0
         self.saved = time.monotonic()  # what there was then is in the file, if there is one
-        self._taken = dict(taken or {})  # steps of each session
+        self._taken = {str(session): 0 for session in states} | dict(taken or {})  # steps
         self._changes = 0  # steps, and sessions that were forgotten
         self._between: deque[Job] = deque()  # what `save_at_times` wants done
         self._jobs: dict[str, deque[Job]] = {}  # of each session that waits, oldest first
