@@ -208,5 +208,7 @@ def test_estimators_of_others_and_unknown_params_are_refused():
     for other in (Ridge(), RecurrentTransformer()):
         with pytest.raises(TypeError, match="must be a RecurrentRegressor or RecurrentClassifier"):
             cross_validate(other, X, Y)
+    with pytest.raises(ValueError, match=r"`sample_weight` must have the shape \(42,\)"):
+        cross_validate(RecurrentRegressor(), X, Y, params={"sample_weight": WEIGHTS[:3]})
     with pytest.raises(ValueError, match=r"nothing but `sample_weight`, received \['weights'\]"):
         cross_validate(RecurrentRegressor(), X, Y, params={"weights": WEIGHTS})

@@ -71,16 +71,12 @@ def cross_validate(
     folds = list(splitter.split(X, y, **to.splitter.split))
     made = [clone(estimator) for _ in folds]
     start = time.perf_counter()
-    fit_together(
-        [
-            each._fitting(
-                _part(X, train),
-                _part(y, train),
-                _part(to.estimator.fit.get("sample_weight"), train),
-            )
-            for each, (train, _) in zip(made, folds, strict=True)
-        ]
-    )
+    weights = to.estimator.fit.get("sample_weight")
+    fittings = [
+        each._fitting(_part(X, train), _part(y, train), _part_of_all(weights, train, y))
+        for each, (train, _) in zip(made, folds, strict=True)
+    ]
+    fit_together(fittings)
     spent = (time.perf_counter() - start) / len(folds)
     found: dict[str, Any] = {"fit_time": np.full(len(folds), spent)}
     parts = {"test": 1, "train": 0} if return_train_score else {"test": 1}
@@ -88,8 +84,8 @@ def cross_validate(
         scores, seconds = [], []
         for each, fold in zip(made, folds, strict=True):
             start = time.perf_counter()
-            given = {key: _part(value, fold[at]) for key, value in to.scorer.score.items()}
-            scores.append(scorer(each, _part(X, fold[at]), _part(y, fold[at]), **given))
+            more = {key: _part_of_all(own, fold[at], y) for key, own in to.scorer.score.items()}
+            scores.append(scorer(each, _part(X, fold[at]), _part(y, fold[at]), **more))
             seconds.append(time.perf_counter() - start)
         found.setdefault("score_time", np.array(seconds))
         found.update(_by_name(name, scores))
@@ -125,6 +121,12 @@ def _routed(estimator: Any, scorer: Any, splitter: Any, groups: Any, params: dic
 
 def _part(values: Any, index: Any) -> Any:
     return None if values is None else _safe_indexing(values, index)
+
+
+def _part_of_all(values: Any, index: Any, y: Any) -> Any:
+    """Of what has a value for each sample; anything else as it is."""
+    each = hasattr(values, "__len__") and y is not None and len(values) == len(y)
+    return _part(values, index) if each else values
 
 
 def _by_name(part: str, scores: list[Any]) -> dict[str, Any]:
