@@ -15,7 +15,7 @@ pytest.importorskip("h5py")
 from attacks import damage
 from attacks.readers import READERS
 
-PARTS, FLIPS = (50, 6) if "FERRNN_DEEP" in os.environ else (14, 3)
+PARTS, FLIPS = (50, 6) if "FERRNN_DEEP" in os.environ else (9, 2)
 opened: list[str] = []
 watching = [False]
 

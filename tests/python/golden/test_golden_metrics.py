@@ -9,6 +9,7 @@ import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def _adjusted_by_samples(score: float, metric: ferrnn.metrics.R2Score, features:
     return float(1 - missing * (samples - 1) / (samples - regressors - 1))
 
 
-@pytest.mark.parametrize("name", golden.names("metrics"))
+@each_case("name", golden.names("metrics"))
 def test_results_are_those_of_keras(name: str) -> None:
     case = golden.load("metrics", name)
     # Keras compares predictions with thresholds in the default dtype.

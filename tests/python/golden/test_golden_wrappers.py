@@ -9,6 +9,7 @@ import pytest
 
 import ferrnn
 import golden
+from each_case import each_case
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.weights.parameter import Gradients
 from specs import build
@@ -24,7 +25,7 @@ def _doubles() -> Any:
     ferrnn.config.set_floatx("float32")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_case("name", NAMES)
 def test_results_and_gradients_are_those_of_keras(name: str, engine: str) -> None:
     case = golden.load("wrappers", name)
     layer = build(ferrnn.layers, case.about["layer"])
@@ -50,7 +51,7 @@ def test_results_and_gradients_are_those_of_keras(name: str, engine: str) -> Non
         np.testing.assert_array_equal(each, wanted)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_case("name", NAMES)
 def test_paths_shapes_and_configurations_are_those_of_keras(name: str) -> None:
     case = golden.load("wrappers", name)
     layer = build(ferrnn.layers, case.about["layer"])

@@ -27,7 +27,7 @@ REFUSED = [
 
 
 @pytest.mark.filterwarnings("ignore:.*linear_before_reset")
-@pytest.mark.parametrize(("maker", "name"), READ)
+@each_case(("maker", "name"), READ)
 def test_a_file_gives_the_numbers_of_onnx_runtime(maker, name):
     case = foreign.load(maker, name)
     model = ferrnn.from_onnx(foreign.path(case.about["file"]))

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from each_case import each_case
 from ferrnn import layers, ops
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import programmed, stepwise
@@ -12,7 +13,7 @@ from ferrnn.testing import check_vjp
 from program_comparison import TOLERANCES, agree, drawn, made
 from users_cells import ALL, LongCell, MinimalCell, Written
 
-each_cell = pytest.mark.parametrize("kind", ALL)
+each_cell = each_case("kind", ALL)
 
 
 # Tests of cells that are no programs.
@@ -33,15 +34,15 @@ def no_message(request, caplog):
 
 
 @each_cell
-@pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize(("batch", "time"), [(1, 1), (3, 5), (37, 4)])
+@each_case("dtype", TOLERANCES)
+@each_case(("batch", "time"), [(1, 1), (3, 5), (37, 4)])
 def test_a_program_gives_what_steps_give(kind, dtype, batch, time):
     cell = made(kind, dtype)
     agree(cell, *drawn(cell, batch, time))
 
 
 @each_cell
-@pytest.mark.parametrize(
+@each_case(
     ("zero", "sequences", "backwards"),  # any two of them
     [(False, False, False), (False, True, True), (True, False, True), (True, True, False)],
 )

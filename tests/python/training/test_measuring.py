@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
+from each_case import each_case
 from ferrnn._src.training.metrics import Metric
 
 RNG = np.random.default_rng(5)
@@ -71,8 +72,8 @@ WAYS = {
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [*kinds(), "Largest"])
-@pytest.mark.parametrize(
+@each_case("name", [*kinds(), "Largest"])
+@each_case(
     ("argument", "ways"),
     [("metrics", ["evaluate", "train_on_batch"]), ("weighted_metrics", ["fit", "test_on_batch"])],
 )
