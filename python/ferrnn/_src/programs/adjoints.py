@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ferrnn._src.programs.recorder import BACK, FIXED, STEP, SUMS, Recorder, View, dense
+import numpy as np
+
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, SUMS, Recorder, Step, View, dense
 
 
 class Adjoints:
     """Gradients by registers, as far as they are known.
 
-    A gradient is a register of its own, of which `spans` tell what has been written, or stands
-    for another's as long as nothing is added to it.
+    A gradient is a register of its own, of which `spans` tell what has been written, or is lent by
+    another value as long as nothing is added to it: all of a register, or fewer elements that
+    stand for all.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.section = BACK[STEP]
         self._of: dict[int, int] = {}
-        self._lent: set[int] = set()
+        self._lent: dict[int, View] = {}
         self._spans: dict[int, list[tuple[int, int]]] = {}
 
     def run(self) -> None:
@@ -27,8 +30,8 @@ class Adjoints:
         for level, section in BACK.items():
             self.section = section
             for step in reversed(self.recorder.tape):
-                if step.level == level and step.register in self._of:
-                    step.back(self, self.of(step.register, None))
+                if step.level == level and self._is_known(step.register):
+                    step.back(self, self._arriving(step))
 
     def seed(self, register: int, given: Sequence[View]) -> None:
         """Begins with gradients that come from outside."""
@@ -39,20 +42,30 @@ class Adjoints:
         self._of[register] = total.register
         self._spans[register] = [(0, self.recorder.widths[register])]
 
-    def of(self, register: int, shape: tuple[int, ...] | None) -> View:
-        """The gradient by a register, complete; nothing is added to it afterwards."""
-        width = self.recorder.widths[register]
-        own = self._of[register]
-        if register not in self._lent:
-            self._fill(register, 0, width)
-        shape = (width,) if shape is None else shape
-        return View(own, shape, dense(shape))
+    def _is_known(self, register: int) -> bool:
+        return register in self._of or register in self._lent
+
+    def _arriving(self, step: Step) -> View:
+        """The complete gradient by a step's value, in that value's shape."""
+        lent = self._lent.get(step.register)
+        shape = step.view.shape
+        if step.takes_spread and lent is not None and not any(lent.strides):
+            return replace(lent, shape=shape, strides=(0,) * len(shape))
+        return replace(step.view, register=self._whole(step.register))
 
     def found(self, register: int) -> int | None:
         """The register of a complete gradient; None where it is zero."""
-        if register not in self._of:
-            return None
-        return self.of(register, None).register
+        return self._whole(register) if self._is_known(register) else None
+
+    def _whole(self, register: int) -> int:
+        """The register of a complete gradient; nothing is added to it afterwards."""
+        lent = self._lent.get(register)
+        if lent is not None and self.recorder.whole(lent):
+            return lent.register
+        if lent is not None:
+            self._keep(self._all_of(register))
+        self._fill(register, 0, self.recorder.widths[register])
+        return self._of[register]
 
     # Adding to gradients.
 
@@ -74,8 +87,13 @@ class Adjoints:
             self._add(target, op, sources)
 
     def temporary(self, op: str, *sources: View) -> View:
-        """A new value in the section at hand."""
-        return self.recorder.map(op, *sources, section=self.section)
+        """A new value in the section at hand; what is the same along an axis is computed once."""
+        shape = np.broadcast_shapes(*(source.shape for source in sources))
+        spread = [source.broadcast(shape) for source in sources]
+        once = [not any(source.strides[at] for source in spread) for at in range(len(shape))]
+        narrow = tuple(1 if same else n for n, same in zip(shape, once, strict=True))
+        cut = [replace(source, shape=narrow) for source in spread]
+        return self.recorder.map(op, *cut, section=self.section).broadcast(shape)
 
     def total(self, view: View, axes: Sequence[int]) -> View:
         """A sum over neighbouring axes, which stay with length one."""
@@ -87,15 +105,17 @@ class Adjoints:
         shape = target.shape
         spread = [source.broadcast(shape) for source in sources]
         value = spread[0]
-        if op != "copy" or not value.is_dense:
+        # A sum of negatives is the negative of the sum, of fewer elements.
+        final = op if op == "negative" else "copy"
+        if op not in ("copy", "negative") or not value.is_dense:
             value = self.recorder.value(shape, self._level(sources))
-            self.recorder.write(self.section, op, value, spread)
+            self.recorder.write(self.section, "copy" if op == final else op, value, spread)
         while axes:
             run = [axes.pop()]
             while axes and axes[-1] == run[-1] - 1:
                 run.append(axes.pop())
             value = self.total(value, run)
-        self.add(replace(target, shape=value.shape), "copy", value)
+        self.add(replace(target, shape=value.shape), final, value)
 
     def _level(self, sources: Sequence[View]) -> int:
         levels = {section: level for level, section in BACK.items()}
@@ -136,36 +156,43 @@ class Adjoints:
             own = replace(target, register=self.summed(register))
             recorder.write(self.section, op, own, sources, add=True)
             return
-        if register not in self._of:
+        if not self._is_known(register):
             (first, *_) = sources
             if op == "copy" and not self._is_fixed(first) and self._may_lend(target, first):
-                self._of[register] = first.register
-                self._lent.add(register)
+                self._lent[register] = first.broadcast(target.shape)
                 return
-            width = recorder.widths[register]
-            self._of[register] = recorder.register(width, recorder.levels[register])
-            self._spans[register] = []
+            self._own(register)
         elif register in self._lent:
-            self._keep(register)
+            if op == "copy" and recorder.whole(target):
+                self._keep(target, *sources)
+                return
+            self._keep(self._all_of(register))
         self._add_to_own(target, op, sources)
 
     def _may_lend(self, target: View, source: View) -> bool:
-        recorder = self.recorder
-        return (
-            recorder.whole(target)
-            and recorder.whole(source.broadcast(target.shape))
-            and recorder.widths[source.register] == recorder.widths[target.register]
-        )
+        """Whether a value may stand for a gradient to which nothing has been added yet."""
+        spread = source.broadcast(target.shape)
+        is_whole = self.recorder.whole(spread)
+        return self.recorder.whole(target) and (is_whole or not any(spread.strides))
 
-    def _keep(self, register: int) -> None:
-        """A register of its own for a gradient that stood for another's."""
+    def _own(self, register: int) -> int:
+        """A register of its own for a gradient, of which nothing is written."""
         width = self.recorder.widths[register]
-        lent = View(self._of[register], (width,), (1,))
-        own = self.recorder.value((width,), self.recorder.levels[register])
-        self.recorder.write(self.section, "copy", own, [lent])
-        self._of[register] = own.register
-        self._lent.discard(register)
-        self._spans[register] = [(0, width)]
+        own = self._of[register] = self.recorder.register(width, self.recorder.levels[register])
+        self._spans[register] = []
+        return own
+
+    def _all_of(self, register: int) -> View:
+        return View(register, (self.recorder.widths[register],), (1,))
+
+    def _keep(self, target: View, *more: View) -> None:
+        """A register of its own for a gradient that another value lent, with `more` added to it."""
+        lent = self._lent.pop(target.register)
+        own = replace(target, register=self._own(target.register))
+        strides = target.strides if any(lent.strides) else (0,) * len(target.shape)
+        lent = replace(lent, shape=target.shape, strides=strides)
+        self.recorder.write(self.section, "add" if more else "copy", own, [lent, *more])
+        self._spans[target.register] = [(0, own.size)]
 
     def _add_to_own(self, target: View, op: str, sources: Sequence[View]) -> None:
         own = self._of[target.register]

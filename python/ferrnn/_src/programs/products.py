@@ -148,6 +148,10 @@ def _without(trace: CellTrace, view: View, axes: list[int], keepdims: bool) -> S
 
 
 def _sum_kept(trace: CellTrace, x: Sketch, axes: list[int]) -> View:
+    return trace.once(("sum", x.view, *axes), lambda: _new_sum(trace, x, axes))
+
+
+def _new_sum(trace: CellTrace, x: Sketch, axes: list[int]) -> View:
     view = _joined(trace, "sum", x, axes)
     source = x.view
     if axes:

@@ -84,11 +84,20 @@ Back: TypeAlias = Callable[[Any, View], None]
 
 @dataclass
 class Step:
-    """One value of the trace: its register, its level, and its way back."""
+    """One value of the trace: all of a register, its level, and its way back.
 
-    register: int
+    A way back that takes spread gradients works on those whose elements are all the same one.
+    """
+
+    view: View
     level: int
     back: Back
+    takes_spread: bool
+
+    @property
+    def register(self) -> int:
+        """The register of the value."""
+        return self.view.register
 
 
 @dataclass

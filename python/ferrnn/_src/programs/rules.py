@@ -61,21 +61,17 @@ def _one_row(trace: CellTrace, value: Any) -> Any:
     return array[0]
 
 
-def note(trace: CellTrace, view: View, back: Callable[[Adjoints, View], None]) -> None:
+def note(
+    trace: CellTrace,
+    view: View,
+    back: Callable[[Adjoints, View], None],
+    *,
+    takes_spread: bool = False,
+) -> None:
     """Keeps the way back of a value that has just been computed."""
     recorder = trace.recorder
     if recorder.wanted[view.register]:
-        recorder.tape.append(
-            Step(
-                view.register,
-                recorder.levels[view.register],
-                lambda adjoints, g: back(adjoints, _shaped(g, view)),
-            )
-        )
-
-
-def _shaped(gradient: View, view: View) -> View:
-    return replace(gradient, shape=view.shape, strides=view.strides)
+        recorder.tape.append(Step(view, recorder.levels[view.register], back, takes_spread))
 
 
 def settled(trace: CellTrace, view: View) -> Sketch:
@@ -96,7 +92,12 @@ def apply(trace: CellTrace, op: str, values: Sequence[Any], back: Way | None) ->
         trace.recorder.wanted[view.register] = False
     else:
         way = back
-        note(trace, view, lambda adjoints, g: way(adjoints, g, view, *sources))
+        note(
+            trace,
+            view,
+            lambda adjoints, g: way(adjoints, g, view, *sources),
+            takes_spread=True,
+        )
     return trace.sketch(view)
 
 
@@ -227,7 +228,7 @@ def ask(trace: CellTrace, name: str, *args: Any, **options: Any) -> Any:
 def _square(trace: CellTrace, x: Any) -> Any:
     (view,) = operands(trace, x)
     y = trace.recorder.map("multiply", view, view)
-    note(trace, y, lambda adjoints, g: _square_back(adjoints, g, y, view))
+    note(trace, y, lambda adjoints, g: _square_back(adjoints, g, y, view), takes_spread=True)
     return trace.sketch(y)
 
 

@@ -169,6 +169,12 @@ class CellTrace:
             self._known[key] = found
         return found
 
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What was made for that key before, else what `make` gives."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
     def layer(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any) -> Any:
         """What a call of a layer gives."""
         if mask is not None:
