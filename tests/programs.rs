@@ -38,7 +38,7 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
         (Home::Static, FEATURES * UNITS), // 1: kernel
         (Home::Static, UNITS * UNITS),    // 2: recurrent kernel
         (Home::State, UNITS),             // 3: h before
-        (Home::Series, UNITS),            // 4: x · kernel
+        (Home::Local, UNITS),             // 4: x · kernel
         (Home::Local, UNITS),             // 5: h · recurrent
         (Home::Local, UNITS),             // 6: their sum
         (Home::Series, UNITS),            // 7: h after
@@ -60,8 +60,8 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
     };
     let sections = [
         vec![],
-        vec![product(4, 0, [1, FEATURES, UNITS], (1, false))],
         vec![
+            product(4, 0, [1, FEATURES, UNITS], (1, false)),
             product(5, 3, [1, UNITS, UNITS], (2, false)),
             map(Op::Add, 6, [4, 5, 5]),
             map(Op::Activate(Activation::Tanh), 7, [6; 3]),
@@ -70,8 +70,8 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
             map(Op::Add, 10, [8, 9, 9]),
             map(Op::Slope(Activation::Tanh), 11, [10, 7, 7]),
             product(12, 11, [1, UNITS, UNITS], (2, true)),
+            product(15, 11, [1, UNITS, FEATURES], (1, true)),
         ],
-        vec![product(15, 11, [1, UNITS, FEATURES], (1, true))],
         vec![outer(13, 0, FEATURES), outer(14, 3, UNITS)],
         vec![],
     ];
@@ -218,7 +218,7 @@ fn gradients_match_central_differences() {
 }
 
 /// The program with one thing changed is refused.
-fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; 7], &mut Ends)) {
+fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; 5], &mut Ends)) {
     let registers = vec![
         Register { home: Home::Series, width: 4 },
         Register { home: Home::Local, width: 4 },
@@ -227,7 +227,7 @@ fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; 7], &
     ];
     let mut made = (
         registers,
-        [const { Vec::new() }; 7],
+        [const { Vec::new() }; 5],
         Ends {
             inputs: vec![0],
             weights: vec![2],
@@ -249,18 +249,18 @@ fn copy(dest: Operand, source: Operand, count: usize) -> Instruction {
 #[test]
 fn what_reaches_beyond_a_register_is_refused() {
     let from = |register, offset| Operand { offset, ..whole(register) };
-    refused(|_, sections, _| sections[2] = vec![copy(whole(3), whole(0), 5)]);
-    refused(|_, sections, _| sections[2] = vec![copy(whole(3), from(0, 1), 4)]);
-    refused(|_, sections, _| sections[2] = vec![copy(from(3, usize::MAX), whole(0), 4)]);
-    refused(|_, sections, _| sections[2] = vec![copy(whole(9), whole(0), 4)]);
-    refused(|_, sections, _| sections[2] = vec![copy(whole(3), whole(3), 4)]);
-    refused(|_, sections, _| sections[2] = vec![copy(whole(0), whole(3), 0)]);
-    refused(|_, sections, _| sections[2] = vec![copy(whole(2), whole(0), 4)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(3), whole(0), 5)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(3), from(0, 1), 4)]);
+    refused(|_, sections, _| sections[1] = vec![copy(from(3, usize::MAX), whole(0), 4)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(9), whole(0), 4)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(3), whole(3), 4)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(0), whole(3), 0)]);
+    refused(|_, sections, _| sections[1] = vec![copy(whole(2), whole(0), 4)]);
     refused(|_, sections, _| sections[0] = vec![copy(whole(3), whole(2), 4)]);
-    refused(|_, sections, _| sections[2] = vec![product(3, 0, [1, 4, 5], (2, false))]);
-    refused(|_, sections, _| sections[2] = vec![product(3, 0, [usize::MAX, 4, 4], (2, false))]);
+    refused(|_, sections, _| sections[1] = vec![product(3, 0, [1, 4, 5], (2, false))]);
+    refused(|_, sections, _| sections[1] = vec![product(3, 0, [usize::MAX, 4, 4], (2, false))]);
     refused(|_, sections, _| {
-        sections[2] = vec![Instruction::Reduce {
+        sections[1] = vec![Instruction::Reduce {
             join: Join::Sum,
             accumulate: false,
             counts: [1, 5, 1],
@@ -268,7 +268,7 @@ fn what_reaches_beyond_a_register_is_refused() {
             source: Operand { strides: [0, 1, 1], ..whole(0) },
         }];
     });
-    refused(|_, sections, _| sections[5] = vec![Instruction::SumRows { dest: 2, source: 0 }]);
+    refused(|_, sections, _| sections[3] = vec![Instruction::SumRows { dest: 2, source: 0 }]);
     refused(|registers, _, _| registers[3].width = 0);
     refused(|registers, _, _| registers[3].width = usize::MAX);
     refused(|_, _, ends| ends.output = 7);

@@ -62,7 +62,7 @@ class Residuals:
 class Program:
     """A user's cell as instructions on registers, checked and frozen; see `programs/lowering.py`.
 
-    Registers are `(home, width)`, sections seven lists of instructions `(name, arguments)`, states
+    Registers are `(home, width)`, sections five lists of instructions `(name, arguments)`, states
     `(before, after, gradient by after, gradient by before)`; the rest are numbers of registers.
     """
 

@@ -1,7 +1,7 @@
 //! A program from the last step to the first: gradients.
 
 use super::forward::Problem;
-use super::program::{Program, Section};
+use super::program::{Home, Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};
@@ -69,12 +69,8 @@ impl<T: Element> Run<T> {
             }
             self.end(program, problem, rows, &carried, &mut gradients);
         }
-        let all = self.batch * self.time;
-        for first in (0..all).step_by(self.group) {
-            stop.poll(0)?;
-            self.execute(program, Section::HoistedBack, first, self.group.min(all - first))?;
-        }
-        self.execute(program, Section::Sums, 0, all)?;
+        stop.poll(0)?;
+        self.execute(program, Section::Sums, 0, self.batch * self.time)?;
         stop.poll(0)?;
         self.execute(program, Section::StaticBack, 0, 1)?;
         self.give(program, problem, &mut gradients);
@@ -127,9 +123,10 @@ impl<T: Element> Run<T> {
 
     /// Zero in the registers of gradients that are the same for all rows and steps.
     fn clear_sums(&mut self, program: &Program) {
-        for section in [Section::Sums, Section::StaticBack] {
-            for instruction in &program.sections[section as usize] {
-                self.registers[instruction.dest()].fill(T::ZERO);
+        for instruction in program.sections[Section::StepBack as usize..].iter().flatten() {
+            let dest = instruction.dest();
+            if program.registers[dest].home == Home::Static {
+                self.registers[dest].fill(T::ZERO);
             }
         }
     }

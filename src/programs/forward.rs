@@ -116,11 +116,6 @@ impl<T: Element> Run<T> {
         self.take_inputs(program, problem);
         self.execute(program, Section::Static, 0, 1)?;
         self.pack(program, false)?;
-        let all = self.batch * self.time;
-        for first in (0..all).step_by(self.group) {
-            stop.poll(0)?;
-            self.execute(program, Section::Hoisted, first, self.group.min(all - first))?;
-        }
         let size = program.width_of(program.ends().output);
         let mut last = Buffer::zeroed(self.group * size)?;
         for first in (0..self.batch).step_by(self.group) {

@@ -103,7 +103,7 @@ pub enum Instruction {
         /// Rows, depth and columns.
         shape: [usize; 3],
     },
-    /// `dest += source`, summed over all steps and rows.
+    /// `dest += source`, summed over the rows that the section has at once.
     SumRows {
         /// A static register.
         dest: usize,
@@ -130,14 +130,10 @@ impl Instruction {
 pub enum Section {
     /// Once, what depends on weights alone.
     Static,
-    /// For all steps at once, what does not depend on states.
-    Hoisted,
     /// Step by step.
     Step,
     /// Step by step, from the last to the first.
     StepBack,
-    /// For all steps at once.
-    HoistedBack,
     /// Sums over all steps and rows.
     Sums,
     /// Once, gradients by what depends on weights alone.
@@ -145,7 +141,7 @@ pub enum Section {
 }
 
 /// The number of sections.
-pub const SECTIONS: usize = 7;
+pub const SECTIONS: usize = 5;
 
 /// A state: its register before a step, what the step makes of it, and their gradients.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +246,7 @@ impl Program {
     /// Whether a section may write a register.
     fn writes(section: usize, home: Home) -> bool {
         match section {
-            0 | 5 | 6 => home == Home::Static,
+            0 | 3 | 4 => home == Home::Static,
             _ => matches!(home, Home::Series | Home::Local),
         }
     }
@@ -258,8 +254,8 @@ impl Program {
     /// Whether a section may read a register.
     fn reads(section: usize, home: Home) -> bool {
         match section {
-            0 | 6 => home == Home::Static,
-            5 => matches!(home, Home::Series | Home::State),
+            0 | 4 => home == Home::Static,
+            3 => matches!(home, Home::Series | Home::State),
             _ => true,
         }
     }
@@ -287,7 +283,7 @@ impl Program {
         let good = match instruction {
             Instruction::Map { op, counts, dest, sources, .. } => {
                 let sources = &sources[..op.arity()];
-                section != 5
+                section != 3
                     && write(dest.register)
                     && dest.strides[2] == 1
                     && self.fits(dest, *counts)
@@ -300,7 +296,7 @@ impl Program {
             }
             Instruction::Reduce { counts, dest, source, .. } => {
                 let [outer, length, inner] = *counts;
-                section != 5
+                section != 3
                     && write(dest.register)
                     && read(source.register)
                     && dest.register != source.register
@@ -312,7 +308,7 @@ impl Program {
             Instruction::Product { dest, left, shape, matrix, .. } => {
                 let [rows, depth, columns] = *shape;
                 let wanted = if matrix.1 { [columns, depth] } else { [depth, columns] };
-                (1..5).contains(&section)
+                (1..3).contains(&section)
                     && write(*dest)
                     && read(left.0)
                     && self.home(left.0) != Some(Home::Static)
@@ -326,7 +322,7 @@ impl Program {
             }
             Instruction::Outer { dest, left, right, shape } => {
                 let [rows, depth, columns] = *shape;
-                section == 5
+                section == 3
                     && write(*dest)
                     && read(left.0)
                     && read(*right)
@@ -336,9 +332,10 @@ impl Program {
                     && self.holds(*left, rows, depth)
             }
             Instruction::SumRows { dest, source } => {
-                section == 5
-                    && write(*dest)
+                (2..4).contains(&section)
+                    && self.home(*dest) == Some(Home::Static)
                     && read(*source)
+                    && self.home(*source) != Some(Home::Static)
                     && self.width(*dest) == self.width(*source)
             }
         };

@@ -169,6 +169,7 @@ impl<T: Element> Run<T> {
             }
             Instruction::SumRows { source, .. } => {
                 let register = program.registers[source];
+                let (base, _) = place(source);
                 let reduce = Reduce {
                     join: Join::Sum,
                     accumulate: true,
@@ -178,7 +179,7 @@ impl<T: Element> Run<T> {
                     inner: register.width,
                     out,
                     strides: [0, 0],
-                    data: &self.registers[source],
+                    data: &self.registers[source][base..],
                     // Where rows have one element each, they are still so far apart.
                     of_data: [0, 0, register.stride()],
                 };
@@ -188,7 +189,7 @@ impl<T: Element> Run<T> {
         Ok(())
     }
 
-    /// A map's loop: rows that lie side by side as one.
+    /// A map's loop: rows that lie side by side as one, which elements that stand for all allow too.
     fn map<'a>(
         &'a self,
         program: &Program,
@@ -199,21 +200,25 @@ impl<T: Element> Run<T> {
         arity: usize,
     ) -> Map<'a, T> {
         let (to, stride) = Self::place(program, dest.register, first);
+        let width = program.registers[dest.register].width;
+        let operand = |n: usize| if n < arity { operands[n] } else { operands[0] };
+        let place = |of: Operand| Self::place(program, of.register, first);
+        let beside = |of: Operand| place(of).1 == stride && (of.strides[2] == 1 || width == 1);
+        let single = |of: Operand| place(of).1 == 0 && (of.strides[2] == 0 || width == 1);
+        let flat = counts == [1, 1, width]
+            && stride > 0
+            && (0..arity).all(|n| beside(operand(n)) || single(operand(n)));
         let source = |n: usize| {
-            let operand = if n < arity { operands[n] } else { operands[0] };
-            let (base, stride) = Self::place(program, operand.register, first);
+            let operand = operand(n);
+            let (base, stride) = place(operand);
+            let repeated = operand.strides[2] == 0 || counts[2] == 1;
             Source {
                 data: &self.registers[operand.register][base + operand.offset..],
                 strides: [stride, operand.strides[0], operand.strides[1]],
-                repeated: operand.strides[2] == 0 || counts[2] == 1,
+                repeated: if flat { single(operand) } else { repeated },
             }
         };
         let sources = [source(0), source(1), source(2)];
-        let width = program.registers[dest.register].width;
-        let whole = |of: usize, source: &Source<'_, T>| of == stride && !source.repeated;
-        let flat = counts == [1, 1, width]
-            && stride > 0
-            && sources.iter().all(|each| whole(each.strides[0], each));
         let (rows, inner) = if flat { (1, rows * stride) } else { (rows, counts[2]) };
         let op = super::elementwise::Op::Copy;
         let out = &mut out[to + dest.offset..];

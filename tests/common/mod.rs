@@ -430,3 +430,9 @@ pub fn cases(size: [usize; 4]) -> Vec<Case> {
     }
     cases
 }
+
+/// The [`cases`] in turns of the two sizes: each setting at one of them, each cell at both.
+pub fn shared(sizes: [[usize; 4]; 2]) -> impl Iterator<Item = Case> {
+    let all = sizes.into_iter().enumerate();
+    all.flat_map(|(n, size)| cases(size).into_iter().skip(n).step_by(2))
+}

@@ -4,7 +4,7 @@
 use std::env;
 use std::process::Command;
 
-use crate::common::{Arrays, cases, run, slopes, some_rows, take};
+use crate::common::{Arrays, run, shared, slopes, some_rows, take};
 use ferrnn::machine::caches::{Sizes, assume};
 
 /// Weights of a few dozen units are already too large.
@@ -37,20 +37,16 @@ fn rows_in_a_batch_equal_themselves_alone() {
     assert_eq!(assume(SIZES), SIZES, "another test has asked before");
     // Several windows of one row's steps and a rest; tiles of several sizes, more than a panel has
     // columns, and several blocks of units.
-    for (batch, features, units) in [(2, 34, 132), (29, 40, 70)] {
-        for case in cases([batch, 77, features, units]) {
-            let arrays = Arrays::random(&case, 8).cast::<f32>();
-            let (whole, _) = run(&case, &arrays, false);
-            let whole_slopes = slopes(&case, &arrays);
-            for row in [0, batch - 1] {
-                let (one, some) = some_rows(&case, &arrays, &[row]);
-                let (alone, _) = run(&one, &some, false);
-                assert!(alone.outputs == take(&whole.outputs, batch, &[row]), "{case:?}");
-                assert!(
-                    slopes(&one, &some)[0] == take(&whole_slopes[0], batch, &[row]),
-                    "{case:?}"
-                );
-            }
+    for case in shared([[2, 77, 34, 132], [29, 77, 40, 70]]) {
+        let batch = case.batch;
+        let arrays = Arrays::random(&case, 8).cast::<f32>();
+        let (whole, _) = run(&case, &arrays, false);
+        let whole_slopes = slopes(&case, &arrays);
+        for row in [0, batch - 1] {
+            let (one, some) = some_rows(&case, &arrays, &[row]);
+            let (alone, _) = run(&one, &some, false);
+            assert!(alone.outputs == take(&whole.outputs, batch, &[row]), "{case:?}");
+            assert!(slopes(&one, &some)[0] == take(&whole_slopes[0], batch, &[row]), "{case:?}");
         }
     }
 }

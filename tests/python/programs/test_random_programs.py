@@ -31,6 +31,8 @@ UNARY = [
     lambda a: ops.sum(ops.reshape(a, (-1, 2, 3)), axis=1, keepdims=True)[:, 0, :1] + a,
     lambda a: ops.leaky_relu(a, 0.3),
     ops.elu,
+    lambda a: (a - ops.mean(a, -1, True)) * ops.rsqrt(ops.var(a, -1, True) + 0.1),
+    lambda a: ops.square(ops.sum(a, -1, True) - a) - ops.mean(a, -1, True),
 ]
 BINARY = [
     ops.add,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ferrnn._src.programs.recorder import BACK, FIXED, STEP, SUMS, Recorder, Step, View, dense
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder, Step, View, dense
 
 
 class Adjoints:
@@ -128,15 +128,16 @@ class Adjoints:
         if op != "copy" or not recorder.whole(value) or self._is_fixed(value):
             value = recorder.value(target.shape, self._level(sources))
             recorder.write(self.section, op, value, sources)
+        section = self.section
         if recorder.whole(target):
             total = self.summed(target.register)
-            recorder.put(SUMS, "sum_rows", [total, value.register], total, value.register)
+            recorder.put(section, "sum_rows", [total, value.register], total, value.register)
             return
         total = recorder.register(value.size, FIXED)
-        recorder.put(SUMS, "sum_rows", [total, value.register], total, value.register)
-        at, self.section = self.section, BACK[FIXED]
+        recorder.put(section, "sum_rows", [total, value.register], total, value.register)
+        self.section = BACK[FIXED]
         self._add(target, "copy", [View(total, target.shape, dense(target.shape))])
-        self.section = at
+        self.section = section
 
     def _is_fixed(self, view: View) -> bool:
         return self.recorder.levels[view.register] == FIXED

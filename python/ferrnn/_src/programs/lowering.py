@@ -17,9 +17,9 @@ from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.programs import layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
+from ferrnn._src.programs.keeping import homes_of, recompute
 from ferrnn._src.programs.recorder import (
     BACK,
-    HOISTED,
     SECTIONS,
     STEP,
     Recorder,
@@ -40,7 +40,7 @@ _RULES = (layers, products, shaping)
 # Numbers of rows that two traces take for the batch's: what they record must be the same.
 _BATCHES = (7919, 7907)
 # The sections forward, and those that a program without a way back leaves out.
-_FORWARD = 3
+_FORWARD = 2
 
 
 def switched_off() -> bool:
@@ -141,7 +141,7 @@ def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
     inputs: list[View] = []
 
     def sketch(shape: tuple[int, ...]) -> Sketch:
-        inputs.append(recorder.value(shape, HOISTED, shapes.inputs_need_gradient))
+        inputs.append(recorder.value(shape, STEP, shapes.inputs_need_gradient))
         return trace.sketch(inputs[-1])
 
     given = map_structure(lambda leaf: sketch(leaf.shape), shapes.inputs)
@@ -239,10 +239,9 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
     recorder = trace.recorder
     back = _way_back(traced, recorder) if shapes.differentiable else None
     weights = [view.register for view in trace.parameters.values()]
-    weights += recorder.given
     parameters = tuple(trace.parameters)
     ends: dict[str, Any] = {}
-    found: Any = [None] * len(weights)
+    found: list[int | None] = [None] * len(weights)
     states: list[Any] = [(s.register, a.register, None, None) for s, a in _states(traced)]
     if back is not None:
         adjoints, d_output, d_after = back
@@ -255,10 +254,15 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         found = [adjoints.found(register) for register in weights]
         ends = {
             "d_output": d_output,
-            "d_inputs": [_input_gradient(recorder, adjoints, view) for view in traced.inputs],
-            "d_weights": found,
+            "d_inputs": [adjoints.found(view.register) for view in traced.inputs],
+            "d_weights": [*found, *(None for _ in recorder.given)],
         }
-    homes = _homes(traced, recorder, ends, back is not None)
+    before = {view.register for view in traced.states}
+    inputs = {view.register for view in traced.inputs}
+    if back is not None:
+        recompute(recorder, before | inputs)
+        inputs |= {register for register in ends["d_inputs"] if register is not None}
+    homes = homes_of(recorder, inputs, before, goes_back=back is not None)
     sections = recorder.sections if back is not None else recorder.sections[:_FORWARD]
     sections = [*sections, *([] for _ in range(SECTIONS - len(sections)))]
     at = int(getattr(cell, "output_state", 0))
@@ -268,14 +272,14 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         list(zip(homes, recorder.widths, strict=True)),
         sections,
         inputs=[view.register for view in traced.inputs],
-        weights=weights,
+        weights=[*weights, *recorder.given],
         states=states,
         output=traced.output.register,
         output_state=at if alike else None,
         **ends,
     )
     constants = tuple(array.reshape(-1) for array in recorder.given.values())
-    trained = tuple(each is not None for each in found[: len(parameters)])
+    trained = tuple(each is not None for each in found)
     return Lowered(program, parameters, constants, trained)
 
 
@@ -296,31 +300,3 @@ def _way_back(traced: _Traced, recorder: Recorder) -> tuple[Adjoints, int, list[
         adjoints.seed(register, given)
     adjoints.run()
     return adjoints, registers[0], registers[1:]
-
-
-def _input_gradient(recorder: Recorder, adjoints: Adjoints, view: View) -> int | None:
-    """The gradient by inputs, in a register of a series."""
-    adjoints.section = BACK[HOISTED]
-    found = adjoints.found(view.register)
-    if found is None:
-        return None
-    recorder.touched[found].update((BACK[STEP], BACK[HOISTED]))
-    return found
-
-
-def _homes(traced: _Traced, recorder: Recorder, ends: dict[str, Any], goes_back: bool) -> list[str]:
-    """What each register has room for: a row for each step where another section reads it."""
-    states = {view.register for view in traced.states}
-    inputs = {view.register for view in traced.inputs}
-    homes = []
-    for register, level in enumerate(recorder.levels):
-        sections = recorder.touched[register]
-        if not goes_back:
-            sections = {each for each in sections if each < _FORWARD}
-        if not level:
-            homes.append("static")
-        elif register in states:
-            homes.append("state" if goes_back else "local")
-        else:
-            homes.append("series" if register in inputs or len(sections) > 1 else "local")
-    return homes

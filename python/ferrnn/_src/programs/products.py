@@ -148,7 +148,8 @@ def _without(trace: CellTrace, view: View, axes: list[int], keepdims: bool) -> S
 
 
 def _sum_kept(trace: CellTrace, x: Sketch, axes: list[int]) -> View:
-    return trace.once(("sum", x.view, *axes), lambda: _new_sum(trace, x, axes))
+    total: View = trace.once(("sum", x.view, *axes), lambda: _new_sum(trace, x, axes))
+    return total
 
 
 def _new_sum(trace: CellTrace, x: Sketch, axes: list[int]) -> View:

@@ -1,8 +1,7 @@
 """What a traced cell does, as instructions on registers; the engine's programs are made of them.
 
-A value of one row is a register of the engine, or some of it: a `View`. Values are of three levels:
-they depend on weights alone, on the inputs of a step too, or on states. The first are computed
-once, the second for all steps at once, the third step by step.
+A value of one row is a register of the engine, or some of it: a `View`. Values are of two levels:
+those that depend on weights alone are computed once, the others step by step.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import numpy as np
 
 from ferrnn._src.tree.types import Array
 
-FIXED, HOISTED, STEP = range(3)
+FIXED, STEP = range(2)
 # The sections of a program: forward by level, back by level, and the sums over steps between them.
-BACK = {STEP: 3, HOISTED: 4, FIXED: 6}
-SUMS = 5
-SECTIONS = 7
+BACK = {STEP: 2, FIXED: 4}
+SUMS = 3
+SECTIONS = 5
 # Axes of an instruction's loops.
 _AXES = 3
 
@@ -235,11 +234,10 @@ class Recorder:
         """`left [..., depth]` times a whole register `[depth, columns]`, or its transpose."""
         if not left.is_dense:
             left = self.copied(left, section=section)
-        level = max(self.level(left), HOISTED)
-        out = self.value((*left.shape[:-1], columns), level, True)
+        out = self.value((*left.shape[:-1], columns), STEP, True)
         counts = (math.prod(left.shape[:-1]), left.shape[-1], columns)
         operands = (out.register, (left.register, left.offset), counts, (matrix, transposed), False)
-        section = level if section is None else section
+        section = STEP if section is None else section
         self.put(section, "product", [out.register, left.register, matrix], *operands)
         return out
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.programs.adjoints import Adjoints
-from ferrnn._src.programs.recorder import FIXED, UnsupportedError, View, dense
+from ferrnn._src.programs.recorder import STEP, UnsupportedError, View, dense
 from ferrnn._src.programs.rules import note, rule, settled, view_of
 from ferrnn._src.programs.sketch import CellTrace, Sketch
 
@@ -256,7 +256,7 @@ def _spread(trace: CellTrace, x: Any) -> Sketch:
     if (array != array[:1]).any():
         raise UnsupportedError("an array that differs from row to row")
     view = trace.recorder.constant(array[0])
-    rows = trace.recorder.copied(view, level=FIXED + 1)
+    rows = trace.recorder.copied(view, level=STEP)
     return trace.sketch(rows)
 
 
