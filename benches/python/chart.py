@@ -1,12 +1,12 @@
-"""Draws the picture of the README from a record of `peers.py`: every case, ahead or behind.
+"""Draws the picture of the README from records of `peers.py` and `users_cells.py`: every case.
 
     python benches/python/chart.py
     python benches/python/chart.py benches/record/2026-11-24-0203-peers.md --to picture.png
 
-Without a record it takes the newest in benches/record/; several are put together, the later ones
-replacing equal cases of the earlier. Each dot is one case at one number of threads: the time of the
-best peer of that case over ours, the median over rounds. It prints what the picture shows, with the
-cases in which a peer is ahead.
+Without a record it takes the newest of each in benches/record/; several are put together, the later
+ones replacing equal cases of the earlier. Each dot is one case at one number of threads: the time
+of the best peer of that case over ours, the median over rounds. It prints what the picture shows,
+with the cases in which a peer is ahead.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from matplotlib.ticker import NullLocator
 from table import RECORD
 
 NAMES = {"step": "streaming", "call": "inference", "backprop": "forward, backward",
-         "train": "training step"}  # fmt: skip
-CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}
+         "train": "training step", "fit": "training", "predict": "inference"}  # fmt: skip
+CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "users": "cells in keras.ops"}
+# Cases of one mode that share a row.
+ROWS = [(mode, cell) for mode in MODES for cell in GATES] + [("fit", "users"), ("predict", "users")]
 AHEAD, BEHIND = "#1f6fb4", "#d0541f"
 TICKS = (0.3, 0.5, 0.7, 0.85, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50)
 
@@ -80,16 +82,17 @@ def _from_json(path: Path) -> Record:
 
 def _from_markdown(path: Path) -> Record:
     text = path.read_text()
+    cases = list(_users_cells(text) if text.startswith("# Users' cells") else _rows(text))
 
     def fact(pattern: str) -> str:
         found = re.search(pattern, text, re.MULTILINE)
         return found[1] if found else "unknown"
 
     return Record(
-        fact(r"^# Peers, (.*)$"),
+        fact(r"^# .*?, (.*)$"),
         fact(r"^- CPU: (.*?);"),
         fact(r"^- Versions: (.*)$"),
-        list(_rows(text)),
+        cases,
     )
 
 
@@ -104,23 +107,31 @@ def _rows(text: str) -> Iterator[Case]:
             yield Case(mode, cells[0], cells[1], int(cells[2]), float(ratio), peer)
 
 
+def _users_cells(text: str) -> Iterator[Case]:
+    """Those of users_cells.py: a name, times of both and their ratio for `fit` and `predict`."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 9 and cells[3].replace(".", "").isdigit():
+            yield Case("fit", "users", cells[0], 1, float(cells[3]), "Keras on JAX")
+            yield Case("predict", "users", cells[0], 1, float(cells[6]), "Keras on JAX")
+
+
 def together(records: list[Record]) -> Record:
     """One record of all cases; of equal ones the last counts."""
     cases = {case.key: case for record in records for case in record.cases}
-    dates = list(dict.fromkeys(record.date for record in records))
+    dates = sorted({record.date for record in records})
     cpus = list(dict.fromkeys(record.cpu for record in records))
     date = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return Record(date, " and ".join(cpus), records[-1].versions, list(cases.values()))
+    return Record(date, " and ".join(cpus), records[0].versions, list(cases.values()))
 
 
 def rows(record: Record) -> list[tuple[str, str, list[Case]]]:
     """The picture's rows that have cases: way of use, cell, cases by ratio."""
     found = []
-    for mode in MODES:
-        for cell in GATES:
-            chosen = [case for case in record.cases if (case.mode, case.cell) == (mode, cell)]
-            if chosen:
-                found.append((mode, cell, sorted(chosen, key=lambda case: case.ratio)))
+    for mode, cell in ROWS:
+        chosen = [case for case in record.cases if (case.mode, case.cell) == (mode, cell)]
+        if chosen:
+            found.append((mode, cell, sorted(chosen, key=lambda case: case.ratio)))
     return found
 
 
@@ -212,8 +223,10 @@ def main() -> None:
     parser.add_argument("records", nargs="*", type=Path, help="JSON or Markdown of peers.py")
     parser.add_argument("--to", type=Path, default=RECORD / "peers.svg", metavar="FILE")
     asked = parser.parse_args()
-    paths = asked.records or sorted(RECORD.glob("*-peers.json"))[-1:]
-    paths = paths or sorted(RECORD.glob("*-peers.md"))[-1:]
+    paths = asked.records
+    for kind in () if paths else ("peers", "users-cells"):
+        newest = sorted(RECORD.glob(f"*-{kind}.json")) or sorted(RECORD.glob(f"*-{kind}.md"))
+        paths += newest[-1:]
     record = together([read(path) for path in paths]) if paths else None
     if record is None or not record.cases:
         parser.error(f"no case with a peer in {', '.join(map(str, paths)) or RECORD}")

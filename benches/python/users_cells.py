@@ -2,33 +2,44 @@
 
     python benches/python/users_cells.py
     python benches/python/users_cells.py --peer PYTHON   # an interpreter that has Keras and JAX
+    python benches/python/users_cells.py --peer PYTHON --record
     python benches/python/users_cells.py --cells minimal lstm --case 32,50,16,32
 
 The same source of each cell runs in ferrnn and in Keras; `built-in` is ferrnn's own LSTM. A model
 is RNN(cell) and Dense(1), the loss the mean squared error, the optimizer Adam; a number is an epoch
 of `fit` or a `predict` divided by its steps, in milliseconds of the processor's time. Each
-contestant is a process of its own on one core and one thread, and waits while another has its turn;
-the table has minima and medians of the turns. `first` is the first step after the model is made,
-tracing and lowering (in Keras, compiling) included.
+contestant is a process of its own on one core and one thread, and waits while another has its turn.
+`first` is the first step after the model is made, tracing and lowering (in Keras, compiling)
+included.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import importlib
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from floor import cpu_name
+from table import RECORD
 
 CELLS = ("minimal", "masked", "lstm", "nested", "normalized", "attention")
 STEPS = 20
+PEER = "Keras on JAX"
+RUNS = ("fit", "predict")
+HEAD = (
+    "| cell | fit, ferrnn | Keras on JAX | ratio | predict, ferrnn | Keras on JAX | ratio "
+    "| first | Keras on JAX |"
+)
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -219,31 +230,65 @@ class Contestant:
         return answer
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Prints the table."""
+def compare(options: argparse.Namespace) -> Iterator[str]:
+    """Lines of the table; without a peer its columns are empty."""
     contestants = [Contestant("ferrnn", sys.executable, "ferrnn", options.core)]
     if options.peer:
-        contestants.append(Contestant("Keras on JAX", options.peer, "keras", options.core))
-    print("| cell | who | fit min | median | predict min | median | first |")
-    print("|---" * 7 + "|")
+        contestants.append(Contestant(PEER, options.peer, "keras", options.core))
     for name in [*options.cells, "built-in"]:
         taking = contestants if name != "built-in" else contestants[:1]
         first = {each.name: each.ask(case=options.case, name=name)["first"] for each in taking}
-        times: dict[tuple[str, str], list[float]] = {}
+        turns: dict[tuple[str, str], list[float]] = {}
         for turn in range(options.rounds):
             for each in taking if turn % 2 == 0 else taking[::-1]:
-                for run in ("fit", "predict"):
+                for run in RUNS:
                     found = each.ask(run=run, seconds=options.slice)["times"]
-                    times.setdefault((each.name, run), []).extend(found)
-        for each in taking:
-            fit, predict = (times[each.name, run] for run in ("fit", "predict"))
-            figures = (min(fit), statistics.median(fit), min(predict), statistics.median(predict))
-            cells = " | ".join(f"{value:.2f}" for value in figures)
-            print(f"| {name} | {each.name} | {cells} | {first[each.name]:.0f} |", flush=True)
+                    turns.setdefault((run, each.name), []).append(min(found))
+        cells = [name]
+        for run in RUNS:
+            cells += _figures(turns[run, "ferrnn"], turns.get((run, PEER), []))
+        cells += [f"{first[each]:.0f}" if each in first else "" for each in ("ferrnn", PEER)]
+        yield f"| {' | '.join(cells)} |"
     for each in contestants:
         assert each.process.stdin is not None
         each.process.stdin.close()
         each.process.wait()
+
+
+def _figures(ours: list[float], theirs: list[float]) -> list[str]:
+    """Minimum and median of ours and of the peer's, and the median ratio of a round."""
+    figures = [
+        f"{min(each):.2f} / {statistics.median(each):.2f}" for each in (ours, theirs) if each
+    ]
+    ratios = [their / our for our, their in zip(ours, theirs, strict=True)] if theirs else []
+    return [*figures, f"{statistics.median(ratios):.2f}"] if ratios else [*figures, "", ""]
+
+
+def main(options: argparse.Namespace) -> None:
+    """Prints the table, and writes it to the records if that is wanted."""
+    now = dt.datetime.now(dt.timezone.utc)
+    words = [
+        f"# Users' cells, {now:%Y-%m-%d %H:%M} UTC",
+        "",
+        "- `python benches/python/users_cells.py --peer PYTHON --record`",
+        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
+        f"- batch, time, features, units: {','.join(map(str, options.case))}; one core, float32",
+        "- an epoch of `fit` (RNN of the cell, Dense, Adam, mse) and a `predict`, divided by their",
+        "  steps: milliseconds of the processor, minimum / median of the turns' minima; ratios are",
+        "  medians over rounds of theirs by ours; the first step of training with tracing, in ms",
+        "",
+        HEAD,
+        "|---" * HEAD.count(" | ") + "|---|",
+    ]
+    print("\n".join(words))
+    for line in compare(options):
+        print(line, flush=True)
+        words.append(line)
+    if options.record:
+        words.insert(-len(words) + 8, f"- load average at the end {os.getloadavg()[0]:.1f}")
+        path = RECORD / f"{now:%Y-%m-%d-%H%M}-users-cells.md"
+        path.write_text("\n".join(words) + "\n", encoding="utf-8")
+        print(f"written to {path}")
 
 
 def arguments() -> argparse.Namespace:
@@ -259,6 +304,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--slice", type=float, default=0.2, help="seconds a turn")
     parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="write a file to benches/record/")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -268,4 +314,4 @@ if __name__ == "__main__":
     if given.work:
         work(given.work)
     else:
-        compare(given)
+        main(given)

@@ -15,9 +15,9 @@ pytest.importorskip("matplotlib", reason="matplotlib, of the extra plot, draws")
 def benches(monkeypatch, tmp_path):
     """The scripts, with a folder of records of the test's own."""
     monkeypatch.syspath_prepend(str(BENCHES))
-    names = ("cases", "floor", "table", "chart")
+    names = ("cases", "floor", "table", "users_cells", "chart")
     modules = {name: importlib.import_module(name) for name in names}
-    for name in ("table", "chart"):
+    for name in ("table", "users_cells", "chart"):
         monkeypatch.setattr(modules[name], "RECORD", tmp_path)
     return modules
 
@@ -71,6 +71,26 @@ def test_every_case_is_drawn_and_those_behind_are_named(benches, monkeypatch, ca
     assert drawn.count(benches["chart"].BEHIND) >= 2  # the shade, and the dot
     benches["chart"].main()
     assert picture.read_text() == drawn
+
+
+def test_users_cells_have_rows_of_their_own(benches, monkeypatch, capsys, tmp_path):
+    users, chart = benches["users_cells"], benches["chart"]
+    figures = [["1.00 / 1.10", "2.00 / 2.20", "2.00"], ["0.50 / 0.50", "0.40 / 0.45", "0.90"]]
+    lines = [f"| {' | '.join(['lstm', *figures[0], *figures[1], '5', '900'])} |"]
+    lines.append("| built-in | 1.00 / 1.00 |  |  | 0.50 / 0.50 |  |  | 2 |  |")
+    monkeypatch.setattr(users, "compare", lambda options: iter(lines))
+    monkeypatch.setattr("sys.argv", ["users_cells.py", "--record"])
+    users.main(users.arguments())
+    (path,) = tmp_path.glob("*-users-cells.md")
+    found = [(case.mode, case.sizes, case.ratio) for case in chart.read(path).cases]
+    assert found == [("fit", "lstm", 2.0), ("predict", "lstm", 0.9)]
+    write(benches, *LINES)
+    picture = tmp_path / "picture.svg"
+    monkeypatch.setattr("sys.argv", ["chart.py", "--to", str(picture)])
+    chart.main()
+    told = capsys.readouterr().out
+    assert "inference, cells in keras.ops (lstm), 1 thr: 0.90 Keras on JAX" in told
+    assert "training, cells in keras.ops" in picture.read_text()
 
 
 def test_a_later_record_replaces_equal_cases(benches):
