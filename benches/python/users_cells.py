@@ -5,12 +5,12 @@
     python benches/python/users_cells.py --peer PYTHON --record
     python benches/python/users_cells.py --cells minimal lstm --case 32,50,16,32
 
-The same source of each cell runs in ferrnn and in Keras; `built-in` is ferrnn's own LSTM. A model
-is RNN(cell) and Dense(1), the loss the mean squared error, the optimizer Adam; a number is an epoch
-of `fit` or a `predict` divided by its steps, in milliseconds of the processor's time. Each
-contestant is a process of its own on one core and one thread, and waits while another has its turn.
-`first` is the first step after the model is made, tracing and lowering (in Keras, compiling)
-included.
+The same source of each cell runs in ferrnn and in Keras; `built-in` is ferrnn's own LSTM, and some
+layers that both have are compared too. A model is RNN(cell) or the layer, and Dense(1), trained
+with Adam on the mean squared error; a number is an epoch of `fit` or a `predict` divided by its
+steps, in milliseconds of the processor's time. Each contestant is a process of its own on one core
+and one thread, and waits while another has its turn. `first` is the first step after the model is
+made, tracing and lowering (in Keras, compiling) included.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from floor import cpu_name
 from table import RECORD
 
 CELLS = ("minimal", "masked", "lstm", "nested", "normalized", "attention")
+# Layers that both have, beside the built-in LSTM.
+LAYERS = ("MultiHeadAttention", "Attention", "ConvLSTM1D", "recurrent dropout")
 STEPS = 20
 PEER = "Keras on JAX"
 RUNS = ("fit", "predict")
@@ -153,6 +155,22 @@ def cells_of(keras: Any) -> dict[str, Callable[[int], Any]]:  # noqa: C901 - a l
     }
 
 
+def layer(keras: Any, name: str, units: int, values: Any) -> Any:
+    """What one of `LAYERS` gives, a vector for each sequence."""
+    layers = keras.layers
+    if name == "recurrent dropout":
+        return layers.LSTM(units, recurrent_dropout=0.2)(values)
+    if name == "ConvLSTM1D":
+        steps, features = values.shape[1:]
+        frames = layers.Reshape((steps, features // 2, 2))(values)
+        return layers.Flatten()(layers.ConvLSTM1D(8, 3, padding="same")(frames))
+    if name == "Attention":
+        values = layers.Attention()([values, values])
+    else:
+        values = layers.MultiHeadAttention(4, units // 4)(values, values)
+    return layers.GlobalAveragePooling1D()(values)
+
+
 class Case:
     """One model, with data for some steps."""
 
@@ -161,12 +179,15 @@ class Case:
         rng = np.random.default_rng(0)
         self.x = rng.normal(size=(STEPS * batch, steps, features)).astype("float32")
         self.y = rng.normal(size=(STEPS * batch, 1)).astype("float32")
-        parts = [keras.Input((steps, features))]
+        inputs = values = keras.Input((steps, features))
         if name == "masked":
             self.x[:, steps // 2 :][rng.random(len(self.x)) < 0.5] = 0.0
-            parts.append(keras.layers.Masking())
-        recurrent = keras.layers.RNN(cells_of(keras)[name](units))
-        self.model = keras.Sequential([*parts, recurrent, keras.layers.Dense(1)])
+            values = keras.layers.Masking()(values)
+        if name in LAYERS:
+            values = layer(keras, name, units, values)
+        else:
+            values = keras.layers.RNN(cells_of(keras)[name](units))(values)
+        self.model = keras.Model(inputs, keras.layers.Dense(1)(values))
         self.model.compile(keras.optimizers.Adam(), loss="mse")
         self.batch = batch
         start = time.process_time()
@@ -296,7 +317,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--cells", nargs="+", choices=CELLS + LAYERS, default=[*CELLS, *LAYERS])
     parser.add_argument(
         "--case", type=lambda text: [int(n) for n in text.split(",")], default=[32, 50, 16, 32]
     )

@@ -73,3 +73,24 @@ def test_a_gradient_that_is_the_same_along_an_axis_is_computed_once(monkeypatch)
     _, sections = recorded(monkeypatch, NormalizedLongCell(5))
     wide = [rest for kind, rest in sections[BACK] if kind == "map" and rest[2][-1] == 20]
     assert not [rest for rest in wide if all(source[2][-1] == 0 for source in rest[4])]
+
+
+def test_products_and_a_bias_are_added_by_the_products(monkeypatch):
+    registers, sections = recorded(monkeypatch, LongCell(5))
+    sums = [rest for kind, rest in sections[STEP] if kind == "product"]
+    assert len(sums) == 2
+    assert all(accumulate for *_, accumulate in sums)
+    assert len({dest for dest, *_ in sums}) == 1
+    first = sections[STEP][0][1]
+    assert (first[0], registers[first[4][0][0]]) == ("copy", ("static", 20))
+
+
+def test_a_product_that_is_read_twice_stays_apart(monkeypatch):
+    class Twice(ScaledCell):
+        def call(self, inputs, states):
+            x = ops.matmul(inputs, self.kernel)
+            h = ops.tanh(x + self.rate) * x
+            return h, [h]
+
+    _, sections = recorded(monkeypatch, Twice(5))
+    assert [rest[-1] for kind, rest in sections[STEP] if kind == "product"] == [False]

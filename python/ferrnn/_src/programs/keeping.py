@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder, written
 
 # What costs less to compute than to keep: a value for each step and row leaves the caches.
 _CHEAP = ("copy", "negative", "add", "subtract", "multiply")
@@ -20,7 +21,7 @@ def homes_of(recorder: Recorder, ends: set[int], states: set[int], *, goes_back:
         sections = recorder.touched[register]
         if not goes_back:
             sections = sections & {STEP}
-        if level == FIXED:
+        if level == FIXED or not (sections or register in ends or register in states):
             homes.append("static")
         elif register in states:
             homes.append("state" if goes_back else "local")
@@ -35,11 +36,13 @@ def recompute(recorder: Recorder, given: set[int]) -> None:
     `given` are the registers that a call fills: they are there for every step.
     """
     back = BACK[STEP]
+    writes = Counter(written(each) for each in recorder.sections[STEP])
     for kind, rest in recorder.sections[STEP]:
         if kind != "map":
             continue
-        op, add, counts, (dest, *_), sources = rest
-        if op not in _CHEAP or add or recorder.touched[dest] != {STEP, back}:
+        op, _, counts, (dest, *_), sources = rest
+        once = writes[dest] == 1 and recorder.touched[dest] == {STEP, back}
+        if op not in _CHEAP or not once:
             continue
         is_there = all(
             recorder.levels[source] == FIXED or source in given or len(recorder.touched[source]) > 1

@@ -17,6 +17,7 @@ from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.programs import layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
+from ferrnn._src.programs.joining import join_products
 from ferrnn._src.programs.keeping import homes_of, recompute
 from ferrnn._src.programs.recorder import (
     BACK,
@@ -258,6 +259,10 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
             "d_weights": [*found, *(None for _ in recorder.given)],
         }
     before = {view.register for view in traced.states}
+    kept = {traced.output.register, *(view.register for view in traced.after)}
+    kept |= {each for state in states for each in state if each is not None}
+    kept |= {each for each in ends.get("d_inputs", ()) if each is not None}
+    join_products(recorder, kept)
     inputs = {view.register for view in traced.inputs}
     if back is not None:
         recompute(recorder, before | inputs)

@@ -25,6 +25,10 @@ SECTIONS = 5
 _AXES = 3
 
 
+# An instruction's name and arguments, as the engine takes them.
+Instruction: TypeAlias = tuple[str, tuple[Any, ...]]
+
+
 class UnsupportedError(Exception):
     """What the engine's programs do not have, in words."""
 
@@ -81,6 +85,14 @@ def dense(shape: Sequence[int]) -> tuple[int, ...]:
 Back: TypeAlias = Callable[[Any, View], None]
 
 
+def written(instruction: Instruction) -> int:
+    """The register that an instruction writes."""
+    kind, rest = instruction
+    dest = rest[3] if kind in ("map", "reduce") else rest[0]
+    register: int = dest[0] if isinstance(dest, tuple) else dest
+    return register
+
+
 @dataclass
 class Step:
     """One value of the trace: all of a register, its level, and its way back.
@@ -112,9 +124,7 @@ class Recorder:
     levels: list[int] = field(default_factory=list)
     wanted: list[bool] = field(default_factory=list)
     given: dict[int, Array] = field(default_factory=dict)
-    sections: list[list[tuple[Any, ...]]] = field(
-        default_factory=lambda: [[] for _ in range(SECTIONS)]
-    )
+    sections: list[list[Instruction]] = field(default_factory=lambda: [[] for _ in range(SECTIONS)])
     tape: list[Step] = field(default_factory=list)
     touched: list[set[int]] = field(default_factory=list)
     numbers: dict[float, View] = field(default_factory=dict)
