@@ -177,13 +177,15 @@ def _normalizing() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
             np.multiply(array, most, array)
             np.add(array, value * little, array)
         normalized *= np.reciprocal(np.sqrt(variance + little))
-        np.add(normalized * gamma, gamma)
+        outputs = normalized * gamma
+        np.add(outputs, gamma, outputs)
 
     def batch_backward() -> None:
         shift = np.add.reduce(rows, 0) / count
         change = rows * (np.add.reduce(rows * rows, 0) / count)
         change += shift
-        np.multiply(rows - change, gamma * gamma)
+        np.subtract(rows, change, change)
+        change *= gamma * gamma
 
     yield "BatchNormalization", layers.BatchNormalization(), X, batch_forward, batch_backward
     random = np.random.Philox(key=1)

@@ -142,7 +142,7 @@ class BatchNormalization(Layer):
         scale, offset = self._scale_and_offset(correction)
         outputs = normalized if scale is None else normalized * scale
         if offset is not None:
-            outputs = outputs + offset
+            outputs = np.add(outputs, offset, None if scale is None else outputs)
         returned = self._put_back(outputs.reshape(last.shape))
         if not call.differentiable:
             return returned, None
@@ -154,11 +154,13 @@ class BatchNormalization(Layer):
             self._add_gradients(shift, along, correction, grads)
             if not call.inputs_need_gradient:
                 return None
-            d_rows = d_outputs
+            factor = inverse if scale is None else inverse * scale
             if in_training:
-                change = _through_moments(shift, along, normalized, weight, count)
-                d_rows = d_outputs - change
-            d_rows = d_rows * (inverse if scale is None else inverse * scale)
+                d_rows = _through_moments(shift, along, normalized, weight, count)
+                np.subtract(d_outputs, d_rows, d_rows)
+                d_rows *= factor
+            else:
+                d_rows = d_outputs * factor
             return self._put_back(d_rows.reshape(last.shape))
 
         return returned, vjp
