@@ -51,13 +51,13 @@ def test_the_source_of_the_threads_is_named():
     ferrnn.set_num_threads(before)
     facts = ferrnn.show_config(mode="dicts")
     assert facts["Threads"] == {"count": before, "source": "set_num_threads"}
-    printed = config_with(FERRNN_NUM_THREADS="3")
-    assert "count: 3\n  source: FERRNN_NUM_THREADS\n" in printed
     assert "source: CPUs of this process\n" in config_with(FERRNN_NUM_THREADS="")
 
 
-def test_a_forced_level_is_named():
-    assert "level: portable\n  source: FERRNN_SIMD\n" in config_with(FERRNN_SIMD="portable")
+def test_what_the_environment_chooses_is_named():
+    printed = config_with(FERRNN_SIMD="portable", FERRNN_NUM_THREADS="3")
+    assert "level: portable\n  source: FERRNN_SIMD\n" in printed
+    assert "count: 3\n  source: FERRNN_NUM_THREADS\n" in printed
     assert "source: the fastest of this CPU\n" in config_with(FERRNN_SIMD="")
 
 

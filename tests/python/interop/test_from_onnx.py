@@ -11,6 +11,7 @@ import foreign
 from each_case import each_case
 from ferrnn._src.interop.onnx.recurrent import Recurrent
 from foreign import expect_close
+from onnx_session import session_of
 
 CASES = [
     (maker, name, foreign.load(maker, name).about)
@@ -176,7 +177,7 @@ def test_what_is_almost_a_cell_is_computed_as_written(change):
     node.op_type = new
     model = ferrnn.from_onnx(made)
     assert "LSTMCell" not in [step.node.operator for step in model._programs.plan.steps]
-    session = pytest.importorskip("onnxruntime").InferenceSession(made.SerializeToString())
+    session = session_of(made.SerializeToString())
     inputs = dict(zip(case.about["inputs"], case.series("input"), strict=True))
     for found, wanted in zip(model(**inputs), session.run(None, inputs), strict=True):
         expect_close(found, wanted)
@@ -186,7 +187,6 @@ def test_what_is_almost_a_cell_is_computed_as_written(change):
 @pytest.mark.parametrize("keep", [0, 1])
 def test_reductions_are_those_of_onnx_runtime(kind, keep):
     onnx = pytest.importorskip("onnx")
-    runtime = pytest.importorskip("onnxruntime")
     value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     node = onnx.helper.make_node(f"Reduce{kind}", ["x", "axes"], ["y"], keepdims=keep)
     graph = onnx.helper.make_graph(
@@ -199,7 +199,7 @@ def test_reductions_are_those_of_onnx_runtime(kind, keep):
     opsets = [onnx.helper.make_opsetid("", 18)]
     made = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     x = np.random.default_rng(1).uniform(0.1, 90, (4, 3, 5)).astype("float32")
-    session = runtime.InferenceSession(made.SerializeToString())
+    session = session_of(made.SerializeToString())
     expect_close(ferrnn.from_onnx(made)(x), session.run(None, {"x": x})[0])
 
 

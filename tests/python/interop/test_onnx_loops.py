@@ -6,9 +6,10 @@ import pytest
 import ferrnn
 from each_case import each_case
 from foreign import expect_close
+from onnx_session import session_of
 
 onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
 INT, BOOL = onnx.TensorProto.INT64, onnx.TensorProto.BOOL
 
@@ -57,7 +58,7 @@ def test_a_loop_ends_by_its_count_or_its_condition(going, most, limit):
         "most": np.array(most),
         "limit": np.array(limit, "f4"),
     }
-    session = runtime.InferenceSession(made.SerializeToString())
+    session = session_of(made.SerializeToString())
     ours = ferrnn.from_onnx(made)
     for _ in range(2):
         for found, wanted in zip(ours(**inputs), session.run(None, inputs), strict=True):
@@ -139,7 +140,7 @@ def test_a_scan_goes_along_its_axes_in_its_directions(options, steps):
         "x": rng.normal(size=(steps, 3)).astype("f4"),
         "z": rng.normal(size=(3, steps)).astype("f4"),
     }
-    session = runtime.InferenceSession(made.SerializeToString())
+    session = session_of(made.SerializeToString())
     ours = ferrnn.from_onnx(made)
     for _ in range(2):
         for found, wanted in zip(ours(**inputs), session.run(None, inputs), strict=True):

@@ -8,9 +8,10 @@ from each_case import each_case
 from ferrnn import layers
 from ferrnn.tree import flatten
 from keras_models import MODELS
+from onnx_session import session_of
 
 onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 
 REFUSED = {
     "stateful": r"is stateful.*`states=True`",
@@ -56,7 +57,7 @@ def inputs_of(model, batch, time, seed=2):
 def check(model, sizes=((3, 7), (2, 4)), tolerance=2e-6):
     content = ferrnn.to_onnx(model)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session, again = runtime.InferenceSession(content), ferrnn.from_onnx(content)
+    session, again = session_of(content), ferrnn.from_onnx(content)
     for batch, time in sizes:
         x = inputs_of(model, batch, time)
         named = {each.name: array for each, array in zip(session.get_inputs(), x, strict=True)}
@@ -204,7 +205,7 @@ def test_masks_are_carried(first, name):
     model = randomized(ferrnn.Sequential([*start, *MASKED[name]()]))
     content = ferrnn.to_onnx(model)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session, own = runtime.InferenceSession(content), model.predict_on_batch(x)
+    session, own = session_of(content), model.predict_on_batch(x)
     named = {session.get_inputs()[0].name: x}
     for found in (session.run(None, named)[0], ferrnn.from_onnx(content)(x)):
         np.testing.assert_allclose(found, own, rtol=0, atol=2e-6 * abs(own).max())
@@ -288,7 +289,7 @@ def test_states_are_carried_from_call_to_call():
     randomized(model)
     content = ferrnn.to_onnx(model, states=True)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session = runtime.InferenceSession(content)
+    session = session_of(content)
     names = [each.name for each in session.get_inputs()][1:]
     gru = next(name for name in names if name.startswith("inner/"))
     assert names == ["first/h", "first/c", gru, "stack/0/h", "stack/0/c", "stack/1/h", "stack/1/c"]

@@ -7,9 +7,10 @@ import ferrnn
 from each_case import each_case
 from ferrnn import layers as L  # noqa: N812 - there are many
 from ferrnn.tree import flatten
+from onnx_session import session_of
 
 onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 
 HEIGHT, WIDTH, FEATURES = 7, 6, 4
 
@@ -30,7 +31,7 @@ def check(model, sizes=((3, 7), (2, 4)), tolerance=4e-6):
     randomized(model)
     content = ferrnn.to_onnx(model)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session, again = runtime.InferenceSession(content), ferrnn.from_onnx(content)
+    session, again = session_of(content), ferrnn.from_onnx(content)
     for batch, time in sizes:
         rng = np.random.default_rng(batch)
         x = [
@@ -217,7 +218,7 @@ def test_states_of_frames_are_carried_from_call_to_call():
     x = ferrnn.Input((None, 5, 6, 2))
     layer = L.ConvLSTM2D(3, 2, padding="same", return_sequences=True, name="rain")
     model = randomized(ferrnn.Model(x, layer(x)))
-    session = runtime.InferenceSession(ferrnn.to_onnx(model, states=True))
+    session = session_of(ferrnn.to_onnx(model, states=True))
     names = [each.name for each in session.get_inputs()]
     assert names[1:] == ["rain/h", "rain/c"]
     given = np.random.default_rng(4).normal(size=(2, 6, 5, 6, 2)).astype("float32")

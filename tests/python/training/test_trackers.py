@@ -36,19 +36,29 @@ def fitted(callback, epochs=3, **options):
     return model, model.fit(x, y, epochs=epochs, callbacks=[callback], **options)
 
 
-@pytest.mark.parametrize("package", ["mlflow", "optuna", "wandb"])
-def test_a_missing_package_is_named_with_its_extra(package):
-    made = {
-        "mlflow": "MlflowCallback()",
-        "optuna": "OptunaPruningCallback(None)",
-        "wandb": "WandbMetricsLogger()",
-    }[package]
-    code = f"import sys; sys.modules[{package!r}] = None; from ferrnn.callbacks import *; {made}"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert f"ImportError: This needs the package `{package}`" in result.stderr
-    assert f"pip install 'ferrnn[{package}]'" in result.stderr
+MAKING = {
+    "mlflow": "MlflowCallback()",
+    "optuna": "OptunaPruningCallback(None)",
+    "wandb": "WandbMetricsLogger()",
+}
+WITHOUT_THEM = f"""
+import sys
+sys.modules.update(dict.fromkeys({list(MAKING)}))
+from ferrnn.callbacks import *
+for made in {list(MAKING.values())}:
+    try:
+        eval(made)
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_a_missing_package_is_named_with_its_extra():
+    command = [sys.executable, "-c", WITHOUT_THEM]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for package in MAKING:
+        assert f"This needs the package `{package}`" in told
+        assert f"pip install 'ferrnn[{package}]'" in told
 
 
 class TestMlflow:
