@@ -26,8 +26,8 @@ use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::models::{
-    self, Clip, Data, Draws, Graph, Join, Joined, Linked, Loss, Node, Pace, Recurrent, Setting,
-    Span, Tally, Updates, gather, train,
+    self, Clip, Data, Draws, Ends, Graph, Join, Joined, Judge, Linked, Loss, Measure, Node, Pace,
+    Recurrent, Setting, Span, Tally, Updates, gather, train,
 };
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::optimizer::{self, Rule, Target};
@@ -287,6 +287,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         bias: true,
         go_backwards: false,
         return_sequences: false,
+        return_state: false,
         zero_output_for_mask: false,
         drops: 1,
         input_drop: None,
@@ -301,7 +302,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         (Box::new(head), vec![3]),
     ];
     let layers = nodes.into_iter().map(|(node, from)| Linked { node, from, passes: true });
-    let mut graph = Graph::new(layers.collect()).unwrap();
+    let mut graph = Graph::new(layers.collect(), Ends::single(4).unwrap()).unwrap();
     let mut weights: Vec<_> = graph.sizes().map(|size| numbers(size, 0.2)).collect();
     let mut moments: Vec<_> =
         graph.sizes().map(|size| [vec![0.0; size], vec![0.0; size]]).collect();
@@ -310,8 +311,10 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
     let y = numbers(rows, 1.0);
     let inputs = View::contiguous(&x, [rows, time, features]).unwrap();
     let targets = View::contiguous(&y, [rows, 1, 1]).unwrap();
-    let data = Data { inputs: &inputs, targets: &targets, order: None };
-    let loss = Loss { error: Kind::Squared, pointwise: false };
+    let data = Data { inputs: &[&inputs], targets: &[&targets], order: None };
+    let losses =
+        vec![Loss { measure: Measure::Error(Kind::Squared), pointwise: false, weight: 1.0 }];
+    let loss = &Judge { losses, exact: false };
     let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
     let (limit, until_finite_no_more) = (Duration::MAX, false);
     let span = Span { places: 0..rows, batch: rows, limit, until_finite_no_more };
@@ -320,7 +323,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         let mut all: Vec<_> = weights.iter_mut().map(|weight| &mut weight[..]).collect();
         let mut draws = Draws::default();
         if !trains {
-            gather(&mut graph, &inputs, None, 0..rows).unwrap();
+            gather(&mut graph, data.inputs, None, 0..rows).unwrap();
             graph.pack(&all).unwrap();
             return graph.forward(&all, (false, false), &mut draws, &|| false).unwrap();
         }

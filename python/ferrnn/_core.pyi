@@ -289,6 +289,19 @@ def adam_update(
 def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
 
+def mean_crossentropy(
+    y_true: Array,
+    y_pred: Array,
+    labels: str,
+    smoothing: float,
+    epsilon: float,
+    differentiable: bool = False,
+) -> tuple[float, Array | None]:
+    """The mean crossentropy of probabilities `[..., classes]`, its derivatives by them if wanted.
+
+    `labels` are "binary", "one-hot" or "numbers".
+    """
+
 def mean_error(
     y_true: Array, y_pred: Array, squared: bool, differentiable: bool = False
 ) -> tuple[float, Array | None]:
@@ -305,42 +318,42 @@ class Plan:
         cls,
         parts: list[tuple[tuple[Any, ...], list[int], bool]],
         trained: Sequence[int],
-        axes: int,
+        ends: tuple[int, list[tuple[int, int]]],
         double: bool = False,
     ) -> Plan: ...
     def train(
         self, said: list[tuple[Any, ...]]
     ) -> tuple[
-        list[tuple[int, float, float, float, list[float], BaseException | None]],
+        list[tuple[int, float, float, float, list[float], list[float], BaseException | None]],
         BaseException | None,
     ]: ...
     def forward(
         self,
         weights: list[Array],
-        x: NDArray[Any],
+        x: Sequence[NDArray[Any]],
         order: NDArray[Any] | None,
         places: tuple[int, int],
         keep: bool = False,
         draws: list[tuple[int, int]] | None = None,
         packed: bool = False,
-    ) -> Array: ...
+    ) -> list[Array]: ...
     def predict(
         self,
         weights: list[Array],
-        x: NDArray[Any],
+        x: Sequence[NDArray[Any]],
         order: NDArray[Any] | None,
         places: tuple[int, int],
         batch: int,
         limit: float,
         packed: bool = False,
-        outputs: Array | None = None,
-    ) -> tuple[Array, int]: ...
-    def mask(self) -> bytes | None: ...
+        outputs: list[Array] | None = None,
+    ) -> tuple[list[Array], int]: ...
+    def mask(self, output: int = 0) -> bytes | None: ...
     def backward(
         self,
         weights: list[Array],
         slots: list[Sequence[Array]],
-        d_outputs: Array,
+        d_outputs: list[Array],
         added: list[tuple[int, Array]],
         way: tuple[tuple[Any, ...], tuple[str, float] | None],
         rates: Sequence[float],

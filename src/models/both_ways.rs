@@ -19,6 +19,8 @@ pub enum Merge {
     Product,
     /// Half their sum.
     Mean,
+    /// They stay two: those of the other direction are given besides.
+    Apart,
 }
 
 /// The layer: weights are those of the direction ahead, then of the other.
@@ -30,6 +32,8 @@ pub struct BothWays<T: Engine> {
     outputs: [Buffer<T>; 2],
     slopes: [Buffer<T>; 2],
     d_inputs: Buffer<T>,
+    /// The shape of one direction's outputs in the batch at hand.
+    of_one: Shape,
 }
 
 impl<T: Engine> BothWays<T> {
@@ -41,7 +45,8 @@ impl<T: Engine> BothWays<T> {
         let sizes = directions.iter().flat_map(Node::sizes).copied().listed()?;
         let (outputs, slopes) = (Default::default(), Default::default());
         let d_inputs = Buffer::default();
-        Ok(Self { directions, merge, sequences, sizes, outputs, slopes, d_inputs })
+        let of_one = Shape::default();
+        Ok(Self { directions, merge, sequences, sizes, outputs, slopes, d_inputs, of_one })
     }
 
     /// Calls `each` with the places of one step of one row: in the outputs of the direction ahead, in
@@ -58,11 +63,28 @@ impl<T: Engine> BothWays<T> {
         }
     }
 
+    /// How many values each direction has besides, and how many of both there are before them.
+    fn states(&self) -> (usize, usize) {
+        (self.directions[0].besides(), usize::from(self.merge == Merge::Apart))
+    }
+
+    /// Copies a direction's outputs of the shape `of_one`, the other one's in the order of time.
+    fn in_order(&self, of_one: Shape, from: &[T], to: &mut [T]) {
+        let units = of_one.features;
+        self.steps(of_one, |[at, other, _]| {
+            to[at..][..units].copy_from_slice(&from[other..][..units]);
+        });
+    }
+
     fn merged(&self, of_one: Shape, outputs: &mut [T]) {
         let units = of_one.features;
         let ([ahead, back], half) = (&self.outputs, T::of(2.0).wide());
         self.steps(of_one, |[at, other, to]| {
             let (one, two) = (&ahead[at..][..units], &back[other..][..units]);
+            if self.merge == Merge::Apart {
+                outputs[to..][..units].copy_from_slice(one);
+                return;
+            }
             if self.merge == Merge::Concat {
                 outputs[to..][..units].copy_from_slice(one);
                 outputs[to + units..][..units].copy_from_slice(two);
@@ -73,7 +95,7 @@ impl<T: Engine> BothWays<T> {
                     Merge::Product => one * two,
                     // A half is exact but for subnormal numbers, and so is one in double precision.
                     Merge::Mean => T::of((one + two).wide() / half),
-                    Merge::Sum | Merge::Concat => one + two,
+                    Merge::Sum | Merge::Concat | Merge::Apart => one + two,
                 };
             }
         });
@@ -93,6 +115,7 @@ impl<T: Engine> BothWays<T> {
                 (d_ahead[at + unit], d_back[other + unit]) = match self.merge {
                     Merge::Product => (one * *back, two * *ahead),
                     Merge::Mean => (T::of(one.wide() / 2.0), T::of(two.wide() / 2.0)),
+                    Merge::Apart => (one, d_back[other + unit]), // which came before
                     Merge::Sum | Merge::Concat => (one, two),
                 };
             }
@@ -111,6 +134,46 @@ impl<T: Engine> Node<T> for BothWays<T> {
         let of_one = self.directions[0].shape(inputs)?;
         let twice = if self.merge == Merge::Concat { 2 } else { 1 };
         Ok(Shape { features: twice * of_one.features, ..of_one })
+    }
+
+    fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.shape(inputs[0])
+    }
+
+    fn besides(&self) -> usize {
+        let (states, first) = self.states();
+        first + 2 * states
+    }
+
+    fn shape_besides(&self, number: usize, inputs: &[Shape]) -> Result<Shape> {
+        let first = self.states().1;
+        if number < first {
+            return self.directions[0].shape(inputs[0]);
+        }
+        self.directions[0].shape_besides(number - first, inputs)
+    }
+
+    fn give(&mut self, number: usize, to: &mut [T]) -> Result<()> {
+        let (states, first) = self.states();
+        if number < first {
+            self.in_order(self.of_one, &self.outputs[1], to);
+            return Ok(());
+        }
+        let number = number - first;
+        self.directions[number / states].give(number % states, to)
+    }
+
+    fn take(&mut self, number: usize, slopes: &[T]) -> Result<()> {
+        let (states, first) = self.states();
+        if number < first {
+            let mut d_back = std::mem::take(&mut self.slopes[1]);
+            sized(&mut d_back, slopes.len())?;
+            self.in_order(self.of_one, slopes, &mut d_back); // its own inverse
+            self.slopes[1] = d_back;
+            return Ok(());
+        }
+        let number = number - first;
+        self.directions[number / states].take(number % states, slopes)
     }
 
     fn masks(&self) -> Masks {
@@ -132,9 +195,14 @@ impl<T: Engine> Node<T> for BothWays<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let of_one = self.directions[0].shape(passing.shape)?;
-        for (direction, outputs) in self.directions.iter_mut().zip(&mut self.outputs) {
+        self.of_one = of_one;
+        let Passing { shape, inputs, more, weights, mask, keep, training } = *passing;
+        let (first, second) = more.split_at(more.len() / 2);
+        let pairs = self.directions.iter_mut().zip(&mut self.outputs);
+        for ((direction, outputs), more) in pairs.zip([first, second]) {
             sized(outputs, of_one.elements()?)?;
-            direction.forward(passing, outputs, draws, stop)?;
+            let passing = Passing { shape, inputs, more, weights, mask, keep, training };
+            direction.forward(&passing, outputs, draws, stop)?;
         }
         self.merged(of_one, outputs);
         Ok(())
@@ -146,7 +214,7 @@ impl<T: Engine> Node<T> for BothWays<T> {
         gradients: &mut [Buffer<T>],
         stop: Ask<'_>,
     ) -> Result<()> {
-        let Passed { shape, inputs, mask, d_outputs, mut d_inputs, .. } = passed;
+        let Passed { shape, inputs, more, mask, d_outputs, mut d_inputs, d_more, .. } = passed;
         let of_one = self.directions[0].shape(shape)?;
         self.divide(of_one, d_outputs)?;
         if d_inputs.is_some() {
@@ -157,7 +225,10 @@ impl<T: Engine> Node<T> for BothWays<T> {
         let wanted = d_inputs.is_some();
         let ([one, two], [d_one, d_two]) = (&self.outputs, &self.slopes);
         let d_ahead = d_inputs.as_deref_mut();
-        let more: &[_] = &[];
+        let (more, other_more) = more.split_at(more.len() / 2);
+        let mut d_more = d_more.iter_mut().map(Option::as_deref_mut).listed()?;
+        let half = d_more.len() / 2;
+        let (d_more, other_d_more) = d_more.split_at_mut(half);
         let of_ahead = Passed {
             shape,
             inputs,
@@ -166,19 +237,19 @@ impl<T: Engine> Node<T> for BothWays<T> {
             mask,
             d_outputs: d_one,
             d_inputs: d_ahead,
-            d_more: &mut [],
+            d_more,
         };
         ahead.backward(of_ahead, first, stop)?;
         let d_back = wanted.then_some(&mut self.d_inputs[..]);
         let of_back = Passed {
             shape,
             inputs,
-            more,
+            more: other_more,
             outputs: two,
             mask,
             d_outputs: d_two,
             d_inputs: d_back,
-            d_more: &mut [],
+            d_more: other_d_more,
         };
         back.backward(of_back, second, stop)?;
         for (sum, &other) in d_inputs.into_iter().flatten().zip(&*self.d_inputs) {

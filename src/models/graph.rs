@@ -1,6 +1,8 @@
 //! Layers, each of which takes what others before it give, and the memory between them.
 
-use super::links::{Linked, check, masked, places};
+use std::ops::Range;
+
+use super::links::{Ends, Linked, check, made, masked, places};
 use super::node::{Draws, Masks, Passed, Passing, Shape, sized};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
@@ -9,10 +11,13 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// Layers in an order in which they can be computed; what the last gives are the outputs. Memory is taken
-/// for the largest batch so far, and kept.
+/// Layers in an order in which they can be computed. Memory is taken for the largest batch so far, and
+/// kept.
 pub struct Graph<T: Engine> {
     layers: Vec<Linked<T>>,
+    ends: Ends,
+    /// The values that each layer makes.
+    made: Vec<Range<usize>>,
     /// Where each layer's weights begin among all.
     firsts: Vec<usize>,
     /// Of each value of the batch at hand.
@@ -22,6 +27,8 @@ pub struct Graph<T: Engine> {
     slopes: Vec<Buffer<T>>,
     /// For each value which of them is its own, if it has one.
     places: Vec<Option<usize>>,
+    /// Of one output after the other.
+    targets: Buffer<T>,
     /// What comes to a gradient that another layer wrote before.
     spares: Vec<Buffer<T>>,
     gradients: Vec<Buffer<T>>,
@@ -30,13 +37,18 @@ pub struct Graph<T: Engine> {
     masks: Vec<Vec<bool>>,
 }
 
+fn buffers<T: Element>(count: usize) -> Result<Vec<Buffer<T>>> {
+    (0..count).map(|_| Buffer::default()).listed()
+}
+
 impl<T: Engine> Graph<T> {
     /// A graph of these layers.
     ///
     /// # Errors
     /// If a layer takes what there is not yet, or if memory runs out.
-    pub fn new(layers: Vec<Linked<T>>) -> Result<Self> {
-        check(&layers)?;
+    pub fn new(layers: Vec<Linked<T>>, ends: Ends) -> Result<Self> {
+        let made = made(&layers, ends.inputs)?;
+        check(&layers, &made, &ends)?;
         let (mut firsts, mut count) = (lists::room(layers.len())?, 0);
         for layer in &layers {
             lists::push(&mut firsts, count)?;
@@ -44,25 +56,23 @@ impl<T: Engine> Graph<T> {
         }
         let sizes = layers.iter().flat_map(|layer| layer.node.sizes());
         let gradients = sizes.map(|&size| Buffer::zeroed(size)).listed_or()?;
-        let values = (0..=layers.len()).map(|_| Buffer::default()).listed()?;
-        let (places, count) = places(&layers)?;
-        let slopes = (0..count.max(2)).map(|_| Buffer::default()).listed()?;
+        let (places, count) = places(&layers, &made, &ends)?;
         let most = layers.iter().map(|layer| layer.from.len()).max().unwrap_or(0);
-        let spares = (0..most).map(|_| Buffer::default()).listed()?;
-        let (masked, count) = masked(&layers)?;
-        let masks = (0..count).map(|_| Vec::new()).listed()?;
-        let shapes = Vec::new();
+        let (masked, masks) = masked(&layers, &made, ends.inputs)?;
         Ok(Self {
+            values: buffers(places.len())?,
+            slopes: buffers(count)?,
+            spares: buffers(most)?,
+            masks: (0..masks).map(|_| Vec::new()).listed()?,
+            shapes: Vec::new(),
+            targets: Buffer::default(),
             layers,
+            ends,
+            made,
             firsts,
-            shapes,
-            values,
-            slopes,
             places,
-            spares,
             gradients,
             masked,
-            masks,
         })
     }
 
@@ -75,18 +85,28 @@ impl<T: Engine> Graph<T> {
     ///
     /// # Errors
     /// If a layer does not take such inputs, or if memory runs out.
-    pub fn prepare(&mut self, inputs: Shape) -> Result<()> {
-        if self.shapes.first() == Some(&inputs) {
+    pub fn prepare(&mut self, inputs: &[Shape]) -> Result<()> {
+        if self.shapes.get(..self.ends.inputs) == Some(inputs) {
             return Ok(());
         }
+        if inputs.len() != self.ends.inputs {
+            let expected = format!("{} arrays", self.ends.inputs);
+            return Err(Error::value("inputs", expected, inputs.len()));
+        }
         let mut shapes = lists::room(self.values.len())?;
-        lists::push(&mut shapes, inputs)?;
-        for layer in &self.layers {
-            let made = match layer.from[..] {
-                [from] => layer.node.shape(shapes[from])?,
-                _ => layer.node.joined(&layer.from.iter().map(|&from| shapes[from]).listed()?)?,
+        for &shape in inputs {
+            lists::push(&mut shapes, shape)?;
+        }
+        for Linked { node, from, .. } in &self.layers {
+            let given = from.iter().map(|&from| shapes[from]).listed()?;
+            let made = match given[..] {
+                [given] => node.shape(given)?,
+                _ => node.joined(&given)?,
             };
             lists::push(&mut shapes, made)?;
+            for number in 0..node.besides() {
+                lists::push(&mut shapes, node.shape_besides(number, &given)?)?;
+            }
         }
         for (value, shape) in self.values.iter_mut().zip(&shapes) {
             let wanted = shape.elements()?;
@@ -102,12 +122,9 @@ impl<T: Engine> Graph<T> {
     fn prepare_slopes(&mut self) -> Result<()> {
         for at in 0..self.values.len() {
             let wanted = self.elements_of(at)?;
-            // The second serves for targets as well.
-            let own = (at + 1 == self.values.len()).then_some(1);
-            for place in self.places[at].into_iter().chain(own) {
-                if self.slopes[place].len() < wanted {
-                    self.slopes[place] = Buffer::unfilled(wanted)?;
-                }
+            if let Some(place) = self.places[at].filter(|&place| self.slopes[place].len() < wanted)
+            {
+                self.slopes[place] = Buffer::unfilled(wanted)?;
             }
         }
         Ok(())
@@ -123,53 +140,70 @@ impl<T: Engine> Graph<T> {
         self.shape_of(value)?.elements()
     }
 
-    /// The batch's inputs, to be written.
-    ///
-    /// # Errors
-    /// If no batch was prepared.
-    pub fn inputs(&mut self) -> Result<&mut [T]> {
-        let elements = self.elements_of(0)?;
-        Ok(&mut self.values[0][..elements])
-    }
-
-    /// The shape of the outputs.
-    ///
-    /// # Errors
-    /// If no batch was prepared.
-    pub fn output_shape(&self) -> Result<Shape> {
-        self.shape_of(self.layers.len())
-    }
-
-    /// The outputs of the last forward pass.
-    ///
-    /// # Errors
-    /// If no batch was prepared.
-    pub fn outputs(&self) -> Result<&[T]> {
-        let last = self.layers.len();
-        Ok(&self.values[last][..self.elements_of(last)?])
-    }
-
-    /// The steps of the outputs that count, `[rows, time]`, if they come with a mask.
+    /// How many inputs there are, and how many outputs.
     #[must_use]
-    pub fn output_mask(&self) -> Option<&[bool]> {
-        self.masked[self.layers.len()].map(|mask| &self.masks[mask][..])
+    pub fn ends(&self) -> (usize, usize) {
+        (self.ends.inputs, self.ends.outputs.len())
     }
 
-    /// Room for a batch's targets, the outputs of the last forward pass, and the gradient by them, to
-    /// be written.
+    /// The value that is an output.
+    fn end(&self, number: usize) -> Result<usize> {
+        let count = self.ends.outputs.len();
+        let found = self.ends.outputs.get(number).copied();
+        found.ok_or_else(|| Error::value("outputs", format!("numbers below {count}"), number))
+    }
+
+    /// An input of the batch, to be written.
     ///
     /// # Errors
     /// If no batch was prepared.
-    pub fn judged(&mut self) -> Result<(&mut [T], &[T], &mut [T])> {
+    pub fn inputs(&mut self, number: usize) -> Result<&mut [T]> {
+        let elements = self.elements_of(number)?;
+        Ok(&mut self.values[number][..elements])
+    }
+
+    /// The shape of an output.
+    ///
+    /// # Errors
+    /// If no batch was prepared, or there is no such output.
+    pub fn output_shape(&self, number: usize) -> Result<Shape> {
+        self.shape_of(self.end(number)?)
+    }
+
+    /// An output of the last forward pass.
+    ///
+    /// # Errors
+    /// If no batch was prepared, or there is no such output.
+    pub fn outputs(&self, number: usize) -> Result<&[T]> {
+        let value = self.end(number)?;
+        Ok(&self.values[value][..self.elements_of(value)?])
+    }
+
+    /// The steps of an output that count, `[rows, time]`, if it comes with a mask.
+    ///
+    /// # Errors
+    /// If there is no such output.
+    pub fn output_mask(&self, number: usize) -> Result<Option<&[bool]>> {
+        Ok(self.masked[self.end(number)?].map(|mask| &self.masks[mask][..]))
+    }
+
+    /// Room for a batch's targets, an output of the last forward pass, and the gradient by it, to be
+    /// written. The targets are those of one output at a time.
+    ///
+    /// # Errors
+    /// If no batch was prepared, or there is no such output.
+    pub fn judged(&mut self, number: usize) -> Result<(&mut [T], &[T], &mut [T])> {
         self.prepare_slopes()?;
-        let last = self.layers.len();
-        let elements = self.elements_of(last)?;
-        // That of the outputs is the first, and the second is free until backward writes it.
-        let [slopes, targets, ..] = &mut self.slopes[..] else {
-            unreachable!("two at least, see `new`")
+        let value = self.end(number)?;
+        let elements = self.elements_of(value)?;
+        if self.targets.len() < elements {
+            self.targets = Buffer::unfilled(elements)?;
+        }
+        let Some(place) = self.places[value] else {
+            unreachable!("outputs have one, see `places`")
         };
-        let outputs = &self.values[last][..elements];
-        Ok((&mut targets[..elements], outputs, &mut slopes[..elements]))
+        let outputs = &self.values[value][..elements];
+        Ok((&mut self.targets[..elements], outputs, &mut self.slopes[place][..elements]))
     }
 
     /// Refuses weights of other sizes.
@@ -211,12 +245,13 @@ impl<T: Engine> Graph<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         for at in 0..self.layers.len() {
-            let to = self.elements_of(at + 1)?;
-            let (below, above) = self.values.split_at_mut(at + 1);
+            let first = self.made[at].start;
+            let to = self.elements_of(first)?;
+            let (below, above) = self.values.split_at_mut(first);
             let Linked { node, from, passes } = &mut self.layers[at];
             let (shape, inputs) = given(&self.shapes, below, from[0])?;
-            if let (Masks::Begin, Some(own)) = (node.masks(), self.masked[at + 1]) {
-                let made = self.shapes[at + 1];
+            if let (Masks::Begin, Some(own)) = (node.masks(), self.masked[first]) {
+                let made = self.shapes[first];
                 let mask = &mut self.masks[own];
                 if mask.len() != made.rows * made.time {
                     *mask = lists::filled(false, made.rows * made.time)?;
@@ -234,22 +269,42 @@ impl<T: Engine> Graph<T> {
                 training,
             };
             node.forward(&passing, &mut above[0][..to], draws, stop)?;
+            for number in 0..node.besides() {
+                let elements = self.shapes[first + 1 + number].elements()?;
+                node.give(number, &mut above[1 + number][..elements])?;
+            }
         }
         Ok(())
     }
 
-    /// Computes the gradients by the weights from that by the outputs, see [`Graph::judged`].
+    /// Computes the gradients by the weights from those by the outputs, see [`Graph::judged`].
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
     pub fn backward(&mut self, stop: Ask<'_>) -> Result<()> {
         self.prepare_slopes()?;
         let mut written = lists::filled(false, self.values.len())?;
+        for &output in &self.ends.outputs {
+            written[output] = true;
+        }
         for at in (0..self.layers.len()).rev() {
-            let to = self.elements_of(at + 1)?;
-            let Some(own) = self.places[at + 1].filter(|_| self.layers[at].passes) else {
+            if !self.layers[at].passes {
                 continue;
-            };
+            }
+            let made = self.made[at].clone();
+            for value in made.clone() {
+                let elements = self.elements_of(value)?;
+                let Some(place) = self.places[value] else { continue };
+                let slopes = &mut self.slopes[place][..elements];
+                if !written[value] {
+                    slopes.fill(T::ZERO); // nobody has read it
+                }
+                if value > made.start {
+                    self.layers[at].node.take(value - made.start - 1, slopes)?;
+                }
+            }
+            let Some(own) = self.places[made.start] else { continue };
+            let to = self.elements_of(made.start)?;
             // Taken out, so that the others can be written.
             let d_outputs = std::mem::take(&mut self.slopes[own]);
             let done = self.layer_backward(at, &d_outputs[..to], &mut written, stop);
@@ -295,7 +350,7 @@ impl<T: Engine> Graph<T> {
             shape,
             inputs,
             more: &more,
-            outputs: &self.values[at + 1][..d_outputs.len()],
+            outputs: &self.values[self.made[at].start][..d_outputs.len()],
             mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
             d_outputs,
             d_inputs: d_inputs.take(),

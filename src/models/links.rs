@@ -1,12 +1,14 @@
 //! How the layers of a graph hang together, and which buffers and masks that takes.
 
+use std::ops::Range;
+
 use super::node::{Masks, Node};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists;
 
-/// A layer in its place. Values are numbered: the inputs of the graph are 0, what the first layer gives
-/// is 1, and so on.
+/// A layer in its place. Values are numbered: the inputs of the graph come first, then what the first
+/// layer gives, what it gives besides, and so on.
 pub struct Linked<T: Engine> {
     /// The layer.
     pub node: Box<dyn Node<T>>,
@@ -16,17 +18,59 @@ pub struct Linked<T: Engine> {
     pub passes: bool,
 }
 
+/// Which values a graph begins and ends with.
+pub struct Ends {
+    /// So many values are inputs.
+    pub inputs: usize,
+    /// The values that are outputs, each made by a layer.
+    pub outputs: Vec<usize>,
+}
+
+impl Ends {
+    /// One input, and one output.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn single(output: usize) -> Result<Self> {
+        Ok(Self { inputs: 1, outputs: lists::filled(output, 1)? })
+    }
+}
+
+/// The values that each layer makes.
+pub(super) fn made<T: Engine>(layers: &[Linked<T>], inputs: usize) -> Result<Vec<Range<usize>>> {
+    let (mut made, mut first) = (lists::room(layers.len())?, inputs);
+    for layer in layers {
+        let next = first + 1 + layer.node.besides();
+        lists::push(&mut made, first..next)?;
+        first = next;
+    }
+    Ok(made)
+}
+
 /// Refuses layers whose gradients would be of no meaning.
-pub(super) fn check<T: Engine>(layers: &[Linked<T>]) -> Result<()> {
-    for (at, layer) in layers.iter().enumerate() {
-        if layer.from.is_empty() || layer.from.iter().any(|&value| value > at) {
-            let expected = format!("numbers of values from 0 to {at}");
+pub(super) fn check<T: Engine>(
+    layers: &[Linked<T>],
+    made: &[Range<usize>],
+    ends: &Ends,
+) -> Result<()> {
+    for (layer, made) in layers.iter().zip(made) {
+        if layer.from.is_empty() || layer.from.iter().any(|&value| value >= made.start) {
+            let expected = format!("numbers of values below {}", made.start);
             return Err(Error::value("parts", expected, &layer.from));
         }
     }
+    let known = ends.inputs..made.last().map_or(ends.inputs, |last| last.end);
+    let twice = |at: usize| ends.outputs[..at].contains(&ends.outputs[at]);
+    let wrong = (0..ends.outputs.len()).any(|at| !known.contains(&ends.outputs[at]) || twice(at));
+    if wrong || ends.outputs.is_empty() || ends.inputs == 0 {
+        let expected = format!("inputs, and different values of {known:?} as outputs");
+        return Err(Error::value("outputs", expected, &ends.outputs));
+    }
     for (at, layer) in layers.iter().enumerate() {
-        let mut readers = layers.iter().filter(|reader| reader.from.contains(&(at + 1))).peekable();
-        let unread = readers.peek().is_none() && at + 1 < layers.len();
+        let reads = |reader: &&Linked<T>| reader.from.iter().any(|value| made[at].contains(value));
+        let mut readers = layers.iter().filter(reads).peekable();
+        let ends = ends.outputs.iter().any(|output| made[at].contains(output));
+        let unread = readers.peek().is_none() && !ends;
         if unread || (layer.passes && !readers.all(|reader| reader.passes)) {
             let expected = "layers whose outputs are read, by layers that pass gradients on";
             return Err(Error::value("parts", expected, at));
@@ -37,36 +81,67 @@ pub(super) fn check<T: Engine>(layers: &[Linked<T>]) -> Result<()> {
 
 /// For each value the number of a buffer for the gradient by it, if it is wanted, and how many there are.
 /// A buffer is free again when the layer that gave the value has taken the gradient.
-pub(super) fn places<T: Engine>(layers: &[Linked<T>]) -> Result<(Vec<Option<usize>>, usize)> {
-    let mut places = lists::filled(None, layers.len() + 1)?;
+pub(super) fn places<T: Engine>(
+    layers: &[Linked<T>],
+    made: &[Range<usize>],
+    ends: &Ends,
+) -> Result<(Vec<Option<usize>>, usize)> {
+    let count = made.last().map_or(ends.inputs, |last| last.end);
+    let mut places = lists::filled(None, count)?;
     let mut free: Vec<bool> = Vec::new();
-    places[layers.len()] = Some(0);
-    lists::push(&mut free, false)?;
-    for (at, layer) in layers.iter().enumerate().rev() {
-        for &value in &layer.from {
-            let wanted = value.checked_sub(1).is_some_and(|maker| layers[maker].passes);
-            if !layer.passes || !wanted || places[value].is_some() {
-                continue;
-            }
-            let place = free.iter().position(|&free| free).unwrap_or(free.len());
-            if place == free.len() {
+    let mut taken = |place: &mut Option<usize>, freed: Option<usize>| -> Result<()> {
+        if let Some(freed) = freed {
+            free[freed] = true;
+            return Ok(());
+        }
+        if place.is_none() {
+            let found = free.iter().position(|&free| free).unwrap_or(free.len());
+            if found == free.len() {
                 lists::push(&mut free, false)?;
             }
-            free[place] = false;
-            places[value] = Some(place);
+            free[found] = false;
+            *place = Some(found);
         }
-        if let Some(own) = places[at + 1] {
-            free[own] = true;
+        Ok(())
+    };
+    for &output in &ends.outputs {
+        taken(&mut places[output], None)?;
+    }
+    let mut wanted = lists::filled(false, count)?;
+    for (layer, made) in layers.iter().zip(made) {
+        wanted[made.clone()].fill(layer.passes);
+    }
+    for (layer, made) in layers.iter().zip(made).rev() {
+        if layer.passes {
+            // What nobody reads has a gradient of zeros.
+            for value in made.clone() {
+                taken(&mut places[value], None)?;
+            }
+            for &value in &layer.from {
+                if wanted[value] {
+                    taken(&mut places[value], None)?;
+                }
+            }
+        }
+        for value in made.clone() {
+            if let Some(own) = places[value] {
+                taken(&mut None, Some(own))?;
+            }
         }
     }
     Ok((places, free.len()))
 }
 
 /// For each value the number of the mask that it comes with, and how many masks there are.
-pub(super) fn masked<T: Engine>(layers: &[Linked<T>]) -> Result<(Vec<Option<usize>>, usize)> {
-    let (mut masked, mut count) = (lists::filled(None, layers.len() + 1)?, 0);
-    for (at, layer) in layers.iter().enumerate() {
-        masked[at + 1] = match layer.node.masks() {
+pub(super) fn masked<T: Engine>(
+    layers: &[Linked<T>],
+    made: &[Range<usize>],
+    inputs: usize,
+) -> Result<(Vec<Option<usize>>, usize)> {
+    let total = made.last().map_or(inputs, |last| last.end);
+    let (mut masked, mut count) = (lists::filled(None, total)?, 0);
+    for (layer, made) in layers.iter().zip(made) {
+        masked[made.start] = match layer.node.masks() {
             Masks::Stay => masked[layer.from[0]],
             Masks::End => None,
             Masks::Begin => {

@@ -27,11 +27,13 @@ pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use graph::Graph;
 pub use join::{Join, Joined};
-pub use links::Linked;
+pub use links::{Ends, Linked};
 pub use masking::Masking;
 pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Samples};
-pub use train::{Data, Loss, Span, Tally, gather, judge, predict, train};
+pub use train::{
+    Data, Judge, Loss, Measure, Measured, Span, Tally, gather, judge, predict, shapes_of, train,
+};
 pub use update::{Clip, Pace, Updates};

@@ -123,6 +123,35 @@ pub trait Node<T: Engine>: Send {
         Err(Error::value("inputs", "one array", inputs))
     }
 
+    /// How many values the layer gives besides its outputs.
+    fn besides(&self) -> usize {
+        0
+    }
+
+    /// The shape of what the layer gives besides.
+    ///
+    /// # Errors
+    /// If the layer does not take such inputs.
+    fn shape_besides(&self, _number: usize, inputs: &[Shape]) -> Result<Shape> {
+        Err(Error::value("inputs", "a layer of one value", inputs))
+    }
+
+    /// Writes what it gives besides, after [`Node::forward`].
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn give(&mut self, _number: usize, _to: &mut [T]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes the gradient by what it gave besides, before [`Node::backward`].
+    ///
+    /// # Errors
+    /// If memory runs out.
+    fn take(&mut self, _number: usize, _slopes: &[T]) -> Result<()> {
+        Ok(())
+    }
+
     /// What becomes of a mask.
     fn masks(&self) -> Masks {
         Masks::Stay

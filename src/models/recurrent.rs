@@ -30,6 +30,8 @@ pub struct Setting {
     pub go_backwards: bool,
     /// Gives the output of every step, or of the last one only.
     pub return_sequences: bool,
+    /// Gives the states after the last step besides.
+    pub return_state: bool,
     /// Makes the output at masked steps zero.
     pub zero_output_for_mask: bool,
     /// Masks of dropout, one for all gates or one for each.
@@ -46,6 +48,8 @@ pub struct Recurrent<T: Engine> {
     sizes: Vec<usize>,
     weights: Option<Weights<T>>,
     residuals: Option<Residuals<T>>,
+    /// The states after the last step, then the gradients by them.
+    state: Vec<Buffer<T>>,
     d_state: Vec<Buffer<T>>,
     /// The masks of dropout at hand, of inputs and previous outputs.
     dropped: [Buffer<T>; 2],
@@ -69,11 +73,14 @@ impl<T: Engine> Recurrent<T> {
         ];
         let sizes = sizes.into_iter().flatten().listed()?;
         let d_state = (0..=layout.states).map(|_| Buffer::default()).listed()?;
+        let states = if setting.return_state { layout.states + 1 } else { 0 };
+        let state = (0..states).map(|_| Buffer::default()).listed()?;
         Ok(Self {
             setting,
             sizes,
             weights: None,
             residuals: None,
+            state,
             d_state,
             dropped: Default::default(),
         })
@@ -96,11 +103,14 @@ impl<T: Engine> Recurrent<T> {
     }
 }
 
+/// What a call reads: the inputs and their shape, the states to begin with, the mask.
+type Read<'a, T> = (Shape, &'a [T], &'a [(Shape, &'a [T])], Option<&'a [bool]>);
+
 /// The call, whose masks of dropout were drawn before.
 fn problem<'a, T: Engine>(
     setting: &Setting,
     weights: &Weights<T>,
-    (shape, inputs, mask): (Shape, &'a [T], Option<&'a [bool]>),
+    (shape, inputs, states, mask): Read<'a, T>,
     dropped: &'a [Buffer<T>; 2],
 ) -> Result<Problem<'a, T>> {
     let view = |mask: &'a Buffer<T>, size: usize| match mask.len() {
@@ -116,6 +126,10 @@ fn problem<'a, T: Engine>(
         .return_sequences(setting.return_sequences)
         .zero_output_for_mask(setting.zero_output_for_mask)
         .dropout(dropout)?;
+    if !states.is_empty() {
+        let views = states.iter().map(|(shape, state)| View::contiguous(state, shape.axes()));
+        problem = problem.initial_state(views.listed_or()?)?;
+    }
     if let Some(mask) = mask {
         problem = problem.mask(View::contiguous(mask, [shape.rows, shape.time, 1])?)?;
     }
@@ -131,6 +145,28 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         expect_features(self.setting.features, inputs)?;
         let time = if self.setting.return_sequences { inputs.time } else { 1 };
         Ok(Shape { time, features: self.setting.units, ..inputs })
+    }
+
+    fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.shape(inputs[0])
+    }
+
+    fn besides(&self) -> usize {
+        self.state.len()
+    }
+
+    fn shape_besides(&self, _number: usize, inputs: &[Shape]) -> Result<Shape> {
+        Ok(Shape { time: 1, features: self.setting.units, ..inputs[0] })
+    }
+
+    fn give(&mut self, number: usize, to: &mut [T]) -> Result<()> {
+        to.copy_from_slice(&self.state[number]);
+        Ok(())
+    }
+
+    fn take(&mut self, number: usize, slopes: &[T]) -> Result<()> {
+        self.state[number].copy_from_slice(slopes);
+        Ok(())
     }
 
     fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
@@ -159,12 +195,18 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         draws: &mut Draws,
         stop: Ask<'_>,
     ) -> Result<()> {
-        let Passing { shape, inputs, mask, keep, training, .. } = *passing;
+        let Passing { shape, inputs, more, mask, keep, training, .. } = *passing;
         self.draw(shape.rows, training, draws)?;
         let weights = packed(self.weights.as_ref())?;
-        let problem = problem(&self.setting, weights, (shape, inputs, mask), &self.dropped)?;
+        let read = (shape, inputs, more, mask);
+        let problem = problem(&self.setting, weights, read, &self.dropped)?;
         let outputs = ViewMut::contiguous(outputs, problem.output_shape())?;
-        let results = Results { outputs, state: Vec::new() };
+        let of_state = [shape.rows, 1, self.setting.units];
+        for state in &mut self.state {
+            sized(state, of_state[0] * of_state[2])?;
+        }
+        let state = self.state.iter_mut().map(|state| ViewMut::contiguous(state, of_state));
+        let results = Results { outputs, state: state.listed_or()? };
         self.residuals = None; // so that its memory serves the new ones
         self.residuals = forward(weights, &problem, results, keep, stop)?;
         Ok(())
@@ -179,19 +221,22 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         let Setting { units, bias, .. } = self.setting;
         let weights = packed(self.weights.as_ref())?;
         let residuals = packed(self.residuals.as_mut())?;
-        let Passed { shape, inputs, outputs, mask, d_outputs, d_inputs, .. } = passed;
-        let problem = problem(&self.setting, weights, (shape, inputs, mask), &self.dropped)?;
+        let Passed { shape, inputs, more, outputs, mask, d_outputs, d_inputs, d_more } = passed;
+        let read = (shape, inputs, more, mask);
+        let problem = problem(&self.setting, weights, read, &self.dropped)?;
         let axes = problem.output_shape();
+        let of_state = [shape.rows, 1, units];
+        let d_state = self.state.iter().map(|d| View::contiguous(d, of_state).map(Some));
         let seeds = Seeds {
             outputs: View::contiguous(outputs, axes)?,
             d_outputs: Some(View::contiguous(d_outputs, axes)?),
-            d_state: Vec::new(),
+            d_state: d_state.listed_or()?,
         };
         for d_state in &mut self.d_state {
             sized(d_state, shape.rows * units)?;
         }
         let views = self.d_state.iter_mut();
-        let state = views.map(|d| ViewMut::contiguous(d, [shape.rows, 1, units])).listed_or()?;
+        let state = views.map(|d| ViewMut::contiguous(d, of_state)).listed_or()?;
         let [kernel, recurrent_kernel, rest @ ..] = gradients else {
             unreachable!("two kernels at least, see `new`")
         };
@@ -205,6 +250,12 @@ impl<T: Engine> Node<T> for Recurrent<T> {
             bias: d_bias.first_mut().map(|d| &mut d[..]),
             projection: None,
         };
-        backward(weights, &problem, residuals, &seeds, gradients, true, stop)
+        backward(weights, &problem, residuals, &seeds, gradients, true, stop)?;
+        for (to, state) in d_more.iter_mut().zip(&self.d_state) {
+            if let Some(to) = to {
+                to.copy_from_slice(state);
+            }
+        }
+        Ok(())
     }
 }

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 use super::graph::Graph;
 use super::node::{Draws, Shape};
 use super::rows::Samples;
-use super::update::{Pace, Updates};
+use super::update::{Pace, Updates, sum};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
+use crate::machine::lists::{self, Listed};
 use crate::machine::threads::Ask;
+use crate::training::classes::{Crossentropy, Labels, Rows, hits};
 use crate::training::loss::{self, mean_error, pointwise_error, sum_of_errors};
 
 /// Samples and targets in the order in which they are taken.
 pub struct Data<'a, T> {
     /// The inputs.
-    pub inputs: &'a dyn Samples<T>,
+    pub inputs: &'a [&'a dyn Samples<T>],
     /// The targets, of the shape of the outputs.
-    pub targets: &'a dyn Samples<T>,
+    pub targets: &'a [&'a dyn Samples<T>],
     /// Which samples come one after the other; all, as they lie, if there is none.
     pub order: Option<&'a [i64]>,
 }
@@ -34,14 +36,50 @@ pub struct Span {
     pub until_finite_no_more: bool,
 }
 
-/// What a step is judged by.
+/// What is averaged over the samples.
+#[derive(Clone, Copy, Debug)]
+pub enum Measure {
+    /// An error of numbers.
+    Error(loss::Error),
+    /// That of classes.
+    Crossentropy(Crossentropy),
+    /// How many predictions of classes are right, those of binary labels by a threshold; for metrics only.
+    Hits(Labels, f64),
+}
+
+impl Measure {
+    /// Whether a target is the number of a class, where predictions have an entry for each.
+    fn takes_numbers(self) -> bool {
+        match self {
+            Self::Crossentropy(of) => of.labels == Labels::Numbers,
+            Self::Hits(labels, _) => labels == Labels::Numbers,
+            Self::Error(_) => false,
+        }
+    }
+}
+
+/// What an output is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {
     /// What is averaged.
-    pub error: loss::Error,
+    pub measure: Measure,
     /// Whether values are rounded one by one, as NumPy does, and not summed as they are.
     pub pointwise: bool,
+    /// What it counts among those of all outputs.
+    pub weight: f64,
 }
+
+/// What a step is judged by.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// One for each output.
+    pub losses: Vec<Loss>,
+    /// Whether the sum over outputs is made up for its rounding, as Python's is from 3.12 on.
+    pub exact: bool,
+}
+
+/// A metric: the number of its output, what it sums, and the sum so far.
+pub type Measured = (usize, Measure, f64);
 
 /// What is known after some steps.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +92,10 @@ pub struct Tally {
     pub count: f64,
     /// The last loss.
     pub loss: f64,
-    /// For each metric what it sums, and the sum so far; samples count as for the loss.
-    pub measured: Vec<(loss::Error, f64)>,
+    /// The sums of the losses of each output; samples count as for all of them.
+    pub parts: Vec<f64>,
+    /// The metrics.
+    pub measured: Vec<Measured>,
 }
 
 /// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
@@ -65,7 +105,7 @@ pub struct Tally {
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
 pub fn train<T: Engine>(
     graph: &mut Graph<T>,
-    loss: Loss,
+    judge: &Judge,
     updates: &mut Updates<'_, T>,
     weights: &mut [&mut [T]],
     (data, span, paces): (&Data<'_, T>, &Span, &[Pace]),
@@ -74,7 +114,7 @@ pub fn train<T: Engine>(
 ) -> Result<()> {
     graph.check(weights)?;
     updates.check(weights)?;
-    data.check(span)?;
+    data.check(graph, judge, span)?;
     let start = Instant::now();
     let mut first = span.places.start;
     for &pace in paces {
@@ -87,10 +127,12 @@ pub fn train<T: Engine>(
         gather(graph, data.inputs, data.order, places.clone())?;
         graph.pack(weights)?;
         graph.forward(weights, (true, true), draws, stop)?;
-        let mean = data.loss(graph, loss, places, &mut tally.measured)?;
+        let mut next = tally.clone();
+        let loss = data.loss(graph, judge, places, &mut next)?;
         graph.backward(stop)?;
         updates.apply(pace, weights, graph.gradients())?;
-        tally.count_in(T::of(mean).wide(), rows);
+        next.count_in(loss, rows);
+        *tally = next;
         if span.until_finite_no_more && !tally.loss.is_finite() {
             break;
         }
@@ -104,14 +146,14 @@ pub fn train<T: Engine>(
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
 pub fn judge<T: Engine>(
     graph: &mut Graph<T>,
-    loss: Loss,
+    judge: &Judge,
     weights: &[&mut [T]],
     (data, span): (&Data<'_, T>, &Span),
     tally: &mut Tally,
     stop: Ask<'_>,
 ) -> Result<()> {
     graph.check(weights)?;
-    data.check(span)?;
+    data.check(graph, judge, span)?;
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
     while first < span.places.end && (tally.steps == 0 || start.elapsed() < span.limit) {
@@ -123,8 +165,8 @@ pub fn judge<T: Engine>(
             graph.pack(weights)?;
         }
         graph.forward(weights, (false, false), &mut draws, stop)?;
-        let mean = data.loss(graph, loss, places, &mut tally.measured)?;
-        tally.count_in(T::of(mean).wide(), rows);
+        let loss = data.loss(graph, judge, places, tally)?;
+        tally.count_in(loss, rows);
     }
     Ok(())
 }
@@ -137,16 +179,19 @@ pub fn judge<T: Engine>(
 pub fn predict<T: Engine>(
     graph: &mut Graph<T>,
     (weights, packed): (&[&mut [T]], bool),
-    (inputs, order, span): (&dyn Samples<T>, Option<&[i64]>, &Span),
-    (outputs, done): (&mut [T], &mut usize),
+    (inputs, order, span): (&[&dyn Samples<T>], Option<&[i64]>, &Span),
+    (outputs, done): (&mut [&mut [T]], &mut usize),
     stop: Ask<'_>,
 ) -> Result<()> {
     graph.check(weights)?;
-    check_span(inputs.axes()[0], order, span)?;
+    check_span(count_of("x", inputs)?, order, span)?;
+    if outputs.len() != graph.ends().1 {
+        let expected = format!("{} arrays", graph.ends().1);
+        return Err(Error::value("outputs", expected, outputs.len()));
+    }
     if !packed {
         graph.pack(weights)?;
     }
-    let width = outputs.len() / span.places.len().max(1);
     let (start, mut first, mut draws) = (Instant::now(), span.places.start, Draws::default());
     while first < span.places.end && (*done == 0 || start.elapsed() < span.limit) {
         let places = first..span.places.end.min(first.saturating_add(span.batch));
@@ -154,11 +199,14 @@ pub fn predict<T: Engine>(
         first = places.end;
         gather(graph, inputs, order, places)?;
         graph.forward(weights, (false, false), &mut draws, stop)?;
-        let made = graph.outputs()?;
-        if made.len() != rows * width {
-            return Err(Error::shape("outputs", [rows, width], graph.output_shape()?.axes()));
+        for (number, all) in outputs.iter_mut().enumerate() {
+            let (width, made) = (all.len() / span.places.len(), graph.outputs(number)?);
+            if made.len() != rows * width {
+                let axes = graph.output_shape(number)?.axes();
+                return Err(Error::shape("outputs", [rows, width], axes));
+            }
+            all[*done * width..][..made.len()].copy_from_slice(made);
         }
-        outputs[*done * width..][..made.len()].copy_from_slice(made);
         *done += rows;
     }
     Ok(())
@@ -174,43 +222,110 @@ impl Tally {
     }
 }
 
+/// How many samples all of some arrays have.
+fn count_of<T>(name: &'static str, arrays: &[&dyn Samples<T>]) -> Result<usize> {
+    let mut counts = arrays.iter().map(|array| array.axes()[0]);
+    let first = counts.next().unwrap_or(0);
+    match counts.find(|&count| count != first) {
+        Some(count) => Err(Error::shape(name, [first], [count])),
+        None => Ok(first),
+    }
+}
+
 impl<T: Engine> Data<'_, T> {
-    fn check(&self, span: &Span) -> Result<()> {
-        let count = self.inputs.axes()[0];
-        if self.targets.axes()[0] != count {
-            return Err(Error::shape("y", [count], [self.targets.axes()[0]]));
+    fn check(&self, graph: &Graph<T>, judge: &Judge, span: &Span) -> Result<()> {
+        let count = count_of("x", self.inputs)?;
+        let (targets, outputs) = (count_of("y", self.targets)?, graph.ends().1);
+        if [self.targets.len(), judge.losses.len()] != [outputs; 2] {
+            let received = [self.targets.len(), judge.losses.len()];
+            return Err(Error::value(
+                "y",
+                format!("targets and losses of {outputs} outputs"),
+                received,
+            ));
+        }
+        if targets != count {
+            return Err(Error::shape("y", [count], [targets]));
         }
         check_span(count, self.order, span)
     }
 
-    /// The mean error of a batch, whose gradient becomes the graph's slopes.
+    /// The loss of a batch, whose gradients become the graph's slopes.
     fn loss(
         &self,
         graph: &mut Graph<T>,
-        loss: Loss,
+        judge: &Judge,
         places: Range<usize>,
-        measured: &mut [(loss::Error, f64)],
+        tally: &mut Tally,
     ) -> Result<f64> {
-        let shape = graph.output_shape()?;
-        let [_, time, features] = self.targets.axes();
-        if [time, features] != [shape.time, shape.features] {
-            return Err(Error::shape("y", [shape.time, shape.features], [time, features]));
+        let (mut found, samples) = (lists::room(judge.losses.len())?, places.len() as f64);
+        for (number, (loss, of_output)) in judge.losses.iter().zip(self.targets).enumerate() {
+            let shape = graph.output_shape(number)?;
+            let features = if loss.measure.takes_numbers() { 1 } else { shape.features };
+            if of_output.axes()[1..] != [shape.time, features] {
+                let received = &of_output.axes()[1..];
+                return Err(Error::shape("y", [shape.time, features], received));
+            }
+            let (targets, outputs, slopes) = graph.judged(number)?;
+            let width = shape.time * features;
+            let targets = &mut targets[..width * shape.rows];
+            for (place, to) in places.clone().zip(targets.chunks_exact_mut(width.max(1))) {
+                of_output.read(sample(self.order, place), to);
+            }
+            let rows = Rows { targets, predictions: outputs, classes: shape.features };
+            for (_, measure, sum) in tally.measured.iter_mut().filter(|each| each.0 == number) {
+                *sum += loss.measured(*measure, &rows, shape)?;
+            }
+            let value = loss.of(&rows, slopes)?;
+            if let Some(sum) = tally.parts.get_mut(number) {
+                *sum += value * samples;
+            }
+            lists::push(&mut found, loss.weight * value)?;
         }
-        let (targets, outputs, slopes) = graph.judged()?;
-        for (place, to) in places.zip(targets.chunks_exact_mut((time * features).max(1))) {
-            self.targets.read(sample(self.order, place), to);
+        Ok(sum(found.into_iter(), judge.exact))
+    }
+}
+
+impl Loss {
+    /// The mean, a number of the outputs' type; `slopes` take its weighted gradient.
+    fn of<T: Engine>(&self, rows: &Rows<'_, T>, slopes: &mut [T]) -> Result<f64> {
+        let Self { measure, pointwise, weight } = *self;
+        let &Rows { targets, predictions, .. } = rows;
+        let mean = match measure {
+            Measure::Error(error) if pointwise => {
+                return Ok(pointwise_error(error, targets, predictions, slopes, weight));
+            }
+            Measure::Error(error) => mean_error(error, targets, predictions, Some(&mut *slopes)),
+            Measure::Crossentropy(of) => of.mean(rows, Some(&mut *slopes))?,
+            Measure::Hits(..) => return Err(Error::value("loss", "one with a gradient", "hits")),
+        };
+        if weight != 1.0 {
+            let weight = T::of(weight);
+            for slope in slopes {
+                *slope = weight * *slope;
+            }
         }
-        for (error, sum) in measured {
-            *sum += if loss.pointwise {
-                sum_of_errors(*error, targets, outputs)
-            } else {
-                mean_error(*error, targets, outputs, None) * shape.rows as f64
-            };
-        }
-        Ok(if loss.pointwise {
-            pointwise_error(loss.error, targets, outputs, slopes)
-        } else {
-            mean_error(loss.error, targets, outputs, Some(slopes))
+        Ok(T::of(mean).wide())
+    }
+
+    /// What a batch adds to the sum of a metric.
+    fn measured<T: Engine>(
+        &self,
+        metric: Measure,
+        rows: &Rows<'_, T>,
+        shape: Shape,
+    ) -> Result<f64> {
+        let &Rows { targets, predictions, .. } = rows;
+        Ok(match metric {
+            Measure::Error(error) if self.pointwise => sum_of_errors(error, targets, predictions),
+            Measure::Error(error) => {
+                mean_error(error, targets, predictions, None) * shape.rows as f64
+            }
+            Measure::Crossentropy(of) => of.mean(rows, None)? * shape.rows as f64,
+            Measure::Hits(labels, threshold) => {
+                let entries = if labels == Labels::Binary { shape.features } else { 1 };
+                hits(labels, threshold, rows)? as f64 / (shape.time * entries) as f64
+            }
         })
     }
 }
@@ -247,16 +362,30 @@ fn check_places(count: usize, order: Option<&[i64]>, places: &Range<usize>) -> R
 /// If there are no such samples, or a layer does not take them, or if memory runs out.
 pub fn gather<T: Engine>(
     graph: &mut Graph<T>,
-    inputs: &dyn Samples<T>,
+    inputs: &[&dyn Samples<T>],
     order: Option<&[i64]>,
     places: Range<usize>,
 ) -> Result<()> {
-    let [count, time, features] = inputs.axes();
-    check_places(count, order, &places)?;
-    graph.prepare(Shape { rows: places.len(), time, features })?;
-    let width = time * features;
-    for (place, to) in places.zip(graph.inputs()?.chunks_exact_mut(width.max(1))) {
-        inputs.read(sample(order, place), to);
+    check_places(count_of("x", inputs)?, order, &places)?;
+    graph.prepare(&shapes_of(inputs, places.len())?)?;
+    for (number, inputs) in inputs.iter().enumerate() {
+        let [_, time, features] = inputs.axes();
+        let samples = graph.inputs(number)?.chunks_exact_mut((time * features).max(1));
+        for (place, to) in places.clone().zip(samples) {
+            inputs.read(sample(order, place), to);
+        }
     }
     Ok(())
+}
+
+/// The shapes of a batch of some inputs.
+///
+/// # Errors
+/// If memory runs out.
+pub fn shapes_of<T>(inputs: &[&dyn Samples<T>], rows: usize) -> Result<Vec<Shape>> {
+    let shapes = inputs.iter().map(|inputs| {
+        let [_, time, features] = inputs.axes();
+        Shape { rows, time, features }
+    });
+    shapes.listed()
 }

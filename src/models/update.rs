@@ -110,7 +110,7 @@ fn share(norm: f64, bound: f64) -> f64 {
 }
 
 /// The sum of numbers, one after the other; `exact` adds what rounding has lost (Neumaier, 1974).
-fn sum(numbers: impl Iterator<Item = f64>, exact: bool) -> f64 {
+pub(super) fn sum(numbers: impl Iterator<Item = f64>, exact: bool) -> f64 {
     let (mut total, mut lost) = (0.0_f64, 0.0_f64);
     for x in numbers {
         let next = total + x;

@@ -26,6 +26,8 @@ pub(super) struct HandedBack {
     /// Of the weights that training changes.
     pub(super) sizes: Vec<usize>,
     pub(super) masks: Masks,
+    /// What it gave besides, then the gradients by that.
+    pub(super) besides: Vec<Option<Py<PyAny>>>,
     pub(super) raised: Raised,
 }
 
@@ -49,6 +51,16 @@ pub(super) fn as_bytes<'py>(py: Python<'py>, mask: &[bool]) -> Bound<'py, PyByte
 }
 
 impl HandedBack {
+    /// The shape of one of the values that it gives.
+    fn shape_of(&self, number: usize, inputs: &[Shape]) -> Result<Shape> {
+        self.ask(|py| {
+            let inputs: Vec<_> = inputs.iter().map(|&shape| axes(shape)).collect();
+            let made = self.layer.call_method1(py, "shape", (inputs,))?;
+            let (rows, time, features) = made.bind(py).get_item(number)?.extract::<Axes>()?;
+            Ok(Shape { rows, time, features })
+        })
+    }
+
     /// Asks the layer, with the interpreter's lock.
     fn ask<R>(&self, question: impl FnOnce(Python<'_>) -> PyResult<R>) -> Result<R> {
         let answer = Python::try_attach(|py| {
@@ -66,6 +78,18 @@ impl HandedBack {
     }
 }
 
+/// A copy of numbers, which the layer may keep.
+fn flat_array<T: Number>(py: Python<'_>, values: &[T]) -> PyResult<Py<PyAny>> {
+    let mut made = New::<T>::empty(py, &[values.len()])?;
+    made.elements().copy_from_slice(values);
+    Ok(made.finish())
+}
+
+fn copied<T: Number>(name: &str, to: &mut [T], from: &Bound<'_, PyAny>) -> PyResult<()> {
+    to.copy_from_slice(flat::<T>(name, from, &[to.len()])?.elements());
+    Ok(())
+}
+
 impl<T: Number> Node<T> for HandedBack {
     fn sizes(&self) -> &[usize] {
         &self.sizes
@@ -76,12 +100,29 @@ impl<T: Number> Node<T> for HandedBack {
     }
 
     fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
-        self.ask(|py| {
-            let inputs: Vec<_> = inputs.iter().map(|&shape| axes(shape)).collect();
-            let made = self.layer.call_method1(py, "shape", (inputs,))?;
-            let (rows, time, features) = made.extract::<Axes>(py)?;
-            Ok(Shape { rows, time, features })
+        self.shape_of(0, inputs)
+    }
+
+    fn besides(&self) -> usize {
+        self.besides.len()
+    }
+
+    fn shape_besides(&self, number: usize, inputs: &[Shape]) -> Result<Shape> {
+        self.shape_of(1 + number, inputs)
+    }
+
+    fn give(&mut self, number: usize, to: &mut [T]) -> Result<()> {
+        let made = self.besides[number].take();
+        self.ask(|py| match made {
+            Some(made) => copied("outputs", to, made.bind(py)),
+            None => Ok(()),
         })
+    }
+
+    fn take(&mut self, number: usize, slopes: &[T]) -> Result<()> {
+        let slopes = self.ask(|py| flat_array(py, slopes))?;
+        self.besides[number] = Some(slopes);
+        Ok(())
     }
 
     fn masks(&self) -> Masks {
@@ -95,7 +136,7 @@ impl<T: Number> Node<T> for HandedBack {
         _draws: &mut Draws,
         _stop: Ask<'_>,
     ) -> Result<()> {
-        self.ask(|py| {
+        let besides = self.ask(|py| {
             let inputs = PyList::empty(py);
             inputs.append(array(py, passing.shape, passing.inputs)?)?;
             for &(shape, values) in passing.more {
@@ -104,10 +145,18 @@ impl<T: Number> Node<T> for HandedBack {
             let mask = passing.mask.map(|mask| as_bytes(py, mask));
             let said = (inputs, mask, passing.training, passing.keep);
             let made = self.layer.call_method1(py, "forward", said)?;
-            let made = flat::<T>("outputs", made.bind(py), &[outputs.len()])?;
-            outputs.copy_from_slice(made.elements());
-            Ok(())
-        })
+            let mut made = made.extract::<Vec<Py<PyAny>>>(py)?.into_iter();
+            if let Some(first) = made.next() {
+                copied("outputs", outputs, first.bind(py))?;
+            }
+            Ok(made.map(Some).collect::<Vec<_>>())
+        })?;
+        if besides.len() != self.besides.len() {
+            let expected = format!("{} arrays", 1 + self.besides.len());
+            return Err(Error::value("outputs", expected, 1 + besides.len()));
+        }
+        self.besides = besides;
+        Ok(())
     }
 
     fn backward(
@@ -118,26 +167,24 @@ impl<T: Number> Node<T> for HandedBack {
     ) -> Result<()> {
         let Passed { d_outputs, d_inputs, d_more, .. } = passed;
         self.ask(|py| {
-            let mut given = New::<T>::empty(py, &[d_outputs.len()])?;
-            given.elements().copy_from_slice(d_outputs);
-            let made = self.layer.call_method1(py, "backward", (given.finish(),))?;
+            let given = PyList::empty(py);
+            given.append(flat_array(py, d_outputs)?)?;
+            for slopes in &self.besides {
+                given.append(slopes)?;
+            }
+            let made = self.layer.call_method1(py, "backward", (given,))?;
             let (by_inputs, by_weights) =
                 made.extract::<(Vec<Option<Py<PyAny>>>, Vec<Py<PyAny>>)>(py)?;
-            let take = |name: &str, to: &mut [T], from: &Py<PyAny>| {
-                let from = flat::<T>(name, from.bind(py), &[to.len()])?;
-                to.copy_from_slice(from.elements());
-                PyResult::Ok(())
-            };
             let slopes = std::iter::once(d_inputs).chain(d_more.iter_mut().map(Option::take));
             for (to, from) in slopes.zip(by_inputs) {
                 match (to, from) {
-                    (Some(to), Some(from)) => take("d_inputs", to, &from)?,
+                    (Some(to), Some(from)) => copied("d_inputs", to, from.bind(py))?,
                     (Some(to), None) => to.fill(T::ZERO),
                     (None, _) => {}
                 }
             }
             for (to, from) in gradients.iter_mut().zip(by_weights) {
-                take("gradients", to, &from)?;
+                copied("gradients", to, from.bind(py))?;
             }
             Ok(())
         })

@@ -11,12 +11,12 @@ use pyo3::types::{PyBytes, PyList};
 use super::arrays::{Flat, New, flat};
 use super::guard::{caught, detached};
 use super::handed_back::{Raised, as_bytes, take};
-use super::plan_jobs::{AllDone, Arrays, Said, Way, graphs_for, order_of, paces, run};
+use super::plan_jobs::{AllDone, Arrays, Asked, Way, graphs_for, order_of, paces, run};
 use super::plan_parts::{Read, Source, clip, is_handed_back, linked, rule};
 use super::weights::Either;
-use super::written::{an_array, written};
+use super::written::{Spans, Written, an_array, written};
 use crate::error::Error;
-use crate::models::{Clip, Draws, Graph, Shape, Span, Updates, gather, predict};
+use crate::models::{Clip, Draws, Ends, Graph, Span, Updates, gather, predict, shapes_of};
 use crate::training::optimizer::Rule;
 
 /// The layers of a model one after the other, for steps in one call. Nothing of a model stays between two
@@ -33,25 +33,32 @@ struct Typed<T: Read> {
     handed_back: bool,
     /// The numbers of the weights that training changes.
     trained: Vec<usize>,
-    /// Axes of the outputs.
-    axes: usize,
+    ends: Said,
 }
 
-fn graph_of<T: Read>(parts: &Bound<'_, PyList>, raised: &Raised) -> PyResult<Graph<T>> {
+/// How many inputs a graph has; of each output the number of its value and of its axes.
+type Said = (usize, Vec<(usize, usize)>);
+
+fn graph_of<T: Read>(
+    parts: &Bound<'_, PyList>,
+    (inputs, outputs): &Said,
+    raised: &Raised,
+) -> PyResult<Graph<T>> {
     let layers = parts.iter().map(|part| linked(&part, raised)).collect::<PyResult<Vec<_>>>()?;
-    Ok(Graph::new(layers)?)
+    let outputs = outputs.iter().map(|&(value, _)| value).collect();
+    Ok(Graph::new(layers, Ends { inputs: *inputs, outputs })?)
 }
 
 impl<T: Read> Typed<T> {
-    fn new(parts: &Bound<'_, PyList>, trained: Vec<usize>, axes: usize) -> PyResult<Self> {
+    fn new(parts: &Bound<'_, PyList>, trained: Vec<usize>, ends: Said) -> PyResult<Self> {
         let raised = Raised::default();
-        let graphs = Mutex::new(vec![graph_of(parts, &raised)?]);
+        let graphs = Mutex::new(vec![graph_of(parts, &ends, &raised)?]);
         let mut handed_back = false;
         for part in parts.iter() {
             handed_back |= is_handed_back(&part)?;
         }
         let parts = parts.clone().unbind();
-        Ok(Self { graphs, parts, raised, handed_back, trained, axes })
+        Ok(Self { graphs, parts, raised, handed_back, trained, ends })
     }
 
     /// What a layer raised, if that is why the engine gave up.
@@ -73,98 +80,114 @@ impl<T: Read> Typed<T> {
 
 impl<T: Read> Typed<T> {
     /// Steps of models, each on samples of its own.
-    fn train<'py>(&self, said: Vec<Said<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
+    fn train<'py>(&self, said: Vec<Asked<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
         let mut guard = self.graphs()?;
         let wanted = if self.handed_back { 1 } else { graphs_for(said.len())? };
         for _ in guard.len()..wanted {
-            guard.push(graph_of(self.parts.bind(py), &self.raised)?);
+            guard.push(graph_of(self.parts.bind(py), &self.ends, &self.raised)?);
         }
         run(said, &self.trained, &mut guard[..wanted], &self.raised, py)
     }
 
-    fn forward(
+    /// The shape of an array for an output of so many rows.
+    fn shape_of(&self, graph: &Graph<T>, number: usize, rows: usize) -> PyResult<Vec<usize>> {
+        let [_, time, features] = graph.output_shape(number)?.axes();
+        Ok(match self.ends.1[number].1 {
+            2 if time == 1 => vec![rows, features],
+            2 => {
+                return Err(
+                    Error::shape("outputs", [rows, features], [rows, time, features]).into()
+                );
+            }
+            _ => vec![rows, time, features],
+        })
+    }
+
+    fn forward<'py>(
         &self,
         mut arrays: Arrays<T>,
-        (x, order): (&Source, Option<Flat<i64>>),
+        (x, order): (&[Source], Option<Flat<i64>>),
         (first, last): (usize, usize),
         (keep, packed, training, mut draws): (bool, bool, bool, Draws),
-        py: Python<'_>,
-    ) -> PyResult<Py<PyAny>> {
+        py: Python<'py>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let mut guard = self.graphs()?;
         let graph = &mut guard[0];
         let order = order.as_ref().map(Flat::elements);
-        let [_, time, features] = T::rows(x).axes();
-        let prepared = graph.prepare(Shape { rows: last.saturating_sub(first), time, features });
+        let x: Vec<_> = x.iter().map(T::rows).collect();
+        let rows = last.saturating_sub(first);
+        let prepared = graph.prepare(&shapes_of(&x, rows)?);
         self.or_raised(prepared.map_err(PyErr::from))?;
-        let axes = graph.output_shape()?.axes();
-        let two = [axes[0], axes[2]];
-        if self.axes == 2 && axes[1] != 1 {
-            return Err(Error::shape("outputs", two, axes).into());
-        }
-        let mut outputs = New::<T>::empty(py, if self.axes == 2 { &two } else { &axes })?;
+        let outputs = (0..self.ends.1.len())
+            .map(|number| New::<T>::empty(py, &self.shape_of(graph, number, rows)?));
+        let mut outputs = outputs.collect::<PyResult<Vec<_>>>()?;
         let done = detached(py, |stop| {
             let (weights, _) = arrays.parts();
             graph.check(&weights)?;
-            gather(graph, T::rows(x), order, first..last)?;
+            gather(graph, &x, order, first..last)?;
             if !packed {
                 graph.pack(&weights)?;
             }
             graph.forward(&weights, (keep, training), &mut draws, stop)?;
-            outputs.elements().copy_from_slice(graph.outputs()?);
+            for (number, outputs) in outputs.iter_mut().enumerate() {
+                outputs.elements().copy_from_slice(graph.outputs(number)?);
+            }
             Ok(())
         });
         self.or_raised(done)?;
-        Ok(outputs.finish())
+        PyList::new(py, outputs.into_iter().map(New::finish))
     }
 
     /// The outputs for many batches, and for how many samples there was time.
-    fn predict(
+    fn predict<'py>(
         &self,
         mut arrays: Arrays<T>,
-        (x, order): (&Source, Option<Flat<i64>>),
+        (x, order): (&[Source], Option<Flat<i64>>),
         span: &Span,
         packed: bool,
-        given: Option<&Bound<'_, PyAny>>,
-        py: Python<'_>,
-    ) -> PyResult<(Py<PyAny>, usize)> {
+        given: Option<Bound<'py, PyList>>,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyList>, usize)> {
         let mut guard = self.graphs()?;
         let graph = &mut guard[0];
         let order = order.as_ref().map(Flat::elements);
-        let [_, time, features] = T::rows(x).axes();
+        let x: Vec<_> = x.iter().map(T::rows).collect();
         let count = span.places.len();
-        let prepared = graph.prepare(Shape { rows: count.min(span.batch), time, features });
+        let prepared = graph.prepare(&shapes_of(&x, count.min(span.batch))?);
         self.or_raised(prepared.map_err(PyErr::from))?;
-        let [_, steps, units] = graph.output_shape()?.axes();
-        let shape = [count, steps, units];
-        let two = [count, units];
-        if self.axes == 2 && steps != 1 {
-            return Err(Error::shape("outputs", two, shape).into());
-        }
-        let shape = if self.axes == 2 { &two[..] } else { &shape };
-        let array = match given {
-            Some(array) => array.clone().unbind(),
-            None => New::<T>::empty(py, shape)?.finish(),
+        let shapes = (0..self.ends.1.len()).map(|number| self.shape_of(graph, number, count));
+        let shapes = shapes.collect::<PyResult<Vec<_>>>()?;
+        let made = match given {
+            Some(made) => made,
+            None => {
+                let made = shapes.iter().map(|shape| Ok(New::<T>::empty(py, shape)?.finish()));
+                PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)?
+            }
         };
-        let mut outputs = written::<T>("outputs", array.bind(py), shape)?;
+        let outputs = made.iter().zip(&shapes);
+        let outputs = outputs.map(|(array, shape)| written::<T>("outputs", &array, shape));
+        let mut outputs = outputs.collect::<PyResult<Vec<_>>>()?;
+        Spans::of(outputs.iter().map(Written::span))?;
         let mut done = 0;
-        let to = (outputs.elements(), &mut done);
+        let mut to: Vec<_> = outputs.iter_mut().map(Written::elements).collect();
+        let all = (&mut to[..], &mut done);
         let result = detached(py, |stop| {
             let (weights, _) = arrays.parts();
-            predict(graph, (&weights, packed), (T::rows(x), order, span), to, stop)
+            predict(graph, (&weights, packed), (&x, order, span), all, stop)
         });
         self.or_raised(result)?;
-        Ok((array, done))
+        Ok((made, done))
     }
 
-    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn mask<'py>(&self, output: usize, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let guard = self.graphs()?;
-        Ok(guard[0].output_mask().map(|mask| as_bytes(py, mask)))
+        Ok(guard[0].output_mask(output)?.map(|mask| as_bytes(py, mask)))
     }
 
     fn backward(
         &self,
         mut arrays: Arrays<T>,
-        d_outputs: &Bound<'_, PyAny>,
+        d_outputs: &Bound<'_, PyList>,
         added: &[(usize, Bound<'_, PyAny>)],
         (rule, clip, rates, decay): (Rule, Clip, &[f64], Option<f64>),
     ) -> PyResult<()> {
@@ -175,11 +198,16 @@ impl<T: Read> Typed<T> {
         };
         let mut guard = self.graphs()?;
         let (graph, trained) = (&mut guard[0], &self.trained[..]);
-        let axes = graph.output_shape()?.axes();
-        let two = [axes[0], axes[2]];
-        let shape = if self.axes == 2 { &two[..] } else { &axes };
-        let d_outputs = flat::<T>("d_outputs", d_outputs, shape)?;
-        let d_outputs = d_outputs.elements();
+        if d_outputs.len() != self.ends.1.len() {
+            let expected = format!("{} arrays", self.ends.1.len());
+            return Err(Error::value("d_outputs", expected, d_outputs.len()).into());
+        }
+        let slopes = d_outputs.iter().enumerate().map(|(number, array)| {
+            let rows = graph.output_shape(number)?.rows;
+            flat::<T>("d_outputs", &array, &self.shape_of(graph, number, rows)?)
+        });
+        let slopes = slopes.collect::<PyResult<Vec<_>>>()?;
+        let slopes: Vec<_> = slopes.iter().map(Flat::elements).collect();
         let added = added.iter().map(|(at, array)| {
             let shape = an_array("added", array)?.shape();
             Ok((*at, flat::<T>("added", array, shape)?))
@@ -191,7 +219,9 @@ impl<T: Read> Typed<T> {
             let mut updates = Updates { rule, clip, trained, slots };
             graph.check(&weights)?;
             updates.check(&weights)?;
-            graph.judged()?.2.copy_from_slice(d_outputs);
+            for (number, slopes) in slopes.iter().enumerate() {
+                graph.judged(number)?.2.copy_from_slice(slopes);
+            }
             graph.backward(stop)?;
             graph.add_to_gradients(&added)?;
             updates.apply(pace, &mut weights, graph.gradients())
@@ -203,25 +233,25 @@ impl<T: Read> Typed<T> {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (parts, trained, axes, double=false))]
+    #[pyo3(signature = (parts, trained, ends, double=false))]
     fn new(
         parts: &Bound<'_, PyList>,
         trained: Vec<usize>,
-        axes: usize,
+        ends: Said,
         double: bool,
     ) -> PyResult<Self> {
         caught(|| {
             Ok(Self(if double {
-                Either::F64(Typed::new(parts, trained, axes)?)
+                Either::F64(Typed::new(parts, trained, ends)?)
             } else {
-                Either::F32(Typed::new(parts, trained, axes)?)
+                Either::F32(Typed::new(parts, trained, ends)?)
             }))
         })
     }
 
     /// Whole steps of training of models of this structure, or none of it: they are judged alone. What is
     /// said of each, and what is given of it, is in `plan_jobs`.
-    fn train<'py>(&self, said: Vec<Said<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
+    fn train<'py>(&self, said: Vec<Asked<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
         caught(|| match &self.0 {
             Either::F32(plan) => plan.train(said, py),
             Either::F64(plan) => plan.train(said, py),
@@ -233,21 +263,21 @@ impl Plan {
     /// The outputs for a batch as in training, with `draws`, or not; with `keep`, `backward` may follow.
     /// `packed` says that weights are as they were in the last call of this.
     #[pyo3(signature = (weights, x, order, places, keep=false, draws=None, packed=false))]
-    fn forward(
+    fn forward<'py>(
         &self,
-        weights: &Bound<'_, PyList>,
-        x: &Bound<'_, PyAny>,
+        weights: &Bound<'py, PyList>,
+        x: &Bound<'py, PyList>,
         order: Option<&Bound<'_, PyAny>>,
         places: (usize, usize),
         keep: bool,
         draws: Option<Vec<(u64, u64)>>,
         packed: bool,
-    ) -> PyResult<Py<PyAny>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let py = weights.py();
         caught(|| {
             let how = || (keep, packed, draws.is_some(), Draws(draws.clone().unwrap_or_default()));
             let none = PyList::empty(py);
-            let data = (&Source::new("x", x)?, order_of(order)?);
+            let data = (&Source::all("x", x)?[..], order_of(order)?);
             match &self.0 {
                 Either::F32(plan) => {
                     plan.forward(Arrays::new(weights, &none)?, data, places, how(), py)
@@ -263,24 +293,24 @@ impl Plan {
     /// The outputs for the samples at `places`, computed batch by batch for `limit` seconds at most: an
     /// array for all of them, or `outputs`, and how many there was time for.
     #[pyo3(signature = (weights, x, order, places, batch, limit, packed=false, outputs=None))]
-    fn predict(
+    fn predict<'py>(
         &self,
-        weights: &Bound<'_, PyList>,
-        x: &Bound<'_, PyAny>,
+        weights: &Bound<'py, PyList>,
+        x: &Bound<'py, PyList>,
         order: Option<&Bound<'_, PyAny>>,
         places: (usize, usize),
         batch: usize,
         limit: f64,
         packed: bool,
-        outputs: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<(Py<PyAny>, usize)> {
+        outputs: Option<Bound<'py, PyList>>,
+    ) -> PyResult<(Bound<'py, PyList>, usize)> {
         let py = weights.py();
         caught(|| {
             let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
             let places = places.0..places.1;
             let span = &Span { places, batch, limit, until_finite_no_more: false };
             let none = PyList::empty(py);
-            let data = (&Source::new("x", x)?, order_of(order)?);
+            let data = (&Source::all("x", x)?[..], order_of(order)?);
             match &self.0 {
                 Either::F32(plan) => {
                     plan.predict(Arrays::new(weights, &none)?, data, span, packed, outputs, py)
@@ -292,11 +322,12 @@ impl Plan {
         })
     }
 
-    /// The mask that came with the last outputs, as bytes `[rows, time]`, if there is one.
-    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    /// The mask that came with the last outputs of a number, as bytes `[rows, time]`, if there is one.
+    #[pyo3(signature = (output=0))]
+    fn mask<'py>(&self, output: usize, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         caught(|| match &self.0 {
-            Either::F32(plan) => plan.mask(py),
-            Either::F64(plan) => plan.mask(py),
+            Either::F32(plan) => plan.mask(output, py),
+            Either::F64(plan) => plan.mask(output, py),
         })
     }
 
@@ -309,7 +340,7 @@ impl Plan {
         &self,
         weights: &Bound<'_, PyList>,
         slots: &Bound<'_, PyList>,
-        d_outputs: &Bound<'_, PyAny>,
+        d_outputs: &Bound<'_, PyList>,
         added: Vec<(usize, Bound<'_, PyAny>)>,
         way: Way<'_>,
         rates: Vec<f64>,

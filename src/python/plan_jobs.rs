@@ -10,11 +10,13 @@ use pyo3::types::{PyList, PyTuple};
 use super::arrays::{Flat, flat};
 use super::guard::detached;
 use super::handed_back::{Raised, take};
-use super::plan_parts::{Read, Source, clip, error, rule};
+use super::plan_parts::{Measures, Read, Source, clip, measure, rule};
 use super::written::{Spans, Written, an_array, written};
 use crate::error::{Error, Result};
 use crate::machine::threads::{self, Ask, Stop, for_each};
-use crate::models::{Clip, Data, Draws, Graph, Loss, Pace, Span, Tally, Updates, judge, train};
+use crate::models::{
+    Clip, Data, Draws, Graph, Judge, Loss, Pace, Span, Tally, Updates, judge, train,
+};
 use crate::training::optimizer::Rule;
 
 /// Arrays that are written: the weights of all layers, and the slots of those that are trained.
@@ -71,20 +73,25 @@ pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
 /// Weights and slots; inputs, targets and order; places, batch, the limit of time, and whether a loss
 /// that is not finite ends it; what it is judged by; how weights move, the rates and decays of the steps
-/// (nothing of it: it is judged alone); the sum of losses and of samples so far; the generators.
-pub(super) type Said<'py> = (
+/// (nothing of it: it is judged alone); the sum of losses, of samples and of the losses of each output so
+/// far; the generators.
+pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>),
-    (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>),
+    (Bound<'py, PyList>, Bound<'py, PyList>, Option<Bound<'py, PyAny>>),
     ((usize, usize), usize, f64, bool),
-    (String, bool, Vec<(String, f64)>),
+    Judged,
     Option<(Way<'py>, Vec<f64>, Option<Vec<f64>>)>,
-    (f64, f64),
+    (f64, f64, Vec<f64>),
     Vec<(u64, u64)>,
 );
 
-/// Steps, the sum of losses, the number of samples, the last loss, the metrics' sums, and what ended it
-/// too early.
-pub(super) type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Option<Bound<'py, PyAny>>);
+/// For each output what is averaged, whether it is rounded value by value, and its weight; whether the sum
+/// of these is made up for its rounding; for each metric the output, what is averaged, and the sum so far.
+type Judged = (Vec<(Measures, bool, f64)>, bool, Vec<(usize, Measures, f64)>);
+
+/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output
+/// and of the metrics, and what ended it too early.
+pub(super) type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<f64>, Option<Bound<'py, PyAny>>);
 
 /// What is done, and what ended all of it too early: a signal.
 pub(super) type AllDone<'py> = (Vec<Done<'py>>, Option<Bound<'py, PyAny>>);
@@ -98,10 +105,10 @@ struct Moves {
 /// One model, and what is to be done with it.
 struct Job<T> {
     arrays: Arrays<T>,
-    x: Source,
-    y: Source,
+    x: Vec<Source>,
+    y: Vec<Source>,
     order: Option<Flat<i64>>,
-    loss: Loss,
+    judge: Judge,
     span: Span,
     moves: Option<Moves>,
     tally: Tally,
@@ -112,12 +119,16 @@ struct Job<T> {
 }
 
 impl<T: Read> Job<T> {
-    fn new(said: Said<'_>) -> PyResult<Self> {
+    fn new(said: Asked<'_>) -> PyResult<Self> {
         let ((weights, slots), (x, y, order), span, judged, moves, tally, draws) = said;
         let (places, batch, limit, until_finite_no_more) = span;
         let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-        let measured = judged.2.iter().map(|(name, sum)| Ok((error(name)?, *sum)));
+        let measured = judged.2.iter().map(|(at, of, sum)| Ok((*at, measure(of)?, *sum)));
         let measured = measured.collect::<PyResult<_>>()?;
+        let losses = judged.0.iter().map(|&(ref of, pointwise, weight)| {
+            Ok(Loss { measure: measure(of)?, pointwise, weight })
+        });
+        let losses = losses.collect::<PyResult<_>>()?;
         let moves = moves.map(|(way, rates, decays)| {
             let rule = rule(&way.0)?;
             PyResult::Ok(Moves {
@@ -128,13 +139,19 @@ impl<T: Read> Job<T> {
         });
         Ok(Self {
             arrays: Arrays::unchecked(&weights, &slots)?,
-            x: Source::new("x", &x)?,
-            y: Source::new("y", &y)?,
+            x: Source::all("x", &x)?,
+            y: Source::all("y", &y)?,
             order: order_of(order.as_ref())?,
-            loss: Loss { error: error(&judged.0)?, pointwise: judged.1 },
+            judge: Judge { losses, exact: judged.1 },
             span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
             moves: moves.transpose()?,
-            tally: Tally { total: tally.0, count: tally.1, measured, ..Tally::default() },
+            tally: Tally {
+                total: tally.0,
+                count: tally.1,
+                parts: tally.2,
+                measured,
+                ..Tally::default()
+            },
             draws: Draws(draws),
             // What is not begun was interrupted.
             result: Err(Error::Interrupted),
@@ -145,14 +162,15 @@ impl<T: Read> Job<T> {
     fn run(&mut self, graph: &mut Graph<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
         let (mut weights, slots) = self.arrays.parts();
         let order = self.order.as_ref().map(Flat::elements);
-        let data = Data { inputs: T::rows(&self.x), targets: T::rows(&self.y), order };
+        let [x, y] = [&self.x, &self.y].map(|all| all.iter().map(T::rows).collect::<Vec<_>>());
+        let data = Data { inputs: &x, targets: &y, order };
         let (span, tally) = (&self.span, &mut self.tally);
         let Some(Moves { rule, clip, paces }) = &self.moves else {
-            return judge(graph, self.loss, &weights, (&data, span), tally, stop);
+            return judge(graph, &self.judge, &weights, (&data, span), tally, stop);
         };
         let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
         let given = (&data, span, &paces[..]);
-        train(graph, self.loss, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
+        train(graph, &self.judge, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
     }
 
     fn done<'py>(&self, py: Python<'py>) -> Done<'py> {
@@ -160,9 +178,9 @@ impl<T: Read> Job<T> {
         let error = error.map(|error| PyErr::from(error.clone()));
         let error = self.raised.as_ref().map(|raised| raised.clone_ref(py)).or(error);
         let error = error.map(|error| error.into_value(py).into_bound(py));
-        let Tally { steps, total, count, loss, ref measured } = self.tally;
-        let sums = measured.iter().map(|&(_, sum)| sum).collect();
-        (steps, total, count, loss, sums, error.map(Bound::into_any))
+        let Tally { steps, total, count, loss, ref parts, ref measured } = self.tally;
+        let sums = measured.iter().map(|&(_, _, sum)| sum).collect();
+        (steps, total, count, loss, parts.clone(), sums, error.map(Bound::into_any))
     }
 }
 
@@ -185,7 +203,7 @@ pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat
 /// Does what is said of models of one structure; several are shared out between threads, each of which
 /// has one of `graphs`.
 pub(super) fn run<'py, T: Read>(
-    said: Vec<Said<'py>>,
+    said: Vec<Asked<'py>>,
     trained: &[usize],
     graphs: &mut [Graph<T>],
     raised: &Raised,

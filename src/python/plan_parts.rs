@@ -2,7 +2,7 @@
 
 use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyList, PyTuple};
 
 use super::arrays::{Axes, Held, Number, hold, holds};
 use super::handed_back::{HandedBack, Raised};
@@ -13,8 +13,9 @@ use crate::kernels::activation::Activation;
 use crate::layers::sequence::Options;
 use crate::models::{
     BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Join, Joined, Linked, Masking, Masks,
-    Merge, Node, Normalization, Recurrent, Samples, Setting,
+    Measure, Merge, Node, Normalization, Recurrent, Samples, Setting,
 };
+use crate::training::classes::{Crossentropy, Labels};
 use crate::training::loss;
 use crate::training::optimizer::Rule;
 
@@ -42,6 +43,11 @@ impl Source {
         } else {
             Self::U8(hold(argument, array, axes)?)
         })
+    }
+
+    /// Borrows several arrays.
+    pub(super) fn all(argument: &str, arrays: &Bound<'_, PyList>) -> PyResult<Vec<Self>> {
+        arrays.iter().map(|array| Self::new(argument, &array)).collect()
     }
 }
 
@@ -139,10 +145,11 @@ fn node<T: Number>(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Box<d
         "masking" => Ok(Box::new(Masking(part.get_item(1)?.extract::<f64>()?))),
         "join" => Ok(Box::new(Joined(join_of(&part.get_item(1)?.extract::<String>()?)?))),
         HANDED_BACK => {
-            let (_, layer, sizes, stays) =
-                part.extract::<(String, Py<PyAny>, Vec<usize>, bool)>()?;
+            let (_, layer, sizes, stays, count) =
+                part.extract::<(String, Py<PyAny>, Vec<usize>, bool, usize)>()?;
             let masks = if stays { Masks::Stay } else { Masks::End };
-            Ok(Box::new(HandedBack { layer, sizes, masks, raised: raised.clone() }))
+            let besides = (1..count).map(|_| None).collect();
+            Ok(Box::new(HandedBack { layer, sizes, masks, besides, raised: raised.clone() }))
         }
         other => Err(Error::value("parts", "a layer's kind", other).into()),
     }
@@ -167,15 +174,17 @@ fn merge_of(name: &str) -> PyResult<Merge> {
         "sum" => Ok(Merge::Sum),
         "mul" => Ok(Merge::Product),
         "ave" => Ok(Merge::Mean),
-        other => Err(Error::value("merge", "concat, sum, mul or ave", other).into()),
+        "apart" => Ok(Merge::Apart),
+        other => Err(Error::value("merge", "concat, sum, mul, ave or apart", other).into()),
     }
 }
 
 /// `("recurrent", (cell, activation, recurrent_activation, reset_after), (features, units, bias),
-/// (go_backwards, return_sequences, zero_output_for_mask), (masks, of inputs, of outputs))`.
+/// (go_backwards, return_sequences, return_state, zero_output_for_mask), (masks, of inputs, of outputs))`.
 fn recurrent<T: Number>(part: &Bound<'_, PyTuple>) -> PyResult<Recurrent<T>> {
     type Kind = (String, String, String, bool);
-    type Said = (String, Kind, (usize, usize, bool), (bool, bool, bool), (usize, Drops, Drops));
+    type Flags = (bool, bool, bool, bool);
+    type Said = (String, Kind, (usize, usize, bool), Flags, (usize, Drops, Drops));
     let (_, kind, (features, units, bias), flags, (drops, inputs, outputs)) =
         part.extract::<Said>()?;
     let (cell, activation, gate, reset_after) = kind;
@@ -196,7 +205,8 @@ fn recurrent<T: Number>(part: &Bound<'_, PyTuple>) -> PyResult<Recurrent<T>> {
         bias,
         go_backwards: flags.0,
         return_sequences: flags.1,
-        zero_output_for_mask: flags.2,
+        return_state: flags.2,
+        zero_output_for_mask: flags.3,
         drops,
         input_drop: drop_of(inputs),
         recurrent_drop: drop_of(outputs),
@@ -249,11 +259,33 @@ pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
     }
 }
 
-/// "squared" or "absolute".
-pub(super) fn error(name: &str) -> PyResult<loss::Error> {
+/// What targets are: "binary", "one-hot" or "numbers".
+pub(super) fn labels_of(name: &str) -> PyResult<Labels> {
     match name {
-        "squared" => Ok(loss::Error::Squared),
-        "absolute" => Ok(loss::Error::Absolute),
-        other => Err(Error::value("error", "squared or absolute", other).into()),
+        "binary" => Ok(Labels::Binary),
+        "one-hot" => Ok(Labels::OneHot),
+        "numbers" => Ok(Labels::Numbers),
+        other => Err(Error::value("labels", "binary, one-hot or numbers", other).into()),
+    }
+}
+
+/// What is averaged: "squared" or "absolute" errors, the "crossentropy" of labels with their smoothing and
+/// the epsilon of probabilities, or the "hits" of labels with a threshold.
+pub(super) type Measures = (String, String, f64, f64);
+
+pub(super) fn measure((kind, labels, detail, epsilon): &Measures) -> PyResult<Measure> {
+    match kind.as_str() {
+        "squared" => Ok(Measure::Error(loss::Error::Squared)),
+        "absolute" => Ok(Measure::Error(loss::Error::Absolute)),
+        "crossentropy" => {
+            let labels = labels_of(labels)?;
+            let of = Crossentropy { labels, smoothing: *detail, epsilon: *epsilon };
+            Ok(Measure::Crossentropy(of))
+        }
+        "hits" => Ok(Measure::Hits(labels_of(labels)?, *detail)),
+        other => {
+            let expected = "squared, absolute, crossentropy or hits";
+            Err(Error::value("error", expected, other).into())
+        }
     }
 }

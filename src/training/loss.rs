@@ -111,7 +111,8 @@ fn value_of<T: Element>(error: Error, difference: T) -> T {
     }
 }
 
-/// The mean over all elements as a number of `T`, summed in `T`; `gradient` takes its derivatives.
+/// The mean over all elements as a number of `T`, summed in `T`; `gradient` takes its derivatives times
+/// `weight`.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -120,17 +121,18 @@ pub fn pointwise_error<T: Element>(
     targets: &[T],
     predictions: &[T],
     gradient: &mut [T],
+    weight: f64,
 ) -> f64 {
     let count = targets.len();
     assert!(predictions.len() == count && gradient.len() == count, "as many of each");
     let value = |at: usize| value_of(error, difference(predictions[at], targets[at]));
-    let share = T::of(1.0 / count as f64);
+    let [share, slope] = [1.0, weight].map(|weight| T::of(weight * (1.0 / count as f64)));
     for ((to, &p), &y) in gradient.iter_mut().zip(predictions).zip(targets) {
         let d = difference(p, y);
         *to = match error {
-            Error::Squared => share * T::of(2.0) * d,
-            Error::Absolute if d == T::ZERO => share * T::ZERO,
-            Error::Absolute => share * T::of(d.wide().signum()),
+            Error::Squared => slope * T::of(2.0) * d,
+            Error::Absolute if d == T::ZERO => slope * T::ZERO,
+            Error::Absolute => slope * T::of(d.wide().signum()),
         };
     }
     (pairwise(0, count, &value) * share).wide()

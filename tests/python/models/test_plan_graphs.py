@@ -209,7 +209,7 @@ def test_a_layer_that_says_another_shape_than_it_gives_is_refused_as_without_a_p
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (lambda x: LSTM(3)(LSTM(4, return_sequences=True, return_state=True)(x)[0]), "3 outputs"),
+        (lambda x: LSTM(3, stateful=True)(layers.Masking()(layers.Masking()(x))), "stateful"),
         (lambda x: LSTM(3)(layers.Masking()(layers.Add()([x, layers.Masking()(x)]))), "masks"),
     ],
 )

@@ -42,31 +42,33 @@ class HandedBack:
         self._losses = losses if step.layer.adds_losses() else None
         self._sources: list[int] = step.sources
         self._inputs = [tensor.shape for tensor in step.node.input_tensors]
-        self._shapes: dict[tuple[Axes, ...], Shape] = {}  # of the outputs, by those of the inputs
+        # Of the outputs, by those of the inputs.
+        self._shapes: dict[tuple[Axes, ...], list[Shape]] = {}
         self._kept: tuple[Vjp, list[Any]] | None = None
         self.weights: list[Parameter] = step.layer.trainable_weights
 
-    def shape(self, given: list[Axes]) -> Axes:
-        """The shape of the outputs."""
+    def shape(self, given: list[Axes]) -> list[Axes]:
+        """The shapes of the outputs."""
         key = tuple(given)
         if key not in self._shapes:
             if len(self._shapes) > 8:
                 self._shapes.clear()
             pairs = zip(given, self._inputs, strict=True)
             self._shapes[key] = self._symbolic([real_shape(*pair) for pair in pairs])
-        return engine_axes(self._shapes[key])
+        return [*map(engine_axes, self._shapes[key])]
 
-    def _symbolic(self, shapes: list[tuple[int, ...]]) -> Shape:
-        """The shape that the layer says its outputs have for inputs of some shapes."""
+    def _symbolic(self, shapes: list[tuple[int, ...]]) -> list[Shape]:
+        """The shapes that the layer says its outputs have for inputs of some shapes."""
         values: list[Any] = [None] * self._count
         tensors = self._step.node.input_tensors
         for source, shape, tensor in zip(self._sources, shapes, tensors, strict=True):
             values[source] = SymbolicTensor(shape, tensor.dtype)
         outputs = self._step.layer.symbolic_outputs(self._step.gathered(values))
-        found: Shape = flatten(outputs)[0].shape
-        return found
+        return [tensor.shape for tensor in flatten(outputs)]
 
-    def forward(self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool) -> Array:
+    def forward(
+        self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool
+    ) -> list[Array]:
         """The outputs, flat; with `keep`, `backward` may follow."""
         step = self._step
         values: list[Any] = [None] * self._count
@@ -84,20 +86,22 @@ class HandedBack:
             raise ValueError(f"layer {step.layer.name!r} makes a mask, which plans do not know")
         if keep and vjp is not None:
             self._kept = vjp, values
-        outputs = np.asarray(values[step.targets[0]])
-        self._expect(arrays, outputs.shape)
-        return np.ascontiguousarray(outputs).reshape(-1)
+        outputs = [np.asarray(values[target]) for target in step.targets]
+        self._expect(arrays, [each.shape for each in outputs])
+        return [np.ascontiguousarray(each).reshape(-1) for each in outputs]
 
-    def _expect(self, arrays: list[Array], received: Shape) -> None:
+    def _expect(self, arrays: list[Array], received: list[Shape]) -> None:
         key: Any = tuple(array.shape for array in arrays)
-        expected = self._shapes.get(key)
-        if expected is not None and tuple(expected) != received:
+        known = self._shapes.get(key)
+        for expected, shape in zip(known or (), received, strict=known is not None):
+            if tuple(expected) == shape:
+                continue
             raise ValueError(
                 f"layer {self._step.layer.name!r} was to give outputs of the shape {expected}, "
-                f"received {received}"
+                f"received {shape}"
             )
 
-    def backward(self, d_outputs: Array) -> tuple[list[Array | None], list[Array]]:
+    def backward(self, slopes: list[Array]) -> tuple[list[Array | None], list[Array]]:
         """The gradients by the inputs and by the weights, flat."""
         if self._kept is None:
             raise ValueError(f"layer {self._step.layer.name!r} gives no gradient")
@@ -105,8 +109,8 @@ class HandedBack:
         slots: list[Any] = [None] * self._count
         for source in self._sources:
             slots[source] = _Apart()
-        target = step.targets[0]
-        slots[target] = d_outputs.reshape(values[target].shape)
+        for target, slope in zip(step.targets, slopes, strict=True):
+            slots[target] = slope.reshape(values[target].shape)
         grads = Gradients()
         step.back(slots, values, vjp, grads)
         by_inputs = [slots[source].next() for source in self._sources]
@@ -153,23 +157,25 @@ class AppliedToRows:
         self._function = function
         self._kept: tuple[Array, Array] | None = None
 
-    def shape(self, given: list[Axes]) -> Axes:
+    def shape(self, given: list[Axes]) -> list[Axes]:
         """That of the inputs."""
-        return given[0]
+        return given
 
-    def forward(self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool) -> Array:
+    def forward(
+        self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool
+    ) -> list[Array]:
         """The outputs, flat; with `keep`, `backward` may follow."""
         rows = arrays[0].reshape(-1, arrays[0].shape[-1])
         made: Array = np.ascontiguousarray(self._function.of_layer(rows))
         self._kept = (rows, made) if keep else None
-        return made.reshape(-1)
+        return [made.reshape(-1)]
 
-    def backward(self, d_outputs: Array) -> tuple[list[Array | None], list[Array]]:
+    def backward(self, slopes: list[Array]) -> tuple[list[Array | None], list[Array]]:
         """The gradient by the inputs, flat."""
         if self._kept is None:
             raise ValueError("there was no forward pass that kept anything")
         (rows, made), self._kept = self._kept, None
-        slope = self._function.backward(rows, made, d_outputs.reshape(made.shape))
+        slope = self._function.backward(rows, made, slopes[0].reshape(made.shape))
         return [_flat(np.asarray(slope, made.dtype))], []
 
     def __eq__(self, other: object) -> bool:

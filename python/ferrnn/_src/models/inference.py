@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.native import InternalError, Plan
-from ferrnn._src.training.judging import as_steps, readable_inputs, too_large
+from ferrnn._src.training.judging import read_inputs, too_large
 from ferrnn._src.training.plan_parts import Lowering, switched_off
 from ferrnn._src.training.work import LIMIT
 from ferrnn._src.tree.types import Array
@@ -16,6 +17,7 @@ from ferrnn._src.weights.one_version import one_version
 
 # Inputs and outputs are copied through the plan's memory, which it keeps: only small ones are.
 _MOST_BYTES = 1 << 18
+_IDS = ("int32", "int64", "uint8")
 _version_of = operator.attrgetter("version")
 
 
@@ -26,46 +28,53 @@ class InferencePlan:
     which also says best what is wrong with it.
     """
 
-    __slots__ = ("_alone", "_dtypes", "_features", "_packed", "_rank", "lowering", "native")
+    __slots__ = ("_alone", "_known", "_packed", "lowering", "native")
 
     def __init__(self, lowering: Lowering) -> None:
         low = lowering
         double = low.dtype == "float64"
-        self.native, self.lowering = Plan(low.parts, [], low.ranks[1], double), low
+        self.native, self.lowering = Plan(low.parts, [], low.ends, double), low
         # Else a batch goes layer by layer: nothing is won, or outputs have a mask.
         self._alone = not (low.handed_back or low.masked_outputs)
         self._packed: list[int] | None = None  # the versions that the engine has packed
-        self._rank, self._features = low.ranks[0], low.features
-        names = ("int32", "int64", "uint8") if low.takes_ids else (low.dtype,)
-        self._dtypes = {np.dtype(name) for name in names}
+        ids, floats = ({np.dtype(name) for name in names} for names in (_IDS, (low.dtype,)))
+        self._known = [(end.rank, end.features, ids if end.ids else floats) for end in low.inputs]
 
-    def outputs(self, x: Array) -> Array | None:
+    def outputs(self, inputs: list[Any]) -> list[Array] | None:
         """The outputs for inputs `[batch, ...]`, or None if the plan does not take them."""
-        if (
-            not self._alone
-            or x.ndim != self._rank
-            or not 0 < x.nbytes <= _MOST_BYTES
-            or x.dtype not in self._dtypes
-            or self._features not in (0, x.shape[-1])
-            or not x.flags.carray
-        ):
+        if not self._alone or len(inputs) != len(self._known):
             return None
-        given = (x, None, (0, len(x)), False, None)
-        made: Array | None = self._computed(self.native.forward, *given)
+        rows = len(inputs[0])
+        for x, (rank, features, dtypes) in zip(inputs, self._known, strict=True):
+            if (
+                type(x) is not np.ndarray
+                or x.ndim != rank
+                or not 0 < x.nbytes <= _MOST_BYTES
+                or x.dtype not in dtypes
+                or features not in (0, x.shape[-1])
+                or not x.flags.carray
+                or len(x) != rows
+            ):
+                return None
+        given = (inputs, None, (0, rows), False, None)
+        made: list[Array] | None = self._computed(self.native.forward, *given)
         return made
 
-    def takes(self, x: Any, size: int) -> bool:
-        """Whether batches of `size` of the samples `x` can be computed by `ahead`."""
-        return readable_inputs(self.lowering, x) and not too_large(x, size)
+    def takes(self, arranged: Sequence[Any] | None, size: int) -> list[Array] | None:
+        """The samples as `ahead` takes them in batches of `size`, or None if it does not."""
+        read = read_inputs(self.lowering, arranged)
+        return None if read is None or too_large(read, size) else read
 
-    def ahead(self, x: Array, size: int, done: int, outputs: Array | None) -> tuple[Any, int]:
-        """The outputs for the samples from `done` on, batch by batch, in `outputs` if it is there.
+    def ahead(
+        self, read: list[Array], size: int, done: int, outputs: list[Array] | None
+    ) -> tuple[list[Array] | None, int]:
+        """The outputs for the samples from `done` on, batch by batch, in `outputs` if given.
 
         Gives them, and how many samples have theirs now: as many as there was time for, no more
         than before if the plan does not take them.
         """
-        rest = None if outputs is None else outputs[done:]
-        given = (as_steps(x), None, (done, len(x)), size, LIMIT)
+        rest = None if outputs is None else [each[done:] for each in outputs]
+        given = (read, None, (done, len(read[0])), size, LIMIT)
         found = self._computed(self.native.predict, *given, outputs=rest)
         if found is None:
             return outputs, done

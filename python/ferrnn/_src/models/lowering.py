@@ -31,7 +31,7 @@ from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.sequence import fused
-from ferrnn._src.training.plan_parts import Lowering, Node
+from ferrnn._src.training.plan_parts import End, Lowering, Node
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -55,19 +55,13 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
         return Lowering([Node(model.name, f"{type(model).__name__} may be more than its layers")])
     if graph is None or not model.built:
         return Lowering([Node(model.name, "it is not built yet")])
-    low = Lowering()
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        counts = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        low.nodes.append(Node("graph", f"it has {counts}"))
-        return low
-    low.dtype = _dtype_of(graph)
-    reached = _lower_graph(graph, plain, low, [0], "")
-    if reached != [len(low.parts)]:
-        low.nodes.append(Node("graph", "its outputs are not those of the last layer"))
-    low.masked_outputs = reached[0] in low.masked
+    low = Lowering(dtype=_dtype_of(graph), values=len(graph.inputs))
+    low.inputs = [End(at, tensor.shape) for at, tensor in enumerate(graph.inputs)]
+    reached = _lower_graph(graph, plain, low, [*range(low.values)], "")
+    if low.covered:
+        _note_ends(graph, low, reached)
     if all(part[0][0] == "handed back" for part in low.parts):
         low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
-    _note_ends(graph, low)
     return low
 
 
@@ -76,27 +70,31 @@ def _dtype_of(graph: Graph) -> str:
     return str(graph.outputs[0].dtype)
 
 
-def _note_ends(graph: Graph, low: Lowering) -> None:
-    """Notes ranks and sizes, and what of them or of the weights does not fit."""
-    source, target = graph.inputs[0], graph.outputs[0]
-    low.ranks, low.outputs = (len(source.shape), len(target.shape)), target.shape
-    if not low.covered:
-        return
-    low.features, low.units = source.shape[-1] or 0, target.shape[-1] or 0
-    readers = [part[0][0] for part in low.parts if 0 in part[1]]
-    low.takes_ids = "embedding" in readers
-    if low.takes_ids:
-        low.features = 0
+def _note_ends(graph: Graph, low: Lowering, reached: list[int]) -> None:
+    """Notes inputs and outputs, and what of them or of the weights does not fit."""
+    seen: set[int] = set()
+    for tensor, value in zip(graph.outputs, reached, strict=True):
+        masked, own = value in low.masked, value
+        if value < len(low.inputs) or value in seen:  # the engine's outputs are all made, each once
+            own = low.add(("join", "sum"), [value], [])
+        seen.add(own)
+        low.outputs.append(End(own, tensor.shape, masked=masked))
     dtypes = {str(weight.dtype) for weight in low.weights} | {low.dtype}
-    if set(readers) != {"embedding"}:
-        dtypes.add(str(source.dtype))
+    dtypes |= {str(tensor.dtype) for tensor in graph.outputs}
+    for at, source in enumerate(graph.inputs):
+        readers = {part[0] for part, taken, _ in low.parts if at in taken}
+        if readers == {"embedding"}:
+            low.inputs[at] = End(at, source.shape, ids=True)
+        else:
+            dtypes.add(str(source.dtype))
     if len(dtypes) > 1 or low.dtype not in ("float32", "float64"):
         low.nodes.append(Node("dtype", f"there are several, or none of floats: {sorted(dtypes)}"))
     if len({id(weight) for weight in low.weights}) < len(low.weights):
         low.nodes.append(Node("weights", "two layers share one"))
-    for name, tensor, most in (("inputs", source, len(source.shape)), ("outputs", target, 3)):
-        if not 2 <= len(tensor.shape) <= most or tensor.shape[1:].count(None) > 1:
-            low.nodes.append(Node(name, f"their shape is {tuple(tensor.shape)}"))
+    ends = [("inputs", end.shape, end.rank) for end in low.inputs]
+    for name, shape, most in (*ends, *(("outputs", end.shape, 3) for end in low.outputs)):
+        if not 2 <= len(shape) <= most or shape[1:].count(None) > 1:
+            low.nodes.append(Node(name, f"their shape is {tuple(shape)}"))
 
 
 def _lower_graph(
@@ -128,22 +126,25 @@ def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
     own = []
     for at, value in enumerate(given):
         readers = sum(at in step.sources for step in inner.steps)
-        own.append(value if readers < 2 or not value else low.add(("join", "sum"), [value], []))
+        alone = readers < 2 or value < len(low.inputs)
+        own.append(value if alone else low.add(("join", "sum"), [value], []))
     return own
 
 
 def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: str) -> list[int]:
     """Lowers one layer, or hands it back to Python; gives the values that it makes."""
+    makes = len(step.node.output_tensors)
     found = _native(step, low, given)
     if not isinstance(found, str):
         numpy = any(part[0] == "handed back" for part, _ in found)
         low.nodes.append(Node(path, None, _ACTIVATION if numpy else None))
-        value = given[0]
+        value, taken = given[0], given
         for part, weights in found:
-            value = low.add(part, given if value == given[0] else [value], weights)
+            value = low.add(part, taken, weights, makes)
+            taken = [value]
         if found and _masked(step.layer, given[0] in low.masked):
             low.masked.add(value)
-        return [value]
+        return [*range(value, value + makes)]
     why = _not_handed_back(step, low, given)
     if why is not None:
         low.nodes.append(Node(path, f"{found}, and {why}"))
@@ -154,17 +155,17 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     sizes = [weight.size for weight in back.weights]
     stays = given[0] in low.masked and type(step.layer) not in _WITHOUT_MASKS
     low.handed_back.append(back)
-    value = low.add(("handed back", back, sizes, stays), given, back.weights)
+    value = low.add(("handed back", back, sizes, stays, makes), given, back.weights, makes)
     if stays:
         low.masked.add(value)
-    return [value]
+    return [*range(value, value + makes)]
 
 
 def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
     """Why a layer cannot be called from inside the engine, None if it can."""
     node, layer = step.node, step.layer
-    if len(node.output_tensors) != 1:
-        return f"it has {len(node.output_tensors)} outputs"
+    if len(node.output_tensors) > 1 and any(value in low.masked for value in given):
+        return "it gives several values for inputs with masks"
     if node.mask is not None or not layer.built:
         return "it is called with a mask, or not built yet"
     tensors = [*node.input_tensors, *node.output_tensors]
@@ -210,15 +211,33 @@ def _native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
         why = "it has an activity regularizer"
     elif type(layer) in _JOINS:
         return _join(step, low, given)
-    elif len(given) != 1 or not step.single:
+    elif (len(given) != 1 or not step.single) and not _with_states(step, low, given):
         why = "it takes several arrays"
-    elif type(layer) is Embedding and given[0]:
+    elif type(layer) is Embedding and given[0] >= len(low.inputs):
         why = "it is not the first layer"
     elif type(layer) is not Embedding and str(layer.dtype) != str(taken):
         why = f"it casts {taken} to {layer.dtype}"
+    elif given[0] in low.masked and _gives_two_sequences(layer):
+        why = "it gives two sequences with masks"
     elif given[0] in low.masked and not layer.supports_masking:
         why = "it does not take the mask that comes with its inputs"
     return why or _part(layer, low)
+
+
+def _gives_two_sequences(layer: Any) -> bool:
+    return type(layer) is Bidirectional and layer.merge_mode is None and layer.return_sequences
+
+
+def _with_states(step: Any, low: Lowering, given: list[int]) -> bool:
+    """Whether a layer takes a sequence and the states to begin with."""
+    kind = _PARTS.get(type(step.layer))
+    tensors = step.node.input_tensors
+    return (
+        kind in (_recurrent, _bidirectional)
+        and step.flat
+        and not any(value in low.masked for value in given[1:])
+        and all(tensor.ndim == 2 and tensor.dtype == tensors[0].dtype for tensor in tensors[1:])
+    )
 
 
 def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
@@ -252,9 +271,8 @@ def _part(layer: Any, low: Lowering) -> list[Part] | str:
 
 def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     cell = layer.cell
-    for option in ("stateful", "return_state"):
-        if getattr(layer, option):
-            return f"it has {option}=True"
+    if layer.stateful:
+        return "it has stateful=True"
     if not isinstance(cell, BuiltInCell) or not fused.supports(cell):
         return f"its cell {type(cell).__name__} does not run in the engine as one"
     given = cell.native_weights
@@ -274,7 +292,12 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
         "recurrent",
         (cell.native_name, cell.activation.__name__, gate_name, reset_after),
         (features, cell.units, cell.bias is not None),
-        (layer.go_backwards, layer.return_sequences, layer.zero_output_for_mask),
+        (
+            layer.go_backwards,
+            layer.return_sequences,
+            layer.return_state,
+            layer.zero_output_for_mask,
+        ),
         (cell.gates if cell.implementation == 1 else 1, *drops),
     )
     return [(part, [weight for weight in given if weight is not None])]
@@ -293,8 +316,6 @@ def _drop(generator: SeedGenerator, rate: float, low: Lowering) -> tuple[int, in
 
 
 def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
-    if layer.merge_mode is None:
-        return "it has merge_mode=None"
     parts, weights = [], []
     for each in (layer.forward_layer, layer.backward_layer):
         found = _part(each, low) if _PARTS.get(type(each)) is _recurrent else "it is no RNN"
@@ -302,7 +323,8 @@ def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
             return f"{each.name}: {found}"
         parts.append(found[0][0])
         weights += found[0][1]
-    return [(("both ways", *parts, layer.merge_mode, layer.return_sequences), weights)]
+    merge = "apart" if layer.merge_mode is None else layer.merge_mode
+    return [(("both ways", *parts, merge, layer.return_sequences), weights)]
 
 
 def _dropout(layer: Any, low: Lowering) -> list[Part] | str:
@@ -350,7 +372,7 @@ def _dense(layer: Any, low: Lowering) -> list[Part] | str:
     if not function.native:
         applied = AppliedToRows(function)
         low.handed_back.append(applied)
-        parts.append((("handed back", applied, [], True), []))
+        parts.append((("handed back", applied, [], True, 1), []))
     return parts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,9 +266,29 @@ class Model(Ends, Described, Carried, Layer, Trainer):
     def _planned_outputs(self, inputs: Any) -> Any:
         """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
         plan = self.predicting_plan(1)
-        if plan is None or type(inputs) is not np.ndarray:
+        if plan is None:
             return None
-        return plan.outputs(inputs)
+        if type(inputs) is np.ndarray:
+            made = plan.outputs([inputs])
+        else:
+            made = plan.outputs([*inputs]) if type(inputs) is tuple else None
+        return None if made is None else self.structured(made)
+
+    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        if type(x) is np.ndarray:
+            return [x]
+        ends, parts = self._ends, flatten(x)
+        keyed = isinstance(ends.structure, dict)
+        if len(parts) != len(ends.tensors) or (keyed and not isinstance(x, dict)):
+            return None
+        try:
+            arranged = ends.arrange(x, self.name)
+        except ValueError:
+            return None
+        return [arranged] if ends.single else list(arranged)
+
+    def structured(self, outputs: list[Any]) -> Any:
+        return outputs[0] if self._one_output else pack_like(self._outputs_structure, outputs)
 
     def predicting_plan(self, batches: int) -> inference.InferencePlan | None:
         plan: inference.InferencePlan | None

@@ -9,9 +9,15 @@ import numpy as np
 
 from ferrnn._src.native import Plan
 from ferrnn._src.training.batches import Pass
-from ferrnn._src.training.losses import MeanAbsoluteError, MeanSquaredError
-from ferrnn._src.training.plan_parts import Lowering, Planned
-from ferrnn._src.training.work import LIMIT, MEASURES, Judge, Work
+from ferrnn._src.training.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
+from ferrnn._src.training.plan_parts import End, Lowering, Planned
+from ferrnn._src.training.work import LIMIT, Judge, Measure, Work, measured
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
@@ -19,7 +25,11 @@ from ferrnn._src.weights.penalties import regularized
 
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
-_ERRORS: dict[type, str] = {MeanSquaredError: "squared", MeanAbsoluteError: "absolute"}
+_ERRORS: dict[type, Measure] = {
+    MeanSquaredError: ("squared", "", 0.0, 0.0),
+    MeanAbsoluteError: ("absolute", "", 0.0, 0.0),
+}
+_CROSSENTROPIES = (BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 # A plan keeps what all of its layers give for a batch: only small ones are worth it.
 _MOST_BYTES = 1 << 20
@@ -37,7 +47,11 @@ class TestingPlan:
 
     def takes(self, x: Any) -> bool:
         """Whether these inputs, of a batch or of all samples, can be read where they are."""
-        return not self._refused and readable_inputs(self.lowering, x)
+        return not self._refused and self._read(x) is not None
+
+    def _read(self, x: Any) -> list[Array] | None:
+        """The inputs as the engine reads them where they are, None if it does not."""
+        return read_inputs(self.lowering, self._model.arranged_inputs(x))
 
     def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
         """At most so many batches, as many as there is time for; gives how many.
@@ -48,62 +62,125 @@ class TestingPlan:
         model, places, size = self._model, batches.places(most), batches.size
         if model._regularized is None:
             model._regularized = regularized(model.trainable_weights)
-        if not self.written and too_large(x, size):
+        read = self._read(x)
+        if read is None or (not self.written and too_large(read, size)):
             return 0
-        judge = self._judge_for(x, y, weight, size)
+        judge = self._judge_for(read, y, weight, size)
         if judge is None:
-            return self._judged_in_python(batches, places)
-        given = ((x, batches.order()), places, size, (judge, most, False))
+            return self._judged_in_python(batches, read, places)
+        given = ((read, batches.order()), places, size, (judge, most, False))
         done, _ = yield from self._worked(self._work(*given, trains=False))
         batches.taken += done
         return done
 
-    def _judged_in_python(self, batches: Pass, places: tuple[int, int]) -> int:
+    def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:
         """As `tests`, where loss and metrics take the outputs of the engine in Python."""
         low, model, size = self.lowering, self._model, batches.size
-        order = batches.order()
-        if low.masked_outputs or model._collects or order is not None:
+        if low.masked_outputs or model._collects or batches.order() is not None:
             return 0
         try:
             with one_version():
                 weights = [weight._data for weight in low.weights]
-                x = as_steps(batches.samples.x)
-                outputs, rows = self.native.predict(weights, x, None, places, size, LIMIT)
+                outputs, rows = self.native.predict(weights, read, None, places, size, LIMIT)
         except ValueError:
             self._refused = True
             return 0
         starts = range(0, rows, size)
         for start in starts:
-            model._tested(next(batches), outputs[start : min(start + size, rows)], None, ())
+            rest = min(start + size, rows)
+            made = model.structured([each[start:rest] for each in outputs])
+            model._tested(next(batches), made, None, ())
         return len(starts)
 
-    def _judge_for(self, x: Array, y: Any, weight: Any, rows: int) -> Judge | None:
+    def _judge_for(self, read: list[Array], y: Any, weight: Any, rows: int) -> Judge | None:
         """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
         model, low = self._model, self.lowering
-        lengths = zip(low.outputs[1:-1], x.shape[1:], strict=False)
+        shapes = [self._shape_for(end, read[0]) for end in low.outputs]
+        if len(shapes) == 1 and type(y) is np.ndarray:
+            true, pred = (min(rows, len(each)) for each in (y, read[0]))
+            model.bind_output((true, *y.shape[1:]), (pred, *shapes[0][1:]))
+        judged = weight is None and not (model._regularized or model._collects)
+        if not judged or low.masked_outputs or model._loss is None:
+            return None
+        found = self._losses()
+        targets = model.arranged_targets(y)
+        if found is None or targets is None:
+            return None
+        (losses, weights, means), metrics = found, self._metrics()
+        if metrics is None:
+            return None
+        told: list[tuple[Measure, bool, float]] = []
+        arrays: list[Array] = []
+        for at, (end, shape, true) in enumerate(zip(low.outputs, shapes, targets, strict=True)):
+            labels = {losses[at][1], *(measure[1] for of, _, measure in metrics if of == at)}
+            fitting = self._fitting(end, shape, true, labels)
+            if fitting is None:
+                return None
+            pointwise, array = fitting
+            told.append((losses[at], pointwise, weights[at]))
+            arrays.append(array)
+        return Judge(told, arrays, metrics, means)
+
+    @staticmethod
+    def _shape_for(end: End, x: Array) -> tuple[int, ...]:
+        """The shape of an output for all samples; steps that are not known are those of `x`."""
+        lengths = zip(end.shape[1:-1], x.shape[1:], strict=False)
         steps = (known if given is None else given for given, known in lengths)
-        shape = (len(x), *steps, low.units)
-        if type(y) is np.ndarray:
-            model.bind_output((min(rows, len(y)), *y.shape[1:]), (min(rows, len(x)), *shape[1:]))
-        only: Any = None if model._loss is None else model._loss.only
-        name = _ERRORS.get(type(only))
-        simple = weight is None and not (model._regularized or model._collects)
-        simple = simple and not low.masked_outputs
-        if name is None or not simple:
+        return (len(x), *steps, end.features)
+
+    def _losses(self) -> tuple[list[Measure], list[float], list[Any]] | None:
+        """What is averaged over each output, the weights, and the means of several."""
+        compiled, count = self._model._loss, len(self.lowering.outputs)
+        if count == 1:
+            losses, weights, means = [compiled.only], [1.0], []
+        else:
+            means = self._model._loss_means
+            if compiled.names is None or len(means) != count:
+                return None  # the first step knows more of them
+            if [part.places for part in compiled.parts] != [[at] for at in range(count)]:
+                return None
+            losses, weights = compiled._losses, compiled._weights
+            by_output = dict(zip(compiled.told, means, strict=True))
+            means = [by_output[at] for at in range(count)]
+        found = [_averaged(loss, self.lowering.dtype) for loss in losses]
+        known = [measure for measure in found if measure is not None]
+        return (known, weights, means) if len(known) == count else None
+
+    def _fitting(
+        self, end: End, shape: tuple[int, ...], y: Any, labels: set[str]
+    ) -> tuple[bool, Array] | None:
+        """Targets as the engine takes them, and whether their errors are rounded one by one.
+
+        They are, in the way of NumPy, for targets of another type or shape than the outputs. None
+        if the engine does not take them. `labels` are what loss and metrics take them for.
+        """
+        if not (type(y) is np.ndarray and y.dtype.str[1:] in _READ and readable(y)):
             return None
-        compiled = model._metrics
-        measures = compiled.only
-        known = compiled.empty or (measures and all(type(m) in MEASURES for m in measures))
-        fits = only.reduction in _MEANS and only.dtype in (None, low.dtype) and known
-        array = type(y) is np.ndarray and y.dtype.str[1:] in _READ and readable(y)
-        if not (fits and array):
+        if labels == {"numbers"}:
+            fits = y.shape in (shape[:-1], (*shape[:-1], 1))
+            return (False, y.reshape(*shape[:-1], 1)) if fits else None
+        if "numbers" in labels:
             return None
-        if y.shape == shape and y.dtype == np.dtype(low.dtype):
-            return Judge(name, False, y, measures)
-        # Values are rounded one by one then, in the way of NumPy.
-        if low.ranks[1] == 2 and low.units == 1 and y.size == len(x) and y.ndim <= 2:
-            return Judge(name, True, y.reshape(-1, 1), measures)
-        return None
+        same = y.dtype == np.dtype(self.lowering.dtype)
+        if y.shape == shape and (same or "" not in labels):
+            return False, y
+        single = end.rank == 2 and end.features == 1 and y.size == shape[0] and y.ndim <= 2
+        if not single or "one-hot" in labels or labels == {"", "binary"}:
+            return None
+        return "" in labels, y.reshape(-1, 1)
+
+    def _metrics(self) -> list[tuple[int, Any, Measure]] | None:
+        """The metrics with the numbers of their outputs, None if the engine does not know all."""
+        compiled = self._model._metrics
+        if compiled.empty:
+            return []
+        if compiled.to_come:
+            return None
+        columns = zip(compiled._plain, compiled._weighted, strict=True)
+        found = [(at, each) for at, pair in enumerate(columns) for own in pair for each in own]
+        known = [(at, each, measured(each)) for at, each in found]
+        sure = [(at, each, measure) for at, each, measure in known if measure is not None]
+        return sure if len(sure) == len(found) else None
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
@@ -120,7 +197,7 @@ class TestingPlan:
 
     def _work(
         self,
-        given: tuple[Array, Array | None],
+        given: tuple[list[Array], Array | None],
         places: tuple[int, int],
         batch: int,
         asked: tuple[Judge, int, bool],
@@ -128,7 +205,7 @@ class TestingPlan:
     ) -> Work:
         model = self._model
         told = (model._loss_mean, model.optimizer if trains else None)
-        return Work(self, (as_steps(given[0]), given[1]), places, batch, asked, told)
+        return Work(self, given, places, batch, asked, told)
 
     def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
         """Hands work out; gives what was done, which may be nothing of what the engine refuses."""
@@ -139,6 +216,16 @@ class TestingPlan:
         elif error is not None:
             raise error
         return work.taken()
+
+
+def _averaged(loss: Any, dtype: str) -> Measure | None:
+    """A loss as the engine knows it, None if it does not."""
+    if loss is None or loss.reduction not in _MEANS or loss.dtype not in (None, dtype):
+        return None
+    if type(loss) in _CROSSENTROPIES:
+        measure: Measure | None = loss.measured()
+        return measure
+    return _ERRORS.get(type(loss))
 
 
 def as_steps(x: Array) -> Array:
@@ -157,20 +244,28 @@ def readable(array: Array) -> bool:
     )
 
 
-def readable_inputs(low: Lowering, x: Any) -> bool:
-    """Whether the engine reads these inputs of a model where they are."""
+def read_inputs(low: Lowering, arranged: Sequence[Any] | None) -> list[Array] | None:
+    """The inputs of a model as the engine reads them where they are, None if it does not."""
+    if arranged is None or len(arranged) != len(low.inputs):
+        return None
+    known = zip(low.inputs, arranged, strict=True)
+    return [*map(as_steps, arranged)] if all(_readable_input(*pair) for pair in known) else None
+
+
+def _readable_input(end: End, x: Any) -> bool:
     return (
         type(x) is np.ndarray
         and x.dtype.str[1:] in _READ
-        and x.ndim == low.ranks[0]
-        and low.features in (0, x.shape[-1])
-        and not (low.takes_ids and x.dtype.kind == "f")
+        and x.ndim == end.rank
+        and end.features in (0, x.shape[-1])
+        and not (end.ids and x.dtype.kind == "f")
         and x.size > 0
         and readable(x)
         and (x.ndim <= 3 or bool(x.flags.c_contiguous))
     )
 
 
-def too_large(x: Array, size: int) -> bool:
+def too_large(read: Sequence[Array], size: int) -> bool:
     """Whether batches of `size` samples are better computed layer by layer, but for training."""
-    return x.nbytes // len(x) * min(size, len(x)) > _MOST_BYTES
+    count = len(read[0])
+    return sum(x.nbytes for x in read) // count * min(size, count) > _MOST_BYTES

@@ -179,6 +179,31 @@ class Measuring:
             compiled.bind(names)
             compiled.resolve([(true, pred)])
 
+    def bind_outputs(self) -> Sequence[int]:
+        """Lets the loss know of several outputs; gives the places of those that have one."""
+        names, loss = self.output_names, self._loss
+        if loss is None or not names:
+            return ()
+        try:
+            loss.bind(names, self.structured([np.zeros(())] * len(names)), required=False)
+        except ValueError:  # the first batch tells of it
+            return range(len(names))
+        return loss.needed
+
+    def structured(self, outputs: list[Any]) -> Any:
+        """Outputs as a call of the model gives them."""
+        return outputs[0]
+
+    def arranged_targets(self, y: Any) -> Sequence[Any] | None:
+        """What stands for each output, None where that is better said elsewhere."""
+        names = self.output_names
+        if len(names) == 1:
+            return [y]
+        try:
+            return self._targets(y, names, self.structured([np.zeros(())] * len(names)))
+        except ValueError:
+            return None
+
     def _gather(self, compiled: CompiledLoss, parts: Sequence[float], preds: Any) -> None:
         """Keeps the losses of several outputs, each under its output's name."""
         if len(parts) < 2:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.tree.types import Shape
+from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -36,25 +36,45 @@ class Node:
         return "the engine" if self.back is None else f"Python, from the engine: {self.back}"
 
 
+@dataclass(frozen=True)
+class End:
+    """An input or an output of a model in a plan: the number of its value, and what is known of it.
+
+    `ids` stand for rows of a table, and `masked` says that outputs come with a mask.
+    """
+
+    value: int
+    shape: Shape
+    ids: bool = False
+    masked: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def features(self) -> int:
+        """The length of the last axis, 0 if any will do."""
+        return 0 if self.ids else self.shape[-1] or 0
+
+
 @dataclass
 class Lowering:
     """A model as the engine's parts: `nodes` say what of it is one, `weights` come in their order.
 
-    A part stands with the numbers of the values that it takes (0 are the inputs, each part makes
-    the next), and with whether gradients come to it. `ranks` are the axes of inputs and outputs.
+    A part stands with the numbers of the values that it takes (the first are the inputs, each part
+    makes the next), and with whether gradients come to it.
     """
 
     nodes: list[Node] = field(default_factory=list)
     parts: list[tuple[tuple[Any, ...], list[int], bool]] = field(default_factory=list)
     weights: list[Parameter] = field(default_factory=list)
-    ranks: tuple[int, int] = (0, 0)
-    features: int = 0  # 0 if any number will do
-    units: int = 0
-    outputs: Shape = ()  # as far as it is known
-    masked_outputs: bool = False
+    inputs: list[End] = field(default_factory=list)
+    outputs: list[End] = field(default_factory=list)
+    values: int = 1  # how many there are, inputs included
     dtype: str = "float32"
     fewer_bits: bool = False  # whether a cell has other weights for inference, which plans have not
-    takes_ids: bool = False
     # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
     handed_back: list[Any] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -66,6 +86,16 @@ class Lowering:
     draws: list[int] = field(default_factory=list)
 
     @property
+    def masked_outputs(self) -> bool:
+        """Whether an output comes with a mask."""
+        return any(end.masked for end in self.outputs)
+
+    @property
+    def ends(self) -> tuple[int, list[tuple[int, int]]]:
+        """As the engine is told of inputs and outputs."""
+        return len(self.inputs), [(end.value, end.rank) for end in self.outputs]
+
+    @property
     def covered(self) -> bool:
         """Whether a plan runs all of it."""
         return bool(self.parts) and all(node.why is None for node in self.nodes)
@@ -74,17 +104,21 @@ class Lowering:
     def key(self) -> tuple[Any, ...]:
         """What plans of equal structure have in common."""
         parts = ((part, tuple(taken), passes) for part, taken, passes in self.parts)
-        return tuple(parts)
+        inputs, outputs = self.ends
+        return inputs, tuple(outputs), *parts
 
-    def add(self, part: tuple[Any, ...], taken: list[int], weights: Sequence[Parameter]) -> int:
-        """Adds a part that takes some values; gives the number of the value that it makes."""
+    def add(
+        self, part: tuple[Any, ...], taken: list[int], weights: Sequence[Parameter], makes: int = 1
+    ) -> int:
+        """Adds a part that takes some values; gives the number of the first value that it makes."""
         trains = any(weight.trainable for weight in weights)
         passes = trains or any(value in self.wanted for value in taken)
         self.parts.append((part, taken, passes))
         self.weights += weights
+        first, self.values = self.values, self.values + makes
         if passes:
-            self.wanted.add(len(self.parts))
-        return len(self.parts)
+            self.wanted.update(range(first, self.values))
+        return first
 
     def draw_from(self, generator: SeedGenerator) -> int:
         """The number of a generator, from which a step draws once more."""
@@ -130,9 +164,23 @@ class Planned(Protocol):
     _regularized: tuple[Parameter, ...] | None
     _collects: bool
 
+    _loss_means: Any
+
     @property
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
+
+    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        """What stands for each input, None where that is better said elsewhere."""
+
+    def arranged_targets(self, y: Any) -> Sequence[Any] | None:
+        """What stands for each output, None where that is better said elsewhere."""
+
+    def structured(self, outputs: list[Array]) -> Any:
+        """Outputs as a call of the model gives them."""
+
+    def bind_outputs(self) -> Sequence[int]:
+        """Lets the loss know of the outputs; gives the places of those that have one."""
 
     def _loss_of(self, batch: Batch, outputs: Any, mask: Any, added: float) -> tuple[float, Any]:
         """The loss of a batch and its vjp."""
@@ -157,6 +205,9 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
         nodes.append(Node(optimizer.name, optimizer.unplanned()))
     else:
         nodes.append(Node("optimizer", f"it is {optimizer!r}"))
+    several = len(lowering.outputs) > 1 and model._loss is not None
+    if several and len(set(model.bind_outputs())) < len(lowering.outputs):
+        nodes.append(Node("loss", "an output has none"))
     if lowering.covered and model._trained:
         known = {*map(id, model._trained)}
         own = [id(weight) for weight in lowering.weights if id(weight) in known]

@@ -9,10 +9,11 @@ import numpy as np
 
 from ferrnn._src.native import Plan
 from ferrnn._src.training.batches import Pass
-from ferrnn._src.training.judging import TestingPlan, as_steps
+from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.training.work import Work, finished
+from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, WritingAll
@@ -36,11 +37,11 @@ class TrainingPlan(TestingPlan):
         slots = model.optimizer._state.slots
         self._slots = [slots[weight] for weight in self._trained]
         double = lowering.dtype == "float64"
-        given = (lowering.parts, numbers, lowering.ranks[1], double)
+        given = (lowering.parts, numbers, lowering.ends, double)
         if shared is None or lowering.handed_back:
             native = Plan(*given)
         else:
-            key = (lowering.key, tuple(numbers), *given[2:])
+            key = (lowering.key, tuple(numbers), double)
             if key not in shared:
                 shared[key] = Plan(*given)
             native = shared[key]
@@ -62,10 +63,13 @@ class TrainingPlan(TestingPlan):
     def step(self, batch: Batch) -> float | None:
         """One step; gives the loss, or None if it must be taken without the plan."""
         x, y, weight = batch
-        places, judge = (0, len(x)), self._judge_for(x, y, weight, len(x))
+        read = self._read(x)
+        if read is None:
+            return None
+        places, judge = (0, len(read[0])), self._judge_for(read, y, weight, len(read[0]))
         if judge is None:
-            return self._judged(batch, x, None, places)
-        work = self._work((x, None), places, len(x), (judge, 1, False))
+            return self._judged(batch, read, None, places)
+        work = self._work((read, None), places, len(read[0]), (judge, 1, False))
         done, loss = finished(self._worked(work))
         return loss if done else None
 
@@ -78,16 +82,19 @@ class TrainingPlan(TestingPlan):
         the next one must be taken without the plan.
         """
         x, y, weight = batches.samples.arrays
-        order, judge = batches.order(), self._judge_for(x, y, weight, batches.size)
+        read, order = self._read(x), batches.order()
+        if read is None:
+            return 0, 0.0
+        judge = self._judge_for(read, y, weight, batches.size)
         if judge is None:
             places, taken = batches.places(), batches.taken
-            loss = self._judged(next(batches), x, order, places)
+            loss = self._judged(next(batches), read, order, places)
             if loss is None:
                 batches.taken = taken
                 return 0, 0.0
             return 1, loss
         most = min(most, self._most or self._ahead)
-        work = self._work((x, order), batches.places(most), batches.size, (judge, most, finite))
+        work = self._work((read, order), batches.places(most), batches.size, (judge, most, finite))
         done, loss = yield from self._worked(work)
         batches.taken += done
         self._ahead = max(_AT_FIRST, 2 * done)
@@ -106,7 +113,7 @@ class TrainingPlan(TestingPlan):
                 self._constrain()
 
     def _judged(
-        self, batch: Batch, x: Array, order: Array | None, places: tuple[int, int]
+        self, batch: Batch, read: list[Array], order: Array | None, places: tuple[int, int]
     ) -> float | None:
         """A step whose loss and metrics are computed between forward and backward, in Python."""
         model, native = self._model, self.native
@@ -114,7 +121,7 @@ class TrainingPlan(TestingPlan):
         try:
             with one_version():
                 weights = self.arrays()[0]
-                outputs = native.forward(weights, as_steps(x), order, places, True, self.draws())
+                made = native.forward(weights, read, order, places, True, self.draws())
         except ValueError:
             self._refused = True
             return None
@@ -122,13 +129,10 @@ class TrainingPlan(TestingPlan):
         penalties = Gradients()
         added = add_weight_penalties(model._regularized or (), penalties)
         added += sum(self.lowering.losses)
-        steps = native.mask() if self.lowering.masked_outputs else None
-        mask = None
-        if steps is not None:
-            mask = np.frombuffer(steps, bool).reshape(outputs.shape[:2])
+        outputs, mask = model.structured(made), self._masks(made)
         value, vjp = model._loss_of(batch, outputs, mask, added)
         model._measure(*batch[:2], outputs, batch[2], mask)
-        d_outputs = vjp(Gradients())
+        d_outputs = [np.ascontiguousarray(slope) for slope in flatten(vjp(Gradients()))]
         optimizer = model.optimizer
         with WritingAll(self.written):
             weights, slots = self.arrays()
@@ -147,6 +151,18 @@ class TrainingPlan(TestingPlan):
             return []
         found = ((at, weight) for at, weight in enumerate(self.lowering.weights) if weight in grads)
         return [(at, np.asarray(grads[weight], weight.dtype)) for at, weight in found]
+
+    def _masks(self, made: list[Array]) -> Any:
+        """The mask of the outputs that were made, a list for several."""
+        low = self.lowering
+        if not low.masked_outputs:
+            return None
+        masks = []
+        for at, (end, outputs) in enumerate(zip(low.outputs, made, strict=True)):
+            steps = self.native.mask(at) if end.masked else None
+            known = None if steps is None else np.frombuffer(steps, bool)
+            masks.append(None if known is None else known.reshape(outputs.shape[:2]))
+        return masks[0] if len(masks) == 1 else masks
 
     def _constrain(self) -> None:
         """Applies the constraints of weights that a step has moved."""

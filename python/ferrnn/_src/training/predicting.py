@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +19,12 @@ _BEGIN, _END = "on_predict_batch_begin", "on_predict_batch_end"
 class Planned(Protocol):
     """The outputs of a model by the engine."""
 
-    def takes(self, x: Any, size: int) -> bool:
-        """Whether batches of `size` of the samples `x` can be computed by `ahead`."""
+    def takes(self, arranged: Sequence[Any] | None, size: int) -> list[Array] | None:
+        """The samples as `ahead` takes them in batches of `size`, or None if it does not."""
 
-    def ahead(self, x: Array, size: int, done: int, outputs: Array | None) -> tuple[Any, int]:
+    def ahead(
+        self, read: list[Array], size: int, done: int, outputs: list[Array] | None
+    ) -> tuple[list[Array] | None, int]:
         """Outputs for the samples from `done` on, and how many samples have theirs now."""
 
 
@@ -39,6 +42,12 @@ class Predicting(Protocol):
 
     def prepare_inputs(self, inputs: Any) -> Any:
         """Inputs as the model takes them, which it is built for then."""
+
+    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        """What stands for each input, None where that is better said elsewhere."""
+
+    def structured(self, outputs: list[Array]) -> Any:
+        """Outputs as a call of the model gives them."""
 
 
 def predicted(
@@ -70,31 +79,33 @@ def _ahead(
     model: Predicting, batches: Pass, hooks: CallbackList, count: int | None
 ) -> tuple[list[Any], int]:
     """The outputs of many batches by the model's plan, as far as it goes, and how many batches."""
-    x, size = batches.samples.x, batches.size
-    most = min(len(batches.samples.x), batches.left * size) if type(x) is np.ndarray else 0
+    samples, size = batches.samples, batches.size
+    most = min(samples.count, batches.left * size)
     if count is not None:
         most = min(most, count * size)
     if most <= size or batches.order() is not None:
         return [], 0
-    model.prepare_inputs(x[:size])  # which says what is wrong with them
+    model.prepare_inputs(samples.part(0, size).x)  # which says what is wrong with them
     plan = model.predicting_plan(-(-most // size))
-    x = x[:most]
-    if plan is None or not plan.takes(x, size):
+    part = samples if most == samples.count else samples.part(0, most)
+    read = None if plan is None else plan.takes(model.arranged_inputs(part.x), size)
+    if plan is None or read is None:
         return [], 0
-    outputs: Any = None
+    outputs: list[Array] | None = None
     rows = 0
     while rows < most and not (rows and model.stop_predicting):
-        outputs, now = plan.ahead(x, size, rows, outputs)
+        outputs, now = plan.ahead(read, size, rows, outputs)
         if now == rows:
             break
         rows = now
         step = -(-rows // size) - 1
         if hooks.due(_END, step):
-            hooks.tell(_END, step, {"outputs": outputs[:rows]})
+            hooks.tell(_END, step, {})
     batches.taken = -(-rows // size)
-    if not rows:
+    if outputs is None:
         return [], 0
-    return [outputs if rows == most else outputs[:rows]], batches.taken
+    done = outputs if rows == most else [each[:rows] for each in outputs]
+    return [model.structured(done)], batches.taken
 
 
 def joined(parts: list[Any]) -> Any:

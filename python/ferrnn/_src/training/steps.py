@@ -169,6 +169,10 @@ class Steps(Measuring):
         plan = self.training_plan()
         return None if plan is None or plan.lowering.fewer_bits else plan
 
+    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        """What stands for each input, None where that is better said elsewhere."""
+        return [x]
+
     def _still_prepared(self, now: tuple[int, int]) -> bool:
         """Whether training is of what it was prepared for; what was made since may be another's."""
         if self._prepared == now:

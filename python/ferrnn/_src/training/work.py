@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
@@ -16,31 +17,53 @@ from ferrnn._src.weights.parameter import Parameter, WritingAll
 # Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
 LIMIT = 0.05
 
-MEASURES: dict[type, str] = {
-    metrics.MeanSquaredError: "squared",
-    metrics.MeanAbsoluteError: "absolute",
+# What the engine averages: its name, what targets are, a number of its own, and an epsilon.
+Measure: TypeAlias = "tuple[str, str, float, float]"
+
+_METRICS: dict[type, Measure] = {
+    metrics.MeanSquaredError: ("squared", "", 0.0, 0.0),
+    metrics.MeanAbsoluteError: ("absolute", "", 0.0, 0.0),
+    metrics.CategoricalAccuracy: ("hits", "one-hot", 0.0, 0.0),
+    metrics.SparseCategoricalAccuracy: ("hits", "numbers", 0.0, 0.0),
 }
+
+
+def measured(metric: Any) -> Measure | None:
+    """A metric as the engine knows it, None if it does not.
+
+    >>> measured(metrics.BinaryAccuracy(threshold=0.25))
+    ('hits', 'binary', 0.25, 0.0)
+    """
+    if type(metric) is metrics.BinaryAccuracy:
+        return "hits", "binary", float(metric.threshold), 0.0
+    return _METRICS.get(type(metric))
+
 
 R = TypeVar("R")
 
 
+# Python adds up floats exactly, or nearly so, from 3.12 on.
+_EXACT = sys.version_info >= (3, 12)
+
+
 @dataclass(frozen=True)
 class Judge:
-    """A mean error, its targets `[samples, ...]`, and the metrics that are one as well.
+    """For each output a mean error and its targets `[samples, ...]`, and the metrics that are one.
 
-    `pointwise` says that values are rounded one by one, as NumPy does with targets of another dtype
-    or shape than the outputs.
+    `losses` are what is averaged, whether values are rounded one by one, as NumPy does with targets
+    of another dtype or shape than the outputs, and the weight. Metrics come with the number of
+    their output; `means` are those of the losses of several outputs.
     """
 
-    error: str
-    pointwise: bool
-    targets: Array
-    metrics: Sequence[Any]
+    losses: Sequence[tuple[Measure, bool, float]]
+    targets: Sequence[Array]
+    metrics: Sequence[tuple[int, Any, Measure]]
+    means: Sequence[Any]
 
-    def asked(self) -> tuple[str, bool, list[tuple[str, float]]]:
+    def asked(self) -> tuple[Any, ...]:
         """As the engine is told of it: for each metric what it sums, and its sum so far."""
-        sums = [(MEASURES[type(metric)], float(metric.total)) for metric in self.metrics]
-        return self.error, self.pointwise, sums
+        sums = [(at, measure, float(metric.total)) for at, metric, measure in self.metrics]
+        return self.losses, _EXACT, sums
 
 
 class Worked(Protocol):
@@ -84,7 +107,7 @@ class Work:
     def __init__(
         self,
         plan: Worked,
-        x: tuple[Array, Array | None],
+        x: tuple[list[Array], Array | None],
         places: tuple[int, int],
         batch: int,
         asked: tuple[Judge, int, bool],
@@ -112,15 +135,18 @@ class Work:
             moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
             draws = self.plan.draws()
         span = (self._places, self._batch, LIMIT, self._finite)
-        sums = (mean.total, mean.count)
+        sums = (mean.total, mean.count, [each.total for each in judge.means])
         return (weights, slots), (x, judge.targets, order), span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
         """Takes down what the engine has done."""
-        steps, total, count, self._loss, sums, self.error = done
+        steps, total, count, self._loss, parts, sums, self.error = done
         judge, mean = self._judge, self._mean
-        for metric, sum_of_values in zip(judge.metrics, sums, strict=True):
-            metric.put(sum_of_values, metric.count + (count - mean.count))
+        more = count - mean.count
+        for (_, metric, _), sum_of_values in zip(judge.metrics, sums, strict=True):
+            metric.put(sum_of_values, metric.count + more)
+        for each, sum_of_losses in zip(judge.means, parts, strict=True):
+            each.put(sum_of_losses, each.count + more)
         mean.put(total, count)
         self._done = steps
         if self._optimizer is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn._src.configs import config
 from ferrnn._src.configs.notices import warn
+from ferrnn._src.native import mean_crossentropy
 from ferrnn._src.training import formulas
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
@@ -30,7 +32,47 @@ def several_classes(name: str, y_pred: Array, axis: int = -1) -> None:
         )
 
 
-class BinaryCrossentropy(Loss):
+class _OfClasses(Loss):
+    """A crossentropy, whose plain mean over probabilities is the engine's."""
+
+    _labels: ClassVar[str]  # what its targets are for the engine
+    from_logits: bool
+    label_smoothing: float = 0.0
+    axis: int
+
+    def measured(self) -> tuple[str, str, float, float] | None:
+        """The plain mean as the engine knows it, None where it knows none."""
+        own = type(self) not in _KNOWN or self.from_logits or self.axis != -1
+        if own or getattr(self, "ignore_class", None) is not None:
+            return None
+        return "crossentropy", self._labels, float(self.label_smoothing), config.epsilon()
+
+    def unweighted_mean(
+        self, y_true: Any, y_pred: Any, differentiable: bool = False
+    ) -> tuple[float, Array | None] | None:
+        measured = self.measured()
+        if (
+            measured is None
+            or type(y_pred) is not np.ndarray
+            or type(y_true) is not np.ndarray
+            or y_pred.dtype.char not in "fd"
+            or not (self.dtype is None or self.dtype == y_pred.dtype.name)
+            or not y_pred.size
+            or not y_pred.ndim
+        ):
+            return None
+        true, pred = self._aligned(y_true, y_pred, None, None)
+        if self._labels == "one-hot":
+            several_classes(self.name, pred)
+        true, pred = (np.ascontiguousarray(each, y_pred.dtype) for each in (true, pred))
+        try:
+            value, slope = mean_crossentropy(true, pred, *measured[1:], differentiable)
+        except ValueError:  # a label that is no class: `pointwise` says so
+            return None
+        return value, None if slope is None else slope.reshape(y_pred.shape)
+
+
+class BinaryCrossentropy(_OfClasses):
     """`-mean(y log p + (1 - y) log(1 - p))` over `axis`, for `[batch, ..., labels]`.
 
     `y_pred` are probabilities, or any numbers with `from_logits`. `label_smoothing` s makes labels
@@ -39,6 +81,8 @@ class BinaryCrossentropy(Loss):
     >>> round(float(BinaryCrossentropy()([[0.0, 1.0], [0.0, 0.0]], [[0.6, 0.4], [0.4, 0.6]])), 4)
     0.8149
     """
+
+    _labels = "binary"
 
     def __init__(
         self,
@@ -76,7 +120,7 @@ class BinaryCrossentropy(Loss):
         return {**super().get_config(), **own, "axis": self.axis}
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_OfClasses):
     """`-sum(y log p)` over `axis`, for one-hot or soft labels `[batch, ..., classes]`.
 
     `y_pred` are probabilities, scaled to sum 1, or any numbers with `from_logits`.
@@ -86,6 +130,8 @@ class CategoricalCrossentropy(Loss):
     >>> round(float(CategoricalCrossentropy()(true, pred)), 4)
     1.1769
     """
+
+    _labels = "one-hot"
 
     def __init__(
         self,
@@ -124,7 +170,7 @@ class CategoricalCrossentropy(Loss):
         return {**super().get_config(), **own, "axis": self.axis}
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(_OfClasses):
     """`-log p[label]` for labels `[batch, ...]` or `[batch, ..., 1]`, `y_pred` `[..., classes]`.
 
     `y_pred` are probabilities, scaled to sum 1, or any numbers with `from_logits`. Entries labelled
@@ -134,6 +180,8 @@ class SparseCategoricalCrossentropy(Loss):
     >>> round(float(SparseCategoricalCrossentropy()(true, pred)), 4)
     1.1769
     """
+
+    _labels = "numbers"
 
     def __init__(
         self,
@@ -193,6 +241,10 @@ class SparseCategoricalCrossentropy(Loss):
         """The arguments that make this loss again."""
         own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class}
         return {**super().get_config(), **own, "axis": self.axis}
+
+
+# Subclasses may define values of their own.
+_KNOWN = (BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
 
 
 def binary_crossentropy(

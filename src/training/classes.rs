@@ -1,0 +1,220 @@
+//! Predictions of classes: the mean crossentropy with its gradient, and how many predictions are right.
+
+use crate::error::{Error, Result};
+use crate::machine::simd::Element;
+
+/// What targets say of classes, and predictions of their probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// Each entry is a question of its own, answered by 0 or 1.
+    Binary,
+    /// Rows with a 1 at the class, or with the probability of each.
+    OneHot,
+    /// The number of the class, one for each row of predictions.
+    Numbers,
+}
+
+/// A crossentropy of probabilities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crossentropy {
+    /// What the targets are.
+    pub labels: Labels,
+    /// The part of a label that is shared out between all classes.
+    pub smoothing: f64,
+    /// How near to 0 and 1 probabilities are taken as they are.
+    pub epsilon: f64,
+}
+
+/// Targets and predictions, and how many classes a row of predictions has.
+pub struct Rows<'a, T> {
+    /// The labels.
+    pub targets: &'a [T],
+    /// A probability for each class.
+    pub predictions: &'a [T],
+    /// The length of a row.
+    pub classes: usize,
+}
+
+impl<T: Element> Rows<'_, T> {
+    /// Targets of each row.
+    fn labels(&self, labels: Labels) -> usize {
+        if labels == Labels::Numbers { 1 } else { self.classes }
+    }
+
+    /// The rows, each with its targets.
+    fn pairs(&self, labels: Labels) -> impl Iterator<Item = (&[T], &[T])> {
+        let targets = self.targets.chunks_exact(self.labels(labels).max(1));
+        targets.zip(self.predictions.chunks_exact(self.classes.max(1)))
+    }
+
+    fn check(&self, labels: Labels) -> Result<()> {
+        let rows = self.predictions.len() / self.classes.max(1);
+        let expected = [rows, self.labels(labels)];
+        if self.targets.len() != expected[0] * expected[1] {
+            return Err(Error::shape("y_true", expected, [self.targets.len()]));
+        }
+        Ok(())
+    }
+}
+
+/// The sum of a row, by several that need not wait for each other.
+fn total<T: Element>(row: &[T]) -> f64 {
+    let (whole, rest) = row.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for chunk in whole {
+        for (sum, p) in sums.iter_mut().zip(chunk) {
+            *sum += p.wide();
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|p| p.wide()).sum::<f64>()
+}
+
+/// The place of a label, if there is such a class.
+fn place<T: Element>(label: T, classes: usize) -> Result<usize> {
+    let (label, count) = (label.wide(), classes as f64);
+    if !(label >= 0.0 && label < count) {
+        return Err(Error::value("y_true", format!("labels below {classes}"), label));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok(label as usize)
+}
+
+impl Crossentropy {
+    /// The mean over all rows (of binary labels: over all entries), in double precision; `gradient` takes
+    /// its derivatives by the predictions. Of no elements it is NaN.
+    ///
+    /// ```
+    /// use ferrnn::training::classes::{Crossentropy, Labels, Rows};
+    /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: 1e-7 };
+    /// let rows = Rows { targets: &[1.0], predictions: &[0.5, 0.25, 0.25], classes: 3 };
+    /// assert_eq!(of.mean(&rows, None).unwrap(), 4.0_f64.ln());
+    /// ```
+    ///
+    /// # Errors
+    /// If there are not as many targets as predictions, or a label is no class.
+    ///
+    /// # Panics
+    /// If there is not a derivative for each prediction.
+    pub fn mean<T: Element>(&self, rows: &Rows<'_, T>, gradient: Option<&mut [T]>) -> Result<f64> {
+        rows.check(self.labels)?;
+        let count = match self.labels {
+            Labels::Binary => rows.predictions.len(),
+            Labels::OneHot | Labels::Numbers => rows.predictions.len() / rows.classes.max(1),
+        };
+        let (mut sum, share) = (0.0, 1.0 / count as f64);
+        let mut gradient = gradient.unwrap_or_default();
+        let wanted = !gradient.is_empty();
+        assert!(!wanted || gradient.len() == rows.predictions.len(), "one for each prediction");
+        for (targets, row) in rows.pairs(self.labels) {
+            let width = if wanted { row.len() } else { 0 };
+            let (slopes, rest) = std::mem::take(&mut gradient).split_at_mut(width);
+            gradient = rest;
+            sum += match self.labels {
+                Labels::Binary => self.binary(targets, row, share, slopes),
+                Labels::OneHot => self.one_hot(targets, row, share, slopes),
+                Labels::Numbers => self.number(place(targets[0], row.len())?, row, share, slopes),
+            };
+        }
+        Ok(sum * share)
+    }
+
+    /// A probability as far as it counts, in the precision of the predictions.
+    fn clipped<T: Element>(&self, p: f64) -> f64 {
+        let (least, most) = (T::of(self.epsilon).wide(), T::of(1.0 - self.epsilon).wide());
+        // NaN stays: it is neither below nor above.
+        if p < least {
+            least
+        } else if p > most {
+            most
+        } else {
+            p
+        }
+    }
+
+    fn binary<T: Element>(&self, targets: &[T], row: &[T], share: f64, slopes: &mut [T]) -> f64 {
+        let mut sum = 0.0;
+        let label = |y: T| y.wide() * (1.0 - self.smoothing) + 0.5 * self.smoothing;
+        for (&y, &p) in targets.iter().zip(row) {
+            let (y, p) = (label(y), self.clipped::<T>(p.wide()));
+            // Most labels are 0 or 1, and a logarithm takes long.
+            if y != 0.0 {
+                sum -= y * p.ln();
+            }
+            if y != 1.0 {
+                sum -= (1.0 - y) * (1.0 - p).ln();
+            }
+        }
+        for ((to, &y), &given) in slopes.iter_mut().zip(targets).zip(row) {
+            let p = self.clipped::<T>(given.wide());
+            let slope = (p - label(y)) / (p * (1.0 - p));
+            // A clipped prediction does not move the loss.
+            *to = T::of(if p == given.wide() || p.is_nan() { slope * share } else { 0.0 });
+        }
+        sum
+    }
+
+    fn one_hot<T: Element>(&self, targets: &[T], row: &[T], share: f64, slopes: &mut [T]) -> f64 {
+        let total = total(row);
+        let label = |y: T| y.wide() * (1.0 - self.smoothing) + self.smoothing / row.len() as f64;
+        let (mut sum, mut along) = (0.0, 0.0);
+        // The derivative by a probability that the row's sum is one of, and that by its logarithm.
+        let slope =
+            |y: f64, q: f64, p: f64| if p == q || p.is_nan() { -y * share / p } else { 0.0 };
+        for (&y, &p) in targets.iter().zip(row) {
+            let (y, q) = (label(y), p.wide() / total);
+            let p = self.clipped::<T>(q);
+            if y != 0.0 {
+                sum -= y * p.ln();
+                along += slope(y, q, p) * q;
+            }
+        }
+        for ((to, &y), &p) in slopes.iter_mut().zip(targets).zip(row) {
+            let (y, q) = (label(y), p.wide() / total);
+            *to = T::of((slope(y, q, self.clipped::<T>(q)) - along) / total);
+        }
+        sum
+    }
+
+    fn number<T: Element>(&self, label: usize, row: &[T], share: f64, slopes: &mut [T]) -> f64 {
+        let total = total(row);
+        let q = row[label].wide() / total;
+        let p = self.clipped::<T>(q);
+        if !slopes.is_empty() {
+            let slope = if p == q || p.is_nan() { -share / p / total } else { 0.0 };
+            slopes.fill(T::of(-slope * q));
+            slopes[label] = T::of(slope - slope * q);
+        }
+        -p.ln()
+    }
+}
+
+/// The place of the largest entry, the first of several; what is no number counts as larger than all.
+fn largest<T: Element>(row: &[T]) -> usize {
+    let mut best = 0;
+    for (at, &x) in row.iter().enumerate() {
+        let known = row[best].wide();
+        if !known.is_nan() && (x.wide() > known || x.wide().is_nan()) {
+            best = at;
+        }
+    }
+    best
+}
+
+/// How many predictions are right: of binary labels those that are above `threshold` if the label is 1, of
+/// others the rows whose largest entry is that of the label.
+///
+/// # Errors
+/// If there are not as many targets as predictions.
+pub fn hits<T: Element>(labels: Labels, threshold: f64, rows: &Rows<'_, T>) -> Result<usize> {
+    rows.check(labels)?;
+    let threshold = T::of(threshold);
+    let right = |(targets, row): (&[T], &[T])| match labels {
+        Labels::Binary => {
+            let pairs = targets.iter().zip(row);
+            pairs.filter(|&(&y, &p)| y.wide() == f64::from(u8::from(p > threshold))).count()
+        }
+        Labels::OneHot => usize::from(largest(targets) == largest(row)),
+        Labels::Numbers => usize::from(targets[0].wide() == largest(row) as f64),
+    };
+    Ok(rows.pairs(labels).map(right).sum())
+}

@@ -1,0 +1,74 @@
+//! Crossentropies against central differences and against the sum that defines them, and which predictions
+//! are right.
+
+use ferrnn::training::classes::{Crossentropy, Labels, Rows, hits};
+
+const CLASSES: usize = 5;
+
+/// Numbers between 0 and 1, none of them near the ends.
+fn probabilities(count: usize) -> Vec<f64> {
+    (1..=count).map(|n| 0.1 + 0.8 * (n as f64 * 0.618_034).fract()).collect()
+}
+
+fn targets(labels: Labels, rows: usize) -> Vec<f64> {
+    match labels {
+        Labels::Binary => (0..rows * CLASSES).map(|n| f64::from(u8::from(n % 3 == 0))).collect(),
+        Labels::OneHot => probabilities(rows * CLASSES),
+        Labels::Numbers => (0..rows).map(|row| (row * 7 % CLASSES) as f64).collect(),
+    }
+}
+
+#[test]
+fn gradients_are_differences_of_the_mean() {
+    for labels in [Labels::Binary, Labels::OneHot, Labels::Numbers] {
+        let of = Crossentropy { labels, smoothing: 0.1, epsilon: 1e-7 };
+        let (targets, mut predictions) = (targets(labels, 7), probabilities(7 * CLASSES));
+        let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
+            of.mean(&Rows { targets: &targets, predictions, classes: CLASSES }, slopes).unwrap()
+        };
+        let mut slopes = vec![0.0; predictions.len()];
+        let whole = mean(&predictions, Some(&mut slopes));
+        assert_eq!(whole.to_bits(), mean(&predictions, None).to_bits());
+        for at in 0..predictions.len() {
+            let kept = predictions[at];
+            let moved = [1e-6, -1e-6].map(|step| {
+                predictions[at] = kept + step;
+                mean(&predictions, None)
+            });
+            predictions[at] = kept;
+            let expected = (moved[0] - moved[1]) / 2e-6;
+            assert!((slopes[at] - expected).abs() < 1e-8, "{labels:?} {at}: {expected}");
+        }
+        assert!(slopes.iter().any(|slope| slope.abs() > 1e-3));
+    }
+}
+
+#[test]
+fn certain_predictions_are_clipped_and_do_not_move() {
+    let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: 1e-7 };
+    let mut slopes = [1.0_f32; 3];
+    let rows = Rows { targets: &[1.0, 0.0, 1.0], predictions: &[0.0_f32, 1.0, 0.5], classes: 3 };
+    let mean = of(Labels::Binary).mean(&rows, Some(&mut slopes)).unwrap();
+    let below = -f64::from(1.0 - (1.0 - 1e-7_f64) as f32).ln();
+    let expected = (-f64::from(1e-7_f32).ln() + below + 2.0_f64.ln()) / 3.0;
+    assert!((mean - expected).abs() < 1e-12, "{mean} and {expected}");
+    assert_eq!(slopes[..2], [0.0, 0.0]);
+    assert!(slopes[2] < 0.0);
+    let rows = Rows { targets: &[3.0], predictions: &[0.5_f32, 0.25, 0.25], classes: 3 };
+    let refused = of(Labels::Numbers).mean(&rows, None).unwrap_err();
+    assert!(refused.to_string().contains("labels below 3"));
+    let refused = of(Labels::OneHot).mean(&rows, None).unwrap_err();
+    assert!(refused.to_string().contains("y_true"));
+}
+
+#[test]
+fn the_first_of_the_largest_is_the_prediction() {
+    let count = |labels, targets: &[f32], predictions: &[f32]| {
+        hits(labels, 0.4, &Rows { targets, predictions, classes: 3 }).unwrap()
+    };
+    let predictions = [0.2, 0.7, 0.7, 0.5, 0.4, 0.1, f32::NAN, 0.9, 0.0];
+    assert_eq!(count(Labels::Numbers, &[1.0, 2.0, 0.0], &predictions), 2);
+    let whole = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0];
+    assert_eq!(count(Labels::OneHot, &whole, &predictions), 2);
+    assert_eq!(count(Labels::Binary, &whole, &predictions), 4);
+}
