@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +22,9 @@ from ferrnn._src.layer.calling import (
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
 from ferrnn._src.layer.operations import Operation
+from ferrnn._src.models.by_plan import ByPlan
 from ferrnn._src.models.carried import Carried
 from ferrnn._src.models.described import Described
-from ferrnn._src.models.ends import Ends
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.inputs import Inputs
 from ferrnn._src.models.order import check_connected, cut_out
@@ -33,23 +33,21 @@ from ferrnn._src.models.writing import functional_config
 from ferrnn._src.sequence.stream import Stream
 from ferrnn._src.symbolic.shapes import map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, SymbolicTensor, is_symbolic
-from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, map_structure, pack_like
-from ferrnn._src.weights.parameter import Gradients, structure_version
+from ferrnn._src.weights.parameter import Gradients
 
 if TYPE_CHECKING:
-    from ferrnn._src.models import inference, lowering
+    from ferrnn._src.models import lowering
     from ferrnn._src.models import stream as streaming
     from ferrnn._src.sequence.sessions import Sessions
 else:
-    inference = later("ferrnn._src.models.inference")
     lowering = later("ferrnn._src.models.lowering")
     streaming = later("ferrnn._src.models.stream")
 
 
-class Model(Ends, Described, Carried, Layer, Trainer):
+class Model(ByPlan, Described, Carried, Layer, Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
 
     Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be
@@ -66,7 +64,6 @@ class Model(Ends, Described, Carried, Layer, Trainer):
 
     takes_several = True
     __setattr__: Any = object.__setattr__  # what a model has beside its graph is in no plan
-    _inference: tuple[int, Any, int] = (0, None, 0)  # for which structure, the plan, calls so far
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -263,53 +260,6 @@ class Model(Ends, Described, Carried, Layer, Trainer):
 
         return outputs, mask, vjp
 
-    def _planned_outputs(self, inputs: Any) -> Any:
-        """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
-        plan = self.predicting_plan(1)
-        if plan is None:
-            return None
-        if type(inputs) is np.ndarray:
-            made = plan.outputs([inputs])
-        else:
-            made = plan.outputs([*inputs]) if type(inputs) is tuple else None
-        return None if made is None else self.structured(made)
-
-    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
-        if type(x) is np.ndarray:
-            return [x]
-        ends, parts = self._ends, flatten(x)
-        keyed = isinstance(ends.structure, dict)
-        if len(parts) != len(ends.tensors) or (keyed and not isinstance(x, dict)):
-            return None
-        try:
-            arranged = ends.arrange(x, self.name)
-        except ValueError:
-            return None
-        return [arranged] if ends.single else list(arranged)
-
-    def structured(self, outputs: list[Any]) -> Any:
-        return outputs[0] if self._one_output else pack_like(self._outputs_structure, outputs)
-
-    def predicting_plan(self, batches: int) -> inference.InferencePlan | None:
-        plan: inference.InferencePlan | None
-        structure, plan, calls = self._inference
-        now = structure_version()
-        if structure != now:
-            plan, calls = None, 0
-        if calls <= _CALLS:  # a plan is made for models that are called again and again
-            calls += batches
-            if calls > _CALLS:
-                plan = inference.plan_of(self)
-            self._inference = (now, plan, calls)
-        return plan
-
-    def testing_plan(self, batches: int) -> TestingPlan | None:
-        training = super().training_plan()
-        if training is not None:
-            return super().testing_plan(batches)
-        plan = self.predicting_plan(batches)
-        return None if plan is None else TestingPlan(self, plan.lowering, plan.native)
-
     def lowered(self) -> Lowering:
         """The model as parts of the engine, as far as it is one."""
         return lowering.lowered(self, _PLAIN)
@@ -394,10 +344,6 @@ class Model(Ends, Described, Carried, Layer, Trainer):
                 f"`from_config(cls, config)`. Received: config={reprlib.repr(config)}; the error "
                 f"was: {error}"
             ) from error
-
-
-# Calls of a model of one structure before it is planned.
-_CALLS = 2
 
 
 class _OfGraph(type):

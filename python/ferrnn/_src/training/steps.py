@@ -131,9 +131,9 @@ class Steps(Measuring):
         """Which parts of a training step run in the engine, and why others do not.
 
         A built and compiled model is lowered to a plan: forward, backward and optimizer are one
-        call, with a mean squared or absolute error as loss and metrics many steps are. A layer that
-        the engine does not know is handed back to Python in its place. Where a part has no place in
-        a plan, `fit` goes layer by layer, with the same results.
+        call; with mean errors, crossentropies and accuracies as losses and metrics many steps are.
+        A layer that the engine does not know is handed back to Python in its place. Where a part
+        has no place in a plan, `fit` goes layer by layer, with the same results.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])

@@ -1,0 +1,76 @@
+"""The part of `Model` that calls the engine's plans, and shows them inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ferrnn._src.faces import later
+from ferrnn._src.models.ends import Ends
+from ferrnn._src.training.judging import TestingPlan
+from ferrnn._src.training.trainer import Trainer
+from ferrnn._src.tree.tree import flatten, pack_like
+from ferrnn._src.weights.parameter import structure_version
+
+if TYPE_CHECKING:
+    from ferrnn._src.models import inference
+else:
+    inference = later("ferrnn._src.models.inference")
+
+# Calls of a model of one structure before it is planned.
+_CALLS = 2
+
+
+class ByPlan(Ends, Trainer):
+    """What a model that is a graph does by a plan, where it has one."""
+
+    _inference: tuple[int, Any, int] = (0, None, 0)  # for which structure, the plan, calls so far
+
+    def _planned_outputs(self, inputs: Any) -> Any:
+        """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
+        plan = self.predicting_plan(1)
+        if plan is None:
+            return None
+        if type(inputs) is np.ndarray:
+            made = plan.outputs([inputs])
+        else:
+            made = plan.outputs([*inputs]) if type(inputs) is tuple else None
+        return None if made is None else self.structured(made)
+
+    def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        if type(x) is np.ndarray:
+            return [x]
+        ends, parts = self._ends, flatten(x)
+        keyed = isinstance(ends.structure, dict)
+        if len(parts) != len(ends.tensors) or (keyed and not isinstance(x, dict)):
+            return None
+        try:
+            arranged = ends.arrange(x, self.name)
+        except ValueError:
+            return None
+        return [arranged] if ends.single else list(arranged)
+
+    def structured(self, outputs: list[Any]) -> Any:
+        return outputs[0] if self._one_output else pack_like(self._outputs_structure, outputs)
+
+    def predicting_plan(self, batches: int) -> inference.InferencePlan | None:
+        plan: inference.InferencePlan | None
+        structure, plan, calls = self._inference
+        now = structure_version()
+        if structure != now:
+            plan, calls = None, 0
+        if calls <= _CALLS:  # a plan is made for models that are called again and again
+            calls += batches
+            if calls > _CALLS:
+                plan = inference.plan_of(self)
+            self._inference = (now, plan, calls)
+        return plan
+
+    def testing_plan(self, batches: int) -> TestingPlan | None:
+        training = super().training_plan()
+        if training is not None:
+            return super().testing_plan(batches)
+        plan = self.predicting_plan(batches)
+        return None if plan is None else TestingPlan(self, plan.lowering, plan.native)
