@@ -10,20 +10,25 @@ import numpy as np
 from ferrnn._src.faces import later
 from ferrnn._src.models.ends import Ends
 from ferrnn._src.training.judging import TestingPlan
-from ferrnn._src.training.trainer import Trainer
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.weights.parameter import structure_version
 
 if TYPE_CHECKING:
     from ferrnn._src.models import inference
+    from ferrnn._src.training.trainer import Trainer
+
+    class _Trained(Ends, Trainer):
+        """What `Model` is besides, after its layers."""
+
 else:
     inference = later("ferrnn._src.models.inference")
+    _Trained = Ends
 
 # Calls of a model of one structure before it is planned.
 _CALLS = 2
 
 
-class ByPlan(Ends, Trainer):
+class ByPlan(_Trained):
     """What a model that is a graph does by a plan, where it has one."""
 
     _inference: tuple[int, Any, int] = (0, None, 0)  # for which structure, the plan, calls so far
