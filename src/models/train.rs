@@ -288,6 +288,7 @@ impl<T: Engine> Data<'_, T> {
 
 impl Loss {
     /// The mean, a number of the outputs' type; `slopes` take its weighted gradient.
+    #[allow(clippy::float_cmp, reason = "a weight of 1 changes nothing")]
     fn of<T: Engine>(&self, rows: &Rows<'_, T>, slopes: &mut [T]) -> Result<f64> {
         let Self { measure, pointwise, weight } = *self;
         let &Rows { targets, predictions, .. } = rows;

@@ -1,5 +1,7 @@
 //! Predictions of classes: the mean crossentropy with its gradient, and how many predictions are right.
 
+#![allow(clippy::float_cmp, reason = "labels and clipped numbers are what they are, to the bit")]
+
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
