@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +17,12 @@ from each_case import fresh
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WITH_CODE = [path for path in DOCUMENTS if python_blocks(path)]
-# Packages that are not part of `dev`, and the documents that use them, whose warnings are theirs.
+# Packages that are not part of `dev`, the documents that use them, whose warnings are theirs, and
+# modules that load them. `make deep` runs these with the packages.
 HEAVY = {"mlflow", "optuna", "pyspark", "ray", "wandb"}
 OF_OTHERS = {"clusters.md", "experiments.md"}
+LOADING_OTHERS = {"clusters", "sktime_adapter"}
+DEEP = "FERRNN_DEEP" in os.environ
 PACKAGE = Path(ferrnn.__file__).parent
 WITH_EXAMPLES = [path for path in PACKAGE.rglob("*.py") if ">>>" in path.read_text("utf-8")]
 
@@ -28,7 +32,11 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = sorted(map(module_of, WITH_EXAMPLES))
+MODULES = sorted(
+    name
+    for name in map(module_of, WITH_EXAMPLES)
+    if DEEP or not LOADING_OTHERS & set(name.split("."))
+)
 PUBLIC = [ferrnn.layers, ferrnn.losses, ferrnn.metrics, ferrnn.optimizers, ferrnn.models]
 
 
@@ -40,7 +48,11 @@ def skip_what_needs_more(error: ImportError) -> None:
 
 
 def shown(path: Path) -> object:
-    of_others = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
+    of_others = [
+        pytest.mark.filterwarnings("default"),
+        pytest.mark.timeout(600),
+        pytest.mark.skipif(not DEEP, reason="`make deep` runs it"),
+    ]
     marks = of_others if path.name in OF_OTHERS else []
     return pytest.param(path, marks=marks, id=path.relative_to(ROOT).as_posix())
 

@@ -28,7 +28,7 @@ def ahead_of(table, steps, value=0.0):
 def season():
     """A forecaster that had the time to learn a season of seven days."""
     y = weekly(np.random.default_rng(1), 300)
-    forecaster = RecurrentForecaster(7, units=8, epochs=25, learning_rate=1e-2, dropout=0.0)
+    forecaster = RecurrentForecaster(7, units=8, epochs=12, learning_rate=1e-2, dropout=0.0)
     return forecaster.fit({"ds": days(300), "y": y}), y
 
 
@@ -100,7 +100,7 @@ def test_an_update_follows_hits_and_misses(season):
 def test_covariates_of_all_kinds_matter():
     random = np.random.default_rng(3)
     table = long_table(random, (150, 140))
-    forecaster = RecurrentForecaster(3, **{**QUICK, "epochs": 20}, **COVARIATES)
+    forecaster = RecurrentForecaster(3, **{**QUICK, "epochs": 8}, **COVARIATES)
     forecaster.fit(table)
     low, high = (forecaster.predict(future=ahead_of(table, 3, v))["forecast"] for v in (-2, 2))
     assert ((high - low) > 2).all()  # the price is added to the target
