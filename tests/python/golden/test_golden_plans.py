@@ -61,6 +61,27 @@ def test_plans_change_no_bit(make: Any, name: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_what_is_not_one_chain_of_values_is_said(name: str) -> None:
-    model = GRAPHS[name](ferrnn)
-    assert "it has " in str(model.explain_plan())
+def test_graphs_of_several_ends_train_to_the_same_bits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = golden.load("graphs", name)
+    x, y = ([np.concatenate(each) for each in case.series(part)] for part in ("inputs", "targets"))
+    size, found = case.series("inputs")[0].shape[1], []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        ferrnn.utils.set_random_seed(3)
+        model = GRAPHS[name](ferrnn)
+        model.set_weights(case.series("weight"))
+        report = model.explain_plan()
+        assert report.covered is (planned == "1" and name != "shared_layers"), report
+        given = y if len(y) > 1 else y[0]
+        logs = model.fit(x, given, batch_size=size, epochs=2, shuffle=False, verbose=0).history
+        predicted = model.predict(x, batch_size=size, verbose=0)
+        found.append((logs, [*model.get_weights(), *ferrnn.tree.flatten(predicted)]))
+    assert found[0][0] == found[1][0]
+    for own, other in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_weights_that_are_shared_are_said() -> None:
+    assert "two layers share one" in str(GRAPHS["shared_layers"](ferrnn).explain_plan())

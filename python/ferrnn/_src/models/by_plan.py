@@ -9,6 +9,7 @@ import numpy as np
 
 from ferrnn._src.faces import later
 from ferrnn._src.models.ends import Ends
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.weights.parameter import structure_version
@@ -35,14 +36,18 @@ class ByPlan(_Trained):
 
     def _planned_outputs(self, inputs: Any) -> Any:
         """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
-        plan = self.predicting_plan(1)
+        structure, plan, calls = self._inference
+        if calls <= _CALLS or structure != structure_version():
+            plan = self.predicting_plan(1)
         if plan is None:
             return None
         if type(inputs) is np.ndarray:
             made = plan.outputs([inputs])
         else:
             made = plan.outputs([*inputs]) if type(inputs) is tuple else None
-        return None if made is None else self.structured(made)
+        if made is None:
+            return None
+        return made[0] if type(self._outputs_structure) is SymbolicTensor else self.structured(made)
 
     def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
         if type(x) is np.ndarray:

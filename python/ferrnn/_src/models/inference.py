@@ -42,10 +42,12 @@ class InferencePlan:
 
     def outputs(self, inputs: list[Any]) -> list[Array] | None:
         """The outputs for inputs `[batch, ...]`, or None if the plan does not take them."""
-        if not self._alone or len(inputs) != len(self._known):
+        known = self._known
+        if not self._alone or len(inputs) != len(known):
             return None
         rows = len(inputs[0])
-        for x, (rank, features, dtypes) in zip(inputs, self._known, strict=True):
+        for at, x in enumerate(inputs):
+            rank, features, dtypes = known[at]
             if (
                 type(x) is not np.ndarray
                 or x.ndim != rank
@@ -56,8 +58,9 @@ class InferencePlan:
                 or len(x) != rows
             ):
                 return None
-        given = (inputs, None, (0, rows), False, None)
-        made: list[Array] | None = self._computed(self.native.forward, *given)
+        made: list[Array] | None = self._computed(
+            self.native.forward, inputs, None, (0, rows), False, None
+        )
         return made
 
     def takes(self, arranged: Sequence[Any] | None, size: int) -> list[Array] | None:
@@ -81,7 +84,7 @@ class InferencePlan:
         made, rows = found
         return (made if outputs is None else outputs), done + rows
 
-    def _computed(self, function: Any, *given: Any, **options: Any) -> Any:
+    def _computed(self, function: Any, *given: Any, **outputs: Any) -> Any:
         """What a function of the plan gives, by weights that nobody writes; None if nothing."""
         lock = one_version()
         # Nobody waits for the computation of another: its layers need the lock to pack alone.
@@ -92,7 +95,7 @@ class InferencePlan:
             versions = [*map(_version_of, weights)]
             arrays = [weight._data for weight in weights]
             packed, self._packed = versions == self._packed, None
-            made = function(arrays, *given, packed=packed, **options)
+            made = function(arrays, *given, packed, **outputs)
         except InternalError:
             raise
         except (ValueError, RuntimeError):  # or another thread computes by the plan

@@ -38,20 +38,27 @@ _MOST_BYTES = 1 << 20
 class TestingPlan:
     """The layers of a model in the engine, by which it is judged; a `TrainingPlan` is more."""
 
-    __slots__ = ("_model", "_refused", "lowering", "native", "written")
+    __slots__ = ("_model", "_refused", "_seen", "lowering", "native", "written")
 
     def __init__(self, model: Planned, lowering: Lowering, native: Plan) -> None:
         self._model, self.lowering, self.native = model, lowering, native
         self._refused = False
+        self._seen: tuple[Any, list[Array] | None] = (None, None)  # by `takes`
         self.written: list[Parameter] = []
 
     def takes(self, x: Any) -> bool:
         """Whether these inputs, of a batch or of all samples, can be read where they are."""
-        return not self._refused and self._read(x) is not None
+        if self._refused:
+            return False
+        self._seen = (x, read_inputs(self.lowering, self._model.arranged_inputs(x)))
+        return self._seen[1] is not None
 
     def _read(self, x: Any) -> list[Array] | None:
         """The inputs as the engine reads them where they are, None if it does not."""
-        return read_inputs(self.lowering, self._model.arranged_inputs(x))
+        (known, read), self._seen = self._seen, (None, None)
+        if known is not x or read is None:
+            read = read_inputs(self.lowering, self._model.arranged_inputs(x))
+        return read
 
     def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
         """At most so many batches, as many as there is time for; gives how many.
@@ -103,7 +110,7 @@ class TestingPlan:
         if not judged or low.masked_outputs or model._loss is None:
             return None
         found = self._losses()
-        targets = model.arranged_targets(y)
+        targets = [y] if len(shapes) == 1 else model.arranged_targets(y)
         if found is None or targets is None:
             return None
         (losses, weights, means), metrics = found, self._metrics()
@@ -124,6 +131,8 @@ class TestingPlan:
     @staticmethod
     def _shape_for(end: End, x: Array) -> tuple[int, ...]:
         """The shape of an output for all samples; steps that are not known are those of `x`."""
+        if end.rank == 2:
+            return len(x), end.features
         lengths = zip(end.shape[1:-1], x.shape[1:], strict=False)
         steps = (known if given is None else given for given, known in lengths)
         return (len(x), *steps, end.features)

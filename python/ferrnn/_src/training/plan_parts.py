@@ -36,27 +36,19 @@ class Node:
         return "the engine" if self.back is None else f"Python, from the engine: {self.back}"
 
 
-@dataclass(frozen=True)
 class End:
     """An input or an output of a model in a plan: the number of its value, and what is known of it.
 
-    `ids` stand for rows of a table, and `masked` says that outputs come with a mask.
+    `ids` stand for rows of a table, `masked` says that outputs come with a mask, and `features` are
+    the length of the last axis, 0 if any will do.
     """
 
-    value: int
-    shape: Shape
-    ids: bool = False
-    masked: bool = False
+    __slots__ = ("features", "ids", "masked", "rank", "shape", "value")
 
-    @property
-    def rank(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def features(self) -> int:
-        """The length of the last axis, 0 if any will do."""
-        return 0 if self.ids else self.shape[-1] or 0
+    def __init__(self, value: int, shape: Shape, ids: bool = False, masked: bool = False) -> None:
+        self.value, self.shape, self.ids, self.masked = value, shape, ids, masked
+        self.rank = len(shape)
+        self.features: int = 0 if ids else shape[-1] or 0
 
 
 @dataclass
