@@ -29,7 +29,7 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "testing": BASE,
     "convolution": BASE - {"layer"},
     "cells": BASE | {"convolution"},
-    "programs": BASE | {"cells"},
+    "programs": BASE | {"cells", "convolution"},
     "sequence": BASE | {"cells", "programs"},
     "layers": BASE | {"convolution", "cells", "sequence"},
     # The fit loop works on a protocol: it knows no layer by name.

@@ -158,6 +158,25 @@ class CellOfChoices(Written):
         return ops.sqrt(ops.abs(h) + 0.1) - top, [0.3 * h]
 
 
+class CellOfWindows(Written):
+    """A GRU's way with convolutions, whose states are rows of places."""
+
+    def build(self, shape):
+        self.gates = layers.Conv1D(2, 3, padding="same", activation="sigmoid", dtype=self.dtype)
+        self.gates.build((None, self.units, 2))
+        self.new = layers.Conv1D(1, 2, dilation_rate=2, padding="causal", dtype=self.dtype)
+        self.new.build((None, self.units, 2))
+        self.weight("kernel", shape[-1], self.units)
+
+    def call(self, inputs, states):
+        x = ops.expand_dims(ops.matmul(inputs, self.kernel), -1)
+        h = ops.expand_dims(states[0], -1)
+        update, reset = ops.split(self.gates(ops.concatenate([x, h], axis=-1)), 2, axis=-1)
+        new = ops.tanh(self.new(ops.concatenate([x, reset * h], axis=-1)))
+        h = (update * h + (1.0 - update) * new)[:, :, 0]
+        return h, [h]
+
+
 ALL = [
     MinimalCell,
     LongCell,
@@ -166,4 +185,5 @@ ALL = [
     AttentionCell,
     CellOfLayers,
     CellOfChoices,
+    CellOfWindows,
 ]

@@ -75,6 +75,11 @@ class Windowed(Layer):
         self._features = -1
         self._checked_shape: tuple[int, ...] = ()  # of one of the inputs that were seen last
 
+    @property
+    def window(self) -> Geometry:
+        """How windows lie over places."""
+        return self._geometry
+
     def _weight_settings(self) -> dict[str, Any]:
         return _WEIGHT_SETTINGS
 

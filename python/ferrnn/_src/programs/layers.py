@@ -16,7 +16,7 @@ from ferrnn._src.programs.sketch import CellTrace, Sketch, layer_rules
 _TAKEN = ("Dense", "Activation", "Dropout", "LayerNormalization")
 
 
-def _plain(layer: Any, args: Any, kwargs: Any) -> Sketch:
+def plain(layer: Any, args: Any, kwargs: Any) -> Sketch:
     """The one argument of a call of a layer that has nothing else to it."""
     if len(args) != 1 or not isinstance(args[0], Sketch) or kwargs.keys() - {"training"}:
         raise UnsupportedError(
@@ -46,7 +46,7 @@ def _built_in(trace: CellTrace, layer: Any, args: Any, kwargs: Any) -> Any:
     name = kind.__name__
     if name not in _TAKEN or faces.public("layers", name) is not kind:
         return NotImplemented
-    x = _plain(layer, args, kwargs)
+    x = plain(layer, args, kwargs)
     if name == "Activation":
         return activated(trace, layer.activation, x)
     if name == "Dropout":

@@ -15,7 +15,7 @@ from ferrnn._core import Program
 from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
 from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.programs import layers, products, shaping
+from ferrnn._src.programs import convolving, layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
 from ferrnn._src.programs.joining import join_products
 from ferrnn._src.programs.keeping import homes_of, recompute
@@ -28,7 +28,7 @@ from ferrnn._src.programs.recorder import (
     View,
 )
 from ferrnn._src.programs.rules import note
-from ferrnn._src.programs.sketch import CellTrace, Sketch
+from ferrnn._src.programs.sketch import CellTrace, Sketch, cell_rules
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array
@@ -37,7 +37,7 @@ from ferrnn._src.weights.parameter import Parameter
 __all__ = ["Lowered", "lowered", "switched_off"]
 
 # What fills the tables of rules.
-_RULES = (layers, products, shaping)
+_RULES = (convolving, layers, products, shaping)
 # Numbers of rows that two traces take for the batch's: what they record must be the same.
 _BATCHES = (7919, 7907)
 # The sections forward, and those that a program without a way back leaves out.
@@ -51,9 +51,15 @@ def switched_off() -> bool:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program, and the arrays that its weights are: parameters, and constants of the code."""
+    """A program, and the arrays that its weights are: parameters, and constants of the code.
+
+    `output` is the shape of a step's output without its batch, `kept` the number of elements that
+    each step of a row keeps for the way back.
+    """
 
     program: Program
+    output: tuple[int, ...]
+    kept: int
     parameters: tuple[Parameter, ...]
     constants: tuple[Array, ...]
     trained: tuple[bool, ...]
@@ -157,7 +163,11 @@ def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
     try:
         with gathering_losses() as losses:
             before = len(losses)
-            returned = cell.call(given, packed, **options)
+            rule = cell_rules.get(type(cell))
+            if rule is None:
+                returned = cell.call(given, packed, **options)
+            else:
+                returned = rule(trace, cell, given, packed)
             lost = len(losses) > before
     except UnsupportedError:
         raise
@@ -285,7 +295,12 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
     )
     constants = tuple(array.reshape(-1) for array in recorder.given.values())
     trained = tuple(each is not None for each in found)
-    return Lowered(program, parameters, constants, trained)
+    by_step = ("series", "state")
+    kept_elements = sum(
+        width for home, width in zip(homes, recorder.widths, strict=True) if home in by_step
+    )
+    output = traced.output.shape
+    return Lowered(program, output, kept_elements, parameters, constants, trained)
 
 
 def _states(traced: _Traced) -> Iterator[tuple[View, View]]:

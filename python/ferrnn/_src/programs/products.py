@@ -27,13 +27,13 @@ def _matmul(trace: CellTrace, x1: Any, x2: Any) -> Any:
         return ask(trace, "squeeze", _matmul(trace, left, column), -1)
     if right.ndim != 2 or left.shape[-1] != right.shape[0]:
         raise UnsupportedError("a product of matrices that do not fit")
-    return _with_matrix(trace, left, right)
+    return with_matrix(trace, left, right)
 
 
 rule("dot")(_matmul)
 
 
-def _with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
+def with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
     """Rows times a weight."""
     recorder = trace.recorder
     left, right = packed(trace, left), packed(trace, right)

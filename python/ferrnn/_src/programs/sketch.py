@@ -18,6 +18,8 @@ Rule = Callable[..., Any]
 # The rules by the operations' names, and those of layers: filled by the modules of rules.
 rules: dict[str, Rule] = {}
 layer_rules: list[Callable[[Any, Any, Any, Any], Any]] = []
+# The steps of built-in cells that the engine trains as programs: (trace, cell, inputs, states).
+cell_rules: dict[type, Callable[[Any, Any, Any, Any], Any]] = {}
 # NumPy's ufuncs that the operations call otherwise.
 _RENAMED = {"true_divide": "divide", "float_power": "power", "fabs": "absolute"}
 

@@ -22,6 +22,7 @@ from ferrnn._src.layer.calling import resolved_training
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.programs.lowering import Lowered, Shapes, lowered, settings_of, switched_off
 from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.programs.sketch import cell_rules
 from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.symbolic import tracing
@@ -32,6 +33,8 @@ from ferrnn._src.weights.parameter import Gradients
 
 # Programs that a cell keeps: one for each shape of its inputs, for training and without.
 _KEPT = 16
+# Bytes that a program of a built-in cell keeps for its way back at most.
+_MOST_KEPT = 1 << 29
 _programs: WeakKeyDictionary[Any, OrderedDict[Any, Lowered | None]] = WeakKeyDictionary()
 _lock = threading.Lock()
 _told: set[tuple[str, str]] = set()
@@ -69,7 +72,7 @@ def scan(
     if initial is None:
         initial = initial_state(cell, batch, leaves[0].dtype.name)
     found = _program(cell, inputs, leaves, initial, call) if dropout is None else None
-    if found is None:
+    if found is None or (type(cell) in cell_rules and _is_large(found, leaves[0])):
         return stepwise.scan(cell, inputs, initial, call, **options)
     with one_version():
         weights = [parameter._view for parameter in found.parameters]
@@ -83,9 +86,16 @@ def scan(
             final_states,
         )
     final = tuple(array.reshape(state.shape) for array, state in zip(final, initial, strict=False))
+    outputs = outputs.reshape(*outputs.shape[:-1], *found.output)
     if not call.differentiable:
         return outputs, final, None
     return outputs, final, _vjp(found, run, inputs, initial, call)
+
+
+def _is_large(found: Lowered, inputs: Array) -> bool:
+    """Whether a built-in cell had better compute once more what its program would keep."""
+    batch, time = inputs.shape[:2]
+    return found.kept * batch * time * inputs.itemsize > _MOST_KEPT
 
 
 def _scan_part(cell: Any, *arguments: Any, **options: Any) -> Scanned:
@@ -102,6 +112,8 @@ def _vjp(found: Lowered, run: Any, inputs: Any, initial: States, call: Call) -> 
         flat = None
         if d_final is not None:
             flat = [None if d is None else np.asarray(d).reshape(batch, -1) for d in d_final]
+        if d_outputs is not None:
+            d_outputs = d_outputs.reshape(*d_outputs.shape[: -len(found.output)], -1)
         d_inputs, d_weights, d_states = program_backward(
             run, d_outputs, flat, call.inputs_need_gradient
         )
@@ -121,7 +133,7 @@ def _program(
     cell: Any, inputs: Any, leaves: list[Array], initial: States, call: Call
 ) -> Lowered | None:
     """The cell's program for such a call; None if it has none."""
-    if switched_off() or tracing.current.get() is not None or not _may_be(cell, leaves, initial):
+    if tracing.current.get() is not None or not _may_be(cell, leaves, initial, call):
         return None
     training = call.training
     key = (
@@ -169,14 +181,20 @@ class _Row:
         self.shape = shape
 
 
-def _may_be(cell: Any, leaves: list[Array], initial: States) -> bool:
-    """Whether a cell is written with a `call` of its own, and the arrays are the engine's."""
+def _may_be(cell: Any, leaves: list[Array], initial: States, call: Call) -> bool:
+    """Whether a cell is written with a `call` of its own, and the arrays are the engine's.
+
+    Of the built-in cells some train as programs, whatever the environment says.
+    """
     kinds = {array.dtype for array in (*leaves, *initial)}
     known = kinds <= {np.dtype(np.float32)} or kinds <= {np.dtype(np.float64)}
     if not known or not initial or any(not array.size for array in (*leaves, *initial)):
         return False
+    if type(cell) in cell_rules:
+        return call.differentiable
     return (
-        callable(getattr(cell, "call", None))
+        not switched_off()
+        and callable(getattr(cell, "call", None))
         and not callable(getattr(cell, "step", None))
         and not isinstance(cell, BuiltInCell)
         and type(cell).__hash__ is not None
@@ -184,6 +202,8 @@ def _may_be(cell: Any, leaves: list[Array], initial: States) -> bool:
 
 
 def _tell(cell: Any, why: str) -> None:
+    if type(cell) in cell_rules:
+        return
     kind = type(cell).__name__
     if (kind, why) not in _told:
         _told.add((kind, why))
