@@ -43,13 +43,17 @@ pub(super) fn multiply<T: Element>(
     for row in 0..rows {
         let left = &left[row * stride..];
         let own = &mut scratch[..count * padded];
-        let product = Product::of((left, depth, count), right, (&mut *own, padded / lanes));
-        T::dispatch(level, product);
         let out = &mut out[row * out_stride..][..count * columns];
-        for (from, to) in own.chunks_exact(padded).zip(out.chunks_exact_mut(columns)) {
-            for (&from, to) in from.iter().zip(to) {
-                *to = if accumulate { *to + from } else { from };
+        // What is there comes first here too: results are the same wherever columns end.
+        if accumulate {
+            for (to, from) in own.chunks_exact_mut(padded).zip(out.chunks_exact(columns)) {
+                to[..columns].copy_from_slice(from);
             }
+        }
+        let product = Product::of((left, depth, count), right, (&mut *own, padded / lanes));
+        T::dispatch(level, Product { start, ..product });
+        for (from, to) in own.chunks_exact(padded).zip(out.chunks_exact_mut(columns)) {
+            to.copy_from_slice(&from[..columns]);
         }
     }
 }

@@ -18,8 +18,8 @@ CASES = [
 ]
 
 
-def built(kind, frame, dtype="float64", **settings):
-    layer = kind(3, dtype=dtype, **settings)
+def built(kind, frame, dtype="float64", filters=3, **settings):
+    layer = kind(filters, dtype=dtype, **settings)
     layer.build((None, None, *frame))
     rng = np.random.default_rng(1)
     for weight in layer.weights:
@@ -70,3 +70,14 @@ def test_what_a_program_would_keep_too_much_of_is_trained_step_by_step(monkeypat
     by_steps, _, way_by_steps = programmed.scan(cell, *arguments, call)
     np.testing.assert_allclose(outputs, by_steps, rtol=1e-12, atol=1e-12)
     assert vjp.__module__ != way_by_steps.__module__
+
+
+@pytest.mark.parametrize("filters", [3, 4, 6])
+def test_the_outputs_of_training_have_the_bits_of_predictions(filters):
+    for kind, frame, settings in CASES:
+        cell = built(kind, frame, "float32", filters, **settings)
+        arguments = drawn(cell, frame, 2, 3)
+        trained, _, _ = programmed.scan(cell, *arguments, Call(differentiable=True))
+        predicted, _, _ = programmed.scan(cell, *arguments, Call())
+        assert np.array_equal(trained, predicted), (kind.__name__, settings)
+        assert is_program(cell)

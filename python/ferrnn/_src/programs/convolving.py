@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -16,7 +16,7 @@ from ferrnn._src.programs.layers import activated, plain
 from ferrnn._src.programs.products import with_matrix
 from ferrnn._src.programs.recorder import UnsupportedError, View, dense
 from ferrnn._src.programs.rules import ask, note
-from ferrnn._src.programs.shaping import viewed
+from ferrnn._src.programs.shaping import packed, viewed
 from ferrnn._src.programs.sketch import CellTrace, Sketch, cell_rules, layer_rules
 
 # Elements that the windows of a row have at most. They are all written before they are multiplied;
@@ -34,11 +34,18 @@ def convolved(trace: CellTrace, x: Sketch, kernel: Sketch, geometry: Geometry) -
     padded = _padded(trace, x.view, geometry.ends(places))
     windows = trace.sketch(_windows(trace, padded, geometry, counts))
     rows = viewed(trace, windows, (positions, depth), dense((positions, depth)))
-    filters = kernel.view.shape[-1]
-    matrix = viewed(trace, kernel, (depth, filters), dense((depth, filters)))
+    matrix = _matrix(trace, kernel, (depth, kernel.view.shape[-1]))
     made = with_matrix(trace, rows, matrix)
-    shape = (*counts, filters)
+    shape = (*counts, kernel.view.shape[-1])
     return viewed(trace, made, shape, dense(shape))
+
+
+def _matrix(trace: CellTrace, kernel: Sketch, shape: tuple[int, int]) -> Sketch:
+    """`[window, filters]` of a kernel: taps of the last axis first, as convolutions have them."""
+    rank = len(kernel.view.shape) - 2
+    order = (rank - 1, *range(rank - 1), rank, rank + 1)
+    turned = packed(trace, ask(trace, "transpose", kernel, order))
+    return viewed(trace, turned, shape, dense(shape))
 
 
 def _padded(trace: CellTrace, view: View, ends: Sequence[tuple[int, int]]) -> View:
@@ -63,41 +70,40 @@ def _padded(trace: CellTrace, view: View, ends: Sequence[tuple[int, int]]) -> Vi
 
 
 def _windows(trace: CellTrace, view: View, geometry: Geometry, counts: tuple[int, ...]) -> View:
-    """`[*windows, *taps, features]`: what each window sees."""
+    """`[*windows, *taps, features]`, taps of the last axis first: what each window sees."""
     recorder = trace.recorder
     level = recorder.level(view)
-    shape = (*counts, *geometry.size, view.shape[-1])
-    out = recorder.value(shape, level, recorder.wants(view))
-    parts = list(_parts(view, out, geometry))
-    for to, source in parts:
-        recorder.write(level, "copy", to, [source])
-
-    def back(adjoints: Adjoints, g: View) -> None:
-        for to, source in parts:
-            adjoints.add(source, "copy", replace(to, register=g.register))
-
-    note(trace, out, back)
-    return out
-
-
-def _parts(view: View, out: View, geometry: Geometry) -> Iterator[tuple[View, View]]:
-    """Pairs of elements of windows and where they come from, of three axes at most."""
-    rank = len(geometry.size)
-    counts = out.shape[:rank]
-    *by, one = view.strides
+    rank = len(counts)
+    size = (geometry.size[-1], *geometry.size[:-1])
+    out = recorder.value((*counts, *size, view.shape[-1]), level, recorder.wants(view))
+    by = view.strides[:rank]
     steps = [stride * each for stride, each in zip(geometry.strides, by, strict=True)]
-    taps = [each * apart for each, apart in zip(by, geometry.dilation, strict=True)]
-    # Taps side by side, with their features, are one axis.
-    together = 1 if rank == 1 or geometry.dilation[-1] == 1 else 0
-    apart = rank - together
-    for place in product(*(range(size) for size in geometry.size[:apart])):
+    taps = [apart * each for apart, each in zip(geometry.dilation, by, strict=True)]
+    taps = [taps[-1], *taps[:-1]]
+    # One instruction has three axes: those of one place and the last tap's, with the features.
+    apart = rank - 1 if rank == 1 else rank
+    parts = []
+    for place in product(*(range(n) for n in size[:apart])):
         to = sum(at * each for at, each in zip(place, out.strides[rank:], strict=False))
         source = sum(at * each for at, each in zip(place, taps, strict=False))
         shape = (*counts, *out.shape[rank + apart :])
-        yield (
-            View(out.register, shape, (*out.strides[:rank], *out.strides[rank + apart :]), to),
-            View(view.register, shape, (*steps, *taps[apart:], one), view.offset + source),
+        inside = (*out.strides[:rank], *out.strides[rank + apart :])
+        outside = (*steps, *taps[apart:], view.strides[-1])
+        parts.append(
+            (
+                View(out.register, shape, inside, to),
+                View(view.register, shape, outside, view.offset + source),
+            )
         )
+    for into, given in parts:
+        recorder.write(level, "copy", into, [given])
+
+    def back(adjoints: Adjoints, g: View) -> None:
+        for into, given in parts:
+            adjoints.add(given, "copy", replace(into, register=g.register))
+
+    note(trace, out, back)
+    return out
 
 
 def _layer(trace: CellTrace, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -123,9 +129,12 @@ def _conv_lstm(trace: CellTrace, cell: ConvLSTMCell, inputs: Any, states: Any) -
     h, c = states
     kernel, recurrent = trace.parameter(cell.kernel), trace.parameter(cell.recurrent_kernel)
     of_x = convolved(trace, inputs, kernel, cell.window)
-    z = ask(trace, "add", of_x, convolved(trace, h, recurrent, cell.window_of_states))
     if cell.bias is not None:
-        z = ask(trace, "add", z, trace.parameter(cell.bias))
+        of_x = ask(trace, "add", of_x, trace.parameter(cell.bias))
+    of_h = convolved(trace, h, recurrent, cell.window_of_states)
+    # Bits are those of predictions: both sums are complete before they are added.
+    trace.recorder.apart.add(of_h.view.register)
+    z = ask(trace, "add", of_x, of_h)
     parts = ask(trace, "split", z, 4, axis=-1)
     i, f, o = (activated(trace, cell.recurrent_activation, parts[n]) for n in (0, 1, 3))
     g = activated(trace, cell.activation, parts[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Instruction, Record
 
 @dataclass
 class _Chain:
-    """Products whose sum a register is, by their place, and the row that it begins with."""
+    """Products whose sum a register is, by their place, and how what it begins with is copied."""
 
     products: list[int]
-    start: tuple[Any, ...] | None = None
+    start: Instruction | None = None
 
 
 def join_products(recorder: Recorder, kept: set[int]) -> None:
@@ -54,10 +55,9 @@ def _join(recorder: Recorder, section: int, reads: Counter[int], kept: set[int])
         if kind == "product":
             chains[dest] = _Chain([place])
         elif kind == "map" and rest[0] == "add" and _is_whole(recorder, rest):
-            left, right = (source for source, *_ in rest[4])
-            joined = _joined(recorder, chains, (left, right), rest[4], reads, kept)
+            joined = _joined(recorder, chains, rest, reads, kept)
             if joined is not None:
-                for source in (left, right):
+                for source, *_ in rest[4]:
                     chains.pop(source, None)
                 chains[dest] = joined
                 gone.add(place)
@@ -65,36 +65,40 @@ def _join(recorder: Recorder, section: int, reads: Counter[int], kept: set[int])
 
 
 def _is_whole(recorder: Recorder, rest: tuple[Any, ...]) -> bool:
-    """Whether a map is of whole registers of one width."""
-    _, add, counts, dest, sources = rest
-    width = recorder.widths[dest[0]]
-    whole = all(
-        offset == 0 and by == (0, 0, 1) and recorder.widths[register] == width
-        for register, offset, by in (dest, *sources)
+    """Whether a map writes all of a register, in order."""
+    _, add, counts, (register, offset, by), _ = rest
+    in_order = (
+        0 if counts[0] == 1 else counts[1] * counts[2],
+        0 if counts[1] == 1 else counts[2],
+        1,
     )
-    return not add and counts == (1, 1, width) and width > 1 and whole
+    whole = (math.prod(counts), offset, by) == (recorder.widths[register], 0, in_order)
+    return not add and whole and recorder.widths[register] > 1
 
 
 def _joined(
     recorder: Recorder,
     chains: dict[int, _Chain],
-    pair: tuple[int, int],
-    sources: list[Any],
+    rest: tuple[Any, ...],
     reads: Counter[int],
     kept: set[int],
 ) -> _Chain | None:
     """The chain of a sum, if nothing else reads its parts."""
+    _, _, counts, dest, (a, b) = rest
 
-    def free(register: int) -> _Chain | None:
-        chain = chains.get(register)
-        return chain if reads[register] == 1 and register not in kept else None
+    def free(source: tuple[Any, ...]) -> _Chain | None:
+        register, *where = source
+        width = recorder.widths[register]
+        whole = where == [*dest[1:]] and width == recorder.widths[dest[0]]
+        is_free = whole and reads[register] == 1 and register not in kept
+        return chains.get(register) if is_free else None
 
-    (a, b), (left, right) = pair, map(free, pair)
+    left, right = free(a), free(b)
     if left and right and not (left.start and right.start):
         return _Chain(sorted(left.products + right.products), left.start or right.start)
-    for chain, other, source in ((left, b, sources[1]), (right, a, sources[0])):
-        if chain and not chain.start and recorder.levels[other] == FIXED:
-            return _Chain(chain.products, source)
+    for chain, other in ((left, b), (right, a)):
+        if chain and not chain.start and recorder.levels[other[0]] == FIXED:
+            return _Chain(chain.products, ("map", ("copy", False, counts, dest, [other])))
     return None
 
 
@@ -111,9 +115,8 @@ def _rewrite(recorder: Recorder, section: int, chains: dict[int, _Chain], gone: 
         dest, chain = dests[place]
         first = place == chain.products[0]
         if first and chain.start is not None:
-            to = (dest, 0, (0, 0, 1))
-            counts = (1, 1, recorder.widths[dest])
-            made.append(("map", ("copy", False, counts, to, [chain.start])))
+            name, (op, add, counts, (_, *where), source) = chain.start
+            made.append((name, (op, add, counts, (dest, *where), source)))
         recorder.touched[rest[0]].discard(section)
         recorder.touched[dest].add(section)
         made.append((kind, (dest, *rest[1:4], not first or chain.start is not None)))

@@ -269,7 +269,7 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
             "d_weights": [*found, *(None for _ in recorder.given)],
         }
     before = {view.register for view in traced.states}
-    kept = {traced.output.register, *(view.register for view in traced.after)}
+    kept = {traced.output.register, *(view.register for view in traced.after), *recorder.apart}
     kept |= {each for state in states for each in state if each is not None}
     kept |= {each for each in ends.get("d_inputs", ()) if each is not None}
     join_products(recorder, kept)

@@ -113,7 +113,7 @@ class Step:
 
 @dataclass
 class Recorder:
-    """Registers and instructions so far.
+    """Registers and instructions so far. Those of `apart` are summed by themselves.
 
     `widths`, `levels` and `wanted` are the registers': elements of a row, level, and whether a
     gradient by them is of use. `given` are the arrays of registers that are constants.
@@ -128,6 +128,7 @@ class Recorder:
     tape: list[Step] = field(default_factory=list)
     touched: list[set[int]] = field(default_factory=list)
     numbers: dict[float, View] = field(default_factory=dict)
+    apart: set[int] = field(default_factory=set)
 
     def register(self, width: int, level: int, wanted: bool = False) -> int:
         """A new register."""

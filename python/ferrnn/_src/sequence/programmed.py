@@ -94,8 +94,9 @@ def scan(
 
 def _is_large(found: Lowered, inputs: Array) -> bool:
     """Whether a built-in cell had better compute once more what its program would keep."""
-    batch, time = inputs.shape[:2]
-    return found.kept * batch * time * inputs.itemsize > _MOST_KEPT
+    batch, time, *_ = inputs.shape
+    kept: int = found.kept * batch * time * inputs.itemsize
+    return kept > _MOST_KEPT
 
 
 def _scan_part(cell: Any, *arguments: Any, **options: Any) -> Scanned:
