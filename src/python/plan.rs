@@ -157,12 +157,11 @@ impl<T: Read> Typed<T> {
         self.or_raised(prepared.map_err(PyErr::from))?;
         let shapes = (0..self.ends.1.len()).map(|number| self.shape_of(graph, number, count));
         let shapes = shapes.collect::<PyResult<Vec<_>>>()?;
-        let made = match given {
-            Some(made) => made,
-            None => {
-                let made = shapes.iter().map(|shape| Ok(New::<T>::empty(py, shape)?.finish()));
-                PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)?
-            }
+        let made = if let Some(made) = given {
+            made
+        } else {
+            let made = shapes.iter().map(|shape| Ok(New::<T>::empty(py, shape)?.finish()));
+            PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)?
         };
         let outputs = made.iter().zip(&shapes);
         let outputs = outputs.map(|(array, shape)| written::<T>("outputs", &array, shape));

@@ -120,7 +120,11 @@ impl Spans {
     /// # Errors
     /// If two share some of it.
     pub(super) fn of(spans: impl Iterator<Item = (usize, usize)>) -> PyResult<Self> {
-        let mut spans: Vec<_> = spans.collect();
+        Self::apart(spans.collect())
+    }
+
+    // Compiled once, whatever the spans come from.
+    fn apart(mut spans: Vec<(usize, usize)>) -> PyResult<Self> {
         spans.retain(|(start, end)| start < end);
         spans.sort_unstable();
         if spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {
