@@ -1,6 +1,7 @@
 """The picture of the README: what it reads, and that no case is left out."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def benches(monkeypatch, tmp_path):
     """The scripts, with a folder of records of the test's own."""
     monkeypatch.syspath_prepend(str(BENCHES))
     names = ("cases", "floor", "table", "users_cells", "chart")
+    for name in names:  # a module of the tests may have the same name; undone at the end
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]
     modules = {name: importlib.import_module(name) for name in names}
     for name in ("table", "users_cells", "chart"):
         monkeypatch.setattr(modules[name], "RECORD", tmp_path)
