@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferrnn import layers
+from ferrnn import layers, ops
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import programmed
 from program_comparison import TOLERANCES, agree
@@ -81,3 +81,19 @@ def test_the_outputs_of_training_have_the_bits_of_predictions(filters):
         predicted, _, _ = programmed.scan(cell, *arguments, Call())
         assert np.array_equal(trained, predicted), (kind.__name__, settings)
         assert is_program(cell)
+
+
+def test_a_layer_of_a_cell_refuses_other_features():
+    class Cell(layers.Layer):
+        state_size = 6
+
+        def build(self, shape):
+            self.conv = layers.Conv1D(1, 3, padding="same")
+            self.conv.build((None, 6, 2))
+
+        def call(self, inputs, states):
+            h = self.conv(ops.expand_dims(inputs, -1))[:, :, 0]
+            return h, [h]
+
+    with pytest.raises(ValueError, match="expected 2 features"):
+        layers.RNN(Cell())(np.ones((2, 3, 6), "float32"))

@@ -27,6 +27,8 @@ _LARGEST = 1 << 18
 def convolved(trace: CellTrace, x: Sketch, kernel: Sketch, geometry: Geometry) -> Sketch:
     """`[batch, *windows, filters]` of places and a kernel `[*taps, features, filters]`."""
     *places, features = x.view.shape
+    if kernel.view.shape[-2] != features:
+        raise UnsupportedError("a convolution of other features than it was built for")
     counts = geometry.counts(places)
     positions, depth = math.prod(counts), geometry.taps * features
     if not positions or positions * depth > _LARGEST:
