@@ -185,14 +185,15 @@ class _Row:
 def _may_be(cell: Any, leaves: list[Array], initial: States, call: Call) -> bool:
     """Whether a cell is written with a `call` of its own, and the arrays are the engine's.
 
-    Of the built-in cells some train as programs, whatever the environment says.
+    Of the built-in cells some train as programs, whatever the environment says. Without a way back
+    the engine has a step for frames, but none for rows of places.
     """
     kinds = {array.dtype for array in (*leaves, *initial)}
     known = kinds <= {np.dtype(np.float32)} or kinds <= {np.dtype(np.float64)}
     if not known or not initial or any(not array.size for array in (*leaves, *initial)):
         return False
     if type(cell) in cell_rules:
-        return call.differentiable
+        return call.differentiable or leaves[0].ndim == 4
     return (
         not switched_off()
         and callable(getattr(cell, "call", None))
