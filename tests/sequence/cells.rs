@@ -23,13 +23,15 @@ fn check(case: &Case, seed: u64) {
 
     let single = arrays.cast::<f32>();
     let (received, _) = run(case, &single, false);
-    assert_close(case, &expected.outputs, &widen(&received.outputs), 1e-4);
+    // A gate that may be negative is no share: what it keeps, errors too, grows from step to step.
+    let grows = if case.recurrent_activation == Activation::Tanh { 20.0 } else { 1.0 };
+    assert_close(case, &expected.outputs, &widen(&received.outputs), 1e-4 * grows);
     let (wide, narrow) = (slopes(case, &arrays), slopes(case, &single));
     for (wide, narrow) in wide.iter().zip(&narrow) {
         let scale = wide.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
         let scaled: Vec<_> = wide.iter().map(|v| v / scale).collect();
         let narrow: Vec<_> = widen(narrow).iter().map(|v| v / scale).collect();
-        assert_close(case, &scaled, &narrow, 2e-4);
+        assert_close(case, &scaled, &narrow, 2e-4 * grows);
     }
 }
 
