@@ -315,7 +315,7 @@ def test_an_interrupt_comes_after_a_whole_step_that_is_counted(monkeypatch):
 
 
 def in_a_moment(logs):
-    signal.setitimer(signal.ITIMER_REAL, 0.12)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)  # amid a call of 50 ms, after three short ones
 
 
 class Pairs:
