@@ -106,10 +106,10 @@ class Adjoints:
         spread = [source.broadcast(shape) for source in sources]
         value = spread[0]
         # A sum of negatives is the negative of the sum, of fewer elements.
-        final = op if op == "negative" else "copy"
-        if op not in ("copy", "negative") or not value.is_dense:
+        op, final = ("copy", "negative") if op == "negative" else (op, "copy")
+        if op != "copy" or not value.is_dense:
             value = self.recorder.value(shape, self._level(sources))
-            self.recorder.write(self.section, "copy" if op == final else op, value, spread)
+            self.recorder.write(self.section, op, value, spread)
         while axes:
             run = [axes.pop()]
             while axes and axes[-1] == run[-1] - 1:

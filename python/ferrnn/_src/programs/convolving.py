@@ -82,8 +82,8 @@ def _windows(trace: CellTrace, view: View, geometry: Geometry, counts: tuple[int
     steps = [stride * each for stride, each in zip(geometry.strides, by, strict=True)]
     taps = [apart * each for apart, each in zip(geometry.dilation, by, strict=True)]
     taps = [taps[-1], *taps[:-1]]
-    # One instruction has three axes: those of one place and the last tap's, with the features.
-    apart = rank - 1 if rank == 1 else rank
+    # One instruction has three axes: of rows of places all taps fit in, of frames those of one tap.
+    apart = 0 if rank == 1 else rank
     parts = []
     for place in product(*(range(n) for n in size[:apart])):
         to = sum(at * each for at, each in zip(place, out.strides[rank:], strict=False))
