@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from ferrnn._src.training.losses import (
     SparseCategoricalCrossentropy,
 )
 from ferrnn._src.training.plan_parts import End, Lowering, Planned
-from ferrnn._src.training.work import LIMIT, Judge, Measure, Work, measured
+from ferrnn._src.training.samples import Batch
+from ferrnn._src.training.work import LIMIT, Judge, Measure, Work, finished, measured
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn._src.weights.parameter import Parameter, structure_version
 from ferrnn._src.weights.penalties import regularized
 
 # Number types of inputs that the engine reads as they are.
@@ -38,12 +40,14 @@ _MOST_BYTES = 1 << 20
 class TestingPlan:
     """The layers of a model in the engine, by which it is judged; a `TrainingPlan` is more."""
 
-    __slots__ = ("_model", "_refused", "_seen", "lowering", "native", "written")
+    __slots__ = ("_like", "_model", "_refused", "_seen", "lowering", "native", "written")
 
     def __init__(self, model: Planned, lowering: Lowering, native: Plan) -> None:
         self._model, self.lowering, self.native = model, lowering, native
         self._refused = False
         self._seen: tuple[Any, list[Array] | None] = (None, None)  # by `takes`
+        # How batches of the kind that came last, by `_kind_of`, are judged.
+        self._like: tuple[Any, Judge | None] = (None, None)
         self.written: list[Parameter] = []
 
     def takes(self, x: Any) -> bool:
@@ -66,9 +70,7 @@ class TestingPlan:
         None at all means that the next one must be taken without the plan.
         """
         x, y, weight = batches.samples.arrays
-        model, places, size = self._model, batches.places(most), batches.size
-        if model._regularized is None:
-            model._regularized = regularized(model.trainable_weights)
+        places, size = batches.places(most), batches.size
         read = self._read(x)
         if read is None or (not self.written and too_large(read, size)):
             return 0
@@ -79,6 +81,31 @@ class TestingPlan:
         done, _ = yield from self._worked(self._work(*given, trains=False))
         batches.taken += done
         return done
+
+    def test(self, batch: Batch) -> float | None:
+        """The loss of one batch, None if it must be judged without the plan."""
+        read, judge = self._ready(batch) or ([], None)
+        if judge is None or (not self.written and too_large(read, len(read[0]))):
+            return None
+        size = len(read[0])
+        work = self._work((read, None), (0, size), size, (judge, 1, False), trains=False)
+        done, loss = finished(self._worked(work))
+        return loss if done else None
+
+    def _ready(self, batch: Batch) -> tuple[list[Array], Judge | None] | None:
+        """A batch as the engine reads it, and how it is judged, by Python if None is said there."""
+        if self._refused:
+            return None
+        x, y, weight = batch
+        kind, (known, judge) = _kind_of(batch), self._like
+        if judge is not None and kind == known:
+            return [x], replace(judge, targets=[y.reshape(judge.targets[0].shape)])
+        read = self._read(x)
+        if read is None:
+            return None
+        judge = self._judge_for(read, y, weight, len(read[0]))
+        self._like = (kind, judge) if kind is not None and read[0] is x else (None, None)
+        return read, judge
 
     def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:
         """As `tests`, where loss and metrics take the outputs of the engine in Python."""
@@ -102,6 +129,8 @@ class TestingPlan:
     def _judge_for(self, read: list[Array], y: Any, weight: Any, rows: int) -> Judge | None:
         """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
         model, low = self._model, self.lowering
+        if model._regularized is None:
+            model._regularized = regularized(model.trainable_weights)
         shapes = [self._shape_for(end, read[0]) for end in low.outputs]
         if len(shapes) == 1 and type(y) is np.ndarray:
             true, pred = (min(rows, len(each)) for each in (y, read[0]))
@@ -225,6 +254,15 @@ class TestingPlan:
         elif error is not None:
             raise error
         return work.taken()
+
+
+def _kind_of(batch: Batch) -> tuple[Any, ...] | None:
+    """What batches have in common that are read and judged alike; None for all but plain arrays."""
+    x, y, weight = batch
+    if not type(x) is type(y) is np.ndarray or weight is not None:
+        return None
+    aligned = x.flags.aligned, y.flags.aligned
+    return x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype, aligned, structure_version()
 
 
 def _averaged(loss: Any, dtype: str) -> Measure | None:

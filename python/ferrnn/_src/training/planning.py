@@ -62,11 +62,11 @@ class TrainingPlan(TestingPlan):
 
     def step(self, batch: Batch) -> float | None:
         """One step; gives the loss, or None if it must be taken without the plan."""
-        x, y, weight = batch
-        read = self._read(x)
-        if read is None:
+        found = self._ready(batch)
+        if found is None:
             return None
-        places, judge = (0, len(read[0])), self._judge_for(read, y, weight, len(read[0]))
+        read, judge = found
+        places = 0, len(read[0])
         if judge is None:
             return self._judged(batch, read, None, places)
         work = self._work((read, None), places, len(read[0]), (judge, 1, False))

@@ -188,10 +188,9 @@ class Steps(Measuring):
 
     def _train(self, batch: Batch) -> float:
         plan = self.training_plan()
-        if plan is not None and plan.takes(batch[0]):
-            planned = plan.step(batch)
-            if planned is not None:
-                return planned
+        planned = None if plan is None else plan.step(batch)
+        if planned is not None:
+            return planned
         value, grads = self.loss_and_gradients(batch)
         if grads is not None:
             if getattr(self.optimizer, "loss_scale_factor", None) is not None:
@@ -218,6 +217,10 @@ class Steps(Measuring):
         return value, grads
 
     def _test(self, batch: Batch) -> float:
+        plan = self.testing_plan(1)
+        planned = None if plan is None else plan.test(batch)
+        if planned is not None:
+            return planned
         call = Call(losses=[]) if self._collects else PLAIN_CALLS[False]
         outputs, mask, _ = self.outputs_and_mask(self.prepare_inputs(batch[0]), call)
         return self._tested(batch, outputs, mask, call.losses or ())

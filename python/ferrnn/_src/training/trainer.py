@@ -219,13 +219,18 @@ class Trainer(Steps):
         self._plans = PlanKeeper()  # its memory serves others
         return history
 
-    def _prepare_training(self, source: Source | Any) -> None:
-        """Builds the model and the optimizer's slots, before the first callback hears of it."""
+    def _prepare_training(self, source: Source | Any, *, fresh: bool = True) -> None:
+        """Builds the model and the optimizer's slots, before the first callback hears of it.
+
+        `fresh` looks anew for the plan of a model that was prepared before; an optimizer whose
+        settings no longer fit the plan makes it look too.
+        """
         if not self.built or self._makes_weights_late():
             self._make_weights(source.first() if isinstance(source, Source) else source)
         key = (structure_version(), id(self.optimizer))
         if key == self._prepared:
-            self.training_plan(fresh=True)
+            if fresh or (self._plans.plan is not None and self.optimizer.unplanned() is not None):
+                self.training_plan(fresh=True)
             return
         weights = self.trainable_weights
         if not weights:
@@ -257,6 +262,8 @@ class Trainer(Steps):
 
     def _prepare_testing(self) -> None:
         """Looks for what adds to the loss; weights may be made by the first batch only."""
+        if self._prepared == (structure_version(), id(self.optimizer)):
+            return
         self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
 
     def _hooks(
@@ -372,7 +379,7 @@ class Trainer(Steps):
         self._require_compiled("train_on_batch")
         batch = Samples.of_batch(x, y, sample_weight)
         batch.require_some("train_on_batch")
-        self._prepare_training(batch.x)
+        self._prepare_training(batch.x, fresh=False)
         if class_weight is not None:
             batch = batch.weighted(class_weight, self._shape_of_outputs)
         self.reset_metrics()
@@ -394,6 +401,8 @@ class Trainer(Steps):
     def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
         if return_dict:
             return logs
+        if len(logs) == 1:
+            return next(iter(logs.values()))
         values = self._values_in_order(logs)
         return values if len(values) > 1 else values[0]
 

@@ -139,12 +139,21 @@ class Metric(Gathering, Configured):
         return list(dict.fromkeys([*self._own_variables(), *held]))
 
     def _own_variables(self) -> list[Parameter]:
-        kept = (part for part in _parts(vars(self)) if isinstance(part, Parameter))
+        kept = (part for part in self._gathered() if isinstance(part, Parameter))
         return list(dict.fromkeys([*self._variables, *kept]))
 
     def _held(self) -> list[Metric]:
-        held = (part for part in _parts(vars(self)) if isinstance(part, Metric))
-        return list(dict.fromkeys(held))
+        return [part for part in self._gathered() if isinstance(part, Metric)]
+
+    def _gathered(self) -> list[Any]:
+        """The variables and metrics among the attributes, in lists and dicts too, each once."""
+        found: list[Any] = []
+        for value in vars(self).values():
+            if isinstance(value, _KEPT):
+                found.append(value)
+            elif isinstance(value, _CONTAINERS) and value:
+                found += (each for each in _parts(value) if isinstance(each, _KEPT))
+        return list(dict.fromkeys(found))
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Takes a batch in: mostly `(y_true, y_pred, sample_weight=None)`."""
@@ -156,10 +165,13 @@ class Metric(Gathering, Configured):
 
     def reset_state(self) -> None:
         """Forgets all batches: every variable becomes zero."""
-        for variable in self._own_variables():
+        kept = self._gathered()
+        variables = (part for part in kept if isinstance(part, Parameter))
+        for variable in dict.fromkeys((*self._variables, *variables)):
             variable.assign(np.zeros(variable.shape))
-        for held in self._held():
-            held.reset_state()
+        for held in kept:
+            if isinstance(held, Metric):
+                held.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Takes a batch in and gives the number gathered so far."""
@@ -174,9 +186,14 @@ class Metric(Gathering, Configured):
         return f"<{type(self).__name__} name={self.name}>"
 
 
+# What a metric keeps among its attributes. (A union would be made anew at each look.)
+_KEPT = (Parameter, Metric)
+_CONTAINERS = (dict, list, tuple)
+
+
 def _parts(value: Any) -> Iterator[Any]:
     """What lists, tuples and dicts hold, and those in them."""
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, _CONTAINERS):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _parts(part)
     else:
