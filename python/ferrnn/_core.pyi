@@ -321,12 +321,7 @@ class Plan:
         ends: tuple[int, list[tuple[int, int]]],
         double: bool = False,
     ) -> Plan: ...
-    def train(
-        self, said: list[tuple[Any, ...]]
-    ) -> tuple[
-        list[tuple[int, float, float, float, list[float], list[float], BaseException | None]],
-        BaseException | None,
-    ]: ...
+    def train(self, said: list[tuple[Any, ...]], told: list[tuple[Any, ...]]) -> None: ...
     def forward(
         self,
         weights: list[Array],

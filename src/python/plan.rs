@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyList};
 use super::arrays::{Flat, New, flat};
 use super::guard::{caught, detached};
 use super::handed_back::{Raised, as_bytes, take};
-use super::plan_jobs::{AllDone, Arrays, Asked, Way, graphs_for, order_of, paces, run};
+use super::plan_jobs::{Arrays, Asked, Way, graphs_for, order_of, paces, run};
 use super::plan_parts::{Read, Source, clip, is_handed_back, linked, rule};
 use super::weights::Either;
 use super::written::{Spans, Written, an_array, written};
@@ -80,13 +80,13 @@ impl<T: Read> Typed<T> {
 
 impl<T: Read> Typed<T> {
     /// Steps of models, each on samples of its own.
-    fn train<'py>(&self, said: Vec<Asked<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
-        let mut guard = self.graphs()?;
+    fn train(&self, said: Vec<Asked<'_>>, told: &Bound<'_, PyList>) -> PyResult<()> {
+        let (mut guard, py) = (self.graphs()?, told.py());
         let wanted = if self.handed_back { 1 } else { graphs_for(said.len())? };
         for _ in guard.len()..wanted {
             guard.push(graph_of(self.parts.bind(py), &self.ends, &self.raised)?);
         }
-        run(said, &self.trained, &mut guard[..wanted], &self.raised, py)
+        run(said, &self.trained, &mut guard[..wanted], &self.raised, told)
     }
 
     /// The shape of an array for an output of so many rows.
@@ -249,11 +249,11 @@ impl Plan {
     }
 
     /// Whole steps of training of models of this structure, or none of it: they are judged alone. What is
-    /// said of each, and what is given of it, is in `plan_jobs`.
-    fn train<'py>(&self, said: Vec<Asked<'py>>, py: Python<'py>) -> PyResult<AllDone<'py>> {
+    /// said of each, and what is put on the list `told` of it, is in `plan_jobs`.
+    fn train(&self, said: Vec<Asked<'_>>, told: &Bound<'_, PyList>) -> PyResult<()> {
         caught(|| match &self.0 {
-            Either::F32(plan) => plan.train(said, py),
-            Either::F64(plan) => plan.train(said, py),
+            Either::F32(plan) => plan.train(said, told),
+            Either::F64(plan) => plan.train(said, told),
         })
     }
 

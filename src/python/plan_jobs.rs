@@ -93,9 +93,6 @@ type Judged = (Vec<(Measures, bool, f64)>, bool, Vec<(usize, Measures, f64)>);
 /// and of the metrics, and what ended it too early.
 pub(super) type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<f64>, Option<Bound<'py, PyAny>>);
 
-/// What is done, and what ended all of it too early: a signal.
-pub(super) type AllDone<'py> = (Vec<Done<'py>>, Option<Bound<'py, PyAny>>);
-
 struct Moves {
     rule: Rule,
     clip: Clip,
@@ -201,14 +198,16 @@ pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat
 }
 
 /// Does what is said of models of one structure; several are shared out between threads, each of which
-/// has one of `graphs`.
-pub(super) fn run<'py, T: Read>(
-    said: Vec<Asked<'py>>,
+/// has one of `graphs`. `told` takes a [`Done`] of each, also where a signal ends all of it too early: what
+/// Python would get as a result is lost when a signal's handler raises as the call returns.
+pub(super) fn run<T: Read>(
+    said: Vec<Asked<'_>>,
     trained: &[usize],
     graphs: &mut [Graph<T>],
     raised: &Raised,
-    py: Python<'py>,
-) -> PyResult<AllDone<'py>> {
+    told: &Bound<'_, PyList>,
+) -> PyResult<()> {
+    let py = told.py();
     let jobs = said.into_iter().map(Job::<T>::new);
     let mut jobs = jobs.collect::<PyResult<Vec<_>>>()?;
     Spans::of(jobs.iter().flat_map(|job| job.arrays.spans()))?;
@@ -225,10 +224,10 @@ pub(super) fn run<'py, T: Read>(
         });
         Ok(())
     });
-    // A signal must not be heard of before the caller has taken down what was done.
-    let error = done.and_then(|()| py.check_signals()).err();
-    let error = error.map(|error| error.into_value(py).into_bound(py).into_any());
-    Ok((jobs.iter().map(|job| job.done(py)).collect(), error))
+    for job in &jobs {
+        told.append(job.done(py))?;
+    }
+    done
 }
 
 /// How many graphs so many models want.

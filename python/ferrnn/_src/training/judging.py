@@ -228,10 +228,11 @@ class TestingPlan:
         """The seeds of the generators, and the numbers of their next calls."""
         return [(each.initial_seed, each.counter) for each in self.lowering.generators]
 
-    def drawn(self, steps: int) -> None:
-        """So many steps have drawn."""
-        for generator, draws in zip(self.lowering.generators, self.lowering.draws, strict=True):
-            generator.counter += steps * draws
+    def drawn(self, since: Sequence[tuple[int, int]], steps: int) -> None:
+        """So many steps have drawn since `draws` gave that."""
+        low = self.lowering
+        for generator, draws, (_, first) in zip(low.generators, low.draws, since, strict=True):
+            generator.counter = first + steps * draws
 
     def _work(
         self,

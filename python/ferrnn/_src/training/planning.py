@@ -125,7 +125,7 @@ class TrainingPlan(TestingPlan):
         except ValueError:
             self._refused = True
             return None
-        self.drawn(1)
+        self.drawn(self.draws(), 1)
         penalties = Gradients()
         added = add_weight_penalties(model._regularized or (), penalties)
         added += sum(self.lowering.losses)
@@ -139,9 +139,9 @@ class TrainingPlan(TestingPlan):
             rates, decays = optimizer.engine_paces(1)
             decay = None if decays is None else decays[0]
             more = self._by_number(penalties)
-            way = optimizer.engine_way()
+            way, place = optimizer.engine_way(), optimizer.engine_place()
             native.backward(weights, slots, d_outputs, more, way, rates, decay)
-            optimizer.engine_passed(1)
+            optimizer.engine_passed(place, 1)
         self._constrain()
         return value
 

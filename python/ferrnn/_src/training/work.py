@@ -12,7 +12,7 @@ from ferrnn._src.training import metrics
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
-from ferrnn._src.weights.parameter import Parameter, WritingAll
+from ferrnn._src.weights.parameter import Parameter, written
 
 # Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
 LIMIT = 0.05
@@ -79,8 +79,8 @@ class Worked(Protocol):
     def draws(self) -> list[tuple[int, int]]:
         """The seeds of the generators, and the numbers of their next calls."""
 
-    def drawn(self, steps: int) -> None:
-        """So many steps have drawn."""
+    def drawn(self, since: Sequence[tuple[int, int]], steps: int) -> None:
+        """So many steps have drawn since `draws` gave that."""
 
 
 class Work:
@@ -91,6 +91,7 @@ class Work:
 
     __slots__ = (
         "_batch",
+        "_before",
         "_done",
         "_finite",
         "_judge",
@@ -128,30 +129,31 @@ class Work:
         """As the engine is told of it."""
         (x, order), judge, mean = self._x, self._judge, self._mean
         weights, slots = self.plan.arrays()
-        moves, optimizer, draws = None, self._optimizer, []
+        moves, optimizer, draws, place = None, self._optimizer, [], ()
         if optimizer is None:
             slots = []
         else:
             moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
-            draws = self.plan.draws()
+            draws, place = self.plan.draws(), optimizer.engine_place()
+        counts = [each.count for each in (mean, *judge.means, *(of for _, of, _ in judge.metrics))]
+        self._before = counts, place, draws
         span = (self._places, self._batch, LIMIT, self._finite)
         sums = (mean.total, mean.count, [each.total for each in judge.means])
         return (weights, slots), (x, judge.targets, order), span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
-        """Takes down what the engine has done."""
+        """Takes down what the engine has done; may be said twice."""
         steps, total, count, self._loss, parts, sums, self.error = done
-        judge, mean = self._judge, self._mean
-        more = count - mean.count
-        for (_, metric, _), sum_of_values in zip(judge.metrics, sums, strict=True):
-            metric.put(sum_of_values, metric.count + more)
-        for each, sum_of_losses in zip(judge.means, parts, strict=True):
-            each.put(sum_of_losses, each.count + more)
-        mean.put(total, count)
+        (before, *counts), place, draws = self._before
+        judge, more = self._judge, count - before
+        means = [*judge.means, *(metric for _, metric, _ in judge.metrics)]
+        for each, known, total_of_each in zip(means, counts, [*parts, *sums], strict=True):
+            each.put(total_of_each, known + more)
+        self._mean.put(total, count)
         self._done = steps
         if self._optimizer is not None:
-            self._optimizer.engine_passed(steps)
-            self.plan.drawn(steps)
+            self._optimizer.engine_passed(place, steps)
+            self.plan.drawn(draws, steps)
 
     def taken(self) -> tuple[int, float]:
         """How many steps were taken, and the last loss."""
@@ -170,21 +172,32 @@ def run_together(works: Sequence[Work]) -> None:
 
 
 def _run(works: list[Work]) -> None:
-    written = [weight for work in works for weight in work.written]
     done: list[tuple[Any, ...]] = []
-    with WritingAll(written) if written else one_version():
+    error: BaseException | None = None
+    with one_version():
         try:
-            done, error = works[0].plan.native.train([work.said() for work in works])
-        except InternalError:
-            raise
-        except (TypeError, ValueError, MemoryError, RuntimeError) as refused:  # nothing was done
-            works[0].error = refused
-        for work, each in zip(works, done, strict=False):
-            work.took(each)
-            work.error = error or work.error
-    if not done and len(works) > 1:  # one alone tells what is wrong with it
+            works[0].plan.native.train([work.said() for work in works], done)
+            _take_down(works, done)
+        except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the work
+            # A handler of signals may raise as the call returns, or amid what follows: once more.
+            _take_down(works, done)
+            error = raised
+    if isinstance(error, InternalError):
+        raise error
+    refused = not done and isinstance(error, TypeError | ValueError | MemoryError | RuntimeError)
+    if refused and len(works) > 1:  # one alone tells what is wrong with it
         for work in works:
             _run([work])
+        return
+    for work in works:
+        work.error = error or work.error
+
+
+def _take_down(works: list[Work], done: list[tuple[Any, ...]]) -> None:
+    """Takes down what was done; weights have new versions."""
+    for work, each in zip(works, done, strict=False):
+        work.took(each)
+    written(weight for work in works for weight in work.written)
 
 
 def finished(turns: Generator[Work, None, R]) -> R:

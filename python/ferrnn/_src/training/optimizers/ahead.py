@@ -84,9 +84,13 @@ class Ahead:
         """The numbers that the rule takes for each update, from the one numbered `first` on."""
         return rates
 
-    def engine_passed(self, count: int) -> None:
-        """So many updates have been made elsewhere."""
+    def engine_place(self) -> tuple[Any, ...]:
+        """What updates count up, the number of updates first."""
+        return (self._iterations.item(),)
+
+    def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
+        """So many updates have been made elsewhere, from a place on; may be said twice."""
         if count:
-            done = self._iterations.item() + count
+            done = place[0] + count
             self._step = done
             self._iterations.put(done)

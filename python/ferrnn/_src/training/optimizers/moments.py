@@ -93,11 +93,15 @@ class Nadam(Optimizer):
             made += self._factors(step, float(product), rate)
         return made
 
-    def engine_passed(self, count: int) -> None:
-        first = self._iterations.item() + 1
+    def engine_place(self) -> tuple[Any, ...]:
+        return (*super().engine_place(), self._product.item())
+
+    def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
+        first, product = place[0] + 1, place[1]
+        self._product.put(product)
         for step in range(first, first + count):
             self._product.put(self._product.item() * self._share(step))
-        super().engine_passed(count)
+        super().engine_passed(place, count)
 
     def update(
         self,
