@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ferrnn._src.programs.instructions import SumRows
 from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder, Step, View, dense
 
 
@@ -130,11 +131,10 @@ class Adjoints:
             recorder.write(self.section, op, value, sources)
         section = self.section
         if recorder.whole(target):
-            total = self.summed(target.register)
-            recorder.put(section, "sum_rows", [total, value.register], total, value.register)
+            recorder.put(section, SumRows(self.summed(target.register), value.register))
             return
         total = recorder.register(value.size, FIXED)
-        recorder.put(section, "sum_rows", [total, value.register], total, value.register)
+        recorder.put(section, SumRows(total, value.register))
         self.section = BACK[FIXED]
         self._add(target, "copy", [View(total, target.shape, dense(target.shape))])
         self.section = section

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from dataclasses import replace
 
-from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder, written
+from ferrnn._src.programs.instructions import Map
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder
 
 # What costs less to compute than to keep: a value for each step and row leaves the caches.
 _CHEAP = ("copy", "negative", "add", "subtract", "multiply")
@@ -36,51 +37,31 @@ def recompute(recorder: Recorder, given: set[int]) -> None:
     `given` are the registers that a call fills: they are there for every step.
     """
     back = BACK[STEP]
-    writes = Counter(written(each) for each in recorder.sections[STEP])
-    for kind, rest in recorder.sections[STEP]:
-        if kind != "map":
+    writes = Counter(each.writes for each in recorder.sections[STEP])
+    for each in recorder.sections[STEP]:
+        if not isinstance(each, Map):
             continue
-        op, _, counts, (dest, *_), sources = rest
+        dest = each.writes
         once = writes[dest] == 1 and recorder.touched[dest] == {STEP, back}
-        if op not in _CHEAP or not once:
+        if each.op not in _CHEAP or not once:
             continue
         is_there = all(
             recorder.levels[source] == FIXED or source in given or len(recorder.touched[source]) > 1
-            for source, *_ in sources
+            for source in each.reads
         )
-        if counts == (1, 1, recorder.widths[dest]) and is_there:
-            _again(recorder, dest, rest)
+        if each.counts == (1, 1, recorder.widths[dest]) and is_there:
+            _again(recorder, each)
 
 
-def _again(recorder: Recorder, register: int, rest: tuple[Any, ...]) -> None:
+def _again(recorder: Recorder, cheap: Map) -> None:
     """Puts a copy of an instruction before the first step back that reads its result."""
-    back = BACK[STEP]
-    op, add, counts, (_, *where), sources = rest
+    back, register = BACK[STEP], cheap.writes
     again = recorder.register(recorder.widths[register], recorder.levels[register])
     old = recorder.sections[back]
-    new = [(kind, _reading(kind, parts, register, again)) for kind, parts in old]
+    new = [each.reading(register, again) for each in old]
     first = next(n for n, each in enumerate(new) if each != old[n])
-    new.insert(first, ("map", (op, add, counts, (again, *where), sources)))
+    new.insert(first, replace(cheap, dest=(again, *cheap.dest[1:])))
     recorder.sections[back] = new
     recorder.touched[register].discard(back)
-    for each in (again, *(source for source, *_ in sources)):
+    for each in (again, *cheap.reads):
         recorder.touched[each].add(back)
-
-
-def _reading(kind: str, parts: tuple[Any, ...], old: int, new: int) -> tuple[Any, ...]:
-    """An instruction's operands, of which those that read one register read another."""
-
-    def swapped(operand: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (new, *operand[1:]) if operand[0] == old else operand
-
-    if kind == "map":
-        *head, sources = parts
-        return (*head, [swapped(source) for source in sources])
-    if kind == "product":
-        dest, left, *rest = parts
-        return (dest, swapped(left), *rest)
-    if kind == "sum_rows":
-        dest, source = parts
-        return (dest, new if source == old else source)
-    *head, source = parts
-    return (*head, swapped(source))

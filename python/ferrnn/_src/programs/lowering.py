@@ -278,8 +278,11 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         recompute(recorder, before | inputs)
         inputs |= {register for register in ends["d_inputs"] if register is not None}
     homes = homes_of(recorder, inputs, before, goes_back=back is not None)
-    sections = recorder.sections if back is not None else recorder.sections[:_FORWARD]
-    sections = [*sections, *([] for _ in range(SECTIONS - len(sections)))]
+    run = SECTIONS if back is not None else _FORWARD
+    sections = [
+        [each.told() for each in section] if number < run else []
+        for number, section in enumerate(recorder.sections)
+    ]
     at = int(getattr(cell, "output_state", 0))
     alike = at < len(traced.states) and traced.states[at].shape == traced.output.shape
     program = Program(

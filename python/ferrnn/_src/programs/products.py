@@ -8,6 +8,7 @@ from typing import Any
 
 from ferrnn._src.configs import config
 from ferrnn._src.programs.adjoints import Adjoints
+from ferrnn._src.programs.instructions import Outer
 from ferrnn._src.programs.recorder import SUMS, UnsupportedError, View
 from ferrnn._src.programs.rules import ask, note, rule, view_of
 from ferrnn._src.programs.shaping import inner_axis, packed
@@ -47,10 +48,8 @@ def with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
 
     def back(adjoints: Adjoints, g: View) -> None:
         if recorder.wants(matrix):
-            total = adjoints.summed(matrix.register)
-            given = (view.register, view.offset)
-            touched = [total, view.register, g.register]
-            recorder.put(SUMS, "outer", touched, total, given, g.register, (rows, depth, columns))
+            total, given = adjoints.summed(matrix.register), (view.register, view.offset)
+            recorder.put(SUMS, Outer(total, given, g.register, (rows, depth, columns)))
         if recorder.wants(view):
             section = adjoints.section
             d_left = recorder.multiplied(

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.programs.instructions import Instruction, Map, Product, Reduce
 from ferrnn._src.tree.types import Array
 
 FIXED, STEP = range(2)
@@ -23,10 +24,6 @@ SUMS = 3
 SECTIONS = 5
 # Axes of an instruction's loops.
 _AXES = 3
-
-
-# An instruction's name and arguments, as the engine takes them.
-Instruction: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
 class UnsupportedError(Exception):
@@ -83,14 +80,6 @@ def dense(shape: Sequence[int]) -> tuple[int, ...]:
 
 # (gradients so far, gradient by the value) adds to the gradients.
 Back: TypeAlias = Callable[[Any, View], None]
-
-
-def written(instruction: Instruction) -> int:
-    """The register that an instruction writes."""
-    kind, rest = instruction
-    dest = rest[3] if kind in ("map", "reduce") else rest[0]
-    register: int = dest[0] if isinstance(dest, tuple) else dest
-    return register
 
 
 @dataclass
@@ -177,11 +166,11 @@ class Recorder:
 
     # Instructions.
 
-    def put(self, section: int, kind: str, touched: Sequence[int], *rest: Any) -> None:
+    def put(self, section: int, instruction: Instruction) -> None:
         """Adds an instruction to a section."""
-        for register in touched:
+        for register in (instruction.writes, *instruction.reads):
             self.touched[register].add(section)
-        self.sections[section].append((kind, rest))
+        self.sections[section].append(instruction)
 
     def write(
         self, section: int, op: str, dest: View, sources: Sequence[View], *, add: bool = False
@@ -189,11 +178,10 @@ class Recorder:
         """`dest = op(sources)` in a section, or added to it; shapes are the destination's."""
         views = [dest, *(source.broadcast(dest.shape) for source in sources)]
         counts, strides = _loops(dest.shape, [view.strides for view in views])
-        operands = [
+        to, *operands = (
             (view.register, view.offset, by) for view, by in zip(views, strides, strict=True)
-        ]
-        touched = [view.register for view in views]
-        self.put(section, "map", touched, op, add, counts, operands[0], operands[1:])
+        )
+        self.put(section, Map(op, add, counts, to, operands))
 
     def map(self, op: str, *sources: View, section: int | None = None) -> View:
         """A new value `op(sources)`, without a way back."""
@@ -217,20 +205,19 @@ class Recorder:
         first, last = min(axes), max(axes) + 1
         groups = [view.shape[:first], view.shape[first:last], view.shape[last:]]
         by = [view.strides[:first], view.strides[first:last], view.strides[last:]]
-        merged = [_merged(shape, strides) for shape, strides in zip(groups, by, strict=True)]
-        if None in merged or merged[2] not in (None, 0, 1):
+        before, along, after = map(_merged, groups, by)
+        if before is None or along is None or after not in (0, 1):
             return self.reduced(join, self.copied(view, section=section), axes, section)
         shape = (*groups[0], *(1 for _ in groups[1]), *groups[2])
         level = self.level(view)
         out = self.value(shape, level, self.wants(view))
         outer, length, inner = map(math.prod, groups)
-        if inner > 1 and merged[2] != 1:
+        if inner > 1 and after != 1:
             return self.reduced(join, self.copied(view, section=section), axes, section)
         to = (out.register, 0, (inner, 0, 1))
-        source = (view.register, view.offset, (merged[0], merged[1], 1))
-        section = level if section is None else section
-        touched = [out.register, view.register]
-        self.put(section, "reduce", touched, join, False, (outer, length, inner), to, source)
+        source = (view.register, view.offset, (before, along, 1))
+        reduction = Reduce(join, False, (outer, length, inner), to, source)
+        self.put(level if section is None else section, reduction)
         return out
 
     def multiplied(
@@ -246,10 +233,10 @@ class Recorder:
         if not left.is_dense:
             left = self.copied(left, section=section)
         out = self.value((*left.shape[:-1], columns), STEP, True)
-        counts = (math.prod(left.shape[:-1]), left.shape[-1], columns)
-        operands = (out.register, (left.register, left.offset), counts, (matrix, transposed), False)
-        section = STEP if section is None else section
-        self.put(section, "product", [out.register, left.register, matrix], *operands)
+        shape = (math.prod(left.shape[:-1]), left.shape[-1], columns)
+        begin = (left.register, left.offset)
+        product = Product(out.register, begin, shape, (matrix, transposed), False)
+        self.put(STEP if section is None else section, product)
         return out
 
 
