@@ -109,6 +109,12 @@ impl Layout {
         self.phase(0).1 + self.phase(1).1
     }
 
+    /// Blocks of `units` numbers in the bias.
+    #[must_use]
+    pub const fn bias(&self) -> usize {
+        self.gates * if self.recurrent_bias { 2 } else { 1 }
+    }
+
     /// Whether a projection may take the output on to the next step: that of a cell of one phase that
     /// sees the previous output through its product alone.
     #[must_use]

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add_product;
 pub mod cuts;
+pub mod elementary;
 pub mod int8;
 pub mod long_product;
 pub mod pack;

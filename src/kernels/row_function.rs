@@ -1,6 +1,7 @@
 //! Functions of whole rows: an activation of each element, or softmax over the row.
 
-use super::activation::{Activation, exp};
+use super::activation::Activation;
+use super::elementary::exp;
 use crate::error::Result;
 use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
 

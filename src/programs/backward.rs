@@ -1,7 +1,8 @@
 //! A program from the last step to the first: gradients.
 
 use super::forward::Problem;
-use super::program::{Home, Program, Section};
+use super::instruction::Home;
+use super::program::{Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};

@@ -1,6 +1,7 @@
 //! A program from the first step to the last.
 
-use super::program::{Home, Program, Section};
+use super::instruction::Home;
+use super::program::{Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};

@@ -7,6 +7,7 @@
 mod backward;
 mod elementwise;
 mod forward;
+mod instruction;
 mod product;
 mod program;
 mod reduce;
@@ -15,6 +16,7 @@ mod run;
 pub use backward::{Gradients, Seeds};
 pub use elementwise::Op;
 pub use forward::{Options, Problem, Results};
-pub use program::{Ends, Home, Instruction, Operand, Program, Register, Section, State};
+pub use instruction::{Home, Instruction, Operand, Register};
+pub use program::{Ends, Program, Section, State};
 pub use reduce::Join;
 pub use run::Run;

@@ -1,8 +1,9 @@
 //! One call's registers, and what instructions do to them.
 
 use super::elementwise::{Map, Source};
+use super::instruction::{Home, Instruction, Operand};
 use super::product::{Outer, multiply, outer};
-use super::program::{Home, Instruction, Operand, Program, Section};
+use super::program::{Program, Section};
 use super::reduce::{Join, Reduce};
 use crate::error::{Error, Result};
 use crate::kernels::pack::Packed;

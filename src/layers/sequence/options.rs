@@ -1,5 +1,6 @@
 //! What a cell can be told: its options, and its weights as arrays.
 
+use crate::cells::Layout;
 use crate::error::{Error, Result};
 use crate::kernels::activation::{Activation, Chosen};
 use crate::kernels::pack::Precision;
@@ -72,4 +73,49 @@ pub struct Raw<'a, T> {
     /// `[units, outputs]`, where a product of what the cell gives is the output; as many as units
     /// otherwise.
     pub projection: Option<&'a [T]>,
+}
+
+impl<T> Raw<'_, T> {
+    /// Whether these are the weights of a cell of that layout.
+    ///
+    /// # Errors
+    /// If an array does not have the shape that goes with `features` and `units`, or either is zero.
+    pub(super) fn check(&self, layout: Layout, features: usize, units: usize) -> Result<()> {
+        for (argument, size) in [("features", features), ("units", units)] {
+            if size == 0 {
+                return Err(Error::value(argument, "a positive number", size));
+            }
+        }
+        let columns = layout.gates.checked_mul(units).ok_or(Error::Memory(usize::MAX))?;
+        if features.checked_mul(columns) != Some(self.kernel.len()) {
+            return Err(Error::shape("kernel", [features, columns], [self.kernel.len()]));
+        }
+        let mut outputs = units;
+        if let Some(projection) = self.projection {
+            if !layout.may_project() {
+                let expected = "none: the cell sees its previous output itself";
+                return Err(Error::value("projection", expected, "an array"));
+            }
+            outputs = projection.len() / units;
+            if outputs == 0 || outputs > units || outputs * units != projection.len() {
+                let expected = format!("[{units}, 1 to {units}]");
+                let received = format!("{:?}", [projection.len()]);
+                return Err(Error::Shape { argument: "projection", expected, received });
+            }
+        }
+        let columns = layout.recurrent() * units;
+        if outputs.checked_mul(columns) != Some(self.recurrent_kernel.len()) {
+            let received = [self.recurrent_kernel.len()];
+            return Err(Error::shape("recurrent_kernel", [outputs, columns], received));
+        }
+        if layout.vectors * units != self.vectors.len() {
+            return Err(Error::shape("vectors", [layout.vectors, units], [self.vectors.len()]));
+        }
+        match self.bias {
+            Some(bias) if bias.len() != layout.bias() * units => {
+                Err(Error::shape("bias", [layout.bias() * units], [bias.len()]))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl<T: Element> Weights<T> {
         let layout = cell.layout();
         let level = options.level.map_or_else(Level::current, Ok)?;
         let activations = options.chosen()?;
-        check(layout, features, units, &raw)?;
+        raw.check(layout, features, units)?;
         let outputs = raw.projection.map_or(units, |projection| projection.len() / units);
         let columns = layout.gates * units;
         let gate = |slot: usize| layout.slots[slot] * units;
@@ -235,7 +235,7 @@ impl<T: Element> Weights<T> {
     /// Number of elements of the bias, if the cell has one.
     #[must_use]
     pub fn bias_len(&self) -> Option<usize> {
-        self.has_bias.then(|| bias_len(self.layout, self.units))
+        self.has_bias.then(|| self.layout.bias() * self.units)
     }
 
     /// Whether the recurrent product is part of the step.
@@ -380,48 +380,5 @@ fn kept<T: Element>(
         Precision::Full => Ok(packed),
         Precision::Bfloat16 => packed.halved(),
         Precision::Int8 => packed.int8(argument),
-    }
-}
-
-fn bias_len(layout: Layout, units: usize) -> usize {
-    layout.gates * units * if layout.recurrent_bias { 2 } else { 1 }
-}
-
-fn check<T>(layout: Layout, features: usize, units: usize, raw: &Raw<'_, T>) -> Result<()> {
-    for (argument, size) in [("features", features), ("units", units)] {
-        if size == 0 {
-            return Err(Error::value(argument, "a positive number", size));
-        }
-    }
-    let columns = layout.gates.checked_mul(units).ok_or(Error::Memory(usize::MAX))?;
-    if features.checked_mul(columns) != Some(raw.kernel.len()) {
-        return Err(Error::shape("kernel", [features, columns], [raw.kernel.len()]));
-    }
-    let mut outputs = units;
-    if let Some(projection) = raw.projection {
-        if !layout.may_project() {
-            let expected = "none: the cell sees its previous output itself";
-            return Err(Error::value("projection", expected, "an array"));
-        }
-        outputs = projection.len() / units;
-        if outputs == 0 || outputs > units || outputs * units != projection.len() {
-            let expected = format!("[{units}, 1 to {units}]");
-            let received = format!("{:?}", [projection.len()]);
-            return Err(Error::Shape { argument: "projection", expected, received });
-        }
-    }
-    let columns = layout.recurrent() * units;
-    if outputs.checked_mul(columns) != Some(raw.recurrent_kernel.len()) {
-        let received = [raw.recurrent_kernel.len()];
-        return Err(Error::shape("recurrent_kernel", [outputs, columns], received));
-    }
-    if layout.vectors * units != raw.vectors.len() {
-        return Err(Error::shape("vectors", [layout.vectors, units], [raw.vectors.len()]));
-    }
-    match raw.bias {
-        Some(bias) if bias.len() != bias_len(layout, units) => {
-            Err(Error::shape("bias", [bias_len(layout, units)], [bias.len()]))
-        }
-        _ => Ok(()),
     }
 }
