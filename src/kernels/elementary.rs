@@ -17,7 +17,7 @@ fn exp_parts<T: Element, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
 
 /// e^-|x|; zero where that is below the smallest normal number.
 #[inline(always)]
-pub(super) fn exp_minus_abs<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
+pub fn exp_minus_abs<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let limit = s.splat(T::EXP_MIN);
     let y = s.sub(s.splat(T::ZERO), s.abs(x));
     let (scale, p) = exp_parts(s, s.max(limit, y));

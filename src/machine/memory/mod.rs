@@ -1,6 +1,6 @@
 //! Memory: aligned buffers that are pooled, and strided views of the caller's arrays.
 
-mod view;
+mod views;
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
-pub use view::{ArrayId, View, ViewMut};
+pub use views::{ArrayId, View, ViewMut};
 
 /// Alignment of every buffer: a cache line, and the widest vector.
 const ALIGN: usize = 64;
