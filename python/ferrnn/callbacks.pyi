@@ -1,10 +1,10 @@
 from ferrnn._src.training.averages import SwapEMAWeights as SwapEMAWeights
 from ferrnn._src.training.backup import BackupAndRestore as BackupAndRestore
-from ferrnn._src.training.callbacks import (
-    Callback as Callback,
+from ferrnn._src.training.callback_list import (
+    CallbackList as CallbackList,
 )
 from ferrnn._src.training.callbacks import (
-    CallbackList as CallbackList,
+    Callback as Callback,
 )
 from ferrnn._src.training.callbacks import (
     History as History,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.training.callbacks import CallbackList, hears
+from ferrnn._src.training.callback_list import CallbackList, hears
 
 
 def model(units=1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ferrnn._src.faces import public
@@ -11,7 +11,8 @@ from ferrnn._src.training.plain import plain_attributes
 from ferrnn._src.training.progress import Progbar, is_interactive, write
 
 Logs: TypeAlias = dict[str, float]
-_HOOKS = (
+# What callbacks are told, by the names of the methods.
+HOOKS = (
     *(f"on_{kind}_{when}" for kind in ("train", "test", "predict") for when in ("begin", "end")),
     *(
         f"on_{kind}_batch_{when}"
@@ -124,118 +125,6 @@ class Callback:
         """`predict` has ended."""
 
 
-class CallbackList:
-    """Tells each callback only what it listens to.
-
-    `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
-    `verbose`, `epochs`, `steps`) and `model` are passed on. In a custom training loop, call
-    the hooks as methods.
-
-    >>> heard = LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))
-    >>> CallbackList([heard], model=None, params={}).tell("on_epoch_begin", 3, {})
-    epoch 3
-    >>> CallbackList([heard], epochs=1).on_epoch_begin(4)
-    epoch 4
-    """
-
-    def __init__(
-        self,
-        callbacks: Iterable[Any] | Callback | None = None,
-        add_history: bool = False,
-        add_progbar: bool = False,
-        model: Any = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
-    ) -> None:
-        self.callbacks = list(_flat(callbacks))
-        for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
-            if wanted and not any(isinstance(each, kind) for each in self.callbacks):
-                self.callbacks.append(kind())
-        self.params = {**(params or {}), **named}
-        for callback in self.callbacks:
-            if isinstance(callback, type) or not hasattr(callback, "set_model"):
-                raise TypeError(f"`callbacks` must be `Callback` objects, received {callback!r}")
-            callback.set_model(model)
-            if self.params:
-                callback.set_params(self.params)
-        self._listeners: dict[str, list[Callable[..., None]]] = {
-            hook: [getattr(each, hook) for each in self.callbacks if hears(each, hook)]
-            for hook in _HOOKS
-        }
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.callbacks)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _HOOKS:
-            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-        places = 1 if "batch" in name or "epoch" in name else 0
-
-        def announce(*arguments: Any, logs: Any = None) -> None:
-            given = {} if logs is None else logs
-            self.tell(name, *(arguments if len(arguments) > places else (*arguments, given)))
-
-        return announce
-
-    def heard(self, hook: str) -> bool:
-        """Whether anybody listens: asked before logs are made."""
-        return bool(self._listeners[hook])
-
-    def only_bars(self, hook: str) -> bool:
-        """Whether those who listen are bars, which look now and then."""
-        owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
-        return all(type(owner) is ProgbarLogger for owner in owners)
-
-    def due(self, hook: str, batch: int) -> bool:
-        """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
-        wanted = False
-        for listener in self._listeners[hook]:
-            owner = getattr(listener, "__self__", None)
-            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar hears of it
-                wanted = True
-        return wanted
-
-    def tell(self, hook: str, *arguments: Any) -> None:
-        """Calls `hook` of those who listen to it."""
-        for listener in self._listeners[hook]:
-            listener(*arguments)
-
-
-def listed(callbacks: Any) -> list[Any]:
-    """Callbacks one by one, from one or from lists of them.
-
-    >>> len(listed([History(), [History()]]))
-    2
-    """
-    return list(_flat(callbacks))
-
-
-def _flat(callbacks: Any) -> Iterator[Any]:
-    if callbacks is None:
-        return
-    if isinstance(callbacks, Iterable):
-        for each in callbacks:
-            yield from _flat(each)
-    else:
-        yield callbacks
-
-
-def hears(callback: Any, hook: str) -> bool:
-    """Whether a callback overrides `hook`.
-
-    >>> hears(History(), "on_epoch_end"), hears(History(), "on_train_batch_end")
-    (True, False)
-    """
-    own = getattr(callback, hook, None)
-    if own is None or hook in getattr(callback, "unheard", ()):
-        return False
-    if getattr(own, "__func__", own) is not getattr(Callback, hook):
-        return True
-    short = hook.replace("on_train_batch", "on_batch")  # the base passes one on to the other
-    return short != hook and hears(callback, short)
-
-
 class History(Callback):
     """Keeps the logs of all epochs: `history[name]` is a list, `epoch` the epochs' numbers.
 
@@ -297,10 +186,10 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **others,
         }
-        known = {*_HOOKS, "on_batch_begin", "on_batch_end"}
+        known = {*HOOKS, "on_batch_begin", "on_batch_end"}
         unknown = sorted(name for name in named if name not in known and name.startswith("on_"))
         if unknown:
-            raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {_HOOKS}")
+            raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {HOOKS}")
         for hook, function in named.items():
             if function is not None and not callable(function):
                 raise TypeError(f"`{hook}` must be a function, received {function!r}")
@@ -336,7 +225,7 @@ class ProgbarLogger(Callback):
         self.target = params["steps"]
         drawn = self.verbose == 1 and is_interactive()
         counts = drawn or self.target is None  # else nobody knows how many batches there were
-        self.unheard = frozenset(() if counts else (hook for hook in _HOOKS if "_batch_" in hook))
+        self.unheard = frozenset(() if counts else (hook for hook in HOOKS if "_batch_" in hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """From now on validation is silent."""

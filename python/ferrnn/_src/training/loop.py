@@ -1,211 +1,28 @@
-"""The loop of `fit`: epochs of batches, validation, callbacks, and a word about NaN."""
+"""The loop of `fit`: epochs of batches, with validation, callbacks, and a word about NaN."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Protocol, TypeAlias
-
-import numpy as np
+from collections.abc import Generator, Iterator
+from typing import TypeAlias
 
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import Pass, Source
-from ferrnn._src.training.callbacks import CallbackList, Logs
+from ferrnn._src.training.callback_list import CallbackList, looks_on
+from ferrnn._src.training.callbacks import Logs
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
-from ferrnn._src.training.judging import TestingPlan
-from ferrnn._src.training.planning import TrainingPlan
 from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
-from ferrnn._src.training.resuming.place import Place
-from ferrnn._src.training.samples import Batch, Samples, checked_count
+from ferrnn._src.training.resuming.place import Place, pass_at
+from ferrnn._src.training.samples import Batch, checked_count, not_finite
+from ferrnn._src.training.telling import Told
+from ferrnn._src.training.trained import Trained, together
+from ferrnn._src.training.validation import Validation
 from ferrnn._src.training.work import Work, finished
-from ferrnn._src.tree.tree import flatten
 
 # Work that somebody runs before more is asked for.
 Turns: TypeAlias = Generator[Work, None, None]
-
-# Callbacks that change nothing of a model but values of its weights and its learning rate, by name:
-# to load their code costs a program that only predicts a tenth of a megabyte.
-_LOOKING_ON = frozenset(
-    f"ferrnn._src.training.{name}"
-    for name in (
-        "callbacks.History",
-        "callbacks.ProgbarLogger",
-        "stopping.EarlyStopping",
-        "rates.ReduceLROnPlateau",
-    )
-)
-
-# More batches than any pass has.
-UNHEARD = 1 << 62
-
-
-def looks_on(callback: Any) -> bool:
-    """Whether a callback leaves the layers and the compiled parts of a model as they are.
-
-    >>> from ferrnn.callbacks import CSVLogger, History
-    >>> looks_on(History()), looks_on(CSVLogger("log.csv"))
-    (True, False)
-    """
-    kind = type(callback)
-    return f"{kind.__module__}.{kind.__qualname__}" in _LOOKING_ON
-
-
-class Trained(Protocol):
-    """What the loop needs of a model."""
-
-    stop_training: bool
-    stop_evaluating: bool
-    steps_per_execution: int
-    _initial_epoch: int
-
-    def run_train_step(self, batch: Batch) -> float:
-        """One update from one batch; gives its loss."""
-
-    def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
-        """The plan by which steps can be taken, if there is one."""
-
-    def testing_plan(self, batches: int) -> TestingPlan | None:
-        """The plan by which so many batches can be judged, if there is one."""
-
-    def run_test_step(self, batch: Batch) -> float:
-        """The loss of one batch."""
-
-    def finish_training(self) -> None:
-        """What is left to do after the last epoch."""
-
-    def reset_metrics(self) -> None:
-        """Forgets what metrics have gathered."""
-
-    def metrics_result(self) -> Logs:
-        """The values gathered so far."""
-
-
-def together(steps: int | None, model: Trained) -> int | None:
-    """A number of steps that was asked for, up to the end of those that are told of together."""
-    return (
-        None
-        if steps is None
-        else -(-steps // model.steps_per_execution) * model.steps_per_execution
-    )
-
-
-class Told:
-    """Tells callbacks of batches, `steps_per_execution` of the model at a time, as Keras does.
-
-    Several are told of as one: by the first when they begin, by the last when they have ended.
-    """
-
-    def __init__(self, hooks: CallbackList, of: str, model: Trained) -> None:
-        self.hooks, self.model, self.together = hooks, model, model.steps_per_execution
-        self._begin, self._end = f"on_{of}_batch_begin", f"on_{of}_batch_end"
-        self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
-
-    def begin(self, step: int) -> None:
-        """The batch `step` comes next."""
-        if self._begins and step % self.together == 0:
-            self.hooks.tell(self._begin, step, {})
-
-    def unheard(self, step: int) -> int:
-        """How many batches from `step` on may be told of by the end of the last alone."""
-        to_end = self.together - step % self.together
-        if not (self._begins or self._ends):
-            return UNHEARD
-        if self._begins or self.together > 1 or not self.hooks.only_bars(self._end) or not step:
-            return to_end
-        return UNHEARD
-
-    def end(self, step: int) -> bool:
-        """The batch `step` is done; gives whether those that are told of together are."""
-        if (step + 1) % self.together:
-            return False
-        if self._ends and self.hooks.due(self._end, step):
-            self.hooks.tell(self._end, step, self.model.metrics_result())
-        return True
-
-    def finish(self, count: int) -> None:
-        """There were `count` batches: the last ones may be fewer."""
-        if count % self.together and self._ends:
-            last = count - count % self.together + self.together - 1
-            self.hooks.tell(self._end, last, self.model.metrics_result())
-
-
-class Validation:
-    """A pass over samples without training: `evaluate`, and the check after an epoch of `fit`."""
-
-    def __init__(
-        self,
-        source: Source,
-        steps: int | None = None,
-        freq: int | Iterable[int] = 1,
-        argument: str = "steps",
-    ) -> None:
-        if isinstance(freq, int) and freq < 1:
-            raise ValueError(f"`validation_freq` must be a positive integer, received {freq}")
-        self.source = source
-        self.steps = source.count if steps is None else checked_count(steps, argument)
-        self._asked = steps is not None
-        self.freq = freq if isinstance(freq, int) else frozenset(freq)
-        self.place: Place | None = None  # where somebody keeps the training
-        self.ending = Ending(source, argument, steps)
-
-    def due(self, epoch: int) -> bool:
-        """Whether to run after this epoch (counted from 0)."""
-        if isinstance(self.freq, int):
-            return (epoch + 1) % self.freq == 0
-        return epoch + 1 in self.freq
-
-    def run(self, model: Trained, hooks: CallbackList) -> Logs:
-        """Loss and metrics over the samples; none of them where no batch came."""
-        return finished(self.turns(model, hooks))
-
-    def turns(self, model: Trained, hooks: CallbackList) -> Generator[Work, None, Logs]:
-        """As `run`, by work that others run."""
-        model.reset_metrics()
-        model.stop_evaluating = False
-        hooks.tell("on_test_begin", {})
-        told = Told(hooks, "test", model)
-        batches = _pass(self.source, self.place)
-        limit = together(self.steps, model) if self._asked else self.steps
-        count = 0
-        if isinstance(batches, Pass):
-            count = yield from self._ahead(model, batches, told, limit)
-        filled, ended = count > 0, model.stop_evaluating
-        rest = 0 if ended else None if limit is None else limit - count
-        for step, batch in enumerate(itertools.islice(batches, rest), count):
-            told.begin(step)
-            model.run_test_step(batch)
-            count, filled = step + 1, filled or holds_samples(batch)
-            if told.end(step) and model.stop_evaluating:
-                break
-        told.finish(count)
-        self.ending.begun |= self.place is not None and self.place.taken > 0
-        if not model.stop_evaluating:
-            self.ending.note(count, filled=filled)
-        logs = model.metrics_result() if filled else {}
-        hooks.tell("on_test_end", logs)
-        return logs
-
-    @staticmethod
-    def _ahead(
-        model: Trained, batches: Pass, told: Told, limit: int | None
-    ) -> Generator[Work, None, int]:
-        """Takes the batches of a pass by the model's plan, as far as it goes; gives how many."""
-        plan, count = model.testing_plan(batches.left), 0
-        while plan is not None and plan.takes(batches.samples.x):
-            left = batches.left if limit is None else min(limit - count, batches.left)
-            if left <= 0:
-                break
-            told.begin(count)
-            done = yield from plan.tests(batches, min(left, told.unheard(count)))
-            if not done:
-                break
-            count += done
-            if told.end(count - 1) and model.stop_evaluating:
-                break
-        return count
 
 
 class EpochLoop:
@@ -343,7 +160,7 @@ class EpochLoop:
         told = Told(hooks, "train", model)
         keepers = [keeper for keeper in self._keepers if keeper.counts_batches]
         if self._stream is None or (self.whole and not self.step):
-            self._stream = _pass(self.source, self.place)
+            self._stream = pass_at(self.source, self.place)
         if not keepers and isinstance(self._stream, Pass):
             ended = yield from self._run_ahead(self._stream, told)
             if ended:
@@ -400,10 +217,10 @@ class EpochLoop:
         while self.steps is None or step < self.steps:
             batch = next(self._stream, None)
             if batch is None and step == 0 and not self.source.once and self.steps is not None:
-                self._stream = _pass(self.source, self.place)
+                self._stream = pass_at(self.source, self.place)
                 batch = next(self._stream, None)
             if batch is None:
-                self._stream = iter(()) if self.source.once else _pass(self.source, self.place)
+                self._stream = iter(()) if self.source.once else pass_at(self.source, self.place)
                 return
             step += 1
             yield batch
@@ -417,31 +234,6 @@ class EpochLoop:
             f"The loss became {loss} in epoch {epoch + 1}, batch {step + 1}. {cause}",
             RuntimeWarning,
         )
-
-
-def _pass(source: Source, place: Place | None) -> Iterator[Batch]:
-    return iter(source) if place is None else place.passing(iter(source))
-
-
-def not_finite(samples: Samples) -> str | None:
-    """Says which array holds NaN or infinity, and where it begins.
-
-    >>> not_finite(Samples(np.array([[1.0], [np.nan]])))
-    '`x` holds nan at sample 1, the first of 1 samples that are not finite.'
-    """
-    for name, given in zip(("x", "y", "sample_weight"), samples.arrays, strict=True):
-        for array in flatten(given):
-            if array is None or array.dtype.kind != "f":
-                continue
-            finite = np.isfinite(array).reshape(len(array), -1)
-            bad = np.flatnonzero(~finite.all(axis=1))
-            if bad.size:
-                value = array.reshape(len(array), -1)[bad[0]][~finite[bad[0]]][0]
-                return (
-                    f"`{name}` holds {value} at sample {bad[0]}, the first of {bad.size} samples "
-                    "that are not finite."
-                )
-    return None
 
 
 def _sorted(logs: Logs) -> Logs:

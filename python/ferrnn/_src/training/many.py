@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, M
 from typing import Any, TypeAlias
 
 from ferrnn._src.configs.names import counted_anew
-from ferrnn._src.training.callbacks import History, listed
-from ferrnn._src.training.loop import looks_on
+from ferrnn._src.training.callback_list import listed, looks_on
+from ferrnn._src.training.callbacks import History
 from ferrnn._src.training.metrics import Metric
 from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.work import Work, run_together

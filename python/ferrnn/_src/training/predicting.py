@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ferrnn._src.training.batches import Pass, Source
-from ferrnn._src.training.callbacks import CallbackList
+from ferrnn._src.training.callback_list import CallbackList
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
 

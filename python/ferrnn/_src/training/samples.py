@@ -320,3 +320,24 @@ def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]
             "Either provide more data, or a different value for the `validation_split` argument."
         )
     return samples.part(0, at), samples.part(at, samples.count)
+
+
+def not_finite(samples: Samples) -> str | None:
+    """Says which array holds NaN or infinity, and where it begins.
+
+    >>> not_finite(Samples(np.array([[1.0], [np.nan]])))
+    '`x` holds nan at sample 1, the first of 1 samples that are not finite.'
+    """
+    for name, given in zip(("x", "y", "sample_weight"), samples.arrays, strict=True):
+        for array in flatten(given):
+            if array is None or array.dtype.kind != "f":
+                continue
+            finite = np.isfinite(array).reshape(len(array), -1)
+            bad = np.flatnonzero(~finite.all(axis=1))
+            if bad.size:
+                value = array.reshape(len(array), -1)[bad[0]][~finite[bad[0]]][0]
+                return (
+                    f"`{name}` holds {value} at sample {bad[0]}, the first of {bad.size} samples "
+                    "that are not finite."
+                )
+    return None

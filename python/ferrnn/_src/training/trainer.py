@@ -12,7 +12,8 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import later
 from ferrnn._src.training import optimizers, predicting
 from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
-from ferrnn._src.training.callbacks import CallbackList, History, ProgbarLogger, listed
+from ferrnn._src.training.callback_list import CallbackList, listed
+from ferrnn._src.training.callbacks import History, ProgbarLogger
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.ending import Ending, refuse_endless
@@ -28,11 +29,13 @@ from ferrnn._src.weights.penalties import regularized
 
 if TYPE_CHECKING:
     from ferrnn._src.training import loop as loops
+    from ferrnn._src.training import validation as validations
     from ferrnn._src.training.resuming import keeper, place
 else:
     loops = later("ferrnn._src.training.loop")
     keeper = later("ferrnn._src.training.resuming.keeper")
     place = later("ferrnn._src.training.resuming.place")
+    validations = later("ferrnn._src.training.validation")
 
 
 class Trainer(Steps):
@@ -213,7 +216,9 @@ class Trainer(Steps):
             if validation_batch_size is not None:
                 size = checked_count(validation_batch_size, "validation_batch_size")
             parts = _validation_source(validation_data, size)
-            check = loops.Validation(parts, validation_steps, validation_freq, "validation_steps")
+            check = validations.Validation(
+                parts, validation_steps, validation_freq, "validation_steps"
+            )
         loop = loops.EpochLoop(self, source, hooks, steps_per_epoch, check, at)
         yield from loop.turns(initial_epoch, epochs)
         self._plans = PlanKeeper()  # its memory serves others
@@ -305,7 +310,7 @@ class Trainer(Steps):
         self._require_compiled("evaluate")
         source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
         self._prepare_testing()
-        check = loops.Validation(source, capped("steps_per_epoch", steps))
+        check = validations.Validation(source, capped("steps_per_epoch", steps))
         hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
         return self._returned(check.run(self, hooks), return_dict)
 

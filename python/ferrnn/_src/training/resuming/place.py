@@ -146,3 +146,8 @@ def _flat(state: Any) -> Any:
 def _shown(signature: list[Any]) -> str:
     names = ("kind", "batches", "samples", "batch_size", "shuffle")
     return ", ".join(f"{name} {value}" for name, value in zip(names, signature, strict=False))
+
+
+def pass_at(source: Source, place: Place | None) -> Iterator[Batch]:
+    """A pass over a source, counted by a place if somebody keeps it."""
+    return iter(source) if place is None else place.passing(iter(source))

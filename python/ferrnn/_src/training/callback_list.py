@@ -1,0 +1,145 @@
+"""Several callbacks, each told only what it listens to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ferrnn._src.training.callbacks import HOOKS, Callback, History, ProgbarLogger
+
+
+class CallbackList:
+    """Tells each callback only what it listens to.
+
+    `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
+    `verbose`, `epochs`, `steps`) and `model` are passed on. In a custom training loop, call
+    the hooks as methods.
+
+    >>> from ferrnn.callbacks import LambdaCallback
+    >>> heard = LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))
+    >>> CallbackList([heard], model=None, params={}).tell("on_epoch_begin", 3, {})
+    epoch 3
+    >>> CallbackList([heard], epochs=1).on_epoch_begin(4)
+    epoch 4
+    """
+
+    def __init__(
+        self,
+        callbacks: Iterable[Any] | Callback | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> None:
+        self.callbacks = list(_flat(callbacks))
+        for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
+            if wanted and not any(isinstance(each, kind) for each in self.callbacks):
+                self.callbacks.append(kind())
+        self.params = {**(params or {}), **named}
+        for callback in self.callbacks:
+            if isinstance(callback, type) or not hasattr(callback, "set_model"):
+                raise TypeError(f"`callbacks` must be `Callback` objects, received {callback!r}")
+            callback.set_model(model)
+            if self.params:
+                callback.set_params(self.params)
+        self._listeners: dict[str, list[Callable[..., None]]] = {
+            hook: [getattr(each, hook) for each in self.callbacks if hears(each, hook)]
+            for hook in HOOKS
+        }
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.callbacks)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in HOOKS:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        places = 1 if "batch" in name or "epoch" in name else 0
+
+        def announce(*arguments: Any, logs: Any = None) -> None:
+            given = {} if logs is None else logs
+            self.tell(name, *(arguments if len(arguments) > places else (*arguments, given)))
+
+        return announce
+
+    def heard(self, hook: str) -> bool:
+        """Whether anybody listens: asked before logs are made."""
+        return bool(self._listeners[hook])
+
+    def only_bars(self, hook: str) -> bool:
+        """Whether those who listen are bars, which look now and then."""
+        owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
+        return all(type(owner) is ProgbarLogger for owner in owners)
+
+    def due(self, hook: str, batch: int) -> bool:
+        """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
+        wanted = False
+        for listener in self._listeners[hook]:
+            owner = getattr(listener, "__self__", None)
+            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar hears of it
+                wanted = True
+        return wanted
+
+    def tell(self, hook: str, *arguments: Any) -> None:
+        """Calls `hook` of those who listen to it."""
+        for listener in self._listeners[hook]:
+            listener(*arguments)
+
+
+def listed(callbacks: Any) -> list[Any]:
+    """Callbacks one by one, from one or from lists of them.
+
+    >>> len(listed([History(), [History()]]))
+    2
+    """
+    return list(_flat(callbacks))
+
+
+def _flat(callbacks: Any) -> Iterator[Any]:
+    if callbacks is None:
+        return
+    if isinstance(callbacks, Iterable):
+        for each in callbacks:
+            yield from _flat(each)
+    else:
+        yield callbacks
+
+
+def hears(callback: Any, hook: str) -> bool:
+    """Whether a callback overrides `hook`.
+
+    >>> hears(History(), "on_epoch_end"), hears(History(), "on_train_batch_end")
+    (True, False)
+    """
+    own = getattr(callback, hook, None)
+    if own is None or hook in getattr(callback, "unheard", ()):
+        return False
+    if getattr(own, "__func__", own) is not getattr(Callback, hook):
+        return True
+    short = hook.replace("on_train_batch", "on_batch")  # the base passes one on to the other
+    return short != hook and hears(callback, short)
+
+
+# Callbacks that change nothing of a model but values of its weights and its learning rate, by name:
+# to load their code costs a program that only predicts a tenth of a megabyte.
+_LOOKING_ON = frozenset(
+    f"ferrnn._src.training.{name}"
+    for name in (
+        "callbacks.History",
+        "callbacks.ProgbarLogger",
+        "stopping.EarlyStopping",
+        "rates.ReduceLROnPlateau",
+    )
+)
+
+
+def looks_on(callback: Any) -> bool:
+    """Whether a callback leaves the layers and the compiled parts of a model as they are.
+
+    >>> from ferrnn.callbacks import CSVLogger, History
+    >>> looks_on(History()), looks_on(CSVLogger("log.csv"))
+    (True, False)
+    """
+    kind = type(callback)
+    return f"{kind.__module__}.{kind.__qualname__}" in _LOOKING_ON

@@ -1,0 +1,49 @@
+"""Telling callbacks of batches, as many at a time as a model's `steps_per_execution`."""
+
+from __future__ import annotations
+
+from ferrnn._src.training.callback_list import CallbackList
+from ferrnn._src.training.trained import Trained
+
+# More batches than any pass has.
+UNHEARD = 1 << 62
+
+
+class Told:
+    """Tells callbacks of batches, `steps_per_execution` of the model at a time, as Keras does.
+
+    Several are told of as one: by the first when they begin, by the last when they have ended.
+    """
+
+    def __init__(self, hooks: CallbackList, of: str, model: Trained) -> None:
+        self.hooks, self.model, self.together = hooks, model, model.steps_per_execution
+        self._begin, self._end = f"on_{of}_batch_begin", f"on_{of}_batch_end"
+        self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
+
+    def begin(self, step: int) -> None:
+        """The batch `step` comes next."""
+        if self._begins and step % self.together == 0:
+            self.hooks.tell(self._begin, step, {})
+
+    def unheard(self, step: int) -> int:
+        """How many batches from `step` on may be told of by the end of the last alone."""
+        to_end = self.together - step % self.together
+        if not (self._begins or self._ends):
+            return UNHEARD
+        if self._begins or self.together > 1 or not self.hooks.only_bars(self._end) or not step:
+            return to_end
+        return UNHEARD
+
+    def end(self, step: int) -> bool:
+        """The batch `step` is done; gives whether those that are told of together are."""
+        if (step + 1) % self.together:
+            return False
+        if self._ends and self.hooks.due(self._end, step):
+            self.hooks.tell(self._end, step, self.model.metrics_result())
+        return True
+
+    def finish(self, count: int) -> None:
+        """There were `count` batches: the last ones may be fewer."""
+        if count % self.together and self._ends:
+            last = count - count % self.together + self.together - 1
+            self.hooks.tell(self._end, last, self.model.metrics_result())
