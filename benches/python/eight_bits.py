@@ -14,22 +14,19 @@ the demo's error becomes.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from floor import cpu_name
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
@@ -201,27 +198,13 @@ def main() -> None:
     parser.add_argument("--slice", type=float, default=0.03, help="seconds a turn")
     parser.add_argument("--record", action="store_true", help="write a file to benches/record/")
     asked = parser.parse_args()
-    now = dt.datetime.now(dt.timezone.utc)
-    words = [
-        f"# Weights of 8 bits, {now:%Y-%m-%d %H:%M} UTC",
-        "",
-        f"- `python benches/python/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}`",
-        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- ferrnn {ferrnn.__version__} ({simd_level()}), numpy {np.__version__}",
-        f"- ONNX Runtime {onnxruntime.__version__}",
-        f"- load average at the start {os.getloadavg()[0]:.1f}",
-        "- times in µs, in turns: minima / medians; ratios: of minima / median of the rounds'",
-        "",
+    notes = [
+        f"ferrnn {ferrnn.__version__} ({simd_level()}), numpy {np.__version__}",
+        f"ONNX Runtime {onnxruntime.__version__}",
+        "times in µs, in turns: minima / medians; ratios: of minima / median of the rounds'",
     ]
-    print("\n".join(words))
-    for each in [errors(), demo()] if asked.errors else [speed(asked)]:
-        for text in each:
-            print(text, flush=True)
-            words.append(text)
-    if asked.record:
-        path = ROOT / "benches" / "record" / f"{now:%Y-%m-%d-%H%M}-eight-bits.md"
-        path.write_text("\n".join(words) + "\n", encoding="utf-8")
-        print(f"written to {path}")
+    lines = chain(errors(), demo()) if asked.errors else speed(asked)
+    tell("Weights of 8 bits", "eight-bits", notes, lines, asked.record)
 
 
 if __name__ == "__main__":

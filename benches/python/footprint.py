@@ -14,9 +14,7 @@ whose interpreters are given; those that are missing are named.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,8 +24,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from floor import cpu_name
 from onnx import TensorProto, checker, helper, numpy_helper
+from table import tell
 
 import ferrnn
 
@@ -183,12 +181,8 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     rounds, record = arguments.pop("rounds"), arguments.pop("record")
     lines = measure({name: path for name, path in arguments.items() if path}, rounds)
-    print("\n".join(lines))
-    if record:
-        now = dt.datetime.now(tz=dt.timezone.utc)
-        head = f"Footprint, {now:%Y-%m-%d}, {cpu_name()}, Python {platform.python_version()}.\n\n"
-        path = ROOT / "benches" / "record" / f"{now:%Y-%m-%d-%H%M}-footprint.md"
-        path.write_text(head + "\n".join(lines) + "\n")
+    notes = [f"ferrnn {ferrnn.__version__}, numpy {np.__version__}; medians of {rounds} rounds"]
+    tell("Footprint", "footprint", notes, lines, record)
 
 
 if __name__ == "__main__":

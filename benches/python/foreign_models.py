@@ -13,17 +13,16 @@ ferrnn exports the model, that export. A ratio above 1 means that ferrnn is fast
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from floor import cpu_name
+from table import tell
 from timing import REST
 
 import ferrnn
@@ -33,8 +32,6 @@ sys.path[:0] = [str(ROOT / "tests/python" / each) for each in ("", "golden", "in
 
 import others  # noqa: E402 - beside the tests
 from ferrnn._src.native import simd_level  # noqa: E402
-
-RECORD = ROOT / "benches" / "record"
 
 
 def session(path: Path, threads: int) -> Any:
@@ -113,6 +110,18 @@ def row(file: str, threads: list[int], rounds: int) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def lines(arguments: argparse.Namespace) -> Iterator[str]:
+    """The table, line by line."""
+    heads = ["model", "difference"]
+    for count in arguments.threads:
+        heads += [f"ferrnn, {count} thr.", "ONNX Runtime", "ratio"]
+    yield "| " + " | ".join(heads) + " |"
+    yield "| --- |" + " ---: |" * (len(heads) - 1)
+    for file in others.OPENS:
+        if arguments.only in file:
+            yield row(file, arguments.threads, arguments.rounds)
+
+
 def main() -> None:
     """Prints the table, and records it if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,20 +132,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not others.MODELS.is_dir():
         sys.exit(others.ABSENT)
-    heads = ["model", "difference"]
-    for count in arguments.threads:
-        heads += [f"ferrnn, {count} thr.", "ONNX Runtime", "ratio"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    print("\n".join(lines), flush=True)
-    for file in others.OPENS:
-        if arguments.only in file:
-            lines.append(row(file, arguments.threads, arguments.rounds))
-            print(lines[-1], flush=True)
-    if arguments.record:
-        now = dt.datetime.now(tz=dt.timezone.utc)
-        head = f"Trained models of others, {now:%Y-%m-%d}, {cpu_name()}, {simd_level()}.\n\n"
-        path = RECORD / f"{now:%Y-%m-%d-%H%M}-foreign-models.md"
-        path.write_text(head + "\n".join(lines) + "\n")
+    notes = [f"ferrnn {ferrnn.__version__} ({simd_level()}), numpy {np.__version__}"]
+    tell("Trained models of others", "foreign-models", notes, lines(arguments), arguments.record)
 
 
 if __name__ == "__main__":

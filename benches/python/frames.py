@@ -12,18 +12,14 @@ Each takes as many threads as it likes: the second line above gives the process 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
-import platform
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import keras
 import numpy as np
-from floor import cpu_name
+from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
@@ -115,6 +111,7 @@ HEAD = (
 
 def lines(asked: argparse.Namespace) -> Iterator[str]:
     """The table, line by line."""
+    yield HEAD
     cores = len(os.sched_getaffinity(0))
     for case in CASES:
         if asked.only and not any(word in case.name for word in asked.only):
@@ -139,28 +136,12 @@ def main() -> None:
     parser.add_argument("--slice", type=float, default=0.15, help="seconds a turn")
     parser.add_argument("--record", action="store_true", help="write a file to benches/record/")
     asked = parser.parse_args()
-    now = dt.datetime.now(dt.timezone.utc)
-    words = [
-        f"# Frames, {now:%Y-%m-%d %H:%M} UTC",
-        "",
-        f"- `python benches/python/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}`",
-        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- ferrnn {ferrnn.__version__} ({ferrnn.simd_level()}), numpy {np.__version__}",
-        f"- Keras {keras.__version__} on JAX {jax.__version__}",
-        "- times are minima over rounds, ratios (theirs by ours) medians over rounds, in turns",
-        "",
-        HEAD,
+    notes = [
+        f"ferrnn {ferrnn.__version__} ({ferrnn.simd_level()}), numpy {np.__version__}",
+        f"Keras {keras.__version__} on JAX {jax.__version__}",
+        "times are minima over rounds, ratios (theirs by ours) medians over rounds, in turns",
     ]
-    print("\n".join(words))
-    for text in lines(asked):
-        print(text, flush=True)
-        words.append(text)
-    if asked.record:
-        words.insert(-len(words) + 7, f"- load average at the end {os.getloadavg()[0]:.1f}")
-        folder = Path(__file__).parents[1] / "record"
-        path = folder / f"{now:%Y-%m-%d-%H%M}-frames.md"
-        path.write_text("\n".join(words) + "\n", encoding="utf-8")
-        print(f"written to {path}")
+    tell("Frames", "frames", notes, lines(asked), asked.record)
 
 
 if __name__ == "__main__":

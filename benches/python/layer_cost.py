@@ -14,18 +14,13 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import os
-import platform
-import sys
 import timeit
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from floor import cpu_name
 from layer_cases import BATCH, FEATURES, STEPS, Run, X, cases, nothing
+from table import tell
 
 import ferrnn
 from ferrnn import layers
@@ -90,6 +85,18 @@ def rows(wanted: list[str], number: int, rounds: int) -> Iterator[tuple[str, lis
     yield "the graph, for each", [forward, 0.0, forward, backward, 0.0, backward]
 
 
+def lines(asked: argparse.Namespace) -> Iterator[str]:
+    """The table, line by line."""
+    yield "| layer | forward | arithmetic | Python | backward | arithmetic | Python |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, figures in rows(asked.layers, asked.number, asked.rounds):
+        cells = [f"{figure:.1f}" for figure in figures]
+        for at in (2, 5):
+            if figures[at] > LIMIT:
+                cells[at] = f"**{cells[at]}**"
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Measures, prints, and records if asked."""
     parser = argparse.ArgumentParser(
@@ -101,32 +108,12 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write to benches/record")
     asked = parser.parse_args()
     ferrnn.set_num_threads(1)
-    now = dt.datetime.now(dt.timezone.utc)
-    lines = [
-        f"# Layers in a training step, {now:%Y-%m-%d %H:%M} UTC",
-        "",
-        f"- `python {' '.join(['benches/python/layer_cost.py', *sys.argv[1:]])}`",
-        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- ferrnn {ferrnn.__version__} ({simd_level()}), numpy {np.__version__}, 1 thread",
-        f"- batch {BATCH}, {STEPS} steps, {FEATURES} features, float32; microseconds, minima",
-        f"- Python beyond {LIMIT:g} us is bold",
-        "",
-        "| layer | forward | arithmetic | Python | backward | arithmetic | Python |",
-        "|---|---|---|---|---|---|---|",
+    notes = [
+        f"ferrnn {ferrnn.__version__} ({simd_level()}), numpy {np.__version__}, 1 thread",
+        f"batch {BATCH}, {STEPS} steps, {FEATURES} features, float32; microseconds, minima",
+        f"Python beyond {LIMIT:g} us is bold",
     ]
-    print(*lines, sep="\n")
-    for name, figures in rows(asked.layers, asked.number, asked.rounds):
-        cells = [f"{figure:.1f}" for figure in figures]
-        for at in (2, 5):
-            if figures[at] > LIMIT:
-                cells[at] = f"**{cells[at]}**"
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
-    if asked.record:
-        lines.insert(7, f"- load average at the end {os.getloadavg()[0]:.1f}")
-        path = Path(__file__).resolve().parents[1] / "record" / f"{now:%Y-%m-%d-%H%M}-layer-cost.md"
-        path.write_text("\n".join(lines) + "\n")
-        print(f"written to {path}")
+    tell("Layers in a training step", "layer-cost", notes, lines(asked), asked.record)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ and its vjp, told that it runs once.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from floor import cpu_name
+from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
@@ -57,17 +56,10 @@ def runs(kind: str, sizes: tuple[int, int, int, int]) -> tuple[dict[str, Run], f
     return calls, float(lengths.sum()) / (batch * time)
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--record", action="store_true", help="write a file to benches/record/")
-    asked = parser.parse_args()
-    lines = [
-        "| layer | batch, time, inputs, units | threads | real steps | forward | training |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+def lines(asked: argparse.Namespace) -> Iterator[str]:
+    """The table, line by line."""
+    yield "| layer | batch, time, inputs, units | threads | real steps | forward | training |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for threads in asked.threads:
         ferrnn.set_num_threads(threads)
         for kind in KINDS:
@@ -78,20 +70,24 @@ def main() -> None:
                     median_ratio(found[f"{mode}ragged"], found[f"{mode}full"]) / share
                     for mode in ("", "train ")
                 ]
-                lines.append(
+                yield (
                     f"| {kind} | {', '.join(map(str, sizes))} | {threads} | {share:.2f} "
                     f"| {ratios[0]:.2f} | {ratios[1]:.2f} |"
                 )
-                print(lines[-1], flush=True)
-    if asked.record:
-        now = dt.datetime.now(dt.timezone.utc)
-        path = Path(__file__).resolve().parents[1] / "record" / f"{now:%Y-%m-%d-%H%M}-ragged.md"
-        about = (
-            f"# Ragged batches, {now:%Y-%m-%d %H:%M} UTC\n\n{cpu_name()}, {ferrnn.simd_level()}; "
-            "time of the ragged batch over that of its real steps alone (1.00: padding is free)\n"
-        )
-        path.write_text(about + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        print("written to", path)
+
+
+def main() -> None:
+    """Prints the table, and writes it to a file if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--record", action="store_true", help="write a file to benches/record/")
+    asked = parser.parse_args()
+    notes = [
+        f"ferrnn {ferrnn.__version__} ({ferrnn.simd_level()})",
+        "time of the ragged batch over that of its real steps alone (1.00: padding is free)",
+    ]
+    tell("Ragged batches", "ragged", notes, lines(asked), asked.record)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import statistics
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,32 @@ def markdown(lines: list[Line], peers: list[str], machine: Machine) -> str:
         text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
         parts.append(f"## {mode}: {title}\n\n" + "\n".join(text))
     return "\n\n".join(parts) + "\n"
+
+
+def tell(title: str, name: str, notes: Sequence[str], lines: Iterable[str], kept: bool) -> None:
+    """Prints a table line by line, below what it is of; writes both to the records if `kept`.
+
+    The file is `benches/record/<date>-<name>.md`; `notes` stand below the command line and the CPU.
+    """
+    now = dt.datetime.now(dt.timezone.utc)
+    command = [Path(each).name if Path(each).is_absolute() else each for each in sys.argv[1:]]
+    about = [
+        f"# {title}, {now:%Y-%m-%d %H:%M} UTC",
+        "",
+        f"- `python benches/python/{' '.join([Path(sys.argv[0]).name, *command])}`",
+        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
+        *(f"- {note}" for note in notes),
+    ]
+    print(*about, "", sep="\n")
+    table = []
+    for line in lines:
+        print(line, flush=True)
+        table.append(line)
+    if kept:
+        load = f"- load average at the end {os.getloadavg()[0]:.1f}"
+        path = RECORD / f"{now:%Y-%m-%d-%H%M}-{name}.md"
+        path.write_text("\n".join([*about, load, "", *table]) + "\n", encoding="utf-8")
+        print(f"written to {path}")
 
 
 def record(

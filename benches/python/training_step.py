@@ -17,22 +17,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import cProfile
-import datetime as dt
 import gc
 import io
-import os
-import platform
 import pstats
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from cases import Job, make_data
-from floor import cpu_name
 from peers import sizes
+from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
@@ -156,6 +150,7 @@ def arguments() -> argparse.Namespace:
 
 def lines(asked: argparse.Namespace) -> Iterator[str]:
     """The table, line by line."""
+    yield HEAD
     for threads in asked.threads:
         ferrnn.set_num_threads(threads)
         for case_sizes in asked.case or CASES:
@@ -171,28 +166,12 @@ def lines(asked: argparse.Namespace) -> Iterator[str]:
 def main() -> None:
     """Prints the table, and writes it to a file if asked to."""
     asked = arguments()
-    now = dt.datetime.now(dt.UTC)
-    words: list[Any] = [
-        f"# Training step, {now:%Y-%m-%d %H:%M} UTC",
-        "",
-        f"- `python benches/python/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}`",
-        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- ferrnn {ferrnn.__version__} ({ferrnn.simd_level()}), numpy {np.__version__}",
-        f"- {asked.optimizer}, metrics {asked.metrics}",
-        "- times are minima over rounds; differences and ratios medians over rounds, in turns",
-        "",
-        HEAD,
+    notes = [
+        f"ferrnn {ferrnn.__version__} ({ferrnn.simd_level()}), numpy {np.__version__}",
+        f"{asked.optimizer}, metrics {asked.metrics}",
+        "times are minima over rounds; differences and ratios medians over rounds, in turns",
     ]
-    print("\n".join(words))
-    for text in lines(asked):
-        print(text, flush=True)
-        words.append(text)
-    if asked.record:
-        words.insert(-len(words) + 6, f"- load average at the end {os.getloadavg()[0]:.1f}")
-        folder = Path(__file__).parents[1] / "record"
-        path = folder / f"{now:%Y-%m-%d-%H%M}-training-step.md"
-        path.write_text("\n".join(words) + "\n", encoding="utf-8")
-        print(f"written to {path}")
+    tell("Training step", "training-step", notes, lines(asked), asked.record)
 
 
 if __name__ == "__main__":

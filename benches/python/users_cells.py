@@ -16,11 +16,9 @@ made, tracing and lowering (in Keras, compiling) included.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,8 +27,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from floor import cpu_name
-from table import RECORD
+from table import tell
 
 CELLS = ("minimal", "masked", "lstm", "nested", "normalized", "attention")
 # Layers that both have, beside the built-in LSTM.
@@ -253,6 +250,8 @@ class Contestant:
 
 def compare(options: argparse.Namespace) -> Iterator[str]:
     """Lines of the table; without a peer its columns are empty."""
+    yield HEAD
+    yield "|---" * HEAD.count(" | ") + "|---|"
     contestants = [Contestant("ferrnn", sys.executable, "ferrnn", options.core)]
     if options.peer:
         contestants.append(Contestant(PEER, options.peer, "keras", options.core))
@@ -287,29 +286,13 @@ def _figures(ours: list[float], theirs: list[float]) -> list[str]:
 
 def main(options: argparse.Namespace) -> None:
     """Prints the table, and writes it to the records if that is wanted."""
-    now = dt.datetime.now(dt.timezone.utc)
-    words = [
-        f"# Users' cells, {now:%Y-%m-%d %H:%M} UTC",
-        "",
-        "- `python benches/python/users_cells.py --peer PYTHON --record`",
-        f"- CPU: {cpu_name()}; {platform.system()}, Python {platform.python_version()}",
-        f"- batch, time, features, units: {','.join(map(str, options.case))}; one core, float32",
-        "- an epoch of `fit` (RNN of the cell, Dense, Adam, mse) and a `predict`, divided by their",
-        "  steps: milliseconds of the processor, minimum / median of the turns' minima; ratios are",
-        "  medians over rounds of theirs by ours; the first step of training with tracing, in ms",
-        "",
-        HEAD,
-        "|---" * HEAD.count(" | ") + "|---|",
+    notes = [
+        f"batch, time, features, units: {','.join(map(str, options.case))}; one core, float32",
+        "the processor's milliseconds for a step of `fit` (RNN, Dense, Adam, mse) or `predict`:",
+        "minimum / median of the turns' minima; ratios: medians over rounds of theirs by ours",
+        "`first`: the first step of training, with tracing",
     ]
-    print("\n".join(words))
-    for line in compare(options):
-        print(line, flush=True)
-        words.append(line)
-    if options.record:
-        words.insert(-len(words) + 8, f"- load average at the end {os.getloadavg()[0]:.1f}")
-        path = RECORD / f"{now:%Y-%m-%d-%H%M}-users-cells.md"
-        path.write_text("\n".join(words) + "\n", encoding="utf-8")
-        print(f"written to {path}")
+    tell("Users' cells", "users-cells", notes, compare(options), options.record)
 
 
 def arguments() -> argparse.Namespace:

@@ -21,7 +21,7 @@ def benches(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, name, None)
         del sys.modules[name]
     modules = {name: importlib.import_module(name) for name in names}
-    for name in ("table", "users_cells", "chart"):
+    for name in ("table", "chart"):
         monkeypatch.setattr(modules[name], "RECORD", tmp_path)
     return modules
 
