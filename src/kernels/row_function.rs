@@ -1,7 +1,7 @@
 //! Functions of whole rows: an activation of each element, or softmax over the row.
 
 use super::activation::Activation;
-use super::elementary::exp;
+use super::elementary::exp_minus_abs;
 use crate::error::Result;
 use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
 
@@ -52,8 +52,11 @@ impl<T: Element> Kernel<T> for ApplyToRows<'_, T> {
             }
             RowFunction::Softmax => {
                 let padded = self.units.next_multiple_of(S::LANES);
+                // All rows first: a vector that is read right after a part of it was written waits.
                 for row in self.values.chunks_exact_mut(self.stride) {
                     row[self.units..padded].fill(T::of(f64::NEG_INFINITY));
+                }
+                for row in self.values.chunks_exact_mut(self.stride) {
                     softmax(s, s.vectors_mut(&mut row[..padded]));
                 }
             }
@@ -71,7 +74,7 @@ fn softmax<T: Element, S: Simd<T>>(s: S, row: &mut [S::V]) {
     let largest = over_lanes(s, largest, |a, b| if b > a { b } else { a });
     let mut sum = s.splat(T::ZERO);
     for v in &mut *row {
-        *v = exp(s, s.sub(*v, largest));
+        *v = exp_minus_abs(s, s.sub(*v, largest));
         sum = s.add(sum, *v);
     }
     let sum = over_lanes(s, sum, |a, b| a + b);
@@ -80,11 +83,17 @@ fn softmax<T: Element, S: Simd<T>>(s: S, row: &mut [S::V]) {
     }
 }
 
-/// The lanes of `v` joined in order, in all lanes.
+/// The lanes of `v` joined, in all lanes: the second half to the first, and so on.
 #[inline(always)]
 pub fn over_lanes<T: Element, S: Simd<T>>(s: S, v: S::V, join: impl Fn(T, T) -> T) -> S::V {
     let mut lanes = [T::ZERO; MAX_LANES];
     s.store(v, &mut lanes);
-    let joined = lanes[1..S::LANES].iter().fold(lanes[0], |a, &b| join(a, b));
-    s.splat(joined)
+    let mut count = S::LANES;
+    while count > 1 {
+        count /= 2;
+        for at in 0..count {
+            lanes[at] = join(lanes[at], lanes[at + count]);
+        }
+    }
+    s.splat(lanes[0])
 }

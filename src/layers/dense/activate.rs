@@ -24,14 +24,22 @@ pub fn activate<T: Element>(
     if inputs.len() != outputs.len() || units == 0 || !inputs.len().is_multiple_of(units) {
         return Err(Error::shape("outputs", [inputs.len()], [outputs.len()]));
     }
-    let units = if matches!(function, RowFunction::Each(_)) { PIECE } else { units };
+    let (units, rows) = match function {
+        RowFunction::Each(_) => (PIECE, 1),
+        RowFunction::Softmax => (units, (PIECE / units).max(1)),
+    };
     let stride = row_stride(units);
-    let mut row = Buffer::zeroed(stride)?;
-    for (from, to) in inputs.chunks(units).zip(outputs.chunks_mut(units)) {
-        row[..from.len()].copy_from_slice(from);
-        let units = from.len();
-        T::dispatch(level, ApplyToRows { function, values: &mut row, stride, units });
-        to.copy_from_slice(&row[..units]);
+    let mut rows_of_vectors = Buffer::zeroed(stride.saturating_mul(rows))?;
+    for (from, to) in inputs.chunks(units * rows).zip(outputs.chunks_mut(units * rows)) {
+        let units = units.min(from.len());
+        let values = &mut rows_of_vectors[..stride * from.len().div_ceil(units)];
+        for (row, from) in values.chunks_exact_mut(stride).zip(from.chunks_exact(units)) {
+            row[..units].copy_from_slice(from);
+        }
+        T::dispatch(level, ApplyToRows { function, values, stride, units });
+        for (row, to) in values.chunks_exact(stride).zip(to.chunks_exact_mut(units)) {
+            to.copy_from_slice(&row[..units]);
+        }
     }
     Ok(())
 }
