@@ -6,8 +6,9 @@ from typing import Any
 
 from ferrnn._src import faces
 from ferrnn._src.activations.activations import Activation
-from ferrnn._src.layer.calling import options_for, resolved_training
+from ferrnn._src.layer.calling import resolved_training
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layer.signatures import options_for
 from ferrnn._src.programs.products import normalized
 from ferrnn._src.programs.recorder import UnsupportedError
 from ferrnn._src.programs.rules import ask

@@ -15,7 +15,7 @@ from ferrnn._core import Program
 from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
 from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.programs import convolving, layers, products, shaping
+from ferrnn._src.programs import convolving, elementwise, layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
 from ferrnn._src.programs.joining import join_products
 from ferrnn._src.programs.keeping import homes_of, recompute
@@ -37,7 +37,7 @@ from ferrnn._src.weights.parameter import Parameter
 __all__ = ["Lowered", "lowered", "switched_off"]
 
 # What fills the tables of rules.
-_RULES = (convolving, layers, products, shaping)
+_RULES = (convolving, elementwise, layers, products, shaping)
 # Numbers of rows that two traces take for the batch's: what they record must be the same.
 _BATCHES = (7919, 7907)
 # The sections forward, and those that a program without a way back leaves out.
