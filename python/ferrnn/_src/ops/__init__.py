@@ -13,10 +13,9 @@ from ferrnn._src.ops.arithmetic import (
     subtract, true_divide,
 )
 from ferrnn._src.ops.combined import (
-    cross, diagflat, dsplit, dstack, erfc, fliplr, flipud, fmax, fmin, fmod, hsplit, kron,
-    median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod,
-    nanstd, nansum, nanvar, percentile, quantile, rot90, segment_max, segment_min, sinc,
-    sparse_plus, sparse_sigmoid, sparsemax, trace, trapezoid, vander, vsplit,
+    cross, diagflat, dsplit, dstack, erfc, fliplr, flipud, fmax, fmin, fmod, hsplit, kron, rot90,
+    segment_max, segment_min, sinc, sparse_plus, sparse_sigmoid, sparsemax, trace, trapezoid,
+    vander, vsplit,
 )
 from ferrnn._src.ops.control import (
     associative_scan, cond, custom_gradient, fori_loop, map, scan, switch, vectorized_map,
@@ -56,6 +55,10 @@ from ferrnn._src.ops.shaping import (
     append, array_split, broadcast_to, concatenate, diff, expand_dims, flip, hstack, moveaxis,
     pad, ravel, repeat, reshape, roll, split, squeeze, stack, swapaxes, tile, transpose,
     unstack, vstack,
+)
+from ferrnn._src.ops.statistics import (
+    median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod,
+    nanstd, nansum, nanvar, percentile, quantile,
 )
 
 __all__ = [
