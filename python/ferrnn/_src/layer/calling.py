@@ -1,4 +1,4 @@
-"""What a call of a layer does beyond computing: arguments sorted, shapes found, nodes recorded."""
+"""What a call of a layer does beyond computing: shapes found, nodes recorded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ferrnn._src.configs.names import current_path, name_scope
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.masked import attach_mask, mask_of
+from ferrnn._src.layer.signatures import parameters_of, places_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes, probe, shapes_of
 from ferrnn._src.symbolic.symbolic import Arguments, Node, SymbolicTensor, symbolic_leaves
 from ferrnn._src.symbolic.symbolic_masks import mask_given_to
 from ferrnn._src.tree.ragged import REMEDY, refuse_ragged
-from ferrnn._src.tree.results import Output, as_output
-from ferrnn._src.tree.tree import flatten, map_structure
-from ferrnn._src.tree.types import Mask
+from ferrnn._src.tree.results import Output
+from ferrnn._src.tree.tree import flatten
 
 _training: ContextVar[bool | None] = ContextVar("training", default=None)
 
@@ -74,72 +74,6 @@ def gathering_losses() -> Iterator[list[Any]]:
         yield gathered
     finally:
         added_losses.reset(token)
-
-
-@functools.lru_cache(maxsize=1024)
-def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
-    """The names of a function's parameters, and whether it takes any keyword.
-
-    >>> sorted(parameters_of(lambda x, mask=None: x)[0])
-    ['mask', 'x']
-    """
-    known = inspect.signature(function).parameters.values()
-    return (
-        frozenset(each.name for each in known),
-        any(each.kind is each.VAR_KEYWORD for each in known),
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def _defaults_of(function: Callable[..., Any]) -> frozenset[str]:
-    """The names of the parameters that need not be given."""
-    known = inspect.signature(function).parameters.values()
-    return frozenset(each.name for each in known if each.default is not each.empty)
-
-
-def options_for(call: Callable[..., Any], training: bool | None, mask: Any) -> dict[str, Any]:
-    """`training` and `mask` if `call` has them; without `training`, what `call` has by default.
-
-    >>> options_for(lambda x, training=True: x, None, None)
-    {}
-    """
-    known, _ = parameters_of(call)
-    options: dict[str, Any] = {"training": training, "mask": mask}
-    unsaid = "training" if training is None and "training" in _defaults_of(call) else None
-    return {key: value for key, value in options.items() if key in known and key != unsaid}
-
-
-@functools.lru_cache(maxsize=1024)
-def _places_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the parameters that take positional arguments, without `self`."""
-    known = inspect.signature(function).parameters.values()
-    return tuple(each.name for each in known if each.kind is each.POSITIONAL_OR_KEYWORD)[1:]
-
-
-def options_by_name(
-    call: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    training: Any,
-    mask: Any,
-) -> tuple[tuple[Any, ...], dict[str, Any], Any, Any]:
-    """The arguments of a user's `call`, `training` and `mask` out of those that come by place.
-
-    >>> def call(self, inputs, training=False, scale=1): ...
-    >>> options_by_name(call, ("x", True, 2), {}, None, None)
-    (('x',), {'scale': 2}, True, None)
-    """
-    places = _places_of(call)
-    first = min(
-        (places.index(name) for name in ("training", "mask") if name in places), default=len(args)
-    )
-    named = dict(zip(places[first:], args[first:], strict=False))
-    known = {"training": training, "mask": mask}
-    known = {key: value for key, value in known.items() if value is not None} | kwargs
-    if named.keys() & known.keys() or len(args) > len(places):
-        return args, kwargs, training, mask  # the call itself says what is wrong
-    known |= named
-    return args[:first], known, known.pop("training", None), known.pop("mask", None)
 
 
 # The call that is being recorded.
@@ -248,7 +182,7 @@ def build_by_shapes(layer: Any, inputs: Any) -> None:
 
 def _by_names(layer: Any, inputs: Arguments) -> dict[str, Any]:
     """The arguments of a call by the names that `call` has for them."""
-    places = _places_of(type(layer).call)
+    places = places_of(type(layer).call)
     return {
         **dict.fromkeys(places),
         **dict(zip(places, inputs.args, strict=False)),
@@ -322,49 +256,6 @@ def explain_separate(error: Exception, args: tuple[Any, ...], layer: Any) -> Non
             refuse_ragged(args[0], f"`inputs` of layer {layer.name!r}")
         except ValueError as explained:
             raise explained from error
-
-
-def carried_mask(main: Any) -> Any:
-    """The mask that rides on an array; for a structure the list of masks, None without any."""
-    if not isinstance(main, list | tuple | dict):
-        return mask_of(main)
-    return listed_masks([mask_of(leaf) for leaf in flatten(main)])
-
-
-def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
-    """The masks, or None if there is none among them.
-
-    >>> listed_masks([None, None]) is None
-    True
-    """
-    return None if all(mask is None for mask in masks) else masks
-
-
-def with_masks(outputs: Any, masks: Any) -> Any:
-    """The outputs, those with a mask carrying it."""
-    if masks is None:
-        return as_output(outputs)
-    if isinstance(outputs, np.ndarray):
-        mask = masks[0] if isinstance(masks, list | tuple) else masks
-        return as_output(outputs) if mask is None else attach_mask(outputs, mask)
-    found = iter(masks if isinstance(masks, list | tuple) else [masks])
-
-    def carrying(output: Any) -> Any:
-        mask = next(found, None)
-        return as_output(output) if mask is None else attach_mask(output, mask)
-
-    return map_structure(carrying, outputs)
-
-
-def given_mask(main: Any, mask: Any) -> Any:
-    """A mask as an array; for a structure of inputs a list of masks, None where there is none.
-
-    >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
-    [[True, False]]
-    """
-    if not isinstance(main, list | tuple | dict) or hasattr(mask, "ndim"):
-        return np.asarray(mask)
-    return [None if each is None else np.asarray(each) for each in mask]
 
 
 def plain_numbers(inputs: Any) -> bool:

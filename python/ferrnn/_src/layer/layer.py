@@ -19,15 +19,11 @@ from ferrnn._src.layer.calling import (
     added_losses,
     build_by_shapes,
     call_of_forward,
-    carried_mask,
     checked_flag,
     explain_separate,
     gathering_losses,
-    given_mask,
     legacy_input_shape,
     marking_built,
-    options_by_name,
-    options_for,
     outputs_by_probe,
     outputs_by_shape,
     own_copy,
@@ -36,18 +32,19 @@ from ferrnn._src.layer.calling import (
     resolved_training,
     takes_over,
     training_is,
-    with_masks,
     without_call,
 )
+from ferrnn._src.layer.casting import cast_floats, real_array
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer_configs import (
     layer_data,
     own_constructor_alone,
     with_remembered,
 )
+from ferrnn._src.layer.masked import carried_mask, given_mask, with_masks
+from ferrnn._src.layer.signatures import options_by_name, options_for
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
-from ferrnn._src.tree.ragged import refuse_ragged
 from ferrnn._src.tree.results import Output, as_output, plain_array
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array, Mask
@@ -364,38 +361,14 @@ class Layer(Called, Weighted, Configured):
         if type(inputs) is np.ndarray and inputs.dtype is self._float:
             return inputs
         if type(self).forward is Layer.forward:
-            return map_structure(self._cast_float, inputs)
+            return cast_floats(inputs, self._float)
         if isinstance(inputs, list | tuple) and not plain_numbers(inputs):
             return map_structure(lambda each: self.cast_array(each, "inputs"), inputs)
         return self.cast_array(inputs, "inputs")
 
-    def _cast_float(self, leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray):
-            plain = np.asarray(leaf)
-            return plain.astype(self._float, copy=False) if plain.dtype.kind == "f" else plain
-        return leaf
-
     def cast_array(self, value: Any, argument: str) -> Array:
         """`value` as an array of the layer's dtype; errors speak of the argument."""
-        array = value if type(value) is np.ndarray else self._as_array(value, argument)
-        if array.dtype.kind not in "fiub":
-            refuse_ragged(array, f"`{argument}` of layer {self.name!r}")
-            raise TypeError(
-                f"`{argument}` of layer {self.name!r} must hold real numbers, "
-                f"received the dtype {array.dtype}"
-            )
-        return array.astype(self._float, copy=False)
-
-    def _as_array(self, value: Any, argument: str) -> Array:
-        refuse_ragged(value, f"`{argument}` of layer {self.name!r}")
-        try:
-            return np.asarray(value)
-        except ValueError as error:
-            raise ValueError(
-                f"`{argument}` of layer {self.name!r} must be one array of real numbers, received "
-                f"a {type(value).__name__} that makes none ({error}); the initial states of a "
-                "recurrent layer are given as `initial_state=`"
-            ) from error
+        return real_array(value, argument, self.name).astype(self._float, copy=False)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of the given shape."""

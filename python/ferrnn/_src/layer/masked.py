@@ -1,4 +1,4 @@
-"""Arrays that carry a mask from one eager layer call to the next."""
+"""Masks between eager layer calls: arrays carry them from one to the next."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.tree.results import as_output
+from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.tree.types import Array, Mask
 
 
@@ -93,3 +94,46 @@ def mask_of(array: object) -> Mask | None:
     True
     """
     return getattr(array, "_keras_mask", None)
+
+
+def carried_mask(main: Any) -> Any:
+    """The mask that rides on an array; for a structure the list of masks, None without any."""
+    if not isinstance(main, list | tuple | dict):
+        return mask_of(main)
+    return listed_masks([mask_of(leaf) for leaf in flatten(main)])
+
+
+def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
+    """The masks, or None if there is none among them.
+
+    >>> listed_masks([None, None]) is None
+    True
+    """
+    return None if all(mask is None for mask in masks) else masks
+
+
+def with_masks(outputs: Any, masks: Any) -> Any:
+    """The outputs, those with a mask carrying it."""
+    if masks is None:
+        return as_output(outputs)
+    if isinstance(outputs, np.ndarray):
+        mask = masks[0] if isinstance(masks, list | tuple) else masks
+        return as_output(outputs) if mask is None else attach_mask(outputs, mask)
+    found = iter(masks if isinstance(masks, list | tuple) else [masks])
+
+    def carrying(output: Any) -> Any:
+        mask = next(found, None)
+        return as_output(output) if mask is None else attach_mask(output, mask)
+
+    return map_structure(carrying, outputs)
+
+
+def given_mask(main: Any, mask: Any) -> Any:
+    """A mask as an array; for a structure of inputs a list of masks, None where there is none.
+
+    >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
+    [[True, False]]
+    """
+    if not isinstance(main, list | tuple | dict) or hasattr(mask, "ndim"):
+        return np.asarray(mask)
+    return [None if each is None else np.asarray(each) for each in mask]

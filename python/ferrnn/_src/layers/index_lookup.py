@@ -13,6 +13,7 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.encoding import checked_mode, encoded, encoded_shape, refuse_sparse
 from ferrnn._src.layers.fingerprints import bucket_of, checked_key
+from ferrnn._src.layers.lookup_arguments import check_hashing, check_mode, check_sizes
 from ferrnn._src.layers.vocabulary import (
     Counts,
     as_tokens,
@@ -59,34 +60,11 @@ class IndexLookup(Layer):
         refuse_sparse(sparse)
         super().__init__(**kwargs)
         mode = checked_mode(output_mode, _MODES, type(self).__name__)
-        _check_sizes(max_tokens, num_oov_indices, pad_to_max_tokens)
-        if invert and mode != "int":
-            raise ValueError(
-                "`output_mode` must be `'int'` when `invert` is true. "
-                f"Received: output_mode={output_mode}"
-            )
-        if idf_weights is not None and mode != "tf_idf":
-            raise ValueError(
-                "`idf_weights` should only be set if `output_mode` is `'tf_idf'`. "
-                f"Received: idf_weights={idf_weights} and output_mode={output_mode}"
-            )
-        if mode == "tf_idf" and vocabulary is not None and idf_weights is None:
-            raise ValueError(
-                "When specifying the `vocabulary` argument, in TF-IDF output mode, the "
-                "`idf_weights` argument must also be provided."
-            )
-        if oov_method not in ("floormod", "farmhash"):
-            raise ValueError(
-                "`oov_method` must be 'floormod' or 'farmhash'. Received: "
-                f"oov_method={oov_method!r}"
-            )
+        check_sizes(max_tokens, num_oov_indices, pads=pad_to_max_tokens)
+        check_mode(mode, output_mode, vocabulary, idf_weights, invert=invert)
         self._hashes = vocabulary_dtype == "string" or oov_method == "farmhash"
         self._key = checked_key(salt, type(self).__name__)
-        if salt is not None and not self._hashes:
-            raise ValueError(
-                "`salt` can only be used when `oov_method='farmhash'`. Received: "
-                f"oov_method={oov_method!r}"
-            )
+        check_hashing(oov_method, salt, hashes=self._hashes)
         self.max_tokens, self.num_oov_indices = max_tokens, num_oov_indices
         self.mask_token, self.oov_token = mask_token, oov_token
         self.vocabulary_dtype, self.invert, self.output_mode = vocabulary_dtype, bool(invert), mode
@@ -425,23 +403,6 @@ def plain_list(values: Any) -> Any:
 def _is_row(value: Any) -> bool:
     """Whether it holds tokens, and is none."""
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
-
-
-def _check_sizes(max_tokens: Any, num_oov_indices: int, pads: bool) -> None:
-    if max_tokens is not None and max_tokens <= 1:
-        raise ValueError(
-            f"If set, `max_tokens` must be greater than 1. Received: max_tokens={max_tokens}"
-        )
-    if pads and max_tokens is None:
-        raise ValueError(
-            "If pad_to_max_tokens is True, must set `max_tokens`. "
-            f"Received: max_tokens={max_tokens}"
-        )
-    if num_oov_indices < 0:
-        raise ValueError(
-            "`num_oov_indices` must be greater than or equal to 0. "
-            f"Received: num_oov_indices={num_oov_indices}"
-        )
 
 
 def _no_gradient(d_outputs: Any, grads: Any) -> None:

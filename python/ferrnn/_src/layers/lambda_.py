@@ -9,8 +9,9 @@ import numpy as np
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.objects import plain
-from ferrnn._src.layer.calling import outputs_by_probe, outputs_by_shape, parameters_of
+from ferrnn._src.layer.calling import outputs_by_probe, outputs_by_shape
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layer.signatures import parameters_of
 from ferrnn._src.symbolic.shapes import is_shape, map_shapes, shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Mask

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.layer.calling import listed_masks
 from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.masked import listed_masks
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.order import ordered_nodes
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor, symbolic_leaves

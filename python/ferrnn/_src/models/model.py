@@ -12,15 +12,15 @@ import numpy as np
 from ferrnn._src.configs.names import current_path, name_scope
 from ferrnn._src.faces import later, public
 from ferrnn._src.layer.calling import (
-    carried_mask,
     leaving_no_trace,
     outputs_by_probe,
     outputs_by_shape,
     resolved_training,
-    with_masks,
 )
+from ferrnn._src.layer.casting import cast_floats
 from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Layer, Vjp
+from ferrnn._src.layer.masked import carried_mask, with_masks
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.by_plan import ByPlan
 from ferrnn._src.models.carried import Carried
@@ -194,7 +194,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         # The code of a subclass gets whole numbers and strings as they are.
         leaves = flatten(inputs)
         if type(inputs) is Arguments or all(isinstance(leaf, np.ndarray) for leaf in leaves):
-            return map_structure(self._cast_float, inputs)
+            return cast_floats(inputs, self._float)
         return super().cast_inputs(inputs)
 
     def _of_ends(self, inputs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.layer.calling import carried_mask, with_masks
+from ferrnn._src.layer.masked import carried_mask, with_masks
 from ferrnn._src.training.compiled import CompiledLoss, by_output
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.metrics import Mean, Metric, plain

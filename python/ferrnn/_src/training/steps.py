@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.calling import carried_mask, parameters_of, with_masks
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
+from ferrnn._src.layer.masked import carried_mask, with_masks
+from ferrnn._src.layer.signatures import parameters_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
