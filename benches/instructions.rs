@@ -26,10 +26,11 @@ use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::models::{
-    self, Clip, Data, Draws, Ends, Graph, Join, Joined, Judge, Linked, Loss, Measure, Node, Pace,
-    Recurrent, Setting, Span, Tally, Updates, gather, train,
+    self, Clip, Data, Draws, Ends, Graph, Join, Joined, Judge, Linked, Loss, Node, Pace, Recurrent,
+    Setting, Span, Tally, Updates, gather, train,
 };
 use ferrnn::training::loss::Error as Kind;
+use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::{self, Rule, Target};
 
 const CELLS: [(&str, CellKind); 4] = [

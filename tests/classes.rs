@@ -1,7 +1,8 @@
 //! Crossentropies against central differences and against the sum that defines them, and which predictions
 //! are right.
 
-use ferrnn::training::classes::{Crossentropy, Labels, Rows, hits};
+use ferrnn::training::classes::{Crossentropy, hits};
+use ferrnn::training::rows::{Labels, Rows};
 
 const CLASSES: usize = 5;
 
@@ -20,8 +21,9 @@ fn targets(labels: Labels, rows: usize) -> Vec<f64> {
 
 #[test]
 fn gradients_are_differences_of_the_mean() {
-    for labels in [Labels::Binary, Labels::OneHot, Labels::Numbers] {
-        let of = Crossentropy { labels, smoothing: 0.1, epsilon: 1e-7 };
+    let kinds = [Labels::Binary, Labels::OneHot, Labels::Numbers];
+    for (labels, epsilon) in kinds.iter().flat_map(|&of| [(of, Some(1e-7)), (of, None)]) {
+        let of = Crossentropy { labels, smoothing: 0.1, epsilon };
         let (targets, mut predictions) = (targets(labels, 7), probabilities(7 * CLASSES));
         let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
             of.mean(&Rows { targets: &targets, predictions, classes: CLASSES }, slopes).unwrap()
@@ -45,7 +47,7 @@ fn gradients_are_differences_of_the_mean() {
 
 #[test]
 fn certain_predictions_are_clipped_and_do_not_move() {
-    let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: 1e-7 };
+    let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: Some(1e-7) };
     let mut slopes = [1.0_f32; 3];
     let rows = Rows { targets: &[1.0, 0.0, 1.0], predictions: &[0.0_f32, 1.0, 0.5], classes: 3 };
     let mean = of(Labels::Binary).mean(&rows, Some(&mut slopes)).unwrap();
@@ -59,6 +61,22 @@ fn certain_predictions_are_clipped_and_do_not_move() {
     assert!(refused.to_string().contains("labels below 3"));
     let refused = of(Labels::OneHot).mean(&rows, None).unwrap_err();
     assert!(refused.to_string().contains("y_true"));
+}
+
+#[test]
+fn no_logit_makes_a_crossentropy_infinite() {
+    for labels in [Labels::Binary, Labels::OneHot, Labels::Numbers] {
+        let of = Crossentropy { labels, smoothing: 0.0, epsilon: None };
+        let targets = if labels == Labels::Numbers { &[1.0_f32][..] } else { &[0.0, 1.0, 0.0] };
+        let predictions = [900.0_f32, -900.0, 5.0];
+        let mut slopes = [0.0; 3];
+        let rows = Rows { targets, predictions: &predictions, classes: 3 };
+        let mean = of.mean(&rows, Some(&mut slopes)).unwrap();
+        let expected =
+            if labels == Labels::Binary { (905.0 + 0.006_715_348) / 3.0 + 300.0 } else { 1800.0 };
+        assert!((mean - expected).abs() < 1e-4, "{labels:?}: {mean}");
+        assert!(slopes[0] > 0.3 && slopes[1] < -0.3, "{labels:?}: {slopes:?}");
+    }
 }
 
 #[test]

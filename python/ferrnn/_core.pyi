@@ -289,23 +289,18 @@ def adam_update(
 def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
 
-def mean_crossentropy(
+def mean_loss(
+    measures: tuple[str, str, float, float],
     y_true: Array,
     y_pred: Array,
-    labels: str,
-    smoothing: float,
-    epsilon: float,
     differentiable: bool = False,
 ) -> tuple[float, Array | None]:
-    """The mean crossentropy of probabilities `[..., classes]`, its derivatives by them if wanted.
+    """The mean of a loss over all values, and its derivatives by `y_pred`.
 
-    `labels` are "binary", "one-hot" or "numbers".
+    `measures` says of what: "squared" or "absolute" errors, or a "crossentropy" of labels
+    ("binary", "one-hot" or "numbers") with their smoothing and the epsilon of probabilities, or
+    that of "logits".
     """
-
-def mean_error(
-    y_true: Array, y_pred: Array, squared: bool, differentiable: bool = False
-) -> tuple[float, Array | None]:
-    """The mean of squared or absolute differences, and its derivatives by `y_pred`."""
 
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""

@@ -34,6 +34,6 @@ pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Samples};
 pub use train::{
-    Data, Judge, Loss, Measure, Measured, Span, Tally, gather, judge, predict, shapes_of, train,
+    Data, Judge, Loss, Measured, Span, Tally, gather, judge, predict, shapes_of, train,
 };
 pub use update::{Clip, Pace, Updates};

@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::{self, Listed};
 use crate::machine::threads::Ask;
-use crate::training::classes::{Crossentropy, Labels, Rows, hits};
-use crate::training::loss::{self, mean_error, pointwise_error, sum_of_errors};
+use crate::training::classes::hits;
+use crate::training::loss::{pointwise_error, sum_of_errors};
+use crate::training::measure::Measure;
+use crate::training::rows::{Labels, Rows};
 
 /// Samples and targets in the order in which they are taken.
 pub struct Data<'a, T> {
@@ -34,28 +36,6 @@ pub struct Span {
     pub limit: Duration,
     /// Whether a loss that is not finite ends it, after the step that had it.
     pub until_finite_no_more: bool,
-}
-
-/// What is averaged over the samples.
-#[derive(Clone, Copy, Debug)]
-pub enum Measure {
-    /// An error of numbers.
-    Error(loss::Error),
-    /// That of classes.
-    Crossentropy(Crossentropy),
-    /// How many predictions of classes are right, those of binary labels by a threshold; for metrics only.
-    Hits(Labels, f64),
-}
-
-impl Measure {
-    /// Whether a target is the number of a class, where predictions have an entry for each.
-    fn takes_numbers(self) -> bool {
-        match self {
-            Self::Crossentropy(of) => of.labels == Labels::Numbers,
-            Self::Hits(labels, _) => labels == Labels::Numbers,
-            Self::Error(_) => false,
-        }
-    }
 }
 
 /// What an output is judged by.
@@ -261,7 +241,8 @@ impl<T: Engine> Data<'_, T> {
         let (mut found, samples) = (lists::room(judge.losses.len())?, places.len() as f64);
         for (number, (loss, of_output)) in judge.losses.iter().zip(self.targets).enumerate() {
             let shape = graph.output_shape(number)?;
-            let features = if loss.measure.takes_numbers() { 1 } else { shape.features };
+            let numbers = loss.measure.labels() == Labels::Numbers;
+            let features = if numbers { 1 } else { shape.features };
             if of_output.axes()[1..] != [shape.time, features] {
                 let received = &of_output.axes()[1..];
                 return Err(Error::shape("y", [shape.time, features], received));
@@ -292,14 +273,10 @@ impl Loss {
     fn of<T: Engine>(&self, rows: &Rows<'_, T>, slopes: &mut [T]) -> Result<f64> {
         let Self { measure, pointwise, weight } = *self;
         let &Rows { targets, predictions, .. } = rows;
-        let mean = match measure {
-            Measure::Error(error) if pointwise => {
-                return Ok(pointwise_error(error, targets, predictions, slopes, weight));
-            }
-            Measure::Error(error) => mean_error(error, targets, predictions, Some(&mut *slopes)),
-            Measure::Crossentropy(of) => of.mean(rows, Some(&mut *slopes))?,
-            Measure::Hits(..) => return Err(Error::value("loss", "one with a gradient", "hits")),
-        };
+        if let (Measure::Error(error), true) = (measure, pointwise) {
+            return Ok(pointwise_error(error, targets, predictions, slopes, weight));
+        }
+        let mean = measure.mean(rows, Some(&mut *slopes))?;
         if weight != 1.0 {
             let weight = T::of(weight);
             for slope in slopes {
@@ -319,14 +296,11 @@ impl Loss {
         let &Rows { targets, predictions, .. } = rows;
         Ok(match metric {
             Measure::Error(error) if self.pointwise => sum_of_errors(error, targets, predictions),
-            Measure::Error(error) => {
-                mean_error(error, targets, predictions, None) * shape.rows as f64
-            }
-            Measure::Crossentropy(of) => of.mean(rows, None)? * shape.rows as f64,
             Measure::Hits(labels, threshold) => {
                 let entries = if labels == Labels::Binary { shape.features } else { 1 };
                 hits(labels, threshold, rows)? as f64 / (shape.time * entries) as f64
             }
+            _ => metric.mean(rows, None)? * shape.rows as f64,
         })
     }
 }

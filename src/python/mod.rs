@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use super::leaving::{_forked, _leave};
     #[pymodule_export]
-    use super::loss::{mean_crossentropy, mean_error};
+    use super::loss::mean_loss;
     #[pymodule_export]
     use super::machine::{
         clear_buffers, limits, machine, num_threads, set_num_threads, simd_level,

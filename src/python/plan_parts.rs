@@ -13,11 +13,13 @@ use crate::kernels::activation::Activation;
 use crate::layers::sequence::Options;
 use crate::models::{
     BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Join, Joined, Linked, Masking, Masks,
-    Measure, Merge, Node, Normalization, Recurrent, Samples, Setting,
+    Merge, Node, Normalization, Recurrent, Samples, Setting,
 };
-use crate::training::classes::{Crossentropy, Labels};
+use crate::training::classes::Crossentropy;
 use crate::training::loss;
+use crate::training::measure::Measure;
 use crate::training::optimizer::Rule;
+use crate::training::rows::Labels;
 
 /// Samples of some number type.
 pub(super) enum Source {
@@ -260,7 +262,7 @@ pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
 }
 
 /// What targets are: "binary", "one-hot" or "numbers".
-pub(super) fn labels_of(name: &str) -> PyResult<Labels> {
+fn labels_of(name: &str) -> PyResult<Labels> {
     match name {
         "binary" => Ok(Labels::Binary),
         "one-hot" => Ok(Labels::OneHot),
@@ -270,22 +272,22 @@ pub(super) fn labels_of(name: &str) -> PyResult<Labels> {
 }
 
 /// What is averaged: "squared" or "absolute" errors, the "crossentropy" of labels with their smoothing and
-/// the epsilon of probabilities, or the "hits" of labels with a threshold.
+/// the epsilon of probabilities, that of "logits", or the "hits" of labels with a threshold.
 pub(super) type Measures = (String, String, f64, f64);
 
 pub(super) fn measure((kind, labels, detail, epsilon): &Measures) -> PyResult<Measure> {
     match kind.as_str() {
         "squared" => Ok(Measure::Error(loss::Error::Squared)),
         "absolute" => Ok(Measure::Error(loss::Error::Absolute)),
-        "crossentropy" => {
-            let labels = labels_of(labels)?;
-            let of = Crossentropy { labels, smoothing: *detail, epsilon: *epsilon };
+        "crossentropy" | "logits" => {
+            let epsilon = (kind == "crossentropy").then_some(*epsilon);
+            let of = Crossentropy { labels: labels_of(labels)?, smoothing: *detail, epsilon };
             Ok(Measure::Crossentropy(of))
         }
         "hits" => Ok(Measure::Hits(labels_of(labels)?, *detail)),
         other => {
-            let expected = "squared, absolute, crossentropy or hits";
-            Err(Error::value("error", expected, other).into())
+            let expected = "squared, absolute, crossentropy, logits or hits";
+            Err(Error::value("measure", expected, other).into())
         }
     }
 }

@@ -2,61 +2,20 @@
 
 #![allow(clippy::float_cmp, reason = "labels and clipped numbers are what they are, to the bit")]
 
+use super::logits;
+use super::rows::{Labels, Rows};
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
-/// What targets say of classes, and predictions of their probability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Labels {
-    /// Each entry is a question of its own, answered by 0 or 1.
-    Binary,
-    /// Rows with a 1 at the class, or with the probability of each.
-    OneHot,
-    /// The number of the class, one for each row of predictions.
-    Numbers,
-}
-
-/// A crossentropy of probabilities.
+/// A crossentropy of probabilities, or of logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crossentropy {
     /// What the targets are.
     pub labels: Labels,
     /// The part of a label that is shared out between all classes.
     pub smoothing: f64,
-    /// How near to 0 and 1 probabilities are taken as they are.
-    pub epsilon: f64,
-}
-
-/// Targets and predictions, and how many classes a row of predictions has.
-pub struct Rows<'a, T> {
-    /// The labels.
-    pub targets: &'a [T],
-    /// A probability for each class.
-    pub predictions: &'a [T],
-    /// The length of a row.
-    pub classes: usize,
-}
-
-impl<T: Element> Rows<'_, T> {
-    /// Targets of each row.
-    fn labels(&self, labels: Labels) -> usize {
-        if labels == Labels::Numbers { 1 } else { self.classes }
-    }
-
-    /// The rows, each with its targets.
-    fn pairs(&self, labels: Labels) -> impl Iterator<Item = (&[T], &[T])> {
-        let targets = self.targets.chunks_exact(self.labels(labels).max(1));
-        targets.zip(self.predictions.chunks_exact(self.classes.max(1)))
-    }
-
-    fn check(&self, labels: Labels) -> Result<()> {
-        let rows = self.predictions.len() / self.classes.max(1);
-        let expected = [rows, self.labels(labels)];
-        if self.targets.len() != expected[0] * expected[1] {
-            return Err(Error::shape("y_true", expected, [self.targets.len()]));
-        }
-        Ok(())
-    }
+    /// How near to 0 and 1 probabilities are taken as they are; predictions are logits if there is none.
+    pub epsilon: Option<f64>,
 }
 
 /// The sum of a row, by several that need not wait for each other.
@@ -86,8 +45,9 @@ impl Crossentropy {
     /// its derivatives by the predictions. Of no elements it is NaN.
     ///
     /// ```
-    /// use ferrnn::training::classes::{Crossentropy, Labels, Rows};
-    /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: 1e-7 };
+    /// use ferrnn::training::classes::Crossentropy;
+    /// use ferrnn::training::rows::{Labels, Rows};
+    /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: Some(1e-7) };
     /// let rows = Rows { targets: &[1.0], predictions: &[0.5, 0.25, 0.25], classes: 3 };
     /// assert_eq!(of.mean(&rows, None).unwrap(), 4.0_f64.ln());
     /// ```
@@ -111,18 +71,49 @@ impl Crossentropy {
             let width = if wanted { row.len() } else { 0 };
             let (slopes, rest) = std::mem::take(&mut gradient).split_at_mut(width);
             gradient = rest;
-            sum += match self.labels {
-                Labels::Binary => self.binary(targets, row, share, slopes),
-                Labels::OneHot => self.one_hot(targets, row, share, slopes),
-                Labels::Numbers => self.number(place(targets[0], row.len())?, row, share, slopes),
-            };
+            sum += self.row(targets, row, share, slopes)?;
         }
         Ok(sum * share)
     }
 
-    /// A probability as far as it counts, in the precision of the predictions.
+    /// The sum over a row.
+    fn row<T: Element>(
+        &self,
+        targets: &[T],
+        row: &[T],
+        share: f64,
+        slopes: &mut [T],
+    ) -> Result<f64> {
+        let smoothed = |each: f64| move |y: T| y.wide() * (1.0 - self.smoothing) + each;
+        let (half, part) = (0.5 * self.smoothing, self.smoothing / row.len() as f64);
+        let pair = (targets, row);
+        Ok(match (self.labels, self.epsilon) {
+            (Labels::Binary, None) => logits::binary(smoothed(half), pair, share, slopes),
+            (Labels::OneHot, None) => logits::one_hot(smoothed(part), pair, share, slopes),
+            (Labels::Binary, Some(epsilon)) => {
+                Clip(epsilon).binary(smoothed(half), pair, share, slopes)
+            }
+            (Labels::OneHot, Some(epsilon)) => {
+                Clip(epsilon).one_hot(smoothed(part), pair, share, slopes)
+            }
+            (Labels::Numbers, epsilon) => {
+                let label = place(targets[0], row.len())?;
+                match epsilon {
+                    None => logits::number(label, row, share, slopes),
+                    Some(epsilon) => Clip(epsilon).number(label, row, share, slopes),
+                }
+            }
+        })
+    }
+}
+
+/// Probabilities as far as they count: not nearer to 0 and 1 than this.
+struct Clip(f64);
+
+impl Clip {
+    /// In the precision of the predictions.
     fn clipped<T: Element>(&self, p: f64) -> f64 {
-        let (least, most) = (T::of(self.epsilon).wide(), T::of(1.0 - self.epsilon).wide());
+        let (least, most) = (T::of(self.0).wide(), T::of(1.0 - self.0).wide());
         // NaN stays: it is neither below nor above.
         if p < least {
             least
@@ -133,9 +124,14 @@ impl Crossentropy {
         }
     }
 
-    fn binary<T: Element>(&self, targets: &[T], row: &[T], share: f64, slopes: &mut [T]) -> f64 {
+    fn binary<T: Element>(
+        &self,
+        label: impl Fn(T) -> f64,
+        (targets, row): (&[T], &[T]),
+        share: f64,
+        slopes: &mut [T],
+    ) -> f64 {
         let mut sum = 0.0;
-        let label = |y: T| y.wide() * (1.0 - self.smoothing) + 0.5 * self.smoothing;
         for (&y, &p) in targets.iter().zip(row) {
             let (y, p) = (label(y), self.clipped::<T>(p.wide()));
             // Most labels are 0 or 1, and a logarithm takes long.
@@ -155,9 +151,14 @@ impl Crossentropy {
         sum
     }
 
-    fn one_hot<T: Element>(&self, targets: &[T], row: &[T], share: f64, slopes: &mut [T]) -> f64 {
+    fn one_hot<T: Element>(
+        &self,
+        label: impl Fn(T) -> f64,
+        (targets, row): (&[T], &[T]),
+        share: f64,
+        slopes: &mut [T],
+    ) -> f64 {
         let total = total(row);
-        let label = |y: T| y.wide() * (1.0 - self.smoothing) + self.smoothing / row.len() as f64;
         let (mut sum, mut along) = (0.0, 0.0);
         // The derivative by a probability that the row's sum is one of, and that by its logarithm.
         let slope =

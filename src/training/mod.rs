@@ -2,5 +2,8 @@
 
 pub mod classes;
 pub mod dropout;
+mod logits;
 pub mod loss;
+pub mod measure;
 pub mod optimizer;
+pub mod rows;

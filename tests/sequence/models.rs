@@ -7,10 +7,11 @@ use ferrnn::layers::sequence::Options;
 use ferrnn::machine::memory::View;
 use ferrnn::models::{
     BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Ends, Flatten, Graph, Join,
-    Joined, Judge, Linked, Loss, Masking, Measure, Merge, Node, Normalization, Pace, Recurrent,
-    Samples, Setting, Shape, Span, Tally, Updates, judge, predict, train,
+    Joined, Judge, Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Samples,
+    Setting, Shape, Span, Tally, Updates, judge, predict, train,
 };
 use ferrnn::training::loss::Error as Kind;
+use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::Rule;
 
 use crate::common::Random;

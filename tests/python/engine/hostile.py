@@ -28,7 +28,7 @@ NAMES = [
     *("convolution_forward", "conv_lstm_step", "max_pool", "max_pool_backward"),
     *("EmbeddingWeights", "embedding_forward", "embedding_backward", "dropout_mask"),
     *("NormalizationWeights", "normalization_forward", "normalization_backward"),
-    *("sgd_update", "adam_update", "squared_norms", "mean_error", "activate", "limits"),
+    *("sgd_update", "adam_update", "squared_norms", "mean_loss", "activate", "limits"),
     *("set_num_threads", "num_threads", "simd_level", "machine", "clear_buffers"),
 ]
 

@@ -150,7 +150,7 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
         "sgd_update": [own, rng.choice([several(), own]), maybe(several()), *rates[:2], *updates],
         "adam_update": [own, several(), several(), rng.choice([several(), own]), None, *rates[:4]],
         "squared_norms": [own],
-        "mean_error": [inputs, inputs if rng.random() < 0.5 else floats(rows, features), *flags(2)],
+        "mean_loss": [measure(rng), rng.choice([inputs, outputs, floats(rows)]), inputs, *flags(1)],
         "activate": [rng.choice(ACTIVATIONS), rng.choice([inputs, floats(rows, units, features)])],
         "set_num_threads": [rng.choice([1, 2, 3, *INTS])],
         "limits": [rng.choice([1, 2, 2**20, *HUGE]), [rng.choice([0, 100, 2**50, 2**63])] * rows]
@@ -158,6 +158,13 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
         else [2**20, [1]],
     }
     return parts.get(name, [])
+
+
+def measure(rng: random.Random) -> tuple[Any, ...]:
+    """What losses average, as the engine is told of it."""
+    kind = rng.choice(["squared", "absolute", "crossentropy", "logits", "hits", "odd"])
+    labels = rng.choice(["", "binary", "one-hot", "numbers", "odd"])
+    return kind, labels, rng.choice(FLOATS), rng.choice(FLOATS)
 
 
 def recurrent_weights(rng: random.Random, _: Pool, floats: Any, maybe: Any) -> list[Any]:

@@ -40,6 +40,26 @@ CASES = {
     "one-hot": (losses.CategoricalCrossentropy, "one-hot", "softmax"),
     "soft": (lambda: losses.CategoricalCrossentropy(label_smoothing=0.2), "soft", "softmax"),
     "numbers": (losses.SparseCategoricalCrossentropy, "numbers", "softmax"),
+    "binary logits": (
+        lambda: losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
+        "binary",
+        None,
+    ),
+    "one-hot logits": (lambda: losses.CategoricalCrossentropy(from_logits=True), "one-hot", None),
+    "soft logits": (
+        lambda: losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2),
+        "soft",
+        None,
+    ),
+    "logits": (lambda: losses.SparseCategoricalCrossentropy(from_logits=True), "numbers", None),
+}
+
+
+METRICS = {
+    "binary": lambda logits: keras.metrics.BinaryCrossentropy(from_logits=logits),
+    "one-hot": lambda logits: keras.metrics.CategoricalCrossentropy(from_logits=logits),
+    "soft": lambda logits: keras.metrics.CategoricalCrossentropy(from_logits=logits),
+    "numbers": lambda logits: keras.metrics.SparseCategoricalCrossentropy(from_logits=logits),
 }
 
 
@@ -51,7 +71,7 @@ def test_whole_passes_train_to_the_same_bits(case, steps, dtype, monkeypatch):
     y = labels(kind, (6,) if steps else ())
     monkeypatch.setattr(TrainingPlan, "_judged", None)  # no step is judged in Python
     build, x = classifier(activation, steps=steps, dtype=dtype), inputs(dtype)
-    compiled = {"loss": loss, "metrics": ["accuracy"]}
+    compiled = {"loss": loss, "metrics": lambda: ["accuracy", METRICS[kind](activation is None)]}
     model = same(build, x, y, monkeypatch, compiled=compiled, validation_data=(x, y))
     assert 0 < model.evaluate(x, y, verbose=0)[1] < 1
 
@@ -88,6 +108,8 @@ def test_crossentropies_of_several_outputs_train_to_the_same_bits(monkeypatch):
 def reference(loss, kind, true, pred):
     """The mean in double precision, as the formulas have it, of predictions within the clip."""
     true, pred = true.astype("float64"), pred.astype("float64")
+    if loss.from_logits:
+        pred = 1 / (1 + np.exp(-pred)) if kind == "binary" else np.exp(pred)
     if kind == "numbers":
         true = np.eye(pred.shape[-1])[true.astype(int)]
     smoothing = getattr(loss, "label_smoothing", 0.0)
@@ -121,6 +143,8 @@ def test_the_mean_is_that_of_the_values(case):
     loss, true = made(), labels(kind)
     pred = np.random.default_rng(3).uniform(0.0, 1.0, (ROWS, 4)).astype("float32")
     pred[4], pred[5, :2] = [0, 1, 0, 0], [1, 0]  # where probabilities are clipped
+    if loss.from_logits:
+        pred *= 40
     values = loss(true, pred, np.ones(ROWS))
     np.testing.assert_allclose(loss(true, pred), values, rtol=2e-6)
     whole, weighed = (
@@ -145,7 +169,7 @@ def test_labels_that_are_no_class_are_refused_as_before(monkeypatch):
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda: losses.BinaryCrossentropy(from_logits=True),
+        lambda: losses.BinaryFocalCrossentropy(from_logits=True),
         lambda: losses.SparseCategoricalCrossentropy(ignore_class=2),
         lambda: losses.CategoricalCrossentropy(reduction="sum"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.native import Plan
+from ferrnn._src.training.averaged import MEANS, Measure
 from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.losses import (
     BinaryCrossentropy,
@@ -19,7 +20,7 @@ from ferrnn._src.training.losses import (
 )
 from ferrnn._src.training.plan_parts import End, Lowering, Planned
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.training.work import LIMIT, Judge, Measure, Work, finished, measured
+from ferrnn._src.training.work import LIMIT, Judge, Work, finished, measured
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, structure_version
@@ -27,12 +28,13 @@ from ferrnn._src.weights.penalties import regularized
 
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
-_ERRORS: dict[type, Measure] = {
-    MeanSquaredError: ("squared", "", 0.0, 0.0),
-    MeanAbsoluteError: ("absolute", "", 0.0, 0.0),
-}
-_CROSSENTROPIES = (BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
-_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
+_KNOWN = (
+    MeanSquaredError,
+    MeanAbsoluteError,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
 # A plan keeps what all of its layers give for a batch: only small ones are worth it.
 _MOST_BYTES = 1 << 20
 
@@ -270,12 +272,10 @@ def _averaged(loss: Any, dtype: str) -> Measure | None:
     """A loss as the engine knows it, None if it does not."""
     if loss is None or isinstance(loss, str):  # the shapes of targets say what a name stands for
         return None
-    if loss.reduction not in _MEANS or loss.dtype not in (None, dtype):
+    if loss.reduction not in MEANS or loss.dtype not in (None, dtype):
         return None
-    if type(loss) in _CROSSENTROPIES:
-        measure: Measure | None = loss.measured()
-        return measure
-    return _ERRORS.get(type(loss))
+    measure: Measure | None = loss.measured() if type(loss) in _KNOWN else None
+    return measure
 
 
 def as_steps(x: Array) -> Array:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
 from ferrnn._src.configs.names import snake_case, unique_name
-from ferrnn._src.configs.objects import Configured, written
+from ferrnn._src.configs.objects import written
 from ferrnn._src.configs.overriding import overridden
 from ferrnn._src.symbolic import tracing
+from ferrnn._src.training.averaged import MEANS, Averaged
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.reduction import (
     as_float,
@@ -29,11 +30,8 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 LossVjp: TypeAlias = Callable[[float, Gradients], Array]
 Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 
-# The reductions that give the mean over all values where nothing is weighed.
-_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
-
-class Loss(Configured):
+class Loss(Averaged):
     """A loss: `pointwise` gives values and their gradient, this class reduces and weighs them.
 
     `y_true` and `y_pred` are `[batch, ..., classes or features]`. `reduction` is
@@ -84,33 +82,6 @@ class Loss(Configured):
             recorded: Array = self._recorded(y_true, y_pred)
             return recorded
         return self.pointwise(y_true, y_pred)[0]
-
-    def plain_mean(
-        self, y_true: Array, y_pred: Array, differentiable: bool
-    ) -> tuple[float, Array | None] | None:
-        """The mean over all values and its gradient by `y_pred`, if there is a short way to it.
-
-        It is taken where nothing is weighed, for arrays of one shape and dtype that are not empty.
-        """
-        return None
-
-    def unweighted_mean(
-        self, y_true: Any, y_pred: Any, differentiable: bool = False
-    ) -> tuple[float, Array | None] | None:
-        """`plain_mean`, if it has one, there are no own `call` or dtype, and the arrays fit."""
-        if (
-            type(self).plain_mean is Loss.plain_mean
-            or type(self).call is not Loss.call
-            or type(y_pred) is not np.ndarray
-            or type(y_true) is not np.ndarray
-            or y_true.shape != y_pred.shape
-            or y_true.dtype != y_pred.dtype
-            or y_pred.dtype.char not in "fd"
-            or not (self.dtype is None or self.dtype == y_pred.dtype.name)
-            or not y_pred.size
-        ):
-            return None
-        return self.plain_mean(y_true, y_pred, differentiable)
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """Values `[batch, ...]` for arrays as the user has them, before weights and reduction."""
@@ -220,7 +191,7 @@ class Loss(Configured):
         mask: Mask | None = None,
     ) -> Any:
         """The reduced loss, without a gradient."""
-        if sample_weight is None and mask is None and self.reduction in _MEANS:
+        if sample_weight is None and mask is None and self.reduction in MEANS:
             short = self.unweighted_mean(y_true, y_pred)
             if short is not None:
                 return np.asarray(y_pred).dtype.type(short[0])
@@ -246,7 +217,7 @@ class Loss(Configured):
         >>> float(value), vjp(1.0, Gradients()).tolist()
         (1.0, [[1.0], [1.0]])
         """
-        if sample_weight is None and mask is None and self.reduction in _MEANS:
+        if sample_weight is None and mask is None and self.reduction in MEANS:
             short = self.unweighted_mean(y_true, y_pred, True)
             if short is not None:
                 mean, slope = y_pred.dtype.type(short[0]), np.asarray(short[1])

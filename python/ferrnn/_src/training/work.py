@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
+from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -17,15 +18,17 @@ from ferrnn._src.weights.parameter import Parameter, written
 # Seconds after which a call of many steps comes back: so long Ctrl-C and a bar wait at most.
 LIMIT = 0.05
 
-# What the engine averages: its name, what targets are, a number of its own, and an epsilon.
-Measure: TypeAlias = "tuple[str, str, float, float]"
-
-_METRICS: dict[type, Measure] = {
-    metrics.MeanSquaredError: ("squared", "", 0.0, 0.0),
-    metrics.MeanAbsoluteError: ("absolute", "", 0.0, 0.0),
-    metrics.CategoricalAccuracy: ("hits", "one-hot", 0.0, 0.0),
-    metrics.SparseCategoricalAccuracy: ("hits", "numbers", 0.0, 0.0),
+_ACCURACIES: dict[type, str] = {
+    metrics.CategoricalAccuracy: "one-hot",
+    metrics.SparseCategoricalAccuracy: "numbers",
 }
+_OF_LOSSES = (
+    metrics.MeanSquaredError,
+    metrics.MeanAbsoluteError,
+    metrics.BinaryCrossentropy,
+    metrics.CategoricalCrossentropy,
+    metrics.SparseCategoricalCrossentropy,
+)
 
 
 def measured(metric: Any) -> Measure | None:
@@ -34,9 +37,14 @@ def measured(metric: Any) -> Measure | None:
     >>> measured(metrics.BinaryAccuracy(threshold=0.25))
     ('hits', 'binary', 0.25, 0.0)
     """
-    if type(metric) is metrics.BinaryAccuracy:
+    kind = type(metric)
+    if kind in _OF_LOSSES:
+        measure: Measure | None = metric.loss.measured()
+        return measure
+    if kind is metrics.BinaryAccuracy:
         return "hits", "binary", float(metric.threshold), 0.0
-    return _METRICS.get(type(metric))
+    labels = _ACCURACIES.get(kind)
+    return None if labels is None else ("hits", labels, 0.0, 0.0)
 
 
 R = TypeVar("R")

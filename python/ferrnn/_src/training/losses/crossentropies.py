@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs import config
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.native import mean_crossentropy
 from ferrnn._src.training import formulas
+from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.training.losses import target_formulas
@@ -33,43 +33,27 @@ def several_classes(name: str, y_pred: Array, axis: int = -1) -> None:
 
 
 class _OfClasses(Loss):
-    """A crossentropy, whose plain mean over probabilities is the engine's."""
+    """A crossentropy, whose plain mean is the engine's."""
 
     _labels: ClassVar[str]  # what its targets are for the engine
     from_logits: bool
     label_smoothing: float = 0.0
     axis: int
 
-    def measured(self) -> tuple[str, str, float, float] | None:
+    def measured(self) -> Measure | None:
         """The plain mean as the engine knows it, None where it knows none."""
-        own = type(self) not in _KNOWN or self.from_logits or self.axis != -1
+        own = type(self) not in _KNOWN or self.axis != -1
         if own or getattr(self, "ignore_class", None) is not None:
             return None
-        return "crossentropy", self._labels, float(self.label_smoothing), config.epsilon()
+        kind = "logits" if self.from_logits else "crossentropy"
+        return kind, self._labels, float(self.label_smoothing), config.epsilon()
 
-    def unweighted_mean(
-        self, y_true: Any, y_pred: Any, differentiable: bool = False
-    ) -> tuple[float, Array | None] | None:
-        measured = self.measured()
-        if (
-            measured is None
-            or type(y_pred) is not np.ndarray
-            or type(y_true) is not np.ndarray
-            or y_pred.dtype.char not in "fd"
-            or not (self.dtype is None or self.dtype == y_pred.dtype.name)
-            or not y_pred.size
-            or not y_pred.ndim
-        ):
-            return None
+    def engine_arrays(self, y_true: Any, y_pred: Array) -> tuple[Array, Array]:
+        """Aligned: other than errors, crossentropies have targets of any type."""
         true, pred = self._aligned(y_true, y_pred, None, None)
         if self._labels == "one-hot":
             several_classes(self.name, pred)
-        true, pred = (np.ascontiguousarray(each, y_pred.dtype) for each in (true, pred))
-        try:
-            value, slope = mean_crossentropy(true, pred, *measured[1:], differentiable)
-        except ValueError:  # a label that is no class: `pointwise` says so
-            return None
-        return value, None if slope is None else slope.reshape(y_pred.shape)
+        return true, pred
 
 
 class BinaryCrossentropy(_OfClasses):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn._src.native import mean_error
 from ferrnn._src.training import formulas
+from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.training.losses import regression_formulas, target_formulas
@@ -37,11 +37,11 @@ class MeanSquaredError(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return formulas.squared_error(y_true, y_pred)
 
-    def plain_mean(
-        self, y_true: Array, y_pred: Array, differentiable: bool
-    ) -> tuple[float, Array | None] | None:
-        own = type(self).pointwise is not MeanSquaredError.pointwise
-        return None if own else mean_error(y_true, y_pred, True, differentiable)
+    def measured(self) -> Measure | None:
+        """The mean error as the engine knows it."""
+        cls = type(self)
+        own = cls.pointwise is not MeanSquaredError.pointwise or cls.call is not Loss.call
+        return None if own else ("squared", "", 0.0, 0.0)
 
 
 class MeanAbsoluteError(Loss):
@@ -65,11 +65,11 @@ class MeanAbsoluteError(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return formulas.absolute_error(y_true, y_pred)
 
-    def plain_mean(
-        self, y_true: Array, y_pred: Array, differentiable: bool
-    ) -> tuple[float, Array | None] | None:
-        own = type(self).pointwise is not MeanAbsoluteError.pointwise
-        return None if own else mean_error(y_true, y_pred, False, differentiable)
+    def measured(self) -> Measure | None:
+        """The mean error as the engine knows it."""
+        cls = type(self)
+        own = cls.pointwise is not MeanAbsoluteError.pointwise or cls.call is not Loss.call
+        return None if own else ("absolute", "", 0.0, 0.0)
 
 
 class MeanAbsolutePercentageError(Loss):

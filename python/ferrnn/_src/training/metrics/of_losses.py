@@ -24,7 +24,7 @@ class OfLoss(FixedFunction):
 
     def __init__(self, loss: Loss, name: str | None, dtype: object, **arguments: Any) -> None:
         super().__init__(loss.values, name, dtype)
-        self._loss, self._settings = loss, arguments
+        self.loss, self._settings = loss, arguments
 
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
@@ -32,7 +32,7 @@ class OfLoss(FixedFunction):
         """Adds a batch; a mask attached to `y_pred` is applied."""
         short = None
         if sample_weight is None and np.ndim(y_pred) > 1:
-            short = self._loss.unweighted_mean(y_true, y_pred)
+            short = self.loss.unweighted_mean(y_true, y_pred)
         if short is None:
             super().update_state(y_true, y_pred, sample_weight)
         else:

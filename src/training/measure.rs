@@ -1,0 +1,46 @@
+//! What losses and metrics average over rows of predictions.
+
+use super::classes::Crossentropy;
+use super::loss::{self, mean_error};
+use super::rows::{Labels, Rows};
+use crate::error::{Error, Result};
+use crate::machine::simd::Element;
+
+/// What is averaged.
+#[derive(Clone, Copy, Debug)]
+pub enum Measure {
+    /// An error of numbers.
+    Error(loss::Error),
+    /// That of classes.
+    Crossentropy(Crossentropy),
+    /// How many predictions of classes are right, those of binary labels by a threshold; for metrics only.
+    Hits(Labels, f64),
+}
+
+impl Measure {
+    /// What targets are; errors have one for each prediction, as classes by rows of 1 and 0.
+    #[must_use]
+    pub fn labels(self) -> Labels {
+        match self {
+            Self::Crossentropy(of) => of.labels,
+            Self::Hits(labels, _) => labels,
+            Self::Error(_) => Labels::OneHot,
+        }
+    }
+
+    /// The mean over all rows, in double precision; `gradient` takes its derivatives by the predictions.
+    ///
+    /// # Errors
+    /// If there are not as many targets as predictions, if a label is no class, or of hits.
+    ///
+    /// # Panics
+    /// If there is not a derivative for each prediction.
+    pub fn mean<T: Element>(self, rows: &Rows<'_, T>, gradient: Option<&mut [T]>) -> Result<f64> {
+        rows.check(self.labels())?;
+        match self {
+            Self::Error(error) => Ok(mean_error(error, rows.targets, rows.predictions, gradient)),
+            Self::Crossentropy(of) => of.mean(rows, gradient),
+            Self::Hits(..) => Err(Error::value("measure", "one with a gradient", "hits")),
+        }
+    }
+}
