@@ -2,14 +2,18 @@
 //! no order changes them.
 //!
 //! A column of weights is `scale · q` with integers |q| <= 127. A row of the left side becomes
-//! `step · a`, its integers as large as the sums of all columns leave room for in 32 bits: 15 bits and
-//! a sign up to a depth of 516, one bit less for each doubling. A product is the sum of `q · a`, rounded
-//! once, times `step · scale`.
+//! `step · a`, its integers as large as the sums of all columns leave room for in 32 bits: up to
+//! 127 · 257, nearly 15 bits and a sign, to a depth of 518, one bit less for each doubling. A product is
+//! the sum of `q · a`, rounded once, times `step · scale`.
 //!
 //! The depth is cut into four quarters. A lane has a weight of each, as bytes `q + 128`, and a row of
 //! integers has pairs: those of the first and third quarter, then those of the second and fourth. The
 //! even bytes are multiplied by the former, the odd ones by the latter. What the 128 adds is known, and
 //! the sums start from its opposite.
+//!
+//! Where four products of bytes are one instruction, a row has all four quarters' low bytes instead, then
+//! their high ones, both with a sign: `a = low + 256 · high`. A vector of weights is multiplied by both
+//! as it is, and the sums are joined at the end.
 
 use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
@@ -23,17 +27,19 @@ const FEWEST: usize = 127;
 /// The largest depth of a product.
 pub const MOST_DEPTH: usize = (1 << 31) / MOST as usize / FEWEST;
 
-/// The largest integer of a row of this depth: no sum leaves 32 bits.
+/// The largest integer of a row of this depth: no sum leaves 32 bits, and no byte its own.
 fn largest(depth: usize) -> f64 {
     const SUM: usize = (1 << 31) - 1;
-    f64::from(i16::MAX).min((SUM / (MOST as usize * depth.max(1))) as f64)
+    const BYTES: usize = 127 * 257;
+    BYTES.min(SUM / (MOST as usize * depth.max(1))) as f64
 }
 
 /// The vectors of columns of a tile: they lie together, `[tile][quarter][TILE]`, whatever their gates
 /// and units are, so that there is one product for all cells.
 pub const TILE: usize = 8;
 
-/// Quarters of a depth, rounded up: vectors of weights of a column, and half of a row's pairs.
+/// Quarters of a depth, rounded up: vectors of weights of a column, and half of what a row has of
+/// integers.
 #[must_use]
 pub fn quarter(depth: usize) -> usize {
     depth.div_ceil(4)
@@ -103,12 +109,24 @@ impl<T: Element> Kernel<T> for NarrowRows<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        if const { !T::HALVES } {
-            return;
+        if const { T::HALVES } {
+            s.with_integers(EachRow(self));
         }
-        for row in self.rows.chunks_exact_mut(self.stride).take(self.count) {
-            row[self.depth..].fill(T::ZERO);
-            narrow(s, row, self.depth);
+    }
+}
+
+/// [`NarrowRows`] with the instructions that the product has.
+struct EachRow<'a, T>(NarrowRows<'a, T>);
+
+impl<T: Element> Kernel<T> for EachRow<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let NarrowRows { rows, stride, count, depth } = self.0;
+        for row in rows.chunks_exact_mut(stride).take(count) {
+            row[depth..].fill(T::ZERO);
+            narrow(s, row, depth);
         }
     }
 }
@@ -141,16 +159,16 @@ fn narrow<T: Element, S: Simd<T>>(s: S, row: &mut [T], depth: usize) {
         _ => (most / largest, largest / most),
     };
     let (step, scale) = (T::of(step), s.splat(T::of(scale)));
-    let pairs = 2 * quarter(depth);
-    for at in (0..pairs).step_by(S::LANES) {
-        let low = s.mul(s.load(&row[at..]), scale);
-        let high = s.mul(s.load(&row[at + pairs..]), scale);
-        s.store(s.pack_pairs(low, high), &mut row[at..]);
-    }
-    row[pairs..][..S::LANES].fill(T::ZERO);
-    let mut sum = s.splat(T::ZERO);
-    for at in (0..pairs).step_by(S::LANES) {
-        sum = s.add_pairs(sum, s.load(&row[at..]), s.splat(T::of_bits(0x0001_0001)));
+    let quarter = quarter(depth);
+    let (mut sum, ones) = (s.splat(T::ZERO), s.splat(T::of_bits(0x0001_0001)));
+    for at in (0..quarter).step_by(S::LANES) {
+        let some = at..quarter.min(at + S::LANES);
+        let of = |part: usize| s.mul(s.load_partial(&row[part * quarter..][some.clone()]), scale);
+        let pairs = [s.pack_pairs(of(0), of(2)), s.pack_pairs(of(1), of(3))];
+        sum = s.add_pairs(s.add_pairs(sum, pairs[0], ones), pairs[1], ones);
+        let halves = if const { S::QUADS } { s.quads(pairs) } else { pairs };
+        s.store_partial(halves[0], &mut row[some.clone()]);
+        s.store_partial(halves[1], &mut row[quarter..][some]);
     }
     s.store(sum, &mut lanes[0]);
     let add = |sum: i32, v: &T| sum.wrapping_add(v.bits().cast_signed());

@@ -6,7 +6,7 @@ use super::cuts::{group, group_mut, halved_rows, most_rows, take_blocks, with_ti
 use super::int8::{TILE, ends, quarter};
 use super::pack::Packed;
 use super::tile::{Coming, LeftRows, accumulate_asking, accumulate_halved, blocks};
-use crate::machine::simd::{Element, Kernel, MAX_LANES, Simd};
+use crate::machine::simd::{Element, Kernel, Simd};
 
 /// What a product's sums start from.
 #[derive(Clone, Copy)]
@@ -178,9 +178,6 @@ impl<T: Element> Product<'_, T> {
 /// ([`super::int8::NarrowRows`]).
 struct Int8Product<'a, T: Element>(Product<'a, T>);
 
-/// The sums of a tile's rows, at most two.
-type Sums<T> = [[[T; MAX_LANES]; TILE]; 2];
-
 impl<T: Element> Kernel<T> for Int8Product<'_, T> {
     type Output = ();
 
@@ -190,26 +187,24 @@ impl<T: Element> Kernel<T> for Int8Product<'_, T> {
         assert!(depth == (0, right.depth()), "some rows of an operand of bytes");
         let tiles =
             blocks.start * right.width() / TILE..(blocks.end * right.width()).div_ceil(TILE);
-        let mut sums = [[[T::ZERO; MAX_LANES]; TILE]; 2];
         for number in 0..tiles.len() {
             let tile = if from_end { tiles.end - 1 - number } else { tiles.start + number };
+            let places = self.places(tile);
             let mut row = 0;
             while row < rows {
                 let count = if S::SMALL { 1 } else { (rows - row).min(2) };
                 if count == 1 {
-                    self.tile::<S, 1, TILE>(s, row, tile, 0, &mut sums);
+                    self.tile::<S, 1, TILE>(s, row, (tile, 0), &places);
                 } else if const { !S::SMALL } {
-                    // Sums of two rows want more registers than sixteen.
-                    if const { S::ROWS > 3 } {
-                        self.tile::<S, 2, TILE>(s, row, tile, 0, &mut sums);
+                    // Sums of two rows want more registers than sixteen, and sums of low and high
+                    // bytes more than thirty-two.
+                    if const { S::ROWS > 3 && !S::QUADS } {
+                        self.tile::<S, 2, TILE>(s, row, (tile, 0), &places);
                     } else {
                         for first in [0, TILE / 2] {
-                            self.tile::<S, 2, { TILE / 2 }>(s, row, tile, first, &mut sums);
+                            self.tile::<S, 2, { TILE / 2 }>(s, row, (tile, first), &places);
                         }
                     }
-                }
-                for (row, sums) in (row..row + count).zip(&sums) {
-                    self.finish(s, row, tile, sums);
                 }
                 row += count;
             }
@@ -218,76 +213,90 @@ impl<T: Element> Kernel<T> for Int8Product<'_, T> {
 }
 
 impl<T: Element> Int8Product<'_, T> {
-    /// The row's elements.
+    /// Where the vectors of a tile go, in a row of the output; none for those of other blocks.
     #[inline(always)]
-    fn row(&self, row: usize) -> &[T] {
-        &self.0.left[row * self.0.stride..][..self.0.stride]
+    fn places(&self, tile: usize) -> [Option<usize>; TILE] {
+        let Product { right, ref blocks, offset, block_stride, .. } = self.0;
+        let (width, first) = (right.width(), tile * TILE);
+        let (mut block, mut gate) = (first / width, first % width);
+        let mut places = [None; TILE];
+        for place in &mut places {
+            if blocks.contains(&block) {
+                *place = Some(offset + (block - blocks.start) * block_stride + gate);
+            }
+            gate += 1;
+            if gate == width {
+                (block, gate) = (block + 1, 0);
+            }
+        }
+        places
     }
 
-    /// The sums of `C` vectors of a tile, from `first` on.
+    /// The products of `C` vectors of a tile, from `first` on.
     #[inline(always)]
     fn tile<S: Simd<T>, const MR: usize, const C: usize>(
-        &self,
+        &mut self,
         s: S,
         row: usize,
-        tile: usize,
-        first: usize,
-        to: &mut Sums<T>,
+        (tile, first): (usize, usize),
+        places: &[Option<usize>; TILE],
     ) {
         assert!(first + C <= TILE, "vectors beyond the tile");
-        let right = self.0.right;
+        let Product { left, stride, right, row_stride, start, .. } = self.0;
         let quarter = quarter(right.depth());
         let (vectors, _) = s.vectors(right.data()).as_chunks::<TILE>();
         let vectors = &vectors[tile * quarter..][..quarter];
-        let (mut of_even, mut of_odd) = ([self.row(row); MR], [self.row(row); MR]);
+        let mut halves = [[&left[..0]; 2]; MR];
+        let mut steps = [s.splat(T::ZERO); MR];
         let mut sums = [[s.splat(T::ZERO); C]; MR];
+        // Where there are quads: `sums` are of low bytes.
+        let mut high_sums = [[s.splat(T::ZERO); C]; MR];
         for r in 0..MR {
-            let row = self.row(row + r);
-            sums[r] = [s.splat(row[ends(row).0]); C];
-            (of_even[r], of_odd[r]) = row[..2 * quarter].split_at(quarter);
+            let row = &left[(row + r) * stride..][..stride];
+            let (start_at, step_at) = ends(row);
+            (sums[r], steps[r]) = ([s.splat(row[start_at]); C], s.splat(row[step_at]));
+            halves[r] = [&row[..quarter], &row[quarter..][..quarter]];
         }
         for k in 0..quarter {
-            let (mut even, mut odd) = ([s.splat(T::ZERO); MR], [s.splat(T::ZERO); MR]);
+            let mut integers = [[s.splat(T::ZERO); 2]; MR];
             for r in 0..MR {
-                (even[r], odd[r]) = (s.splat(of_even[r][k]), s.splat(of_odd[r][k]));
+                integers[r] = [s.splat(halves[r][0][k]), s.splat(halves[r][1][k])];
             }
             for c in 0..C {
                 let bytes = vectors[k][first + c];
-                let (low, high) = (s.even_bytes(bytes), s.odd_bytes(bytes));
-                for r in 0..MR {
-                    let sum = s.add_pairs(sums[r][c], low, even[r]);
-                    sums[r][c] = s.add_pairs(sum, high, odd[r]);
+                if const { S::QUADS } {
+                    for r in 0..MR {
+                        sums[r][c] = s.add_quads(sums[r][c], bytes, integers[r][0]);
+                        high_sums[r][c] = s.add_quads(high_sums[r][c], bytes, integers[r][1]);
+                    }
+                } else {
+                    let (even, odd) = (s.even_bytes(bytes), s.odd_bytes(bytes));
+                    for r in 0..MR {
+                        let sum = s.add_pairs(sums[r][c], even, integers[r][0]);
+                        sums[r][c] = s.add_pairs(sum, odd, integers[r][1]);
+                    }
                 }
             }
         }
-        for r in 0..MR {
-            for c in 0..C {
-                s.store(sums[r][c], &mut to[r][first + c]);
+        let vector = tile * TILE + first;
+        let scales = &s.vectors(right.scales())[vector..][..C];
+        let out = s.vectors_mut(self.0.out);
+        for c in 0..C {
+            let Some(place) = places[first + c] else { continue };
+            for r in 0..MR {
+                let to = &mut out[place + (row + r) * row_stride];
+                let before = match start {
+                    Start::Zero => s.splat(T::ZERO),
+                    Start::Output => *to,
+                    Start::Bias(bias) => s.vectors(bias)[vector + c],
+                };
+                let sum = if const { S::QUADS } {
+                    s.join_quads(sums[r][c], high_sums[r][c])
+                } else {
+                    sums[r][c]
+                };
+                *to = s.mul_add(s.numbers(sum), s.mul(steps[r], scales[c]), before);
             }
-        }
-    }
-
-    /// A row's sums of a tile, as numbers, go where they belong.
-    #[inline(always)]
-    fn finish<S: Simd<T>>(&mut self, s: S, row: usize, tile: usize, sums: &[[T; MAX_LANES]; TILE]) {
-        let of_row = self.row(row);
-        let step = s.splat(of_row[ends(of_row).1]);
-        let Product { right, ref blocks, start, .. } = self.0;
-        let (width, blocks) = (right.width(), blocks.clone());
-        for (vector, sum) in (tile * TILE..).zip(sums) {
-            let (block, gate) = (vector / width, vector % width);
-            if !blocks.contains(&block) {
-                continue;
-            }
-            let Product { offset, block_stride, row_stride, .. } = self.0;
-            let at = offset + (block - blocks.start) * block_stride + row * row_stride + gate;
-            let before = match start {
-                Start::Zero => s.splat(T::ZERO),
-                Start::Output => s.vectors(self.0.out)[at],
-                Start::Bias(bias) => s.vectors(bias)[vector],
-            };
-            let scale = s.mul(step, s.vectors(right.scales())[vector]);
-            s.vectors_mut(self.0.out)[at] = s.mul_add(s.numbers(s.load(sum)), scale, before);
         }
     }
 }

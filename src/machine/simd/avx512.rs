@@ -61,7 +61,7 @@ impl Vnni {
 
 native!(Avx512, f32, __m512, 16, 6, ps, masked, parted, integers, more);
 native!(Avx512, f64, __m512d, 8, 6, pd, masked);
-native!(Vnni, f32, __m512, 16, 6, vnni, masked, integers);
+native!(Vnni, f32, __m512, 16, 6, vnni, masked, integers, quads);
 
 /// Short names for the instructions on sixteen `f32`.
 mod ps {
@@ -161,7 +161,7 @@ mod ps {
     }
 }
 
-/// Those names, where a product of pairs and its sum are one instruction.
+/// Those names, where products and their sum are one instruction.
 mod vnni {
     #[allow(clippy::wildcard_imports, reason = "intrinsics have names of their own")]
     use std::arch::x86_64::*;
@@ -180,6 +180,44 @@ mod vnni {
             _mm512_castps_si512(weights),
             _mm512_castps_si512(pairs),
         ))
+    }
+
+    /// The second of every two bytes.
+    const ODD: __mmask64 = 0xaaaa_aaaa_aaaa_aaaa;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    pub fn low_bytes(first: __m512, second: __m512) -> __m512 {
+        let second = _mm512_slli_epi16::<8>(_mm512_castps_si512(second));
+        let bytes = _mm512_mask_blend_epi8(ODD, _mm512_castps_si512(first), second);
+        _mm512_castsi512_ps(bytes)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    pub fn high_bytes(first: __m512, second: __m512) -> __m512 {
+        let half = _mm512_set1_epi16(128);
+        let first = _mm512_add_epi16(_mm512_castps_si512(first), half);
+        let second = _mm512_add_epi16(_mm512_castps_si512(second), half);
+        let bytes = _mm512_mask_blend_epi8(ODD, _mm512_srli_epi16::<8>(first), second);
+        _mm512_castsi512_ps(bytes)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    pub fn add_quads(sums: __m512, weights: __m512, quads: __m512) -> __m512 {
+        _mm512_castsi512_ps(_mm512_dpbusd_epi32(
+            _mm512_castps_si512(sums),
+            _mm512_castps_si512(weights),
+            _mm512_castps_si512(quads),
+        ))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    pub fn join_quads(low: __m512, high: __m512) -> __m512 {
+        let high = _mm512_slli_epi32::<8>(_mm512_castps_si512(high));
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(low), high))
     }
 }
 

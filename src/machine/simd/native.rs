@@ -6,8 +6,8 @@
 /// Implements `Simd<$type>` for `$token`: vectors `$vector` of `$lanes` elements, tiles of at most
 /// `$rows` rows, and a module `$op` that names the instructions. With `masked`, that names loads and
 /// stores of some lanes too; with `parted`, functions that move a quarter or a half of the lanes; with
-/// `integers`, those on integers; with `more`, the token has a function `more` that gives the token of
-/// more instructions on integers.
+/// `integers`, those on integers; with `quads`, those on four bytes; with `more`, the token has a
+/// function `more` that gives the token of more instructions on integers.
 macro_rules! native {
     (
         $token:ident, $type:ident, $vector:ident, $lanes:literal, $rows:literal, $op:ident
@@ -165,6 +165,24 @@ macro_rules! native {
         fn numbers(self, integers: Self::V) -> Self::V {
             // SAFETY: `self` proves that the CPU has the instructions.
             unsafe { $op::numbers(integers) }
+        }
+    };
+    (@quads $type:ident, $lanes:literal, $op:ident) => {
+        const QUADS: bool = true;
+        #[inline(always)]
+        fn quads(self, [first, second]: [Self::V; 2]) -> [Self::V; 2] {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { [$op::low_bytes(first, second), $op::high_bytes(first, second)] }
+        }
+        #[inline(always)]
+        fn add_quads(self, sums: Self::V, weights: Self::V, quads: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::add_quads(sums, weights, quads) }
+        }
+        #[inline(always)]
+        fn join_quads(self, low: Self::V, high: Self::V) -> Self::V {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe { $op::join_quads(low, high) }
         }
     };
     (@more $type:ident, $lanes:literal, $op:ident) => {

@@ -89,6 +89,25 @@ pub trait Simd<T>: Copy {
     fn add_pairs(self, _sums: Self::V, _weights: Self::V, _pairs: Self::V) -> Self::V {
         unreachable!("{NO_INTEGERS}")
     }
+    /// Whether four products of bytes and their sum are one instruction ([`Self::add_quads`]).
+    const QUADS: bool = false;
+    /// Of four numbers of 16 bits in each lane, the first and the third in one vector and the others in
+    /// a second: their low bytes, and their high ones, which make up for the signs of the low ones. At
+    /// most 127 · 257 on either side of zero.
+    #[inline(always)]
+    fn quads(self, _pairs: [Self::V; 2]) -> [Self::V; 2] {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// As `add_pairs`, with four bytes that have no sign and four that have one.
+    #[inline(always)]
+    fn add_quads(self, _sums: Self::V, _weights: Self::V, _quads: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
+    /// Sums of products with low bytes, and 256 times those with high ones.
+    #[inline(always)]
+    fn join_quads(self, _low: Self::V, _high: Self::V) -> Self::V {
+        unreachable!("{NO_INTEGERS}")
+    }
     /// Integers of 32 bits as the nearest numbers.
     #[inline(always)]
     fn numbers(self, _integers: Self::V) -> Self::V {
