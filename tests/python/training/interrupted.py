@@ -5,6 +5,7 @@ Without arguments it reads them line by line, and forks for each: it prints the 
 process, and later how that ended.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -138,6 +139,9 @@ def main(what, folder, save_freq, seed, out):
 
 
 def serve():
+    # Loaded before the forks, each of which would load it again.
+    importlib.import_module("ferrnn._src.training.loop")
+    model("arrays"), callbacks("arrays", "nowhere", "epoch")
     for line in sys.stdin:
         child = os.fork()
         if not child:
