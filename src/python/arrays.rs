@@ -88,20 +88,8 @@ pub(super) fn hold<T: NumpyElement>(
     object: &Bound<'_, PyAny>,
     axes: Axes,
 ) -> PyResult<Held<T>> {
-    let py = object.py();
-    let Ok(array) = object.cast::<PyUntypedArray>() else {
-        let received = object.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected a NumPy array, received {received}"
-        )));
-    };
-    let wanted = dtype::<T>(py);
-    if !same_kind(&array.dtype(), &wanted) {
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected dtype {wanted}, received {}",
-            array.dtype()
-        )));
-    }
+    let wanted = dtype::<T>(object.py());
+    let array = array_of(argument, object, &wanted)?;
     if array.ndim() != axes.count() {
         return Err(PyValueError::new_err(format!(
             "`{argument}`: expected {}, received shape {:?}",
@@ -113,6 +101,41 @@ pub(super) fn hold<T: NumpyElement>(
         return Ok(borrowed(array, axes));
     }
     Ok(borrowed(&contiguous_copy(array, &wanted)?, axes))
+}
+
+/// `object` as an array of a dtype, in either byte order.
+pub(super) fn array_of<'a, 'py>(
+    argument: &str,
+    object: &'a Bound<'py, PyAny>,
+    wanted: &Bound<'py, PyArrayDescr>,
+) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
+    let Ok(array) = object.cast::<PyUntypedArray>() else {
+        let received = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected a NumPy array of dtype {wanted}, received {received}"
+        )));
+    };
+    if !same_kind(&array.dtype(), wanted) {
+        return Err(PyTypeError::new_err(format!(
+            "`{argument}`: expected dtype {wanted}, received {}",
+            array.dtype()
+        )));
+    }
+    Ok(array)
+}
+
+pub(super) fn check_shape(
+    argument: &str,
+    array: &Bound<'_, PyUntypedArray>,
+    shape: &[usize],
+) -> PyResult<()> {
+    if array.shape() == shape {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "`{argument}`: expected shape {shape:?}, received {:?}",
+        array.shape()
+    )))
 }
 
 /// Whether elements are of the wanted type, in either byte order. Type numbers are compared: NumPy's
@@ -159,26 +182,9 @@ pub(super) fn flat<T: NumpyElement>(
     array: &Bound<'_, PyAny>,
     shape: &[usize],
 ) -> PyResult<Flat<T>> {
-    let py = array.py();
-    let wanted = dtype::<T>(py);
-    let Ok(untyped) = array.cast::<PyUntypedArray>() else {
-        let received = array.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected a NumPy array of dtype {wanted}, received {received}"
-        )));
-    };
-    if !same_kind(&untyped.dtype(), &wanted) {
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected dtype {wanted}, received {}",
-            untyped.dtype()
-        )));
-    }
-    if untyped.shape() != shape {
-        return Err(PyValueError::new_err(format!(
-            "`{argument}`: expected shape {shape:?}, received {:?}",
-            untyped.shape()
-        )));
-    }
+    let wanted = dtype::<T>(array.py());
+    let untyped = array_of(argument, array, &wanted)?;
+    check_shape(argument, untyped, shape)?;
     let contiguous = if untyped.is_c_contiguous() && native_and_aligned(untyped) {
         untyped.clone()
     } else {

@@ -102,16 +102,18 @@ fn units(
     Ok(units)
 }
 
+/// The arrays of a cell's weights, as Python has them.
+struct Given<'a, 'py> {
+    kernel: &'a Bound<'py, PyAny>,
+    recurrent_kernel: Option<&'a Bound<'py, PyAny>>,
+    bias: Option<&'a Bound<'py, PyAny>>,
+    vectors: Option<&'a Bound<'py, PyAny>>,
+    projection: Option<&'a Bound<'py, PyAny>>,
+}
+
 impl<T: Number> Packed<T> {
-    fn new(
-        cell: CellKind,
-        options: Options,
-        kernel: &Bound<'_, PyAny>,
-        recurrent_kernel: Option<&Bound<'_, PyAny>>,
-        bias: Option<&Bound<'_, PyAny>>,
-        vectors: Option<&Bound<'_, PyAny>>,
-        projection: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
+    fn new(cell: CellKind, options: Options, given: &Given<'_, '_>) -> PyResult<Self> {
+        let &Given { kernel, recurrent_kernel, bias, vectors, projection } = given;
         let layout = cell.layout();
         let [features, _] = matrix_shape("kernel", kernel)?;
         let units = units(&layout, recurrent_kernel, vectors, projection)?;
@@ -185,26 +187,11 @@ impl Weights {
                 level: None,
                 precision,
             };
+            let given = Given { kernel, recurrent_kernel, bias, vectors, projection };
             Ok(Self(if is_double("kernel", kernel)? {
-                Either::F64(Packed::new(
-                    cell,
-                    options,
-                    kernel,
-                    recurrent_kernel,
-                    bias,
-                    vectors,
-                    projection,
-                )?)
+                Either::F64(Packed::new(cell, options, &given)?)
             } else {
-                Either::F32(Packed::new(
-                    cell,
-                    options,
-                    kernel,
-                    recurrent_kernel,
-                    bias,
-                    vectors,
-                    projection,
-                )?)
+                Either::F32(Packed::new(cell, options, &given)?)
             }))
         })
     }

@@ -6,7 +6,9 @@ use numpy::{Element as NumpyElement, PyUntypedArray, dtype};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::arrays::{Flat, contiguous_copy, flat, native_and_aligned, same_kind};
+use super::arrays::{
+    Flat, array_of, check_shape, contiguous_copy, flat, native_and_aligned, same_kind,
+};
 
 /// A C-contiguous array that is kept alive and written in place. Other threads must not use it
 /// during a call, as with NumPy's own functions.
@@ -38,19 +40,8 @@ pub(super) fn written<T: NumpyElement>(
     shape: &[usize],
 ) -> PyResult<Written<T>> {
     let wanted = dtype::<T>(array.py());
-    let untyped = an_array(argument, array)?;
-    if !same_kind(&untyped.dtype(), &wanted) {
-        return Err(PyTypeError::new_err(format!(
-            "`{argument}`: expected dtype {wanted}, received {}",
-            untyped.dtype()
-        )));
-    }
-    if untyped.shape() != shape {
-        return Err(PyValueError::new_err(format!(
-            "`{argument}`: expected shape {shape:?}, received {:?}",
-            untyped.shape()
-        )));
-    }
+    let untyped = array_of(argument, array, &wanted)?;
+    check_shape(argument, untyped, shape)?;
     // SAFETY: the pointer is that of a live array object.
     let fields = unsafe { &(*untyped.as_array_ptr()).fields };
     let writeable = fields.flags & NPY_ARRAY_WRITEABLE != 0;
