@@ -17,7 +17,7 @@ from ferrnn._src.convolution.geometry import (
     shape_of,
 )
 from ferrnn._src.convolution.product import Packed, convolution, joined, kernel_gradient
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.checks import (
     checked_data_format,
     checked_features,
@@ -25,22 +25,13 @@ from ferrnn._src.layers.checks import (
     checked_rank,
     tuple_of,
 )
+from ferrnn._src.layers.weight_settings import WeightSettings
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
-# What a layer with a kernel and a bias writes down, and what reads each setting.
-_WEIGHT_SETTINGS: dict[str, Any] = {
-    "kernel_initializer": initializers,
-    "bias_initializer": initializers,
-    "kernel_regularizer": regularizers,
-    "bias_regularizer": regularizers,
-    "kernel_constraint": constraints,
-    "bias_constraint": constraints,
-}
 
-
-class Windowed(Layer):
+class Windowed(WeightSettings):
     """A layer of windows over `rank` axes of places, with a kernel, a bias and an activation."""
 
     supports_masking = False
@@ -48,12 +39,6 @@ class Windowed(Layer):
 
     kernel: Parameter
     bias: Parameter | None
-    kernel_initializer: Any
-    bias_initializer: Any
-    kernel_regularizer: Any
-    bias_regularizer: Any
-    kernel_constraint: Any
-    bias_constraint: Any
 
     def _take_windows(self, given: dict[str, Any], *, causal: bool = False) -> None:
         """Takes the settings of windows out of what the constructor was `given`, its `locals()`."""
@@ -70,8 +55,7 @@ class Windowed(Layer):
         self._geometry = Geometry(self.kernel_size, self.strides, self.dilation_rate, self.padding)
         self.activation = activations.get(given["activation"])
         self.use_bias = bool(given["use_bias"])
-        for setting, room in self._weight_settings().items():
-            setattr(self, setting, room.get(given[setting]))
+        self._take_weight_settings(given)
         self._features = -1
         self._checked_shape: tuple[int, ...] = ()  # of one of the inputs that were seen last
 
@@ -79,9 +63,6 @@ class Windowed(Layer):
     def window(self) -> Geometry:
         """How windows lie over places."""
         return self._geometry
-
-    def _weight_settings(self) -> dict[str, Any]:
-        return _WEIGHT_SETTINGS
 
     def _check_positive(self, argument: str, value: Any) -> None:
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -159,10 +140,6 @@ class Windowed(Layer):
 
     def _windows_config(self) -> dict[str, Any]:
         """The settings that `_take_windows` took."""
-        written = {
-            setting: room.serialize(getattr(self, setting))
-            for setting, room in self._weight_settings().items()
-        }
         return {
             "kernel_size": self.kernel_size,
             "strides": self.strides,
@@ -172,7 +149,7 @@ class Windowed(Layer):
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            **written,
+            **self._weights_config(),
         }
 
 

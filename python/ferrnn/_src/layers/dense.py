@@ -9,15 +9,15 @@ import numpy as np
 from ferrnn._src.activations import activations
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import check_units, refuse
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
+from ferrnn._src.layers.weight_settings import WeightSettings
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
-class Dense(Layer):
+class Dense(WeightSettings):
     """`activation(inputs @ kernel + bias)`: `[..., features]` to `[..., units]`.
 
     >>> Dense(3, activation="relu")(np.ones((2, 5, 4))).shape
@@ -48,12 +48,7 @@ class Dense(Layer):
         refuse({"lora_rank": lora_rank, "lora_alpha": lora_alpha}, self.name)
         self.activation = activation
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._take_weight_settings(locals())
         self._features = -1
         self._packed: tuple[Any, DenseWeights] | None = None
 
@@ -179,10 +174,5 @@ class Dense(Layer):
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._weights_config(),
         }

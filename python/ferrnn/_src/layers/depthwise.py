@@ -10,31 +10,16 @@ from ferrnn._src.convolution.geometry import Geometry, channels_last, given_orde
 from ferrnn._src.convolution.product import Packed, convolution
 from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.convolution import Windowed
+from ferrnn._src.layers.weight_settings import settings_of
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
-
-_DEPTHWISE: dict[str, Any] = {
-    "depthwise_initializer": initializers,
-    "depthwise_regularizer": regularizers,
-    "depthwise_constraint": constraints,
-}
-_BIAS: dict[str, Any] = {
-    "bias_initializer": initializers,
-    "bias_regularizer": regularizers,
-    "bias_constraint": constraints,
-}
-_POINTWISE: dict[str, Any] = {
-    "pointwise_initializer": initializers,
-    "pointwise_regularizer": regularizers,
-    "pointwise_constraint": constraints,
-}
 
 
 class DepthwiseConv(Windowed):
     """A convolution of each feature alone, over `rank` axes of places."""
 
+    _weight_settings = settings_of("depthwise", "bias")
     depthwise_initializer: Any
     depthwise_regularizer: Any
     depthwise_constraint: Any
@@ -45,9 +30,6 @@ class DepthwiseConv(Windowed):
         self.depth_multiplier = given["depth_multiplier"]
         self._check_positive("depth_multiplier", self.depth_multiplier)
         self._take_windows(given)
-
-    def _weight_settings(self) -> dict[str, Any]:
-        return {**_DEPTHWISE, **_BIAS}
 
     def _depthwise_kernel(self, input_shape: Any, name: str) -> Parameter:
         self._features = self._known_features(input_shape)
@@ -104,6 +86,7 @@ class DepthwiseConv(Windowed):
 class SeparableConv(DepthwiseConv):
     """A convolution of each feature alone, then a product over features at each place."""
 
+    _weight_settings = settings_of("depthwise", "pointwise", "bias")
     pointwise_initializer: Any
     pointwise_regularizer: Any
     pointwise_constraint: Any
@@ -113,9 +96,6 @@ class SeparableConv(DepthwiseConv):
         self.filters = given["filters"]
         self._check_positive("filters", self.filters)
         self._packed = Packed()
-
-    def _weight_settings(self) -> dict[str, Any]:
-        return {**_DEPTHWISE, **_POINTWISE, **_BIAS}
 
     def build(self, input_shape: Any) -> None:
         self.depthwise_kernel = self._depthwise_kernel(input_shape, "depthwise_kernel")

@@ -13,10 +13,11 @@ import numpy as np
 
 from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import refuse
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
+from ferrnn._src.layers.weight_settings import WeightSettings
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random_initializers import with_axes
@@ -100,7 +101,7 @@ def _checked(read: Equation) -> Equation:
     return read
 
 
-class EinsumDense(Layer):
+class EinsumDense(WeightSettings):
     """`activation(einsum(equation, inputs, kernel) + bias)`.
 
     `output_shape` gives the lengths of the axes of the outputs behind the batch, None for one of
@@ -137,12 +138,7 @@ class EinsumDense(Layer):
         lengths: Any = (output_shape,) if whole else output_shape
         self.partial_output_shape = tuple(lengths)
         self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._take_weight_settings(locals())
 
     def build(self, input_shape: Any) -> None:
         read = self._read(input_shape)
@@ -219,13 +215,8 @@ class EinsumDense(Layer):
             "output_shape": self.partial_output_shape,
             "activation": activations.serialize(self.activation),
             "bias_axes": self.bias_axes,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            **self._weights_config(),
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
         }
 
 

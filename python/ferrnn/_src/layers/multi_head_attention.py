@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
 from ferrnn._src.layers.heads import Heads
 from ferrnn._src.layers.projection import Projection
+from ferrnn._src.layers.weight_settings import WeightSettings
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic.shapes import shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
-from ferrnn._src.weights import constraints, initializers, regularizers
+from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.random import SeedGenerator
 
@@ -29,7 +30,7 @@ _PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
-class MultiHeadAttention(Layer):
+class MultiHeadAttention(WeightSettings):
     """`softmax(Q @ K^T / sqrt(key_dim)) @ V` in each of `num_heads` heads, then a projection.
 
     `Q`, `K` and `V` are projections of query `[batch, queries, features]`, key and value `[batch,
@@ -83,12 +84,7 @@ class MultiHeadAttention(Layer):
         self.sliding_window = sliding_window
         if sliding_window is not None:
             self.sliding_window = _positive("sliding_window", sliding_window)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._take_weight_settings(locals())
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
         self._scale = 1.0 / math.sqrt(self.key_dim)
@@ -373,13 +369,8 @@ class MultiHeadAttention(Layer):
             "output_shape": self._output_shape,
             "attention_axes": self.attention_axes,
             "sliding_window": self.sliding_window,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            **self._weights_config(),
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
             "seed": self.seed,
         }
 

@@ -1,0 +1,44 @@
+"""Initializers, regularizers and constraints that a layer is given for its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ferrnn._src.cells.base import read_setting, write_setting
+from ferrnn._src.layer.layer import Layer
+
+
+def settings_of(*weights: str) -> tuple[str, ...]:
+    """The names of what the constructor of a layer takes for weights.
+
+    >>> settings_of("kernel")
+    ('kernel_initializer', 'kernel_regularizer', 'kernel_constraint')
+    """
+    return tuple(
+        f"{weight}_{kind}"
+        for kind in ("initializer", "regularizer", "constraint")
+        for weight in weights
+    )
+
+
+class WeightSettings(Layer):
+    """A layer that is told how its weights begin, and what holds them in bounds."""
+
+    _weight_settings: ClassVar[tuple[str, ...]] = settings_of("kernel", "bias")
+
+    kernel_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    bias_constraint: Any
+
+    def _take_weight_settings(self, given: Mapping[str, Any]) -> None:
+        """Takes the settings out of what the constructor was `given`, its `locals()`."""
+        for name in self._weight_settings:
+            setattr(self, name, read_setting(name, given[name], self.name))
+
+    def _weights_config(self) -> dict[str, Any]:
+        """The settings as configurations hold them."""
+        return {name: write_setting(name, getattr(self, name)) for name in self._weight_settings}
