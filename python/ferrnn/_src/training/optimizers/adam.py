@@ -9,7 +9,8 @@ import numpy as np
 
 from ferrnn._src.native import adam_update
 from ferrnn._src.training.optimizers.averaging import check_betas, move_towards
-from ferrnn._src.training.optimizers.optimizer import Optimizer, Part, Rate
+from ferrnn._src.training.optimizers.learning_rate import Rate
+from ferrnn._src.training.optimizers.optimizer import Optimizer, Part
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import WritingAll
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.training.optimizers.optimizer import Optimizer, Rate
+from ferrnn._src.training.optimizers.learning_rate import Rate
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 

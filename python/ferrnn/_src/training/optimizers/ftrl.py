@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.training.optimizers.optimizer import Optimizer, Rate
+from ferrnn._src.training.optimizers.learning_rate import Rate
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.tree.types import Array
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ferrnn._src.configs.config import floatx
 from ferrnn._src.training.optimizers.averaging import check_betas, move_towards
-from ferrnn._src.training.optimizers.optimizer import Optimizer, Rate
+from ferrnn._src.training.optimizers.learning_rate import Rate
+from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.optimizers.setting import Setting
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter

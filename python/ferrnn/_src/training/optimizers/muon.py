@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.training.optimizers.averaging import check_betas, move_towards
-from ferrnn._src.training.optimizers.optimizer import Optimizer, Part, Rate
+from ferrnn._src.training.optimizers.learning_rate import Rate
+from ferrnn._src.training.optimizers.optimizer import Optimizer, Part
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 

@@ -1,9 +1,9 @@
-"""What every optimizer does: learning rate, clipping, weight decay, averages, and one `apply`."""
+"""What every optimizer does: clipping, weight decay, averages, and one `apply`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,19 +15,17 @@ from ferrnn._src.configs.objects import Configured, written
 from ferrnn._src.training.optimizers.ahead import Ahead
 from ferrnn._src.training.optimizers.arguments import check_accumulation, check_averages, paired
 from ferrnn._src.training.optimizers.clipping import Clipping
-from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
+from ferrnn._src.training.optimizers.learning_rate import WithLearningRate
 from ferrnn._src.training.optimizers.setting import Setting
 from ferrnn._src.training.optimizers.state import OwnVariables, State
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
 
-# A number, a schedule, or a function without arguments.
-Rate: TypeAlias = "float | LearningRateSchedule | Callable[[], float]"
 # Weights, their gradients, what to multiply each by, and the part of a weight that decays.
 Part: TypeAlias = tuple[Sequence[Parameter], list[Array], "list[float] | None", "float | None"]
 
 
-class Optimizer(Ahead, OwnVariables, Configured):
+class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
     """The base of optimizers: a subclass names its slots and writes `update`.
 
     A slot is an array per weight, such as a momentum, and starts at zero. In one `apply`:
@@ -82,7 +80,7 @@ class Optimizer(Ahead, OwnVariables, Configured):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._iterations = Setting(0, "iteration", path=f"{self.name}/iteration", dtype=np.int64)
-        self._learning_rate: Setting | Callable[..., Any] = self._rate(learning_rate)
+        self._learning_rate = self._rate(learning_rate)
         self.built = False
         accumulates = bool(gradient_accumulation_steps)
         self._state = State(self.name, use_ema=use_ema, accumulates=accumulates)
@@ -93,52 +91,7 @@ class Optimizer(Ahead, OwnVariables, Configured):
         self._column: tuple[Sequence[Parameter], list[Parameter]] = ((), [])
         self._warned = False
 
-    # The learning rate, and how often weights were updated.
-
-    def _rate(self, value: Any) -> Setting | Callable[..., Any]:
-        if isinstance(value, Setting):
-            value = float(value)
-        if callable(value):
-            return value  # type: ignore[no-any-return]
-        if isinstance(value, bool) or not isinstance(value, float | np.floating):
-            raise ValueError(  # noqa: TRY004 - Keras' error
-                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, "
-                "or a callable without arguments that gives one. Received instead: "
-                f"learning_rate={value!r}"
-            )
-        return Setting(float(value), "learning_rate", path=f"{self.name}/learning_rate")
-
-    @property
-    def learning_rate(self) -> Any:
-        """The learning rate, a number that can be assigned; what a schedule or callable gives.
-
-        >>> from ferrnn.optimizers import SGD
-        >>> optimizer = SGD(learning_rate=0.5)
-        >>> optimizer.learning_rate = 0.25
-        >>> float(optimizer.learning_rate)
-        0.25
-        """
-        rate = self._learning_rate
-        if isinstance(rate, Setting):
-            return rate
-        return rate(self._iterations.item()) if isinstance(rate, LearningRateSchedule) else rate()
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        rate = self._learning_rate
-        if callable(value) and not isinstance(value, Setting):
-            self._learning_rate = value
-        elif isinstance(rate, Setting):
-            rate.assign(value)
-        elif isinstance(rate, LearningRateSchedule):
-            raise TypeError(
-                "This optimizer was created with a `LearningRateSchedule` object as its "
-                "`learning_rate` constructor argument, hence its learning rate is not settable. If "
-                "you need the learning rate to be settable, you should instantiate the optimizer "
-                "with a float `learning_rate` argument."
-            )
-        else:
-            self._learning_rate = self._rate(value)
+    # How often weights were updated.
 
     @property
     def iterations(self) -> Any:
