@@ -25,13 +25,13 @@ from ferrnn._src.layers.checks import (
     checked_rank,
     tuple_of,
 )
-from ferrnn._src.layers.weight_settings import WeightSettings
+from ferrnn._src.layers.weight_settings import KernelAndBias
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
-class Windowed(WeightSettings):
+class Windowed(KernelAndBias):
     """A layer of windows over `rank` axes of places, with a kernel, a bias and an activation."""
 
     supports_masking = False

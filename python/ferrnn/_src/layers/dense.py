@@ -10,14 +10,14 @@ from ferrnn._src.activations import activations
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import check_units, refuse
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.layers.weight_settings import WeightSettings
+from ferrnn._src.layers.weight_settings import KernelAndBias
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
-class Dense(WeightSettings):
+class Dense(KernelAndBias):
     """`activation(inputs @ kernel + bias)`: `[..., features]` to `[..., units]`.
 
     >>> Dense(3, activation="relu")(np.ones((2, 5, 4))).shape

@@ -14,7 +14,7 @@ import numpy as np
 from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import refuse
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.layers.weight_settings import WeightSettings
+from ferrnn._src.layers.weight_settings import KernelAndBias
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights import regularizers
@@ -101,7 +101,7 @@ def _checked(read: Equation) -> Equation:
     return read
 
 
-class EinsumDense(WeightSettings):
+class EinsumDense(KernelAndBias):
     """`activation(einsum(equation, inputs, kernel) + bias)`.
 
     `output_shape` gives the lengths of the axes of the outputs behind the batch, None for one of

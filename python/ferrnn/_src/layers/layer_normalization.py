@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.checks import checked_axes, checked_features
-from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
+from ferrnn._src.layers.weight_settings import GammaAndBeta
 from ferrnn._src.native import (
     NormalizationWeights,
     normalization_backward,
     normalization_forward,
 )
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import one_version, reads_one_version
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.parameter import Gradients
 
 
-class LayerNormalization(Layer):
+class LayerNormalization(GammaAndBeta):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
 
     With the default axis, the last, each step of each sample is normalized on its own, in the
@@ -32,9 +31,6 @@ class LayerNormalization(Layer):
     >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
     """
-
-    gamma: Parameter | None = None
-    beta: Parameter | None = None
 
     def __init__(
         self,
@@ -64,12 +60,7 @@ class LayerNormalization(Layer):
             )
         self.epsilon = float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._take_weight_settings(locals())
         self._lengths: tuple[int, ...] = ()
         # Whether the axis is the last, and of which rank inputs must be for that (0: of any).
         self._last, self._rank = False, 0
@@ -91,8 +82,7 @@ class LayerNormalization(Layer):
         self._last = axes == (rank - 1,) and not self.rms_scaling
         self._rank = 0 if self.axis == [-1] else rank
         self._lengths = shape
-        add_gamma_and_beta(
-            self,
+        self._add_gamma_and_beta(
             shape,
             scale=self.scale or self.rms_scaling,
             center=self.center and not self.rms_scaling,
@@ -240,5 +230,5 @@ class LayerNormalization(Layer):
             "center": self.center,
             "scale": self.scale,
             "rms_scaling": self.rms_scaling,
-            **gamma_and_beta_config(self),
+            **self._weights_config(),
         }

@@ -15,7 +15,7 @@ from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
 from ferrnn._src.layers.heads import Heads
 from ferrnn._src.layers.projection import Projection
-from ferrnn._src.layers.weight_settings import WeightSettings
+from ferrnn._src.layers.weight_settings import KernelAndBias
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic.shapes import shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
@@ -30,7 +30,7 @@ _PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
-class MultiHeadAttention(WeightSettings):
+class MultiHeadAttention(KernelAndBias):
     """`softmax(Q @ K^T / sqrt(key_dim)) @ V` in each of `num_heads` heads, then a projection.
 
     `Q`, `K` and `V` are projections of query `[batch, queries, features]`, key and value `[batch,

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.config import epsilon as fuzz
-from ferrnn._src.layer.layer import Call, Layer, Vjp
+from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.checks import checked_features, checked_rank
+from ferrnn._src.layers.weight_settings import GammaAndBeta
 from ferrnn._src.tree.types import Array, Mask
-from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
 
@@ -21,7 +21,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
 Correction: TypeAlias = "tuple[Array, Array]"
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(GammaAndBeta):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` for each feature along `axis`.
 
     In training mean and variance are those of the batch (of the steps that count, with a mask),
@@ -41,8 +41,19 @@ class BatchNormalization(Layer):
     True
     """
 
-    gamma: Parameter | None = None
-    beta: Parameter | None = None
+    _weight_settings = (
+        "beta_initializer",
+        "gamma_initializer",
+        "moving_mean_initializer",
+        "moving_variance_initializer",
+        "beta_regularizer",
+        "gamma_regularizer",
+        "beta_constraint",
+        "gamma_constraint",
+    )
+
+    moving_mean_initializer: Any
+    moving_variance_initializer: Any
     moving_mean: Parameter
     moving_variance: Parameter
     moving_stddev: Parameter
@@ -80,14 +91,7 @@ class BatchNormalization(Layer):
         self.axis = int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._take_weight_settings(locals())
         self._rank = 0
         self._inner = False  # whether axes follow that of the features
         self._known: tuple[int, ...] = ()  # the shape that was checked last
@@ -102,7 +106,7 @@ class BatchNormalization(Layer):
             )
         self._rank, shape = len(input_shape), (length,)
         self._inner = self.axis % self._rank != self._rank - 1
-        add_gamma_and_beta(self, shape, scale=self.scale, center=self.center)
+        self._add_gamma_and_beta(shape, scale=self.scale, center=self.center)
         self.moving_mean = self.add_weight(
             shape, self.moving_mean_initializer, name="moving_mean", trainable=False
         )
@@ -272,51 +276,12 @@ class BatchNormalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            **self._weights_config(),
             "synchronized": False,
             "renorm": self.renorm,
             "renorm_clipping": self.renorm_clipping,
             "renorm_momentum": self.renorm_momentum,
         }
-
-
-def add_gamma_and_beta(layer: Any, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
-    """Makes the weights of a normalization that it is to have."""
-    if scale:
-        layer.gamma = layer.add_weight(
-            shape,
-            layer.gamma_initializer,
-            name="gamma",
-            regularizer=layer.gamma_regularizer,
-            constraint=layer.gamma_constraint,
-        )
-    if center:
-        layer.beta = layer.add_weight(
-            shape,
-            layer.beta_initializer,
-            name="beta",
-            regularizer=layer.beta_regularizer,
-            constraint=layer.beta_constraint,
-        )
-
-
-def gamma_and_beta_config(layer: Any) -> dict[str, Any]:
-    """How the weights of a normalization are made, as plain data."""
-    return {
-        "beta_initializer": initializers.serialize(layer.beta_initializer),
-        "gamma_initializer": initializers.serialize(layer.gamma_initializer),
-        "beta_regularizer": regularizers.serialize(layer.beta_regularizer),
-        "gamma_regularizer": regularizers.serialize(layer.gamma_regularizer),
-        "beta_constraint": constraints.serialize(layer.beta_constraint),
-        "gamma_constraint": constraints.serialize(layer.gamma_constraint),
-    }
 
 
 def _checked_clipping(clipping: Any) -> dict[str, float]:

@@ -9,9 +9,8 @@ import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import checked_axes, checked_features, checked_rank
-from ferrnn._src.layers.normalization import add_gamma_and_beta, gamma_and_beta_config
+from ferrnn._src.layers.weight_settings import GammaAndBeta
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
@@ -134,7 +133,7 @@ class UnitNormalization(Layer):
         return {**super().get_config(), "axis": self.axis}
 
 
-class GroupNormalization(Layer):
+class GroupNormalization(GammaAndBeta):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, the channels in groups.
 
     Mean and variance are those of one sample's channels of one group along `axis`, over all other
@@ -144,9 +143,6 @@ class GroupNormalization(Layer):
     >>> GroupNormalization(2, epsilon=0.0)(np.array([[1.0, 3.0, 0.0, 4.0]])).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
     """
-
-    gamma: Parameter | None = None
-    beta: Parameter | None = None
 
     def __init__(
         self,
@@ -173,12 +169,7 @@ class GroupNormalization(Layer):
         self.axis = int(axis)
         self.epsilon = float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._take_weight_settings(locals())
         self._rank, self._channels = 0, 0
 
     def build(self, input_shape: Any) -> None:
@@ -202,7 +193,7 @@ class GroupNormalization(Layer):
                 f"({channels}); in Keras' words it must be a multiple of the number of channels."
             )
         self._rank, self._channels = len(input_shape), channels
-        add_gamma_and_beta(self, (channels,), scale=self.scale, center=self.center)
+        self._add_gamma_and_beta((channels,), scale=self.scale, center=self.center)
 
     @reads_one_version
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
@@ -268,5 +259,5 @@ class GroupNormalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            **gamma_and_beta_config(self),
+            **self._weights_config(),
         }
