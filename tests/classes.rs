@@ -26,7 +26,8 @@ fn gradients_are_differences_of_the_mean() {
         let of = Crossentropy { labels, smoothing: 0.1, epsilon };
         let (targets, mut predictions) = (targets(labels, 7), probabilities(7 * CLASSES));
         let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
-            of.mean(&Rows { targets: &targets, predictions, classes: CLASSES }, slopes).unwrap()
+            of.mean(&Rows { targets: &targets, predictions, classes: CLASSES }, None, slopes)
+                .unwrap()
         };
         let mut slopes = vec![0.0; predictions.len()];
         let whole = mean(&predictions, Some(&mut slopes));
@@ -50,16 +51,16 @@ fn certain_predictions_are_clipped_and_do_not_move() {
     let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: Some(1e-7) };
     let mut slopes = [1.0_f32; 3];
     let rows = Rows { targets: &[1.0, 0.0, 1.0], predictions: &[0.0_f32, 1.0, 0.5], classes: 3 };
-    let mean = of(Labels::Binary).mean(&rows, Some(&mut slopes)).unwrap();
+    let mean = of(Labels::Binary).mean(&rows, None, Some(&mut slopes)).unwrap();
     let below = -f64::from(1.0 - (1.0 - 1e-7_f64) as f32).ln();
     let expected = (-f64::from(1e-7_f32).ln() + below + 2.0_f64.ln()) / 3.0;
     assert!((mean - expected).abs() < 1e-12, "{mean} and {expected}");
     assert_eq!(slopes[..2], [0.0, 0.0]);
     assert!(slopes[2] < 0.0);
     let rows = Rows { targets: &[3.0], predictions: &[0.5_f32, 0.25, 0.25], classes: 3 };
-    let refused = of(Labels::Numbers).mean(&rows, None).unwrap_err();
+    let refused = of(Labels::Numbers).mean(&rows, None, None).unwrap_err();
     assert!(refused.to_string().contains("labels below 3"));
-    let refused = of(Labels::OneHot).mean(&rows, None).unwrap_err();
+    let refused = of(Labels::OneHot).mean(&rows, None, None).unwrap_err();
     assert!(refused.to_string().contains("y_true"));
 }
 
@@ -71,7 +72,7 @@ fn no_logit_makes_a_crossentropy_infinite() {
         let predictions = [900.0_f32, -900.0, 5.0];
         let mut slopes = [0.0; 3];
         let rows = Rows { targets, predictions: &predictions, classes: 3 };
-        let mean = of.mean(&rows, Some(&mut slopes)).unwrap();
+        let mean = of.mean(&rows, None, Some(&mut slopes)).unwrap();
         let expected =
             if labels == Labels::Binary { (905.0 + 0.006_715_348) / 3.0 + 300.0 } else { 1800.0 };
         assert!((mean - expected).abs() < 1e-4, "{labels:?}: {mean}");

@@ -294,12 +294,15 @@ def mean_loss(
     y_true: Array,
     y_pred: Array,
     differentiable: bool = False,
-) -> tuple[float, Array | None]:
-    """The mean of a loss over all values, and its derivatives by `y_pred`.
+    weights: Array | None = None,
+    shared: bool = False,
+) -> tuple[float, float, Array | None]:
+    """The mean of a loss over all values, the sum of their weights, the derivatives by `y_pred`.
 
     `measures` says of what: "squared" or "absolute" errors, or a "crossentropy" of labels
     ("binary", "one-hot" or "numbers") with their smoothing and the epsilon of probabilities, or
-    that of "logits".
+    that of "logits". `weights` are float64, one for each row; if `shared`, the weighted sum is
+    divided by theirs.
     """
 
 def activate(activation: str, inputs: Array) -> Array:

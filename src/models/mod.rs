@@ -11,6 +11,7 @@ mod embedding;
 mod flatten;
 mod graph;
 mod join;
+mod judge;
 mod links;
 mod masking;
 mod node;
@@ -27,13 +28,12 @@ pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use graph::Graph;
 pub use join::{Join, Joined};
+pub use judge::{Data, Judge, Loss, Measured, Tally};
 pub use links::{Ends, Linked};
 pub use masking::Masking;
 pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Samples};
-pub use train::{
-    Data, Judge, Loss, Measured, Span, Tally, gather, judge, predict, shapes_of, train,
-};
+pub use train::{Span, gather, judge, predict, shapes_of, train};
 pub use update::{Clip, Pace, Updates};

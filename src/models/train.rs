@@ -4,27 +4,14 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::graph::Graph;
+use super::judge::{Data, Judge, Tally, Weighing, sample};
 use super::node::{Draws, Shape};
 use super::rows::Samples;
-use super::update::{Pace, Updates, sum};
+use super::update::{Pace, Updates};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
-use crate::machine::lists::{self, Listed};
+use crate::machine::lists::Listed;
 use crate::machine::threads::Ask;
-use crate::training::classes::hits;
-use crate::training::loss::{pointwise_error, sum_of_errors};
-use crate::training::measure::Measure;
-use crate::training::rows::{Labels, Rows};
-
-/// Samples and targets in the order in which they are taken.
-pub struct Data<'a, T> {
-    /// The inputs.
-    pub inputs: &'a [&'a dyn Samples<T>],
-    /// The targets, of the shape of the outputs.
-    pub targets: &'a [&'a dyn Samples<T>],
-    /// Which samples come one after the other; all, as they lie, if there is none.
-    pub order: Option<&'a [i64]>,
-}
 
 /// Which samples are taken, and for how long.
 pub struct Span {
@@ -36,46 +23,6 @@ pub struct Span {
     pub limit: Duration,
     /// Whether a loss that is not finite ends it, after the step that had it.
     pub until_finite_no_more: bool,
-}
-
-/// What an output is judged by.
-#[derive(Clone, Copy, Debug)]
-pub struct Loss {
-    /// What is averaged.
-    pub measure: Measure,
-    /// Whether values are rounded one by one, as NumPy does, and not summed as they are.
-    pub pointwise: bool,
-    /// What it counts among those of all outputs.
-    pub weight: f64,
-}
-
-/// What a step is judged by.
-#[derive(Clone, Debug)]
-pub struct Judge {
-    /// One for each output.
-    pub losses: Vec<Loss>,
-    /// Whether the sum over outputs is made up for its rounding, as Python's is from 3.12 on.
-    pub exact: bool,
-}
-
-/// A metric: the number of its output, what it sums, and the sum so far.
-pub type Measured = (usize, Measure, f64);
-
-/// What is known after some steps.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Steps done.
-    pub steps: usize,
-    /// The sum of the losses, each times its batch's samples.
-    pub total: f64,
-    /// The sum of samples.
-    pub count: f64,
-    /// The last loss.
-    pub loss: f64,
-    /// The sums of the losses of each output; samples count as for all of them.
-    pub parts: Vec<f64>,
-    /// The metrics.
-    pub measured: Vec<Measured>,
 }
 
 /// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
@@ -95,7 +42,7 @@ pub fn train<T: Engine>(
     graph.check(weights)?;
     updates.check(weights)?;
     data.check(graph, judge, span)?;
-    let start = Instant::now();
+    let (start, mut weighing) = (Instant::now(), Weighing::default());
     let mut first = span.places.start;
     for &pace in paces {
         if first >= span.places.end || (tally.steps > 0 && start.elapsed() >= span.limit) {
@@ -108,7 +55,7 @@ pub fn train<T: Engine>(
         graph.pack(weights)?;
         graph.forward(weights, (true, true), draws, stop)?;
         let mut next = tally.clone();
-        let loss = data.loss(graph, judge, places, &mut next)?;
+        let loss = judge.loss(graph, data, places, (&mut next, &mut weighing))?;
         graph.backward(stop)?;
         updates.apply(pace, weights, graph.gradients())?;
         next.count_in(loss, rows);
@@ -136,6 +83,7 @@ pub fn judge<T: Engine>(
     data.check(graph, judge, span)?;
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
+    let mut weighing = Weighing::default();
     while first < span.places.end && (tally.steps == 0 || start.elapsed() < span.limit) {
         let places = first..span.places.end.min(first.saturating_add(span.batch));
         first = places.end;
@@ -145,7 +93,7 @@ pub fn judge<T: Engine>(
             graph.pack(weights)?;
         }
         graph.forward(weights, (false, false), &mut draws, stop)?;
-        let loss = data.loss(graph, judge, places, tally)?;
+        let loss = judge.loss(graph, data, places, (tally, &mut weighing))?;
         tally.count_in(loss, rows);
     }
     Ok(())
@@ -192,16 +140,6 @@ pub fn predict<T: Engine>(
     Ok(())
 }
 
-impl Tally {
-    /// Counts a step, its loss as a number of the outputs' type.
-    fn count_in(&mut self, loss: f64, rows: usize) {
-        self.loss = loss;
-        self.total += loss * rows as f64;
-        self.count += rows as f64;
-        self.steps += 1;
-    }
-}
-
 /// How many samples all of some arrays have.
 fn count_of<T>(name: &'static str, arrays: &[&dyn Samples<T>]) -> Result<usize> {
     let mut counts = arrays.iter().map(|array| array.axes()[0]);
@@ -224,90 +162,19 @@ impl<T: Engine> Data<'_, T> {
                 received,
             ));
         }
+        let mut weights = self.weights.iter().flatten().map(|weights| weights.axes()[0]);
+        if let Some(wrong) = weights.find(|&weights| weights != count) {
+            return Err(Error::shape("sample_weight", [count], [wrong]));
+        }
+        if self.weights.len() != outputs {
+            let expected = format!("an entry for each of {outputs} outputs");
+            return Err(Error::value("sample_weight", expected, self.weights.len()));
+        }
         if targets != count {
             return Err(Error::shape("y", [count], [targets]));
         }
         check_span(count, self.order, span)
     }
-
-    /// The loss of a batch, whose gradients become the graph's slopes.
-    fn loss(
-        &self,
-        graph: &mut Graph<T>,
-        judge: &Judge,
-        places: Range<usize>,
-        tally: &mut Tally,
-    ) -> Result<f64> {
-        let (mut found, samples) = (lists::room(judge.losses.len())?, places.len() as f64);
-        for (number, (loss, of_output)) in judge.losses.iter().zip(self.targets).enumerate() {
-            let shape = graph.output_shape(number)?;
-            let numbers = loss.measure.labels() == Labels::Numbers;
-            let features = if numbers { 1 } else { shape.features };
-            if of_output.axes()[1..] != [shape.time, features] {
-                let received = &of_output.axes()[1..];
-                return Err(Error::shape("y", [shape.time, features], received));
-            }
-            let (targets, outputs, slopes) = graph.judged(number)?;
-            let width = shape.time * features;
-            let targets = &mut targets[..width * shape.rows];
-            for (place, to) in places.clone().zip(targets.chunks_exact_mut(width.max(1))) {
-                of_output.read(sample(self.order, place), to);
-            }
-            let rows = Rows { targets, predictions: outputs, classes: shape.features };
-            for (_, measure, sum) in tally.measured.iter_mut().filter(|each| each.0 == number) {
-                *sum += loss.measured(*measure, &rows, shape)?;
-            }
-            let value = loss.of(&rows, slopes)?;
-            if let Some(sum) = tally.parts.get_mut(number) {
-                *sum += value * samples;
-            }
-            lists::push(&mut found, loss.weight * value)?;
-        }
-        Ok(sum(found.into_iter(), judge.exact))
-    }
-}
-
-impl Loss {
-    /// The mean, a number of the outputs' type; `slopes` take its weighted gradient.
-    #[allow(clippy::float_cmp, reason = "a weight of 1 changes nothing")]
-    fn of<T: Engine>(&self, rows: &Rows<'_, T>, slopes: &mut [T]) -> Result<f64> {
-        let Self { measure, pointwise, weight } = *self;
-        let &Rows { targets, predictions, .. } = rows;
-        if let (Measure::Error(error), true) = (measure, pointwise) {
-            return Ok(pointwise_error(error, targets, predictions, slopes, weight));
-        }
-        let mean = measure.mean(rows, Some(&mut *slopes))?;
-        if weight != 1.0 {
-            let weight = T::of(weight);
-            for slope in slopes {
-                *slope = weight * *slope;
-            }
-        }
-        Ok(T::of(mean).wide())
-    }
-
-    /// What a batch adds to the sum of a metric.
-    fn measured<T: Engine>(
-        &self,
-        metric: Measure,
-        rows: &Rows<'_, T>,
-        shape: Shape,
-    ) -> Result<f64> {
-        let &Rows { targets, predictions, .. } = rows;
-        Ok(match metric {
-            Measure::Error(error) if self.pointwise => sum_of_errors(error, targets, predictions),
-            Measure::Hits(labels, threshold) => {
-                let entries = if labels == Labels::Binary { shape.features } else { 1 };
-                hits(labels, threshold, rows)? as f64 / (shape.time * entries) as f64
-            }
-            _ => metric.mean(rows, None)? * shape.rows as f64,
-        })
-    }
-}
-
-/// The sample at a place.
-fn sample(order: Option<&[i64]>, place: usize) -> usize {
-    order.map_or(place, |order| order[place].cast_unsigned() as usize)
 }
 
 /// Refuses batches of nothing, and places at which there is none of `count` samples.

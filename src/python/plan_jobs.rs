@@ -15,7 +15,7 @@ use super::written::{Spans, Written, an_array, written};
 use crate::error::{Error, Result};
 use crate::machine::threads::{self, Ask, Stop, for_each};
 use crate::models::{
-    Clip, Data, Draws, Graph, Judge, Loss, Pace, Span, Tally, Updates, judge, train,
+    Clip, Data, Draws, Graph, Judge, Loss, Measured, Pace, Span, Tally, Updates, judge, train,
 };
 use crate::training::optimizer::Rule;
 
@@ -71,13 +71,18 @@ impl<T: Read> Arrays<T> {
 /// How weights move: the rule, and what happens to gradients before.
 pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
-/// Weights and slots; inputs, targets and order; places, batch, the limit of time, and whether a loss
+/// Weights and slots; inputs, targets, the weights of samples for each output, and order; places, batch, the limit of time, and whether a loss
 /// that is not finite ends it; what it is judged by; how weights move, the rates and decays of the steps
 /// (nothing of it: it is judged alone); the sum of losses, of samples and of the losses of each output so
 /// far; the generators.
 pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>),
-    (Bound<'py, PyList>, Bound<'py, PyList>, Option<Bound<'py, PyAny>>),
+    (
+        Bound<'py, PyList>,
+        Bound<'py, PyList>,
+        Vec<Option<Bound<'py, PyAny>>>,
+        Option<Bound<'py, PyAny>>,
+    ),
     ((usize, usize), usize, f64, bool),
     Judged,
     Option<(Way<'py>, Vec<f64>, Option<Vec<f64>>)>,
@@ -85,13 +90,14 @@ pub(super) type Asked<'py> = (
     Vec<(u64, u64)>,
 );
 
-/// For each output what is averaged, whether it is rounded value by value, and its weight; whether the sum
-/// of these is made up for its rounding; for each metric the output, what is averaged, and the sum so far.
-type Judged = (Vec<(Measures, bool, f64)>, bool, Vec<(usize, Measures, f64)>);
+/// For each output what is averaged, whether it is rounded value by value, its weight, and whether a sum of
+/// weighted values is divided by that of weights; whether the sum of these is made up for its rounding; for
+/// each metric the output, what is averaged, whether the weights of samples count, and the sums so far.
+type Judged = (Vec<(Measures, bool, f64, bool)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
 
-/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output
-/// and of the metrics, and what ended it too early.
-pub(super) type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<f64>, Option<Bound<'py, PyAny>>);
+/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output,
+/// both sums of each metric, and what ended it too early.
+type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<(f64, f64)>, Option<Bound<'py, PyAny>>);
 
 struct Moves {
     rule: Rule,
@@ -104,6 +110,7 @@ struct Job<T> {
     arrays: Arrays<T>,
     x: Vec<Source>,
     y: Vec<Source>,
+    weights: Vec<Option<Source>>,
     order: Option<Flat<i64>>,
     judge: Judge,
     span: Span,
@@ -117,15 +124,20 @@ struct Job<T> {
 
 impl<T: Read> Job<T> {
     fn new(said: Asked<'_>) -> PyResult<Self> {
-        let ((weights, slots), (x, y, order), span, judged, moves, tally, draws) = said;
+        let ((weights, slots), (x, y, given, order), span, judged, moves, tally, draws) = said;
         let (places, batch, limit, until_finite_no_more) = span;
         let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-        let measured = judged.2.iter().map(|(at, of, sum)| Ok((*at, measure(of)?, *sum)));
+        let measured = judged.2.iter().map(|&(output, ref of, weighted, (total, count))| {
+            Ok(Measured { output, measure: measure(of)?, weighted, total, count })
+        });
         let measured = measured.collect::<PyResult<_>>()?;
-        let losses = judged.0.iter().map(|&(ref of, pointwise, weight)| {
-            Ok(Loss { measure: measure(of)?, pointwise, weight })
+        let losses = judged.0.iter().map(|&(ref of, pointwise, weight, shared)| {
+            Ok(Loss { measure: measure(of)?, pointwise, weight, shared })
         });
         let losses = losses.collect::<PyResult<_>>()?;
+        let given = given.iter().map(|array| {
+            array.as_ref().map(|array| Source::new("sample_weight", array)).transpose()
+        });
         let moves = moves.map(|(way, rates, decays)| {
             let rule = rule(&way.0)?;
             PyResult::Ok(Moves {
@@ -138,6 +150,7 @@ impl<T: Read> Job<T> {
             arrays: Arrays::unchecked(&weights, &slots)?,
             x: Source::all("x", &x)?,
             y: Source::all("y", &y)?,
+            weights: given.collect::<PyResult<_>>()?,
             order: order_of(order.as_ref())?,
             judge: Judge { losses, exact: judged.1 },
             span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
@@ -160,7 +173,9 @@ impl<T: Read> Job<T> {
         let (mut weights, slots) = self.arrays.parts();
         let order = self.order.as_ref().map(Flat::elements);
         let [x, y] = [&self.x, &self.y].map(|all| all.iter().map(T::rows).collect::<Vec<_>>());
-        let data = Data { inputs: &x, targets: &y, order };
+        let given = self.weights.iter().map(|each| each.as_ref().map(f64::rows));
+        let given = given.collect::<Vec<_>>();
+        let data = Data { inputs: &x, targets: &y, weights: &given, order };
         let (span, tally) = (&self.span, &mut self.tally);
         let Some(Moves { rule, clip, paces }) = &self.moves else {
             return judge(graph, &self.judge, &weights, (&data, span), tally, stop);
@@ -176,7 +191,7 @@ impl<T: Read> Job<T> {
         let error = self.raised.as_ref().map(|raised| raised.clone_ref(py)).or(error);
         let error = error.map(|error| error.into_value(py).into_bound(py));
         let Tally { steps, total, count, loss, ref parts, ref measured } = self.tally;
-        let sums = measured.iter().map(|&(_, _, sum)| sum).collect();
+        let sums = measured.iter().map(|each| (each.total, each.count)).collect();
         (steps, total, count, loss, parts.clone(), sums, error.map(Bound::into_any))
     }
 }

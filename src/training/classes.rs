@@ -3,7 +3,8 @@
 #![allow(clippy::float_cmp, reason = "labels and clipped numbers are what they are, to the bit")]
 
 use super::logits;
-use super::rows::{Labels, Rows};
+use super::loss::pairwise;
+use super::rows::{Labels, Rows, Weights};
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
@@ -41,37 +42,46 @@ fn place<T: Element>(label: T, classes: usize) -> Result<usize> {
 }
 
 impl Crossentropy {
-    /// The mean over all rows (of binary labels: over all entries), in double precision; `gradient` takes
-    /// its derivatives by the predictions. Of no elements it is NaN.
+    /// The mean over all rows (of binary labels: over all entries), in double precision, each row times its
+    /// weight if there are `weights`; `gradient` takes its derivatives by the predictions. Of no elements it
+    /// is NaN.
     ///
     /// ```
     /// use ferrnn::training::classes::Crossentropy;
     /// use ferrnn::training::rows::{Labels, Rows};
     /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: Some(1e-7) };
     /// let rows = Rows { targets: &[1.0], predictions: &[0.5, 0.25, 0.25], classes: 3 };
-    /// assert_eq!(of.mean(&rows, None).unwrap(), 4.0_f64.ln());
+    /// assert_eq!(of.mean(&rows, None, None).unwrap(), 4.0_f64.ln());
     /// ```
     ///
     /// # Errors
     /// If there are not as many targets as predictions, or a label is no class.
     ///
     /// # Panics
-    /// If there is not a derivative for each prediction.
-    pub fn mean<T: Element>(&self, rows: &Rows<'_, T>, gradient: Option<&mut [T]>) -> Result<f64> {
+    /// If there is not a derivative for each prediction, or not a weight for each row.
+    pub fn mean<T: Element>(
+        &self,
+        rows: &Rows<'_, T>,
+        weights: Option<Weights<'_>>,
+        gradient: Option<&mut [T]>,
+    ) -> Result<f64> {
         rows.check(self.labels)?;
-        let count = match self.labels {
-            Labels::Binary => rows.predictions.len(),
-            Labels::OneHot | Labels::Numbers => rows.predictions.len() / rows.classes.max(1),
+        let count = rows.predictions.len() / rows.classes.max(1);
+        let entries = if self.labels == Labels::Binary { rows.classes } else { 1 };
+        let share = match weights {
+            None => 1.0 / (count * entries) as f64,
+            Some(weights) => weights.share() / entries as f64,
         };
-        let (mut sum, share) = (0.0, 1.0 / count as f64);
+        let mut sum = 0.0;
         let mut gradient = gradient.unwrap_or_default();
         let wanted = !gradient.is_empty();
         assert!(!wanted || gradient.len() == rows.predictions.len(), "one for each prediction");
-        for (targets, row) in rows.pairs(self.labels) {
+        for (at, (targets, row)) in rows.pairs(self.labels).enumerate() {
             let width = if wanted { row.len() } else { 0 };
             let (slopes, rest) = std::mem::take(&mut gradient).split_at_mut(width);
             gradient = rest;
-            sum += self.row(targets, row, share, slopes)?;
+            let weight = weights.map_or(1.0, |weights| weights.rows[at]);
+            sum += weight * self.row(targets, row, weight * share, slopes)?;
         }
         Ok(sum * share)
     }
@@ -209,15 +219,44 @@ fn largest<T: Element>(row: &[T]) -> usize {
 /// # Errors
 /// If there are not as many targets as predictions.
 pub fn hits<T: Element>(labels: Labels, threshold: f64, rows: &Rows<'_, T>) -> Result<usize> {
+    let (count, right) = questions(labels, threshold, rows)?;
+    Ok((0..count).filter(|&at| right(at)).count())
+}
+
+/// As [`hits`], each times the weight of its row, and the sum of the weights, as `numpy.add.reduce` of
+/// neighbours has these sums.
+///
+/// # Errors
+/// If there are not as many targets as predictions.
+///
+/// # Panics
+/// If there is not a weight for each row.
+pub fn weighted_hits<T: Element>(
+    labels: Labels,
+    threshold: f64,
+    rows: &Rows<'_, T>,
+    weights: &[f64],
+) -> Result<(f64, f64)> {
+    let (count, right) = questions(labels, threshold, rows)?;
+    let entries = if labels == Labels::Binary { rows.classes } else { 1 };
+    let weight = |at: usize| weights[at / entries];
+    let hit = |at: usize| f64::from(u8::from(right(at))) * weight(at);
+    Ok((pairwise(0, count, &hit), pairwise(0, count, &weight)))
+}
+
+/// How many questions there are, and whether the prediction at a place is right.
+fn questions<T: Element>(
+    labels: Labels,
+    threshold: f64,
+    rows: &Rows<'_, T>,
+) -> Result<(usize, impl Fn(usize) -> bool)> {
     rows.check(labels)?;
-    let threshold = T::of(threshold);
-    let right = |(targets, row): (&[T], &[T])| match labels {
-        Labels::Binary => {
-            let pairs = targets.iter().zip(row);
-            pairs.filter(|&(&y, &p)| y.wide() == f64::from(u8::from(p > threshold))).count()
-        }
-        Labels::OneHot => usize::from(largest(targets) == largest(row)),
-        Labels::Numbers => usize::from(targets[0].wide() == largest(row) as f64),
-    };
-    Ok(rows.pairs(labels).map(right).sum())
+    let (&Rows { targets, predictions, classes }, threshold) = (rows, T::of(threshold));
+    let row = move |all: &'_ [T], at: usize| largest(&all[at * classes..][..classes]);
+    let count = predictions.len() / if labels == Labels::Binary { 1 } else { classes.max(1) };
+    Ok((count, move |at: usize| match labels {
+        Labels::Binary => targets[at].wide() == f64::from(u8::from(predictions[at] > threshold)),
+        Labels::OneHot => row(targets, at) == row(predictions, at),
+        Labels::Numbers => targets[at].wide() == row(predictions, at) as f64,
+    }))
 }

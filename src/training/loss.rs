@@ -3,6 +3,7 @@
 //! [`mean_error`] is a sum of its own; [`pointwise_error`] and [`sum_of_errors`] round as NumPy does
 //! where values are computed one by one and summed by `numpy.add.reduce`.
 
+use super::rows::{Rows, Weights};
 use crate::machine::simd::Element;
 
 /// What is averaged over all elements.
@@ -36,8 +37,20 @@ pub fn mean_error<T: Element>(
     predictions: &[T],
     gradient: Option<&mut [T]>,
 ) -> f64 {
-    assert!(targets.len() == predictions.len(), "as many targets as predictions");
     let count = targets.len() as f64;
+    let sum = total(error, targets, predictions);
+    if let Some(gradient) = gradient {
+        assert!(gradient.len() == predictions.len(), "a derivative for each prediction");
+        for ((to, &p), &y) in gradient.iter_mut().zip(predictions).zip(targets) {
+            *to = T::of(slope(error, p.wide() - y.wide()) / count);
+        }
+    }
+    sum / count
+}
+
+/// The sum over some elements.
+fn total<T: Element>(error: Error, targets: &[T], predictions: &[T]) -> f64 {
+    assert!(targets.len() == predictions.len(), "as many targets as predictions");
     let mut sums = [0.0; CHAINS];
     let (true_whole, true_rest) = targets.as_chunks::<CHAINS>();
     let (whole, rest) = predictions.as_chunks::<CHAINS>();
@@ -54,19 +67,42 @@ pub fn mean_error<T: Element>(
     for (&p, &y) in rest.iter().zip(true_rest) {
         sum += value(p, y);
     }
+    sum
+}
+
+/// The derivative of an error by the prediction, for their difference.
+fn slope(error: Error, d: f64) -> f64 {
+    match error {
+        Error::Squared => 2.0 * d,
+        Error::Absolute if d == 0.0 => 0.0,
+        Error::Absolute => d.signum(),
+    }
+}
+
+/// As [`mean_error`], each row times its weight.
+///
+/// # Panics
+/// If the lengths differ, or if there is not a weight for each row.
+pub(super) fn weighted_error<T: Element>(
+    error: Error,
+    rows: &Rows<'_, T>,
+    weights: Weights<'_>,
+    gradient: Option<&mut [T]>,
+) -> f64 {
+    let &Rows { targets, predictions, classes } = rows;
+    let (width, share) = (classes.max(1), weights.share() / classes as f64);
+    assert!(weights.rows.len() * width == predictions.len(), "a weight for each row");
+    let pairs = targets.chunks_exact(width).zip(predictions.chunks_exact(width));
+    let sum =
+        pairs.zip(weights.rows).map(|((y, p), &weight)| weight * total(error, y, p)).sum::<f64>();
     if let Some(gradient) = gradient {
         assert!(gradient.len() == predictions.len(), "a derivative for each prediction");
-        for ((to, &p), &y) in gradient.iter_mut().zip(predictions).zip(targets) {
-            let d = p.wide() - y.wide();
-            let slope = match error {
-                Error::Squared => 2.0 * d,
-                Error::Absolute if d == 0.0 => 0.0,
-                Error::Absolute => d.signum(),
-            };
-            *to = T::of(slope / count);
+        for (at, to) in gradient.iter_mut().enumerate() {
+            let d = predictions[at].wide() - targets[at].wide();
+            *to = T::of(slope(error, d) * (weights.rows[at / width] * share));
         }
     }
-    sum / count
+    sum * share
 }
 
 /// Values that NumPy sums at once before it halves them.
@@ -75,7 +111,7 @@ const BLOCK: usize = 128;
 const BUFFER: usize = 8192;
 
 /// As `numpy.add.reduce` of neighbours: pairs of blocks, eight sums in each.
-fn pairwise<T: Element>(first: usize, count: usize, value: &impl Fn(usize) -> T) -> T {
+pub(super) fn pairwise<T: Element>(first: usize, count: usize, value: &impl Fn(usize) -> T) -> T {
     if count < CHAINS {
         return (first..first + count).map(value).fold(T::ZERO, |sum, each| sum + each);
     }

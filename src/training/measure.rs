@@ -1,8 +1,8 @@
 //! What losses and metrics average over rows of predictions.
 
 use super::classes::Crossentropy;
-use super::loss::{self, mean_error};
-use super::rows::{Labels, Rows};
+use super::loss::{self, mean_error, weighted_error};
+use super::rows::{Labels, Rows, Weights};
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
@@ -28,18 +28,37 @@ impl Measure {
         }
     }
 
-    /// The mean over all rows, in double precision; `gradient` takes its derivatives by the predictions.
+    /// Whether each entry of a row has a value of its own.
+    #[must_use]
+    pub fn by_entries(self) -> bool {
+        matches!(self, Self::Hits(Labels::Binary, _))
+    }
+
+    /// The mean over all rows, in double precision, each times its weight if there are `weights`; `gradient`
+    /// takes its derivatives by the predictions.
     ///
     /// # Errors
-    /// If there are not as many targets as predictions, if a label is no class, or of hits.
+    /// If there are not as many targets as predictions or weights as rows, if a label is no class, or of hits.
     ///
     /// # Panics
     /// If there is not a derivative for each prediction.
-    pub fn mean<T: Element>(self, rows: &Rows<'_, T>, gradient: Option<&mut [T]>) -> Result<f64> {
+    pub fn mean<T: Element>(
+        self,
+        rows: &Rows<'_, T>,
+        weights: Option<Weights<'_>>,
+        gradient: Option<&mut [T]>,
+    ) -> Result<f64> {
         rows.check(self.labels())?;
+        let count = rows.predictions.len() / rows.classes.max(1);
+        if let Some(weights) = weights.filter(|weights| weights.rows.len() != count) {
+            return Err(Error::shape("sample_weight", [count], [weights.rows.len()]));
+        }
         match self {
-            Self::Error(error) => Ok(mean_error(error, rows.targets, rows.predictions, gradient)),
-            Self::Crossentropy(of) => of.mean(rows, gradient),
+            Self::Error(error) => Ok(match weights {
+                None => mean_error(error, rows.targets, rows.predictions, gradient),
+                Some(weights) => weighted_error(error, rows, weights, gradient),
+            }),
+            Self::Crossentropy(of) => of.mean(rows, weights, gradient),
             Self::Hits(..) => Err(Error::value("measure", "one with a gradient", "hits")),
         }
     }

@@ -1,4 +1,4 @@
-//! Targets and predictions, row by row.
+//! Targets and predictions, row by row, and what rows count.
 
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
@@ -43,5 +43,28 @@ impl<T: Element> Rows<'_, T> {
             return Err(Error::shape("y_true", expected, [self.targets.len()]));
         }
         Ok(())
+    }
+}
+
+/// What rows count in a mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// A weight for each row.
+    pub rows: &'a [f64],
+    /// Whether the sum is divided by theirs, and not by the number of rows.
+    pub shared: bool,
+}
+
+impl Weights<'_> {
+    /// Their sum.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.rows.iter().sum()
+    }
+
+    /// What the weighted sum of the rows is multiplied by; 0 where there is nothing to divide by.
+    pub(super) fn share(&self) -> f64 {
+        let divisor = if self.shared { self.total() } else { self.rows.len() as f64 };
+        if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
     }
 }

@@ -270,9 +270,14 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let order = [6, 0, 5, 1, 4, 2, 3];
     let inputs = View::contiguous(&model.inputs[0], samples.axes()).unwrap();
     let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
-    let data = Data { inputs: &[&inputs], targets: &[&wanted], order: Some(&order) };
-    let losses =
-        vec![Loss { measure: Measure::Error(Kind::Squared), pointwise: false, weight: 1.0 }];
+    let data =
+        Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
+    let losses = vec![Loss {
+        measure: Measure::Error(Kind::Squared),
+        pointwise: false,
+        weight: 1.0,
+        shared: false,
+    }];
     let loss = &Judge { losses, exact: false };
     let span = Span {
         places: 0..7,

@@ -150,7 +150,14 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
         "sgd_update": [own, rng.choice([several(), own]), maybe(several()), *rates[:2], *updates],
         "adam_update": [own, several(), several(), rng.choice([several(), own]), None, *rates[:4]],
         "squared_norms": [own],
-        "mean_loss": [measure(rng), rng.choice([inputs, outputs, floats(rows)]), inputs, *flags(1)],
+        "mean_loss": [
+            measure(rng),
+            rng.choice([inputs, outputs, floats(rows)]),
+            inputs,
+            *flags(1),
+            maybe(array(rng, (rows,), "f8")),
+            *flags(1),
+        ],
         "activate": [rng.choice(ACTIVATIONS), rng.choice([inputs, floats(rows, units, features)])],
         "set_num_threads": [rng.choice([1, 2, 3, *INTS])],
         "limits": [rng.choice([1, 2, 2**20, *HUGE]), [rng.choice([0, 100, 2**50, 2**63])] * rows]

@@ -371,7 +371,7 @@ class TestErrors:
             losses.CategoricalCrossentropy(axis=True)
 
 
-# The short way to a mean that nothing weighs.
+# The short way to a mean.
 
 SHORT = [losses.MeanSquaredError, losses.MeanAbsoluteError]
 
@@ -382,18 +382,27 @@ SHORT = [losses.MeanSquaredError, losses.MeanAbsoluteError]
 def test_the_short_way_gives_what_the_long_one_gives(kind, dtype, shape):
     rng = np.random.default_rng(3)
     y_true, y_pred = rng.standard_normal((2, *shape)).astype(dtype)
-    loss = kind()
-    assert loss.unweighted_mean(y_true, y_pred) is not None
-    short, short_vjp = loss.forward(y_true, y_pred)
-    ones = np.ones(shape[:1], dtype)
-    long, long_vjp = loss.forward(y_true, y_pred, sample_weight=None if len(shape) == 1 else ones)
+
+    class Long(kind):
+        def pointwise(self, y_true, y_pred):
+            return super().pointwise(y_true, y_pred)
+
+    assert kind().unweighted_mean(y_true, y_pred) is not None
+    assert Long().unweighted_mean(y_true, y_pred) is None
     tolerance = 1e-6 if dtype is np.float32 else 1e-14
-    np.testing.assert_allclose(short, long, rtol=tolerance)
-    for d_loss in (1.0, -0.5):
-        found, wanted = short_vjp(d_loss, Gradients()), long_vjp(d_loss, Gradients())
-        assert found.dtype == dtype
-        assert found.shape == shape
-        np.testing.assert_allclose(found, wanted, rtol=tolerance)
+    weights = [None] if len(shape) == 1 else [None, rng.uniform(size=shape[:-1])]
+    for reduction in ("mean", "mean_with_sample_weight"):
+        for weight in weights:
+            ways = (Long(reduction), kind(reduction))
+            (long, long_vjp), (short, short_vjp) = (
+                way.forward(y_true, y_pred, sample_weight=weight) for way in ways
+            )
+            np.testing.assert_allclose(short, long, rtol=tolerance)
+            for d_loss in (1.0, -0.5):
+                found, wanted = short_vjp(d_loss, Gradients()), long_vjp(d_loss, Gradients())
+                assert found.dtype == dtype
+                assert found.shape == shape
+                np.testing.assert_allclose(found, wanted, rtol=tolerance)
 
 
 @pytest.mark.parametrize("kind", SHORT)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.native import mean_loss
-from ferrnn._src.tree.types import Array
+from ferrnn._src.training.reduction import weights_of
+from ferrnn._src.tree.types import Array, Mask
 
 # What the engine averages: its name, what targets are, a number of its own, and an epsilon.
 Measure: TypeAlias = "tuple[str, str, float, float]"
@@ -21,36 +23,100 @@ class Averaged(Configured):
     """A loss whose mean over all values is the engine's, where that knows the loss."""
 
     dtype: str | None
+    reduction: str | None
 
     def measured(self) -> Measure | None:
         """What the engine averages for this loss, None where it does not know it."""
         return None
+
+    def _aligned(
+        self, true: Array, pred: Array, mask: Mask | None, sample_weight: ArrayLike | None
+    ) -> tuple[Array, Array]:
+        """Targets and predictions of shapes and types that go together."""
+        raise NotImplementedError(f"{type(self).__name__} must define `_aligned`")
 
     def engine_arrays(self, y_true: Any, y_pred: Array) -> tuple[Array, Array] | None:
         """Targets and predictions as the engine takes them, where nothing is weighed."""
         fit = y_true.shape == y_pred.shape and y_true.dtype == y_pred.dtype
         return (y_true, y_pred) if fit else None
 
+    def engine_mean(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: ArrayLike | None,
+        mask: Mask | None,
+        differentiable: bool = False,
+    ) -> tuple[float, Array | None] | None:
+        """The reduced loss and its gradient by `y_pred`, if it is a mean that the engine has."""
+        if self.reduction not in MEANS:
+            return None
+        if sample_weight is None and mask is None:
+            return self.unweighted_mean(y_true, y_pred, differentiable)
+        shared = self.reduction == "mean_with_sample_weight"
+        found = self.weighted_mean(y_true, y_pred, sample_weight, mask, differentiable, shared)
+        return None if found is None else (found[0], found[2])
+
     def unweighted_mean(
         self, y_true: Any, y_pred: Any, differentiable: bool = False
     ) -> tuple[float, Array | None] | None:
         """The mean over all values and its gradient by `y_pred`, if the engine has it."""
-        measure = self.measured()
-        if (
-            measure is None
-            or type(y_pred) is not np.ndarray
-            or type(y_true) is not np.ndarray
-            or y_pred.dtype.char not in "fd"
-            or not (self.dtype is None or self.dtype == y_pred.dtype.name)
-            or not (y_pred.size and y_pred.ndim)
-        ):
+        if type(y_true) is not np.ndarray or not (self._takes(y_pred) and y_pred.ndim):
             return None
         arrays = self.engine_arrays(y_true, y_pred)
-        if arrays is None:
+        found = None if arrays is None else self._by_engine(*arrays, differentiable)
+        return None if found is None else (found[0], _of_shape(found[2], y_pred))
+
+    def weighted_mean(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: ArrayLike | None,
+        mask: Mask | None = None,
+        differentiable: bool = False,
+        shared: bool = True,
+    ) -> tuple[float, float, Array | None] | None:
+        """The weighted mean, the sum of weights, and the gradient, if the engine has them.
+
+        If `shared`, the weighted sum is divided by that of weights, else by the number of values.
+        """
+        if not self._takes(y_pred):
             return None
-        true, pred = (np.ascontiguousarray(each, y_pred.dtype) for each in arrays)
+        true, pred = self._aligned(np.asarray(y_true), y_pred, mask, sample_weight)
+        if pred.ndim < 2:
+            return None
+        values = np.broadcast_to(np.float64(0), pred.shape[:-1])
+        weights = weights_of(values, sample_weight, mask, rescale=not shared)
+        found = self._by_engine(true, pred, differentiable, weights, shared)
+        return None if found is None else (*found[:2], _of_shape(found[2], y_pred))
+
+    def _takes(self, y_pred: Any) -> bool:
+        return (
+            self.measured() is not None
+            and type(y_pred) is np.ndarray
+            and y_pred.dtype.char in "fd"
+            and (self.dtype is None or self.dtype == y_pred.dtype.name)
+            and y_pred.size > 0
+        )
+
+    def _by_engine(
+        self,
+        true: Array,
+        pred: Array,
+        differentiable: bool,
+        weights: Array | None = None,
+        shared: bool = False,
+    ) -> tuple[float, float, Array | None] | None:
+        measure = self.measured()
+        assert measure is not None, "`_takes` has asked"
+        true, pred = (np.ascontiguousarray(each, pred.dtype) for each in (true, pred))
+        if weights is not None:
+            weights = np.ascontiguousarray(weights)
         try:
-            value, slope = mean_loss(measure, true, pred, differentiable)
+            return mean_loss(measure, true, pred, differentiable, weights, shared)
         except ValueError:  # a label that is no class: `pointwise` says so
             return None
-        return value, None if slope is None else slope.reshape(y_pred.shape)
+
+
+def _of_shape(slope: Array | None, y_pred: Array) -> Array | None:
+    return None if slope is None else slope.reshape(y_pred.shape)

@@ -101,7 +101,9 @@ class TestingPlan:
         x, y, weight = batch
         kind, (known, judge) = _kind_of(batch), self._like
         if judge is not None and kind == known:
-            return [x], replace(judge, targets=[y.reshape(judge.targets[0].shape)])
+            targets = [y.reshape(judge.targets[0].shape)]
+            weights = [None if own is None else weight.reshape(own.shape) for own in judge.weights]
+            return [x], replace(judge, targets=targets, weights=weights)
         read = self._read(x)
         if read is None:
             return None
@@ -137,27 +139,29 @@ class TestingPlan:
         if len(shapes) == 1 and type(y) is np.ndarray:
             true, pred = (min(rows, len(each)) for each in (y, read[0]))
             model.bind_output((true, *y.shape[1:]), (pred, *shapes[0][1:]))
-        judged = weight is None and not (model._regularized or model._collects)
-        if not judged or low.masked_outputs or model._loss is None:
+        python = bool(model._regularized or model._collects)
+        if python or low.masked_outputs or model._loss is None:
             return None
-        found = self._losses()
+        found, metrics = self._losses(), self._metrics()
         targets = [y] if len(shapes) == 1 else model.arranged_targets(y)
-        if found is None or targets is None:
+        weights = model.arranged_weights(weight)
+        if found is None or metrics is None or targets is None or weights is None:
             return None
-        (losses, weights, means), metrics = found, self._metrics()
-        if metrics is None:
-            return None
-        told: list[tuple[Measure, bool, float]] = []
+        told: list[tuple[Measure, bool, float, bool]] = []
         arrays: list[Array] = []
-        for at, (end, shape, true) in enumerate(zip(low.outputs, shapes, targets, strict=True)):
-            labels = {losses[at][1], *(measure[1] for of, _, measure in metrics if of == at)}
-            fitting = self._fitting(end, shape, true, labels)
-            if fitting is None:
+        weighings: list[Array | None] = []
+        ends = zip(low.outputs, shapes, targets, weights, strict=True)
+        for at, (end, shape, true, given) in enumerate(ends):
+            measure, share, shared = found[0][at]
+            labels = {measure[1], *(each[1] for of, _, each, _ in metrics if of == at)}
+            fitting, weighing = self._fitting(end, shape, true, labels), _weighing(shape, given)
+            if fitting is None or (weighing is None and given is not None):
                 return None
             pointwise, array = fitting
-            told.append((losses[at], pointwise, weights[at]))
+            told.append((measure, pointwise, share, shared))
             arrays.append(array)
-        return Judge(told, arrays, metrics, means)
+            weighings.append(weighing)
+        return Judge(told, arrays, weighings, metrics, found[1])
 
     @staticmethod
     def _shape_for(end: End, x: Array) -> tuple[int, ...]:
@@ -168,8 +172,11 @@ class TestingPlan:
         steps = (known if given is None else given for given, known in lengths)
         return (len(x), *steps, end.features)
 
-    def _losses(self) -> tuple[list[Measure], list[float], list[Any]] | None:
-        """What is averaged over each output, the weights, and the means of several."""
+    def _losses(self) -> tuple[list[tuple[Measure, float, bool]], list[Any]] | None:
+        """What is averaged over each output, the weight, and what weights of samples divide.
+
+        Then the means of the losses of several outputs.
+        """
         compiled, count = self._model._loss, len(self.lowering.outputs)
         if count == 1:
             losses, weights, means = [compiled.only], [1.0], []
@@ -182,9 +189,13 @@ class TestingPlan:
             losses, weights = compiled._losses, compiled._weights
             by_output = dict(zip(compiled.told, means, strict=True))
             means = [by_output[at] for at in range(count)]
-        found = [_averaged(loss, self.lowering.dtype) for loss in losses]
-        known = [measure for measure in found if measure is not None]
-        return (known, weights, means) if len(known) == count else None
+        found = []
+        for loss, weight in zip(losses, weights, strict=True):
+            measure = _averaged(loss, self.lowering.dtype)
+            if measure is None:
+                return None
+            found.append((measure, weight, loss.reduction == "mean_with_sample_weight"))
+        return found, means
 
     def _fitting(
         self, end: End, shape: tuple[int, ...], y: Any, labels: set[str]
@@ -209,18 +220,25 @@ class TestingPlan:
             return None
         return "" in labels, y.reshape(-1, 1)
 
-    def _metrics(self) -> list[tuple[int, Any, Measure]] | None:
-        """The metrics with the numbers of their outputs, None if the engine does not know all."""
+    def _metrics(self) -> list[tuple[int, Any, Measure, bool]] | None:
+        """The metrics with the numbers of their outputs, and whether weights of samples count.
+
+        None if the engine does not know all.
+        """
         compiled = self._model._metrics
         if compiled.empty:
             return []
         if compiled.to_come:
             return None
-        columns = zip(compiled._plain, compiled._weighted, strict=True)
-        found = [(at, each) for at, pair in enumerate(columns) for own in pair for each in own]
-        known = [(at, each, measured(each)) for at, each in found]
-        sure = [(at, each, measure) for at, each, measure in known if measure is not None]
-        return sure if len(sure) == len(found) else None
+        found = []
+        for at, pair in enumerate(zip(compiled._plain, compiled._weighted, strict=True)):
+            for own, weighted in zip(pair, (False, True), strict=True):
+                for metric in own:
+                    measure = measured(metric)
+                    if measure is None:
+                        return None
+                    found.append((at, metric, measure, weighted))
+        return found
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
@@ -261,11 +279,24 @@ class TestingPlan:
 
 def _kind_of(batch: Batch) -> tuple[Any, ...] | None:
     """What batches have in common that are read and judged alike; None for all but plain arrays."""
-    x, y, weight = batch
-    if not type(x) is type(y) is np.ndarray or weight is not None:
+    arrays = batch[:2] if batch[2] is None else batch
+    if any(type(array) is not np.ndarray for array in arrays):
         return None
-    aligned = x.flags.aligned, y.flags.aligned
-    return x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype, aligned, structure_version()
+    kinds = ((each.shape, each.strides, each.dtype, each.flags.aligned) for each in arrays)
+    return (*kinds, structure_version())
+
+
+def _weighing(shape: tuple[int, ...], weight: Any) -> Array | None:
+    """Weights of samples or of steps for an output of a shape, None if the engine reads none."""
+    if not (type(weight) is np.ndarray and weight.dtype.str[1:] in _READ and weight.ndim):
+        return None
+    sizes = weight.shape[1:]
+    while sizes and sizes[-1] == 1:
+        sizes = sizes[:-1]
+    if len(weight) != shape[0] or sizes not in ((), shape[1:-1]):
+        return None
+    rows = weight.reshape(len(weight), -1)
+    return rows if readable(rows) else None
 
 
 def _averaged(loss: Any, dtype: str) -> Measure | None:

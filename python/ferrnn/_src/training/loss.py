@@ -13,7 +13,7 @@ from ferrnn._src.configs.names import snake_case, unique_name
 from ferrnn._src.configs.objects import written
 from ferrnn._src.configs.overriding import overridden
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.training.averaged import MEANS, Averaged
+from ferrnn._src.training.averaged import Averaged
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.reduction import (
     as_float,
@@ -191,10 +191,9 @@ class Loss(Averaged):
         mask: Mask | None = None,
     ) -> Any:
         """The reduced loss, without a gradient."""
-        if sample_weight is None and mask is None and self.reduction in MEANS:
-            short = self.unweighted_mean(y_true, y_pred)
-            if short is not None:
-                return np.asarray(y_pred).dtype.type(short[0])
+        short = self.engine_mean(y_true, y_pred, sample_weight, mask)
+        if short is not None:
+            return np.asarray(y_pred).dtype.type(short[0])
         pred = as_float(y_pred, self.dtype)
         true, pred = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values = as_float(self.call(true, pred), pred.dtype)
@@ -217,11 +216,10 @@ class Loss(Averaged):
         >>> float(value), vjp(1.0, Gradients()).tolist()
         (1.0, [[1.0], [1.0]])
         """
-        if sample_weight is None and mask is None and self.reduction in MEANS:
-            short = self.unweighted_mean(y_true, y_pred, True)
-            if short is not None:
-                mean, slope = y_pred.dtype.type(short[0]), np.asarray(short[1])
-                return mean, lambda d_loss, grads: slope if d_loss == 1.0 else d_loss * slope
+        short = self.engine_mean(y_true, y_pred, sample_weight, mask, True)
+        if short is not None:
+            mean, slope = y_pred.dtype.type(short[0]), np.asarray(short[1])
+            return mean, lambda d_loss, grads: slope if d_loss == 1.0 else d_loss * slope
         pred = as_float(y_pred, self.dtype)
         true, aligned = self._aligned(np.asarray(y_true), pred, mask, sample_weight)
         values, values_vjp = self._values_and_vjp(true, aligned)

@@ -204,6 +204,16 @@ class Measuring:
         except ValueError:
             return None
 
+    def arranged_weights(self, weight: Any) -> Sequence[Any] | None:
+        """What weighs each output's samples, None where that is better said elsewhere."""
+        names = self.output_names
+        if weight is None or len(names) == 1:
+            return [weight] * len(names)
+        try:
+            return _weights(weight, names, self.structured([np.zeros(())] * len(names)))
+        except ValueError:
+            return None
+
     def _gather(self, compiled: CompiledLoss, parts: Sequence[float], preds: Any) -> None:
         """Keeps the losses of several outputs, each under its output's name."""
         if len(parts) < 2:

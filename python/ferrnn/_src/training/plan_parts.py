@@ -168,6 +168,9 @@ class Planned(Protocol):
     def arranged_targets(self, y: Any) -> Sequence[Any] | None:
         """What stands for each output, None where that is better said elsewhere."""
 
+    def arranged_weights(self, weight: Any) -> Sequence[Any] | None:
+        """What weighs each output's samples, None where that is better said elsewhere."""
+
     def structured(self, outputs: list[Array]) -> Any:
         """Outputs as a call of the model gives them."""
 

@@ -59,19 +59,25 @@ class Judge:
     """For each output a mean error and its targets `[samples, ...]`, and the metrics that are one.
 
     `losses` are what is averaged, whether values are rounded one by one, as NumPy does with targets
-    of another dtype or shape than the outputs, and the weight. Metrics come with the number of
-    their output; `means` are those of the losses of several outputs.
+    of another dtype or shape than the outputs, the weight, and whether a weighted sum is divided by
+    the sum of the weights of samples. Those are in `weights`, for outputs that have some. Metrics
+    come with the number of their output, and whether these weights count; `means` are those of the
+    losses of several outputs.
     """
 
-    losses: Sequence[tuple[Measure, bool, float]]
+    losses: Sequence[tuple[Measure, bool, float, bool]]
     targets: Sequence[Array]
-    metrics: Sequence[tuple[int, Any, Measure]]
+    weights: Sequence[Array | None]
+    metrics: Sequence[tuple[int, Any, Measure, bool]]
     means: Sequence[Any]
 
     def asked(self) -> tuple[Any, ...]:
-        """As the engine is told of it: for each metric what it sums, and its sum so far."""
-        sums = [(at, measure, float(metric.total)) for at, metric, measure in self.metrics]
-        return self.losses, _EXACT, sums
+        """As the engine is told of it: for each metric what it sums, and its sums so far."""
+        metrics = [
+            (at, measure, weighted, (float(metric.total), float(metric.count)))
+            for at, metric, measure, weighted in self.metrics
+        ]
+        return self.losses, _EXACT, metrics
 
 
 class Worked(Protocol):
@@ -143,20 +149,22 @@ class Work:
         else:
             moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
             draws, place = self.plan.draws(), optimizer.engine_place()
-        counts = [each.count for each in (mean, *judge.means, *(of for _, of, _ in judge.metrics))]
+        counts = [each.count for each in (mean, *judge.means)]
         self._before = counts, place, draws
         span = (self._places, self._batch, LIMIT, self._finite)
         sums = (mean.total, mean.count, [each.total for each in judge.means])
-        return (weights, slots), (x, judge.targets, order), span, judge.asked(), moves, sums, draws
+        data = (x, judge.targets, judge.weights, order)
+        return (weights, slots), data, span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
         """Takes down what the engine has done; may be said twice."""
         steps, total, count, self._loss, parts, sums, self.error = done
         (before, *counts), place, draws = self._before
         judge, more = self._judge, count - before
-        means = [*judge.means, *(metric for _, metric, _ in judge.metrics)]
-        for each, known, total_of_each in zip(means, counts, [*parts, *sums], strict=True):
-            each.put(total_of_each, known + more)
+        for each, known, part in zip(judge.means, counts, parts, strict=True):
+            each.put(part, known + more)
+        for (_, metric, _, _), sums_of_metric in zip(judge.metrics, sums, strict=True):
+            metric.put(*sums_of_metric)
         self._mean.put(total, count)
         self._done = steps
         if self._optimizer is not None:

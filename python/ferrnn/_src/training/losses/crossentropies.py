@@ -50,10 +50,12 @@ class _OfClasses(Loss):
 
     def engine_arrays(self, y_true: Any, y_pred: Array) -> tuple[Array, Array]:
         """Aligned: other than errors, crossentropies have targets of any type."""
-        true, pred = self._aligned(y_true, y_pred, None, None)
+        return self._aligned(y_true, y_pred, None, None)
+
+    def _by_engine(self, true: Array, pred: Array, *options: Any) -> Any:
         if self._labels == "one-hot":
             several_classes(self.name, pred)
-        return true, pred
+        return super()._by_engine(true, pred, *options)
 
 
 class BinaryCrossentropy(_OfClasses):

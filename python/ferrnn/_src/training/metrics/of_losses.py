@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,26 @@ class OfLoss(FixedFunction):
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
         """Adds a batch; a mask attached to `y_pred` is applied."""
-        short = None
-        if sample_weight is None and np.ndim(y_pred) > 1:
-            short = self.loss.unweighted_mean(y_true, y_pred)
-        if short is None:
-            super().update_state(y_true, y_pred, sample_weight)
-        else:
-            self.add(short[0], len(np.asarray(y_pred)))
+        if np.ndim(y_pred) > 1 and self._added(y_true, y_pred, sample_weight):
+            return
+        super().update_state(y_true, y_pred, sample_weight)
+
+    def _added(self, y_true: Any, y_pred: Any, sample_weight: Any) -> bool:
+        """Whether the engine has the mean of a batch, which is added then."""
+        loss = self.loss
+        if sample_weight is None:
+            short = loss.unweighted_mean(y_true, y_pred)
+            if short is not None:
+                self.add(short[0], len(y_pred))
+            return short is not None
+        if np.ndim(sample_weight) == 0 or type(y_pred) is not np.ndarray or not loss.measured():
+            return False
+        true, pred = loss._aligned(np.asarray(y_true), y_pred, None, None)
+        found = loss.weighted_mean(true, pred, sample_weight)
+        if found is not None:
+            # A sample counts once, however many steps it has.
+            self.add(found[0], found[1] / (math.prod(pred.shape[:-1]) / len(pred)))
+        return found is not None
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this metric again."""

@@ -1,0 +1,292 @@
+//! What outputs are judged by: losses and metrics, with the weights of samples and the masks of steps.
+
+use std::ops::Range;
+
+use super::graph::Graph;
+use super::node::Shape;
+use super::rows::Samples;
+use super::update::sum;
+use crate::error::{Error, Result};
+use crate::layers::sequence::Engine;
+use crate::machine::lists;
+use crate::training::classes::{hits, weighted_hits};
+use crate::training::loss::{pointwise_error, sum_of_errors};
+use crate::training::measure::Measure;
+use crate::training::rows::{Labels, Rows, Weights};
+
+/// Samples and targets in the order in which they are taken.
+pub struct Data<'a, T> {
+    /// The inputs.
+    pub inputs: &'a [&'a dyn Samples<T>],
+    /// The targets, of the shape of the outputs.
+    pub targets: &'a [&'a dyn Samples<T>],
+    /// The weights of samples, or of their steps, for each output that has some.
+    pub weights: &'a [Option<&'a dyn Samples<f64>>],
+    /// Which samples come one after the other; all, as they lie, if there is none.
+    pub order: Option<&'a [i64]>,
+}
+
+/// What an output is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// What is averaged.
+    pub measure: Measure,
+    /// Whether values are rounded one by one, as NumPy does, and not summed as they are.
+    pub pointwise: bool,
+    /// What it counts among those of all outputs.
+    pub weight: f64,
+    /// Whether the sum of weighted values is divided by the sum of weights, not by the number of values.
+    pub shared: bool,
+}
+
+/// What a step is judged by.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// One for each output.
+    pub losses: Vec<Loss>,
+    /// Whether the sum over outputs is made up for its rounding, as Python's is from 3.12 on.
+    pub exact: bool,
+}
+
+/// A metric so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// The number of its output.
+    pub output: usize,
+    /// What it averages.
+    pub measure: Measure,
+    /// Whether the weights of samples count.
+    pub weighted: bool,
+    /// The sum of the values.
+    pub total: f64,
+    /// The sum of what they count.
+    pub count: f64,
+}
+
+/// What is known after some steps.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Steps done.
+    pub steps: usize,
+    /// The sum of the losses, each times its batch's samples.
+    pub total: f64,
+    /// The sum of samples.
+    pub count: f64,
+    /// The last loss.
+    pub loss: f64,
+    /// The sums of the losses of each output; samples count as for all of them.
+    pub parts: Vec<f64>,
+    /// The metrics.
+    pub measured: Vec<Measured>,
+}
+
+impl Tally {
+    /// Counts a step, its loss as a number of the outputs' type.
+    pub(super) fn count_in(&mut self, loss: f64, rows: usize) {
+        self.loss = loss;
+        self.total += loss * rows as f64;
+        self.count += rows as f64;
+        self.steps += 1;
+    }
+}
+
+impl Judge {
+    /// The loss of a batch, whose gradients become the graph's slopes.
+    pub(super) fn loss<T: Engine>(
+        &self,
+        graph: &mut Graph<T>,
+        data: &Data<'_, T>,
+        places: Range<usize>,
+        (tally, weighing): (&mut Tally, &mut Weighing),
+    ) -> Result<f64> {
+        let (mut found, samples) = (lists::room(self.losses.len())?, places.len() as f64);
+        for (number, (loss, of_output)) in self.losses.iter().zip(data.targets).enumerate() {
+            let shape = graph.output_shape(number)?;
+            let numbers = loss.measure.labels() == Labels::Numbers;
+            let features = if numbers { 1 } else { shape.features };
+            if of_output.axes()[1..] != [shape.time, features] {
+                let received = &of_output.axes()[1..];
+                return Err(Error::shape("y", [shape.time, features], received));
+            }
+            weighing.read(data.weights[number], data.order, places.clone(), shape)?;
+            weighing.mask(graph.output_mask(number)?, shape)?;
+            let (targets, outputs, slopes) = graph.judged(number)?;
+            let width = shape.time * features;
+            let targets = &mut targets[..width * shape.rows];
+            for (place, to) in places.clone().zip(targets.chunks_exact_mut(width.max(1))) {
+                of_output.read(sample(data.order, place), to);
+            }
+            let rows = Rows { targets, predictions: outputs, classes: shape.features };
+            for metric in tally.measured.iter_mut().filter(|each| each.output == number) {
+                let weights = weighing.of_metric(metric.weighted)?;
+                let (total, count) = loss.measured(metric.measure, &rows, weights, shape)?;
+                metric.total += total;
+                metric.count += count;
+            }
+            let value = loss.of(&rows, weighing.of_loss(loss.shared)?, slopes)?;
+            if let Some(sum) = tally.parts.get_mut(number) {
+                *sum += value * samples;
+            }
+            lists::push(&mut found, loss.weight * value)?;
+        }
+        Ok(sum(found.into_iter(), self.exact))
+    }
+}
+
+impl Loss {
+    /// The mean, a number of the outputs' type; `slopes` take its weighted gradient.
+    #[allow(clippy::float_cmp, reason = "a weight of 1 changes nothing")]
+    fn of<T: Engine>(
+        &self,
+        rows: &Rows<'_, T>,
+        weights: Option<&[f64]>,
+        slopes: &mut [T],
+    ) -> Result<f64> {
+        let Self { measure, pointwise, weight, shared } = *self;
+        let &Rows { targets, predictions, .. } = rows;
+        if let (Measure::Error(error), true, None) = (measure, pointwise, weights) {
+            return Ok(pointwise_error(error, targets, predictions, slopes, weight));
+        }
+        let weights = weights.map(|rows| Weights { rows, shared });
+        let mean = measure.mean(rows, weights, Some(&mut *slopes))?;
+        if weight != 1.0 {
+            let weight = T::of(weight);
+            for slope in slopes {
+                *slope = weight * *slope;
+            }
+        }
+        Ok(T::of(mean).wide())
+    }
+
+    /// What a batch adds to the sums of a metric.
+    fn measured<T: Engine>(
+        &self,
+        metric: Measure,
+        rows: &Rows<'_, T>,
+        weights: Option<&[f64]>,
+        shape: Shape,
+    ) -> Result<(f64, f64)> {
+        let &Rows { targets, predictions, .. } = rows;
+        // A sample counts once, however many values it has.
+        let values = if metric.by_entries() { shape.features } else { 1 } * shape.time;
+        let (samples, values) = (shape.rows as f64, values as f64);
+        if let Some(weights) = weights {
+            if let Measure::Hits(labels, threshold) = metric {
+                let (total, count) = weighted_hits(labels, threshold, rows, weights)?;
+                return Ok((total / values, count / values));
+            }
+            let weights = Weights { rows: weights, shared: true };
+            let count = weights.total() / values;
+            return Ok((metric.mean(rows, Some(weights), None)? * count, count));
+        }
+        let total = match metric {
+            Measure::Error(error) if self.pointwise => sum_of_errors(error, targets, predictions),
+            Measure::Hits(labels, threshold) => hits(labels, threshold, rows)? as f64 / values,
+            _ => metric.mean(rows, None, None)? * samples,
+        };
+        Ok((total, samples))
+    }
+}
+
+/// What the rows of an output count: by the weights of samples or of their steps, and by the mask. Memory
+/// is kept from batch to batch.
+#[derive(Default)]
+pub(super) struct Weighing {
+    given: Option<Vec<f64>>,
+    mask: Option<Vec<f64>>,
+    made: Vec<f64>,
+}
+
+impl Weighing {
+    /// Reads the weights of a batch.
+    fn read(
+        &mut self,
+        weights: Option<&dyn Samples<f64>>,
+        order: Option<&[i64]>,
+        places: Range<usize>,
+        shape: Shape,
+    ) -> Result<()> {
+        let Some(weights) = weights else {
+            self.given = None;
+            return Ok(());
+        };
+        let [_, time, features] = weights.axes();
+        let (width, count) = (time * features, shape.rows * shape.time);
+        if ![1, shape.time].contains(&width) {
+            return Err(Error::shape("sample_weight", [shape.rows, shape.time], weights.axes()));
+        }
+        let given = sized(&mut self.given, count)?;
+        for (place, to) in places.zip(given.chunks_exact_mut(shape.time.max(1))) {
+            weights.read(sample(order, place), &mut to[..width]);
+            if width < to.len() {
+                let each = to[0];
+                to.fill(each);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the mask that came with the outputs.
+    fn mask(&mut self, mask: Option<&[bool]>, shape: Shape) -> Result<()> {
+        let Some(mask) = mask else {
+            self.mask = None;
+            return Ok(());
+        };
+        if mask.len() != shape.rows * shape.time {
+            return Err(Error::shape("mask", [shape.rows, shape.time], [mask.len()]));
+        }
+        for (to, &counts) in sized(&mut self.mask, mask.len())?.iter_mut().zip(mask) {
+            *to = f64::from(u8::from(counts));
+        }
+        Ok(())
+    }
+
+    /// For a metric: whether a row counts, times the weight if that is asked for.
+    fn of_metric(&mut self, weighted: bool) -> Result<Option<&[f64]>> {
+        let given = self.given.as_deref().filter(|_| weighted);
+        product(self.mask.as_deref(), 1.0, given, &mut self.made)
+    }
+
+    /// For a loss. Rows that count weigh as much together as all would, unless the sum of weights is what
+    /// is divided by.
+    fn of_loss(&mut self, shared: bool) -> Result<Option<&[f64]>> {
+        let ratio = self
+            .mask
+            .as_ref()
+            .filter(|_| !shared)
+            .map_or(1.0, |mask| mask.len() as f64 / mask.iter().sum::<f64>().max(1.0));
+        product(self.mask.as_deref(), ratio, self.given.as_deref(), &mut self.made)
+    }
+}
+
+/// The sample at a place.
+pub(super) fn sample(order: Option<&[i64]>, place: usize) -> usize {
+    order.map_or(place, |order| order[place].cast_unsigned() as usize)
+}
+
+fn sized(list: &mut Option<Vec<f64>>, count: usize) -> Result<&mut [f64]> {
+    if list.as_ref().is_none_or(|list| list.len() != count) {
+        *list = Some(lists::filled(0.0, count)?);
+    }
+    Ok(list.as_deref_mut().unwrap_or_default())
+}
+
+/// The mask times a ratio, times the weights: those of both that there are.
+fn product<'a>(
+    mask: Option<&'a [f64]>,
+    ratio: f64,
+    given: Option<&'a [f64]>,
+    made: &'a mut Vec<f64>,
+) -> Result<Option<&'a [f64]>> {
+    let Some(mask) = mask else { return Ok(given) };
+    if made.len() != mask.len() {
+        *made = lists::filled(0.0, mask.len())?;
+    }
+    for (to, &counts) in made.iter_mut().zip(mask) {
+        *to = counts * ratio;
+    }
+    for (to, &weight) in made.iter_mut().zip(given.into_iter().flatten()) {
+        *to *= weight;
+    }
+    Ok(Some(&made[..]))
+}

@@ -1,0 +1,105 @@
+//! Weighted means against means of single rows, and their gradients against central differences.
+
+mod common;
+
+use common::Random;
+use ferrnn::training::classes::{Crossentropy, weighted_hits};
+use ferrnn::training::loss::Error;
+use ferrnn::training::measure::Measure;
+use ferrnn::training::rows::{Labels, Rows, Weights};
+
+const ROWS: usize = 7;
+const CLASSES: usize = 3;
+
+fn measures() -> Vec<Measure> {
+    let kinds = [Labels::Binary, Labels::OneHot, Labels::Numbers];
+    let of = kinds.iter().flat_map(|&labels| {
+        [Some(1e-7), None]
+            .map(|epsilon| Measure::Crossentropy(Crossentropy { labels, smoothing: 0.1, epsilon }))
+    });
+    of.chain([Measure::Error(Error::Squared), Measure::Error(Error::Absolute)]).collect()
+}
+
+fn targets(measure: Measure) -> Vec<f64> {
+    match measure.labels() {
+        Labels::Numbers => (0..ROWS).map(|row| (row * 7 % CLASSES) as f64).collect(),
+        _ => Random(3).numbers(ROWS * CLASSES, 1.0).iter().map(|x| x.abs()).collect(),
+    }
+}
+
+fn predictions() -> Vec<f64> {
+    Random(5).numbers(ROWS * CLASSES, 0.4).iter().map(|x| 0.5 + x).collect()
+}
+
+const WEIGHTS: [f64; ROWS] = [0.5, 0.0, 2.0, 1.0, 0.25, 3.0, 0.75];
+
+#[test]
+fn rows_count_by_their_weights() {
+    for measure in measures() {
+        let (targets, predictions) = (targets(measure), predictions());
+        let width = targets.len() / ROWS;
+        let values = (0..ROWS).map(|row| {
+            let one = Rows {
+                targets: &targets[row * width..][..width],
+                predictions: &predictions[row * CLASSES..][..CLASSES],
+                classes: CLASSES,
+            };
+            WEIGHTS[row] * measure.mean(&one, None, None).unwrap()
+        });
+        let sum = values.sum::<f64>();
+        let rows = Rows { targets: &targets, predictions: &predictions, classes: CLASSES };
+        for (shared, divisor) in [(false, 7.0), (true, 7.5)] {
+            let weights = Weights { rows: &WEIGHTS, shared };
+            let mean = measure.mean(&rows, Some(weights), None).unwrap();
+            assert!((mean - sum / divisor).abs() < 1e-14, "{measure:?} {shared}");
+        }
+        let ones = Weights { rows: &[1.0; ROWS], shared: true };
+        let [whole, plain] =
+            [Some(ones), None].map(|weights| measure.mean(&rows, weights, None).unwrap());
+        assert!((whole - plain).abs() < 1e-14, "{measure:?}");
+        let nothing = Weights { rows: &[0.0; ROWS], shared: true };
+        assert!(measure.mean(&rows, Some(nothing), None).unwrap().abs() < f64::MIN_POSITIVE);
+        let few = Weights { rows: &WEIGHTS[1..], shared: true };
+        let refused = measure.mean(&rows, Some(few), None).unwrap_err();
+        assert!(refused.to_string().contains("sample_weight"));
+    }
+}
+
+#[test]
+fn gradients_are_differences_of_weighted_means() {
+    for measure in measures() {
+        let (targets, mut predictions) = (targets(measure), predictions());
+        for shared in [false, true] {
+            let weights = Some(Weights { rows: &WEIGHTS, shared });
+            let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
+                let rows = Rows { targets: &targets, predictions, classes: CLASSES };
+                measure.mean(&rows, weights, slopes).unwrap()
+            };
+            let mut slopes = vec![f64::NAN; predictions.len()];
+            mean(&predictions, Some(&mut slopes));
+            for at in 0..predictions.len() {
+                let kept = predictions[at];
+                let moved = [1e-6, -1e-6].map(|step| {
+                    predictions[at] = kept + step;
+                    mean(&predictions, None)
+                });
+                predictions[at] = kept;
+                let expected = (moved[0] - moved[1]) / 2e-6;
+                assert!((slopes[at] - expected).abs() < 1e-8, "{measure:?} {at}: {expected}");
+            }
+            assert!(slopes.iter().any(|slope| slope.abs() > 1e-3));
+        }
+    }
+}
+
+#[test]
+fn hits_count_by_their_weights() {
+    let predictions = [0.2, 0.7, 0.6, 0.5, 0.1, 0.4];
+    let count = |labels, targets: &[f32]| {
+        let rows = Rows { targets, predictions: &predictions, classes: 3 };
+        weighted_hits(labels, 0.45, &rows, &[0.5, 4.0]).unwrap()
+    };
+    assert_eq!(count(Labels::Numbers, &[1.0, 2.0]), (0.5, 4.5));
+    assert_eq!(count(Labels::OneHot, &[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]), (4.0, 4.5));
+    assert_eq!(count(Labels::Binary, &[0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (9.0, 13.5));
+}
