@@ -139,8 +139,8 @@ class TestingPlan:
         if len(shapes) == 1 and type(y) is np.ndarray:
             true, pred = (min(rows, len(each)) for each in (y, read[0]))
             model.bind_output((true, *y.shape[1:]), (pred, *shapes[0][1:]))
-        python = bool(model._regularized or model._collects)
-        if python or low.masked_outputs or model._loss is None:
+        flat = any(end.masked and end.rank != 3 for end in low.outputs)
+        if flat or model._loss is None or model._regularized or model._collects:
             return None
         found, metrics = self._losses(), self._metrics()
         targets = [y] if len(shapes) == 1 else model.arranged_targets(y)
@@ -210,11 +210,13 @@ class TestingPlan:
         if labels == {"numbers"}:
             fits = y.shape in (shape[:-1], (*shape[:-1], 1))
             return (False, y.reshape(*shape[:-1], 1)) if fits else None
-        if "numbers" in labels:
+        steps = end.masked and end.features == 1 and y.shape == shape[:-1]
+        if "numbers" in labels or (steps and "one-hot" in labels):
             return None
-        same = y.dtype == np.dtype(self.lowering.dtype)
-        if y.shape == shape and (same or "" not in labels):
-            return False, y
+        # Where there is a mask all means are weighed, and targets cast.
+        same = end.masked or y.dtype == np.dtype(self.lowering.dtype)
+        if steps or (y.shape == shape and (same or "" not in labels)):
+            return False, y.reshape(shape)
         single = end.rank == 2 and end.features == 1 and y.size == shape[0] and y.ndim <= 2
         if not single or "one-hot" in labels or labels == {"", "binary"}:
             return None
