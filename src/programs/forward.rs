@@ -122,6 +122,7 @@ impl<T: Element> Run<T> {
         for first in (0..self.batch).step_by(self.group) {
             let rows = self.group.min(self.batch - first);
             self.start(program, problem, (first, rows), &mut last);
+            self.execute(program, Section::Begin, first, rows)?;
             for n in 0..self.time {
                 stop.poll(0)?;
                 self.step(program, problem, n, (first, rows), &mut last, &mut results)?;
@@ -216,7 +217,7 @@ impl<T: Element> Run<T> {
         (first, rows): (usize, usize),
         step: usize,
     ) {
-        for state in &program.ends().states {
+        for state in program.ends().states.iter().filter(|state| !program.stays(state)) {
             let size = program.width_of(state.before);
             let (from, stride) = Self::place(program, state.after, at);
             let (base, own) = Self::place(program, state.before, at);

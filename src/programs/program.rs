@@ -1,5 +1,6 @@
 //! A program: instructions by section, and where a call's arrays go. Checked once.
 
+use super::elementwise::Op;
 use super::instruction::{Home, Instruction, Operand, Register};
 use crate::error::{Error, Result};
 use crate::machine::lists;
@@ -13,6 +14,8 @@ const MAX_WIDTH: usize = 1 << 26;
 pub enum Section {
     /// Once, what depends on weights alone.
     Static,
+    /// Before the first step, what depends on weights and on states that no step changes.
+    Begin,
     /// Step by step.
     Step,
     /// Step by step, from the last to the first.
@@ -24,7 +27,13 @@ pub enum Section {
 }
 
 /// The number of sections.
-pub const SECTIONS: usize = 5;
+pub const SECTIONS: usize = 6;
+
+const STATIC: usize = Section::Static as usize;
+const BEGIN: usize = Section::Begin as usize;
+const STEP_BACK: usize = Section::StepBack as usize;
+const SUMS: usize = Section::Sums as usize;
+const STATIC_BACK: usize = Section::StaticBack as usize;
 
 /// A state: its register before a step, what the step makes of it, and their gradients.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +138,8 @@ impl Program {
     /// Whether a section may write a register.
     fn writes(section: usize, home: Home) -> bool {
         match section {
-            0 | 3 | 4 => home == Home::Static,
+            STATIC | SUMS | STATIC_BACK => home == Home::Static,
+            BEGIN => home == Home::Local,
             _ => matches!(home, Home::Series | Home::Local),
         }
     }
@@ -137,8 +147,9 @@ impl Program {
     /// Whether a section may read a register.
     fn reads(section: usize, home: Home) -> bool {
         match section {
-            0 | 4 => home == Home::Static,
-            3 => matches!(home, Home::Series | Home::State),
+            STATIC | STATIC_BACK => home == Home::Static,
+            BEGIN => home != Home::Series,
+            SUMS => matches!(home, Home::Series | Home::State),
             _ => true,
         }
     }
@@ -166,7 +177,7 @@ impl Program {
         let good = match instruction {
             Instruction::Map { op, counts, dest, sources, .. } => {
                 let sources = &sources[..op.arity()];
-                section != 3
+                section != SUMS
                     && write(dest.register)
                     && dest.strides[2] == 1
                     && self.fits(dest, *counts)
@@ -179,7 +190,7 @@ impl Program {
             }
             Instruction::Reduce { counts, dest, source, .. } => {
                 let [outer, length, inner] = *counts;
-                section != 3
+                section != SUMS
                     && write(dest.register)
                     && read(source.register)
                     && dest.register != source.register
@@ -191,7 +202,7 @@ impl Program {
             Instruction::Product { dest, left, shape, matrix, .. } => {
                 let [rows, depth, columns] = *shape;
                 let wanted = if matrix.1 { [columns, depth] } else { [depth, columns] };
-                (1..3).contains(&section)
+                (BEGIN..SUMS).contains(&section)
                     && write(*dest)
                     && read(left.0)
                     && self.home(left.0) != Some(Home::Static)
@@ -205,7 +216,7 @@ impl Program {
             }
             Instruction::Outer { dest, left, right, shape } => {
                 let [rows, depth, columns] = *shape;
-                section == 3
+                section == SUMS
                     && write(*dest)
                     && read(left.0)
                     && read(*right)
@@ -215,7 +226,7 @@ impl Program {
                     && self.holds(*left, rows, depth)
             }
             Instruction::SumRows { dest, source } => {
-                (2..4).contains(&section)
+                (STEP_BACK..=SUMS).contains(&section)
                     && self.home(*dest) == Some(Home::Static)
                     && read(*source)
                     && self.home(*source) != Some(Home::Static)
@@ -284,6 +295,16 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    /// Whether no step changes a state, and its register is there for all steps.
+    pub(super) fn stays(&self, state: &State) -> bool {
+        let is_copy = |instruction: &Instruction| {
+            matches!(instruction, Instruction::Map { op: Op::Copy, counts, dest, sources, .. }
+                if (dest.register, sources[0].register) == (state.after, state.before)
+                    && *counts == [1, 1, self.width(state.before)])
+        };
+        self.home(state.before) == Some(Home::Local) && self.sections[BEGIN].iter().any(is_copy)
     }
 
     /// Whether it has a way back.

@@ -125,7 +125,7 @@ impl Program {
                 .collect::<PyResult<Vec<_>>>()?;
             let count = sections.len();
             let sections = sections.try_into().map_err(|_| {
-                PyErr::from(Error::value("sections", "five lists of instructions", count))
+                PyErr::from(Error::value("sections", "six lists of instructions", count))
             })?;
             let states = states.into_iter();
             let states = states

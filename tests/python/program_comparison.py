@@ -4,8 +4,13 @@ import numpy as np
 
 from ferrnn._src.cells.protocol import flatten, initial_state
 from ferrnn._src.layer.layer import Call
+from ferrnn._src.programs import lowering
 from ferrnn._src.sequence import programmed, stepwise
 from ferrnn._src.weights.parameter import Gradients
+from ferrnn.layers import RNN
+
+# The sections of a program.
+STATIC, BEGIN, STEP, BACK, SUMS, STATIC_BACK = range(6)
 
 # Sums over rows, lanes and products have another order than NumPy's.
 TOLERANCES = {"float64": 1e-10, "float32": 2e-4}
@@ -60,3 +65,26 @@ def agree(cell, inputs, states, **options):
     outputs, final, _ = programmed.scan(cell, inputs, states, Call(), **options)
     for ours, theirs in zip((outputs, *final), steps, strict=False):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def recorded(monkeypatch, cell, *, differentiable=True):
+    """Homes and widths of the registers, and the sections, of a cell's program."""
+    made = []
+    real = lowering.Program
+
+    def program(double, registers, sections, **ends):
+        made.append((registers, sections))
+        return real(double, registers, sections, **ends)
+
+    monkeypatch.setattr(lowering, "Program", program)
+    layer = RNN(cell)
+    inputs, _ = drawn(cell, 3, 4)
+    layer.build(inputs.shape)
+    layer.forward((inputs,), Call(differentiable=differentiable))
+    (found,) = made
+    return found
+
+
+def names(section):
+    """What the instructions of a section do."""
+    return [rest[0] if kind in ("map", "reduce") else kind for kind, rest in section]

@@ -1,34 +1,8 @@
 """What is recorded of a cell: nothing twice, and kept for the way back only what must be."""
 
-from ferrnn import layers, ops
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.programs import lowering
-from program_comparison import drawn
+from ferrnn import ops
+from program_comparison import BACK, STEP, SUMS, names, recorded
 from users_cells import LongCell, NormalizedLongCell, Written
-
-STATIC, STEP, BACK, SUMS, STATIC_BACK = range(5)
-
-
-def recorded(monkeypatch, cell):
-    """Homes and widths of the registers, and the sections, of a cell's program with a way back."""
-    made = []
-    real = lowering.Program
-
-    def program(double, registers, sections, **ends):
-        made.append((registers, sections))
-        return real(double, registers, sections, **ends)
-
-    monkeypatch.setattr(lowering, "Program", program)
-    layer = layers.RNN(cell)
-    inputs, _ = drawn(cell, 3, 4)
-    layer.build(inputs.shape)
-    layer.forward((inputs,), Call(differentiable=True))
-    (found,) = made
-    return found
-
-
-def names(section):
-    return [rest[0] if kind in ("map", "reduce") else kind for kind, rest in section]
 
 
 def test_a_sum_that_is_used_twice_is_computed_once(monkeypatch):

@@ -39,7 +39,7 @@ def _join(recorder: Recorder, section: int, reads: Counter[int], kept: set[int])
             continue
         if isinstance(each, Product):
             chains[each.writes] = _Chain([place])
-        elif isinstance(each, Map) and each.op == "add" and _is_whole(recorder, each):
+        elif isinstance(each, Map) and each.op == "add" and is_whole(recorder, each):
             joined = _joined(recorder, chains, each, reads, kept)
             if joined is not None:
                 for source in each.reads:
@@ -49,7 +49,7 @@ def _join(recorder: Recorder, section: int, reads: Counter[int], kept: set[int])
     _rewrite(recorder, section, chains, gone)
 
 
-def _is_whole(recorder: Recorder, copy: Map) -> bool:
+def is_whole(recorder: Recorder, copy: Map) -> bool:
     """Whether a map writes all of a register, in order."""
     counts, (register, offset, by) = copy.counts, copy.dest
     in_order = (

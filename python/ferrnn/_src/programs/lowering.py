@@ -17,6 +17,7 @@ from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.programs import convolving, elementwise, layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
+from ferrnn._src.programs.hoisting import hoisted
 from ferrnn._src.programs.joining import join_products
 from ferrnn._src.programs.keeping import homes_of, recompute
 from ferrnn._src.programs.recorder import (
@@ -278,11 +279,13 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         recompute(recorder, before | inputs)
         inputs |= {register for register in ends["d_inputs"] if register is not None}
     homes = homes_of(recorder, inputs, before, goes_back=back is not None)
+    begin = hoisted(recorder, homes, [(s.register, a.register) for s, a in _states(traced)])
     run = SECTIONS if back is not None else _FORWARD
     sections = [
         [each.told() for each in section] if number < run else []
         for number, section in enumerate(recorder.sections)
     ]
+    sections.insert(STEP, [each.told() for each in begin])
     at = int(getattr(cell, "output_state", 0))
     alike = at < len(traced.states) and traced.states[at].shape == traced.output.shape
     program = Program(

@@ -19,6 +19,7 @@ from ferrnn._src.tree.types import Array
 
 FIXED, STEP = range(2)
 # The sections of a program: forward by level, back by level, and the sums over steps between them.
+# (The engine has one more: what `hoisting` takes out of the steps.)
 BACK = {STEP: 2, FIXED: 4}
 SUMS = 3
 SECTIONS = 5
