@@ -39,7 +39,7 @@ impl<T: Element> Weights<T> {
         kernel: &[T],
         bias: Option<&[T]>,
     ) -> Result<Self> {
-        let level = level.map_or_else(Level::current, Ok)?;
+        let level = level.map_or_else(|| Level::for_rows::<T>(units), Ok)?;
         for (argument, size) in [("features", features), ("units", units)] {
             if size == 0 {
                 return Err(Error::value(argument, "a positive number", size));

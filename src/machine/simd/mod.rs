@@ -148,6 +148,22 @@ impl Level {
             .clone()
     }
 
+    /// The level in use, for rows of so many elements: AVX2 where they fill half of an AVX-512 vector
+    /// at most, since a vector costs what its lanes cost, used or not.
+    ///
+    /// # Errors
+    /// As [`Level::current`].
+    pub fn for_rows<T: Element>(elements: usize) -> Result<Self> {
+        let level = Self::current()?;
+        #[cfg(target_arch = "x86_64")]
+        if let (Self::Avx512(_), Some(half)) = (level, Avx2::detect())
+            && elements <= Self::Avx2(half).lanes::<T>()
+        {
+            return Ok(Self::Avx2(half));
+        }
+        Ok(level)
+    }
+
     /// The name that `FERRNN_SIMD` takes.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -15,6 +15,10 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Level};
 use tail::Tail;
 
+/// Multiply-adds that take as long as a gate's activation and what a step does with it: measured from
+/// 20 to 256 units, forward and backward.
+const ELEMENTWISE: usize = 40;
+
 /// A cell's weights, packed; what backward and dropout want besides is packed on first use.
 pub struct Weights<T: Element> {
     pub(crate) cell: CellKind,
@@ -74,7 +78,7 @@ impl<T: Element> Weights<T> {
         raw: Raw<'_, T>,
     ) -> Result<Self> {
         let layout = cell.layout();
-        let level = options.level.map_or_else(Level::current, Ok)?;
+        let level = options.level.map_or_else(|| level_of::<T>(units), Ok)?;
         let activations = options.chosen()?;
         raw.check(layout, features, units)?;
         let outputs = raw.projection.map_or(units, |projection| projection.len() / units);
@@ -276,9 +280,9 @@ impl<T: Element> Weights<T> {
         self.projection.as_ref().map_or(0, Packed::blocks)
     }
 
-    /// Multiply-adds of one step of one row; an activation takes the time of about eight.
+    /// Multiply-adds of one step of one row, and those that its gates take as long as.
     pub(crate) fn work(&self) -> usize {
-        (self.features + 8) * self.layout.gates * self.units + self.recurrent_work()
+        (self.features + ELEMENTWISE) * self.layout.gates * self.units + self.recurrent_work()
     }
 
     /// Elements of the weights' gradients.
@@ -355,6 +359,13 @@ impl<T: Element> Weights<T> {
             })
         })
     }
+}
+
+/// The level in use, for so many units: few enough for half a vector take AVX2. Fewer still have all
+/// sums of a row in one vector of AVX-512, see [`tail`].
+fn level_of<T: Element>(units: usize) -> Result<Level> {
+    let level = Level::for_rows::<T>(units)?;
+    if 2 * units > level.lanes::<T>() { Ok(level) } else { Level::current() }
 }
 
 /// The value of `cell`, made on first use; an error is not kept.
