@@ -211,14 +211,15 @@ class TestingPlan:
             fits = y.shape in (shape[:-1], (*shape[:-1], 1))
             return (False, y.reshape(*shape[:-1], 1)) if fits else None
         steps = end.masked and end.features == 1 and y.shape == shape[:-1]
-        if "numbers" in labels or (steps and "one-hot" in labels):
+        # Of a single class the losses in Python warn.
+        if "numbers" in labels or ("one-hot" in labels and end.features == 1):
             return None
         # Where there is a mask all means are weighed, and targets cast.
         same = end.masked or y.dtype == np.dtype(self.lowering.dtype)
         if steps or (y.shape == shape and (same or "" not in labels)):
             return False, y.reshape(shape)
         single = end.rank == 2 and end.features == 1 and y.size == shape[0] and y.ndim <= 2
-        if not single or "one-hot" in labels or labels == {"", "binary"}:
+        if not single or labels == {"", "binary"}:
             return None
         return "" in labels, y.reshape(-1, 1)
 
