@@ -7,7 +7,7 @@ use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
 use ferrnn::programs::{
     Ends, Gradients, Home, Instruction, Join, Op, Operand, Options, Problem, Program, Register,
-    Results, Run, Seeds, State,
+    Results, Run, SECTIONS, Section, Seeds, State,
 };
 
 const BATCH: usize = 35; // more than one group of rows, unevenly
@@ -17,6 +17,11 @@ const UNITS: usize = 5;
 
 /// Chooses one of the arrays.
 type Field = fn(&mut Arrays<f64>) -> &mut Vec<f64>;
+
+const STATIC: usize = Section::Static as usize;
+const BEGIN: usize = Section::Begin as usize;
+const STEP: usize = Section::Step as usize;
+const SUMS: usize = Section::Sums as usize;
 
 fn whole(register: usize) -> Operand {
     Operand { register, offset: 0, strides: [0, 0, 1] }
@@ -59,6 +64,7 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
         shape: [1, depth, UNITS],
     };
     let sections = [
+        vec![],
         vec![],
         vec![
             product(4, 0, [1, FEATURES, UNITS], (1, false)),
@@ -218,7 +224,7 @@ fn gradients_match_central_differences() {
 }
 
 /// The program with one thing changed is refused.
-fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; 5], &mut Ends)) {
+fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; SECTIONS], &mut Ends)) {
     let registers = vec![
         Register { home: Home::Series, width: 4 },
         Register { home: Home::Local, width: 4 },
@@ -227,7 +233,7 @@ fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; 5], &
     ];
     let mut made = (
         registers,
-        [const { Vec::new() }; 5],
+        [const { Vec::new() }; SECTIONS],
         Ends {
             inputs: vec![0],
             weights: vec![2],
@@ -249,18 +255,19 @@ fn copy(dest: Operand, source: Operand, count: usize) -> Instruction {
 #[test]
 fn what_reaches_beyond_a_register_is_refused() {
     let from = |register, offset| Operand { offset, ..whole(register) };
-    refused(|_, sections, _| sections[1] = vec![copy(whole(3), whole(0), 5)]);
-    refused(|_, sections, _| sections[1] = vec![copy(whole(3), from(0, 1), 4)]);
-    refused(|_, sections, _| sections[1] = vec![copy(from(3, usize::MAX), whole(0), 4)]);
-    refused(|_, sections, _| sections[1] = vec![copy(whole(9), whole(0), 4)]);
-    refused(|_, sections, _| sections[1] = vec![copy(whole(3), whole(3), 4)]);
-    refused(|_, sections, _| sections[1] = vec![copy(whole(0), whole(3), 0)]);
-    refused(|_, sections, _| sections[1] = vec![copy(whole(2), whole(0), 4)]);
-    refused(|_, sections, _| sections[0] = vec![copy(whole(3), whole(2), 4)]);
-    refused(|_, sections, _| sections[1] = vec![product(3, 0, [1, 4, 5], (2, false))]);
-    refused(|_, sections, _| sections[1] = vec![product(3, 0, [usize::MAX, 4, 4], (2, false))]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), whole(0), 5)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), from(0, 1), 4)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(from(3, usize::MAX), whole(0), 4)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(9), whole(0), 4)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), whole(3), 4)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(0), whole(3), 0)]);
+    refused(|_, sections, _| sections[STEP] = vec![copy(whole(2), whole(0), 4)]);
+    refused(|_, sections, _| sections[BEGIN] = vec![copy(whole(3), whole(0), 4)]);
+    refused(|_, sections, _| sections[STATIC] = vec![copy(whole(3), whole(2), 4)]);
+    refused(|_, sections, _| sections[STEP] = vec![product(3, 0, [1, 4, 5], (2, false))]);
+    refused(|_, sections, _| sections[STEP] = vec![product(3, 0, [usize::MAX, 4, 4], (2, false))]);
     refused(|_, sections, _| {
-        sections[1] = vec![Instruction::Reduce {
+        sections[STEP] = vec![Instruction::Reduce {
             join: Join::Sum,
             accumulate: false,
             counts: [1, 5, 1],
@@ -268,7 +275,7 @@ fn what_reaches_beyond_a_register_is_refused() {
             source: Operand { strides: [0, 1, 1], ..whole(0) },
         }];
     });
-    refused(|_, sections, _| sections[3] = vec![Instruction::SumRows { dest: 2, source: 0 }]);
+    refused(|_, sections, _| sections[SUMS] = vec![Instruction::SumRows { dest: 2, source: 0 }]);
     refused(|registers, _, _| registers[3].width = 0);
     refused(|registers, _, _| registers[3].width = usize::MAX);
     refused(|_, _, ends| ends.output = 7);

@@ -17,6 +17,6 @@ pub use backward::{Gradients, Seeds};
 pub use elementwise::Op;
 pub use forward::{Options, Problem, Results};
 pub use instruction::{Home, Instruction, Operand, Register};
-pub use program::{Ends, Program, Section, State};
+pub use program::{Ends, Program, SECTIONS, Section, State};
 pub use reduce::Join;
 pub use run::Run;
