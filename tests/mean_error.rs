@@ -13,13 +13,16 @@ fn plainly(error: Error, targets: &[f64], predictions: &[f64]) -> f64 {
     let values = targets.iter().zip(predictions).map(|(y, p)| match error {
         Error::Squared => (p - y).powi(2),
         Error::Absolute => (p - y).abs(),
+        Error::Huber(delta) if (p - y).abs() > delta => delta * ((p - y).abs() - delta / 2.0),
+        Error::Huber(_) => (p - y).powi(2) / 2.0,
+        Error::LogCosh => (p - y).cosh().ln(),
     });
     values.sum::<f64>() / targets.len() as f64
 }
 
 #[test]
 fn means_and_slopes() {
-    for error in [Error::Squared, Error::Absolute] {
+    for error in [Error::Squared, Error::Absolute, Error::Huber(0.75), Error::LogCosh] {
         for len in [1, 7, 8, 9, 33] {
             let (targets, mut predictions) = (numbers(len, 1), numbers(len, 2));
             let mut slopes = vec![f64::NAN; len];

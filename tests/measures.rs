@@ -17,7 +17,8 @@ fn measures() -> Vec<Measure> {
         [Some(1e-7), None]
             .map(|epsilon| Measure::Crossentropy(Crossentropy { labels, smoothing: 0.1, epsilon }))
     });
-    of.chain([Measure::Error(Error::Squared), Measure::Error(Error::Absolute)]).collect()
+    let errors = [Error::Squared, Error::Absolute, Error::Huber(0.25), Error::LogCosh];
+    of.chain(errors.map(Measure::Error)).collect()
 }
 
 fn targets(measure: Measure) -> Vec<f64> {

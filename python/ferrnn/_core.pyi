@@ -299,10 +299,10 @@ def mean_loss(
 ) -> tuple[float, float, Array | None]:
     """The mean of a loss over all values, the sum of their weights, the derivatives by `y_pred`.
 
-    `measures` says of what: "squared" or "absolute" errors, or a "crossentropy" of labels
-    ("binary", "one-hot" or "numbers") with their smoothing and the epsilon of probabilities, or
-    that of "logits". `weights` are float64, one for each row; if `shared`, the weighted sum is
-    divided by theirs.
+    `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh", or a
+    "crossentropy" of labels ("binary", "one-hot" or "numbers") with their smoothing and the epsilon
+    of probabilities, or that of "logits". `weights` are float64, one for each row; if `shared`, the
+    weighted sum is divided by theirs.
     """
 
 def activate(activation: str, inputs: Array) -> Array:

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists;
 use crate::training::classes::{hits, weighted_hits};
-use crate::training::loss::{pointwise_error, sum_of_errors};
 use crate::training::measure::Measure;
 use crate::training::rows::{Labels, Rows, Weights};
 
@@ -31,8 +30,6 @@ pub struct Data<'a, T> {
 pub struct Loss {
     /// What is averaged.
     pub measure: Measure,
-    /// Whether values are rounded one by one, as NumPy does, and not summed as they are.
-    pub pointwise: bool,
     /// What it counts among those of all outputs.
     pub weight: f64,
     /// Whether the sum of weighted values is divided by the sum of weights, not by the number of values.
@@ -119,7 +116,7 @@ impl Judge {
             let rows = Rows { targets, predictions: outputs, classes: shape.features };
             for metric in tally.measured.iter_mut().filter(|each| each.output == number) {
                 let weights = weighing.of_metric(metric.weighted)?;
-                let (total, count) = loss.measured(metric.measure, &rows, weights, shape)?;
+                let (total, count) = added(metric.measure, &rows, weights, shape)?;
                 metric.total += total;
                 metric.count += count;
             }
@@ -142,11 +139,7 @@ impl Loss {
         weights: Option<&[f64]>,
         slopes: &mut [T],
     ) -> Result<f64> {
-        let Self { measure, pointwise, weight, shared } = *self;
-        let &Rows { targets, predictions, .. } = rows;
-        if let (Measure::Error(error), true, None) = (measure, pointwise, weights) {
-            return Ok(pointwise_error(error, targets, predictions, slopes, weight));
-        }
+        let Self { measure, weight, shared } = *self;
         let weights = weights.map(|rows| Weights { rows, shared });
         let mean = measure.mean(rows, weights, Some(&mut *slopes))?;
         if weight != 1.0 {
@@ -157,34 +150,32 @@ impl Loss {
         }
         Ok(T::of(mean).wide())
     }
+}
 
-    /// What a batch adds to the sums of a metric.
-    fn measured<T: Engine>(
-        &self,
-        metric: Measure,
-        rows: &Rows<'_, T>,
-        weights: Option<&[f64]>,
-        shape: Shape,
-    ) -> Result<(f64, f64)> {
-        let &Rows { targets, predictions, .. } = rows;
-        // A sample counts once, however many values it has.
-        let values = if metric.by_entries() { shape.features } else { 1 } * shape.time;
-        let (samples, values) = (shape.rows as f64, values as f64);
-        if let Some(weights) = weights {
-            if let Measure::Hits(labels, threshold) = metric {
-                let (total, count) = weighted_hits(labels, threshold, rows, weights)?;
-                return Ok((total / values, count / values));
-            }
+/// What a batch adds to the sums of a metric.
+fn added<T: Engine>(
+    metric: Measure,
+    rows: &Rows<'_, T>,
+    weights: Option<&[f64]>,
+    shape: Shape,
+) -> Result<(f64, f64)> {
+    // A sample counts once, however many values it has.
+    let values = if metric.by_entries() { shape.features } else { 1 } * shape.time;
+    let (samples, values) = (shape.rows as f64, values as f64);
+    match (metric, weights) {
+        (Measure::Hits(labels, threshold), Some(weights)) => {
+            let (total, count) = weighted_hits(labels, threshold, rows, weights)?;
+            Ok((total / values, count / values))
+        }
+        (_, Some(weights)) => {
             let weights = Weights { rows: weights, shared: true };
             let count = weights.total() / values;
-            return Ok((metric.mean(rows, Some(weights), None)? * count, count));
+            Ok((metric.mean(rows, Some(weights), None)? * count, count))
         }
-        let total = match metric {
-            Measure::Error(error) if self.pointwise => sum_of_errors(error, targets, predictions),
-            Measure::Hits(labels, threshold) => hits(labels, threshold, rows)? as f64 / values,
-            _ => metric.mean(rows, None, None)? * samples,
-        };
-        Ok((total, samples))
+        (Measure::Hits(labels, threshold), None) => {
+            Ok((hits(labels, threshold, rows)? as f64 / values, samples))
+        }
+        (_, None) => Ok((metric.mean(rows, None, None)? * samples, samples)),
     }
 }
 

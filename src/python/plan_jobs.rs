@@ -90,10 +90,10 @@ pub(super) type Asked<'py> = (
     Vec<(u64, u64)>,
 );
 
-/// For each output what is averaged, whether it is rounded value by value, its weight, and whether a sum of
-/// weighted values is divided by that of weights; whether the sum of these is made up for its rounding; for
-/// each metric the output, what is averaged, whether the weights of samples count, and the sums so far.
-type Judged = (Vec<(Measures, bool, f64, bool)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
+/// For each output what is averaged, its weight, and whether a sum of weighted values is divided by that of
+/// weights; whether the sum of these is made up for its rounding; for each metric the output, what is
+/// averaged, whether the weights of samples count, and the sums so far.
+type Judged = (Vec<(Measures, f64, bool)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
 
 /// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output,
 /// both sums of each metric, and what ended it too early.
@@ -131,9 +131,10 @@ impl<T: Read> Job<T> {
             Ok(Measured { output, measure: measure(of)?, weighted, total, count })
         });
         let measured = measured.collect::<PyResult<_>>()?;
-        let losses = judged.0.iter().map(|&(ref of, pointwise, weight, shared)| {
-            Ok(Loss { measure: measure(of)?, pointwise, weight, shared })
-        });
+        let losses = judged
+            .0
+            .iter()
+            .map(|&(ref of, weight, shared)| Ok(Loss { measure: measure(of)?, weight, shared }));
         let losses = losses.collect::<PyResult<_>>()?;
         let given = given.iter().map(|array| {
             array.as_ref().map(|array| Source::new("sample_weight", array)).transpose()

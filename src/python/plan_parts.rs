@@ -271,14 +271,17 @@ fn labels_of(name: &str) -> PyResult<Labels> {
     }
 }
 
-/// What is averaged: "squared" or "absolute" errors, the "crossentropy" of labels with their smoothing and
-/// the epsilon of probabilities, that of "logits", or the "hits" of labels with a threshold.
+/// What is averaged: "squared" or "absolute" errors, "huber" up to a size, "log cosh", the "crossentropy" of
+/// labels with their smoothing and the epsilon of probabilities, that of "logits", or the "hits" of labels
+/// with a threshold.
 pub(super) type Measures = (String, String, f64, f64);
 
 pub(super) fn measure((kind, labels, detail, epsilon): &Measures) -> PyResult<Measure> {
     match kind.as_str() {
         "squared" => Ok(Measure::Error(loss::Error::Squared)),
         "absolute" => Ok(Measure::Error(loss::Error::Absolute)),
+        "huber" => Ok(Measure::Error(loss::Error::Huber(*detail))),
+        "log cosh" => Ok(Measure::Error(loss::Error::LogCosh)),
         "crossentropy" | "logits" => {
             let epsilon = (kind == "crossentropy").then_some(*epsilon);
             let of = Crossentropy { labels: labels_of(labels)?, smoothing: *detail, epsilon };
@@ -286,7 +289,7 @@ pub(super) fn measure((kind, labels, detail, epsilon): &Measures) -> PyResult<Me
         }
         "hits" => Ok(Measure::Hits(labels_of(labels)?, *detail)),
         other => {
-            let expected = "squared, absolute, crossentropy, logits or hits";
+            let expected = "squared, absolute, huber, log cosh, crossentropy, logits or hits";
             Err(Error::value("measure", expected, other).into())
         }
     }

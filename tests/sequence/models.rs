@@ -272,12 +272,7 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
     let data =
         Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
-    let losses = vec![Loss {
-        measure: Measure::Error(Kind::Squared),
-        pointwise: false,
-        weight: 1.0,
-        shared: false,
-    }];
+    let losses = vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, shared: false }];
     let loss = &Judge { losses, exact: false };
     let span = Span {
         places: 0..7,

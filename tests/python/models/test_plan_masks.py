@@ -8,7 +8,7 @@ from ferrnn import losses, metrics
 from ferrnn.layers import GRU, LSTM, Bidirectional, Dense, Embedding, Masking, TimeDistributed
 from models.planned import same
 from models.test_plan_classes import CASES, METRICS, ROWS, labels
-from models.test_plan_weights import SAMPLES, planned  # noqa: F401 - a fixture
+from models.test_plan_weights import ERRORS, SAMPLES, planned  # noqa: F401 - a fixture
 
 
 def padded(dtype="float32", seed=0):
@@ -47,12 +47,12 @@ def test_masked_crossentropies_train_to_the_same_bits(case, dtype, weight, plann
 
 @pytest.mark.parametrize("target", ["float64", "int64", "column"])
 @pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight"])
-@pytest.mark.parametrize("loss", [losses.MeanSquaredError, losses.MeanAbsoluteError])
+@pytest.mark.parametrize("loss", ERRORS)
 def test_masked_errors_train_to_the_same_bits(loss, reduction, target, planned):  # noqa: F811
     y = 3 * np.random.default_rng(2).normal(size=(ROWS, 6))
     y = y[..., None].astype("float32") if target == "column" else y.astype(target)
     compiled = {
-        "loss": lambda: loss(reduction),
+        "loss": lambda: loss(reduction=reduction),
         "metrics": ["mae", "mse"],
         "weighted_metrics": lambda: [metrics.MeanAbsoluteError()],
     }

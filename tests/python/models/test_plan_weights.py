@@ -22,6 +22,9 @@ WEIGHTS = {
 }
 
 
+ERRORS = [losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh]
+
+
 @pytest.fixture
 def planned(monkeypatch):
     """No step is judged in Python, neither in training nor in a look."""
@@ -51,7 +54,7 @@ def test_weighted_crossentropies_train_to_the_same_bits(case, steps, dtype, plan
 
 @pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight"])
 @pytest.mark.parametrize("weight", WEIGHTS)
-@pytest.mark.parametrize("loss", [losses.MeanSquaredError, losses.MeanAbsoluteError])
+@pytest.mark.parametrize("loss", ERRORS)
 def test_weighted_errors_train_to_the_same_bits(loss, weight, reduction, planned):
     x, y = data((ROWS, 6, 5), (17,))
 
@@ -59,8 +62,8 @@ def test_weighted_errors_train_to_the_same_bits(loss, weight, reduction, planned
         return keras.Sequential([keras.Input((6, 5)), LSTM(4), Dense(17)])
 
     compiled = {
-        "loss": lambda: loss(reduction),
-        "metrics": ["mae", "mse"],
+        "loss": lambda: loss(reduction=reduction),
+        "metrics": lambda: ["mae", "mse", metrics.LogCoshError()],
         "weighted_metrics": lambda: [metrics.MeanSquaredError(), "mae"],
     }
     given = {"sample_weight": WEIGHTS[weight]}

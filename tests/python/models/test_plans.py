@@ -72,7 +72,7 @@ def test_optimizers_train_to_the_same_bits(optimizer, monkeypatch):
 
 @pytest.mark.parametrize(
     ("loss", "metrics"),
-    [("mse", ["mae", "mse"]), ("huber", None), ("binary_crossentropy", ["accuracy"])],
+    [("mse", ["mae", "mse"]), ("huber", None), ("hinge", None), ("mse", ["cosine_similarity"])],
 )
 def test_losses_and_metrics_of_python_see_the_same_outputs(loss, metrics, monkeypatch):
     def build():
@@ -96,7 +96,7 @@ def test_other_number_types_are_cast_as_before(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [3, 17, 300])
-@pytest.mark.parametrize("loss", ["mse", "mae"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "log_cosh"])
 def test_targets_of_another_shape_or_type_give_the_same_sums(loss, batch, monkeypatch):
     def build():
         return keras.Sequential([keras.Input((2, 5)), keras.layers.SimpleRNN(3), Dense(1)])

@@ -63,7 +63,7 @@ def test_callbacks_reach_the_inner_optimizer():
     hooks = [callbacks.SwapEMAWeights(), callbacks.LearningRateScheduler(lambda epoch: 0.25)]
     model = trained(optimizers.LossScaleOptimizer(inner), callbacks=hooks, validation_data=(X, Y))
     assert float(inner.learning_rate) == float(model.optimizer.learning_rate) == 0.25
-    logs = model.evaluate(X, Y, return_dict=True, verbose=0)
+    logs = model.evaluate(X, Y, batch_size=4, return_dict=True, verbose=0)
     assert model.history.history["val_mse"][-1] == logs["mse"]
 
 

@@ -271,8 +271,7 @@ def _note_alone(alone: list[Training]) -> None:
     nodes = [(node.name, node.why or node.back) for node in first.model.explain_plan()]
     reasons = [f"{name}: {why}" for name, why in nodes if why]
     why = "; ".join(reasons) or (
-        "NumPy computes losses and metrics other than mean errors, crossentropies and accuracies, "
-        "and several targets of another dtype than the outputs"
+        "NumPy computes losses and metrics other than mean errors, crossentropies and accuracies"
     )
     warn(
         f"{len(alone)} models were trained one after another, not together: that of "

@@ -35,11 +35,6 @@ class Averaged(Configured):
         """Targets and predictions of shapes and types that go together."""
         raise NotImplementedError(f"{type(self).__name__} must define `_aligned`")
 
-    def engine_arrays(self, y_true: Any, y_pred: Array) -> tuple[Array, Array] | None:
-        """Targets and predictions as the engine takes them, where nothing is weighed."""
-        fit = y_true.shape == y_pred.shape and y_true.dtype == y_pred.dtype
-        return (y_true, y_pred) if fit else None
-
     def engine_mean(
         self,
         y_true: Any,
@@ -63,8 +58,8 @@ class Averaged(Configured):
         """The mean over all values and its gradient by `y_pred`, if the engine has it."""
         if type(y_true) is not np.ndarray or not (self._takes(y_pred) and y_pred.ndim):
             return None
-        arrays = self.engine_arrays(y_true, y_pred)
-        found = None if arrays is None else self._by_engine(*arrays, differentiable)
+        true, pred = self._aligned(y_true, y_pred, None, None)
+        found = self._by_engine(true, pred, differentiable)
         return None if found is None else (found[0], _of_shape(found[2], y_pred))
 
     def weighted_mean(

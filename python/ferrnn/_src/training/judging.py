@@ -14,6 +14,8 @@ from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    Huber,
+    LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
@@ -31,6 +33,8 @@ _READ = ("f4", "f8", "i4", "i8", "u1")
 _KNOWN = (
     MeanSquaredError,
     MeanAbsoluteError,
+    Huber,
+    LogCosh,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
@@ -147,21 +151,17 @@ class TestingPlan:
         weights = model.arranged_weights(weight)
         if found is None or metrics is None or targets is None or weights is None:
             return None
-        told: list[tuple[Measure, bool, float, bool]] = []
         arrays: list[Array] = []
         weighings: list[Array | None] = []
         ends = zip(low.outputs, shapes, targets, weights, strict=True)
         for at, (end, shape, true, given) in enumerate(ends):
-            measure, share, shared = found[0][at]
-            labels = {measure[1], *(each[1] for of, _, each, _ in metrics if of == at)}
-            fitting, weighing = self._fitting(end, shape, true, labels), _weighing(shape, given)
-            if fitting is None or (weighing is None and given is not None):
+            labels = {found[0][at][0][1], *(each[1] for of, _, each, _ in metrics if of == at)}
+            array, weighing = self._fitting(end, shape, true, labels), _weighing(shape, given)
+            if array is None or (weighing is None and given is not None):
                 return None
-            pointwise, array = fitting
-            told.append((measure, pointwise, share, shared))
             arrays.append(array)
             weighings.append(weighing)
-        return Judge(told, arrays, weighings, metrics, found[1])
+        return Judge(found[0], arrays, weighings, metrics, found[1])
 
     @staticmethod
     def _shape_for(end: End, x: Array) -> tuple[int, ...]:
@@ -197,31 +197,22 @@ class TestingPlan:
             found.append((measure, weight, loss.reduction == "mean_with_sample_weight"))
         return found, means
 
-    def _fitting(
-        self, end: End, shape: tuple[int, ...], y: Any, labels: set[str]
-    ) -> tuple[bool, Array] | None:
-        """Targets as the engine takes them, and whether their errors are rounded one by one.
+    def _fitting(self, end: End, shape: tuple[int, ...], y: Any, labels: set[str]) -> Array | None:
+        """Targets as the engine takes them, None if it does not.
 
-        They are, in the way of NumPy, for targets of another type or shape than the outputs. None
-        if the engine does not take them. `labels` are what loss and metrics take them for.
+        `labels` are what loss and metrics take them for.
         """
         if not (type(y) is np.ndarray and y.dtype.str[1:] in _READ and readable(y)):
             return None
         if labels == {"numbers"}:
             fits = y.shape in (shape[:-1], (*shape[:-1], 1))
-            return (False, y.reshape(*shape[:-1], 1)) if fits else None
-        steps = end.masked and end.features == 1 and y.shape == shape[:-1]
+            return y.reshape(*shape[:-1], 1) if fits else None
         # Of a single class the losses in Python warn.
         if "numbers" in labels or ("one-hot" in labels and end.features == 1):
             return None
-        # Where there is a mask all means are weighed, and targets cast.
-        same = end.masked or y.dtype == np.dtype(self.lowering.dtype)
-        if steps or (y.shape == shape and (same or "" not in labels)):
-            return False, y.reshape(shape)
         single = end.rank == 2 and end.features == 1 and y.size == shape[0] and y.ndim <= 2
-        if not single or labels == {"", "binary"}:
-            return None
-        return "" in labels, y.reshape(-1, 1)
+        steps = end.masked and end.features == 1 and y.shape == shape[:-1]
+        return y.reshape(shape) if single or steps or y.shape == shape else None
 
     def _metrics(self) -> list[tuple[int, Any, Measure, bool]] | None:
         """The metrics with the numbers of their outputs, and whether weights of samples count.

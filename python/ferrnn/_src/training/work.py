@@ -25,6 +25,7 @@ _ACCURACIES: dict[type, str] = {
 _OF_LOSSES = (
     metrics.MeanSquaredError,
     metrics.MeanAbsoluteError,
+    metrics.LogCoshError,
     metrics.BinaryCrossentropy,
     metrics.CategoricalCrossentropy,
     metrics.SparseCategoricalCrossentropy,
@@ -58,14 +59,13 @@ _EXACT = sys.version_info >= (3, 12)
 class Judge:
     """For each output a mean error and its targets `[samples, ...]`, and the metrics that are one.
 
-    `losses` are what is averaged, whether values are rounded one by one, as NumPy does with targets
-    of another dtype or shape than the outputs, the weight, and whether a weighted sum is divided by
-    the sum of the weights of samples. Those are in `weights`, for outputs that have some. Metrics
-    come with the number of their output, and whether these weights count; `means` are those of the
-    losses of several outputs.
+    `losses` are what is averaged, the weight, and whether a weighted sum is divided by the sum of
+    the weights of samples. Those are in `weights`, for outputs that have some. Metrics come with
+    the number of their output, and whether these weights count; `means` are those of the losses of
+    several outputs.
     """
 
-    losses: Sequence[tuple[Measure, bool, float, bool]]
+    losses: Sequence[tuple[Measure, float, bool]]
     targets: Sequence[Array]
     weights: Sequence[Array | None]
     metrics: Sequence[tuple[int, Any, Measure, bool]]

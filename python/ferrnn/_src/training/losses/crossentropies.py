@@ -48,10 +48,6 @@ class _OfClasses(Loss):
         kind = "logits" if self.from_logits else "crossentropy"
         return kind, self._labels, float(self.label_smoothing), config.epsilon()
 
-    def engine_arrays(self, y_true: Any, y_pred: Array) -> tuple[Array, Array]:
-        """Aligned: other than errors, crossentropies have targets of any type."""
-        return self._aligned(y_true, y_pred, None, None)
-
     def _by_engine(self, true: Array, pred: Array, *options: Any) -> Any:
         if self._labels == "one-hot":
             several_classes(self.name, pred)

@@ -16,6 +16,12 @@ from ferrnn._src.training.losses.axes import moved_back
 from ferrnn._src.tree.types import Array
 
 
+def _rewritten(loss: Loss, kind: type[Loss]) -> bool:
+    """Whether a loss of this kind has values of its own."""
+    cls = type(loss)
+    return cls.pointwise is not kind.pointwise or cls.call is not Loss.call
+
+
 class MeanSquaredError(Loss):
     """`mean((y_true - y_pred)^2)` over the last axis, for `[batch, ..., features]`.
 
@@ -39,9 +45,7 @@ class MeanSquaredError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
-        cls = type(self)
-        own = cls.pointwise is not MeanSquaredError.pointwise or cls.call is not Loss.call
-        return None if own else ("squared", "", 0.0, 0.0)
+        return None if _rewritten(self, MeanSquaredError) else ("squared", "", 0.0, 0.0)
 
 
 class MeanAbsoluteError(Loss):
@@ -67,9 +71,7 @@ class MeanAbsoluteError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
-        cls = type(self)
-        own = cls.pointwise is not MeanAbsoluteError.pointwise or cls.call is not Loss.call
-        return None if own else ("absolute", "", 0.0, 0.0)
+        return None if _rewritten(self, MeanAbsoluteError) else ("absolute", "", 0.0, 0.0)
 
 
 class MeanAbsolutePercentageError(Loss):
@@ -145,6 +147,11 @@ class Huber(Loss):
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return regression_formulas.huber(y_true, y_pred, self.delta)
 
+    def measured(self) -> Measure | None:
+        """The mean error as the engine knows it."""
+        known = not _rewritten(self, Huber) and self.delta >= 0
+        return ("huber", "", float(self.delta), 0.0) if known else None
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
         return {**super().get_config(), "delta": self.delta}
@@ -170,6 +177,10 @@ class LogCosh(Loss):
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient by `y_pred`."""
         return regression_formulas.log_cosh(y_true, y_pred)
+
+    def measured(self) -> Measure | None:
+        """The mean error as the engine knows it."""
+        return None if _rewritten(self, LogCosh) else ("log cosh", "", 0.0, 0.0)
 
 
 class CosineSimilarity(Loss):
