@@ -302,7 +302,8 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         (Box::new(Joined(Join::Sum)), vec![1, 2]),
         (Box::new(head), vec![3]),
     ];
-    let layers = nodes.into_iter().map(|(node, from)| Linked { node, from, passes: true });
+    let layers =
+        nodes.into_iter().map(|(node, from)| Linked { node, from, passes: true, shares: None });
     let mut graph = Graph::new(layers.collect(), Ends::single(4).unwrap()).unwrap();
     let mut weights: Vec<_> = graph.sizes().map(|size| numbers(size, 0.2)).collect();
     let mut moments: Vec<_> =

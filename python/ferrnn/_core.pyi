@@ -314,7 +314,7 @@ class Plan:
 
     def __new__(
         cls,
-        parts: list[tuple[tuple[Any, ...], list[int], bool]],
+        parts: list[tuple[tuple[Any, ...], list[int], bool, int | None]],
         trained: Sequence[int],
         ends: tuple[int, list[tuple[int, int]]],
         double: bool = False,

@@ -16,6 +16,8 @@ pub struct Linked<T: Engine> {
     pub from: Vec<usize>,
     /// Whether gradients come to it: training changes it, or one that it takes from.
     pub passes: bool,
+    /// The last layer before it whose weights it has, if they are not its own.
+    pub shares: Option<usize>,
 }
 
 /// Which values a graph begins and ends with.
@@ -33,6 +35,47 @@ impl Ends {
     /// If memory runs out.
     pub fn single(output: usize) -> Result<Self> {
         Ok(Self { inputs: 1, outputs: lists::filled(output, 1)? })
+    }
+}
+
+/// Where weights are, layer by layer.
+pub(super) struct Weighted {
+    /// Where each layer's begin among all.
+    pub(super) firsts: Vec<usize>,
+    /// Where each layer's gradients begin. Those of layers with the weights of others come after all else.
+    pub(super) gradients: Vec<usize>,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+impl Weighted {
+    /// Of these layers.
+    ///
+    /// # Errors
+    /// If a layer has weights that no layer before it has, or if memory runs out.
+    pub(super) fn new<T: Engine>(layers: &[Linked<T>]) -> Result<Self> {
+        let own = layers.iter().filter(|layer| layer.shares.is_none());
+        let count = own.map(|layer| layer.node.sizes().len()).sum();
+        let (mut firsts, mut gradients) = (lists::room(layers.len())?, lists::room(layers.len())?);
+        let (mut next, mut beyond) = (0, count);
+        for (at, layer) in layers.iter().enumerate() {
+            let sizes = layer.node.sizes();
+            let Some(other) = layer.shares else {
+                lists::push(&mut firsts, next)?;
+                lists::push(&mut gradients, next)?;
+                next += sizes.len();
+                continue;
+            };
+            if other >= at || layers[other].node.sizes() != sizes {
+                let expected = "the number of a layer before with weights of the same sizes";
+                return Err(Error::value("shares", expected, other));
+            }
+            let first = firsts[other];
+            lists::push(&mut firsts, first)?;
+            lists::push(&mut gradients, beyond)?;
+            beyond += sizes.len();
+        }
+        Ok(Self { firsts, gradients, count })
     }
 }
 

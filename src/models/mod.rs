@@ -4,7 +4,11 @@
 //! gradients. The weights themselves are the caller's arrays, packed at the begin of a step and updated in
 //! place at its end. Everything is as if the layers had been called one by one.
 
+mod activation;
+mod batch_normalization;
 mod both_ways;
+mod columns;
+mod convolution;
 mod dense;
 mod dropout;
 mod embedding;
@@ -16,12 +20,17 @@ mod links;
 mod masking;
 mod node;
 mod normalization;
+mod pooling;
 mod recurrent;
 mod rows;
 mod train;
 mod update;
+mod windows;
 
+pub use activation::Activated;
+pub use batch_normalization::{BatchNormalization, Following};
 pub use both_ways::{BothWays, Merge};
+pub use convolution::Convolution;
 pub use dense::Dense;
 pub use dropout::{Drop, Dropout};
 pub use embedding::Embedding;
@@ -33,7 +42,9 @@ pub use links::{Ends, Linked};
 pub use masking::Masking;
 pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
+pub use pooling::Pooling;
 pub use recurrent::{Recurrent, Setting};
 pub use rows::{Cast, Samples};
 pub use train::{Span, gather, judge, predict, shapes_of, train};
 pub use update::{Clip, Pace, Updates};
+pub use windows::{Padding, Windows};

@@ -190,6 +190,10 @@ pub trait Node<T: Engine>: Send {
         gradients: &mut [Buffer<T>],
         stop: Ask<'_>,
     ) -> Result<()>;
+
+    /// Moves weights that follow the batch of a step and not its gradient, when the step cannot fail any
+    /// more.
+    fn follow(&mut self, _weights: &mut [&mut [T]]) {}
 }
 
 /// Makes a buffer that has so many elements; its values are arbitrary.

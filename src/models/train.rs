@@ -58,6 +58,7 @@ pub fn train<T: Engine>(
         let loss = judge.loss(graph, data, places, (&mut next, &mut weighing))?;
         graph.backward(stop)?;
         updates.apply(pace, weights, graph.gradients())?;
+        graph.follow(weights);
         next.count_in(loss, rows);
         *tally = next;
         if span.until_finite_no_more && !tally.loss.is_finite() {

@@ -15,6 +15,7 @@ mod optimizer;
 mod parts;
 mod plan;
 mod plan_jobs;
+mod plan_layers;
 mod plan_parts;
 mod problem;
 mod program;

@@ -12,7 +12,8 @@ use super::arrays::{Flat, New, flat};
 use super::guard::{caught, detached};
 use super::handed_back::{Raised, as_bytes, take};
 use super::plan_jobs::{Arrays, Asked, Way, graphs_for, order_of, paces, run};
-use super::plan_parts::{Read, Source, clip, is_handed_back, linked, rule};
+use super::plan_layers::{is_handed_back, linked};
+use super::plan_parts::{Read, Source, clip, rule};
 use super::weights::Either;
 use super::written::{Spans, Written, an_array, written};
 use crate::error::Error;
@@ -223,7 +224,9 @@ impl<T: Read> Typed<T> {
             }
             graph.backward(stop)?;
             graph.add_to_gradients(&added)?;
-            updates.apply(pace, &mut weights, graph.gradients())
+            updates.apply(pace, &mut weights, graph.gradients())?;
+            graph.follow(&mut weights);
+            Ok(())
         });
         self.or_raised(done)
     }

@@ -1,20 +1,13 @@
-//! What Python says of a plan: layers, rules and samples, as tuples and arrays.
+//! What Python says of a plan beside its layers: rules, measures and samples, as tuples and arrays.
 
 use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::arrays::{Axes, Held, Number, hold, holds};
-use super::handed_back::{HandedBack, Raised};
 use super::written::an_array;
-use crate::cells::CellKind;
 use crate::error::Error;
-use crate::kernels::activation::Activation;
-use crate::layers::sequence::Options;
-use crate::models::{
-    BothWays, Clip, Dense, Drop, Dropout, Embedding, Flatten, Join, Joined, Linked, Masking, Masks,
-    Merge, Node, Normalization, Recurrent, Samples, Setting,
-};
+use crate::models::{Clip, Samples};
 use crate::training::classes::Crossentropy;
 use crate::training::loss;
 use crate::training::measure::Measure;
@@ -91,130 +84,6 @@ macro_rules! reads {
 }
 
 reads!(f32, f64);
-
-/// Which generator drops, below which number, and the factor of what stays.
-type Drops = Option<(usize, u64, f64)>;
-
-fn drop_of(said: Drops) -> Option<Drop> {
-    said.map(|(generator, threshold, scale)| Drop { generator, threshold, scale })
-}
-
-/// `(layer, the values that it takes, whether gradients come to it)`.
-pub(super) fn linked<T: Number>(said: &Bound<'_, PyAny>, raised: &Raised) -> PyResult<Linked<T>> {
-    let (part, from, passes) = said.extract::<(Bound<'_, PyTuple>, Vec<usize>, bool)>()?;
-    Ok(Linked { node: node(&part, raised)?, from, passes })
-}
-
-/// Whether a part is handed back to Python.
-pub(super) fn is_handed_back(said: &Bound<'_, PyAny>) -> PyResult<bool> {
-    said.get_item(0)?.get_item(0)?.eq(HANDED_BACK)
-}
-
-const HANDED_BACK: &str = "handed back";
-
-/// A layer: its kind, then what the functions below take.
-fn node<T: Number>(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Box<dyn Node<T>>> {
-    let kind = part.get_item(0)?.extract::<String>()?;
-    match kind.as_str() {
-        "recurrent" => Ok(Box::new(recurrent(part)?)),
-        "both ways" => {
-            let (_, ahead, back, merge, sequences) =
-                part.extract::<(String, Bound<'_, PyTuple>, Bound<'_, PyTuple>, String, bool)>()?;
-            let directions = [recurrent(&ahead)?, recurrent(&back)?];
-            Ok(Box::new(BothWays::new(directions, merge_of(&merge)?, sequences)?))
-        }
-        "dense" => {
-            type Said = (String, String, usize, usize, bool);
-            let (_, activation, features, units, bias) = part.extract::<Said>()?;
-            let activation = Activation::named("activation", &activation)?;
-            Ok(Box::new(Dense::new(activation, features, units, bias)?))
-        }
-        "dropout" => {
-            let (_, generator, threshold, scale, spatial) =
-                part.extract::<(String, usize, u64, f64, bool)>()?;
-            Ok(Box::new(Dropout::new(Drop { generator, threshold, scale }, spatial)))
-        }
-        "embedding" => {
-            let (_, ids, features, mask_zero) = part.extract::<(String, usize, usize, bool)>()?;
-            Ok(Box::new(Embedding::new([ids, features], mask_zero)?))
-        }
-        "normalization" => {
-            let (_, features, epsilon, scale, shift) =
-                part.extract::<(String, usize, f64, bool, bool)>()?;
-            Ok(Box::new(Normalization::new(features, epsilon, scale, shift)?))
-        }
-        "flatten" => Ok(Box::new(Flatten)),
-        "masking" => Ok(Box::new(Masking(part.get_item(1)?.extract::<f64>()?))),
-        "join" => Ok(Box::new(Joined(join_of(&part.get_item(1)?.extract::<String>()?)?))),
-        HANDED_BACK => {
-            let (_, layer, sizes, stays, count) =
-                part.extract::<(String, Py<PyAny>, Vec<usize>, bool, usize)>()?;
-            let masks = if stays { Masks::Stay } else { Masks::End };
-            let besides = (1..count).map(|_| None).collect();
-            Ok(Box::new(HandedBack { layer, sizes, masks, besides, raised: raised.clone() }))
-        }
-        other => Err(Error::value("parts", "a layer's kind", other).into()),
-    }
-}
-
-fn join_of(name: &str) -> PyResult<Join> {
-    match name {
-        "sum" => Ok(Join::Sum),
-        "difference" => Ok(Join::Difference),
-        "product" => Ok(Join::Product),
-        "mean" => Ok(Join::Mean),
-        "concat" => Ok(Join::Concat),
-        other => {
-            Err(Error::value("join", "sum, difference, product, mean or concat", other).into())
-        }
-    }
-}
-
-fn merge_of(name: &str) -> PyResult<Merge> {
-    match name {
-        "concat" => Ok(Merge::Concat),
-        "sum" => Ok(Merge::Sum),
-        "mul" => Ok(Merge::Product),
-        "ave" => Ok(Merge::Mean),
-        "apart" => Ok(Merge::Apart),
-        other => Err(Error::value("merge", "concat, sum, mul, ave or apart", other).into()),
-    }
-}
-
-/// `("recurrent", (cell, activation, recurrent_activation, reset_after), (features, units, bias),
-/// (go_backwards, return_sequences, return_state, zero_output_for_mask), (masks, of inputs, of outputs))`.
-fn recurrent<T: Number>(part: &Bound<'_, PyTuple>) -> PyResult<Recurrent<T>> {
-    type Kind = (String, String, String, bool);
-    type Flags = (bool, bool, bool, bool);
-    type Said = (String, Kind, (usize, usize, bool), Flags, (usize, Drops, Drops));
-    let (_, kind, (features, units, bias), flags, (drops, inputs, outputs)) =
-        part.extract::<Said>()?;
-    let (cell, activation, gate, reset_after) = kind;
-    let cell = match CellKind::named(&cell)? {
-        CellKind::Gru if !reset_after => CellKind::GruResetBefore,
-        cell => cell,
-    };
-    let options = Options {
-        activation: Activation::named("activation", &activation)?,
-        recurrent_activation: Activation::named("recurrent_activation", &gate)?,
-        ..Options::default()
-    };
-    let setting = Setting {
-        cell,
-        options,
-        features,
-        units,
-        bias,
-        go_backwards: flags.0,
-        return_sequences: flags.1,
-        return_state: flags.2,
-        zero_output_for_mask: flags.3,
-        drops,
-        input_drop: drop_of(inputs),
-        recurrent_drop: drop_of(outputs),
-    };
-    Ok(Recurrent::new(setting)?)
-}
 
 /// `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)`,
 /// `("nadam", beta_1, beta_2, epsilon)` or `("rmsprop", rho, momentum, epsilon, centered)`.

@@ -16,7 +16,7 @@ use ferrnn::training::optimizer::Rule;
 
 use crate::common::Random;
 
-const SHAPE: Shape = Shape { rows: 5, time: 4, features: 3 };
+pub const SHAPE: Shape = Shape { rows: 5, time: 4, features: 3 };
 const TINY: f64 = 1e-6;
 
 fn setting(cell: CellKind, features: usize, units: usize, sequences: bool) -> Setting {
@@ -36,15 +36,20 @@ fn setting(cell: CellKind, features: usize, units: usize, sequences: bool) -> Se
     }
 }
 
-fn recurrent(cell: CellKind, features: usize, units: usize, sequences: bool) -> Box<dyn Node<f64>> {
+pub fn recurrent(
+    cell: CellKind,
+    features: usize,
+    units: usize,
+    sequences: bool,
+) -> Box<dyn Node<f64>> {
     Box::new(Recurrent::new(setting(cell, features, units, sequences)).unwrap())
 }
 
-fn dense(features: usize, units: usize) -> Box<dyn Node<f64>> {
+pub fn dense(features: usize, units: usize) -> Box<dyn Node<f64>> {
     Box::new(Dense::new(Activation::Tanh, features, units, true).unwrap())
 }
 
-type Layers = Vec<(Box<dyn Node<f64>>, Vec<usize>)>;
+pub type Layers = Vec<(Box<dyn Node<f64>>, Vec<usize>)>;
 
 fn link(layers: Layers, inputs: usize) -> Vec<Linked<f64>> {
     // The inputs are wanted by nobody; what reads a layer with weights passes gradients on.
@@ -52,14 +57,14 @@ fn link(layers: Layers, inputs: usize) -> Vec<Linked<f64>> {
     let linked = layers.into_iter().map(|(node, from)| {
         let passes = !node.sizes().is_empty() || from.iter().any(|&value| wanted[value]);
         wanted.resize(wanted.len() + 1 + node.besides(), passes);
-        Linked { node, from, passes }
+        Linked { node, from, passes, shares: None }
     });
     linked.collect()
 }
 
 /// A graph, weights for it and inputs.
-struct Model {
-    graph: Graph<f64>,
+pub struct Model {
+    pub graph: Graph<f64>,
     weights: Vec<Vec<f64>>,
     inputs: Vec<Vec<f64>>,
     shapes: Vec<Shape>,
@@ -67,14 +72,17 @@ struct Model {
 
 impl Model {
     /// A graph of one input, whose last layer gives the output.
-    fn new(layers: Layers, shape: Shape, seed: u64) -> Self {
+    pub fn new(layers: Layers, shape: Shape, seed: u64) -> Self {
         let output = layers.len();
         Self::of_ends(layers, &[shape], vec![output], seed)
     }
 
-    fn of_ends(layers: Layers, shapes: &[Shape], outputs: Vec<usize>, seed: u64) -> Self {
+    pub fn of_ends(layers: Layers, shapes: &[Shape], outputs: Vec<usize>, seed: u64) -> Self {
         let ends = Ends { inputs: shapes.len(), outputs };
-        let graph = Graph::new(link(layers, shapes.len()), ends).unwrap();
+        Self::of(Graph::new(link(layers, shapes.len()), ends).unwrap(), shapes, seed)
+    }
+
+    pub fn of(graph: Graph<f64>, shapes: &[Shape], seed: u64) -> Self {
         let mut random = Random(seed);
         let weights = graph.sizes().map(|size| random.numbers(size, 0.8)).collect();
         let inputs = shapes.iter().map(|shape| random.numbers(shape.elements().unwrap(), 1.0));
@@ -97,7 +105,7 @@ impl Model {
     }
 
     /// Compares the gradients by all weights with central differences.
-    fn check(mut self) {
+    pub fn check(mut self) {
         let seeds = Random(3).numbers(200, 1.0);
         self.value(&seeds, true);
         let mut first = 0;
@@ -340,8 +348,8 @@ fn a_step_of_training_is_forward_backward_and_update() {
 fn graphs_that_cannot_be_computed_are_refused() {
     let wrong = |from: Vec<usize>, passes: bool| {
         let layers = vec![
-            Linked { node: dense(3, 3), from: vec![0], passes: true },
-            Linked { node: dense(3, 3), from, passes },
+            Linked { node: dense(3, 3), from: vec![0], passes: true, shares: None },
+            Linked { node: dense(3, 3), from, passes, shares: None },
         ];
         Graph::new(layers, Ends::single(2).unwrap()).err().map(|error| error.to_string())
     };
@@ -349,7 +357,7 @@ fn graphs_that_cannot_be_computed_are_refused() {
     assert!(wrong(vec![2], true).unwrap().contains("below 2"));
     assert!(wrong(vec![], true).unwrap().contains("below 2"));
     for outputs in [vec![], vec![0], vec![1, 1], vec![2]] {
-        let layers = vec![Linked { node: dense(3, 3), from: vec![0], passes: true }];
+        let layers = vec![Linked { node: dense(3, 3), from: vec![0], passes: true, shares: None }];
         let refused = Graph::new(layers, Ends { inputs: 1, outputs }).err().unwrap();
         assert!(refused.to_string().contains("different values of 1..2"));
     }

@@ -73,7 +73,7 @@ def test_graphs_of_several_ends_train_to_the_same_bits(
         model = GRAPHS[name](ferrnn)
         model.set_weights(case.series("weight"))
         report = model.explain_plan()
-        assert report.covered is (planned == "1" and name != "shared_layers"), report
+        assert report.covered is (planned == "1"), report
         given = y if len(y) > 1 else y[0]
         logs = model.fit(x, given, batch_size=size, epochs=2, shuffle=False, verbose=0).history
         predicted = model.predict(x, batch_size=size, verbose=0)
@@ -81,7 +81,3 @@ def test_graphs_of_several_ends_train_to_the_same_bits(
     assert found[0][0] == found[1][0]
     for own, other in zip(found[0][1], found[1][1], strict=True):
         np.testing.assert_array_equal(own, other)
-
-
-def test_weights_that_are_shared_are_said() -> None:
-    assert "two layers share one" in str(GRAPHS["shared_layers"](ferrnn).explain_plan())

@@ -56,6 +56,11 @@ class Pooling(Layer):
         self._known: tuple[int, ...] = ()  # lengths that were checked
         self.built = True
 
+    @property
+    def window(self) -> Geometry:
+        """How windows lie over places."""
+        return self._geometry
+
     def _places_inside(self, inputs: Array) -> Array:
         """`[batch, *places, features]`, whichever the order of the axes."""
         checked_rank(self.name, inputs.shape, self.rank + 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
@@ -51,16 +51,21 @@ class End:
         self.features: int = 0 if ids else shape[-1] or 0
 
 
+# A part of the engine in its place, see `Lowering`.
+LoweredPart: TypeAlias = "tuple[tuple[Any, ...], list[int], bool, int | None]"
+
+
 @dataclass
 class Lowering:
     """A model as the engine's parts: `nodes` say what of it is one, `weights` come in their order.
 
     A part stands with the numbers of the values that it takes (the first are the inputs, each part
-    makes the next), and with whether gradients come to it.
+    makes the next), with whether gradients come to it, and with the last part before it whose
+    weights it has, if they are not its own.
     """
 
     nodes: list[Node] = field(default_factory=list)
-    parts: list[tuple[tuple[Any, ...], list[int], bool]] = field(default_factory=list)
+    parts: list[LoweredPart] = field(default_factory=list)
     weights: list[Parameter] = field(default_factory=list)
     inputs: list[End] = field(default_factory=list)
     outputs: list[End] = field(default_factory=list)
@@ -73,6 +78,10 @@ class Lowering:
     # Values that come with a mask, and those by which there are gradients.
     masked: set[int] = field(default_factory=set)
     wanted: set[int] = field(default_factory=set)
+    # Weights that a step changes by what it computes, and not by their gradients.
+    followed: list[Parameter] = field(default_factory=list)
+    # The last part with weights, by these.
+    owners: dict[tuple[int, ...], int] = field(default_factory=dict)
     # The generators of random numbers, and how often a step draws from each.
     generators: list[SeedGenerator] = field(default_factory=list)
     draws: list[int] = field(default_factory=list)
@@ -95,7 +104,7 @@ class Lowering:
     @property
     def key(self) -> tuple[Any, ...]:
         """What plans of equal structure have in common."""
-        parts = ((part, tuple(taken), passes) for part, taken, passes in self.parts)
+        parts = ((part, tuple(taken), *rest) for part, taken, *rest in self.parts)
         inputs, outputs = self.ends
         return inputs, tuple(outputs), *parts
 
@@ -105,8 +114,12 @@ class Lowering:
         """Adds a part that takes some values; gives the number of the first value that it makes."""
         trains = any(weight.trainable for weight in weights)
         passes = trains or any(value in self.wanted for value in taken)
-        self.parts.append((part, taken, passes))
-        self.weights += weights
+        own = tuple(map(id, weights))
+        shares = self.owners.get(own) if own else None
+        if shares is None:
+            self.weights += weights
+        self.owners[own] = len(self.parts)
+        self.parts.append((part, taken, passes, shares))
         first, self.values = self.values, self.values + makes
         if passes:
             self.wanted.update(range(first, self.values))

@@ -47,6 +47,7 @@ class TrainingPlan(TestingPlan):
             native = shared[key]
         super().__init__(model, lowering, native)
         self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
+        self.written += dict.fromkeys(lowering.followed)
         self._ahead = _AT_FIRST
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
         # Layers in Python see that weights have changed when a call has ended.

@@ -1,9 +1,12 @@
 //! Layers, each of which takes what others before it give, and the memory between them.
 
+mod backward;
+
 use std::ops::Range;
 
-use super::links::{Ends, Linked, check, made, masked, places};
-use super::node::{Draws, Masks, Passed, Passing, Shape, sized};
+use super::columns::add;
+use super::links::{Ends, Linked, Weighted, check, made, masked, places};
+use super::node::{Draws, Masks, Passing, Shape};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::{self, Listed};
@@ -18,8 +21,7 @@ pub struct Graph<T: Engine> {
     ends: Ends,
     /// The values that each layer makes.
     made: Vec<Range<usize>>,
-    /// Where each layer's weights begin among all.
-    firsts: Vec<usize>,
+    weighted: Weighted,
     /// Of each value of the batch at hand.
     shapes: Vec<Shape>,
     values: Vec<Buffer<T>>,
@@ -37,6 +39,12 @@ pub struct Graph<T: Engine> {
     masks: Vec<Vec<bool>>,
 }
 
+/// The number of elements of each weight of the layers that have weights of their own, or of others.
+fn sizes<T: Engine>(layers: &[Linked<T>], shared: bool) -> impl Iterator<Item = usize> {
+    let own = layers.iter().filter(move |layer| layer.shares.is_some() == shared);
+    own.flat_map(|layer| layer.node.sizes()).copied()
+}
+
 fn buffers<T: Element>(count: usize) -> Result<Vec<Buffer<T>>> {
     (0..count).map(|_| Buffer::default()).listed()
 }
@@ -49,13 +57,10 @@ impl<T: Engine> Graph<T> {
     pub fn new(layers: Vec<Linked<T>>, ends: Ends) -> Result<Self> {
         let made = made(&layers, ends.inputs)?;
         check(&layers, &made, &ends)?;
-        let (mut firsts, mut count) = (lists::room(layers.len())?, 0);
-        for layer in &layers {
-            lists::push(&mut firsts, count)?;
-            count += layer.node.sizes().len();
-        }
-        let sizes = layers.iter().flat_map(|layer| layer.node.sizes());
-        let gradients = sizes.map(|&size| Buffer::zeroed(size)).listed_or()?;
+        let weighted = Weighted::new(&layers)?;
+        let sizes = [false, true].map(|shared| sizes(&layers, shared));
+        let sizes = sizes.into_iter().flatten();
+        let gradients = sizes.map(|size| Buffer::zeroed(size)).listed_or()?;
         let (places, count) = places(&layers, &made, &ends)?;
         let most = layers.iter().map(|layer| layer.from.len()).max().unwrap_or(0);
         let (masked, masks) = masked(&layers, &made, ends.inputs)?;
@@ -69,7 +74,7 @@ impl<T: Engine> Graph<T> {
             layers,
             ends,
             made,
-            firsts,
+            weighted,
             places,
             gradients,
             masked,
@@ -78,7 +83,7 @@ impl<T: Engine> Graph<T> {
 
     /// The number of elements of each weight, layer by layer.
     pub fn sizes(&self) -> impl Iterator<Item = usize> {
-        self.layers.iter().flat_map(|layer| layer.node.sizes()).copied()
+        sizes(&self.layers, false)
     }
 
     /// Makes room for a batch of inputs; [`Graph::inputs`] are to be written then.
@@ -211,7 +216,7 @@ impl<T: Engine> Graph<T> {
     /// # Errors
     /// If they are of others.
     pub fn check(&self, weights: &[&mut [T]]) -> Result<()> {
-        let count = self.gradients.len();
+        let count = self.weighted.count;
         if weights.len() != count {
             return Err(Error::value("weights", format!("{count} arrays"), weights.len()));
         }
@@ -226,7 +231,7 @@ impl<T: Engine> Graph<T> {
     /// # Errors
     /// If memory runs out.
     pub fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
-        for (layer, &first) in self.layers.iter_mut().zip(&self.firsts) {
+        for (layer, &first) in self.layers.iter_mut().zip(&self.weighted.firsts) {
             let count = layer.node.sizes().len();
             layer.node.pack(&weights[first..][..count])?;
         }
@@ -248,7 +253,7 @@ impl<T: Engine> Graph<T> {
             let first = self.made[at].start;
             let to = self.elements_of(first)?;
             let (below, above) = self.values.split_at_mut(first);
-            let Linked { node, from, passes } = &mut self.layers[at];
+            let Linked { node, from, passes, .. } = &mut self.layers[at];
             let (shape, inputs) = given(&self.shapes, below, from[0])?;
             if let (Masks::Begin, Some(own)) = (node.masks(), self.masked[first]) {
                 let made = self.shapes[first];
@@ -263,7 +268,7 @@ impl<T: Engine> Graph<T> {
                 shape,
                 inputs,
                 more: &more,
-                weights: &weights[self.firsts[at]..][..node.sizes().len()],
+                weights: &weights[self.weighted.firsts[at]..][..node.sizes().len()],
                 mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
                 keep: keep && *passes,
                 training,
@@ -277,143 +282,35 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Computes the gradients by the weights from those by the outputs, see [`Graph::judged`].
-    ///
-    /// # Errors
-    /// If memory runs out, or if `stop` said so.
-    pub fn backward(&mut self, stop: Ask<'_>) -> Result<()> {
-        self.prepare_slopes()?;
-        let mut written = lists::filled(false, self.values.len())?;
-        for &output in &self.ends.outputs {
-            written[output] = true;
-        }
-        for at in (0..self.layers.len()).rev() {
-            if !self.layers[at].passes {
-                continue;
-            }
-            let made = self.made[at].clone();
-            for value in made.clone() {
-                let elements = self.elements_of(value)?;
-                let Some(place) = self.places[value] else { continue };
-                let slopes = &mut self.slopes[place][..elements];
-                if !written[value] {
-                    slopes.fill(T::ZERO); // nobody has read it
-                }
-                if value > made.start {
-                    self.layers[at].node.take(value - made.start - 1, slopes)?;
-                }
-            }
-            let Some(own) = self.places[made.start] else { continue };
-            let to = self.elements_of(made.start)?;
-            // Taken out, so that the others can be written.
-            let d_outputs = std::mem::take(&mut self.slopes[own]);
-            let done = self.layer_backward(at, &d_outputs[..to], &mut written, stop);
-            self.slopes[own] = d_outputs;
-            done?;
-        }
-        Ok(())
-    }
-
-    /// Takes the gradient back through one layer.
-    fn layer_backward(
-        &mut self,
-        at: usize,
-        d_outputs: &[T],
-        written: &mut [bool],
-        stop: Ask<'_>,
-    ) -> Result<()> {
-        let Linked { node, from, .. } = &mut self.layers[at];
-        let (shape, inputs) = given(&self.shapes, &self.values, from[0])?;
-        let more = others(&self.shapes, &self.values, from)?;
-        let mut targets = lists::room(from.len())?;
-        for (number, &value) in from.iter().enumerate() {
-            let place = self.places[value];
-            let buffer = Buffer::default();
-            let mut target = Target { buffer, place, added: written[value], wanted: 0 };
-            if let Some(place) = target.place {
-                target.wanted = self.shapes[value].elements()?;
-                target.buffer = if target.added {
-                    sized(&mut self.spares[number], target.wanted)?;
-                    std::mem::take(&mut self.spares[number])
-                } else {
-                    std::mem::take(&mut self.slopes[place])
-                };
-                written[value] = true;
-            }
-            lists::push(&mut targets, target)?;
-        }
-        let mut slopes = targets.iter_mut().map(Target::slopes).listed()?;
-        let [d_inputs, d_more @ ..] = &mut slopes[..] else {
-            unreachable!("one value at least, see `new`")
-        };
-        let passed = Passed {
-            shape,
-            inputs,
-            more: &more,
-            outputs: &self.values[self.made[at].start][..d_outputs.len()],
-            mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
-            d_outputs,
-            d_inputs: d_inputs.take(),
-            d_more,
-        };
-        let count = node.sizes().len();
-        let gradients = &mut self.gradients[self.firsts[at]..][..count];
-        let done = node.backward(passed, gradients, stop);
-        for (target, spare) in targets.into_iter().zip(&mut self.spares) {
-            let Some(place) = target.place else { continue };
-            if !target.added {
-                self.slopes[place] = target.buffer;
-                continue;
-            }
-            let sums = self.slopes[place][..target.wanted].iter_mut();
-            for (sum, &more) in sums.zip(&target.buffer[..target.wanted]) {
-                *sum = *sum + more;
-            }
-            *spare = target.buffer;
-        }
-        done
-    }
-
     /// Adds gradients by weights, by the weight's number, to those of the layers.
     ///
     /// # Errors
     /// If there is no such weight, or it has another size.
     pub fn add_to_gradients(&mut self, added: &[(usize, &[T])]) -> Result<()> {
         for &(at, more) in added {
-            let count = self.gradients.len();
+            let count = self.weighted.count;
             let Some(gradient) =
-                self.gradients.get_mut(at).filter(|gradient| gradient.len() == more.len())
+                self.gradients().get_mut(at).filter(|gradient| gradient.len() == more.len())
             else {
                 let expected = format!("gradients of the size of one of {count} weights");
                 return Err(Error::value("added", expected, (at, more.len())));
             };
-            for (sum, &more) in gradient.iter_mut().zip(more) {
-                *sum = more + *sum;
-            }
+            add(gradient, more);
         }
         Ok(())
     }
 
     /// The gradients by the weights, those of all layers one after the other.
     pub fn gradients(&mut self) -> &mut [Buffer<T>] {
-        &mut self.gradients
+        &mut self.gradients[..self.weighted.count]
     }
-}
 
-/// Where the gradient by a value goes while a layer writes it.
-struct Target<T: Element> {
-    /// Taken out of its place for so long.
-    buffer: Buffer<T>,
-    /// None if nobody wants it.
-    place: Option<usize>,
-    /// Whether it comes to what another layer wrote.
-    added: bool,
-    wanted: usize,
-}
-
-impl<T: Element> Target<T> {
-    fn slopes(&mut self) -> Option<&mut [T]> {
-        self.place.map(|_| &mut self.buffer[..self.wanted])
+    /// Moves the weights that follow a batch and not a gradient: the end of a step.
+    pub fn follow(&mut self, weights: &mut [&mut [T]]) {
+        for (layer, &first) in self.layers.iter_mut().zip(&self.weighted.firsts) {
+            let count = layer.node.sizes().len();
+            layer.node.follow(&mut weights[first..][..count]);
+        }
     }
 }
 

@@ -1,0 +1,130 @@
+//! Windows over the steps of a sequence.
+
+use super::columns::add;
+use super::node::{Shape, sized};
+use crate::error::{Error, Result};
+use crate::machine::memory::Buffer;
+use crate::machine::simd::Element;
+
+/// What is around a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Nothing: windows lie within it.
+    Valid,
+    /// Zeros at both ends: with a stride of one there are as many windows as steps.
+    Same,
+    /// Zeros before it: no window reaches beyond its step.
+    Causal,
+}
+
+/// How windows lie over steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    size: usize,
+    stride: usize,
+    dilation: usize,
+    padding: Padding,
+}
+
+/// Windows over so many steps: what is around them begins with `before` steps.
+#[derive(Clone, Copy)]
+pub(super) struct Over {
+    windows: Windows,
+    time: usize,
+    before: usize,
+    pub(super) count: usize,
+}
+
+impl Windows {
+    /// Windows of `size` steps, `dilation` apart, of which one begins every `stride` steps.
+    ///
+    /// # Errors
+    /// If a number is zero.
+    pub fn new([size, stride, dilation]: [usize; 3], padding: Padding) -> Result<Self> {
+        if [size, stride, dilation].contains(&0) {
+            return Err(Error::value("windows", "positive numbers", [size, stride, dilation]));
+        }
+        Ok(Self { size, stride, dilation, padding })
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Where windows lie over so many steps.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn over(&self, time: usize) -> Result<Over> {
+        let reach = (self.size - 1).saturating_mul(self.dilation).saturating_add(1);
+        let count = match self.padding {
+            Padding::Valid => time.checked_sub(reach).map_or(0, |rest| rest / self.stride + 1),
+            Padding::Same | Padding::Causal => time.div_ceil(self.stride),
+        };
+        if count == 0 {
+            return Err(Error::value("inputs", "the steps of a window at least", time));
+        }
+        let end = ((count - 1) * self.stride).saturating_add(reach);
+        let before = match self.padding {
+            Padding::Valid => 0,
+            Padding::Same => end.saturating_sub(time) / 2,
+            Padding::Causal => reach - 1,
+        };
+        Ok(Over { windows: *self, time, before, count })
+    }
+}
+
+impl Over {
+    /// Calls `each` with the runs of neighbouring steps that windows have, from the last window to the
+    /// first: where a run begins in the windows and in the steps, and how long it is.
+    pub(super) fn runs(&self, mut each: impl FnMut(usize, usize, usize)) {
+        let Windows { size, stride, dilation, .. } = self.windows;
+        let run = if dilation == 1 { size } else { 1 };
+        let end = self.before.saturating_add(self.time);
+        for window in (0..self.count).rev() {
+            for place in (0..size).step_by(run) {
+                let start = (window * stride).saturating_add(place.saturating_mul(dilation));
+                let (first, last) = (start.max(self.before), start.saturating_add(run).min(end));
+                if first < last {
+                    let at = window * size + place + (first - start);
+                    each(at, first - self.before, last - first);
+                }
+            }
+        }
+    }
+
+    /// The windows of all rows, `[rows, window, place in it, features]`; what is around is zero.
+    pub(super) fn gather<T: Element>(
+        &self,
+        shape: Shape,
+        inputs: &[T],
+        gathered: &mut Buffer<T>,
+    ) -> Result<()> {
+        let features = shape.features;
+        let each = self.count.saturating_mul(self.windows.size).saturating_mul(features);
+        sized(gathered, shape.rows.saturating_mul(each))?;
+        gathered.fill(T::ZERO);
+        let rows = inputs.chunks_exact(shape.time * features);
+        for (to, from) in gathered.chunks_exact_mut(each).zip(rows) {
+            self.runs(|at, step, steps| {
+                let from = &from[step * features..][..steps * features];
+                to[at * features..][..steps * features].copy_from_slice(from);
+            });
+        }
+        Ok(())
+    }
+
+    /// The way back of [`Over::gather`]: each step sums what its windows have, in the order of its places
+    /// in them.
+    pub(super) fn sum_up<T: Element>(&self, shape: Shape, gathered: &[T], to: &mut [T]) {
+        let features = shape.features;
+        to.fill(T::ZERO);
+        let rows = gathered.chunks_exact(self.count * self.windows.size * features);
+        for (to, from) in to.chunks_exact_mut(shape.time * features).zip(rows) {
+            self.runs(|at, step, steps| {
+                let from = &from[at * features..][..steps * features];
+                add(&mut to[step * features..][..steps * features], from);
+            });
+        }
+    }
+}
