@@ -103,6 +103,26 @@ def test_what_changes_between_batches_holds_from_the_next_one_on(monkeypatch):
     both_ways(run, monkeypatch)
 
 
+def test_settings_of_losses_and_metrics_hold_from_the_next_batch_on(monkeypatch):
+    def run(model, x, y):
+        loss = keras.losses.BinaryCrossentropy()
+        metric = keras.metrics.BinaryAccuracy(threshold=0.1)
+        model.compile("sgd", loss, metrics=[metric])
+        keras.config.set_epsilon(1e-7)
+        y, told = (y > 0).astype("float32"), []
+        for smoothing, threshold in ((0.0, 0.1), (0.0, 0.1), (0.3, 0.1), (0.3, 0.2), (0.0, 0.9)):
+            loss.label_smoothing, metric.threshold = smoothing, threshold
+            told += [model.train_on_batch(x, y), model.test_on_batch(x, y)]
+        keras.config.set_epsilon(1e-3)
+        return [*told, model.test_on_batch(x, y)]
+
+    before = keras.config.epsilon()
+    try:
+        both_ways(run, monkeypatch)
+    finally:
+        keras.config.set_epsilon(before)
+
+
 def test_penalties_are_in_the_loss_of_each_batch(monkeypatch):
     def run(model, x, y):
         before = model.test_on_batch(x, y)

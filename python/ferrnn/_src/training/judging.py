@@ -104,7 +104,7 @@ class TestingPlan:
             return None
         x, y, weight = batch
         kind, (known, judge) = _kind_of(batch), self._like
-        if judge is not None and kind == known:
+        if judge is not None and kind == known and self._judges_as(judge):
             targets = [y.reshape(judge.targets[0].shape)]
             weights = [None if own is None else weight.reshape(own.shape) for own in judge.weights]
             return [x], replace(judge, targets=targets, weights=weights)
@@ -114,6 +114,11 @@ class TestingPlan:
         judge = self._judge_for(read, y, weight, len(read[0]))
         self._like = (kind, judge) if kind is not None and read[0] is x else (None, None)
         return read, judge
+
+    def _judges_as(self, judge: Judge) -> bool:
+        """Whether losses and metrics are what they were: their settings may change at any time."""
+        same_losses = self._losses() == (judge.losses, judge.means)
+        return same_losses and self._metrics() == judge.metrics
 
     def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:
         """As `tests`, where loss and metrics take the outputs of the engine in Python."""

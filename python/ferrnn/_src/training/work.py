@@ -43,7 +43,8 @@ def measured(metric: Any) -> Measure | None:
         measure: Measure | None = metric.loss.measured()
         return measure
     if kind is metrics.BinaryAccuracy:
-        return "hits", "binary", float(metric.threshold), 0.0
+        # The one that its function takes: the attribute alone changes nothing.
+        return "hits", "binary", float(metric._arguments["threshold"]), 0.0
     labels = _ACCURACIES.get(kind)
     return None if labels is None else ("hits", labels, 0.0, 0.0)
 
