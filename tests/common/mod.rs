@@ -19,7 +19,7 @@ pub use random::Random;
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use rows::{some_rows, take};
 #[allow(unused_imports, reason = "each test file uses its own part")]
-pub use slopes::{Slopes, argument, check_slopes, loss, slopes};
+pub use slopes::{Slopes, argument, check_mean, check_slopes, loss, slopes};
 
 /// What a call is told.
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]

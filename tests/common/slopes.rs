@@ -124,3 +124,26 @@ pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
         );
     }
 }
+
+/// Compares the gradient of a mean by predictions, which `mean` writes where it is asked to, with
+/// central differences along each of them.
+pub fn check_mean(
+    mean: impl Fn(&[f64], Option<&mut [f64]>) -> f64,
+    predictions: &[f64],
+    told: &dyn std::fmt::Debug,
+) {
+    let mut slopes = vec![f64::NAN; predictions.len()];
+    let whole = mean(predictions, Some(&mut slopes));
+    assert_eq!(whole.to_bits(), mean(predictions, None).to_bits());
+    let mut moved = predictions.to_vec();
+    for at in 0..moved.len() {
+        let [up, down] = [1e-6, -1e-6].map(|step| {
+            moved[at] = predictions[at] + step;
+            mean(&moved, None)
+        });
+        moved[at] = predictions[at];
+        let expected = (up - down) / 2e-6;
+        assert!((slopes[at] - expected).abs() < 1e-8, "{told:?} {at}: {expected}");
+    }
+    assert!(slopes.iter().any(|slope| slope.abs() > 1e-3));
+}
