@@ -16,6 +16,7 @@ from ferrnn._src.cells.protocol import DropoutMasks
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call
+from ferrnn._src.sequence import fused
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign")
 GROWING = ("relu", "linear", "softplus", "elu", "selu", "silu", "gelu", "exponential")
@@ -272,5 +273,7 @@ def _flat(states):
     return [leaf for part in states for leaf in (part if isinstance(part, list) else [part])]
 
 
+# The cells that the engine runs.
+IN_ENGINE = tuple(name for name in CELLS if fused.supports(Case(name).make_cell()))
 EXTRA_FACTORS = {**FACTORS, "cell": tuple(EXTRA_CELLS)}
 PAIRWISE = [Case(**row) for each in (FACTORS, EXTRA_FACTORS) for row in covering(each, 2)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conformance.cases import CELLS, Case
+from conformance.cases import IN_ENGINE, Case
 from conformance.comparison import run
 from each_case import each_case
 from ferrnn._src import native
@@ -53,7 +53,7 @@ def expect_same_bits(given, expected):
 
 
 @pytest.mark.parametrize(("sizes", "masked", "dtype"), WORK)
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", IN_ENGINE)
 def test_any_number_of_threads_gives_the_same_bits(name, masked, sizes, dtype, threads):
     case = replace(of_sizes(name, sizes), mask=masked, dtype=dtype)
     cell = case.make_cell()
@@ -75,7 +75,7 @@ def gradients(cell, inputs, states, d_values, **options):
 
 @each_case("dtype", DTYPES)
 @each_case("units", [3, 64, 100])
-@each_case("name", CELLS)
+@each_case("name", IN_ENGINE)
 def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
     case = Case(cell=name, batch=37, time=5, units=units, features=9, mask="holes", dtype=dtype)
     cell = case.make_cell()
@@ -97,7 +97,7 @@ def test_a_row_is_the_same_alone_and_in_its_batch(name, units, dtype):
 
 @each_case("dtype", DTYPES)
 @each_case("backwards", [False, True])
-@each_case("name", CELLS)
+@each_case("name", IN_ENGINE)
 def test_padding_changes_no_bit(name, backwards, dtype):
     case = Case(cell=name, batch=6, time=5, units=17, features=9, dtype=dtype)
     cell = case.make_cell()
@@ -122,7 +122,7 @@ def test_padding_changes_no_bit(name, backwards, dtype):
 
 @each_case("dtype", DTYPES)
 @each_case("batch", [1, 5, 33])
-@each_case("name", CELLS)
+@each_case("name", IN_ENGINE)
 def test_the_whole_sequence_is_the_same_as_step_by_step(name, batch, dtype):
     case = Case(cell=name, batch=batch, time=7, units=33, features=9, dtype=dtype)
     cell = case.make_cell()
@@ -162,7 +162,7 @@ def test_dense_is_the_same_alone_in_a_batch_and_on_any_threads(activation, dtype
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=["many rows", "one row"])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", IN_ENGINE)
 def test_the_problems_above_pay_for_three_threads(name, sizes):
     if name == "ind_rnn" and sizes["batch"] == 1:
         pytest.skip("units that do not meet are one row's, of which one thread makes short work")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.cases import ACTIVATIONS, CELLS, Case
+from conformance.cases import ACTIVATIONS, IN_ENGINE, Case
 from conformance.comparison import expect_same, run
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused
@@ -17,7 +17,7 @@ sizes = st.integers(1, 40)
 @st.composite
 def cases(draw, *, masks=("none", "right", "left", "holes"), dropout=True):
     return Case(
-        cell=draw(st.sampled_from(CELLS)),
+        cell=draw(st.sampled_from(IN_ENGINE)),
         activations=draw(st.sampled_from(ACTIVATIONS)),
         bias=draw(st.booleans()),
         mask=draw(st.sampled_from(masks)),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import layers
 from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import Cell
 from ferrnn._src.cells.gru import GRUCell
@@ -18,6 +19,7 @@ from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 ENGINES = each_case("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
+BUILT_IN = [getattr(layers, name) for name in dir(layers) if name.endswith("Cell")]
 MASK = np.array([[1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
 
 
@@ -325,7 +327,14 @@ def test_other_activations_reach_the_engine():
         outputs(stepwise.scan)
 
 
-@pytest.mark.parametrize("kind", fused._BUILT_IN)
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_a_class_derived_from_a_built_in_cell_runs_step_by_step(kind):
+    sizes = {"projection_units": 2} if "projection_units" in kind.settings else {}
+    assert fused.supports(kind(3, **sizes))
+    assert not fused.supports(type("Derived", (kind,), {})(3, **sizes))
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
 def test_whatever_is_written_to_a_cell_reaches_its_next_run(kind):
     sizes = {"projection_units": 2} if "projection_units" in kind.settings else {}
     cell = kind(3, dtype="float64", bias_initializer="random_normal", **sizes)

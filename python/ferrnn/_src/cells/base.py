@@ -148,8 +148,9 @@ class BuiltInCell(Cell):
     """
 
     takes_flat_states: ClassVar[bool] = True
-    native_name: ClassVar[str]
-    gates: ClassVar[int]
+    native_name: ClassVar[str]  # of its equations in the engine
+    gates: ClassVar[int]  # blocks of `units` columns in the kernel
+    gated: ClassVar[tuple[int, ...]]  # those that the gates' activation sees
     settings: ClassVar[tuple[str, ...]]  # the constructor's arguments, each an attribute
 
     units: int

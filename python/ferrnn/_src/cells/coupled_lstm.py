@@ -30,6 +30,7 @@ class CoupledLSTMCell(BuiltInCell):
 
     native_name: ClassVar[str] = "coupled_lstm"
     gates: ClassVar[int] = 3
+    gated: ClassVar[tuple[int, ...]] = (0, 2)
 
     recurrent_activation: Any
 

@@ -30,6 +30,7 @@ class GRUCell(BuiltInCell):
 
     native_name: ClassVar[str] = "gru"
     gates: ClassVar[int] = 3
+    gated: ClassVar[tuple[int, ...]] = (0, 1)
 
     recurrent_activation: Any
     reset_after: bool

@@ -30,6 +30,7 @@ class IndRNNCell(BuiltInCell):
 
     native_name: ClassVar[str] = "ind_rnn"
     gates: ClassVar[int] = 1
+    gated: ClassVar[tuple[int, ...]] = (0,)
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class LSTMCell(BuiltInCell):
 
     native_name: ClassVar[str] = "lstm"
     gates: ClassVar[int] = 4
+    gated: ClassVar[tuple[int, ...]] = (0, 1, 3)
 
     recurrent_activation: Any
     unit_forget_bias: bool

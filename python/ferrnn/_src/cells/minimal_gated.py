@@ -30,6 +30,7 @@ class MinimalGatedCell(BuiltInCell):
 
     native_name: ClassVar[str] = "minimal_gated"
     gates: ClassVar[int] = 2
+    gated: ClassVar[tuple[int, ...]] = (0,)
 
     recurrent_activation: Any
 

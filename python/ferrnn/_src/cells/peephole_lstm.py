@@ -31,6 +31,7 @@ class PeepholeLSTMCell(BuiltInCell):
 
     native_name: ClassVar[str] = "peephole_lstm"
     gates: ClassVar[int] = 4
+    gated: ClassVar[tuple[int, ...]] = (0, 1, 3)
 
     recurrent_activation: Any
     unit_forget_bias: bool

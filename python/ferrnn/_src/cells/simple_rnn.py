@@ -26,6 +26,7 @@ class SimpleRNNCell(BuiltInCell):
 
     native_name: ClassVar[str] = "simple_rnn"
     gates: ClassVar[int] = 1
+    gated: ClassVar[tuple[int, ...]] = (0,)
 
     def __init__(
         self,

@@ -24,6 +24,14 @@ def cell_setting(name: str) -> Any:
     return property(read, doc=f"The cell's `{name}`.")
 
 
+def runs_one_cell(kind: type) -> bool:
+    """Whether a class is `RNN`, or one of the layers here that make their cell themselves.
+
+    Exactly these: a subclass may override anything.
+    """
+    return kind is RNN or BuiltInRNN in kind.__bases__
+
+
 class BuiltInRNN(RNN):
     """A recurrent layer that makes its cell itself, of the class `cell_class`.
 

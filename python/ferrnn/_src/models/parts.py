@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ferrnn._src.activations import activations
 from ferrnn._src.activations.activations import Activation as Function
@@ -13,25 +13,19 @@ from ferrnn._src.configs.config import epsilon as fuzz
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Activation
 from ferrnn._src.layers.bidirectional import Bidirectional
+from ferrnn._src.layers.built_in import runs_one_cell
 from ferrnn._src.layers.conv1d import Conv1D
-from ferrnn._src.layers.coupled_lstm import CoupledLSTM
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout, SpatialDropout1D
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
-from ferrnn._src.layers.gru import GRU
 from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.layer_normalization import LayerNormalization
-from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Multiply, Subtract
-from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
 from ferrnn._src.layers.normalization import BatchNormalization
-from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten
-from ferrnn._src.layers.rnn import RNN
-from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.handed_back import AppliedToRows
 from ferrnn._src.sequence import fused
@@ -98,7 +92,7 @@ def _gives_two_sequences(layer: Any) -> bool:
 
 def _with_states(step: Any, low: Lowering, given: list[int]) -> bool:
     """Whether a layer takes a sequence and the states to begin with."""
-    kind = _PARTS.get(type(step.layer))
+    kind = _lowering_of(type(step.layer))
     tensors = step.node.input_tensors
     return (
         kind in (_recurrent, _bidirectional)
@@ -126,10 +120,9 @@ def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
 
 
 def _part(layer: Any, low: Lowering) -> list[Part] | str:
-    kind = type(layer)  # exactly: a subclass may override anything
-    lower = _PARTS.get(kind)
+    lower = _lowering_of(type(layer))
     if lower is None:
-        return f"the engine's plans do not know {kind.__name__}"
+        return f"the engine's plans do not know {type(layer).__name__}"
     if any(name in vars(layer) for name in _REPLACED):
         return "it has a method of its own"
     if not layer.built:
@@ -149,7 +142,7 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     low.fewer_bits |= cell.inference_precision != "full"
     if any(name in vars(cell) for name in _REPLACED):
         return "its cell has a method of its own"
-    gate = None if type(cell) is SimpleRNNCell else cell.recurrent_activation  # type: ignore[attr-defined]
+    gate = getattr(cell, "recurrent_activation", None)
     if gate is not None and not gate.native:
         return f"a stand-in computes its recurrent_activation {gate.__name__}"
     features, _ = cell.kernel.shape
@@ -186,7 +179,7 @@ def _drop(generator: SeedGenerator, rate: float, low: Lowering) -> tuple[int, in
 def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
     parts, weights = [], []
     for each in (layer.forward_layer, layer.backward_layer):
-        found = _part(each, low) if _PARTS.get(type(each)) is _recurrent else "it is no RNN"
+        found = _part(each, low) if runs_one_cell(type(each)) else "it is no RNN"
         if isinstance(found, str):
             return f"{each.name}: {found}"
         parts.append(found[0][0])
@@ -313,6 +306,11 @@ def _batch_normalization(layer: Any, low: Lowering) -> list[Part] | str:
     return [(part, [each for each in (gamma, beta, *moving) if each is not None])]
 
 
+def _lowering_of(kind: type[Layer]) -> _Lower | None:
+    """What lowers a kind of layer; kinds are exact, since a subclass may override anything."""
+    return _recurrent if runs_one_cell(kind) else _PARTS.get(kind)
+
+
 def _distributed(layer: Any, low: Lowering) -> list[Part] | str:
     inner = layer.layer
     if type(inner) is not Dense or not layer._in_one_call:
@@ -320,14 +318,8 @@ def _distributed(layer: Any, low: Lowering) -> list[Part] | str:
     return _part(inner, low)
 
 
-_PARTS: dict[type[Layer], Callable[[Any, Lowering], list[Part] | str]] = {
-    RNN: _recurrent,
-    LSTM: _recurrent,
-    GRU: _recurrent,
-    SimpleRNN: _recurrent,
-    CoupledLSTM: _recurrent,
-    MinimalGatedUnit: _recurrent,
-    PeepholeLSTM: _recurrent,
+_Lower: TypeAlias = Callable[[Any, Lowering], list[Part] | str]
+_PARTS: dict[type[Layer], _Lower] = {
     Bidirectional: _bidirectional,
     Dense: _dense,
     Dropout: _dropout,

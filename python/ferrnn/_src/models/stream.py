@@ -9,18 +9,10 @@ from ferrnn._src.faces import public
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.attention import AdditiveAttention, Attention
 from ferrnn._src.layers.bidirectional import Bidirectional
-from ferrnn._src.layers.coupled_lstm import CoupledLSTM
+from ferrnn._src.layers.built_in import runs_one_cell
 from ferrnn._src.layers.embedding import Embedding
-from ferrnn._src.layers.gru import GRU
-from ferrnn._src.layers.ind_rnn import IndRNN
-from ferrnn._src.layers.lstm import LSTM
 from ferrnn._src.layers.masking import Masking
-from ferrnn._src.layers.minimal_gated import MinimalGatedUnit
 from ferrnn._src.layers.multi_head_attention import MultiHeadAttention
-from ferrnn._src.layers.peephole_lstm import PeepholeLSTM
-from ferrnn._src.layers.projected_lstm import ProjectedLSTM
-from ferrnn._src.layers.rnn import RNN
-from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.frame_stages import OVER_PLACES, OVER_TIME
 from ferrnn._src.models.graph import Graph
@@ -33,22 +25,16 @@ def _recurrent(place: Place) -> list[StreamPart]:
     return parts
 
 
-_RECURRENT: dict[type[Layer], Stage] = dict.fromkeys(
-    (
-        RNN,
-        LSTM,
-        GRU,
-        SimpleRNN,
-        CoupledLSTM,
-        IndRNN,
-        MinimalGatedUnit,
-        PeepholeLSTM,
-        ProjectedLSTM,
-    ),
-    _recurrent,
-)
-_TIMED = {**PLAIN, **OVER_TIME, **_RECURRENT, **FIRST}
+_TIMED = {**PLAIN, **OVER_TIME, **FIRST}
 _UNTIMED = {**PLAIN, **OVER_PLACES}
+
+
+def _stage_of(kind: type[Layer], timed: bool) -> Stage | None:
+    """How a kind of layer takes a step; kinds are exact, since a subclass may override anything."""
+    if timed and runs_one_cell(kind):
+        return _recurrent
+    return (_TIMED if timed else _UNTIMED).get(kind)
+
 
 _BESIDES = (
     "; `from_onnx(to_onnx(model, states=True)).stream()` takes steps of models with branches, "
@@ -217,15 +203,14 @@ def _unwrapped(place: Place, plain: Collection[type]) -> Iterator[Place]:
 
 
 def _parts_of(place: Place, dtype: str) -> list[StreamPart]:
-    kind = type(place.layer)  # exactly: a subclass may override anything
-    known = _TIMED if place.timed else _UNTIMED
-    if kind not in known:
-        place.refuse(_REASONS.get(kind) or _reason(place))
+    stage = _stage_of(type(place.layer), place.timed)
+    if stage is None:
+        place.refuse(_REASONS.get(type(place.layer)) or _reason(place))
     if place.layer.dtype != dtype:
         place.refuse(f"its dtype is {place.layer.dtype}, that of the first layer {dtype}")
     if None in (*place.shape, *place.given):
         place.refuse(f"the shape {place.shape} of a step must be known")
-    return known[kind](place)
+    return stage(place)
 
 
 def _reason(place: Place) -> str:
@@ -234,6 +219,6 @@ def _reason(place: Place) -> str:
         return (
             f"it is a {kind.__name__}, which sees all steps; in a TimeDistributed it would see one"
         )
-    if not place.timed and kind in {**OVER_TIME, **_RECURRENT}:
+    if not place.timed and (kind in OVER_TIME or runs_one_cell(kind)):
         return f"it is a {kind.__name__} inside of a step, and streams go over time"
     return f"it is a {kind.__name__}, of which the engine has no single steps"

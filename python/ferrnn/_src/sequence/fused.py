@@ -12,15 +12,7 @@ import numpy as np
 from ferrnn._core import Problem, Residuals, Weights, rnn_backward, rnn_forward
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
-from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
-from ferrnn._src.cells.gru import GRUCell
-from ferrnn._src.cells.ind_rnn import IndRNNCell
-from ferrnn._src.cells.lstm import LSTMCell
-from ferrnn._src.cells.minimal_gated import MinimalGatedCell
-from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
-from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
 from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States
-from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
@@ -37,18 +29,6 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # The engine's own names among them: interop runs weights that no cell holds.
 __all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "scan_stack", "supports"]
-
-# Exactly these: a subclass may override anything, and then runs step by step.
-_BUILT_IN = (
-    LSTMCell,
-    GRUCell,
-    SimpleRNNCell,
-    CoupledLSTMCell,
-    IndRNNCell,
-    MinimalGatedCell,
-    PeepholeLSTMCell,
-    ProjectedLSTMCell,
-)
 
 
 class _Packed(NamedTuple):
@@ -67,7 +47,9 @@ def supports(cell: Any) -> bool:
     kind = type(cell)
     if kind is StackedRNNCells:
         return all(supports(part) for part in cell.cells)
-    if kind not in _BUILT_IN:
+    # A class that names its equations in the engine, not one derived from it: that may override
+    # anything, and runs step by step.
+    if "native_name" not in vars(kind) or not issubclass(kind, BuiltInCell):
         return False
     # The activation of a cell without gates is that of its only block of weights.
     gates = hasattr(cell, "recurrent_activation")

@@ -14,11 +14,6 @@ from ferrnn._src.tree.types import Array
 
 # The engine's activation, and what its input is multiplied by.
 _SCALED = {"hard_sigmoid_keras2": ("hard_sigmoid", 1.2)}
-# The blocks of each cell's weights that are gates.
-_GATES = {
-    "coupled_lstm": (0, 2), "gru": (0, 1), "ind_rnn": (0,), "lstm": (0, 1, 3),
-    "minimal_gated": (0,), "peephole_lstm": (0, 1, 3), "simple_rnn": (0,),
-}  # fmt: skip
 
 
 def has_stand_in(function: Any) -> bool:
@@ -37,7 +32,7 @@ def column_scales(cell: Any) -> Array | None:
     if scale == 1.0:
         return None
     blocks = np.ones((cell.gates, cell.units))
-    blocks[list(_GATES[cell.native_name])] = scale
+    blocks[list(cell.gated)] = scale
     return blocks.reshape(-1)
 
 
