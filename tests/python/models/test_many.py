@@ -7,60 +7,8 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn._src.training import work
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
-
-
-def build():
-    model = keras.Sequential([keras.Input((6, 2)), LSTM(5), Dense(1)])
-    model.compile(keras.optimizers.Adam(0.01), loss="mse", metrics=["mae"])
-    return model
-
-
-def series(count, seed=0, time=6, features=2):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(count, time, features)).astype("float32")
-    y = x[:, -1:, 0] + 0.1 * random.normal(size=(count, 1)).astype("float32")
-    return x, y
-
-
-def groups(count=5):
-    return {f"series {n}": series(13 + 7 * n, n) for n in range(count)}
-
-
-def alone(make, group, seed, key=None, **options):
-    keras.utils.set_random_seed(seed)
-    model = make() if key is None else make(key)
-    keywords = (
-        group
-        if isinstance(group, dict)
-        else dict(zip(("x", "y", "sample_weight"), group, strict=False))
-    )
-    history = model.fit(**{"verbose": 0, **options, **keywords})
-    return model, history
-
-
-def same(one, other):
-    for own, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(own, theirs)
-    slots = zip(one.optimizer.variables, other.optimizer.variables, strict=True)
-    for own, theirs in slots:
-        np.testing.assert_array_equal(own.numpy(), theirs.numpy())
-
-
-def compare(make, given, *, takes_key=False, callbacks=None, seed=3, **options):
-    """Trains together and each alone, and compares all there is."""
-    own = (lambda: None) if callbacks is None else callbacks
-    many = keras.fit_many(make, given, seed=seed, callbacks=own(), **options)
-    assert list(many) == list(given)
-    for at, (key, group) in enumerate(given.items()):
-        model, history = alone(
-            make, group, seed + at, key if takes_key else None, callbacks=own(), **options
-        )
-        assert history.history == many.history(key).history
-        assert history.epoch == many.history(key).epoch
-        same(model, many[key])
-    return many
+from models.many import alone, build, compare, counted, groups, same, series  # noqa: F401 - a fixture
 
 
 def test_each_model_is_that_of_its_training_alone():
@@ -112,10 +60,8 @@ def test_build_may_take_the_key():
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_few_models_at_a_time_give_the_same(at_once, monkeypatch):
+def test_few_models_at_a_time_give_the_same(at_once, monkeypatch, together):
     monkeypatch.setattr("ferrnn._src.training.many.AT_ONCE", at_once)
-    together, run = [], work._run
-    monkeypatch.setattr(work, "_run", lambda works: (together.append(len(works)), run(works)))
     given = groups(4)
     given["series 1"] = {**dict(zip("xy", given["series 1"], strict=True)), "epochs": 5}
     keras.fit_many(build, given, seed=3, epochs=2)
@@ -249,6 +195,7 @@ def test_models_that_share_something_are_refused():
         ({"build": 3}, TypeError, "`build` must be a function"),
         ({"groups": [1]}, TypeError, "`groups` must map keys"),
         ({"epoch": 3}, TypeError, "unexpected arguments \\['epoch'\\]"),
+        ({"verbose": "loud"}, ValueError, "`verbose` must be 'auto', 0, 1 or 2, received 'loud'"),
         ({"seed": -1}, ValueError, "`seed` must lie in"),
         ({"seed": "a"}, TypeError, "`seed` must be an integer"),
         ({"seed": {}}, ValueError, "has none for \\['series 0'\\]"),
@@ -274,7 +221,7 @@ def test_predictions_and_losses_are_those_of_each_model():
         assert losses[key] == many[key].evaluate(x, y, verbose=0, return_dict=True)
     same_for_all = many.predict_many(given["series 0"][0])
     np.testing.assert_array_equal(same_for_all["series 0"], found["series 0"])
-    with pytest.raises(KeyError, match="unknown"):
+    with pytest.raises(KeyError, match=r"`inputs` must have keys of models.*received 'unknown'"):
         many.predict_many({"unknown": 1})
 
 
@@ -375,10 +322,7 @@ def test_penalties_on_weights_count_in_validation():
     assert history["val_loss"][0] == model.evaluate(x, y, verbose=0)
 
 
-def test_metrics_do_not_keep_the_first_training_from_its_plan(monkeypatch):
-    calls = []
-    run = work._run
-    monkeypatch.setattr(work, "_run", lambda works: (calls.append(len(works)), run(works)))
+def test_metrics_do_not_keep_the_first_training_from_its_plan(together):
     x, y = series(40)
     build().fit(x, y, batch_size=8, epochs=2, verbose=0)
-    assert calls == [1, 1]
+    assert together == [1, 1]

@@ -18,7 +18,7 @@ from ferrnn._src.training.many import (
     group_options,
     trained_together,
 )
-from ferrnn._src.training.progress import Progbar
+from ferrnn._src.training.progress import Progbar, checked_verbose
 from ferrnn._src.weights.random import draw_seed
 
 # The arguments of `fit` that a group may have for itself.
@@ -114,7 +114,12 @@ class ManyModels(Mapping[Hashable, Any]):
                 f"`{argument}` must be a mapping of keys, received {type(given).__name__}"
             )
         for key in given:
-            self[key]
+            if key not in self._models and key not in self.failures:
+                raise KeyError(
+                    f"`{argument}` must have keys of models, such as {[*self][:3]}, received "
+                    f"{key!r}"
+                )
+            self[key]  # whose error tells what failed
 
     def save(self, filepath: Any) -> None:
         """Writes all models with their histories and seeds into one file, whole or not at all.
@@ -135,7 +140,7 @@ def fit_many(
     *,
     seed: int | Mapping[Any, int] | None = None,
     callbacks: Any = None,
-    verbose: int = 0,
+    verbose: str | int = 0,
     **options: Any,
 ) -> ManyModels:
     """Trains one model for each group, all together, and gives them by key.
@@ -174,6 +179,7 @@ def fit_many(
             "`dict(enumerate(groups))` for a list"
         )
     check_options(options)
+    checked_verbose(verbose)
     many, alone = train_many(build, groups, seeds_of(groups, seed), callbacks, options, verbose)
     _note_alone(alone)
     note_failures(many.failures, len(groups))
@@ -184,7 +190,10 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Refuses options that a group has not."""
     unknown = sorted(set(options) - _OF_GROUP)
     if unknown:
-        raise TypeError(f"`fit_many` got unexpected arguments {unknown}; `fit` has them not all")
+        raise TypeError(
+            f"`fit_many` got unexpected arguments {unknown}; of those of `fit` it takes "
+            f"{sorted(_OF_GROUP)}"
+        )
 
 
 def train_many(
@@ -193,7 +202,7 @@ def train_many(
     seeds: Mapping[Any, int],
     callbacks: Any,
     options: Mapping[str, Any],
-    verbose: int = 0,
+    verbose: str | int = 0,
 ) -> tuple[ManyModels, list[Training]]:
     """As `fit_many`, for what is checked and with a seed for each; and what was trained alone."""
     takes_key = _takes_key(build)

@@ -22,7 +22,7 @@ from ferrnn._src.training.losses import (
 )
 from ferrnn._src.training.plan_parts import End, Lowering, Planned
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.training.work import LIMIT, Judge, Work, finished, measured
+from ferrnn._src.training.work import LIMIT, Judge, Work, measured
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, structure_version
@@ -88,14 +88,14 @@ class TestingPlan:
         batches.taken += done
         return done
 
-    def test(self, batch: Batch) -> float | None:
+    def test(self, batch: Batch) -> Generator[Work, None, float | None]:
         """The loss of one batch, None if it must be judged without the plan."""
         read, judge = self._ready(batch) or ([], None)
         if judge is None or (not self.written and too_large(read, len(read[0]))):
             return None
         size = len(read[0])
         work = self._work((read, None), (0, size), size, (judge, 1, False), trains=False)
-        done, loss = finished(self._worked(work))
+        done, loss = yield from self._worked(work)
         return loss if done else None
 
     def _ready(self, batch: Batch) -> tuple[list[Array], Judge | None] | None:

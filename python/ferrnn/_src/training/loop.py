@@ -167,7 +167,7 @@ class EpochLoop:
                 return
         for step, batch in enumerate(self._batches_of_epoch(self.step), self.step):
             told.begin(step)
-            loss = model.run_train_step(batch)
+            loss = yield from model.train_turn(batch)
             self.filled = self.filled or holds_samples(batch)
             if not math.isfinite(loss) and not self._reported:
                 self._report(loss, epoch, step)

@@ -12,7 +12,7 @@ from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.training.work import Work, finished
+from ferrnn._src.training.work import Work
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -61,7 +61,7 @@ class TrainingPlan(TestingPlan):
         same = own.parts == lowering.parts and own.fewer_bits == lowering.fewer_bits
         return same and next(held) == next(held)
 
-    def step(self, batch: Batch) -> float | None:
+    def step(self, batch: Batch) -> Generator[Work, None, float | None]:
         """One step; gives the loss, or None if it must be taken without the plan."""
         found = self._ready(batch)
         if found is None:
@@ -71,7 +71,7 @@ class TrainingPlan(TestingPlan):
         if judge is None:
             return self._judged(batch, read, None, places)
         work = self._work((read, None), places, len(read[0]), (judge, 1, False))
-        done, loss = finished(self._worked(work))
+        done, loss = yield from self._worked(work)
         return loss if done else None
 
     def steps(

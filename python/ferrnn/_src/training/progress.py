@@ -47,6 +47,13 @@ def write(message: str) -> None:
     sys.stdout.flush()
 
 
+def checked_verbose(verbose: str | int) -> str | int:
+    """How much is told, if it is one of "auto", 0, 1 and 2."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
+    return verbose
+
+
 class Progbar:
     """Draws how many of `target` steps are done, the time they took, and values.
 

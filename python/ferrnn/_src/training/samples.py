@@ -116,8 +116,8 @@ def checked_count(value: Any, name: str, least: int = 1) -> int:
     3
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        kind = "positive integer" if least else "integer of at least 0"
-        raise ValueError(f"`{name}` must be a {kind}, received {value!r}")
+        kind = "a positive integer" if least else "an integer of at least 0"
+        raise ValueError(f"`{name}` must be {kind}, received {value!r}")
     return int(value)
 
 

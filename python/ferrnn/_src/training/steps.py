@@ -20,6 +20,7 @@ from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained
 from ferrnn._src.training.planning import PlanKeeper, TrainingPlan
 from ferrnn._src.training.samples import Batch
+from ferrnn._src.training.work import Turn, finished
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter, structure_version
@@ -71,28 +72,28 @@ class Steps(Measuring):
 
         A subclass may write its own, with `value_and_gradients` and `optimizer.apply`.
         """
-        self._train(unpack_batch(data))
+        finished(self._train(unpack_batch(data)))
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The loss and metrics of a batch `(x, y, sample_weight)`; gives the logs."""
-        self._test(unpack_batch(data))
+        finished(self._test(unpack_batch(data)))
         return self.get_metrics_result()
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for a batch `(x,)`."""
         return self._predict(unpack_batch(data)[0])
 
-    def run_train_step(self, batch: Batch) -> float:
+    def train_turn(self, batch: Batch) -> Turn:
         """One update, by an own `train_step` if there is one; gives the loss."""
         if type(self).train_step is Steps.train_step:
-            return self._train(batch)
+            return (yield from self._train(batch))
         return self._logged(self.train_step(_given(batch)))
 
-    def run_test_step(self, batch: Batch) -> float:
+    def test_turn(self, batch: Batch) -> Turn:
         """The loss of a batch, by an own `test_step` if there is one."""
         if type(self).test_step is Steps.test_step:
-            return self._test(batch)
+            return (yield from self._test(batch))
         return self._logged(self.test_step(_given(batch)))
 
     def run_predict_step(self, x: Any) -> Any:
@@ -187,9 +188,9 @@ class Steps(Measuring):
         self._prepared = now
         return True
 
-    def _train(self, batch: Batch) -> float:
+    def _train(self, batch: Batch) -> Turn:
         plan = self.training_plan()
-        planned = None if plan is None else plan.step(batch)
+        planned = None if plan is None else (yield from plan.step(batch))
         if planned is not None:
             return planned
         value, grads = self.loss_and_gradients(batch)
@@ -217,9 +218,9 @@ class Steps(Measuring):
         vjp(loss_vjp(grads), grads)
         return value, grads
 
-    def _test(self, batch: Batch) -> float:
+    def _test(self, batch: Batch) -> Turn:
         plan = self.testing_plan(1)
-        planned = None if plan is None else plan.test(batch)
+        planned = None if plan is None else (yield from plan.test(batch))
         if planned is not None:
             return planned
         call = Call(losses=[]) if self._collects else PLAIN_CALLS[False]

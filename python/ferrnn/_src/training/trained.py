@@ -8,6 +8,7 @@ from ferrnn._src.training.callbacks import Logs
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.planning import TrainingPlan
 from ferrnn._src.training.samples import Batch
+from ferrnn._src.training.work import Turn
 
 
 class Trained(Protocol):
@@ -18,7 +19,7 @@ class Trained(Protocol):
     steps_per_execution: int
     _initial_epoch: int
 
-    def run_train_step(self, batch: Batch) -> float:
+    def train_turn(self, batch: Batch) -> Turn:
         """One update from one batch; gives its loss."""
 
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
@@ -27,7 +28,7 @@ class Trained(Protocol):
     def testing_plan(self, batches: int) -> TestingPlan | None:
         """The plan by which so many batches can be judged, if there is one."""
 
-    def run_test_step(self, batch: Batch) -> float:
+    def test_turn(self, batch: Batch) -> Turn:
         """The loss of one batch."""
 
     def finish_training(self) -> None:

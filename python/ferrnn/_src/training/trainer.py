@@ -20,6 +20,7 @@ from ferrnn._src.training.ending import Ending, refuse_endless
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
 from ferrnn._src.training.planning import PlanKeeper
+from ferrnn._src.training.progress import checked_verbose
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.training.work import Work, finished
@@ -280,8 +281,7 @@ class Trainer(Steps):
         epochs: int,
         steps: int | None,
     ) -> CallbackList:
-        if verbose not in ("auto", 0, 1, 2):
-            raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
+        verbose = checked_verbose(verbose)
         given = listed(callbacks)
         added: list[Any] = [history] if history is not None else []
         if verbose:
@@ -388,7 +388,7 @@ class Trainer(Steps):
         if class_weight is not None:
             batch = batch.weighted(class_weight, self._shape_of_outputs)
         self.reset_metrics()
-        self.run_train_step(batch.arrays)
+        finished(self.train_turn(batch.arrays))
         return self._returned(self.metrics_result(), return_dict)
 
     def test_on_batch(
@@ -400,7 +400,7 @@ class Trainer(Steps):
         batch.require_some("test_on_batch")
         self._prepare_testing()
         self.reset_metrics()
-        self.run_test_step(batch.arrays)
+        finished(self.test_turn(batch.arrays))
         return self._returned(self.metrics_result(), return_dict)
 
     def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:

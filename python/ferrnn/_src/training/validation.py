@@ -60,7 +60,7 @@ class Validation:
         rest = 0 if ended else None if limit is None else limit - count
         for step, batch in enumerate(itertools.islice(batches, rest), count):
             told.begin(step)
-            model.run_test_step(batch)
+            yield from model.test_turn(batch)
             count, filled = step + 1, filled or holds_samples(batch)
             if told.end(step) and model.stop_evaluating:
                 break

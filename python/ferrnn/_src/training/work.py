@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
@@ -175,6 +175,10 @@ class Work:
     def taken(self) -> tuple[int, float]:
         """How many steps were taken, and the last loss."""
         return self._done, self._loss
+
+
+# What is done with a batch, which gives its loss: what it yields is run before it goes on.
+Turn: TypeAlias = Generator[Work, None, float]
 
 
 def run_together(works: Sequence[Work]) -> None:
