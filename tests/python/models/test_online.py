@@ -171,3 +171,21 @@ def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="must be compiled"):
         OnlineLearner(Sequential([Input((None, 2)), GRU(1, return_sequences=True)]))
     assert learner.steps == 1
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_would_stay_in_the_weights_are_refused(wrong):
+    learner = OnlineLearner(built(), window=2)
+    x, y = np.ones((5, 2)), np.ones(5)
+    with pytest.raises(ValueError, match=r"`x` must be finite, received (nan|inf) at \[1\]"):
+        learner.learn_one([1.0, wrong], 1.0)
+    with pytest.raises(ValueError, match=r"`y` must be finite, received (nan|inf) at"):
+        learner.learn_one([1.0, 1.0], wrong)
+    x[3, 1] = wrong
+    with pytest.raises(ValueError, match=r"`x` must be finite, received (nan|inf) at \[3, 1\]"):
+        learner.partial_fit(x, y)
+    with pytest.raises(TypeError, match="`y` must be numbers, received 'high'"):
+        learner.learn_one([1.0, 1.0], "high")
+    assert learner.steps == 0
+    learner.partial_fit(x[:2], y[:2])
+    assert learner.updates == 1

@@ -23,7 +23,8 @@ class OnlineLearner:
 
     The model must be compiled, run in a stream, and give an output for each step
     (`return_sequences=True`). `x` is `[features]`, a number, or a dict of numbers by the names of
-    features, whose first one fixes their order; `y` is a number or `[outputs]`.
+    features, whose first one fixes their order; `y` is a number or `[outputs]`. Steps with NaN or
+    infinite numbers are refused: they would stay in the weights for good.
 
     >>> import ferrnn
     >>> inputs = ferrnn.Input((None, 1))
@@ -88,12 +89,13 @@ class OnlineLearner:
 
     def learn_one(self, x: Any, y: Any) -> None:
         """Takes the next step in, with the output that would have been right."""
-        target = np.asarray(y, self._dtype)
+        target = self._numbers(y, "y")
         if target.size != self._units:
             raise ValueError(
                 f"`y` must have {self._units} numbers for a step, received the shape {target.shape}"
             )
-        self._window.append((self._inputs(x), target.reshape(self._units)))
+        inputs = _finite(self._inputs(x), "x")
+        self._window.append((inputs, _finite(target, "y").reshape(self._units)))
         self.steps += 1
         if len(self._window) == self.window:
             self.flush()
@@ -109,12 +111,14 @@ class OnlineLearner:
         >>> learner.partial_fit(np.ones((10, 2)), np.zeros(10)).updates
         2
         """
-        inputs, targets = np.asarray(x), np.asarray(y)
+        inputs, targets = self._numbers(x, "x"), self._numbers(y, "y")
         if inputs.ndim != 2 or targets.ndim not in (1, 2) or len(inputs) != len(targets):
             raise ValueError(
                 "`x` and `y` must be [steps, features] and [steps] or [steps, outputs], received "
                 f"the shapes {inputs.shape} and {targets.shape}"
             )
+        for array, name in ((inputs, "x"), (targets, "y")):  # before any step is taken in
+            _finite(array, name)
         for one, target in zip(inputs, targets, strict=True):
             self.learn_one(one, target)
         return self
@@ -169,7 +173,7 @@ class OnlineLearner:
             if set(x) != set(self._names):
                 raise ValueError(f"`x` must have the features {self._names}, received {list(x)}")
             x = [x[name] for name in self._names]
-        array = np.asarray(x, self._dtype)
+        array = self._numbers(x, "x")
         if array.size != self._features:
             raise ValueError(
                 f"`x` must have {self._features} numbers for a step, received the shape "
@@ -178,6 +182,12 @@ class OnlineLearner:
         row: Array = array.reshape(self._features)
         return row
 
+    def _numbers(self, value: Any, name: str) -> Array:
+        try:
+            return np.asarray(value, self._dtype)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`{name}` must be numbers, received {value!r}") from error
+
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: each for name, each in vars(self).items() if name != "_recurrent"}
         return {**kept, "_stream": None, "_streamed": 0}
@@ -185,6 +195,13 @@ class OnlineLearner:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._recurrent = list(_recurrent(self.model))
+
+
+def _finite(array: Array, name: str) -> Array:
+    if not np.isfinite(array).all():
+        at = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"`{name}` must be finite, received {array[tuple(at)]} at {at}")
+    return array
 
 
 def _recurrent(model: Any) -> Iterator[Any]:
