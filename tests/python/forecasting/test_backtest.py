@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import ferrnn as keras
 from ferrnn.forecasting import RecurrentForecaster
 from forecasting.series import QUICK, days, long_table, rows_of, weekly
 
@@ -41,6 +42,23 @@ def test_without_refit_it_is_fit_update_predict():
     np.testing.assert_array_equal(made.forecasts["y"][:5], data["y"][91:96])
     with pytest.raises(RuntimeError):
         forecaster.predict()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_refit_is_the_fit_of_the_rows_before_it(threads):
+    data, before = daily(100), keras.num_threads()
+    forecaster = RecurrentForecaster(5, ensemble=2, **QUICK)
+    keras.set_num_threads(threads)
+    try:
+        made = forecaster.backtest(data, windows=4, step=2, refit=True, level=80)
+    finally:
+        keras.set_num_threads(before)
+    ends = (89, 91, 93, 95)
+    alone = [forecaster.clone().fit(rows_of(data, np.arange(100) < end)) for end in ends]
+    parts = [each.predict(level=80) for each in alone]
+    for name in ("ds", "forecast", "forecast-lo-80", "forecast-hi-80"):
+        expected = np.concatenate([part[name] for part in parts])
+        np.testing.assert_array_equal(made.forecasts[name], expected)
 
 
 def test_measures_are_their_formulas():
@@ -86,5 +104,5 @@ def test_covariates_and_statics_go_along():
 def test_too_few_rows_are_named():
     with pytest.raises(ValueError, match="need more than 43 rows; the longest series has 40"):
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=40, step=1)
-    with pytest.raises(ValueError, match="`windows` must be a whole number"):
+    with pytest.raises(ValueError, match="`windows` must be a positive integer"):
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=0)

@@ -216,18 +216,27 @@ def test_without_held_out_windows_it_says_so():
 @each_case(
     ("options", "match"),
     [
-        ({"horizon": 0}, "`horizon` must be a whole number"),
+        ({"refit": "x"}, "`refit` must be True or False, received 'x'"),
+        ({"held_out": "x"}, "`held_out` must be a number from 0 up to but not 1, received 'x'"),
+        ({"learning_rate": "x"}, "`learning_rate` must be a number above 0, received 'x'"),
+        ({"learning_rate": np.inf}, "`learning_rate` must be a number above 0, received inf"),
+        ({"random_state": "x"}, "`random_state` must be an integer of at least 0, received 'x'"),
+        ({"time_column": None}, "`time_column` must be the name of a column, received None"),
+        ({"verbose": "x"}, "`verbose` must be 'auto', 0, 1 or 2, received 'x'"),
+        ({"levels": 0.9}, "`levels` must be percents from 1 up to 100"),
+        ({"calendar": "day"}, "`calendar` must be 'auto' or a list of some of"),
+        ({"horizon": 0}, "`horizon` must be a positive integer"),
         ({"cell": "rnn"}, "`cell` must be one of"),
         ({"scaling": "best"}, "`scaling` must be one of"),
-        ({"held_out": 1.0}, "`held_out` must be from 0 up to 1"),
-        ({"levels": [90, 100]}, "between 0 and 100"),
+        ({"held_out": 1.0}, "`held_out` must be a number from 0 up to"),
+        ({"levels": [90, 100]}, "`levels` must be percents from 1 up to 100"),
         ({"calendar": ["minute"]}, "`calendar` must be"),
         ({"strategy": "recursive", "past_covariates": ["a"]}, "not known ahead"),
-        ({"learning_rate": 0}, "`learning_rate` must be above 0"),
+        ({"learning_rate": 0}, "`learning_rate` must be a number above 0"),
     ],
 )
 def test_wrong_arguments_are_named(options, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         RecurrentForecaster(**options)
 
 
@@ -245,12 +254,40 @@ def test_calls_that_cannot_be_answered_say_why():
     forecaster.fit(weekly(np.random.default_rng(14), 60))
     with pytest.raises(ValueError, match="from 1 to the forecaster's `horizon` of 3"):
         forecaster.predict(4)
+    with pytest.raises(
+        ValueError, match=r"`level` must be percents from 1 up to 100.*received 0.9"
+    ):
+        forecaster.predict(level=0.9)
+    with pytest.raises(TypeError, match=r"`level` must be percents, such as .* received \['80'\]"):
+        forecaster.predict(level=["80"])
+    with pytest.raises(ValueError, match="`quantiles` must be between 0 and 1, received 2"):
+        forecaster.predict(quantiles=2)
+    with pytest.raises(TypeError, match=r"`quantiles` must be probabilities.*received 'x'"):
+        forecaster.predict(quantiles="x")
     with pytest.raises(ValueError, match="`ids` must be those"):
         forecaster.predict(ids=[5])
+    with pytest.raises(ValueError, match="no `static_covariates`"):
+        forecaster.fit(np.arange(60.0), static={"unique_id": [0], "size": [1]})
     with pytest.raises(ValueError, match="no `future_covariates`"):
         forecaster.predict(future={"ds": [60]})
     with pytest.raises(TypeError, match="the ids of series"):
         forecaster.update({"unique_id": ["a"], "ds": [60], "y": [1.0]})
+
+
+def test_static_covariates_must_be_there_for_each_series():
+    table = long_table(np.random.default_rng(15))
+    ids = np.unique(table["unique_id"])
+    forecaster = RecurrentForecaster(3, static_covariates=["size"], **QUICK)
+    static = {"unique_id": ids, "size": np.arange(len(ids))}
+    with pytest.raises(ValueError, match=r"a row with \['size'\] for each series; 's0' has none"):
+        forecaster.fit(table, static={**static, "unique_id": np.arange(len(ids))})
+    forecaster.fit(table, static=static)
+    later = {"unique_id": ["new"], "ds": table["ds"][-1:], "y": [1.0]}
+    with pytest.raises(ValueError, match="'new' has none, 1 of 1 in all"):
+        forecaster.update(later)
+    with pytest.raises(ValueError, match="'new' has none, 1 of 1 in all"):
+        forecaster.update(later, static=static)
+    forecaster.update(later, static={"unique_id": ["new"], "size": [2]})
 
 
 def test_future_covariates_must_be_there_for_all_steps():

@@ -12,8 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ferrnn._src.estimators.recurrent import RecurrentEstimator
-from ferrnn._src.estimators.together import Fit, Fitting, fit_together
+from ferrnn._src.estimators.together import Fitting, fit_together
 from ferrnn._src.training.samples import checked_count
+from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 
 _OF_ONE = ("model_", "history_")

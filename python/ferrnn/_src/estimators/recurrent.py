@@ -15,11 +15,11 @@ from ferrnn._src.estimators.networks import built, optimizer_of
 from ferrnn._src.estimators.processes import take_share
 from ferrnn._src.estimators.reading import read
 from ferrnn._src.estimators.sequences import Sequences, batches_of, no_scale
-from ferrnn._src.estimators.together import Fit
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.models.native_file import model_bytes, model_from_bytes
 from ferrnn._src.training.samples import checked_count
 from ferrnn._src.training.stopping import EarlyStopping
+from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 
 _MODELS = ("model_", "backward_model_")

@@ -14,13 +14,13 @@ from ferrnn._src.estimators.processes import take_share
 from ferrnn._src.estimators.reading import read
 from ferrnn._src.estimators.recurrent import RecurrentEstimator, through
 from ferrnn._src.estimators.sequences import PADDING, Sequences
-from ferrnn._src.estimators.together import Fit
 from ferrnn._src.layers.dense import Dense
 from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.input import Input
 from ferrnn._src.layers.joining import Concatenate
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.model import Model
+from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random_initializers import GlorotUniform
 

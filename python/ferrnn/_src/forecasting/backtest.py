@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.forecasting.fitted import Fitted
-from ferrnn._src.forecasting.fitting import prepared
+from ferrnn._src.forecasting.fitting import fit_together, fitting, prepared
 from ferrnn._src.forecasting.panel import Panel
 from ferrnn._src.forecasting.predicting import predicted
 from ferrnn._src.forecasting.results import Forecast, names_of
+from ferrnn._src.forecasting.updating import updated
+from ferrnn._src.native import num_threads
+from ferrnn._src.training.samples import checked_count
 from ferrnn._src.tree.types import Array
 
 
@@ -85,8 +88,7 @@ def rolled(
         ValueError: The rows do not suffice for the origins.
     """
     for name, value in (("windows", windows), ("step", step)):
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-            raise ValueError(f"`{name}` must be a whole number from 1 on, received {value!r}")
+        checked_count(value, name)
     begun = prepared(data, static, forecaster.settings)
     panel = begun.panel
     behind = steps + step * np.arange(windows - 1, -1, -1)  # of the last rows, at each origin
@@ -96,24 +98,31 @@ def rolled(
             f"{behind[0]} rows; the longest series has {panel.lengths.max()}"
         )
     end = int(panel.last.max())
-    copy = forecaster.clone()
     scale = naive_scale(panel.until(np.full(len(panel.ids), end - behind[0])), begun.shape.season)
-    statics = data if static is None and forecaster.settings.static_covariates else static
-    start, fits, parts = time.perf_counter(), 0, []
-    reached = None
-    for number, back in enumerate(behind.tolist()):
-        cut = end - back
-        if reached is None or (refit and number % refit == 0):
-            copy.fit(long_form(begun, panel, None, cut), static=statics)
-            fits += 1
-        else:
-            copy.update(long_form(begun, panel, reached, cut))
-        reached = cut
-        parts.append(_forecasts(copy, begun, cut, steps, levels))
+    settings = forecaster.settings
+    statics = data if static is None and settings.static_covariates else static
+    start, parts = time.perf_counter(), []
+    cuts = (end - behind).tolist()
+    anew = [at for at in range(windows) if not at or (refit and at % refit == 0)]
+    for some in (anew[at : at + num_threads()] for at in range(0, len(anew), num_threads())):
+        known = (long_form(begun, panel, None, cuts[first]) for first in some)
+        learned = fit_together([fitting(rows, statics, settings) for rows in known])
+        for first, fitted in zip(some, learned, strict=True):
+            last = next((at for at in anew if at > first), windows)
+            parts.append(_forecasts(fitted, begun, cuts[first], steps, levels))
+            follows = fitted
+            for at in range(first + 1, last):
+                rows = long_form(begun, panel, cuts[at - 1], cuts[at])
+                follows = updated(follows, rows, None)
+                parts.append(_forecasts(follows, begun, cuts[at], steps, levels))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     series = np.searchsorted(panel.ids, columns[forecaster.settings.id_column])
     return Backtest(
-        Forecast(columns, len(panel.ids)), scale[series], levels, fits, time.perf_counter() - start
+        Forecast(columns, len(panel.ids)),
+        scale[series],
+        levels,
+        len(anew),
+        time.perf_counter() - start,
     )
 
 
@@ -147,9 +156,9 @@ def long_form(fitted: Fitted, panel: Panel, after: int | None, until: int) -> di
 
 
 def _forecasts(
-    copy: Any, begun: Fitted, cut: int, steps: int, levels: tuple[float, ...]
+    fitted: Fitted, begun: Fitted, cut: int, steps: int, levels: tuple[float, ...]
 ) -> dict[str, Array]:
-    """What the copy says at a tick of the series that go on after it, and the truth."""
+    """What `fitted` says at a tick of the series that go on after it, and the truth."""
     panel, settings = begun.panel, begun.settings
     wanted = steps if settings.future_covariates else 1
     going = np.flatnonzero((panel.first <= cut) & (panel.last >= cut + wanted))
@@ -158,7 +167,7 @@ def _forecasts(
     if settings.future_covariates:
         future = long_form(begun, panel.chosen(going), cut, cut + steps)
         del future[settings.target_column]
-    made = dict(predicted(copy.fitted, steps, levels, (), future, ids))
+    made = dict(predicted(fitted, steps, levels, (), future, ids))
     ticks = np.tile(cut + np.arange(1, steps + 1), len(going))
     series = np.repeat(going, steps)
     rows = panel.starts[:-1][series] + ticks - panel.first[series]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,9 +18,10 @@ from ferrnn._src.forecasting.frequency import chosen_kinds, inferred
 from ferrnn._src.forecasting.panel import Panel
 from ferrnn._src.forecasting.scaling import columns_scale, learned
 from ferrnn._src.forecasting.settings import Settings
-from ferrnn._src.forecasting.statics import static_features
-from ferrnn._src.forecasting.training import WindowBatches, train
+from ferrnn._src.forecasting.statics import check_statics, static_features, statics_of
+from ferrnn._src.forecasting.training import Stop, WindowBatches, WindowsAt, training
 from ferrnn._src.forecasting.windows import Rows, Shape
+from ferrnn._src.training.together import Fit, fit_all
 from ferrnn._src.tree.types import Array
 
 # The held-out windows that decide when to stop.
@@ -40,8 +43,44 @@ class Origins:
     all: Array
 
 
+# Trainings, of networks of which none needs another; when they are made it goes on.
+Trainings: TypeAlias = Generator[Sequence[Callable[[], Fit]], None, Fitted]
+
+
 def fit(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()) -> Fitted:
     """Everything learned from `data`; weights begin as those of `networks`, if there are any."""
+    return fit_together([fitting(data, static, settings, networks)], settings.verbose)[0]
+
+
+def fit_together(all_of: Sequence[Trainings], verbose: str | int = 0) -> list[Fitted]:
+    """What several fits learn, whose networks are trained together."""
+    learned: dict[int, Fitted] = {}
+    active = dict(enumerate(all_of))
+    while active:
+        begins: list[Callable[[], Fit]] = []
+        for at, trainings in [*active.items()]:
+            more = _more_of(trainings)
+            if isinstance(more, Fitted):
+                learned[at] = more
+                del active[at]
+            else:
+                begins += more
+        if begins:
+            fit_all(begins, itertools.repeat(0), verbose)  # seeds are those of the networks
+    return [learned[at] for at in range(len(all_of))]
+
+
+def _more_of(trainings: Trainings) -> Sequence[Callable[[], Fit]] | Fitted:
+    """Trainings to make, or what was learned by them all."""
+    try:
+        return next(trainings)
+    except StopIteration as end:
+        made: Fitted = end.value
+        return made
+
+
+def fitting(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()) -> Trainings:
+    """As `fit`, by trainings that others make."""
     begun = prepared(data, static, settings)
     lengths = begun.panel.lengths
     held = np.maximum(np.ceil(settings.held_out * lengths), settings.horizon).astype(int)
@@ -66,7 +105,7 @@ def fit(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()
             f"targets among them; the longest has {lengths.max()}. Give a shorter `horizon` or "
             "`context`"
         )
-    return _trained(begun, rows, origins, networks)
+    return (yield from _trained(begun, rows, origins, networks))
 
 
 def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
@@ -77,9 +116,10 @@ def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
     frequency = inferred(
         table.times[order], np.unique(table.ids, return_inverse=True)[1][order], settings.freq
     )
-    of_statics = table if static is None else table_of(static, names, target=False)
+    of_statics = statics_of(table, static, settings, names)
     features, categories = static_features(of_statics, settings.static_covariates)
     panel = panel_from(table, settings, frequency, features)
+    check_statics(features, panel.ids, settings)
     longest = int(panel.lengths.max())
     season = settings.season_length or frequency.season
     context = settings.context or min(
@@ -129,46 +169,42 @@ def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
     )
 
 
-def _trained(begun: Fitted, rows: Rows, origins: Origins, before: Sequence[Any]) -> Fitted:
+def _trained(begun: Fitted, rows: Rows, origins: Origins, before: Sequence[Any]) -> Trainings:
     settings, shape = begun.settings, begun.shape
-    seeds = np.random.default_rng(settings.random_state).integers(2**31, size=settings.ensemble)
+    drawn = np.random.default_rng(settings.random_state)
+    seeds = drawn.integers(2**31, size=settings.ensemble).tolist()
     most = settings.max_windows
     batch = settings.batch_size or int(np.clip(min(len(origins.before), most) // 32, 8, 128))
     judged = _newest(begun, origins.judged, _JUDGED)
-    networks: list[Any] = []
-    epochs = []
-    for seed in seeds.tolist():
-        network = begun.new_network(seed)
+    held_out = None
+    if len(judged):
+        held_out = WindowBatches(WindowsAt(rows, judged, shape), 256, len(judged), None)
+    networks: list[Any] = [None for _ in seeds]
+    epochs = [0 for _ in seeds]
+
+    def first(number: int, windows: WindowsAt) -> Fit:
+        network = networks[number] = begun.new_network(seeds[number])
         if before:
-            network.set_weights(before[len(networks)].get_weights())
-        held_out = None
-        if len(judged):
-            held_out = WindowBatches(rows, judged, shape, 256, len(judged), None)
-        epochs.append(
-            train(
-                network,
-                WindowBatches(rows, origins.before, shape, batch, most, seed),
-                held_out,
-                epochs=settings.epochs,
-                patience=settings.patience,
-                rate=settings.learning_rate,
-                verbose=settings.verbose,
-            )
-        )
-        networks.append(network)
+            network.set_weights(before[number].get_weights())
+        batches = WindowBatches(windows, batch, most, seeds[number])
+        end = partial(epochs.__setitem__, number)
+        stop = Stop(settings.epochs, settings.patience, held_out)
+        return training(network, batches, settings.learning_rate, stop, end)
+
+    def again(number: int, windows: WindowsAt) -> Fit:
+        batches = WindowBatches(windows, batch, most, seeds[number] + 1)
+        stop = Stop(max(epochs[number] // 4, 1))
+        return training(networks[number], batches, settings.learning_rate / 4, stop, lambda _: None)
+
+    def all_of(begins: Callable[[int, WindowsAt], Fit], at: Array) -> list[Callable[[], Fit]]:
+        windows = WindowsAt(rows, at, shape)
+        return [partial(begins, number, windows) for number in range(len(seeds))]
+
+    yield all_of(first, origins.before)
     made = replace(begun, networks=tuple(networks))
     made = replace(made, calibration=_calibration(made, rows, origins.margins))
-    if settings.refit and len(judged):
-        for network, number, seed in zip(networks, epochs, seeds.tolist(), strict=True):
-            train(
-                network,
-                WindowBatches(rows, origins.all, shape, batch, most, seed + 1),
-                None,
-                epochs=max(number // 4, 1),
-                patience=settings.patience,
-                rate=settings.learning_rate / 4,
-                verbose=settings.verbose,
-            )
+    if settings.refit and held_out is not None:
+        yield all_of(again, origins.all)
     return replace(made, panel=made.panel.tail(made.kept))
 
 

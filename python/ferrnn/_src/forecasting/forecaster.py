@@ -12,9 +12,10 @@ from ferrnn._src.forecasting.files import read_forecaster, write_forecaster
 from ferrnn._src.forecasting.fitted import Fitted, names_in
 from ferrnn._src.forecasting.plotting import draw
 from ferrnn._src.forecasting.predicting import predicted
-from ferrnn._src.forecasting.results import checked_levels
+from ferrnn._src.forecasting.results import checked_levels, checked_probabilities
 from ferrnn._src.forecasting.settings import Settings
 from ferrnn._src.forecasting.updating import updated
+from ferrnn._src.training.samples import checked_count
 
 
 class RecurrentForecaster:
@@ -49,17 +50,19 @@ class RecurrentForecaster:
         patience: Epochs without a better held-out loss before training stops.
         batch_size: Windows in a step of training; 8 to 128, by how many there are, if None.
         learning_rate: Of Adam.
-        max_windows: Windows of an epoch at most; others are drawn for the next one.
+        max_windows: Windows of an epoch at most, and no more than 128 MB of them; others are drawn
+            for the next one.
         held_out: The part of each series that is held out, at its end.
         refit: Whether held-out windows are trained on at the end.
         intervals: "cqr" (conformalized quantiles), "split" (around the median) or "none" (the
             network's quantiles as they are).
-        levels: The intervals, in percent, whose coverage `update` follows when the data drifts.
+        levels: The intervals, in percent (90, not 0.9), whose coverage `update` follows when the
+            data drifts.
         id_column: The column that names the series.
         time_column: The column of times.
         target_column: The column to forecast.
         random_state: What weights and the order of windows are drawn from.
-        verbose: As of `Model.fit`.
+        verbose: As of `Model.fit`; an ensemble says nothing.
 
     >>> import numpy as np
     >>> days = np.arange("2024-01-01", "2024-05-01", dtype="M8[D]")
@@ -104,7 +107,7 @@ class RecurrentForecaster:
         time_column: str = "ds",
         target_column: str = "y",
         random_state: int = 0,
-        verbose: int = 0,
+        verbose: str | int = 0,
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
         self.settings = Settings.of(**given)
@@ -143,7 +146,7 @@ class RecurrentForecaster:
         h: int | None = None,
         *,
         level: Any = (),
-        quantiles: Sequence[float] = (),
+        quantiles: float | Sequence[float] = (),
         future: Any = None,
         ids: Any = None,
     ) -> Any:
@@ -158,9 +161,8 @@ class RecurrentForecaster:
         Raises:
             ValueError: `h` is beyond the horizon, future covariates are missing, an id is unknown.
         """
-        result = predicted(
-            self.fitted, self._steps(h), checked_levels(level), tuple(quantiles), future, ids
-        )
+        levels, probabilities = checked_levels(level), checked_probabilities(quantiles)
+        result = predicted(self.fitted, self._steps(h), levels, probabilities, future, ids)
         backend = self.fitted.backend
         return result if backend is None else result.to_frame(backend)
 
@@ -194,10 +196,10 @@ class RecurrentForecaster:
         Gives a `Backtest`: `forecasts` (with `cutoff` and the truth), `summary()` with the errors
         and the coverage of each level, `by_step()`.
         """
-        steps = self._steps(h)
-        return rolled(
-            self, data, static, steps, windows, step or steps, int(refit), checked_levels(level)
-        )
+        steps, levels = self._steps(h), checked_levels(level)
+        every = int(refit) if isinstance(refit, bool) else checked_count(refit, "refit")
+        step = steps if step is None else step
+        return rolled(self, data, static, steps, windows, step, every, levels)
 
     def plot(
         self,
@@ -205,16 +207,24 @@ class RecurrentForecaster:
         *,
         level: Any = (80, 95),
         ids: Any = None,
-        **options: Any,
+        history: int | None = None,
+        most: int = 6,
+        axes: Any = None,
     ) -> Any:
         """A matplotlib figure of what came last and a forecast with its intervals.
 
-        `forecast` is one of `predict`, made if None. `options` are those of `draw`: `history` rows
-        to show, `most` series, `axes`.
+        `forecast` is one of `predict`, made if None. `history` rows before it are drawn (as many
+        as the network sees, if None), a panel for each of the first `most` series. `axes` are those
+        to draw on instead, one for each series.
+
+        Raises:
+            ImportError: matplotlib is not installed.
         """
         if forecast is None:
             forecast = self.predict(level=level, ids=ids)
-        return draw(self.fitted, forecast, names_in(self.settings), **options)
+        return draw(
+            self.fitted, forecast, names_in(self.settings), history=history, most=most, axes=axes
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one file of safetensors, whole or not at all, with all that was learned.

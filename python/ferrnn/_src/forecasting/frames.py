@@ -76,7 +76,7 @@ def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
         TypeError: It is none of these.
         ValueError: There are no rows, or ids or times are missing.
     """
-    columns, backend = _columns(data)
+    columns, backend = _columns(data, names.time)
     if columns is None:
         return _of_arrays(data)
     if target and names.target not in columns:
@@ -94,8 +94,13 @@ def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
     return Table(columns, kept, counted, backend)
 
 
-def _columns(data: Any) -> tuple[dict[str, Array] | None, str | None]:
-    """The columns of a frame or mapping, and the frame's library."""
+def is_frame(value: Any) -> bool:
+    """Whether `value` is a table with named columns."""
+    return hasattr(value, "columns") or hasattr(value, "column_names")
+
+
+def _columns(data: Any, time: str) -> tuple[dict[str, Array] | None, str | None]:
+    """The columns of a frame or mapping, and the frame's library; an index of dates is `time`."""
     if isinstance(data, Mapping):
         return {str(name): np.asarray(each) for name, each in data.items()}, None
     module = type(data).__module__.partition(".")[0]
@@ -116,8 +121,8 @@ def _columns(data: Any) -> tuple[dict[str, Array] | None, str | None]:
     else:
         columns = {str(name): _values(native[name]) for name in native.columns}
     dates = None if index is None else np.asarray(index)
-    if dates is not None and dates.dtype.kind == "M" and "ds" not in columns:
-        columns = {"ds": dates, **columns}
+    if dates is not None and dates.dtype.kind == "M" and time not in columns:
+        columns = {time: dates, **columns}
     return columns, backend
 
 

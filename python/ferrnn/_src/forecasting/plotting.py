@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.figures import figure
 from ferrnn._src.forecasting.fitted import Fitted
-from ferrnn._src.forecasting.frames import Names, table_of
+from ferrnn._src.forecasting.frames import Names, is_frame, table_of
 from ferrnn._src.forecasting.panel import ids_of
+from ferrnn._src.training.samples import checked_count
 
 _TRUTH, _AHEAD = "#3b4252", "#d1495b"
 
@@ -19,19 +21,22 @@ def draw(
     forecast: Any,
     names: Names,
     *,
-    history: int | None = None,
-    most: int = 6,
-    axes: Any = None,
+    history: int | None,
+    most: int,
+    axes: Any,
 ) -> Any:
-    """A figure with a panel for each of the first `most` series of a forecast.
-
-    `history` rows before it are drawn (as many as the network sees, if None). `axes` are those to
-    draw on instead, one for each series.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+    """A figure of a forecast; the arguments are those of `RecurrentForecaster.plot`."""
+    checked_count(most, "most")
+    history = fitted.shape.context if history is None else checked_count(history, "history")
+    if not (isinstance(forecast, Mapping) or is_frame(forecast)):
+        raise TypeError(
+            f"`forecast` must be what `predict` gives, received {type(forecast).__name__}"
+        )
     table = table_of(forecast, names, target=False)
+    if "forecast" not in table.columns:
+        raise ValueError(
+            f"`forecast` must have the columns of `predict`, received {[*table.columns]}"
+        )
     ids = list(dict.fromkeys(table.ids.tolist()))[:most]
     made = None
     if axes is None:
@@ -41,7 +46,7 @@ def draw(
     if len(axes) < len(ids):
         raise ValueError(f"`axes` must be one for each of {len(ids)} series, received {len(axes)}")
     for each, place in zip(ids, axes, strict=False):
-        _draw_series(fitted, table, each, place, names, history or fitted.shape.context)
+        _draw_series(fitted, table, each, place, names, history)
     axes[0].legend(loc="upper left", ncols=3, frameon=False)
     return made if made is not None else axes[0].figure
 

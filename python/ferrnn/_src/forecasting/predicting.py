@@ -132,6 +132,4 @@ def _interval(fitted: Fitted, made: Array, level: float) -> tuple[Array, Array]:
 
 def _level_of(probability: float) -> float:
     """The level of the interval that ends at a quantile; 0 is the median alone."""
-    if not 0 < probability < 1:
-        raise ValueError(f"`quantiles` must be between 0 and 1, received {probability!r}")
     return float(round(100 * abs(1 - 2 * probability), 9))

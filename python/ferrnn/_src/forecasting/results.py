@@ -54,13 +54,36 @@ def names_of(level: float) -> tuple[str, str]:
     return f"forecast-lo-{level:g}", f"forecast-hi-{level:g}"
 
 
-def checked_levels(level: Any) -> tuple[float, ...]:
+def checked_levels(level: Any, name: str = "level") -> tuple[float, ...]:
     """Levels in percent, from one or several.
 
     Raises:
-        ValueError: One is not between 0 and 100.
+        TypeError: They are no numbers.
+        ValueError: One is not between 1 and 100: a part, such as 0.9, is no percent.
     """
-    levels = tuple(float(each) for each in np.atleast_1d(() if level is None else level))
-    if any(not 0 < each < 100 for each in levels):
-        raise ValueError(f"`level` must be percents between 0 and 100, received {level!r}")
+    levels = _numbers(level, name, "percents, such as 90 or [80, 95]")
+    if any(not 1 <= each < 100 for each in levels):
+        raise ValueError(
+            f"`{name}` must be percents from 1 up to 100, such as 90, received {level!r}"
+        )
     return levels
+
+
+def checked_probabilities(quantiles: Any) -> tuple[float, ...]:
+    """Probabilities of quantiles, from one or several.
+
+    Raises:
+        TypeError: They are no numbers.
+        ValueError: One is not between 0 and 1.
+    """
+    found = _numbers(quantiles, "quantiles", "probabilities, such as [0.1, 0.9]")
+    if any(not 0 < each < 1 for each in found):
+        raise ValueError(f"`quantiles` must be between 0 and 1, received {quantiles!r}")
+    return found
+
+
+def _numbers(given: Any, name: str, what: str) -> tuple[float, ...]:
+    found = np.atleast_1d(() if given is None else np.asarray(given))
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iuf"):
+        raise TypeError(f"`{name}` must be {what}, received {given!r}")
+    return tuple(map(float, found))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from ferrnn._src.forecasting.conformal import METHODS
 from ferrnn._src.forecasting.frequency import KINDS
 from ferrnn._src.forecasting.network import CELLS
 from ferrnn._src.forecasting.results import checked_levels
 from ferrnn._src.forecasting.scaling import SCALINGS, TRANSFORMS
+from ferrnn._src.training.progress import checked_verbose
+from ferrnn._src.training.samples import checked_count
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "strategy": ("direct", "recursive"),
@@ -56,7 +61,7 @@ class Settings:
     time_column: str
     target_column: str
     random_state: int
-    verbose: int
+    verbose: str | int
 
     @classmethod
     def of(cls, **given: Any) -> Settings:
@@ -70,17 +75,18 @@ class Settings:
         for name in ("past_covariates", "future_covariates", "static_covariates"):
             given[name] = _columns(name, given[name])
         if given["calendar"] != "auto":
-            given["calendar"] = _columns("calendar", given["calendar"])
-            if not set(given["calendar"]) <= set(KINDS):
+            kinds = given["calendar"]
+            if isinstance(kinds, str) or not set(_columns("calendar", kinds)) <= set(KINDS):
                 raise ValueError(
-                    f"`calendar` must be 'auto' or some of {KINDS}, received {given['calendar']!r}"
+                    f"`calendar` must be 'auto' or a list of some of {KINDS}, received {kinds!r}"
                 )
+            given["calendar"] = _columns("calendar", kinds)
         if given["strategy"] == "recursive" and given["past_covariates"]:
             raise ValueError(
                 "`past_covariates` are not known ahead, where strategy='recursive' would need "
                 "them: use strategy='direct'"
             )
-        given["levels"] = tuple(sorted(checked_levels(given["levels"])))
+        given["levels"] = tuple(sorted(checked_levels(given["levels"], "levels")))
         return cls(**given)
 
     def as_data(self) -> dict[str, Any]:
@@ -96,20 +102,34 @@ def _check_values(given: Mapping[str, Any]) -> None:
         if given[name] not in allowed:
             raise ValueError(f"`{name}` must be one of {allowed}, received {given[name]!r}")
     for name in _COUNTS:
-        _counted(name, given[name])
+        checked_count(given[name], name)
     for name in ("context", "season_length", "batch_size"):
         if given[name] is not None:
-            _counted(name, given[name])
+            checked_count(given[name], name)
+    _check_numbers(given)
+    if not isinstance(given["refit"], bool | np.bool_):
+        raise TypeError(f"`refit` must be True or False, received {given['refit']!r}")
+    for name in ("id_column", "time_column", "target_column"):
+        if not isinstance(given[name], str):
+            raise TypeError(f"`{name}` must be the name of a column, received {given[name]!r}")
+    checked_verbose(given["verbose"])
+
+
+def _check_numbers(given: Mapping[str, Any]) -> None:
+    checked_count(given["random_state"], "random_state", least=0)
     for name in ("dropout", "held_out"):
-        if not 0 <= given[name] < 1:
-            raise ValueError(f"`{name}` must be from 0 up to 1, received {given[name]!r}")
-    if not given["learning_rate"] > 0:
-        raise ValueError(f"`learning_rate` must be above 0, received {given['learning_rate']!r}")
+        if not (_is_number(given[name]) and 0 <= given[name] < 1):
+            raise ValueError(
+                f"`{name}` must be a number from 0 up to but not 1, received {given[name]!r}"
+            )
+    if not (_is_number(given["learning_rate"]) and 0 < given["learning_rate"] < float("inf")):
+        raise ValueError(
+            f"`learning_rate` must be a number above 0, received {given['learning_rate']!r}"
+        )
 
 
-def _counted(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"`{name}` must be a whole number from 1 on, received {value!r}")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _columns(name: str, value: Any) -> tuple[str, ...]:

@@ -7,11 +7,35 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.forecasting.frames import Table, as_numbers
+from ferrnn._src.forecasting.frames import Names, Table, as_numbers, table_of
+from ferrnn._src.forecasting.settings import Settings
 from ferrnn._src.tree.types import Array
 
 # The words of each column, None of numbers.
 Categories: TypeAlias = Mapping[str, tuple[str, ...] | None]
+
+
+def statics_of(table: Table, static: Any, settings: Settings, names: Names) -> Table:
+    """The table that has the static covariates: one of its own, or the data.
+
+    Raises:
+        ValueError: There is one, but there are no static covariates.
+    """
+    if static is None:
+        return table
+    if not settings.static_covariates:
+        raise ValueError("`static` is given, but there are no `static_covariates`")
+    return table_of(static, names, target=False)
+
+
+def check_statics(features: Mapping[Any, Array], ids: Array, settings: Settings) -> None:
+    """Refuses series without static covariates, where there are some."""
+    missing = [each for each in ids.tolist() if each not in features]
+    if settings.static_covariates and missing:
+        raise ValueError(
+            f"`static` must have a row with {list(settings.static_covariates)} for each series; "
+            f"{missing[0]!r} has none, {len(missing)} of {len(ids)} in all"
+        )
 
 
 def static_features(

@@ -1,8 +1,10 @@
-"""Batches of windows, made while the package's own `fit` runs, and forecasts in chunks."""
+"""Windows to train on, trainings of networks, and forecasts in chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,71 +18,107 @@ from ferrnn._src.forecasting.windows import (
     targets_of,
     windows_of,
 )
-from ferrnn._src.training.callbacks import Callback
+from ferrnn._src.training.batches import Batches
 from ferrnn._src.training.optimizers.adam import Adam
-from ferrnn._src.training.py_dataset import PyDataset
 from ferrnn._src.training.rates import ReduceLROnPlateau
+from ferrnn._src.training.samples import Samples
 from ferrnn._src.training.stopping import EarlyStopping
+from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 
-# Windows made at once outside of training.
+# Windows made at once.
 CHUNK = 1024
+# The windows of an epoch take no more than this.
+_MOST_BYTES = 1 << 27
 
 
-class WindowBatches(PyDataset):
-    """The windows at some origins: each epoch in another order, or another part of them."""
+@dataclass(frozen=True, eq=False)
+class WindowsAt:
+    """The windows at some origins: the network's inputs and targets."""
 
-    def __init__(
-        self, rows: Rows, origins: Array, shape: Shape, batch: int, most: int, seed: int | None
-    ) -> None:
-        super().__init__()
-        self.rows, self.origins, self.shape, self.batch = rows, origins, shape, batch
-        self.count = min(len(origins), most)
-        self.random = None if seed is None else np.random.default_rng(seed)
-        self.order = np.arange(self.count)
-        self.on_epoch_end()
+    rows: Rows
+    origins: Array
+    shape: Shape
 
-    def __len__(self) -> int:
-        return (self.count + self.batch - 1) // self.batch
+    @cached_property
+    def all(self) -> Samples:
+        """Those at all of them."""
+        return self.some(np.arange(len(self.origins)))
 
-    def __getitem__(self, index: int) -> Any:
-        chosen = self.order[index * self.batch : (index + 1) * self.batch]
-        return batch_of(self.rows, self.origins[chosen], self.shape)
+    @cached_property
+    def bytes_each(self) -> int:
+        """What a window takes."""
+        one = self.some(np.zeros(1, int))
+        return sum(int(array.nbytes) for array in (*one.x, one.y))
+
+    def some(self, chosen: Array) -> Samples:
+        """Those at some of them."""
+        parts: list[tuple[Array, ...]] = []
+        for at in range(0, len(chosen), CHUNK):
+            origins = self.origins[chosen[at : at + CHUNK]]
+            windows = windows_of(context_of(self.rows, origins, self.shape), self.shape)
+            targets = targets_of(self.rows, origins, windows.level, self.shape.horizon)
+            parts.append((*windows.inputs, targets))
+        *inputs, y = map(np.concatenate, zip(*parts, strict=True))
+        return Samples(inputs, y)
+
+
+class WindowBatches(Batches):
+    """Batches of windows: each epoch in another order, or `most` others of them.
+
+    Those of an epoch are gathered before it begins, all of them once. Without a `seed` they come
+    as they lie.
+    """
+
+    def __init__(self, windows: WindowsAt, batch: int, most: int, seed: int | None) -> None:
+        self._windows, self._order = windows, np.arange(len(windows.origins))
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self._most = min(most, max(_MOST_BYTES // windows.bytes_each, batch))
+        super().__init__(self._drawn(), batch_size=batch)
+
+    def drawn_order(self) -> Array | None:
+        return None if self._random is None or self._parts else self._order
 
     def on_epoch_end(self) -> None:
-        """Draws the order of the next epoch."""
-        if self.random is not None:
-            self.order = self.random.permutation(len(self.origins))[: self.count]
+        self.samples = self._drawn()
+
+    @property
+    def _parts(self) -> bool:
+        """Whether an epoch has a part of the windows."""
+        return self._most < len(self._order)
+
+    def _drawn(self) -> Samples:
+        """The windows of the next epoch, whose order is drawn."""
+        if self._random is not None:
+            self._order = self._random.permutation(len(self._order))
+        return self._windows.some(self._order[: self._most]) if self._parts else self._windows.all
 
 
-def batch_of(rows: Rows, origins: Array, shape: Shape) -> tuple[Any, Array]:
-    """The network's inputs and targets for some origins."""
-    windows = windows_of(context_of(rows, origins, shape), shape)
-    return windows.inputs, targets_of(rows, origins, windows.level, shape.horizon)
+@dataclass(frozen=True)
+class Stop:
+    """When a training ends: after `epochs`, or when windows `held_out` are forecast no better."""
+
+    epochs: int
+    patience: int = 1
+    held_out: WindowBatches | None = None
 
 
-def train(
+def training(
     network: Any,
     batches: WindowBatches,
-    held_out: WindowBatches | None,
-    *,
-    epochs: int,
-    patience: int,
     rate: float,
-    verbose: int,
-) -> int:
-    """Trains until the held-out windows' loss no longer falls; gives the number of best epochs."""
+    stop: Stop,
+    end: Callable[[int], None],
+) -> Fit:
+    """A training of a network; `end` gets the number of epochs that were best."""
     network.compile(Adam(learning_rate=rate, global_clipnorm=1.0), loss=PinballLoss())
-    callbacks: list[Callback] = []
-    if held_out is not None:
-        callbacks = [
-            EarlyStopping(patience=patience, restore_best_weights=True),
-            ReduceLROnPlateau(factor=0.4, patience=max(patience // 3, 1)),
-        ]
-    network.fit(
-        batches, epochs=epochs, validation_data=held_out, callbacks=callbacks, verbose=verbose
-    )
-    return int(callbacks[0].best_epoch) + 1 if held_out is not None else epochs  # type: ignore[attr-defined]
+    options = {"x": batches, "epochs": stop.epochs, "validation_data": stop.held_out}
+    if stop.held_out is None:
+        return Fit(network, options, lambda history: end(stop.epochs))
+    early = EarlyStopping(patience=stop.patience, restore_best_weights=True)
+    slower = ReduceLROnPlateau(factor=0.4, patience=max(stop.patience // 3, 1))
+    options["callbacks"] = [early, slower]
+    return Fit(network, options, lambda history: end(int(early.best_epoch) + 1))
 
 
 def forecast(

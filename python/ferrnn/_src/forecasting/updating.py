@@ -12,7 +12,7 @@ from ferrnn._src.forecasting.fitted import Fitted, names_in, panel_from
 from ferrnn._src.forecasting.frames import table_of
 from ferrnn._src.forecasting.panel import Panel
 from ferrnn._src.forecasting.predicting import check_kind
-from ferrnn._src.forecasting.statics import static_features
+from ferrnn._src.forecasting.statics import check_statics, static_features, statics_of
 
 
 def updated(fitted: Fitted, data: Any, static: Any) -> Fitted:
@@ -20,7 +20,7 @@ def updated(fitted: Fitted, data: Any, static: Any) -> Fitted:
     settings, names = fitted.settings, names_in(fitted.settings)
     table = table_of(data, names)
     wanted = settings.static_covariates
-    of_statics = table if static is None else table_of(static, names, target=False)
+    of_statics = statics_of(table, static, settings, names)
     if static is None and not set(wanted) <= set(table.columns):
         wanted = ()
     features, _ = static_features(of_statics, wanted, fitted.categories)
@@ -30,6 +30,7 @@ def updated(fitted: Fitted, data: Any, static: Any) -> Fitted:
     new = panel_from(table, settings, fitted.frequency, features)
     check_kind(fitted, new.ids)
     known = fitted.panel
+    check_statics(features if wanted else {}, np.setdiff1d(new.ids, known.ids), settings)
     merged = known.merged(new)
     made = fitted.with_panel(merged)
     made = replace(made, calibration=_followed(made, known))
