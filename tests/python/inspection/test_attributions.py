@@ -110,3 +110,32 @@ def test_permutations_of_shap_agree_on_the_sum():
     )
     found = integrated_gradients(model, X).reshape(5, -1)
     assert np.corrcoef(told.values.ravel(), found.ravel())[0, 1] > 0.8
+
+
+@each_case("names", [False, True])
+def test_inputs_of_several_kinds_share_the_change(names):
+    past, known, static = Input((None, 3), name="past"), Input((4, 2), name="known"), Input((2,))
+    _, state = layers.GRU(3, return_state=True)(past)
+    ahead = layers.Concatenate()([known, layers.RepeatVector(4)(static)])
+    decoded = layers.GRU(3, return_sequences=True)(ahead, initial_state=state)
+    ends = {"past": past, "known": known, "static": static} if names else [past, known, static]
+    model = random_weights(Model(ends, layers.Dense(1)(decoded)))
+    given = [X, RNG.normal(size=(5, 4, 2)), RNG.normal(size=(5, 2))]
+    baselines = [0.0, RNG.normal(size=(4, 2)), 1.0]
+    x = dict(zip(ends, given, strict=True)) if names else given
+    base = dict(zip(ends, baselines, strict=True)) if names else baselines
+    parts = integrated_gradients(model, x, base, output=(2, 0), steps=64)
+    found = [parts[name] for name in ends] if names else parts
+    assert [each.shape for each in found] == [each.shape for each in given]
+    pairs = zip(baselines, given, strict=True)
+    nothing = [np.broadcast_to(base, each.shape) for base, each in pairs]
+    none = dict(zip(ends, nothing, strict=True)) if names else nothing
+    gained = (model(x) - model(none))[:, 2, 0]
+    np.testing.assert_allclose(sum(map(summed, found)), gained, atol=1e-5)
+    assert not found[1][:, 3].any()  # what is known of a later step does not matter
+    assert all(each.any() for each in found)
+    expected = r"a dict of \['past'.* received 2 in a list" if names else "a list of 3, received 2"
+    with pytest.raises(ValueError, match=expected):
+        integrated_gradients(model, x, [0.0, 1.0], output=(2, 0))
+    with pytest.raises(ValueError, match="`layer` is for models of one input, this one has 3"):
+        integrated_gradients(model, x, output=(2, 0), layer="gru")

@@ -47,6 +47,8 @@ def test_a_history_shows_loss_and_metrics(model, tmp_path):
     assert plot_history(history.history, log=True).axes[0].get_yscale() == "log"
     with pytest.raises(ValueError, match=r"some of \['loss', 'mae'\], received 'acc'"):
         history.plot("acc")
+    with pytest.raises(ValueError, match="`history` must be of at least one epoch"):
+        plot_history({})
 
 
 def test_states_are_heat_maps_over_time(model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,11 +12,12 @@ from ferrnn._src.layer.layer import Call
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.model import Model
 from ferrnn._src.training.samples import checked_count
+from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
-# Inputs and their mask to the chosen output of each sample, and its gradient by the inputs.
-Slope: TypeAlias = Callable[[Array, "Mask | None"], tuple[Array, Array]]
+# Inputs and their mask to the chosen output of each sample, and its gradients by the inputs.
+Slope: TypeAlias = Callable[[list[Array], "Mask | None"], tuple[Array, list[Array]]]
 
 # Samples that go through the model at once.
 _TOGETHER = 128
@@ -31,7 +32,7 @@ def integrated_gradients(
     output: int | tuple[int, ...] | None = None,
     layer: Any = None,
     steps: int = 32,
-) -> Array:
+) -> Any:
     r"""How much each input adds to an output, compared with inputs that say nothing.
 
     `(x - b) \int_0^1 df/dx(b + a (x - b)) da`, entry by entry, with the engine's exact gradients at
@@ -40,18 +41,21 @@ def integrated_gradients(
     the steps are few.
 
     Args:
-        model: A model with one input and one output, built.
-        x: `[samples, ...]`.
-        baseline: What says nothing, `b`: of any shape that broadcasts to `x`.
+        model: A model with one output, built.
+        x: `[samples, ...]`; for several inputs as `predict` takes them.
+        baseline: What says nothing, `b`: of any shape that broadcasts to `x`; for several inputs a
+            number, or one for each in a list or, where they have names, a dict.
         output: Which entry of the output `[samples, ...]` is meant, a number or one for each axis;
             None if there is but one.
         layer: Name of a layer whose outputs stand for the inputs: an `Embedding`, since numbers of
-            words have no gradient. The baseline is then one of those outputs.
+            words have no gradient. The baseline is then one of those outputs. Only for models of
+            one input.
         steps: How many gradients are averaged.
 
     Returns:
-        An array of the shape of `x`, or of the layer's outputs, in float64. Steps that a `Masking`
-        layer at the beginning leaves out have zeros.
+        An array of the shape of `x`, or of the layer's outputs, in float64; for several inputs one
+        for each, in the structure of the model's inputs. Steps that a `Masking` layer at the
+        beginning leaves out have zeros.
 
     Raises:
         ValueError: `output` names no entry, or `baseline` has another shape.
@@ -67,43 +71,69 @@ def integrated_gradients(
     ((4, 5, 2), True)
     """
     steps = checked_count(steps, "steps")
-    inputs, mask, rest = _behind(model, x, layer)
-    try:
-        base = np.broadcast_to(np.asarray(baseline, inputs.dtype), inputs.shape)
-    except ValueError as error:
-        raise ValueError(
-            f"`baseline` must broadcast to the shape {inputs.shape}, received {np.shape(baseline)}"
-        ) from error
-    slope = _slope(rest, output)
-    made = np.empty(inputs.shape)
-    for start in range(0, len(inputs), _TOGETHER):
+    given, mask, rest = _behind(model, x, layer)
+    inputs = [np.asarray(each) for each in flatten(given)]
+    like = inputs[0] if len(inputs) == 1 else model.input  # of several, a list or a dict
+    base = _baselines(baseline, like, inputs)
+    slope = _slope(rest, output, given)
+    made = [np.empty(each.shape) for each in inputs]
+    for start in range(0, len(inputs[0]), _TOGETHER):
         part = slice(start, start + _TOGETHER)
         own = None if mask is None else mask[part]
-        made[part] = _integrated(slope, inputs[part], base[part], own, steps)
-    return made
+        ends = [each[part] for each in inputs], [each[part] for each in base]
+        for to, found in zip(made, _integrated(slope, *ends, own, steps), strict=True):
+            to[part] = found
+    return pack_like(like, made)
 
 
-def _behind(model: Any, x: Any, layer: Any) -> tuple[Array, Mask | None, Any]:
+def _behind(model: Any, x: Any, layer: Any) -> tuple[Any, Mask | None, Any]:
     """What the model is given from a layer on, its mask, and the model from there on."""
     if not model.built:
         model(x)
-    start = _masking(model) if layer is None else _named(model, layer)
     mask, rest = None, model
     inputs = model.prepare_inputs(x)
+    count = len(flatten(inputs))
+    if layer is not None and count > 1:
+        raise ValueError(f"`layer` is for models of one input, this one has {count}")
+    start = _named(model, layer) if layer is not None else _masking(model) if count == 1 else None
     if start is not None:
         before: Any = Model(model.input, start.output)
         inputs, mask, _ = before.outputs_and_mask(inputs, Call())
         rest = Model(start.output, model.output)
-    if not isinstance(inputs, np.ndarray):
-        raise ValueError(  # noqa: TRY004 - it is the model that does not fit
-            f"the model must have one input, received {type(inputs).__name__} of {len(inputs)}"
-        )
-    if inputs.dtype.kind != "f" or _embeds(rest):
+    if any(each.dtype.kind != "f" for each in flatten(inputs)) or _embeds(rest):
         raise TypeError(
             "`x` must be real numbers that the model can be differentiated by: for an `Embedding`, "
             "give its name as `layer`"
         )
-    return np.asarray(inputs), mask, rest
+    return inputs, mask, rest
+
+
+def _baselines(baseline: Any, like: Any, inputs: list[Array]) -> list[Array]:
+    """The baseline of each input, in its shape; `like` are the inputs as a caller gives them."""
+    given = _one_for_each(baseline, like, len(inputs))
+    return [_baseline(each, array) for each, array in zip(given, inputs, strict=True)]
+
+
+def _baseline(given: Any, inputs: Array) -> Array:
+    try:
+        return np.broadcast_to(np.asarray(given, inputs.dtype), inputs.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"`baseline` must broadcast to the shape {inputs.shape}, received {np.shape(given)}"
+        ) from error
+
+
+def _one_for_each(baseline: Any, like: Any, count: int) -> list[Any]:
+    named = isinstance(like, Mapping)
+    if count == 1 or not isinstance(baseline, list | tuple | Mapping):
+        return [baseline] * count
+    if named and isinstance(baseline, Mapping) and set(baseline) == set(like):
+        return flatten({name: np.asarray(baseline[name]) for name in like})
+    if not named and isinstance(baseline, list | tuple) and len(baseline) == count:
+        return list(baseline)
+    expected = f"a dict of {[*like]}" if named else f"a list of {count}"
+    received = [*baseline] if isinstance(baseline, Mapping) else f"{len(baseline)} in a list"
+    raise ValueError(f"`baseline` must be a number or {expected}, received {received}")
 
 
 def _masking(model: Any) -> Any:
@@ -125,17 +155,17 @@ def _named(model: Any, layer: Any) -> Any:
     )
 
 
-def _slope(model: Any, output: int | tuple[int, ...] | None) -> Slope:
-    """The chosen output of a model and its gradient, for inputs and a mask."""
+def _slope(model: Any, output: int | tuple[int, ...] | None, like: Any) -> Slope:
+    """The chosen output of a model and its gradients, for inputs (of `like`) and a mask."""
 
-    def slope(inputs: Array, mask: Mask | None) -> tuple[Array, Array]:
+    def slope(inputs: list[Array], mask: Mask | None) -> tuple[Array, list[Array]]:
         call = Call(differentiable=True, mask=mask, consume=True)
-        outputs, _, vjp = model.outputs_and_mask(inputs, call)
+        outputs, _, vjp = model.outputs_and_mask(pack_like(like, inputs), call)
         assert vjp is not None
         place = (slice(None), *_place(outputs, output))
         wanted = np.zeros_like(outputs)
         wanted[place] = 1
-        return outputs[place], np.asarray(vjp(wanted, Gradients()))
+        return outputs[place], [np.asarray(each) for each in flatten(vjp(wanted, Gradients()))]
 
     return slope
 
@@ -156,18 +186,28 @@ def _place(outputs: Any, output: int | tuple[int, ...] | None) -> tuple[int, ...
     return place
 
 
-def _integrated(slope: Slope, inputs: Array, base: Array, mask: Mask | None, steps: int) -> Array:
+def _integrated(
+    slope: Slope, inputs: list[Array], base: list[Array], mask: Mask | None, steps: int
+) -> list[Array]:
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    total = np.zeros(inputs.shape)
+    totals = [np.zeros(each.shape) for each in inputs]
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        point = (base + node * (inputs - base)).astype(inputs.dtype)
-        total += weight * slope(point, mask)[1]
-    made: Array = total * (inputs - base)
-    gained = slope(inputs, mask)[0] - slope(np.array(base), mask)[0]
-    missing = np.abs(made.reshape(len(made), -1).sum(axis=1) - gained)
+        point = [_between(*ends, node) for ends in zip(base, inputs, strict=True)]
+        slopes = slope(point, mask)[1]
+        totals = [total + weight * each for total, each in zip(totals, slopes, strict=True)]
+    ends = zip(totals, inputs, base, strict=True)
+    made = [total * (each - nothing) for total, each, nothing in ends]
+    gained = slope(inputs, mask)[0] - slope([*map(np.array, base)], mask)[0]
+    sums = sum(each.reshape(len(each), -1).sum(axis=1) for each in made)
+    missing = np.abs(sums - gained)
     if np.any(missing > _TOLERANCE * np.abs(gained) + 1e-4):
         warn(
             f"the attributions sum to {missing.max():.3g} more or less than the output changes by: "
             f"give more than {steps} `steps`"
         )
     return made
+
+
+def _between(base: Array, inputs: Array, part: float) -> Array:
+    point: Array = (base + part * (inputs - base)).astype(inputs.dtype)
+    return point

@@ -35,6 +35,8 @@ def plot_history(
     epochs = None if isinstance(history, Mapping) else [each + 1 for each in history.epoch]
     names = [name for name in kept if not name.startswith("val_") or name[4:] not in kept]
     wanted = names if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
+    if not kept:
+        raise ValueError("`history` must be of at least one epoch, received one without any")
     unknown = [name for name in wanted if name not in kept]
     if unknown or not wanted:
         raise ValueError(f"`metrics` must be some of {names}, received {metrics!r}")
