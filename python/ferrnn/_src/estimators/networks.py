@@ -22,6 +22,7 @@ from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.models.model import Model
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.training import optimizers
+from ferrnn._src.training.samples import checked_count
 from ferrnn._src.weights.random_initializers import GlorotUniform, Orthogonal
 
 CELLS: dict[str, Any] = {
@@ -52,13 +53,13 @@ def units_of_layers(units: int | Sequence[int], layers: int) -> list[int]:
     ([8, 8], [8, 4])
     """
     if isinstance(units, int | np.integer):
-        return [int(units)] * layers
-    if len(units) != layers:
+        return [checked_count(units, "units")] * layers
+    if isinstance(units, str) or not hasattr(units, "__len__") or len(units) != layers:
         raise ValueError(
             f"`units` must be one number, or one for each of the {layers} `layers`, received "
             f"{units!r}"
         )
-    return [int(each) for each in units]
+    return [checked_count(each, "units") for each in units]
 
 
 def recurrent(

@@ -23,6 +23,8 @@ from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 
 _MODELS = ("model_", "backward_model_")
+_NUMBERS = (int, float, np.floating)
+_FLAGS = ("bidirectional", "shuffle", "scale", "early_stopping", "warm_start")
 
 
 class RecurrentEstimator(BaseEstimator):
@@ -173,8 +175,18 @@ class RecurrentEstimator(BaseEstimator):
             checked_count(getattr(self, name), name, least=0 if name == "epochs" else 1)
         for name in ("dropout", "validation_fraction"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
+            if not isinstance(value, _NUMBERS) or not 0 <= value < 1:
                 raise ValueError(f"`{name}` must be at least 0 and below 1, received {value!r}")
+        if not isinstance(self.tol, _NUMBERS) or not self.tol >= 0:
+            raise ValueError(f"`tol` must be a number of at least 0, received {self.tol!r}")
+        for name in _FLAGS:
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"`{name}` must be True or False, received {value!r}")
+        if self.build is not None and not callable(self.build):
+            raise TypeError(
+                f"`build` must be a function that returns a model, received {self.build!r}"
+            )
 
     def _weights(self, given: Any, y: Any, count: int) -> Array | None:
         """One weight for each sample; None if all are alike."""
