@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::machine::lists;
 use crate::machine::simd::{Element, Kernel, Simd};
 
+/// Rows that are staged together.
+const NEAR: usize = 32;
+
 /// Neighbouring rows of a packed right side `[block][row][slot][LANES]`.
 pub struct Stretch<'a, T> {
     /// The packed side.
@@ -59,42 +62,51 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
         Self { left: left.as_chunks_mut().0, depth, panels, k: 0 }
     }
 
+    /// Adds `count` rows of `size` elements, which `row` gives by number.
+    ///
     /// # Panics
-    /// If `left` has no room for the panels, or the row has fewer.
+    /// If there is no room for the rows, or one has fewer elements.
     #[inline(always)]
-    pub fn add(&mut self, row: &[T]) {
-        // Copies of a known size are a few moves each; of an unknown one they are calls.
-        let (whole, rest) = row.as_chunks::<MR>();
-        let whole_panels = &whole[self.panels.start..self.panels.end.min(whole.len())];
-        let mut at = self.k;
-        for values in whole_panels {
-            self.left[at] = *values;
-            at += self.depth;
-        }
-        if whole_panels.len() < self.panels.len() {
-            let last = &mut self.left[at];
-            match rest.len() {
-                0 => end::<T, MR, 0>(rest, last),
-                1 => end::<T, MR, 1>(rest, last),
-                2 => end::<T, MR, 2>(rest, last),
-                3 => end::<T, MR, 3>(rest, last),
-                4 => end::<T, MR, 4>(rest, last),
-                _ => end::<T, MR, 5>(rest, last),
+    pub fn add<'r>(&mut self, (count, size): (usize, usize), row: impl Fn(usize) -> &'r [T]) {
+        // Panel by panel while some rows stay in the nearest cache.
+        for start in (0..count).step_by(NEAR) {
+            let rows = (count - start).min(NEAR);
+            let row = |n| row(start + n);
+            for (n, panel) in self.panels.clone().enumerate() {
+                let to = &mut self.left[n * self.depth + self.k..][..rows];
+                let first = panel * MR;
+                // Copies of a known size are a few moves each; of an unknown one they are calls.
+                match size - first {
+                    rest if rest >= MR => fill::<T, MR, MR>(to, first, &row),
+                    0 => fill::<T, MR, 0>(to, first, &row),
+                    1 => fill::<T, MR, 1>(to, first, &row),
+                    2 => fill::<T, MR, 2>(to, first, &row),
+                    3 => fill::<T, MR, 3>(to, first, &row),
+                    4 => fill::<T, MR, 4>(to, first, &row),
+                    _ => fill::<T, MR, 5>(to, first, &row),
+                }
             }
+            self.k += rows;
         }
-        self.k += 1;
     }
 }
 
-/// The end of a row: `N` elements, a one, and zeros, written where they stay, since reading a panel
-/// back as a whole would have to wait for all its stores.
+/// One panel of some rows: `N` elements of each, a one, and zeros. They are written where they stay,
+/// since reading a panel back as a whole would have to wait for all its stores.
 #[inline(always)]
-fn end<T: Element, const MR: usize, const N: usize>(rest: &[T], panel: &mut [T; MR]) {
-    *panel = std::array::from_fn(|r| match r {
-        r if r < N => rest[r],
-        r if r == N => T::ONE,
-        _ => T::ZERO,
-    });
+fn fill<'r, T: Element, const MR: usize, const N: usize>(
+    panel: &mut [[T; MR]],
+    first: usize,
+    row: &impl Fn(usize) -> &'r [T],
+) {
+    for (n, to) in panel.iter_mut().enumerate() {
+        let from = &row(n)[first..][..N];
+        *to = std::array::from_fn(|r| match r {
+            r if r < N => from[r],
+            r if r == N => T::ONE,
+            _ => T::ZERO,
+        });
+    }
 }
 
 /// `sums += left^T · right`, each element one chain of multiply-adds in order of the rows.

@@ -148,8 +148,12 @@ fn stage<T: Element, const MR: usize>(
 ) {
     let [count, depth, _] = product.shape;
     let mut staging = Staging::<T, MR>::new(left, length, 0..panels);
-    for k in first..first + length {
-        let (row, part) = (k / count, k % count);
-        staging.add(&product.left[row * product.strides.0 + part * depth..][..depth]);
+    let (mut next, end) = (first, first + length);
+    while next < end {
+        let (row, part) = (next / count, next % count);
+        let together = (count - part).min(end - next);
+        let from = &product.left[row * product.strides.0 + part * depth..];
+        staging.add((together, depth), |n| &from[n * depth..]);
+        next += together;
     }
 }

@@ -273,9 +273,8 @@ fn stage<T: Element, const MR: usize>(
     left: &mut [T],
 ) {
     let mut staging = Staging::<T, MR>::new(left, rows.len(), 0..panels);
-    for row in rows {
-        staging.add(inputs.row(row, 0));
-    }
+    let size = (rows.len(), inputs.shape()[2]);
+    staging.add(size, |n| inputs.row(rows.start + n, 0));
 }
 
 fn expect(argument: &'static str, expected: [usize; 3], received: [usize; 3]) -> Result<()> {

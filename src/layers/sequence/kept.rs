@@ -105,15 +105,27 @@ impl<T: Element> Residuals<T> {
     }
 }
 
-/// A row of a step: where it is in what was kept, in the slice and in time.
-#[derive(Clone, Copy)]
-pub(crate) struct At {
-    /// Its number among all rows of all steps.
-    pub(crate) kept: usize,
-    /// Row of the slice.
-    pub(crate) row: usize,
-    /// Number of the step.
-    pub(crate) step: usize,
+/// The rows of one step, as they were multiplied.
+pub(crate) enum Rows<'a, T> {
+    /// `[row of the step][stride]`, of which the first `size` elements count.
+    Kept { rows: &'a [T], stride: usize, size: usize },
+    /// Rows of an array that the caller has, at one time.
+    Given(View<'a, T>, usize),
+    /// The zeros before the first step.
+    Zeros,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// The row at a position among those of the step; `row` gives its number in the batch. `None` for
+    /// zeros.
+    #[inline(always)]
+    pub(crate) fn get(&self, position: usize, row: impl FnOnce() -> usize) -> Option<&'a [T]> {
+        match self {
+            &Self::Kept { rows, stride, size } => Some(&rows[position * stride..][..size]),
+            Self::Given(view, time) => Some(view.row(row(), *time)),
+            Self::Zeros => None,
+        }
+    }
 }
 
 /// Where the outputs before each step can be read.
@@ -132,21 +144,25 @@ pub(crate) struct History<'a, T: Element> {
 }
 
 impl<'a, T: Element> History<'a, T> {
-    /// The output before a step; `None` for the zeros before the first.
-    pub(crate) fn output_before(&self, at: At) -> Option<&'a [T]> {
+    /// The outputs before a step.
+    pub(crate) fn outputs_before(&self, step: usize) -> Rows<'a, T> {
         if !self.problem.outputs_hold_states() {
-            let rows = &self.kept[0].outputs;
-            return Some(&rows[at.kept * self.stride..][..self.outputs.shape()[2]]);
+            return self.kept_rows(&self.kept[0].outputs, step, self.outputs.shape()[2]);
         }
-        let row = self.slice.batch_row(at.row);
-        match at.step {
-            0 => self.problem.initial_state.first().map(|state| state.row(row, 0)),
-            step => Some(self.outputs.row(row, step - 1)),
+        match (step, self.problem.initial_state.first()) {
+            (0, Some(&state)) => Rows::Given(state, 0),
+            (0, None) => Rows::Zeros,
+            _ => Rows::Given(self.outputs, step - 1),
         }
     }
 
     /// What the second phase of a step multiplied, or the projection.
-    pub(crate) fn operand(&self, at: At) -> &'a [T] {
-        &self.kept[0].operands[at.kept * self.stride..][..self.units]
+    pub(crate) fn operands(&self, step: usize) -> Rows<'a, T> {
+        self.kept_rows(&self.kept[0].operands, step, self.units)
+    }
+
+    fn kept_rows(&self, all: &'a [T], step: usize, size: usize) -> Rows<'a, T> {
+        let (stride, before) = (self.stride, self.slice.before(step));
+        Rows::Kept { rows: &all[before * stride..], stride, size }
     }
 }

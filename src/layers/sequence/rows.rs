@@ -112,7 +112,7 @@ pub(crate) fn mask_passes(
 pub(crate) fn copy_masked<T: Element>(to: &mut [T], from: &[T], mask: Option<&[T]>) {
     let to = &mut to[..from.len()];
     match mask {
-        None => to.copy_from_slice(from),
+        None => copy(to, from),
         Some(mask) => {
             for ((to, &from), &mask) in to.iter_mut().zip(from).zip(mask) {
                 *to = from * mask;
@@ -121,8 +121,32 @@ pub(crate) fn copy_masked<T: Element>(to: &mut [T], from: &[T], mask: Option<&[T
     }
 }
 
-/// Copies the rows called `rows`, one after the other.
+/// `to = from`. A few elements are copied here: a call for them would cost more.
+#[inline]
+fn copy<T: Element>(to: &mut [T], from: &[T]) {
+    match from.len() {
+        1 => copy_array::<T, 1>(to, from),
+        2 => copy_array::<T, 2>(to, from),
+        3 => copy_array::<T, 3>(to, from),
+        4 => copy_array::<T, 4>(to, from),
+        8 => copy_array::<T, 8>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+fn copy_array<T: Element, const N: usize>(to: &mut [T], from: &[T]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *to = *from;
+    }
+}
+
+/// Copies the rows called `rows`, which ascend, one after the other.
 pub(crate) fn copy_rows<T: Element>(rows: &[u32], from: &[T], stride: usize, to: &mut [T]) {
+    if rows.last().is_some_and(|&last| last as usize + 1 == rows.len()) {
+        let together = rows.len() * stride; // the first rows
+        to[..together].copy_from_slice(&from[..together]);
+        return;
+    }
     for (&row, to) in rows.iter().zip(to.chunks_exact_mut(stride)) {
         to.copy_from_slice(&from[row as usize * stride..][..stride]);
     }

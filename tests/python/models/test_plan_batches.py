@@ -147,3 +147,25 @@ def test_testing_between_two_steps_does_not_disturb_them():
                 model.evaluate(x, y, verbose=0)
         results.append([each.tolist() for each in model.get_weights()])
     assert results[0] == results[1]
+
+
+def test_settings_of_losses_and_samples_hold_from_the_next_epoch_on(monkeypatch):
+    class Moving(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.loss.label_smoothing = 0.3 * (epoch % 2)
+            self.x[0] = epoch
+
+    def run(model, x, y):
+        moving = Moving()
+        moving.loss, moving.x = keras.losses.BinaryCrossentropy(), x
+        model.compile("sgd", moving.loss)
+        y = (y > 0).astype("float32")
+        held_out = x[:11], y[:11], np.linspace(0, 1, 11)
+        kinds = [(x, y), (x[::2], y[::2]), (x, y, np.ones(len(x))), (x[:9], y[:9]), (x[:5], y[:5])]
+        options = {"epochs": 5, "batch_size": 8, "verbose": 0, "callbacks": [moving]}
+        return [
+            model.fit(x, y, sample_weight=more[0] if more else None, **options).history
+            for x, y, *more in (*kinds, *kinds)
+        ] + [model.fit(x, y, validation_data=held_out, **options).history]
+
+    both_ways(run, monkeypatch)

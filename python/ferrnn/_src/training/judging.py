@@ -41,6 +41,8 @@ _KNOWN = (
 )
 # A plan keeps what all of its layers give for a batch: only small ones are worth it.
 _MOST_BYTES = 1 << 20
+# So many kinds of samples are remembered: those of training and validation, and the last batches.
+_KINDS = 4
 
 
 class TestingPlan:
@@ -52,14 +54,17 @@ class TestingPlan:
         self._model, self.lowering, self.native = model, lowering, native
         self._refused = False
         self._seen: tuple[Any, list[Array] | None] = (None, None)  # by `takes`
-        # How batches of the kind that came last, by `_kind_of`, are judged.
-        self._like: tuple[Any, Judge | None] = (None, None)
+        # How samples are judged, by `_kind_of`: the judge without arrays, the shapes of these.
+        self._like: dict[Any, tuple[Judge, Sequence[int], Sequence[int] | None]] = {}
         self.written: list[Parameter] = []
 
-    def takes(self, x: Any) -> bool:
-        """Whether these inputs, of a batch or of all samples, can be read where they are."""
+    def takes(self, samples: Batch) -> bool:
+        """Whether the inputs of these samples, a batch or all, can be read where they are."""
         if self._refused:
             return False
+        if _kind_of(samples) in self._like:
+            return True
+        x = samples[0]
         self._seen = (x, read_inputs(self.lowering, self._model.arranged_inputs(x)))
         return self._seen[1] is not None
 
@@ -75,12 +80,10 @@ class TestingPlan:
 
         None at all means that the next one must be taken without the plan.
         """
-        x, y, weight = batches.samples.arrays
         places, size = batches.places(most), batches.size
-        read = self._read(x)
+        read, judge = self._ready(batches.samples.arrays, size) or (None, None)
         if read is None or (not self.written and too_large(read, size)):
             return 0
-        judge = self._judge_for(read, y, weight, size)
         if judge is None:
             return self._judged_in_python(batches, read, places)
         given = ((read, batches.order()), places, size, (judge, most, False))
@@ -98,22 +101,33 @@ class TestingPlan:
         done, loss = yield from self._worked(work)
         return loss if done else None
 
-    def _ready(self, batch: Batch) -> tuple[list[Array], Judge | None] | None:
-        """A batch as the engine reads it, and how it is judged, by Python if None is said there."""
+    def _ready(
+        self, samples: Batch, rows: int | None = None
+    ) -> tuple[list[Array], Judge | None] | None:
+        """Samples as the engine reads them, and how they are judged: by Python if None is said there.
+
+        They are a batch, or all samples, of which a batch has so many `rows`.
+        """
         if self._refused:
             return None
-        x, y, weight = batch
-        kind, (known, judge) = _kind_of(batch), self._like
-        if judge is not None and kind == known and self._judges_as(judge):
-            targets = [y.reshape(judge.targets[0].shape)]
-            weights = [None if own is None else weight.reshape(own.shape) for own in judge.weights]
-            return [x], replace(judge, targets=targets, weights=weights)
+        x, y, weight = samples
+        kind = _kind_of(samples)
+        like = self._like.get(kind)
+        if like is not None and self._judges_as(like[0]):
+            judge, shape, own = like
+            weights = [None if own is None else weight.reshape(own)]
+            return [x], replace(judge, targets=[y.reshape(shape)], weights=weights)
         read = self._read(x)
         if read is None:
             return None
-        judge = self._judge_for(read, y, weight, len(read[0]))
-        self._like = (kind, judge) if kind is not None and read[0] is x else (None, None)
-        return read, judge
+        found = self._judge_for(read, y, weight, len(read[0]) if rows is None else rows)
+        if kind is not None and found is not None and read[0] is x:
+            if len(self._like) == _KINDS:
+                self._like.clear()
+            shape, weighing = found.targets[0].shape, found.weights[0]
+            own = None if weighing is None else weighing.shape
+            self._like[kind] = replace(found, targets=(), weights=()), shape, own
+        return read, found
 
     def _judges_as(self, judge: Judge) -> bool:
         """Whether losses and metrics are what they were: their settings may change at any time."""
@@ -276,9 +290,9 @@ class TestingPlan:
         return work.taken()
 
 
-def _kind_of(batch: Batch) -> tuple[Any, ...] | None:
-    """What batches have in common that are read and judged alike; None for all but plain arrays."""
-    arrays = batch[:2] if batch[2] is None else batch
+def _kind_of(samples: Batch) -> tuple[Any, ...] | None:
+    """What samples have in common that are read and judged alike; None for all but plain arrays."""
+    arrays = samples[:2] if samples[2] is None else samples
     if any(type(array) is not np.ndarray for array in arrays):
         return None
     kinds = ((each.shape, each.strides, each.dtype, each.flags.aligned) for each in arrays)

@@ -188,10 +188,10 @@ class EpochLoop:
         """
         model = self.model
         plan = model.training_plan(fresh=self._watched)
-        while plan is not None and plan.takes(batches.samples.x):
+        while plan is not None:
             left = batches.left if self.steps is None else self.steps - self.step
             left = min(left, batches.left)
-            if not left:
+            if not left or not plan.takes(batches.samples.arrays):
                 break
             told.begin(self.step)
             most = min(left, told.unheard(self.step))

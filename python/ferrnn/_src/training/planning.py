@@ -82,11 +82,10 @@ class TrainingPlan(TestingPlan):
         With `finite`, a step with a loss that is not finite is the last. No step at all means that
         the next one must be taken without the plan.
         """
-        x, y, weight = batches.samples.arrays
-        read, order = self._read(x), batches.order()
-        if read is None:
+        found, order = self._ready(batches.samples.arrays, batches.size), batches.order()
+        if found is None:
             return 0, 0.0
-        judge = self._judge_for(read, y, weight, batches.size)
+        read, judge = found
         if judge is None:
             places, taken = batches.places(), batches.taken
             loss = self._judged(next(batches), read, order, places)

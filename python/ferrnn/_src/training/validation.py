@@ -78,9 +78,9 @@ class Validation:
     ) -> Generator[Work, None, int]:
         """Takes the batches of a pass by the model's plan, as far as it goes; gives how many."""
         plan, count = model.testing_plan(batches.left), 0
-        while plan is not None and plan.takes(batches.samples.x):
+        while plan is not None:
             left = batches.left if limit is None else min(limit - count, batches.left)
-            if left <= 0:
+            if left <= 0 or not plan.takes(batches.samples.arrays):
                 break
             told.begin(count)
             done = yield from plan.tests(batches, min(left, told.unheard(count)))

@@ -1,6 +1,7 @@
 //! Time backward: step before step, then the weights' gradients as long products.
 
 mod inputs;
+mod left;
 mod part;
 mod products;
 mod weights;

@@ -6,7 +6,7 @@ use super::inputs::{Features, InputGradient};
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
 use crate::layers::sequence::call::Seeds;
-use crate::layers::sequence::kept::{At, History};
+use crate::layers::sequence::kept::History;
 use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::rows::{States, add, copy_masked, skipping};
 use crate::layers::sequence::step::backward::StepBack;
@@ -225,13 +225,13 @@ impl<'a, T: Element> PartBackward<'a, T> {
     fn read_previous(&mut self, step: usize) {
         let (slice, units) = (self.part.slice, self.part.units());
         let mask = self.seen_through();
+        let rows = self.given.history.outputs_before(step);
         for (position, &row) in slice.active(step).iter().enumerate() {
-            let row = row as usize;
-            let at = At { kept: slice.before(step) + position, row, step };
+            let row = || slice.batch_row(row as usize);
             let to = &mut self.memory.previous[position * self.stride..][..units.len()];
-            match self.given.history.output_before(at) {
+            match rows.get(position, row) {
                 Some(from) => {
-                    let mask = mask.map(|mask| &mask.row(0, slice.batch_row(row))[units.clone()]);
+                    let mask = mask.map(|mask| &mask.row(0, row())[units.clone()]);
                     copy_masked(to, &from[units.clone()], mask);
                 }
                 None => to.fill(T::ZERO),

@@ -5,11 +5,12 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::left::{Source, Spec, stage};
 use crate::error::Result;
-use crate::kernels::long_product::{LongProduct, Staging, Stretch, add_stretch};
-use crate::layers::sequence::kept::{At, History};
+use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
+use crate::layers::sequence::kept::History;
 use crate::layers::sequence::plan::Plan;
-use crate::layers::sequence::rows::{add, copy_masked, mask_passes, masks};
+use crate::layers::sequence::rows::{add, mask_passes, masks};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
@@ -26,28 +27,6 @@ pub(crate) struct WeightGradients<'a, T> {
     pub(crate) recurrent_kernel: &'a mut [T],
     pub(crate) bias: Option<&'a mut [T]>,
     pub(crate) projection: Option<&'a mut [T]>,
-}
-
-/// The left side of a gradient's product.
-#[derive(Clone, Copy, PartialEq)]
-enum Source {
-    Inputs,
-    /// The previous output.
-    Outputs,
-    /// What the second phase multiplied.
-    Operands,
-    /// What was projected; the right side is the gradient by the outputs.
-    Projected,
-}
-
-/// One product: the gradients of some gates' weights by one source.
-#[derive(Clone, Copy)]
-struct Spec {
-    source: Source,
-    /// The slots that take part, a range.
-    slots: (usize, usize),
-    /// Which dropout mask multiplies the source.
-    mask: usize,
 }
 
 /// Panels of rows of one product.
@@ -225,9 +204,11 @@ impl<'a, T: Element> Sums<'a, T> {
                         left = Buffer::unfilled(elements)?;
                     }
                     let row = &mut row[..size(weights, share.spec)];
+                    let which = (share.spec, share.panels.clone());
+                    let to = (&mut left[..], depth);
                     match weights.level.rows::<T>() {
-                        3 => share.stage::<3>(histories, &group, row, &mut left, depth),
-                        6 => share.stage::<6>(histories, &group, row, &mut left, depth),
+                        3 => stage::<T, 3>(which, histories, &group, row, to),
+                        6 => stage::<T, 6>(which, histories, &group, row, to),
                         rows => unreachable!("a tile of {rows} rows"),
                     }
                     let (right, width, blocks) = match share.spec.source {
@@ -314,60 +295,6 @@ fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
 /// Panels of rows of the gradient; the row after the last is the bias'.
 fn panels<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
     (size(weights, spec) + 1).div_ceil(weights.level.rows::<T>())
-}
-
-impl<T: Element> Share<T> {
-    /// Copies its columns of the source's rows to `left`, for the product: `depth` rows, of the steps
-    /// and slices that `group` names. `space` is a row.
-    fn stage<const MR: usize>(
-        &self,
-        histories: &[History<'_, T>],
-        group: &[(usize, usize)],
-        space: &mut [T],
-        left: &mut [T],
-        depth: usize,
-    ) {
-        let mut staging = Staging::<T, MR>::new(left, depth, self.panels.clone());
-        for &(step, n) in group {
-            let history = &histories[n];
-            for (position, &row) in history.slice.active(step).iter().enumerate() {
-                let kept = history.slice.before(step) + position;
-                let at = At { kept, row: row as usize, step };
-                staging.add(source(self.spec, history, at, space));
-            }
-        }
-    }
-}
-
-/// The source's row for one row of a step; `space` is where it is multiplied by its dropout mask, or
-/// zero if there is none.
-fn source<'a, T: Element>(
-    spec: Spec,
-    history: &'a History<'_, T>,
-    at: At,
-    space: &'a mut [T],
-) -> &'a [T] {
-    let row = history.slice.batch_row(at.row);
-    let problem = history.problem;
-    let (from, mask) = match spec.source {
-        Source::Inputs => {
-            (Some(problem.inputs.row(row, problem.time_of(at.step))), problem.dropout.inputs)
-        }
-        Source::Outputs => (history.output_before(at), problem.dropout.recurrent),
-        Source::Operands => (Some(history.operand(at)), problem.dropout.recurrent),
-        Source::Projected => (Some(history.operand(at)), None),
-    };
-    match (from, mask) {
-        (Some(from), None) => from,
-        (Some(from), Some(mask)) => {
-            copy_masked(space, from, Some(mask.row(spec.mask, row)));
-            space
-        }
-        (None, _) => {
-            space.fill(T::ZERO);
-            space
-        }
-    }
 }
 
 /// Writes a share's sums where Keras has them.
