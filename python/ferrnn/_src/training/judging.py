@@ -104,7 +104,7 @@ class TestingPlan:
     def _ready(
         self, samples: Batch, rows: int | None = None
     ) -> tuple[list[Array], Judge | None] | None:
-        """Samples as the engine reads them, and how they are judged: by Python if None is said there.
+        """Samples as the engine reads them, and how they are judged: by Python if that is None.
 
         They are a batch, or all samples, of which a batch has so many `rows`.
         """
