@@ -14,10 +14,10 @@ from ferrnn._src.configs.custom_objects import (
     register_keras_serializable as register_keras_serializable,
 )
 from ferrnn._src.configs.custom_objects import registered_name
-from ferrnn._src.configs.objects import (
+from ferrnn._src.configs.serialization import (
     deserialize_keras_object as deserialize_keras_object,
 )
-from ferrnn._src.configs.objects import (
+from ferrnn._src.configs.serialization import (
     serialize_keras_object as serialize_keras_object,
 )
 from ferrnn._src.files.errors import (

@@ -24,10 +24,10 @@ from ferrnn._src.configs.custom_objects import (
 )
 from ferrnn._src.configs.custom_objects import registered_name
 from ferrnn._src.configs.names import clear_session as clear_session
-from ferrnn._src.configs.objects import (
+from ferrnn._src.configs.serialization import (
     deserialize_keras_object as deserialize_keras_object,
 )
-from ferrnn._src.configs.objects import (
+from ferrnn._src.configs.serialization import (
     serialize_keras_object as serialize_keras_object,
 )
 from ferrnn._src.data.elements import split_dataset as split_dataset

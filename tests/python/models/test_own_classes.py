@@ -395,12 +395,3 @@ def test_a_name_of_ferrnns_means_ones_own_class_only_where_it_was_written(tmp_pa
         keras.saving.get_custom_objects().pop("tests>Dense")
     with pytest.raises(ValueError, match="'Dense' is not known"):
         keras.models.load_model(tmp_path / "own.keras")
-
-
-@each_case("name", ["get", "serialize", "deserialize", "load_model", "Model", "os"])
-def test_functions_of_configurations_are_activations_and_losses_alone(name):
-    data = {"class_name": "function", "module": "builtins", "config": name}
-    with pytest.raises(ValueError, match=f"'{name}' is not known"):
-        keras.saving.deserialize_keras_object(data)
-    with pytest.raises(ValueError, match="Could not interpret"):
-        initializers.deserialize(data)

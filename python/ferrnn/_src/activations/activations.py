@@ -8,23 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.activations import sparse
 from ferrnn._src.activations.erf import erf
-from ferrnn._src.activations.sparse import (
-    hard_shrink as _hard_shrink,
-)
-from ferrnn._src.activations.sparse import (
-    soft_shrink as _soft_shrink,
-)
-from ferrnn._src.activations.sparse import (
-    sparse_plus as _sparse_plus,
-)
-from ferrnn._src.activations.sparse import (
-    sparse_plus_backward,
-    sparsemax_backward,
-)
-from ferrnn._src.activations.sparse import (
-    sparsemax as _sparsemax,
-)
 from ferrnn._src.configs.objects import Kind
 from ferrnn._src.native import activate
 from ferrnn._src.symbolic import tracing
@@ -265,22 +250,22 @@ tanh_shrink = Activation(
     lambda x, y, d_y: d_y * np.square(x - y),  # x - y is tanh(x)
 )
 celu = Activation("celu", elu.function, elu.backward, alpha=1.0)
-sparse_plus = Activation("sparse_plus", _sparse_plus, sparse_plus_backward)
+sparse_plus = Activation("sparse_plus", sparse.sparse_plus, sparse.sparse_plus_backward)
 sparse_sigmoid = Activation(
     "sparse_sigmoid",
     lambda x: np.clip((x + 1) / 2, 0, 1),
     lambda x, y, d_y: _within(x, -1, 1, 0.5, d_y),
 )
-sparsemax = Activation("sparsemax", _sparsemax, sparsemax_backward, axis=-1)
+sparsemax = Activation("sparsemax", sparse.sparsemax, sparse.sparsemax_backward, axis=-1)
 soft_shrink = Activation(
     "soft_shrink",
-    _soft_shrink,
+    sparse.soft_shrink,
     lambda x, y, d_y: np.where(np.abs(x) <= 0.5, 0, d_y),
     threshold=0.5,
 )
 hard_shrink = Activation(
     "hard_shrink",
-    _hard_shrink,
+    sparse.hard_shrink,
     lambda x, y, d_y: np.where(np.abs(x) <= 0.5, 0, d_y),
     threshold=0.5,
 )

@@ -19,7 +19,7 @@ from ferrnn._src.configs.custom_objects import (
     registered_without_package,
     scoped_object,
 )
-from ferrnn._src.configs.plain import READERS, Written, nameless, plain_value
+from ferrnn._src.configs.plain import READERS, Written, plain_value
 from ferrnn._src.faces import public
 from ferrnn._src.files.errors import within
 
@@ -376,46 +376,3 @@ class Configured:
     def from_config(cls, config: dict[str, Any]) -> Any:
         """A new one of what `get_config` gave; arrays, functions and objects inside are made."""
         return cls(**{key: revived(value) for key, value in config.items()})
-
-
-def serialize_keras_object(obj: Any) -> Any:
-    """A layer, model, initializer, loss, function, array, ... as data that JSON can hold.
-
-    It reads back with `deserialize_keras_object`. Numbers, text and None stay as they are; lists,
-    tuples and dicts are gone through. A lambda has no name to be found by and is refused.
-
-    >>> from ferrnn.layers import Dense
-    >>> data = serialize_keras_object({"inner": Dense(2, name="inner"), "rate": 0.1})
-    >>> data["inner"]["class_name"], data["rate"]
-    ('Dense', 0.1)
-    """
-    if isinstance(obj, Mapping):
-        return {key: serialize_keras_object(part) for key, part in obj.items()}
-    if isinstance(obj, list | tuple):
-        parts = [serialize_keras_object(part) for part in obj]
-        return tuple(parts) if isinstance(obj, tuple) else parts
-    if getattr(obj, "__name__", None) == "<lambda>":
-        raise ValueError(nameless("`obj`", obj))
-    made = plain(obj)
-    if made is obj and obj is not None and not isinstance(obj, bool | int | float | str):
-        raise ValueError(f"`obj` cannot be serialized: it has no `get_config`, received {obj!r}")
-    return made
-
-
-def deserialize_keras_object(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
-) -> Any:
-    """What `serialize_keras_object` wrote down, new.
-
-    Classes and functions come from ferrnn, `custom_objects` and those that were registered; code in
-    the configuration is refused, whatever `safe_mode` says.
-
-    >>> from ferrnn.layers import Dense
-    >>> deserialize_keras_object(serialize_keras_object(Dense(2, name="inner"))).name
-    'inner'
-    """
-    with custom_object_scope(custom_objects):
-        if isinstance(config, str):
-            found = custom_object(config)
-            return config if found is None else found
-        return revived(config)

@@ -52,30 +52,6 @@ def training_is(value: bool | None) -> Iterator[None]:
         _training.reset(token)
 
 
-# What `add_loss` of layers that are written with `call` gathers, for the step around.
-added_losses: ContextVar[list[Any] | None] = ContextVar("added_losses", default=None)
-
-
-@contextmanager
-def gathering_losses() -> Iterator[list[Any]]:
-    """The list that `add_loss` fills inside: that of the code around, if there is one.
-
-    >>> with gathering_losses() as gathered:
-    ...     added_losses.get() is gathered
-    True
-    """
-    around = added_losses.get()
-    if around is not None:
-        yield []
-        return
-    gathered: list[Any] = []
-    token = added_losses.set(gathered)
-    try:
-        yield gathered
-    finally:
-        added_losses.reset(token)
-
-
 # The call that is being recorded.
 _recording: ContextVar[Node | None] = ContextVar("recording", default=None)
 

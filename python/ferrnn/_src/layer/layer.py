@@ -16,12 +16,10 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.configs.objects import Configured, revived
 from ferrnn._src.layer.called import Called
 from ferrnn._src.layer.calling import (
-    added_losses,
     build_by_shapes,
     call_of_forward,
     checked_flag,
     explain_separate,
-    gathering_losses,
     legacy_input_shape,
     marking_built,
     outputs_by_probe,
@@ -41,16 +39,16 @@ from ferrnn._src.layer.layer_configs import (
     own_constructor_alone,
     with_remembered,
 )
+from ferrnn._src.layer.losses import AddsLosses, gathering_losses
 from ferrnn._src.layer.masked import carried_mask, given_mask, with_masks
 from ferrnn._src.layer.signatures import options_by_name, options_for
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Arguments, Node, is_symbolic
 from ferrnn._src.tree.results import Output, as_output, plain_array
-from ferrnn._src.tree.tree import flatten, map_structure
+from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.parameter import Gradients, Parameter
-from ferrnn._src.weights.penalties import activity_penalties
 from ferrnn._src.weights.weighted import Weighted
 
 Vjp: TypeAlias = Callable[[Any, Gradients], Any]
@@ -81,7 +79,7 @@ class Call:
 PLAIN_CALLS = {training: Call(training=training) for training in (None, False, True)}
 
 
-class Layer(Called, Weighted, Configured):
+class Layer(Called, AddsLosses, Weighted, Configured):
     """Something with weights that maps arrays to arrays and can be differentiated.
 
     A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
@@ -198,29 +196,6 @@ class Layer(Called, Weighted, Configured):
     def adds_losses(self) -> bool:
         return self.written_with_call or super().adds_losses()
 
-    def add_loss(self, loss: Any) -> None:
-        """Adds a number, made of what `call` computes, to the loss of the model.
-
-        >>> class Small(Layer):
-        ...     def call(self, inputs):
-        ...         self.add_loss((inputs * inputs).sum())
-        ...         return inputs
-        >>> layer = Small()
-        >>> _ = layer(np.array([[1.0, 2.0]], "float32"))
-        >>> layer.losses
-        [5.0]
-        """
-        for value in flatten(loss):
-            if np.shape(tracing.plain(value)) != ():
-                raise ValueError(
-                    f"`loss` added by layer {self.name!r} must be one number, received an array of "
-                    f"the shape {np.shape(tracing.plain(value))}"
-                )
-            self._added_losses.append(value)
-            gathered = added_losses.get()
-            if gathered is not None:
-                gathered.append(value)
-
     def _apply_call(self, inputs: Any, call: Call) -> Any:
         """What the user's `call` gives; layers called inside know whether this is training."""
         # Code of the user's may write `inputs -= ...`, which must not reach anybody else's arrays.
@@ -232,21 +207,6 @@ class Layer(Called, Weighted, Configured):
         quiet = np.errstate(all="ignore")  # as Keras is about 0 / 0
         with training_is(call.training), name_scope(self.name, self), quiet:
             return self.call(*args, **{**chosen, **kwargs})
-
-    def forward_with_losses(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
-        """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
-
-        The penalty on each output is divided by the batch.
-        """
-        if self.activity_regularizer is None:
-            return self.forward(inputs, call)
-        outputs, vjp = self.forward(inputs, call)
-        penalties, penalized = activity_penalties(self.activity_regularizer, outputs, vjp)
-        self._activity_losses = tuple(penalties)
-        if call.losses is None:
-            return outputs, vjp
-        call.losses.extend(penalties)
-        return outputs, penalized
 
     def __call__(
         self, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any

@@ -17,7 +17,9 @@ from ferrnn._src.layers.lookup_arguments import check_hashing, check_mode, check
 from ferrnn._src.layers.vocabulary import (
     Counts,
     as_tokens,
+    is_row,
     refuse_repeated,
+    refuse_reserved,
     tokens_of_file,
     tokens_of_text,
 )
@@ -123,13 +125,7 @@ class IndexLookup(Layer):
         tokens = given[len(special) :] if found else given
         refuse_repeated(tokens)
         reserved = [("mask", self.mask_token), *([("OOV", self.oov_token)] * self.invert)]
-        for name, token in reserved:
-            if token is not None and token in tokens:
-                raise ValueError(
-                    f"Found reserved {name} token {token!r} at unexpected location in "
-                    "`vocabulary`. Either remove all mask and OOV tokens, or include them only at "
-                    f"the start of the vocabulary in precisely this order: {special}."
-                )
+        refuse_reserved(tokens, reserved, special)
         size = len(special) + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ValueError(
@@ -183,7 +179,7 @@ class IndexLookup(Layer):
         self.reset_state()
         data = read_column(data)
         if isinstance(data, list | tuple) or hasattr(data, "__array__"):
-            self.update_state([each if _is_row(each) else [each] for each in data])
+            self.update_state([each if is_row(each) else [each] for each in data])
         else:
             for batch in itertools.islice(data, steps):
                 self.update_state(batch)
@@ -191,7 +187,7 @@ class IndexLookup(Layer):
 
     def update_state(self, data: Any) -> None:
         """Counts the tokens of a batch of documents; a list of tokens alone is one document."""
-        nested = _is_row(data) and any(map(_is_row, data))
+        nested = is_row(data) and any(map(is_row, data))
         rows = data if nested else [data]
         self.count([as_tokens(row, self.vocabulary_dtype, self.encoding) for row in rows])
 
@@ -398,11 +394,6 @@ class IndexLookup(Layer):
 def plain_list(values: Any) -> Any:
     """An array as a list, anything else as it is."""
     return values.tolist() if isinstance(values, np.ndarray) else values
-
-
-def _is_row(value: Any) -> bool:
-    """Whether it holds tokens, and is none."""
-    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _no_gradient(d_outputs: Any, grads: Any) -> None:

@@ -13,6 +13,11 @@ import numpy as np
 from ferrnn._src.tree.types import Array
 
 
+def is_row(value: Any) -> bool:
+    """Whether it holds tokens, and is none."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def as_tokens(given: Any, kind: str, encoding: str = "utf-8") -> list[Any]:
     """Strings or whole numbers as a flat list of Python's own.
 
@@ -53,6 +58,19 @@ def refuse_repeated(tokens: Sequence[Hashable]) -> None:
             "The passed vocabulary has at least one repeated term. Please uniquify your dataset. "
             f"The repeated terms are: {repeated}"
         )
+
+
+def refuse_reserved(
+    tokens: Sequence[Any], reserved: Iterable[tuple[str, Any]], special: Sequence[Any]
+) -> None:
+    """Refuses a vocabulary with a reserved token among the others; `special` may stand first."""
+    for name, token in reserved:
+        if token is not None and token in tokens:
+            raise ValueError(
+                f"Found reserved {name} token {token!r} at unexpected location in `vocabulary`. "
+                "Either remove all mask and OOV tokens, or include them only at the start of the "
+                f"vocabulary in precisely this order: {special}."
+            )
 
 
 class Counts:

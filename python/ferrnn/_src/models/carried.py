@@ -66,6 +66,26 @@ class Carried:
                 f"`state` is that of another model, whose stateful layers are not {names}: {error}"
             ) from error
 
+    def reset_states(self, states: Any = None) -> None:
+        """Sets the states that stateful layers carry from batch to batch back to zero.
+
+        `states` (one entry for each stateful layer) are taken instead of zeros.
+        """
+        stateful = [layer for layer in self.layers if is_stateful(layer)]
+        if states is None:
+            for layer in stateful:
+                layer.reset_states()
+            return
+        if len(states) != len(stateful):
+            raise ValueError(
+                f"`states` must have one entry for each of the {len(stateful)} stateful layers, "
+                f"received {len(states)}"
+            )
+        for layer, state in zip(stateful, states, strict=True):
+            layer.reset_states(state)
+
+    reset_state = reset_states
+
     def state_to_bytes(self) -> bytes:
         """The states of stateful layers as bytes with a version and checksums."""
         return state_bytes(self.get_state())
@@ -77,6 +97,13 @@ class Carried:
             ValueError: The bytes are damaged, of another version or of another model.
         """
         self.set_state(state_of_bytes(data))
+
+
+def is_stateful(layer: Any) -> bool:
+    """Whether a layer, or one inside a model, carries states from batch to batch."""
+    if hasattr(layer, "layers"):
+        return any(map(is_stateful, layer.layers))
+    return bool(getattr(layer, "stateful", False))
 
 
 def _require_none(rest: Mapping[str, Any]) -> None:

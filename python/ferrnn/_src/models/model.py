@@ -290,26 +290,6 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         sessions: Sessions = public("models", "Sessions")(self.stream(), limit)
         return sessions
 
-    def reset_states(self, states: Any = None) -> None:
-        """Sets the states that stateful layers carry from batch to batch back to zero.
-
-        `states` (one entry for each stateful layer) are taken instead of zeros.
-        """
-        stateful = [layer for layer in self.layers if is_stateful(layer)]
-        if states is None:
-            for layer in stateful:
-                layer.reset_states()  # type: ignore[attr-defined]
-            return
-        if len(states) != len(stateful):
-            raise ValueError(
-                f"`states` must have one entry for each of the {len(stateful)} stateful layers, "
-                f"received {len(states)}"
-            )
-        for layer, state in zip(stateful, states, strict=True):
-            layer.reset_states(state)  # type: ignore[attr-defined]
-
-    reset_state = reset_states
-
     # Configuration.
 
     def get_config(self) -> dict[str, Any]:
@@ -367,13 +347,6 @@ class Functional(Model, metaclass=_OfGraph):
 
 # Classes of models that hold no layers but those of their graph.
 _PLAIN: set[type] = {Functional}
-
-
-def is_stateful(layer: Layer) -> bool:
-    """Whether a layer, or one inside a model, carries states from batch to batch."""
-    if isinstance(layer, Model):
-        return any(is_stateful(inner) for inner in layer.layers)
-    return bool(getattr(layer, "stateful", False))
 
 
 def _functional(inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from ferrnn._src.layer.calling import record
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.input import InputLayer
-from ferrnn._src.models.model import _PLAIN, Model, is_stateful
+from ferrnn._src.models.carried import is_stateful
+from ferrnn._src.models.model import _PLAIN, Model
 from ferrnn._src.models.reading import sequential_from
 from ferrnn._src.models.writing import sequential_config
 from ferrnn._src.symbolic.shapes import map_shapes

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.layer.calling import added_losses
 from ferrnn._src.layer.layer import Call, Layer
+from ferrnn._src.layer.losses import added_losses
 from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.ops.activating import operation_of
 from ferrnn._src.ops.tape import Node, Trace, Traced, backward, root

@@ -13,8 +13,8 @@ import numpy as np
 
 from ferrnn._core import Program
 from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
-from ferrnn._src.layer.calling import gathering_losses
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.programs import convolving, elementwise, layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
 from ferrnn._src.programs.hoisting import hoisted
