@@ -48,7 +48,7 @@ class Cell(Layer):
         vjp(d_output, d_states, grads) -> d_inputs, d_states
 
     with inputs `[batch, features]` and states a tuple of `[batch, size]`; the vjp may be None
-    unless `call.differentiable`. A cell of a user derives from `Layer` and has such a `step`, or a
+    unless `call.differentiable`. A custom cell derives from `Layer` and has such a `step`, or a
     `call`.
     """
 

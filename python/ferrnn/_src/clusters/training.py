@@ -38,22 +38,23 @@ def train(
     """Trains `model` by gradients that workers compute for shards of the samples.
 
     In a step, each of `batch_size / shard_size` shards gives the gradients of its mean loss; they
-    are summed by the shards' sizes, in the order of the shards; and the model's optimizer makes one
-    update here, whose weights go to the workers with the next step. Neither the number of
-    workers nor which of them does what changes a bit, on machines with one set of instructions.
+    are summed in the order of the shards, weighted by their sizes; and the model's optimizer makes
+    one update in this process, whose weights go to the workers with the next step. The weights are
+    bitwise the same for any number of workers, whichever of them computes a shard, on machines
+    with one instruction set.
 
     Args:
         workers: The cluster.
-        model: As the `fit` of each kind of cluster describes it, and so all others.
+        model: See the `fit` of each kind of cluster, also for the other arguments.
         given: `x`, `y` and `sample_weight`.
-        cut: What makes shards of one of these, of a size; the name is for errors.
+        cut: Cuts one of these into shards of a given size; takes its name for errors.
         batch_size: Samples of one update.
         shard_size: Samples of one task.
         epochs: Passes over the samples.
-        shuffle: Whether shards come in another order in each epoch.
-        seed: Of that order.
-        callbacks: They run here.
-        validation_data: It is evaluated here.
+        shuffle: Whether each epoch visits the shards in another order.
+        seed: The seed of that order.
+        callbacks: They run in this process.
+        validation_data: It is evaluated in this process.
         verbose: As in `model.fit`.
     """
     model = read_model(model)

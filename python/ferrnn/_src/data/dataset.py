@@ -19,12 +19,12 @@ INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, AUTOTUNE = -1, -2, -1
 
 
 class Dataset:
-    """Elements in order, iterable repeatedly: by `fit`, `evaluate`, `predict`, `adapt` and `for`.
+    """A sequence of elements to iterate over repeatedly: for `fit`, `evaluate`, `predict`, `adapt`.
 
-    An element is an array, or a tuple or dict of them. Each method gives a new dataset, which makes
-    its elements when it is gone through. The names and arguments are those of `tf.data.Dataset`;
-    options about its threads are accepted, and have no effect. `len` gives the number of elements
-    where it is known. A subclass writes `__iter__` and, if it knows, `__len__`.
+    An element is an array, or a tuple or dict of them. Each method returns a new dataset, which
+    makes its elements when it is iterated over. The names and arguments are those of
+    `tf.data.Dataset`; options about threads are accepted and have no effect. `len` is the number of
+    elements, where it is known. A subclass writes `__iter__` and, if it knows, `__len__`.
 
     >>> squares = Dataset.range(5).map(lambda x: x * x).batch(2)
     >>> [batch.tolist() for batch in squares], len(squares)

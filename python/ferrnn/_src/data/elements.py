@@ -42,10 +42,10 @@ def split_dataset(
 ) -> tuple[Elements, Elements]:
     """The samples of a dataset in two parts: its first ones, and those that follow.
 
-    `dataset` is an array, a list, tuple or dict of arrays with one length, something to go through
-    that gives samples, or what has `__len__` and gives a sample by its number when its turn comes,
-    such as PyTorch's datasets. A size is a number of samples, or a part between 0 and 1; if one is
-    left out it is what the other leaves. The parts give samples; `batch` puts them together.
+    `dataset` is an array, a list, tuple or dict of arrays of one length, an iterable of samples, or
+    anything with `__len__` that returns samples by number, such as PyTorch's datasets; samples are
+    read when they are needed. A size is a number of samples, or a share between 0 and 1; if only
+    one is given, the other part gets the rest. The parts yield samples; `batch` makes batches.
 
     >>> left, right = split_dataset(np.arange(10), left_size=0.8)
     >>> len(left), [int(sample) for sample in right]

@@ -80,7 +80,7 @@ def text_dataset_from_directory(
 
     `labels` are "inferred" from the folders, None, or a list with one for each file, in the order
     of their paths. `label_mode` "int" gives class numbers, "categorical" one-hot rows, "binary"
-    0 and 1 as floats; without labels or a mode there are texts alone, all that lie below. With
+    0 and 1 as floats; without labels or a mode, the batches are all texts below the directory. With
     `validation_split` the last part of the files (of a shuffled order, if `shuffle`, for which a
     `seed` must be given) is the "validation" `subset`, the rest "training"; "both" gives both.
     """

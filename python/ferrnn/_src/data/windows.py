@@ -90,8 +90,8 @@ def timeseries_dataset_from_array(
     """Windows of a series `data` `[time, ...]` as batches that `fit` takes.
 
     Window `i` has the steps `i, i + sampling_rate, ...` of `data[start_index:end_index]`, and its
-    target is `targets[start_index + i]`; with `targets` None there are only windows. From one
-    window to the next are `sequence_stride` steps. `format` is "tf" or "grain", for Keras' sake.
+    target is `targets[start_index + i]`; with `targets` None there are only windows. Windows start
+    `sequence_stride` steps apart. `format` is "tf" or "grain", for Keras' sake.
 
     To predict the step after the window, shift: `targets = data[sequence_length:]`.
 

@@ -33,22 +33,22 @@ def integrated_gradients(
     layer: Any = None,
     steps: int = 32,
 ) -> Any:
-    r"""How much each input adds to an output, compared with inputs that say nothing.
+    r"""How much each input adds to an output, compared with a baseline.
 
     `(x - b) \int_0^1 df/dx(b + a (x - b)) da`, entry by entry, with the engine's exact gradients at
     the `steps` nodes of Gauss and Legendre. The attributions of a sample sum to `f(x) - f(b)`; a
-    warning tells if more than a hundredth of that is missing, as it is where a model has kinks and
-    the steps are few.
+    warning says if more than a hundredth of that is missing, which happens where a model has kinks
+    and there are few steps.
 
     Args:
         model: A model with one output, built.
-        x: `[samples, ...]`; for several inputs as `predict` takes them.
-        baseline: What says nothing, `b`: of any shape that broadcasts to `x`; for several inputs a
-            number, or one for each in a list or, where they have names, a dict.
-        output: Which entry of the output `[samples, ...]` is meant, a number or one for each axis;
-            None if there is but one.
-        layer: Name of a layer whose outputs stand for the inputs: an `Embedding`, since numbers of
-            words have no gradient. The baseline is then one of those outputs. Only for models of
+        x: `[samples, ...]`; several inputs as `predict` takes them.
+        baseline: The inputs `b` to compare with, of any shape that broadcasts to `x`; for several
+            inputs a number, a list with one for each or, where they have names, a dict.
+        output: Which entry of the output `[samples, ...]` to explain, a number or one per axis;
+            None if there is only one.
+        layer: Name of a layer whose outputs stand in for the inputs: an `Embedding`, since word
+            ids have no gradient. The baseline is then one of those outputs. Only for models with
             one input.
         steps: How many gradients are averaged.
 

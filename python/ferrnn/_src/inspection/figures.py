@@ -63,11 +63,11 @@ def plot_states(
 ) -> Any:
     """A figure of a recurrent layer at work: its inputs, states and gates over time.
 
-    Each is a heat map with a row for each unit; see `layer_states` for what there is.
+    Each is a heat map with a row for each unit; see `layer_states` for their names.
 
     Args:
         model: A Sequential or functional model.
-        x: What it is given, `[batch, ...]`.
+        x: Its inputs, `[batch, ...]`.
         layer: The layer or its name; None for the last recurrent one.
         sample: The number of the sequence in `x` to show.
         names: Which states and gates to show; None for all.

@@ -19,14 +19,14 @@ from ferrnn._src.tree.types import Array, Mask
 def layer_states(model: Any, x: Any, layer: Any = None) -> dict[str, Array]:
     """The states and gates of a recurrent layer after each step, by name, `[batch, time, units]`.
 
-    States are "h" and, of an LSTM, "c" (of a user's cell "state 0", "state 1", ...); then come the
-    gates and the candidate of a built-in cell. The parts of a `Bidirectional` begin with "forward"
-    and "backward"; both stand in the order of time. At steps that are masked, states are carried
-    over and gates are NaN. The cell runs step by step in NumPy, from states of zero.
+    States are "h" and, for an LSTM, "c" (for a custom cell "state 0", "state 1", ...); then come
+    the gates and the candidate of a built-in cell. The parts of a `Bidirectional` begin with
+    "forward" and "backward"; both are in time order. At masked steps, states are carried over and
+    gates are NaN. The cell runs step by step in NumPy, from states of zero.
 
     Args:
         model: A Sequential or functional model.
-        x: What it is given, `[batch, ...]`.
+        x: Its inputs, `[batch, ...]`.
         layer: The layer or its name; None for the last recurrent one.
 
     Raises:

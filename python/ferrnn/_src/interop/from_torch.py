@@ -37,9 +37,9 @@ def from_torch(
       matrix without a bias; `eps`, `momentum`, `stride`, `padding`, `dilation`, `groups`;
     - `kind="ELU"` and the like for a module without tensors, which a state dict does not mention.
 
-    A name may be the end of a longer one (`lstm` for `module.lstm`). Live modules, modules
-    pickled whole and TorchScript files know their classes and settings, and an `nn.Sequential` is
-    unfolded automatically. `layers` may be omitted if the source has only one module.
+    A name may be the end of a longer one (`lstm` for `module.lstm`). Live modules,
+    pickled modules and TorchScript files know their classes and settings, and an `nn.Sequential`
+    is expanded automatically. `layers` may be omitted if the source has only one module.
 
     The model takes `[batch, time, features]`, whatever `batch_first` was. Float16 and bfloat16
     become float32; a source with float64 gives a float64 model.
@@ -47,7 +47,7 @@ def from_torch(
     Args:
         source: A module, a state dict, a checkpoint that contains one, or the path of a file.
         layers: The chain of modules.
-        input_shape: The shape of one input without the batch, if the first layers do not tell.
+        input_shape: The shape of one input without the batch, if the first layers do not imply it.
 
     Raises:
         ValueError: The source is not understood, or `layers` does not fit it: the message lists

@@ -53,16 +53,15 @@ def load_model(
     """Loads a model saved by ferrnn or Keras 1, 2 or 3, with its weights, compiled as it was.
 
     Files are `.keras` archives and folders, legacy HDF5 files, and ferrnn's own `.safetensors`
-    files, whatever their names, and TensorFlow's SavedModels by Keras 2, of which the graph is not
-    read. Your own classes come from `custom_objects` or
-    `register_keras_serializable`. No code in a file is run, whatever `safe_mode` is: a Python
-    lambda is refused. Pass `backend="theano"` for files of Keras 1 trained on Theano, which stored
-    the kernels of convolutions reversed without saying so.
+    files, whatever their names, and SavedModels of Keras 2, whose graph is not read. Your own
+    classes come from `custom_objects` or `register_keras_serializable`. No code in a file is run,
+    whatever `safe_mode` is: a Python lambda is refused. Pass `backend="theano"` for files of Keras
+    1 trained on Theano, which stored the kernels of convolutions reversed without saying so.
 
     An activation named `hard_sigmoid` is `clip(0.2 * x + 0.5, 0, 1)` in files of Keras 1 and 2,
     where it was the default of LSTM and GRU, and `relu6(x + 3) / 6` in those of Keras 3.
 
-    `verify` are inputs that are run through the model and a second source, `against`, as
+    `verify` takes inputs to run through the model and a second source, `against`, as
     `ferrnn.verify` does; the largest difference of each layer is printed. A file that was saved
     with a `probe` is checked at every load.
 

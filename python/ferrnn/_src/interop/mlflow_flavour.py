@@ -22,7 +22,7 @@ _BATCH = 256
 
 
 def save_model(model: Any, path: str | os.PathLike[str], **options: Any) -> None:
-    """Saves a model to a folder of MLflow, with the flavours `ferrnn` and `python_function`.
+    """Saves a model to an MLflow folder, with the flavors `ferrnn` and `python_function`.
 
     Args:
         model: A built model.
@@ -33,7 +33,7 @@ def save_model(model: Any, path: str | os.PathLike[str], **options: Any) -> None
 
     Raises:
         ImportError: If MLflow is missing.
-        TypeError: If `model` is no model.
+        TypeError: If `model` is not a model.
         mlflow.MlflowException: If the folder exists, or an option is wrong.
     """
     mlflow = mlflow_package()

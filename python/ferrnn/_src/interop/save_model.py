@@ -25,26 +25,27 @@ def save_model(
     probe: Any = None,
     **older: Any,
 ) -> None:
-    """Writes a model: architecture, weights, how it is compiled, and what the optimizer remembers.
+    """Writes a model: architecture, weights, compile settings, and the optimizer's state.
 
-    The end of the name says in which format:
+    The extension selects the format:
 
-    - `.keras`: Keras 3's. With `zipped=False` it is a folder, whose name ends in anything else.
+    - `.keras`: that of Keras 3. With `zipped=False` it is a folder with another extension.
     - `.h5`, `.hdf5`: the legacy layout of Keras 3, with a warning, or with `keras=2` that of Keras
-      2.15, which goes on training with it.
-    - `.safetensors`: ferrnn's own, which needs no package but NumPy. It also keeps the states of
+      2.15, which can continue training.
+    - `.safetensors`: ferrnn's own, which needs only NumPy. It also keeps the states of
       stateful layers, and those of `streams`, by names that you choose.
 
-    `probe` are inputs that are kept, in any of these formats, with what each layer gives for them:
-    every load with ferrnn computes them again, and raises `FileError` with the layer's name if it
-    differs by more than 256 ulp of the largest output. Keras opens such files as any other.
+    `probe` takes inputs that are stored with each layer's outputs for them, in any of these
+    formats: every load with ferrnn computes the outputs again, and raises `FileError` with the
+    layer's name if they differ by more than 256 ulp of the largest one. Keras opens such files
+    like any other.
 
-    Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
-    hold some files of each.
+    If writing is interrupted, `filepath` still holds the previous file; a folder may hold some
+    files of each.
 
     Raises:
-        ValueError: Another end of the name, or options that the format does not have.
-        FileExistsError: The file is there, and `overwrite` is False.
+        ValueError: An unknown extension, or options that the format does not have.
+        FileExistsError: The file exists, and `overwrite` is False.
 
     >>> import ferrnn
     >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.GRU(3)])

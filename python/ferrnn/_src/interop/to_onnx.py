@@ -37,12 +37,12 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
 
     Batch and time are free. With `states=True` the states of recurrent layers that go forward are
     inputs `<layer>/h` and, for LSTM, `<layer>/c`, `[batch, units]`, and outputs of the same names
-    with `/next`: whoever runs the file carries them from call to call.
+    with `/next`: the caller carries them from call to call.
 
     Layers for training alone (dropout, noise) are left out.
 
     Raises:
-        ValueError: A layer has no form in ONNX: cells and layers of your own, rare operations of
+        ValueError: A layer cannot be written to ONNX: custom cells and layers, rare operations of
             `keras.ops`, masks of attention and of merged inputs. The message names it.
 
     >>> import ferrnn

@@ -101,7 +101,7 @@ class _Parts:
 
 
 def to_torch(model: Any) -> TorchModel:
-    """A model as a state dict for PyTorch and the source of a module that takes it.
+    """A model as a state dict for PyTorch and the source of a module that loads it.
 
     The module has the class `Model`, takes `[batch, time, features]` as the model does, and
     computes the same numbers:
@@ -111,11 +111,11 @@ def to_torch(model: Any) -> TorchModel:
         module = Model()
         module.load_state_dict({name: torch.from_numpy(a) for name, a in made.state.items()})
 
-    The layers must follow one another: a Sequential model, or a graph without forks.
+    The layers must follow one another: a Sequential model, or a graph without branches.
 
     Raises:
-        ValueError: A layer has no form in PyTorch, such as a GRU with `reset_after=False`, or
-            the model is no chain. The message names the layer.
+        ValueError: PyTorch has no equivalent of a layer, such as a GRU with
+            `reset_after=False`, or the model is not a chain. The message names the layer.
 
     >>> import ferrnn
     >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.LSTM(3, name="memory")])

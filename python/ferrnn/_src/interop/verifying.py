@@ -58,8 +58,8 @@ class Report:
 def verify(model: Any, inputs: Any, against: Any = "float64") -> Report:
     """Runs inputs through a model and a second source: the largest difference of each layer.
 
-    A model of `from_onnx` is compared node by node, with the graph in float64, in ONNX Runtime, or
-    with the outputs of others.
+    A model of `from_onnx` is compared node by node: with the graph in float64, with ONNX Runtime,
+    or with given outputs.
 
     `against` is
 

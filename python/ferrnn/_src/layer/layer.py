@@ -58,10 +58,10 @@ Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 class Call:
     """How a layer is called: dropout on, residuals kept, gradient by the inputs wanted, mask.
 
-    `consume` promises that the vjp will be called once at most, so that it may reuse the memory of
-    what forward kept; a second call then raises RuntimeError. `losses` is where layers put what
-    they add to the loss, if anybody wants it: the vjp then gives the gradient of that as well.
-    `training` is None where nobody has said it, which is no training.
+    `consume` promises that the vjp will be called at most once, so it may reuse the memory of what
+    forward kept; a second call then raises RuntimeError. `losses`, if not None, is a list to which
+    layers append what they add to the loss; the vjp then includes its gradient. `training` is None
+    where nothing has set it, which means no training.
 
     >>> Call(training=True).differentiable
     False
@@ -82,10 +82,10 @@ PLAIN_CALLS = {training: Call(training=training) for training in (None, False, T
 class Layer(Called, AddsLosses, Weighted, Configured):
     """Something with weights that maps arrays to arrays and can be differentiated.
 
-    A layer of your own defines `build(input_shape)` to make its weights with `add_weight`, and
-    `forward(inputs, call)` to give the outputs and, if `call.differentiable`, a function
-    `vjp(d_outputs, grads) -> d_inputs` that adds the gradients by its weights to `grads`. One that
-    is written Keras' way, with `call(inputs)` in `ferrnn.ops`, gets its gradients by itself.
+    A custom layer defines `build(input_shape)`, which makes its weights with `add_weight`, and
+    `forward(inputs, call)`, which returns the outputs and, if `call.differentiable`, a function
+    `vjp(d_outputs, grads) -> d_inputs` that adds the gradients of its weights to `grads`. A layer
+    in Keras' style, with `call(inputs)` in `ferrnn.ops`, gets its gradients automatically.
 
     >>> class Scale(Layer):
     ...     def build(self, input_shape):

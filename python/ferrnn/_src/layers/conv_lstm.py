@@ -169,8 +169,7 @@ class ConvLSTM1D(ConvLSTM):
     With `return_sequences` the outputs are `[batch, time, windows, filters]`; with `return_state`
     h and c follow. Inputs are convolved with `kernel_size`, `strides`, `padding` ("valid" or
     "same") and `dilation_rate`, states with "same" padding. With "channels_first", features and
-    filters precede places. See `LSTMCell` for the equations. It runs step by step, each step's
-    products in the engine.
+    filters precede places. See `LSTMCell` for the equations. The engine computes each step.
 
     >>> ConvLSTM1D(4, 3)(np.ones((2, 5, 8, 3))).shape
     (2, 6, 4)
@@ -185,8 +184,8 @@ class ConvLSTM2D(ConvLSTM):
     With `return_sequences` the outputs are `[batch, time, rows, columns, filters]`; with
     `return_state` h and c follow. Inputs are convolved with `kernel_size`, `strides`, `padding`
     ("valid" or "same") and `dilation_rate`, states with "same" padding. With "channels_first",
-    features and filters precede places. See `LSTMCell` for the equations. It runs step by step,
-    in the engine as a whole; with a way back, each step's products.
+    features and filters precede places. See `LSTMCell` for the equations. The engine computes
+    each step.
 
     >>> ConvLSTM2D(4, 3, return_sequences=True)(np.ones((2, 5, 8, 7, 3))).shape
     (2, 5, 6, 5, 4)

@@ -29,8 +29,8 @@ class BatchNormalization(GammaAndBeta):
     momentum)`. Otherwise, and if the layer is not trainable, the moving ones are used. The outputs
     have the inputs' shape.
 
-    With `renorm` (Ioffe, 2017) training, too, normalizes by moving statistics, which follow with
-    `renorm_momentum`; gradients go through those of the batch alone. `renorm_clipping` bounds how
+    With `renorm` (Ioffe, 2017), training too normalizes by moving statistics, which follow with
+    `renorm_momentum`; gradients go only through those of the batch. `renorm_clipping` bounds how
     far the two may differ: `rmin <= r <= rmax` for the ratio of the deviations, `|d| <= dmax` for
     the difference of the means.
 

@@ -30,10 +30,10 @@ _SEPARATORS = re.compile("[\x1c-\x1f]")  # where `str.split` splits, and `bytes.
 class TextVectorization(Layer):
     """Texts `[batch]` or `[batch, 1]` to the indices of their tokens, `[batch, tokens]`.
 
-    A text is standardized ("lower_and_strip_punctuation", "lower", "strip_punctuation", all of
-    ASCII alone, a function of an array of strings, or None), split ("whitespace", "character", a
-    function that gives a list of tokens for each text, or None), and `ngrams` of its tokens are
-    made: all up to a number, or those of the lengths in a tuple. The vocabulary is given or learned
+    A text is standardized ("lower_and_strip_punctuation", "lower", "strip_punctuation", all for
+    ASCII only, a function of an array of strings, or None), split ("whitespace", "character", a
+    function that returns a list of tokens for each text, or None), and combined into `ngrams`: all
+    up to a length, or those of the lengths in a tuple. The vocabulary is given or learned
     by `adapt`; index 0 is padding, 1 stands for unknown tokens. "int" outputs are padded or cut to
     `output_sequence_length`; for the other `output_mode`s see `StringLookup`.
 

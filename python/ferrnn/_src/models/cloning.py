@@ -37,13 +37,13 @@ def clone_model(
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
 ) -> Model:
-    """A model of the same layers with weights of its own, newly initialized.
+    """A model of the same layers with new, freshly initialized weights.
 
     The clone begins at `input_tensors`, symbolic tensors of the structure of `model.input`, if
-    there are any. `clone_function(layer)` gives the layer that takes another one's place; with
-    `recursive` it is asked about the layers of nested models instead of the models.
-    `call_function(layer, *args, **kwargs)` calls the layers of a graph, and may put others before
-    or behind them.
+    given. `clone_function(layer)` returns the layer to take another one's place; with `recursive`
+    it is called for the layers of nested models instead of the models themselves.
+    `call_function(layer, *args, **kwargs)` calls the layers of a graph, and may insert others
+    before or after them.
 
     >>> from ferrnn.layers import Dense, Input
     >>> clone = clone_model(Sequential([Input((3,)), Dense(2)]))

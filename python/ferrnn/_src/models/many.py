@@ -143,20 +143,20 @@ def fit_many(
     verbose: str | int = 0,
     **options: Any,
 ) -> ManyModels:
-    """Trains one model for each group, all together, and gives them by key.
+    """Trains one model for each group, all together, and returns them by key.
 
-    `build()`, or `build(key)` if it takes an argument, returns a compiled model: the same
-    architecture for each, if it is to be fast. `groups` maps keys to `(x, y)`, `(x, y,
+    `build()`, or `build(key)` if it takes an argument, returns a compiled model. Training is
+    fastest if all have the same architecture. `groups` maps keys to `(x, y)`, `(x, y,
     sample_weight)`, or a dict of arguments of `fit`, such as `validation_data`. `options` are
     arguments of `fit` for all: `epochs`, `batch_size`, `validation_split`, `shuffle` and so on.
 
-    Each model is to the bit what `set_random_seed(seeds[key])`, `build` and `fit` make of it alone.
-    The n-th group has the seed `seed + n`, or `seed` is a mapping of them; they are drawn if there
-    is none. Of `callbacks`, each model gets copies, or what a function `callbacks(key)` returns;
-    so each stops early for itself.
+    Each model is bitwise what `set_random_seed(seeds[key])`, `build` and `fit` would make of it
+    alone. Group number n has the seed `seed + n`, or `seed` maps keys to seeds; they are drawn if
+    it is None. Each model gets copies of `callbacks`, or what a function `callbacks(key)` returns,
+    so each stops early on its own.
 
-    What is wrong with one group does not end the training of others: a warning names its key, and
-    `failures` has the exception. Models that the engine has no plan for (see `explain_plan`) are
+    An error in one group does not end the training of the others: a warning names its key, and
+    `failures` holds the exception. Models that the engine has no plan for (see `explain_plan`) are
     trained one after another.
 
     >>> import ferrnn as keras

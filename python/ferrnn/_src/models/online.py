@@ -16,10 +16,10 @@ from ferrnn._src.tree.types import Array
 class OnlineLearner:
     """A model that learns from a sequence without an end, step by step.
 
-    `learn_one(x, y)` takes the next step of the sequence in; `predict_one(x)` says what the model
-    makes of it without taking it in, so that it can be asked before `y` is known. Each `window`
-    steps the model is trained once on them, from the states that the steps before have left:
-    backpropagation through time, truncated to `window` steps. No more than these are kept.
+    `predict_one(x)` predicts from the next step of the sequence, before its target `y` is known,
+    and changes nothing; `learn_one(x, y)` takes the step. After every `window` steps the model is
+    trained once on them, from the states that the earlier steps left: backpropagation through
+    time, truncated to `window` steps. Nothing beyond these is kept.
 
     The model must be compiled, run in a stream, and give an output for each step
     (`return_sequences=True`). `x` is `[features]`, a number, or a dict of numbers by the names of

@@ -30,14 +30,14 @@ class StreamPart:
 
 
 class Stream(_core.Stream):
-    """The layers of a model, or one recurrent layer, one time step a call.
+    """The layers of a model, or one recurrent layer, one time step per call.
 
     Made by `model.stream(streams=1)` or `layer.stream(streams=1)`. `stream(inputs)` takes
-    `[features]` (if there is one stream) or `[streams, features]`, moves every layer on by one step
-    and gives `[units]` or `[streams, units]`; with `out=` it writes there and gives `out`. If the
-    first layer is an Embedding, it takes one id (of one stream) or `[streams]` ids. Each stream is
-    a sequence of its own. The outputs have the bits that the model gives for the whole
-    sequence. The weights are those at the time the stream was made.
+    `[features]` (if there is one stream) or `[streams, features]`, advances every layer by one step
+    and returns `[units]` or `[streams, units]`; with `out=` it writes there and returns `out`. If
+    the first layer is an Embedding, it takes one id (of one stream) or `[streams]` ids. Each stream
+    is a separate sequence. The outputs have the bits that the model gives for the whole sequence.
+    The weights are those at the time the stream was made.
 
     >>> from ferrnn.layers import GRU
     >>> layer = GRU(4, return_sequences=True)
@@ -105,7 +105,7 @@ class Stream(_core.Stream):
         still reach; with `padding="valid"` also "layer/seen", how many of them there have been. A
         ConvLSTM has h and c `[streams, *places, filters]`.
 
-        Whatever is a mapping of these names can be assigned, what `numpy.load` gives included:
+        Any mapping with these names can be assigned, including what `numpy.load` returns:
 
         >>> from ferrnn.layers import LSTM
         >>> layer = LSTM(2, name="memory")

@@ -50,12 +50,12 @@ class Callback:
         self.model = model
 
     def get_state(self) -> Any:
-        """What `BackupAndRestore` keeps of the callback, so that a training can go on exactly.
+        """The callback's state, which `BackupAndRestore` saves so that training resumes exactly.
 
-        By default the attributes made of numbers, texts, None, arrays, and lists, tuples and dicts
-        of these (of arrays above 1 MiB only such as were assigned anew), where training has
-        changed them. A callback that remembers something else gives it in this form, and takes it
-        back in `set_state`; so may one that has attributes which are not to be given back.
+        By default, the attributes that training has changed and that consist of numbers, strings,
+        None, arrays, and lists, tuples and dicts of these (an array above 1 MiB counts as changed
+        if another one was assigned). A callback with other state returns it here in this form and
+        restores it in `set_state`; so does one with attributes that must not be restored.
 
         >>> class Count(Callback):
         ...     def __init__(self):

@@ -133,9 +133,9 @@ class Steps(Measuring):
         """Which parts of a training step run in the engine, and why others do not.
 
         A built and compiled model is lowered to a plan: forward, backward and optimizer are one
-        call; with mean errors, crossentropies and accuracies as losses and metrics many steps are.
-        A layer that the engine does not know is handed back to Python in its place. Where a part
-        has no place in a plan, `fit` goes layer by layer, with the same results.
+        call, and so are many steps if losses and metrics are mean errors, crossentropies and
+        accuracies. A layer that the engine does not know is handed back to Python in its place.
+        If something does not fit into a plan, `fit` runs layer by layer, with the same results.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])

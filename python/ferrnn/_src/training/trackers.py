@@ -14,20 +14,20 @@ _LONGEST_VALUE = 6000
 
 
 class MlflowCallback(Callback):
-    """Logs a training to a run of MLflow: settings once, losses and metrics after each epoch.
+    """Logs training to an MLflow run: settings once, losses and metrics after each epoch.
 
     Needs `pip install ferrnn[mlflow]`. Parameters are the optimizer's settings as
     "optimizer_learning_rate" and so on, "epochs", "steps" and the number of weights; those
-    the run has already are left as they are. The summary of the model is an artifact.
+    that the run already has are kept. The summary of the model is an artifact.
 
     Args:
-        run: A run, or its id. If None, the active one; if there is none, one is started, and ends
-            with the training.
-        log_every_n_steps: If given, "batch_loss" and so on are logged every so many batches.
+        run: A run, or its id. If None, the active one; if there is none, one is started that ends
+            with training.
+        log_every_n_steps: If given, "batch_loss" and so on are logged after every n batches.
 
     Raises:
         ImportError: If MLflow is missing.
-        ValueError: If `log_every_n_steps` is no positive number.
+        ValueError: If `log_every_n_steps` is not a positive number.
     """
 
     def __init__(self, run: Any = None, log_every_n_steps: int | None = None) -> None:
@@ -106,20 +106,20 @@ class MlflowCallback(Callback):
 
 
 class OptunaPruningCallback(Callback):
-    """Reports a value to a trial of Optuna after each epoch, and ends trials that do not promise.
+    """Reports a value to an Optuna trial after each epoch, and ends unpromising trials.
 
     Needs `pip install ferrnn[optuna]`. When the study's pruner says so, `fit` raises
     `optuna.TrialPruned`, which the study expects.
 
     Args:
-        trial: What the objective was given.
-        monitor: The value of the logs that the study minimizes or maximizes.
-        interval: Every so many epochs the pruner is asked.
+        trial: The trial that the objective was given.
+        monitor: The value in the logs that the study minimizes or maximizes.
+        interval: The number of epochs between two questions to the pruner.
 
     Raises:
         ImportError: If Optuna is missing.
-        TypeError: If `trial` is none.
-        ValueError: If `interval` is no positive number.
+        TypeError: If `trial` is not a trial.
+        ValueError: If `interval` is not a positive number.
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss", interval: int = 1) -> None:
@@ -154,22 +154,22 @@ class OptunaPruningCallback(Callback):
 
 
 class WandbMetricsLogger(Callback):
-    """Logs losses and metrics to the run of Weights & Biases, under the names its own logger uses.
+    """Logs losses and metrics to a run of Weights & Biases, under the names its own logger uses.
 
-    Needs `pip install ferrnn[wandb]`, and a run: `wandb.init()`, which also says whether it goes
-    over the network (`mode="offline"`). After each epoch "epoch/loss" and so on over
+    Needs `pip install ferrnn[wandb]`, and a run: `wandb.init()`, which also sets whether it uses
+    the network (`mode="offline"`). After each epoch "epoch/loss" and so on over
     "epoch/epoch", and "epoch/learning_rate"; or after batches "batch/loss" over
     "batch/batch_step".
 
     Args:
         log_freq: "epoch", "batch", or a number of batches.
-        initial_global_step: The number of batches of earlier trainings, where "batch/batch_step"
-            starts.
+        initial_global_step: The number of batches of earlier training runs, at which
+            "batch/batch_step" starts.
 
     Raises:
         ImportError: If wandb is missing.
         RuntimeError: If there is no run.
-        ValueError: If `log_freq` is something else.
+        ValueError: If `log_freq` is anything else.
     """
 
     def __init__(self, log_freq: str | int = "epoch", initial_global_step: int = 0) -> None:

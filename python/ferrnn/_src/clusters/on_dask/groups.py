@@ -23,17 +23,17 @@ def fit_many(
     client: Any = None,
     **options: Any,
 ) -> ManyModels:
-    """`ferrnn.fit_many` on the workers of a cluster: models, histories and failures come back here.
+    """`ferrnn.fit_many` on the workers of a cluster; models, histories and failures come back.
 
-    Models are to the bit those of `ferrnn.fit_many`, whichever worker trains them. Callbacks run on
+    Models are bitwise those of `ferrnn.fit_many`, whichever worker trains them. Callbacks run on
     the workers.
 
     Args:
         build: As for `ferrnn.fit_many`; it is sent to the workers.
-        groups: A mapping of keys to groups, or a Dask bag of pairs `(key, group)`, whose groups are
-            never here. A group is `(x, y)`, `(x, y, sample_weight)` or a dict of arguments of
-            `fit`.
-        seed: That of the first group, or a mapping of keys to seeds; drawn if None.
+        groups: A mapping of keys to groups, or a Dask bag of pairs `(key, group)`, whose groups
+            never come to this process. A group is `(x, y)`, `(x, y, sample_weight)` or a dict of
+            arguments of `fit`.
+        seed: The seed of the first group, or a mapping of keys to seeds; drawn if None.
         callbacks: Copied for each model, or a function of the key that returns them.
         partition_size: How many groups of a mapping one task trains together.
         client: A `distributed.Client`; the one in use if None.

@@ -27,8 +27,8 @@ def predict(
 ) -> Any:
     """The outputs of a model for each sample of a Dask collection, as a collection of its kind.
 
-    Nothing is computed yet. A worker process opens the model once, and it is sent as it is now: a
-    file need not be visible to workers. Results are those of `model.predict`, to the bit.
+    Nothing is computed yet. The model is sent as it is now and opened once by each worker process,
+    which needs no access to its file. Results are bitwise those of `model.predict`.
 
     Args:
         model: A built model of one input and one output, or the path of a saved one.
@@ -36,7 +36,7 @@ def predict(
             shape, which gives a bag of arrays; or a dataframe with a sample in each row, which
             gives a dataframe with the same index and the columns `output_0`, `output_1` and so on.
         batch_size: How many samples the model takes at a time.
-        columns: Of a dataframe: those to read, in order; all if None. For a model of sequences
+        columns: The columns of a dataframe to read, in order; all if None. For a model of sequences
             they are read as `[time, features]`, features of the first step first.
 
     Raises:

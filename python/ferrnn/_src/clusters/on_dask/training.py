@@ -33,34 +33,35 @@ def fit(
     """Trains `model` by gradients that workers compute for shards of the samples.
 
     In a step, each of `batch_size / shard_size` shards gives the gradients of its mean loss; they
-    are summed by the shards' sizes, in the order of the shards; and the model's optimizer makes one
-    update here, whose weights go to the workers with the next step. Neither the number of
-    workers nor which of them does what changes a bit, on machines with one set of instructions. A
-    shard whose worker is lost is computed again by another.
+    are summed in the order of the shards, weighted by their sizes; and the model's optimizer makes
+    one update in this process, whose weights go to the workers with the next step. The weights are
+    bitwise the same for any number of workers, whichever of them computes a shard, on machines
+    with one instruction set. If a
+    worker is lost, another one computes its shard again.
 
     Args:
         model: A built and compiled model, which is trained in place.
         x: Inputs, a Dask or NumPy array `[samples, ...]`.
-        y: Targets, as `x`, with as many samples.
-        sample_weight: Weights `[samples]` of the loss, as `x`.
+        y: Targets, given like `x`, with as many samples.
+        sample_weight: Weights `[samples]` of the loss, given like `x`.
         batch_size: Samples of one update, a multiple of `shard_size`.
-        shard_size: Samples of one task. With that of the batch, training is what `model.fit` of
-            `shuffle=False` does, to the bit.
+        shard_size: Samples of one task. If it equals `batch_size`, training is bitwise that of
+            `model.fit` with `shuffle=False`.
         epochs: Passes over the samples.
-        shuffle: Whether shards come in another order in each epoch. Samples keep their shard.
-        seed: Of that order.
-        callbacks: They run here, as in `model.fit`; logs have the loss.
-        validation_data: `(x, y)` in memory, evaluated here after each epoch.
+        shuffle: Whether each epoch visits the shards in another order. Samples keep their shard.
+        seed: The seed of that order.
+        callbacks: They run in this process, as in `model.fit`; logs contain the loss.
+        validation_data: `(x, y)` in memory, evaluated in this process after each epoch.
         verbose: As in `model.fit`.
         client: A `distributed.Client`; the one in use if None.
 
     Returns:
-        The history of losses, as of `model.fit`.
+        The history of losses, as `model.fit` returns it.
 
     Raises:
         TypeError: If an argument is of another kind than described.
         ValueError: If sizes do not fit, or the model is not compiled, is stateful or has a
-            `train_step` of its own.
+            custom `train_step`.
         NotImplementedError: If training changes weights by other means than gradients.
 
     >>> import distributed

@@ -26,21 +26,21 @@ def fit_many(
     ray_remote_args: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ManyModels:
-    """`ferrnn.fit_many` on the workers of a cluster: models, histories and failures come back here.
+    """`ferrnn.fit_many` on the workers of a cluster; models, histories and failures come back.
 
-    Models are to the bit those of `ferrnn.fit_many`, whichever worker trains them. Callbacks run on
+    Models are bitwise those of `ferrnn.fit_many`, whichever worker trains them. Callbacks run on
     the workers.
 
     Args:
         build: As for `ferrnn.fit_many`; it is sent to the workers.
         groups: A mapping of keys to groups: `(x, y)`, `(x, y, sample_weight)` or a dict of
             arguments of `fit`. Or a `ray.data.Dataset` with a group in each row, whose columns are
-            "key", "x", "y" and what else `fit` is given; these are never here, and one task trains
-            a block of them.
-        seed: That of the first group, or a mapping of keys to seeds; drawn if None.
+            "key", "x", "y" and further arguments of `fit`; its rows never come to this process,
+            and one task trains a block of them.
+        seed: The seed of the first group, or a mapping of keys to seeds; drawn if None.
         callbacks: Copied for each model, or a function of the key that returns them.
         partition_size: How many groups of a mapping one task trains together.
-        ray_remote_args: Options of Ray's tasks: `num_cpus` and so on.
+        ray_remote_args: Options of Ray's tasks, such as `num_cpus`.
         **options: Arguments of `fit` for all groups.
 
     Raises:

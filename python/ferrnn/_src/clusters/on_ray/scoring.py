@@ -26,9 +26,9 @@ def predict(
 ) -> Any:
     """The rows of a Ray Dataset with the outputs of a model as one more column.
 
-    Nothing is computed yet. A worker process opens the model once, and it is sent as it is now: a
-    file need not be visible to workers. Outputs are those of `model.predict`, to the bit.
-    Rows keep the order that Ray keeps; their other columns say which is which.
+    Nothing is computed yet. The model is sent as it is now and opened once by each worker process,
+    which needs no access to its file. The outputs are bitwise those of `model.predict`. Ray may
+    reorder the rows; their other columns tell which is which.
 
     Args:
         model: A built model of one input and one output, or the path of a saved one.
@@ -38,7 +38,7 @@ def predict(
             features of the first step first.
         output: The name of the new column.
         batch_size: How many samples the model takes at a time.
-        ray_remote_args: Options of Ray's tasks: `num_cpus` and so on.
+        ray_remote_args: Options of Ray's tasks, such as `num_cpus`.
 
     Raises:
         TypeError: If `model` or `dataset` is of another kind.

@@ -37,36 +37,37 @@ def fit(
     """Trains `model` by gradients that workers compute for shards of the samples.
 
     In a step, each of `batch_size / shard_size` shards gives the gradients of its mean loss; they
-    are summed by the shards' sizes, in the order of the shards; and the model's optimizer makes one
-    update here, whose weights go to the workers with the next step. Neither the number of
-    workers nor which of them does what changes a bit, on machines with one set of instructions. A
-    shard whose worker is lost is computed again by another.
+    are summed in the order of the shards, weighted by their sizes; and the model's optimizer makes
+    one update in this process, whose weights go to the workers with the next step. The weights are
+    bitwise the same for any number of workers, whichever of them computes a shard, on machines
+    with one instruction set. If a
+    worker is lost, another one computes its shard again.
 
     Args:
         model: A built and compiled model, which is trained in place.
-        x: Inputs, an array `[samples, ...]`; or a `ray.data.Dataset`, whose rows are in the store
-            of the cluster from then on and never come here.
-        y: Targets, as `x`, with as many samples; of a dataset the name of their column.
-        sample_weight: Weights `[samples]` of the loss, as `y`.
+        x: Inputs, an array `[samples, ...]`; or a `ray.data.Dataset`, whose rows are kept in the
+            cluster's object store and never come to this process.
+        y: Targets, given like `x`, with as many samples; for a dataset, the name of their column.
+        sample_weight: Weights `[samples]` of the loss, given like `y`.
         inputs: The column of the inputs, if `x` is a dataset.
         batch_size: Samples of one update, a multiple of `shard_size`.
-        shard_size: Samples of one task. With that of the batch, training is what `model.fit` of
-            `shuffle=False` does, to the bit.
+        shard_size: Samples of one task. If it equals `batch_size`, training is bitwise that of
+            `model.fit` with `shuffle=False`.
         epochs: Passes over the samples.
-        shuffle: Whether shards come in another order in each epoch. Samples keep their shard.
-        seed: Of that order.
-        callbacks: They run here, as in `model.fit`; logs have the loss.
-        validation_data: `(x, y)` in memory, evaluated here after each epoch.
+        shuffle: Whether each epoch visits the shards in another order. Samples keep their shard.
+        seed: The seed of that order.
+        callbacks: They run in this process, as in `model.fit`; logs contain the loss.
+        validation_data: `(x, y)` in memory, evaluated in this process after each epoch.
         verbose: As in `model.fit`.
-        ray_remote_args: Options of Ray's tasks: `num_cpus` and so on.
+        ray_remote_args: Options of Ray's tasks, such as `num_cpus`.
 
     Returns:
-        The history of losses, as of `model.fit`.
+        The history of losses, as `model.fit` returns it.
 
     Raises:
         TypeError: If an argument is of another kind than described.
         ValueError: If sizes do not fit, columns are missing, or the model is not compiled, is
-            stateful or has a `train_step` of its own.
+            stateful or has a custom `train_step`.
         NotImplementedError: If training changes weights by other means than gradients.
 
     >>> import ferrnn as keras

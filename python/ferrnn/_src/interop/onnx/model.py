@@ -81,12 +81,12 @@ class OnnxModel:
 
         Embedding, LSTM, GRU, RNN and the Scans that `export` writes for other cells (forward and
         bidirectional, from zero states), products with a bias, LayerNormalization and activations
-        follow one another, whatever transposes and reshapes an exporter put between. The model
-        takes `[batch, time, features]`, whatever the graph's order is, and gives the graph's first
-        output.
+        may follow one another, with any transposes and reshapes that an exporter put between. The
+        model takes `[batch, time, features]`, whatever the graph's order is, and gives the graph's
+        first output.
 
         Raises:
-            ValueError: It is no such chain; the message names the first node that is no layer.
+            ValueError: It is no such chain; the message names the first node that is not a layer.
         """
         return layers_of(self._programs.plan, self.inputs, self.outputs)
 
@@ -98,19 +98,19 @@ class OnnxModel:
         initial: Mapping[str, Any] | None = None,
         **settled: Any,
     ) -> OnnxStream | Stream:
-        """The model one step a call, its states kept.
+        """The model as a stream: one step per call, its states kept.
 
         A graph with states among its inputs and outputs gives an `OnnxStream`. A chain of layers
-        without gives the stream of `to_layers()`, which takes one step `[features]`.
+        without such states gives the stream of `to_layers()`, which takes one step `[features]`.
 
-        Which inputs are states, and which outputs become them, is found by their shapes and by
-        their names or order; the first of each are no states.
+        Which inputs are states, and which outputs become them, is inferred from their shapes and
+        their names or order; the first input and the first output are no states.
 
         Args:
             streams: The size of the states' axis that the file leaves open.
             states: The inputs that are states, with the outputs that become them.
             initial: What states are at first, if not zeros.
-            settled: Inputs that are the same in each call, such as a sampling rate.
+            settled: Inputs that are the same in every call, such as a sampling rate.
 
         Raises:
             ValueError: There are no states, and the graph is no chain of layers.
@@ -149,7 +149,7 @@ class OnnxModel:
 
 
 def from_onnx(source: Any, *, verify: Any = None, against: Any = "float64") -> OnnxModel:
-    """Opens an ONNX file and returns a model that computes what it says, without ONNX Runtime.
+    """Opens an ONNX file as a model that computes it without ONNX Runtime.
 
     LSTM, GRU and RNN nodes (each direction and layout, `sequence_lens`, initial states, peepholes,
     clip, activations with alpha and beta, `linear_before_reset`), products and convolutions run in
@@ -158,9 +158,9 @@ def from_onnx(source: Any, *, verify: Any = None, against: Any = "float64") -> O
 
     Args:
         source: A path, the bytes of a file, or an `onnx.ModelProto`.
-        verify: Inputs, as `OnnxModel.predict` takes them, that are run through the graph and a
-            second source; the largest difference of each node is printed.
-        against: The second source, as of `ferrnn.verify`: `"onnxruntime"`, or `"float64"`.
+        verify: Inputs, as `OnnxModel.predict` takes them, to run through the graph and a second
+            source; the largest difference of each node is printed.
+        against: The second source, as in `ferrnn.verify`: `"onnxruntime"` or `"float64"`.
 
     Raises:
         ValueError: It is not an ONNX model, or a node is not supported: the message names the file,

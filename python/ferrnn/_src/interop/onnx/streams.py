@@ -21,11 +21,11 @@ class Runnable(Protocol):
 
 
 class OnnxStream:
-    """A model from ONNX, one step a call, its states kept.
+    """A model from ONNX that takes one step per call and keeps its states.
 
     Made by `OnnxModel.stream`. `stream(x)` takes the inputs that are neither states nor settled, in
-    the order of `inputs` and in the shapes of the file, and gives the outputs that are no states,
-    a tuple of several: the numbers of the model, whose states the caller would have handed on.
+    the order of `inputs` and in the shapes of the file, and gives the outputs that are not states,
+    a tuple if there are several: the numbers the model gives if the caller passes its states on.
 
     Attributes:
         inputs: The names of the inputs that a call takes.

@@ -19,8 +19,8 @@ class Circle(Loss):
     `lse` is the logarithm of the sum of exponentials, `d` are the cosine distances of a row of
     `y_pred` `[batch, features]` (rows of norm 1) to those of its own label (p) and of others (n),
     `a_p = margin + d_p`, `a_n = max(1 + margin - d_n, 0)`. `y_true` are the labels, `[batch]` or
-    `[batch, 1]`. `remove_diagonal` leaves a row's distance to itself aside. Rows of a loss of 0,
-    alone with their label or without another one, do not count.
+    `[batch, 1]`. `remove_diagonal` ignores a row's distance to itself. Rows with a loss of 0 do
+    not count: those without another row of their label, or without one of another label.
 
     >>> pred = [[1.0, 0.0], [0.8, 0.6], [0.6, -0.8]]
     >>> round(float(Circle(gamma=2.0)([0, 0, 1], pred)), 4)

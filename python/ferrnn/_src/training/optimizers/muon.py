@@ -17,12 +17,12 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Muon(Optimizer):
-    """A momentum whose matrix is made nearly orthogonal (Jordan, 2024); Adam for all else.
+    """Momentum whose matrix is made nearly orthogonal (Jordan, 2024); Adam for all other weights.
 
     For matrices `m = momentum m + g`, then `u = g + momentum m` with `nesterov`, else `m`;
     `w -= lr rms_rate sqrt(max(rows, columns)) orthogonal(u)` (no factors if `rms_rate` is None),
     with `ns_steps` of Newton and Schulz' iteration `X = muon_a X + (muon_b A + muon_c A^2) X`,
-    `A = X X'`, from `u` of norm 1. Weights that are no matrices, that have "embedding" in their
+    `A = X X'`, from `u` of norm 1. Weights that are not matrices, that have "embedding" in their
     path (with `exclude_embeddings`) or match one of `exclude_layers` take `Adam`'s step, with
     `lr adam_lr_ratio` and `adam_weight_decay`. `common` are the arguments of `Optimizer`.
 
