@@ -30,8 +30,8 @@ from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
+from ferrnn import simd_level
 from ferrnn._src.models.precisions import set_precision
-from ferrnn._src.native import simd_level
 
 ROOT = Path(__file__).parents[2]
 PRECISIONS = ("full", "bfloat16", "int8")

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests/python" / each) for each in ("", "golden", "interop")]
 
 import others  # noqa: E402 - beside the tests
-from ferrnn._src.native import simd_level  # noqa: E402
+from ferrnn import simd_level  # noqa: E402
 
 
 def session(path: Path, threads: int) -> Any:

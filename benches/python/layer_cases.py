@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn import layers
+from ferrnn import Layer, layers
 from ferrnn._core import DenseWeights, Problem, rnn_backward, rnn_forward
-from ferrnn._src.layer.layer import Layer
 from ferrnn._src.native import (
     NormalizationWeights,
     activate,

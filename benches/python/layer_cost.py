@@ -23,10 +23,7 @@ from layer_cases import BATCH, FEATURES, STEPS, Run, X, cases, nothing
 from table import tell
 
 import ferrnn
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.native import simd_level
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients, layers, simd_level
 
 CALL = Call(training=True, differentiable=True)
 LIMIT = 5.0  # microseconds of Python each way

@@ -19,8 +19,7 @@ from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 
 SIZES = [(32, 100, 64, 128), (32, 100, 256, 256), (64, 200, 16, 64), (8, 100, 64, 128)]
 KINDS = ["LSTM", "GRU", "SimpleRNN"]

@@ -30,8 +30,7 @@ from table import tell
 from timing import Run, median_ratio, round_robin
 
 import ferrnn
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 
 CASES = [(32, 100, 256, 256), (32, 10, 16, 32)]
 LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}

@@ -7,8 +7,7 @@ import os
 import pytest
 
 from ferrnn._src.configs import config
-from ferrnn._src.configs.names import clear_session
-from ferrnn._src.weights.random import set_random_seed
+from ferrnn.utils import clear_session, set_random_seed
 
 
 def fresh():

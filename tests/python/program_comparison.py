@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from ferrnn import Call, Gradients
 from ferrnn._src.cells.protocol import flatten, initial_state
-from ferrnn._src.layer.layer import Call
 from ferrnn._src.programs import lowering
 from ferrnn._src.sequence import programmed, stepwise
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import RNN
 
 # The sections of a program.

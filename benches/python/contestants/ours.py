@@ -9,8 +9,7 @@ from cases import Array, Data, Job
 
 import ferrnn
 from contestants import Prepared
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 
 LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}
 

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.cells.gru import GRUCell
-from ferrnn._src.cells.lstm import LSTMCell
+from ferrnn import Call
 from ferrnn._src.cells.protocol import DropoutMasks
-from ferrnn._src.cells.simple_rnn import SimpleRNNCell
-from ferrnn._src.cells.stacked import StackedRNNCells
-from ferrnn._src.layer.layer import Call
+from ferrnn.layers import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from ferrnn.testing import check_vjp
 
 CELLS = [LSTMCell, GRUCell, SimpleRNNCell]

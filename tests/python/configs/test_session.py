@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from ferrnn import name_scope
 from ferrnn._src.configs import config
-from ferrnn._src.configs.names import clear_session, name_scope, path_of, snake_case, unique_name
+from ferrnn._src.configs.names import path_of, snake_case, unique_name
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.random import SeedGenerator, draw_seed, set_random_seed
+from ferrnn._src.weights.random import draw_seed
+from ferrnn.random import SeedGenerator
+from ferrnn.utils import clear_session, set_random_seed
 
 
 def test_names_are_counted_until_the_session_is_cleared():

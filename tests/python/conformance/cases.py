@@ -5,18 +5,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ferrnn._src.cells.coupled_lstm import CoupledLSTMCell
-from ferrnn._src.cells.gru import GRUCell
-from ferrnn._src.cells.ind_rnn import IndRNNCell
-from ferrnn._src.cells.lstm import LSTMCell
-from ferrnn._src.cells.minimal_gated import MinimalGatedCell
-from ferrnn._src.cells.peephole_lstm import PeepholeLSTMCell
-from ferrnn._src.cells.projected_lstm import ProjectedLSTMCell
+from ferrnn import Call
 from ferrnn._src.cells.protocol import DropoutMasks
-from ferrnn._src.cells.simple_rnn import SimpleRNNCell
-from ferrnn._src.cells.stacked import StackedRNNCells
-from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused
+from ferrnn.layers import (
+    CoupledLSTMCell,
+    GRUCell,
+    IndRNNCell,
+    LSTMCell,
+    MinimalGatedCell,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+)
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign")
 GROWING = ("relu", "linear", "softplus", "elu", "selu", "silu", "gelu", "exponential")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ferrnn import Gradients
 from ferrnn._src.sequence import fused, stepwise
-from ferrnn._src.weights.parameter import Gradients
 
 
 def run(case, cell, scan):

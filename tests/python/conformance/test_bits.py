@@ -9,10 +9,9 @@ import pytest
 from conformance.cases import IN_ENGINE, Case
 from conformance.comparison import run
 from each_case import each_case
+from ferrnn import Call, Gradients
 from ferrnn._src import native
-from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import Dense
 
 DTYPES = ("float32", "float64")

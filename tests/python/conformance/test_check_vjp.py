@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn import Gradients, Parameter
 from ferrnn.testing import check_vjp
 
 X = np.random.default_rng(1).normal(size=(4, 3))

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from conformance.cases import ACTIVATIONS, IN_ENGINE, Case
 from conformance.comparison import expect_same, run
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.sequence import fused
-from ferrnn._src.weights.parameter import Gradients
 
 searched = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 40)

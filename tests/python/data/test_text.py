@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferrnn._src.data.text import Tokenizer, hashing_trick, one_hot
+from ferrnn.preprocessing.text import Tokenizer, hashing_trick, one_hot
 
 
 def test_lists_of_words_and_own_analyzers():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.data.windows import TimeseriesGenerator, timeseries_dataset_from_array
 from ferrnn._src.tree.results import Output
+from ferrnn.preprocessing.sequence import TimeseriesGenerator
+from ferrnn.utils import timeseries_dataset_from_array
 
 SERIES = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
 

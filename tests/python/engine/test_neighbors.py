@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients, layers
 
 POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="of POSIX")
 RNG = np.random.default_rng(8)

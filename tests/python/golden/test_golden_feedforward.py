@@ -11,8 +11,7 @@ import numpy as np
 import ferrnn
 import golden
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 
 TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4, "atol": 1e-5}}
 # JAX takes the softmax of its fused attention in float32, whatever the dtype.

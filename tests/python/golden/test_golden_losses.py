@@ -9,7 +9,7 @@ import numpy as np
 import ferrnn
 import golden
 from each_case import each_case
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Gradients
 
 
 def _options(about: dict[str, Any]) -> dict[str, Any]:

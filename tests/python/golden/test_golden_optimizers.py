@@ -9,7 +9,7 @@ import numpy as np
 import ferrnn
 import golden
 from each_case import each_case
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn import Gradients, Parameter
 from ferrnn.optimizers import schedules
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}

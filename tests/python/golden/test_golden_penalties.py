@@ -7,8 +7,7 @@ import pytest
 
 import golden
 from each_case import each_case
-from ferrnn import constraints, regularizers
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Gradients, constraints, regularizers
 from ferrnn._src.weights.regularizers import penalty_of
 
 

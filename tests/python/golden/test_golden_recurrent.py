@@ -9,9 +9,8 @@ import numpy as np
 import ferrnn
 import golden
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.sequence import fused
-from ferrnn._src.weights.parameter import Gradients
 
 # Of sums of some hundred products: absolute beside entries near zero.
 TOLERANCE = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 2e-4, "atol": 2e-5}}

@@ -10,8 +10,7 @@ import pytest
 import ferrnn
 import golden
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 from specs import build
 
 TOLERANCE: Any = {"rtol": 1e-9, "atol": 1e-11}

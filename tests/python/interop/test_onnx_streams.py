@@ -6,7 +6,7 @@ import pytest
 import ferrnn
 import foreign
 import others
-from ferrnn._src.sequence.stream import Stream
+from ferrnn.models import Stream
 from foreign import expect_close
 
 # Where the batch stands in the file's inputs and outputs.

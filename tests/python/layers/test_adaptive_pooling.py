@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients, layers
 from ferrnn.testing import check_vjp
 
 RNG = np.random.default_rng(12)

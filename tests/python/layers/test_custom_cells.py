@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import Call, Gradients
 from ferrnn._src.cells.protocol import initial_state
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Layer, LSTMCell, SimpleRNN
 from ferrnn.testing import check_vjp
 

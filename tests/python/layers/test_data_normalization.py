@@ -5,8 +5,7 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, layers
 from ferrnn.testing import check_vjp
 from ferrnn.utils import PyDataset
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call, Layer
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients, Layer
 from ferrnn.layers import Activation, Dense, Dropout, Input
 from ferrnn.testing import check_vjp
 

@@ -5,10 +5,9 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.native import embedding_backward
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import LSTM, Dense, Embedding, Flatten, Masking, Reshape
 from ferrnn.testing import check_vjp
 

@@ -5,11 +5,9 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn import layers
+from ferrnn import Call, Parameter, layers
 from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.convolution.product import Packed, convolution
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Parameter
 from ferrnn.testing import check_vjp
 
 RNG = np.random.default_rng(3)

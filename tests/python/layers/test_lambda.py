@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn
-from ferrnn import ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, ops
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import GRU, Dense, Lambda
 from ferrnn.testing import check_vjp

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients, layers
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 SEQUENCE = ((3, 7, 5),)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.layers.checks import mask_of_lengths
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, Input, LSTMCell, SimpleRNN
 
 LENGTHS = [4, 0, 7, 1, 6]

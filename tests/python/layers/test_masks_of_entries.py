@@ -5,7 +5,7 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import (
     GRU,

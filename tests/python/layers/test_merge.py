@@ -5,8 +5,7 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn import layers
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, layers
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn.testing import check_vjp
 

@@ -5,8 +5,7 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 from ferrnn.layers import LSTM, BatchNormalization, Dense, LayerNormalization
 from ferrnn.testing import check_vjp
 

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn.layers import (
     GRU,
     LSTM,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn._src.tree.results import Output
 from ferrnn.layers import (
     GRU,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN
 
 LAYERS = [LSTM, GRU, SimpleRNN]

@@ -6,8 +6,7 @@ import numpy as np
 
 import ferrnn
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 
 
 @each_case("dtype", ["float32", "float64"])

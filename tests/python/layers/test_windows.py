@@ -7,9 +7,8 @@ import pytest
 
 import ferrnn
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import (
     GRU,
     AveragePooling1D,

@@ -5,8 +5,7 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn import layers, ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, layers, ops
 from ferrnn.testing import check_vjp
 
 RNG = np.random.default_rng(3)

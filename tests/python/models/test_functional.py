@@ -8,9 +8,8 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.layer.masked import mask_of
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 from ferrnn.testing import check_vjp
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients
 from ferrnn._src.layer.masked import attach_mask, mask_of
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 
 RNG = np.random.default_rng(0)

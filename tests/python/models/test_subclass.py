@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn.layers import LSTM, Dense, Dropout
 from ferrnn.testing import check_vjp
 

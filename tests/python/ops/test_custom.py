@@ -5,11 +5,9 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn import ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, Gradients, ops
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 DIFFERENTIABLE = Call(differentiable=True)

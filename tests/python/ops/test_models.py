@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn import ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, ops
 from ferrnn.testing import check_vjp
 
 DIFFERENTIABLE = Call(differentiable=True)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ferrnn import layers, ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, layers, ops
 from ferrnn._src.sequence import programmed
 from program_comparison import TOLERANCES, agree
 

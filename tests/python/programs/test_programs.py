@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import layers, ops
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call, layers, ops
 from ferrnn._src.sequence import programmed, stepwise
 from ferrnn.testing import check_vjp
 from program_comparison import TOLERANCES, agree, drawn, made

@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import layers
+from ferrnn import Call, Gradients, layers
 from ferrnn._src.activations import activations
 from ferrnn._src.cells.base import Cell
-from ferrnn._src.cells.gru import GRUCell
-from ferrnn._src.cells.lstm import LSTMCell
 from ferrnn._src.cells.protocol import DropoutMasks
-from ferrnn._src.cells.simple_rnn import SimpleRNNCell
-from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence import fused, stepwise
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn.layers import GRUCell, LSTMCell, SimpleRNNCell
 from ferrnn.testing import check_vjp
 
 ENGINES = each_case("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import Gradients
 from ferrnn._src.training import losses
-from ferrnn._src.weights.parameter import Gradients
 
 SHORT = [
     losses.MeanSquaredError,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.training.callback_list import CallbackList, hears
+from ferrnn._src.training.callback_list import hears
+from ferrnn.callbacks import CallbackList
 
 
 def model(units=1):

@@ -8,7 +8,7 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn.testing import check_vjp
 from training.test_progress import Terminal, screen
 

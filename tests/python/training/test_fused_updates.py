@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import Gradients, Parameter
 from ferrnn._src.native import adam_update, sgd_update, squared_norms
-from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn.optimizers import SGD, Adam
 
 CASES = {

@@ -8,9 +8,9 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
+from ferrnn import Gradients
 from ferrnn._src.training import losses
 from ferrnn._src.training.losses.registry import CLASSES, as_loss
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.testing import check_vjp
 
 BY_NAME = {function.__name__: cls for function, cls in CLASSES.items()}

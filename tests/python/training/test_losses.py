@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import Gradients, Loss
 from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.training import losses
-from ferrnn._src.training.loss import Loss, LossFunctionWrapper
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.training.loss import LossFunctionWrapper
 from ferrnn.testing import check_vjp
 
 EPS = 1e-7

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from each_case import each_case
+from ferrnn import Variable
 from ferrnn._src.layer.masked import attach_mask
 from ferrnn._src.training import losses, metrics
 from ferrnn._src.training.compiled import CompiledLoss, classification_kind
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
-from ferrnn._src.weights.variable import Variable
 
 RNG = np.random.default_rng(2)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn import ops
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn import Parameter, ops
 from ferrnn.optimizers import SGD, Adam, AdamW, Ftrl, Lion, Nadam, Optimizer, schedules
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from ferrnn import Gradients, Parameter
 from ferrnn._src.training import optimizers
-from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn.optimizers import SGD, Adam, RMSprop
 
 

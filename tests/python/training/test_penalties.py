@@ -7,8 +7,7 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 from ferrnn._src.weights.penalties import activity_penalties
 from ferrnn.layers import GRU, LSTM, RNN, Dense, LSTMCell, SimpleRNN
 from ferrnn.regularizers import L1L2, L2

@@ -9,7 +9,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn._src.training import progress
-from ferrnn._src.training.progress import Progbar
+from ferrnn.utils import Progbar
 
 
 class Terminal(io.StringIO):

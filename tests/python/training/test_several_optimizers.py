@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn import callbacks
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn import Parameter, callbacks
 from ferrnn.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap, RMSprop
 
 RNG = np.random.default_rng(8)

@@ -5,9 +5,8 @@ import pytest
 
 import ferrnn as keras
 from each_case import each_case
-from ferrnn import ops
+from ferrnn import Parameter, ops
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.weights.parameter import Parameter
 
 X = np.random.default_rng(1).normal(size=(6, 3)).astype("float32")
 Y = np.random.default_rng(2).normal(size=(6, 2)).astype("float32")

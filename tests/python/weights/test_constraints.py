@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import constraints
-from ferrnn._src.weights.constraints import Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+from ferrnn import Constraint, constraints
+from ferrnn.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
 
 EACH = [MaxNorm(1.5, axis=1), NonNeg(), UnitNorm(), MinMaxNorm(0.5, 1.0, 0.5, [0, 1])]
 each_constraint = each_case("constraint", EACH, ids=lambda c: type(c).__name__)

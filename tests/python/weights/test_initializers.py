@@ -3,8 +3,8 @@ import pytest
 
 from each_case import each_case
 from ferrnn._src.weights import initializers
-from ferrnn._src.weights.random import SeedGenerator
 from ferrnn.layers import MultiHeadAttention
+from ferrnn.random import SeedGenerator
 
 RANDOM = [
     "random_normal",

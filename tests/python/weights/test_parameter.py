@@ -4,8 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from ferrnn._src.configs.names import name_scope
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn import Gradients, Parameter, name_scope
 
 
 def test_value_is_a_read_only_view():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.weights.random import SeedGenerator
+from ferrnn.random import SeedGenerator
 
 
 @each_case("shape", [(), (0, 4), (1,), (3, 5), (8,), (2, 3, 7)])

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import ops, regularizers
-from ferrnn._src.weights.parameter import Gradients
-from ferrnn._src.weights.regularizers import (
-    L1,
-    L1L2,
-    L2,
-    OrthogonalRegularizer,
-    Regularizer,
-    penalty_of,
-)
+from ferrnn import Gradients, Regularizer, ops, regularizers
+from ferrnn._src.weights.regularizers import penalty_of
+from ferrnn.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from ferrnn.testing import check_vjp
 
 EACH = [
