@@ -308,6 +308,9 @@ def mean_loss(
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""
 
+def erf(inputs: Array) -> Array:
+    """The error function of each element."""
+
 @final
 class Plan:
     """The layers of a model as a graph, for steps in one call."""

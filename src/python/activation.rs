@@ -41,3 +41,25 @@ fn apply<T: Number>(
     dense::activate(None, function, units, inputs.elements(), outputs.elements())?;
     Ok(outputs.finish())
 }
+
+/// The error function of each element.
+#[pyfunction]
+pub(super) fn erf(py: Python<'_>, inputs: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    caught(|| {
+        if is_double("inputs", inputs)? {
+            apply_erf::<f64>(py, inputs)
+        } else {
+            apply_erf::<f32>(py, inputs)
+        }
+    })
+}
+
+fn apply_erf<T: Number>(py: Python<'_>, inputs: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let shape = inputs.cast::<PyUntypedArray>()?.shape().to_vec();
+    let inputs = flat::<T>("inputs", inputs, &shape)?;
+    let mut outputs = New::<T>::empty(py, &shape)?;
+    for (to, &x) in outputs.elements().iter_mut().zip(inputs.elements()) {
+        *to = x.erf();
+    }
+    Ok(outputs.finish())
+}

@@ -32,7 +32,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use super::activation::activate;
+    use super::activation::{activate, erf};
     #[pymodule_export]
     use super::convolution::{conv_lstm_step, convolution_forward, max_pool, max_pool_backward};
     #[pymodule_export]

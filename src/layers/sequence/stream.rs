@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::plan::Place;
 use super::rows::States;
-use super::step::forward::{RowMajor, Step};
+use super::step::forward::{Chunk, Step};
 use super::step::single::{RowStep, is_single};
 use super::weights::Weights;
 use crate::error::Result;
@@ -240,23 +240,28 @@ impl<T: Element> RecurrentStage<T> {
                 };
                 T::dispatch(weights.level, product);
             }
-            weights.cell.visit(Step {
+            let chunk = Chunk {
                 weights,
-                phase,
-                active: &self.active,
-                operand: fused.then_some(RowMajor { data: source, stride: self.stride }),
                 blocks: 0..weights.blocks(),
-                from_end: self.backwards,
+                rows: self.rows,
+                stride,
+                tail: None,
                 slots: &mut self.slots,
                 keep: false,
-                place: Place { first: 0, rows: self.rows },
-                previous: RowMajor { data: &self.previous, stride: self.stride },
-                produced: &mut UnitsMut::whole(produced, geometry),
                 state: &mut self.others,
-                slice_rows: self.rows,
                 kept_state: None,
                 outputs: None,
-                tail: None,
+            };
+            weights.cell.visit(Step {
+                chunk,
+                time: 0,
+                phase,
+                active: &self.active,
+                place: Place { first: 0, rows: self.rows },
+                from_end: self.backwards,
+                previous: &self.previous,
+                operand: fused.then_some(source),
+                produced: &mut UnitsMut::whole(produced, geometry),
                 ahead: None,
             });
         }

@@ -63,7 +63,7 @@ impl<T: Element> Visitor<T> for StepBack<'_, '_, T> {
     type Output = ();
 
     fn visit<C: Cell<T>>(self) {
-        dispatch_phase!(T, C, self);
+        dispatch_phase!(T, C, self.weights, self);
     }
 }
 

@@ -56,44 +56,62 @@ macro_rules! with_cut {
     };
 }
 
-/// Rows `[row of the slice][stride]`: outputs and what is computed from them.
-#[derive(Clone, Copy)]
-pub(crate) struct RowMajor<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) stride: usize,
-}
-
-/// One phase of a step forward.
-pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element> {
+/// A chunk of steps on its way forward: what all of them read and write.
+pub(crate) struct Chunk<'a, 'v, T: Element> {
     pub(crate) weights: &'a Weights<T>,
-    pub(crate) phase: usize,
-    /// The rows that take the step.
-    pub(crate) active: &'a [u32],
-    /// What the recurrent weights multiply; none if the product is in the slots already.
-    pub(crate) operand: Option<RowMajor<'a, T>>,
-    /// The blocks of units to compute, and whether to walk them from the end: in turns, so that what
-    /// one step has read last the next reads first, from the cache.
+    /// The blocks of units to compute.
     pub(crate) blocks: Range<usize>,
-    pub(crate) from_end: bool,
-    /// The chunk's slots; sums on entry, what backward wants on return, if it is kept.
-    pub(crate) slots: &'a mut [T],
-    pub(crate) keep: bool,
-    pub(crate) place: Place,
-    /// The outputs before the step.
-    pub(crate) previous: RowMajor<'a, T>,
-    /// What the phase produces, with the rows of `previous`.
-    pub(crate) produced: &'a mut UnitsMut<'o, T>,
-    /// The other states, `[block of the part][row of the slice][state]`.
-    pub(crate) state: &'a mut [T],
     /// Rows of the slice.
-    pub(crate) slice_rows: usize,
-    /// Where the states before the step are kept for backward, in the order of the chunk.
-    pub(crate) kept_state: Option<&'a mut [T]>,
-    /// The part's units of the caller's outputs and the step to write, in the last phase.
-    pub(crate) outputs: Option<(&'a mut ViewMut<'v, T>, usize)>,
+    pub(crate) rows: usize,
+    /// Elements between two rows of the outputs and of what is computed from them.
+    pub(crate) stride: usize,
     /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first
     /// one or two.
     pub(crate) tail: Option<&'a Packed<T>>,
+    /// Sums before a step, what backward wants after it, if it is to be kept.
+    pub(crate) slots: &'a mut [T],
+    pub(crate) keep: bool,
+    /// The states but the output, `[block of the part][row of the slice][state]`.
+    pub(crate) state: &'a mut [T],
+    /// Where those before each step are kept for backward, in the order of the chunk.
+    pub(crate) kept_state: Option<&'a mut [T]>,
+    /// The part's units of the caller's outputs, if every step's are wanted.
+    pub(crate) outputs: Option<&'a mut ViewMut<'v, T>>,
+}
+
+impl<'v, T: Element> Chunk<'_, 'v, T> {
+    /// The same, for one step of several.
+    #[inline(always)]
+    pub(crate) fn reborrow(&mut self) -> Chunk<'_, 'v, T> {
+        Chunk {
+            blocks: self.blocks.clone(),
+            slots: &mut *self.slots,
+            state: &mut *self.state,
+            kept_state: self.kept_state.as_deref_mut(),
+            outputs: self.outputs.as_deref_mut(),
+            ..*self
+        }
+    }
+}
+
+/// One phase of a step forward. Rows of the slice are `[row][stride]`.
+pub(crate) struct Step<'a, 'o, 'v, 'h, T: Element> {
+    pub(crate) chunk: Chunk<'a, 'v, T>,
+    /// The step's number.
+    pub(crate) time: usize,
+    pub(crate) phase: usize,
+    /// The rows that take the step.
+    pub(crate) active: &'a [u32],
+    pub(crate) place: Place,
+    /// Whether to walk the blocks from the end: in turns, so that what one step has read last the
+    /// next reads first, from the cache.
+    pub(crate) from_end: bool,
+    /// The outputs before the step.
+    pub(crate) previous: &'a [T],
+    /// What the recurrent weights multiply; none if the product is in the slots already.
+    pub(crate) operand: Option<&'a [T]>,
+    /// What the phase produces.
+    pub(crate) produced: &'a mut UnitsMut<'o, T>,
     /// What is to be multiplied beside the product, if that is of one row.
     pub(crate) ahead: Option<&'a mut Ahead<'h, T>>,
 }
@@ -102,7 +120,7 @@ impl<T: Element> Visitor<T> for Step<'_, '_, '_, '_, T> {
     type Output = ();
 
     fn visit<C: Cell<T>>(self) {
-        dispatch_phase!(T, C, self);
+        dispatch_phase!(T, C, self.chunk.weights, self);
     }
 }
 
@@ -117,7 +135,7 @@ pub(crate) struct OfCell<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> {
 impl<'a, 'o, 'v, 'h, T: Element, C, A, const PHASE: usize> OfCell<'a, 'o, 'v, 'h, T, C, A, PHASE> {
     #[inline(always)]
     pub(crate) fn new(of: Step<'a, 'o, 'v, 'h, T>, activations: A) -> Self {
-        Self { cell: PhantomData, activations, recurrent: &of.weights.recurrent[PHASE], of }
+        Self { cell: PhantomData, activations, recurrent: &of.chunk.weights.recurrent[PHASE], of }
     }
 }
 
@@ -157,7 +175,7 @@ where
     /// The equations of a phase that takes no product.
     #[inline(always)]
     fn no_product<S: Simd<T>, const W: usize>(mut self, s: S) {
-        for block in self.of.blocks.clone() {
+        for block in self.of.chunk.blocks.clone() {
             self.finish::<S, W>(s, block);
         }
     }
@@ -169,8 +187,8 @@ where
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
         let one = self.of.active.len() == 1;
-        let mut rest = self.of.blocks.clone();
-        if let Some(tail) = self.of.tail {
+        let mut rest = self.of.chunk.blocks.clone();
+        if let Some(tail) = self.of.chunk.tail {
             rest.end -= 1;
             let end = rest.end;
             if const { A::FUSED && S::FUSED && W == 4 } {
@@ -201,7 +219,8 @@ where
         if let Some(ahead) = &mut of.ahead {
             let row = of.place.first;
             if ahead.ends(row) {
-                with_cut!(S, G, MR, MG => s.apart(Rest::<T, G, MR, MG> { ahead, slots: of.slots }));
+                let slots = &mut *of.chunk.slots;
+                with_cut!(S, G, MR, MG => s.apart(Rest::<T, G, MR, MG> { ahead, slots }));
             }
         }
     }
@@ -247,15 +266,15 @@ where
         if const { !(A::FUSED && S::FUSED) } {
             return None;
         }
-        let (operand, place) = (self.of.operand?, self.of.place);
-        let of_part = block.0 - self.of.blocks.start;
+        let Step { chunk, place, active, operand, .. } = &mut self.of;
+        let of_part = block.0 - chunk.blocks.start;
         Some(AddProduct {
-            left: operand.data,
-            stride: operand.stride,
-            rows: self.of.active,
+            left: (*operand)?,
+            stride: chunk.stride,
+            rows: active,
             right: self.recurrent,
             block,
-            sums: &mut *self.of.slots,
+            sums: &mut *chunk.slots,
             place: (of_part * place.rows + place.first, place.rows),
             first: const { C::LAYOUT.phase(PHASE).0 },
         })
@@ -269,14 +288,15 @@ where
         tail: &Packed<T>,
         block: usize,
     ) {
-        let Some(operand) = self.of.operand else { return };
-        let (place, of_part) = (self.of.place, block - self.of.blocks.start);
+        let Step { chunk, place, active, operand, .. } = &mut self.of;
+        let Some(left) = *operand else { return };
+        let of_part = block - chunk.blocks.start;
         let product = AddTail::<T, G, PARTS, W> {
-            left: operand.data,
-            stride: operand.stride,
-            rows: self.of.active,
+            left,
+            stride: chunk.stride,
+            rows: active,
             right: tail,
-            sums: &mut *self.of.slots,
+            sums: &mut *chunk.slots,
             place: of_part * place.rows + place.first,
         };
         if product.rows.len() == 1 { product.one_row(s) } else { s.apart(product) }
@@ -285,31 +305,31 @@ where
     /// The cell's equations for the rows of one block, and everything they read and write.
     #[inline(always)]
     fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
+        let Step { chunk, time, place, active, previous, produced, .. } = &mut self.of;
         let states = C::LAYOUT.states;
-        let (lane, of_part) = (block * S::LANES, block - self.of.blocks.start);
-        let first = of_part * self.of.place.rows + self.of.place.first;
-        let (slots, _) = s.vectors_mut(self.of.slots).as_chunks_mut::<W>();
-        let slots = &mut slots[first..][..self.of.active.len()];
-        let carried = &mut s.vectors_mut(self.of.state)[of_part * self.of.slice_rows * states..];
-        let mut kept = self.of.kept_state.as_deref_mut().map(|kept| {
+        let (lane, of_part) = (block * S::LANES, block - chunk.blocks.start);
+        let first = of_part * place.rows + place.first;
+        let (slots, _) = s.vectors_mut(chunk.slots).as_chunks_mut::<W>();
+        let slots = &mut slots[first..][..active.len()];
+        let carried = &mut s.vectors_mut(chunk.state)[of_part * chunk.rows * states..];
+        let mut kept = chunk.kept_state.as_deref_mut().map(|kept| {
             let kept = &mut s.vectors_mut(kept)[first * states..];
             kept.chunks_exact_mut(states.max(1))
         });
-        let vectors = of_block(s, &self.of.weights.vectors, block, C::LAYOUT.vectors);
-        let previous = &self.of.previous.data[lane..];
-        for (&row, slots) in self.of.active.iter().zip(slots) {
+        let vectors = of_block(s, &chunk.weights.vectors, block, C::LAYOUT.vectors);
+        let previous = &previous[lane..];
+        for (&row, slots) in active.iter().zip(slots) {
             let row = row as usize;
             let carried = &mut carried[row * states..][..states];
             if let Some(kept) = kept.as_mut().and_then(Iterator::next) {
                 kept.copy_from_slice(carried);
             }
-            let output = s.load(&previous[row * self.of.previous.stride..]);
-            let given = (output, carried, vectors);
-            let produced =
-                equations::<T, C, A, S, PHASE, W>(s, self.activations, slots, given, self.of.keep);
-            s.store(produced, self.of.produced.from(row, lane));
-            if let Some((outputs, step)) = &mut self.of.outputs {
-                s.store_partial(produced, &mut outputs.row(row, *step)[of_part * S::LANES..]);
+            let given = (s.load(&previous[row * chunk.stride..]), carried, vectors);
+            let output =
+                equations::<T, C, A, S, PHASE, W>(s, self.activations, slots, given, chunk.keep);
+            s.store(output, produced.from(row, lane));
+            if let Some(outputs) = &mut chunk.outputs {
+                s.store_partial(output, &mut outputs.row(row, *time)[of_part * S::LANES..]);
             }
         }
     }

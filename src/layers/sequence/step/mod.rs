@@ -1,12 +1,12 @@
 //! One step of a slice's rows, for the cell at hand: products on register tiles, equations on their sums.
 
 /// Runs `OfCell`, a kernel for a cell's phase and its functions, for `$of`: which phase that is, and
-/// whether the functions are those that are compiled in, is only known when it runs.
+/// whether the functions of the `$weights` are those compiled in, is only known at run time.
 macro_rules! dispatch_phase {
-    ($T:ident, $C:ident, $of:expr) => {{
+    ($T:ident, $C:ident, $weights:expr, $of:expr) => {{
         use $crate::kernels::activation::Standard;
-        let of = $of;
-        let (level, functions) = (of.weights.level, of.weights.activations);
+        let (weights, of) = ($weights, $of);
+        let (level, functions) = (weights.level, weights.activations);
         let second = const { $C::LAYOUT.phases.len() > 1 } && of.phase > 0;
         match (second, functions.is_standard() && !level.is_small()) {
             // Only a cell that has a second phase is compiled for it.

@@ -5,42 +5,30 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::ahead::Ahead;
-use super::forward::{self as step_forward, RowMajor, Step};
+use super::forward::{self as step_forward, Chunk, Step};
 use crate::cells::{Cell, Visitor};
 use crate::error::Result;
 use crate::kernels::activation::Standard;
-use crate::kernels::pack::Packed;
 use crate::layers::sequence::part::SlicePart;
 use crate::layers::sequence::plan::Place;
 use crate::layers::sequence::rows::{copy_rows, repeat, skipping};
-use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::Turn;
 
 /// The steps of a cell whose step has one phase, fused with its product, without dropout.
 pub(crate) struct Sweep<'a, 'e, 'v, T: Element> {
     pub(crate) part: &'a SlicePart<'a, T>,
+    pub(crate) chunk: Chunk<'a, 'v, T>,
+    /// The first step of the chunk, and how many rows its steps take.
+    pub(crate) begin: usize,
+    pub(crate) chunk_rows: usize,
+    /// The steps to take.
     pub(crate) steps: Range<usize>,
-    /// The first step of the chunk, and the chunk's rows.
-    pub(crate) chunk: (usize, usize),
-    /// Elements between two rows of a plane.
-    pub(crate) stride: usize,
     /// Steps so far that had active rows.
     pub(crate) steps_done: &'a mut usize,
     pub(crate) turn: &'a mut Turn<'e, T>,
-    /// The chunk's.
-    pub(crate) slots: &'a mut [T],
-    /// Whether backward wants what the step leaves there.
-    pub(crate) keep: bool,
-    pub(crate) state: &'a mut [T],
-    /// The chunk's states before each step, if they are kept.
-    pub(crate) kept_state: Option<&'a mut [T]>,
     /// All outputs before each step, if they are kept.
     pub(crate) kept_outputs: Option<&'a mut [T]>,
-    /// The part's units of the caller's outputs, if every step's are wanted.
-    pub(crate) outputs: Option<&'a mut ViewMut<'v, T>>,
-    /// The recurrent weights of the part's last block, if it is the tail.
-    pub(crate) tail: Option<&'a Packed<T>>,
     /// What is to be multiplied beside the steps.
     pub(crate) ahead: Option<Ahead<'a, T>>,
 }
@@ -81,16 +69,16 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
     s: S,
     mut given: Sweep<'_, '_, '_, T>,
 ) -> Result<Option<usize>> {
-    let SlicePart { weights, problem, slice, number, ref blocks, .. } = *given.part;
-    let (stride, (chunk, rows)) = (given.stride, given.chunk);
-    let (first, zero) = (blocks.start * S::LANES, problem.zero_output_for_mask);
+    let SlicePart { problem, slice, number, .. } = *given.part;
+    let (stride, rows) = (given.chunk.stride, given.chunk_rows);
+    let (first, zero) = (given.part.first_unit(), problem.zero_output_for_mask);
     for step in given.steps {
         let active = slice.active(step);
         let everyone = active.len() == slice.rows.len();
         if active.is_empty() {
             let planes = given.turn.planes();
             let repeated = planes.plane(*given.steps_done % 2);
-            if let Some(outputs) = &mut given.outputs {
+            if let Some(outputs) = &mut given.chunk.outputs {
                 for row in 0..slice.rows.len() {
                     let to = outputs.row(row, step);
                     repeat(to, &repeated[row * stride + first..], zero);
@@ -98,7 +86,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
             }
             continue;
         }
-        let place = Place { first: slice.before(step) - slice.before(chunk), rows };
+        let place = Place { first: slice.before(step) - slice.before(given.begin), rows };
         if let Some(ahead) = &mut given.ahead {
             ahead.begin(place.first);
         }
@@ -107,24 +95,16 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
         if let Some(kept) = &mut given.kept_outputs {
             copy_rows(active, previous, stride, &mut kept[slice.before(step) * stride..]);
         }
-        let by_row = RowMajor { data: previous, stride };
         let fused = Step {
-            weights,
+            chunk: given.chunk.reborrow(),
+            time: step,
             phase: 0,
             active,
-            operand: Some(by_row),
-            blocks: blocks.clone(),
-            from_end: *given.steps_done % 2 == 1,
-            slots: &mut *given.slots,
-            keep: given.keep,
             place,
-            previous: by_row,
+            from_end: *given.steps_done % 2 == 1,
+            previous,
+            operand: Some(previous),
             produced: &mut produced,
-            state: &mut *given.state,
-            slice_rows: slice.rows.len(),
-            kept_state: given.kept_state.as_deref_mut(),
-            outputs: given.outputs.as_deref_mut().map(|outputs| (outputs, step)),
-            tail: given.tail,
             ahead: given.ahead.as_mut(),
         };
         step_forward::OfCell::<T, C, _, 0>::new(fused, Standard).run(s);
@@ -133,7 +113,7 @@ fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
                 let to = produced.from(row, first);
                 let from = &previous[row * stride + first..];
                 to.copy_from_slice(&from[..to.len()]);
-                if let Some(outputs) = &mut given.outputs {
+                if let Some(outputs) = &mut given.chunk.outputs {
                     repeat(outputs.row(row, step), from, zero);
                 }
             }
