@@ -16,7 +16,7 @@ from sklearn import model_selection  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.linear_model import Ridge  # noqa: E402
 
-from ferrnn._src.training import many  # noqa: E402
+from ferrnn._src.training import work  # noqa: E402
 from ferrnn.sklearn import (  # noqa: E402 - not without scikit-learn
     RecurrentClassifier,
     RecurrentRegressor,
@@ -134,13 +134,14 @@ def test_weights_and_groups_are_routed_as_scikit_learn_routes_them():
             cross_validate(made, X, Y, groups=Y)
 
 
-def test_the_engine_takes_steps_of_folds_and_seeds_together(monkeypatch):
-    at_once = []
-    run = many.run_together
-    monkeypatch.setattr(
-        many, "run_together", lambda works: (at_once.append(len(works)), run(works))
-    )
-    cross_validate(RecurrentRegressor(**SMALL, ensemble=2), X, Y, cv=3)
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_engine_takes_steps_of_folds_and_seeds_together(kind, ragged, monkeypatch):
+    at_once: list[int] = []
+    run = work._run
+    monkeypatch.setattr(work, "_run", lambda works: (at_once.append(len(works)), run(works)))
+    samples = RAGGED if ragged else X
+    cross_validate(kind(**SMALL, ensemble=2), samples, targets(kind), cv=3)
     assert max(at_once) == 6
 
 
