@@ -10,6 +10,7 @@ import numpy as np
 from ferrnn._src.clusters.gradients import Part, part_of, summed
 from ferrnn._src.clusters.shipping import read_model, shipped
 from ferrnn._src.clusters.workers import Shards, Workers
+from ferrnn._src.training.callback_list import hooks_of
 from ferrnn._src.training.callbacks import History
 from ferrnn._src.training.samples import checked_count
 from ferrnn._src.training.steps import Steps
@@ -76,8 +77,13 @@ def train(
             )
     run = _Run(model, workers, arrays, batch_size // size)
     history = History()
-    hooks = model._hooks(
-        callbacks, history, verbose=verbose, epochs=epochs, steps=-(-run.count // run.together)
+    hooks = hooks_of(
+        model,
+        callbacks,
+        history,
+        verbose=verbose,
+        epochs=epochs,
+        steps=-(-run.count // run.together),
     )
     model.stop_training = False
     hooks.tell("on_train_begin", {})

@@ -324,3 +324,24 @@ def source_of(
             f"Received: class_weight={class_weight}"
         )
     return GivenBatches(x, "x")
+
+
+def validation_source(data: Any, batch_size: int | None) -> Source:
+    """What `fit` validates on: `(x, y)`, `(x, y, sample_weight)`, or what gives batches."""
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, Samples):
+        return Batches(data, batch_size=batch_size)
+    if isinstance(data, tuple | list):
+        if not 2 <= len(data) <= 3:
+            raise ValueError(
+                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give "
+                f"batches; received a {type(data).__name__} of {len(data)}"
+            )
+        return source_of(*data, batch_size=batch_size)
+    if not gives_batches(data):
+        raise ValueError(
+            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give batches; "
+            f"received {type(data).__name__}"
+        )
+    return GivenBatches(data, "validation_data")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ferrnn._src.training.callbacks import HOOKS, Callback, History, ProgbarLogger
+from ferrnn._src.training.progress import checked_verbose
 
 
 class CallbackList:
@@ -85,6 +86,24 @@ class CallbackList:
         """Calls `hook` of those who listen to it."""
         for listener in self._listeners[hook]:
             listener(*arguments)
+
+
+def hooks_of(
+    model: Any,
+    callbacks: Iterable[Any] | None,
+    history: History | None,
+    *,
+    verbose: str | int,
+    epochs: int,
+    steps: int | None,
+) -> CallbackList:
+    """The callbacks of a call of `fit` and the like: the user's, the history, the bar."""
+    verbose = checked_verbose(verbose)
+    added: list[Any] = [history] if history is not None else []
+    if verbose:
+        added.append(ProgbarLogger())
+    params = {"verbose": verbose, "epochs": epochs, "steps": steps}
+    return CallbackList([*listed(callbacks), *added], model=model, params=params)
 
 
 def listed(callbacks: Any) -> list[Any]:

@@ -11,16 +11,22 @@ from ferrnn._src.configs.caps import capped
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import later
 from ferrnn._src.training import optimizers, predicting
-from ferrnn._src.training.batches import Batches, GivenBatches, Source, gives_batches, source_of
-from ferrnn._src.training.callback_list import CallbackList, listed
-from ferrnn._src.training.callbacks import History, ProgbarLogger
+from ferrnn._src.training.batches import (
+    Batches,
+    GivenBatches,
+    Source,
+    gives_batches,
+    source_of,
+    validation_source,
+)
+from ferrnn._src.training.callback_list import hooks_of, listed
+from ferrnn._src.training.callbacks import History
 from ferrnn._src.training.compiled import CompiledLoss
 from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.ending import Ending, refuse_endless
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
 from ferrnn._src.training.planning import PlanKeeper
-from ferrnn._src.training.progress import checked_verbose
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
 from ferrnn._src.training.steps import Steps
 from ferrnn._src.training.work import Work, finished
@@ -204,19 +210,14 @@ class Trainer(Steps):
         if class_weight is not None:
             source.weigh(class_weight, self._shape_of_outputs)
         history = History()
-        hooks = self._hooks(
-            callbacks,
-            history,
-            verbose=verbose,
-            epochs=epochs,
-            steps=steps_per_epoch or source.count,
-        )
+        steps = steps_per_epoch or source.count
+        hooks = hooks_of(self, callbacks, history, verbose=verbose, epochs=epochs, steps=steps)
         check = None
         if validation_data is not None:
             size = batch_size
             if validation_batch_size is not None:
                 size = checked_count(validation_batch_size, "validation_batch_size")
-            parts = _validation_source(validation_data, size)
+            parts = validation_source(validation_data, size)
             check = validations.Validation(
                 parts, validation_steps, validation_freq, "validation_steps"
             )
@@ -272,23 +273,6 @@ class Trainer(Steps):
             return
         self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
 
-    def _hooks(
-        self,
-        callbacks: Iterable[Any] | None,
-        history: History | None,
-        *,
-        verbose: str | int,
-        epochs: int,
-        steps: int | None,
-    ) -> CallbackList:
-        verbose = checked_verbose(verbose)
-        given = listed(callbacks)
-        added: list[Any] = [history] if history is not None else []
-        if verbose:
-            added.append(ProgbarLogger())
-        params = {"verbose": verbose, "epochs": epochs, "steps": steps}
-        return CallbackList([*given, *added], model=self, params=params)
-
     # Testing and predicting.
 
     def evaluate(
@@ -311,7 +295,7 @@ class Trainer(Steps):
         source = source_of(x, y, sample_weight, batch_size=batch_size, purpose="evaluate")
         self._prepare_testing()
         check = validations.Validation(source, capped("steps_per_epoch", steps))
-        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
+        hooks = hooks_of(self, callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
         return self._returned(check.run(self, hooks), return_dict)
 
     def predict(
@@ -344,7 +328,7 @@ class Trainer(Steps):
         if steps is not None:
             steps = checked_count(steps, "steps")
             count = steps if count is None else min(steps, count)
-        hooks = self._hooks(callbacks, None, verbose=verbose, epochs=1, steps=count)
+        hooks = hooks_of(self, callbacks, None, verbose=verbose, epochs=1, steps=count)
         hooks.tell("on_predict_begin", {})
         self.stop_predicting = False
         results, done = predicting.predicted(self, source, hooks, count)
@@ -410,23 +394,3 @@ class Trainer(Steps):
             return next(iter(logs.values()))
         values = self._values_in_order(logs)
         return values if len(values) > 1 else values[0]
-
-
-def _validation_source(data: Any, batch_size: int | None) -> Source:
-    if isinstance(data, Source):
-        return data
-    if isinstance(data, Samples):
-        return Batches(data, batch_size=batch_size)
-    if isinstance(data, tuple | list):
-        if not 2 <= len(data) <= 3:
-            raise ValueError(
-                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give "
-                f"batches; received a {type(data).__name__} of {len(data)}"
-            )
-        return source_of(*data, batch_size=batch_size)
-    if not gives_batches(data):
-        raise ValueError(
-            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give batches; "
-            f"received {type(data).__name__}"
-        )
-    return GivenBatches(data, "validation_data")
