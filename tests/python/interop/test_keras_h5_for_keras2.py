@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*considered legacy")
 
 h5py = pytest.importorskip("h5py")
 
-# These have what Keras 2 has no form for, and drop-outs, which draw other numbers.
+# These have what Keras 2 does not know, and drop-outs, which draw other numbers.
 FOR_KERAS3 = {"options", "activations"}
 
 

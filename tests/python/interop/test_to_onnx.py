@@ -219,7 +219,9 @@ def test_masks_that_have_no_form_are_named():
         (layers.Attention(name="odd"), [hidden, hidden]),
         (layers.Softmax(name="odd"), hidden),
     ]:
-        with pytest.raises(ValueError, match="layer 'odd' is given a mask, which has no form"):
+        with pytest.raises(
+            ValueError, match="layer 'odd' is given a mask, which cannot be written"
+        ):
             ferrnn.to_onnx(ferrnn.Model(x, layer(inputs)))
 
 
@@ -322,7 +324,7 @@ def test_what_is_refused(tmp_path):
         (ferrnn.Model(x, layers.RNN(Own(3))(x)), "its cell is a Own; CoupledLSTMCell, GRUCell"),
         (ferrnn.Model(x, layers.Dense(3, np.cbrt)(x)), "the activation cbrt of layer"),
         (ferrnn.Model(x, layers.LSTM(3, activation=np.cbrt)(x)), "the activation cbrt of layer"),
-        (ferrnn.Model(x, layers.Lambda(np.cbrt)(x)), "no form in ONNX: it is Lambda"),
+        (ferrnn.Model(x, layers.Lambda(np.cbrt)(x)), "cannot be written to ONNX: it is Lambda"),
         (ferrnn.Model(x, layers.IntegerLookup(vocabulary=[1])(x)), "up in a vocabulary or hashes"),
         (ferrnn.Sequential([layers.Dense(3)]), "must be a graph of layers"),
     ]:

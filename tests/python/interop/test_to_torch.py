@@ -92,10 +92,10 @@ def test_names_of_modules_are_those_of_python():
 def test_what_is_refused():
     x = ferrnn.Input((None, 3))
     for outputs, reason in [
-        (layers.GRU(3, reset_after=False)(x), r"layer 'gru\w*' has no form in PyTorch"),
-        (layers.LSTM(3, clip=2.0)(x), r"layer 'lstm\w*' has no form in PyTorch"),
-        (layers.ProjectedLSTM(3, 3)(x), "its projections are narrower than the units"),
-        (layers.LSTM(3, activation="relu")(x), r"layer 'lstm\w*' has no form in PyTorch"),
+        (layers.GRU(3, reset_after=False)(x), r"layer 'gru\w*' cannot be converted to PyTorch"),
+        (layers.LSTM(3, clip=2.0)(x), r"layer 'lstm\w*' cannot be converted to PyTorch"),
+        (layers.ProjectedLSTM(3, 3)(x), "a projection is narrower than the units"),
+        (layers.LSTM(3, activation="relu")(x), r"layer 'lstm\w*' cannot be converted to PyTorch"),
         (layers.Masking()(x), "it is a Masking"),
         (layers.Dense(3, "squareplus")(x), "the activation .squareplus."),
         (layers.Add()([x, layers.Dense(3)(x)]), "the model must be a chain"),

@@ -31,7 +31,10 @@ WRONG = {
         "monitor='val_loss', which is known after epochs",
     ),
     "a place without a name": (lambda: callbacks.ModelCheckpoint("{}.keras"), "names ''"),
-    "no format": (lambda: callbacks.ModelCheckpoint("{epoch.keras"), "is no format"),
+    "no format": (
+        lambda: callbacks.ModelCheckpoint("{epoch.keras"),
+        "is not a valid format string",
+    ),
     "no batches": (lambda: callbacks.ModelCheckpoint("a.keras", save_freq=0), "save_freq: 0"),
     "no batches to back up": (lambda: callbacks.BackupAndRestore("a", save_freq=-1), "-1"),
     "two characters": (lambda: callbacks.CSVLogger("a.csv", separator=", "), "one character"),

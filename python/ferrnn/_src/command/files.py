@@ -130,7 +130,7 @@ def convert(
     are kept for inference, which only ferrnn's own format tells.
 
     Raises:
-        ValueError: The target's name is of no format, or the source is no chain of layers.
+        ValueError: The target's extension is unknown, or the source is not a chain of layers.
     """
     if target.suffix not in _FORMATS:
         raise ValueError(f"OUT must end in one of {', '.join(_FORMATS)}, received {target}")

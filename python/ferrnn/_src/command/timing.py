@@ -79,7 +79,7 @@ def _timed_graph(source: Source, seconds: float) -> list[str]:
 
 
 def _session(content: Callable[[], bytes]) -> Any:
-    """A model in ONNX Runtime; None if that is not installed, or the model has no form there."""
+    """A model in ONNX Runtime; None if that is not installed, or the model cannot be exported."""
     try:
         return onnx_session(content())
     except (ModuleNotFoundError, ValueError):

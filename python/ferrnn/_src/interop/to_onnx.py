@@ -141,7 +141,7 @@ def _called(
     kind = type(layer)
     says = node.inputs if isinstance(node.inputs, Attended) else None
     if says is None and len(tensors) != len(flatten(node.inputs)):
-        raise ValueError(f"layer {name!r} is called with arrays, which have no form here")
+        raise ValueError(f"layer {name!r} is called with arrays, which cannot be written to ONNX")
     inputs = [values[id(tensor)] for tensor in tensors]
     shapes = [tuple(tensor.shape) for tensor in tensors]
     given = [masks[id(tensor)] for tensor in tensors if id(tensor) in masks]
@@ -202,7 +202,7 @@ def _layer(
     if kind is RNN or (isinstance(layer, BuiltInRNN) and kind.__module__.startswith("ferrnn.")):
         if kind in (ConvLSTM1D, ConvLSTM2D):
             if mask is not None:
-                raise ValueError(f"layer {name!r} is given a mask, which has no form in ONNX here")
+                raise ValueError(f"layer {name!r} is given a mask, which cannot be written to ONNX")
             return conv_lstm(b, states, name, layer, inputs, shapes[0])
         return written(b, states, name, layer, inputs, mask)
     if kind is SpectralNormalization:
@@ -213,8 +213,8 @@ def _layer(
         return [WRITERS[kind](b, layer, inputs, shapes)]
     what = f"the operation {kind.__name__}" if isinstance(layer, Operation) else kind.__name__
     raise ValueError(
-        f"layer {name!r} has no form in ONNX: it is {what}; ferrnn's layers have, but for Lambda, "
-        "lookups and hashing, and of `keras.ops` the common operations"
+        f"layer {name!r} cannot be written to ONNX: it is {what}; ferrnn's layers can, except "
+        "Lambda, lookups and hashing, and so can the common operations of `keras.ops`"
     )
 
 

@@ -94,8 +94,8 @@ class _Parts:
             return
         if name not in _FUNCTIONS:
             raise ValueError(
-                f"the activation {name or function!r} of layer {layer.name!r} has no form in "
-                f"PyTorch here: {', '.join(sorted(_FUNCTIONS))} have"
+                f"the activation {name or function!r} of layer {layer.name!r} cannot "
+                f"be converted to PyTorch: {', '.join(sorted(_FUNCTIONS))} can"
             )
         self.call(f"x = {_FUNCTIONS[name]}")
 
@@ -145,8 +145,8 @@ def to_torch(model: Any) -> TorchModel:
         writer = _WRITERS.get(type(layer))
         if writer is None:
             raise ValueError(
-                f"layer {layer.name!r} has no form in PyTorch here: it is a "
-                f"{type(layer).__name__}; {', '.join(sorted(e.__name__ for e in _WRITERS))} have"
+                f"layer {layer.name!r} cannot be converted to PyTorch: it is a "
+                f"{type(layer).__name__}; {', '.join(sorted(e.__name__ for e in _WRITERS))} can"
             )
         writer(parts, layer, rank)
     lines = ["import torch", "from torch import nn", "", "", "class Model(nn.Module):"]
@@ -220,17 +220,17 @@ def _direction(layer: Any, suffix: str) -> tuple[str, str, dict[str, Any]]:
         or cell.clip
     ):
         raise ValueError(
-            f"layer {layer.name!r} has no form in PyTorch: its LSTM and GRU have tanh and sigmoid, "
-            "its GRU the reset gate after the product (`reset_after=True`), its RNN tanh or relu, "
-            "and none a clip"
+            f"layer {layer.name!r} cannot be converted to PyTorch: its LSTM and GRU have tanh and "
+            "sigmoid, its GRU the reset gate after the product (`reset_after=True`), its RNN tanh "
+            "or relu, and none has a clip"
         )
     if projected and wide:
         raise ValueError(
-            f"layer {layer.name!r} has no form in PyTorch: its projections are narrower than the "
-            f"units, this one has {cell.units}"
+            f"layer {layer.name!r} cannot be converted to PyTorch: there, a projection is "
+            f"narrower than the units, of which this one has {cell.units}"
         )
     if layer.return_state or layer.stateful:
-        raise ValueError(f"layer {layer.name!r}: its states have no form in a chain of PyTorch")
+        raise ValueError(f"layer {layer.name!r}: a chain in PyTorch cannot pass its states on")
     order = TORCH[kind]
     arrays: dict[str, Any] = {
         f"weight_ih_l0{suffix}": from_ours(cell.kernel.numpy().T, order),
@@ -268,8 +268,8 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
     alike = (kind, options, units) == (other, more, back.cell.units)
     if not alike or ahead.go_backwards or layer.merge_mode is None:
         raise ValueError(
-            f"layer {layer.name!r} has no form in PyTorch: both directions must be alike, the "
-            "first forward, and merged"
+            f"layer {layer.name!r} cannot be converted to PyTorch: both directions must be "
+            "alike, the first one forward, and merged"
         )
     made = f"nn.{kind}({ahead.cell.kernel.shape[0]}, {units}, batch_first=True, "
     made += f"bidirectional=True{options})"
@@ -340,15 +340,15 @@ def _over_time(parts: _Parts, layer: Any, rank: int) -> None:
     inner = layer.layer
     if type(inner) not in (Dense, Activation, Dropout):
         raise ValueError(
-            f"layer {layer.name!r} has no form in PyTorch here: a TimeDistributed of "
-            f"{type(inner).__name__}; of Dense, Activation and Dropout it has"
+            f"layer {layer.name!r} cannot be converted to PyTorch: it is a TimeDistributed of "
+            f"{type(inner).__name__}; one of Dense, Activation or Dropout can"
         )
     _WRITERS[type(inner)](parts, inner, rank)
 
 
 def _relu(parts: _Parts, layer: Any, rank: int) -> None:
     if layer.threshold or layer.negative_slope or layer.max_value is not None:
-        raise ValueError(f"layer {layer.name!r}: settings of ReLU have no form in PyTorch here")
+        raise ValueError(f"layer {layer.name!r}: PyTorch's ReLU has no such settings")
     parts.call("x = torch.relu(x)")
 
 

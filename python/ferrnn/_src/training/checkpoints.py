@@ -83,7 +83,9 @@ class ModelCheckpoint(MonitorCallback):
         try:
             parts = list(string.Formatter().parse(self.filepath))
         except ValueError as error:
-            raise ValueError(f"`filepath` {self.filepath!r} is no format: {error}") from None
+            raise ValueError(
+                f"`filepath` {self.filepath!r} is not a valid format string: {error}"
+            ) from None
         self.names = [re.split(r"[.\[]", name)[0] for _, name, _, _ in parts if name is not None]
         by_epoch = self.save_freq == "epoch"
         for name in self.names:

@@ -29,7 +29,7 @@ def model_config(data: Mapping[str, Any]) -> Config:
     """A model's class and configuration, of those that Keras 3 would write.
 
     Raises:
-        ValueError: Something in it has no form in Keras 2.
+        ValueError: Keras 2 has no equivalent of something in it.
     """
     return _object(data)
 
@@ -53,7 +53,7 @@ def _optimizer(data: Mapping[str, Any]) -> Config:
     config = {key: _value(value) for key, value in data["config"].items()}
     for key, value in _NEW.items():
         if config.pop(key, value) != value:
-            raise ValueError(f"`{key}` of an optimizer has no form in Keras 2: pass `keras=3`")
+            raise ValueError(f"`{key}` of an optimizer is unknown to Keras 2: pass `keras=3`")
     averaged = config["use_ema"] or config.get("weight_decay")
     if data["class_name"] in _OLD_OPTIMIZERS and not averaged:
         left_out = {key for key in config if key.startswith(("ema_", "clip", "global_clip"))}
@@ -91,7 +91,7 @@ def _object(data: Mapping[str, Any]) -> Config:
         return config["name"]  # type: ignore[no-any-return]
     if str(data.get("module", "")).startswith("keras.src.ops"):
         raise ValueError(
-            f"the operation {kind} between layers has no form in files of Keras 2: use a layer, "
+            f"the operation {kind} between layers is unknown to Keras 2: use a layer, "
             "such as Add or Reshape, or pass `keras=3`"
         )
     name = config.get("name", "") if isinstance(config, Mapping) else ""
@@ -112,9 +112,7 @@ def _layer(kind: str, config: Mapping[str, Any]) -> Config:
             continue
         if key in _NEW:
             if value != _NEW[key]:
-                raise ValueError(
-                    f"`{key}={value!r}` has no form in files of Keras 2: pass `keras=3`"
-                )
+                raise ValueError(f"`{key}={value!r}` is unknown to Keras 2: pass `keras=3`")
             continue
         made[key] = _value(value)
     if isinstance(made.get("seed"), dict):
@@ -147,7 +145,9 @@ def _fix_heads(made: Config) -> None:
 
 def _fix_padding(made: Config) -> None:
     if made.pop("data_format", "channels_last") not in (None, "channels_last"):
-        raise ValueError("`data_format='channels_first'` has no form in Keras 2: pass `keras=3`")
+        raise ValueError(
+            "`data_format='channels_first'` cannot be written for Keras 2: pass `keras=3`"
+        )
 
 
 _FIXES: dict[str, Callable[[Config], None]] = {
@@ -225,8 +225,8 @@ def _node(kind: str, node: Mapping[str, Any], place: Callable[[Any], list[Any]])
             return [written(part) for part in value]
         if isinstance(value, Mapping):
             raise ValueError(  # noqa: TRY004 - it is about what a file can hold
-                f"the argument {value.get('class_name', 'dict')!r} of a call has no form in files "
-                "of Keras 2: pass `keras=3`"
+                f"the argument {value.get('class_name', 'dict')!r} of a call cannot be written for "
+                "Keras 2: pass `keras=3`"
             )
         return value
 
@@ -239,8 +239,8 @@ def _node(kind: str, node: Mapping[str, Any], place: Callable[[Any], list[Any]])
     inputs = list(first) if isinstance(first, list | tuple) else [first]
     if not inputs or not all(map(_is_tensor, inputs)) or any(each is not None for each in others):
         raise ValueError(
-            "a call without tensors, or with several arguments that have no names, has no form in "
-            "files of Keras 2: name the arguments after the first, or pass `keras=3`"
+            "a call without tensors, or with several arguments without names, cannot be written "
+            "for Keras 2: name the arguments after the first, or pass `keras=3`"
         )
     state = kwargs.pop("initial_state", None)
     if state is not None:  # further inputs

@@ -129,7 +129,7 @@ def applied(b: Builder, function: Any, x: str, of: str) -> str:
     """An activation of a value; `of` names the layer.
 
     Raises:
-        ValueError: It has no form in ONNX.
+        ValueError: It cannot be written to ONNX.
     """
     name = _name(function)
     if name not in NAMES:
@@ -167,6 +167,6 @@ def _name(function: Any) -> str:
 def _unknown(function: Any, of: str, known: list[str]) -> ValueError:
     called = getattr(function, "__name__", repr(function))
     return ValueError(
-        f"the activation {called} of layer {of!r} has no form in ONNX here: those of it have, "
+        f"the activation {called} of layer {of!r} cannot be written to ONNX: these can, "
         f"{', '.join(sorted(known))}"
     )

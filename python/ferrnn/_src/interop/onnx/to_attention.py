@@ -25,7 +25,9 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def attended(b: Builder, layer: Any, says: Attended, x: list[str], shapes: Shapes) -> list[str]:
     """A layer of attention: its outputs, and its weights if the call wants them."""
     if says.attention_mask is not None or any(each is not None for each in says.masks):
-        raise ValueError(f"layer {layer.name!r} is called with a mask, which has no form here")
+        raise ValueError(
+            f"layer {layer.name!r} is called with a mask, which cannot be written to ONNX"
+        )
     query, value, key = (*x, x[1])[:3]
     ranks = [len(shape) for shape in shapes]
     if type(layer) is MultiHeadAttention:

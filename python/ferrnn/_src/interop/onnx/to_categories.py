@@ -31,7 +31,9 @@ def _encoded(b: Builder, ids: str, mode: str, depth: int, shape: tuple[Any, ...]
 
 def _categories(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     if len(x) > 1:
-        raise ValueError(f"layer {layer.name!r} is called with weights, which have no form here")
+        raise ValueError(
+            f"layer {layer.name!r} is called with weights, which cannot be written to ONNX"
+        )
     ids = b.op("Cast", x[0], to=_INT64)
     return _encoded(b, ids, layer.output_mode, layer.num_tokens, shapes[0])
 
@@ -51,7 +53,7 @@ def _intervals(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 def _by_table(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     raise ValueError(
         f"layer {layer.name!r} looks strings or numbers up in a vocabulary or hashes them, which "
-        "has no form in ONNX here: export the model behind it, which takes the indices"
+        "cannot be written to ONNX: export the model behind it, which takes the indices"
     )
 
 

@@ -40,7 +40,7 @@ def mask_after(b: Builder, layer: Any, x: str, mask: str | None, rank: int) -> s
     """The mask of a layer's first outputs, given that of its inputs `x`; None for none.
 
     Raises:
-        ValueError: The layer does with masks what has no form here.
+        ValueError: What the layer does with masks cannot be written to ONNX.
     """
     kind = type(layer)
     if kind is Embedding and layer.mask_zero:
@@ -56,7 +56,8 @@ def mask_after(b: Builder, layer: Any, x: str, mask: str | None, rank: int) -> s
         return mask if layer.return_sequences else None
     if kind not in _PASSING or rank < 3:
         raise ValueError(
-            f"layer {layer.name!r} is given a mask, which has no form in ONNX for a {kind.__name__}"
+            f"layer {layer.name!r} is given a mask, which cannot be written to ONNX for a "
+            f"{kind.__name__}"
         )
     return mask
 

@@ -47,14 +47,14 @@ def operation(b: Builder, layer: Any, node: Any, value: Callable[[SymbolicTensor
     """An operator on tensors and numbers; `value` gives the name of a tensor's value.
 
     Raises:
-        ValueError: An index that has no form in ONNX.
+        ValueError: An index that cannot be written to ONNX.
     """
     kind = type(layer).__name__
     if kind == "GetItem":
         tensor, index = node.args[:2]
         return _indexed(b, value(tensor), index, len(tensor.shape))
     if node.kwargs:
-        raise ValueError(f"arguments {sorted(node.kwargs)} have no form in ONNX here")
+        raise ValueError(f"arguments {sorted(node.kwargs)} cannot be written to ONNX")
     listed = kind == "Concatenate"
     arguments = node.args[0] if listed else node.args
     given = [
@@ -64,7 +64,7 @@ def operation(b: Builder, layer: Any, node: Any, value: Callable[[SymbolicTensor
     if kind in _BINARY:
         return b.op(_BINARY[kind], *given)
     if len(given) != 1 and not listed:
-        raise ValueError(f"{len(given)} arguments of {kind} have no form in ONNX here")
+        raise ValueError(f"{len(given)} arguments of {kind} cannot be written to ONNX")
     if kind in _UNARY:
         return b.op(_UNARY[kind], given[0])
     if kind == "Square":
@@ -79,7 +79,7 @@ def _reduced(operator: str) -> _Writer:
         axis = settings.pop("axis")
         keep = {"keepdims": int(settings.pop("keepdims"))}
         if any(each is not None for each in settings.values()):
-            raise ValueError(f"settings {sorted(settings)} have no form in ONNX here")
+            raise ValueError(f"settings {sorted(settings)} cannot be written to ONNX")
         axes = None if axis is None else [axis] if isinstance(axis, int) else list(axis)
         if operator == "ReduceSum":
             return b.op(operator, *x, *([] if axes is None else [b.integers(*axes)]), **keep)

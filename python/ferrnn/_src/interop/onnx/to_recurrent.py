@@ -69,8 +69,8 @@ def written(
     """
     if layer.stateful and not states.kept:
         raise ValueError(
-            f"layer {name!r} is stateful, which ONNX has no form for: pass `states=True`, which "
-            "makes the states inputs and outputs"
+            f"layer {name!r} is stateful, which cannot be written to ONNX: pass `states=True`, "
+            "which makes the states inputs and outputs"
         )
     cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
     x = b.op("Transpose", inputs[0], perm=[1, 0, 2])
@@ -219,7 +219,7 @@ def _cell(
     if kind not in STEPS:
         known = ", ".join(sorted(each.__name__ for each in STEPS))
         raise ValueError(
-            f"layer {name!r} has no form in ONNX: its cell is a {kind.__name__}; {known} have"
+            f"layer {name!r} cannot be written to ONNX: its cell is a {kind.__name__}; {known} can"
         )
     found = _operator(cell)
     if found is None or counts is not None:

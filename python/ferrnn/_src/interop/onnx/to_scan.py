@@ -21,8 +21,8 @@ def conv_lstm(
     """
     if layer.stateful and not states.kept:
         raise ValueError(
-            f"layer {name!r} is stateful, which ONNX has no form for: pass `states=True`, which "
-            "makes the states inputs and outputs"
+            f"layer {name!r} is stateful, which cannot be written to ONNX: pass `states=True`, "
+            "which makes the states inputs and outputs"
         )
     rank, first = len(shape), layer.data_format == "channels_first"
     places = list(range(2, rank - 1))

@@ -1,6 +1,6 @@
 """Recurrent cells as nodes of ONNX: a Scan over time of a step's equations.
 
-For the cells, activations and masks that ONNX' own LSTM, GRU and RNN have no form for. The product
+For the cells, activations and masks that ONNX' own LSTM, GRU and RNN cannot express. The product
 with the inputs is one of all steps, before the Scan.
 """
 
