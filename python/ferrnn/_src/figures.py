@@ -16,6 +16,13 @@ def figure(width: float, height: float) -> Any:
     return _kind()(figsize=(width, height), layout="constrained")
 
 
+def short_dates(axis: Any) -> None:
+    """Lets an axis of dates say of each no more than what differs from the others."""
+    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415 - optional
+
+    axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))
+
+
 @cache
 def _kind() -> Any:
     try:

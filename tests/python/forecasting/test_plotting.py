@@ -1,5 +1,8 @@
 """Pictures show what is known, the forecast, and a band for each level."""
 
+import io
+import itertools
+
 import numpy as np
 import pytest
 
@@ -28,3 +31,14 @@ def test_a_forecast_is_drawn_on_given_axes():
     assert forecaster.plot(forecast, axes=figure.subplots()) is figure
     with pytest.raises(ValueError, match="one for each of 3 series"):
         forecaster.plot(axes=figures.Figure().subplots(2))
+
+
+def test_dates_and_legend_leave_room_for_each_other():
+    forecaster = RecurrentForecaster(3, **QUICK).fit(long_table(np.random.default_rng(3)))
+    figure = forecaster.plot(level=[50, 80, 95], most=1)
+    figure.savefig(io.BytesIO())
+    (axes,) = figure.axes
+    labels = [each.get_window_extent() for each in axes.get_xticklabels() if each.get_text()]
+    assert len(labels) > 3
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(labels))
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1

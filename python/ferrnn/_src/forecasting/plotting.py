@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ferrnn._src.figures import figure
+from ferrnn._src.figures import figure, short_dates
 from ferrnn._src.forecasting.fitted import Fitted
 from ferrnn._src.forecasting.frames import Names, is_frame, table_of
 from ferrnn._src.forecasting.panel import ids_of
@@ -47,7 +47,8 @@ def draw(
         raise ValueError(f"`axes` must be one for each of {len(ids)} series, received {len(axes)}")
     for each, place in zip(ids, axes, strict=False):
         _draw_series(fitted, table, each, place, names, history)
-    axes[0].legend(loc="upper left", ncols=3, frameon=False)
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+    axes[0].legend(ncols=len(axes[0].get_legend_handles_labels()[0]), frameon=False, **above)
     return made if made is not None else axes[0].figure
 
 
@@ -72,5 +73,7 @@ def _draw_series(
         )
     middle = table.columns["forecast"][rows]
     axes.plot(ahead, middle, color=_AHEAD, linewidth=1.3, label="forecast")
+    if times.dtype.kind == "M":
+        short_dates(axes.xaxis)
     axes.set_title("" if fitted.single else str(each), loc="left")
     axes.set_ylabel(names.target)
