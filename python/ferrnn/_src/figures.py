@@ -18,9 +18,10 @@ def figure(width: float, height: float) -> Any:
 
 def short_dates(axis: Any) -> None:
     """Lets an axis of dates say of each no more than what differs from the others."""
-    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415 - optional
+    from matplotlib import dates  # noqa: PLC0415 - optional
 
-    axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))
+    formatter: Any = dates.ConciseDateFormatter  # whose types matplotlib does not tell
+    axis.set_major_formatter(formatter(axis.get_major_locator()))
 
 
 @cache
