@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
-from ferrnn._src.layers.heads import Heads
+from ferrnn._src.layers.head_masks import seen_by_queries
+from ferrnn._src.layers.heads import Heads, Layout
 from ferrnn._src.layers.projection import Projection
 from ferrnn._src.layers.weight_settings import KernelAndBias
 from ferrnn._src.native import activate
@@ -26,7 +26,6 @@ from ferrnn._src.weights.random import SeedGenerator
 
 # The score of what a mask hides, as Keras has it.
 _HIDDEN = -1e9
-_PLAIN, _DIFFERENTIABLE = Call(), Call(differentiable=True)
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
@@ -87,9 +86,8 @@ class MultiHeadAttention(KernelAndBias):
         self._take_weight_settings(locals())
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
-        self._scale = 1.0 / math.sqrt(self.key_dim)
-        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
-        self._known_heads: dict[int, Heads] = {}  # by rank
+        self._scale = np.array(1.0 / math.sqrt(self.key_dim), self.dtype)
+        self._layout: Layout | None = None  # of the arrays of the last call
 
     # The arguments of a call.
 
@@ -194,43 +192,47 @@ class MultiHeadAttention(KernelAndBias):
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs `[batch, queries, features]`, with the weights if wanted, and the vjp."""
         says = inputs if type(inputs) is Attended else None
-        arrays = tuple(inputs) if says is None else says.arrays
+        arrays = inputs if says is None else says.arrays
         if not self.built:
             self.build_for(inputs)
-        shapes = [array.shape for array in arrays]
-        if shapes != self._known:
-            self.compute_output_shape(*shapes)
-            self._known = shapes
-        query, value, key = (*arrays, arrays[1])[:3]
-        part = _DIFFERENTIABLE if call.differentiable else _PLAIN
-        q, q_vjp = self.query_dense.forward(query, part)
-        k, k_vjp = self.key_dense.forward(key, part)
-        v, v_vjp = self.value_dense.forward(value, part)
+        query, value, key = arrays if len(arrays) == 3 else (*arrays, arrays[1])
+        shapes = query.shape, value.shape, key.shape
+        layout, differentiable = self._layout, call.differentiable
+        if layout is None or layout.shapes != shapes:
+            layout = self._layout = self._laid_out(shapes)
+        rows, value_rows = (each.reshape(-1, each.shape[-1]) for each in (query, value))
+        key_rows = value_rows if key is value else key.reshape(-1, key.shape[-1])
+        q, q_kept = self.query_dense.product(rows, differentiable)
+        k, k_kept = self.key_dense.product(key_rows, differentiable)
+        v, v_kept = self.value_dense.product(value_rows, differentiable)
         mask = None
         if says is not None or call.mask is not None or self.sliding_window is not None:
-            told = Attended(arrays, (None,) * 3) if says is None else says
-            mask = self._mask(told, call.mask, query.shape, key.shape)
-        mixed, weights, mixed_vjp = self._attend((q, k, v), mask, bool(call.training))
-        gate, gate_vjp = self._gate_dense.forward(query, part) if self.use_gate else (None, None)
-        gated = mixed if gate is None else mixed * gate
-        outputs, output_vjp = self.output_dense.forward(gated, part)
-        returned: Any = outputs
+            told = says or Attended((query, value, key), (None,) * 3)
+            axes, window = self._attended_axes(query.ndim), self.sliding_window
+            mask = seen_by_queries(self.name, told, call.mask, window, axes, layout.weights)
+        mixed, weights, mixed_vjp = self._attend(layout, q, k, v, mask, call)
+        gated, gate = mixed, None
+        if self.use_gate:
+            gate, gate_kept = self._gate_dense.product(rows, differentiable)
+            gated = mixed * gate
+        flat, kept = self.output_dense.product(gated, differentiable)
+        outputs = flat.reshape(layout.outputs)
         both = says is not None and says.return_attention_scores
-        if both:
-            heads = self._heads(q.ndim)
-            shape = (*weights.shape[: heads.before], *heads.lengths(q, k))
-            returned = (outputs, weights.reshape(shape))
-        if output_vjp is None or q_vjp is None or k_vjp is None or v_vjp is None:
+        returned = (outputs, weights.reshape(layout.weights)) if both else outputs
+        if not differentiable:
             return returned, None
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
             d_outputs, d_weights = d_returned if both else (d_returned, None)
-            d_gated = output_vjp(d_outputs, grads)
+            d_gated = self.output_dense.gradients(kept, d_outputs.reshape(flat.shape), grads)
             d_mixed = d_gated if gate is None else d_gated * gate
             d_q, d_k, d_v = mixed_vjp(d_mixed, d_weights)
-            d_query, d_key, d_value = q_vjp(d_q, grads), k_vjp(d_k, grads), v_vjp(d_v, grads)
-            if gate_vjp is not None:
-                d_query = d_query + gate_vjp(d_gated * mixed, grads)
+            d_query = self.query_dense.gradients(q_kept, d_q, grads).reshape(query.shape)
+            d_key = self.key_dense.gradients(k_kept, d_k, grads).reshape(key.shape)
+            d_value = self.value_dense.gradients(v_kept, d_v, grads).reshape(value.shape)
+            if gate is not None:
+                d_rows = self._gate_dense.gradients(gate_kept, d_gated * mixed, grads)
+                d_query = d_query + d_rows.reshape(query.shape)
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
             if len(arrays) == 2:
                 d_arrays = (d_query, d_value + d_key)
@@ -238,35 +240,50 @@ class MultiHeadAttention(KernelAndBias):
 
         return returned, vjp
 
-    def _attend(
-        self, projected: Sequence[Array], mask: Mask | None, training: bool
-    ) -> tuple[Array, Array, Any]:
-        """Means of values for each query and head, the weights, and the vjp.
+    def _laid_out(self, shapes: tuple[tuple[int, ...], ...]) -> Layout:
+        """What is known of arrays of these shapes, which are checked."""
+        outputs = self.compute_output_shape(*shapes)
+        query, value, key = (shape[:-1] for shape in shapes)
+        axes, heads = self._attended_axes(len(shapes[0])), self.num_heads
+        before = [length for axis, length in enumerate(query) if axis not in axes]
+        return Layout(
+            shapes,
+            Heads(query, axes, heads, self.key_dim),
+            Heads(value, axes, heads, self.value_dim),
+            Heads(key, axes, heads, self.key_dim),
+            Heads(query, axes, heads, self.value_dim),
+            (*before, heads, *(lengths[axis] for lengths in (query, key) for axis in axes)),
+            outputs,
+        )
 
-        The projections are `[batch, ..., heads, dim]`. Inside, the axes that attention goes over
-        are one, and heads come before it: `[..., heads, queries, dim]`.
+    def _attend(
+        self, layout: Layout, q: Array, k: Array, v: Array, mask: Mask | None, call: Call
+    ) -> tuple[Array, Array, Any]:
+        """Means of values for each query and head, as rows; the weights; the vjp.
+
+        What comes and goes are rows `[positions, heads * dim]`.
         """
-        heads = self._heads(projected[0].ndim)
-        query, key, value = map(heads.inside, projected)
-        scale = query.dtype.type(self._scale)
+        _, of_query, of_value, of_key, of_mixed, whole, _ = layout
+        query, key, value = of_query.inside(q), of_key.inside(k), of_value.inside(v)
+        scale = self._scale
         scores = np.matmul(query * scale, key.swapaxes(-1, -2))
         flat_mask = None
         if mask is not None:
-            before = mask.shape[: heads.before]
-            wide = np.broadcast_to(mask, (*before, *heads.lengths(*projected[:2])))
-            flat_mask = wide.reshape(*before, *scores.shape[-2:])
+            before = scores.ndim - 3  # the axes before heads, queries and values
+            wide = np.broadcast_to(mask, (*mask.shape[: before + 1], *whole[before + 1 :]))
+            flat_mask = wide.reshape(*wide.shape[: before + 1], *scores.shape[-2:])
             scores = np.where(flat_mask, scores, scores.dtype.type(_HIDDEN))
         softened = activate("softmax", scores)
         if flat_mask is not None:
             softened *= flat_mask  # else a query that sees nothing would see all alike
-        noise = None
-        if training and self.dropout > 0:
+        weights, noise = softened, None
+        if self.dropout and call.training:
             noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
-        weights = softened if noise is None else softened * noise
-        mixed = heads.outside(np.matmul(weights, value), projected[0])
+            weights = softened * noise
+        mixed = of_mixed.rows(np.matmul(weights, value))
 
-        def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, ...]:
-            d_means = heads.inside(d_mixed)
+        def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
+            d_means = of_mixed.inside(d_mixed)
             d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
             if noise is not None:
                 d_weights *= noise
@@ -277,61 +294,9 @@ class MultiHeadAttention(KernelAndBias):
             d_scores *= scale
             d_query = np.matmul(d_scores, key)
             d_key = np.matmul(d_scores.swapaxes(-1, -2), query)
-            return tuple(map(heads.outside, (d_query, d_key, d_value), projected))
+            return of_query.rows(d_query), of_key.rows(d_key), of_value.rows(d_value)
 
         return mixed, softened, vjp
-
-    def _heads(self, rank: int) -> Heads:
-        known = self._known_heads.get(rank)
-        if known is None:
-            known = self._known_heads[rank] = Heads(self._attended_axes(rank - 1), rank)
-        return known
-
-    def _mask(
-        self, says: Attended, carried: Any, query: Sequence[int], key: Sequence[int]
-    ) -> Mask | None:
-        """True where a query may see a value, broadcastable to the weights; None: everywhere."""
-        told = (carried, self.sliding_window, says.attention_mask, *says.masks)
-        if not says.use_causal_mask and all(each is None for each in told):
-            return None
-        masks = list(says.masks)
-        for at, mask in enumerate(carried or ()):
-            masks[at] = mask if masks[at] is None else masks[at]
-        seen = [
-            None if mask is None else np.expand_dims(of_axes(mask, len(query) - 1) != 0, axis)
-            for mask, axis in zip(masks, (-1, -2, -2), strict=True)
-        ]
-        seen.append(says.attention_mask)
-        rows, columns = np.arange(query[1])[:, None], np.arange(key[1])
-        if says.use_causal_mask:
-            seen.append((rows >= columns)[None])
-        if self.sliding_window is not None:
-            seen.append((np.abs(rows - columns) < self.sliding_window)[None])
-        known = [mask for mask in seen if mask is not None]
-        axes = self._attended_axes(len(query))
-        whole = [query[axis] for axis in range(len(query) - 1) if axis not in axes]
-        whole += [self.num_heads, *(shape[axis] for shape in (query, key) for axis in axes)]
-        together: Mask | None = None
-        for mask in known:
-            wide = self._wide(mask, len(query))
-            pairs = zip(wide.shape, whole, strict=False)
-            if len(wide.shape) != len(whole) or any(n not in (1, want) for n, want in pairs):
-                raise ValueError(
-                    f"the masks of layer {self.name!r} must fit the weights {tuple(whole)} of the "
-                    f"query {tuple(query)} and the key {tuple(key)}, received masks of the shapes "
-                    f"{[each.shape for each in known]}"
-                )
-            together = wide if together is None else np.logical_and(together, wide)
-        return together
-
-    def _wide(self, mask: Mask, rank: int) -> Mask:
-        """The mask with axes of length 1 after the batch, one of them for the heads."""
-        attended = len(self._attended_axes(rank))
-        wanted = rank + attended  # all axes but the features, heads, and those of the values
-        at = max(mask.ndim - 2 * attended, 0)
-        shape = mask.shape[:at] + (1,) * (wanted - mask.ndim) + mask.shape[at:]
-        wide: Mask = np.asarray(mask).reshape(shape)
-        return wide
 
     # Shapes, masks, configuration.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.native import DenseWeights, dense_backward, dense_forward
@@ -13,6 +13,9 @@ from ferrnn._src.weights import initializers
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random_initializers import with_axes
+
+# The packed weights, the rows, the outputs and what the engine kept for the way back.
+Kept: TypeAlias = "tuple[DenseWeights, Array, Array, Array | None]"
 
 
 class Projection(Layer):
@@ -92,40 +95,46 @@ class Projection(Layer):
                 f"the projection {self.name!r} must be given [..., *{self.inputs_shape}], received "
                 f"the shape {inputs.shape}"
             )
-        weights = self._packed_weights()
-        rows = inputs.reshape(-1, self._width)
-        flat, saved = dense_forward(weights, rows, call.differentiable)
+        flat, kept = self.product(inputs.reshape(-1, self._width), call.differentiable)
         outputs = flat.reshape(inputs.shape[:axes] + self.outputs_shape)
         if not call.differentiable:
             return outputs, None
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
             d_flat = d_outputs.reshape(flat.shape)
-            d_inputs, d_weights = dense_backward(
-                weights, rows, flat, saved, d_flat, call.inputs_need_gradient
-            )
-            grads.add(self.kernel, d_weights[0].reshape(self.inputs_shape + self.outputs_shape))
-            if self.bias is not None:
-                grads.add(self.bias, d_weights[1].reshape(self.outputs_shape))
+            d_inputs = self.gradients(kept, d_flat, grads, call.inputs_need_gradient)
             return None if d_inputs is None else d_inputs.reshape(inputs.shape)
 
         return outputs, vjp
 
-    def _key(self) -> tuple[int, int]:
-        return self.kernel.version, self.bias.version if self.bias is not None else 0
+    def product(self, rows: Array, differentiable: bool) -> tuple[Array, Kept]:
+        """Outputs `[rows, width]`, and what `gradients` needs, for a built layer's rows."""
+        kernel, bias, packed = self.kernel, self.bias, self._packed
+        version = kernel.version, 0 if bias is None else bias.version
+        weights = packed[1] if packed and packed[0] == version else self._pack()
+        flat, saved = dense_forward(weights, rows, differentiable)
+        return flat, (weights, rows, flat, saved)
 
-    def _packed_weights(self) -> DenseWeights:
-        """The weights as the engine wants them, packed anew after every write to one."""
-        packed = self._packed
-        if packed is not None and packed[0] == self._key():
-            return packed[1]
-        bias = self.bias
+    def gradients(
+        self, kept: Kept, d_flat: Array, grads: Gradients, inputs_need_gradient: bool = True
+    ) -> Any:
+        """The gradient by the rows, if wanted; those by the weights are added to `grads`."""
+        d_rows, d_weights = dense_backward(*kept, d_flat, inputs_need_gradient)
+        kernel, bias = self.kernel, self.bias
+        grads.add(kernel, d_weights[0].reshape(kernel.shape))
+        if bias is not None:
+            grads.add(bias, d_weights[1].reshape(bias.shape))
+        return d_rows
+
+    def _pack(self) -> DenseWeights:
+        """The weights as the engine wants them, packed after a write to one."""
+        kernel, bias = self.kernel, self.bias
         with one_version():
-            key = self._key()
-            matrix = self.kernel.value.reshape(self._width, -1)
+            version = kernel.version, 0 if bias is None else bias.version
+            matrix = kernel.value.reshape(self._width, -1)
             vector = None if bias is None else bias.value.reshape(-1)
             weights = DenseWeights(matrix, vector, self.activation)
-        self._packed = (key, weights)  # one assignment: another thread sees both or neither
+        self._packed = (version, weights)  # one assignment: another thread sees both or neither
         return weights
 
     def compute_output_shape(self, input_shape: Any) -> Any:
