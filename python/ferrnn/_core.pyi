@@ -88,10 +88,17 @@ class ProgramRun:
 
 @final
 class DenseWeights:
-    """A Dense layer's kernel and bias, packed for this machine; frozen."""
+    """A Dense layer's kernel and bias, packed for this machine; frozen.
+
+    The kernel is `[*features, *units]`, with so many axes of features as `inputs` says.
+    """
 
     def __new__(
-        cls, kernel: Array, bias: Array | None = None, activation: str = "linear"
+        cls,
+        kernel: Array,
+        bias: Array | None = None,
+        activation: str = "linear",
+        inputs: int = 1,
     ) -> DenseWeights: ...
     @property
     def keeps_input(self) -> bool: ...
@@ -217,7 +224,7 @@ def max_pool_backward(
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False
 ) -> tuple[Array, Array | None]:
-    """`activation(inputs @ kernel + bias)` for `[rows, features]`, and what backward wants."""
+    """`activation(inputs . kernel + bias)` for `[..., *features]`, and what backward wants."""
 
 def dense_backward(
     weights: DenseWeights,

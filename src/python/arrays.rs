@@ -1,11 +1,13 @@
 //! Arrays of NumPy: borrowed as they are where the engine can read them, copied where it cannot.
 
-use numpy::npyffi::{NPY_ARRAY_ALIGNED, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object};
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_ENSUREARRAY, NPY_ARRAY_ENSURECOPY,
+    NPY_ARRAY_FORCECAST, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object,
+};
 use numpy::{Element as NumpyElement, PyArrayDescr, PyArrayDescrMethods, PyUntypedArray};
 use numpy::{PyUntypedArrayMethods, dtype};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::layers::sequence::Engine;
 use crate::machine::memory::{View, ViewMut};
@@ -203,16 +205,56 @@ pub(super) fn native_and_aligned(array: &Bound<'_, PyUntypedArray>) -> bool {
     flags & NPY_ARRAY_ALIGNED != 0 && array.dtype().is_native_byteorder() != Some(false)
 }
 
+/// A C-contiguous copy of `array` in a dtype of native byte order.
 pub(super) fn contiguous_copy<'py>(
     array: &Bound<'py, PyUntypedArray>,
     wanted: &Bound<'py, PyArrayDescr>,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = array.py();
-    let kwargs = PyDict::new(py);
-    kwargs.set_item("dtype", wanted)?;
-    let copy = py.import("numpy")?.call_method("array", (array,), Some(&kwargs))?;
-    let copy = copy.call_method1("copy", ("C",))?;
+    let flags = NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSUREARRAY | NPY_ARRAY_ENSURECOPY;
+    // SAFETY: both are live objects of their kinds; NumPy takes over a reference to the dtype. Null
+    // means that an exception is set, which `from_owned_ptr_or_err` takes over.
+    let copy = unsafe {
+        let wanted = wanted.clone().into_dtype_ptr();
+        let flags = flags | NPY_ARRAY_FORCECAST;
+        let copy = PY_ARRAY_API.PyArray_FromArray(py, array.as_array_ptr(), wanted, flags);
+        Bound::from_owned_ptr_or_err(py, copy)?
+    };
     Ok(copy.cast_into::<PyUntypedArray>()?)
+}
+
+/// Borrows rows of features, `[..., *features]`, as `[rows, 1, features]`; copies them where they do
+/// not lie so. Besides, the lengths of the axes before the features.
+pub(super) fn hold_rows<'a, T: NumpyElement>(
+    argument: &str,
+    object: &'a Bound<'_, PyAny>,
+    features: &[usize],
+) -> PyResult<(Held<T>, &'a [usize])> {
+    let wanted = dtype::<T>(object.py());
+    let array = array_of(argument, object, &wanted)?;
+    let leading = match array.shape().strip_suffix(features) {
+        Some(leading) if !leading.is_empty() => leading,
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "`{argument}`: expected one axis or more before the last, of {features:?}, \
+                 received shape {:?}",
+                array.shape()
+            )));
+        }
+    };
+    if leading.len() == 1 && features.len() == 1 && readable(array, &wanted, Axes::Two) {
+        return Ok((borrowed(array, Axes::Two), leading));
+    }
+    let array = if array.is_c_contiguous() && native_and_aligned(array) {
+        array.clone()
+    } else {
+        contiguous_copy(array, &wanted)?
+    };
+    let width: usize = features.iter().product();
+    let shape = [leading.iter().product(), 1, width];
+    // SAFETY: the pointer is that of a live array object.
+    let at = unsafe { (*array.as_array_ptr()).fields.data }.cast::<T>().cast_const();
+    Ok((Held { _array: array.unbind(), at, shape, strides: [width.cast_signed(), 0] }, leading))
 }
 
 fn readable(

@@ -94,29 +94,25 @@ class Dense(KernelAndBias):
         if not self.built:
             self.build(inputs.shape)
         self._check(inputs)
-        rows = inputs if inputs.ndim == 2 else inputs.reshape(-1, self._features)
         weights, activation = self.native_parts()
-        linear, saved = dense_forward(weights, rows, call.differentiable)
+        linear, saved = dense_forward(weights, inputs, call.differentiable)
         outputs = linear if activation is None else activation.of_layer(linear)
-        returned = outputs
-        if inputs.ndim != 2:
-            returned = outputs.reshape(*inputs.shape[:-1], self.units)
         if not call.differentiable:
-            return returned, None
+            return outputs, None
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
-            d_rows = np.asarray(d_outputs, inputs.dtype).reshape(-1, self.units)
+            d_linear = np.asarray(d_outputs, inputs.dtype)
             if activation is not None:
-                d_rows = activation.backward(linear, outputs, d_rows)
+                d_linear = activation.backward(linear, outputs, d_linear)
             d_inputs, d_weights = dense_backward(
-                weights, rows, linear, saved, d_rows, call.inputs_need_gradient
+                weights, inputs, linear, saved, d_linear, call.inputs_need_gradient
             )
             grads.add(self.kernel, d_weights[0])
             if self.bias is not None:
                 grads.add(self.bias, d_weights[1])
-            return None if d_inputs is None else d_inputs.reshape(inputs.shape)
+            return d_inputs
 
-        return returned, vjp
+        return outputs, vjp
 
     def _check(self, inputs: Array) -> None:
         if inputs.ndim < 2:

@@ -1,4 +1,4 @@
-"""Where attention in several heads has the rows of its projections."""
+"""Where projections have the axes that attention goes over, and where it wants them."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ from ferrnn._src.tree.types import Array
 
 
 class Heads:
-    """Rows `[positions, heads * dim]` of a projection as `[..., heads, queries, dim]`, and back.
+    """Projections `[batch, ..., heads, dim]` as `[..., heads, queries, dim]`, and the way back.
 
-    Positions are those along `leading`, `[batch, ...]`, in order. The axes that attention goes over
-    become one, `queries`, and heads come before it.
+    `leading` is `[batch, ...]`. The axes of it that attention goes over become one, `queries`, and
+    heads come before it.
 
     >>> import numpy as np
-    >>> heads, rows = Heads((2, 3, 4), (1, 2), 5, 6), np.ones((24, 30))
-    >>> inside = heads.inside(rows)
-    >>> inside.shape, heads.rows(inside).shape
-    ((2, 5, 12, 6), (24, 30))
+    >>> heads = Heads((2, 3, 4), (1, 2), 5, 6)
+    >>> inside = heads.inside(np.ones((2, 3, 4, 5, 6)))
+    >>> inside.shape, heads.outside(inside).shape
+    ((2, 5, 12, 6), (2, 3, 4, 5, 6))
     """
 
     def __init__(self, leading: Sequence[int], axes: Sequence[int], heads: int, dim: int) -> None:
-        rank = len(leading) + 2
-        others = [axis for axis in range(rank - 1) if axis not in axes]
-        self._apart = (*leading, heads, dim)
-        self._order = (*others, *axes, rank - 1)
-        self._back = tuple(map(self._order.index, range(rank)))
-        self._turned = tuple(self._apart[axis] for axis in self._order)
-        attended = self._turned[len(others) : -1]
+        lengths = (*leading, heads, dim)
+        others = [axis for axis in range(len(leading) + 1) if axis not in axes]
+        self._order = (*others, *axes, len(lengths) - 1)
+        self._back = tuple(map(self._order.index, range(len(lengths))))
+        self._turned = tuple(lengths[axis] for axis in self._order)
+        before = self._turned[: len(others)]
+        self._whole = (*before, math.prod(lengths[axis] for axis in axes), dim)
         self._several = len(axes) != 1
-        self._whole = (*self._turned[: len(others)], math.prod(attended), dim)
-        self._rows = math.prod(leading), heads * dim
 
-    def inside(self, rows: Array) -> Array:
-        """The rows as attention wants them."""
-        moved: Array = rows.reshape(self._apart).transpose(self._order)
+    def inside(self, array: Array) -> Array:
+        """The projection as attention wants it."""
+        moved: Array = array.transpose(self._order)
         return moved.reshape(self._whole) if self._several else moved
 
-    def rows(self, inside: Array) -> Array:
-        """What is as attention wants it, as rows."""
+    def outside(self, array: Array) -> Array:
+        """What is as attention wants it, with the axes of a projection."""
         if self._several:
-            inside = inside.reshape(self._turned)
-        return inside.transpose(self._back).reshape(self._rows)
+            array = array.reshape(self._turned)
+        moved: Array = array.transpose(self._back)
+        return moved
 
 
 class Layout(NamedTuple):
@@ -55,4 +54,3 @@ class Layout(NamedTuple):
     key: Heads
     mixed: Heads
     weights: tuple[int, ...]  # [..., heads, *queries, *values]
-    outputs: tuple[int, ...]

@@ -200,11 +200,9 @@ class MultiHeadAttention(KernelAndBias):
         layout, differentiable = self._layout, call.differentiable
         if layout is None or layout.shapes != shapes:
             layout = self._layout = self._laid_out(shapes)
-        rows, value_rows = (each.reshape(-1, each.shape[-1]) for each in (query, value))
-        key_rows = value_rows if key is value else key.reshape(-1, key.shape[-1])
-        q, q_kept = self.query_dense.product(rows, differentiable)
-        k, k_kept = self.key_dense.product(key_rows, differentiable)
-        v, v_kept = self.value_dense.product(value_rows, differentiable)
+        q, q_kept = self.query_dense.product(query, differentiable)
+        k, k_kept = self.key_dense.product(key, differentiable)
+        v, v_kept = self.value_dense.product(value, differentiable)
         mask = None
         if says is not None or call.mask is not None or self.sliding_window is not None:
             told = says or Attended((query, value, key), (None,) * 3)
@@ -213,10 +211,9 @@ class MultiHeadAttention(KernelAndBias):
         mixed, weights, mixed_vjp = self._attend(layout, q, k, v, mask, call)
         gated, gate = mixed, None
         if self.use_gate:
-            gate, gate_kept = self._gate_dense.product(rows, differentiable)
+            gate, gate_kept = self._gate_dense.product(query, differentiable)
             gated = mixed * gate
-        flat, kept = self.output_dense.product(gated, differentiable)
-        outputs = flat.reshape(layout.outputs)
+        outputs, kept = self.output_dense.product(gated, differentiable)
         both = says is not None and says.return_attention_scores
         returned = (outputs, weights.reshape(layout.weights)) if both else outputs
         if not differentiable:
@@ -224,15 +221,14 @@ class MultiHeadAttention(KernelAndBias):
 
         def vjp(d_returned: Any, grads: Gradients) -> Any:
             d_outputs, d_weights = d_returned if both else (d_returned, None)
-            d_gated = self.output_dense.gradients(kept, d_outputs.reshape(flat.shape), grads)
+            d_gated = self.output_dense.gradients(kept, d_outputs, grads)
             d_mixed = d_gated if gate is None else d_gated * gate
             d_q, d_k, d_v = mixed_vjp(d_mixed, d_weights)
-            d_query = self.query_dense.gradients(q_kept, d_q, grads).reshape(query.shape)
-            d_key = self.key_dense.gradients(k_kept, d_k, grads).reshape(key.shape)
-            d_value = self.value_dense.gradients(v_kept, d_v, grads).reshape(value.shape)
+            d_query = self.query_dense.gradients(q_kept, d_q, grads)
+            d_key = self.key_dense.gradients(k_kept, d_k, grads)
+            d_value = self.value_dense.gradients(v_kept, d_v, grads)
             if gate is not None:
-                d_rows = self._gate_dense.gradients(gate_kept, d_gated * mixed, grads)
-                d_query = d_query + d_rows.reshape(query.shape)
+                d_query = d_query + self._gate_dense.gradients(gate_kept, d_gated * mixed, grads)
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
             if len(arrays) == 2:
                 d_arrays = (d_query, d_value + d_key)
@@ -242,7 +238,10 @@ class MultiHeadAttention(KernelAndBias):
 
     def _laid_out(self, shapes: tuple[tuple[int, ...], ...]) -> Layout:
         """What is known of arrays of these shapes, which are checked."""
-        outputs = self.compute_output_shape(*shapes)
+        self.compute_output_shape(*shapes)
+        parts = self.query_dense, self.value_dense, self.key_dense
+        for part, shape in zip(parts, shapes, strict=True):
+            part.check(shape)
         query, value, key = (shape[:-1] for shape in shapes)
         axes, heads = self._attended_axes(len(shapes[0])), self.num_heads
         before = [length for axis, length in enumerate(query) if axis not in axes]
@@ -253,17 +252,16 @@ class MultiHeadAttention(KernelAndBias):
             Heads(key, axes, heads, self.key_dim),
             Heads(query, axes, heads, self.value_dim),
             (*before, heads, *(lengths[axis] for lengths in (query, key) for axis in axes)),
-            outputs,
         )
 
     def _attend(
         self, layout: Layout, q: Array, k: Array, v: Array, mask: Mask | None, call: Call
     ) -> tuple[Array, Array, Any]:
-        """Means of values for each query and head, as rows; the weights; the vjp.
+        """Means of values for each query and head, the weights, and the vjp.
 
-        What comes and goes are rows `[positions, heads * dim]`.
+        The projections are `[batch, ..., heads, dim]`.
         """
-        _, of_query, of_value, of_key, of_mixed, whole, _ = layout
+        _, of_query, of_value, of_key, of_mixed, whole = layout
         query, key, value = of_query.inside(q), of_key.inside(k), of_value.inside(v)
         scale = self._scale
         scores = np.matmul(query * scale, key.swapaxes(-1, -2))
@@ -280,7 +278,7 @@ class MultiHeadAttention(KernelAndBias):
         if self.dropout and call.training:
             noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
             weights = softened * noise
-        mixed = of_mixed.rows(np.matmul(weights, value))
+        mixed = np.ascontiguousarray(of_mixed.outside(np.matmul(weights, value)))
 
         def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
             d_means = of_mixed.inside(d_mixed)
@@ -294,7 +292,7 @@ class MultiHeadAttention(KernelAndBias):
             d_scores *= scale
             d_query = np.matmul(d_scores, key)
             d_key = np.matmul(d_scores.swapaxes(-1, -2), query)
-            return of_query.rows(d_query), of_key.rows(d_key), of_value.rows(d_value)
+            return of_query.outside(d_query), of_key.outside(d_key), of_value.outside(d_value)
 
         return mixed, softened, vjp
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -14,7 +13,7 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random_initializers import with_axes
 
-# The packed weights, the rows, the outputs and what the engine kept for the way back.
+# The packed weights, the inputs, the outputs and what the engine kept for the way back.
 Kept: TypeAlias = "tuple[DenseWeights, Array, Array, Array | None]"
 
 
@@ -49,7 +48,6 @@ class Projection(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.inputs_shape, self.outputs_shape = tuple(inputs_shape), tuple(outputs_shape)
-        self._width = math.prod(self.inputs_shape) if all(self.inputs_shape) else 0
         self.activation = activation
         self.use_bias = use_bias
         self.of_kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
@@ -89,51 +87,50 @@ class Projection(Layer):
         """Outputs `[..., *outputs_shape]` and their vjp."""
         if not self.built:
             self.build(inputs.shape)
-        axes = inputs.ndim - len(self.inputs_shape)
-        if axes < 1 or inputs.shape[axes:] != self.inputs_shape:
-            raise ValueError(
-                f"the projection {self.name!r} must be given [..., *{self.inputs_shape}], received "
-                f"the shape {inputs.shape}"
-            )
-        flat, kept = self.product(inputs.reshape(-1, self._width), call.differentiable)
-        outputs = flat.reshape(inputs.shape[:axes] + self.outputs_shape)
+        self.check(inputs.shape)
+        outputs, kept = self.product(inputs, call.differentiable)
         if not call.differentiable:
             return outputs, None
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
-            d_flat = d_outputs.reshape(flat.shape)
-            d_inputs = self.gradients(kept, d_flat, grads, call.inputs_need_gradient)
-            return None if d_inputs is None else d_inputs.reshape(inputs.shape)
+            return self.gradients(kept, d_outputs, grads, call.inputs_need_gradient)
 
         return outputs, vjp
 
-    def product(self, rows: Array, differentiable: bool) -> tuple[Array, Kept]:
-        """Outputs `[rows, width]`, and what `gradients` needs, for a built layer's rows."""
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuses the shape of inputs that do not fit the kernel."""
+        axes = len(shape) - len(self.inputs_shape)
+        if axes < 1 or shape[axes:] != self.inputs_shape:
+            raise ValueError(
+                f"the projection {self.name!r} must be given [..., *{self.inputs_shape}], received "
+                f"the shape {shape}"
+            )
+
+    def product(self, inputs: Array, differentiable: bool) -> tuple[Array, Kept]:
+        """The outputs of a built layer, and what `gradients` needs."""
         kernel, bias, packed = self.kernel, self.bias, self._packed
         version = kernel.version, 0 if bias is None else bias.version
         weights = packed[1] if packed and packed[0] == version else self._pack()
-        flat, saved = dense_forward(weights, rows, differentiable)
-        return flat, (weights, rows, flat, saved)
+        outputs, saved = dense_forward(weights, inputs, differentiable)
+        return outputs, (weights, inputs, outputs, saved)
 
     def gradients(
-        self, kept: Kept, d_flat: Array, grads: Gradients, inputs_need_gradient: bool = True
+        self, kept: Kept, d_outputs: Array, grads: Gradients, inputs_need_gradient: bool = True
     ) -> Any:
-        """The gradient by the rows, if wanted; those by the weights are added to `grads`."""
-        d_rows, d_weights = dense_backward(*kept, d_flat, inputs_need_gradient)
-        kernel, bias = self.kernel, self.bias
-        grads.add(kernel, d_weights[0].reshape(kernel.shape))
-        if bias is not None:
-            grads.add(bias, d_weights[1].reshape(bias.shape))
-        return d_rows
+        """The gradient by the inputs, if wanted; those by the weights are added to `grads`."""
+        d_inputs, d_weights = dense_backward(*kept, d_outputs, inputs_need_gradient)
+        grads.add(self.kernel, d_weights[0])
+        if self.bias is not None:
+            grads.add(self.bias, d_weights[1])
+        return d_inputs
 
     def _pack(self) -> DenseWeights:
         """The weights as the engine wants them, packed after a write to one."""
         kernel, bias = self.kernel, self.bias
         with one_version():
             version = kernel.version, 0 if bias is None else bias.version
-            matrix = kernel.value.reshape(self._width, -1)
-            vector = None if bias is None else bias.value.reshape(-1)
-            weights = DenseWeights(matrix, vector, self.activation)
+            vector = None if bias is None else bias.value
+            weights = DenseWeights(kernel.value, vector, self.activation, len(self.inputs_shape))
         self._packed = (version, weights)  # one assignment: another thread sees both or neither
         return weights
 
