@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from ferrnn._src.layer.serialization import deserialized
 from ferrnn._src.layers.recurrent import Recurrent
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
-
-# Outputs of both directions, in the order of time, to the merged one and what parts its gradient.
-Merged: TypeAlias = "tuple[Any, Callable[[Any], tuple[Any, ...]]]"
 
 _MODES = ("sum", "mul", "ave", "concat", None)
 _ALIKE = ("stateful", "return_sequences", "return_state")
@@ -149,45 +147,58 @@ class Bidirectional(Recurrent):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states."""
-        sequences = inputs[0] if type(inputs) is tuple else inputs
+        of_ahead, of_back = self.forward_layer, self.backward_layer
+        sequences = for_ahead = for_back = inputs
+        if type(inputs) is tuple:
+            sequences = for_ahead = for_back = inputs[0]
+            if len(inputs) > 1:
+                states = inputs[1:]
+                counts = [len(flatten(layer.state_size)) for layer in self._directions]
+                self._check_count(len(states), sum(counts), "initial_state")
+                for_ahead = (sequences, *states[: counts[0]])
+                for_back = (sequences, *states[counts[0] :])
         if not self.built:
             self.build(sequences.shape)
-        for_ahead, for_back = sequences, sequences
-        if type(inputs) is tuple and len(inputs) > 1:
-            states = inputs[1:]
-            counts = [len(flatten(layer.state_size)) for layer in self._directions]
-            self._check_count(len(states), sum(counts), "initial_state")
-            for_ahead = (sequences, *states[: counts[0]])
-            for_back = (sequences, *states[counts[0] :])
-        ahead, ahead_vjp = self.forward_layer.forward_with_losses(for_ahead, call)
-        back, back_vjp = self.backward_layer.forward_with_losses(for_back, call)
-        return_state, return_sequences = self.return_state, self.return_sequences
-        final: tuple[Any, ...] = ()
-        if return_state:
-            (ahead, *ahead_final), (back, *back_final) = ahead, back
-            final = (*ahead_final, *back_final)
-        if return_sequences:
+        ahead, ahead_vjp = of_ahead.forward_with_losses(for_ahead, call)
+        back, back_vjp = of_back.forward_with_losses(for_back, call)
+        counted = None  # the final states of the forward layer
+        if of_ahead.return_state:
+            (ahead, *final), (back, *back_final) = ahead, back
+            counted = len(final)
+        if of_ahead.return_sequences:
             back = back[:, ::-1]
-        outputs, split = _merged(self.merge_mode, ahead, back)
-        parts = outputs if self.merge_mode is None else (outputs,)
-        returned = (*parts, *final) if return_state else outputs
+        returned = _merged(self.merge_mode, ahead, back)
+        if counted is not None:
+            parts = returned if self.merge_mode is None else (returned,)
+            returned = (*parts, *final, *back_final)
         if ahead_vjp is None or back_vjp is None:
             return returned, None
+        return returned, partial(self._backward, ahead, back, ahead_vjp, back_vjp, counted)
 
-        def vjp(d_returned: Any, grads: Gradients) -> Any:
-            d_outputs, d_final = d_returned, None
-            if return_state:
-                d_outputs, d_final = d_returned[: len(parts)], d_returned[len(parts) :]
-                d_outputs = d_outputs if self.merge_mode is None else d_outputs[0]
-            d_ahead, d_back = (None, None) if d_outputs is None else split(d_outputs)
-            if return_sequences and d_back is not None:
-                d_back = d_back[:, ::-1]
-            if d_final is not None:
-                count = len(ahead_final)
-                d_ahead, d_back = (d_ahead, *d_final[:count]), (d_back, *d_final[count:])
-            return _joined(ahead_vjp(d_ahead, grads), back_vjp(d_back, grads))
-
-        return returned, vjp
+    def _backward(
+        self,
+        ahead: Array,
+        back: Array,
+        ahead_vjp: Vjp,
+        back_vjp: Vjp,
+        counted: int | None,
+        d_returned: Any,
+        grads: Gradients,
+    ) -> Any:
+        """The vjp of `forward`, after the outputs of both directions and what takes theirs back."""
+        d_outputs, d_final = d_returned, None
+        if counted is not None:
+            count = 2 if self.merge_mode is None else 1
+            d_outputs, d_final = d_returned[:count], d_returned[count:]
+            d_outputs = d_outputs if self.merge_mode is None else d_outputs[0]
+        d_ahead, d_back = None, None
+        if d_outputs is not None:
+            d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
+        if self.forward_layer.return_sequences and d_back is not None:
+            d_back = d_back[:, ::-1]
+        if d_final is not None:
+            d_ahead, d_back = (d_ahead, *d_final[:counted]), (d_back, *d_final[counted:])
+        return _joined(ahead_vjp(d_ahead, grads), back_vjp(d_back, grads))
 
     @property
     def _directions(self) -> tuple[Any, Any]:
@@ -269,19 +280,27 @@ def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
     return deserialized(config)
 
 
-def _merged(mode: str | None, ahead: Array, back: Array) -> Merged:
-    """The outputs of two directions as one, and the function from its gradient to theirs."""
+def _merged(mode: str | None, ahead: Array, back: Array) -> Any:
+    """The outputs of two directions, in the order of time, as one."""
+    if mode == "concat":
+        return np.concatenate((ahead, back), -1)
     if mode is None:
-        return (ahead, back), tuple
+        return ahead, back
+    if mode == "mul":
+        return ahead * back
+    return ahead + back if mode == "sum" else (ahead + back) / 2
+
+
+def _parted(mode: str | None, d_outputs: Any, ahead: Array, back: Array) -> Any:
+    """The gradients by the outputs of two directions, given that by the merged one."""
     if mode == "concat":
         units = ahead.shape[-1]
-        outputs = np.concatenate([ahead, back], axis=-1)
-        return outputs, lambda d: (d[..., :units], d[..., units:])
+        return d_outputs[..., :units], d_outputs[..., units:]
+    if mode is None:
+        return d_outputs
     if mode == "mul":
-        return ahead * back, lambda d: (d * back, d * ahead)
-    if mode == "sum":
-        return ahead + back, lambda d: (d, d)
-    return (ahead + back) / 2, lambda d: (d / 2, d / 2)
+        return d_outputs * back, d_outputs * ahead
+    return (d_outputs, d_outputs) if mode == "sum" else (d_outputs / 2, d_outputs / 2)
 
 
 def _joined(ahead: Any, back: Any) -> Any:

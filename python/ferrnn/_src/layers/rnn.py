@@ -212,19 +212,18 @@ class RNN(Recurrent):
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
             self.build(shapes_of(sequences))
-        if not nested and (first.ndim != self._rank or first.shape[-1] != self._features):
+        shape = first.shape
+        if not nested and (len(shape) != self._rank or shape[-1] != self._features):
             checked_sequence(self.name, first, self._rank, self._features)
         mask = None if call.mask is None else self._mask_for(call.mask, first)
         cell = self.cell
-        dropout = None
-        if call.training:
-            dropout = draw_dropout(cell, len(first), first.shape[-1])
+        dropout = draw_dropout(cell, shape[0], shape[-1]) if call.training else None
         # Programs are for users' cells: loading them costs a megabyte.
         scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
         outputs, final, scan_vjp = scan(
             cell,
             sequences,
-            self._start(states, len(first)) if states or self.stateful else None,
+            self._start(states, shape[0]) if states or self.stateful else None,
             call,
             mask=mask,
             go_backwards=self.go_backwards,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -105,7 +106,7 @@ def scan(
     outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
     if residuals is None:
         return outputs, final, None
-    return outputs, final, _vjp(packed, problem, residuals, outputs, call)
+    return outputs, final, partial(_backward, packed, problem, residuals, outputs, call)
 
 
 def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
@@ -204,30 +205,31 @@ def _check_finite(cell: BuiltInCell) -> None:
             )
 
 
-def _vjp(
-    packed: _Packed, problem: Problem, residuals: Residuals, outputs: Array, call: Call
-) -> ScanVjp:
-    weights, given = packed.weights, packed.given
-
-    def vjp(
-        d_outputs: Array | None, d_final_states: Sequence[Array | None] | None, grads: Gradients
-    ) -> tuple[Array | None, States]:
-        d_inputs, d_weights, d_initial = rnn_backward(
-            weights,
-            residuals,
-            problem,
-            outputs,
-            d_outputs,
-            d_final_states,
-            call.inputs_need_gradient,
-            call.consume,
-        )
-        for (parameter, shape, factor), own in zip(given, d_weights, strict=True):
-            d_weight = own if own.shape == shape else own.reshape(shape)
-            grads.add(parameter, d_weight if factor is None else scaled(d_weight, factor))
-        return d_inputs, d_initial
-
-    return vjp
+def _backward(
+    packed: _Packed,
+    problem: Problem,
+    residuals: Residuals,
+    outputs: Array,
+    call: Call,
+    d_outputs: Array | None,
+    d_final_states: Sequence[Array | None] | None,
+    grads: Gradients,
+) -> tuple[Array | None, States]:
+    """The vjp of a `scan`, after what that kept."""
+    d_inputs, d_weights, d_initial = rnn_backward(
+        packed.weights,
+        residuals,
+        problem,
+        outputs,
+        d_outputs,
+        d_final_states,
+        call.inputs_need_gradient,
+        call.consume,
+    )
+    for (parameter, shape, factor), own in zip(packed.given, d_weights, strict=True):
+        d_weight = own if own.shape == shape else own.reshape(shape)
+        grads.add(parameter, d_weight if factor is None else scaled(d_weight, factor))
+    return d_inputs, d_initial
 
 
 def scan_stack(
