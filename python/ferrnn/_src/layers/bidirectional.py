@@ -13,6 +13,8 @@ from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.layer_configs import serialized
 from ferrnn._src.layer.serialization import deserialized
 from ferrnn._src.layers.recurrent import Recurrent
+from ferrnn._src.layers.rnn import RNN, as_gradient
+from ferrnn._src.sequence.protocol import ScanVjp
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
@@ -159,8 +161,18 @@ class Bidirectional(Recurrent):
                 for_back = (sequences, *states[counts[0] :])
         if not self.built:
             self.build(sequences.shape)
-        ahead, ahead_vjp = of_ahead.forward_with_losses(for_ahead, call)
-        back, back_vjp = of_back.forward_with_losses(for_back, call)
+        # Most layers need a run of their cells alone, not all that `forward` does for others.
+        bare = type(of_ahead).forward is RNN.forward is type(of_back).forward
+        bare = bare and of_ahead.activity_regularizer is None is of_back.activity_regularizer
+        bare = bare and type(inputs) is np.ndarray and not of_ahead.return_state
+        ahead_vjp: Any
+        back_vjp: Any
+        if bare:
+            ahead, _, ahead_vjp = of_ahead.run(inputs, (), call)
+            back, _, back_vjp = of_back.run(inputs, (), call)
+        else:
+            ahead, ahead_vjp = of_ahead.forward_with_losses(for_ahead, call)
+            back, back_vjp = of_back.forward_with_losses(for_back, call)
         counted = None  # the final states of the forward layer
         if of_ahead.return_state:
             (ahead, *final), (back, *back_final) = ahead, back
@@ -173,7 +185,27 @@ class Bidirectional(Recurrent):
             returned = (*parts, *final, *back_final)
         if ahead_vjp is None or back_vjp is None:
             return returned, None
+        if bare:
+            return returned, partial(self._bare_backward, ahead, back, ahead_vjp, back_vjp)
         return returned, partial(self._backward, ahead, back, ahead_vjp, back_vjp, counted)
+
+    def _bare_backward(
+        self,
+        ahead: Array,
+        back: Array,
+        ahead_vjp: ScanVjp,
+        back_vjp: ScanVjp,
+        d_outputs: Any,
+        grads: Gradients,
+    ) -> Any:
+        """The vjp of `forward` after two runs of cells."""
+        d_ahead, d_back = None, None
+        if d_outputs is not None:
+            d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
+        if self.forward_layer.return_sequences and d_back is not None:
+            d_back = d_back[:, ::-1]
+        d_ahead, d_back = as_gradient(d_ahead, self._float), as_gradient(d_back, self._float)
+        return _joined(ahead_vjp(d_ahead, None, grads)[0], back_vjp(d_back, None, grads)[0])
 
     def _backward(
         self,

@@ -93,7 +93,9 @@ class Projection(Layer):
             return outputs, None
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
-            return self.gradients(kept, d_outputs, grads, call.inputs_need_gradient)
+            needs = call.inputs_need_gradient
+            d_inputs: Array | None = self.gradients(kept, d_outputs, grads, needs)
+            return d_inputs
 
         return outputs, vjp
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +37,7 @@ from ferrnn._src.layers.checks import (
 )
 from ferrnn._src.layers.recurrent import Recurrent
 from ferrnn._src.sequence import fused
-from ferrnn._src.sequence.protocol import ScanVjp
+from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.sequence.stream import Stream, StreamPart, cell_parts
 from ferrnn._src.symbolic.shapes import first_shape, is_shape, map_shapes, shapes_of
 from ferrnn._src.tree.results import as_output
@@ -208,6 +209,16 @@ class RNN(Recurrent):
         The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
+        outputs, final, scan_vjp = self.run(sequences, states, call)
+        returned = (outputs, *self._packed(final)) if self.return_state else outputs
+        if scan_vjp is None:
+            return returned, None
+        nested = type(sequences) is not np.ndarray and is_nested(sequences)
+        structure = sequences if nested else None
+        return returned, partial(self._backward, scan_vjp, structure, len(states))
+
+    def run(self, sequences: Any, states: tuple[Array, ...], call: Call) -> Scanned:
+        """One run of the cell: outputs, flat final states, and the vjp by sequences and states."""
         nested = type(sequences) is not np.ndarray and is_nested(sequences)
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
@@ -235,25 +246,20 @@ class RNN(Recurrent):
         if self.stateful:
             # The arrays are the layer's own unless the caller gets them as well.
             self._states = self._packed(_kept(final) if self.return_state else _locked(final))
-        returned = (outputs, *self._packed(final)) if self.return_state else outputs
-        if scan_vjp is None:
-            return returned, None
-        return returned, self._vjp(scan_vjp, sequences if nested else None, len(states))
+        return outputs, final, scan_vjp
 
-    def _vjp(self, scan_vjp: ScanVjp, structure: Any, states: int) -> Vjp:
-        """`forward`'s, for sequences in a structure (else None) and so many states."""
-
-        def vjp(d_returned: Any, grads: Gradients) -> Any:
-            d_outputs, d_final = d_returned, None
-            if self.return_state:
-                d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
-            d_sequences, d_states = scan_vjp(self._as_gradient(d_outputs), d_final, grads)
-            if structure is not None and d_sequences is None:
-                d_sequences = map_structure(lambda leaf: None, structure)
-            as_tuple = states or structure is not None
-            return (d_sequences, *d_states[:states]) if as_tuple else d_sequences
-
-        return vjp
+    def _backward(
+        self, scan_vjp: ScanVjp, structure: Any, states: int, d_returned: Any, grads: Gradients
+    ) -> Any:
+        """The vjp of `forward` for sequences in a structure (else None) and so many states."""
+        d_outputs, d_final = d_returned, None
+        if self.return_state:
+            d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
+        d_sequences, d_states = scan_vjp(as_gradient(d_outputs, self._float), d_final, grads)
+        if structure is not None and d_sequences is None:
+            d_sequences = map_structure(lambda leaf: None, structure)
+        as_tuple = states or structure is not None
+        return (d_sequences, *d_states[:states]) if as_tuple else d_sequences
 
     def stream(self, streams: int = 1) -> Stream:
         """The layer one step a call, its states kept: see `Stream`. They start from zero."""
@@ -303,10 +309,7 @@ class RNN(Recurrent):
         for size, d_state in zip(entries, d_states, strict=True):
             count = len(flatten(size))
             flat += [None] * count if d_state is None else flatten(d_state)
-        return [self._as_gradient(d_state) for d_state in flat]
-
-    def _as_gradient(self, gradient: Any) -> Array | None:
-        return None if gradient is None else np.asarray(gradient, self._float)
+        return [as_gradient(d_state, self._float) for d_state in flat]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what a call returns, states and all."""
@@ -364,3 +367,8 @@ def _locked(states: Sequence[Array]) -> Sequence[Array]:
     for state in states:
         state.setflags(write=False)
     return states
+
+
+def as_gradient(gradient: Any, dtype: np.dtype[Any]) -> Array | None:
+    """What somebody gave for a gradient, as the engine takes it; None stands for zeros."""
+    return None if gradient is None else np.asarray(gradient, dtype)

@@ -39,8 +39,9 @@ class _Packed(NamedTuple):
     read: Callable[[Any], Any]  # what the weights depend on, of a cell
     found: Any  # what it read
     weights: Weights
-    # The parameters that there are, their shapes, and the factors that the engine takes them with.
-    given: list[tuple[Parameter, tuple[int, ...], Any]]
+    # The parameters that there are, the shapes of those that the engine has in another, and the
+    # factors that it takes them with.
+    given: list[tuple[Parameter, tuple[int, ...] | None, Any]]
 
 
 def supports(cell: Any) -> bool:
@@ -88,7 +89,8 @@ def scan(
             dropout=dropout,
             final_states=final_states,
         )
-    packed = _packed(cell, exact=call.differentiable or bool(call.training))
+    differentiable = call.differentiable
+    packed = _packed(cell, exact=differentiable or bool(call.training))
     weights = packed.weights
     masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
     problem = Problem(
@@ -102,7 +104,6 @@ def scan(
         return_sequences,
         zero_output_for_mask,
     )
-    differentiable = call.differentiable
     outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
     if residuals is None:
         return outputs, final, None
@@ -166,7 +167,11 @@ def _pack(cell: BuiltInCell, precision: str) -> _Packed:
     factors = (None,) * len(parameters) if scales is None else _factors(cell, scales)
     pairs = list(zip(parameters, factors, strict=True))
     values = [None if weight is None else _times(weight.value, factor) for weight, factor in pairs]
-    given = [(weight, weight.shape, factor) for weight, factor in pairs if weight is not None]
+    given = [
+        (weight, weight.shape if weight is parameters.vectors else None, factor)
+        for weight, factor in pairs
+        if weight is not None
+    ]
     kernel, recurrent_kernel, bias, vectors, projection = values
     assert kernel is not None
     weights = Weights(
@@ -227,7 +232,7 @@ def _backward(
         call.consume,
     )
     for (parameter, shape, factor), own in zip(packed.given, d_weights, strict=True):
-        d_weight = own if own.shape == shape else own.reshape(shape)
+        d_weight = own if shape is None else own.reshape(shape)
         grads.add(parameter, d_weight if factor is None else scaled(d_weight, factor))
     return d_inputs, d_initial
 
