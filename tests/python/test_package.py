@@ -129,7 +129,7 @@ def test_a_missing_tool_is_named(tmp_path, tools, arguments, missing, advice):
     [
         ("ferrnn", "StatelessScope"),
         ("ferrnn.callbacks", "OrbaxCheckpoint"),
-        ("ferrnn.layers", "Conv3D"),
+        ("ferrnn.layers", "Resizing"),
         ("ferrnn.models", "model_from_config"),
         ("ferrnn.optimizers", "legacy"),
         ("ferrnn.utils", "FeatureSpace"),
@@ -142,3 +142,9 @@ def test_what_keras_has_and_we_lack_is_named(module, name):
     with pytest.raises(AttributeError, match=rf"^module '{module}' has no attribute '__nothing__'"):
         getattr(owner, "__nothing__")  # noqa: B009 - as tools ask
     assert not hasattr(owner, name)
+
+
+@each_case("name", ["Conv3D", "ConvLSTM3D", "MaxPooling3D", "ZeroPadding3D"])
+def test_layers_over_three_axes_are_refused_with_the_reason(name):
+    with pytest.raises(AttributeError, match=f"^'{name}' is not in .* axis of places or two"):
+        getattr(importlib.import_module("ferrnn.layers"), name)

@@ -104,8 +104,8 @@ def _listed(module: str) -> dict[str, tuple[str, str]]:
 def _missing(module: str, name: str, names: list[str]) -> AttributeError:
     text = f"module {module!r} has no attribute {name!r}"
     if not name.startswith("_"):
-        text = (
-            f"{name!r} is not in {module}: a misspelling, or a name of Keras that ferrnn does not "
-            f"have yet. Available: {', '.join(names)}"
-        )
+        why = "a misspelling, or a name of Keras that ferrnn does not have yet"
+        if name.endswith("3D"):
+            why = "layers go over one axis of places or two, none over three"
+        text = f"{name!r} is not in {module}: {why}. Available: {', '.join(names)}"
     return AttributeError(text, name=name, obj=sys.modules[module])

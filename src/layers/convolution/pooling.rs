@@ -185,12 +185,37 @@ fn give_back<T: Element>(
     Ok(())
 }
 
-/// Moves what is left to where the value is the highest.
+/// Moves what is left to where the value is the highest. One loop over all features was compiled to
+/// branches for those that fill no block, and which of them is taken cannot be foretold: that took ten
+/// times as long for 8 features.
 #[inline(always)]
 fn take<T: Element>(left: &mut [T], to: &mut [T], values: &[T], highest: &[T]) {
+    let size = left.len();
+    let rest = (left, &mut to[..size], &values[..size], highest);
+    let rest = take_blocks::<T, 16>(rest);
+    let rest = take_blocks::<T, 4>(rest);
+    take_blocks::<T, 1>(rest);
+}
+
+/// What is left, the gradient to add it to, the values and the highest ones, all of one length.
+type Features<'a, T> = (&'a mut [T], &'a mut [T], &'a [T], &'a [T]);
+
+/// [`take`] for blocks of `N` features; gives back those that fill none.
+#[inline(always)]
+fn take_blocks<T: Element, const N: usize>(
+    (left, to, values, highest): Features<'_, T>,
+) -> Features<'_, T> {
+    let ((left, left_after), (to, to_after)) = (left.as_chunks_mut::<N>(), to.as_chunks_mut::<N>());
+    let (values, values_after) = values.as_chunks::<N>();
+    let (highest, highest_after) = highest.as_chunks::<N>();
     for (((left, to), value), highest) in left.iter_mut().zip(to).zip(values).zip(highest) {
-        let here = value == highest;
-        *to = *to + if here { *left } else { T::ZERO };
-        *left = if here { T::ZERO } else { *left };
+        let (given, mut kept, mut sums) = (*left, *left, *to);
+        for n in 0..N {
+            let here = value[n] == highest[n];
+            sums[n] = sums[n] + given[n].kept_if(here);
+            kept[n] = given[n].kept_if(!here);
+        }
+        (*left, *to) = (kept, sums);
     }
+    (left_after, to_after, values_after, highest_after)
 }

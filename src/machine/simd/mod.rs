@@ -71,6 +71,9 @@ pub trait Element:
     /// The error function.
     #[must_use]
     fn erf(self) -> Self;
+    /// Itself, or zero; without a branch.
+    #[must_use]
+    fn kept_if(self, keep: bool) -> Self;
     /// Two numbers rounded to bfloat16 (ties to even), `low` in the low half of the bits: for `f32`
     /// alone, `f64` has no such halves.
     #[must_use]
@@ -283,6 +286,9 @@ macro_rules! element {
             }
             fn erf(self) -> Self {
                 $erf(self)
+            }
+            fn kept_if(self, keep: bool) -> Self {
+                Self::from_bits(self.to_bits() & if keep { !0 } else { 0 })
             }
             fn pair(low: Self, high: Self) -> Self {
                 $pair(low, high)

@@ -9,6 +9,7 @@ from each_case import each_case
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.tree.results import Output
+from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import (
     GRU,
     LSTM,
@@ -43,12 +44,28 @@ def flat(values):
 def test_gradients_match_finite_differences(mode, mask, options):
     layer = Bidirectional(LSTM(3, dtype="float64", **options), merge_mode=mode)
     layer.build(X.shape)
+    call = Call(differentiable=True, mask=mask)
     states = [RNG.normal(size=(3, 3)) for _ in range(4)]
-    check_vjp(
-        lambda given: layer.forward(given, Call(differentiable=True, mask=mask)),
-        (X, *states),
-        layer.weights,
-    )
+    for inputs in (X, (X, *states)):
+        check_vjp(lambda given: layer.forward(given, call), inputs, layer.weights)
+
+
+@each_mode
+def test_gradients_may_come_in_another_dtype(mode):
+    layer = Bidirectional(LSTM(3, return_sequences=True), merge_mode=mode)
+    inputs = X.astype("float32")
+    outputs, vjp = layer.forward(inputs, Call(differentiable=True))
+    each = outputs if mode is None else (outputs,)
+    seeds = tuple(RNG.normal(size=part.shape).astype("float32") for part in each)
+    found = []
+    for dtype in ("float32", "float64"):
+        grads = Gradients()
+        given = tuple(seed.astype(dtype) for seed in seeds)
+        d_inputs = vjp(given if mode is None else given[0], grads)
+        found.append([d_inputs, *(grads[weight] for weight in layer.weights)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert other.dtype == "float32"
 
 
 def test_gradients_of_one_direction_in_steps_and_one_in_the_engine():
@@ -225,6 +242,23 @@ def test_penalties_of_both_directions_count():
     losses = []
     layer.forward_with_losses(X.astype("float32"), Call(losses=losses))
     assert losses == layer.losses[:2]
+
+
+def test_a_layer_of_your_own_runs_as_it_is_written():
+    class Doubled(LSTM):
+        def forward(self, inputs, call):
+            outputs, vjp = super().forward(inputs, call)
+            return 2 * outputs, vjp and (lambda d, grads: vjp(2 * d, grads))
+
+    given = {"return_sequences": True, "dtype": "float64", "seed": 1}
+    for one, two in ((Doubled, LSTM), (LSTM, Doubled), (Doubled, Doubled)):
+        layer = Bidirectional(one(3, **given), backward_layer=two(3, go_backwards=True, **given))
+        plain = Bidirectional(LSTM(3, **given))
+        layer.build(X.shape), plain.build(X.shape)
+        layer.set_weights(plain.get_weights())
+        factors = np.repeat([1 + (kind is Doubled) for kind in (one, two)], 3)
+        np.testing.assert_array_equal(layer(X), plain(X) * factors)
+        check_vjp(lambda x: layer.forward(x, Call(differentiable=True)), X, layer.weights)  # noqa: B023
 
 
 def test_a_cell_of_your_own_is_made_anew_for_each_direction():

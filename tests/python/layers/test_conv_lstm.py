@@ -141,4 +141,6 @@ def test_wrong_settings_and_inputs_are_refused():
             layer(wrong)
     with pytest.raises(ValueError, match=r"expected ndim=4|at least one step"):
         layer(X[0])
+    with pytest.raises(ValueError, match=r"runs in a stream as a layer of a model: `Sequential"):
+        layer.stream()
     assert isinstance(layer, RNN)

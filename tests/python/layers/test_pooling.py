@@ -48,7 +48,7 @@ def by_taps(inputs, d_outputs, size, strides, padding):
     ("size", "strides"),
     [((2, 2), (2, 2)), ((3, 2), (1, 1)), ((1, 4), (3, 2)), ((3, 3), (2, 1)), ((2, 1), (5, 3))],
 )
-@each_case("features", [1, 5, 8])
+@each_case("features", [1, 5, 8, 23, 36])
 def test_values_and_gradients_are_those_of_plain_loops(dtype, padding, size, strides, features):
     # Few values: many windows have their highest more than once.
     inputs = RNG.integers(-3, 4, size=(3, 7, 10, features)).astype(dtype)

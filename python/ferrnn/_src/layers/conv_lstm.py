@@ -12,6 +12,7 @@ from ferrnn._src.convolution.geometry import Geometry
 from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.built_in import BuiltInRNN, cell_setting
 from ferrnn._src.layers.checks import checked_data_format, checked_padding, tuple_of
+from ferrnn._src.sequence.stream import Stream
 
 
 class ConvLSTM(BuiltInRNN):
@@ -149,6 +150,13 @@ class ConvLSTM(BuiltInRNN):
             return self._features_first(inner(self._features_last(d_returned), grads))
 
         return self._features_first(returned), turned
+
+    def stream(self, streams: int = 1) -> Stream:
+        """Not of the layer alone: a model knows the shape of its steps."""
+        raise ValueError(
+            f"layer {self.name!r} runs in a stream as a layer of a model: "
+            "`Sequential([Input((None, ...)), layer]).stream()`"
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         batch, time, *places, _ = self._last(tuple(input_shape))
