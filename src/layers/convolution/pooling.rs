@@ -58,17 +58,17 @@ impl<'a, T: Element> Windows<'a, T> {
         lines.saturating_mul(each).saturating_mul(4)
     }
 
-    /// Calls `each` with the places of a window, in order: with the line they are on, and where their
-    /// features begin in it.
-    #[inline(always)]
-    fn places(&self, line: usize, column: usize, mut each: impl FnMut(usize, usize)) {
-        let Frames { lines, columns, features } = self.frames;
-        let ((top, height), (left, width)) = (lines.inside(line), columns.inside(column));
-        for y in 0..height {
-            for x in 0..width {
-                each(top + y * lines.dilation, (left + x * columns.dilation) * features);
-            }
-        }
+    /// The places of each window of a line that are there: where the features of the first begin, and
+    /// the number of places.
+    fn columns(&self) -> Result<Vec<(usize, usize)>> {
+        let Frames { columns, features, .. } = self.frames;
+        let windows = (0..columns.windows).map(|window| columns.inside(window));
+        windows.map(|(first, count)| (first * features, count)).listed()
+    }
+
+    /// The elements from one place of a window to the next on its line.
+    fn step(&self) -> usize {
+        self.frames.columns.dilation.saturating_mul(self.frames.features)
     }
 }
 
@@ -88,6 +88,7 @@ pub fn max_pool<T: Element>(
     let lines = inputs.shape()[0].saturating_mul(frames.lines.windows);
     expect_shape("outputs", [lines, 1, windows.line()], outputs.shape())?;
     let (threads, parts) = plan(lines, windows.work(lines))?;
+    let (columns, step) = (windows.columns()?, windows.step());
     let outputs = outputs.split(parts.iter().cloned())?;
     let tasks = parts.into_iter().zip(outputs).map(|(lines, outputs)| (lines, outputs, Ok(())));
     let mut tasks = tasks.listed()?;
@@ -96,12 +97,17 @@ pub fn max_pool<T: Element>(
         *result = stop.poll(worker).map(|()| {
             for (n, line) in lines.clone().enumerate() {
                 let (frame, line) = (line / frames.lines.windows, line % frames.lines.windows);
-                for (column, out) in outputs.row(n, 0).chunks_exact_mut(frames.features).enumerate()
-                {
-                    out.fill(T::of(f64::NEG_INFINITY));
-                    windows.places(line, column, |y, x| {
-                        raise(out, &inputs.row(frame, y)[x..]);
-                    });
+                let (top, height) = frames.lines.inside(line);
+                let highest = outputs.row(n, 0);
+                highest.fill(T::of(f64::NEG_INFINITY));
+                for y in 0..height {
+                    let places = inputs.row(frame, top + y * frames.lines.dilation);
+                    let each = highest.chunks_exact_mut(frames.features).zip(&columns);
+                    for (highest, &(first, count)) in each {
+                        for x in 0..count {
+                            raise(highest, &places[first + x * step..]);
+                        }
+                    }
                 }
             }
         });
@@ -163,22 +169,25 @@ fn give_back<T: Element>(
     poll: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let Windows { frames, inputs } = *windows;
-    let size = frames.features;
-    let mut left = Buffer::zeroed(size)?;
+    let (size, step, columns) = (frames.features, windows.step(), windows.columns()?);
+    let mut left = Buffer::zeroed(windows.line())?;
     for (n, frame) in numbers.enumerate() {
         poll()?;
         for y in 0..frames.lines.places {
             d_inputs.row(n, y).fill(T::ZERO);
         }
         for line in (0..frames.lines.windows).rev() {
-            let (highest, d_highest) = (outputs.row(frame, line), d_outputs.row(frame, line));
-            for column in (0..frames.columns.windows).rev() {
-                let highest = &highest[column * size..][..size];
-                left.copy_from_slice(&d_highest[column * size..][..size]);
-                windows.places(line, column, |y, x| {
-                    let values = &inputs.row(frame, y)[x..];
-                    take(&mut left, &mut d_inputs.row(n, y)[x..], values, highest);
-                });
+            let (top, height) = frames.lines.inside(line);
+            let highest = outputs.row(frame, line);
+            left.copy_from_slice(d_outputs.row(frame, line));
+            for y in (0..height).map(|y| top + y * frames.lines.dilation) {
+                let (values, to) = (inputs.row(frame, y), d_inputs.row(n, y));
+                let each = left.chunks_exact_mut(size).zip(highest.chunks_exact(size));
+                for ((left, highest), &(first, count)) in each.zip(&columns).rev() {
+                    for at in (0..count).map(|x| first + x * step) {
+                        take(left, &mut to[at..], &values[at..], highest);
+                    }
+                }
             }
         }
     }
