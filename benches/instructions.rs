@@ -32,6 +32,7 @@ use ferrnn::models::{
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::{self, Rule, Target};
+use ferrnn::training::rows::Divisor;
 
 const CELLS: [(&str, CellKind); 4] = [
     ("lstm", CellKind::Lstm),
@@ -314,7 +315,8 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
     let inputs = View::contiguous(&x, [rows, time, features]).unwrap();
     let targets = View::contiguous(&y, [rows, 1, 1]).unwrap();
     let data = Data { inputs: &[&inputs], targets: &[&targets], weights: &[None], order: None };
-    let losses = vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, shared: false }];
+    let losses =
+        vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
     let loss = &Judge { losses, exact: false };
     let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
     let (limit, until_finite_no_more) = (Duration::MAX, false);

@@ -26,7 +26,7 @@ fn targets(labels: Labels, rows: usize) -> Vec<f64> {
 fn gradients_are_differences_of_the_mean() {
     let kinds = [Labels::Binary, Labels::OneHot, Labels::Numbers];
     for (labels, epsilon) in kinds.iter().flat_map(|&of| [(of, Some(1e-7)), (of, None)]) {
-        let of = Crossentropy { labels, smoothing: 0.1, epsilon };
+        let of = Crossentropy { labels, smoothing: 0.1, epsilon, ignored: None };
         let (targets, predictions) = (targets(labels, 7), probabilities(7 * CLASSES));
         let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
             of.mean(&Rows { targets: &targets, predictions, classes: CLASSES }, None, slopes)
@@ -38,7 +38,7 @@ fn gradients_are_differences_of_the_mean() {
 
 #[test]
 fn certain_predictions_are_clipped_and_do_not_move() {
-    let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: Some(1e-7) };
+    let of = |labels| Crossentropy { labels, smoothing: 0.0, epsilon: Some(1e-7), ignored: None };
     let mut slopes = [1.0_f32; 3];
     let rows = Rows { targets: &[1.0, 0.0, 1.0], predictions: &[0.0_f32, 1.0, 0.5], classes: 3 };
     let mean = of(Labels::Binary).mean(&rows, None, Some(&mut slopes)).unwrap();

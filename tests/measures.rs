@@ -6,7 +6,8 @@ use common::{Random, check_mean};
 use ferrnn::training::classes::{Crossentropy, weighted_hits};
 use ferrnn::training::loss::Error;
 use ferrnn::training::measure::Measure;
-use ferrnn::training::rows::{Labels, Rows, Weights};
+use ferrnn::training::quantiles::Quantiles;
+use ferrnn::training::rows::{Divisor, Labels, Rows, Weights};
 
 const ROWS: usize = 7;
 const CLASSES: usize = 3;
@@ -14,16 +15,19 @@ const CLASSES: usize = 3;
 fn measures() -> Vec<Measure> {
     let kinds = [Labels::Binary, Labels::OneHot, Labels::Numbers];
     let of = kinds.iter().flat_map(|&labels| {
-        [Some(1e-7), None]
-            .map(|epsilon| Measure::Crossentropy(Crossentropy { labels, smoothing: 0.1, epsilon }))
+        [Some(1e-7), None].map(|epsilon| {
+            Measure::Crossentropy(Crossentropy { labels, smoothing: 0.1, epsilon, ignored: None })
+        })
     });
     let errors = [Error::Squared, Error::Absolute, Error::Huber(0.25), Error::LogCosh];
-    of.chain(errors.map(Measure::Error)).collect()
+    let quantiles = Quantiles { probabilities: vec![0.1, 0.5, 0.7] };
+    of.chain(errors.map(Measure::Error)).chain([Measure::Pinball(quantiles)]).collect()
 }
 
-fn targets(measure: Measure) -> Vec<f64> {
+fn targets(measure: &Measure) -> Vec<f64> {
     match measure.labels() {
         Labels::Numbers => (0..ROWS).map(|row| (row * 7 % CLASSES) as f64).collect(),
+        Labels::Weighted => (0..2 * ROWS).map(|n| (n * 7 % 11) as f64 / 5.0).collect(),
         _ => Random(3).numbers(ROWS * CLASSES, 1.0).iter().map(|x| x.abs()).collect(),
     }
 }
@@ -37,7 +41,7 @@ const WEIGHTS: [f64; ROWS] = [0.5, 0.0, 2.0, 1.0, 0.25, 3.0, 0.75];
 #[test]
 fn rows_count_by_their_weights() {
     for measure in measures() {
-        let (targets, predictions) = (targets(measure), predictions());
+        let (targets, predictions) = (targets(&measure), predictions());
         let width = targets.len() / ROWS;
         let values = (0..ROWS).map(|row| {
             let one = Rows {
@@ -49,18 +53,18 @@ fn rows_count_by_their_weights() {
         });
         let sum = values.sum::<f64>();
         let rows = Rows { targets: &targets, predictions: &predictions, classes: CLASSES };
-        for (shared, divisor) in [(false, 7.0), (true, 7.5)] {
-            let weights = Weights { rows: &WEIGHTS, shared };
+        for (divisor, by) in [(Divisor::Rows, 7.0), (Divisor::Weights, 7.5), (Divisor::One, 1.0)] {
+            let weights = Weights { rows: &WEIGHTS, divisor };
             let mean = measure.mean(&rows, Some(weights), None).unwrap();
-            assert!((mean - sum / divisor).abs() < 1e-14, "{measure:?} {shared}");
+            assert!((mean - sum / by).abs() < 1e-14, "{measure:?} {divisor:?}");
         }
-        let ones = Weights { rows: &[1.0; ROWS], shared: true };
+        let ones = Weights { rows: &[1.0; ROWS], divisor: Divisor::Weights };
         let [whole, plain] =
             [Some(ones), None].map(|weights| measure.mean(&rows, weights, None).unwrap());
         assert!((whole - plain).abs() < 1e-14, "{measure:?}");
-        let nothing = Weights { rows: &[0.0; ROWS], shared: true };
+        let nothing = Weights { rows: &[0.0; ROWS], divisor: Divisor::Weights };
         assert!(measure.mean(&rows, Some(nothing), None).unwrap().abs() < f64::MIN_POSITIVE);
-        let few = Weights { rows: &WEIGHTS[1..], shared: true };
+        let few = Weights { rows: &WEIGHTS[1..], divisor: Divisor::Weights };
         let refused = measure.mean(&rows, Some(few), None).unwrap_err();
         assert!(refused.to_string().contains("sample_weight"));
     }
@@ -69,9 +73,9 @@ fn rows_count_by_their_weights() {
 #[test]
 fn gradients_are_differences_of_weighted_means() {
     for measure in measures() {
-        let (targets, predictions) = (targets(measure), predictions());
-        for shared in [false, true] {
-            let weights = Some(Weights { rows: &WEIGHTS, shared });
+        let (targets, predictions) = (targets(&measure), predictions());
+        for divisor in [Divisor::Rows, Divisor::Weights, Divisor::One] {
+            let weights = Some(Weights { rows: &WEIGHTS, divisor });
             let mean = |predictions: &[f64], slopes: Option<&mut [f64]>| {
                 let rows = Rows { targets: &targets, predictions, classes: CLASSES };
                 measure.mean(&rows, weights, slopes).unwrap()

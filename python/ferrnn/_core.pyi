@@ -297,20 +297,44 @@ def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
 
 def mean_loss(
-    measures: tuple[str, str, float, float],
+    measures: tuple[str, str, Sequence[float]],
     y_true: Array,
     y_pred: Array,
     differentiable: bool = False,
     weights: Array | None = None,
-    shared: bool = False,
+    divisor: str = "rows",
 ) -> tuple[float, float, Array | None]:
     """The mean of a loss over all values, the sum of their weights, the derivatives by `y_pred`.
 
-    `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh", or a
-    "crossentropy" of labels ("binary", "one-hot" or "numbers") with their smoothing and the epsilon
-    of probabilities, or that of "logits". `weights` are float64, one for each row; if `shared`, the
-    weighted sum is divided by theirs.
+    `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh", a
+    "crossentropy" of labels ("binary", "one-hot" or "numbers") with their smoothing, the epsilon of
+    probabilities and perhaps a label that is ignored, that of "logits", or the "pinball" loss of
+    probabilities. `weights` are float64, one for each row; the weighted sum is divided by the
+    number of "rows", by the sum of "weights", or by "one".
     """
+
+def attention_forward(
+    given: tuple[Array, Array, Array, float, Array | None],
+    mask: Mask | None = None,
+    strictly: bool = True,
+) -> tuple[Array, Array]:
+    """The means of values `[samples, queries, heads, features]`, and the weights of values.
+
+    `given` are query, key and value `[samples, steps, heads, features]`, what scores are multiplied
+    by, and the noise that the weights `[samples, heads, queries, values]` are multiplied by; those
+    that are given back are without it. `mask` says which values a query sees, of the shape of the
+    weights or 1 along some axes; if `strictly`, what is hidden weighs nothing, also where a query
+    sees nothing at all.
+    """
+
+def attention_backward(
+    given: tuple[Array, Array, Array, float, Array | None],
+    weights: Array,
+    d_outputs: Array,
+    d_weights: Array | None = None,
+    by_scale: bool = False,
+) -> tuple[Array, Array, Array, float]:
+    """The gradients by query, key and value, and by the scale if that is wanted, else 0."""
 
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""

@@ -11,7 +11,7 @@ use crate::layers::sequence::Engine;
 use crate::machine::lists;
 use crate::training::classes::{hits, weighted_hits};
 use crate::training::measure::Measure;
-use crate::training::rows::{Labels, Rows, Weights};
+use crate::training::rows::{Divisor, Rows, Weights};
 
 /// Samples and targets in the order in which they are taken.
 pub struct Data<'a, T> {
@@ -26,14 +26,14 @@ pub struct Data<'a, T> {
 }
 
 /// What an output is judged by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Loss {
     /// What is averaged.
     pub measure: Measure,
     /// What it counts among those of all outputs.
     pub weight: f64,
-    /// Whether the sum of weighted values is divided by the sum of weights, not by the number of values.
-    pub shared: bool,
+    /// What the sum of weighted values is divided by.
+    pub divisor: Divisor,
 }
 
 /// What a step is judged by.
@@ -46,7 +46,7 @@ pub struct Judge {
 }
 
 /// A metric so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measured {
     /// The number of its output.
     pub output: usize,
@@ -99,8 +99,7 @@ impl Judge {
         let (mut found, samples) = (lists::room(self.losses.len())?, places.len() as f64);
         for (number, (loss, of_output)) in self.losses.iter().zip(data.targets).enumerate() {
             let shape = graph.output_shape(number)?;
-            let numbers = loss.measure.labels() == Labels::Numbers;
-            let features = if numbers { 1 } else { shape.features };
+            let features = loss.measure.labels().width(shape.features);
             if of_output.axes()[1..] != [shape.time, features] {
                 let received = &of_output.axes()[1..];
                 return Err(Error::shape("y", [shape.time, features], received));
@@ -116,11 +115,16 @@ impl Judge {
             let rows = Rows { targets, predictions: outputs, classes: shape.features };
             for metric in tally.measured.iter_mut().filter(|each| each.output == number) {
                 let weights = weighing.of_metric(metric.weighted)?;
-                let (total, count) = added(metric.measure, &rows, weights, shape)?;
+                let (total, count) = added(&metric.measure, &rows, weights, shape)?;
                 metric.total += total;
                 metric.count += count;
             }
-            let value = loss.of(&rows, weighing.of_loss(loss.shared)?, slopes)?;
+            if let Measure::Crossentropy(of) = &loss.measure
+                && of.ignored.is_some()
+            {
+                weighing.ignore(rows.targets.iter().map(|&label| of.ignores(label)), shape)?;
+            }
+            let value = loss.of(&rows, weighing.of_loss(loss.divisor, shape)?, slopes)?;
             if let Some(sum) = tally.parts.get_mut(number) {
                 *sum += value * samples;
             }
@@ -139,8 +143,8 @@ impl Loss {
         weights: Option<&[f64]>,
         slopes: &mut [T],
     ) -> Result<f64> {
-        let Self { measure, weight, shared } = *self;
-        let weights = weights.map(|rows| Weights { rows, shared });
+        let Self { ref measure, weight, divisor } = *self;
+        let weights = weights.map(|rows| Weights { rows, divisor });
         let mean = measure.mean(rows, weights, Some(&mut *slopes))?;
         if weight != 1.0 {
             let weight = T::of(weight);
@@ -154,7 +158,7 @@ impl Loss {
 
 /// What a batch adds to the sums of a metric.
 fn added<T: Engine>(
-    metric: Measure,
+    metric: &Measure,
     rows: &Rows<'_, T>,
     weights: Option<&[f64]>,
     shape: Shape,
@@ -163,16 +167,16 @@ fn added<T: Engine>(
     let values = if metric.by_entries() { shape.features } else { 1 } * shape.time;
     let (samples, values) = (shape.rows as f64, values as f64);
     match (metric, weights) {
-        (Measure::Hits(labels, threshold), Some(weights)) => {
+        (&Measure::Hits(labels, threshold), Some(weights)) => {
             let (total, count) = weighted_hits(labels, threshold, rows, weights)?;
             Ok((total / values, count / values))
         }
         (_, Some(weights)) => {
-            let weights = Weights { rows: weights, shared: true };
+            let weights = Weights { rows: weights, divisor: Divisor::Weights };
             let count = weights.total() / values;
             Ok((metric.mean(rows, Some(weights), None)? * count, count))
         }
-        (Measure::Hits(labels, threshold), None) => {
+        (&Measure::Hits(labels, threshold), None) => {
             Ok((hits(labels, threshold, rows)? as f64 / values, samples))
         }
         (_, None) => Ok((metric.mean(rows, None, None)? * samples, samples)),
@@ -232,19 +236,32 @@ impl Weighing {
         Ok(())
     }
 
+    /// Hides rows besides those that the mask hides.
+    fn ignore(&mut self, rows: impl Iterator<Item = bool>, shape: Shape) -> Result<()> {
+        if self.mask.is_none() {
+            sized(&mut self.mask, shape.rows * shape.time)?.fill(1.0);
+        }
+        for (to, ignored) in self.mask.iter_mut().flatten().zip(rows) {
+            *to = if ignored { 0.0 } else { *to };
+        }
+        Ok(())
+    }
+
     /// For a metric: whether a row counts, times the weight if that is asked for.
     fn of_metric(&mut self, weighted: bool) -> Result<Option<&[f64]>> {
         let given = self.given.as_deref().filter(|_| weighted);
         product(self.mask.as_deref(), 1.0, given, &mut self.made)
     }
 
-    /// For a loss. Rows that count weigh as much together as all would, unless the sum of weights is what
-    /// is divided by.
-    fn of_loss(&mut self, shared: bool) -> Result<Option<&[f64]>> {
+    /// For a loss. In a mean the rows that count weigh as much together as all would.
+    fn of_loss(&mut self, divisor: Divisor, shape: Shape) -> Result<Option<&[f64]>> {
+        if divisor == Divisor::One && self.mask.is_none() && self.given.is_none() {
+            sized(&mut self.given, shape.rows * shape.time)?.fill(1.0);
+        }
         let ratio = self
             .mask
             .as_ref()
-            .filter(|_| !shared)
+            .filter(|_| divisor == Divisor::Rows)
             .map_or(1.0, |mask| mask.len() as f64 / mask.iter().sum::<f64>().max(1.0));
         product(self.mask.as_deref(), ratio, self.given.as_deref(), &mut self.made)
     }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 use super::arrays::{New, Number, flat};
 use super::guard::{caught, detached};
-use super::plan_parts::{Measures, measure};
+use super::plan_parts::{Measures, divisor_of, measure};
 use super::weights::is_double;
 use super::written::an_array;
 use crate::training::measure::Measure;
@@ -16,34 +16,35 @@ type Found = (f64, f64, Option<Py<PyAny>>);
 
 /// The mean of a measure over all rows, as plans have it, the sum of the rows' weights, and the mean's
 /// derivatives by `y_pred` if wanted. `y_true` has the number type of `y_pred`, `weights` are float64, one for
-/// each row; if `shared`, the weighted sum is divided by theirs.
+/// each row; the weighted sum is divided by `divisor`, see [`divisor_of`].
 #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
-#[pyo3(signature = (measures, y_true, y_pred, differentiable=false, weights=None, shared=false))]
+#[pyo3(signature = (measures, y_true, y_pred, differentiable=false, weights=None, divisor="rows"))]
 pub(super) fn mean_loss(
     measures: Measures,
     y_true: &Bound<'_, PyAny>,
     y_pred: &Bound<'_, PyAny>,
     differentiable: bool,
     weights: Option<&Bound<'_, PyAny>>,
-    shared: bool,
+    divisor: &str,
 ) -> PyResult<Found> {
     caught(|| {
         let weights =
             weights.map(|weights| flat("weights", weights, an_array("weights", weights)?.shape()));
         let (of, weights) = (measure(&measures)?, weights.transpose()?);
-        let weights = weights.as_ref().map(|each| Weights { rows: each.elements(), shared });
+        let divisor = divisor_of(divisor)?;
+        let weights = weights.as_ref().map(|each| Weights { rows: each.elements(), divisor });
         let predictions = an_array("y_pred", y_pred)?;
         if is_double("y_pred", y_pred)? {
-            typed::<f64>((of, weights), y_true, predictions, differentiable)
+            typed::<f64>((&of, weights), y_true, predictions, differentiable)
         } else {
-            typed::<f32>((of, weights), y_true, predictions, differentiable)
+            typed::<f32>((&of, weights), y_true, predictions, differentiable)
         }
     })
 }
 
 fn typed<T: Number>(
-    (of, weights): (Measure, Option<Weights<'_>>),
+    (of, weights): (&Measure, Option<Weights<'_>>),
     y_true: &Bound<'_, PyAny>,
     y_pred: &Bound<'_, PyUntypedArray>,
     differentiable: bool,

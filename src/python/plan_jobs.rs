@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::arrays::{Flat, flat};
 use super::guard::detached;
 use super::handed_back::{Raised, take};
-use super::plan_parts::{Measures, Read, Source, clip, measure, rule};
+use super::plan_parts::{Measures, Read, Source, clip, divisor_of, measure, rule};
 use super::written::{Spans, Written, an_array, written};
 use crate::error::{Error, Result};
 use crate::machine::threads::{self, Ask, Stop, for_each};
@@ -77,23 +77,28 @@ pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 /// far; the generators.
 pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>),
-    (
-        Bound<'py, PyList>,
-        Bound<'py, PyList>,
-        Vec<Option<Bound<'py, PyAny>>>,
-        Option<Bound<'py, PyAny>>,
-    ),
+    Samplings<'py>,
     ((usize, usize), usize, f64, bool),
     Judged,
-    Option<(Way<'py>, Vec<f64>, Option<Vec<f64>>)>,
+    Option<Moving<'py>>,
     (f64, f64, Vec<f64>),
     Vec<(u64, u64)>,
 );
 
-/// For each output what is averaged, its weight, and whether a sum of weighted values is divided by that of
-/// weights; whether the sum of these is made up for its rounding; for each metric the output, what is
+/// Inputs, targets, the weights of samples for each output, and order.
+type Samplings<'py> = (
+    Bound<'py, PyList>,
+    Bound<'py, PyList>,
+    Vec<Option<Bound<'py, PyAny>>>,
+    Option<Bound<'py, PyAny>>,
+);
+
+/// How weights move, and the rates and decays of the steps.
+type Moving<'py> = (Way<'py>, Vec<f64>, Option<Vec<f64>>);
+
+/// For each output what is averaged, its weight, and what a sum of weighted values is divided by; whether the sum of these is made up for its rounding; for each metric the output, what is
 /// averaged, whether the weights of samples count, and the sums so far.
-type Judged = (Vec<(Measures, f64, bool)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
+type Judged = (Vec<(Measures, f64, String)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
 
 /// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output,
 /// both sums of each metric, and what ended it too early.
@@ -108,6 +113,15 @@ struct Moves {
 /// One model, and what is to be done with it.
 struct Job<T> {
     arrays: Arrays<T>,
+    work: Work,
+    draws: Draws,
+    result: Result<()>,
+    /// What a layer raised that was handed back to Python.
+    raised: Option<PyErr>,
+}
+
+/// What is to be done, whatever the number type.
+struct Work {
     x: Vec<Source>,
     y: Vec<Source>,
     weights: Vec<Option<Source>>,
@@ -116,25 +130,25 @@ struct Job<T> {
     span: Span,
     moves: Option<Moves>,
     tally: Tally,
-    draws: Draws,
-    result: Result<()>,
-    /// What a layer raised that was handed back to Python.
-    raised: Option<PyErr>,
 }
 
-impl<T: Read> Job<T> {
-    fn new(said: Asked<'_>) -> PyResult<Self> {
-        let ((weights, slots), (x, y, given, order), span, judged, moves, tally, draws) = said;
+impl Work {
+    fn new(
+        (x, y, given, order): Samplings<'_>,
+        span: ((usize, usize), usize, f64, bool),
+        judged: &Judged,
+        moves: Option<Moving<'_>>,
+        tally: (f64, f64, Vec<f64>),
+    ) -> PyResult<Self> {
         let (places, batch, limit, until_finite_no_more) = span;
         let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
         let measured = judged.2.iter().map(|&(output, ref of, weighted, (total, count))| {
             Ok(Measured { output, measure: measure(of)?, weighted, total, count })
         });
         let measured = measured.collect::<PyResult<_>>()?;
-        let losses = judged
-            .0
-            .iter()
-            .map(|&(ref of, weight, shared)| Ok(Loss { measure: measure(of)?, weight, shared }));
+        let losses = judged.0.iter().map(|(of, weight, divisor)| {
+            Ok(Loss { measure: measure(of)?, weight: *weight, divisor: divisor_of(divisor)? })
+        });
         let losses = losses.collect::<PyResult<_>>()?;
         let given = given.iter().map(|array| {
             array.as_ref().map(|array| Source::new("sample_weight", array)).transpose()
@@ -148,7 +162,6 @@ impl<T: Read> Job<T> {
             })
         });
         Ok(Self {
-            arrays: Arrays::unchecked(&weights, &slots)?,
             x: Source::all("x", &x)?,
             y: Source::all("y", &y)?,
             weights: given.collect::<PyResult<_>>()?,
@@ -163,6 +176,16 @@ impl<T: Read> Job<T> {
                 measured,
                 ..Tally::default()
             },
+        })
+    }
+}
+
+impl<T: Read> Job<T> {
+    fn new(said: Asked<'_>) -> PyResult<Self> {
+        let ((weights, slots), samples, span, judged, moves, tally, draws) = said;
+        Ok(Self {
+            arrays: Arrays::unchecked(&weights, &slots)?,
+            work: Work::new(samples, span, &judged, moves, tally)?,
             draws: Draws(draws),
             // What is not begun was interrupted.
             result: Err(Error::Interrupted),
@@ -172,18 +195,19 @@ impl<T: Read> Job<T> {
 
     fn run(&mut self, graph: &mut Graph<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
         let (mut weights, slots) = self.arrays.parts();
-        let order = self.order.as_ref().map(Flat::elements);
-        let [x, y] = [&self.x, &self.y].map(|all| all.iter().map(T::rows).collect::<Vec<_>>());
-        let given = self.weights.iter().map(|each| each.as_ref().map(f64::rows));
+        let work = &mut self.work;
+        let order = work.order.as_ref().map(Flat::elements);
+        let [x, y] = [&work.x, &work.y].map(|all| all.iter().map(T::rows).collect::<Vec<_>>());
+        let given = work.weights.iter().map(|each| each.as_ref().map(f64::rows));
         let given = given.collect::<Vec<_>>();
         let data = Data { inputs: &x, targets: &y, weights: &given, order };
-        let (span, tally) = (&self.span, &mut self.tally);
-        let Some(Moves { rule, clip, paces }) = &self.moves else {
-            return judge(graph, &self.judge, &weights, (&data, span), tally, stop);
+        let (judged, span, tally) = (&work.judge, &work.span, &mut work.tally);
+        let Some(Moves { rule, clip, paces }) = &work.moves else {
+            return judge(graph, judged, &weights, (&data, span), tally, stop);
         };
         let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
         let given = (&data, span, &paces[..]);
-        train(graph, &self.judge, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
+        train(graph, judged, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
     }
 
     fn done<'py>(&self, py: Python<'py>) -> Done<'py> {
@@ -191,7 +215,7 @@ impl<T: Read> Job<T> {
         let error = error.map(|error| PyErr::from(error.clone()));
         let error = self.raised.as_ref().map(|raised| raised.clone_ref(py)).or(error);
         let error = error.map(|error| error.into_value(py).into_bound(py));
-        let Tally { steps, total, count, loss, ref parts, ref measured } = self.tally;
+        let Tally { steps, total, count, loss, ref parts, ref measured } = self.work.tally;
         let sums = measured.iter().map(|each| (each.total, each.count)).collect();
         (steps, total, count, loss, parts.clone(), sums, error.map(Bound::into_any))
     }

@@ -12,7 +12,8 @@ use crate::training::classes::Crossentropy;
 use crate::training::loss;
 use crate::training::measure::Measure;
 use crate::training::optimizer::Rule;
-use crate::training::rows::Labels;
+use crate::training::quantiles::Quantiles;
+use crate::training::rows::{Divisor, Labels};
 
 /// Samples of some number type.
 pub(super) enum Source {
@@ -130,6 +131,16 @@ pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
     }
 }
 
+/// What a weighted sum is divided by: the number of "rows", the sum of "weights", or "one".
+pub(super) fn divisor_of(name: &str) -> PyResult<Divisor> {
+    match name {
+        "rows" => Ok(Divisor::Rows),
+        "weights" => Ok(Divisor::Weights),
+        "one" => Ok(Divisor::One),
+        other => Err(Error::value("divisor", "rows, weights or one", other).into()),
+    }
+}
+
 /// What targets are: "binary", "one-hot" or "numbers".
 fn labels_of(name: &str) -> PyResult<Labels> {
     match name {
@@ -140,25 +151,33 @@ fn labels_of(name: &str) -> PyResult<Labels> {
     }
 }
 
-/// What is averaged: "squared" or "absolute" errors, "huber" up to a size, "log cosh", the "crossentropy" of
-/// labels with their smoothing and the epsilon of probabilities, that of "logits", or the "hits" of labels
-/// with a threshold.
-pub(super) type Measures = (String, String, f64, f64);
+/// What is averaged, of which labels, and its numbers: "squared" or "absolute" errors, "huber" up to a size,
+/// "log cosh", the "crossentropy" of labels with their smoothing, the epsilon of probabilities and perhaps a
+/// label that is ignored, that of "logits" with the same, the "hits" of labels with a threshold, or the
+/// "pinball" loss of probabilities.
+pub(super) type Measures = (String, String, Vec<f64>);
 
-pub(super) fn measure((kind, labels, detail, epsilon): &Measures) -> PyResult<Measure> {
+pub(super) fn measure((kind, labels, numbers): &Measures) -> PyResult<Measure> {
+    let number = |at: usize| {
+        let missing = || Error::value("measure", format!("more numbers for {kind}"), numbers);
+        numbers.get(at).copied().ok_or_else(missing)
+    };
     match kind.as_str() {
         "squared" => Ok(Measure::Error(loss::Error::Squared)),
         "absolute" => Ok(Measure::Error(loss::Error::Absolute)),
-        "huber" => Ok(Measure::Error(loss::Error::Huber(*detail))),
+        "huber" => Ok(Measure::Error(loss::Error::Huber(number(0)?))),
         "log cosh" => Ok(Measure::Error(loss::Error::LogCosh)),
         "crossentropy" | "logits" => {
-            let epsilon = (kind == "crossentropy").then_some(*epsilon);
-            let of = Crossentropy { labels: labels_of(labels)?, smoothing: *detail, epsilon };
-            Ok(Measure::Crossentropy(of))
+            let (smoothing, epsilon, ignored) = (number(0)?, number(1)?, numbers.get(2).copied());
+            let epsilon = (kind == "crossentropy").then_some(epsilon);
+            let labels = labels_of(labels)?;
+            Ok(Measure::Crossentropy(Crossentropy { labels, smoothing, epsilon, ignored }))
         }
-        "hits" => Ok(Measure::Hits(labels_of(labels)?, *detail)),
+        "hits" => Ok(Measure::Hits(labels_of(labels)?, number(0)?)),
+        "pinball" => Ok(Measure::Pinball(Quantiles { probabilities: numbers.clone() })),
         other => {
-            let expected = "squared, absolute, huber, log cosh, crossentropy, logits or hits";
+            let expected = "squared, absolute, huber, log cosh, crossentropy, logits, hits or \
+                            pinball";
             Err(Error::value("measure", expected, other).into())
         }
     }

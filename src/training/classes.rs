@@ -16,6 +16,8 @@ pub struct Crossentropy {
     pub smoothing: f64,
     /// How near to 0 and 1 probabilities are taken as they are; predictions are logits if there is none.
     pub epsilon: Option<f64>,
+    /// A label, of those that are numbers, whose rows have neither a value nor a gradient.
+    pub ignored: Option<f64>,
 }
 
 /// The sum of a row, by several that need not wait for each other.
@@ -48,7 +50,7 @@ impl Crossentropy {
     /// ```
     /// use ferrnn::training::classes::Crossentropy;
     /// use ferrnn::training::rows::{Labels, Rows};
-    /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: Some(1e-7) };
+    /// let of = Crossentropy { labels: Labels::Numbers, smoothing: 0.0, epsilon: Some(1e-7), ignored: None };
     /// let rows = Rows { targets: &[1.0], predictions: &[0.5, 0.25, 0.25], classes: 3 };
     /// assert_eq!(of.mean(&rows, None, None).unwrap(), 4.0_f64.ln());
     /// ```
@@ -85,6 +87,11 @@ impl Crossentropy {
         Ok(sum * share)
     }
 
+    /// Whether a row of this label does not count.
+    pub(crate) fn ignores<T: Element>(&self, label: T) -> bool {
+        self.ignored.is_some_and(|ignored| label == T::of(ignored))
+    }
+
     /// The sum over a row.
     fn row<T: Element>(
         &self,
@@ -105,7 +112,11 @@ impl Crossentropy {
             (Labels::OneHot, Some(epsilon)) => {
                 Clip(epsilon).one_hot(smoothed(part), pair, share, slopes)
             }
-            (Labels::Numbers, epsilon) => {
+            (Labels::Numbers, _) if self.ignores(targets[0]) => {
+                slopes.fill(T::ZERO);
+                0.0
+            }
+            (Labels::Numbers | Labels::Weighted, epsilon) => {
                 let label = place(targets[0], row.len())?;
                 match epsilon {
                     None => logits::number(label, row, share, slopes),
@@ -256,7 +267,7 @@ fn questions<T: Element>(
     Ok((count, move |at: usize| match labels {
         Labels::Binary => targets[at].wide() == f64::from(u8::from(predictions[at] > threshold)),
         Labels::OneHot => row(targets, at) == row(predictions, at),
-        Labels::Numbers => targets[at].wide() == row(predictions, at) as f64,
+        Labels::Numbers | Labels::Weighted => targets[at].wide() == row(predictions, at) as f64,
     }))
 }
 

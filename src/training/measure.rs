@@ -2,12 +2,13 @@
 
 use super::classes::Crossentropy;
 use super::loss::{self, mean_error, weighted_error};
+use super::quantiles::Quantiles;
 use super::rows::{Labels, Rows, Weights};
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
 /// What is averaged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Measure {
     /// An error of numbers.
     Error(loss::Error),
@@ -15,22 +16,25 @@ pub enum Measure {
     Crossentropy(Crossentropy),
     /// How many predictions of classes are right, those of binary labels by a threshold; for metrics only.
     Hits(Labels, f64),
+    /// That of quantiles.
+    Pinball(Quantiles),
 }
 
 impl Measure {
     /// What targets are; errors have one for each prediction, as classes by rows of 1 and 0.
     #[must_use]
-    pub fn labels(self) -> Labels {
+    pub fn labels(&self) -> Labels {
         match self {
             Self::Crossentropy(of) => of.labels,
-            Self::Hits(labels, _) => labels,
+            Self::Hits(labels, _) => *labels,
             Self::Error(_) => Labels::OneHot,
+            Self::Pinball(_) => Labels::Weighted,
         }
     }
 
     /// Whether each entry of a row has a value of its own.
     #[must_use]
-    pub fn by_entries(self) -> bool {
+    pub fn by_entries(&self) -> bool {
         matches!(self, Self::Hits(Labels::Binary, _))
     }
 
@@ -38,12 +42,13 @@ impl Measure {
     /// takes its derivatives by the predictions.
     ///
     /// # Errors
-    /// If there are not as many targets as predictions or weights as rows, if a label is no class, or of hits.
+    /// If there are not as many targets as predictions or weights as rows, if a label is no class, if there are
+    /// other quantiles, or of hits.
     ///
     /// # Panics
     /// If there is not a derivative for each prediction.
     pub fn mean<T: Element>(
-        self,
+        &self,
         rows: &Rows<'_, T>,
         weights: Option<Weights<'_>>,
         gradient: Option<&mut [T]>,
@@ -55,10 +60,11 @@ impl Measure {
         }
         match self {
             Self::Error(error) => Ok(match weights {
-                None => mean_error(error, rows.targets, rows.predictions, gradient),
-                Some(weights) => weighted_error(error, rows, weights, gradient),
+                None => mean_error(*error, rows.targets, rows.predictions, gradient),
+                Some(weights) => weighted_error(*error, rows, weights, gradient),
             }),
             Self::Crossentropy(of) => of.mean(rows, weights, gradient),
+            Self::Pinball(of) => of.mean(rows, weights, gradient),
             Self::Hits(..) => Err(Error::value("measure", "one with a gradient", "hits")),
         }
     }

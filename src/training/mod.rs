@@ -6,4 +6,5 @@ mod logits;
 pub mod loss;
 pub mod measure;
 pub mod optimizer;
+pub mod quantiles;
 pub mod rows;

@@ -12,6 +12,20 @@ pub enum Labels {
     OneHot,
     /// The number of the class, one for each row of predictions.
     Numbers,
+    /// A number and its weight, for each row of its quantiles.
+    Weighted,
+}
+
+impl Labels {
+    /// How many targets a row of predictions has.
+    #[must_use]
+    pub fn width(self, classes: usize) -> usize {
+        match self {
+            Self::Binary | Self::OneHot => classes,
+            Self::Numbers => 1,
+            Self::Weighted => 2,
+        }
+    }
 }
 
 /// Targets and predictions, and how many classes a row of predictions has.
@@ -25,20 +39,15 @@ pub struct Rows<'a, T> {
 }
 
 impl<T: Element> Rows<'_, T> {
-    /// Targets of each row.
-    fn labels(&self, labels: Labels) -> usize {
-        if labels == Labels::Numbers { 1 } else { self.classes }
-    }
-
     /// The rows, each with its targets.
     pub(super) fn pairs(&self, labels: Labels) -> impl Iterator<Item = (&[T], &[T])> {
-        let targets = self.targets.chunks_exact(self.labels(labels).max(1));
+        let targets = self.targets.chunks_exact(labels.width(self.classes).max(1));
         targets.zip(self.predictions.chunks_exact(self.classes.max(1)))
     }
 
     pub(super) fn check(&self, labels: Labels) -> Result<()> {
         let rows = self.predictions.len() / self.classes.max(1);
-        let expected = [rows, self.labels(labels)];
+        let expected = [rows, labels.width(self.classes)];
         if self.targets.len() != expected[0] * expected[1] {
             return Err(Error::shape("y_true", expected, [self.targets.len()]));
         }
@@ -51,8 +60,20 @@ impl<T: Element> Rows<'_, T> {
 pub struct Weights<'a> {
     /// A weight for each row.
     pub rows: &'a [f64],
-    /// Whether the sum is divided by theirs, and not by the number of rows.
-    pub shared: bool,
+    /// What the sum is divided by.
+    pub divisor: Divisor,
+}
+
+/// What the weighted sum of rows is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Divisor {
+    /// The number of rows: a mean.
+    #[default]
+    Rows,
+    /// The sum of the weights: a weighted mean.
+    Weights,
+    /// One: it remains a sum.
+    One,
 }
 
 impl Weights<'_> {
@@ -64,7 +85,11 @@ impl Weights<'_> {
 
     /// What the weighted sum of the rows is multiplied by; 0 where there is nothing to divide by.
     pub(super) fn share(&self) -> f64 {
-        let divisor = if self.shared { self.total() } else { self.rows.len() as f64 };
+        let divisor = match self.divisor {
+            Divisor::Rows => self.rows.len() as f64,
+            Divisor::Weights => self.total(),
+            Divisor::One => 1.0,
+        };
         if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
     }
 }

@@ -200,15 +200,17 @@ impl<T: Engine> Graph<T> {
     pub fn judged(&mut self, number: usize) -> Result<(&mut [T], &[T], &mut [T])> {
         self.prepare_slopes()?;
         let value = self.end(number)?;
-        let elements = self.elements_of(value)?;
-        if self.targets.len() < elements {
-            self.targets = Buffer::unfilled(elements)?;
+        let (shape, elements) = (self.shape_of(value)?, self.elements_of(value)?);
+        // Two of them may belong to one prediction.
+        let wanted = Shape { features: shape.features.max(2), ..shape }.elements()?;
+        if self.targets.len() < wanted {
+            self.targets = Buffer::unfilled(wanted)?;
         }
         let Some(place) = self.places[value] else {
             unreachable!("outputs have one, see `places`")
         };
         let outputs = &self.values[value][..elements];
-        Ok((&mut self.targets[..elements], outputs, &mut self.slopes[place][..elements]))
+        Ok((&mut self.targets[..wanted], outputs, &mut self.slopes[place][..elements]))
     }
 
     /// Refuses weights of other sizes.

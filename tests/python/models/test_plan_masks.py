@@ -46,7 +46,7 @@ def test_masked_crossentropies_train_to_the_same_bits(case, dtype, weight, plann
 
 
 @pytest.mark.parametrize("target", ["float64", "int64", "column"])
-@pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight"])
+@pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight", "sum"])
 @pytest.mark.parametrize("loss", ERRORS)
 def test_masked_errors_train_to_the_same_bits(loss, reduction, target, planned):  # noqa: F811
     y = 3 * np.random.default_rng(2).normal(size=(ROWS, 6))

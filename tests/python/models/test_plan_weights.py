@@ -52,7 +52,7 @@ def test_weighted_crossentropies_train_to_the_same_bits(case, steps, dtype, plan
     assert seen["accuracy"] != seen["weighted_accuracy"], names
 
 
-@pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight"])
+@pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight", "sum"])
 @pytest.mark.parametrize("weight", WEIGHTS)
 @pytest.mark.parametrize("loss", ERRORS)
 def test_weighted_errors_train_to_the_same_bits(loss, weight, reduction, planned):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.tree.types import Array
@@ -60,7 +61,7 @@ class PinballLoss(Loss):
 
     def __init__(self, probabilities: Any = PROBABILITIES, name: str | None = "pinball") -> None:
         super().__init__(name)
-        self.probabilities = tuple(probabilities)
+        self.probabilities = tuple(map(float, probabilities))
 
     def cast_targets(self, y_true: Array, y_pred: Array) -> Array:
         """Targets in the dtype of the predictions; their last axis is another.
@@ -75,6 +76,10 @@ class PinballLoss(Loss):
                 f"{y_pred.shape}"
             )
         return np.asarray(y_true, y_pred.dtype)
+
+    def measured(self) -> Measure | None:
+        """The mean as the engine knows it."""
+        return "pinball", "weighted", self.probabilities
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, horizon]` and their gradient by `y_pred`."""

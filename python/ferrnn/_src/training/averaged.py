@@ -9,14 +9,19 @@ from numpy.typing import ArrayLike
 
 from ferrnn._src.configs.objects import Configured
 from ferrnn._src.native import mean_loss
-from ferrnn._src.training.reduction import weights_of
+from ferrnn._src.training.reduction import both, weights_of
 from ferrnn._src.tree.types import Array, Mask
 
-# What the engine averages: its name, what targets are, a number of its own, and an epsilon.
-Measure: TypeAlias = "tuple[str, str, float, float]"
+# What the engine averages: its name, what targets are, and numbers of its own.
+Measure: TypeAlias = "tuple[str, str, tuple[float, ...]]"
 
-# The reductions that give the mean over all values where nothing is weighed.
-MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
+# What a reduction divides the weighted sum of values by: their number, their weights, or nothing.
+DIVISORS = {
+    "sum_over_batch_size": "rows",
+    "mean": "rows",
+    "mean_with_sample_weight": "weights",
+    "sum": "one",
+}
 
 
 class Averaged(Configured):
@@ -24,9 +29,15 @@ class Averaged(Configured):
 
     dtype: str | None
     reduction: str | None
+    # The label whose values do not count.
+    ignore_class: int | None = None
 
     def measured(self) -> Measure | None:
         """What the engine averages for this loss, None where it does not know it."""
+        return None
+
+    def counts(self, y_true: Array, values: Array) -> Mask | None:
+        """Which `values` count, or None for all of them."""
         return None
 
     def _aligned(
@@ -43,13 +54,14 @@ class Averaged(Configured):
         mask: Mask | None,
         differentiable: bool = False,
     ) -> tuple[float, Array | None] | None:
-        """The reduced loss and its gradient by `y_pred`, if it is a mean that the engine has."""
-        if self.reduction not in MEANS:
+        """The reduced loss and its gradient by `y_pred`, if the engine has the reduction."""
+        divisor = DIVISORS.get(self.reduction or "")
+        if divisor is None:
             return None
-        if sample_weight is None and mask is None:
+        plain = sample_weight is None and mask is None and self.ignore_class is None
+        if plain and divisor != "one":
             return self.unweighted_mean(y_true, y_pred, differentiable)
-        shared = self.reduction == "mean_with_sample_weight"
-        found = self.weighted_mean(y_true, y_pred, sample_weight, mask, differentiable, shared)
+        found = self.weighted_mean(y_true, y_pred, sample_weight, mask, differentiable, divisor)
         return None if found is None else (found[0], found[2])
 
     def unweighted_mean(
@@ -69,11 +81,11 @@ class Averaged(Configured):
         sample_weight: ArrayLike | None,
         mask: Mask | None = None,
         differentiable: bool = False,
-        shared: bool = True,
+        divisor: str = "weights",
     ) -> tuple[float, float, Array | None] | None:
         """The weighted mean, the sum of weights, and the gradient, if the engine has them.
 
-        If `shared`, the weighted sum is divided by that of weights, else by the number of values.
+        The weighted sum is divided by a `divisor`: that of "weights", the number of "rows", "one".
         """
         if not self._takes(y_pred):
             return None
@@ -81,8 +93,10 @@ class Averaged(Configured):
         if pred.ndim < 2:
             return None
         values = np.broadcast_to(np.float64(0), pred.shape[:-1])
-        weights = weights_of(values, sample_weight, mask, rescale=not shared)
-        found = self._by_engine(true, pred, differentiable, weights, shared)
+        counted = both(mask, self.counts(true, values))
+        weights = weights_of(values, sample_weight, counted, rescale=divisor == "rows")
+        weights = np.ones(values.shape) if weights is None else weights
+        found = self._by_engine(true, pred, differentiable, weights, divisor)
         return None if found is None else (*found[:2], _of_shape(found[2], y_pred))
 
     def _takes(self, y_pred: Any) -> bool:
@@ -100,7 +114,7 @@ class Averaged(Configured):
         pred: Array,
         differentiable: bool,
         weights: Array | None = None,
-        shared: bool = False,
+        divisor: str = "rows",
     ) -> tuple[float, float, Array | None] | None:
         measure = self.measured()
         assert measure is not None, "`_takes` has asked"
@@ -108,7 +122,7 @@ class Averaged(Configured):
         if weights is not None:
             weights = np.ascontiguousarray(weights)
         try:
-            return mean_loss(measure, true, pred, differentiable, weights, shared)
+            return mean_loss(measure, true, pred, differentiable, weights, divisor)
         except ValueError:  # a label that is no class: `pointwise` says so
             return None
 

@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.native import Plan
-from ferrnn._src.training.averaged import MEANS, Measure
+from ferrnn._src.training.averaged import DIVISORS, Measure
 from ferrnn._src.training.batches import Pass
-from ferrnn._src.training.losses import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    SparseCategoricalCrossentropy,
-)
 from ferrnn._src.training.plan_parts import End, Lowering, Planned
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.training.work import LIMIT, Judge, Work, measured
@@ -30,15 +21,6 @@ from ferrnn._src.weights.penalties import regularized
 
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
-_KNOWN = (
-    MeanSquaredError,
-    MeanAbsoluteError,
-    Huber,
-    LogCosh,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
-)
 # A plan keeps what all of its layers give for a batch: only small ones are worth it.
 _MOST_BYTES = 1 << 20
 # So many kinds of samples are remembered: those of training and validation, and the last batches.
@@ -191,8 +173,8 @@ class TestingPlan:
         steps = (known if given is None else given for given, known in lengths)
         return (len(x), *steps, end.features)
 
-    def _losses(self) -> tuple[list[tuple[Measure, float, bool]], list[Any]] | None:
-        """What is averaged over each output, the weight, and what weights of samples divide.
+    def _losses(self) -> tuple[list[tuple[Measure, float, str]], list[Any]] | None:
+        """What is averaged over each output, the weight, and what a weighted sum is divided by.
 
         Then the means of the losses of several outputs.
         """
@@ -213,7 +195,7 @@ class TestingPlan:
             measure = _averaged(loss, self.lowering.dtype)
             if measure is None:
                 return None
-            found.append((measure, weight, loss.reduction == "mean_with_sample_weight"))
+            found.append((measure, weight, DIVISORS[loss.reduction]))
         return found, means
 
     def _fitting(self, end: End, shape: tuple[int, ...], y: Any, labels: set[str]) -> Array | None:
@@ -226,6 +208,9 @@ class TestingPlan:
         if labels == {"numbers"}:
             fits = y.shape in (shape[:-1], (*shape[:-1], 1))
             return y.reshape(*shape[:-1], 1) if fits else None
+        if "weighted" in labels:
+            fits = labels == {"weighted"} and y.shape == (*shape[:-1], 2)
+            return y if fits else None
         # Of a single class the losses in Python warn.
         if "numbers" in labels or ("one-hot" in labels and end.features == 1):
             return None
@@ -316,9 +301,11 @@ def _averaged(loss: Any, dtype: str) -> Measure | None:
     """A loss as the engine knows it, None if it does not."""
     if loss is None or isinstance(loss, str):  # the shapes of targets say what a name stands for
         return None
-    if loss.reduction not in MEANS or loss.dtype not in (None, dtype):
+    if loss.reduction not in DIVISORS or loss.dtype not in (None, dtype):
         return None
-    measure: Measure | None = loss.measured() if type(loss) in _KNOWN else None
+    # A user's class may weigh and reduce in a way of its own.
+    ours = type(loss).__module__.startswith("ferrnn._src.")
+    measure: Measure | None = loss.measured() if ours else None
     return measure
 
 

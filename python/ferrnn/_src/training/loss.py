@@ -17,6 +17,7 @@ from ferrnn._src.training.averaged import Averaged
 from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.reduction import (
     as_float,
+    both,
     by_sample_weight,
     reduction_factor,
     same_rank,
@@ -139,10 +140,6 @@ class Loss(Averaged):
         true, pred = self._aligned(true, pred, mask, sample_weight)
         return true, self.call(true, pred)
 
-    def counts(self, y_true: Array, values: Array) -> Mask | None:
-        """Which `values` count, or None for all of them."""
-        return None
-
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Any:
@@ -175,7 +172,7 @@ class Loss(Averaged):
         def forward(arrays: Any) -> tuple[Any, Any]:
             each, given = arrays
             value, reduced_vjp = self._reduced(labels, each, given, mask)
-            counted = _both(mask, self.counts(labels, each))
+            counted = both(mask, self.counts(labels, each))
             slope = by_sample_weight(each, given, counted, rescale=rescale)
             slope *= 1.0 / max(each.size, 1) if rescale else 1.0
             return value, lambda d, grads: (reduced_vjp(d, grads), d * slope)
@@ -199,7 +196,7 @@ class Loss(Averaged):
         values = as_float(self.call(true, pred), pred.dtype)
         if not values.ndim:
             values = np.broadcast_to(values, _shape_of_weights(sample_weight, mask))
-        return self._reduce(values, sample_weight, _both(mask, self.counts(true, values)))[0]
+        return self._reduce(values, sample_weight, both(mask, self.counts(true, values)))[0]
 
     def forward(
         self,
@@ -238,7 +235,7 @@ class Loss(Averaged):
         single = not np.ndim(values)
         if single:
             values = np.broadcast_to(values, _shape_of_weights(sample_weight, mask))
-        mask = _both(mask, self.counts(true, values))
+        mask = both(mask, self.counts(true, values))
         value, weights, factor = self._reduce(values, sample_weight, mask)
 
         def vjp(d_loss: float, grads: Gradients) -> Array:
@@ -344,9 +341,3 @@ def _as_dtype(true: Any, dtype: Any) -> Array:
     traced = isinstance(true, tracing.Traced)
     cast: Array = tracing.cast(true, dtype) if traced else true.astype(dtype, copy=False)
     return cast
-
-
-def _both(first: Mask | None, second: Mask | None) -> Mask | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return np.asarray(first & second)

@@ -79,6 +79,17 @@ def weights_of(
     return np.broadcast_to(weights, values.shape)
 
 
+def both(first: Mask | None, second: Mask | None) -> Mask | None:
+    """What two masks show, either of which may be None.
+
+    >>> both(None, np.array([True, False])).tolist()
+    [True, False]
+    """
+    if first is None or second is None:
+        return second if first is None else first
+    return np.asarray(first & second)
+
+
 def by_sample_weight(
     values: Array, sample_weight: Array, mask: Mask | None, *, rescale: bool
 ) -> Array:

@@ -36,17 +36,17 @@ def measured(metric: Any) -> Measure | None:
     """A metric as the engine knows it, None if it does not.
 
     >>> measured(metrics.BinaryAccuracy(threshold=0.25))
-    ('hits', 'binary', 0.25, 0.0)
+    ('hits', 'binary', (0.25,))
     """
     kind = type(metric)
     if kind in _OF_LOSSES:
         measure: Measure | None = metric.loss.measured()
-        return measure
+        return measure if metric.loss.ignore_class is None else None
     if kind is metrics.BinaryAccuracy:
         # The one that its function takes: the attribute alone changes nothing.
-        return "hits", "binary", float(metric._arguments["threshold"]), 0.0
+        return "hits", "binary", (float(metric._arguments["threshold"]),)
     labels = _ACCURACIES.get(kind)
-    return None if labels is None else ("hits", labels, 0.0, 0.0)
+    return None if labels is None else ("hits", labels, (0.0,))
 
 
 R = TypeVar("R")
@@ -60,13 +60,13 @@ _EXACT = sys.version_info >= (3, 12)
 class Judge:
     """For each output a mean error and its targets `[samples, ...]`, and the metrics that are one.
 
-    `losses` are what is averaged, the weight, and whether a weighted sum is divided by the sum of
-    the weights of samples. Those are in `weights`, for outputs that have some. Metrics come with
-    the number of their output, and whether these weights count; `means` are those of the losses of
-    several outputs.
+    `losses` are what is averaged, the weight, and what a weighted sum is divided by, see
+    `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
+    with the number of their output, and whether these weights count; `means` are those of the
+    losses of several outputs.
     """
 
-    losses: Sequence[tuple[Measure, float, bool]]
+    losses: Sequence[tuple[Measure, float, str]]
     targets: Sequence[Array]
     weights: Sequence[Array | None]
     metrics: Sequence[tuple[int, Any, Measure, bool]]

@@ -42,11 +42,11 @@ class _OfClasses(Loss):
 
     def measured(self) -> Measure | None:
         """The plain mean as the engine knows it, None where it knows none."""
-        own = type(self) not in _KNOWN or self.axis != -1
-        if own or getattr(self, "ignore_class", None) is not None:
+        if type(self) not in _KNOWN or self.axis != -1:
             return None
         kind = "logits" if self.from_logits else "crossentropy"
-        return kind, self._labels, float(self.label_smoothing), config.epsilon()
+        ignored = () if self.ignore_class is None else (float(self.ignore_class),)
+        return kind, self._labels, (float(self.label_smoothing), config.epsilon(), *ignored)
 
     def _by_engine(self, true: Array, pred: Array, *options: Any) -> Any:
         if self._labels == "one-hot":

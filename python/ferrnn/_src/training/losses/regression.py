@@ -45,7 +45,7 @@ class MeanSquaredError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
-        return None if _rewritten(self, MeanSquaredError) else ("squared", "", 0.0, 0.0)
+        return None if _rewritten(self, MeanSquaredError) else ("squared", "", ())
 
 
 class MeanAbsoluteError(Loss):
@@ -71,7 +71,7 @@ class MeanAbsoluteError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
-        return None if _rewritten(self, MeanAbsoluteError) else ("absolute", "", 0.0, 0.0)
+        return None if _rewritten(self, MeanAbsoluteError) else ("absolute", "", ())
 
 
 class MeanAbsolutePercentageError(Loss):
@@ -150,7 +150,7 @@ class Huber(Loss):
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
         known = not _rewritten(self, Huber) and self.delta >= 0
-        return ("huber", "", float(self.delta), 0.0) if known else None
+        return ("huber", "", (float(self.delta),)) if known else None
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
@@ -180,7 +180,7 @@ class LogCosh(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error as the engine knows it."""
-        return None if _rewritten(self, LogCosh) else ("log cosh", "", 0.0, 0.0)
+        return None if _rewritten(self, LogCosh) else ("log cosh", "", ())
 
 
 class CosineSimilarity(Loss):

@@ -38,6 +38,8 @@ class OfLoss(FixedFunction):
     def _added(self, y_true: Any, y_pred: Any, sample_weight: Any) -> bool:
         """Whether the engine has the mean of a batch, which is added then."""
         loss = self.loss
+        if loss.ignore_class is not None:  # its values are zeros, which count
+            return False
         if sample_weight is None:
             short = loss.unweighted_mean(y_true, y_pred)
             if short is not None:
