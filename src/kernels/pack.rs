@@ -132,6 +132,23 @@ impl<T: Element> Packed<T> {
         Ok(Self::of(data, level, depth, width, blocks))
     }
 
+    /// A matrix of `depth` rows of `columns` elements, `stride` apart.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    ///
+    /// # Panics
+    /// If the matrix has fewer elements.
+    #[inline(never)]
+    pub fn of_matrix(
+        level: Level,
+        matrix: &[T],
+        stride: usize,
+        [depth, columns]: [usize; 2],
+    ) -> Result<Self> {
+        Self::from_rows(level, depth, 1, columns, |k, _| &matrix[k * stride..][..columns])
+    }
+
     /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
     /// over the `columns` columns.
     ///

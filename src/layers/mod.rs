@@ -1,5 +1,6 @@
 //! Layers: what a call of each computes, forward and backward, and streams of them.
 
+pub mod attention;
 pub mod convolution;
 pub mod dense;
 pub mod embedding;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arrays;
+mod attention;
 mod convolution;
 mod dense;
 mod embedding;
@@ -33,6 +34,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::activation::{activate, erf};
+    #[pymodule_export]
+    use super::attention::{attention_backward, attention_forward};
     #[pymodule_export]
     use super::convolution::{conv_lstm_step, convolution_forward, max_pool, max_pool_backward};
     #[pymodule_export]

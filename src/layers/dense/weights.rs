@@ -51,8 +51,7 @@ impl<T: Element> Weights<T> {
         if let Some(wrong) = bias.filter(|bias| bias.len() != units) {
             return Err(Error::shape("bias", [units], [wrong.len()]));
         }
-        let kernel =
-            Packed::from_rows(level, features, 1, units, |k, _| &kernel[k * units..][..units])?;
+        let kernel = Packed::of_matrix(level, kernel, units, [features, units])?;
         let bias = bias.map(|bias| {
             let mut padded = Buffer::zeroed(kernel.blocks() * level.lanes::<T>())?;
             padded[..units].copy_from_slice(bias);

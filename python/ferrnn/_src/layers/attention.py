@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +12,7 @@ from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.masked import of_axes
 from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.dropout import checked_part
-from ferrnn._src.native import activate
+from ferrnn._src.native import activate, attention_backward, attention_forward
 from ferrnn._src.symbolic.shapes import is_shape, shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
@@ -21,6 +22,9 @@ from ferrnn._src.weights.random import SeedGenerator
 
 # `backward(d_scores, grads) -> d_query, d_key`
 ScoresVjp: TypeAlias = Callable[[Array, Gradients], tuple[Array, Array]]
+
+# `vjp(d_means, d_weights, grads) -> d_query, d_value, d_key`
+MeansVjp: TypeAlias = Callable[[Array, "Array | None", Gradients], "tuple[Array, Array, Array]"]
 
 # Subtracted from the scores of what a mask hides, as Keras has it.
 _HIDDEN = 1e9
@@ -161,11 +165,11 @@ class Attention(Layer):
             self.build(shapes)
         query, value, key = (*arrays, arrays[1])[:3]
         query_mask, value_mask = self._checked_masks(call.mask, arrays)
-        scores, scores_vjp = self._scores(query, key)
-        hidden = _hidden(scores, value_mask, says is not None and says.use_causal_mask)
-        weights, weights_backward = self._weights(scores, hidden, bool(call.training))
+        causal = says is not None and says.use_causal_mask
+        hidden = _hidden(query.shape[-2], key.shape[-2], value_mask, causal)
+        means = self._means if self._in_engine(query, value, key) else self._means_by_scores
+        outputs, weights, means_vjp = means((query, value, key), hidden, bool(call.training))
         shown = None if query_mask is None else np.asarray(query_mask, bool)[..., None]
-        outputs = np.matmul(weights, value)
         if shown is not None:
             outputs = np.where(shown, outputs, 0)
         both = says is not None and says.return_attention_scores
@@ -177,17 +181,71 @@ class Attention(Layer):
             d_outputs, d_given = d_returned if both else (d_returned, None)
             if shown is not None:
                 d_outputs = np.where(shown, d_outputs, 0)
-            d_weights = np.matmul(d_outputs, value.swapaxes(-1, -2))
-            d_value = np.matmul(weights.swapaxes(-1, -2), d_outputs)
-            if d_given is not None:
-                d_weights = d_weights + d_given
-            d_query, d_key = scores_vjp(weights_backward(d_weights), grads)
+            d_query, d_value, d_key = means_vjp(d_outputs, d_given, grads)
             d_arrays: tuple[Any, ...] = (d_query, d_value, d_key)
             if len(arrays) == 2:
                 d_arrays = (d_query, d_value + d_key)
             return d_arrays if says is None else says.gradients(d_arrays)
 
         return returned, vjp
+
+    def _in_engine(self, query: Array, value: Array, key: Array) -> bool:
+        """Whether the engine has the scores, and as many samples of each array."""
+        plain = self.score_mode == "dot" and type(self)._scores is Attention._scores
+        return plain and query.shape[:-2] == value.shape[:-2] == key.shape[:-2]
+
+    def _means(
+        self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
+    ) -> tuple[Array, Array, MeansVjp]:
+        """Means of values, their weights, and `vjp(d_means, d_weights, grads)`, by the engine."""
+        query, value, key = [*map(_with_a_head, arrays)]
+        lengths = (*arrays[0].shape[:-1], arrays[2].shape[-2])  # of the weights
+        noise = given_noise = None
+        if training and self.dropout:
+            noise = self.seed_generator.dropout_mask(lengths, self.dropout, self.dtype)
+            given_noise = noise.reshape(len(query), 1, *lengths[-2:])
+        scale = 1.0 if self.scale is None else float(self.scale.snapshot())
+        given = (query, key, value, scale, given_noise)
+        seen = None if hidden is None else ~hidden.reshape(-1, 1, *hidden.shape[-2:])
+        means, softened = attention_forward(given, seen, False)
+        weights = softened.reshape(lengths)
+
+        def vjp(
+            d_means: Array, d_weights: Array | None, grads: Gradients
+        ) -> tuple[Array, Array, Array]:
+            if d_weights is not None:
+                d_weights = np.asarray(d_weights if noise is None else d_weights * noise)
+                d_weights = d_weights.astype(weights.dtype, copy=False).reshape(softened.shape)
+            wanted, slope = self.scale is not None, d_means.reshape(means.shape)
+            slopes = attention_backward(given, softened, slope, d_weights, wanted)
+            if self.scale is not None:
+                grads.add(self.scale, np.asarray(slopes[3], weights.dtype))
+            pairs = zip((slopes[0], slopes[2], slopes[1]), arrays, strict=True)
+            d_query, d_value, d_key = (slope.reshape(array.shape) for slope, array in pairs)
+            return d_query, d_value, d_key
+
+        shape = (*arrays[0].shape[:-1], arrays[1].shape[-1])
+        return means.reshape(shape), weights if noise is None else weights * noise, vjp
+
+    def _means_by_scores(
+        self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
+    ) -> tuple[Array, Array, MeansVjp]:
+        """As `_means`, by scores that NumPy computes."""
+        query, value, key = arrays
+        scores, scores_vjp = self._scores(query, key)
+        weights, weights_backward = self._weights(scores, hidden, training)
+
+        def vjp(
+            d_means: Array, d_given: Array | None, grads: Gradients
+        ) -> tuple[Array, Array, Array]:
+            d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
+            d_value = np.matmul(weights.swapaxes(-1, -2), d_means)
+            if d_given is not None:
+                d_weights = d_weights + d_given
+            d_query, d_key = scores_vjp(weights_backward(d_weights), grads)
+            return d_query, d_value, d_key
+
+        return np.matmul(weights, value), weights, vjp
 
     def _weights(
         self, scores: Array, hidden: Mask | None, training: bool
@@ -318,12 +376,18 @@ class AdditiveAttention(Attention):
         return config
 
 
-def _hidden(scores: Array, value_mask: Any, causal: bool) -> Mask | None:
+def _with_a_head(array: Array) -> Array:
+    """`[..., steps, features]` as `[samples, steps, 1, features]`."""
+    steps, features = array.shape[-2:]
+    samples = math.prod(array.shape[:-2])
+    return np.asarray(array.reshape(samples, steps, 1, features))
+
+
+def _hidden(queries: int, values: int, value_mask: Any, causal: bool) -> Mask | None:
     """True where a query must not see a value."""
     hidden = None if value_mask is None else ~np.asarray(value_mask, bool)[..., None, :]
     if not causal:
         return hidden
-    queries, values = scores.shape[-2:]
     later: Mask = np.arange(queries)[:, None] < np.arange(values)
     return later if hidden is None else hidden | later
 

@@ -1,4 +1,4 @@
-"""Where projections have the axes that attention goes over, and where it wants them."""
+"""Where projections have the axes that attention goes over, and where the engine wants them."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from ferrnn._src.tree.types import Array
 
 
 class Heads:
-    """Projections `[batch, ..., heads, dim]` as `[..., heads, queries, dim]`, and the way back.
+    """Projections `[batch, ..., heads, dim]` as `[samples, steps, heads, dim]`, and the way back.
 
-    `leading` is `[batch, ...]`. The axes of it that attention goes over become one, `queries`, and
-    heads come before it.
+    `leading` is `[batch, ...]`. The axes of it that attention goes over become one, the steps; the
+    others become samples.
 
     >>> import numpy as np
     >>> heads = Heads((2, 3, 4), (1, 2), 5, 6)
     >>> inside = heads.inside(np.ones((2, 3, 4, 5, 6)))
     >>> inside.shape, heads.outside(inside).shape
-    ((2, 5, 12, 6), (2, 3, 4, 5, 6))
+    ((2, 12, 5, 6), (2, 3, 4, 5, 6))
     """
 
     def __init__(self, leading: Sequence[int], axes: Sequence[int], heads: int, dim: int) -> None:
         lengths = (*leading, heads, dim)
-        others = [axis for axis in range(len(leading) + 1) if axis not in axes]
-        self._order = (*others, *axes, len(lengths) - 1)
-        self._back = tuple(map(self._order.index, range(len(lengths))))
+        rank = len(lengths)
+        others = [axis for axis in range(len(leading)) if axis not in axes]
+        self._order = (*others, *axes, rank - 2, rank - 1)
+        self._back = tuple(map(self._order.index, range(rank)))
         self._turned = tuple(lengths[axis] for axis in self._order)
-        before = self._turned[: len(others)]
-        self._whole = (*before, math.prod(lengths[axis] for axis in axes), dim)
-        self._several = len(axes) != 1
+        samples, steps = (math.prod(lengths[axis] for axis in of) for of in (others, axes))
+        self._whole = (samples, steps, heads, dim)
+        self._stays = self._whole == lengths and self._back == tuple(range(rank))
 
     def inside(self, array: Array) -> Array:
-        """The projection as attention wants it."""
-        moved: Array = array.transpose(self._order)
-        return moved.reshape(self._whole) if self._several else moved
+        """The projection as the engine wants it."""
+        if self._stays:
+            return array
+        moved: Array = array.transpose(self._order).reshape(self._whole)
+        return moved
 
     def outside(self, array: Array) -> Array:
-        """What is as attention wants it, with the axes of a projection."""
-        if self._several:
-            array = array.reshape(self._turned)
-        moved: Array = array.transpose(self._back)
+        """What is as the engine wants it, with the axes of a projection."""
+        if self._stays:
+            return array
+        moved: Array = array.reshape(self._turned).transpose(self._back)
         return moved
 
 
@@ -54,3 +57,4 @@ class Layout(NamedTuple):
     key: Heads
     mixed: Heads
     weights: tuple[int, ...]  # [..., heads, *queries, *values]
+    before: int  # the number of axes before heads

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.attention import Attended
 from ferrnn._src.layers.dropout import checked_part
 from ferrnn._src.layers.head_masks import seen_by_queries
 from ferrnn._src.layers.heads import Heads, Layout
 from ferrnn._src.layers.projection import Projection
 from ferrnn._src.layers.weight_settings import KernelAndBias
-from ferrnn._src.native import activate
+from ferrnn._src.native import attention_backward, attention_forward
 from ferrnn._src.symbolic.shapes import shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
@@ -24,8 +23,6 @@ from ferrnn._src.weights import regularizers
 from ferrnn._src.weights.parameter import Gradients
 from ferrnn._src.weights.random import SeedGenerator
 
-# The score of what a mask hides, as Keras has it.
-_HIDDEN = -1e9
 _OF_WEIGHTS = ("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
@@ -252,6 +249,7 @@ class MultiHeadAttention(KernelAndBias):
             Heads(key, axes, heads, self.key_dim),
             Heads(query, axes, heads, self.value_dim),
             (*before, heads, *(lengths[axis] for lengths in (query, key) for axis in axes)),
+            len(before),
         )
 
     def _attend(
@@ -261,40 +259,27 @@ class MultiHeadAttention(KernelAndBias):
 
         The projections are `[batch, ..., heads, dim]`.
         """
-        _, of_query, of_value, of_key, of_mixed, whole = layout
+        _, of_query, of_value, of_key, of_mixed, whole, before = layout
         query, key, value = of_query.inside(q), of_key.inside(k), of_value.inside(v)
-        scale = self._scale
-        scores = np.matmul(query * scale, key.swapaxes(-1, -2))
-        flat_mask = None
-        if mask is not None:
-            before = scores.ndim - 3  # the axes before heads, queries and values
-            wide = np.broadcast_to(mask, (*mask.shape[: before + 1], *whole[before + 1 :]))
-            flat_mask = wide.reshape(*wide.shape[: before + 1], *scores.shape[-2:])
-            scores = np.where(flat_mask, scores, scores.dtype.type(_HIDDEN))
-        softened = activate("softmax", scores)
-        if flat_mask is not None:
-            softened *= flat_mask  # else a query that sees nothing would see all alike
-        weights, noise = softened, None
+        flat = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])  # of the weights
+        noise = None
         if self.dropout and call.training:
-            noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
-            weights = softened * noise
-        mixed = np.ascontiguousarray(of_mixed.outside(np.matmul(weights, value)))
+            noise = self.seed_generator.dropout_mask(flat, self.dropout, self.dtype)
+        if mask is not None and mask.ndim != 4:
+            heads = mask.shape[before]
+            wide = np.broadcast_to(mask, (*whole[:before], heads, *whole[before + 1 :]))
+            mask = wide.reshape(flat[0], heads, *flat[2:])
+        given = (query, key, value, self._scale, noise)
+        means, weights = attention_forward(given, mask)
 
         def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
-            d_means = of_mixed.inside(d_mixed)
-            d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
-            if noise is not None:
-                d_weights *= noise
             if d_given is not None:
-                d_weights = d_weights + d_given.reshape(softened.shape)
-            d_value = np.matmul(weights.swapaxes(-1, -2), d_means)
-            d_scores = softmax_backward(softened, d_weights)
-            d_scores *= scale
-            d_query = np.matmul(d_scores, key)
-            d_key = np.matmul(d_scores.swapaxes(-1, -2), query)
+                d_given = d_given.reshape(flat).astype(weights.dtype, copy=False)
+            slopes = attention_backward(given, weights, of_mixed.inside(d_mixed), d_given)
+            d_query, d_key, d_value, _ = slopes
             return of_query.outside(d_query), of_key.outside(d_key), of_value.outside(d_value)
 
-        return mixed, softened, vjp
+        return np.ascontiguousarray(of_mixed.outside(means)), weights, vjp
 
     # Shapes, masks, configuration.
 
