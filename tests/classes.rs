@@ -18,7 +18,9 @@ fn targets(labels: Labels, rows: usize) -> Vec<f64> {
     match labels {
         Labels::Binary => (0..rows * CLASSES).map(|n| f64::from(u8::from(n % 3 == 0))).collect(),
         Labels::OneHot => probabilities(rows * CLASSES),
-        Labels::Numbers => (0..rows).map(|row| (row * 7 % CLASSES) as f64).collect(),
+        Labels::Numbers | Labels::Weighted => {
+            (0..rows).map(|row| (row * 7 % CLASSES) as f64).collect()
+        }
     }
 }
 
@@ -34,6 +36,24 @@ fn gradients_are_differences_of_the_mean() {
         };
         check_mean(mean, &predictions, &labels);
     }
+}
+
+#[test]
+fn rows_of_the_label_that_is_ignored_neither_count_nor_move() {
+    let of = Crossentropy {
+        labels: Labels::Numbers,
+        smoothing: 0.0,
+        epsilon: None,
+        ignored: Some(-1.0),
+    };
+    let predictions = probabilities(2 * CLASSES);
+    let mut slopes = vec![1.0; 2 * CLASSES];
+    let rows = Rows { targets: &[-1.0, 2.0], predictions: &predictions, classes: CLASSES };
+    let mean = of.mean(&rows, None, Some(&mut slopes)).unwrap();
+    let one = Rows { targets: &[2.0], predictions: &predictions[CLASSES..], classes: CLASSES };
+    assert!((2.0 * mean - of.mean(&one, None, None).unwrap()).abs() < 1e-14);
+    assert!(slopes[..CLASSES].iter().all(|slope| slope.abs() < f64::MIN_POSITIVE));
+    assert!(slopes[CLASSES..].iter().all(|slope| slope.abs() > 1e-3));
 }
 
 #[test]
@@ -57,7 +77,7 @@ fn certain_predictions_are_clipped_and_do_not_move() {
 #[test]
 fn no_logit_makes_a_crossentropy_infinite() {
     for labels in [Labels::Binary, Labels::OneHot, Labels::Numbers] {
-        let of = Crossentropy { labels, smoothing: 0.0, epsilon: None };
+        let of = Crossentropy { labels, smoothing: 0.0, epsilon: None, ignored: None };
         let targets = if labels == Labels::Numbers { &[1.0_f32][..] } else { &[0.0, 1.0, 0.0] };
         let predictions = [900.0_f32, -900.0, 5.0];
         let mut slopes = [0.0; 3];

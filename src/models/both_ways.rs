@@ -196,12 +196,12 @@ impl<T: Engine> Node<T> for BothWays<T> {
     ) -> Result<()> {
         let of_one = self.directions[0].shape(passing.shape)?;
         self.of_one = of_one;
-        let Passing { shape, inputs, more, weights, mask, keep, training } = *passing;
+        let Passing { shape, inputs, more, weights, mask, masks, keep, training } = *passing;
         let (first, second) = more.split_at(more.len() / 2);
         let pairs = self.directions.iter_mut().zip(&mut self.outputs);
         for ((direction, outputs), more) in pairs.zip([first, second]) {
             sized(outputs, of_one.elements()?)?;
-            let passing = Passing { shape, inputs, more, weights, mask, keep, training };
+            let passing = Passing { shape, inputs, more, weights, mask, masks, keep, training };
             direction.forward(&passing, outputs, draws, stop)?;
         }
         self.merged(of_one, outputs);

@@ -46,6 +46,8 @@ pub struct Passing<'a, T> {
     pub weights: &'a [&'a mut [T]],
     /// Which steps count, `[rows, time]`.
     pub mask: Option<&'a [bool]>,
+    /// The same of what the layer takes besides.
+    pub masks: &'a [Option<&'a [bool]>],
     /// Whether backward follows.
     pub keep: bool,
     /// Whether layers are as in training.

@@ -72,6 +72,7 @@ impl<T: Number> Read<T> {
 /// The means of values `[samples, queries, heads, features]`, and the weights of values before the noise,
 /// `[samples, heads, queries, values]`. `mask` says which values a query sees, of the shape of the weights or
 /// 1 along some axes; if `strictly`, what is hidden weighs nothing, also where a query sees nothing at all.
+#[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (given, mask=None, strictly=true))]
 pub(super) fn attention_forward(
@@ -112,6 +113,7 @@ type Gradients = (Py<PyAny>, Py<PyAny>, Py<PyAny>, f64);
 
 /// The gradients by query, key and value, and by the scale if that is wanted, from those by the outputs and,
 /// if there are any, by the weights.
+#[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (given, weights, d_outputs, d_weights=None, by_scale=false))]
 pub(super) fn attention_backward(

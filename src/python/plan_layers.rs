@@ -11,9 +11,9 @@ use crate::kernels::activation::Activation;
 use crate::kernels::row_function::RowFunction;
 use crate::layers::sequence::Options;
 use crate::models::{
-    Activated, BatchNormalization, BothWays, Convolution, Dense, Drop, Dropout, Embedding, Flatten,
-    Following, Join, Joined, Linked, Masking, Masks, Merge, Node, Normalization, Padding, Pooling,
-    Recurrent, Setting, Windows,
+    Activated, Attend, Attending, BatchNormalization, BothWays, Convolution, Dense, Drop, Dropout,
+    Embedding, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks, Merge, Node,
+    Normalization, Padding, Pooling, Rectified, Recurrent, Reshape, Setting, Windows,
 };
 
 /// A layer as Python says it, in either number type: its kind comes first.
@@ -30,6 +30,8 @@ enum Part {
     Pooling(Option<Windows>, bool),
     /// `("activation", name)`
     Activation(RowFunction),
+    /// `("attention", heads, scale or None, strictly, causal, window or None)`
+    Attention(Attend),
     /// `("dropout", generator, threshold, scale, spatial)`
     Dropout(Drop, bool),
     /// `("embedding", ids, features, mask_zero)`
@@ -38,8 +40,12 @@ enum Part {
     Normalization(usize, f64, [bool; 2]),
     /// `("batch normalization", features, epsilon, scale, shift, (momentum, more) or None)`
     BatchNormalization(usize, f64, [bool; 2], Option<Following>),
-    /// `("flatten",)`
-    Flatten,
+    /// `("reshape", steps or None, features or None)`
+    Reshape(Option<usize>, Option<usize>),
+    /// `("relu", most or None, slope, threshold)`, `("leaky relu", slope)` or `("elu", alpha)`
+    Rectified(Rectified),
+    /// `("prelu", slopes, whether there is one for each feature)`
+    LearntSlopes(usize, bool),
     /// `("masking", value)`
     Masking(f64),
     /// `("join", name)`
@@ -77,6 +83,7 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
         }
         Part::Pooling(windows, mean) => Box::new(Pooling::new(windows, mean)),
         Part::Activation(function) => Box::new(Activated::new(function)?),
+        Part::Attention(setting) => Box::new(Attending::new(setting)?),
         Part::Dropout(drop, spatial) => Box::new(Dropout::new(drop, spatial)),
         Part::Embedding(sizes, mask_zero) => Box::new(Embedding::new(sizes, mask_zero)?),
         Part::Normalization(features, epsilon, [scale, shift]) => {
@@ -85,7 +92,9 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
         Part::BatchNormalization(features, epsilon, weights, following) => {
             Box::new(BatchNormalization::new(features, epsilon, weights, following)?)
         }
-        Part::Flatten => Box::new(Flatten),
+        Part::Reshape(steps, features) => Box::new(Reshape(steps, features)),
+        Part::Rectified(of) => Box::new(of),
+        Part::LearntSlopes(size, by_features) => Box::new(LearntSlopes::new(size, by_features)),
         Part::Masking(value) => Box::new(Masking(value)),
         Part::Join(join) => Box::new(Joined(join)),
         Part::HandedBack(layer) => Box::new(layer),
@@ -100,6 +109,7 @@ impl<'a, 'py> Said<'a, 'py> {
         Self(said.as_borrowed(), 0)
     }
 
+    #[inline(never)]
     fn item(&mut self) -> PyResult<Bound<'py, PyAny>> {
         self.1 += 1;
         self.0.get_item(self.1 - 1)
@@ -111,22 +121,27 @@ impl<'a, 'py> Said<'a, 'py> {
         if item.is_none() { Ok(None) } else { Ok(Some(item.cast_into::<PyTuple>()?)) }
     }
 
+    #[inline(never)]
     fn inner(&mut self) -> PyResult<Bound<'py, PyTuple>> {
         Ok(self.item()?.cast_into::<PyTuple>()?)
     }
 
+    #[inline(never)]
     fn name(&mut self) -> PyResult<String> {
         self.item()?.extract()
     }
 
+    #[inline(never)]
     fn number(&mut self) -> PyResult<usize> {
         self.item()?.extract()
     }
 
+    #[inline(never)]
     fn real(&mut self) -> PyResult<f64> {
         self.item()?.extract()
     }
 
+    #[inline(never)]
     fn flag(&mut self) -> PyResult<bool> {
         self.item()?.is_truthy()
     }
@@ -164,6 +179,12 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             Part::Pooling(over, said.flag()?)
         }
         "activation" => Part::Activation(RowFunction::named("activation", &said.name()?)?),
+        "attention" => {
+            let (heads, scale) = (said.number()?, said.item()?.extract()?);
+            let (strictly, causal) = (said.flag()?, said.flag()?);
+            let window = said.item()?.extract()?;
+            Part::Attention(Attend { heads, scale, strictly, causal, window })
+        }
         "dropout" => Part::Dropout(said.drop()?, said.flag()?),
         "embedding" => Part::Embedding([said.number()?, said.number()?], said.flag()?),
         "normalization" => {
@@ -179,7 +200,14 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             });
             Part::BatchNormalization(features, epsilon, weights, following.transpose()?)
         }
-        "flatten" => Part::Flatten,
+        "reshape" => Part::Reshape(said.item()?.extract()?, said.item()?.extract()?),
+        "relu" => {
+            let (most, slope) = (said.item()?.extract()?, said.real()?);
+            Part::Rectified(Rectified::Relu { most, slope, threshold: said.real()? })
+        }
+        "leaky relu" => Part::Rectified(Rectified::Leaky(said.real()?)),
+        "elu" => Part::Rectified(Rectified::Elu(said.real()?)),
+        "prelu" => Part::LearntSlopes(said.number()?, said.flag()?),
         "masking" => Part::Masking(said.real()?),
         "join" => Part::Join(join_of(&said.name()?)?),
         HANDED_BACK => {

@@ -13,6 +13,7 @@ mod errors;
 mod foreign_residuals;
 mod int8;
 mod layouts;
+mod model_attention;
 mod model_layers;
 mod models;
 mod plan;

@@ -6,13 +6,14 @@ use ferrnn::kernels::activation::Activation;
 use ferrnn::layers::sequence::Options;
 use ferrnn::machine::memory::View;
 use ferrnn::models::{
-    BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Ends, Flatten, Graph, Join,
-    Joined, Judge, Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Samples,
-    Setting, Shape, Span, Tally, Updates, judge, predict, train,
+    BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Ends, Graph, Join, Joined, Judge,
+    Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Reshape, Samples, Setting,
+    Shape, Span, Tally, Updates, judge, predict, train,
 };
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::Rule;
+use ferrnn::training::rows::Divisor;
 
 use crate::common::Random;
 
@@ -87,6 +88,12 @@ impl Model {
         let weights = graph.sizes().map(|size| random.numbers(size, 0.8)).collect();
         let inputs = shapes.iter().map(|shape| random.numbers(shape.elements().unwrap(), 1.0));
         Self { inputs: inputs.collect(), graph, weights, shapes: shapes.to_vec() }
+    }
+
+    /// Fills a step of the inputs with what [`Masking`] of 0.25 hides.
+    pub fn hide(&mut self, step: usize) {
+        let features = self.shapes[0].features;
+        self.inputs[0][features * step..][..features].fill(0.25);
     }
 
     /// The outputs weighed with `seeds`, and summed.
@@ -234,7 +241,7 @@ fn gradients_pass_dropout_both_directions_and_flattened_steps() {
         (Box::new(Dropout::new(drop, false)), vec![1]),
         (Box::new(BothWays::new(directions, Merge::Product, true).unwrap()), vec![2]),
         (Box::new(Dropout::new(drop, true)), vec![3]),
-        (Box::new(Flatten), vec![4]),
+        (Box::new(Reshape(None, None)), vec![4]),
         (dense(12, 2), vec![5]),
     ];
     Model::new(layers, SHAPE, 2).check();
@@ -250,7 +257,7 @@ fn steps_that_are_masked_get_no_gradient() {
     ];
     let mut model = Model::new(layers, SHAPE, 4);
     for step in [2, 7, 8, 19] {
-        model.inputs[0][3 * step..][..3].fill(0.25);
+        model.hide(step);
     }
     model.check();
 }
@@ -280,7 +287,8 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
     let data =
         Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
-    let losses = vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, shared: false }];
+    let losses =
+        vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
     let loss = &Judge { losses, exact: false };
     let span = Span {
         places: 0..7,

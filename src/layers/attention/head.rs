@@ -42,14 +42,14 @@ pub(super) struct Head<'a, T: Element> {
     pub(super) of: &'a Attention<'a, T>,
     pub(super) level: Level,
     pub(super) sample: usize,
-    pub(super) head: usize,
+    pub(super) number: usize,
 }
 
 impl<'a, T: Element> Head<'a, T> {
     /// The rows of this head out of all, from its first element on, and how far they are apart.
     fn rows(&self, all: &'a [T], steps: usize, features: usize) -> (&'a [T], usize) {
         let stride = self.of.sizes.heads * features;
-        (&all[self.sample * steps * stride + self.head * features..], stride)
+        (&all[self.sample * steps * stride + self.number * features..], stride)
     }
 
     fn queries(&self) -> (&'a [T], usize) {
@@ -82,7 +82,7 @@ impl<'a, T: Element> Head<'a, T> {
     /// Scores as far as they are seen.
     fn hide(&self, query: usize, scores: &mut [T]) {
         let Some(seen) = self.of.seen else { return };
-        let (row, step) = seen.row([self.sample, self.head, query]);
+        let (row, step) = seen.row([self.sample, self.number, query]);
         for (key, score) in scores.iter_mut().enumerate() {
             if !row[key * step] {
                 let before = if seen.strictly { T::ZERO } else { *score };
@@ -98,7 +98,9 @@ impl<'a, T: Element> Head<'a, T> {
         let scale = self.of.scale;
         for (query, row) in scores.rows().enumerate() {
             let row = &mut row[..keys];
-            row.iter_mut().for_each(|score| *score = *score * scale);
+            for score in &mut *row {
+                *score = *score * scale;
+            }
             self.hide(query, row);
         }
         let (stride, function) = (scores.stride, RowFunction::Softmax);
@@ -107,7 +109,7 @@ impl<'a, T: Element> Head<'a, T> {
         for (query, (row, to)) in scores.rows().zip(weights.chunks_exact_mut(keys)).enumerate() {
             let row = &mut row[..keys];
             if let Some(seen) = self.of.seen.filter(|seen| seen.strictly) {
-                let (flags, step) = seen.row([self.sample, self.head, query]);
+                let (flags, step) = seen.row([self.sample, self.number, query]);
                 for (key, weight) in row.iter_mut().enumerate() {
                     *weight = if flags[key * step] { *weight } else { T::ZERO };
                 }
@@ -117,7 +119,7 @@ impl<'a, T: Element> Head<'a, T> {
         self.drop(&mut scores);
         let mut means = Scratch::new(self.level, queries, of_value)?;
         means.multiply(&scores.out, stride, &self.values()?);
-        copy(&mut means, outputs, heads * of_value, self.head * of_value, of_value);
+        copy(&mut means, outputs, heads * of_value, self.number * of_value, of_value);
         Ok(())
     }
 
@@ -126,7 +128,7 @@ impl<'a, T: Element> Head<'a, T> {
     fn drop(&self, weights: &mut Scratch<T>) {
         let Sizes { heads, queries, keys, .. } = self.of.sizes;
         let Some(noise) = self.of.noise else { return };
-        let own = &noise[(self.sample * heads + self.head) * queries * keys..];
+        let own = &noise[(self.sample * heads + self.number) * queries * keys..];
         for (row, noise) in weights.rows().zip(own.chunks_exact(keys)) {
             row.iter_mut().zip(noise).for_each(|(weight, &noise)| *weight = *weight * noise);
         }
@@ -142,22 +144,24 @@ impl<'a, T: Element> Head<'a, T> {
         by_scale: bool,
     ) -> Result<f64> {
         let Sizes { heads, queries, keys, features, of_value, .. } = self.of.sizes;
-        let (width, first) = (heads * of_value, self.head * of_value);
+        let (width, first) = (heads * of_value, self.number * of_value);
         // By the weights.
         let mut by_scores = Scratch::new(self.level, queries, keys)?;
         by_scores.multiply(&d_outputs[first..], width, &self.values()?.transposed(of_value)?);
         self.drop(&mut by_scores);
         // By the values: the transpose of `d_outputs^T · weights`.
-        let mut dropped = Scratch::new(self.level, queries, keys)?;
-        for (to, from) in dropped.rows().zip(weights.chunks_exact(keys)) {
-            to[..keys].copy_from_slice(from);
-        }
-        self.drop(&mut dropped);
-        let right = Packed::of_matrix(self.level, &dropped.out, dropped.stride, [queries, keys])?;
-        let left = transposed(&d_outputs[first..], width, [queries, of_value])?;
-        let mut turned = Scratch::new(self.level, of_value, keys)?;
-        turned.multiply(&left, queries, &right);
-        turn_back(&mut turned, slopes.values, width, first, keys);
+        let right = if self.of.noise.is_none() {
+            Packed::of_matrix(self.level, weights, keys, [queries, keys])?
+        } else {
+            let mut dropped = Scratch::new(self.level, queries, keys)?;
+            for (to, from) in dropped.rows().zip(weights.chunks_exact(keys)) {
+                to[..keys].copy_from_slice(from);
+            }
+            self.drop(&mut dropped);
+            Packed::of_matrix(self.level, &dropped.out, dropped.stride, [queries, keys])?
+        };
+        let to = (&mut slopes.values[first..], width);
+        self.turned((&d_outputs[first..], width, of_value), &right, to)?;
         // By the scores.
         for (query, (row, weights)) in by_scores.rows().zip(weights.chunks_exact(keys)).enumerate()
         {
@@ -166,8 +170,7 @@ impl<'a, T: Element> Head<'a, T> {
                 let more = &more[query * keys..][..keys];
                 row.iter_mut().zip(more).for_each(|(slope, &more)| *slope = *slope + more);
             }
-            let pairs = || row.iter().zip(weights);
-            let sum = T::of(pairs().map(|(d, y)| d.wide() * y.wide()).sum::<f64>());
+            let sum = dot(row, weights);
             for (slope, &weight) in row.iter_mut().zip(weights) {
                 *slope = weight * (*slope + T::of(-1.0) * sum);
             }
@@ -176,25 +179,45 @@ impl<'a, T: Element> Head<'a, T> {
         if by_scale {
             let mut products = self.products()?;
             for (row, product) in by_scores.rows().zip(products.rows()) {
-                let pairs = row[..keys].iter().zip(&product[..keys]);
-                of_scale += pairs.map(|(d, x)| d.wide() * x.wide()).sum::<f64>();
+                of_scale += dot(&row[..keys], &product[..keys]).wide();
             }
         }
         let scale = self.of.scale;
         by_scores.out.iter_mut().for_each(|slope| *slope = *slope * scale);
         // By queries and keys.
-        let (width, first) = (heads * features, self.head * features);
+        let (width, first) = (heads * features, self.number * features);
         let mut rows = Scratch::new(self.level, queries, features)?;
         rows.multiply(&by_scores.out, by_scores.stride, &self.keys()?);
         copy(&mut rows, slopes.queries, width, first, features);
         let (own, stride) = self.queries();
-        let left = transposed(own, stride, [queries, features])?;
         let right =
             Packed::of_matrix(self.level, &by_scores.out, by_scores.stride, [queries, keys])?;
-        let mut turned = Scratch::new(self.level, features, keys)?;
-        turned.multiply(&left, queries, &right);
-        turn_back(&mut turned, slopes.keys, width, first, keys);
+        self.turned((own, stride, features), &right, (&mut slopes.keys[first..], width))?;
         Ok(of_scale)
+    }
+
+    /// Writes the transpose of `left^T · right`, whose rows are so many elements apart: as many rows as
+    /// there are keys, of as many elements as rows of the left side have.
+    #[inline(never)]
+    fn turned(
+        &self,
+        (left, stride, columns): (&[T], usize, usize),
+        right: &Packed<T>,
+        (to, width): (&mut [T], usize),
+    ) -> Result<()> {
+        let Sizes { queries, keys, .. } = self.of.sizes;
+        let mut rows = Buffer::unfilled(columns * queries)?;
+        for (column, row) in rows.chunks_exact_mut(queries).enumerate() {
+            let from = left[column..].iter().step_by(stride);
+            row.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+        }
+        let mut product = Scratch::new(self.level, columns, keys)?;
+        product.multiply(&rows, queries, right);
+        for (column, row) in product.rows().enumerate() {
+            let places = to[column..].iter_mut().step_by(width);
+            places.zip(&row[..keys]).for_each(|(to, &from)| *to = from);
+        }
+        Ok(())
     }
 }
 
@@ -212,32 +235,16 @@ fn copy<T: Element>(
     }
 }
 
-/// The columns of a transpose to the rows that they are.
+/// The sum of the products of entries, by several sums that need not wait for each other.
 #[inline(never)]
-fn turn_back<T: Element>(
-    from: &mut Scratch<T>,
-    to: &mut [T],
-    width: usize,
-    first: usize,
-    columns: usize,
-) {
-    for (feature, from) in from.rows().enumerate() {
-        let places = to[first + feature..].iter_mut().step_by(width);
-        places.zip(&from[..columns]).for_each(|(to, &from)| *to = from);
+fn dot<T: Element>(first: &[T], second: &[T]) -> T {
+    let ((whole, rest), (other, end)) = (first.as_chunks::<8>(), second.as_chunks::<8>());
+    let mut sums = [T::ZERO; 8];
+    for (x, y) in whole.iter().zip(other) {
+        for (n, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + x[n] * y[n];
+        }
     }
-}
-
-/// Rows as columns.
-#[inline(never)]
-fn transposed<T: Element>(
-    rows: &[T],
-    stride: usize,
-    [count, columns]: [usize; 2],
-) -> Result<Buffer<T>> {
-    let mut made = Buffer::unfilled(count * columns)?;
-    for (column, to) in made.chunks_exact_mut(count).enumerate() {
-        let from = rows[column..].iter().step_by(stride);
-        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-    }
-    Ok(made)
+    let pairs = rest.iter().zip(end).map(|(&x, &y)| x * y);
+    sums.into_iter().chain(pairs).fold(T::ZERO, |sum, each| sum + each)
 }

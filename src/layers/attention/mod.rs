@@ -7,7 +7,7 @@ mod head;
 use head::Head;
 
 use crate::error::{Error, Result};
-use crate::machine::lists::{self, Listed};
+use crate::machine::lists;
 use crate::machine::simd::{Element, Level};
 use crate::machine::threads::{self, Ask, Stop};
 
@@ -148,14 +148,36 @@ impl<T: Element> Attention<'_, T> {
 
     fn heads(&self, sample: usize) -> Result<impl Iterator<Item = Head<'_, T>>> {
         let level = Level::current()?;
-        Ok((0..self.sizes.heads).map(move |head| Head { of: self, level, sample, head }))
+        Ok((0..self.sizes.heads).map(move |number| Head { of: self, level, sample, number }))
     }
 }
 
-/// The part of a sample, out of an array of all.
-fn parts<T>(all: &mut [T], samples: usize) -> std::slice::ChunksExactMut<'_, T> {
-    let each = all.len() / samples;
-    all.chunks_exact_mut(each)
+/// What is done with a sample's parts of three arrays.
+type Work<'a, T> = &'a (dyn Fn(usize, &mut [&mut [T]; 3]) -> Result<f64> + Sync);
+
+/// Works through all samples; gives the sum of what that gives.
+#[inline(never)]
+fn by_sample<T: Element>(
+    sizes: Sizes,
+    arrays: [&mut [T]; 3],
+    work: Work<'_, T>,
+    stop: Ask<'_>,
+) -> Result<f64> {
+    let samples = sizes.samples;
+    let mut rest = arrays.map(|all| {
+        let each = all.len() / samples;
+        all.chunks_exact_mut(each.max(1))
+    });
+    let mut tasks = lists::room(samples)?;
+    for sample in 0..samples {
+        let parts = rest.each_mut().map(|parts| parts.next().unwrap_or_default());
+        lists::push(&mut tasks, (sample, parts, Ok(0.0)))?;
+    }
+    let stop = Stop::new(stop);
+    threads::for_each(sizes.threads()?, &mut tasks, |worker, (sample, parts, result)| {
+        *result = stop.poll(worker).and_then(|()| work(*sample, parts));
+    });
+    tasks.into_iter().try_fold(0.0, |sum, (.., result)| Ok(sum + result?))
 }
 
 /// Writes the weights `[samples, heads, queries, keys]`, before the noise, and the outputs
@@ -174,17 +196,14 @@ pub fn forward<T: Element>(
         outputs.fill(T::ZERO);
         return Ok(());
     }
-    let Sizes { samples, queries, keys, .. } = of.sizes;
-    let parts = parts(weights, samples).zip(parts(outputs, samples)).enumerate();
-    let mut tasks = parts.map(|(n, (weights, outputs))| (n, weights, outputs, Ok(()))).listed()?;
-    let stop = Stop::new(stop);
-    threads::for_each(of.sizes.threads()?, &mut tasks, |worker, (n, weights, outputs, result)| {
-        *result = stop.poll(worker).and_then(|()| {
-            let heads = of.heads(*n)?.zip(weights.chunks_exact_mut(queries * keys));
-            heads.into_iter().try_for_each(|(head, weights)| head.forward(weights, outputs))
-        });
-    });
-    tasks.into_iter().try_for_each(|(.., result)| result)
+    let of_head = of.sizes.queries * of.sizes.keys;
+    let work = |sample: usize, [weights, outputs, _]: &mut [&mut [T]; 3]| {
+        for (head, weights) in of.heads(sample)?.zip(weights.chunks_exact_mut(of_head)) {
+            head.forward(weights, outputs)?;
+        }
+        Ok(0.0)
+    };
+    by_sample(of.sizes, [weights, outputs, &mut []], &work, stop).map(|_| ())
 }
 
 /// Writes the gradients, from those by the outputs and, if there are any, by the weights; gives that by
@@ -206,27 +225,21 @@ pub fn backward<T: Element>(
     let received = [queries.len(), keys.len(), values.len(), by_weights, d_outputs.len()];
     of.sizes.check(received, None)?;
     if !any {
-        [queries, keys, values].into_iter().for_each(|slopes| slopes.fill(T::ZERO));
+        for slopes in [queries, keys, values] {
+            slopes.fill(T::ZERO);
+        }
         return Ok(0.0);
     }
-    let (samples, of_head) = (of.sizes.samples, of.sizes.queries * of.sizes.keys);
-    let of_sample = of_head * of.sizes.heads;
-    let slopes = parts(queries, samples).zip(parts(keys, samples)).zip(parts(values, samples));
-    let mut tasks = lists::room(samples)?;
-    for (n, ((queries, keys), values)) in slopes.enumerate() {
-        lists::push(&mut tasks, (n, Slopes { queries, keys, values }, Ok(0.0)))?;
-    }
-    let (stop, width) = (Stop::new(stop), d_outputs.len() / samples);
-    threads::for_each(of.sizes.threads()?, &mut tasks, |worker, (n, slopes, result)| {
-        *result = stop.poll(worker).and_then(|()| {
-            let d_outputs = &d_outputs[*n * width..][..width];
-            of.heads(*n)?.try_fold(0.0, |sum, head| {
-                let own = *n * of_sample + head.head * of_head..;
-                let weights = &weights[own.clone()][..of_head];
-                let more = d_weights.map(|all| &all[own][..of_head]);
-                Ok(sum + head.backward(weights, (d_outputs, more), slopes, by_scale)?)
-            })
-        });
-    });
-    tasks.into_iter().try_fold(0.0, |sum, (.., result)| Ok(sum + result?))
+    let (of_head, width) = (of.sizes.queries * of.sizes.keys, d_outputs.len() / of.sizes.samples);
+    let work = |sample: usize, [queries, keys, values]: &mut [&mut [T]; 3]| {
+        let mut slopes = Slopes { queries, keys, values };
+        let d_outputs = &d_outputs[sample * width..][..width];
+        of.heads(sample)?.try_fold(0.0, |sum, head| {
+            let own = (sample * of.sizes.heads + head.number) * of_head..;
+            let weights = &weights[own.clone()][..of_head];
+            let more = d_weights.map(|all| &all[own][..of_head]);
+            Ok(sum + head.backward(weights, (d_outputs, more), &mut slopes, by_scale)?)
+        })
+    };
+    by_sample(of.sizes, [queries, keys, values], &work, stop)
 }

@@ -266,12 +266,15 @@ impl<T: Engine> Graph<T> {
                 node.make_mask(shape, inputs, mask);
             }
             let more = others(&self.shapes, below, from)?;
+            let mask = |&value: &usize| self.masked[value].map(|mask| &self.masks[mask][..]);
+            let masks = from[1..].iter().map(mask).listed()?;
             let passing = Passing {
                 shape,
                 inputs,
                 more: &more,
                 weights: &weights[self.weighted.firsts[at]..][..node.sizes().len()],
-                mask: self.masked[from[0]].map(|mask| &self.masks[mask][..]),
+                mask: mask(&from[0]),
+                masks: &masks,
                 keep: keep && *passes,
                 training,
             };

@@ -277,3 +277,67 @@ def test_steps_too_few_are_refused_as_without_a_plan():
     x, y = data((8, 3, 5))
     with pytest.raises(ValueError, match="Computed output size would be negative"):
         model.fit(x, y, verbose=0)
+
+
+RECTIFIERS = {
+    "relu": layers.ReLU(),
+    "relu, bent": layers.ReLU(max_value=0.4, negative_slope=0.2, threshold=0.1),
+    "leaky": layers.LeakyReLU(),
+    "elu": layers.ELU(),
+    "elu, deeper": layers.ELU(1.7),
+    "prelu": layers.PReLU("glorot_uniform"),
+    "prelu, shared": layers.PReLU("glorot_uniform", shared_axes=[1]),
+    "softmax": layers.Softmax(),
+    "reshaped": layers.Reshape((-1, 2)),
+}
+
+
+@pytest.mark.parametrize("units", [1, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", RECTIFIERS)
+def test_activations_that_are_layers(kind, dtype, units, monkeypatch):
+    if kind == "reshaped" and units == 1:
+        units = 2
+    x, y = data((29, *SEQUENCE), dtype=dtype)
+    ahead = LSTM(units, return_sequences=True)
+    agrees(between(RECTIFIERS[kind], ends=(ahead, "LSTM"), dtype=dtype), x, y, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", [*RECTIFIERS][:-1])
+def test_activations_of_rows(kind, monkeypatch):
+    if kind == "prelu, shared":
+        return
+    x, y = data((29, 5))
+    ahead = Dense(4, kernel_initializer="glorot_uniform")
+    agrees(between(RECTIFIERS[kind], ends=(ahead, None), shape=(5,)), x, y, monkeypatch)
+
+
+ENDING = {
+    "highest": layers.GlobalMaxPooling1D(),
+    "flat": layers.Flatten(),
+    "reshaped": layers.Reshape((-1,)),
+    "pooled": layers.MaxPooling1D(2),
+    "convolved": layers.Conv1D(3, 2),
+}
+
+
+@pytest.mark.parametrize("kind", ENDING)
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+def test_layers_that_know_no_masks_go_on_without(kind, monkeypatch):
+    def build():
+        parts = [keras.Input(SEQUENCE), layers.Masking(0.5), LSTM(4, return_sequences=True)]
+        parts += [copied(ENDING[kind], "float32")]
+        flat = [layers.Flatten()] if kind in ("pooled", "convolved") else []
+        return keras.Sequential([*parts, *flat, Dense(3)])
+
+    x, y = data((29, *SEQUENCE))
+    x[:, 7:] = 0.5
+    agrees(build, x, y, monkeypatch)
+
+
+def test_that_a_mask_goes_no_further_is_said():
+    parts = [keras.Input(SEQUENCE), layers.Masking(), layers.GlobalMaxPooling1D(), Dense(3)]
+    model = keras.Sequential(parts)
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="does not support masking"):
+        model.fit(*data((29, *SEQUENCE)), verbose=0)

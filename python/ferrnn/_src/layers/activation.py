@@ -230,8 +230,8 @@ class ELU(Layer):
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
-        positive = inputs > 0
-        outputs = np.where(positive, inputs, self.alpha * np.expm1(np.minimum(inputs, 0)))
+        positive, raised = inputs > 0, activations.elu.of_layer(inputs)
+        outputs = np.where(positive, raised, self.alpha * raised)
         return (
             outputs,
             lambda d_outputs, grads: d_outputs * np.where(positive, 1, outputs + self.alpha),
@@ -262,7 +262,8 @@ class Softmax(Layer):
         axis = self.axis
         mask = None if call.mask is None else self._checked(call.mask, inputs)
         shown = inputs if mask is None else np.where(mask, inputs, inputs.dtype.type(_HIDDEN))
-        weights = softmax(shown, axis)
+        by_engine = axis in (-1, shown.ndim - 1)
+        weights = activations.softmax.of_layer(shown) if by_engine else softmax(shown, axis)
         outputs = weights if mask is None else weights * mask
         if not call.differentiable:
             return outputs, None

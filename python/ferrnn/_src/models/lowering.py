@@ -7,6 +7,7 @@ from typing import Any
 
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
@@ -99,7 +100,12 @@ def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
 def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: str) -> list[int]:
     """Lowers one layer, or hands it back to Python; gives the values that it makes."""
     makes = len(step.node.output_tensors)
-    found = native(step, low, given)
+    found = attention(step, low, given) if attends(step.layer) else native(step, low, given)
+    if isinstance(found, int):
+        low.nodes.append(Node(path))
+        if given[0] in low.masked:
+            low.masked.add(found)
+        return [found]
     if not isinstance(found, str):
         numpy = any(part[0] == "handed back" for part, _ in found)
         low.nodes.append(Node(path, None, ACTIVATION if numpy else None))
@@ -107,7 +113,10 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
         for part, weights in found:
             value = low.add(part, taken, weights, makes)
             taken = [value]
-        if found and gives_mask(step.layer, given[0] in low.masked):
+        masked = given[0] in low.masked
+        if masked and not step.layer.supports_masking:
+            step.layer.compute_mask(None, True)  # warns that the mask goes no further
+        if found and gives_mask(step.layer, masked):
             low.masked.add(value)
         return [*range(value, value + makes)]
     why = _not_handed_back(step, low, given)

@@ -11,7 +11,7 @@ from ferrnn._src.cells.base import BuiltInCell
 from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.configs.config import epsilon as fuzz
 from ferrnn._src.layer.layer import Layer
-from ferrnn._src.layers.activation import Activation
+from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.built_in import runs_one_cell
 from ferrnn._src.layers.conv1d import Conv1D
@@ -25,7 +25,7 @@ from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
-from ferrnn._src.layers.reshaping import Flatten
+from ferrnn._src.layers.reshaping import Flatten, Reshape
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.handed_back import AppliedToRows
 from ferrnn._src.sequence import fused
@@ -42,8 +42,11 @@ ACTIVATION: Final = "NumPy computes its activation"
 # Activations beside products: the engine has their derivatives, of the others NumPy has them.
 _ACTIVATIONS = frozenset(("tanh", "sigmoid", "relu", "elu", "softmax"))
 
-# Layers whose outputs have no mask, whatever their inputs have.
+# Layers whose outputs have no mask, whatever their inputs have; some go on as if these had none.
 WITHOUT_MASKS = frozenset((GlobalAveragePooling1D,))
+_ENDING_MASKS = WITHOUT_MASKS | {
+    Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Flatten, Reshape
+}  # fmt: skip
 
 # Ids up to here are numbers of float32.
 _IDS: Final = 1 << 24
@@ -58,7 +61,7 @@ def gives_mask(layer: Any, before: bool) -> bool:
         return True
     if type(layer) is Embedding:
         return bool(layer.mask_zero)
-    ends = type(layer) in (Flatten, *WITHOUT_MASKS)
+    ends = type(layer) in _ENDING_MASKS
     return before and bool(getattr(layer, "return_sequences", True)) and not ends
 
 
@@ -81,8 +84,10 @@ def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
         why = f"it casts {taken} to {layer.dtype}"
     elif given[0] in low.masked and _gives_two_sequences(layer):
         why = "it gives two sequences with masks"
-    elif given[0] in low.masked and not layer.supports_masking:
-        why = "it does not take the mask that comes with its inputs"
+    elif type(layer) in _ENDING_MASKS and "supports_masking" in vars(layer):
+        why = "it has a `supports_masking` of its own"
+    elif given[0] in low.masked and type(layer) is Softmax:
+        why = "it hides what the mask of its inputs hides"
     return why or _part(layer, low)
 
 
@@ -215,7 +220,14 @@ def _normalization(layer: Any, low: Lowering) -> list[Part] | str:
 def _flatten(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.data_format != "channels_last":
         return f"it has data_format={layer.data_format!r}"
-    return [(("flatten",), [])]
+    return [(("reshape", None, None), [])]
+
+
+def _reshape(layer: Any, low: Lowering) -> list[Part] | str:
+    shape = layer.target_shape
+    if len(shape) > 2 or not shape:
+        return f"it gives values of {1 + len(shape)} axes"
+    return [(("reshape", *(None if n == -1 else int(n) for n in (1, *shape)[-2:])), [])]
 
 
 def _masking(layer: Any, low: Lowering) -> list[Part] | str:
@@ -254,6 +266,30 @@ def _activation(layer: Any, low: Lowering) -> list[Part] | str:
     if type(function) is not Function or not _differentiates(function):
         return f"NumPy computes the derivative of {function!r}"
     return [(("activation", function.__name__), [])]
+
+
+def _relu(layer: Any, low: Lowering) -> list[Part] | str:
+    most = None if layer.max_value is None else float(layer.max_value)
+    return [(("relu", most, float(layer.negative_slope), float(layer.threshold)), [])]
+
+
+def _leaky(layer: Any, low: Lowering) -> list[Part] | str:
+    return [(("leaky relu", float(layer.negative_slope)), [])]
+
+
+def _elu(layer: Any, low: Lowering) -> list[Part] | str:
+    return [(("elu", float(layer.alpha)), [])]
+
+
+def _prelu(layer: Any, low: Lowering) -> list[Part] | str:
+    shared, rank = list(layer.shared_axes or ()), layer.alpha.ndim
+    if rank > 2 or shared not in ([], [1]) or (shared and rank == 1):
+        return f"it has shared_axes={layer.shared_axes} of {rank + 1} axes"
+    return [(("prelu", layer.alpha.size, bool(shared)), [layer.alpha])]
+
+
+def _softmax(layer: Any, low: Lowering) -> list[Part] | str:
+    return [(("activation", "softmax"), [])] if layer.axis == -1 else f"it has axis={layer.axis}"
 
 
 def _windows(layer: Any) -> tuple[int, int, int, str] | str:
@@ -333,7 +369,13 @@ _PARTS: dict[type[Layer], _Lower] = {
     GlobalMaxPooling1D: _global_pooling,
     GlobalAveragePooling1D: _global_pooling,
     Activation: _activation,
+    ReLU: _relu,
+    LeakyReLU: _leaky,
+    ELU: _elu,
+    PReLU: _prelu,
+    Softmax: _softmax,
     Flatten: _flatten,
+    Reshape: _reshape,
     Masking: _masking,
     TimeDistributed: _distributed,
 }
