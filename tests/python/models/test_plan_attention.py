@@ -11,15 +11,14 @@ from models.planned import data, same
 ROWS = 29
 
 
-def several(residual=True, **options):
+def several(**options):
     """Attention of a sequence over itself, beside what it goes around."""
 
     def body(x):
         y = LSTM(6, return_sequences=True, dtype=x.dtype)(x)
         mixed = layers.MultiHeadAttention(2, 3, dtype=x.dtype, **options)(y, y)
-        if residual:
-            mixed = layers.Add(dtype=x.dtype)([y, mixed])
-        return GRU(3, dtype=x.dtype)(layers.LayerNormalization(dtype=x.dtype)(mixed))
+        y = layers.LayerNormalization(dtype=x.dtype)(layers.Add(dtype=x.dtype)([y, mixed]))
+        return GRU(3, dtype=x.dtype)(y)
 
     return body
 
@@ -63,7 +62,7 @@ def own(x):
 
 
 MASKED = {
-    "self": several(residual=False),
+    "residual": several(),
     "apart": apart(2, three=False),
     "three": apart(1, three=True),
     "causal": causal,
@@ -73,7 +72,6 @@ MASKED = {
     "dot of itself": own,
 }
 BODIES = {
-    "residual": several(),
     "wide": several(value_dim=5, kernel_constraint="max_norm"),
     "dot beside": single(use_scale=True),
     **MASKED,
@@ -127,7 +125,7 @@ def test_padded_words_train_to_the_same_bits(monkeypatch):
     def build():
         inputs = keras.Input((7,), dtype="int32")
         x = layers.Embedding(9, 6, mask_zero=True)(inputs)
-        mixed = layers.MultiHeadAttention(2, 3)(x, x)
+        mixed = layers.Add()([x, layers.MultiHeadAttention(2, 3)(x, x)])
         return keras.Model(inputs, Dense(3)(LSTM(4)(mixed)))
 
     random = np.random.default_rng(3)

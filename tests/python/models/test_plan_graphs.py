@@ -65,6 +65,13 @@ def masked(x):
     return layers.GlobalAveragePooling1D()(x)
 
 
+def masked_sums(x):
+    x = layers.Masking(0.5)(x)
+    a, b = LSTM(4, return_sequences=True)(x), layers.GRU(4, return_sequences=True)(x)
+    c = layers.Subtract()([layers.Add()([a, b, layers.Dropout(0.2)(a)]), Dense(4)(b)])
+    return layers.GRU(3)(layers.Average()([c, b]))
+
+
 def nested(x):
     inner_input = keras.Input((6, 5))
     y = LSTM(5, return_sequences=True)(inner_input)
@@ -87,6 +94,7 @@ NATIVE = {
     "average": joined(layers.Average),
     "nested": nested,
     "masked": masked,
+    "masked sums": masked_sums,
 }
 HANDED_BACK = {
     "convolution": recurrent_before(layers.DepthwiseConv1D(3, padding="same"), layers.ReLU()),
@@ -118,6 +126,18 @@ def test_layers_that_are_handed_back_train_to_the_same_bits(kind, loss, monkeypa
     back = [node for node in model.explain_plan() if node.back]
     assert back
     assert "Python, from the engine" in str(model.explain_plan())
+
+
+def test_sums_of_what_other_masks_go_with_are_not_planned():
+    def body(x):
+        a, b = (layers.Masking(value)(x) for value in (0.0, 0.5))
+        return LSTM(3)(layers.Add()([a, b]))
+
+    model = functional(body)()
+    model.compile("sgd", "mse")
+    report = model.explain_plan()
+    assert not report.covered
+    assert "its inputs have masks" in str(report)
 
 
 def test_an_activation_of_numpys_is_said():

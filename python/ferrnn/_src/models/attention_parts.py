@@ -55,10 +55,7 @@ def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | s
         scale, weights = (1.0, []) if layer.scale is None else (None, [layer.scale])
         return low.add(("attention", 1, scale, False, causal, None), given, weights)
     # Values of its own, in the order in which gradients by one are summed.
-    own = [low.add(("join", "sum"), [value], []) for value in reversed(given)][::-1]
-    for value, copy in zip(given, own, strict=True):
-        if value in low.masked:
-            low.masked.add(copy)
+    own = [low.copy(value) for value in reversed(given)][::-1]
     query, value, key = (*own, own[1])[:3]
     query = _projected(layer.query_dense, low, query)
     key = _projected(layer.key_dense, low, key)

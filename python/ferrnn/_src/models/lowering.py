@@ -6,7 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
+from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import HandedBack
@@ -42,7 +44,7 @@ def _note_ends(graph: Graph, low: Lowering, reached: list[int]) -> None:
     for tensor, value in zip(graph.outputs, reached, strict=True):
         masked, own = value in low.masked, value
         if value < len(low.inputs) or value in seen:  # the engine's outputs are all made, each once
-            own = low.add(("join", "sum"), [value], [])
+            own = low.copy(value)
         seen.add(own)
         low.outputs.append(End(own, tensor.shape, masked=masked))
     dtypes = {str(weight.dtype) for weight in low.weights} | {low.dtype}
@@ -93,7 +95,7 @@ def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
     for at, value in enumerate(given):
         readers = sum(at in step.sources for step in inner.steps)
         alone = readers < 2 or value < len(low.inputs)
-        own.append(value if alone else low.add(("join", "sum"), [value], []))
+        own.append(value if alone else low.copy(value))
     return own
 
 
@@ -103,8 +105,7 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     found = attention(step, low, given) if attends(step.layer) else native(step, low, given)
     if isinstance(found, int):
         low.nodes.append(Node(path))
-        if given[0] in low.masked:
-            low.masked.add(found)
+        low.mask_as(given[0], found)
         return [found]
     if not isinstance(found, str):
         numpy = any(part[0] == "handed back" for part, _ in found)
@@ -117,7 +118,8 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
         if masked and not step.layer.supports_masking:
             step.layer.compute_mask(None, True)  # warns that the mask goes no further
         if found and gives_mask(step.layer, masked):
-            low.masked.add(value)
+            begins = type(step.layer) in (Embedding, Masking)
+            low.masked[value] = value if begins else low.masked[given[0]]
         return [*range(value, value + makes)]
     why = _not_handed_back(step, low, given)
     if why is not None:
@@ -131,7 +133,7 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     low.handed_back.append(back)
     value = low.add(("handed back", back, sizes, stays, makes), given, back.weights, makes)
     if stays:
-        low.masked.add(value)
+        low.mask_as(given[0], value)
     return [*range(value, value + makes)]
 
 

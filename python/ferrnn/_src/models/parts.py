@@ -109,11 +109,11 @@ def _with_states(step: Any, low: Lowering, given: list[int]) -> bool:
 
 def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     layer, shapes = step.layer, [tensor.shape for tensor in step.node.input_tensors]
-    if any(value in low.masked for value in given):
+    masks, kind = {low.masked.get(value) for value in given}, _JOINS[type(layer)]
+    if masks != {None} and (len(masks) > 1 or kind in ("product", "concat")):
         return "its inputs have masks"
     if len(given) < 2 or not step.flat:
         return "it takes one array, or a structure of them"
-    kind = _JOINS[type(layer)]
     lengths = shapes
     if kind == "concat":
         if layer.axis not in (-1, len(shapes[0]) - 1):

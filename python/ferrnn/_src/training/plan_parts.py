@@ -75,8 +75,9 @@ class Lowering:
     # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
     handed_back: list[Any] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    # Values that come with a mask, and those by which there are gradients.
-    masked: set[int] = field(default_factory=set)
+    # Values that come with a mask, each with the one where it began; and those by which there are
+    # gradients.
+    masked: dict[int, int] = field(default_factory=dict)
     wanted: set[int] = field(default_factory=set)
     # Weights that a step changes by what it computes, and not by their gradients.
     followed: list[Parameter] = field(default_factory=list)
@@ -124,6 +125,17 @@ class Lowering:
         if passes:
             self.wanted.update(range(first, self.values))
         return first
+
+    def copy(self, value: int) -> int:
+        """Adds a value of the same numbers, and with the same mask."""
+        made = self.add(("join", "sum"), [value], [])
+        self.mask_as(value, made)
+        return made
+
+    def mask_as(self, value: int, made: int) -> None:
+        """Notes that what was made has the mask of a value, if that has one."""
+        if value in self.masked:
+            self.masked[made] = self.masked[value]
 
     def draw_from(self, generator: SeedGenerator) -> int:
         """The number of a generator, from which a step draws once more."""
