@@ -83,7 +83,7 @@ class MultiHeadAttention(KernelAndBias):
         self._take_weight_settings(locals())
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
-        self._scale = np.array(1.0 / math.sqrt(self.key_dim), self.dtype)
+        self._scale = 1.0 / math.sqrt(self.key_dim)
         self._layout: Layout | None = None  # of the arrays of the last call
 
     # The arguments of a call.

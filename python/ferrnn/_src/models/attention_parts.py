@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ferrnn._src.layers.attention import AdditiveAttention, Attended, Attention
@@ -68,6 +69,6 @@ def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | s
 def _projected(projection: Projection, low: Lowering, value: int) -> int:
     """A product with a kernel whose axes are those of features, then those of units."""
     kernel, bias = projection.kernel, projection.bias
-    units = kernel.size // projection.width
-    part = ("dense", projection.activation, projection.width, units, bias is not None)
+    features = math.prod(projection.inputs_shape)
+    part = ("dense", projection.activation, features, kernel.size // features, bias is not None)
     return low.add(part, [value], [kernel, *(() if bias is None else (bias,))])
