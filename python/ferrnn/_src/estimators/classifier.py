@@ -19,39 +19,39 @@ from ferrnn._src.tree.types import Array
 
 
 class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
-    """A recurrent network as a classifier of scikit-learn, of two or more classes.
+    """A recurrent network as a scikit-learn classifier for two or more classes.
 
-    Samples and parameters are those of `RecurrentRegressor`; `y` is `[samples]` of any labels.
-    The model ends in a softmax over `classes_`, and learns by cross-entropy.
+    Samples and parameters are those of `RecurrentRegressor`; `y` is `[samples]`, any labels.
+    The model ends in a softmax over `classes_` and learns by cross-entropy.
 
     Args:
         cell: "lstm", "gru", "simple", "coupled_lstm", "peephole_lstm" or "minimal_gated".
-        units: Of each recurrent layer: one number, or a list of one for each.
-        layers: How many recurrent layers follow one another.
+        units: The units of each recurrent layer: one number, or a list with one per layer.
+        layers: The number of recurrent layers.
         bidirectional: Whether they read from both ends.
         dropout: The share of each layer's outputs that is dropped in training.
-        ensemble: Networks of different seeds, which are trained together and whose probabilities
-            are averaged.
+        ensemble: The number of networks from different seeds, which are trained together and whose
+            probabilities are averaged.
         build: A function `build(features, outputs, seed)` that returns a model to train instead,
             which gives a probability for each class.
-        class_weight: A dict of weights by label, or "balanced": each class counts as much as
-            another (not in `partial_fit`, which does not know how many there will be).
+        class_weight: A dict of weights by label, or "balanced": all classes count the same (not in
+            `partial_fit`, which does not know how many samples of each there will be).
         optimizer: Name of an optimizer, or one to copy.
-        learning_rate: Of an optimizer given by name.
-        clipnorm: The norm to which it clips each gradient; None for no limit.
+        learning_rate: The learning rate of an optimizer given by name.
+        clipnorm: The norm to which that optimizer clips each gradient; None for no limit.
         epochs: Passes over the samples in `fit`.
-        batch_size: Samples of one update.
-        shuffle: Whether each epoch has an order of its own.
-        scale: Whether features are brought to mean 0 and deviation 1, by what the first call of
-            `fit` or `partial_fit` saw.
+        batch_size: Samples per update.
+        shuffle: Whether each epoch has another order.
+        scale: Whether features are standardized to mean 0 and deviation 1, by the data of the
+            first call of `fit` or `partial_fit`.
         early_stopping: Whether `fit` holds out samples, stops when their loss does not improve,
             and ends with the best weights.
         validation_fraction: The share of samples held out.
         n_iter_no_change: Epochs to wait for an improvement.
-        tol: What counts as one.
-        warm_start: Whether `fit` goes on with the model that is there.
-        random_state: Seed of initial weights, order, dropout and held-out samples.
-        verbose: As that of a model's `fit`; an ensemble says nothing.
+        tol: The smallest change of the loss that counts as one.
+        warm_start: Whether `fit` continues with the existing model.
+        random_state: The seed of initial weights, order, dropout and held-out samples.
+        verbose: As in `Model.fit`; an ensemble prints nothing.
 
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(rng.integers(4, 9), 2)) for _ in range(100)]

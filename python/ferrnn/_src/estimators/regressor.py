@@ -16,7 +16,7 @@ from ferrnn._src.tree.types import Array
 
 
 class RecurrentRegressor(RegressorMixin, PredictingEstimator):
-    """A recurrent network as a regressor of scikit-learn.
+    """A recurrent network as a scikit-learn regressor.
 
     `X` is an array `[samples, steps]` of sequences of one feature, an array `[samples, steps,
     features]`, or a list of arrays or frames `[steps, features]` of any lengths; `y` is
@@ -25,35 +25,35 @@ class RecurrentRegressor(RegressorMixin, PredictingEstimator):
 
     Args:
         cell: "lstm", "gru", "simple", "coupled_lstm", "peephole_lstm" or "minimal_gated".
-        units: Of each recurrent layer: one number, or a list of one for each.
-        layers: How many recurrent layers follow one another.
+        units: The units of each recurrent layer: one number, or a list with one per layer.
+        layers: The number of recurrent layers.
         bidirectional: Whether they read from both ends.
         dropout: The share of each layer's outputs that is dropped in training.
-        ensemble: Networks of different seeds, which are trained together and whose predictions are
-            averaged.
+        ensemble: The number of networks from different seeds, which are trained together and whose
+            predictions are averaged.
         build: A function `build(features, outputs, seed)` that returns a model to train instead;
             its own optimizer and loss are used if it is compiled.
         loss: Name or object of a loss, measured on scaled targets.
         optimizer: Name of an optimizer, or one to copy.
-        learning_rate: Of an optimizer given by name.
-        clipnorm: The norm to which it clips each gradient; None for no limit.
+        learning_rate: The learning rate of an optimizer given by name.
+        clipnorm: The norm to which that optimizer clips each gradient; None for no limit.
         epochs: Passes over the samples in `fit`.
-        batch_size: Samples of one update.
-        shuffle: Whether each epoch has an order of its own.
-        scale: Whether features and targets are brought to mean 0 and deviation 1, by what the
-            first call of `fit` or `partial_fit` saw.
+        batch_size: Samples per update.
+        shuffle: Whether each epoch has another order.
+        scale: Whether features and targets are standardized to mean 0 and deviation 1, by the
+            data of the first call of `fit` or `partial_fit`.
         early_stopping: Whether `fit` holds out samples, stops when their loss does not improve,
             and ends with the best weights.
         validation_fraction: The share of samples held out.
         n_iter_no_change: Epochs to wait for an improvement.
-        tol: What counts as one.
-        warm_start: Whether `fit` goes on with the model that is there.
-        random_state: Seed of initial weights, order, dropout and held-out samples.
-        verbose: As that of a model's `fit`; an ensemble says nothing.
+        tol: The smallest change of the loss that counts as one.
+        warm_start: Whether `fit` continues with the existing model.
+        random_state: The seed of initial weights, order, dropout and held-out samples.
+        verbose: As in `Model.fit`; an ensemble prints nothing.
 
     After `fit`, `model_` is the trained model, `history_` its losses by epoch, and `n_iter_` the
-    number of epochs. An ensemble has `estimators_` instead: estimators of one network each, to the
-    bit what they are if they are fitted alone.
+    number of epochs. An ensemble has `estimators_` instead: estimators with one network each,
+    bitwise what they would be if they were fitted alone.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 8))

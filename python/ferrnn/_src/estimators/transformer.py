@@ -28,33 +28,33 @@ from ferrnn._src.weights.random_initializers import GlorotUniform
 class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RecurrentEstimator):
     """The states of a recurrent network after the last step, as features of a sequence.
 
-    `fit` teaches the network to foretell each step from those before it; it needs no targets.
+    `fit` trains the network to predict each step from those before it; it needs no targets.
     `transform` then reads whole sequences and gives the last layer's states, `[samples, states]`:
     `units` for a GRU, twice as many for an LSTM (`h`, then the cell state), and those of a second
     network that reads backwards with `bidirectional`. Samples are those of `RecurrentRegressor`.
 
     Args:
         cell: "lstm", "gru", "simple", "coupled_lstm", "peephole_lstm" or "minimal_gated".
-        units: Of each recurrent layer: one number, or a list of one for each.
-        layers: How many recurrent layers follow one another.
-        bidirectional: Whether a second network reads, and foretells, from the end.
+        units: The units of each recurrent layer: one number, or a list with one per layer.
+        layers: The number of recurrent layers.
+        bidirectional: Whether a second network reads, and predicts, from the end.
         dropout: The share of each layer's outputs that is dropped in training.
         optimizer: Name of an optimizer, or one to copy.
-        learning_rate: Of an optimizer given by name.
-        clipnorm: The norm to which it clips each gradient; None for no limit.
-        epochs: Passes over the samples in `fit`; with 0 the weights stay random, a reservoir.
-        batch_size: Samples of one update.
-        shuffle: Whether each epoch has an order of its own.
-        scale: Whether features are brought to mean 0 and deviation 1, by what the first call of
-            `fit` or `partial_fit` saw.
+        learning_rate: The learning rate of an optimizer given by name.
+        clipnorm: The norm to which that optimizer clips each gradient; None for no limit.
+        epochs: Passes over the samples in `fit`; with 0 the weights stay random: a reservoir.
+        batch_size: Samples per update.
+        shuffle: Whether each epoch has another order.
+        scale: Whether features are standardized to mean 0 and deviation 1, by the data of the
+            first call of `fit` or `partial_fit`.
         early_stopping: Whether `fit` holds out samples, stops when their loss does not improve,
             and ends with the best weights.
         validation_fraction: The share of samples held out.
         n_iter_no_change: Epochs to wait for an improvement.
-        tol: What counts as one.
-        warm_start: Whether `fit` goes on with the model that is there.
-        random_state: Seed of initial weights, order, dropout and held-out samples.
-        verbose: As that of a model's `fit`.
+        tol: The smallest change of the loss that counts as one.
+        warm_start: Whether `fit` continues with the existing model.
+        random_state: The seed of initial weights, order, dropout and held-out samples.
+        verbose: As in `Model.fit`.
 
     >>> X = np.random.default_rng(0).normal(size=(30, 6, 2))
     >>> transformer = RecurrentTransformer(cell="gru", units=4, epochs=2, random_state=0)

@@ -34,24 +34,24 @@ def cross_validate(
     """Scores of an estimator on folds: scikit-learn's `cross_validate`, the folds trained together.
 
     Arguments, results and scores, to the bit, are those of the function of that name in
-    `sklearn.model_selection`. What fails in a fold is raised. `fit_time` is the time that all folds
-    took, shared out among them.
+    `sklearn.model_selection`. An error in a fold is raised. `fit_time` is the total time of
+    all folds, divided among them.
 
     Args:
-        estimator: A `RecurrentRegressor` or `RecurrentClassifier`; it stays as it is.
+        estimator: A `RecurrentRegressor` or `RecurrentClassifier`; it is not changed.
         X: As for its `fit`.
         y: As for its `fit`.
-        groups: Of each sample, for a `cv` that keeps groups together.
+        groups: The group of each sample, for a `cv` that keeps groups together.
         scoring: A name, a scorer, or several of them; that of the estimator's `score` if None.
         cv: The number of folds (5 if None), a splitter, or pairs of indices.
         params: `{"sample_weight": ...}`, `[samples]`, for `fit`; with metadata routing, whatever
             the estimator, the scorers and the splitter ask for.
-        return_train_score: Whether scores on what was trained on are given too.
-        return_estimator: Whether the trained estimators are.
-        return_indices: Whether the indices of the folds are.
+        return_train_score: Whether to return scores on the training data too.
+        return_estimator: Whether to return the trained estimators.
+        return_indices: Whether to return the indices of the folds.
 
     Raises:
-        TypeError: `estimator` is none of those two.
+        TypeError: `estimator` is neither of these two.
 
     >>> from ferrnn.sklearn import RecurrentRegressor, cross_validate
     >>> X = np.random.default_rng(0).normal(size=(60, 5))

@@ -22,47 +22,47 @@ class RecurrentForecaster:
     """Forecasts `horizon` steps of one or many series with one network, with calibrated intervals.
 
     `fit` takes a long frame (`unique_id`, `ds`, `y` and covariates), a wide one (`ds` and a column
-    for each series), or arrays. The network reads the last `context` values of a series and gives
-    quantiles for each step ahead. Its windows look at nothing after the time they are made at but
-    the calendar and `future_covariates`. The last `held_out` part of each series is not trained on
-    at first: its first half decides when to stop, its second half how wide intervals must be. Then
-    all windows are trained on a little longer (`refit`).
+    for each series), or arrays. The network reads the last `context` values of a series and
+    predicts quantiles for each step ahead. Its windows see nothing after the time they are made at
+    except the calendar and `future_covariates`. At first, training leaves out the last `held_out`
+    part of each series: its first half decides when to stop, its second half how wide intervals
+    must be. Then training goes on a little longer with all windows (`refit`).
 
     Args:
-        horizon: How many steps are forecast.
-        context: How many steps the network sees; chosen by `horizon` and the season if None.
+        horizon: The number of steps to forecast.
+        context: The number of steps that the network sees; chosen by `horizon` and the season if
+            None.
         season_length: Steps in a season; that of the calendar if None: 24 hours, 7 days, 12 months.
-        freq: The step of `ds` (such as "h", "D", "MS", "15min"), if it is not to be found.
-        strategy: "direct" gives all steps at once, "recursive" one after the other.
+        freq: The step of `ds` (such as "h", "D", "MS", "15min"); detected if None.
+        strategy: "direct" predicts all steps at once, "recursive" one after the other.
         past_covariates: Columns that are known up to the present.
-        future_covariates: Columns that are known ahead; `predict` wants them.
-        static_covariates: Columns that are the same for all of a series: numbers or words.
+        future_covariates: Columns that are known ahead; `predict` needs them.
+        static_covariates: Columns that are constant for each series: numbers or categories.
         calendar: "auto", or some of "hour", "weekday", "monthday", "yearday", "season".
         scaling: What each series is divided by: "level" (how far it is off the mean of the season
             before), "standard", "robust" or "none".
-        transform: "log", "log1p" or "asinh", for targets that grow by factors; None.
+        transform: "log", "log1p" or "asinh", for targets that grow by factors, or None.
         cell: "gru", "lstm" or "simple_rnn".
-        units: Units of a layer.
-        layers: Recurrent layers in the encoder, and in the decoder.
-        dropout: The part of the decoder's outputs that training drops.
-        ensemble: Networks of different seeds, whose quantiles are averaged.
+        units: Units of each layer.
+        layers: The number of recurrent layers in the encoder, and in the decoder.
+        dropout: The share of the decoder's outputs that is dropped in training.
+        ensemble: The number of networks from different seeds, whose quantiles are averaged.
         epochs: Passes over the windows at most.
         patience: Epochs without a better held-out loss before training stops.
-        batch_size: Windows in a step of training; 8 to 128, by how many there are, if None.
-        learning_rate: Of Adam.
-        max_windows: Windows of an epoch at most, and no more than 128 MB of them; others are drawn
-            for the next one.
-        held_out: The part of each series that is held out, at its end.
+        batch_size: Windows in a training step; if None, 8 to 128, depending on their number.
+        learning_rate: The learning rate of Adam.
+        max_windows: The most windows in an epoch, of at most 128 MB; the next epoch draws others.
+        held_out: The share of each series that is held out, at its end.
         refit: Whether held-out windows are trained on at the end.
         intervals: "cqr" (conformalized quantiles), "split" (around the median) or "none" (the
             network's quantiles as they are).
-        levels: The intervals, in percent (90, not 0.9), whose coverage `update` follows when the
+        levels: The intervals, in percent (90, not 0.9), whose coverage `update` maintains when the
             data drifts.
         id_column: The column that names the series.
         time_column: The column of times.
         target_column: The column to forecast.
-        random_state: What weights and the order of windows are drawn from.
-        verbose: As of `Model.fit`; an ensemble says nothing.
+        random_state: The seed of weights and of the order of windows.
+        verbose: As in `Model.fit`; an ensemble prints nothing.
 
     >>> import numpy as np
     >>> days = np.arange("2024-01-01", "2024-05-01", dtype="M8[D]")
@@ -152,9 +152,9 @@ class RecurrentForecaster:
     ) -> Any:
         """The `h` steps after the last row of each series (by default all of the horizon).
 
-        Gives columns `unique_id`, `ds`, `forecast` (the median), the ends of the intervals of
-        `level` percent, and `forecast-q-<probability>` for each of `quantiles`: as a frame of the
-        library that `fit` was given one of, else as a `Forecast`, a mapping of arrays.
+        Returns the columns `unique_id`, `ds`, `forecast` (the median), the ends of the intervals
+        of `level` percent, and `forecast-q-<probability>` for each of `quantiles`: as a frame of
+        the library of the frame that `fit` was given, else as a `Forecast`, a mapping of arrays.
 
         `future` is a long table of future covariates for these steps; `ids` chooses series.
 

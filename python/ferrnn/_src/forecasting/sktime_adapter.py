@@ -29,11 +29,11 @@ _PANELS = ["pd-multiindex", "pd_multiindex_hier"]
 
 
 class SktimeForecaster(BaseForecaster):
-    """`RecurrentForecaster` as a forecaster of sktime: in its pipelines, searches and evaluations.
+    """`RecurrentForecaster` as an sktime forecaster, for its pipelines, searches and evaluations.
 
     The horizon is that of `fh`, which `fit` must be given. Panels and hierarchies are one global
-    model. Exogenous `X` is known ahead. `update` takes rows without training, whatever
-    `update_params` says. `pretrain` trains on a panel; `fit` after it trains no more, and forecasts
+    model. Exogenous `X` must be known ahead. `update` takes rows without training, whatever
+    `update_params` says. `pretrain` trains on a panel; a later `fit` does not train, and forecasts
     the series it is given.
 
     Args:
@@ -41,7 +41,7 @@ class SktimeForecaster(BaseForecaster):
         season_length: Steps in a season; that of the calendar if None.
         units: Units of a layer.
         epochs: Passes over the windows at most.
-        random_state: What weights and the order of windows are drawn from.
+        random_state: The seed of weights and of the order of windows.
         options: Any other arguments of `RecurrentForecaster` by name.
 
     >>> from ferrnn.forecasting import SktimeForecaster
