@@ -145,7 +145,7 @@ def test_texts_behind_a_link_are_not_read(tmp_path):
 def test_a_pipe_in_a_folder_is_not_waited_for(folder):
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
-    with pytest.raises(FileError, match=r"config\.json: this is no file"):
+    with pytest.raises(FileError, match=r"config\.json: this is not a file"):
         load_model(folder)
 
 

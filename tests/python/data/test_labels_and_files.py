@@ -147,7 +147,7 @@ class TestFiles:
             ("up.tar", "outside of its folder"),
             ("link.tar", "link or a device"),
             ("up.zip", "outside of its folder"),
-            ("a.txt", "no archive"),
+            ("a.txt", "not an archive"),
         ):
             with pytest.raises(ValueError, match=message):
                 get_file(name, str(tmp_path / name), **options)

@@ -225,5 +225,5 @@ def test_a_damaged_file_is_told_by_its_place(tmp_path):
         ferrnn.models.load_model(path)
     content = foreign.path("keras2/gru.h5").read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ferrnn.saving.FileError, match="no HDF5 file"):
+    with pytest.raises(ferrnn.saving.FileError, match="not a readable HDF5 file"):
         ferrnn.models.load_model(path)

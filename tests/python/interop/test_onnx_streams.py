@@ -62,8 +62,8 @@ def test_a_chain_trains_on():
     ("name", "reason"),
     [
         ("onnx/lstm_reverse", "its outputs are those of a node that runs backwards"),
-        ("onnx/reducing", "ReduceMean node 'n_ReduceMean': it is no layer"),
-        ("onnx/if_on_input", "ReduceSum node 'n_ReduceSum_22': it is no layer"),
+        ("onnx/reducing", "ReduceMean node 'n_ReduceMean': it is not a layer"),
+        ("onnx/if_on_input", "ReduceSum node 'n_ReduceSum_22': it is not a layer"),
         ("onnx_exports/torch_packed_scripted", "it has 2 inputs"),
     ],
 )

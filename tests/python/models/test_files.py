@@ -339,7 +339,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"is no `\.keras` archive"):
             keras.models.load_model(tmp_path / "bad.keras")
         (tmp_path / "bad.weights.h5").write_bytes(b"no hdf5")
-        with pytest.raises(keras.saving.FileError, match="is no HDF5 file"):
+        with pytest.raises(keras.saving.FileError, match="is not a readable HDF5 file"):
             model.load_weights(tmp_path / "bad.weights.h5")
 
     def test_files_that_are_there(self, tmp_path):

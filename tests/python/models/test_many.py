@@ -245,7 +245,7 @@ def test_one_file_keeps_them_all(tmp_path):
 
 def test_a_file_of_one_model_is_not_read_as_many(tmp_path):
     build().save(tmp_path / "one.safetensors")
-    with pytest.raises(ValueError, match="no file of many models"):
+    with pytest.raises(ValueError, match="not a file of many models"):
         keras.ManyModels.load(tmp_path / "one.safetensors")
 
 

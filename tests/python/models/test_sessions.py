@@ -121,9 +121,9 @@ def damaged(data, at):
     ("change", "said"),
     [
         (lambda data: damaged(data, -3), "damaged"),
-        (lambda data: damaged(data, 100), "no bytes of a state"),
-        (lambda data: data[:-9], "no bytes of a state"),
-        (lambda data: b"", "no bytes of a state"),
+        (lambda data: damaged(data, 100), "not a state that can be restored"),
+        (lambda data: data[:-9], "not a state that can be restored"),
+        (lambda data: b"", "not a state that can be restored"),
         (lambda data: data.replace(b'"ferrnn-state":"1"', b'"ferrnn-state":"7"'), "version '7'"),
         (lambda data: deep().stream(2).state_to_bytes(), "another model"),
     ],

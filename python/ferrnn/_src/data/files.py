@@ -152,7 +152,7 @@ def _unpack(path: Path, folder: Path, kind: str | None) -> None:
                 _inside(folder, name)
             archive.extractall(folder)  # noqa: S202 - the members were looked at above
     elif kind is not None:
-        raise ValueError(f"{path} is no archive of the format {kind!r}")
+        raise ValueError(f"{path} is not an archive of the format {kind!r}")
 
 
 def _inside(folder: Path, name: str) -> None:

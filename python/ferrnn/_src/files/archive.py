@@ -103,7 +103,7 @@ class _Folder:
         handle = os.open(self._path / name, os.O_RDONLY | sum(flags))
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ValueError("this is no file")
+                raise ValueError("this is not a file")
             return file.read()
 
     def _is_there(self, name: str) -> bool:

@@ -36,7 +36,7 @@ class Message:
                 if parts > _MANY and parts * _LEAST > len(data):
                     raise MessageError(f"{place} is damaged: it has too many parts for its size")
         except (IndexError, struct.error):
-            raise MessageError(f"{place} is damaged: it is no message") from None
+            raise MessageError(f"{place} is damaged: it is not a message") from None
 
     def has(self, number: int) -> bool:
         return number in self.fields

@@ -38,7 +38,7 @@ def opened(source: BinaryIO) -> Iterator[Any]:
         try:
             file = h5py.File(guarded, "r")
         except OSError as error:
-            raise ValueError(f"this is no HDF5 file that can be read: {error}") from error
+            raise ValueError(f"this is not a readable HDF5 file: {error}") from error
         with file:
             yield file
     finally:

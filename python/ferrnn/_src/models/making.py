@@ -12,7 +12,7 @@ def model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
     """A new model of a configuration, compiled as it was."""
     made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
-        raise ValueError(f"a {type(made).__name__} is no model")
+        raise ValueError(f"a {type(made).__name__} is not a model")
     shape = (data.get("build_config") or {}).get("input_shape")
     if not made.built and shape and not made.builds_itself:
         made.build_from_config({"input_shape": shape})

@@ -57,7 +57,7 @@ def read_many(
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         version = contents.metadata.get(_VERSION)
         if version is None:
-            raise ValueError("it is no file of many models, as `ManyModels.save` writes it")
+            raise ValueError("it is not a file of many models, as `ManyModels.save` writes them")
         if version != VERSION:
             raise ValueError(f"it has the version {version!r} of the format, {VERSION!r} is read")
         metadata, arrays = checked(contents)

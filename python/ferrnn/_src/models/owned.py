@@ -67,6 +67,6 @@ def give_files(owner: Layer, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             if Path(name).name != name or name in (".", ".."):
-                raise ValueError(f"{name!r} of layer {owner.name!r} is no name of a file")
+                raise ValueError(f"{name!r} of layer {owner.name!r} is not a file name")
             Path(folder, name).write_bytes(content)
         owner.load_assets(folder)

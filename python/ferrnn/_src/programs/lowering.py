@@ -184,7 +184,7 @@ def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
     try:
         output, after = checked_step(cell, returned, rows)
     except ValueError as error:
-        raise UnsupportedError("a step that gives what is no output and states") from error
+        raise UnsupportedError("a step that does not return an output and states") from error
     return _Traced(
         trace,
         inputs,

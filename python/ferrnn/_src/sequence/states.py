@@ -51,7 +51,7 @@ def state_and_texts(data: bytes) -> tuple[dict[str, Array], Mapping[str, str]]:
             texts, arrays = checked(contents)
             return {name: np.array(each) for name, each in arrays.items()}, texts
     except ValueError as error:
-        raise ValueError(f"`data` are no bytes of a state that can be taken up: {error}") from error
+        raise ValueError(f"`data` is not a state that can be restored: {error}") from error
 
 
 def same_layers(state: Mapping[str, Any], wanted: Mapping[str, Sequence[int]]) -> None:

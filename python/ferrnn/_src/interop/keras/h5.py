@@ -57,7 +57,7 @@ def read_model(
             with within("model_config"):
                 made: Any = layer_from(modern(json.loads(text), version))
                 if not hasattr(made, "outputs_and_mask"):
-                    raise ValueError(f"a {type(made).__name__} is no model")
+                    raise ValueError(f"a {type(made).__name__} is not a model")
             with within(_WEIGHTS):
                 _assign(_by_name(made, _layers(group), dialect))
             training = _text(file, "training_config")

@@ -49,7 +49,7 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles
             with within(_METADATA):
                 made: Any = layer_from(modern(_plain(data), version))
                 if not hasattr(made, "outputs_and_mask"):
-                    raise ValueError(f"a {type(made).__name__} is no model")
+                    raise ValueError(f"a {type(made).__name__} is not a model")
             folder = path / "variables" if (path / "variables").is_dir() else path
             with within(_INDEX):
                 bundle = Bundle(folder / _INDEX)
@@ -83,7 +83,7 @@ def _root(path: Path) -> dict[str, Any]:
                 if not isinstance(root, dict) or not {"class_name", "config"} <= set(root):
                     raise ValueError("the model's own metadata have no configuration")
                 return root
-        raise ValueError("there is no model")
+        raise ValueError("there is not a model")
 
 
 def _plain(value: Any) -> Any:

@@ -65,7 +65,7 @@ class Bundle:
         """The objects whose variables the checkpoint holds, the root first."""
         entry, data = self._bytes(_OBJECTS)
         if entry.integer(1, 0) != _STRING:
-            raise MessageError("the graph of objects is no text")
+            raise MessageError("the graph of objects is not text")
         size, at = _number(data, 0)
         message = Message(data[at + 4 : at + 4 + size], "the graph of objects")  # 4: a checksum
         return [_node(each) for each in message.messages(1, "an object")]

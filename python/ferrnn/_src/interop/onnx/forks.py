@@ -84,9 +84,9 @@ def halved(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
     layer: Any = chain.made[-1][0] if chain.made else None
     half = next((each for each in x if each is not None), None)
     if not isinstance(layer, Bidirectional) or layer.merge_mode != "sum":
-        raise chain.refused(node, "it is no layer")
+        raise chain.refused(node, "it is not a layer")
     if half is None or half.size != 1 or float(half.reshape(())) != 0.5:
-        raise chain.refused(node, "it is no layer")
+        raise chain.refused(node, "it is not a layer")
     layer.merge_mode = "ave"
 
 

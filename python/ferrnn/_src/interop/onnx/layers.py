@@ -155,7 +155,7 @@ class _Chain:
         follow = _FOLLOW.get(node.operator)
         if follow is None:
             if node.operator not in _ACTIVATIONS:
-                raise self.refused(node, "it is no layer")
+                raise self.refused(node, "it is not a layer")
             follow = _Chain._activation
         follow(self, node, [self._constant(name) for name in inputs])
         if node.operator not in _OVER_TIME:
@@ -209,7 +209,7 @@ class _Chain:
 
     def _cast(self, node: Node, x: list[Array | None]) -> None:
         if not self.ids or self.made:
-            raise self.refused(node, "it is no layer")
+            raise self.refused(node, "it is not a layer")
 
     def _gather(self, node: Node, x: list[Array | None]) -> None:
         table, axis = x[0], node.attributes.get("axis", 0)
@@ -258,7 +258,7 @@ class _Chain:
 
     def _dense(self, node: Node, kernel: Array | None, bias: Array | None) -> None:
         if kernel is None or kernel.ndim != 2 or not self.axes.endswith("f"):
-            raise self.refused(node, "it is no product with a constant matrix")
+            raise self.refused(node, "it is not a product with a constant matrix")
         layer = Dense(kernel.shape[1], use_bias=bias is not None, dtype=self.dtype)
         self.made.append((layer, [kernel] if bias is None else [kernel, bias]))
 
@@ -271,7 +271,7 @@ class _Chain:
             raise self.refused(node, "it scales its products")
         kernel, bias = x[1], x[2] if len(x) > 2 else None
         if kernel is None:
-            raise self.refused(node, "it is no product with a constant matrix")
+            raise self.refused(node, "it is not a product with a constant matrix")
         turned = kernel.T if node.attributes.get("transB", 0) else kernel
         if bias is not None:
             bias = np.broadcast_to(bias.reshape(-1), turned.shape[1:])

@@ -113,7 +113,7 @@ class OnnxModel:
             settled: Inputs that are the same in every call, such as a sampling rate.
 
         Raises:
-            ValueError: There are no states, and the graph is no chain of layers.
+            ValueError: There are no states, and the graph is not a chain of layers.
         """
         if states is None and len(self.inputs) == 1:
             return self.to_layers().stream(streams)

@@ -123,7 +123,7 @@ def stream_of(
     if not states:
         raise ValueError(
             "the model cannot run in a stream: no input is a state that an output becomes, and it "
-            f"is no chain of layers. Inputs: {_listed(model.inputs)}. Outputs: "
+            f"is not a chain of layers. Inputs: {_listed(model.inputs)}. Outputs: "
             f"{_listed(model.outputs)}. Pass `states={{input: output}}` if one is"
         )
     given = dict(initial or {})

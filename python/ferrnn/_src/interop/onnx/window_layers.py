@@ -32,7 +32,7 @@ def conv(chain: Chain, node: Node, x: list[Array | None]) -> None:
     kernel, bias = x[1], x[2] if len(x) > 2 else None
     _check_axes(chain, node)
     if kernel is None or kernel.ndim != 3:
-        raise chain.refused(node, "its kernel is no constant of one axis of places")
+        raise chain.refused(node, "its kernel is not a constant with one axis of places")
     filters, _, size = kernel.shape
     strides, dilation = _one(node, "strides"), _one(node, "dilations")
     before, after, padding = _padding(chain, node)
