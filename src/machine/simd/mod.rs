@@ -156,6 +156,10 @@ impl Level {
     ///
     /// # Errors
     /// As [`Level::current`].
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "vectors of one size only")
+    )]
     pub fn for_rows<T: Element>(elements: usize) -> Result<Self> {
         let level = Self::current()?;
         #[cfg(target_arch = "x86_64")]
