@@ -13,7 +13,7 @@ use crate::layers::sequence::Options;
 use crate::models::{
     Activated, Attend, Attending, BatchNormalization, BothWays, Convolution, Dense, Drop, Dropout,
     Embedding, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks, Merge, Node,
-    Normalization, Padding, Pooling, Rectified, Recurrent, Reshape, Setting, Windows,
+    Normalization, Padding, Pooling, Rectified, Recurrent, Repeat, Reshape, Setting, Windows,
 };
 
 /// A layer as Python says it, in either number type: its kind comes first.
@@ -42,6 +42,8 @@ enum Part {
     BatchNormalization(usize, f64, [bool; 2], Option<Following>),
     /// `("reshape", steps or None, features or None)`
     Reshape(Option<usize>, Option<usize>),
+    /// `("repeat", times)`
+    Repeat(usize),
     /// `("relu", most or None, slope, threshold)`, `("leaky relu", slope)` or `("elu", alpha)`
     Rectified(Rectified),
     /// `("prelu", slopes, whether there is one for each feature)`
@@ -93,6 +95,7 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
             Box::new(BatchNormalization::new(features, epsilon, weights, following)?)
         }
         Part::Reshape(steps, features) => Box::new(Reshape(steps, features)),
+        Part::Repeat(times) => Box::new(Repeat(times)),
         Part::Rectified(of) => Box::new(of),
         Part::LearntSlopes(size, by_features) => Box::new(LearntSlopes::new(size, by_features)),
         Part::Masking(value) => Box::new(Masking(value)),
@@ -201,6 +204,7 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             Part::BatchNormalization(features, epsilon, weights, following.transpose()?)
         }
         "reshape" => Part::Reshape(said.item()?.extract()?, said.item()?.extract()?),
+        "repeat" => Part::Repeat(said.number()?),
         "relu" => {
             let (most, slope) = (said.item()?.extract()?, said.real()?);
             Part::Rectified(Rectified::Relu { most, slope, threshold: said.real()? })

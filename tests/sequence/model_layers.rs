@@ -4,7 +4,7 @@ use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
 use ferrnn::models::{
-    Activated, Convolution, Ends, Graph, Linked, Node, Padding, Pooling, Shape, Windows,
+    Activated, Convolution, Ends, Graph, Linked, Node, Padding, Pooling, Repeat, Shape, Windows,
 };
 
 use super::models::{Layers, Model, SHAPE, dense, recurrent};
@@ -53,6 +53,18 @@ fn gradients_pass_pooling() {
         let over = windows([3, 2, 1], padding);
         pooled(false, vec![Box::new(Pooling::new(Some(over), mean))], 4).check();
     }
+}
+
+#[test]
+fn gradients_pass_repeated_steps() {
+    let layers: Layers = vec![
+        (recurrent(CellKind::Gru, 3, 2, false), vec![0]),
+        (Box::new(Repeat(5)), vec![1]),
+        (recurrent(CellKind::Lstm, 2, 3, false), vec![2]),
+        (dense(3, 2), vec![3]),
+    ];
+    Model::new(layers, SHAPE, 2).check();
+    assert!(Node::<f64>::shape(&Repeat(2), SHAPE).is_err());
 }
 
 #[test]

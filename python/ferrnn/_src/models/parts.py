@@ -25,7 +25,7 @@ from ferrnn._src.layers.masking import Masking
 from ferrnn._src.layers.merge import Add, Average, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
-from ferrnn._src.layers.reshaping import Flatten, Reshape
+from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.handed_back import AppliedToRows
 from ferrnn._src.sequence import fused
@@ -45,7 +45,7 @@ _ACTIVATIONS = frozenset(("tanh", "sigmoid", "relu", "elu", "softmax"))
 # Layers whose outputs have no mask, whatever their inputs have; some go on as if these had none.
 WITHOUT_MASKS = frozenset((GlobalAveragePooling1D,))
 _ENDING_MASKS = WITHOUT_MASKS | {
-    Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Flatten, Reshape
+    Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Flatten, Reshape, RepeatVector
 }  # fmt: skip
 
 # Ids up to here are numbers of float32.
@@ -230,6 +230,10 @@ def _reshape(layer: Any, low: Lowering) -> list[Part] | str:
     return [(("reshape", *(None if n == -1 else int(n) for n in (1, *shape)[-2:])), [])]
 
 
+def _repeat(layer: Any, low: Lowering) -> list[Part] | str:
+    return [(("repeat", layer.n), [])]
+
+
 def _masking(layer: Any, low: Lowering) -> list[Part] | str:
     return [(("masking", float(layer.mask_value)), [])]
 
@@ -376,6 +380,7 @@ _PARTS: dict[type[Layer], _Lower] = {
     Softmax: _softmax,
     Flatten: _flatten,
     Reshape: _reshape,
+    RepeatVector: _repeat,
     Masking: _masking,
     TimeDistributed: _distributed,
 }
