@@ -85,7 +85,14 @@ def of_steps(x):
     return layers.Flatten()(layers.Reshape((3, 2, 4))(x))
 
 
+def repeated(x):
+    again = layers.RepeatVector(4)(layers.GRU(5)(x))
+    single = layers.RepeatVector(9)(Dense(1)(layers.GRU(2)(x)))  # whose gradient is summed in pairs
+    return layers.Concatenate()([LSTM(3)(again), LSTM(2)(single)])
+
+
 NATIVE = {
+    "repeated": repeated,
     "residual": residual,
     "concat": joined(layers.Concatenate),
     "add": joined(layers.Add),
