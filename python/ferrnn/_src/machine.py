@@ -15,7 +15,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def show_config(mode: str = "stdout") -> dict[str, dict[str, Any]] | None:
-    """Prints instruction set, threads, CPU, caches and versions, as a report of a bug needs them.
+    """Prints instruction set, threads, CPU, caches and versions, for bug reports.
 
     `mode="dicts"` returns the same as dictionaries, and prints nothing.
 

@@ -29,8 +29,8 @@ class Activation:
 
     `function(x)` gives y of the same shape; `backward(x, y, d_y)` gives the gradient by x. `native`
     says that the engine knows the function under its name, `native_rows` that it knows it as a
-    function of the last axis as a whole. `options` are what a caller may set beside x, with their
-    defaults: then, and on symbolic tensors, the operation of `ferrnn.ops` is called.
+    function of the last axis as a whole. `options` are further arguments, with their
+    defaults: with them, and on symbolic tensors, the operation of `ferrnn.ops` is called.
 
     >>> cube = Activation("cube", lambda x: x**3, lambda x, y, d_y: 3 * x**2 * d_y)
     >>> cube(np.array([2.0])).tolist()
@@ -343,7 +343,7 @@ def get(identifier: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The activation for a name or configuration; `custom_objects` names functions of your own.
+    """The activation for a name or configuration; `custom_objects` names custom functions.
 
     >>> deserialize("relu"), deserialize("mine", custom_objects={"mine": tanh})
     (<activation relu>, <activation tanh>)
@@ -352,7 +352,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 def serialize(activation: Any) -> Any:
-    """The name of a built-in activation; the configuration of one of your own.
+    """The name of a built-in activation; the configuration of a custom one.
 
     >>> serialize(tanh)
     'tanh'

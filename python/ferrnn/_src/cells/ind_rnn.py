@@ -14,7 +14,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class IndRNNCell(BuiltInCell):
-    """One step of an independently recurrent network: each unit sees its own output alone.
+    """One step of an independently recurrent network: each unit sees only its own output.
 
     `h' = a(x kernel + recurrent_kernel h + bias)`, the product with `recurrent_kernel` `[units]`
     being that of each unit with its own weight; the output is h'. Without a

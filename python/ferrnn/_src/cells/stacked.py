@@ -30,7 +30,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class StackedRNNCells(Cell):
-    """A stack of cells, the first one below; its states are those of the cells, in order.
+    """A stack of cells, the first one at the bottom; its states are those of the cells, in order.
 
     >>> from ferrnn._src.cells.lstm import LSTMCell
     >>> stack = StackedRNNCells([LSTMCell(4), LSTMCell(7)])

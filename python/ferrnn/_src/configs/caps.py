@@ -8,7 +8,7 @@ _caps: dict[str, int | None] = {"epochs": None, "steps_per_epoch": None}
 
 
 def max_epochs() -> int | None:
-    """The most epochs that `fit` trains; None for any number.
+    """The most epochs that `fit` trains; None for no limit.
 
     >>> max_epochs() is None
     True
@@ -17,7 +17,7 @@ def max_epochs() -> int | None:
 
 
 def set_max_epochs(max_epochs: int | None) -> None:
-    """Sets the most epochs that `fit` trains, whatever it is told; None for any number.
+    """Limits the epochs that `fit` trains, whatever its arguments say; None for no limit.
 
     >>> set_max_epochs(None)
     """
@@ -25,7 +25,7 @@ def set_max_epochs(max_epochs: int | None) -> None:
 
 
 def max_steps_per_epoch() -> int | None:
-    """The most batches of an epoch, of `evaluate` and of `predict`; None for any number.
+    """The most batches of an epoch, of `evaluate` and of `predict`; None for no limit.
 
     >>> max_steps_per_epoch() is None
     True
@@ -34,7 +34,7 @@ def max_steps_per_epoch() -> int | None:
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Sets the most batches of an epoch, of `evaluate` and of `predict`; None for any number.
+    """Limits the batches of an epoch, of `evaluate` and of `predict`; None for no limit.
 
     >>> set_max_steps_per_epoch(None)
     """

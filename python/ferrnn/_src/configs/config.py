@@ -14,7 +14,7 @@ _settings |= {"traceback_filtering": True, "image_data_format": "channels_last"}
 
 
 def floatx() -> str:
-    """The dtype that layers take unless told otherwise.
+    """The default dtype of layers.
 
     >>> floatx()
     'float32'
@@ -50,7 +50,7 @@ def set_epsilon(value: float) -> None:
 
 
 def enable_interactive_logging() -> None:
-    """The progress bar and callbacks write to standard output (as from the start).
+    """The progress bar and callbacks write to standard output, as they do by default.
 
     >>> enable_interactive_logging()
     """
@@ -58,7 +58,7 @@ def enable_interactive_logging() -> None:
 
 
 def disable_interactive_logging() -> None:
-    """The progress bar and callbacks tell the logger `ferrnn` instead of standard output.
+    """The progress bar and callbacks write to the logger `ferrnn` instead of standard output.
 
     >>> disable_interactive_logging()
     >>> is_interactive_logging_enabled()
@@ -78,7 +78,7 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def backend() -> str:
-    """What arrays are made with, for code that asks which of Keras' backends it runs on.
+    """The backend's name, for code that asks which of Keras' backends it runs on.
 
     >>> backend()
     'numpy'
@@ -98,7 +98,7 @@ def version() -> str:
 
 @contextmanager
 def device(device_name: str) -> Iterator[None]:
-    """Where arrays inside are computed: on "cpu" or "cpu:0", which hold anyway.
+    """A scope for computing on "cpu" or "cpu:0", the only devices there are.
 
     >>> with device("cpu:0"):
     ...     pass
@@ -112,7 +112,7 @@ def device(device_name: str) -> Iterator[None]:
 
 
 def image_data_format() -> str:
-    """Where features stand in layers that have a `data_format` and are told none.
+    """The default `data_format` of layers: where their features are.
 
     >>> image_data_format()
     'channels_last'
@@ -134,17 +134,17 @@ def set_image_data_format(data_format: str) -> None:
 
 
 def enable_traceback_filtering() -> None:
-    """Nothing changes: ferrnn's tracebacks are short, and whole."""
+    """Has no effect: ferrnn's tracebacks are short and never filtered."""
     _settings["traceback_filtering"] = True
 
 
 def disable_traceback_filtering() -> None:
-    """Nothing changes: ferrnn's tracebacks are short, and whole."""
+    """Has no effect: ferrnn's tracebacks are short and never filtered."""
     _settings["traceback_filtering"] = False
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """What was last asked for.
+    """Whether filtering was last enabled; it has no effect.
 
     >>> is_traceback_filtering_enabled()
     True

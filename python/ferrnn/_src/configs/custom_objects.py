@@ -39,7 +39,7 @@ def register_keras_serializable(
 
 
 def registered_name(obj: Any) -> str:
-    """The name under which a class or function is known; without a package if nobody said so."""
+    """The name a class or function is registered under; else its own name, without a package."""
     for known, value in _registered.items():
         if value is obj:
             return known
@@ -48,7 +48,7 @@ def registered_name(obj: Any) -> str:
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
-    """Names are looked up in `custom_objects` as well inside.
+    """Inside, names are looked up in `custom_objects` as well.
 
     >>> with custom_object_scope({"Mine": int}):
     ...     get_registered_object("Mine")
@@ -65,7 +65,7 @@ CustomObjectScope = custom_object_scope
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """The registered classes and functions, a dict that may be written to."""
+    """The registered classes and functions, as a dict that may be changed."""
     return _registered
 
 
@@ -101,7 +101,7 @@ def get_registered_object(
     custom_objects: Mapping[str, Any] | None = None,
     module_objects: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The class or function of a name, registered, of a scope or given; None if there is none.
+    """The class or function of a name: registered, from a scope or given; None if there is none.
 
     >>> get_registered_object("Mine", {"Mine": int}), get_registered_object("Other")
     (<class 'int'>, None)

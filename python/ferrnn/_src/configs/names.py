@@ -34,7 +34,7 @@ def unique_name(prefix: str) -> str:
 
 
 def get_uid(prefix: str = "") -> int:
-    """Counts a prefix up as names of layers do, and gives the count.
+    """Increments the counter of a prefix, as names of layers do, and returns it.
 
     >>> get_uid("doctest_uid"), get_uid("doctest_uid"), unique_name("doctest_uid")
     (1, 2, 'doctest_uid_2')
@@ -44,7 +44,7 @@ def get_uid(prefix: str = "") -> int:
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Starts the counting of names again. `free_memory` is there for Keras' sake: nothing is held.
+    """Restarts the numbering of names. `free_memory` has no effect: nothing is kept.
 
     >>> clear_session()
     >>> unique_name("lstm")

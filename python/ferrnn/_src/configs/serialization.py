@@ -14,7 +14,7 @@ def serialize_keras_object(obj: Any) -> Any:
     """A layer, model, initializer, loss, function, array, ... as data that JSON can hold.
 
     It reads back with `deserialize_keras_object`. Numbers, text and None stay as they are; lists,
-    tuples and dicts are gone through. A lambda has no name to be found by and is refused.
+    tuples and dicts are traversed. A lambda is refused, since it has no name to be found by.
 
     >>> from ferrnn.layers import Dense
     >>> data = serialize_keras_object({"inner": Dense(2, name="inner"), "rate": 0.1})
@@ -37,7 +37,7 @@ def serialize_keras_object(obj: Any) -> Any:
 def deserialize_keras_object(
     config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """What `serialize_keras_object` wrote down, new.
+    """A new object from what `serialize_keras_object` returned.
 
     Classes and functions come from ferrnn, `custom_objects` and those that were registered; code in
     the configuration is refused, whatever `safe_mode` says.

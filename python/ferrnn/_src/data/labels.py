@@ -32,7 +32,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
 
 
 def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> Array:
-    """`x` divided by its norm along `axis`; what has the norm 0 stays as it is.
+    """`x` divided by its norm along `axis`; where the norm is 0, `x` is unchanged.
 
     As in Keras, an array of one axis becomes a row `[1, features]`.
 
@@ -47,7 +47,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> Array:
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """What a dataset gives for a batch: `x`, `(x, y)` or `(x, y, sample_weight)`.
+    """What a dataset yields for a batch: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
     >>> pack_x_y_sample_weight(1), pack_x_y_sample_weight(1, 2)
     (1, (1, 2))
@@ -58,7 +58,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """`x`, `y` and `sample_weight` of what a dataset gives for a batch; None for what is not there.
+    """`x`, `y` and `sample_weight` of what a dataset yields for a batch; None for what is missing.
 
     >>> unpack_x_y_sample_weight((1, 2))
     (1, 2, None)

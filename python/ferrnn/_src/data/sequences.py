@@ -22,7 +22,7 @@ def pad_sequences(
 
     `maxlen` is the longest one's length unless given; longer ones are cut. `padding` and
     `truncating` say where: "pre" at the beginning, "post" at the end. Note that the default dtype
-    is a whole number: pass `dtype="float32"` for measurements.
+    is an integer: pass `dtype="float32"` for measurements.
 
     >>> pad_sequences([[1], [2, 3], [4, 5, 6]]).tolist()
     [[0, 0, 1], [0, 2, 3], [4, 5, 6]]

@@ -19,7 +19,7 @@ Analyzer: TypeAlias = "Callable[[str], Sequence[str]] | None"
 def text_to_word_sequence(
     input_text: str, filters: str = _FILTERS, lower: bool = True, split: str = " "
 ) -> list[str]:
-    """The words of a text; characters in `filters` part them as `split` does.
+    """The words of a text; characters in `filters` separate them as `split` does.
 
     >>> text_to_word_sequence("This is, a (short) text!")
     ['this', 'is', 'a', 'short', 'text']
@@ -65,7 +65,7 @@ def one_hot(
     split: str = " ",
     analyzer: Analyzer = None,
 ) -> list[int]:
-    """`hashing_trick` with Python's `hash`: class numbers, not vectors, in spite of the name.
+    """`hashing_trick` with Python's `hash`: class numbers, not vectors, despite the name.
 
     >>> len(one_hot("one two one", 50))
     3
@@ -218,7 +218,7 @@ class Tokenizer:
 
 
 def tokenizer_from_json(json_string: str) -> Tokenizer:
-    """A tokenizer from what `to_json` gave, here or in Keras.
+    """A tokenizer from what `to_json` returned, here or in Keras.
 
     >>> tokenizer = Tokenizer()
     >>> tokenizer.fit_on_texts(["one two"])

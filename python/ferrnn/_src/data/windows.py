@@ -165,7 +165,7 @@ class TimeseriesGenerator:
 
     A sample is `data[row - length : row : sampling_rate]` with the target `targets[row]`, for the
     rows from `start_index + length` to `end_index` in steps of `stride`. `shuffle` draws rows at
-    random instead; `reverse` turns the time around.
+    random instead; `reverse` reverses time.
 
     >>> series = np.arange(6.0)
     >>> generator = TimeseriesGenerator(series, series, length=2, batch_size=3)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 class FileError(ValueError):
     """A file is not what it claims to be: damaged, incomplete, or malicious.
 
-    `filename` is its path, `place` is where in the file the fault is, `reason` what is wrong.
+    `filename` is its path, `place` the place of the fault in the file, `reason` what is wrong.
 
     >>> raise FileError("model.keras", "config.json", "the text ends early")
     Traceback (most recent call last):

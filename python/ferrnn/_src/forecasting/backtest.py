@@ -21,10 +21,10 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """Forecasts from several origins beside the truth.
+    """Forecasts from several origins, with the truth.
 
-    `forecasts` has the columns of `predict`, and `cutoff` (the last time that was known), `step`
-    and `y`. `scale` `[rows]` is the mean error of "as one season before" up to the first origin.
+    `forecasts` has the columns of `predict`, and `cutoff` (the last known time), `step` and
+    `y`. `scale` `[rows]` is the mean error of "as one season before" up to the first origin.
     """
 
     forecasts: Forecast

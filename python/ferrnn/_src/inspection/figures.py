@@ -18,17 +18,17 @@ _GATE, _SIGNED = "gate", "signed"
 def plot_history(
     history: Any, metrics: str | Sequence[str] | None = None, *, log: bool = False
 ) -> Any:
-    """A figure of a training: loss and metrics by epoch, a panel for each.
+    """A figure of a training run: loss and metrics by epoch, one panel each.
 
     A notebook shows it; `savefig("training.png")` writes it to a file.
 
     Args:
-        history: What `fit` gave, or a dict of lists such as its `history`.
-        metrics: Names of what to show, without the prefix `val_`; None for all.
+        history: What `fit` returned, or a dict of lists such as its `history`.
+        metrics: The names to show, without the prefix `val_`; None for all.
         log: Whether the loss has a logarithmic scale.
 
     Raises:
-        ValueError: Nothing of that name was kept.
+        ValueError: The history has no such name.
         ImportError: matplotlib is missing.
     """
     kept = history if isinstance(history, Mapping) else history.history
@@ -103,7 +103,7 @@ def plot_attributions(
     """A figure of what each feature adds to an output at each step: red for more, blue for less.
 
     Args:
-        attributions: Of `integrated_gradients` (or of SHAP), `[samples, time, features]` or
+        attributions: Those of `integrated_gradients` (or of SHAP), `[samples, time, features]` or
             `[samples, time]`.
         names: Names of the features.
         sample: The number of the sample to show.

@@ -113,7 +113,7 @@ def load_streams(
 ) -> dict[str, Stream]:
     """The streams that were saved with a model in a `.safetensors` file, by their names.
 
-    They go on where they stood.
+    They continue where they stopped.
 
     >>> import ferrnn
     >>> model = ferrnn.Sequential([ferrnn.Input((None, 2)), ferrnn.layers.LSTM(3)])
@@ -155,7 +155,7 @@ def load_weights(
 
     Layers of legacy HDF5 files (`.h5`) are matched by their order among those with weights, or by
     name with `by_name=True`. `backend` is as in `load_model`. Layers in `objects_to_skip` are left
-    as they are, for `.weights.h5` files alone.
+    as they are; only for `.weights.h5` files.
     """
     path = Path(filepath)
     if path.suffix not in (*_NAMES, ".json") and not path.exists():

@@ -60,11 +60,11 @@ def save_model(model: Any, path: str | os.PathLike[str], **options: Any) -> None
 
 
 def log_model(model: Any, name: str = "model", **options: Any) -> Any:
-    """Logs a model to the active run of MLflow, which is started if there is none.
+    """Logs a model to the active MLflow run; one is started if there is none.
 
     Args:
         model: A built model.
-        name: Of the model.
+        name: The name of the model.
         **options: Arguments of `save_model`, and of `mlflow.models.Model.log`:
             `registered_model_name`, `params`, `tags`, `step` and others.
 
@@ -83,12 +83,12 @@ def load_model(model_uri: str, **options: Any) -> Any:
     """Opens a model that `log_model` or `save_model` wrote, as a model of ferrnn.
 
     Args:
-        model_uri: A folder, or an address as `models:/...` or `runs:/...`.
-        **options: Arguments of `ferrnn.load_model`, as `custom_objects`.
+        model_uri: A folder, or an address such as `models:/...` or `runs:/...`.
+        **options: Arguments of `ferrnn.load_model`, such as `custom_objects`.
 
     Raises:
         ImportError: If MLflow is missing.
-        ValueError: If the model has no flavour `ferrnn`.
+        ValueError: If the model has no flavor `ferrnn`.
     """
     mlflow = mlflow_package()
     folder = mlflow.artifacts.download_artifacts(artifact_uri=model_uri)
@@ -102,7 +102,7 @@ def load_model(model_uri: str, **options: Any) -> Any:
 
 
 def _load_pyfunc(path: str) -> _Predictor:
-    """What MLflow calls to open the flavour `python_function`."""
+    """What MLflow calls to open the flavor `python_function`."""
     return _Predictor(load_file(path))
 
 

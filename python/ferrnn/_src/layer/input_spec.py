@@ -12,8 +12,8 @@ class InputSpec:
     """The rank, dtype and lengths that an input must have; None stands for any.
 
     A layer with one as `input_spec` (or a structure of them, one for each input) refuses other
-    inputs when it is called. `axes` are lengths by axis. With `allow_last_axis_squeeze` a last
-    axis of length 1 counts for nothing.
+    inputs when it is called. `axes` maps axes to lengths. With `allow_last_axis_squeeze` a last
+    axis of length 1 is ignored.
 
     >>> InputSpec(shape=(None, 3)), InputSpec(min_ndim=2, axes={-1: 4})
     (InputSpec(shape=(None, 3), ndim=2), InputSpec(min_ndim=2, axes={-1: 4}))

@@ -138,7 +138,7 @@ class LeakyReLU(Layer):
 
 
 class PReLU(Layer):
-    """`x` where it is positive, else `alpha * x`, with a learnt `alpha` for each entry of a sample.
+    """`x` where it is positive, else `alpha * x`, with a learned `alpha` per entry of a sample.
 
     Along `shared_axes` (1 is the first after the batch) there is one `alpha`.
 

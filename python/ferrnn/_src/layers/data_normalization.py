@@ -20,7 +20,7 @@ class Normalization(Layer):
 
     `axis` names the axes along which each index has its own mean and variance (None: one for
     all). `mean` and `variance` may be given instead of `adapt`. With `invert` the
-    layer undoes the normalization. Training has no effect. The outputs have the inputs' shape.
+    layer undoes the normalization. Training does not change it. The outputs have the inputs' shape.
 
     >>> layer = Normalization()
     >>> layer.adapt(np.array([[0.0, 7.0], [2.0, 9.0], [0.0, 7.0], [2.0, 9.0]]))

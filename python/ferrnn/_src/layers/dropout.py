@@ -141,7 +141,7 @@ class SpatialDropout2D(Dropout):
 class AlphaDropout(Dropout):
     """In training sets entries to `selu`'s lowest value with probability `rate`.
 
-    What is left is scaled and shifted so that mean and variance stay what they were: for nets of
+    The rest is scaled and shifted so that mean and variance stay the same: for networks with
     `selu`.
 
     >>> AlphaDropout(0.5)(np.ones((1, 2))).tolist()
@@ -190,7 +190,7 @@ class GaussianNoise(Layer):
 
 
 class GaussianDropout(Layer):
-    """In training multiplies with normal numbers of mean 1 and variance `rate / (1 - rate)`.
+    """In training multiplies by normal numbers of mean 1 and variance `rate / (1 - rate)`.
 
     >>> inputs = np.ones((2, 3))
     >>> layer = GaussianDropout(0.2, seed=1)

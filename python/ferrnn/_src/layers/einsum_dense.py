@@ -104,8 +104,8 @@ def _checked(read: Equation) -> Equation:
 class EinsumDense(KernelAndBias):
     """`activation(einsum(equation, inputs, kernel) + bias)`.
 
-    `output_shape` gives the lengths of the axes of the outputs behind the batch, None for one of
-    the inputs'; "..." stands for any further axes. `bias_axes` names the axes that have biases.
+    `output_shape` gives the lengths of the outputs' axes after the batch, None for one that the
+    inputs have; "..." stands for any further axes. `bias_axes` names the axes that have biases.
 
     >>> EinsumDense("abc,cd->abd", output_shape=(None, 7), bias_axes="d")(np.ones((2, 3, 4))).shape
     (2, 3, 7)

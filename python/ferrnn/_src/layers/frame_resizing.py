@@ -91,7 +91,7 @@ class ZeroPadding2D(_OfFrames):
 
 
 class Cropping2D(_OfFrames):
-    """Takes places away around frames `[batch, height, width, features]`.
+    """Removes places around frames `[batch, height, width, features]`.
 
     `cropping` is one number for all sides, one for each axis, or two for each axis.
 

@@ -19,8 +19,8 @@ class Hashing(Layer):
     """Texts or whole numbers `[...]` to numbers from 0 to `num_bins - 1`, by a hash of their text.
 
     The buckets are those of Keras and TensorFlow: by FarmHash or, with a `salt` (a number, or a
-    pair of them), by SipHash. `mask_value` has the bucket 0 for itself. Numbers with a fraction
-    lose it. `output_mode` is "int", or makes vectors of the buckets as `CategoryEncoding` does.
+    pair of them), by SipHash. `mask_value` has bucket 0 to itself. Numbers are truncated to
+    integers. `output_mode` is "int", or makes vectors of the buckets as `CategoryEncoding` does.
 
     >>> Hashing(num_bins=3)(np.array([["A"], ["B"], ["E"]])).tolist()
     [[1], [0], [2]]

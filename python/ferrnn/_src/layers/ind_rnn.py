@@ -11,8 +11,8 @@ from ferrnn._src.layers.built_in import BuiltInRNN
 class IndRNN(BuiltInRNN):
     """An IndRNN over `[batch, time, features]`: `[batch, units]`, the last output.
 
-    Each unit sees its own output alone, so that a step costs no product of states; units meet in
-    the next layer. With `return_sequences` the outputs are `[batch, time, units]`; with
+    Each unit sees only its own output, so a step needs no product of states; units meet in the
+    next layer. With `return_sequences` the outputs are `[batch, time, units]`; with
     `return_state` a call gives `(outputs, h)`. See `IndRNNCell` for the equation and its source,
     `RNN` for masks and directions. Keras has no such layer.
 

@@ -21,9 +21,9 @@ class Lambda(Layer):
     """Outputs `function(inputs, **arguments)`, for a function of `ops` and Python's operators.
 
     The function gets `mask` and `training` if it has arguments of these names. `output_shape`, a
-    shape without the batch or a function of the shapes of the inputs, is found by trying unless
-    given; `mask`, a mask or a function of inputs and mask, is that of the outputs, none unless
-    given.
+    shape without the batch or a function of the inputs' shapes, is found by a trial call unless
+    given; `mask`, a mask or a function of inputs and mask, is that of the outputs; by default
+    there is none.
 
     >>> Lambda(lambda x: x[:, -1] * 2)(np.array([[1.0, 3.0]])).tolist()
     [6.0]

@@ -8,12 +8,12 @@ from ferrnn._src.layers.index_lookup import IndexLookup
 
 
 class StringLookup(IndexLookup):
-    """Strings to their indices in a vocabulary, which is given or learnt by `adapt`.
+    """Strings to their indices in a vocabulary, which is given or learned by `adapt`.
 
-    With `mask_token`, that string has the index 0; then come `num_oov_indices` for strings that the
-    vocabulary does not have, then the vocabulary. `output_mode` is "int", "one_hot" (a vector for
-    each string), "multi_hot", "count" or "tf_idf" (a vector for the strings along the last axis).
-    With `invert` indices become strings.
+    With `mask_token`, that string has the index 0; then come `num_oov_indices` for strings that are
+    not in the vocabulary, then the vocabulary. `output_mode` is "int", "one_hot" (a vector for each
+    string), "multi_hot", "count" or "tf_idf" (a vector for the strings along the last axis). With
+    `invert`, indices become strings.
 
     >>> import numpy as np
     >>> lookup = StringLookup(vocabulary=["a", "b"])
@@ -67,8 +67,8 @@ class StringLookup(IndexLookup):
 class IntegerLookup(IndexLookup):
     """Whole numbers to their indices in a vocabulary, as `StringLookup` has them for strings.
 
-    With several `num_oov_indices` a number that the vocabulary does not have goes to the place of
-    its remainder.
+    With several `num_oov_indices`, a number that is not in the vocabulary gets the index of its
+    remainder.
 
     >>> import numpy as np
     >>> lookup = IntegerLookup(output_mode="count")

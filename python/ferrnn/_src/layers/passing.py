@@ -15,7 +15,7 @@ from ferrnn._src.weights.regularizers import L1L2
 
 
 class Identity(Layer):
-    """Hands its inputs on as they are, several in a structure too.
+    """Passes its inputs on unchanged, also several in a structure.
 
     >>> Identity()(np.array([[1.0, 2.0]])).tolist()
     [[1.0, 2.0]]
@@ -38,7 +38,7 @@ class Identity(Layer):
 
 
 class ActivityRegularization(Identity):
-    """Hands its inputs on, and adds `l1 * sum(|x|) + l2 * sum(x^2)` to the loss.
+    """Passes its inputs on, and adds `l1 * sum(|x|) + l2 * sum(x^2)` to the loss.
 
     As with every activity regularizer the penalty is divided by the batch.
 

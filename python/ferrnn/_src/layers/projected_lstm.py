@@ -11,7 +11,7 @@ from ferrnn._src.layers.built_in import BuiltInRNN
 class ProjectedLSTM(BuiltInRNN):
     """An LSTM over `[batch, time, features]`, its output projected: `[batch, projection_units]`.
 
-    Its recurrent weights see the narrower output, so that many units cost less. With
+    Its recurrent weights see the narrower output, so many units cost less. With
     `return_sequences` the outputs are `[batch, time, projection_units]`; with `return_state` a call
     gives `(outputs, h, c)`, h of `projection_units` and c of `units`. See `ProjectedLSTMCell` for
     the equations and their source, `RNN` for masks and directions. Keras has no such layer.

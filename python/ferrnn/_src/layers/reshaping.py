@@ -15,7 +15,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class Reshape(Layer):
-    """Gives each sample the shape `target_shape`, in which one length may be -1: what is left over.
+    """Gives each sample the shape `target_shape`, in which one length may be -1, to be computed.
 
     >>> Reshape((2, -1))(np.arange(12).reshape(2, 6)).shape
     (2, 2, 3)

@@ -69,7 +69,7 @@ class ZeroPadding1D(Layer):
 
 
 class Cropping1D(Layer):
-    """Takes steps away at both ends: `[batch, time, features]` to `[batch, shorter, features]`.
+    """Removes steps at both ends: `[batch, time, features]` to `[batch, shorter, features]`.
 
     >>> Cropping1D((1, 2))(np.ones((2, 7, 3))).shape
     (2, 4, 3)

@@ -22,7 +22,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """A new layer of what `serialize` gave; `custom_objects` names classes of your own.
+    """A new layer from what `serialize` returned; `custom_objects` names custom classes.
 
     >>> from ferrnn.layers import Dense
     >>> deserialize(serialize(Dense(2, name="only"))).name

@@ -16,8 +16,8 @@ from ferrnn._src.weights.random_initializers import TruncatedNormal
 class SpectralNormalization(Wrapper):
     """In training divides the kernel of `layer` by its largest singular value, before each call.
 
-    The value is approached by `power_iterations` steps of the power method, which go on from call
-    to call. The layer must have a `kernel` or `embeddings`.
+    The value is approximated by `power_iterations` steps of the power method, which continue from
+    call to call. The layer must have a `kernel` or `embeddings`.
 
     >>> from ferrnn.layers import Dense
     >>> layer = SpectralNormalization(Dense(3), power_iterations=50)

@@ -19,7 +19,7 @@ from ferrnn._src.tree.tree import flatten
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
-    """A new model of what `to_json` gave, without weights.
+    """A new model from what `to_json` returned, without weights.
 
     >>> from ferrnn.layers import Dense
     >>> model_from_json(Sequential([Dense(2, name="only")]).to_json()).layers[0].name

@@ -178,9 +178,9 @@ def save_weights(
 ) -> None:
     """Writes the weights of a model to a `.weights.h5` file, whole or not at all.
 
-    Layers in `objects_to_skip`, and what they hold, are left out. With `max_shard_size`, in
-    gigabytes, the name ends in `.weights.json`: files of weights beside it are of that size at
-    most.
+    Layers in `objects_to_skip`, and what they contain, are left out. With `max_shard_size`,
+    in gigabytes, the name ends in `.weights.json`, and the weight files beside it have at most
+    that size.
     """
     path = Path(filepath)
     wanted = ".weights.h5" if max_shard_size is None else SUFFIX

@@ -32,10 +32,10 @@ _OF_GROUP = frozenset(
 
 
 class ManyModels(Mapping[Hashable, Any]):
-    """Models by key, as `fit_many` gives them.
+    """Models by key, as `fit_many` returns them.
 
-    `histories` has the `History` of each, `seeds` what it was trained with, `failures` the
-    exceptions of groups that have no model.
+    `histories` has the `History` of each, `seeds` the seed it was trained with, `failures` the
+    exceptions of the groups without a model.
 
     >>> import ferrnn as keras
     >>> def build():

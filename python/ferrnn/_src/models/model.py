@@ -48,7 +48,7 @@ else:
 
 
 class Model(ByPlan, Described, Carried, Layer, Trainer):
-    """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that writes `call`.
+    """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that defines `call`.
 
     Inputs and outputs are symbolic tensors, or lists, tuples or dicts of them. A layer may be
     called several times (its weights are shared), and a model may be called like a layer.
@@ -304,7 +304,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """A new model of the same layers; `custom_objects` names classes of your own.
+        """A new model of the same layers; `custom_objects` names custom classes.
 
         >>> from ferrnn.layers import Dense, Input
         >>> inputs = Input((3,))
@@ -336,7 +336,7 @@ class _OfGraph(type):
 
 
 class Functional(Model, metaclass=_OfGraph):
-    """What `Model(inputs, outputs)` gives: the graph between symbolic tensors.
+    """What `Model(inputs, outputs)` returns: the graph between symbolic tensors.
 
     >>> from ferrnn.layers import Dense, Input
     >>> inputs = Input((3,))

@@ -19,10 +19,10 @@ from ferrnn._src.tree.tree import map_structure
 
 
 class Sequential(Model):
-    """A stack of layers, each fed with what the one before gives: `[batch, ...] -> [batch, ...]`.
+    """A stack of layers, each fed the outputs of the previous one: `[batch, ...] -> [batch, ...]`.
 
     With an `Input` first (or the `input_shape=` of Keras 2 on the first layer) the weights are made
-    at once, otherwise when data or `build` first tell the shape.
+    at once, otherwise when data or `build` first determine the shape.
 
     >>> import ferrnn as keras
     >>> import numpy as np

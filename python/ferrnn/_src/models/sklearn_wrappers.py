@@ -132,7 +132,7 @@ class SKLearnEstimator:
 
 
 class SKLearnClassifier(SKLearnEstimator):
-    """A model as a classifier of scikit-learn; it gets its labels one-hot.
+    """A model as a scikit-learn classifier; it is given one-hot labels.
 
     >>> from ferrnn.layers import Dense, Input
     >>> from ferrnn._src.models.sequential import Sequential
@@ -182,7 +182,7 @@ class SKLearnClassifier(SKLearnEstimator):
 
 
 class SKLearnRegressor(SKLearnEstimator):
-    """A model as a regressor of scikit-learn.
+    """A model as a scikit-learn regressor.
 
     >>> from ferrnn.layers import Dense, Input
     >>> from ferrnn._src.models.sequential import Sequential
@@ -214,7 +214,7 @@ class SKLearnRegressor(SKLearnEstimator):
 
 
 class SKLearnTransformer(SKLearnEstimator):
-    """A model as a transformer of scikit-learn: what it predicts is what the next step is given.
+    """A model as a scikit-learn transformer: its predictions are passed to the next step.
 
     >>> from ferrnn.layers import Dense, Input
     >>> from ferrnn._src.models.sequential import Sequential

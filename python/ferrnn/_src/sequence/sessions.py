@@ -13,12 +13,12 @@ from ferrnn._src.tree.types import Array
 
 
 class Sessions:
-    """The states of many sequences by id, of which any take the next step in one call.
+    """The states of many sequences by id, any of which can take their next step in one call.
 
-    Made by `model.sessions()`. `step(ids, inputs)` advances the sessions named, those that are new
-    from zero states, and leaves the others alone. Each gives the bits that it would give as a
-    stream of its own. At most `limit` are open at a time; a closed one leaves nothing behind.
-    One thread at a time may use it.
+    Made by `model.sessions()`. `step(ids, inputs)` advances the named sessions, new ones from zero
+    states, and leaves the others alone. Each gives the bits it would give as a separate stream.
+    At most `limit` are open at a time; a closed one leaves nothing behind. Only one thread at a
+    time may use it.
 
     >>> import ferrnn
     >>> inputs = ferrnn.Input((None, 2))

@@ -244,7 +244,7 @@ def symbolic_leaves(structure: Any) -> Iterator[SymbolicTensor]:
 
 
 def get_source_inputs(tensor: Any) -> Any:
-    """The inputs that a symbolic tensor depends on, each once; what is none as it is.
+    """The inputs that a symbolic tensor depends on, each once; any other value unchanged.
 
     >>> source = SymbolicTensor((None, 3), "float32", name="series")
     >>> get_source_inputs(source)

@@ -10,7 +10,7 @@ from ferrnn._src.training.progress import checked_verbose
 
 
 class CallbackList:
-    """Tells each callback only what it listens to.
+    """A list of callbacks, each of which is told only what it listens to.
 
     `add_history` and `add_progbar` add these two unless they are there; `params` (or keywords:
     `verbose`, `epochs`, `steps`) and `model` are passed on. In a custom training loop, call

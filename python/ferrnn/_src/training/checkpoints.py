@@ -32,7 +32,7 @@ class ModelCheckpoint(MonitorCallback):
 
     `filepath` ends in `.keras` or `.safetensors` (weights: `.weights.h5`) and may name `{epoch}`
     (counted from 1), `{batch}` and values of the logs, as in `"{epoch:02d}-{val_loss:.2f}.keras"`.
-    With `save_best_only` only when `monitor` is better than ever, or than
+    With `save_best_only`, only when `monitor` is better than ever before, or than
     `initial_value_threshold`. `save_freq` is "epoch" or a number of batches.
 
     >>> ModelCheckpoint("best.keras", save_best_only=True).filepath

@@ -24,7 +24,7 @@ class BinaryFocalCrossentropy(Loss):
     """`mean((1 - p_t)^gamma * binary crossentropy)` over `axis`; `p_t = y p + (1 - y) (1 - p)`.
 
     `y_pred` `[batch, ..., labels]` are probabilities, or any numbers with `from_logits`. With
-    `apply_class_balancing`, 1 weighs `alpha` and 0 weighs `1 - alpha`.
+    `apply_class_balancing`, labels 1 have the weight `alpha` and labels 0 the weight `1 - alpha`.
 
     >>> loss = BinaryFocalCrossentropy(gamma=2)
     >>> round(float(loss([[0.0, 1.0], [0.0, 0.0]], [[0.6, 0.4], [0.4, 0.6]])), 4)
