@@ -14,8 +14,8 @@ from ferrnn._src.training.callbacks import Callback
 class MonitorCallback(Callback):
     """The base of callbacks that watch `monitor`, a name in the logs.
 
-    `mode` is "min", "max", or "auto": a loss is to be small, a metric what it says of itself.
-    `best` starts at `baseline`; better is what is so by more than `min_delta`.
+    `mode` is "min", "max", or "auto": a loss should fall, a metric move in the direction it
+    declares. `best` starts at `baseline`; an improvement must exceed `min_delta`.
 
     >>> watching = MonitorCallback("val_loss", min_delta=0.5)
     >>> watching.is_improvement(1.0, None), watching.is_improvement(1.0, 1.25)

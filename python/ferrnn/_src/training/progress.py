@@ -55,12 +55,12 @@ def checked_verbose(verbose: str | int) -> str | int:
 
 
 class Progbar:
-    """Draws how many of `target` steps are done, the time they took, and values.
+    """Shows how many of `target` steps are done, the time they took, and values.
 
-    With `verbose` 1 a bar, redrawn at most every `interval` seconds, on a terminal; elsewhere a
-    line as often. With `verbose` 2 one line at the end. `target` None means that the number is not
-    known. Values are averaged over the steps, but for those in `stateful_metrics`; with
-    `stateless_metrics` only those in it are.
+    With `verbose` 1, on a terminal, a bar is redrawn at most every `interval` seconds; elsewhere
+    a line is printed as often. With `verbose` 2, one line is printed at the end. A `target` of
+    None means that the number is not known. Values are averaged over the steps, except those in
+    `stateful_metrics`; with `stateless_metrics`, only those named there.
 
     >>> bar = Progbar(2, verbose=2)
     >>> bar.update(1, [("loss", 0.5)])

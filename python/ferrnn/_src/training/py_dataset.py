@@ -8,11 +8,11 @@ from typing import Any
 
 
 class PyDataset:
-    """Batches by number: a subclass writes `__getitem__(index)` and `__len__()`.
+    """Batches by number: a subclass defines `__getitem__(index)` and `__len__()`.
 
-    `__getitem__` gives `(x, y)` or `(x, y, sample_weight)`. `on_epoch_end` is called after each
+    `__getitem__` returns `(x, y)` or `(x, y, sample_weight)`. `on_epoch_end` is called after each
     epoch of `fit`. Batches are made one after the other in the process that trains: `workers`,
-    `use_multiprocessing` and `max_queue_size` are there for Keras' sake.
+    `use_multiprocessing` and `max_queue_size` have no effect.
 
     >>> import numpy as np
     >>> class Ones(PyDataset):

@@ -48,7 +48,7 @@ def _require_settable_rate(model: Any, callback: Callback) -> None:
 
 
 class ReduceLROnPlateau(MonitorCallback):
-    """Multiplies the learning rate by `factor` when `monitor` was no better for `patience` epochs.
+    """Multiplies the learning rate by `factor` if `monitor` has not improved for `patience` epochs.
 
     Then `cooldown` epochs do not count; the rate never falls below `min_lr`. `mode` and `min_delta`
     as for `EarlyStopping`. Adds "learning_rate" to the logs.
@@ -130,7 +130,7 @@ class ReduceLROnPlateau(MonitorCallback):
 class LearningRateScheduler(Callback):
     """Sets the learning rate at the beginning of each epoch to `schedule(epoch, learning_rate)`.
 
-    `schedule` may also take the epoch alone; it must give a float. Adds "learning_rate" to the
+    `schedule` may also take only the epoch; it must return a float. Adds "learning_rate" to the
     logs.
 
     >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9).verbose

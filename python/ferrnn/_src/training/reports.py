@@ -19,8 +19,8 @@ class CSVLogger(Callback):
     """Writes a row for each epoch to the file `filename`: its number, then the logs by name.
 
     If the first epoch has no validation, its columns are written with "NA". `append` continues an
-    existing file. Rows are added to the file as epochs end and handed to the system at once:
-    a process that is killed leaves all rows of finished epochs.
+    existing file. Rows are written as epochs end and flushed at once: a process that is
+    killed leaves the rows of all finished epochs.
 
     >>> logger = CSVLogger("history.csv")
     >>> logger.on_train_begin()

@@ -14,8 +14,8 @@ from ferrnn._src.tree.types import Array
 class EarlyStopping(MonitorCallback):
     """Stops when `monitor` has not improved by more than `min_delta` for `patience` epochs.
 
-    `mode` is "min", "max" or "auto" (a loss is to be small, a metric what it says of itself).
-    `baseline` is what must be beaten; `restore_best_weights` ends with the weights of the best
+    `mode` is "min", "max" or "auto" (a loss should fall, a metric move in the direction it
+    declares). `baseline` must be beaten; `restore_best_weights` ends with the weights of the best
     epoch, whether stopped early or not. The first `start_from_epoch` epochs do not count.
 
     >>> EarlyStopping(monitor="val_loss", patience=3).patience

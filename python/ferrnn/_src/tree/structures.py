@@ -11,7 +11,7 @@ Path = tuple[Any, ...]
 
 
 class MAP_TO_NONE:  # noqa: N801 - Keras' name
-    """What a function of `traverse` gives where the result is to hold None."""
+    """What a function for `traverse` returns where the result is to contain None."""
 
 
 def is_nested(structure: Any) -> bool:
@@ -83,7 +83,7 @@ def _said(part: Any) -> str:
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raises ValueError unless the leaves of both stand at the same paths.
+    """Raises ValueError unless the leaves of both are at the same paths.
 
     >>> assert_same_paths([1, 2], (3, 4))
     """
@@ -124,9 +124,9 @@ def lists_to_tuples(structure: Any) -> Any:
 
 
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
-    """The structure with the parts replaced for which the function does not give None.
+    """The structure, with each part replaced for which the function does not return None.
 
-    It is asked about containers and leaves, from the top (then a replaced part is not entered) or
+    It is called for containers and leaves, from the top (then a replaced part is not entered) or
     from the bottom.
 
     >>> traverse(lambda part: len(part) if isinstance(part, list) else None, {"a": [1], "b": 2})

@@ -15,9 +15,9 @@ Axis: TypeAlias = "int | Sequence[int] | None"
 
 
 class Constraint(Configured):
-    """Maps a weight to one that is allowed: `constraint(w) -> w`.
+    """Maps a weight to an allowed one: `constraint(w) -> w`.
 
-    A constraint of your own is a subclass, or any function of an array.
+    A custom constraint is a subclass, or any function of an array.
 
     >>> class Rounded(Constraint):
     ...     def __call__(self, w):
@@ -88,7 +88,7 @@ class UnitNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Columns (with `axis=0`) of a length between two bounds.
 
-    With a `rate` below 1 the length moves that part of the way to the nearest bound.
+    With a `rate` below 1, the length moves that share of the way to the nearest bound.
 
     >>> MinMaxNorm(2.0, 3.0)(np.array([[0.3], [0.4]])).round(4).tolist()
     [[1.2], [1.6]]
@@ -137,7 +137,7 @@ def get(identifier: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The constraint of a configuration; `custom_objects` names classes of your own."""
+    """The constraint of a configuration; `custom_objects` names custom classes."""
     return _KIND.deserialize(config, custom_objects)
 
 

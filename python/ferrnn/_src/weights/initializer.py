@@ -41,7 +41,7 @@ def is_undrawn(initializer: Any) -> bool:
 class Initializer(Configured):
     """Gives the initial value of a weight: `initializer(shape, dtype=None) -> array`.
 
-    An initializer of your own is a subclass, or any function of `(shape, dtype=None)`.
+    A custom initializer is a subclass, or any function of `(shape, dtype=None)`.
 
     >>> class Ramp(Initializer):
     ...     def __call__(self, shape, dtype=None):

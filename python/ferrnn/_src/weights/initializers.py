@@ -154,7 +154,7 @@ def _given(values: Array) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The initializer for a name or configuration; `custom_objects` names classes of your own.
+    """The initializer for a name or configuration; `custom_objects` names custom classes.
 
     >>> deserialize({"class_name": "Constant", "config": {"value": 3.0}})((2,)).tolist()
     [3.0, 3.0]

@@ -51,8 +51,8 @@ _REFERENCES = () if hasattr(NDArrayOperatorsMixin, "__weakref__") else ("__weakr
 class Parameter(NDArrayOperatorsMixin):
     """An array that training changes; readers see it read-only, and every write has a version.
 
-    Operators and NumPy's functions take its value. In a user's code that is traced (see
-    `ferrnn.ops`) it stands for itself, so that it gets a gradient.
+    Operators and NumPy's functions take its value. In traced code (see `ferrnn.ops`) it
+    stands for itself, so that it gets a gradient.
 
     >>> kernel = Parameter([[1.0, 2.0]], "kernel")
     >>> kernel.shape, kernel.dtype.name, kernel.value.flags.writeable

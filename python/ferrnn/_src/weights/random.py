@@ -17,7 +17,7 @@ _seeds = python_random.Random()
 
 
 def set_random_seed(seed: int) -> None:
-    """Makes what follows repeatable: seeds of layers and initializers, `random` and `numpy.random`.
+    """Makes what follows reproducible: layers, initializers, `random` and `numpy.random`.
 
     >>> set_random_seed(7)
     >>> first = draw_seed()
@@ -106,7 +106,7 @@ def session_generators() -> tuple[Any, ...]:
 
 
 class SeedGenerator:
-    """A stream of random arrays, fixed by its seed and by how many were drawn before.
+    """A stream of random arrays, determined by its seed and by how many were drawn before.
 
     >>> SeedGenerator(1).keep_mask((2, 3), 0.5).shape
     (2, 3)

@@ -77,7 +77,7 @@ def pearson_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) ->
 
 
 def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Array:
-    """The concordance of `y_true` and `y_pred` along `axis`: correlated, and of the same values.
+    """The concordance of `y_true` and `y_pred` along `axis`: both correlation and equal values.
 
     >>> concordance_correlation([[0.0, 1.0, 2.0]], np.array([[0.0, 1.0, 2.0]])).round(4).tolist()
     [1.0]
@@ -128,8 +128,8 @@ class R2Score(Metric):
     """The explained share of the variance, `1 - sum((y - p)^2) / sum((y - mean(y))^2)`.
 
     For `[batch, features]`. `class_aggregation` is "uniform_average" over the features,
-    "variance_weighted_average", or None: a number for each. `num_regressors` adjusts the score by
-    the number of independent regressors; a sample counts once, if one of its weights is not 0.
+    "variance_weighted_average", or None: one number per feature. `num_regressors` adjusts the score
+    by the number of independent regressors; a sample counts once if any of its weights is not 0.
 
     >>> round(R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]), 4)
     0.5714

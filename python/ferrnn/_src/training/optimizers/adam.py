@@ -19,7 +19,7 @@ class Adam(Optimizer):
     """Moments of the gradient (Kingma and Ba, 2014), with bias corrections folded into the rate.
 
     `m += (g - m)(1 - beta_1)`, `v += (g^2 - v)(1 - beta_2)`, `w -= a m / (sqrt(v) + epsilon)` with
-    `a = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`. With `amsgrad`, the largest `v` so far stands for
+    `a = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`. With `amsgrad`, the largest `v` so far replaces
     `v`. `common` are the arguments of `Optimizer`.
 
     >>> Adam(amsgrad=True).slot_names()
@@ -123,7 +123,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weights decay apart from the gradients (Loshchilov and Hutter, 2017).
+    """Adam with weight decay decoupled from the gradients (Loshchilov and Hutter, 2017).
 
     Before `Adam`'s update, `w -= learning_rate * weight_decay * w`. `common` are the arguments of
     `Optimizer`.

@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Array
 
 
 class Ftrl(Optimizer):
-    """Weights that many small gradients leave at zero (McMahan et al., 2013).
+    """Follow the regularized leader; small gradients leave weights at zero (McMahan et al., 2013).
 
     With `p = -learning_rate_power` and `l2 = l2_regularization_strength + beta / (2 lr)`:
     `n' = n + g^2`, `z += g + 2 l2_shrinkage w - (n'^p - n^p) / lr w`,

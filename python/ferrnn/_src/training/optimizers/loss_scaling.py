@@ -16,9 +16,9 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 class LossScaleOptimizer(Optimizer):
     """Updates as `inner_optimizer` does, with gradients of the loss times a power of two.
 
-    An update whose gradients are not finite is left out, and halves the scale; it doubles after
-    `dynamic_growth_steps` others. In float32 and float64, which are all there is here, the scale
-    changes no gradient: programs written for half precision run as they are.
+    An update with gradients that are not finite is skipped and halves the scale, which doubles
+    after `dynamic_growth_steps` other updates. In float32 and float64, the only dtypes here, the
+    scale changes no gradient: programs written for half precision run unchanged.
 
     >>> from ferrnn.optimizers import SGD
     >>> optimizer = LossScaleOptimizer(SGD(0.5), initial_scale=8.0)

@@ -132,7 +132,7 @@ class Nadam(Optimizer):
 
 
 class Adamax(Optimizer):
-    """Adam with the largest entry so far for the root mean square (Kingma and Ba, 2014).
+    """Adam with the largest recent gradient in place of the root mean square (Kingma and Ba, 2014).
 
     `m += (g - m)(1 - beta_1)`, `u = max(beta_2 u, |g|)`,
     `w -= lr m / ((1 - beta_1^t)(u + epsilon))`. `common` are the arguments of `Optimizer`.
@@ -253,7 +253,7 @@ class Lion(Optimizer):
 
 
 class Lamb(Optimizer):
-    """Adam's direction, as long as the weights are (You et al., 2019).
+    """Steps in Adam's direction, as long as the weights are (You et al., 2019).
 
     `m` and `v` as in `Adam`, `u = m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon)`,
     `w -= lr u |w| / |u|`, with norms of the whole array; without the norms if one of them is zero.

@@ -15,7 +15,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class ScheduleFreeAdamW(Optimizer):
-    """Adam's second moment on weights `z`, and their mean `x` (Defazio et al., 2024).
+    """Adam's second moment for weights `z`, averaged into `x` (Defazio et al., 2024).
 
     `z -= lr g / (sqrt(v / (1 - beta_2^t)) + epsilon)`, `x += (z - x) / t`, and the weights, at
     which gradients are taken, are `(1 - beta_1) z + beta_1 x`. The rate rises to `lr` over

@@ -28,7 +28,7 @@ __all__ = [
 
 
 class LearningRateSchedule(Configured):
-    """The base of schedules: a subclass writes `__call__(step)` and `get_config`.
+    """The base of schedules: a subclass defines `__call__(step)` and `get_config`.
 
     >>> class Halving(LearningRateSchedule):
     ...     def __call__(self, step):
@@ -138,7 +138,7 @@ class InverseTimeDecay(_Decay):
 
 
 class PiecewiseConstantDecay(_Decay):
-    """`values[0]` up to and with step `boundaries[0]`, then `values[1]`, and so on.
+    """`values[0]` up to and including step `boundaries[0]`, then `values[1]`, and so on.
 
     >>> PiecewiseConstantDecay([2, 4], [1.0, 0.5, 0.25])(np.arange(6)).tolist()
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
@@ -209,10 +209,10 @@ class PolynomialDecay(_Decay):
 
 
 class CosineDecay(_Decay):
-    """Half a wave from `initial_learning_rate` to its part `alpha` (Loshchilov and Hutter, 2016).
+    """Half a cosine wave down to `alpha` times the initial rate (Loshchilov and Hutter, 2016).
 
     `initial ((1 - alpha) (1 + cos(pi step / decay_steps)) / 2 + alpha)`. With `warmup_target`, the
-    rate first rises in a line to that within `warmup_steps`, and decays from there.
+    rate first rises linearly to that within `warmup_steps`, and decays from there.
 
     >>> CosineDecay(1.0, decay_steps=10)(np.array([0, 10, 20])).tolist()
     [1.0, 0.0, 0.0]

@@ -17,7 +17,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 class OptimizerMap(Configured, MutableMapping[str, Optimizer]):
     """Optimizers by paths of weights, or by regular expressions that match whole paths.
 
-    What no key matches has `default_optimizer`.
+    Weights that no key matches have the `default_optimizer`.
 
     >>> from ferrnn.optimizers import SGD, Adam
     >>> chosen = OptimizerMap(Adam(), {".*embeddings": SGD()})
@@ -88,10 +88,10 @@ class OptimizerMap(Configured, MutableMapping[str, Optimizer]):
 
 
 class MultiOptimizer(Optimizer):
-    """Updates each weight by the optimizer that an `OptimizerMap`, or a function of it, gives.
+    """Updates each weight by the optimizer that an `OptimizerMap`, or a function of it, selects.
 
-    `optimizers` are those in use, each with a learning rate and settings of its own;
-    `loss_scale_factor` takes the place of theirs.
+    `optimizers` are those in use, each with its own learning rate and settings;
+    `loss_scale_factor` replaces theirs.
 
     >>> from ferrnn.optimizers import SGD
     >>> one, two = Parameter([1.0], "a", path="a"), Parameter([1.0], "b", path="b")
