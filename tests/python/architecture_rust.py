@@ -20,7 +20,7 @@ ROOMS = (
         "layers::embedding",
         "layers::normalization",
     },
-    {"layers::convolution"},
+    {"layers::convolution", "layers::attention"},
     {"layers::stream"},
     {"training"},
     {"models"},

@@ -1,6 +1,6 @@
 //! One head of a sample: its products, and the gradients by what goes into them.
 
-use super::{Attention, HIDDEN, Sizes, Slopes};
+use super::given::{Attention, HIDDEN, Sizes, Slopes};
 use crate::error::{Error, Result};
 use crate::kernels::pack::{Packed, row_stride};
 use crate::kernels::product::Product;
@@ -46,6 +46,15 @@ pub(super) struct Head<'a, T: Element> {
 }
 
 impl<'a, T: Element> Head<'a, T> {
+    /// Those of a sample.
+    pub(super) fn all(
+        of: &'a Attention<'a, T>,
+        sample: usize,
+    ) -> Result<impl Iterator<Item = Self>> {
+        let level = Level::current()?;
+        Ok((0..of.sizes.heads).map(move |number| Self { of, level, sample, number }))
+    }
+
     /// The rows of this head out of all, from its first element on, and how far they are apart.
     fn rows(&self, all: &'a [T], steps: usize, features: usize) -> (&'a [T], usize) {
         let stride = self.of.sizes.heads * features;

@@ -2,155 +2,16 @@
 //!
 //! Products are those of the register tile, so that a sample gets the same bits alone and in a batch.
 
+mod given;
 mod head;
 
+pub use given::{Attention, Seen, Sizes, Slopes};
 use head::Head;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::machine::lists;
-use crate::machine::simd::{Element, Level};
+use crate::machine::simd::Element;
 use crate::machine::threads::{self, Ask, Stop};
-
-/// The score of what is hidden, or what is taken off it.
-const HIDDEN: f64 = 1e9;
-
-/// Lengths of the axes.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Samples.
-    pub samples: usize,
-    /// Heads, each with projections of its own.
-    pub heads: usize,
-    /// Queries of a sample.
-    pub queries: usize,
-    /// Keys of a sample, and values.
-    pub keys: usize,
-    /// Numbers of a query, and of a key.
-    pub features: usize,
-    /// Numbers of a value.
-    pub of_value: usize,
-}
-
-/// What a query sees, `[samples, heads, queries, keys]` or 1 along some axes.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// Whether it sees a key.
-    pub flags: &'a [bool],
-    /// The lengths of the axes.
-    pub axes: [usize; 4],
-    /// Whether what is hidden weighs nothing, also where a query sees nothing at all.
-    pub strictly: bool,
-}
-
-/// What attention is computed of.
-#[derive(Clone, Copy)]
-pub struct Attention<'a, T> {
-    /// Lengths.
-    pub sizes: Sizes,
-    /// `[samples, queries, heads, features]`
-    pub queries: &'a [T],
-    /// `[samples, keys, heads, features]`
-    pub keys: &'a [T],
-    /// `[samples, keys, heads, of_value]`
-    pub values: &'a [T],
-    /// What products of queries and keys are multiplied by.
-    pub scale: T,
-    /// What queries see; everything if there is none.
-    pub seen: Option<Seen<'a>>,
-    /// What weights are multiplied by, `[samples, heads, queries, keys]`: the noise of dropout.
-    pub noise: Option<&'a [T]>,
-}
-
-/// The gradients that [`backward`] writes, of the shapes of what they are by.
-pub struct Slopes<'a, T> {
-    /// By the queries.
-    pub queries: &'a mut [T],
-    /// By the keys.
-    pub keys: &'a mut [T],
-    /// By the values.
-    pub values: &'a mut [T],
-}
-
-impl Sizes {
-    /// The numbers of elements of queries, keys, values, weights and outputs.
-    fn elements(&self) -> Result<[usize; 5]> {
-        let Self { samples, heads, queries, keys, features, of_value } = *self;
-        let all = |steps: usize, each: usize| {
-            let of_sample = steps.checked_mul(heads).and_then(|n| n.checked_mul(each));
-            of_sample.and_then(|n| n.checked_mul(samples)).ok_or(Error::Memory(usize::MAX))
-        };
-        Ok([
-            all(queries, features)?,
-            all(keys, features)?,
-            all(keys, of_value)?,
-            all(queries, keys)?,
-            all(queries, of_value)?,
-        ])
-    }
-
-    /// The number of weights.
-    ///
-    /// # Errors
-    /// If they cannot be addressed.
-    pub fn weights(&self) -> Result<usize> {
-        Ok(self.elements()?[3])
-    }
-
-    /// Refuses arrays of other sizes; gives whether there is anything to do.
-    fn check(&self, received: [usize; 5], noise: Option<usize>) -> Result<bool> {
-        let wanted = self.elements()?;
-        if received != wanted || noise.is_some_and(|noise| noise != wanted[3]) {
-            let expected = format!("{wanted:?} numbers, of weights and of outputs");
-            return Err(Error::value("query, key and value", expected, received));
-        }
-        Ok(wanted.iter().all(|&size| size > 0))
-    }
-
-    fn threads(&self) -> Result<usize> {
-        let [queries, .., weights, outputs] = self.elements()?;
-        threads::worth((queries.saturating_add(outputs)).saturating_mul(self.keys.min(weights)))
-    }
-}
-
-impl<'a> Seen<'a> {
-    /// The flags of a row, and how far they are apart.
-    fn row(&self, at: [usize; 3]) -> (&'a [bool], usize) {
-        let [_, _, queries, keys] = self.axes;
-        let heads = self.axes[1];
-        let place = |axis: usize| if self.axes[axis] == 1 { 0 } else { at[axis] };
-        let row = (place(0) * heads + place(1)) * queries + place(2);
-        (&self.flags[row * keys..][..keys], usize::from(keys > 1))
-    }
-
-    fn check(&self, sizes: Sizes) -> Result<()> {
-        let Sizes { samples, heads, queries, keys, .. } = sizes;
-        let whole = [samples, heads, queries, keys];
-        let fits = self.axes.iter().zip(whole).all(|(&axis, whole)| axis == 1 || axis == whole);
-        let product =
-            self.axes.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
-        if !fits || product != Some(self.flags.len()) {
-            return Err(Error::shape("mask", whole, self.axes));
-        }
-        Ok(())
-    }
-}
-
-impl<T: Element> Attention<'_, T> {
-    /// Refuses arrays of other sizes; gives whether there is anything to do.
-    fn check(&self, weights: usize, outputs: usize) -> Result<bool> {
-        if let Some(seen) = &self.seen {
-            seen.check(self.sizes)?;
-        }
-        let [queries, keys, values] = [self.queries, self.keys, self.values].map(<[T]>::len);
-        let received = [queries, keys, values, weights, outputs];
-        self.sizes.check(received, self.noise.map(<[T]>::len))
-    }
-
-    fn heads(&self, sample: usize) -> Result<impl Iterator<Item = Head<'_, T>>> {
-        let level = Level::current()?;
-        Ok((0..self.sizes.heads).map(move |number| Head { of: self, level, sample, number }))
-    }
-}
 
 /// What is done with a sample's parts of three arrays.
 type Work<'a, T> = &'a (dyn Fn(usize, &mut [&mut [T]; 3]) -> Result<f64> + Sync);
@@ -198,7 +59,7 @@ pub fn forward<T: Element>(
     }
     let of_head = of.sizes.queries * of.sizes.keys;
     let work = |sample: usize, [weights, outputs, _]: &mut [&mut [T]; 3]| {
-        for (head, weights) in of.heads(sample)?.zip(weights.chunks_exact_mut(of_head)) {
+        for (head, weights) in Head::all(of, sample)?.zip(weights.chunks_exact_mut(of_head)) {
             head.forward(weights, outputs)?;
         }
         Ok(0.0)
@@ -234,7 +95,7 @@ pub fn backward<T: Element>(
     let work = |sample: usize, [queries, keys, values]: &mut [&mut [T]; 3]| {
         let mut slopes = Slopes { queries, keys, values };
         let d_outputs = &d_outputs[sample * width..][..width];
-        of.heads(sample)?.try_fold(0.0, |sum, head| {
+        Head::all(of, sample)?.try_fold(0.0, |sum, head| {
             let own = (sample * of.sizes.heads + head.number) * of_head..;
             let weights = &weights[own.clone()][..of_head];
             let more = d_weights.map(|all| &all[own][..of_head]);
