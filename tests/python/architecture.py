@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-LONGEST_FILE = 450
+LONGEST_FILE = 400
 
 
 def long_files(root: Path, folders: tuple[str, ...]) -> Iterator[str]:
-    """Sources that are two files: those of more than `LONGEST_FILE` lines."""
+    """Sources that are two files: those of more than `LONGEST_FILE` lines.
+
+    A stub is as long as the list of what its module has.
+    """
     for folder in folders:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix in {".py", ".pyi", ".rs"}:
+            if path.suffix in {".py", ".rs"}:
                 count = len(path.read_text(encoding="utf-8").splitlines())
                 if count > LONGEST_FILE:
                     yield f"{path.relative_to(root).as_posix()}: {count} lines"
