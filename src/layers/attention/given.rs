@@ -54,7 +54,7 @@ pub struct Attention<'a, T> {
     pub noise: Option<&'a [T]>,
 }
 
-/// The gradients that [`backward`] writes, of the shapes of what they are by.
+/// The gradients that [`super::backward`] writes, of the shapes of what they are by.
 pub struct Slopes<'a, T> {
     /// By the queries.
     pub queries: &'a mut [T],
