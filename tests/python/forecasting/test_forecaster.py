@@ -249,7 +249,7 @@ def test_calls_that_cannot_be_answered_say_why():
     forecaster = RecurrentForecaster(3, **QUICK)
     with pytest.raises(RuntimeError, match="must be fitted first"):
         forecaster.predict()
-    with pytest.raises(ValueError, match="no window to train on"):
+    with pytest.raises(ValueError, match=r"no window to train on.* has 3 rows, .* 3 known targets"):
         forecaster.fit(np.arange(3.0))
     forecaster.fit(weekly(np.random.default_rng(14), 60))
     with pytest.raises(ValueError, match="from 1 to the forecaster's `horizon` of 3"):
@@ -279,6 +279,8 @@ def test_static_covariates_must_be_there_for_each_series():
     ids = np.unique(table["unique_id"])
     forecaster = RecurrentForecaster(3, static_covariates=["size"], **QUICK)
     static = {"unique_id": ids, "size": np.arange(len(ids))}
+    with pytest.raises(TypeError, match="`static` must be a frame or a mapping of columns"):
+        forecaster.fit(table, static=3)
     with pytest.raises(ValueError, match=r"a row with \['size'\] for each series; 's0' has none"):
         forecaster.fit(table, static={**static, "unique_id": np.arange(len(ids))})
     forecaster.fit(table, static=static)

@@ -107,8 +107,8 @@ def test_rows_in_any_order_are_the_same_forecast():
 @each_case(
     ("data", "error", "match"),
     [
-        ("text", TypeError, "series must be a frame"),
-        (object(), TypeError, "series must be a frame"),
+        ("text", TypeError, "`data` must be a frame"),
+        (object(), TypeError, "`data` must be a frame"),
         (np.zeros((2, 3, 4)), TypeError, r"\[time\] or \[time, series\]"),
         (np.zeros(0), ValueError, "must have rows"),
         ({"ds": [1, 2], "y": ["a", "b"]}, TypeError, "column 'y' must hold numbers"),

@@ -29,6 +29,12 @@ def test_a_forecast_is_drawn_on_given_axes():
     forecast = forecaster.predict(level=80, ids=["s2"])
     figure = figures.Figure()
     assert forecaster.plot(forecast, axes=figure.subplots()) is figure
+    with pytest.raises(TypeError, match="`forecast` must be a frame or a mapping of columns"):
+        forecaster.plot(3)
+    with pytest.raises(ValueError, match=r"columns of `predict`, received \['ds'\]"):
+        forecaster.plot({"ds": [1]})
+    with pytest.raises(ValueError, match="`history` must be a positive integer, received -1"):
+        forecaster.plot(history=-1)
     with pytest.raises(ValueError, match="one for each of 3 series"):
         forecaster.plot(axes=figures.Figure().subplots(2))
 

@@ -101,8 +101,9 @@ def fitting(data: Any, static: Any, settings: Settings, networks: Sequence[Any] 
     origins = origins_of(begun, rows, cut, held)
     if not len(origins.before):
         raise ValueError(
-            f"there is no window to train on: a series must have more than {least} rows, known "
-            f"targets among them; the longest has {lengths.max()}. Give a shorter `horizon` or "
+            f"there is no window to train on: a series must have more than {least} rows with known "
+            f"targets; the longest has {lengths.max()} rows, and all series together have "
+            f"{np.isfinite(begun.panel.y).sum()} known targets. Give a shorter `horizon` or "
             "`context`"
         )
     return (yield from _trained(begun, rows, origins, networks))

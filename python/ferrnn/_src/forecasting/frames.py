@@ -65,12 +65,13 @@ def as_numbers(values: Any, name: str) -> Array:
     return made
 
 
-def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
+def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "data") -> Table:
     """A long table of what a user has.
 
     A frame or mapping with the target's column is long; another frame is wide, a series for each
     column but `ds`; another mapping has a series for each name. Arrays are `[time]`,
-    `[time, series]`, or a list of `[time]`. Without `target` a frame or mapping is long.
+    `[time, series]`, or a list of `[time]`. Without `target` it must be a frame or mapping, and is
+    long.
 
     Raises:
         TypeError: It is none of these.
@@ -78,6 +79,11 @@ def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
     """
     columns, backend = _columns(data, names.time)
     if columns is None:
+        if not target:
+            raise TypeError(
+                f"`{argument}` must be a frame or a mapping of columns, received "
+                f"{type(data).__name__}"
+            )
         return _of_arrays(data)
     if target and names.target not in columns:
         return _of_wide(columns, names, backend)
@@ -92,11 +98,6 @@ def table_of(data: Any, names: Names, *, target: bool = True) -> Table:
     times = columns.get(names.time)
     counted = _places(kept) if times is None else as_times(times, names.time)
     return Table(columns, kept, counted, backend)
-
-
-def is_frame(value: Any) -> bool:
-    """Whether `value` is a table with named columns."""
-    return hasattr(value, "columns") or hasattr(value, "column_names")
 
 
 def _columns(data: Any, time: str) -> tuple[dict[str, Array] | None, str | None]:
@@ -176,18 +177,18 @@ def _of_arrays(data: Any) -> Table:
     if isinstance(data, np.ndarray):
         if data.ndim not in (1, 2) or data.dtype.kind not in "fiub":
             raise TypeError(
-                "an array of series must be numbers [time] or [time, series], received the shape "
-                f"{data.shape} and dtype {data.dtype}"
+                "`data`, an array of series, must be numbers [time] or [time, series], received "
+                f"the shape {data.shape} and dtype {data.dtype}"
             )
         parts = [data] if data.ndim == 1 else list(data.T)
     elif isinstance(data, Sequence) and not isinstance(data, str) and len(data):
         flat = all(np.ndim(each) == 0 for each in data)
         parts = [np.asarray(data)] if flat else [np.asarray(each) for each in data]
         if any(each.ndim != 1 for each in parts):
-            raise TypeError("a list of series must hold rows of numbers [time] each")
+            raise TypeError("`data`, a list of series, must hold rows of numbers [time] each")
     else:
         raise TypeError(
-            "series must be a frame, a mapping of columns or of series, an array [time] or [time, "
+            "`data` must be a frame, a mapping of columns or of series, an array [time] or [time, "
             f"series], or a list of [time], received {type(data).__name__}"
         )
     lengths = [len(each) for each in parts]

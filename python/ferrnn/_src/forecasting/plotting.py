@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.figures import figure, short_dates
 from ferrnn._src.forecasting.fitted import Fitted
-from ferrnn._src.forecasting.frames import Names, is_frame, table_of
+from ferrnn._src.forecasting.frames import Names, table_of
 from ferrnn._src.forecasting.panel import ids_of
 from ferrnn._src.training.samples import checked_count
 
@@ -28,11 +27,7 @@ def draw(
     """A figure of a forecast; the arguments are those of `RecurrentForecaster.plot`."""
     checked_count(most, "most")
     history = fitted.shape.context if history is None else checked_count(history, "history")
-    if not (isinstance(forecast, Mapping) or is_frame(forecast)):
-        raise TypeError(
-            f"`forecast` must be what `predict` gives, received {type(forecast).__name__}"
-        )
-    table = table_of(forecast, names, target=False)
+    table = table_of(forecast, names, target=False, argument="forecast")
     if "forecast" not in table.columns:
         raise ValueError(
             f"`forecast` must have the columns of `predict`, received {[*table.columns]}"

@@ -79,7 +79,7 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
             f"`future` must be a table of {list(settings.future_covariates)} for the {steps} "
             "steps ahead, received None"
         )
-    table = table_of(future, names_in(settings), target=False)
+    table = table_of(future, names_in(settings), target=False, argument="future")
     if settings.time_column not in table.columns:  # counted: they follow the last row
         ends = dict(zip(panel.ids.tolist(), panel.last.tolist(), strict=True))
         last = np.array([ends.get(each, 0) for each in table.ids.tolist()])

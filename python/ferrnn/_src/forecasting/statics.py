@@ -25,7 +25,7 @@ def statics_of(table: Table, static: Any, settings: Settings, names: Names) -> T
         return table
     if not settings.static_covariates:
         raise ValueError("`static` is given, but there are no `static_covariates`")
-    return table_of(static, names, target=False)
+    return table_of(static, names, target=False, argument="static")
 
 
 def check_statics(features: Mapping[Any, Array], ids: Array, settings: Settings) -> None:
