@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn import Call, Gradients, Layer
-from ferrnn.layers import Activation, Dense, Dropout, Input
+from ferrnn import Call, Gradients, Layer, ops
+from ferrnn.layers import LSTM, Activation, Dense, Dropout, Input
+from ferrnn.models import Sequential
 from ferrnn.testing import check_vjp
+from ferrnn.utils import set_random_seed
 
 NATIVE = ["linear", "tanh", "sigmoid", "hard_sigmoid", "relu", "softsign", "softplus", "elu"]
 NATIVE += ["selu", "silu", "gelu", "exponential"]
@@ -201,3 +203,26 @@ def test_counting_needs_weights():
 def test_an_initializer_must_keep_to_the_shape():
     with pytest.raises(ValueError, match=r"must give the shape \(3, 2\), received \(1,\)"):
         Dense(2, kernel_initializer=lambda shape, dtype: np.zeros(1))(np.ones((1, 3)))
+
+
+def test_an_activation_of_your_own_sees_all_axes(monkeypatch):
+    def over_time(x):
+        return ops.softmax(x, axis=1)
+
+    inputs = np.random.default_rng(6).normal(size=(6, 5, 3)).astype("float32")
+    layer = Dense(4, over_time, dtype="float64")
+    layer.build(inputs.shape)
+    np.testing.assert_allclose(layer(inputs).sum(axis=1), 1, rtol=1e-12)
+    given = inputs.astype("float64")
+    check_vjp(lambda array: layer.forward(array, DIFFERENTIABLE), given, layer.weights)
+    found = []
+    for plan in "01":
+        monkeypatch.setenv("FERRNN_PLAN", plan)
+        set_random_seed(2)
+        model = Sequential([Input((5, 3)), LSTM(4, return_sequences=True), Dense(2, over_time)])
+        model.compile("sgd", "mse")
+        history = model.fit(inputs, np.ones((6, 5, 2)), batch_size=2, epochs=2, verbose=0)
+        found.append([history.history["loss"], model.predict(inputs, verbose=0)])
+        np.testing.assert_allclose(found[-1][1].sum(axis=1), 1, rtol=1e-6)
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
