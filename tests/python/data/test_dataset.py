@@ -263,7 +263,7 @@ class TestRefused:
             (lambda: Dataset.range(3).cache("file"), ValueError, "elements are kept in memory"),
             (lambda: Dataset.zip((Dataset.range(3), X)), TypeError, "`datasets` must be datasets"),
             (lambda: Dataset.from_generator([1, 2]), TypeError, "`generator` must be a function"),
-            (lambda: list(Dataset.range(3).flat_map(int)), TypeError, "must give a dataset"),
+            (lambda: list(Dataset.range(3).flat_map(int)), TypeError, "must return a dataset"),
             (
                 lambda: list(Dataset.range(1, 3).map(np.zeros).batch(2)),
                 ValueError,

@@ -49,7 +49,7 @@ def test_samples_by_number_are_read_when_their_turn_comes():
     assert sorted(read + [int(x[0]) for x, _ in left]) == list(range(9))
     with pytest.raises(ValueError, match="Received an empty dataset"):
         split_dataset(ByNumber(0), left_size=5)
-    with pytest.raises(TypeError, match=r"or samples by numbers\. Received: object"):
+    with pytest.raises(TypeError, match=r"samples by number\. Received: object"):
         split_dataset(object(), left_size=5)
 
 

@@ -201,7 +201,7 @@ def test_counting_needs_weights():
 
 
 def test_an_initializer_must_keep_to_the_shape():
-    with pytest.raises(ValueError, match=r"must give the shape \(3, 2\), received \(1,\)"):
+    with pytest.raises(ValueError, match=r"must return the shape \(3, 2\), received \(1,\)"):
         Dense(2, kernel_initializer=lambda shape, dtype: np.zeros(1))(np.ones((1, 3)))
 
 

@@ -103,13 +103,13 @@ def test_new_states_of_another_number_or_shape(use, make, size, shapes):
 @each_way
 def test_a_step_that_gives_no_pair(use):
     with pytest.raises(
-        ValueError, match=r"cell 'given' must give a pair.*received an array of the"
+        ValueError, match=r"cell 'given' must return a pair.*received an array of the"
     ):
         use(Given(lambda h: h))
 
 
 def test_an_output_of_another_length_than_it_is_said_to_have():
-    with pytest.raises(ValueError, match=r"unless `output_size` tells another: expected 3, rece"):
+    with pytest.raises(ValueError, match=r"unless `output_size` says otherwise: expected 3, rece"):
         symbolic(Given(lambda h: (ops.concatenate([h, h], axis=-1), [h])))
     symbolic(Given(lambda h: (ops.concatenate([h, h], axis=-1), [h]), output_size=6))
 

@@ -193,7 +193,7 @@ def test_wrong_layers_and_inputs_are_refused():
     layer(X)
     with pytest.raises(ValueError, match="with at least 3 dimensions, received"):
         layer(X[0])
-    with pytest.raises(ValueError, match=r"inner layer 'lstm.*must give one array, received 3"):
+    with pytest.raises(ValueError, match=r"inner layer 'lstm.*must return one array, received 3"):
         TimeDistributed(LSTM(3, return_state=True))(DEEP)
     with pytest.raises(ValueError, match="must be given at least one time step"):
         TimeDistributed(Shifted())(X[:, :0])

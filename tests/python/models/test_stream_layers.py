@@ -233,7 +233,7 @@ class Written(Model):
         (from_the_middle, "a stream gives the outputs of the last layer"),
         (skipping, "cannot run in a stream: it takes something besides"),
         (always_dropping, "layer 'odd' .* training=True"),
-        (lambda: Written(name="m"), "the model 'm' must be built .* written as code"),
+        (lambda: Written(name="m"), "the model 'm' must be built .* subclassed model"),
         (
             of_layers(Embedding(4, 3), shape=(None, 2)),
             r"takes one id at a time: .* must be \[batch, time\], not \(None, None, 2\)",
@@ -241,7 +241,7 @@ class Written(Model):
         (of_layers(GRU(4, return_sequences=True), Embedding(4, 3, name="odd")), "'odd' .* first"),
         (of_layers(LayerNormalization(axis=[1, 2], name="odd"), shape=(3, 2)), "'odd' .* axis="),
         (of_layers(TimeDistributed(GRU(3), name="td"), shape=(None, 4, 2)), "inside of a step"),
-        (of_layers(Dense(3), shape=(None, None, 2)), "of known lengths but for batch and time"),
+        (of_layers(Dense(3), shape=(None, None, 2)), "of known lengths except batch and time"),
         (
             of_layers(
                 Embedding(4, 3, mask_zero=True),

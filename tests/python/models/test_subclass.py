@@ -226,5 +226,5 @@ class TestOwnSteps:
 
         model = Own([Dense(1)])
         model.compile("sgd", loss="mse")
-        with pytest.raises(TypeError, match="must give a dict of logs"):
+        with pytest.raises(TypeError, match="must return a dict of logs"):
             model.fit(X[:, 0], Y, verbose=0)

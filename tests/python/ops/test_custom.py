@@ -244,7 +244,7 @@ class TestOwnTrainStep:
         assert list(grads) == model.layers[1].trainable_weights
 
     def test_a_value_that_is_not_one_number_is_refused(self):
-        with pytest.raises(ValueError, match=r"must give one number.* shape \(2, 1\)"):
+        with pytest.raises(ValueError, match=r"must return one number.* shape \(2, 1\)"):
             self.model().value_and_gradients(lambda: self.model()(np.ones((2, 5, 3))))
 
     def test_masks_and_states_travel_through_traced_calls(self):

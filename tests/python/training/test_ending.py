@@ -146,14 +146,14 @@ def test_an_empty_first_pass_raises(kind, built):
     if not built:
         made = keras.Sequential([keras.layers.GRU(3), keras.layers.Dense(1)])
         made.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="`x` gives no batch"):
+    with pytest.raises(ValueError, match="`x` yields no batch"):
         made.fit(EMPTY[kind](), verbose=0)
-    with pytest.raises(ValueError, match="`validation_data` gives no batch"):
+    with pytest.raises(ValueError, match="`validation_data` yields no batch"):
         made.fit(X, Y, validation_data=EMPTY[kind](), verbose=0)
-    with pytest.raises(ValueError, match="`x` gives no batch"):
+    with pytest.raises(ValueError, match="`x` yields no batch"):
         made.evaluate(EMPTY[kind](), verbose=0)
     if kind != "without samples":
-        with pytest.raises(ValueError, match="`x` gives no batch"):
+        with pytest.raises(ValueError, match="`x` yields no batch"):
             made.predict(EMPTY[kind](), verbose=0)
 
 

@@ -251,7 +251,7 @@ class TestErrors:
             model().fit(Dataset(), validation_split=0.5, verbose=0)
 
     def test_batches_that_are_none(self):
-        with pytest.raises(ValueError, match="gives no batch"):
+        with pytest.raises(ValueError, match="yields no batch"):
             model().fit((each for each in []), verbose=0)
         with pytest.raises(ValueError, match="received a tuple of 4 parts"):
             model().fit(Dataset2([(X, Y, None, None)]), verbose=0)

@@ -379,7 +379,7 @@ def differentiable(activation: Any) -> Activation:
         d_x: Array = vjp(d_y, grads)
         if len(grads):
             raise NotImplementedError(
-                f"the activation {name!r} has weights of its own: put it behind the layer, as a "
+                f"the activation {name!r} has its own weights: put it after the layer, as a "
                 "layer, so that they are trained"
             )
         return d_x

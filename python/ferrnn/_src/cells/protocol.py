@@ -143,7 +143,7 @@ def checked_step(cell: Any, returned: Any, states: States) -> tuple[Any, tuple[A
     name = getattr(cell, "name", type(cell).__name__)
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise ValueError(
-            f"the cell {name!r} must give a pair, its output and its new states, received "
+            f"the cell {name!r} must return a pair, its output and its new states, received "
             f"{_said(returned)}"
         )
     output, new = returned[0], tuple(flatten(returned[1]))
@@ -231,7 +231,7 @@ def try_step(cell: Any, shapes: Any, dtype: str) -> None:
     if output.shape[-1] != output_size(cell):
         raise ValueError(
             f"the output of the cell {name!r} must have the length of its first state unless "
-            f"`output_size` tells another: expected {output_size(cell)}, received an array of the "
+            f"`output_size` says otherwise: expected {output_size(cell)}, received an array of the "
             f"shape {output.shape}"
         )
 

@@ -167,7 +167,7 @@ def _check_model(model: Any) -> None:
         raise ValueError("`model` must be compiled with a loss and an optimizer")
     if type(model).train_step is not Steps.train_step:
         raise ValueError(
-            "`model` must be trained by its loss: a `train_step` of its own updates weights itself"
+            "`model` must be trained by its loss: a custom `train_step` updates weights itself"
         )
     stateful = [layer.name for layer in model.layers if getattr(layer, "stateful", False)]
     if stateful:

@@ -157,7 +157,7 @@ def verified(source: Source, against: str | None, inputs: Path | None) -> Report
     known = against is None or against in ("float64", "onnxruntime", "keras")
     if not known and not Path(str(against)).exists():
         raise ValueError(
-            "`--against` must be float64, onnxruntime, keras, or a file that is there, received "
+            "`--against` must be float64, onnxruntime, keras, or an existing file, received "
             f"{against}"
         )
     if source.kind == ONNX:

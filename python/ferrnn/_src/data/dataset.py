@@ -77,7 +77,7 @@ class Dataset:
         """
         if not callable(generator):
             raise TypeError(
-                "`generator` must be a function that gives something to go through, received a "
+                "`generator` must be a function that returns an iterable, received a "
                 f"{type(generator).__name__}"
             )
         check = element_check(output_types, output_shapes, output_signature)

@@ -75,8 +75,8 @@ def _samples(dataset: Any) -> tuple[int, Callable[[int], Any]]:
     if not hasattr(dataset, "__iter__"):
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise TypeError(
-                "The `dataset` argument must be arrays, something to go through, or samples by "
-                f"numbers. Received: {type(dataset).__name__}"
+                "The `dataset` argument must be arrays, an iterable of samples, or an object that "
+                f"returns samples by number. Received: {type(dataset).__name__}"
             )
         if not len(dataset):
             raise ValueError(_EMPTY)

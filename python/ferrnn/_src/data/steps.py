@@ -184,7 +184,7 @@ def flattened(source: Iterable[Any], function: Callable[..., Any]) -> Iterator[A
         made = called(function, element)
         if not hasattr(made, "cardinality"):
             raise TypeError(
-                f"`map_func` of `flat_map` must give a dataset, it gave a {type(made).__name__}"
+                f"`map_func` of `flat_map` must return a dataset, it gave a {type(made).__name__}"
             )
         yield from made
 

@@ -54,7 +54,7 @@ def transformed(y: Array, transform: str | None) -> Array:
     least = 0.0 if transform == "log" else -1.0
     if bool((y <= least).any()):
         raise ValueError(
-            f"`transform={transform!r}` wants targets above {least:g}, received {np.nanmin(y):g}"
+            f"`transform={transform!r}` needs targets above {least:g}, received {np.nanmin(y):g}"
         )
     return np.log(y) if transform == "log" else np.log1p(y)
 

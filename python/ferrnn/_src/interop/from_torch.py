@@ -80,8 +80,8 @@ def from_torch(
             continue
         if not layer.built:
             raise ValueError(
-                f"`input_shape` is needed to build the layer {layer.name!r}, the source does not "
-                "tell it: give the shape of one input without the batch, None for the time"
+                f"`input_shape` is needed to build the layer {layer.name!r}, which the source does "
+                "not contain: give the shape of one input without the batch, None for the time"
             )
         _fill(layer, weights)
     return model

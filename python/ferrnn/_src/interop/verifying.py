@@ -117,7 +117,8 @@ def _expected_of_graph(
     theirs = _called(against, inputs)
     if len(theirs) != len(made):
         raise ValueError(
-            f"`against` must give as many outputs as the model, {len(made)}, received {len(theirs)}"
+            f"`against` must return as many outputs as the model, {len(made)}, received "
+            f"{len(theirs)}"
         )
     return dict(zip(made, ([each] for each in theirs), strict=True)), _called_name(against)
 

@@ -40,7 +40,7 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         batch = given[0] if listed or isinstance(given, tuple) else given
         if not hasattr(batch, "shape"):
             raise TypeError(
-                f"`data` for `adapt` of layer {name!r} must give batches that are arrays, with a "
+                f"`data` for `adapt` of layer {name!r} must return batches that are arrays, with a "
                 f"`.shape`, received a {type(batch).__name__}: a list of numbers becomes one with "
                 "`numpy.array`"
             )
@@ -48,5 +48,5 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         yield np.asarray(batch)
     if not found:
         raise ValueError(
-            f"`data` for `adapt` of layer {name!r} must give a batch, received an empty iterable"
+            f"`data` for `adapt` of layer {name!r} must return a batch, received an empty iterable"
         )

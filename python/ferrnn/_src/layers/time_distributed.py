@@ -152,7 +152,7 @@ class TimeDistributed(Wrapper):
     def _single(self, outputs: Any) -> Array:
         if isinstance(outputs, tuple | list | dict):
             raise ValueError(  # noqa: TRY004 - a matter of settings
-                f"the inner layer {self.layer.name!r} of {self.name!r} must give one array, "
+                f"the inner layer {self.layer.name!r} of {self.name!r} must return one array, "
                 f"received {len(outputs)}"
             )
         return np.asarray(outputs)

@@ -103,7 +103,7 @@ def _checked_path(filepath: str | os.PathLike[str], overwrite: bool, zipped: boo
 def check_free(path: Path, overwrite: bool) -> None:
     """Raises FileExistsError if there is a file at `path` that must not be replaced."""
     if path.exists() and not overwrite:
-        raise FileExistsError(f"`{path}` is there already, and `overwrite` is False")
+        raise FileExistsError(f"`{path}` already exists, and `overwrite` is False")
 
 
 def read_model(

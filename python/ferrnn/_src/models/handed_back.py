@@ -97,8 +97,8 @@ class HandedBack:
             if tuple(expected) == shape:
                 continue
             raise ValueError(
-                f"layer {self._step.layer.name!r} was to give outputs of the shape {expected}, "
-                f"received {shape}"
+                f"layer {self._step.layer.name!r} should have returned outputs of the shape "
+                f"{expected}, received {shape}"
             )
 
     def backward(self, slopes: list[Array]) -> tuple[list[Array | None], list[Array]]:

@@ -58,7 +58,7 @@ def make_stream(model: Any, plain: Collection[type], streams: int) -> Stream:
     if graph is None:
         raise ValueError(
             f"the model {model.name!r} must be built before it can run in a stream: give it an "
-            "`Input`, or call it once; a model that is written as code has no layers to run"
+            "`Input`, or call it once; a subclassed model has no layers to run"
         )
     parts: list[StreamPart] = []
     dtype, masked, warmup, ends = "", False, 0, [_ends(model.name, graph)]
@@ -127,7 +127,7 @@ def _ends(model: str, graph: Graph) -> tuple[int, ...]:
         raise ValueError(
             f"a stream of the model {model!r} takes one step [features] at a time: the model's "
             "input shape must be [batch, time, features] (or frames for features) or [batch, "
-            f"features], of known lengths but for batch and time, not {shape}"
+            f"features], of known lengths except batch and time, not {shape}"
         )
     return tuple(int(length or 0) for length in step)
 
@@ -164,7 +164,7 @@ def _places(
         if isinstance(node.outputs, list | tuple | dict):
             raise ValueError(  # noqa: TRY004 - a matter of settings
                 f"layer {path!r} of the model {model!r} cannot run in a stream: it gives several "
-                "arrays, as with return_state=True, and a stream gives one array a step"
+                "arrays, as with return_state=True, and a stream returns one array per step"
             )
         if type(layer) in plain:
             timed = yield from _places(model, layer._graph, plain, f"{path}/", timed)

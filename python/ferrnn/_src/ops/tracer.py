@@ -55,7 +55,7 @@ def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
     value = returned[0] if isinstance(returned, tuple) else returned
     if np.shape(tracing.plain(value)) not in {(), (1,)}:
         raise ValueError(
-            "the function must give one number, or a tuple whose first entry is that number, "
+            "the function must return one number, or a tuple whose first entry is that number, "
             f"received an array of the shape {np.shape(tracing.plain(value))}"
         )
     if type(value) is Traced:

@@ -216,8 +216,8 @@ class GivenBatches(Source):
             batch = next(iter(self), None)
             if batch is None:
                 raise ValueError(
-                    f"`{self.name}` gives no batch: it is empty or, if it can be gone through only "
-                    f"once, has ended. Received an object of type {type(self.given).__name__}"
+                    f"`{self.name}` yields no batch: it is empty or, if it can be iterated over "
+                    f"only once, has ended. Received an object of type {type(self.given).__name__}"
                 )
             if not self.once:
                 return batch[0]

@@ -21,7 +21,7 @@ class Ending:
     >>> ending.note(0, filled=False)
     Traceback (most recent call last):
     ...
-    ValueError: `x` gives no batch that holds samples, received an iterator that has ended
+    ValueError: `x` yields no batch that holds samples, received an iterator that has ended
     """
 
     def __init__(self, source: Source, argument: str, steps: int | None) -> None:
@@ -46,7 +46,7 @@ class Ending:
     def _note_empty(self) -> None:
         if not self.begun:
             raise ValueError(
-                f"`{self.source.name}` gives no batch that holds samples, received "
+                f"`{self.source.name}` yields no batch that holds samples, received "
                 f"{self._kind(ended=True)}"
             )
         if not self._said_empty:

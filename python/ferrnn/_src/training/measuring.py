@@ -113,7 +113,7 @@ class Measuring:
     def _logged(self, logs: Any) -> float:
         if not isinstance(logs, Mapping):
             raise TypeError(
-                f"`train_step` and `test_step` must give a dict of logs, received {logs!r}"
+                f"`train_step` and `test_step` must return a dict of logs, received {logs!r}"
             )
         own: dict[str, Any] = {}
         for name, value in logs.items():

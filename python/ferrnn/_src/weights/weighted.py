@@ -145,7 +145,7 @@ class Weighted:
         value = np.asarray(begin(shape, dtype="float64" if known else dtype))
         if value.shape != shape:
             raise ValueError(
-                f"the initializer of the weight {name!r} of layer {self.name!r} must give the "
+                f"the initializer of the weight {name!r} of layer {self.name!r} must return the "
                 f"shape {shape}, received {value.shape}"
             )
         with name_scope(self.name, self):

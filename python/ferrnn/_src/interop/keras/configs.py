@@ -108,9 +108,7 @@ class _Reader:
             config = {"batch_shape": config["batch_input_shape"], **config}
         made = {key: self.read(part) for key, part in config.items() if key not in _IGNORED}
         if made.pop("time_major", False):
-            raise NotImplementedError(
-                "`time_major=True` is supported in Sequential models alone, where it is their layer"
-            )
+            raise NotImplementedError("`time_major=True` is supported only in Sequential models")
         if self.major < 2:
             kind, made = keras1_layer(kind, made)
         if self.major < 3:

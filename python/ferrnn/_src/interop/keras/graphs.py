@@ -85,7 +85,7 @@ def _first_input(layers: Sequence[Mapping[str, Any]]) -> Config | None:
 def functional(config: Mapping[str, Any], read: Read, *, keras1: bool) -> tuple[str, Config]:
     """A model of connected layers, whose calls were lists of tensors' places."""
     if "layers" not in config:  # a subclass of `Model`
-        raise ValueError("a model that is a class of its own holds no configuration of its layers")
+        raise ValueError("a subclassed model has no configuration of its layers")
     graph = _Graph(config)
     made = []
     for written in config["layers"]:
