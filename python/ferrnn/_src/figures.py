@@ -1,4 +1,4 @@
-"""matplotlib, for whoever draws: figures that notebooks show and that can be written to files."""
+"""matplotlib for all that draws: figures that notebooks show and that can be written to files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Models on clusters: what is done there, whoever's processes do it."""
+"""Models on clusters: what is done there, whichever system runs the processes."""

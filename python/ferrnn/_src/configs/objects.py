@@ -151,7 +151,7 @@ def class_data(obj: Any) -> dict[str, Any]:
 
 
 def _module_of(kind: type) -> str | None:
-    """Keras' module of a class of ferrnn's; None for a class of somebody else's."""
+    """Keras' module of a class of ferrnn's; None for any other class."""
     if not kind.__module__.startswith("ferrnn."):
         return None
     name = kind.__name__

@@ -1,4 +1,4 @@
-"""The parts of an archive or of a folder, read one by one, by name, when somebody asks."""
+"""The parts of an archive or of a folder, read one by one, by name, when they are asked for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files of the safetensors layout: a length, a header in JSON, and the bytes of arrays in a row.
 
 The layout is that of https://huggingface.co/docs/safetensors. Reading maps the file into memory:
-an array's bytes are read when somebody looks at them.
+an array's bytes are read when they are first used.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _in_order(arrays: Mapping[str, Array]) -> list[tuple[str, Array]]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
-    """The contents of a file; its arrays hold as long as somebody has them.
+    """The contents of a file; its arrays stay valid as long as they are referenced.
 
     Raises:
         ValueError: It is no file of safetensors: arrays overlap, leave holes or are not all there,

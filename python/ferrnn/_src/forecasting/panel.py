@@ -13,7 +13,7 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Rows of all series one after the other; a row that nobody gave is NaN.
+    """Rows of all series one after the other; a row that is missing is NaN.
 
     `ids` `[series]`, `first` `[series]` (the tick of a series' first row), `starts` `[series + 1]`
     (where its rows begin), `y` `[rows]`, `past` and `future` `[rows, features]`, `static`

@@ -370,5 +370,5 @@ def _locked(states: Sequence[Array]) -> Sequence[Array]:
 
 
 def as_gradient(gradient: Any, dtype: np.dtype[Any]) -> Array | None:
-    """What somebody gave for a gradient, as the engine takes it; None stands for zeros."""
+    """A given gradient, as the engine takes it; None stands for zeros."""
     return None if gradient is None else np.asarray(gradient, dtype)

@@ -106,7 +106,7 @@ def _compiled_like(model: Any, made: Any) -> Any:
 def _nested(
     layer: Any, clone_function: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
 ) -> Model:
-    """The clone of a model inside a model; a stack calls no layers, so nobody is to call them."""
+    """The clone of a model inside a model; a stack calls no layers itself."""
     called = None if isinstance(layer, Sequential) else call_function
     return clone_model(layer, None, clone_function, called, recursive=True)
 

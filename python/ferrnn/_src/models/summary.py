@@ -221,7 +221,7 @@ def connections(layer: Layer, nodes: set[Node]) -> str:
 def output_shape_of(layer: Layer) -> str:
     """The shape of what the layer gave when it was last called on symbolic tensors.
 
-    Of a layer that was built without them, what it would give; "?" if nobody knows.
+    Of a layer that was built without them, what it would give; "?" if it is unknown.
     """
     if layer._inbound_nodes:
         shapes: Any = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]

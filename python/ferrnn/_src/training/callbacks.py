@@ -204,7 +204,7 @@ class ProgbarLogger(Callback):
     1
     """
 
-    # Where no bar is drawn, nobody needs to gather values after each batch.
+    # Where no bar is drawn, no values need to be gathered after each batch.
     unheard: frozenset[str] = frozenset()
 
     def __init__(self) -> None:

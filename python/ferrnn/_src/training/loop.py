@@ -21,7 +21,7 @@ from ferrnn._src.training.trained import Trained, together
 from ferrnn._src.training.validation import Validation
 from ferrnn._src.training.work import Work, finished
 
-# Work that somebody runs before more is asked for.
+# Work to be run before more is asked for.
 Turns: TypeAlias = Generator[Work, None, None]
 
 
@@ -52,7 +52,7 @@ class EpochLoop:
         self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
         self.logs: Logs = {}  # of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
-        # Whether somebody may change layers between two epochs.
+        # Whether a callback may change layers between two epochs.
         self._watched = not all(map(looks_on, hooks))
         self._last = 0
         self._start: tuple[int, int] | None = None  # where training began anew
@@ -183,7 +183,7 @@ class EpochLoop:
     def _run_ahead(self, batches: Pass, told: Told) -> Generator[Work, None, bool]:
         """Takes the steps of a pass by the model's plan, if it has one; whether training ends.
 
-        As many steps at a time as nobody wants to hear of one by one. What is left when the pass
+        As many steps at a time as no callback has to hear of singly. What is left when the pass
         ends, or where the plan ends, is for `_train`.
         """
         model = self.model

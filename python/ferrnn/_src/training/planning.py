@@ -1,4 +1,4 @@
-"""Plans: steps of a model in one call of the engine, many where nobody looks."""
+"""Plans: steps of a model in one call of the engine, many where no callback looks."""
 
 from __future__ import annotations
 

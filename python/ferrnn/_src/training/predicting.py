@@ -1,4 +1,4 @@
-"""The batches of `predict`: one by one, or many in one call of the engine where nobody listens."""
+"""The batches of `predict`: one by one, or many in one call where no callback listens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A progress bar as Keras draws it; plain lines where nobody watches it move."""
+"""A progress bar as Keras draws it; plain lines where the output is no terminal."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Posts; warns if nobody answers."""
+        """Posts; warns if there is no answer."""
         requests = _requests()
         send: dict[str, Any] = {"epoch": epoch}
         for name, value in (logs or {}).items():

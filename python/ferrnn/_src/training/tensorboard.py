@@ -70,7 +70,7 @@ class TensorBoard(Callback):
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is written after batches, nobody needs to gather values."""
+        """Where nothing is written after batches, no values need to be gathered."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
         return frozenset(hooks if self.update_freq == "epoch" else ())
 

@@ -1,4 +1,4 @@
-"""Trainings that somebody needs at the same time: together in the engine, where it can."""
+"""Training runs that are needed at the same time: together in the engine, where it can."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class MlflowCallback(Callback):
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is logged after batches, nobody needs to gather values."""
+        """Where nothing is logged after batches, no values need to be gathered."""
         return frozenset(() if self.log_every_n_steps else ("on_train_batch_end",))
 
     def get_state(self) -> int:
@@ -190,7 +190,7 @@ class WandbMetricsLogger(Callback):
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is logged after batches, nobody needs to gather values."""
+        """Where nothing is logged after batches, no values need to be gathered."""
         return frozenset(() if self.log_freq else ("on_train_batch_end",))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -227,7 +227,7 @@ def _missing(package: str) -> ImportError:
 
 
 def mlflow_package() -> Any:
-    """MLflow, which is loaded when somebody uses it."""
+    """MLflow, which is loaded when it is first used."""
     try:
         import mlflow  # noqa: PLC0415
     except ImportError:
@@ -236,7 +236,7 @@ def mlflow_package() -> Any:
 
 
 def optuna_package() -> Any:
-    """Optuna, which is loaded when somebody uses it."""
+    """Optuna, which is loaded when it is first used."""
     try:
         import optuna  # noqa: PLC0415
     except ImportError:
@@ -245,7 +245,7 @@ def optuna_package() -> Any:
 
 
 def wandb_package() -> Any:
-    """The package of Weights & Biases, which is loaded when somebody uses it."""
+    """The package of Weights & Biases, which is loaded when it is first used."""
     try:
         import wandb  # noqa: PLC0415
     except ImportError:

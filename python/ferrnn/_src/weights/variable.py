@@ -14,7 +14,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class _Kind(ABCMeta):
-    """Every weight is a variable, whoever made it."""
+    """Every weight is a variable, however it was made."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, Parameter)
