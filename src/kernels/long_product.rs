@@ -68,6 +68,9 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
     /// If there is no room for the rows, or one has fewer elements.
     #[inline(always)]
     pub fn add<'r>(&mut self, (count, size): (usize, usize), row: impl Fn(usize) -> &'r [T]) {
+        if count == 1 {
+            return self.add_one(&row(0)[..size]);
+        }
         // Panel by panel while some rows stay in the nearest cache.
         for start in (0..count).step_by(NEAR) {
             let rows = (count - start).min(NEAR);
@@ -89,10 +92,33 @@ impl<'a, T: Element, const MR: usize> Staging<'a, T, MR> {
             self.k += rows;
         }
     }
+
+    /// As `add`, for a row alone: what each panel begins with would cost more than the row.
+    #[inline(always)]
+    fn add_one(&mut self, row: &[T]) {
+        let (whole, rest) = row.as_chunks::<MR>();
+        let whole = &whole[self.panels.start..self.panels.end.min(whole.len())];
+        let mut at = self.k;
+        for values in whole {
+            self.left[at] = *values;
+            at += self.depth;
+        }
+        if whole.len() < self.panels.len() {
+            let last = &mut self.left[at];
+            match rest.len() {
+                0 => *last = ended::<T, MR, 0>(rest),
+                1 => *last = ended::<T, MR, 1>(rest),
+                2 => *last = ended::<T, MR, 2>(rest),
+                3 => *last = ended::<T, MR, 3>(rest),
+                4 => *last = ended::<T, MR, 4>(rest),
+                _ => *last = ended::<T, MR, 5>(rest),
+            }
+        }
+        self.k += 1;
+    }
 }
 
-/// One panel of some rows: `N` elements of each, a one, and zeros. They are written where they stay,
-/// since reading a panel back as a whole would have to wait for all its stores.
+/// One panel of some rows, of which `N` elements are in it.
 #[inline(always)]
 fn fill<'r, T: Element, const MR: usize, const N: usize>(
     panel: &mut [[T; MR]],
@@ -100,13 +126,19 @@ fn fill<'r, T: Element, const MR: usize, const N: usize>(
     row: &impl Fn(usize) -> &'r [T],
 ) {
     for (n, to) in panel.iter_mut().enumerate() {
-        let from = &row(n)[first..][..N];
-        *to = std::array::from_fn(|r| match r {
-            r if r < N => from[r],
-            r if r == N => T::ONE,
-            _ => T::ZERO,
-        });
+        *to = ended::<T, MR, N>(&row(n)[first..][..N]);
     }
+}
+
+/// `N` elements, a one, and zeros. They are written where they stay, since reading a panel back as a
+/// whole would have to wait for all its stores.
+#[inline(always)]
+fn ended<T: Element, const MR: usize, const N: usize>(from: &[T]) -> [T; MR] {
+    std::array::from_fn(|r| match r {
+        r if r < N => from[r],
+        r if r == N => T::ONE,
+        _ => T::ZERO,
+    })
 }
 
 /// `sums += left^T · right`, each element one chain of multiply-adds in order of the rows.
