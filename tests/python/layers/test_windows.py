@@ -113,7 +113,7 @@ def test_every_way_of_writing_a_weight_reaches_the_engine():
     layer.set_weights([2 * weight for weight in layer.get_weights()])
     np.testing.assert_allclose(layer(inputs), 2 * before, rtol=1e-6)
     layer.bias.assign(np.ones(4))
-    np.testing.assert_allclose(layer(inputs), 2 * before + 1, rtol=1e-5)
+    np.testing.assert_allclose(layer(inputs), 2 * before + 1, rtol=1e-5, atol=1e-6)
 
 
 def test_the_first_layer_of_a_model_computes_no_gradient_by_its_inputs():
