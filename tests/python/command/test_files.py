@@ -204,7 +204,8 @@ def test_inputs_and_sources_that_are_none_are_named(path, tmp_path, capsys):
         assert told.startswith("ferrnn verify: `--inputs` must be a .npy or .npz file of numbers")
         assert told.endswith(f"received {junk}\n")
     assert main(["verify", str(path), "--against", "tensorflow"]) == 1
-    assert "`--against` must be float64, onnxruntime, keras, or an existing file" in capsys.readouterr().err
+    wanted = "`--against` must be float64, onnxruntime, keras, or an existing file"
+    assert wanted in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_named_by_info(tmp_path, capsys):
