@@ -124,10 +124,10 @@ def test_endless_data_takes_no_more_memory():
 
     taken(2)  # the first calls import modules and fill caches
     tracemalloc.start()
-    before = taken(30)  # what was there before is replaced bit by bit, and counted from then on
-    after = taken(20)
+    before = taken(50)  # what was there before is replaced bit by bit, and counted from then on
+    after = taken(50)
     tracemalloc.stop()
-    assert after - before < 15_000
+    assert after - before < 30_000  # an array of a hundred numbers for each round would be more
     assert len(learner._window) < 10
 
 
