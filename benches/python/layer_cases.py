@@ -12,6 +12,8 @@ from ferrnn._core import DenseWeights, Problem, rnn_backward, rnn_forward
 from ferrnn._src.native import (
     NormalizationWeights,
     activate,
+    attention_backward,
+    attention_forward,
     dense_backward,
     dense_forward,
     dropout_mask,
@@ -313,24 +315,21 @@ def _merging() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
 
 
 def _attending() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
-    square = np.ones((BATCH, STEPS, STEPS), np.float32)
-    turned = Y.swapaxes(1, 2)
+    def attention(heads: int) -> tuple[Run, Run]:
+        """The engine's part, forward and backward."""
+        shape = (BATCH, STEPS, heads, FEATURES // heads)
+        parts = (*(each.reshape(shape) for each in (X, Y, Y)), 0.5, None)
+        weights, slopes = attention_forward(parts, None)[1], D.reshape(shape)
+        return (
+            lambda: attention_forward(parts, None),
+            lambda: attention_backward(parts, weights, slopes),
+        )
 
-    def forward() -> None:
-        scores = np.matmul(X, turned)
-        np.matmul(activate("softmax", scores), Y)
-
-    def softmax_backward(y: Any, d_y: Any) -> Any:
-        change = y * d_y
-        np.subtract(d_y, np.add.reduce(change, -1, keepdims=True), change)
-        change *= y
-        return change
+    forward, attention_back = attention(1)
 
     def backward() -> None:
-        d_scores = softmax_backward(square, np.matmul(D, turned))
-        np.matmul(square, D)
-        np.matmul(d_scores, Y)
-        np.matmul(d_scores, X) + Y
+        attention_back()
+        np.add(X, Y)
 
     yield "Attention", layers.Attention(), (X, Y), forward, backward
     rows = X.reshape(-1, FEATURES)
@@ -338,25 +337,17 @@ def _attending() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
     dense.build(X.shape)
     weights, _ = dense.native_parts()
     outputs, saved = dense_forward(weights, rows, True)
-    # Query, key and value in two heads, as products of all heads at once leave them.
-    q, k, v = (np.ones((BATCH, STEPS, 2, 4), np.float32).swapaxes(1, 2) for _ in range(3))
-    grid = np.ones((BATCH, 2, STEPS, STEPS), np.float32)
-    half = np.float32(0.5)
+    attend, attend_back = attention(2)
 
     def heads_forward() -> None:
         for _ in range(4):
             dense_forward(weights, rows, True)
-        activate("softmax", np.matmul(q * half, k.swapaxes(-1, -2)))
-        np.matmul(grid, v).swapaxes(1, 2).reshape(-1, FEATURES)
+        attend()
 
     def heads_backward() -> None:
         for _ in range(4):
             dense_backward(weights, rows, outputs, saved, rows, True)
-        d_scores = softmax_backward(grid, np.matmul(q, v.swapaxes(-1, -2)))
-        d_scores *= half
-        turned = d_scores.swapaxes(-1, -2)
-        for own, other in ((d_scores, k), (turned, q), (grid.swapaxes(-1, -2), v)):
-            np.matmul(own, other).swapaxes(1, 2).reshape(-1, FEATURES)
+        attend_back()
         np.add(X, Y)
 
     heads_layer = layers.MultiHeadAttention(2, 4)

@@ -198,7 +198,8 @@ class Attention(Layer):
         self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
     ) -> tuple[Array, Array, MeansVjp]:
         """Means of values, their weights, and `vjp(d_means, d_weights, grads)`, by the engine."""
-        query, value, key = [*map(_with_a_head, arrays)]
+        query, value = _with_a_head(arrays[0]), _with_a_head(arrays[1])
+        key = value if arrays[2] is arrays[1] else _with_a_head(arrays[2])
         lengths = (*arrays[0].shape[:-1], arrays[2].shape[-2])  # of the weights
         noise = given_noise = None
         if training and self.dropout:
@@ -378,6 +379,8 @@ class AdditiveAttention(Attention):
 
 def _with_a_head(array: Array) -> Array:
     """`[..., steps, features]` as `[samples, steps, 1, features]`."""
+    if array.ndim == 3:
+        return array[:, :, None]
     steps, features = array.shape[-2:]
     samples = math.prod(array.shape[:-2])
     return np.asarray(array.reshape(samples, steps, 1, features))
