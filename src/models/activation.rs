@@ -1,7 +1,7 @@
 //! Activations in a graph, where they are no part of a product.
 
 use super::columns::{less, sum_of};
-use super::node::{Draws, Node, Passed, Passing, Shape};
+use super::node::{Draws, Node, Passed, Passing, Shape, some_features};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::kernels::row_function::RowFunction;
@@ -69,10 +69,7 @@ fn of_softmax<T: Element>(features: usize, [outputs, slopes]: [&[T]; 2], to: &mu
 
 impl<T: Engine> Node<T> for Activated {
     fn shape(&self, inputs: Shape) -> Result<Shape> {
-        if inputs.features == 0 {
-            return Err(Error::value("inputs", "a feature at least", inputs.axes()));
-        }
-        Ok(inputs)
+        some_features(inputs)
     }
 
     fn forward(

@@ -211,6 +211,14 @@ pub(super) fn packed<V>(given: Option<V>) -> Result<V> {
     given.ok_or_else(|| Error::value("weights", "weights packed before a step", "none"))
 }
 
+/// The shape itself, unless it has no features.
+pub(super) fn some_features(inputs: Shape) -> Result<Shape> {
+    if inputs.features == 0 {
+        return Err(Error::value("inputs", "a feature at least", inputs.axes()));
+    }
+    Ok(inputs)
+}
+
 /// Refuses another number of features.
 pub(super) fn expect_features(expected: usize, inputs: Shape) -> Result<()> {
     if inputs.features == expected {

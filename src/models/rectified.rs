@@ -1,7 +1,7 @@
 //! Rectifiers in a graph: lines with a bend, entry by entry and rounded as NumPy rounds them.
 
 use super::columns::{less, sums, sums_of_products};
-use super::node::{Draws, Node, Passed, Passing, Shape, sized};
+use super::node::{Draws, Node, Passed, Passing, Shape, sized, some_features};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::kernels::row_function::RowFunction;
@@ -41,6 +41,11 @@ fn one_if<T: Element>(holds: bool) -> T {
     if holds { T::ONE } else { T::ZERO }
 }
 
+/// What of a value is below 0.
+fn below<T: Element>(x: T) -> T {
+    if x > T::ZERO { T::ZERO } else { x }
+}
+
 impl Rectified {
     #[inline(never)]
     fn values<T: Engine>(self, features: usize, inputs: &[T], to: &mut [T]) -> Result<()> {
@@ -57,8 +62,7 @@ impl Rectified {
                 if slope != 0.0 {
                     let slope = T::of(slope);
                     for (y, &x) in to.iter_mut().zip(inputs) {
-                        let below = less(x, threshold);
-                        *y = *y + slope * if below > T::ZERO { T::ZERO } else { below };
+                        *y = *y + slope * below(less(x, threshold));
                     }
                 }
             }
@@ -108,10 +112,7 @@ impl Rectified {
 
 impl<T: Engine> Node<T> for Rectified {
     fn shape(&self, inputs: Shape) -> Result<Shape> {
-        if inputs.features == 0 {
-            return Err(Error::value("inputs", "a feature at least", inputs.axes()));
-        }
-        Ok(inputs)
+        some_features(inputs)
     }
 
     fn forward(
@@ -153,10 +154,6 @@ impl<T: Engine> LearntSlopes<T> {
         let scratch = [Buffer::default(), Buffer::default()];
         Self { size: [size], by_features, slopes: Buffer::default(), scratch }
     }
-}
-
-fn below<T: Element>(x: T) -> T {
-    if x > T::ZERO { T::ZERO } else { x }
 }
 
 impl<T: Engine> Node<T> for LearntSlopes<T> {

@@ -189,6 +189,15 @@ class Bidirectional(Recurrent):
             return returned, partial(self._bare_backward, ahead, back, ahead_vjp, back_vjp)
         return returned, partial(self._backward, ahead, back, ahead_vjp, back_vjp, counted)
 
+    def _apart(self, d_outputs: Any, ahead: Array, back: Array) -> tuple[Any, Any]:
+        """The gradients by the outputs of two directions, each in its own order of time."""
+        if d_outputs is None:
+            return None, None
+        d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
+        if self.forward_layer.return_sequences and d_back is not None:
+            d_back = d_back[:, ::-1]
+        return d_ahead, d_back
+
     def _bare_backward(
         self,
         ahead: Array,
@@ -199,11 +208,7 @@ class Bidirectional(Recurrent):
         grads: Gradients,
     ) -> Any:
         """The vjp of `forward` after two runs of cells."""
-        d_ahead, d_back = None, None
-        if d_outputs is not None:
-            d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
-        if self.forward_layer.return_sequences and d_back is not None:
-            d_back = d_back[:, ::-1]
+        d_ahead, d_back = self._apart(d_outputs, ahead, back)
         d_ahead, d_back = as_gradient(d_ahead, self._float), as_gradient(d_back, self._float)
         return _joined(ahead_vjp(d_ahead, None, grads)[0], back_vjp(d_back, None, grads)[0])
 
@@ -223,11 +228,7 @@ class Bidirectional(Recurrent):
             count = 2 if self.merge_mode is None else 1
             d_outputs, d_final = d_returned[:count], d_returned[count:]
             d_outputs = d_outputs if self.merge_mode is None else d_outputs[0]
-        d_ahead, d_back = None, None
-        if d_outputs is not None:
-            d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
-        if self.forward_layer.return_sequences and d_back is not None:
-            d_back = d_back[:, ::-1]
+        d_ahead, d_back = self._apart(d_outputs, ahead, back)
         if d_final is not None:
             d_ahead, d_back = (d_ahead, *d_final[:counted]), (d_back, *d_final[counted:])
         return _joined(ahead_vjp(d_ahead, grads), back_vjp(d_back, grads))
