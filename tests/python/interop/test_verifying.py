@@ -75,7 +75,7 @@ def test_float64_does_not_run_in_the_engine(monkeypatch):
     def refused(*args, **options):
         raise AssertionError("the engine")
 
-    monkeypatch.setattr("ferrnn._src.sequence.fused.scan", refused)
+    monkeypatch.setattr("ferrnn._src.sequence.fused.rnn_forward", refused)
     np.testing.assert_array_equal(other(x), expected)
     assert expected.dtype == np.float64
     with pytest.raises(AssertionError, match="the engine"):

@@ -8,10 +8,11 @@ import pytest
 from each_case import each_case
 from ferrnn import Call, Gradients, layers
 from ferrnn._src.activations import activations
+from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import Cell
 from ferrnn._src.cells.protocol import DropoutMasks
 from ferrnn._src.sequence import fused, stepwise
-from ferrnn.layers import GRUCell, LSTMCell, SimpleRNNCell
+from ferrnn.layers import LSTM, Bidirectional, GRUCell, LSTMCell, SimpleRNNCell
 from ferrnn.testing import check_vjp
 
 ENGINES = each_case("scan", [stepwise.scan, fused.scan], ids=["stepwise", "fused"])
@@ -351,6 +352,24 @@ def test_whatever_is_written_to_a_cell_reaches_its_next_run(kind):
         before, seen = seen, outputs(fused.scan)
         assert not np.allclose(seen, before), write
         np.testing.assert_allclose(seen, outputs(stepwise.scan), rtol=1e-12)
+
+
+@pytest.mark.parametrize("which", ["activation", "recurrent_activation"])
+def test_a_layer_follows_its_cell_out_of_the_engine_and_back(which):
+    inputs = np.random.default_rng(5).normal(size=(4, 5, 2)).astype("float32")
+    both = Bidirectional(LSTM(3, return_sequences=True))
+    cell = both.forward_layer.cell
+    before = both(inputs)
+    native, cube = getattr(cell, which), Activation("cube", lambda x: x**3, None)
+    setattr(cell, which, cube)
+    assert not fused.supports(cell)
+    expected = stepwise.scan(cell, inputs, None, Call())[0]
+    changed = both(inputs)
+    np.testing.assert_allclose(changed[..., :3], expected, rtol=1e-5)
+    assert not np.allclose(changed[..., :3], before[..., :3])
+    np.testing.assert_array_equal(changed[..., 3:], before[..., 3:])
+    setattr(cell, which, native)
+    np.testing.assert_array_equal(both(inputs), before)
 
 
 @ENGINES

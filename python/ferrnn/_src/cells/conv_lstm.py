@@ -37,10 +37,7 @@ class ConvLSTMCell(LSTMCell):
         ones = (1,) * len(window.size)
         self._of_states = Geometry(window.size, ones, ones, "same")
         self._shape: tuple[int, ...] = ()
-        self.packed, self._packed_recurrent = Packed(), Packed()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(vars(self))
+        self._packed_inputs, self._packed_recurrent = Packed(), Packed()
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs `[batch, *places, features]`."""
@@ -113,7 +110,9 @@ class ConvLSTMCell(LSTMCell):
         self, inputs: Array, h: Array, masks: DropoutMasks, call: Call
     ) -> tuple[Array, LinearVjp]:
         kernel, recurrent = self.kernel, self.recurrent_kernel
-        of_x = _Masked(self.packed, kernel, self.bias, inputs, masks.inputs, self.window, call)
+        of_x = _Masked(
+            self._packed_inputs, kernel, self.bias, inputs, masks.inputs, self.window, call
+        )
         of_h = _Masked(
             self._packed_recurrent, recurrent, None, h, masks.recurrent, self._of_states, call
         )
@@ -131,7 +130,7 @@ class ConvLSTMCell(LSTMCell):
 
     def packed_kernels(self) -> tuple[DenseWeights, DenseWeights]:
         """The kernel with the bias, and the recurrent kernel, as the engine wants them."""
-        (kernel,) = self.packed.of(self.kernel, self.bias)
+        (kernel,) = self._packed_inputs.of(self.kernel, self.bias)
         (recurrent,) = self._packed_recurrent.of(self.recurrent_kernel, None)
         return kernel, recurrent
 

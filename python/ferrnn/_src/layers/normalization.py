@@ -15,7 +15,7 @@ from ferrnn._src.layers.checks import checked_features, checked_rank
 from ferrnn._src.layers.weight_settings import GammaAndBeta
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import reads_one_version
-from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
+from ferrnn._src.weights.parameter import Gradients, Parameter, written
 
 # A factor and a term for rows normalized by the statistics of their batch.
 Correction: TypeAlias = "tuple[Array, Array]"
@@ -319,12 +319,16 @@ def number(value: float, dtype: np.dtype[Any]) -> Array:
 
 
 def _move(moving: Sequence[Parameter], values: Sequence[Array], momentum: float) -> None:
+    """Moves each parameter towards its value, for a holder of `one_version`."""
     dtype = values[0].dtype
     kept, added = number(momentum, dtype), number(1.0 - momentum, dtype)
-    with WritingAll(moving) as arrays:
-        for array, value in zip(arrays, values, strict=True):
+    try:
+        for parameter, value in zip(moving, values, strict=True):
+            array = parameter._data
             np.multiply(array, kept, array)
             np.add(array, value * added, array)
+    finally:
+        written(moving)
 
 
 def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Array, Any]:

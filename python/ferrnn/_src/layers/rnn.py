@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -229,10 +229,9 @@ class RNN(Recurrent):
         mask = None if call.mask is None else self._mask_for(call.mask, first)
         cell = self.cell
         dropout = draw_dropout(cell, shape[0], shape[-1]) if call.training else None
-        # Programs are for users' cells: loading them costs a megabyte.
-        scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
+        packed = fused.packed_for(cell, exact=call.differentiable or bool(call.training))
+        scan = _scan_of(cell) if packed is None else packed.scan
         outputs, final, scan_vjp = scan(
-            cell,
             sequences,
             self._start(states, shape[0]) if states or self.stateful else None,
             call,
@@ -356,6 +355,13 @@ class RNN(Recurrent):
         if "cell" in config:
             config["cell"] = deserialized(config["cell"], custom_objects)
         return cls(**config)
+
+
+def _scan_of(cell: Any) -> Callable[..., Scanned]:
+    """What runs a cell that has no packed weights: a stack, or a cell of the user's."""
+    # Programs are for users' cells: loading them costs a megabyte.
+    scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
+    return partial(scan, cell)
 
 
 def _kept(states: Sequence[Array]) -> Sequence[Array]:

@@ -13,7 +13,7 @@ import numpy as np
 from ferrnn._core import Problem, Residuals, Weights, rnn_backward, rnn_forward
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import NO_DROPOUT, BuiltInCell
-from ferrnn._src.cells.protocol import Dropout, DropoutMasks, States
+from ferrnn._src.cells.protocol import Dropout, States
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
@@ -29,10 +29,19 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # The engine's own names among them: interop runs weights that no cell holds.
-__all__ = ["Problem", "Weights", "packed_weights", "rnn_forward", "scan", "scan_stack", "supports"]
+__all__ = [
+    "Problem",
+    "Weights",
+    "packed_for",
+    "packed_weights",
+    "rnn_forward",
+    "scan",
+    "scan_stack",
+    "supports",
+]
 
 
-class _Packed(NamedTuple):
+class Packed(NamedTuple):
     """A cell's weights as the engine wants them, and what they were made of."""
 
     precision: str
@@ -42,6 +51,39 @@ class _Packed(NamedTuple):
     # The parameters that there are, the shapes of those that the engine has in another, and the
     # factors that it takes them with.
     given: list[tuple[Parameter, tuple[int, ...] | None, Any]]
+
+    def scan(
+        self,
+        inputs: Array,
+        initial_state: States | None,
+        call: Call,
+        *,
+        mask: Mask | None = None,
+        go_backwards: bool = False,
+        return_sequences: bool = True,
+        zero_output_for_mask: bool = False,
+        dropout: Dropout = None,
+        final_states: bool = True,
+    ) -> Scanned:
+        """As `stepwise.scan`, for the cell that has the weights."""
+        of_inputs, of_states = NO_DROPOUT if dropout is None else dropout
+        problem = Problem(
+            self.weights,
+            inputs,
+            initial_state,
+            mask,
+            of_inputs,
+            of_states,
+            go_backwards,
+            return_sequences,
+            zero_output_for_mask,
+        )
+        outputs, final, residuals = rnn_forward(
+            self.weights, problem, call.differentiable, final_states
+        )
+        if residuals is None:
+            return outputs, final, None
+        return outputs, final, partial(_backward, self, problem, residuals, outputs, call)
 
 
 def supports(cell: Any) -> bool:
@@ -62,69 +104,39 @@ def supports(cell: Any) -> bool:
 
 
 def scan(
-    cell: Any,
-    inputs: Array,
-    initial_state: States | None,
-    call: Call,
-    *,
-    mask: Mask | None = None,
-    go_backwards: bool = False,
-    return_sequences: bool = True,
-    zero_output_for_mask: bool = False,
-    dropout: Dropout = None,
-    final_states: bool = True,
+    cell: Any, inputs: Array, initial_state: States | None, call: Call, **options: Any
 ) -> Scanned:
     """As `stepwise.scan`, for cells that `supports` accepts."""
     if type(cell) is StackedRNNCells:
-        return scan_stack(
-            scan,
-            cell,
-            inputs,
-            initial_state,
-            call,
-            mask=mask,
-            go_backwards=go_backwards,
-            return_sequences=return_sequences,
-            zero_output_for_mask=zero_output_for_mask,
-            dropout=dropout,
-            final_states=final_states,
-        )
-    differentiable = call.differentiable
-    packed = _packed(cell, exact=differentiable or bool(call.training))
-    weights = packed.weights
-    masks = dropout if isinstance(dropout, DropoutMasks) else NO_DROPOUT
-    problem = Problem(
-        weights,
-        inputs,
-        initial_state,
-        mask,
-        masks.inputs,
-        masks.recurrent,
-        go_backwards,
-        return_sequences,
-        zero_output_for_mask,
-    )
-    outputs, final, residuals = rnn_forward(weights, problem, differentiable, final_states)
-    if residuals is None:
-        return outputs, final, None
-    return outputs, final, partial(_backward, packed, problem, residuals, outputs, call)
+        return scan_stack(scan, cell, inputs, initial_state, call, **options)
+    packed = packed_for(cell, exact=call.differentiable or bool(call.training))
+    assert packed is not None
+    return packed.scan(inputs, initial_state, call, **options)
+
+
+def packed_for(cell: Any, *, exact: bool) -> Packed | None:
+    """What runs a cell, packed anew when its weights or settings change.
+
+    None for a stack, and for a cell that the engine does not know. The weights are of full
+    precision if `exact`, else of the cell's `inference_precision`.
+    """
+    if not isinstance(cell, BuiltInCell):
+        return None
+    precision = "full" if exact else cell.inference_precision
+    packed: Packed | None = cell.packed if precision == "full" else cell.packed_rounded
+    if packed is not None and packed.precision == precision and packed.read(cell) == packed.found:
+        return packed  # and `supports` holds as it did, for it reads no more
+    if not supports(cell):
+        return None
+    with one_version():
+        return _pack(cell, precision)
 
 
 def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
-    """The cell's weights as the engine wants them, packed anew when they or its settings change.
-
-    They are of full precision if `exact`, else of the cell's `inference_precision`.
-    """
-    return _packed(cell, exact=exact).weights
-
-
-def _packed(cell: BuiltInCell, *, exact: bool) -> _Packed:
-    precision = "full" if exact else cell.inference_precision
-    packed: _Packed | None = cell.packed if precision == "full" else cell.packed_rounded
-    if packed is not None and packed.precision == precision and packed.read(cell) == packed.found:
-        return packed
-    with one_version():
-        return _pack(cell, precision)
+    """The weights of a cell that `supports` accepts, as `packed_for` has them."""
+    packed = packed_for(cell, exact=exact)
+    assert packed is not None
+    return packed.weights
 
 
 def _reader(cell: BuiltInCell) -> Callable[[Any], Any]:
@@ -157,7 +169,7 @@ def _clips(cell: BuiltInCell) -> dict[str, float]:
     return {"clip": cell.clip, "recurrent_clip": of_gates}
 
 
-def _pack(cell: BuiltInCell, precision: str) -> _Packed:
+def _pack(cell: BuiltInCell, precision: str) -> Packed:
     """Packs the weights and keeps them at the cell; for a holder of `one_version`."""
     read, scales = _reader(cell), column_scales(cell)
     found = read(cell)
@@ -187,7 +199,7 @@ def _pack(cell: BuiltInCell, precision: str) -> _Packed:
         projection=projection,
         **_clips(cell),
     )
-    packed = _Packed(precision, read, found, weights, given)
+    packed = Packed(precision, read, found, weights, given)
     # One assignment: another thread sees both or neither.
     if precision == "full":
         cell.packed = packed
@@ -211,7 +223,7 @@ def _check_finite(cell: BuiltInCell) -> None:
 
 
 def _backward(
-    packed: _Packed,
+    packed: Packed,
     problem: Problem,
     residuals: Residuals,
     outputs: Array,
@@ -244,12 +256,12 @@ def scan_stack(
     initial_state: States | None,
     call: Call,
     *,
-    mask: Mask | None,
-    go_backwards: bool,
-    return_sequences: bool,
-    zero_output_for_mask: bool,
-    dropout: Dropout,
-    final_states: bool,
+    mask: Mask | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    zero_output_for_mask: bool = False,
+    dropout: Dropout = None,
+    final_states: bool = True,
 ) -> Scanned:
     """One run over time for each cell; the cells above the first see processing order."""
     above = replace(call, inputs_need_gradient=True)
