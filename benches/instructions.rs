@@ -317,7 +317,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
     let data = Data { inputs: &[&inputs], targets: &[&targets], weights: &[None], order: None };
     let losses =
         vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
-    let loss = &Judge { losses, exact: false };
+    let loss = &Judge { losses, exact: false, penalties: vec![] };
     let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
     let (limit, until_finite_no_more) = (Duration::MAX, false);
     let span = Span { places: 0..rows, batch: rows, limit, until_finite_no_more };

@@ -296,6 +296,12 @@ def adam_update(
 def squared_norms(arrays: list[Array]) -> list[float]:
     """The sum of the squares of each array."""
 
+def penalty(x: Array, l1: float, l2: float) -> float:
+    """`l1 * sum(abs(x)) + l2 * sum(x**2)`."""
+
+def penalty_gradient(x: Array, l1: float, l2: float, slope: float) -> Array:
+    """The gradient of the penalty by `x`, times `slope`."""
+
 def mean_loss(
     measures: tuple[str, str, Sequence[float]],
     y_true: Array,

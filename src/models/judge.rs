@@ -11,6 +11,7 @@ use crate::layers::sequence::Engine;
 use crate::machine::lists;
 use crate::training::classes::{hits, weighted_hits};
 use crate::training::measure::Measure;
+use crate::training::penalty::Penalty;
 use crate::training::rows::{Divisor, Rows, Weights};
 
 /// Samples and targets in the order in which they are taken.
@@ -43,6 +44,8 @@ pub struct Judge {
     pub losses: Vec<Loss>,
     /// Whether the sum over outputs is made up for its rounding, as Python's is from 3.12 on.
     pub exact: bool,
+    /// The penalties on weights, by the numbers of these.
+    pub penalties: Vec<(usize, Penalty)>,
 }
 
 /// A metric so far.

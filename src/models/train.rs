@@ -11,6 +11,7 @@ use super::update::{Pace, Updates};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::Listed;
+use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
 /// Which samples are taken, and for how long.
@@ -57,9 +58,10 @@ pub fn train<T: Engine>(
         let mut next = tally.clone();
         let loss = judge.loss(graph, data, places, (&mut next, &mut weighing))?;
         graph.backward(stop)?;
+        let added = penalize(judge, weights, graph.gradients());
         updates.apply(pace, weights, graph.gradients())?;
         graph.follow(weights);
-        next.count_in(loss, rows);
+        next.count_in(loss + added, rows);
         *tally = next;
         if span.until_finite_no_more && !tally.loss.is_finite() {
             break;
@@ -85,6 +87,7 @@ pub fn judge<T: Engine>(
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
     let mut weighing = Weighing::default();
+    let added = penalize(judge, weights, &mut []);
     while first < span.places.end && (tally.steps == 0 || start.elapsed() < span.limit) {
         let places = first..span.places.end.min(first.saturating_add(span.batch));
         first = places.end;
@@ -95,9 +98,21 @@ pub fn judge<T: Engine>(
         }
         graph.forward(weights, (false, false), &mut draws, stop)?;
         let loss = judge.loss(graph, data, places, (tally, &mut weighing))?;
-        tally.count_in(loss, rows);
+        tally.count_in(loss + added, rows);
     }
     Ok(())
+}
+
+/// The sum of the penalties on weights; their gradients join those of the layers, if these are given.
+fn penalize<T: Engine>(judge: &Judge, weights: &[&mut [T]], gradients: &mut [Buffer<T>]) -> f64 {
+    let mut total = 0.0;
+    for &(at, penalty) in &judge.penalties {
+        total += penalty.of(&*weights[at]);
+        if let Some(gradient) = gradients.get_mut(at) {
+            penalty.add_gradient(&*weights[at], 1.0, gradient);
+        }
+    }
+    total
 }
 
 /// Computes outputs batch by batch, and writes those of the samples at `span.places`; `done` counts the
@@ -162,6 +177,11 @@ impl<T: Engine> Data<'_, T> {
                 format!("targets and losses of {outputs} outputs"),
                 received,
             ));
+        }
+        let count_of_weights = graph.sizes().count();
+        if let Some((wrong, _)) = judge.penalties.iter().find(|(at, _)| *at >= count_of_weights) {
+            let expected = format!("numbers below {count_of_weights}");
+            return Err(Error::value("penalties", expected, wrong));
         }
         let mut weights = self.weights.iter().flatten().map(|weights| weights.axes()[0]);
         if let Some(wrong) = weights.find(|&weights| weights != count) {

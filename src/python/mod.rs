@@ -14,6 +14,7 @@ mod machine;
 mod normalization;
 mod optimizer;
 mod parts;
+mod penalty;
 mod plan;
 mod plan_jobs;
 mod plan_layers;
@@ -58,6 +59,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::optimizer::{adam_update, sgd_update, squared_norms};
+    #[pymodule_export]
+    use super::penalty::{penalty, penalty_gradient};
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]

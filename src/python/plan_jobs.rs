@@ -18,6 +18,7 @@ use crate::models::{
     Clip, Data, Draws, Graph, Judge, Loss, Measured, Pace, Span, Tally, Updates, judge, train,
 };
 use crate::training::optimizer::Rule;
+use crate::training::penalty::Penalty;
 
 /// Arrays that are written: the weights of all layers, and the slots of those that are trained.
 pub(super) struct Arrays<T> {
@@ -97,8 +98,14 @@ type Samplings<'py> = (
 type Moving<'py> = (Way<'py>, Vec<f64>, Option<Vec<f64>>);
 
 /// For each output what is averaged, its weight, and what a sum of weighted values is divided by; whether the sum of these is made up for its rounding; for each metric the output, what is
-/// averaged, whether the weights of samples count, and the sums so far.
-type Judged = (Vec<(Measures, f64, String)>, bool, Vec<(usize, Measures, bool, (f64, f64))>);
+/// averaged, whether the weights of samples count, and the sums so far; for each penalty the number of its
+/// weight, and both factors.
+type Judged = (
+    Vec<(Measures, f64, String)>,
+    bool,
+    Vec<(usize, Measures, bool, (f64, f64))>,
+    Vec<(usize, f64, f64)>,
+);
 
 /// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output,
 /// both sums of each metric, and what ended it too early.
@@ -150,6 +157,7 @@ impl Work {
             Ok(Loss { measure: measure(of)?, weight: *weight, divisor: divisor_of(divisor)? })
         });
         let losses = losses.collect::<PyResult<_>>()?;
+        let penalties = judged.3.iter().map(|&(at, l1, l2)| (at, Penalty { l1, l2 })).collect();
         let given = given.iter().map(|array| {
             array.as_ref().map(|array| Source::new("sample_weight", array)).transpose()
         });
@@ -166,7 +174,7 @@ impl Work {
             y: Source::all("y", &y)?,
             weights: given.collect::<PyResult<_>>()?,
             order: order_of(order.as_ref())?,
-            judge: Judge { losses, exact: judged.1 },
+            judge: Judge { losses, exact: judged.1, penalties },
             span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
             moves: moves.transpose()?,
             tally: Tally {

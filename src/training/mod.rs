@@ -1,4 +1,4 @@
-//! What training wants beside the layers: updates of weights, losses, dropout masks.
+//! What training wants beside the layers: updates of weights, losses, penalties, dropout masks.
 
 pub mod classes;
 pub mod dropout;
@@ -6,5 +6,6 @@ mod logits;
 pub mod loss;
 pub mod measure;
 pub mod optimizer;
+pub mod penalty;
 pub mod quantiles;
 pub mod rows;

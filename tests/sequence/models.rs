@@ -13,6 +13,7 @@ use ferrnn::models::{
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::Rule;
+use ferrnn::training::penalty::Penalty;
 use ferrnn::training::rows::Divisor;
 
 use crate::common::Random;
@@ -289,7 +290,8 @@ fn a_step_of_training_is_forward_backward_and_update() {
         Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
     let losses =
         vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
-    let loss = &Judge { losses, exact: false };
+    let penalties = vec![(1, Penalty { l1: 0.3, l2: 0.0 }), (3, Penalty { l1: 0.1, l2: 0.2 })];
+    let mut loss = Judge { losses, exact: false, penalties };
     let span = Span {
         places: 0..7,
         batch: 3,
@@ -317,9 +319,13 @@ fn a_step_of_training_is_forward_backward_and_update() {
         }
         by_hand.graph.backward(&|| false).unwrap();
         let gradients = by_hand.graph.gradients();
-        for (weight, gradient) in by_hand.weights.iter_mut().zip(gradients) {
+        for (at, (weight, gradient)) in by_hand.weights.iter_mut().zip(gradients).enumerate() {
+            let penalty = loss.penalties.iter().find(|(number, _)| *number == at);
+            let Penalty { l1, l2 } = penalty.map_or(Penalty { l1: 0.0, l2: 0.0 }, |found| found.1);
             for (weight, slope) in weight.iter_mut().zip(&**gradient) {
-                *weight -= 0.1 * slope;
+                let w = *weight;
+                total += batch.len() as f64 * (l1 * w.abs() + l2 * w * w);
+                *weight -= 0.1 * (slope + l1 * w.signum() + 2.0 * l2 * w);
             }
         }
     }
@@ -336,7 +342,7 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
     let graph = &mut model.graph;
     let (given, told) = ((&data, &span, &paces[..]), (&mut tally, &mut draws));
-    train(graph, loss, &mut updates, &mut weights, given, told, &|| false).unwrap();
+    train(graph, &loss, &mut updates, &mut weights, given, told, &|| false).unwrap();
     assert_eq!(tally.steps, 3);
     assert!((tally.total - total).abs() < 1e-12 * total, "{} and {total}", tally.total);
     for (own, other) in model.weights.iter().flatten().zip(by_hand.weights.iter().flatten()) {
@@ -345,11 +351,16 @@ fn a_step_of_training_is_forward_backward_and_update() {
     assert_ne!(model.weights, before);
     let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
     let mut judged = Tally::default();
-    judge(&mut model.graph, loss, &weights, (&data, &span), &mut judged, &|| false).unwrap();
+    judge(&mut model.graph, &loss, &weights, (&data, &span), &mut judged, &|| false).unwrap();
     assert!(judged.total < tally.total && (judged.count - 7.0).abs() < 1e-9);
+    let mut refused = |loss: &Judge, weights: &[&mut [f64]]| {
+        let result = judge(&mut model.graph, loss, weights, (&data, &span), &mut judged, &|| false);
+        result.unwrap_err().to_string()
+    };
+    loss.penalties[1].0 = 5;
+    assert!(refused(&loss, &weights).contains("`penalties`: expected numbers below 5, received 5"));
     weights.pop();
-    let refused = judge(&mut model.graph, loss, &weights, (&data, &span), &mut judged, &|| false);
-    assert!(refused.unwrap_err().to_string().contains("expected 5 arrays"));
+    assert!(refused(&loss, &weights).contains("expected 5 arrays"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ NAMES = [
     *("EmbeddingWeights", "embedding_forward", "embedding_backward", "dropout_mask"),
     *("NormalizationWeights", "normalization_forward", "normalization_backward"),
     *("sgd_update", "adam_update", "squared_norms", "mean_loss", "activate", "limits"),
+    *("penalty", "penalty_gradient"),
     *("set_num_threads", "num_threads", "simd_level", "machine", "clear_buffers"),
 ]
 

@@ -150,6 +150,8 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
         "sgd_update": [own, rng.choice([several(), own]), maybe(several()), *rates[:2], *updates],
         "adam_update": [own, several(), several(), rng.choice([several(), own]), None, *rates[:4]],
         "squared_norms": [own],
+        "penalty": [inputs, *rates[:2]],
+        "penalty_gradient": [inputs, *rates[:3]],
         "mean_loss": [
             measure(rng),
             rng.choice([inputs, outputs, floats(rows)]),

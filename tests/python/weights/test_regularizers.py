@@ -28,6 +28,22 @@ def test_gradients_match_finite_differences(regularizer):
     check_vjp(forward, np.random.default_rng(1).normal(size=(4, 6)))
 
 
+@each_case("dtype", ["float32", "float64", ">f4", "float16"])
+def test_sums_and_slopes_are_those_of_any_array(dtype):
+    for count in (0, 1, 7, 8, 9, 130):
+        x = np.random.default_rng(count).normal(size=(count, 4)).astype(dtype)[:, 1:3]
+        x[count // 2 :, 0] = 0
+        wide = x.astype("float64")
+        wanted = 0.3 * np.abs(wide).sum() + 0.7 * np.square(wide).sum()
+        penalty, vjp = L1L2(0.3, 0.7).forward(x)
+        assert penalty == pytest.approx(wanted, rel=1e-13, abs=0)
+        d_x = vjp(-2.0)
+        assert d_x.dtype == x.dtype
+        tiny = max(float(np.finfo(dtype).eps), 1e-13)
+        expected = -0.6 * np.sign(wide) - 2.8 * wide
+        np.testing.assert_allclose(d_x.astype("float64"), expected, rtol=4 * tiny, atol=tiny)
+
+
 @each_regularizer
 @each_case("dtype", ["float32", "float64"])
 def test_gradients_keep_the_dtype(regularizer, dtype):

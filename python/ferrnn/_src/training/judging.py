@@ -18,6 +18,7 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, structure_version
 from ferrnn._src.weights.penalties import regularized
+from ferrnn._src.weights.regularizers import factors_of
 
 # Number types of inputs that the engine reads as they are.
 _READ = ("f4", "f8", "i4", "i8", "u1")
@@ -112,9 +113,10 @@ class TestingPlan:
         return read, found
 
     def _judges_as(self, judge: Judge) -> bool:
-        """Whether losses and metrics are what they were: their settings may change at any time."""
+        """Whether judging is what it was: the settings of its parts may change at any time."""
         same_losses = self._losses() == (judge.losses, judge.means)
-        return same_losses and self._metrics() == judge.metrics
+        same = same_losses and self._metrics() == judge.metrics
+        return same and self._penalties() == judge.penalties
 
     def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:
         """As `tests`, where loss and metrics take the outputs of the engine in Python."""
@@ -138,19 +140,19 @@ class TestingPlan:
     def _judge_for(self, read: list[Array], y: Any, weight: Any, rows: int) -> Judge | None:
         """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
         model, low = self._model, self.lowering
-        if model._regularized is None:
-            model._regularized = regularized(model.trainable_weights)
         shapes = [self._shape_for(end, read[0]) for end in low.outputs]
         if len(shapes) == 1 and type(y) is np.ndarray:
             true, pred = (min(rows, len(each)) for each in (y, read[0]))
             model.bind_output((true, *y.shape[1:]), (pred, *shapes[0][1:]))
         flat = any(end.masked and end.rank != 3 for end in low.outputs)
-        if flat or model._loss is None or model._regularized or model._collects:
+        if flat or model._loss is None or model._collects:
             return None
-        found, metrics = self._losses(), self._metrics()
+        found, metrics, penalties = self._losses(), self._metrics(), self._penalties()
         targets = [y] if len(shapes) == 1 else model.arranged_targets(y)
         weights = model.arranged_weights(weight)
-        if found is None or metrics is None or targets is None or weights is None:
+        if found is None or metrics is None or penalties is None:
+            return None
+        if targets is None or weights is None:
             return None
         arrays: list[Array] = []
         weighings: list[Array | None] = []
@@ -162,7 +164,7 @@ class TestingPlan:
                 return None
             arrays.append(array)
             weighings.append(weighing)
-        return Judge(found[0], arrays, weighings, metrics, found[1])
+        return Judge(found[0], arrays, weighings, metrics, found[1], penalties)
 
     @staticmethod
     def _shape_for(end: End, x: Array) -> tuple[int, ...]:
@@ -236,6 +238,22 @@ class TestingPlan:
                     if measure is None:
                         return None
                     found.append((at, metric, measure, weighted))
+        return found
+
+    def _penalties(self) -> list[tuple[int, float, float]] | None:
+        """The numbers of weights that have a penalty, with its factors, None if one has others."""
+        model = self._model
+        if model._regularized is None:
+            model._regularized = regularized(model.trainable_weights)
+        if not model._regularized:
+            return []
+        numbers = {id(weight): at for at, weight in enumerate(self.lowering.weights)}
+        found = []
+        for weight in model._regularized:
+            at, factors = numbers.get(id(weight)), factors_of(weight.regularizer)
+            if at is None or factors is None:
+                return None
+            found.append((at, *factors))
         return found
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:

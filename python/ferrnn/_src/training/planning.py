@@ -17,7 +17,7 @@ from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, WritingAll
-from ferrnn._src.weights.penalties import add_weight_penalties
+from ferrnn._src.weights.penalties import penalties_on
 
 # How many steps the first call of many is given rates for; later ones twice what the last did.
 _AT_FIRST = 64
@@ -126,19 +126,20 @@ class TrainingPlan(TestingPlan):
             self._refused = True
             return None
         self.drawn(self.draws(), 1)
-        penalties = Gradients()
-        added = add_weight_penalties(model._regularized or (), penalties)
-        added += sum(self.lowering.losses)
+        penalties, add_gradients = penalties_on(model._regularized or ())
+        added = penalties + sum(self.lowering.losses)
         outputs, mask = model.structured(made), self._masks(made)
         value, vjp = model._loss_of(batch, outputs, mask, added)
         model._measure(*batch[:2], outputs, batch[2], mask)
         d_outputs = [np.ascontiguousarray(slope) for slope in flatten(vjp(Gradients()))]
+        of_penalties = Gradients()
+        add_gradients(of_penalties)
         optimizer = model.optimizer
         with WritingAll(self.written):
             weights, slots = self.arrays()
             rates, decays = optimizer.engine_paces(1)
             decay = None if decays is None else decays[0]
-            more = self._by_number(penalties)
+            more = self._by_number(of_penalties)
             way, place = optimizer.engine_way(), optimizer.engine_place()
             native.backward(weights, slots, d_outputs, more, way, rates, decay)
             optimizer.engine_passed(place, 1)

@@ -24,7 +24,7 @@ from ferrnn._src.training.work import Turn, finished
 from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter, structure_version
-from ferrnn._src.weights.penalties import add_weight_penalties, regularized, weight_penalties
+from ferrnn._src.weights.penalties import penalties_on, regularized
 
 _TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False, consume=True)
 
@@ -134,8 +134,9 @@ class Steps(Measuring):
 
         A built and compiled model is lowered to a plan: forward, backward and optimizer are one
         call, and so are many steps if losses and metrics are mean errors, crossentropies and
-        accuracies. A layer that the engine does not know is handed back to Python in its place.
-        If something does not fit into a plan, `fit` runs layer by layer, with the same results.
+        accuracies, and regularizers of weights `L1` and `L2`. A layer that the engine does not know
+        is handed back to Python in its place. If something does not fit into a plan, `fit` runs
+        layer by layer, with the same results.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])
@@ -209,13 +210,14 @@ class Steps(Measuring):
         call = replace(_TRAINING, losses=[]) if self._collects else _TRAINING
         outputs, mask, vjp = self.outputs_and_mask(self.prepare_inputs(x), call)
         grads = Gradients()
-        added = add_weight_penalties(self._regularized or (), grads) + sum(call.losses or ())
-        value, loss_vjp = self._loss_of(batch, outputs, mask, added)
+        penalties, add_gradients = penalties_on(self._regularized or ())
+        value, loss_vjp = self._loss_of(batch, outputs, mask, penalties + sum(call.losses or ()))
         # Metrics come next to the loss, whose code and data are in the cache.
         self._measure(x, y, outputs, weight, mask)
         if not self._trained or vjp is None:
             return value, None
         vjp(loss_vjp(grads), grads)
+        add_gradients(grads)
         return value, grads
 
     def _test(self, batch: Batch) -> Turn:
@@ -232,7 +234,7 @@ class Steps(Measuring):
         x, y, weight = batch
         if self._regularized is None:
             self._regularized = regularized(self.trainable_weights)
-        added = sum(weight_penalties(self._regularized)) + sum(losses)
+        added = penalties_on(self._regularized)[0] + sum(losses)
         if type(self).compute_loss is not Steps.compute_loss:
             preds = with_masks(outputs, mask)
             value = float(self._as_written(x, y, preds, weight, training=False))

@@ -63,7 +63,7 @@ class Judge:
     `losses` are what is averaged, the weight, and what a weighted sum is divided by, see
     `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
     with the number of their output, and whether these weights count; `means` are those of the
-    losses of several outputs.
+    losses of several outputs. `penalties` have the number of their weight, and both factors.
     """
 
     losses: Sequence[tuple[Measure, float, str]]
@@ -71,6 +71,7 @@ class Judge:
     weights: Sequence[Array | None]
     metrics: Sequence[tuple[int, Any, Measure, bool]]
     means: Sequence[Any]
+    penalties: Sequence[tuple[int, float, float]]
 
     def asked(self) -> tuple[Any, ...]:
         """As the engine is told of it: for each metric what it sums, and its sums so far."""
@@ -78,7 +79,7 @@ class Judge:
             (at, measure, weighted, (float(metric.total), float(metric.count)))
             for at, metric, measure, weighted in self.metrics
         ]
-        return self.losses, _EXACT, metrics
+        return self.losses, _EXACT, metrics, self.penalties
 
 
 class Worked(Protocol):

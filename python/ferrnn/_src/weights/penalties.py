@@ -44,14 +44,22 @@ def _weight_penalty(regularizer: Any, value: Array) -> tuple[Array, Vjp]:
     return np.asarray(penalty, value.dtype), lambda d_penalty, grads: vjp(float(d_penalty), grads)
 
 
-def add_weight_penalties(weights: Iterable[Parameter], grads: Gradients) -> float:
-    """The sum of the penalties on weights that all have a regularizer; gradients join `grads`."""
-    total = 0.0
+def penalties_on(weights: Iterable[Parameter]) -> tuple[float, Callable[[Gradients], None]]:
+    """The sum of the penalties on weights that all have a regularizer, and what adds its gradients.
+
+    These come after the gradients that layers add, as in a plan.
+    """
+    total, vjps = 0.0, []
     for weight in weights:
         penalty, vjp = penalty_of(weight.regularizer, weight.value)
-        total += penalty
-        grads.add(weight, vjp(1.0, grads))
-    return total
+        total += penalty  # one after the other: `sum` makes up for rounding from Python 3.12 on
+        vjps.append((weight, vjp))
+
+    def add_gradients(grads: Gradients) -> None:
+        for weight, vjp in vjps:
+            grads.add(weight, vjp(1.0, grads))
+
+    return total, add_gradients
 
 
 def activity_penalties(

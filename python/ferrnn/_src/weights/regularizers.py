@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn._src.configs.config import epsilon
 from ferrnn._src.configs.objects import Configured, Kind
 from ferrnn._src.configs.overriding import overridden
+from ferrnn._src.native import penalty, penalty_gradient
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
@@ -66,19 +67,13 @@ class L1L2(Regularizer):
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
     def forward(self, x: Array) -> tuple[float, PenaltyVjp]:
-        penalty = 0.0
-        if self.l1:
-            penalty += self.l1 * float(np.abs(x).sum())
-        if self.l2:
-            penalty += self.l2 * float(np.square(x).sum())
+        read = x if x.dtype.char in "fd" else x.astype(np.float64)
 
         def vjp(d_penalty: float) -> Array:
-            d_x: Array = x * _like(x, 2 * d_penalty * self.l2)
-            if self.l1:
-                d_x += np.sign(x) * _like(x, d_penalty * self.l1)
-            return d_x
+            d_x = penalty_gradient(read, self.l1, self.l2, d_penalty)
+            return d_x.astype(x.dtype, copy=False)
 
-        return penalty, vjp
+        return penalty(read, self.l1, self.l2), vjp
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1, "l2": self.l2}
@@ -202,6 +197,16 @@ def penalty_of(regularizer: Any, x: Array) -> tuple[float, Callable[[float, Grad
         return d_x
 
     return float(regularizer(x)), traced
+
+
+def factors_of(regularizer: Any) -> tuple[float, float] | None:
+    """The factors of absolute values and of squares, None if there is more to a regularizer.
+
+    >>> factors_of(L1(0.5)), factors_of(OrthogonalRegularizer())
+    ((0.5, 0.0), None)
+    """
+    known = type(regularizer) in (L1, L2, L1L2)
+    return (float(regularizer.l1), float(regularizer.l2)) if known else None
 
 
 def _factor(argument: str, value: Any) -> float:
