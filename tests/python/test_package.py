@@ -146,5 +146,5 @@ def test_what_keras_has_and_we_lack_is_named(module, name):
 
 @each_case("name", ["Conv3D", "ConvLSTM3D", "MaxPooling3D", "ZeroPadding3D"])
 def test_layers_over_three_axes_are_refused_with_the_reason(name):
-    with pytest.raises(AttributeError, match=f"^'{name}' is not in .* axis of places or two"):
+    with pytest.raises(AttributeError, match=f"^'{name}' is not in .* three spatial axes"):
         getattr(importlib.import_module("ferrnn.layers"), name)

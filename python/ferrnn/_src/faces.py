@@ -1,7 +1,7 @@
-"""The public modules: each hands on what its stub lists, and loads it when it is first asked for.
+"""The public modules: each exports what its stub lists, and loads a name on first use.
 
 A stub (`layers.pyi`) is what type checkers read. Reading the same file here keeps one list of
-names, and an import of the package costs what the program uses.
+names, and importing the package costs only what the program uses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).parents[1]
 def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` of a public module.
 
-    The error for a name that is not there says what is missing and what there is.
+    The error for a missing name lists those that the module has.
 
     >>> _, __getattr__, _ = face("ferrnn.optimizers")
     >>> __getattr__("SGD").__name__
@@ -41,14 +41,14 @@ def face(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], lis
         own_module = source in {module, "ferrnn"}
         value = import_module(f"{source}.{own}" if own_module else source)
         value = value if own_module else getattr(value, own)
-        setattr(sys.modules[module], name, value)  # this function is asked once
+        setattr(sys.modules[module], name, value)  # so `__getattr__` is called once for each name
         return value
 
     return names, load, names.copy
 
 
 class _Later:
-    """A module that is imported when something of it is first asked for."""
+    """A module that is imported when one of its attributes is first used."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -58,7 +58,7 @@ class _Later:
 
 
 def later(module: str) -> Any:
-    """Stands for a module that few programs need: it is imported when it is first used.
+    """A stand-in for a module that few programs need, imported on first use.
 
     Type checkers are told of it by an import under `TYPE_CHECKING`.
 
@@ -69,7 +69,7 @@ def later(module: str) -> Any:
 
 
 def public(module: str, name: str) -> Any:
-    """What the public module `ferrnn.<module>` hands on under a name; None if it has none.
+    """The object that the public module `ferrnn.<module>` exports under a name, or None.
 
     >>> public("layers", "LSTM").__name__
     'LSTM'
@@ -81,9 +81,9 @@ def public(module: str, name: str) -> Any:
 
 
 def _listed(module: str) -> dict[str, tuple[str, str]]:
-    """The module of each name that a public module's stub hands on, and the name there.
+    """The module that each name of a public module's stub comes from, and its name there.
 
-    As for a type checker, that is what is imported `as` itself or by a star, and each alias.
+    As for a type checker, exported are names imported `as` themselves or by a star, and aliases.
     """
     stub = _PACKAGE.joinpath(*module.split(".")[1:])
     path = stub / "__init__.pyi" if stub.is_dir() else stub.with_suffix(".pyi")
@@ -106,6 +106,6 @@ def _missing(module: str, name: str, names: list[str]) -> AttributeError:
     if not name.startswith("_"):
         why = "a misspelling, or a name of Keras that ferrnn does not have yet"
         if name.endswith("3D"):
-            why = "layers go over one axis of places or two, none over three"
+            why = "layers with three spatial axes are not supported"
         text = f"{name!r} is not in {module}: {why}. Available: {', '.join(names)}"
     return AttributeError(text, name=name, obj=sys.modules[module])

@@ -1,4 +1,4 @@
-"""matplotlib for all that draws: figures that notebooks show and that can be written to files."""
+"""matplotlib for everything that draws: figures that notebooks show and files store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def figure(width: float, height: float) -> Any:
-    """An empty figure of a size in inches, without pyplot and the windows that come with it.
+    """An empty figure of the given size in inches, made without pyplot and its windows.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -17,10 +17,10 @@ def figure(width: float, height: float) -> Any:
 
 
 def short_dates(axis: Any) -> None:
-    """Lets an axis of dates say of each no more than what differs from the others."""
+    """Shortens the labels of a date axis to what differs between them."""
     from matplotlib import dates  # noqa: PLC0415 - optional
 
-    formatter: Any = dates.ConciseDateFormatter  # whose types matplotlib does not tell
+    formatter: Any = dates.ConciseDateFormatter  # matplotlib has no type annotations here
     axis.set_major_formatter(formatter(axis.get_major_locator()))
 
 
@@ -30,7 +30,7 @@ def _kind() -> Any:
         from matplotlib.figure import Figure  # noqa: PLC0415 - optional
     except ImportError as error:
         raise ImportError(
-            "pictures need matplotlib, which the extra `plot` brings: pip install 'ferrnn[plot]'"
+            "figures need matplotlib, which the extra `plot` installs: pip install 'ferrnn[plot]'"
         ) from error
 
     class Shown(Figure):

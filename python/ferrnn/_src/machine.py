@@ -32,7 +32,7 @@ def show_config(mode: str = "stdout") -> dict[str, dict[str, Any]] | None:
 
 
 def cpu_name() -> str:
-    """The CPU as the system names it."""
+    """The CPU's name, as the operating system gives it."""
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -45,7 +45,7 @@ def cpu_name() -> str:
     for key in ("model name", "Model"):
         if key in told:
             return told[key]
-    if "CPU part" in told:  # of an Arm core Linux knows numbers only
+    if "CPU part" in told:  # Linux gives numbers, not a name, for an Arm core
         return f"implementer {told.get('CPU implementer', 'unknown')}, part {told['CPU part']}"
     return platform.processor() or platform.machine() or "unknown"
 
@@ -76,7 +76,7 @@ def _facts() -> dict[str, dict[str, Any]]:
 
 
 def _text(facts: dict[str, dict[str, Any]]) -> str:
-    """The facts in lines, a heading above each group, as YAML reads them."""
+    """The facts as YAML: a heading above each group, one fact on each line."""
     lines = []
     for group, entries in facts.items():
         lines.append(f"{group}:")

@@ -67,7 +67,7 @@ def test_members_that_share_their_bytes(path):
     content[end + 8 : end + 16] = struct.pack("<HHL", *[count + 300] * 2, size + len(extra))
     path.write_bytes(content)
     peak, error = peak_of(lambda: load_model(path))
-    assert "share their bytes" in error.reason
+    assert "overlap in the archive" in error.reason
     assert peak < 8 * 2**20
 
 
@@ -77,7 +77,7 @@ def test_parts_that_grow(path):
 
     rewritten(path, change, compression=zipfile.ZIP_DEFLATED)
     peak, error = peak_of(lambda: load_model(path))
-    assert "would grow to" in error.reason
+    assert "would expand to" in error.reason
     assert error.place == "config.json"
     assert peak < 8 * 2**20
 
@@ -99,14 +99,14 @@ def test_parts_of_one_name(path):
         zipfile.ZipFile(path, "a") as archive,
     ):
         archive.writestr("config.json", "{}")
-    with pytest.raises(FileError, match="several parts of one name"):
+    with pytest.raises(FileError, match="several parts of the same name"):
         load_model(path)
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_compression_that_no_writer_of_models_uses(path, kind):
     rewritten(path, lambda parts: parts, compression=kind)
-    with pytest.raises(FileError, match=r"config\.json: it is compressed in an unknown way"):
+    with pytest.raises(FileError, match=r"config\.json: it must be stored or deflated"):
         load_model(path)
 
 
@@ -145,7 +145,7 @@ def test_texts_behind_a_link_are_not_read(tmp_path):
 def test_a_pipe_in_a_folder_is_not_waited_for(folder):
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
-    with pytest.raises(FileError, match=r"config\.json: this is not a file"):
+    with pytest.raises(FileError, match=r"config\.json: expected a regular file"):
         load_model(folder)
 
 

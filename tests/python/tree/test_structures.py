@@ -43,7 +43,7 @@ def test_traverse_from_the_bottom_sees_what_was_replaced():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda: tree.assert_same_structure([1, 2], [1]), r"expected the entries \[0, 1\]"),
+        (lambda: tree.assert_same_structure([1, 2], [1]), r"expected the keys \[0, 1\]"),
         (lambda: tree.assert_same_structure([1, 2], (1, 2)), r"expected a list \[1, 2\], received"),
         (lambda: tree.assert_same_structure([1], 1), "received the leaf 1"),
         (lambda: tree.assert_same_paths([1, 2], {"a": 1}), "the paths differ"),

@@ -1,4 +1,4 @@
-"""The parts of an archive or of a folder, read one by one, by name, when they are asked for."""
+"""The parts of an archive or folder, each read by name when it is asked for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ferrnn._src.files.limits import limit_of
 class Parts(Protocol):
     """What is in an archive or a folder."""
 
-    size: int  # in bytes, of all of it
+    size: int  # of the whole archive or folder, in bytes
 
     def names(self, folder: str) -> list[str]:
         """The names of the parts right below a folder, which ends in a slash."""
 
     def read(self, name: str) -> bytes | None:
-        """A part; None if it is not there."""
+        """The contents of a part; None if there is no such part."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise ValueError(f"this is no `.keras` archive: {error}") from error
+        raise ValueError(f"a `.keras` file must be a zip archive: {error}") from error
     with archive:
         yield archive
 
@@ -57,12 +57,12 @@ class _Archive:
         self._left = limit_of(size)
         self._members = {each.filename: each for each in archive.infolist()}
         if len(self._members) < len(archive.infolist()):
-            raise ValueError("the archive has several parts of one name")
+            raise ValueError("the archive has several parts of the same name")
         inside = sorted(archive.infolist(), key=lambda member: member.header_offset)
         for before, after in pairwise(inside):
             if before.header_offset + before.compress_size > after.header_offset:
                 raise ValueError(
-                    f"the parts {before.filename!r} and {after.filename!r} share their bytes"
+                    f"the parts {before.filename!r} and {after.filename!r} overlap in the archive"
                 )
 
     def names(self, folder: str) -> list[str]:
@@ -76,12 +76,14 @@ class _Archive:
         self._left -= member.file_size
         if self._left < 0:
             raise ValueError(
-                f"it would grow to {member.file_size} bytes, more than an archive of {self.size} "
-                "bytes may hold"
+                f"it would expand to {member.file_size} bytes, more than {self.size} bytes of "
+                "archive may hold"
             )
-        # Others may set aside gigabytes before the first byte.
+        # Decoders of other methods may allocate gigabytes before they return the first byte.
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"it is compressed in an unknown way, {member.compress_type}")
+            raise ValueError(
+                f"it must be stored or deflated, received compression method {member.compress_type}"
+            )
         return self._archive.read(member)
 
 
@@ -98,16 +100,16 @@ class _Folder:
     def read(self, name: str) -> bytes | None:
         if not self._is_there(name):
             return None
-        # A link that came after the look is not followed, a pipe not waited for.
+        # A link made since the check is not followed, and opening a pipe does not block.
         flags = (getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         handle = os.open(self._path / name, os.O_RDONLY | sum(flags))
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ValueError("this is not a file")
+                raise ValueError("expected a regular file, received a folder, a pipe or a device")
             return file.read()
 
     def _is_there(self, name: str) -> bool:
-        """Whether the folder has such a part of its own, not one that a link leads to."""
+        """Whether the folder has this part; raises ValueError if a link leads to it."""
         place = self._path
         for each in Path(name).parts:
             place /= each

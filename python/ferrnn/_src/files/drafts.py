@@ -1,4 +1,4 @@
-"""Names of files that are being written, and what becomes of those whose writer was killed."""
+"""Temporary files for writing, and the removal of those whose writer was killed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _OLD = 24 * 3600.0  # seconds, where files cannot be locked
 def new_draft(target: Path) -> tuple[Path, BinaryIO]:
     """A new file beside `target`, locked for as long as it is open.
 
-    The lock ends with the process, however that ends: so `remove_abandoned` of any process knows
-    what nobody writes any more. It is a shared one, which readers of HDF5 do not mind.
+    The lock ends with the process, however that ends, so `remove_abandoned` in any process knows
+    which drafts nobody writes any more. It is a shared lock, which does not keep HDF5 from reading.
 
     Raises:
-        OSError: If there can be no file; it names `target`.
+        OSError: The file cannot be made; the error names `target`.
     """
     while True:
         path = target.with_name(f".{_digest(target)}{uuid.uuid4().hex[:16]}.tmp")
@@ -36,7 +36,7 @@ def new_draft(target: Path) -> tuple[Path, BinaryIO]:
             raise
         if _locked(file.fileno(), alone=False, otherwise=True) and path.exists():
             return path, file
-        file.close()  # somebody took it for abandoned before it was locked
+        file.close()  # another process took it for abandoned before it was locked
 
 
 def remove_abandoned(target: Path) -> None:
@@ -59,7 +59,7 @@ def remove_abandoned(target: Path) -> None:
 
 def _digest(target: Path) -> str:
     name = target.name.encode(errors="surrogateescape")
-    # Python spreads the bytes by SHA-512; `hashlib` itself would load 4 MB of OpenSSL.
+    # `random` hashes its seed by SHA-512; `hashlib` itself would load 4 MB of OpenSSL.
     return f"{random.Random(name).getrandbits(64):016x}"
 
 
@@ -77,9 +77,9 @@ def _remove_if_abandoned(path: str) -> None:
 
 
 def _locked(handle: int, *, alone: bool, otherwise: bool) -> bool:
-    """Whether the file can be locked and is now, against all others if `alone`.
+    """Locks the file, exclusively if `alone`, and tells whether that succeeded.
 
-    `otherwise` is for systems that lock no files.
+    `otherwise` is the answer on systems that cannot lock files.
     """
     if sys.platform == "win32":
         return otherwise

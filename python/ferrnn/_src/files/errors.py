@@ -1,4 +1,4 @@
-"""The error of files that are damaged, and how what goes wrong inside comes to name its place."""
+"""The error for damaged files, and the contexts that add the place of a fault to it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class FileError(ValueError):
 
 
 class FileTypeError(FileError, TypeError):
-    """A file holds values of a kind that a class does not take."""
+    """A file holds a value of a type that a class does not accept."""
 
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """What is raised inside, of whatever kind, remembers the place, the outer ones first.
+    """Errors raised inside, of whatever kind, get `place` in front of the places they have.
 
     >>> with reading("model.keras"), within("config.json"), within("LSTM 'first'"):
     ...     {}["units"]
@@ -48,10 +48,10 @@ def within(place: str) -> Iterator[None]:
 
 @contextmanager
 def reading(filename: str | os.PathLike[str]) -> Iterator[None]:
-    """What goes wrong with a file's contents becomes a `FileError` that names file and place.
+    """Errors about a file's contents become a `FileError` that names the file and the place.
 
-    What is no fault of the file stays: errors of the system, too little memory, packages that are
-    not installed, warnings that are raised.
+    Errors that the file did not cause stay as they are: those of the system, too little memory,
+    missing packages, warnings turned into errors.
     """
     try:
         yield

@@ -15,7 +15,7 @@ _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 def limit_of(size: int) -> int:
-    """The bytes that the contents of a file of this size may take.
+    """The number of bytes that the contents of a file of this size may take in memory.
 
     >>> limit_of(1000) - limit_of(0)
     16000
@@ -25,7 +25,7 @@ def limit_of(size: int) -> int:
 
 @contextmanager
 def limited(size: int) -> Iterator[None]:
-    """Inside, the arrays that `spend` hears of may take `limit_of(size)` bytes together."""
+    """Inside, the arrays announced to `spend` may take `limit_of(size)` bytes in total."""
     token = _left.set([limit_of(size)])
     try:
         yield
@@ -34,7 +34,7 @@ def limited(size: int) -> Iterator[None]:
 
 
 def spend(shape: Sequence[int], itemsize: int, what: str) -> None:
-    """Called before an array is made whose size a file may have chosen.
+    """Counts an array whose size a file may have chosen; call it before the array is made.
 
     >>> spend((10**6, 10**6), 8, "any")
     >>> with limited(100):  # doctest: +ELLIPSIS

@@ -47,7 +47,7 @@ _LONGEST_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Tensor:
-    """What the header says of an array: its dtype and shape, and its bytes in the file."""
+    """An array as the header describes it: its dtype and shape, and its bytes in the file."""
 
     kind: str
     shape: tuple[int, ...]
@@ -70,7 +70,7 @@ class Contents:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether the file begins as one of safetensors does: a length, and a JSON object."""
+    """Whether the file begins as a safetensors file does: with a length and a JSON object."""
     with path.open("rb") as file:
         begin = file.read(9)
     return begin[8:] == b"{" and 2 <= int.from_bytes(begin[:8], "little") <= _LONGEST_HEADER
@@ -79,7 +79,7 @@ def is_safetensors(path: Path) -> bool:
 def write(
     file: BinaryIO, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes arrays by name and texts to a binary file, each array at a multiple of its dtype.
+    """Writes named arrays and texts to a binary file, each array aligned to the size of its dtype.
 
     >>> with Path("two.safetensors").open("wb") as file:
     ...     write(file, {"a": np.arange(3, dtype="int16"), "b": np.ones((2, 2))}, {"by": "me"})
@@ -99,8 +99,8 @@ def write(
     text += b" " * (-len(text) % _ALIGNMENT)
     if len(text) > _LONGEST_HEADER:
         raise ValueError(
-            f"the texts and names of the file would take {len(text)} bytes, a file of safetensors "
-            f"may have {_LONGEST_HEADER}"
+            "the header of a safetensors file, with all names and texts, may take "
+            f"{_LONGEST_HEADER} bytes, received {len(text)}"
         )
     file.write(len(text).to_bytes(8, "little") + text)
     for _, array in _in_order(plain):
@@ -124,8 +124,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
     """The contents of a file; its arrays stay valid as long as they are referenced.
 
     Raises:
-        ValueError: It is no file of safetensors: arrays overlap, leave holes or are not all there,
-            the header is too long, nested too deeply, or not what the layout asks for.
+        ValueError: It is not a safetensors file: arrays overlap, leave holes or are incomplete, or
+                the header is too long, too deeply nested or otherwise not what the layout asks for.
     """
     with Path(path).open("rb") as file:
         yield _contents(file)
@@ -134,7 +134,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
 def _contents(file: BinaryIO) -> Contents:
     size = os.fstat(file.fileno()).st_size
     if size < 8:
-        raise ValueError(f"no file of safetensors: it has {size} bytes")
+        raise ValueError(f"a safetensors file must have at least 8 bytes, received {size}")
     return contents_of(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
 
@@ -142,32 +142,32 @@ def contents_of(data: memoryview) -> Contents:
     """The contents of the bytes of a file, where they lie.
 
     Raises:
-        ValueError: They are no file of safetensors, as by `opened`.
+        ValueError: They are not those of a safetensors file; see `opened`.
     """
     size, length = len(data), int.from_bytes(data[:8], "little")
     if not 2 <= length <= size - 8:
         raise ValueError(
-            f"no file of safetensors: its header would have {length} bytes, the file has {size}"
+            f"not a safetensors file: its header would have {length} bytes, but the file has {size}"
         )
     if length > _LONGEST_HEADER:
-        raise ValueError(f"the header has {length} bytes, more than {_LONGEST_HEADER}")
+        raise ValueError(f"the header must have at most {_LONGEST_HEADER} bytes, received {length}")
     header = _header(bytes(data[8 : 8 + length]))
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise ValueError("the metadata must be texts by name")
+        raise ValueError("the metadata must be a JSON object of strings")
     return Contents(metadata, dict(_tensors(header, data[8 + length :])))
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    # Each takes some 60 bytes when it is parsed; names and numbers take less than they are long.
+    # A parsed list or object takes some 60 bytes; names and numbers take less than their text.
     if 64 * (text.count(b"[") + text.count(b"{")) > limit_of(len(text)):
-        raise ValueError("the header has more lists than the arrays of a file can have")
+        raise ValueError("the header has more lists and objects than a file of its size may hold")
     try:
         header = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
     except RecursionError:
         raise ValueError("the header is nested too deeply") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"the header is not text in UTF-8, at byte {error.start}") from None
+        raise ValueError(f"the header must be UTF-8, but is not at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"the header is not JSON: {error}") from None
     if not isinstance(header, dict):
@@ -179,13 +179,13 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise ValueError(f"the header has {key!r} twice")
+            raise ValueError(f"the header has the key {key!r} twice")
         made[key] = value
     return made
 
 
 def _refused(name: str) -> Any:
-    raise ValueError(f"the header has the number {name}, which JSON does not know")
+    raise ValueError(f"the header has the number {name}, which is not JSON")
 
 
 def _tensors(header: Mapping[str, Any], data: memoryview) -> Iterator[tuple[str, Tensor]]:
@@ -196,13 +196,13 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> Iterator[tuple[str,
         if begin != reached:
             fault = "overlap" if begin < reached else "leave a hole"
             raise ValueError(
-                f"the arrays {fault}: {name!r} begins at byte {begin}, the one before ends at "
-                f"{reached}"
+                f"the arrays {fault}: {name!r} begins at byte {begin}, but the one before it ends "
+                f"at {reached}"
             )
         if end > len(data):
             raise ValueError(
-                f"the array {name!r} would end at byte {end}, the file has {len(data)} after its "
-                "header"
+                f"the array {name!r} would end at byte {end}, but the file has {len(data)} bytes "
+                "after its header"
             )
         itemsize = 2 if kind == _BFLOAT16 else np.dtype(_NUMPY[kind]).itemsize
         if end - begin != math.prod(shape) * itemsize:
@@ -218,19 +218,25 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> Iterator[tuple[str,
 
 def _entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"{name!r} must have a dtype, a shape and data_offsets, and no more")
+        raise ValueError(
+            f"{name!r} must have the keys dtype, shape and data_offsets, and no others"
+        )
     kind, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _NUMPY and kind != _BFLOAT16:
-        raise ValueError(f"the tensor {name!r} has the type {str(kind)[:20]}, which is not read")
+        raise ValueError(
+            f"the array {name!r} has the dtype {str(kind)[:20]}, which is not supported"
+        )
     if not _counts(shape) or len(shape) > 32:
-        raise ValueError(f"the shape of {name!r} must be up to 32 whole numbers from 0 on")
+        raise ValueError(
+            f"the shape of {name!r} must be a list of at most 32 integers that are not negative"
+        )
     if not _counts(place) or len(place) != 2 or place[1] < place[0]:
-        raise ValueError(f"the data_offsets of {name!r} must be two places, the end second")
+        raise ValueError(f"the data_offsets of {name!r} must be two offsets, the begin and the end")
     return kind, tuple(shape), place[0], place[1]
 
 
 def _counts(value: Any) -> bool:
-    """Whether it is a list of whole numbers that 64 bits hold."""
+    """Whether it is a list of integers that are not negative and fit into 64 bits."""
     return isinstance(value, list) and all(
         type(each) is int and 0 <= each < 2**63 for each in value
     )

@@ -1,4 +1,4 @@
-"""Checksums of the texts and arrays of a file of safetensors, kept in its metadata."""
+"""Checksums of the texts and arrays of a safetensors file, kept in its metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHECKSUMS, _CHECKSUM = "checksums", "checksum"
 
 
 def summed(arrays: Mapping[str, Array], texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts, with the checksums of the arrays and of all texts.
+    """The texts with checksums of the arrays and of all texts added.
 
     >>> sorted(summed({"a": np.ones(2)}, {"by": "me"}))
     ['by', 'checksum', 'checksums']
@@ -25,26 +25,26 @@ def summed(arrays: Mapping[str, Array], texts: Mapping[str, str]) -> dict[str, s
 
 
 def checked(contents: Contents) -> tuple[Mapping[str, str], dict[str, Array]]:
-    """The texts and arrays of a file, when their checksums are right.
+    """The texts and arrays of a file, after verifying their checksums.
 
     Raises:
-        ValueError: One is not.
+        ValueError: A checksum does not match.
     """
     texts = contents.metadata
     if texts.get(_CHECKSUM) != str(_of_texts(texts)):
-        raise ValueError("the metadata is damaged: its checksum is another")
+        raise ValueError("the metadata is damaged: its checksum does not match")
     sums = json.loads(texts.get(_CHECKSUMS, "{}"))
     arrays = {name: tensor.array() for name, tensor in contents.tensors.items()}
     if not isinstance(sums, dict) or sums.keys() != arrays.keys():
-        raise ValueError("the arrays are not those that were saved")
+        raise ValueError("the names of the arrays are not those that were saved")
     for name, array in arrays.items():
         if sums[name] != _of_array(name, array):
-            raise ValueError(f"the array {name!r} is damaged: its checksum is another")
+            raise ValueError(f"the array {name!r} is damaged: its checksum does not match")
     return texts, arrays
 
 
 def _of_array(name: str, array: Array) -> int:
-    """Of the numbers, their dtype and shape, and their name."""
+    """The checksum of an array's numbers, dtype, shape and name."""
     plain = np.asarray(array, array.dtype.newbyteorder("<"))
     head = f"{name} {plain.dtype.str} {plain.shape}"
     return zlib.crc32(plain.reshape(-1).view(np.uint8).data, zlib.crc32(head.encode()))

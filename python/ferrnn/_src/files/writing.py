@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all: the one way in which the package writes."""
+"""Files written as a whole or not at all: the one way in which the package writes files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ferrnn._src.files.drafts import new_draft, remove_abandoned
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary file to write, read and seek in, which becomes the file at `path` at the end.
 
-    It lies in the same folder under another name until all of it is on the disk, and then takes
-    the old file's place in one step: whoever opens `path`, whenever this process or the machine
-    stops, finds the old file or the new one. It keeps the old file's permissions; a new file has
-    those that the umask leaves. A link at `path` stays, and what it leads to is replaced; the old
-    file's other hard links keep the old contents. Devices and pipes are written to directly. What a
-    killed process left beside `path` while it wrote there is removed.
+    It stands in the same folder under another name until all of it is on the disk, and then takes
+    the old file's place in one step: whenever this process or the machine stops, `path` is the old
+    file or the new one. The old file's permissions are kept; a new file has those that the umask
+    leaves. A link at `path` stays, and its target is replaced; other hard links to the old file
+    keep the old contents. Devices and pipes are written to directly. Drafts that killed processes
+    left beside `path` are removed.
 
     Raises:
         OSError: With `path` and the reason. The old file is as it was, and nothing lies beside it.
@@ -62,7 +62,7 @@ def write_files(contents: Mapping[str | os.PathLike[str], bytes | str]) -> None:
 
 @contextmanager
 def _draft(path: str | os.PathLike[str]) -> Iterator[_Draft]:
-    """A draft that is finished and takes its place if nothing is raised."""
+    """A draft that replaces the file at the end of the block if nothing is raised in it."""
     draft = _Draft(path)
     try:
         with _named_errors(path):
@@ -74,7 +74,7 @@ def _draft(path: str | os.PathLike[str]) -> Iterator[_Draft]:
 
 
 class _Draft:
-    """A file under another name in the folder of the one that it will be."""
+    """A file under another name, in the folder of the file that it will replace."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.asked = path
@@ -84,7 +84,7 @@ class _Draft:
         with _named_errors(path, self.target):
             old = self.target.stat() if self.target.exists() else None
             if old is not None and not os.access(self.target, os.W_OK):
-                # Only the folder's permissions would count for a replacement.
+                # A replacement would only need permissions for the folder.
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             # A folder cannot be opened to write; a device or pipe is written to directly.
             self.placed = old is not None and not stat.S_ISREG(old.st_mode)
@@ -115,27 +115,27 @@ class _Draft:
         return file
 
     def finish(self) -> None:
-        """Sees to it that everything is on the disk."""
+        """Flushes everything to the disk."""
         with _named_errors(self.asked, self.path):
             self.file.flush()
             if not self.placed:
                 os.fsync(self.file.fileno())
-            if self.placed or os.name == "nt":  # which renames no open file
+            if self.placed or os.name == "nt":  # Windows cannot rename an open file
                 self.file.close()
 
     def replace(self) -> None:
-        """Puts the draft in the place of the old file, and sees to it that the folder knows."""
+        """Puts the draft in the place of the old file, and flushes the folder to the disk."""
         if self.placed:
             return
         with _named_errors(self.asked, self.path):
             self.path.replace(self.target)
             self.placed = True
-            self.file.close()  # and with it the lock, which kept others from removing it
+            self.file.close()  # and with it the lock that kept others from removing the draft
         _sync_folder(self.target.parent)
 
     def drop(self) -> None:
         """Closes the file and removes it, unless it has taken its place."""
-        with suppress(OSError):  # of what could not be written, which has been told
+        with suppress(OSError):  # a failed write, which has been reported already
             self.file.close()
         if not self.placed:
             with suppress(OSError):
@@ -143,16 +143,17 @@ class _Draft:
 
 
 def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):  # Windows has no such thing
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
         return
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:  # it may be written to, but not read
+    except PermissionError:  # a folder may be writable but not readable
         return
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+        # Not every file system can flush folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         os.close(handle)
@@ -160,7 +161,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _named_errors(path: str | os.PathLike[str], draft: Path | None = None) -> Iterator[None]:
-    """An error of the system that names no file, or the draft, names the path asked for."""
+    """System errors that name no file, or the draft, are made to name the path asked for."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Columns of tables of other packages that are no arrays, but give one."""
+"""Table columns of other packages that are not arrays but can be read as one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def is_column(value: Any) -> bool:
-    """Whether it is a column of a dataset of Hugging Face, which is read when it is indexed.
+    """Whether it is a column of a Hugging Face dataset, which is read when it is indexed.
 
     >>> is_column(np.zeros(3))
     False
@@ -18,7 +18,7 @@ def is_column(value: Any) -> bool:
 
 
 def read_column(value: Any) -> Any:
-    """The array of a column; anything else as it is.
+    """The array in a column; any other value unchanged.
 
     >>> read_column("text")
     'text'

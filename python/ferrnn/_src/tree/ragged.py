@@ -1,4 +1,4 @@
-"""Sequences of different lengths where one array is wanted: what to do about them is said."""
+"""The error for sequences of different lengths where one array is expected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def is_ragged(value: Any) -> bool:
-    """Whether a list, at some depth, holds sequences of different lengths.
+    """Whether a list holds, at any depth, sequences of different lengths.
 
     >>> is_ragged([[1, 2], [3]]), is_ragged([[[1], [2, 3]]]), is_ragged([[1, 2], [3, 4]])
     (True, True, False)
@@ -27,7 +27,7 @@ def refuse_ragged(value: Any, what: str) -> None:
     """Raises ValueError for sequences of different lengths; `what` names the argument."""
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return
-    if is_ragged(value) or type(value).__name__ == "RaggedTensor":  # TensorFlow's
+    if is_ragged(value) or type(value).__name__ == "RaggedTensor":  # TensorFlow's ragged tensors
         raise ValueError(
             f"{what} must be one array, received a {type(value).__name__} of sequences of "
             f"different lengths: {REMEDY}"
@@ -35,7 +35,7 @@ def refuse_ragged(value: Any, what: str) -> None:
 
 
 REMEDY = (
-    "`keras.utils.pad_sequences(sequences, padding='post')` makes one array of them, and "
-    "`lengths=[len(each) for each in sequences]` in the call of a recurrent layer, or a mask, says "
-    "which steps are real"
+    "`keras.utils.pad_sequences(sequences, padding='post')` makes one array of them. To mark the "
+    "steps that are real, give a recurrent layer's call `lengths=[len(each) for each in "
+    "sequences]` or a mask"
 )

@@ -1,4 +1,4 @@
-"""What users get from eager calls: arrays and numbers that have TensorFlow's `numpy()` as well."""
+"""Results of eager calls: arrays and numbers that also have TensorFlow's `numpy()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ferrnn._src.tree.types import Array
 
 
 class Output(np.ndarray):
-    """An array, with `numpy()` for code that was written for another backend of Keras.
+    """An array with `numpy()`, for code written for another backend of Keras.
 
     >>> result = as_output(np.array([1.0, 2.0]))
     >>> result, type(result.numpy()).__name__, (2 * result).numpy()
@@ -27,7 +27,7 @@ class Output(np.ndarray):
         return as_output(super().__getitem__(index))
 
     def __hash__(self) -> int:  # type: ignore[override]
-        # One number may be a key, as NumPy's scalars are.
+        # An array of one number is hashable, as NumPy's scalars are.
         return hash(self.item() if self.ndim == 0 else self.view(np.ndarray))
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class Output(np.ndarray):
 
 
 class Number(float):
-    """A float, with what code asks of an array without axes.
+    """A float with the attributes of an array without axes.
 
     >>> value = Number(0.5)
     >>> value, f"{value:.2f}", float(value.numpy()), value.shape, value < 1
@@ -57,7 +57,7 @@ class Number(float):
     dtype = np.dtype("float64")
 
     def numpy(self) -> Any:
-        """A plain float; a scalar of NumPy has no more to say."""
+        """A plain float."""
         return np.float64(self)
 
     def item(self) -> float:
@@ -66,7 +66,7 @@ class Number(float):
 
 
 def as_output(outputs: Any) -> Any:
-    """Arrays, alone or in tuples, lists and dicts, as outputs; anything else as it is.
+    """Arrays, alone or in tuples, lists and dicts, as outputs; any other value unchanged.
 
     >>> as_output(([np.ones(1)], 2))[0][0].numpy()
     array([1.])
@@ -84,7 +84,7 @@ def as_output(outputs: Any) -> Any:
 
 
 def plain_array(value: Any) -> Any:
-    """The plain array of an output; anything else as it is.
+    """The plain array of an output; any other value unchanged.
 
     >>> type(plain_array(as_output(np.ones(1)))).__name__
     'ndarray'

@@ -11,7 +11,7 @@ Path = tuple[Any, ...]
 
 
 class MAP_TO_NONE:  # noqa: N801 - Keras' name
-    """What a function for `traverse` returns where the result is to contain None."""
+    """Returned by a function for `traverse` to put None into the result."""
 
 
 def is_nested(structure: Any) -> bool:
@@ -72,7 +72,7 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     first, second = dict(_parts(a)), dict(_parts(b))
     if first.keys() != second.keys():
         raise ValueError(
-            f"the structures differ: expected the entries {list(first)}, received {list(second)}"
+            f"the structures differ: expected the keys {list(first)}, received {list(second)}"
         )
     for key, part in first.items():
         assert_same_structure(part, second[key])
@@ -94,7 +94,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 def map_structure_up_to(shallow: Any, func: Callable[..., Any], *structures: Any) -> Any:
-    """`func` of what the structures hold at the leaves of the shallow one.
+    """Calls `func` with what the structures hold at each leaf of the shallow one.
 
     >>> map_structure_up_to([0, 0], lambda one, two: (one, two), [1, [2, 3]], [4, [5]])
     [(1, 4), ([2, 3], [5])]
@@ -124,10 +124,10 @@ def lists_to_tuples(structure: Any) -> Any:
 
 
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
-    """The structure, with each part replaced for which the function does not return None.
+    """The structure with parts replaced by what the function returns for them, unless that is None.
 
-    It is called for containers and leaves, from the top (then a replaced part is not entered) or
-    from the bottom.
+    The function is called for containers and leaves, from the top (replaced parts are then not
+    entered) or from the bottom.
 
     >>> traverse(lambda part: len(part) if isinstance(part, list) else None, {"a": [1], "b": 2})
     {'a': 1, 'b': 2}
@@ -155,7 +155,7 @@ def _rebuilt(structure: Any, parts: dict[Any, Any]) -> Any:
 
 
 def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
-    """`func` of every shape in a structure; a tuple or list of numbers and None is a shape.
+    """Applies `func` to each shape in a structure: a tuple or list of numbers and None.
 
     >>> map_shape_structure(len, [(1, 2), {"a": (None, 3, 4)}])
     [2, {'a': 3}]

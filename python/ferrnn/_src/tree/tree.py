@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# For `isinstance`, which takes less time than making `list | tuple | dict` for each call.
+# A tuple, as `list | tuple | dict` would be made anew for each call of `isinstance`.
 CONTAINERS = (list, tuple, dict)
 
 
@@ -32,7 +32,7 @@ def _collect(structure: Any, leaves: list[Any]) -> None:
 
 
 def leaves_once(structure: Any) -> Iterator[Any]:
-    """The leaves in order as by `flatten`, each container entered once: one may hold itself.
+    """The leaves in the order of `flatten`, entering each container once: it may contain itself.
 
     >>> structure = [1, (2,)]
     >>> structure.append(structure)
@@ -52,9 +52,9 @@ def leaves_once(structure: Any) -> Iterator[Any]:
 
 
 def map_structure(func: Callable[..., Any], structure: Any, *others: Any) -> Any:
-    """The same structure with `func` of each leaf; `others` must have that structure as well.
+    """Applies `func` to each leaf; `others` must have the same structure and give more arguments.
 
-    Leaves come in the order of `flatten`, so that the function may count them.
+    Leaves are visited in the order of `flatten`, so the function may count them.
 
     >>> map_structure(lambda leaf: leaf + 1, {"a": [1, (2,)]})
     {'a': [2, (3,)]}
@@ -74,7 +74,7 @@ def map_structure(func: Callable[..., Any], structure: Any, *others: Any) -> Any
 
 
 def pack_like(structure: Any, leaves: Iterable[Any]) -> Any:
-    """The structure over other leaves, given in the order of `flatten`.
+    """The same structure with other leaves, given in the order of `flatten`.
 
     >>> pack_like({"b": [2, 3], "a": (1,)}, "xyz")
     {'b': ['y', 'z'], 'a': ('x',)}
@@ -92,6 +92,6 @@ def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
 
 
 def _same_kind(structure: Any, parts: Iterable[Any]) -> Any:
-    if hasattr(structure, "_fields"):  # a named tuple takes its parts one by one
+    if hasattr(structure, "_fields"):  # a named tuple takes its parts as separate arguments
         return type(structure)(*parts)
     return tuple(parts) if isinstance(structure, tuple) else list(parts)
