@@ -1,4 +1,4 @@
-"""`check_vjp`: whether a gradient is the gradient, for authors of layers and cells."""
+"""`check_vjp`: verifies gradients, for authors of layers and cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def check_vjp(
         _float64(parameter.value, f"the parameter {parameter.path!r}")
     outputs, vjp = forward(inputs)
     if vjp is None:
-        raise ValueError("`forward` gave no vjp: call the layer with `Call(differentiable=True)`")
+        raise ValueError(
+            "`forward` must return a vjp, received None: call the layer with "
+            "`Call(differentiable=True)`"
+        )
     d_outputs = _map(lambda y: rng.normal(size=_float64(y, "outputs").shape), outputs)
     grads, again = Gradients(), Gradients()
     d_inputs = vjp(d_outputs, grads)
@@ -57,7 +60,7 @@ def check_vjp(
         slope.check(f"input {index}", gradient, _Input(array))
     for parameter in parameters:
         if parameter not in grads:
-            raise AssertionError(f"the vjp gave no gradient by {parameter.path!r}")
+            raise AssertionError(f"the vjp gave no gradient for {parameter.path!r}")
         slope = _Slope(loss, rng, eps, rtol)
         slope.check(parameter.path, grads[parameter], parameter)
 
@@ -85,13 +88,13 @@ class _Slope:
         shape = target.shape
         if gradient is None or np.shape(gradient) != shape:
             raise AssertionError(
-                f"the gradient by {name} must have the shape {shape}, "
-                f"received {None if gradient is None else np.shape(gradient)}"
+                f"the gradient for {name} must have the shape {shape}, received "
+                f"{None if gradient is None else np.shape(gradient)}"
             )
         if not np.any(gradient):
             raise AssertionError(
-                f"the gradient by {name} is zero everywhere, which proves nothing: "
-                "choose other inputs"
+                f"the gradient for {name} is zero everywhere, which proves nothing: choose other "
+                "inputs"
             )
         origin = np.array(target.value)
         for _ in range(2):
@@ -102,19 +105,19 @@ class _Slope:
             scale = float(np.linalg.norm(gradient)) / np.sqrt(gradient.size)
             allowed += self.rtol * max(scale, abs(expected))
             if not abs(received - expected) <= allowed:
-                # A difference of twice the step shows what this one is off by.
+                # A difference over twice the step shows the error of this one.
                 wider, _ = self._difference(target, origin, 2 * self.eps * direction)
                 allowed += 2 * abs(wider - expected)
             if not abs(received - expected) <= allowed:
                 raise AssertionError(
-                    f"the gradient by {name} is wrong: along a random direction it gives "
-                    f"{received!r}, central differences give {expected!r}"
+                    f"the gradient for {name} is wrong: expected the slope {expected!r} along a "
+                    f"random direction, by central differences, received {received!r}"
                 )
 
     def _difference(
         self, target: _Input | Parameter, origin: Array, step: Array
     ) -> tuple[float, float]:
-        """The central difference, and what the rounding of the two losses alone may do to it."""
+        """The central difference, and how much the rounding of the two losses may change it."""
         ahead, behind = self._at(target, origin + step), self._at(target, origin - step)
         target.assign(origin)
         length = float(np.linalg.norm(step))
@@ -127,11 +130,11 @@ class _Slope:
 
 
 def _check_pure(first: Any, second: Any, grads: Gradients, again: Gradients) -> None:
-    """The vjp, called twice, must have given the same twice."""
+    """Checks that two calls of the vjp gave the same gradients."""
     pairs = [*zip(_leaves(first), _leaves(second), strict=True)]
     pairs += [(gradient, again[parameter]) for parameter, gradient in grads.items()]
     if len(grads) != len(again) or not all(np.array_equal(one, two) for one, two in pairs):
-        raise AssertionError("the vjp is not pure: called twice it gave different gradients")
+        raise AssertionError("the vjp must be pure, but gave different gradients when called twice")
 
 
 def _float64(value: Any, name: str) -> Array:

@@ -36,7 +36,7 @@ def test_right_gradients_pass_and_everything_is_put_back(scale):
 
 @pytest.mark.parametrize("wrong", [{"inputs_by": 1.00001}, {"scale_by": 0.99999}])
 def test_gradients_wrong_by_a_little_are_found(scale, wrong):
-    with pytest.raises(AssertionError, match="is wrong: along a random direction"):
+    with pytest.raises(AssertionError, match="is wrong: expected the slope"):
         check_vjp(scaled(scale, **wrong), X, [scale])
 
 
@@ -56,9 +56,9 @@ def test_float32_is_refused(scale):
 
 
 def test_a_missing_vjp_or_gradient_is_named(scale):
-    with pytest.raises(ValueError, match="gave no vjp"):
+    with pytest.raises(ValueError, match="must return a vjp"):
         check_vjp(lambda x: (x, None), X)
-    with pytest.raises(AssertionError, match="no gradient by 'scale'"):
+    with pytest.raises(AssertionError, match="no gradient for 'scale'"):
         check_vjp(lambda x: (x * 2, lambda d, grads: d * 2), X, [scale])
     with pytest.raises(AssertionError, match=r"must have the shape \(4, 3\), received \(3,\)"):
         check_vjp(lambda x: (x * 2, lambda d, grads: d[0] * 2), X)
@@ -71,7 +71,7 @@ def test_a_vjp_that_is_not_pure_is_found():
         calls.append(1)
         return d_y * len(calls)
 
-    with pytest.raises(AssertionError, match="not pure"):
+    with pytest.raises(AssertionError, match="must be pure"):
         check_vjp(lambda x: (x, vjp), X)
 
 

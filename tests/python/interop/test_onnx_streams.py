@@ -131,7 +131,7 @@ class TestStates:
             stream(1, 2)
         with pytest.raises(ValueError, match="`inputs` must be"):
             stream()
-        with pytest.raises(ValueError, match=r"`state` must hold the names"):
+        with pytest.raises(ValueError, match=r"`state` must have the names"):
             stream.state = {"x_1": np.zeros((1, 5))}
         with pytest.raises(ValueError, match=r"`state\['x_2'\]` must have the shape \(1, 5\)"):
             stream.state = {"x_1": np.zeros((1, 5)), "x_2": np.zeros((2, 5))}

@@ -86,7 +86,7 @@ def test_wrong_dtype_of_a_state(kind):
 def test_ragged_lists_and_lists_with_states():
     with pytest.raises(ValueError, match=r"must be one array, received a list of.*pad_sequences"):
         LSTM(4)([[[1.0], [2.0, 3.0]]])
-    with pytest.raises(ValueError, match="given as `initial_state=`"):
+    with pytest.raises(ValueError, match="pass initial states of a recurrent layer"):
         LSTM(4)([GOOD, np.zeros((2, 4)), np.zeros((2, 4))])
 
 
@@ -101,7 +101,7 @@ def test_a_cell_of_another_dtype():
     with pytest.raises(ValueError, match="must be that of its cell, float32, received float64"):
         RNN(LSTMCell(4), dtype="float64")
     assert RNN(LSTMCell(4, dtype="float64"))(GOOD).dtype == np.float64
-    with pytest.raises(ValueError, match="must have one dtype"):
+    with pytest.raises(ValueError, match="must have the dtype of the stack"):
         RNN([LSTMCell(4), LSTMCell(4, dtype="float64")])
 
 

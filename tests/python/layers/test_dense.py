@@ -179,7 +179,7 @@ def test_trainable_weights_come_before_the_others():
 
 
 def test_a_layer_without_forward_and_call_says_so():
-    with pytest.raises(NotImplementedError, match="neither `forward"):
+    with pytest.raises(NotImplementedError, match="must define `forward"):
         Layer()(np.ones(2))
 
 

@@ -75,14 +75,14 @@ def test_an_output_that_is_not_one_array(use, make, received):
 @each_way
 @each_case("size", [[2, 3], (3, 3), {"a": 3, "b": 3}, "3", 3.0])
 def test_an_output_size_that_is_not_one_length(use, size):
-    with pytest.raises(ValueError, match="`output_size` of the cell 'given' must be one whole num"):
+    with pytest.raises(ValueError, match="`output_size` of the cell 'given' must be one integer"):
         use(Given(lambda h: (h, [h]), output_size=size))
 
 
 @each_way
 @each_case("size", ["3", 3.0, None, [3, "a"]])
 def test_a_state_size_that_is_no_length(use, size):
-    with pytest.raises(ValueError, match="`state_size` of the cell 'given' must be a whole number"):
+    with pytest.raises(ValueError, match="`state_size` of the cell 'given' must be an integer"):
         use(Given(lambda h: (h, [h]), state_size=size))
 
 
@@ -116,7 +116,7 @@ def test_an_output_of_another_length_than_it_is_said_to_have():
 
 @each_way
 def test_a_state_of_more_axes_that_nothing_but_a_nested_size_tells(use):
-    with pytest.raises(ValueError, match=r"the cell 'memory' fails at its.*`get_initial_state"):
+    with pytest.raises(ValueError, match=r"first step of the cell 'memory' failed.*`get_initial"):
         use(Memory(name="memory"))
 
 

@@ -56,7 +56,7 @@ def test_states_of_other_models_are_refused_and_change_nothing(change, said):
         model.set_state(change(before))
     for name, state in model.get_state().items():
         np.testing.assert_array_equal(state, before[name])
-    with pytest.raises(ValueError, match="not a state that can be restored"):
+    with pytest.raises(ValueError, match="must be the bytes of a state"):
         model.state_from_bytes(model.state_to_bytes()[:-2])
     with pytest.raises(TypeError, match="`state` must be a mapping, received list"):
         model.set_state([1])

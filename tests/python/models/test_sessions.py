@@ -70,8 +70,8 @@ def test_rows_of_frames_come_and_go():
     [
         (lambda s: s.add_rows(0), ValueError, "`count` must be a positive integer, received 0"),
         (lambda s: s.add_rows(1, {}), ValueError, "that of another model"),
-        (lambda s: s.drop_rows([0, 1]), ValueError, "one at least must stay"),
-        (lambda s: s.drop_rows(5), IndexError, "numbers below 2"),
+        (lambda s: s.drop_rows([0, 1]), ValueError, "must leave at least one row"),
+        (lambda s: s.drop_rows(5), IndexError, "indices below 2"),
         (lambda s: s.add_rows(3, s.state), ValueError, r"shape \[streams, units\] = \(3, 7\)"),
     ],
 )
@@ -121,10 +121,10 @@ def damaged(data, at):
     ("change", "said"),
     [
         (lambda data: damaged(data, -3), "damaged"),
-        (lambda data: damaged(data, 100), "not a state that can be restored"),
-        (lambda data: data[:-9], "not a state that can be restored"),
-        (lambda data: b"", "not a state that can be restored"),
-        (lambda data: data.replace(b'"ferrnn-state":"1"', b'"ferrnn-state":"7"'), "version '7'"),
+        (lambda data: damaged(data, 100), "must be the bytes of a state"),
+        (lambda data: data[:-9], "must be the bytes of a state"),
+        (lambda data: b"", "must be the bytes of a state"),
+        (lambda data: data.replace(b'"ferrnn-state":"1"', b'"ferrnn-state":"7"'), "received '7'"),
         (lambda data: deep().stream(2).state_to_bytes(), "another model"),
     ],
 )
@@ -192,19 +192,19 @@ def test_what_is_not_right_with_sessions_is_said():
     model = deep()
     sessions = model.sessions(limit=2)
     x = sequences(3)[:, 0]
-    with pytest.raises(ValueError, match="above the limit of 2; 0 are open"):
+    with pytest.raises(ValueError, match="would exceed `limit`, 2: 0 are open"):
         sessions.step("abc", x)
     assert len(sessions) == 0
     sessions.step("ab", x[:2])
-    with pytest.raises(ValueError, match="above the limit of 2; 2 are open"):
+    with pytest.raises(ValueError, match="would exceed `limit`, 2: 2 are open"):
         sessions.open("c")
     with pytest.raises(ValueError, match="a row for each of the 1 sessions"):
         sessions.step("a", x)
-    with pytest.raises(ValueError, match="each session once"):
+    with pytest.raises(ValueError, match="must not name a session twice"):
         sessions.step("aa", x[:2])
     with pytest.raises(KeyError, match="no session 'z'; 2 are open"):
         sessions.close("z")
-    with pytest.raises(ValueError, match="open already"):
+    with pytest.raises(ValueError, match="already open"):
         sessions.open("a")
     sessions.close("a")
     with pytest.raises(ValueError, match="expected"):

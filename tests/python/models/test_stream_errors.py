@@ -85,7 +85,7 @@ def test_overlapping_out_is_refused():
     ("change", "error", "message"),
     [
         (lambda state: list(state.values()), TypeError, "`state` must be a mapping of the names"),
-        (lambda state: {"gru/h": 0}, ValueError, r"must hold the names \['memory/h', 'memory/c'\]"),
+        (lambda state: {"gru/h": 0}, ValueError, r"must have the names \['memory/h', 'memory/c'\]"),
         (
             lambda state: {**state, "memory/c": np.zeros((2, 3))},
             ValueError,
@@ -113,7 +113,7 @@ def test_wrong_states_are_refused_and_nothing_moves(change, error, message):
 
 @pytest.mark.parametrize("rows", [4, [0, -5], [True, False], 1.5, "all"])
 def test_rows_that_do_not_exist_are_refused(rows):
-    with pytest.raises(IndexError, match="`rows` must be numbers below 4, a slice, or a mask"):
+    with pytest.raises(IndexError, match="`rows` must be indices below 4, a slice, or a mask"):
         recurrent(GRU).stream(4).reset(rows)
 
 

@@ -220,7 +220,7 @@ def test_out_of_frames_is_written():
         assert stream(inputs[:, step], out=out) is out
         np.testing.assert_array_equal(out, twin(inputs[:, step]))
     for wrong in (out[:1], out[..., :1], np.asfortranarray(out)):
-        with pytest.raises(ValueError, match="`out`: expected an array of the shape"):
+        with pytest.raises(ValueError, match="`out`: expected a C-contiguous array of the shape"):
             stream(inputs[:, 0], out=wrong)
     with pytest.raises(TypeError, match="`out`: expected a NumPy array, received list"):
         stream(inputs[:, 0], out=[])

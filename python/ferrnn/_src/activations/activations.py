@@ -19,7 +19,7 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 
 Function: TypeAlias = Callable[[Array], Array]
-# (x, y, d_y) -> d_x, with y = f(x) at hand so that nothing is computed twice.
+# (x, y, d_y) -> d_x; y = f(x) is given so that it is not computed again.
 Backward: TypeAlias = Callable[[Array, Array, Array], Array]
 _ENGINE = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -27,10 +27,10 @@ _ENGINE = (np.dtype(np.float32), np.dtype(np.float64))
 class Activation:
     """A function of arrays that can be differentiated.
 
-    `function(x)` gives y of the same shape; `backward(x, y, d_y)` gives the gradient by x. `native`
-    says that the engine knows the function under its name, `native_rows` that it knows it as a
-    function of the last axis as a whole. `options` are further arguments, with their
-    defaults: with them, and on symbolic tensors, the operation of `ferrnn.ops` is called.
+    `function(x)` gives y of the same shape; `backward(x, y, d_y)` gives the gradient for x.
+    `native` says that the engine has the function under the same name, `native_rows` that it has
+    it as a function of whole rows along the last axis. `options` are further arguments with their
+    defaults: given any of them, or symbolic tensors, the operation of `ferrnn.ops` is called.
 
     >>> cube = Activation("cube", lambda x: x**3, lambda x, y, d_y: 3 * x**2 * d_y)
     >>> cube(np.array([2.0])).tolist()
@@ -61,7 +61,7 @@ class Activation:
         self.__signature__ = inspect.Signature(parameters)
 
     def of_layer(self, x: Array) -> Array:
-        """`function(x)` as layers compute it: by the engine if it can, with its equal bits."""
+        """`function(x)` as layers compute it: in the engine where possible, for equal bits."""
         if (self.native or self.native_rows) and x.size and x.dtype in _ENGINE:
             return x if self.__name__ == "linear" else activate(self.__name__, x)
         return self.function(x)
@@ -184,7 +184,7 @@ hard_sigmoid = Activation(
     lambda x, y, d_y: _within(x, -3, 3, 1 / 6, d_y),
     native=True,
 )
-# What Keras 1 and 2 called hard_sigmoid, and files by them mean by it.
+# The function that Keras 1 and 2, and their files, call hard_sigmoid.
 hard_sigmoid_keras2 = Activation(
     "hard_sigmoid_keras2",
     lambda x: np.clip(0.2 * x + 0.5, 0, 1),
@@ -363,7 +363,7 @@ def serialize(activation: Any) -> Any:
 
 
 def differentiable(activation: Any) -> Activation:
-    """`activation` with a derivative: that of a plain callable is found by tracing it."""
+    """`activation` with a derivative, which for a plain callable is found by tracing it."""
     if isinstance(activation, Activation):
         return activation
     if not callable(activation):
@@ -379,8 +379,8 @@ def differentiable(activation: Any) -> Activation:
         d_x: Array = vjp(d_y, grads)
         if len(grads):
             raise NotImplementedError(
-                f"the activation {name!r} has its own weights: put it after the layer, as a "
-                "layer, so that they are trained"
+                f"the activation {name!r} has its own weights, which are trained only if it is a "
+                "layer of its own: put it after the layer"
             )
         return d_x
 

@@ -29,7 +29,7 @@ def clipped(activation: Activation, bound: float) -> Activation:
 
 
 def read_clip(bound: object, owner: str) -> float | None:
-    """A cell's `clip`: a positive number, or None to clip nothing."""
+    """The value of a cell's argument `clip`: a positive number, or None to clip nothing."""
     if bound is None:
         return None
     number = isinstance(bound, int | float | np.number) and not isinstance(bound, bool)

@@ -1,4 +1,4 @@
-"""What the built-in cells share: settings, weights, initial states and the drawing of dropout."""
+"""The base of the built-in cells: settings, weights, initial states and dropout masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_DROPOUT = DropoutMasks()
 
 
 class NativeWeights(NamedTuple):
-    """A cell's weights as the engine takes them.
+    """A cell's weights in the form that the engine takes.
 
     Kernels `[n, gates * units]`, a bias, `vectors` `[count, units]` or `[units]` (the weights of
     each unit alone), `projection` `[units, outputs]`.
@@ -66,7 +66,7 @@ class Cell(Layer):
         sizes = flatten(self.state_size)
         return [as_output(np.zeros((batch_size, size), self.dtype)) for size in sizes]
 
-    # What tells `state_structure` that nothing is known but `state_size`.
+    # Tells `state_structure` that this method follows `state_size`.
     get_initial_state.by_state_size = True  # type: ignore[attr-defined]
 
     def draw_dropout(self, batch: int, features: int) -> Dropout:
@@ -76,7 +76,7 @@ class Cell(Layer):
     def __call__(  # type: ignore[override]
         self, inputs: Any, states: Any, training: bool | None = None
     ) -> tuple[Array, Any]:
-        """One step from the given states: the output and the new states, nested as they came."""
+        """One step from the given states: the output, and the new states in the same nesting."""
         if tracing.current.get() is not None:
             return self._traced_step(inputs, states, bool(training))
         array = self.cast_inputs(inputs)
@@ -91,15 +91,15 @@ class Cell(Layer):
         return as_output(output), pack(states, list(map(as_output, new)))
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        """One step, as a call of the cell: what a subclass may override, in `ferrnn.ops`."""
+        """One step, as a call of the cell; a subclass may override this in `ferrnn.ops`."""
         return Cell.__call__(self, inputs, states, training)
 
     def adds_losses(self) -> bool:
-        """Whether an own `call`, or a cell inside, may put a penalty on what it gives out."""
+        """Whether an overridden `call`, or a cell inside, may add to the loss."""
         return type(self).call is not Cell.call or super(Layer, self).adds_losses()
 
     def _traced_step(self, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
-        """One step as one node of a running trace."""
+        """One step, recorded as one node of the running trace."""
         if not self.built:
             self.build(tuple(inputs.shape))
         masks = self.draw_dropout(len(inputs), inputs.shape[-1]) if training else None
@@ -122,7 +122,7 @@ class Cell(Layer):
         return output, pack(states, new)
 
     def _check_step(self, inputs: Array, states: States) -> None:
-        """Refuses states of a wrong number or batch."""
+        """Raises ValueError if the number or the shapes of the states are wrong."""
         sizes = flatten(self.state_size)
         shapes = [state.shape for state in states]
         if not inputs.ndim or shapes != [(len(inputs), size) for size in sizes]:
@@ -136,21 +136,23 @@ class Cell(Layer):
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
         """One step and its vjp."""
-        raise NotImplementedError(f"the cell {self.name!r} does not define `step`")
+        raise NotImplementedError(
+            f"the cell {self.name!r} must define `step(inputs, states, call)`"
+        )
 
 
 class BuiltInCell(Cell):
     """A cell with `kernel`, `recurrent_kernel` and `bias`, gates side by side in their columns.
 
-    With `clip=bound`, which Keras does not have, the sums that go into the activations of gates and
-    candidate are clipped to `[-bound, bound]` first, as ONNX has it. A gradient is zero where its
-    sum was clipped.
+    With `clip=bound`, which Keras does not have, the inputs of the activations of gates and
+    candidate are first clipped to `[-bound, bound]`, as in ONNX. The gradient is zero where an
+    input was clipped.
     """
 
     takes_flat_states: ClassVar[bool] = True
-    native_name: ClassVar[str]  # of its equations in the engine
+    native_name: ClassVar[str]  # the name of its equations in the engine
     gates: ClassVar[int]  # blocks of `units` columns in the kernel
-    gated: ClassVar[tuple[int, ...]]  # those that the gates' activation sees
+    gated: ClassVar[tuple[int, ...]]  # the blocks that the gates' activation applies to
     settings: ClassVar[tuple[str, ...]]  # the constructor's arguments, each an attribute
 
     units: int
@@ -172,18 +174,18 @@ class BuiltInCell(Cell):
     kernel: Parameter
     recurrent_kernel: Parameter
     bias: Parameter | None
-    packed: Any = None  # the engine's copy of the weights, and what it was made from
-    packed_rounded: Any = None  # the same in `inference_precision`
+    packed: Any = None  # the engine's copy of the weights, and the versions it was made from
+    packed_rounded: Any = None  # the same, in `inference_precision`
     _inference_precision = "full"
 
     @property
     def inference_precision(self) -> str:
-        """How weights are kept for calls without gradients: "full", "bfloat16" or "int8".
+        """The precision of weights in calls without gradients: "full", "bfloat16" or "int8".
 
-        With "bfloat16" the recurrent ones are rounded to 8 bits of precision; with "int8" these and
-        the input's are integers from -127 to 127 with a scale for each column. States and biases
-        stay float32. A half or a quarter is read, so that few large sequences are computed faster
-        (docs/tuning.md has figures). Training is not affected.
+        "bfloat16" rounds recurrent kernels to 8 bits of precision; "int8" turns kernels and
+        recurrent kernels into integers from -127 to 127 with a scale for each column. States and
+        biases stay float32. Half or a quarter of the bytes are read, so small batches with many
+        units are faster (docs/tuning.md has figures). Training is not affected.
         """
         return self._inference_precision
 
@@ -196,19 +198,19 @@ class BuiltInCell(Cell):
             )
         if value != "full" and self.dtype != "float32":
             raise ValueError(
-                f"`inference_precision` of {self.name!r} can be {value!r} for float32 weights "
-                f"only, the dtype is {self.dtype}"
+                f"`inference_precision` of {self.name!r} can be {value!r} only for weights in "
+                f"float32, received the dtype {self.dtype}"
             )
         self._inference_precision = value
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A cell of the engine says its settings once: as the arguments of its constructor."""
+        """Reads a cell's settings from the arguments of its constructor."""
         super().__init_subclass__(**kwargs)
         if "native_name" in vars(cls):
             cls.settings = settings_of(cls)
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        """Takes the settings out of what the cell's constructor was `given`: its `locals()`."""
+        """Sets the settings from `given`, the `locals()` of the cell's constructor."""
         options = dict(given["kwargs"])
         self.implementation = int(options.pop("implementation", 2))
         clip = options.pop("clip", None)
@@ -226,7 +228,7 @@ class BuiltInCell(Cell):
 
     @property
     def native_weights(self) -> NativeWeights:
-        """The weights as the engine takes them."""
+        """The weights in the form that the engine takes."""
         return NativeWeights(self.kernel, self.recurrent_kernel, self.bias)
 
     @property
@@ -303,36 +305,36 @@ class BuiltInCell(Cell):
             )
 
     def kernels(self, call: Call) -> tuple[Array, Array]:
-        """Kernel and recurrent kernel; for a vjp to keep, copies that no later write changes."""
+        """Kernel and recurrent kernel: for a vjp, copies that later writes do not change."""
         if call.differentiable:
             return self.kernel.snapshot(), self.recurrent_kernel.snapshot()
         return self.kernel.value, self.recurrent_kernel.value
 
     def on_sums(self, activation: Any) -> Activation:
-        """An activation, with its gradient, as the cell applies it to sums of products."""
+        """An activation with its gradient, after the clipping of its input."""
         function = activations.differentiable(activation)
         return function if self.clip is None else clipped(function, self.clip)
 
     def add_bias_gradient(self, d_projected: Array, grads: Gradients) -> None:
-        """Adds the gradient by a bias that is added once to every row."""
+        """Adds the gradient for a bias that is added once to every row."""
         if self.bias is not None:
             grads.add(self.bias, d_projected.sum(axis=tuple(range(d_projected.ndim - 1))))
 
     def get_config(self) -> dict[str, Any]:
         own = {name: write_setting(name, getattr(self, name)) for name in self.settings}
-        # Keras has no such setting: only those who use it have it in their files.
+        # Keras does not have this setting, so it is written only where it is used.
         clip = {} if self.clip is None else {"clip": self.clip}
         return {**super().get_config(), **own, **clip}
 
 
 def settings_of(cell: type) -> tuple[str, ...]:
-    """The names of the arguments of a cell's constructor, in their order."""
+    """The names of the arguments of a cell's constructor, in order."""
     parameters = inspect.signature(cell.__init__).parameters.values()  # type: ignore[misc]
     named = (each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
     return tuple(name for name in named if name != "self")
 
 
-# What reads and writes a setting, by the end of its name.
+# The functions that read and write a setting, by the end of its name.
 _OBJECTS: Mapping[str, Any] = {
     "activation": activations,
     "initializer": initializers,
@@ -344,7 +346,7 @@ _SWITCHES = ("use_bias", "unit_forget_bias", "reset_after")
 
 
 def read_setting(name: str, value: Any, owner: str) -> Any:
-    """A setting as the cell keeps it."""
+    """The value of a setting as the cell keeps it."""
     room = _OBJECTS.get(name.rpartition("_")[2])
     if room is not None:
         return room.get(value)
@@ -356,13 +358,13 @@ def read_setting(name: str, value: Any, owner: str) -> Any:
 
 
 def write_setting(name: str, value: Any) -> Any:
-    """A setting as configurations hold it."""
+    """The value of a setting as configurations hold it."""
     room = _OBJECTS.get(name.rpartition("_")[2])
     return value if room is None else room.serialize(value)
 
 
 def check_units(units: object, owner: str, argument: str = "units") -> int:
-    """`units` as an int; it must be a positive whole number."""
+    """`units` as an int; raises ValueError unless it is a positive integer."""
     if isinstance(units, bool) or not isinstance(units, int | np.integer) or units <= 0:
         raise ValueError(
             f"Received an invalid value for argument `{argument}`, expected a positive integer, "
@@ -372,7 +374,7 @@ def check_units(units: object, owner: str, argument: str = "units") -> int:
 
 
 def clamp_rate(argument: str, rate: object) -> float:
-    """A dropout rate, brought into [0, 1]."""
+    """A dropout rate, clamped to [0, 1]."""
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
         raise TypeError(f"`{argument}` must be a number between 0 and 1, received {rate!r}")
     value = float(rate)
@@ -382,7 +384,7 @@ def clamp_rate(argument: str, rate: object) -> float:
 
 
 def refuse(arguments: dict[str, Any], owner: str) -> None:
-    """Raises for an argument of Keras' that is not supported yet and was used all the same."""
+    """Raises NotImplementedError if an argument of Keras that is not supported was used."""
     for argument, value in arguments.items():
         if value is not None:
             raise NotImplementedError(

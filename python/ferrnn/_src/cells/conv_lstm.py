@@ -87,7 +87,7 @@ class ConvLSTMCell(LSTMCell):
     def step(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
-        """One step; see the class. Without a way back the engine does all of it."""
+        """One step; see the class. Without a vjp it runs entirely in the engine."""
         axes = None if call.differentiable or dropout is not None else self._engine_axes(inputs)
         if axes is None:
             return super().step(inputs, states, call, dropout)
@@ -98,7 +98,7 @@ class ConvLSTMCell(LSTMCell):
         return (h, (h, c)), None
 
     def _engine_axes(self, inputs: Array) -> tuple[Axis, Axis] | None:
-        """How windows lie over frames, if the engine knows all that a step needs."""
+        """The windows' geometry, if the engine supports all that a step needs."""
         if inputs.ndim != 4 or self.clip is not None:
             return None
         for function in (self.activation, self.recurrent_activation):
@@ -135,12 +135,12 @@ class ConvLSTMCell(LSTMCell):
         return kernel, recurrent
 
     def function(self, activation: Any) -> Function:
-        """The activation in the engine, where that knows it."""
+        """The activation as layers compute it, in the engine where possible."""
         applied: Function = activation.of_layer
         return applied
 
     def _check_step(self, inputs: Array, states: States) -> None:
-        """The layer has checked them."""
+        """Does nothing: the layer has checked the shapes."""
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -157,7 +157,7 @@ class ConvLSTMCell(LSTMCell):
 
 
 class _Masked:
-    """A convolution of inputs, or states, with their kernel.
+    """The convolution of inputs, or states, with their kernel.
 
     With a mask `[gates, batch, *places, features]` each gate sees its own inputs.
     """
@@ -178,7 +178,7 @@ class _Masked:
         self.made = convolution(weights, blocks, geometry, call.differentiable)
 
     def backward(self, d_z: Array, grads: Gradients, inputs_wanted: bool) -> Any:
-        """The gradient by the inputs, if wanted; adds those by the weights."""
+        """The gradient for the inputs, if wanted; adds those for the weights to `grads`."""
         d_blocks, d_matrix, d_bias = self.made.backward(d_z, inputs_wanted)
         grads.add(self.kernel, kernel_gradient(d_matrix, self.kernel.shape))
         if self.bias is not None and d_bias is not None:

@@ -16,7 +16,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class CoupledLSTMCell(BuiltInCell):
-    """One step of an LSTM that admits as much as it forgets: weights of three gates, not four.
+    """One step of an LSTM whose input gate is one minus its forget gate.
 
     `z = x kernel + h recurrent_kernel + bias`, in blocks f, g, o of `units` columns;
     `c' = s(f) c + (1 - s(f)) a(g)`, `h' = s(o) a(c')`; the output is h'. Greff et al., "LSTM: A

@@ -95,7 +95,7 @@ class LSTMCell(BuiltInCell):
         return z, vjp
 
     def function(self, activation: Any) -> Function:
-        """What applies an activation to an array."""
+        """The function that applies an activation to an array."""
         applied: Function = activation.function
         return applied
 

@@ -16,7 +16,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 class PeepholeLSTMCell(BuiltInCell):
-    """One step of an LSTM whose gates see the state c, each that of its own unit.
+    """One step of an LSTM whose gates see the state c of their own unit.
 
     `z = x kernel + h recurrent_kernel + bias`, in blocks i, f, g, o of `units` columns;
     `c' = s(f + p_f c) c + s(i + p_i c) a(g)`, `h' = s(o + p_o c') a(c')`; the output is h'. The

@@ -1,4 +1,4 @@
-"""The product of a step's inputs, or states, with their kernel, dropout masks applied."""
+"""The product of a step's inputs, or states, with their kernel, with dropout masks."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 class ProjectedLSTMCell(LSTMCell):
-    """One step of an LSTM whose output is a projection of what its gates let out.
+    """One step of an LSTM whose output is projected to fewer elements.
 
     `z = x kernel + h recurrent_kernel + bias`, in blocks i, f, g, o of `units` columns;
     `c' = s(f) c + s(i) a(g)`, `h' = (s(o) a(c')) projection_kernel`; the output is h', of

@@ -1,4 +1,4 @@
-"""What any cell offers, built in or a user's: its states, and its step in one common form."""
+"""The states of any cell, built in or a user's, and its step in one common form."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class DropoutMasks(NamedTuple):
     recurrent: Array | None = None
 
 
-# What a cell's `draw_dropout` gives and its `step` takes: a stack has one entry for each cell.
+# The result of `draw_dropout`, which `step` takes; for a stack, one entry for each cell.
 Dropout: TypeAlias = "DropoutMasks | tuple[Any, ...] | None"
 
 
 class Step(Protocol):
-    """One step: inputs `[batch, features]`, states flat, to output and states, and the vjp."""
+    """One step: inputs `[batch, features]` and flat states to output, flat states and the vjp."""
 
     def __call__(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = ...
@@ -40,7 +40,7 @@ class Step(Protocol):
 
 
 def check_cell(cell: Any) -> None:
-    """Refuses what is no cell."""
+    """Raises ValueError if `cell` is not a cell."""
     if not callable(getattr(cell, "step", None)) and not callable(getattr(cell, "call", None)):
         raise ValueError(  # noqa: TRY004 - Keras' error
             "Argument `cell` should have a `call` method (or a `step` method with its vjp). "
@@ -84,7 +84,7 @@ def pack(structure: Any, flat: Sequence[Any], container: type = list) -> Any:
 
 
 class StateShape:
-    """The lengths of a state `[batch, ...]` behind the batch, where there is not just one."""
+    """The shape of a state without its batch axis, if it does not have exactly one other axis."""
 
     __slots__ = ("lengths",)
 
@@ -96,9 +96,9 @@ class StateShape:
 
 
 def state_structure(cell: Any) -> Any:
-    """The nesting of a cell's states, a length or a `StateShape` at each leaf.
+    """The nested sizes of a cell's states: a length or a `StateShape` at each leaf.
 
-    A cell's own `get_initial_state` tells it, else `state_size`.
+    They come from the cell's own `get_initial_state` if it has one, else from `state_size`.
     """
     if getattr(cell, "takes_flat_states", False) and hasattr(cell, "cells"):
         return [state_structure(part) for part in cell.cells]
@@ -108,7 +108,7 @@ def state_structure(cell: Any) -> Any:
 
 
 def by_state_size(cell: Any) -> bool:
-    """Whether nothing but `state_size` tells the shapes of the states."""
+    """Whether the shapes of the states are known from `state_size` alone."""
     own = getattr(cell, "get_initial_state", None)
     return own is None or getattr(own, "by_state_size", False)
 
@@ -119,19 +119,19 @@ def _length_of(state: Any) -> int | StateShape:
 
 
 def listed(structure: Any) -> Any:
-    """A structure with a list, tuple or dict around it, whether it had one or not."""
+    """The structure itself if it is a list, tuple or dict, else a list that holds it."""
     return structure if isinstance(structure, list | tuple | dict) else [structure]
 
 
 def output_size(cell: Any) -> int:
-    """The length of a cell's output: `output_size`, else its first state."""
+    """The length of a cell's output: `output_size`, else the length of its first state."""
     size = getattr(cell, "output_size", None)
     first = flatten(state_structure(cell))[0] if size is None else flatten(size)[-1]
     return int(first.lengths[-1] if isinstance(first, StateShape) else first)
 
 
 def initial_state(cell: Any, batch: int, dtype: str) -> States:
-    """The cell's own initial state, flat; zeros `[batch, size]` if it does not define any."""
+    """The cell's own initial state, flat, or zeros `[batch, size]` if it does not define one."""
     own = getattr(cell, "get_initial_state", None)
     if own is None:
         return tuple(np.zeros((batch, size), dtype) for size in flatten(cell.state_size))
@@ -139,11 +139,11 @@ def initial_state(cell: Any, batch: int, dtype: str) -> States:
 
 
 def checked_step(cell: Any, returned: Any, states: States) -> tuple[Any, tuple[Any, ...]]:
-    """The output and the flat states out of what a user's step gives; refuses what is neither."""
+    """The output and the flat states that a user's step returned, after checking their shapes."""
     name = getattr(cell, "name", type(cell).__name__)
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise ValueError(
-            f"the cell {name!r} must return a pair, its output and its new states, received "
+            f"the cell {name!r} must return a pair of its output and its new states, received "
             f"{_said(returned)}"
         )
     output, new = returned[0], tuple(flatten(returned[1]))
@@ -151,13 +151,13 @@ def checked_step(cell: Any, returned: Any, states: States) -> tuple[Any, tuple[A
     if isinstance(output, list | tuple | dict) or _shape(output)[:1] != batch:
         raise ValueError(
             f"the output of the cell {name!r} must be one array [batch, ...], received "
-            f"{_said(output)}; several outputs make one by `ops.concatenate`"
+            f"{_said(output)}; join several outputs with `ops.concatenate`"
         )
     wanted, given = [state.shape for state in states], list(map(_shape, new))
     if wanted != given:
         raise ValueError(
-            f"the new states of the cell {name!r} must have the shapes of those before, {wanted}, "
-            f"received {given}"
+            f"the new states of the cell {name!r} must have the shapes of the previous states, "
+            f"{wanted}, received {given}"
         )
     return output, new
 
@@ -173,19 +173,18 @@ def _said(value: Any) -> str:
 
 
 def check_sizes(cell: Any) -> None:
-    """Refuses what cannot be the sizes of states, and several outputs."""
+    """Raises ValueError for invalid state sizes, and for more than one output."""
     name = getattr(cell, "name", type(cell).__name__)
     if by_state_size(cell) and not all(map(_is_length, flatten(cell.state_size))):
         raise ValueError(
-            f"`state_size` of the cell {name!r} must be a whole number, or several in lists, "
-            f"tuples and dicts, received {cell.state_size!r}"
+            f"`state_size` of the cell {name!r} must be an integer, or integers in lists, tuples "
+            f"and dicts, received {cell.state_size!r}"
         )
     size = getattr(cell, "output_size", None)
     if size is not None and [*map(_is_length, flatten(size))] != [True]:
         raise ValueError(
-            f"`output_size` of the cell {name!r} must be one whole number, for the output is one "
-            f"array [batch, length]: received {size!r}; several outputs make one by "
-            "`ops.concatenate`"
+            f"`output_size` of the cell {name!r} must be one integer, as the output is one array "
+            f"[batch, length], received {size!r}; join several outputs with `ops.concatenate`"
         )
 
 
@@ -195,7 +194,7 @@ def _is_length(size: Any) -> bool:
 
 
 def takes_nested_sizes(cell: Any) -> bool:
-    """Whether a nested `state_size` alone tells states, so that `(2, 3)` in it means two of them.
+    """Whether sizes come from a nested `state_size`, where `(2, 3)` means two states.
 
     >>> from ferrnn._src.cells.lstm import LSTMCell
     >>> takes_nested_sizes(LSTMCell(4))
@@ -208,7 +207,7 @@ def takes_nested_sizes(cell: Any) -> bool:
 
 
 def try_step(cell: Any, shapes: Any, dtype: str) -> None:
-    """Runs one step on zeros of the shapes `[batch, ...]`, so that faults show before training."""
+    """Runs one step on zeros of the shapes `[batch, ...]`, to find errors before training."""
     found: list[Any] = []
     map_shapes(found.append, shapes)
     if any(None in shape[1:] for shape in found):
@@ -223,7 +222,7 @@ def try_step(cell: Any, shapes: Any, dtype: str) -> None:
         if not takes_nested_sizes(cell):
             raise
         raise ValueError(
-            f"the cell {name!r} fails at its first step: {error}. Its states have the shapes "
+            f"the first step of the cell {name!r} failed: {error}. Its states have the shapes "
             f"{[state.shape for state in states]}, one [batch, length] for each number in "
             f"`state_size` {cell.state_size}; `get_initial_state(batch_size)` gives states of "
             "other shapes"
@@ -244,7 +243,7 @@ def draw_dropout(cell: Any, batch: int, features: int) -> Dropout:
 
 
 def step_of(cell: Any) -> Step:
-    """The cell's step on flat states, whichever way the cell was written."""
+    """The cell's step on flat states, however the cell was written."""
     if _overrides_call(cell):
         return _keras_step(cell)
     if getattr(cell, "takes_flat_states", False):
@@ -254,7 +253,7 @@ def step_of(cell: Any) -> Step:
 
 
 def _overrides_call(cell: Any) -> bool:
-    """Whether a user's subclass of a cell with `step` brings a `call` of its own below it."""
+    """Whether a user's class overrides `call` of a cell that has a `step`."""
     for kind in type(cell).__mro__:
         if "step" in vars(kind):
             return False
@@ -264,7 +263,7 @@ def _overrides_call(cell: Any) -> bool:
 
 
 def _own_step(cell: Any) -> Step:
-    """A user's `step(inputs, states, call)`, its states nested as its `state_size`."""
+    """A user's `step(inputs, states, call)`, whose states are nested as its `state_size`."""
     structure = listed(state_structure(cell))
 
     def step(

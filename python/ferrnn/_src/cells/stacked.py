@@ -1,4 +1,4 @@
-"""Several cells as one: each reads the output of the one before."""
+"""Several cells as one: each takes the output of the one before as its input."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class StackedRNNCells(Cell):
             check_cell(cell)
         if not of_cells <= {self.dtype}:
             raise ValueError(
-                f"all cells of {self.name!r} must have one dtype, that of the stack, "
-                f"received {sorted(of_cells)} for {self.dtype}"
+                f"all cells of {self.name!r} must have the dtype of the stack, {self.dtype}, "
+                f"received {sorted(of_cells)}"
             )
         self.cells = cells
         counts = [len(flatten(state_structure(cell))) for cell in cells]
@@ -79,11 +79,11 @@ class StackedRNNCells(Cell):
 
     @property
     def output_state(self) -> int:
-        """Where the first state of the last cell stands among the flat states."""
+        """The index of the last cell's first state among the flat states."""
         return int(self.spans[-1].start)
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Each cell's initial state, nested as `state_size`."""
+        """Each cell's initial state, in the nesting of `state_size`."""
         if batch_size is None:
             raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
         return [
@@ -102,7 +102,7 @@ class StackedRNNCells(Cell):
         return tuple(drawn) if any(masks is not None for masks in drawn) else None
 
     def build(self, input_shape: Any) -> None:
-        """Builds the cells one on another."""
+        """Builds each cell for the output of the one before."""
         features = input_shape[-1]
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
@@ -112,7 +112,7 @@ class StackedRNNCells(Cell):
     def step(
         self, inputs: Array, states: States, call: Call, dropout: Dropout = None
     ) -> tuple[tuple[Array, States], StepVjp | None]:
-        """One step of every cell, from the first up."""
+        """One step of every cell, from the first to the last."""
         inner = call if call.inputs_need_gradient else replace(call, inputs_need_gradient=True)
         output = inputs
         new_states: list[Array] = []
@@ -143,6 +143,6 @@ class StackedRNNCells(Cell):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """A new stack; `custom_objects` names the classes of cells that are not built in."""
+        """A new stack; `custom_objects` names classes of your own cells."""
         cells = [deserialized(cell, custom_objects) for cell in config["cells"]]
         return cls(**{**config, "cells": cells})

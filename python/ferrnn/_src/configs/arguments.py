@@ -1,4 +1,4 @@
-"""Constructor arguments that are remembered, for classes that write no `get_config`."""
+"""Constructor arguments, recorded for classes that do not define `get_config`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from ferrnn._src.tree.tree import leaves_once
 
-# What JSON holds as it is.
+# Types that JSON has.
 _PLAIN = (str, int, float, bool, type(None))
 
 
 class SettingsError(TypeError, ValueError):
-    """A constructor does not take what a configuration says."""
+    """A constructor refuses the arguments of a configuration."""
 
 
 def made_of(kind: Any, settings: dict[str, Any]) -> Any:
-    """An object of a class; what its constructor refuses is told with the class.
+    """Makes an object of a class from settings; errors of its constructor name the class.
 
     >>> made_of(complex, {"real": 1, "imag": 2})
     (1+2j)
@@ -31,7 +31,7 @@ def made_of(kind: Any, settings: dict[str, Any]) -> Any:
 
 
 def remembered(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments of a constructor by name; None if they are not plain data.
+    """The arguments of a constructor call by name, or None if they are not plain data.
 
     >>> class Owner:
     ...     def __init__(self, units, rate=0.5, **options): ...

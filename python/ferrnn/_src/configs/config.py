@@ -1,4 +1,4 @@
-"""The settings that hold for a whole session: the default dtype and the fuzz factor."""
+"""The settings of a session, such as the default dtype and the fuzz factor."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ def set_epsilon(value: float) -> None:
 
 
 def enable_interactive_logging() -> None:
-    """The progress bar and callbacks write to standard output, as they do by default.
+    """Lets the progress bar and callbacks write to standard output, which is the default.
 
     >>> enable_interactive_logging()
     """
@@ -58,7 +58,7 @@ def enable_interactive_logging() -> None:
 
 
 def disable_interactive_logging() -> None:
-    """The progress bar and callbacks write to the logger `ferrnn` instead of standard output.
+    """Lets the progress bar and callbacks write to the logger `ferrnn` instead of standard output.
 
     >>> disable_interactive_logging()
     >>> is_interactive_logging_enabled()
@@ -78,7 +78,7 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def backend() -> str:
-    """The backend's name, for code that asks which of Keras' backends it runs on.
+    """The name of the backend, for code that asks which of Keras' backends it runs on.
 
     >>> backend()
     'numpy'

@@ -1,4 +1,4 @@
-"""Classes and functions of users, known by name where configurations are read."""
+"""Classes and functions of users, which configurations name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = TypeVar("Kind")
 def register_keras_serializable(
     package: str = "Custom", name: str | None = None
 ) -> Callable[[Kind], Kind]:
-    """A decorator that makes a class or function known as `package>name` to files.
+    """A decorator that registers a class or function as `package>name`, for files to name.
 
     >>> @register_keras_serializable("doctest")
     ... class Registered:
@@ -39,7 +39,7 @@ def register_keras_serializable(
 
 
 def registered_name(obj: Any) -> str:
-    """The name a class or function is registered under; else its own name, without a package."""
+    """The name under which a class or function is registered, or its own name without a package."""
     for known, value in _registered.items():
         if value is obj:
             return known
@@ -48,7 +48,7 @@ def registered_name(obj: Any) -> str:
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
-    """Inside, names are looked up in `custom_objects` as well.
+    """A scope in which names are looked up in `custom_objects` as well.
 
     >>> with custom_object_scope({"Mine": int}):
     ...     get_registered_object("Mine")
@@ -70,13 +70,13 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 def scoped_object(name: object) -> Any:
-    """What a name means in the scopes around, the innermost first; None outside of them."""
+    """The object of a name in the enclosing scopes, the innermost first, or None."""
     scopes = (scope[name] for scope in reversed(_scoped.get()) if name in scope)
     return next(scopes, None)
 
 
 def custom_object(name: object) -> Any:
-    """What a name means in the scopes around, or by registration; else None.
+    """The object of a name in the enclosing scopes or among registered ones, or None.
 
     >>> with custom_object_scope({"Mine": int}):
     ...     custom_object("Mine")
@@ -89,7 +89,7 @@ def custom_object(name: object) -> Any:
 
 
 def registered_without_package(name: str) -> Any:
-    """What was registered last under `name` in any package; None if nothing was."""
+    """What was last registered under `name` in any package, or None."""
     for full in reversed(_registered):
         if full.rpartition(">")[2] == name:
             return _registered[full]

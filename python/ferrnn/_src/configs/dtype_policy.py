@@ -1,4 +1,4 @@
-"""Policies of dtypes, for programs that name them: float32 and float64 throughout."""
+"""Keras' dtype policies, of which there are two: float32 and float64 throughout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KNOWN = ("float32", "float64")
 
 
 class DTypePolicy:
-    """What a layer computes and keeps its weights in: "float32" or "float64", one for both.
+    """The dtype of a layer's computations and weights: "float32" or "float64".
 
     >>> policy = DTypePolicy("float64")
     >>> policy.compute_dtype, policy.variable_dtype, policy == DTypePolicy("float64")
@@ -58,7 +58,7 @@ class DTypePolicy:
 
 
 def checked_policy_name(name: object) -> str:
-    """The name of a policy that ferrnn has; one of Keras' others is refused with the reason.
+    """The name of a policy of ferrnn; refuses Keras' other policies with the reason.
 
     >>> checked_policy_name("float32")
     'float32'
@@ -132,7 +132,7 @@ def serialize(policy: DTypePolicy) -> dict[str, Any]:
 def deserialize(
     config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
 ) -> DTypePolicy:
-    """The policy of a configuration; `custom_objects` is not needed.
+    """The policy of a configuration; `custom_objects` has no effect.
 
     >>> deserialize(serialize(DTypePolicy("float64")))
     <DTypePolicy "float64">
@@ -140,6 +140,7 @@ def deserialize(
     settings = config.get("config")
     if not isinstance(settings, Mapping) or "name" not in settings:
         raise ValueError(
-            f"`config` must hold the name of a policy in its `config`, received {dict(config)!r}"
+            "`config` must have the name of a policy under `config` and `name`, received "
+            f"{dict(config)!r}"
         )
     return DTypePolicy(settings["name"])

@@ -1,4 +1,4 @@
-"""Names of objects: counted per class, and the path under which a weight was made."""
+"""Names of objects, numbered for each class, and paths of weights."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ _scopes: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("scopes", defau
 
 
 def snake_case(name: str) -> str:
-    """Gives a class's name as Keras writes it in paths and files.
+    """The name of a class as Keras writes it in paths and files.
 
     >>> snake_case("SimpleRNN"), snake_case("LSTMCell"), snake_case("Conv1D")
     ('simple_rnn', 'lstm_cell', 'conv1d')
@@ -55,7 +55,7 @@ def clear_session(free_memory: bool = True) -> None:
 
 @contextmanager
 def counted_anew() -> Iterator[None]:
-    """Names made inside are as in a new process, and do not count outside.
+    """A block in which names are numbered as in a new process, without effect outside.
 
     >>> with counted_anew():
     ...     unique_name("lstm")
@@ -77,10 +77,10 @@ def name_scope(
     deduplicate: bool = True,
     override_parent: str | None = None,
 ) -> Iterator[None]:
-    """Weights made inside are found under `name/...`.
+    """A block in which the paths of new weights begin with `name/`.
 
-    Entering twice for one `caller` counts once, if `deduplicate`. `override_parent` is the whole
-    path around, instead of the scopes that are open.
+    With `deduplicate`, entering twice for one `caller` adds the name once. `override_parent`
+    replaces the path of the open scopes.
 
     >>> with name_scope("encoder"):
     ...     path_of("kernel")
@@ -114,7 +114,7 @@ def path_of(name: str) -> str:
 
 
 def current_owner() -> object:
-    """Whoever opened the scope; None outside of scopes.
+    """The owner of the innermost scope, or None outside of scopes.
 
     >>> owner = object()
     >>> with name_scope("lstm", owner):
@@ -126,7 +126,7 @@ def current_owner() -> object:
 
 
 def current_path() -> str:
-    """The path of the scope.
+    """The path of the innermost scope.
 
     >>> with name_scope("bidirectional"), name_scope("forward_lstm"):
     ...     current_path()

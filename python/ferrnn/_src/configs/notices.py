@@ -6,14 +6,14 @@ import sys
 import warnings
 from types import FrameType
 
-# Whose frames are not the user's: this package, and the tracer that runs users' code for it.
+# Files that are not the user's: those of this package and of the tracer that runs users' code.
 _INSIDE = ("ferrnn", "autograd")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns as `warnings.warn`, at the innermost line of code that is not of this package.
+    """Warns as `warnings.warn` does, at the innermost line of code outside this package.
 
-    Filters, and "once per place", then go by the user's line, however deep the call.
+    Filters and the rule "once for each line" then apply to the user's line, however deep the call.
 
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Objects by name, class or configuration, and their configurations: for every kind, in one place.
+"""Objects from names, classes and configurations, and back: one mechanism for every kind.
 
 Names are looked up in `custom_objects` and scopes, among registered classes, then among the public
 names of ferrnn. Nothing is imported or run because a configuration names it.
@@ -23,7 +23,7 @@ from ferrnn._src.configs.plain import READERS, Written, plain_value
 from ferrnn._src.faces import public
 from ferrnn._src.files.errors import within
 
-# The public modules that have classes for configurations to name.
+# The public modules whose classes configurations may name.
 _PLACES = (
     "layers",
     "models",
@@ -42,10 +42,10 @@ _kinds: list[Kind] = []
 
 
 class Kind:
-    """One kind of object, such as the losses: how they are found, read and written.
+    """A kind of object, such as losses: how such objects are found, read and written.
 
-    `noun` names it in errors, `place` is the public module of its classes, `base` what its objects
-    are instances of, besides plain functions if `functions`. `names` are further names.
+    `noun` names the kind in errors, `place` is the public module of its classes, `base` the class
+    of its objects. With `functions`, plain functions are accepted as well. `names` adds names.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Kind:
         _kinds.append(self)
 
     def get(self, identifier: Any) -> Any:
-        """The object of a name, class, configuration, or itself; None stays None."""
+        """The object for a name, class, configuration or object; None stays None."""
         if identifier is None:
             return None
         if isinstance(identifier, Mapping):
@@ -72,7 +72,7 @@ class Kind:
         return self._checked(found() if isinstance(found, type) else found, identifier)
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The object of a configuration or name; `custom_objects` are looked at first."""
+        """The object for a configuration or name; `custom_objects` come first."""
         with custom_object_scope(custom_objects):
             if not isinstance(config, Mapping):
                 return self.get(config)
@@ -83,17 +83,17 @@ class Kind:
         return written(obj)
 
     def named(self, name: str) -> Any:
-        """The class or function of a name; None if there is none."""
+        """The class or function of a name, or None."""
         found = custom_object(name) or self.names.get(name) or built_in(self.place, name)
         return found or registered_without_package(name)
 
     def function(self, name: str) -> Any:
-        """The function of ferrnn's own among the further names."""
+        """The function under one of the kind's additional names, or None."""
         found = self.names.get(name)
         return None if isinstance(found, type) else found
 
     def refusal(self, identifier: Any, why: str = "") -> Exception:
-        """What is raised for an identifier that means nothing."""
+        """The error for an identifier that names no object of this kind."""
         return ValueError(
             f"Could not interpret {self.noun} identifier: {reprlib.repr(identifier)}{why}"
         )
@@ -105,7 +105,7 @@ class Kind:
 
 
 def built_in(place: str, name: object) -> Any:
-    """The class that a public module has under a name; None if there is none.
+    """The class that a public module has under a name, or None.
 
     >>> built_in("layers", "LSTM").__name__, built_in("layers", "Input")
     ('LSTM', None)
@@ -115,7 +115,7 @@ def built_in(place: str, name: object) -> Any:
 
 
 def written(obj: Any) -> Any:
-    """An object, class or function as plain data; what is neither, as it is."""
+    """An object or function as plain data; any other value unchanged."""
     if hasattr(obj, "get_config") and not isinstance(obj, type):
         return obj.as_data() if isinstance(obj, Configured) else class_data(obj)
     if callable(obj) and not isinstance(obj, type):
@@ -124,7 +124,7 @@ def written(obj: Any) -> Any:
 
 
 def function_data(function: Any) -> dict[str, Any]:
-    """A function by its name, which is that of its type if it has none."""
+    """A function as plain data: by its name, or by that of its type if it has no name."""
     name = registered_name(function)
     if not hasattr(function, "__name__"):
         name = type(function).__name__
@@ -151,7 +151,7 @@ def class_data(obj: Any) -> dict[str, Any]:
 
 
 def _module_of(kind: type) -> str | None:
-    """Keras' module of a class of ferrnn's; None for any other class."""
+    """Keras' module for a class of ferrnn, or None for any other class."""
     if not kind.__module__.startswith("ferrnn."):
         return None
     name = kind.__name__
@@ -165,7 +165,7 @@ def _module_of(kind: type) -> str | None:
 
 def plain(value: Any) -> Any:
     """Settings as plain data: arrays, named functions and objects in Keras' form, at any depth."""
-    if isinstance(value, np.generic):  # before the others: np.float64 is a float
+    if isinstance(value, np.generic):  # first, as np.float64 is also a float
         return value.item()
     if value is None or isinstance(value, bool | int | float | str | Written):
         return value
@@ -195,7 +195,7 @@ def revived(value: Any, *, objects: bool = True) -> Any:
 
 
 def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
-    """The object, function or value of a configuration, which is expected to be of a kind."""
+    """The object, function or value of a configuration; `kind` says which kind is expected."""
     name, settings = data.get("class_name"), data.get("config")
     read = READERS.get(name) if isinstance(name, str) else None
     if name == "__typespec__":
@@ -232,7 +232,7 @@ def object_of(data: Mapping[str, Any], kind: Kind | None = None) -> Any:
 
 
 def _refuse_typespec(settings: Any) -> None:
-    """Files of Keras on TensorFlow may hold its type specs, which mean nothing here."""
+    """Refuses a TensorFlow type spec, which files of Keras on TensorFlow may hold."""
     if not isinstance(settings, list | tuple):
         raise TypeError(
             f"Expected 'config' to be a list or a tuple: a type spec. Received: {settings!r}"
@@ -241,7 +241,7 @@ def _refuse_typespec(settings: Any) -> None:
 
 
 def _made(kind: Any, data: Mapping[str, Any], given: dict[str, Any]) -> Any:
-    """A new object of a class, built as it says itself if it says so."""
+    """A new object of a class, built by its own `build_from_config` if it has one."""
     make = getattr(kind, "from_config", None)
     if make is None:
         raise TypeError(
@@ -253,7 +253,7 @@ def _made(kind: Any, data: Mapping[str, Any], given: dict[str, Any]) -> Any:
         made = make(given)
     except TypeError as error:
         if "explicitly deserialized" in str(error):
-            raise  # of a part inside
+            raise  # about a part inside, which the message names
         raise TypeError(
             f"{kind} could not be deserialized properly. Please ensure that components that are "
             "Python object instances (layers, models, etc.) returned by `get_config()` are "
@@ -267,7 +267,7 @@ def _made(kind: Any, data: Mapping[str, Any], given: dict[str, Any]) -> Any:
 
 
 def _check_registered(data: Mapping[str, Any], found: Any, *names: object) -> None:
-    """Refuses a registered name for what is ferrnn's own, and is never registered."""
+    """Refuses a registered name for one of ferrnn's own classes, which are never registered."""
     said = data.get("registered_name")
     own = str(getattr(found, "__module__", "")).startswith("ferrnn.")
     if said and said not in (*names, data.get("class_name")) and own and not custom_object(said):
@@ -279,14 +279,14 @@ def _check_registered(data: Mapping[str, Any], found: Any, *names: object) -> No
 
 
 def _carried(data: Mapping[str, Any], *names: object) -> Any:
-    """The class or function that was written in this process, unless a scope has another."""
+    """The class or function that was serialized in this process, unless a scope has another."""
     if not isinstance(data, Written):
         return None
     return next(filter(None, map(scoped_object, names)), data.stands_for)
 
 
 def _empty(key: object, value: Any) -> bool:
-    """Whether it is what newer versions of Keras write where there is nothing to say."""
+    """Whether it is a setting that newer versions of Keras write even where it is not used."""
     return key == "quantization_config" and value is None
 
 
@@ -352,8 +352,8 @@ def _places(data: Mapping[str, Any], kind: Kind | None) -> Iterator[str]:
 
 
 _LAMBDA = (
-    ": a lambda has no name to be found by, and code is not loaded, as that would allow arbitrary "
-    "code execution: pass a function as '<lambda>' in `custom_objects`, or write one with a name"
+    ": a lambda has no name, and its code is not loaded, as that would allow arbitrary code "
+    "execution: pass a function as '<lambda>' in `custom_objects`, or use a named function"
 )
 
 
@@ -366,7 +366,7 @@ def _unknown(kind: Kind | None, data: Mapping[str, Any], why: str) -> Exception:
 
 
 class Configured:
-    """What has a configuration: `get_config` gives what `from_config` takes."""
+    """An object with a configuration: `from_config` takes what `get_config` returns."""
 
     def as_data(self) -> dict[str, Any]:
         """The class and the configuration, as Keras writes them."""
@@ -374,5 +374,5 @@ class Configured:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new one of what `get_config` gave; arrays, functions and objects inside are made."""
+        """A new object from what `get_config` returned, with arrays and objects restored."""
         return cls(**{key: revived(value) for key, value in config.items()})

@@ -1,4 +1,4 @@
-"""Which of two ways of writing a class its author has taken."""
+"""Which of two methods the author of a class has overridden."""
 
 from __future__ import annotations
 

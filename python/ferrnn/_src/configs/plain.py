@@ -1,4 +1,4 @@
-"""Arrays, slices and bytes as plain data in Keras' form, and back; data that JSON cannot hold."""
+"""Values that JSON lacks, such as arrays and slices, as plain data in Keras' form, and back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _DTYPES = frozenset(["bool", "str", "float16", "float32", "float64", *_INTEGERS]
 
 
 class Written(dict[str, Any]):
-    """The configuration of something that is not ferrnn's own, and which class or function it is.
+    """The configuration of a class or function that is not ferrnn's, which it refers to.
 
-    In this process it is read back without being looked up by name. Files hold the data alone.
+    In this process it is deserialized without a lookup by name. Files hold only the data.
     """
 
     def __init__(self, data: Mapping[str, Any], stands_for: Any) -> None:
@@ -41,7 +41,7 @@ def array_data(array: Array) -> dict[str, Any]:
 
 
 def array_of(settings: Mapping[str, Any]) -> Array:
-    """The array of what `array_data` holds under `config`.
+    """The array from what `array_data` puts under `config`.
 
     >>> array_of({"value": [1.5], "dtype": "float32"})
     array([1.5], dtype=float32)
@@ -52,7 +52,7 @@ def array_of(settings: Mapping[str, Any]) -> Array:
             "an array in a configuration must have a `value` and, as `dtype`, the name of numbers "
             f"or 'str', received the dtype {dtype!r} and the keys {sorted(map(str, settings))}"
         )
-    if dtype == "str":  # each takes as much as the longest
+    if dtype == "str":  # each text takes as much memory as the longest
         texts = np.array(settings["value"], object).ravel()
         longest = max((len(str(text)) for text in texts), default=0)
         spend((texts.size, longest), 4, "an array of texts")
@@ -66,13 +66,13 @@ def _slice_of(settings: Mapping[str, Any]) -> slice:
 
 def _refused(settings: object) -> Any:
     raise ValueError(
-        "the configuration holds a Python lambda, which is code: it is not loaded, as that would "
-        "allow arbitrary code execution. Write "
-        "the function as a layer, or as a named function that `custom_objects` gives"
+        "the configuration holds a Python lambda, whose code is not loaded, as that would allow "
+        "arbitrary code execution. Write the function as a layer, or as a named function and pass "
+        "it in `custom_objects`"
     )
 
 
-# What stands in Keras' files for values that JSON does not have.
+# The class names under which Keras' files store values that JSON lacks.
 READERS: dict[object, Callable[[Any], Any]] = {
     "__numpy__": array_of,
     "__tensor__": array_of,
@@ -85,7 +85,7 @@ READERS: dict[object, Callable[[Any], Any]] = {
 
 
 def plain_value(value: Any) -> Any:
-    """A value that JSON does not have, as plain data; any other as it is.
+    """A value that JSON lacks as plain data; any other value unchanged.
 
     >>> plain_value(np.float32(0.5)), plain_value(slice(1, None))["config"]
     (0.5, {'start': 1, 'stop': None, 'step': None})
@@ -111,7 +111,7 @@ def _array_data(value: Any) -> Any:
 
 
 def data_alone(data: Any) -> Any:
-    """Plain data that does not know what it stands for.
+    """Plain data without the references to classes and functions that `Written` keeps.
 
     >>> type(data_alone(Written({"class_name": "Mine"}, int))).__name__
     'dict'
@@ -124,7 +124,7 @@ def data_alone(data: Any) -> Any:
 
 
 def as_json(data: Any, **options: Any) -> str:
-    """Plain data as JSON; what has no name that a file could give is refused, with its place.
+    """Plain data as JSON; refuses what a file cannot name, and says where it is.
 
     >>> as_json({"units": 3})
     '{"units": 3}'
@@ -134,7 +134,7 @@ def as_json(data: Any, **options: Any) -> str:
 
 
 def nameless(place: str, found: Any) -> str:
-    """Why a function without a name, or an object that stands for one, is not written.
+    """The message that refuses to write a function, or a callable object, without a name.
 
     >>> nameless("`obj`", lambda x: x).partition(":")[0]
     '`obj` is a lambda, which has no name that a file could give'

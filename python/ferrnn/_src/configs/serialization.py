@@ -14,7 +14,7 @@ def serialize_keras_object(obj: Any) -> Any:
     """A layer, model, initializer, loss, function, array, ... as data that JSON can hold.
 
     It reads back with `deserialize_keras_object`. Numbers, text and None stay as they are; lists,
-    tuples and dicts are traversed. A lambda is refused, since it has no name to be found by.
+    tuples and dicts are traversed. A lambda is refused, since it has no name.
 
     >>> from ferrnn.layers import Dense
     >>> data = serialize_keras_object({"inner": Dense(2, name="inner"), "rate": 0.1})

@@ -1,4 +1,4 @@
-"""Convolutions that keep features apart."""
+"""Depthwise convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows over frames, for the engine: it gathers them where they are multiplied."""
+"""Windows over frames, as the engine takes them to gather them itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Axis: TypeAlias = "tuple[int, int, int, int, int]"
 
 @functools.lru_cache(maxsize=256)
 def axes_of(places: tuple[int, int], geometry: Geometry) -> tuple[Axis, Axis] | None:
-    """How windows lie over the lines of frames, and along a line; None: not for the engine.
+    """The windows' geometry over the lines of frames and along a line; None if not for the engine.
 
     >>> axes_of((5, 7), Geometry((3, 2), (1, 2), (1, 1), "same"))
     ((3, 1, 1, 1, 5), (2, 2, 1, 0, 4))
@@ -28,7 +28,7 @@ def axes_of(places: tuple[int, int], geometry: Geometry) -> tuple[Axis, Axis] | 
 
 @functools.lru_cache(maxsize=256)
 def pooled_axes(places: tuple[int, ...], geometry: Geometry) -> tuple[Axis, Axis] | None:
-    """As `axes_of` for windows of pooling; steps are the places of one line.
+    """As `axes_of`, for pooling; the steps of a sequence are the places of one line.
 
     >>> pooled_axes((5,), Geometry((2,), (2,), (1,), "valid"))
     ((1, 1, 1, 0, 1), (2, 2, 1, 0, 2))

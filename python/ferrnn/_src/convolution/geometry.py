@@ -1,4 +1,4 @@
-"""Where windows lie over places: sizes, strides, distances of taps and padding, for any rank."""
+"""The geometry of windows: size, stride, dilation and padding, for any number of axes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Geometry(NamedTuple):
 
     @property
     def reach(self) -> tuple[int, ...]:
-        """The number of places from the first of a window to its last, both counted."""
+        """The number of places from the first of a window to its last, including both."""
         pairs = zip(self.size, self.dilation, strict=True)
         return tuple((size - 1) * dilation + 1 for size, dilation in pairs)
 
@@ -74,7 +74,7 @@ def windows_over(
 ) -> tuple[list[tuple[slice, ...]], list[tuple[int, int]]]:
     """For each place in a window, where it stands in all windows; the padding at both ends.
 
-    The places are those of `[batch, *places, ...]`.
+    The slices index `[batch, *places, ...]`.
 
     >>> windows_over(Geometry((2,), (2,), (1,), "valid"), (5,))[0][1][1]
     slice(1, 4, 2)
@@ -85,7 +85,7 @@ def windows_over(
 
 
 def padded(inputs: Array, ends: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
-    """`[batch, *places, features]` with places of `fill` around; the inputs if there are none."""
+    """`[batch, *places, features]` with padding of `fill`; the inputs if there is no padding."""
     if not any(map(any, ends)):
         return inputs
     lengths = [
@@ -98,18 +98,18 @@ def padded(inputs: Array, ends: Sequence[tuple[int, int]], fill: float = 0.0) ->
 
 
 def inside(ends: Sequence[tuple[int, int]], shape: Sequence[int]) -> tuple[Any, ...]:
-    """Where an array of a shape lies in itself with padding around."""
+    """The slices of a padded array that hold the array without its padding."""
     pairs = zip(ends, shape[1:-1], strict=True)
     return (slice(None), *(slice(before, before + length) for (before, _), length in pairs))
 
 
 def channels_last(array: Array, data_format: str) -> Array:
-    """`[batch, *places, features]` of an array that has them in the order of users."""
+    """`[batch, *places, features]` of an array in the order of `data_format`."""
     return array if data_format == "channels_last" else np.moveaxis(array, 1, -1)
 
 
 def given_order(array: Array, data_format: str) -> Array:
-    """The way back from `channels_last`."""
+    """The inverse of `channels_last`."""
     return array if data_format == "channels_last" else np.moveaxis(array, -1, 1)
 
 
@@ -123,7 +123,7 @@ def places_of(shape: Sequence[Any], data_format: str) -> tuple[Any, ...]:
 
 
 def shape_of(batch: Any, places: Sequence[Any], features: Any, data_format: str) -> tuple[Any, ...]:
-    """A shape in the order of users.
+    """A shape in the order of `data_format`.
 
     >>> shape_of(2, (4, 5), 3, "channels_first")
     (2, 3, 4, 5)

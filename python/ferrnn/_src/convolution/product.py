@@ -17,9 +17,9 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Packed:
-    """The kernel and bias of a convolution as the engine wants them, packed anew when written to.
+    """The kernel and bias of a convolution, packed for the engine, and packed anew after a change.
 
-    The kernel is cut into blocks of filters, each with inputs of its own.
+    The kernel is split into blocks of filters, each with its own inputs.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Packed:
                 )
                 for own in blocks_of(matrix.shape[1], blocks)
             ]
-        self._kept = (key, weights)  # one assignment: another thread sees both or neither
+        self._kept = (key, weights)  # one assignment, so that another thread sees both or neither
         return weights
 
 
@@ -56,7 +56,7 @@ def _key(kernel: Parameter, bias: Parameter | None, activation: str, blocks: int
 
 
 def blocks_of(width: int, blocks: int) -> list[slice]:
-    """`width` columns cut into so many equal parts.
+    """The slices that split `width` columns into equal parts.
 
     >>> blocks_of(6, 2)
     [slice(0, 3, None), slice(3, 6, None)]
@@ -74,7 +74,7 @@ def kernel_matrix(kernel: Array) -> Array:
 
 
 def kernel_gradient(d_matrix: Array, shape: Sequence[int]) -> Array:
-    """The way back from `kernel_matrix`."""
+    """The inverse of `kernel_matrix`."""
     rank = len(shape) - 2
     if rank == 1:
         return d_matrix.reshape(shape)
@@ -103,7 +103,7 @@ class Convolution:
     def backward(
         self, d_outputs: Array, inputs_wanted: bool = True
     ) -> tuple[list[Any], Array, Array | None]:
-        """Gradients by the inputs, a list of one, by `kernel_matrix` and by the bias, if any."""
+        """Gradients for the inputs (a list of one), for `kernel_matrix` and for any bias."""
         windows = self.windows
         if windows is None:
             windows = Windows(self.inputs, self.geometry)
@@ -123,7 +123,7 @@ class Convolution:
 
 
 class _Blocks:
-    """Convolutions of blocks of inputs, each with its weights; the outputs are side by side."""
+    """Convolutions of blocks of inputs, each with its own weights; outputs are concatenated."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class _Blocks:
     def backward(
         self, d_outputs: Array, inputs_wanted: bool = True
     ) -> tuple[list[Any], Array, Array | None]:
-        """Gradients by each block's inputs, and as `Convolution.backward` gives them."""
+        """Gradients for each block's inputs, then those that `Convolution.backward` gives."""
         owns = blocks_of(d_outputs.shape[-1], len(self.blocks))
         made = [
             block.backward(d_outputs[..., own], inputs_wanted)
@@ -156,9 +156,9 @@ def convolution(
     geometry: Geometry,
     differentiable: bool,
 ) -> Convolution | _Blocks:
-    """The convolution of blocks of inputs `[batch, *places, features]`, each with its weights.
+    """The convolution of blocks of inputs `[batch, *places, features]`, each with its own weights.
 
-    `outputs` are `[batch, *windows, filters]`, those of all blocks side by side.
+    `outputs` are `[batch, *windows, filters]`, concatenated over the blocks.
     """
     if len(weights) == 1:
         return Convolution(weights[0], inputs[0], geometry, differentiable)
@@ -166,5 +166,5 @@ def convolution(
 
 
 def joined(parts: Sequence[Array]) -> Array:
-    """Arrays side by side along the last axis; one as it is."""
+    """Arrays concatenated along the last axis; a single one unchanged."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)

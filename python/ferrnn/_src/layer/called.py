@@ -1,4 +1,4 @@
-"""What a layer tells of its calls on symbolic tensors."""
+"""What a layer records about its calls on symbolic tensors."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ferrnn._src.tree.tree import map_structure
 
 
 class Called:
-    """The part of `Layer` that keeps the nodes of its calls, and what it was built for."""
+    """The part of `Layer` that keeps the nodes of its calls and the shapes it was built for."""
 
     name: str
     _inbound_nodes: list[Node]
-    builds_itself = False  # whether a class says in a way of its own how it is built again
+    builds_itself = False  # whether a class overrides `build_from_config`
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """The shapes that the layer was built for, as plain data; None before."""
+        """The shapes that the layer was built for, as plain data; None before it is built."""
         return build_config(self)
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the layer for what `get_build_config` gave.
+        """Builds the layer for the shapes that `get_build_config` returned.
 
         >>> from ferrnn.layers import Dense
         >>> layer, again = Dense(2), Dense(2)
@@ -37,12 +37,12 @@ class Called:
             build(map_structure(lambda leaf: leaf, config["input_shape"]))
 
     def _cast_arguments(self, inputs: Any) -> Any:
-        """What `gather` gave, inputs and what comes beside them, as arrays."""
+        """The inputs and other arguments that `gather` returned, as arrays."""
         cast: Any = self.cast_inputs  # type: ignore[attr-defined]
         return cast(inputs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """The symbolic tensors that a call on symbolic tensors would give; nothing is recorded.
+        """The outputs that a call on symbolic tensors would give, without recording the call.
 
         >>> from ferrnn.layers import Dense, Input
         >>> Dense(2).compute_output_spec(Input((3,))).shape
@@ -54,13 +54,13 @@ class Called:
 
     @property
     def input(self) -> Any:
-        """What the first call on symbolic tensors was given."""
+        """The inputs of the first call on symbolic tensors."""
         given = self._first_node("input").inputs
         return given.args[0] if type(given) is Arguments and len(given.args) == 1 else given
 
     @property
     def output(self) -> Any:
-        """What the first call on symbolic tensors gave."""
+        """The outputs of the first call on symbolic tensors."""
         return self._first_node("output").outputs
 
     def _first_node(self, what: str) -> Node:

@@ -1,4 +1,4 @@
-"""What a call of a layer does beyond computing: shapes found, nodes recorded."""
+"""What a call of a layer does besides computing: finding shapes and recording nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _training: ContextVar[bool | None] = ContextVar("training", default=None)
 
 
 def resolved_training(training: bool | None) -> bool | None:
-    """What `training` means in a call: by default what it means in the call around, if anything.
+    """The value of `training` in a call: by default that of the enclosing call, if there is one.
 
     >>> resolved_training(None), resolved_training(True)
     (None, True)
@@ -39,7 +39,7 @@ def resolved_training(training: bool | None) -> bool | None:
 
 @contextmanager
 def training_is(value: bool | None) -> Iterator[None]:
-    """Layers that are called inside without `training` take `value`.
+    """A block in which layers that are called without `training` take `value`.
 
     >>> with training_is(True):
     ...     resolved_training(None)
@@ -52,7 +52,7 @@ def training_is(value: bool | None) -> Iterator[None]:
         _training.reset(token)
 
 
-# The call that is being recorded.
+# The node of the call that is being recorded.
 _recording: ContextVar[Node | None] = ContextVar("recording", default=None)
 
 
@@ -63,7 +63,7 @@ def record(
     training: bool | None,
     mask: Any,
 ) -> Any:
-    """Makes a node of a call on symbolic tensors, and gives the symbolic tensors of its outputs."""
+    """Records a call on symbolic tensors as a node, and returns its symbolic outputs."""
     for leaf in symbolic_leaves((args, kwargs)):
         if leaf.takes_layers:
             return leaf.recorded_layer(layer, args, kwargs, training, mask)
@@ -86,13 +86,13 @@ def record(
 
 
 def outputs_by_shape(layer: Any, main: Any) -> Any:
-    """Symbolic outputs of the shapes that the layer computes for its main input."""
+    """Symbolic outputs, with shapes from `compute_output_shape` of the main input."""
     shapes = layer.compute_output_shape(shapes_of(main))
     return map_shapes(lambda shape: SymbolicTensor(shape, layer.compute_output_dtype()), shapes)
 
 
 def outputs_by_probe(layer: Any, inputs: Any) -> Any:
-    """Symbolic outputs of the shapes that a call on zeros gives.
+    """Symbolic outputs, with the shapes that a call on zeros gives.
 
     A layer that takes a mask gets one if the inputs will carry one.
     """
@@ -107,13 +107,13 @@ def outputs_by_probe(layer: Any, inputs: Any) -> Any:
 
     with warnings.catch_warnings(), leaving_no_trace(layer):
         if mask is not None:
-            warnings.simplefilter("ignore")  # of a mask that goes no further the real call speaks
+            warnings.simplefilter("ignore")  # the real call warns about a dropped mask
         return probe(called, (_as_arguments(inputs), mask))
 
 
 @contextmanager
 def leaving_no_trace(layer: Any) -> Iterator[None]:
-    """Takes back what calls inside write to weights and stored states: they are not the user's."""
+    """Restores weights and stored states after the calls inside, which are not the user's."""
     weights = [(weight, weight.numpy(), weight.version) for weight in layer.weights]
     states = {id(part): part._states for part in _parts_with_states(layer)}
     losses = {id(part): (part._activity_losses, [*part._added_losses]) for part in _parts(layer)}
@@ -145,7 +145,7 @@ def _as_arguments(inputs: Any) -> Arguments:
 
 
 def build_by_shapes(layer: Any, inputs: Any) -> None:
-    """Builds a layer for what `forward` will get; a `build` of several shapes gets them by name."""
+    """Builds a layer for the inputs of `forward`; `build` gets several shapes by name."""
     if isinstance(inputs, Arguments):
         wanted = [*inspect.signature(layer.build).parameters]
         if len(wanted) > 1:
@@ -157,7 +157,7 @@ def build_by_shapes(layer: Any, inputs: Any) -> None:
 
 
 def _by_names(layer: Any, inputs: Arguments) -> dict[str, Any]:
-    """The arguments of a call by the names that `call` has for them."""
+    """The arguments of a call by the names of the parameters of `call`."""
     places = places_of(type(layer).call)
     return {
         **dict.fromkeys(places),
@@ -167,7 +167,7 @@ def _by_names(layer: Any, inputs: Arguments) -> dict[str, Any]:
 
 
 def _matching(layer: Any, wanted: list[str]) -> list[str]:
-    """The parameters of `build`, which must be named as those of `call` with `_shape` behind."""
+    """The parameters of `build`, which must be named as those of `call` with `_shape` appended."""
     known, _ = parameters_of(type(layer).call)
     kind = type(layer).__name__
     for name in wanted:
@@ -189,7 +189,7 @@ def _matching(layer: Any, wanted: list[str]) -> list[str]:
 
 
 def without_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    """The `call` of a layer whose class writes none."""
+    """The `call` of a layer whose class does not define one."""
     raise NotImplementedError(
         f"Layer {type(layer).__name__} does not have a `call` method implemented. Write "
         "`call(inputs)` in `ferrnn.ops`, or `forward(inputs, call)`"
@@ -197,7 +197,7 @@ def without_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:
-    """What `super().call(...)` means to a class that derives from `kind`, which writes `forward`.
+    """The `super().call(...)` of a class that derives from `kind`, which defines `forward`.
 
     `asking` is the class `Call`.
     """
@@ -218,14 +218,14 @@ def call_of_forward(kind: Any, asking: Any) -> Callable[..., Any]:
 
 
 def takes_over(kind: Any, base: Any) -> None:
-    """Makes the `call` of a class count where it stands below the `forward` of a built-in layer."""
+    """Lets the `call` of a class override the `forward` of the built-in layer below it."""
     inherited = next(each for each in kind.__mro__ if "forward" in vars(each))
     if inherited is not base and not hasattr(kind, "outputs_and_mask"):
         kind.forward = base.forward
 
 
 def explain_separate(error: Exception, args: tuple[Any, ...], layer: Any) -> None:
-    """Raises what helps if a layer of one input was given arrays of different lengths."""
+    """Raises a helpful error if a layer with one input was given arrays of different lengths."""
     several = layer.takes_several or layer.written_with_call or len(args) != 1
     if not several and isinstance(args[0], list | tuple) and REMEDY not in str(error):
         try:
@@ -235,12 +235,12 @@ def explain_separate(error: Exception, args: tuple[Any, ...], layer: Any) -> Non
 
 
 def plain_numbers(inputs: Any) -> bool:
-    """Whether lists hold plain numbers, so that they make one array."""
+    """Whether nested lists hold plain numbers, and so stand for one array."""
     return not any(hasattr(leaf, "shape") for leaf in flatten(inputs))
 
 
 def legacy_input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """The shape, without the batch, of Keras 2's `input_shape=` or `input_dim=`, taken out."""
+    """Pops Keras 2's `input_shape=` or `input_dim=`, and returns that shape without the batch."""
     shape, length = keras_face.pop("input_shape", None), keras_face.pop("input_dim", None)
     if shape is None and length is None:
         return None
@@ -253,7 +253,7 @@ def legacy_input_shape(keras_face: dict[str, Any]) -> tuple[int | None, ...] | N
 
 
 def marking_built(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` under the layer's name scope, after which the layer counts as built."""
+    """`build` in the layer's name scope, which marks the layer as built."""
 
     @functools.wraps(build)
     def marking(self: Any, *shapes: Any, **named: Any) -> None:
@@ -279,7 +279,7 @@ def own_copy(leaf: Any) -> Any:
 
 
 def checked_flag(argument: str, value: Any) -> bool:
-    """A truth value, which numbers and texts are not.
+    """`value` as a bool; refuses anything else, such as numbers and strings.
 
     >>> checked_flag("trainable", np.True_)
     True

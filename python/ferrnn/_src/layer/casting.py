@@ -1,4 +1,4 @@
-"""What layers are given, as arrays that they can compute with."""
+"""Arguments of layers as arrays that they can compute with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Array
 
 
 def cast_floats(structure: Any, dtype: np.dtype[Any]) -> Any:
-    """The arrays of floats of a structure in a dtype; what else there is as it is.
+    """Casts the arrays of floats in a structure to a dtype; other values are unchanged.
 
     >>> [array.dtype.kind for array in cast_floats([np.ones(2), np.arange(2)], np.dtype("f4"))]
     ['f', 'i']
@@ -28,7 +28,7 @@ def cast_floats(structure: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def real_array(value: Any, argument: str, layer: str) -> Array:
-    """An array of real numbers; errors speak of the argument of the layer.
+    """`value` as an array of real numbers; errors name the layer and the argument.
 
     >>> real_array([[1, 2]], "inputs", "dense").shape
     (1, 2)
@@ -50,6 +50,6 @@ def _array(value: Any, argument: str, layer: str) -> Array:
     except ValueError as error:
         raise ValueError(
             f"`{argument}` of layer {layer!r} must be one array of real numbers, received a "
-            f"{type(value).__name__} that makes none ({error}); the initial states of a recurrent "
-            "layer are given as `initial_state=`"
+            f"{type(value).__name__} that cannot be converted to one ({error}); pass initial "
+            "states of a recurrent layer as `initial_state=`"
         ) from error

@@ -1,4 +1,4 @@
-"""What a layer says of its inputs: ranks, dtypes and lengths, checked when it is called."""
+"""Ranks, dtypes and lengths that a layer requires of its inputs, checked when it is called."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ferrnn._src.tree.tree import flatten
 class InputSpec:
     """The rank, dtype and lengths that an input must have; None stands for any.
 
-    A layer with one as `input_spec` (or a structure of them, one for each input) refuses other
-    inputs when it is called. `axes` maps axes to lengths. With `allow_last_axis_squeeze` a last
-    axis of length 1 is ignored.
+    A layer whose `input_spec` is one (or a structure of them, one for each input) refuses inputs
+    that do not match. `axes` maps axes to lengths. With `allow_last_axis_squeeze`, a last axis of
+    length 1 is ignored.
 
     >>> InputSpec(shape=(None, 3)), InputSpec(min_ndim=2, axes={-1: 4})
     (InputSpec(shape=(None, 3), ndim=2), InputSpec(min_ndim=2, axes={-1: 4}))
@@ -63,12 +63,12 @@ class InputSpec:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new one of what `get_config` gave."""
+        """A new spec from what `get_config` returned."""
         return cls(**config)
 
 
 def check_inputs(spec: Any, inputs: Any, layer: str) -> None:
-    """Refuses inputs that are not what `spec`, one or a structure of them, says.
+    """Raises ValueError for inputs that do not match `spec`, one InputSpec or a structure of them.
 
     >>> import numpy as np
     >>> check_inputs(InputSpec(ndim=2), np.zeros((1, 2)), "dense")
@@ -110,7 +110,7 @@ def _by_name(specs: list[Any], inputs: Any, layer: str) -> Any:
 
 
 def _wrong(spec: InputSpec, shape: tuple[int | None, ...], dtype: Any) -> str | None:
-    """What is wrong with an input of this shape and dtype, if anything."""
+    """Says how an input of this shape and dtype differs from a spec; None if it matches."""
     ndim, found = len(shape), str(getattr(dtype, "name", dtype))
     checks = [
         (None if spec.allow_last_axis_squeeze else spec.ndim, ndim, "ndim"),

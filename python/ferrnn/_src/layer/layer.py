@@ -56,12 +56,12 @@ Vjp: TypeAlias = Callable[[Any, Gradients], Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How a layer is called: dropout on, residuals kept, gradient by the inputs wanted, mask.
+    """How a layer is called: for training or not, whether a vjp is wanted, and with which mask.
 
-    `consume` promises that the vjp will be called at most once, so it may reuse the memory of what
-    forward kept; a second call then raises RuntimeError. `losses`, if not None, is a list to which
-    layers append what they add to the loss; the vjp then includes its gradient. `training` is None
-    where nothing has set it, which means no training.
+    `consume` promises that the vjp is called at most once, so it may overwrite what `forward` kept;
+    a second call then raises RuntimeError. `losses`, if not None, is a list to which layers append
+    what they add to the loss; the vjp then includes its gradient. `training` is None where nothing
+    has set it, which means no training.
 
     >>> Call(training=True).differentiable
     False
@@ -75,7 +75,7 @@ class Call:
     losses: list[float] | None = None
 
 
-# Calls that want nothing but outputs, by `training`.
+# Calls without a vjp and without a mask, by `training`.
 PLAIN_CALLS = {training: Call(training=training) for training in (None, False, True)}
 
 
@@ -102,10 +102,10 @@ class Layer(Called, AddsLosses, Weighted, Configured):
     """
 
     supports_masking = True
-    takes_several = False  # inputs, as a list
-    call: Callable[..., Any] = without_call  # a subclass writes its own, in `ferrnn.ops`
+    takes_several = False  # the names of inputs that are a list
+    call: Callable[..., Any] = without_call  # a subclass defines its own, in `ferrnn.ops`
 
-    # Whether instances remember what they were made of: their class writes no `get_config`.
+    # Whether instances record their constructor's arguments, as their class has no `get_config`.
     _remembers = False
     _made_of: dict[str, Any] | None = None
 
@@ -120,7 +120,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         cls._remembers = own_constructor_alone(cls, Layer)
         cls.builds_itself = cls.build_from_config is not Called.build_from_config
         if "call" in cls.__dict__ and "supports_masking" not in cls.__dict__:
-            cls.supports_masking = False  # as Keras has it for layers of users
+            cls.supports_masking = False  # Keras' default for users' layers
         if "forward" in cls.__dict__ and cls.call is Layer.call:
             cls.call = call_of_forward(cls, Call)
         elif "call" in cls.__dict__ and "forward" not in cls.__dict__:
@@ -147,7 +147,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         self.dtype = standardize_dtype(dtype)
         self._float = np.dtype(self.dtype)
         self.built = False
-        self.build_shape: Any = None  # what `build` was given; a list of several
+        self.build_shape: Any = None  # the shape that `build` was given, or a list of several
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = checked_flag("trainable", trainable)
         self._own_weights: list[Parameter] = []
@@ -161,10 +161,10 @@ class Layer(Called, AddsLosses, Weighted, Configured):
     # Calling.
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
-        """Outputs for `inputs`, and the function that takes gradients back (the contract)."""
+        """Outputs for `inputs`, and their vjp (the contract of every layer)."""
         if type(self).call is Layer.call:
             raise NotImplementedError(
-                f"layer {self.name!r} defines neither `forward(inputs, call)` nor `call(inputs)`"
+                f"layer {self.name!r} must define `forward(inputs, call)` or `call(inputs)`"
             )
         if not call.differentiable:
             with gathering_losses() as added:
@@ -175,7 +175,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         return self._traced_call(inputs, call)
 
     def _traced_call(self, inputs: Any, call: Call) -> tuple[Any, Vjp]:
-        """Outputs of the user's `call` and the vjp, that of added losses in it."""
+        """Outputs of the user's `call` and the vjp, which includes that of added losses."""
 
         def function(inputs: Any) -> Any:
             with gathering_losses() as added:
@@ -190,30 +190,30 @@ class Layer(Called, AddsLosses, Weighted, Configured):
 
     @property
     def written_with_call(self) -> bool:
-        """Whether `forward` is made of a `call` of the user's, which takes any arguments."""
+        """Whether `forward` traces a user's `call`, which may take any arguments."""
         return type(self).forward is Layer.forward and type(self).call is not Layer.call
 
     def adds_losses(self) -> bool:
         return self.written_with_call or super().adds_losses()
 
     def _apply_call(self, inputs: Any, call: Call) -> Any:
-        """What the user's `call` gives; layers called inside know whether this is training."""
-        # Code of the user's may write `inputs -= ...`, which must not reach anybody else's arrays.
+        """The outputs of the user's `call`; layers called inside inherit `training`."""
+        # A user's code may contain `inputs -= ...`, which must not change the caller's arrays.
         args, kwargs = map_structure(
             own_copy, inputs if type(inputs) is Arguments else ((inputs,), {})
         )
         chosen = options_for(type(self).call, call.training, call.mask)
         self._added_losses.clear()
-        quiet = np.errstate(all="ignore")  # as Keras is about 0 / 0
+        quiet = np.errstate(all="ignore")  # as in Keras, no warnings for 0 / 0
         with training_is(call.training), name_scope(self.name, self), quiet:
             return self.call(*args, **{**chosen, **kwargs})
 
     def __call__(
         self, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
     ) -> Any:
-        """Outputs for an array (or what the layer takes), as arrays.
+        """The outputs for an array, or for whatever the layer takes.
 
-        On symbolic tensors a call records a node, and gives symbolic tensors.
+        A call on symbolic tensors records a node and returns symbolic tensors.
         """
         traced = tracing.current.get() is not None
         plain = len(args) == 1 and mask is None and not kwargs
@@ -240,7 +240,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
     def recorded(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, mask: Any
     ) -> Any:
-        """The outputs of a call on symbolic tensors, or while a trace runs; else None."""
+        """The outputs of a call that is recorded, on symbolic tensors or in a trace; else None."""
         if is_symbolic(args, kwargs):
             return record(self, args, kwargs, training, mask)
         if tracing.current.get() is None:
@@ -270,10 +270,10 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         return with_masks(outputs, self.compute_mask(self.main_input(arrays), mask))
 
     def gather(self, *args: Any, **kwargs: Any) -> Any:
-        """What `forward` takes, from the arguments of a call other than `training` and `mask`.
+        """The inputs of `forward`, from the arguments of a call other than `training` and `mask`.
 
-        By default that is the only argument; a layer whose `forward` takes several arrays that
-        come as arguments of their own puts them into a tuple. A layer with `call` gets them all.
+        By default there must be one argument; a layer whose `forward` takes several arrays that are
+        separate arguments of a call puts them into a tuple. A layer with `call` gets all arguments.
         """
         if len(args) == 1 and not kwargs:
             return args[0]
@@ -282,12 +282,12 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         if not self.written_with_call:
             raise TypeError(
                 f"layer {self.name!r} takes one argument besides `training` and `mask`, received "
-                f"{len(args)} and the keywords {list(kwargs)}"
+                f"{len(args)} positional arguments and the keywords {list(kwargs)}"
             )
         return Arguments(args, kwargs)
 
     def main_input(self, inputs: Any) -> Any:
-        """What shapes and masks are about, out of what `forward` takes: by default all of it."""
+        """The part of `forward`'s inputs that shapes and masks refer to: by default all of it."""
         if type(inputs) is Arguments:
             return inputs.args[0] if inputs.args else next(iter(inputs.kwargs.values()))
         return inputs
@@ -305,7 +305,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
 
     @property
     def dtype_policy(self) -> DTypePolicy:
-        """The dtype as a policy, which computations and weights share."""
+        """The dtype of computations and weights, as a policy."""
         return DTypePolicy(self.dtype)
 
     def compute_output_dtype(self) -> str:
@@ -313,11 +313,11 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         return self.dtype
 
     def cast_inputs(self, inputs: Any) -> Any:
-        """`inputs` as arrays of the layer's dtype; no copy if they are.
+        """`inputs` as arrays of the layer's dtype, without a copy where possible.
 
-        A layer with `call` gets integers as they are.
+        For a layer with `call`, integers are not cast.
         """
-        # NumPy holds one object for each native dtype.
+        # NumPy has one object for each native dtype, so `is` suffices.
         if type(inputs) is np.ndarray and inputs.dtype is self._float:
             return inputs
         if type(self).forward is Layer.forward:
@@ -327,7 +327,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
         return self.cast_array(inputs, "inputs")
 
     def cast_array(self, value: Any, argument: str) -> Array:
-        """`value` as an array of the layer's dtype; errors speak of the argument."""
+        """`value` as an array of the layer's dtype; errors name the argument."""
         return real_array(value, argument, self.name).astype(self._float, copy=False)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -358,7 +358,7 @@ class Layer(Called, AddsLosses, Weighted, Configured):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data.
 
-        A class that does not write this gives back what it was made of, if that is plain data.
+        For a class that does not override this: the recorded arguments, if they are plain data.
         """
         config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
@@ -367,15 +367,15 @@ class Layer(Called, AddsLosses, Weighted, Configured):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new layer of the given configuration, without the weights.
+        """A new layer from a configuration, without weights.
 
-        Arrays and named functions in it are made; the constructor makes layers and the like.
+        Arrays and named functions in it are restored; other objects are left to the constructor.
         """
         settings = {key: revived(value, objects=False) for key, value in config.items()}
         return made_of(cls, settings)
 
     def as_data(self) -> dict[str, Any]:
-        """The class, the configuration and the shape built for, as Keras writes them."""
+        """The class, the configuration and the input shapes, as Keras writes them."""
         return layer_data(self)
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ _MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 
 def own_constructor_alone(kind: type, base: type) -> bool:
-    """Whether a class below `base` writes a constructor, and no `get_config` from there on."""
+    """Whether a class below `base` has a constructor, and no `get_config` that goes with it."""
     for each in kind.__mro__:
         if each is base or each.__module__.startswith("ferrnn."):
             return False
@@ -27,7 +27,7 @@ def own_constructor_alone(kind: type, base: type) -> bool:
 
 
 def with_remembered(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a layer whose class writes none: with what it was made of."""
+    """The configuration of a layer whose class has no `get_config`, with its recorded arguments."""
     kind = type(layer)
     if not kind._remembers:
         return config
@@ -42,7 +42,7 @@ def with_remembered(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def serialized(owner: Any) -> Any:
-    """A layer or cell inside of another; an object without `get_config` is handed on as it is."""
+    """A layer or cell inside another as plain data; an object without `get_config` unchanged."""
     if not hasattr(owner, "get_config"):
         return owner
     name, data = type(owner).__name__, class_data(owner)
@@ -53,7 +53,7 @@ def serialized(owner: Any) -> Any:
 
 
 def layer_data(layer: Any) -> dict[str, Any]:
-    """A layer or model with the shape that it was built for, and dtypes as policies."""
+    """A layer or model as plain data, with the shape it was built for and dtypes as policies."""
     data: dict[str, Any] = serialized(layer)
     data["config"] = _with_policies(data["config"])
     build = layer.get_build_config()
@@ -65,7 +65,7 @@ def layer_data(layer: Any) -> dict[str, Any]:
 
 
 def build_config(layer: Any) -> dict[str, Any] | None:
-    """The shapes that `build` was given: by the names of its arguments if it has several."""
+    """The shapes that `build` was given; if it has several arguments, by their names."""
     shape = _build_shape(layer)
     if shape is None and type(layer).__name__ != "Functional":
         return None
@@ -86,10 +86,10 @@ def _with_policies(config: Any) -> Any:
     """The configuration with dtypes as policies, as Keras writes them for all but inputs."""
     if isinstance(config, dict):
         if str(config.get("module", "")).startswith("keras.src.ops."):
-            return config  # the dtype of a cast is a name
+            return config  # the dtype of a cast stays a name
         if config.get("class_name") == "__numpy__":
             return config
-        made = copy.copy(config)  # which knows what it stands for
+        made = copy.copy(config)  # keeps its reference to the class
         made.update({key: _with_policies(value) for key, value in config.items()})
         if isinstance(config.get("dtype"), str) and "name" in config and "sparse" not in config:
             made["dtype"] = serialize(DTypePolicy(config["dtype"]))

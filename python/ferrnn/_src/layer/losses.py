@@ -1,4 +1,4 @@
-"""What layers add to the loss: numbers of their own, and penalties on what they give out."""
+"""What layers add to the loss: values from `add_loss`, and penalties on their outputs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.weights.penalties import activity_penalties
 
-# What `add_loss` of layers that are written with `call` gathers, for the step around.
+# The values from `add_loss` of layers written with `call`, for the training step.
 added_losses: ContextVar[list[Any] | None] = ContextVar("added_losses", default=None)
 
 
 @contextmanager
 def gathering_losses() -> Iterator[list[Any]]:
-    """The list that `add_loss` fills inside: that of the code around, if there is one.
+    """A block with a list for `add_loss` to fill: that of the enclosing block, if there is one.
 
     >>> with gathering_losses() as gathered:
     ...     added_losses.get() is gathered
@@ -46,7 +46,7 @@ class AddsLosses:
     _activity_losses: tuple[float, ...]
 
     def add_loss(self, loss: Any) -> None:
-        """Adds a number, made of what `call` computes, to the loss of the model.
+        """Adds a number, computed in `call`, to the loss of the model.
 
         >>> from ferrnn.layers import Layer
         >>> class Small(Layer):
@@ -70,9 +70,9 @@ class AddsLosses:
                 gathered.append(value)
 
     def forward_with_losses(self, inputs: Any, call: Any) -> tuple[Any, Any]:
-        """`forward`, with the penalty of the activity regularizer: what holds the layer calls this.
+        """`forward` with the penalty of the activity regularizer; models and wrappers call this.
 
-        The penalty on each output is divided by the batch.
+        The penalty on each output is divided by the batch size.
         """
         outputs, vjp = self.forward(inputs, call)  # type: ignore[attr-defined]
         if self.activity_regularizer is None:

@@ -97,7 +97,7 @@ def mask_of(array: object) -> Mask | None:
 
 
 def carried_mask(main: Any) -> Any:
-    """The mask that rides on an array; for a structure the list of masks, None without any."""
+    """The mask that an array carries; for a structure, the list of masks, or None without any."""
     if not isinstance(main, list | tuple | dict):
         return mask_of(main)
     return listed_masks([mask_of(leaf) for leaf in flatten(main)])
@@ -113,7 +113,7 @@ def listed_masks(masks: list[Mask | None]) -> list[Mask | None] | None:
 
 
 def with_masks(outputs: Any, masks: Any) -> Any:
-    """The outputs, those with a mask carrying it."""
+    """The outputs, each carrying its mask if it has one."""
     if masks is None:
         return as_output(outputs)
     if isinstance(outputs, np.ndarray):
@@ -129,7 +129,7 @@ def with_masks(outputs: Any, masks: Any) -> Any:
 
 
 def given_mask(main: Any, mask: Any) -> Any:
-    """A mask as an array; for a structure of inputs a list of masks, None where there is none.
+    """A mask as an array; for a structure of inputs, a list of masks with None for no mask.
 
     >>> given_mask(np.zeros((1, 2)), [[True, False]]).tolist()
     [[True, False]]

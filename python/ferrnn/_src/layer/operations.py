@@ -17,9 +17,9 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class Operation(Layer):
-    """A function of arrays and constants; it is a node of a graph, but none of `model.layers`."""
+    """A function of arrays and constants: a node of a graph that is not among `model.layers`."""
 
-    # Where Keras has the class: files name it.
+    # Keras' module of the class, which files name.
     keras_module: ClassVar[str] = "keras.src.ops.numpy"
 
     def __init__(self, *, name: str | None = None, dtype: object = None) -> None:
@@ -46,7 +46,7 @@ class Operation(Layer):
         if kind.__name__ not in known:
             raise NotImplementedError(
                 f"the operation {self.name!r} ({kind.__name__}) in the model cannot be written to "
-                "a configuration: put it into a layer of your own that has a name"
+                "a configuration: put it into a named class derived from Layer"
             )
         return {
             "module": kind.keras_module,
@@ -60,7 +60,7 @@ class _Unary(Operation):
     function: ClassVar[Callable[..., Any]]
 
     def slope(self, x: Any, y: Any) -> Any:
-        """The derivative of the outputs `y` by the inputs `x`, element by element."""
+        """The elementwise derivative of the outputs `y` with respect to the inputs `x`."""
         raise NotImplementedError(f"{type(self).__name__} must define `slope`")
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
@@ -106,7 +106,7 @@ class _Binary(Operation):
     function: ClassVar[Callable[..., Any]]
 
     def slopes(self, a: Any, b: Any, y: Any) -> tuple[Any, Any]:
-        """The derivatives of the outputs `y` by both inputs, element by element."""
+        """The elementwise derivatives of the outputs `y` with respect to both inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `slopes`")
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
@@ -160,7 +160,7 @@ class TrueDivide(_Binary):
 
 
 class Power(_Binary):
-    """`a ** b`; the gradient by `b` is zero where `a` is not positive."""
+    """`a ** b`; the gradient for `b` is zero where `a` is not positive."""
 
     function = np.power
 
@@ -186,7 +186,7 @@ class _Flat(_Binary):
 
 
 class NotEqual(_Flat):
-    """`a != b`; Keras' files have it where a mask is made."""
+    """`a != b`; in Keras' files it computes masks."""
 
     function = np.not_equal
 
@@ -240,13 +240,13 @@ class FloorDivide(_Flat):
 
 
 class Matmul(Operation):
-    """`a @ b`, of two axes or more each."""
+    """`a @ b`, where both have at least two axes."""
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         a, b = (np.asarray(part) for part in inputs.args)
         if a.ndim < 2 or b.ndim < 2:
             raise ValueError(
-                f"`@` of symbolic tensors takes two axes or more on both sides, received the "
+                "both operands of `@` must have at least two axes if one is symbolic, received the "
                 f"shapes {a.shape} and {b.shape}"
             )
 
@@ -273,7 +273,7 @@ class GetItem(Operation):
 
 
 class MaskOf(Operation):
-    """The mask that an array carries, as an array of its own."""
+    """The mask that an array carries, as a separate array."""
 
     def symbolic_outputs(self, inputs: Any) -> Any:
         mask = symbolic_mask(inputs.args[0])
@@ -286,7 +286,7 @@ class MaskOf(Operation):
         return mask, lambda d_outputs, grads: Arguments((None,), {})
 
 
-# The operations that files name, by the names of Keras' classes; `ops` adds its own.
+# The operations that files name, by Keras' class names; `ops` adds more.
 known: dict[str, type[Operation]] = {
     kind.__name__: kind
     for kind in (

@@ -1,4 +1,4 @@
-"""New layers and cells of plain data in Keras' form, and what layers hold."""
+"""Layers and cells from plain data in Keras' form, and the parts of layers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LAYERS = Kind("layer", "layers", Layer, functions=False)
 
 
 def deserialized(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """A new layer or cell of a configuration; `custom_objects` names classes of your own.
+    """A new layer or cell from a configuration; `custom_objects` names classes of your own.
 
-    What is not a configuration is copied, so that nothing is shared.
+    Anything but a configuration is copied, so that nothing is shared.
     """
     if not isinstance(config, Mapping):
         return copy.deepcopy(config)
@@ -27,11 +27,11 @@ def deserialized(config: Any, custom_objects: Mapping[str, Any] | None = None) -
 
 
 def layer_from(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """A new layer, model or operation of a configuration in Keras' form."""
+    """A new layer, model or operation from a configuration in Keras' form."""
     if str(data.get("module", "")).startswith("keras.src.ops"):
         name = str(data.get("class_name"))
         if name not in operations.known:
-            public("ops", "mean")  # all of them are known when one is loaded
+            public("ops", "mean")  # importing `ops` registers all operations
         if name not in operations.known:
             raise ValueError(f"the operation {name!r} of the configuration is not known")
         made: Layer = operations.known[name].from_config(data["config"])

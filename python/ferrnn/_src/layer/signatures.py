@@ -1,4 +1,4 @@
-"""What the signature of a user's `call` says of arguments."""
+"""The arguments of a user's `call`, by its signature."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def parameters_of(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
 
 @functools.lru_cache(maxsize=1024)
 def _defaults_of(function: Callable[..., Any]) -> frozenset[str]:
-    """The names of the parameters that need not be given."""
+    """The names of the parameters that have defaults."""
     known = inspect.signature(function).parameters.values()
     return frozenset(each.name for each in known if each.default is not each.empty)
 
 
 def options_for(call: Callable[..., Any], training: bool | None, mask: Any) -> dict[str, Any]:
-    """`training` and `mask` if `call` has them; without `training`, what `call` has by default.
+    """`training` and `mask` if `call` takes them; `training` is left to its default if None.
 
     >>> options_for(lambda x, training=True: x, None, None)
     {}
@@ -55,7 +55,7 @@ def options_by_name(
     training: Any,
     mask: Any,
 ) -> tuple[tuple[Any, ...], dict[str, Any], Any, Any]:
-    """The arguments of a user's `call`, `training` and `mask` out of those that come by place.
+    """Takes `training` and `mask` out of the positional arguments of a user's `call`.
 
     >>> def call(self, inputs, training=False, scale=1): ...
     >>> options_by_name(call, ("x", True, 2), {}, None, None)
@@ -69,6 +69,6 @@ def options_by_name(
     known = {"training": training, "mask": mask}
     known = {key: value for key, value in known.items() if value is not None} | kwargs
     if named.keys() & known.keys() or len(args) > len(places):
-        return args, kwargs, training, mask  # the call itself says what is wrong
+        return args, kwargs, training, mask  # the call itself will raise the error
     known |= named
     return args[:first], known, known.pop("training", None), known.pop("mask", None)

@@ -1,4 +1,4 @@
-"""Built-in cells and stacks of them over time, in the engine; the results are `stepwise`'s."""
+"""Built-in cells and stacks of them over time, in the engine, with the results of `stepwise`."""
 
 from __future__ import annotations
 
@@ -45,11 +45,10 @@ class Packed(NamedTuple):
     """A cell's weights as the engine wants them, and what they were made of."""
 
     precision: str
-    read: Callable[[Any], Any]  # what the weights depend on, of a cell
-    found: Any  # what it read
+    read: Callable[[Any], Any]  # reads from a cell what the weights depend on
+    found: Any  # what it read for these weights
     weights: Weights
-    # The parameters that there are, the shapes of those that the engine has in another, and the
-    # factors that it takes them with.
+    # Each parameter, its shape if the engine's differs, and the factor it is multiplied by.
     given: list[tuple[Parameter, tuple[int, ...] | None, Any]]
 
     def scan(
@@ -87,11 +86,11 @@ class Packed(NamedTuple):
 
 
 def supports(cell: Any) -> bool:
-    """Whether the engine runs the cell: a built-in one, its activations known, or a stack."""
+    """Whether the engine runs the cell: a built-in one with native activations, or a stack."""
     kind = type(cell)
     if kind is StackedRNNCells:
         return all(supports(part) for part in cell.cells)
-    # A class that names its equations in the engine, not one derived from it: that may override
+    # Only a class that itself names its equations in the engine: a derived class may override
     # anything, and runs step by step.
     if "native_name" not in vars(kind) or not issubclass(kind, BuiltInCell):
         return False
@@ -140,7 +139,7 @@ def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
 
 
 def _reader(cell: BuiltInCell) -> Callable[[Any], Any]:
-    """What reads all that a cell's packed weights depend on, in a quarter of a loop's time."""
+    """A function that reads what packed weights depend on, in a quarter of the time of a loop."""
     settings = ("activation", "recurrent_activation", "reset_after", "clip")
     weights = [name for name, value in vars(cell).items() if isinstance(value, Parameter)]
     return attrgetter(
@@ -155,12 +154,12 @@ def _native_gate(cell: BuiltInCell) -> str:
 
 
 def _factors(cell: BuiltInCell, scales: Array | None) -> tuple[Any, ...]:
-    """What each of a cell's weights is multiplied by."""
+    """The factor of each of a cell's weights."""
     return scales, scales, scales, scale_of(cell), 1.0
 
 
 def _clips(cell: BuiltInCell) -> dict[str, float]:
-    """The bounds of what the activation and the gates' take, at the scale of its weights."""
+    """The bounds of the inputs of both activations; the gates' is scaled as their weights."""
     if cell.clip is None:
         return {}
     of_gates = cell.clip * scale_of(cell)
@@ -213,12 +212,12 @@ def _times(array: Array, factor: Any) -> Array:
 
 
 def _check_finite(cell: BuiltInCell) -> None:
-    """Refuses weights that have no scale."""
+    """Raises ValueError for weights that are not finite, which have no scale."""
     for each in cell.native_weights[:2]:
         if each is not None and not np.isfinite(each.value).all():
             raise ValueError(
-                f"`inference_precision` 'int8' of {cell.name!r} needs finite weights, received NaN "
-                f"or infinity in {each.path!r}"
+                f"`inference_precision` 'int8' of {cell.name!r} requires finite weights, received "
+                f"NaN or infinity in {each.path!r}"
             )
 
 
@@ -232,7 +231,7 @@ def _backward(
     d_final_states: Sequence[Array | None] | None,
     grads: Gradients,
 ) -> tuple[Array | None, States]:
-    """The vjp of a `scan`, after what that kept."""
+    """The vjp of a `scan`, from what it kept."""
     d_inputs, d_weights, d_initial = rnn_backward(
         packed.weights,
         residuals,
@@ -263,7 +262,7 @@ def scan_stack(
     dropout: Dropout = None,
     final_states: bool = True,
 ) -> Scanned:
-    """One run over time for each cell; the cells above the first see processing order."""
+    """One run over time for each cell; cells above the first get inputs in processing order."""
     above = replace(call, inputs_need_gradient=True)
     last = len(stack.cells) - 1
     outputs = inputs

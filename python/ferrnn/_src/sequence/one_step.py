@@ -1,4 +1,4 @@
-"""One time step of a recurrent layer from states that are given."""
+"""One time step of a recurrent layer from given states."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from ferrnn._core import Stream, Weights
 from ferrnn._src.tree.types import Array
 
-# Streams that wait for their next call: one for each thread that was there at once.
+# Idle streams that are kept: one for each thread that has called at the same time.
 _MOST_IDLE = 8
-# Larger batches are faster as calls of one step.
+# Larger batches are faster as sequences of one step.
 MOST_ROWS = 4
 
 
 class OneStep:
-    """What the engine gives for one step, with the bits and in less time than a whole call takes.
+    """One step in the engine, with the same bits as a call on a sequence, but in less time.
 
     Several threads may call it at once.
 
@@ -35,7 +35,7 @@ class OneStep:
     def __call__(self, x: Array, states: Sequence[Array]) -> tuple[Array, tuple[Array, ...]]:
         """Outputs `[batch, units]` of inputs `[batch, features]`, and the states after the step."""
         try:
-            stream = self._idle.pop()  # one operation: no other thread has it
+            stream = self._idle.pop()  # one operation, so that no other thread gets the same stream
         except IndexError:
             stream = None
         if stream is None or stream.streams != len(x):

@@ -1,6 +1,6 @@
-"""Users' cells over time in the engine, as programs; the results are `stepwise`'s.
+"""Users' cells over time, as programs in the engine, with the results of `stepwise`.
 
-What is no program runs step by step, and a message in the log of `ferrnn` says once why.
+A cell that cannot be a program runs step by step; the logger `ferrnn` says once why.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
-# Programs that a cell keeps: one for each shape of its inputs, for training and without.
+# Programs kept for each cell: one for each shape of inputs, with and without training.
 _KEPT = 16
-# Bytes that a program of a built-in cell keeps for its way back at most.
+# The most bytes that a program of a built-in cell may keep for its backward pass.
 _MOST_KEPT = 1 << 29
 _programs: WeakKeyDictionary[Any, OrderedDict[Any, Lowered | None]] = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -53,7 +53,7 @@ def scan(
     dropout: Dropout = None,
     final_states: bool = True,
 ) -> Scanned:
-    """As `stepwise.scan`, by the engine where the cell can be a program.
+    """As `stepwise.scan`, but in the engine if the cell can be a program.
 
     The cells of a stack run one after the other, each over all steps.
     """
@@ -93,14 +93,14 @@ def scan(
 
 
 def _is_large(found: Lowered, inputs: Array) -> bool:
-    """Whether a built-in cell had better compute once more what its program would keep."""
+    """Whether the program of a built-in cell would keep so much that it should not be used."""
     batch, time, *_ = inputs.shape
     kept: int = found.kept * batch * time * inputs.itemsize
     return kept > _MOST_KEPT
 
 
 def _scan_part(cell: Any, *arguments: Any, **options: Any) -> Scanned:
-    """A cell of a stack, by the engine if it can."""
+    """Runs a cell of a stack, in the engine if possible."""
     by = fused.scan if fused.supports(cell) else scan
     return by(cell, *arguments, **options)
 
@@ -133,7 +133,7 @@ def _vjp(found: Lowered, run: Any, inputs: Any, initial: States, call: Call) -> 
 def _program(
     cell: Any, inputs: Any, leaves: list[Array], initial: States, call: Call
 ) -> Lowered | None:
-    """The cell's program for such a call; None if it has none."""
+    """The cell's program for such a call, or None."""
     if tracing.current.get() is not None or not _may_be(cell, leaves, initial, call):
         return None
     training = call.training
@@ -174,7 +174,7 @@ def _program(
 
 
 class _Row:
-    """One step's shape without its batch, as a leaf of a structure."""
+    """The shape of one step without its batch axis, as a leaf of a structure."""
 
     __slots__ = ("shape",)
 
@@ -183,9 +183,9 @@ class _Row:
 
 
 def _may_be(cell: Any, leaves: list[Array], initial: States, call: Call) -> bool:
-    """Whether a cell is written with a `call` of its own, and the arrays are the engine's.
+    """Whether a cell may be a program: a user's cell with a `call`, on arrays the engine takes.
 
-    Of the built-in cells some train as programs, whatever the environment says. Without a way back
+    Some built-in cells train as programs, whatever the environment says. For calls without a vjp
     the engine has a step for frames, but none for rows of places.
     """
     kinds = {array.dtype for array in (*leaves, *initial)}

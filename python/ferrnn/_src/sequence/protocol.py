@@ -1,4 +1,4 @@
-"""What both ways of running a cell over time take and give."""
+"""The types of arguments and results of running a cell over time."""
 
 from __future__ import annotations
 

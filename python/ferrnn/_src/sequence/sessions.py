@@ -1,4 +1,4 @@
-"""Sessions: sequences by id, any of which may take their next step together."""
+"""Sessions: sequences by id, of which any may take their next step in one call."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Sessions:
         ):
             raise ValueError(f"`limit` must be a positive integer or None, received {limit!r}")
         self.limit = limit
-        self._streams = {1: stream.rows_of(1)}  # by how many rows they advance
+        self._streams = {1: stream.rows_of(1)}  # by their number of rows
         self._zeros = {name: state[0] for name, state in self._streams[1].state.items()}
         self._rows: dict[Hashable, int] = {}
         self._kept = {name: np.array(state[None]) for name, state in self._zeros.items()}
         self._room, self._free = 1, [0]
 
-    # The sessions there are.
+    # Open sessions.
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -62,7 +62,7 @@ class Sessions:
     def open(self, session: Hashable, state: Mapping[str, Any] | None = None) -> None:
         """Opens a session, from zero states or from a `state` as `get_state` gives it."""
         if session in self._rows:
-            raise ValueError(f"`session` {session!r} is open already")
+            raise ValueError(f"`session` {session!r} must be new, but it is already open")
         own = self._zeros if state is None else self._checked(state)
         self._write(self._taken([session])[0], own)
 
@@ -72,7 +72,7 @@ class Sessions:
         del self._rows[session]
 
     def branch(self, session: Hashable, other: Hashable) -> None:
-        """Opens `other`, which goes on from where `session` is."""
+        """Opens `other` with the states of `session`."""
         self.open(other, self.get_state(session))
 
     def reset(self, session: Hashable) -> None:
@@ -95,7 +95,7 @@ class Sessions:
         return state_bytes({name: array[None] for name, array in self.get_state(session).items()})
 
     def from_bytes(self, session: Hashable, data: bytes) -> None:
-        """Opens a session, or sets its states, from what `to_bytes` gave.
+        """Opens a session, or sets its states, from what `to_bytes` returned.
 
         Raises:
             ValueError: The bytes are damaged, of another version or of another model.
@@ -120,9 +120,10 @@ class Sessions:
                 f"shape {given.shape}"
             )
         if len(set(ids)) < len(ids):
-            raise ValueError("`ids` must name each session once")
+            twice = next(each for each in ids if ids.count(each) > 1)
+            raise ValueError(f"`ids` must not name a session twice, received {twice!r} twice")
         if not ids:
-            raise ValueError("`ids` must name a session")
+            raise ValueError("`ids` must name at least one session, received none")
         fresh = [each for each in ids if each not in self._rows]
         for row in self._taken(fresh):
             self._write(row, self._zeros)
@@ -137,7 +138,8 @@ class Sessions:
     def _advanced(self, rows: Array, inputs: Array) -> Array:
         count = len(rows)
         grain = 1 << max((count - 1).bit_length() - 4, 0)
-        size = -(-count // grain) * grain  # few streams, and at most an eighth in vain
+        # Rounded up so that few streams serve all sizes, with at most an eighth of the rows unused.
+        size = -(-count // grain) * grain
         stream = self._streams.get(size)
         if stream is None:
             stream = self._streams[size] = self._streams[1].rows_of(size)
@@ -158,14 +160,17 @@ class Sessions:
         try:
             return self._rows[session]
         except KeyError:
-            raise KeyError(f"there is no session {session!r}; {len(self)} are open") from None
+            raise KeyError(
+                f"`session` must be open, received {session!r}, which is not among the {len(self)} "
+                "open ones"
+            ) from None
 
     def _taken(self, sessions: list[Hashable]) -> list[int]:
         """Rows for new sessions."""
         if self.limit is not None and len(self) + len(sessions) > self.limit:
             raise ValueError(
-                f"{len(sessions)} more sessions would be above the limit of {self.limit}; "
-                f"{len(self)} are open"
+                f"{len(sessions)} more sessions would exceed `limit`, {self.limit}: {len(self)} "
+                "are open"
             )
         while len(self._free) < len(sessions):
             kept = self._kept

@@ -1,7 +1,7 @@
-"""Gates whose activation the engine has at another scale: the scale goes into the weights.
+"""Gate activations that the engine has only at another scale, which goes into the weights.
 
 `hard_sigmoid` of Keras 1 and 2 is `clip(0.2 x + 0.5) = relu6(1.2 x + 3) / 6`, the engine's at
-1.2 x. Gradients by the weights that were scaled are multiplied by the scale again.
+1.2 x. Gradients for scaled weights are multiplied by the scale again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ferrnn._src.tree.types import Array
 
-# The engine's activation, and what its input is multiplied by.
+# The engine's activation, and the factor of its input.
 _SCALED = {"hard_sigmoid_keras2": ("hard_sigmoid", 1.2)}
 
 
@@ -27,7 +27,7 @@ def native_name(function: Any) -> str:
 
 
 def column_scales(cell: Any) -> Array | None:
-    """What each column of the weights is multiplied by; None if nothing is."""
+    """The factor of each column of the weights, or None if all are 1."""
     scale = scale_of(cell)
     if scale == 1.0:
         return None

@@ -18,7 +18,7 @@ VERSION = "1"
 
 
 def state_bytes(state: Mapping[str, Array], texts: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of arrays by name, and of texts beside them.
+    """Named arrays, and texts beside them, as bytes.
 
     >>> state_of_bytes(state_bytes({"lstm/h": np.ones((1, 2))}))["lstm/h"].tolist()
     [[1.0, 1.0]]
@@ -30,11 +30,11 @@ def state_bytes(state: Mapping[str, Array], texts: Mapping[str, str] | None = No
 
 
 def state_of_bytes(data: bytes) -> dict[str, Array]:
-    """What `state_bytes` was given.
+    """The arrays that `state_bytes` was given.
 
     Raises:
-        TypeError: `data` are no bytes.
-        ValueError: They are damaged, no state, or of another version.
+        TypeError: `data` is not bytes.
+        ValueError: The bytes are damaged, not a state, or of another version.
     """
     return state_and_texts(data)[0]
 
@@ -51,28 +51,30 @@ def state_and_texts(data: bytes) -> tuple[dict[str, Array], Mapping[str, str]]:
             texts, arrays = checked(contents)
             return {name: np.array(each) for name, each in arrays.items()}, texts
     except ValueError as error:
-        raise ValueError(f"`data` is not a state that can be restored: {error}") from error
+        raise ValueError(f"`data` must be the bytes of a state: {error}") from error
 
 
 def same_layers(state: Mapping[str, Any], wanted: Mapping[str, Sequence[int]]) -> None:
-    """Refuses the state of other layers; `wanted` are the shapes of a row of each state."""
+    """Raises ValueError for a state of other layers; `wanted` has the shape of each state's row."""
     if set(state) != set(wanted):
         raise ValueError(
-            f"the state is that of another model: it holds {sorted(state)}, the layers here have "
-            f"{sorted(wanted)}"
+            f"the state is that of another model: expected the names {sorted(wanted)}, received "
+            f"{sorted(state)}"
         )
     for name, shape in wanted.items():
         received = np.shape(state[name])
         if received[1:] != tuple(shape):
             raise ValueError(
                 f"the state is that of another model: `{name}` must have the shape "
-                f"{('rows', *shape)}, it has {received}"
+                f"{('rows', *shape)}, received {received}"
             )
 
 
 def _check_version(texts: Mapping[str, str]) -> None:
     version = texts.get(_VERSION)
     if version is None:
-        raise ValueError("they are not what `state_to_bytes` gives")
+        raise ValueError(
+            "expected what `state_to_bytes` returns, received bytes without a version of states"
+        )
     if version != VERSION:
-        raise ValueError(f"they have the version {version!r}, {VERSION!r} is read")
+        raise ValueError(f"expected the version {VERSION!r}, received {version!r}")

@@ -41,7 +41,7 @@ def scan(
 ) -> Scanned:
     """Outputs `[batch, time, ...]` (or the last `[batch, ...]`), final states, and the vjp.
 
-    The states are an empty tuple unless `final_states`: nobody has to make them then.
+    The states are an empty tuple unless `final_states`, so that they need not be made.
 
     `vjp(d_outputs, d_final_states, grads) -> d_inputs, d_initial_states`.
 
@@ -56,7 +56,7 @@ def scan(
     if initial_state is None:
         initial_state = initial_state_of(cell, len(first), first.dtype.name)
     steps = _Steps(cell, inputs, initial_state, call, mask, go_backwards, zero_output_for_mask)
-    # A step reads the weights each time: no other thread writes any between two steps.
+    # Each step reads the weights, so no other thread may write them between two steps.
     with one_version():
         outputs, last = steps.run(dropout, return_sequences)
     final = last if final_states else ()
@@ -72,7 +72,7 @@ def scan(
 
 
 class _Steps:
-    """One run over time, with what its way back needs."""
+    """One run over time, with what its backward pass needs."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class _Steps:
                 outputs.append(y)
         if last is None:
             last = self._output_before(np.empty(self.shape, self.dtype))
-        # Copies, for a cell may give one array twice, and the caller's own where no step is real.
+        # Copies: a cell may return one array twice, or the caller's array if no step is real.
         given = self._stacked(outputs) if return_sequences else np.array(last)
         return given, tuple(np.array(state) for state in states)
 
@@ -126,7 +126,7 @@ class _Steps:
         return_sequences: bool,
     ) -> tuple[Array | None, States]:
         d_states = self._filled(d_final_states)
-        d_repeated = np.zeros(self.shape, self.dtype)  # by the output that is repeated
+        d_repeated = np.zeros(self.shape, self.dtype)  # the gradient for the repeated output
         if d_outputs is not None and not return_sequences:
             d_repeated = d_repeated + d_outputs
         wanted = self.call.inputs_need_gradient
@@ -156,7 +156,7 @@ class _Steps:
         return d_inputs, self._with_output_before(d_states, d_repeated)
 
     def _inputs_at(self, t: int) -> Any:
-        """The inputs of a step; what stands at a masked step is not data: it may be NaN."""
+        """The inputs of a step; zeros at masked steps, where the data may be anything, even NaN."""
         if type(self.inputs) is np.ndarray:
             x = self.inputs[:, t]
             return x if self.mask is None else self._choose(t, x, np.zeros_like(x))
@@ -177,7 +177,7 @@ class _Steps:
         return h if h.shape == like.shape and not self.zeroed else np.zeros_like(like)
 
     def _with_output_before(self, d_states: States, d_before: Array) -> States:
-        """Adds the gradient by the output before the first real step to that of its state."""
+        """Adds the gradient for the output before the first real step to that of its state."""
         at = self.output_state
         repeats = self.mask is not None or not len(self.order)
         if not repeats or self.zeroed or d_states[at].shape != d_before.shape:

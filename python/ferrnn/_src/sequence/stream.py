@@ -1,4 +1,4 @@
-"""Layers that take one step a call, in the engine, and keep their states from call to call."""
+"""Layers that take one step per call, in the engine, and keep their states between calls."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """A layer, or a part of one, as the engine takes it, with the names of its states.
+    """A layer, or a part of one, in the form that the engine takes, with the names of its states.
 
-    That is packed weights, the name of an activation, or a tuple of a name and settings: see the
-    binding. `shapes` are those of a row of each state, where it is not `[units]`.
+    That form is packed weights, the name of an activation, or a tuple of a name and settings: see
+    the binding. `shapes` has the shape of a row of each state, if it is not `[units]`.
     """
 
     layer: Weights | DenseWeights | EmbeddingWeights | NormalizationWeights | str | tuple[Any, ...]
@@ -66,7 +66,7 @@ class Stream(_core.Stream):
         dtype: str = "float32",
         warmup: int = 0,
     ) -> Stream:
-        """A stream that runs `parts`, from zero states; `warmup` says how many steps it waits."""
+        """A stream that runs `parts` from zero states; its first `warmup` outputs are NaN."""
         if isinstance(streams, bool) or not isinstance(streams, int | np.integer) or streams < 1:
             raise ValueError(f"`streams` must be a positive integer, received {streams!r}")
         layers = [part.layer for part in parts]
@@ -130,7 +130,7 @@ class Stream(_core.Stream):
             )
         if set(value) != set(self._names):
             raise ValueError(
-                f"`state` must hold the names {list(self._names)}, received {sorted(value)}"
+                f"`state` must have the names {list(self._names)}, received {sorted(value)}"
             )
         shapes = [array.shape for array in self._states()]
         arrays = [
@@ -150,7 +150,7 @@ class Stream(_core.Stream):
     def state_to_bytes(self) -> bytes:
         """The states as bytes with a version and checksums, for `state_from_bytes`.
 
-        They may be kept in a file or a database, and taken up by another process.
+        They may be kept in a file or a database, and restored in another process.
 
         >>> from ferrnn.layers import GRU
         >>> layer = GRU(2, name="memory")
@@ -164,7 +164,7 @@ class Stream(_core.Stream):
         return state_bytes(self.state)
 
     def state_from_bytes(self, data: bytes) -> None:
-        """Takes the states that `state_to_bytes` gave, of a stream of the same layers and rows.
+        """Restores what `state_to_bytes` of a stream of the same layers and rows returned.
 
         Raises:
             ValueError: The bytes are damaged, of another version or of another model; the stream
@@ -175,7 +175,7 @@ class Stream(_core.Stream):
         self.state = state
 
     def add_rows(self, count: int = 1, state: Mapping[str, Any] | None = None) -> None:
-        """Adds rows at the end, from zero states or from `state` `[count, units]`; others go on.
+        """Adds rows at the end, from zero states or from `state` `[count, units]`; others continue.
 
         >>> from ferrnn.layers import GRU
         >>> layer = GRU(2, name="memory")
@@ -199,22 +199,22 @@ class Stream(_core.Stream):
         self._become({name: np.concatenate([before[name], added[name]]) for name in before})
 
     def drop_rows(self, rows: Any) -> None:
-        """Drops rows (numbers, a slice or a mask); those after them move up, one must stay."""
+        """Drops rows (indices, a slice or a mask); later rows move up, and one row must remain."""
         dropped = self._numbers(rows)
         kept = np.setdiff1d(np.arange(self.streams), dropped)
         if not len(kept):
-            raise ValueError("`rows` are all that the stream has: one at least must stay")
+            raise ValueError(f"`rows` must leave at least one row, received all {self.streams}")
         self._become({name: array[kept] for name, array in self.state.items()}, len(kept))
 
     def _become(self, state: dict[str, Array], rows: int | None = None) -> None:
-        """Takes states of another number of rows."""
+        """Replaces the states by ones with another number of rows."""
         found = next(iter(state.values()), None)
         count = len(found) if found is not None else rows or self.streams
         self._resize([part.layer for part in self._parts], count)
         self.state = state
 
     def _states(self) -> list[Array]:
-        """The states in the shapes that users see."""
+        """The states in their public shapes."""
         return [
             array if shape is None else array.reshape(self.streams, *shape)
             for array, shape in zip(self._read_states(), self._shapes, strict=True)
@@ -234,7 +234,7 @@ class Stream(_core.Stream):
         return array.astype(self._dtype, copy=False)
 
     def reset(self, rows: Any = None) -> None:
-        """Sets the states to zero: of all streams, or of `rows` (numbers, a slice or a mask).
+        """Sets the states to zero: of all streams, or of `rows` (indices, a slice or a mask).
 
         >>> from ferrnn.layers import SimpleRNN
         >>> layer = SimpleRNN(1, use_bias=False, name="sum")
@@ -251,24 +251,24 @@ class Stream(_core.Stream):
         self._reset(self._numbers(rows).tolist())
 
     def _numbers(self, rows: Any) -> Array:
-        """The numbers of rows that are given as numbers, a slice or a mask."""
+        """The indices of rows that are given as indices, a slice or a mask."""
         chosen = list(rows) if isinstance(rows, tuple) else rows
         try:
             return np.ravel(np.arange(self.streams)[chosen])
         except IndexError as error:
             raise IndexError(
-                f"`rows` must be numbers below {self.streams}, a slice, or a mask of "
+                f"`rows` must be indices below {self.streams}, a slice, or a mask of "
                 f"{self.streams} booleans, received {rows!r}"
             ) from error
 
     def copy(self) -> Stream:
-        """A stream of the same layers, from this one's states, that goes its own way."""
+        """An independent stream of the same layers, from this one's states."""
         other = self._again(self.streams)
         other._write_states(self._read_states())
         return other
 
     def rows_of(self, streams: int) -> Stream:
-        """A stream of the same layers with so many rows, from zero states."""
+        """A stream of the same layers with another number of rows, from zero states."""
         return self._again(streams)
 
     def _again(self, streams: int) -> Stream:
@@ -281,7 +281,7 @@ class Stream(_core.Stream):
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a stream cannot be pickled, its weights are packed for this machine: pickle "
+            "a stream cannot be pickled, as its weights are packed for this machine: pickle "
             "`stream.state`, and assign it to a stream of the same model"
         )
 
@@ -321,7 +321,7 @@ class FrameStream(Stream):
         dtype: str,
         warmup: int,
     ) -> FrameStream:
-        """A stream that runs `parts` for steps of the two shapes, those taken and those given."""
+        """A stream that runs `parts`, for the given shapes of a step of its inputs and outputs."""
         taken, given = ends
         features = int(np.prod(taken, dtype=np.int64))
         stream = cls.over(parts, features, streams, dtype, warmup)
@@ -349,8 +349,8 @@ class FrameStream(Stream):
             raise TypeError(f"`out`: expected a NumPy array, received {type(out).__name__}")
         if out.shape != shape or not out.flags.c_contiguous:
             raise ValueError(
-                f"`out`: expected an array of the shape {shape} that is C-contiguous, received "
-                f"the shape {out.shape}"
+                f"`out`: expected a C-contiguous array of the shape {shape}, received the shape "
+                f"{out.shape}"
             )
         super().__call__(rows, out.reshape(-1) if single else out.reshape(self.streams, -1))
         return out
@@ -367,15 +367,15 @@ class FrameStream(Stream):
 
 
 def cell_parts(name: str, cell: Any) -> list[StreamPart]:
-    """The parts of a cell, or of a stack of them; their states are called after `name`."""
+    """The parts of a cell, or of a stack of cells; the names of their states begin with `name`."""
     if type(cell) is StackedRNNCells:
         numbered = enumerate(cell.cells)
         return [part for n, inner in numbered for part in cell_parts(f"{name}/{n}", inner)]
     if not supports(cell):
         raise TypeError(
-            f"layer {name!r} cannot run in a stream: the engine does not know its cell "
-            f"{type(cell).__name__}{_activations(cell)}; built-in cells with native activations "
-            "can, others run whole sequences"
+            f"layer {name!r} cannot run in a stream: the engine does not have its cell "
+            f"{type(cell).__name__}{_activations(cell)}, only built-in cells with native "
+            "activations; call the layer on whole sequences instead"
         )
     count = len(cell.state_size) if isinstance(cell.state_size, list | tuple) else 1
     return [
@@ -384,7 +384,7 @@ def cell_parts(name: str, cell: Any) -> list[StreamPart]:
 
 
 def _activations(cell: Any) -> str:
-    """The activations of a built-in cell, in words."""
+    """The activations of a built-in cell, for the message."""
     found = [getattr(cell, which, None) for which in ("activation", "recurrent_activation")]
     names = [getattr(function, "__name__", repr(function)) for function in found if function]
     return f" with {' and '.join(names)}" if names else ""

@@ -1,4 +1,4 @@
-"""Stand-ins for arrays that are not there yet, and the calls of layers that will make them."""
+"""Symbolic tensors, and the calls of layers that produce them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Shape
 
 
 class _Operators(dict[str, Callable[..., Any]]):
-    """Filled by the module of the operations, which is loaded when the first is asked for."""
+    """The operators, filled in by the module of operations, which is loaded on first use."""
 
     def __missing__(self, name: str) -> Callable[..., Any]:
         import_module("ferrnn._src.layer.operations")
@@ -35,7 +35,7 @@ class SymbolicTensor:
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor
     sparse = ragged = False  # arrays are dense
-    takes_layers = False  # whether calls of layers are the value's own affair
+    takes_layers = False  # whether the tensor records calls of layers itself
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SymbolicTensor:
 
     @property
     def _keras_mask(self) -> Any:
-        """The symbolic mask that rides on the tensor, None without any; a node gives it."""
+        """The symbolic mask that the tensor carries, or None; its node computes it."""
         if self._mask is None:
             self._mask = operators["mask_of"](self)
         return self._mask
@@ -72,8 +72,10 @@ class SymbolicTensor:
         training: bool | None,
         mask: Any,
     ) -> Any:
-        """What a call of a layer gives, where it makes no node."""
-        raise NotImplementedError(f"{self!r} takes part in a graph")
+        """The outputs of a layer's call, for tensors that record calls themselves."""
+        raise NotImplementedError(
+            f"{self!r} belongs to a graph, which records calls of layers as nodes"
+        )
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor name={self.name} shape={self.shape} dtype={self.dtype}>"
@@ -91,7 +93,7 @@ class SymbolicTensor:
         raise TypeError(f"{self!r} cannot be iterated over: it holds no numbers yet")
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self!r} is neither true nor false: it holds no numbers yet")
+        raise TypeError(f"{self!r} has no truth value: it holds no numbers yet")
 
     def __getitem__(self, index: Any) -> Any:
         return operators["getitem"](self, index)
@@ -215,7 +217,9 @@ class Node:
         self.training = training
         self.mask = mask
         self.outputs: Any = None
-        self.masks: list[SymbolicTensor | None] | None = None  # of the outputs, once asked for
+        self.masks: list[SymbolicTensor | None] | None = (
+            None  # the masks of the outputs, once they have been computed
+        )
         self.index = len(layer._inbound_nodes)
 
     @property
@@ -230,7 +234,7 @@ class Node:
 
     @property
     def parents(self) -> list[Node]:
-        """The nodes that make what this one takes, its mask included."""
+        """The nodes that compute this node's inputs and mask."""
         needed = [*self.input_tensors, *symbolic_leaves(self.mask)]
         return list(dict.fromkeys(each.node for each in needed if each.node is not None))
 
@@ -244,7 +248,7 @@ def symbolic_leaves(structure: Any) -> Iterator[SymbolicTensor]:
 
 
 def get_source_inputs(tensor: Any) -> Any:
-    """The inputs that a symbolic tensor depends on, each once; any other value unchanged.
+    """The graph inputs that a symbolic tensor depends on, each once; any other value unchanged.
 
     >>> source = SymbolicTensor((None, 3), "float32", name="series")
     >>> get_source_inputs(source)

@@ -1,4 +1,4 @@
-"""The masks of symbolic tensors: which of them will carry one, and of what shape."""
+"""The masks of symbolic tensors: which tensors carry one, and of what shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.tree.tree import flatten
 
 
 def symbolic_mask(tensor: SymbolicTensor) -> SymbolicTensor | None:
-    """The shape of the mask that the array to come will carry, if it will carry any.
+    """The shape of the mask that the array will carry, or None.
 
     >>> from ferrnn._src.symbolic.symbolic import SymbolicTensor
     >>> symbolic_mask(SymbolicTensor((None, 3), "float32", name="x")) is None
@@ -24,7 +24,7 @@ def symbolic_mask(tensor: SymbolicTensor) -> SymbolicTensor | None:
 
 
 def mask_given_to(node: Node) -> Any:
-    """The symbolic mask, or list of them, that a call gets: the one given, else the carried one."""
+    """The symbolic mask (or masks) of a call: the one given, else the one that its inputs carry."""
     if node.mask is not None:
         return node.mask
     main = node.layer.main_input(node.inputs)
@@ -35,7 +35,7 @@ def mask_given_to(node: Node) -> Any:
 
 
 def _masks_of(node: Node) -> list[SymbolicTensor | None]:
-    """One entry for each output of a call; kept, since nothing changes it."""
+    """The masks of a call, one for each output; cached, since they do not change."""
     if node.masks is None:
         node.masks = _found_masks(node)
     return node.masks
@@ -50,7 +50,7 @@ def _found_masks(node: Node) -> list[SymbolicTensor | None]:
 
     def made(arrays: Any) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the call itself will say what it drops
+            warnings.simplefilter("ignore")  # the real call warns about masks that it drops
             masks = layer.compute_mask(*arrays)
         listed = list(masks) if isinstance(masks, list | tuple) else [masks]
         there[:] = [mask is not None for mask in listed]

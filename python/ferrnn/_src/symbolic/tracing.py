@@ -1,7 +1,7 @@
-"""Where parameters, layers and losses meet the tracer of `ferrnn.ops`, which core does not know.
+"""The interface between parameters, layers and losses and the tracer of `ferrnn.ops`.
 
-While a user's plain code is traced, parameters stand for themselves in it, and layers, activations
-and losses take part as one node each. Nothing here costs more than a look at `current` otherwise.
+While a user's code is traced, parameters can be used in it as arrays, and each call of a layer,
+activation or loss is one node. When nothing is traced, all this costs is a look at `current`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Trace(Protocol):
         """The outputs of `forward(inputs) -> (outputs, vjp)`, as one node."""
 
     def leaf(self, value: Any) -> Any:
-        """What stands for a parameter; anything else as it is."""
+        """The traced array of a parameter; any other value unchanged."""
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
         """A NumPy ufunc of which an operand is traced or a parameter."""
@@ -48,15 +48,15 @@ class Trace(Protocol):
         """`value` in another dtype."""
 
     def leaving(self, what: str) -> None:
-        """Code does what no trace sees: a trace without values refuses it."""
+        """Told of code that a trace cannot see; a trace without values refuses it."""
 
     @property
     def operation(self) -> Callable[[Callable[..., Any], Any, Any], Any] | None:
-        """How a trace without values takes an operation of `ferrnn.ops`; None for another."""
+        """How a trace without values records an operation of `ferrnn.ops`; None in any other."""
 
 
 class Tracer(Protocol):
-    """What the module `ferrnn._src.ops.tracer` has."""
+    """The functions of the module `ferrnn._src.ops.tracer`."""
 
     def differentiate(
         self, function: Callable[[Any], Any], inputs: Any
@@ -75,13 +75,13 @@ class Tracer(Protocol):
 
 # The trace that runs now; None almost always.
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-# Whether a trace runs, be it suspended: what it gave is a plain array once it has ended.
+# Whether a trace runs, even if suspended: when it ends, traced arrays become plain ones.
 running: ContextVar[bool] = ContextVar("running", default=False)
 
 
 @cache
 def _tracer() -> Tracer:
-    """The tracer, which is loaded with the operations when code of a user is first traced."""
+    """The tracer, which is loaded with the operations when users' code is first traced."""
     return cast_type("Tracer", import_module("ferrnn._src.ops.tracer"))
 
 
@@ -134,7 +134,7 @@ def activation(name: str) -> Callable[..., Any]:
 
 
 def traced_parameter(value: Any) -> Any:
-    """What stands for a parameter in the running trace; anything else as it is."""
+    """The traced array of a parameter in the running trace; any other value unchanged."""
     trace = current.get()
     return value if trace is None else trace.leaf(value)
 
@@ -146,7 +146,7 @@ def cast(value: Traced, dtype: Any) -> Any:
 
 
 def leaving(what: str) -> None:
-    """Tells the running trace, if there is one, of what it does not see."""
+    """Tells the running trace, if there is one, about something that it cannot see."""
     trace = current.get()
     if trace is not None:
         trace.leaving(what)
@@ -154,7 +154,7 @@ def leaving(what: str) -> None:
 
 @contextmanager
 def suspended() -> Iterator[None]:
-    """Code inside computes with plain arrays, whatever trace runs outside."""
+    """A block in which code computes with plain arrays, even while a trace runs."""
     token = current.set(None)
     try:
         yield
@@ -163,5 +163,5 @@ def suspended() -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """The array of a traced value; anything else as it is."""
+    """The array of a traced value; any other value unchanged."""
     return value._value if isinstance(value, Traced) else value

@@ -1,4 +1,4 @@
-"""What holds variables that gather numbers, beside the weights of layers: the base of metrics."""
+"""The base of metrics: objects with variables that accumulate numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Gathering:
-    """Something with variables that are no weights of the layer that holds it."""
+    """An object whose variables are not weights of the layer that holds it."""
 
     @property
     def variables(self) -> Sequence[Parameter]:

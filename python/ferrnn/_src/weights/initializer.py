@@ -1,4 +1,4 @@
-"""What every initializer is, and what every random one has."""
+"""The base classes of initializers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _undrawn: ContextVar[bool] = ContextVar("undrawn", default=False)
 
 @contextmanager
 def undrawn() -> Iterator[None]:
-    """Inside, weights that would be random are zeros: for a reader that gives all of them values.
+    """A block in which random initial weights are zeros, for readers that then set all weights.
 
     Drawing takes time, and the import of `numpy.random` 7 MB.
     """
@@ -30,7 +30,7 @@ def undrawn() -> Iterator[None]:
 
 
 def is_undrawn(initializer: Any) -> bool:
-    """Whether zeros stand for what this initializer would draw; a shared generator draws on."""
+    """Whether this initializer returns zeros instead of drawing; a shared generator still draws."""
     return (
         _undrawn.get()
         and isinstance(initializer, RandomInitializer)
@@ -64,9 +64,9 @@ class Initializer(Configured):
 
 
 class RandomInitializer(Initializer):
-    """An initializer with a seed: drawn once if not given, so that every call gives the same.
+    """An initializer with a seed, drawn once if not given: every call gives the same values.
 
-    With a `SeedGenerator` as its seed every call draws on from there instead.
+    With a `SeedGenerator` as its seed, every call draws new values instead.
     """
 
     def __init__(self, seed: int | SeedGenerator | None = None) -> None:

@@ -140,7 +140,7 @@ def get(identifier: Any) -> Any:
 
 
 def _given(values: Array) -> Any:
-    """An initializer that gives the values of an array, for weights of its shape alone."""
+    """An initializer that returns the values of an array, for weights of that shape only."""
 
     def initializer(shape: Sequence[int], dtype: object = None) -> Array:
         if tuple(shape) != values.shape:

@@ -1,7 +1,7 @@
-"""Weights that belong together are written as one and read as one, whatever other threads do.
+"""Weights that belong together are written and read under one lock, for use by several threads.
 
-A layer's call then computes with the weights before a `set_weights`, an update or a load, or with
-those after it, and never with some of each.
+A layer's call then computes with the weights from before a `set_weights`, an update or a load, or
+with those from after it, never with a mixture.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# One lock for all weights, held while several are written and while several are read or packed: a
-# call whose weights are packed already does not ask for it. Whoever has it may take it again.
+# One reentrant lock for all weights, held while several are written, read or packed. A call whose
+# weights are packed already does not take it.
 _lock = threading.RLock()
 
 
 def one_version() -> threading.RLock:
-    """What to hold, in a `with` statement, while weights are written or read as one."""
+    """The lock to hold, in a `with` statement, while several weights are written or read."""
     return _lock
 
 
 def reads_one_version(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, during which no other thread writes weights.
+    """A decorator: no other thread writes weights while `function` runs.
 
     >>> @reads_one_version
     ... def twice(weight):
@@ -44,8 +44,8 @@ def reads_one_version(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _after_fork() -> None:
-    """A thread that held the lock at a fork does not live in the child."""
-    global _lock  # noqa: PLW0603 - there is one for the process
+    """Replaces the lock in a forked child, where the thread that held it does not exist."""
+    global _lock  # noqa: PLW0603 - one for the process
     _lock = threading.RLock()
 
 

@@ -1,4 +1,4 @@
-"""A layer's weights, and the gradients by them."""
+"""A layer's weights, and their gradients."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class _Structure:
 
 
 def note_change() -> None:
-    """Says that weights were made, or that what training changes is not what it was."""
+    """Counts up `structure_version`: weights were made, or other weights are trainable now."""
     _Structure.version += 1
 
 
 def structure_version() -> int:
-    """A number that `note_change` counts up: plans made for one of them hold as long as it does.
+    """A number that `note_change` counts up; a plan is valid as long as it does not change.
 
     >>> before = structure_version()
     >>> Parameter([1.0], "weight").trainable = False
@@ -44,7 +44,7 @@ def structure_version() -> int:
     return _Structure.version
 
 
-# NumPy 1's mixin has no slots, and so brings the place for weak references along.
+# NumPy 1's mixin has no `__slots__`, and so has a slot for weak references already.
 _REFERENCES = () if hasattr(NDArrayOperatorsMixin, "__weakref__") else ("__weakref__",)
 
 
@@ -119,7 +119,7 @@ class Parameter(NDArrayOperatorsMixin):
 
     @property
     def value(self) -> Array:
-        """A read-only view of the array; traced where a user's code is."""
+        """A read-only view of the array; in traced code, a traced array."""
         trace = tracing.current.get()
         return self._view if trace is None else trace.parameter(self)
 
@@ -190,7 +190,7 @@ class Parameter(NDArrayOperatorsMixin):
 
     __hash__ = object.__hash__
 
-    # Two parameters are equal if they are one, so that lists of them can be searched.
+    # Parameters are equal only if they are the same object, so that lists can be searched for them.
 
     def __eq__(self, other: object) -> Any:
         return self is other if isinstance(other, Parameter) else super().__eq__(other)
@@ -219,12 +219,12 @@ class Parameter(NDArrayOperatorsMixin):
                 "`ops.stop_gradient(weight)` where no gradient is wanted"
             )
         tracing.leaving("the numbers of a weight")
-        if copy is None:  # NumPy 1 does not know this way of saying "if need be"
+        if copy is None:  # NumPy 1 does not take None for "copy if needed"
             return np.asarray(self._view, dtype)
         return np.array(self._view, dtype=dtype, copy=copy)
 
-    # The state comes after the object, so that a regularizer may know who has the weight. The view
-    # and the version are each parameter's own; what a subclass adds goes along.
+    # The state is set after the object is made, as a regularizer may refer back to the layer. The
+    # view and the version are not copied; attributes of subclasses are.
 
     def __reduce__(self) -> Any:
         kept = {name: getattr(self, name) for name in _KEPT}
@@ -251,7 +251,7 @@ class Parameter(NDArrayOperatorsMixin):
 
 
 class Writing:
-    """What `Parameter.writing` gives; `contextlib` takes three times as long, in every update.
+    """The context of `Parameter.writing`; one of `contextlib` would take three times as long.
 
     >>> bias = Parameter([1.0, 2.0], "bias")
     >>> with bias.writing() as array:
@@ -301,7 +301,7 @@ class WritingAll:
 
 
 def written(parameters: Iterable[Parameter]) -> None:
-    """Makes a new version of each, for whoever has written them and holds `one_version`.
+    """Makes a new version of each weight, after writing them; the caller must hold `one_version`.
 
     >>> bias = Parameter([1.0], "bias")
     >>> before = bias.version
@@ -318,12 +318,12 @@ _KEPT = ("_data", "_trainable", "constraint", "name", "path", "regularizer")
 
 
 def _empty(kind: type[Parameter]) -> Parameter:
-    """The parameter of a pickle or a copy, before it gets its state."""
+    """An empty parameter, for a pickle or a copy to set its state."""
     return kind.__new__(kind)
 
 
 class Gradients:
-    """Gradients of one scalar by parameters, summed over every use of a parameter.
+    """Gradients of a scalar for parameters, summed over every use of a parameter.
 
     >>> bias = Parameter([0.0, 0.0], "bias")
     >>> grads = Gradients()
@@ -339,10 +339,10 @@ class Gradients:
         self._sums: dict[Parameter, Array] = {}
 
     def add(self, parameter: Parameter, gradient: Array) -> None:
-        """Adds `gradient` to what is there; never writes to an array that was handed over."""
+        """Adds `gradient` to the sum; never writes to an array that was given."""
         if gradient.shape != parameter._data.shape:
             raise ValueError(
-                f"`gradient` by the weight {parameter.path!r} must have the shape "
+                f"`gradient` for the weight {parameter.path!r} must have the shape "
                 f"{parameter.shape}, received {gradient.shape}"
             )
         known = self._sums.get(parameter)
@@ -359,14 +359,14 @@ class Gradients:
         try:
             return self._sums[parameter]
         except KeyError:
-            raise KeyError(f"no gradient by the weight {parameter.path!r}") from None
+            raise KeyError(f"no gradient for the weight {parameter.path!r}") from None
 
     def get(self, parameter: Parameter, default: Array | None = None) -> Array | None:
-        """The gradient by `parameter`, or `default`."""
+        """The gradient for `parameter`, or `default`."""
         return self._sums.get(parameter, default)
 
     def of(self, parameters: Iterable[Parameter]) -> list[Array] | None:
-        """The gradients by these parameters, or None if one has none."""
+        """The gradients for these parameters, or None if one of them has no gradient."""
         try:
             return list(map(self._sums.__getitem__, parameters))
         except KeyError:

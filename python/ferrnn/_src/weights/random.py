@@ -17,7 +17,7 @@ _seeds = python_random.Random()
 
 
 def set_random_seed(seed: int) -> None:
-    """Makes what follows reproducible: layers, initializers, `random` and `numpy.random`.
+    """Seeds everything that draws random numbers: layers, initializers, `random`, `numpy.random`.
 
     >>> set_random_seed(7)
     >>> first = draw_seed()
@@ -35,7 +35,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def draw_seed() -> int:
-    """A seed for something that was given none.
+    """Draws a seed, for objects made without one.
 
     >>> 1 <= draw_seed() <= 10**9
     True
@@ -44,12 +44,11 @@ def draw_seed() -> int:
 
 
 class Session:
-    """The generators that nobody owns, for parts of a program that take turns.
+    """The state of the global random generators, for parts of a program that take turns.
 
-    Inside of a `with` statement they are as `set_random_seed(seed)` made them, or go on from where
-    the object was left last. `draw_seed` alone has its place kept for it after that, unless
-    `whole` says that `random` and `numpy.random` have theirs too, which takes a hundred times as
-    long.
+    The first `with` statement begins as after `set_random_seed(seed)`; each later one continues
+    where the one before it ended. The generator of `draw_seed` is always saved and restored; with
+    `whole`, those of `random` and `numpy.random` are too, which takes a hundred times as long.
 
     >>> own = Session(7)
     >>> set_random_seed(7)
@@ -85,18 +84,18 @@ class Session:
 
 
 def places() -> tuple[Any, Any]:
-    """Where `random` and `numpy.random` are, for `set_places`."""
+    """The states of `random` and `numpy.random`, for `set_places`."""
     return python_random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
 def set_places(known: tuple[Any, Any]) -> None:
-    """Lets `random` and `numpy.random` go on from where they were."""
+    """Restores the states that `places` returned."""
     python_random.setstate(known[0])
     np.random.set_state(known[1])  # noqa: NPY002
 
 
 def session_generators() -> tuple[Any, ...]:
-    """The generators that nobody owns: of seeds, of the module `random`, of `numpy.random`.
+    """The global generators: of seeds, of the module `random` and of `numpy.random`.
 
     >>> len(session_generators())
     3
@@ -106,7 +105,7 @@ def session_generators() -> tuple[Any, ...]:
 
 
 class SeedGenerator:
-    """A stream of random arrays, determined by its seed and by how many were drawn before.
+    """A stream of random arrays, determined by its seed and by the number of draws before.
 
     >>> SeedGenerator(1).keep_mask((2, 3), 0.5).shape
     (2, 3)
@@ -127,17 +126,17 @@ class SeedGenerator:
         return {**vars(self), "_rewound": None, "_state": None}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments: the seed, not how many were drawn."""
+        """The constructor's arguments: the seed, but not the number of draws."""
         return {"seed": self.initial_seed}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
-        """A generator at its beginning."""
+        """A new generator, with nothing drawn."""
         return cls(**config)
 
     @property
     def state(self) -> SeedState:
-        """`[seed, counter]`, a variable: all there is to know for going on from here."""
+        """`[seed, counter]` as a variable: the whole state of the generator."""
         if self._state is None:
             self._state = SeedState(self)
         return self._state
@@ -163,7 +162,7 @@ class SeedGenerator:
         return np.random.Generator(philox)
 
     def rewound_generator(self) -> np.random.Generator:
-        """As `generator`, but the same object each time: good until the next call of this.
+        """As `generator`, but always the same object, valid until the next call of this method.
 
         Setting its state takes a tenth of the time that making a generator does.
         """

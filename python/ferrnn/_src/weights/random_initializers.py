@@ -128,7 +128,7 @@ class VarianceScaling(RandomInitializer):
         }
 
     def _axes(self) -> dict[str, Any]:
-        """The axes, if they were given: older versions of Keras do not know them."""
+        """The axes, if given: older versions of Keras do not have these arguments."""
         if self.input_axes is None and self.output_axes is None:
             return {}
         return {"input_axes": self.input_axes, "output_axes": self.output_axes}
@@ -234,12 +234,13 @@ class Orthogonal(RandomInitializer):
     def __call__(self, shape: Sequence[int], dtype: object = None) -> Array:
         if len(shape) < 2:
             raise ValueError(
-                f"`shape` must have at least 2 axes for Orthogonal, received {tuple(shape)}"
+                "`shape` must have at least 2 axes for an Orthogonal initializer, received "
+                f"{tuple(shape)}"
             )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         drawn = self._generator().standard_normal((max(rows, columns), min(rows, columns)))
         factor, triangle = np.linalg.qr(drawn)
-        # With the signs of R's diagonal the factor is uniform over the orthogonal matrices.
+        # With the signs of R's diagonal, Q is uniformly distributed over the orthogonal matrices.
         factor = factor * np.sign(np.diagonal(triangle))
         matrix = factor.T if rows < columns else factor
         return np.ascontiguousarray(
@@ -271,8 +272,8 @@ def _fans(shape: tuple[int, ...]) -> tuple[float, float]:
 def with_axes(initializer: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
     """`initializer` for a kernel with several axes of inputs or outputs.
 
-    Where variances are scaled by the fans, those are counted along the given axes, unless the
-    initializer has been told its own.
+    An initializer whose variance depends on the fans counts them along the given axes, unless it
+    has been given axes of its own.
     """
     if not isinstance(initializer, VarianceScaling) or initializer.input_axes is not None:
         return initializer

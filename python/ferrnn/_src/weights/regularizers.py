@@ -34,10 +34,10 @@ class Regularizer(Configured):
     """
 
     def forward(self, x: Array) -> tuple[float, PenaltyVjp]:
-        """The penalty, and the function that takes its gradient back."""
+        """The penalty, and its vjp."""
         raise NotImplementedError(
-            f"the regularizer {type(self).__name__} has no gradient: define "
-            "`__call__(x)` or `forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`"
+            f"the regularizer {type(self).__name__} must have a gradient: define `__call__(x)` or "
+            "`forward(x) -> (penalty, vjp)` with `vjp(d_penalty) -> d_x`"
         )
 
     def __call__(self, x: Any) -> Any:
@@ -135,7 +135,7 @@ class OrthogonalRegularizer(Regularizer):
         units = rows * inverse
         cosines = units @ units.T
         np.fill_diagonal(cosines, 0)
-        # One row alone has no pairs, and nothing to be orthogonal to.
+        # A single row has no pairs, so there is no penalty.
         share = self.factor / max(count * (count - 1), 1)
         penalty = share * float(np.abs(cosines).sum())
 
@@ -180,7 +180,7 @@ def serialize(regularizer: Any) -> Any:
 
 
 def penalty_of(regularizer: Any, x: Array) -> tuple[float, Callable[[float, Gradients], Array]]:
-    """The penalty of any regularizer and `vjp(d_penalty, grads) -> d_x`, if need be by tracing it.
+    """The penalty of any regularizer and `vjp(d_penalty, grads) -> d_x`, traced if necessary.
 
     >>> penalty, vjp = penalty_of(L2(0.5), np.array([1.0, -2.0]))
     >>> penalty, vjp(1.0, Gradients()).tolist()
@@ -225,12 +225,12 @@ def _floating(x: Any) -> Array:
 
 
 def _like(x: Array, factor: float) -> Any:
-    """A factor in the array's dtype, so that a product with it keeps the dtype."""
+    """A number in the array's dtype, so that a product with it keeps that dtype."""
     return x.dtype.type(factor)
 
 
 def _inverse_norms(rows: Array) -> tuple[Array, Array]:
-    """One over the length of each row, at most 1 / epsilon; and where that bound holds."""
+    """The inverse norm of each row, at most 1 / epsilon, and where that bound applies."""
     norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
     bounded = norms < epsilon()
     return _like(rows, 1.0) / np.maximum(norms, _like(rows, epsilon())), bounded

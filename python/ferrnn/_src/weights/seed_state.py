@@ -1,4 +1,4 @@
-"""The state of a random number generator as a variable, which layers tell among theirs."""
+"""The state of a random number generator as a variable, which layers list among their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Counting(Protocol):
-    """What a seed and the number of draws say all about."""
+    """A generator whose state is its seed and the number of draws."""
 
     name: str
     initial_seed: int
@@ -19,7 +19,7 @@ class Counting(Protocol):
 
 
 class SeedState(Parameter):
-    """`[seed, draws]` of a generator: reading gives what is now, `assign` sets the generator.
+    """`[seed, draws]` of a generator: reading gives the current values, `assign` sets them.
 
     >>> from ferrnn._src.weights.random import SeedGenerator
     >>> generator = SeedGenerator(7)
@@ -52,7 +52,7 @@ class SeedState(Parameter):
 
     @_view.setter
     def _view(self, value: Array) -> None:
-        """The generator holds the numbers."""
+        """An array of the generator's current numbers."""
 
     def __reduce__(self) -> Any:
         return SeedState, (self._owner,)

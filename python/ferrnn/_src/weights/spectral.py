@@ -39,13 +39,13 @@ class STFT(Initializer):
                 f"scaling={scaling!r}"
             )
         if isinstance(window, str):
-            _window_of_scipy(window, 1, periodic=False)  # refuses a name that it does not know
+            _window_of_scipy(window, 1, periodic=False)  # raises for an unknown name
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
 
     def __call__(self, shape: Sequence[int], dtype: object = None) -> Array:
         if len(shape) != 3:
             raise ValueError(
-                "`shape` must be [steps, channels, frequencies], as of the kernel of a Conv1D, "
+                "`shape` must be [steps, channels, frequencies], the shape of a Conv1D kernel, "
                 f"received {tuple(shape)}"
             )
         steps, _, frequencies = shape
@@ -86,6 +86,6 @@ def _window_of_scipy(name: str, steps: int, *, periodic: bool) -> Array:
     except ImportError as error:
         raise ImportError(
             f"The window {name!r} of the initializer STFT is computed by SciPy, which is not "
-            "installed: `pip install scipy`, or give the window's numbers"
+            "installed: `pip install scipy`, or pass the window as an array"
         ) from error
     return np.asarray(windows.get_window(name, steps, periodic), np.float64)

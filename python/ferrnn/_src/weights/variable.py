@@ -1,4 +1,4 @@
-"""`Variable`: a parameter made as Keras makes one."""
+"""`Variable`: a parameter with Keras' constructor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class _Kind(ABCMeta):
-    """Every weight is a variable, however it was made."""
+    """Makes `isinstance(weight, Variable)` true for every weight, however it was made."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, Parameter)

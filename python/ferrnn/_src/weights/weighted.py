@@ -1,4 +1,4 @@
-"""What holds weights: its own and those of what it holds; how they are made, read and set."""
+"""Objects with weights, their own and those of their parts: how weights are made, read and set."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ferrnn._src.weights.random import SeedGenerator
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# Of what most attributes are, no layer among it.
+# The types of most attributes, none of which is a layer.
 _PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None), Parameter))
-# Attributes that say nothing of what a layer computes, some of them set in every step of training.
+# Attributes that do not affect what a layer computes; some are set in every training step.
 _NOT_PLANNED = frozenset(("built", "build_shape", "packed", "packed_rounded"))
 
 
 def shape_first(method: Method) -> Method:
-    """The method of a layer or a metric that makes a variable, where Keras 2 had the name first."""
+    """A decorator of `add_weight` that explains calls with the name first, as in Keras 2."""
 
     @functools.wraps(method)
     def checked(self: Any, *args: Any, **options: Any) -> Any:
         if len(args) > 3:
             raise TypeError(
                 f"{method.__name__}() takes at most 3 positional arguments (shape, initializer, "
-                f"dtype), received {len(args)}: give the others by name"
+                f"dtype), received {len(args)}: pass the others by name"
             )
         if args and not isinstance(args[0], str) and "shape" in options:
             raise ValueError(
@@ -58,7 +58,7 @@ def shape_first(method: Method) -> Method:
 
 
 def variable_dtype(dtype: Any) -> str:
-    """The name of a dtype that a variable may have, "int" and "float" as Keras has them.
+    """The name of a variable's dtype, with Keras' meaning of "int" and "float".
 
     >>> variable_dtype("int"), variable_dtype(np.float64), variable_dtype("bool")
     ('int32', 'float64', 'bool')
@@ -70,8 +70,8 @@ def variable_dtype(dtype: Any) -> str:
         kind = np.dtype("O")
     if kind.kind not in "iub" and kind.name not in ("float32", "float64"):
         raise ValueError(
-            "`dtype` of a weight must be float32, float64, bool or whole numbers, "
-            f"received {dtype!r}"
+            "`dtype` of a weight must be float32, float64, bool or an integer dtype, received "
+            f"{dtype!r}"
         )
     return str(kind.name)
 
@@ -86,15 +86,15 @@ class Weighted:
     _activity_losses: tuple[float, ...] = ()
     input_spec: Any = None
     _path: str | None = None
-    _building = False  # whether `build` runs
-    _frozen: tuple[Parameter, ...] = ()  # weights that do not train since the layer does not
+    _building = False  # while `build` runs
+    _frozen: tuple[Parameter, ...] = ()  # weights that are frozen because the layer is
     _trainable: bool
     _own_weights: list[Parameter]
     _added_losses: list[Any]
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        # Plans are made of what built-in layers are: they are made anew when one has changed.
+        # Plans depend on the settings of built-in layers, and are made anew after a change.
         if name[0] == "_" or name in _NOT_PLANNED or not vars(self).get("built"):
             return
         if type(self).__module__.startswith("ferrnn."):
@@ -114,16 +114,16 @@ class Weighted:
         overwrite_with_gradient: bool = False,
         name: str | None = None,
     ) -> Parameter:
-        """Makes a weight, by default a number of the layer's dtype, and tracks it.
+        """Makes a weight, by default a scalar of the layer's dtype, and tracks it.
 
         The penalty of a regularizer joins the loss; a constraint is applied after each update.
-        Without an initializer, floats start as "glorot_uniform" has it and others at zero.
-        `autocast` and `aggregation` are taken for Keras' sake and have nothing to change here.
+        Without an initializer, floats are initialized by "glorot_uniform" and other dtypes to zero.
+        `autocast` and `aggregation` are accepted for compatibility and have no effect.
         """
         if overwrite_with_gradient:
             raise ValueError(
-                f"`overwrite_with_gradient` of a weight of layer {self.name!r} must be False: "
-                "there is no training in 8 bits, received True"
+                f"`overwrite_with_gradient` of a weight of layer {self.name!r} must be False, "
+                "received True: training in 8 bits is not supported"
             )
         if self.built and not self._building and current_owner() is self:
             raise ValueError(
@@ -140,7 +140,7 @@ class Weighted:
         name = unique_name("variable") if name is None else name
         spend(shape, np.dtype(dtype).itemsize, f"the weight {name!r} of layer {self.name!r}")
         known = isinstance(initializer, Initializer) and np.dtype(dtype).kind != "f"
-        # The built-in ones make floats only.
+        # Built-in initializers make floats only.
         begin = np.zeros if is_undrawn(initializer) else initializer
         value = np.asarray(begin(shape, dtype="float64" if known else dtype))
         if value.shape != shape:
@@ -166,12 +166,12 @@ class Weighted:
 
     @property
     def path(self) -> str | None:
-        """Where the layer stands among those that hold it; None before it is built."""
+        """The layer's path through the layers that hold it; None before it is built."""
         return self._path
 
     @property
     def compute_dtype(self) -> str:
-        """The dtype of computations, by name: that of the weights as well."""
+        """The name of the dtype of computations, which is also that of the weights."""
         return self.dtype
 
     variable_dtype = compute_dtype
@@ -194,11 +194,11 @@ class Weighted:
         return list(dict.fromkeys(own))
 
     def _comes_last(self, weight: Parameter) -> bool:
-        """Whether a weight is none of those that train, but for `trainable` of the layer."""
+        """Whether a weight would not be trained even if the layer were trainable."""
         return not weight.trainable and weight not in self._frozen
 
     def _own_parameters(self) -> list[Parameter]:
-        """What `add_weight` made, then parameters that are plain attributes."""
+        """The weights that `add_weight` made, then parameters that are plain attributes."""
         assigned = [value for value in vars(self).values() if isinstance(value, Parameter)]
         return list(dict.fromkeys([*self._own_weights, *assigned]))
 
@@ -222,7 +222,7 @@ class Weighted:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes the layer; setting it holds for the layers inside as well."""
+        """Whether training changes the layer; setting it also sets the layers inside."""
         return self._trainable
 
     @trainable.setter
@@ -253,7 +253,7 @@ class Weighted:
 
     @property
     def non_trainable_weights(self) -> list[Parameter]:
-        """The weights that training leaves alone."""
+        """The weights that training does not change."""
         changing = set(self.trainable_weights)
         return [parameter for parameter in self.weights if parameter not in changing]
 
@@ -279,7 +279,7 @@ class Weighted:
 
     @property
     def losses(self) -> list[float]:
-        """What the layer adds to the loss: penalties on the last outputs, then those on weights."""
+        """What the layer adds to the loss: penalties on its last outputs, then those on weights."""
         weights = self.trainable_weights
         traced = tracing.current.get() is not None
         penalties = traced_penalties(weights) if traced else weight_penalties(weights)
@@ -296,7 +296,7 @@ class Weighted:
         return [*added, *self._activity_losses, *inner]
 
     def adds_losses(self) -> bool:
-        """Whether the layer, or one inside, puts a penalty on what it gives out."""
+        """Whether the layer, or one inside, has a penalty on its outputs."""
         if self.activity_regularizer is not None:
             return True
         return any(layer.adds_losses() for layer in self.sublayers())
@@ -308,8 +308,7 @@ class Weighted:
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets all weights, in the order of `weights`; nothing changes if one does not fit.
 
-        A call of a layer in another thread sees all of the layer's weights from before or all from
-        after.
+        A call of the layer in another thread sees either all old or all new weights.
         """
         known = self.weights
         if len(known) != len(weights):
@@ -327,28 +326,28 @@ class Weighted:
             for parameter, value in zip(known, weights, strict=True):
                 parameter.assign(value)
 
-    # What files keep besides weights; a layer with a vocabulary has some.
+    # What files keep besides weights, such as vocabularies.
 
     def named_arrays(self) -> dict[str, Array]:
-        """Arrays that stand by name beside the weights in a file."""
+        """Named arrays that a file keeps beside the weights."""
         return {}
 
     def set_named_arrays(self, arrays: Mapping[str, Array]) -> None:
-        """Takes what `named_arrays` gave."""
+        """Restores what `named_arrays` returned."""
 
     def text_assets(self) -> dict[str, str]:
-        """Texts that stand by name in the folder `assets` of a `.keras` file."""
+        """Named texts for the folder `assets` of a `.keras` file."""
         return {}
 
     def set_text_assets(self, assets: Mapping[str, str]) -> None:
-        """Takes what `text_assets` gave."""
+        """Restores what `text_assets` returned."""
 
-    # What a class of the user's may write to keep what it likes.
+    # Hooks with which users' classes store other things.
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
-        """Puts the layer's own weights into the store of a file, by their places.
+        """Puts the layer's own weights into the store of a file, under their indices.
 
-        A class that writes its own keeps arrays there by any names, and takes them back in
+        A class that overrides this may store arrays under any names, and reads them in
         `load_own_variables`.
 
         >>> from ferrnn.layers import Dense
@@ -362,7 +361,7 @@ class Weighted:
             store[str(place)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Takes what `save_own_variables` gave."""
+        """Restores what `save_own_variables` stored."""
         variables = self._stored_parameters()
         if len(store) != len(variables):
             built = "" if self.built or variables else " (it was never built)"
@@ -376,11 +375,11 @@ class Weighted:
                 variable.assign(store[str(place)])
 
     def _stored_parameters(self) -> list[Parameter]:
-        """The layer's own weights as files hold them: those that train first."""
+        """The layer's own weights in the order of files: trainable ones first."""
         return sorted(self._own_parameters(), key=self._comes_last)
 
     def save_assets(self, inner_path: str) -> None:
-        """Writes files into a folder, which a `.keras` file keeps for `load_assets`."""
+        """Writes files into a folder that a `.keras` file stores for `load_assets`."""
 
     def load_assets(self, inner_path: str) -> None:
         """Reads the files that `save_assets` wrote."""

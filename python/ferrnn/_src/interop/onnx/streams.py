@@ -74,7 +74,7 @@ class OnnxStream:
     def state(self, value: Mapping[str, Any]) -> None:
         if not isinstance(value, Mapping) or set(value) != set(self._now):
             got = sorted(value) if isinstance(value, Mapping) else type(value).__name__
-            raise ValueError(f"`state` must hold the names {list(self._now)}, received {got}")
+            raise ValueError(f"`state` must have the names {list(self._now)}, received {got}")
         made = {}
         for name, now in self._now.items():
             array = np.asarray(value[name])
