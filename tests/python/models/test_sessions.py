@@ -202,7 +202,7 @@ def test_what_is_not_right_with_sessions_is_said():
         sessions.step("a", x)
     with pytest.raises(ValueError, match="must not name a session twice"):
         sessions.step("aa", x[:2])
-    with pytest.raises(KeyError, match="no session 'z'; 2 are open"):
+    with pytest.raises(KeyError, match="must be open, received 'z'"):
         sessions.close("z")
     with pytest.raises(ValueError, match="already open"):
         sessions.open("a")

@@ -129,7 +129,7 @@ class ConvLSTMCell(LSTMCell):
         return self._of_states
 
     def packed_kernels(self) -> tuple[DenseWeights, DenseWeights]:
-        """The kernel with the bias, and the recurrent kernel, as the engine wants them."""
+        """The kernel with the bias, and the recurrent kernel, packed for the engine."""
         (kernel,) = self._packed_inputs.of(self.kernel, self.bias)
         (recurrent,) = self._packed_recurrent.of(self.recurrent_kernel, None)
         return kernel, recurrent

@@ -28,7 +28,7 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
-# The engine's own names among them: interop runs weights that no cell holds.
+# The engine's names are included, as `interop` runs weights that belong to no cell.
 __all__ = [
     "Problem",
     "Weights",
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Packed(NamedTuple):
-    """A cell's weights as the engine wants them, and what they were made of."""
+    """A cell's weights packed for the engine, and what they were made from."""
 
     precision: str
     read: Callable[[Any], Any]  # reads from a cell what the weights depend on
@@ -114,17 +114,17 @@ def scan(
 
 
 def packed_for(cell: Any, *, exact: bool) -> Packed | None:
-    """What runs a cell, packed anew when its weights or settings change.
+    """The cell's packed weights, packed anew when they or its settings change.
 
-    None for a stack, and for a cell that the engine does not know. The weights are of full
-    precision if `exact`, else of the cell's `inference_precision`.
+    None for a stack, and for a cell that the engine does not have. The weights have full
+    precision if `exact`, else the cell's `inference_precision`.
     """
     if not isinstance(cell, BuiltInCell):
         return None
     precision = "full" if exact else cell.inference_precision
     packed: Packed | None = cell.packed if precision == "full" else cell.packed_rounded
     if packed is not None and packed.precision == precision and packed.read(cell) == packed.found:
-        return packed  # and `supports` holds as it did, for it reads no more
+        return packed  # `supports` depends on nothing else, so it still holds
     if not supports(cell):
         return None
     with one_version():
@@ -132,7 +132,7 @@ def packed_for(cell: Any, *, exact: bool) -> Packed | None:
 
 
 def packed_weights(cell: BuiltInCell, *, exact: bool = True) -> Weights:
-    """The weights of a cell that `supports` accepts, as `packed_for` has them."""
+    """The packed weights of a cell that `supports` accepts."""
     packed = packed_for(cell, exact=exact)
     assert packed is not None
     return packed.weights
