@@ -108,7 +108,9 @@ def test_a_cell_of_another_dtype():
 @each_layer
 @each_case("shape", [(2, 2), (2, 4), (1, 3), (3,), (2, 1, 3), (0, 3)])
 def test_wrong_shape_of_a_mask(kind, shape):
-    with pytest.raises(ValueError, match=r"`mask` of layer 'mine'.*\(2, 3\), received"):
+    with pytest.raises(
+        ValueError, match=r"`mask` of layer 'mine'.*\(2, 3\), possibly with more axes"
+    ):
         kind(4, name="mine")(GOOD, mask=np.ones(shape, bool))
 
 
@@ -196,7 +198,7 @@ def test_bad_names(name):
 
 @pytest.mark.parametrize("shape", [(), (5,)])
 def test_dense_wants_two_axes(shape):
-    with pytest.raises(ValueError, match="2 axes or more"):
+    with pytest.raises(ValueError, match="at least 2 axes"):
         Dense(3)(np.ones(shape))
     layer = Dense(3, name="mine")
     layer(GOOD)
@@ -209,7 +211,7 @@ def test_dense_wants_its_features():
     layer(GOOD)
     with pytest.raises(ValueError, match=r"layer 'mine'.*expected 5 features.*found 4"):
         layer(GOOD[..., :4])
-    with pytest.raises(ValueError, match="at least one feature"):
+    with pytest.raises(ValueError, match="known, positive number of features"):
         Dense(3)(GOOD[..., :0])
 
 

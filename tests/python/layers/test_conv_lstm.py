@@ -132,7 +132,7 @@ def test_wrong_settings_and_inputs_are_refused():
         ConvLSTM1D(0, 2)
     with pytest.raises(ValueError, match=r"must be built for .* of known length and features"):
         ConvLSTM1D(3, 2).build((None, None, None, 2))
-    with pytest.raises(ValueError, match="places enough for one window of 9 taps"):
+    with pytest.raises(ValueError, match="at least 9 places"):
         ConvLSTM1D(3, 9)(X)
     layer = ConvLSTM1D(3, 2)
     layer(X)
@@ -141,6 +141,6 @@ def test_wrong_settings_and_inputs_are_refused():
             layer(wrong)
     with pytest.raises(ValueError, match=r"expected ndim=4|at least one step"):
         layer(X[0])
-    with pytest.raises(ValueError, match=r"runs in a stream as a layer of a model: `Sequential"):
+    with pytest.raises(ValueError, match=r"only run in a stream as a layer of a model: `Seq"):
         layer.stream()
     assert isinstance(layer, RNN)

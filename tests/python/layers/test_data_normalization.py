@@ -94,7 +94,9 @@ def test_wrong_axes_shapes_and_data_are_refused():
         layers.Normalization(axis=3).build((None, 2, 3))
     with pytest.raises(ValueError, match="must have a known shape"):
         layers.Normalization(axis=1).build((None, None, 3))
-    with pytest.raises(ValueError, match=r"`mean` of layer .* must fit the lengths \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"`mean` of layer .* must be broadcastable to the lengths \(3,\)"
+    ):
         layers.Normalization(mean=[1.0, 2.0], variance=[1.0, 2.0]).build((None, 3))
     layer = layers.Normalization()
     layer.adapt(DATA)
@@ -102,11 +104,11 @@ def test_wrong_axes_shapes_and_data_are_refused():
         layer(np.zeros((2, 5, 4)))
     with pytest.raises(ValueError, match="must have 3 axes"):
         layer.adapt(np.zeros((2, 2, 5, 3)))
-    with pytest.raises(ValueError, match="`adapt` would have to replace them"):
+    with pytest.raises(ValueError, match="which `adapt` would replace"):
         layers.Normalization(mean=0.0, variance=1.0).adapt(DATA)
     with pytest.raises(ValueError, match="received an empty iterable"):
         layers.Normalization().adapt(iter([]))
-    with pytest.raises(TypeError, match="a list of numbers becomes one"):
+    with pytest.raises(TypeError, match="convert a list of numbers"):
         layers.Normalization().adapt([1.0, 2.0])
     with pytest.raises(TypeError, match="Unsupported data type"):
         layers.Normalization().adapt(3)

@@ -100,7 +100,7 @@ def test_wrong_sizes(options, error):
 
 
 def test_words_for_ids_are_refused():
-    with pytest.raises(TypeError, match="must hold whole numbers"):
+    with pytest.raises(TypeError, match="must hold integers"):
         Embedding(4, 2)(np.array(["a"]))
 
 

@@ -238,7 +238,7 @@ def test_models_of_frames_learn():
         (lambda: layers.Cropping2D(4)(FRAMES), "should be smaller than the corresponding"),
         (lambda: layers.ZeroPadding2D((1, 2, 3)), "should have two elements"),
         (lambda: layers.UpSampling2D(interpolation="area"), "`interpolation` must be one of"),
-        (lambda: layers.ConvLSTM2D(3, 9)(np.ones((1, 2, 5, 5, 2))), "places enough for one window"),
+        (lambda: layers.ConvLSTM2D(3, 9)(np.ones((1, 2, 5, 5, 2))), "for at least"),
         (
             lambda: ferrnn.config.set_image_data_format("last"),
             "'channels_last' or 'channels_first'",

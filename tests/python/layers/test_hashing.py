@@ -86,7 +86,7 @@ def test_a_model_with_it_is_saved_and_read(tmp_path):
         (lambda: Hashing(3, salt=[1]), ValueError, "tuple of size 2 integers, or a single"),
         (lambda: Hashing(3, salt="ab"), ValueError, "tuple of size 2 integers, or a single"),
         (lambda: Hashing(3, output_mode="count", sparse=True), ValueError, "sparse=True"),
-        (lambda: Hashing(3)(np.array([1j])), TypeError, "must hold texts or whole numbers"),
+        (lambda: Hashing(3)(np.array([1j])), TypeError, "must hold strings or integers"),
         (lambda: IntegerLookup(num_oov_indices=2, salt=3), ValueError, "`salt` can only be used"),
         (lambda: IntegerLookup(oov_method="sip"), ValueError, "'floormod' or 'farmhash'"),
     ],

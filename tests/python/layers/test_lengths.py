@@ -145,5 +145,5 @@ def test_a_mask_and_lengths_together_are_refused():
 
 
 def test_lengths_of_a_functional_model_are_refused():
-    with pytest.raises(ValueError, match="`lengths` of layer 'mine' must be given with arrays"):
+    with pytest.raises(ValueError, match="`lengths` of layer 'mine' can only be given with arrays"):
         LSTM(4, name="mine")(Input((TIME, FEATURES)), lengths=LENGTHS)

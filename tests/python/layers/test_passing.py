@@ -48,7 +48,7 @@ def test_equations_are_those_of_einsum(equation, shape, axes):
         ("abc,cd->abe", (5, 6), None, "was specified in the output"),
         ("abc,cde->abd", (5, 6), None, "Weight dimension 'e' did not have a match"),
         ("abc,cd->abd", (5, 6), "x", "Bias dimension 'x' was requested"),
-        ("abc,cd->abd", (6,), None, "`output_shape` must give the lengths"),
+        ("abc,cd->abd", (6,), None, "`output_shape` must have the lengths"),
         ("ab,bd->ad", (6,), None, "names 2 axes of the inputs"),
     ],
 )
@@ -81,7 +81,7 @@ def test_rescaling_takes_numbers_and_features():
     layer = layers.Rescaling([1.0, 2.0, 3.0, 4.0], offset=-1.0, dtype="float64")
     np.testing.assert_allclose(layer(X), X * [1, 2, 3, 4] - 1)
     check_vjp(lambda x: layer.forward(x, Call(differentiable=True)), X)
-    with pytest.raises(ValueError, match="must fit the inputs' shape"):
+    with pytest.raises(ValueError, match="must be broadcastable to the inputs' shape"):
         layers.Rescaling(np.ones((2, 1, 1, 1)))(X)
 
 

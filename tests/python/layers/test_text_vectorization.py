@@ -117,7 +117,7 @@ def test_numbers_are_no_texts_and_texts_no_numbers():
         reader().fit(np.array(TEXTS), np.array(TEXTS))
     with pytest.raises(TypeError, match="must hold strings"):
         TextVectorization()(np.zeros(2))
-    with pytest.raises(TypeError, match="must hold whole numbers"):
+    with pytest.raises(TypeError, match="must hold integers"):
         StringLookup(vocabulary=["a"], invert=True)(np.array([0.5]))
 
 
@@ -230,7 +230,7 @@ def changed(source, **contents):
         (
             "json",
             lambda content: content.replace(b'"vocabulary": null', b'"vocabulary": "/etc/passwd"'),
-            "files outside of the model are not read",
+            "files outside the model are not read",
         ),
     ],
 )

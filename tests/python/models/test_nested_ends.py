@@ -145,7 +145,7 @@ class TestInputs:
                 layers.InputLayer(input_tensor=keras.KerasTensor((2, 3)), **wrong)
         with pytest.raises(ValueError, match="`input_tensor` must be a KerasTensor"):
             layers.InputLayer(input_tensor=np.zeros(3))
-        with pytest.raises(ValueError, match="`input_tensor` must be a KerasTensor that no layer"):
+        with pytest.raises(ValueError, match="`input_tensor` must be a KerasTensor that is not"):
             layers.InputLayer(input_tensor=tensor)
 
 

@@ -390,7 +390,7 @@ class TestNestedInputs:
 
     def test_what_does_not_fit_is_refused(self):
         layer = keras.layers.RNN(PairCell(3))
-        with pytest.raises(ValueError, match="one batch and one number of steps"):
+        with pytest.raises(ValueError, match="equal batches and numbers of steps"):
             layer((self.inputs[0], self.inputs[1][:, 1:]))
         with pytest.raises(ValueError, match="must be one array of real numbers"):
             keras.layers.LSTM(3)(self.inputs)

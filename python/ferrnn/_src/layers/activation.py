@@ -15,7 +15,7 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights import constraints, initializers, regularizers
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
-# Added to what a mask hides before a softmax, as Keras has it.
+# Added to masked entries before a softmax, as in Keras.
 _HIDDEN = -1e9
 
 

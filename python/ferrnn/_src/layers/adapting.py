@@ -1,4 +1,4 @@
-"""What `adapt` of a preprocessing layer takes: an array, or batches of them."""
+"""The data for `adapt` of a preprocessing layer: an array, or batches of arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferrnn._src.tree.types import Array
 
 
 def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[Array]:
-    """The batches that `data` gives, one if it is an array; of pairs `(x, y)` the first.
+    """The batches of `data`, or one batch if it is an array; of pairs `(x, y)`, the x.
 
     >>> [batch.tolist() for batch in batches_of_data(np.array([1, 2]), "layer")]
     [[1, 2]]
@@ -25,12 +25,12 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         yield np.asarray(data)
         return
     count = getattr(data, "num_batches", None)
-    if count is not None:  # a `PyDataset`, which need not say where it ends
+    if count is not None:  # a `PyDataset`, which iteration by index would not end
         data = map(data.__getitem__, range(count))
     elif not hasattr(data, "__iter__") or isinstance(data, str | bytes):
         raise TypeError(
-            f"Unsupported data type: {type(data)}. `adapt` of layer {name!r} takes an array, a "
-            "`PyDataset`, or something that gives batches of arrays"
+            f"Unsupported data type: {type(data)}. `data` for `adapt` of layer {name!r} must be an "
+            "array, a `PyDataset`, or an iterable of batches of arrays"
         )
     found = False
     for given in itertools.islice(data, steps):
@@ -40,13 +40,14 @@ def batches_of_data(data: Any, name: str, steps: int | None = None) -> Iterator[
         batch = given[0] if listed or isinstance(given, tuple) else given
         if not hasattr(batch, "shape"):
             raise TypeError(
-                f"`data` for `adapt` of layer {name!r} must return batches that are arrays, with a "
-                f"`.shape`, received a {type(batch).__name__}: a list of numbers becomes one with "
+                f"`data` for `adapt` of layer {name!r} must return batches that are arrays with a "
+                f"`.shape`, received a {type(batch).__name__}: convert a list of numbers with "
                 "`numpy.array`"
             )
         found = True
         yield np.asarray(batch)
     if not found:
         raise ValueError(
-            f"`data` for `adapt` of layer {name!r} must return a batch, received an empty iterable"
+            f"`data` for `adapt` of layer {name!r} must return at least one batch, received an "
+            "empty iterable"
         )

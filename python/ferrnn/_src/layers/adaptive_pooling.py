@@ -1,4 +1,4 @@
-"""Maxima and means over as many windows as are asked for."""
+"""Maxima and means over a given number of windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class AdaptivePooling1D(Layer):
-    """What pooling over a given number of windows has in common.
+    """The base of pooling over a given number of windows.
 
     Window `i` of n has the steps from `floor(i * time / n)` up to `ceil((i + 1) * time / n)`.
     """
@@ -63,7 +63,7 @@ class AdaptiveAveragePooling1D(AdaptivePooling1D):
         outputs = _sums(ordered, count) / lengths
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
-            # The windows that a step is in are a window over them, as if roles were exchanged.
+            # The windows that contain a step are again such windows, with both roles exchanged.
             d_ordered = _sums(self._ordered(d_outputs) / lengths, steps)
             return given_order(d_ordered, self.data_format)
 
@@ -87,7 +87,7 @@ class AdaptiveMaxPooling1D(AdaptivePooling1D):
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             found = ordered[:, places].argmax(axis=2)
-            # What stands in for steps after a window's last is that one again, so never the first.
+            # Padding of a window repeats its last step, so it is never the first maximum.
             first = np.take_along_axis(places[None, :, :, None], found[:, :, None], axis=2)[:, :, 0]
             d_ordered = np.zeros_like(ordered)
             rows, columns = np.arange(len(first))[:, None, None], np.arange(first.shape[-1])
@@ -104,9 +104,9 @@ def _windows(steps: int, count: int) -> tuple[Array, Array]:
 
 
 def _places(steps: int, count: int) -> tuple[Array, Array]:
-    """The steps of each window `[count, widest]`, and which places stand for no step.
+    """The steps of each window `[count, widest]`, and which places are padding.
 
-    Shorter windows have their last step in those places.
+    Shorter windows are padded with their last step.
     """
     first, stop = _windows(steps, count)
     places = first[:, None] + np.arange(int((stop - first).max(initial=0)))

@@ -26,7 +26,7 @@ ScoresVjp: TypeAlias = Callable[[Array, Gradients], tuple[Array, Array]]
 # `vjp(d_means, d_weights, grads) -> d_query, d_value, d_key`
 MeansVjp: TypeAlias = Callable[[Array, "Array | None", Gradients], "tuple[Array, Array, Array]"]
 
-# Subtracted from the scores of what a mask hides, as Keras has it.
+# Subtracted from the scores of masked values, as in Keras.
 _HIDDEN = 1e9
 
 
@@ -40,7 +40,7 @@ class Attended(NamedTuple):
     use_causal_mask: bool = False
 
     def gradients(self, d_arrays: tuple[Any, ...]) -> Attended:
-        """The same structure, with gradients by the arrays and none by the rest."""
+        """The same structure, with gradients for the arrays and None for the rest."""
         return Attended(d_arrays, (None,) * len(self.masks), None, False, False)
 
 
@@ -82,7 +82,7 @@ class Attention(Layer):
         self.dropout = checked_part("dropout", dropout)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
-        self._known: list[tuple[int, ...]] = []  # the shapes that were checked last
+        self._known: list[tuple[int, ...]] = []  # the shapes checked last
 
     # The arguments of a call.
 
@@ -92,7 +92,7 @@ class Attention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """The list of query, value and perhaps key; with what else a call says, an `Attended`."""
+        """The list of query, value and perhaps key; an `Attended` if there are other arguments."""
         if not isinstance(inputs, list | tuple):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 f"{type(self).__name__} layer must be called on a list of inputs, namely [query, "
@@ -113,7 +113,7 @@ class Attention(Layer):
     def cast_inputs(self, inputs: Any) -> Any:
         """The arrays in the layer's dtype."""
         if not isinstance(inputs, list | tuple):
-            self.gather(inputs)  # which says what is wrong
+            self.gather(inputs)  # raises the error
         arrays = tuple(self.cast_array(each, "inputs") for each in self.main_input(inputs))
         return inputs._replace(arrays=arrays) if isinstance(inputs, Attended) else arrays
 
@@ -190,14 +190,14 @@ class Attention(Layer):
         return returned, vjp
 
     def _in_engine(self, query: Array, value: Array, key: Array) -> bool:
-        """Whether the engine has the scores, and as many samples of each array."""
+        """Whether the engine can compute the scores, and all arrays have equally many samples."""
         plain = self.score_mode == "dot" and type(self)._scores is Attention._scores
         return plain and query.shape[:-2] == value.shape[:-2] == key.shape[:-2]
 
     def _means(
         self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
     ) -> tuple[Array, Array, MeansVjp]:
-        """Means of values, their weights, and `vjp(d_means, d_weights, grads)`, by the engine."""
+        """Means of values, their weights, and `vjp(d_means, d_weights, grads)`, in the engine."""
         query, value = _with_a_head(arrays[0]), _with_a_head(arrays[1])
         key = value if arrays[2] is arrays[1] else _with_a_head(arrays[2])
         lengths = (*arrays[0].shape[:-1], arrays[2].shape[-2])  # of the weights
@@ -231,7 +231,7 @@ class Attention(Layer):
     def _means_by_scores(
         self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
     ) -> tuple[Array, Array, MeansVjp]:
-        """As `_means`, by scores that NumPy computes."""
+        """As `_means`, in NumPy."""
         query, value, key = arrays
         scores, scores_vjp = self._scores(query, key)
         weights, weights_backward = self._weights(scores, hidden, training)
@@ -251,7 +251,7 @@ class Attention(Layer):
     def _weights(
         self, scores: Array, hidden: Mask | None, training: bool
     ) -> tuple[Array, Callable[[Array], Array]]:
-        """The weights for the scores, and what takes their gradient to that by the scores."""
+        """The weights for the scores, and the function from their gradient to the scores'."""
         if hidden is not None:
             scores = scores - hidden * scores.dtype.type(_HIDDEN)
         softened = activate("softmax", scores)
@@ -275,7 +275,7 @@ class Attention(Layer):
         return both[0], both[1]
 
     def _pair(self, masks: Any) -> tuple[Any, Any]:
-        """The masks of query and value out of the list that a call is given."""
+        """The masks of query and value, from the list given to a call."""
         if not isinstance(masks, list | tuple) or not 2 <= len(masks) <= 3:
             raise ValueError(
                 f"{type(self).__name__} layer mask must be a list of length 2 or 3, namely "
@@ -324,7 +324,7 @@ class Attention(Layer):
         return (*query[:-1], value[-1])
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """That of the query."""
+        """The mask of the query."""
         return None if mask is None else self._pair(mask)[0]
 
     def get_config(self) -> dict[str, Any]:

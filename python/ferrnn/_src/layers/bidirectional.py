@@ -93,26 +93,26 @@ class Bidirectional(Recurrent):
                     f"{self.dtype} while {each.name!r} has {each.dtype}"
                 )
 
-    # The settings and states of both.
+    # Settings and states of both layers.
 
     @property
     def return_sequences(self) -> bool:
-        """Whether the outputs of all steps are given."""
+        """Whether the outputs of all steps are returned."""
         return bool(self.forward_layer.return_sequences)
 
     @property
     def return_state(self) -> bool:
-        """Whether the final states are given as well."""
+        """Whether the final states are returned as well."""
         return bool(self.forward_layer.return_state)
 
     @property
     def stateful(self) -> bool:
-        """Whether a call starts from where the last one ended."""
+        """Whether a call starts from the final states of the last one."""
         return bool(self.forward_layer.stateful)
 
     @property
     def states(self) -> Any:
-        """The stored states, those of the forward layer first; None before any."""
+        """The stored states, those of the forward layer first, or None."""
         ahead, back = self.forward_layer.states, self.backward_layer.states
         return (*ahead, *back) if ahead and back else None
 
@@ -161,7 +161,7 @@ class Bidirectional(Recurrent):
                 for_back = (sequences, *states[counts[0] :])
         if not self.built:
             self.build(sequences.shape)
-        # Most layers need a run of their cells alone, not all that `forward` does for others.
+        # Most layers need only a run of their cells, not everything that `forward` does.
         bare = type(of_ahead).forward is RNN.forward is type(of_back).forward
         bare = bare and of_ahead.activity_regularizer is None is of_back.activity_regularizer
         bare = bare and type(inputs) is np.ndarray and not of_ahead.return_state
@@ -190,7 +190,7 @@ class Bidirectional(Recurrent):
         return returned, partial(self._backward, ahead, back, ahead_vjp, back_vjp, counted)
 
     def _apart(self, d_outputs: Any, ahead: Array, back: Array) -> tuple[Any, Any]:
-        """The gradients by the outputs of two directions, each in its own order of time."""
+        """The gradients for the outputs of both directions, each in its own order of time."""
         if d_outputs is None:
             return None, None
         d_ahead, d_back = _parted(self.merge_mode, d_outputs, ahead, back)
@@ -222,7 +222,7 @@ class Bidirectional(Recurrent):
         d_returned: Any,
         grads: Gradients,
     ) -> Any:
-        """The vjp of `forward`, after the outputs of both directions and what takes theirs back."""
+        """The vjp of `forward`, from the outputs and vjps of both directions."""
         d_outputs, d_final = d_returned, None
         if counted is not None:
             count = 2 if self.merge_mode is None else 1
@@ -240,7 +240,7 @@ class Bidirectional(Recurrent):
     # Shapes and configuration.
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of what a call returns, states and all."""
+        """The shapes of all that a call returns, including states."""
         ahead, back = (layer.compute_output_shape(input_shape) for layer in self._directions)
         states: tuple[Any, ...] = ()
         if self.return_state:
@@ -255,7 +255,7 @@ class Bidirectional(Recurrent):
         return type(self).compute_mask is not Bidirectional.compute_mask
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
-        """The inputs' mask for outputs at all steps, none for last outputs and states."""
+        """The inputs' mask for the outputs at all steps; None for last outputs and states."""
         outputs = self._mask_of_outputs(mask, self.return_sequences)
         if not self.return_state and self.merge_mode is not None:
             return outputs
@@ -275,7 +275,7 @@ class Bidirectional(Recurrent):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """A new layer; `custom_objects` names the classes of layers and cells of your own."""
+        """A new layer; `custom_objects` names the classes of your own layers and cells."""
         config = dict(config)
         for part in ("layer", "backward_layer"):
             if config.get(part) is not None:
@@ -304,7 +304,7 @@ def _check_layers(layer: Any, backward_layer: Any) -> None:
 
 
 def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
-    """A new layer of the same configuration, under a name with the prefix."""
+    """A new layer of the same configuration, with a prefix before its name."""
     config = serialized(layer)
     name = f"{prefix}{layer.name.removeprefix(prefix)}"
     config["config"] = {**config["config"], **changes, "name": name}
@@ -314,7 +314,7 @@ def _remade(layer: Any, prefix: str, **changes: Any) -> Any:
 
 
 def _merged(mode: str | None, ahead: Array, back: Array) -> Any:
-    """The outputs of two directions, in the order of time, as one."""
+    """The merged outputs of both directions, in the order of time."""
     if mode == "concat":
         return np.concatenate((ahead, back), -1)
     if mode is None:
@@ -325,7 +325,7 @@ def _merged(mode: str | None, ahead: Array, back: Array) -> Any:
 
 
 def _parted(mode: str | None, d_outputs: Any, ahead: Array, back: Array) -> Any:
-    """The gradients by the outputs of two directions, given that by the merged one."""
+    """The gradients for the outputs of both directions, from that for the merged ones."""
     if mode == "concat":
         units = ahead.shape[-1]
         return d_outputs[..., :units], d_outputs[..., units:]
@@ -337,7 +337,7 @@ def _parted(mode: str | None, d_outputs: Any, ahead: Array, back: Array) -> Any:
 
 
 def _joined(ahead: Any, back: Any) -> Any:
-    """The gradient by what both directions were given, and by the states of each."""
+    """The gradients for the inputs of both directions, and for the states of each."""
     if not isinstance(ahead, tuple):
         return None if ahead is None else ahead + back
     d_sequences = None if ahead[0] is None else ahead[0] + back[0]

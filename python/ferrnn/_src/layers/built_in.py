@@ -1,4 +1,4 @@
-"""What LSTM, GRU and SimpleRNN share: one cell of a fixed name, its settings read through it."""
+"""The base of LSTM, GRU and other layers with one cell, whose settings are read from the cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unrol
 
 
 def cell_setting(name: str) -> Any:
-    """A property of the layer that reads its cell's."""
+    """A property of the layer that reads the cell's setting of the same name."""
 
     def read(layer: RNN) -> Any:
         return getattr(layer.cell, name)
@@ -25,9 +25,9 @@ def cell_setting(name: str) -> Any:
 
 
 def runs_one_cell(kind: type) -> bool:
-    """Whether a class is `RNN`, or one of the layers here that make their cell themselves.
+    """Whether a class is exactly `RNN` or a built-in layer that makes its cell itself.
 
-    Exactly these: a subclass may override anything.
+    Subclasses do not count, as they may override anything.
     """
     return kind is RNN or BuiltInRNN in kind.__bases__
 
@@ -66,7 +66,7 @@ class BuiltInRNN(RNN):
                 setattr(cls, name, cell_setting(name))
 
     def __init__(self, given: Mapping[str, Any], **of_cell: Any) -> None:
-        """Parts what the layer's constructor was `given`, its `locals()`, between cell and layer.
+        """Divides `given`, the `locals()` of the layer's constructor, between cell and layer.
 
         `of_cell` are arguments of the cell that the layer's constructor does not have.
         """
@@ -81,7 +81,7 @@ class BuiltInRNN(RNN):
             cell, activity_regularizer=given["activity_regularizer"], **flags, **options
         )
         if "use_cudnn" in given:
-            self.use_cudnn = given["use_cudnn"]  # which changes nothing, and is handed on
+            self.use_cudnn = given["use_cudnn"]  # which has no effect, and is only kept
         if not self._trainable:
             cell.trainable = False
 

@@ -53,7 +53,7 @@ class CategoryEncoding(Layer):
         self.num_tokens = int(num_tokens)
 
     def gather(self, inputs: Any, count_weights: Any = None) -> Any:
-        """The ids, or a tuple of them and their weights."""
+        """The ids, or a tuple of the ids and their weights."""
         if count_weights is None:
             return inputs
         if self.output_mode != "count":
@@ -67,20 +67,20 @@ class CategoryEncoding(Layer):
         return inputs[0] if isinstance(inputs, tuple) else inputs
 
     def cast_inputs(self, inputs: Any) -> Any:
-        """Ids as whole numbers, weights as numbers of the layer's dtype."""
+        """Ids as integers, weights in the layer's dtype."""
         if isinstance(inputs, tuple):
             ids, weights = inputs
             return self.cast_inputs(ids), self.cast_array(weights, "count_weights")
         array = np.asarray(inputs)
         if array.dtype.kind not in "fiub":
             raise TypeError(
-                f"`inputs` of layer {self.name!r} must hold whole numbers, "
-                f"received the dtype {array.dtype}"
+                f"`inputs` of layer {self.name!r} must hold integers, received the dtype "
+                f"{array.dtype}"
             )
         return array if array.dtype.kind == "i" else array.astype(np.int64)
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
-        """Vectors `[..., num_tokens]`; they have no gradient by the ids, one by the weights."""
+        """Vectors `[..., num_tokens]` and a vjp: ids have no gradient, weights have one."""
         ids, weights = inputs if isinstance(inputs, tuple) else (inputs, None)
         if ids.size and not 0 <= ids.min() <= ids.max() < self.num_tokens:
             raise ValueError(
@@ -160,7 +160,7 @@ class Discretization(Layer):
         self._summary = np.zeros((2, 0), np.float32)
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Finds the boundaries in `data`: an array, or something that gives batches of arrays."""
+        """Finds the boundaries in `data`: an array, or an iterable of batches of arrays."""
         if self.num_bins is None:
             raise ValueError(
                 "Cannot adapt a Discretization layer that has been initialized with "
@@ -172,23 +172,23 @@ class Discretization(Layer):
         self.finalize_state()
 
     def update_state(self, data: Any) -> None:
-        """Takes a batch in."""
+        """Adds a batch to the summary of the data."""
         merged = np.concatenate([_summary(data, self.epsilon), self._summary], axis=1)
         order = np.argsort(merged[0], kind="stable")
         self._summary = _compressed(merged[:, order], self.epsilon)
 
     def finalize_state(self) -> None:
-        """Makes boundaries of what was taken in."""
+        """Computes the boundaries from the summary of the data."""
         if self.num_bins and self._summary.size:
             made = _compressed(self._summary, 1.0 / self.num_bins)
             self.bin_boundaries = made[0, :-1].tolist()
 
     def reset_state(self) -> None:
-        """Forgets what was taken in."""
+        """Discards the summary of the data."""
         self._summary = np.zeros((2, 0), np.float32)
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Indices, or vectors of them; they have no gradient by the inputs."""
+        """Indices, or vectors of them; the inputs have no gradient."""
         if self.bin_boundaries is None:
             raise ValueError(
                 "You need to either pass the `bin_boundaries` argument at construction time or "
@@ -217,7 +217,7 @@ class Discretization(Layer):
         return self.compute_output_dtype()
 
     def get_config(self) -> dict[str, Any]:
-        return {  # Keras' has no `trainable`
+        return {  # Keras' configuration has no `trainable`
             "name": self.name,
             "dtype": self.dtype,
             "bin_boundaries": self.bin_boundaries,
@@ -249,7 +249,7 @@ def _summary(data: Any, epsilon: float) -> Array:
 
 
 def _compressed(summary: Array, share: float) -> Array:
-    """Values that stand for about `share` of all each, between those of a longer summary."""
+    """A shorter summary, of values that each stand for about `share` of the data."""
     if summary.shape[1] * share < 1:
         return summary
     values, counts = summary

@@ -1,4 +1,4 @@
-"""Checks of what a layer is given, with errors that say what was expected."""
+"""Checks of the arguments of layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferrnn._src.tree.types import Array, Mask
 
 
 def checked_sequence(layer: str, inputs: Array, rank: int | None, features: int | None) -> None:
-    """Refuses sequences of a wrong rank or number of features."""
+    """Raises ValueError for sequences of a wrong rank or number of features."""
     if inputs.ndim != rank and (rank is not None or inputs.ndim < 2):
         wanted = f"ndim={rank} [batch, time, features]" if rank else "ndim>=2 [batch, time, ...]"
         raise ValueError(
@@ -31,7 +31,7 @@ def checked_sequence(layer: str, inputs: Array, rank: int | None, features: int 
 
 
 def checked_sequences(layer: str, structure: Any) -> Array:
-    """The first of several sequences, which must have one batch and one number of steps."""
+    """The first of several sequences, which must have equal batches and numbers of steps."""
     leaves = flatten(structure)
     if not leaves:
         raise ValueError(f"layer {layer!r} must be given at least one sequence, received none")
@@ -40,22 +40,22 @@ def checked_sequences(layer: str, structure: Any) -> Array:
     shapes = [leaf.shape for leaf in leaves]
     if len({shape[:2] for shape in shapes}) > 1:
         raise ValueError(
-            f"the sequences of layer {layer!r} must have one batch and one number of steps, "
-            f"received the shapes {shapes}; if they are one input: {REMEDY}"
+            f"the sequences of layer {layer!r} must have equal batches and numbers of steps, "
+            f"received the shapes {shapes}; if they are samples of one input: {REMEDY}"
         )
     return leaves[0]  # type: ignore[no-any-return]
 
 
 def checked_mask(layer: str, mask: Any, inputs: Array) -> Mask:
-    """The mask `[batch, time]` as booleans, out of `[batch, time, ...]` as the inputs have them.
+    """The boolean mask `[batch, time]` of a mask `[batch, time, ...]`, checked against the inputs.
 
     A step is masked when all its entries are.
     """
     known = np.asarray(mask)
     if known.shape[:2] != inputs.shape[:2]:
         raise ValueError(
-            f"`mask` of layer {layer!r} must have the shape [batch, time] of the inputs, further "
-            f"axes or not: {inputs.shape[:2]}, received {known.shape}"
+            f"`mask` of layer {layer!r} must have the shape [batch, time] of the inputs, "
+            f"{inputs.shape[:2]}, possibly with more axes, received {known.shape}"
         )
     if known.dtype.kind not in "biuf":
         raise TypeError(f"`mask` of layer {layer!r} must be boolean, received {known.dtype}")
@@ -98,15 +98,12 @@ def chosen_mask(layer: str, mask: Any, lengths: Any, inputs: Array) -> Mask:
     if lengths is None:
         return checked_mask(layer, mask, inputs)
     if mask is not None:
-        raise ValueError(
-            f"layer {layer!r} takes either `mask` or `lengths`, received both: the mask says all "
-            "that lengths say"
-        )
+        raise ValueError(f"layer {layer!r} takes either `mask` or `lengths`, received both")
     return mask_of_lengths(layer, lengths, inputs)
 
 
 def checked_states(layer: str, structure: Any, states: Sequence[Array], batch: int | None) -> None:
-    """Refuses states of a wrong number, batch or length."""
+    """Raises ValueError for states of a wrong number, batch or length."""
     sizes = flatten(structure)
     if len(states) != len(sizes):
         raise ValueError(
@@ -123,7 +120,7 @@ def checked_states(layer: str, structure: Any, states: Sequence[Array], batch: i
 
 
 def checked_rank(layer: str, shape: Any, rank: int, *, least: bool = False) -> None:
-    """Refuses inputs of another number of axes than `rank`, or of fewer if it is the least."""
+    """Raises ValueError unless the inputs have `rank` axes, or at least that many if `least`."""
     found = len(shape)
     if found < rank or (found > rank and not least):
         wanted = f"min_ndim={rank}" if least else f"ndim={rank}"
@@ -134,7 +131,7 @@ def checked_rank(layer: str, shape: Any, rank: int, *, least: bool = False) -> N
 
 
 def checked_features(layer: str, shape: Any, axis: int, features: int) -> None:
-    """Refuses inputs whose length along `axis` is not the one the layer was built with."""
+    """Raises ValueError for inputs of another length along `axis` than the layer was built for."""
     if shape[axis] != features:
         raise ValueError(
             f"Input 0 of layer {layer!r} is incompatible with the layer: expected {features} "
@@ -164,7 +161,7 @@ def checked_axes(axis: Any, shape: Any) -> tuple[int, ...]:
 
 
 def tuple_of(value: Any, count: int, argument: str, *, least: int = 1) -> tuple[int, ...]:
-    """`value` as that many whole numbers of at least `least`; one number stands for all.
+    """`value` as a tuple of `count` integers of at least `least`; one integer is repeated.
 
     >>> tuple_of(2, 2, "padding"), tuple_of([3], 1, "strides")
     ((2, 2), (3,))
@@ -191,7 +188,7 @@ def _whole(value: Any) -> bool:
 
 
 def checked_data_format(value: Any) -> str:
-    """The order of the axes: "channels_last" or "channels_first"; None is the session's.
+    """The order of the axes: "channels_last" or "channels_first"; None is the session's default.
 
     >>> checked_data_format(None)
     'channels_last'

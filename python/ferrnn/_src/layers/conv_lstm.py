@@ -57,7 +57,7 @@ class ConvLSTM(BuiltInRNN):
         stateful: bool = False,
         **kwargs: Any,
     ) -> None:
-        given = locals()  # as the constructor was called
+        given = locals()  # as passed to the constructor
         self.kernel_size = tuple_of(kernel_size, self.rank, "kernel_size")
         self.strides = tuple_of(strides, self.rank, "strides")
         self.padding = checked_padding(padding)
@@ -93,32 +93,32 @@ class ConvLSTM(BuiltInRNN):
         if not all(self.cell.window.counts(places)):
             taps = self.kernel_size[0] if self.rank == 1 else self.kernel_size
             raise ValueError(
-                f"layer {self.name!r} must be built for places enough for one window of "
-                f"{taps} taps, received the shape {shape}"
+                f"layer {self.name!r} must be built for at least {taps} places along each axis, "
+                f"one window of the kernel, received the shape {shape}"
             )
         self._places = tuple(places)
         super().build((batch, time, *places, features))
 
     def _last(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A shape with features last, if they precede the places."""
+        """A shape with its features last, whatever the `data_format`."""
         if self.data_format == "channels_last":
             return shape
         at = len(shape) - self.rank
         return (*shape[: at - 1], *shape[at:], shape[at - 1])
 
     def _first(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The way back from `_last`."""
+        """The inverse of `_last`."""
         if self.data_format == "channels_last":
             return shape
         at = len(shape) - self.rank - 1
         return (*shape[:at], shape[-1], *shape[at:-1])
 
     def _features_last(self, given: Any) -> Any:
-        """Arrays with features last, if they precede the places."""
+        """Arrays with their features last, whatever the `data_format`."""
         return self._turned(given, -self.rank - 1, -1)
 
     def _features_first(self, given: Any) -> Any:
-        """The way back from `_features_last`."""
+        """The inverse of `_features_last`."""
         return self._turned(given, -1, -self.rank - 1)
 
     def _turned(self, given: Any, source: int, to: int) -> Any:
@@ -152,9 +152,9 @@ class ConvLSTM(BuiltInRNN):
         return self._features_first(returned), turned
 
     def stream(self, streams: int = 1) -> Stream:
-        """Not of the layer alone: a model knows the shape of its steps."""
+        """Raises ValueError: only a model has the shape of a step, which a stream needs."""
         raise ValueError(
-            f"layer {self.name!r} runs in a stream as a layer of a model: "
+            f"layer {self.name!r} can only run in a stream as a layer of a model: "
             "`Sequential([Input((None, ...)), layer]).stream()`"
         )
 

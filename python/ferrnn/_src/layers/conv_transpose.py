@@ -22,7 +22,7 @@ class ConvTranspose(Windowed):
     """A transposed convolution over `rank` axes of places."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        """Takes the settings out of what the layer's constructor was `given`, its `locals()`."""
+        """Sets the settings from `given`, the `locals()` of the layer's constructor."""
         super().__init__(activity_regularizer=given["activity_regularizer"], **given["kwargs"])
         self.filters = given["filters"]
         self._check_positive("filters", self.filters)

@@ -1,4 +1,4 @@
-"""What convolutions over any number of axes of places have in common."""
+"""The base of convolutions over any number of spatial axes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Windowed(KernelAndBias):
     bias: Parameter | None
 
     def _take_windows(self, given: dict[str, Any], *, causal: bool = False) -> None:
-        """Takes the settings of windows out of what the constructor was `given`, its `locals()`."""
+        """Sets the settings of windows from `given`, the `locals()` of the constructor."""
         self.kernel_size = tuple_of(given["kernel_size"], self.rank, "kernel_size")
         self.strides = tuple_of(given["strides"], self.rank, "strides")
         self.padding = checked_padding(given["padding"], causal=causal)
@@ -57,11 +57,11 @@ class Windowed(KernelAndBias):
         self.use_bias = bool(given["use_bias"])
         self._take_weight_settings(given)
         self._features = -1
-        self._checked_shape: tuple[int, ...] = ()  # of one of the inputs that were seen last
+        self._checked_shape: tuple[int, ...] = ()  # for one of the shapes of inputs seen last
 
     @property
     def window(self) -> Geometry:
-        """How windows lie over places."""
+        """The geometry of the windows."""
         return self._geometry
 
     def _check_positive(self, argument: str, value: Any) -> None:
@@ -100,7 +100,7 @@ class Windowed(KernelAndBias):
         return int(features)
 
     def _outer_activation(self) -> Activation | None:
-        """The activation, if the engine does not know it and NumPy must apply it."""
+        """The activation, if the engine does not have it and NumPy must apply it."""
         if type(self.activation) is Activation and self.activation.native:
             return None
         return activations.differentiable(self.activation)
@@ -118,7 +118,7 @@ class Windowed(KernelAndBias):
         return channels_last(inputs, self.data_format)
 
     def _checked_counts(self, shape: Any) -> tuple[int | None, ...]:
-        """The numbers of windows; None where the number of places is not known."""
+        """The numbers of windows, None where the number of places is unknown."""
         lengths = places_of(shape, self.data_format)
         counts = self._geometry.counts([1 if length is None else length for length in lengths])
         known = [length is not None for length in lengths]
@@ -139,7 +139,7 @@ class Windowed(KernelAndBias):
         return shape_of(input_shape[0], counts, features, self.data_format)
 
     def _windows_config(self) -> dict[str, Any]:
-        """The settings that `_take_windows` took."""
+        """The settings from `_take_windows`, as plain data."""
         return {
             "kernel_size": self.kernel_size,
             "strides": self.strides,
@@ -157,7 +157,7 @@ class Conv(Windowed):
     """A convolution over `rank` axes of places: a product of windows with the kernel."""
 
     def __init__(self, given: dict[str, Any], *, causal: bool = False) -> None:
-        """Takes the settings out of what the layer's constructor was `given`, its `locals()`."""
+        """Sets the settings from `given`, the `locals()` of the layer's constructor."""
         super().__init__(activity_regularizer=given["activity_regularizer"], **given["kwargs"])
         self.filters, self.groups = given["filters"], given["groups"]
         self._check_positive("filters", self.filters)

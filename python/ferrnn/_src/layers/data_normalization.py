@@ -1,4 +1,4 @@
-"""Features brought to mean 0 and variance 1 by statistics of the data, known before training."""
+"""Normalization of features by statistics of the data, which are known before training."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Normalization(Layer):
             )
         self.input_mean, self.input_variance = mean, variance
         self.invert = bool(invert)
-        self._shape: Shape = ()  # what the layer was built for
+        self._shape: Shape = ()  # the shape that the layer was built for
         self._kept: tuple[int, ...] = ()
         self._ready: tuple[Any, Array, Array] | None = None
 
@@ -85,7 +85,7 @@ class Normalization(Layer):
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(lengths, "zeros", name="mean", trainable=False)
             self.adapt_variance = self.add_weight(lengths, "ones", name="variance", trainable=False)
-            # Nothing reads it: Keras' files have it.
+            # Not used here, but Keras' files have it.
             self.count = self.add_weight((), "zeros", dtype="int", name="count", trainable=False)
             return
         try:
@@ -96,18 +96,18 @@ class Normalization(Layer):
             )
         except ValueError as error:
             raise ValueError(
-                f"`mean` of layer {self.name!r} must fit the lengths {lengths} of the inputs along "
-                f"axis={self.axis}, received the shape {np.shape(self.input_mean)}"
+                f"`mean` of layer {self.name!r} must be broadcastable to the lengths {lengths} of "
+                f"the inputs along axis={self.axis}, received the shape {np.shape(self.input_mean)}"
             ) from error
 
     def _along_axes(self, values: Array) -> Array:
-        """Values of the kept axes, in the layer's dtype, as they are broadcast to the inputs."""
+        """Values of the kept axes in the layer's dtype, reshaped to be broadcast to the inputs."""
         pairs = enumerate(self._shape)
         shape = [length if axis in self._kept else 1 for axis, length in pairs]
         return values.reshape(shape).astype(self._float)
 
     def adapt(self, data: Any) -> None:
-        """Takes mean and variance of `data`: an array, or something that gives batches of arrays.
+        """Takes mean and variance of `data`: an array, or an iterable of batches of arrays.
 
         >>> layer = Normalization(axis=None)
         >>> layer.adapt([np.array([1.0, 2.0]), np.array([3.0])])
@@ -116,8 +116,8 @@ class Normalization(Layer):
         """
         if self.input_mean is not None:
             raise ValueError(
-                f"layer {self.name!r} was given `mean` and `variance`: `adapt` would have to "
-                "replace them"
+                f"layer {self.name!r} has been given `mean` and `variance`, which `adapt` would "
+                "replace: leave them out to use it"
             )
         mean, variance, total = np.zeros(()), np.zeros(()), 0
         for batch in batches_of_data(data, self.name):
@@ -126,8 +126,9 @@ class Normalization(Layer):
             self._check(batch.shape)
             if batch.ndim != len(self._shape):
                 raise ValueError(
-                    f"`data` for `adapt` of layer {self.name!r} must have {len(self._shape)} axes "
-                    f"as {self._shape}, which the layer was built for, received {batch.shape}"
+                    f"`data` for `adapt` of layer {self.name!r} must have {len(self._shape)} axes, "
+                    f"as the shape {self._shape} that the layer was built for, received "
+                    f"{batch.shape}"
                 )
             others = tuple(axis for axis in range(batch.ndim) if axis not in self._kept)
             count = batch.size // max(self.adapt_mean.size, 1)
@@ -145,7 +146,7 @@ class Normalization(Layer):
             self.adapt_variance.assign(variance)
 
     def _check(self, shape: Shape) -> None:
-        """Refuses inputs that the statistics do not fit; axes in front may be added."""
+        """Raises ValueError for inputs that do not fit the statistics; leading axes may differ."""
         rank = len(self._shape)
         fits = len(shape) >= rank and all(
             shape[axis - rank] == self._shape[axis] for axis in self._kept
@@ -158,16 +159,16 @@ class Normalization(Layer):
             )
 
     def finalize_state(self) -> None:
-        """Nothing is left to do after `adapt`; there for Keras' sake."""
+        """Has no effect after `adapt`; accepted for compatibility."""
 
     @property
     def mean(self) -> Array | None:
-        """The mean as it is subtracted; None before the layer is built."""
+        """The mean that is subtracted, or None before the layer is built."""
         return self._statistics()[0] if self.built else None
 
     @property
     def variance(self) -> Array | None:
-        """The variance; None before the layer is built."""
+        """The variance, or None before the layer is built."""
         return self._statistics()[1] if self.built else None
 
     def _key(self) -> tuple[int, int]:
@@ -179,12 +180,12 @@ class Normalization(Layer):
             with one_version():
                 mean, variance = self.adapt_mean.value, self.adapt_variance.value
                 ready = (self._key(), self._along_axes(mean), self._along_axes(variance))
-            self._ready = ready  # one assignment: another thread sees all of it or nothing
+            self._ready = ready  # one assignment, so that another thread never sees a part
         assert ready is not None
         return ready[1:]
 
     def mean_and_spread(self) -> tuple[Array, Array]:
-        """What is subtracted, and what differences are divided by."""
+        """What is subtracted from inputs, and what the differences are divided by."""
         mean, variance = self._statistics()
         return mean, np.maximum(np.sqrt(variance), self._float.type(epsilon()))
 

@@ -68,8 +68,8 @@ class Dense(KernelAndBias):
         shape = tuple(input_shape)
         if len(shape) < 2 or not shape[-1]:
             raise ValueError(
-                f"layer {self.name!r} must be built for [..., features] of 2 axes or more with "
-                f"at least one feature, received the shape {shape}"
+                f"layer {self.name!r} must be built for inputs [..., features] with at least 2 "
+                f"axes and a known, positive number of features, received the shape {shape}"
             )
         self._features = int(shape[-1])
         self.kernel = self.add_weight(
@@ -131,14 +131,14 @@ class Dense(KernelAndBias):
         )
 
     def _outer_activation(self) -> Activation | None:
-        """The activation, if the engine does not know it and NumPy must apply it."""
+        """The activation, if the engine does not have it and NumPy must apply it."""
         activation = self._activation
         if type(activation) is Activation and activation.native:
             return None
         return activations.differentiable(activation)
 
     def _packed_weights(self, activation: str) -> DenseWeights:
-        """The weights as the engine wants them, packed anew after every write to one."""
+        """The weights packed for the engine, packed anew after every change of one."""
         packed = self._packed
         if packed is not None and packed[0] == self._key(activation):
             return packed[1]
@@ -146,7 +146,7 @@ class Dense(KernelAndBias):
         with one_version():
             key = self._key(activation)
             weights = DenseWeights(kernel.value, None if bias is None else bias.value, activation)
-        self._packed = (key, weights)  # one assignment: another thread sees both or neither
+        self._packed = (key, weights)  # one assignment, so that another thread sees both or neither
         return weights
 
     def _key(self, activation: str) -> tuple[int, int, str]:
@@ -154,7 +154,7 @@ class Dense(KernelAndBias):
         return self.kernel.version, bias.version if bias is not None else 0, activation
 
     def native_parts(self) -> tuple[DenseWeights, Activation | None]:
-        """The weights as the engine wants them, and the activation unless it is part of them."""
+        """The weights packed for the engine, and the activation unless they include it."""
         outer = self._outer_activation()
         return self._packed_weights("linear" if outer else self._activation.__name__), outer
 

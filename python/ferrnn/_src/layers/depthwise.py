@@ -1,4 +1,4 @@
-"""Convolutions of each feature alone, and those followed by a product over features."""
+"""Depthwise and separable convolutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 class DepthwiseConv(Windowed):
-    """A convolution of each feature alone, over `rank` axes of places."""
+    """A depthwise convolution over `rank` spatial axes."""
 
     _weight_settings = settings_of("depthwise", "bias")
     depthwise_initializer: Any
@@ -25,7 +25,7 @@ class DepthwiseConv(Windowed):
     depthwise_constraint: Any
 
     def __init__(self, given: dict[str, Any]) -> None:
-        """Takes the settings out of what the layer's constructor was `given`, its `locals()`."""
+        """Sets the settings from `given`, the `locals()` of the layer's constructor."""
         super().__init__(activity_regularizer=given["activity_regularizer"], **given["kwargs"])
         self.depth_multiplier = given["depth_multiplier"]
         self._check_positive("depth_multiplier", self.depth_multiplier)
@@ -84,7 +84,7 @@ class DepthwiseConv(Windowed):
 
 
 class SeparableConv(DepthwiseConv):
-    """A convolution of each feature alone, then a product over features at each place."""
+    """A depthwise convolution, then a product over features at each place."""
 
     _weight_settings = settings_of("depthwise", "pointwise", "bias")
     pointwise_initializer: Any

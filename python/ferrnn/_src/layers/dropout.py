@@ -1,4 +1,4 @@
-"""Noise between layers: dropout in its kinds, and normal numbers added or multiplied."""
+"""Dropout of several kinds, and normally distributed noise."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Dropout(Layer):
         )
         if not fits:
             raise ValueError(
-                f"`noise_shape` of layer {self.name!r} must fit the inputs' shape {shape}, "
-                f"received {self.noise_shape}"
+                f"`noise_shape` of layer {self.name!r} must be broadcastable to the inputs' shape "
+                f"{shape}, received {self.noise_shape}"
             )
         return tuple(
             length if noise is None else noise
@@ -97,7 +97,7 @@ class SpatialDropout1D(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for key in ("noise_shape", "trainable"):  # Keras' constructor takes neither
+        for key in ("noise_shape", "trainable"):  # Keras' constructor does not take these
             del config[key]
         return config
 
@@ -133,7 +133,7 @@ class SpatialDropout2D(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for key in ("noise_shape", "trainable"):  # Keras' constructor takes neither
+        for key in ("noise_shape", "trainable"):  # Keras' constructor does not take these
             del config[key]
         return {**config, "data_format": self.data_format}
 
@@ -203,8 +203,8 @@ class GaussianDropout(Layer):
         self.rate = checked_part("rate", rate)
         if self.rate == 1:
             raise ValueError(
-                f"`rate` of layer {self.name!r} must be less than 1: the variance of its noise, "
-                "rate / (1 - rate), would be infinite"
+                f"`rate` of layer {self.name!r} must be less than 1, received 1: the variance of "
+                "its noise, rate / (1 - rate), would be infinite"
             )
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
@@ -222,7 +222,7 @@ class GaussianDropout(Layer):
 
 
 def _checked_noise_shape(shape: Any) -> tuple[int | None, ...] | None:
-    """The lengths of the axes of a mask, None where they are the inputs'."""
+    """The lengths of a mask's axes, None where they are those of the inputs."""
     problem = ""
     if shape is None:
         return None

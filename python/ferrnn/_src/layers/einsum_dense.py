@@ -26,7 +26,7 @@ _FORM = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-
 
 
 class Equation(NamedTuple):
-    """The letters of the axes of inputs, kernel and outputs, with none left out."""
+    """The letters of all axes of inputs, kernel and outputs."""
 
     inputs: str
     kernel: str
@@ -40,7 +40,7 @@ class Equation(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def read_equation(equation: str, shape: tuple[Any, ...], outputs: tuple[Any, ...]) -> Equation:
-    """An equation such as "abc,cd->abd" for inputs of a shape and outputs without the batch.
+    """Reads an equation such as "abc,cd->abd", for shapes of inputs and (without batch) of outputs.
 
     >>> read_equation("...x,xy->...y", (2, 3, 4), (5,)).shape("xy")
     (4, 5)
@@ -64,8 +64,8 @@ def read_equation(equation: str, shape: tuple[Any, ...], outputs: tuple[Any, ...
     named = out if found[1] else out[1:]
     if len(named) != len(outputs):
         raise ValueError(
-            f"`output_shape` must give the lengths of the axes '{named}' of the outputs of the "
-            f"equation '{equation}', received {tuple(outputs)}"
+            f"`output_shape` must have the lengths of the axes '{named}' of the outputs of "
+            f"'{equation}', received {tuple(outputs)}"
         )
     for letter, length in zip(named, outputs, strict=True):
         known = sizes.get(letter)
@@ -166,7 +166,7 @@ class EinsumDense(KernelAndBias):
         return read_equation(self.equation, tuple(input_shape), self.partial_output_shape)
 
     def _bias_shape(self, read: Equation) -> tuple[Any, ...]:
-        """The bias as it is added: lengths from the first axis with biases on, 1 without."""
+        """The shape of the bias, from its first axis on, with 1 for axes without biases."""
         axes: Any = self.bias_axes
         for letter in axes:
             if letter not in read.outputs:
@@ -221,9 +221,9 @@ class EinsumDense(KernelAndBias):
 
 
 class _Orders(NamedTuple):
-    """How axes are turned for one product of rows with a matrix, and the ways back."""
+    """The orders of axes for one product of rows with a matrix, and their inverses."""
 
-    inner: int  # how many axes of the kernel are summed over
+    inner: int  # the number of the kernel's axes that are summed over
     inputs: tuple[int, ...]
     kernel: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -248,7 +248,7 @@ def _orders(inputs: str, kernel: str, outputs: str) -> _Orders:
 
 
 def _by_engine(read: Equation, inputs: Array, kernel: Array, call: Call) -> tuple[Array, Any]:
-    """The product as one of rows with a matrix; its vjp gives gradients by inputs and kernel."""
+    """The product of rows with a matrix, and the vjp for inputs and kernel."""
     orders = _orders(read.inputs, read.kernel, read.outputs)
     turned, ordered = kernel.transpose(orders.kernel), inputs.transpose(orders.inputs)
     depth = math.prod(turned.shape[: orders.inner])
@@ -273,7 +273,7 @@ def _by_engine(read: Equation, inputs: Array, kernel: Array, call: Call) -> tupl
 
 
 def _contracted(read: Equation, inputs: Array, kernel: Array, call: Call) -> tuple[Array, Any]:
-    """As `_by_engine`, for kernels of their own along an axis of inputs and outputs."""
+    """As `_by_engine`, for an axis of inputs and outputs along which kernels differ."""
     forward = f"{read.inputs},{read.kernel}->{read.outputs}"
     left_out = "".join(each for each in read.inputs if each not in read.outputs + read.kernel)
     whole = [axis for axis, each in enumerate(read.inputs) if each in left_out]
@@ -290,7 +290,7 @@ def _contracted(read: Equation, inputs: Array, kernel: Array, call: Call) -> tup
 
 
 def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient by what was broadcast from a shape."""
+    """The gradient for an array of that shape that was broadcast."""
     front = gradient.ndim - len(shape)
     ones = [axis + front for axis, length in enumerate(shape) if length == 1]
     summed: Array = gradient.sum(axis=(*range(front), *ones), keepdims=True)

@@ -1,4 +1,4 @@
-"""Vectors for whole numbers."""
+"""Vectors for integer ids."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ class Embedding(Layer):
             )
 
     def cast_inputs(self, inputs: Any) -> Array:
-        """`inputs` as whole numbers."""
+        """`inputs` as integers."""
         if type(inputs) is np.ndarray and inputs.dtype.kind == "i":
             return inputs
         refuse_ragged(inputs, f"`inputs` of layer {self.name!r}")
         array = np.asarray(inputs)
         if array.dtype.kind not in "fiub":
             raise TypeError(
-                f"`inputs` of layer {self.name!r} must hold whole numbers, "
-                f"received the dtype {array.dtype}"
+                f"`inputs` of layer {self.name!r} must hold integers, received the dtype "
+                f"{array.dtype}"
             )
         return array if array.dtype.kind == "i" else array.astype(np.int64)
 
@@ -109,13 +109,13 @@ class Embedding(Layer):
         def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
             d_rows = np.asarray(d_outputs, self._float)
             grads.add(self.embeddings, embedding_backward(ids, d_rows, self.input_dim))
-            # An output does not depend on an id as on a number.
+            # Outputs have no derivative with respect to ids.
             return np.zeros(ids.shape, self.dtype) if call.inputs_need_gradient else None
 
         return outputs, vjp
 
     def stream_weights(self) -> EmbeddingWeights:
-        """The matrix as a stream takes it, copied anew after every write to it."""
+        """The matrix for a stream, copied anew after every change."""
         copied = self._copied
         if copied is None or copied[0] != self.embeddings.version:
             with one_version():

@@ -1,4 +1,4 @@
-"""Whole numbers as vectors with a place for each number."""
+"""Ids as one-hot, multi-hot or count vectors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ferrnn._src.tree.types import Array, Shape
 
 
 def checked_mode(mode: Any, known: Collection[str], layer: str) -> str:
-    """An `output_mode`, its older names ("binary", "tf-idf") replaced.
+    """An `output_mode`, with older names ("binary", "tf-idf") replaced.
 
     >>> checked_mode("binary", ["int", "multi_hot"], "StringLookup")
     'multi_hot'
     """
     found = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(mode, mode)
     if found not in known:
-        # Keras has a wording for each.
+        # Keras words the error differently for each layer.
         lead = {
             "Hashing": "Invalid value for argument `output_mode`.",
             "CategoryEncoding": f"Unknown arg for output_mode: {mode}.",
@@ -30,13 +30,13 @@ def checked_mode(mode: Any, known: Collection[str], layer: str) -> str:
 
 
 def refuse_sparse(sparse: bool) -> None:
-    """Refuses what only TensorFlow's sparse arrays can do."""
+    """Raises ValueError for `sparse=True`, which needs TensorFlow's sparse arrays."""
     if sparse:
         raise ValueError("`sparse=True` can only be used with the TensorFlow backend.")
 
 
 def encoded(ids: Array, mode: str, depth: int, dtype: Any, weights: Array | None = None) -> Array:
-    """Vectors of `depth` entries for ids; what is not from 0 to `depth - 1` counts as nothing.
+    """Vectors of `depth` entries for ids; ids outside 0 to `depth - 1` are ignored.
 
     "one_hot" gives one for each id, in the place of a last axis of length 1. "multi_hot" and
     "count" give one for the ids along the last axis: whether each is there, or how often (`weights`
@@ -61,7 +61,7 @@ def encoded(ids: Array, mode: str, depth: int, dtype: Any, weights: Array | None
 
 
 def encoded_shape(shape: Any, mode: str, depth: int | None) -> Any:
-    """The shape of what `encoded` gives for ids of this shape."""
+    """The shape of the result of `encoded` for ids of this shape."""
     kept: Shape = tuple(shape)
     if mode != "one_hot" or (len(kept) > 1 and kept[-1] == 1):
         kept = kept[:-1]

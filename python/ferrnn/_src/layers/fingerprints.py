@@ -1,4 +1,4 @@
-"""Fingerprints of texts: FarmHash and SipHash, the two that TensorFlow and so Keras hash with."""
+"""Fingerprints of texts: FarmHash and SipHash, with which TensorFlow and Keras hash."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _up_to_16(data: bytes) -> int:
 
 
 def _ends(data: bytes, first: int) -> tuple[int, int, int, int]:
-    """What the texts of middle lengths begin with: `first` and the other words, and their mix."""
+    """The start of the hash for texts of middle length: words from both ends, and their mix."""
     length, factor = len(data), _K2 + len(data) * 2
     a = (_word(data, 0) * first) & _MASK
     b = _word(data, 8)
@@ -185,7 +185,7 @@ Key: TypeAlias = "tuple[int, int] | None"
 
 
 def checked_key(salt: Any, layer: str) -> Key:
-    """The two numbers of a `salt`: a number twice, or a pair of them.
+    """A `salt` as a pair of numbers; a single number is taken twice.
 
     >>> checked_key(133, "Hashing"), checked_key([1, 2], "Hashing"), checked_key(None, "Hashing")
     ((133, 133), (1, 2), None)
@@ -202,7 +202,7 @@ def checked_key(salt: Any, layer: str) -> Key:
 
 
 def bucket_of(token: Any, buckets: int, key: Key = None) -> int:
-    """Which of `buckets` TensorFlow puts a text or a number into: by SipHash where there is a key.
+    """The bucket in which TensorFlow puts a text or a number; with a key, by SipHash.
 
     >>> [bucket_of(token, 3) for token in ("A", "B", 0, 1)]
     [1, 0, 1, 0]

@@ -1,4 +1,4 @@
-"""More places of frames or fewer: padding with zeros, cropping, enlarging."""
+"""Zero padding, cropping and upsampling of frames."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ _CURVES: dict[str, Callable[[Array], Array]] = {
 
 
 def mixture(length: int, size: int, interpolation: str) -> Array:
-    """`[length * size, length]`: the share of each place in each place of the outputs."""
+    """`[length * size, length]`: the weight of each place in each place of the outputs."""
     at = (np.arange(length * size) + 0.5) / size - 0.5
     shares = _CURVES[interpolation](np.abs(at[:, None] - np.arange(length)))
     sums = shares.sum(axis=1, keepdims=True)

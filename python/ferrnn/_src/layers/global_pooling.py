@@ -1,4 +1,4 @@
-"""Maxima and means over all places."""
+"""Maxima and means over all steps or places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class GlobalPooling(Layer):
-    """What pooling over all places has in common."""
+    """The base of pooling over all places."""
 
     rank: ClassVar[int]
 
@@ -24,14 +24,14 @@ class GlobalPooling(Layer):
         super().__init__(**kwargs)
         self.data_format = checked_data_format(data_format)
         self.keepdims = bool(keepdims)
-        # The axes of the places, and the index that puts them in again.
+        # The axes of the places, and the index that restores them with length 1.
         first = 1 if self.data_format == "channels_last" else 2
         self._axes = tuple(range(first, first + self.rank))
         self._widening = (slice(None),) * first + (None,) * self.rank
         self.built = True
 
     def _wide(self, reduced: Array) -> Array:
-        """What has lost the axes of the places, with those axes again, of length 1."""
+        """A reduced array with the axes of the places restored, of length 1."""
         return reduced if self.keepdims else reduced[self._widening]
 
     def compute_output_shape(self, input_shape: Any) -> Any:

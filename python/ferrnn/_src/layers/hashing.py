@@ -1,4 +1,4 @@
-"""Texts and whole numbers to buckets by their hashes, without a vocabulary."""
+"""Strings and integers to buckets by their hashes, without a vocabulary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODES = ("int", "one_hot", "multi_hot", "count")
 
 
 class Hashing(Layer):
-    """Texts or whole numbers `[...]` to numbers from 0 to `num_bins - 1`, by a hash of their text.
+    """Strings or integers `[...]` to numbers from 0 to `num_bins - 1`, by a hash of their text.
 
     The buckets are those of Keras and TensorFlow: by FarmHash or, with a `salt` (a number, or a
     pair of them), by SipHash. `mask_value` has bucket 0 to itself. Numbers are truncated to
@@ -41,7 +41,8 @@ class Hashing(Layer):
     ) -> None:
         mode = checked_mode(output_mode, _MODES, "Hashing")
         dtype = kwargs.pop("dtype", None) or ("int64" if mode == "int" else floatx())
-        named = dtype["config"]["name"] if isinstance(dtype, dict) else dtype  # a policy of a file
+        # Files hold a policy.
+        named = dtype["config"]["name"] if isinstance(dtype, dict) else dtype
         dtype = str(getattr(named, "name", named))
         super().__init__(**kwargs, dtype=None if mode == "int" else dtype)
         refuse_sparse(sparse)
@@ -61,19 +62,19 @@ class Hashing(Layer):
         self._numbers = dtype
 
     def cast_inputs(self, inputs: Any) -> Array:
-        """`inputs` as an array of texts or of whole numbers."""
+        """`inputs` as an array of strings or integers."""
         array = inputs if type(inputs) is np.ndarray else np.asarray(inputs)
         if array.dtype.kind == "f":
             return array.astype(np.int64)
         if array.dtype.kind not in "UOSTiub":
             raise TypeError(
-                f"`inputs` of layer {self.name!r} must hold texts or whole numbers, received the "
+                f"`inputs` of layer {self.name!r} must hold strings or integers, received the "
                 f"dtype {array.dtype}"
             )
         return array
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Buckets or vectors of them; nothing has a gradient by them."""
+        """Buckets or vectors of them; the inputs have no gradient."""
         masked = self.mask_value is not None and self.num_bins > 1
         buckets = self.num_bins - masked
         key = None if self.salt is None else (self.salt[0], self.salt[1])
@@ -113,4 +114,4 @@ def _text(token: Any) -> str:
 
 
 def _no_gradient(d_outputs: Any, grads: Any) -> None:
-    """Outputs do not depend on texts as on numbers."""
+    """The vjp of outputs without derivatives: the inputs have no gradient."""

@@ -1,4 +1,4 @@
-"""What each query sees, out of all that a call of attention in several heads is told."""
+"""The values that each query sees, from all masks of a call of multi-head attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seen_by_queries(
     axes: Sequence[int],
     weights: tuple[int, ...],
 ) -> Mask | None:
-    """True where a query may see a value, broadcastable to `weights`; None: everywhere.
+    """True where a query may see a value, broadcastable to `weights`; None if everywhere.
 
     `weights` is `[..., heads, *queries, *values]` with the queries along `axes` of the query;
     `carried` are masks that came along with the arrays.
@@ -49,15 +49,16 @@ def seen_by_queries(
         pairs = zip(wide.shape, weights, strict=False)
         if len(wide.shape) != len(weights) or any(n not in (1, want) for n, want in pairs):
             raise ValueError(
-                f"the masks of layer {name!r} must fit the weights {weights} of the query {query} "
-                f"and the key {key}, received masks of the shapes {[each.shape for each in known]}"
+                f"the masks of layer {name!r} must be broadcastable to the weights {weights} for "
+                f"the query {query} and the key {key}, received masks of the shapes "
+                f"{[each.shape for each in known]}"
             )
         together = wide if together is None else np.logical_and(together, wide)
     return together
 
 
 def _wide(mask: Mask, attended: int, rank: int) -> Mask:
-    """The mask with axes of length 1 after the batch, one of them for the heads."""
+    """The mask with axes of length 1 inserted after the batch, including one for the heads."""
     at = max(mask.ndim - 2 * attended, 0)
     shape = mask.shape[:at] + (1,) * (rank - mask.ndim) + mask.shape[at:]
     wide: Mask = np.asarray(mask).reshape(shape)

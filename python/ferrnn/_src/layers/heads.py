@@ -1,4 +1,4 @@
-"""Where projections have the axes that attention goes over, and where the engine wants them."""
+"""The axes of projections, and their order in the engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ferrnn._src.tree.types import Array
 
 
 class Heads:
-    """Projections `[batch, ..., heads, dim]` as `[samples, steps, heads, dim]`, and the way back.
+    """Turns projections `[batch, ..., heads, dim]` into `[samples, steps, heads, dim]`, and back.
 
-    `leading` is `[batch, ...]`. The axes of it that attention goes over become one, the steps; the
-    others become samples.
+    `leading` is `[batch, ...]`. The axes that attention goes over are merged into the steps, the
+    others into the samples.
 
     >>> import numpy as np
     >>> heads = Heads((2, 3, 4), (1, 2), 5, 6)
@@ -34,14 +34,14 @@ class Heads:
         self._stays = self._whole == lengths and self._back == tuple(range(rank))
 
     def inside(self, array: Array) -> Array:
-        """The projection as the engine wants it."""
+        """The projection in the engine's order."""
         if self._stays:
             return array
         moved: Array = array.transpose(self._order).reshape(self._whole)
         return moved
 
     def outside(self, array: Array) -> Array:
-        """What is as the engine wants it, with the axes of a projection."""
+        """An array in the engine's order, with the axes of a projection again."""
         if self._stays:
             return array
         moved: Array = array.reshape(self._turned).transpose(self._back)
@@ -49,7 +49,7 @@ class Heads:
 
 
 class Layout(NamedTuple):
-    """What attention in several heads knows of arrays by their shapes."""
+    """What multi-head attention derives from the shapes of its inputs."""
 
     shapes: tuple[tuple[int, ...], ...]  # of query, value and key
     query: Heads

@@ -1,4 +1,4 @@
-"""Tokens to indices of a vocabulary and back: what `StringLookup` and `IntegerLookup` share."""
+"""Tokens to indices of a vocabulary and back: the base of `StringLookup` and `IntegerLookup`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ASSET = "vocabulary.txt"
 class IndexLookup(Layer):
     """A table of tokens; `mask_token` has the index 0, then come those of unknown tokens.
 
-    The base of `StringLookup` and `IntegerLookup`, which say what their tokens are.
+    The base of `StringLookup` and `IntegerLookup`, which define the type of tokens.
     """
 
     supports_masking = False
@@ -92,22 +92,22 @@ class IndexLookup(Layer):
 
     @property
     def _special(self) -> list[Any]:
-        """What stands before the tokens."""
+        """The special tokens before the vocabulary."""
         return [self.mask_token] * self._mask_places + [self.oov_token] * self.num_oov_indices
 
     def vocabulary_size(self) -> int:
-        """The number of tokens, those of the mask and of unknown tokens included."""
+        """The number of tokens, including the mask token and those for unknown tokens."""
         return len(self._special) + len(self._tokens)
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
-        """The tokens, each at its index; without the mask's and unknown ones', if wanted."""
+        """The tokens in the order of their indices, with or without the special tokens."""
         return [*(self._special if include_special_tokens else ()), *self._tokens]
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
-        """Takes a list or an array of tokens, or the path of a text file with one a line.
+        """Sets the vocabulary: a list or array of tokens, or the path of a file with one per line.
 
-        The mask's and unknown ones' tokens may stand first, all of them or none. `idf_weights`, one
-        for each token, go with `output_mode="tf_idf"`.
+        The special tokens may come first, all of them or none. `idf_weights`, one for each token,
+        are for `output_mode="tf_idf"`.
         """
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
             raise ValueError(
@@ -162,7 +162,7 @@ class IndexLookup(Layer):
         return index
 
     def _take_weights(self, weights: Array, front: int) -> None:
-        """Weights of tokens; `front` places before them get the mean, room at the end nothing."""
+        """Weights of tokens; `front` special tokens get the mean, padding at the end gets zero."""
         made = [*[float(weights.mean())] * front, *weights.tolist()]
         if self.pad_to_max_tokens and self.max_tokens is not None:
             made += [0.0] * (self.max_tokens - len(made))
@@ -171,10 +171,10 @@ class IndexLookup(Layer):
     # Learning it.
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Makes the tokens of `data` the vocabulary, the most frequent first.
+        """Learns the vocabulary from `data`, with the most frequent tokens first.
 
-        `data` is an array or a list, each entry of the first axis a document, or something that
-        gives batches of them, of which `steps` are taken.
+        `data` is an array or a list whose first axis counts documents, or an iterable of such
+        batches, of which `steps` are taken.
         """
         self.reset_state()
         data = read_column(data)
@@ -186,7 +186,7 @@ class IndexLookup(Layer):
         self.finalize_state()
 
     def update_state(self, data: Any) -> None:
-        """Counts the tokens of a batch of documents; a list of tokens alone is one document."""
+        """Counts the tokens of a batch of documents; a flat list of tokens is one document."""
         nested = is_row(data) and any(map(is_row, data))
         rows = data if nested else [data]
         self.count([as_tokens(row, self.vocabulary_dtype, self.encoding) for row in rows])
@@ -201,7 +201,7 @@ class IndexLookup(Layer):
         self._counts.add(documents)
 
     def finalize_state(self) -> None:
-        """Makes a vocabulary of what was counted."""
+        """Makes the vocabulary from the counts."""
         if self._fixed or not self._counts.tokens:
             return
         special = self._special
@@ -213,7 +213,7 @@ class IndexLookup(Layer):
         self.reset_state()
 
     def reset_state(self) -> None:
-        """Forgets what was counted."""
+        """Discards the counts."""
         self._counts = Counts()
 
     # Looking up.
@@ -226,7 +226,7 @@ class IndexLookup(Layer):
     variable_dtype = compute_dtype
 
     def build(self, input_shape: Any = None) -> None:
-        """There are no weights to make."""
+        """Makes no weights, as there are none."""
 
     def cast_inputs(self, inputs: Any) -> Array:
         """`inputs` as an array of tokens, or of indices with `invert`."""
@@ -235,7 +235,7 @@ class IndexLookup(Layer):
         if array.dtype.kind not in ("UOST" if strings else "iub"):
             if not strings and array.dtype.kind == "f" and not (array % 1).any():
                 return array.astype(np.int64)
-            wanted = "strings" if strings else "whole numbers"
+            wanted = "strings" if strings else "integers"
             raise TypeError(
                 f"`inputs` of layer {self.name!r} must hold {wanted}, received the dtype "
                 f"{array.dtype}"
@@ -243,7 +243,7 @@ class IndexLookup(Layer):
         return array
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """Indices, vectors of them or tokens; nothing has a gradient by them."""
+        """Indices, vectors of them, or tokens; the inputs have no gradient."""
         self.warn_if_empty(self.name)
         if self.invert:
             return self._tokens_at(inputs), _no_gradient
@@ -252,16 +252,16 @@ class IndexLookup(Layer):
         return self.encode(found), _no_gradient
 
     def warn_if_empty(self, layer: str) -> None:
-        """Warns that every token is unknown yet, unless several places tell them apart."""
+        """Warns that every token is unknown, unless unknown tokens have several indices."""
         refused = self.output_mode != "int" and self._depth() is None
         if not self._tokens and self.num_oov_indices < 2 and not refused:
             warn(
-                f"layer {layer!r} has no vocabulary yet, so that every token counts as unknown: "
-                "call `adapt` with data, or pass `vocabulary`, before using it"
+                f"layer {layer!r} has no vocabulary yet, so every token is unknown: call `adapt` "
+                "with data, or pass `vocabulary`, before using it"
             )
 
     def indices(self, tokens: Sequence[Any]) -> list[int]:
-        """The index of each token; -1 for one that counts for nothing."""
+        """The index of each token; -1 for a token to be ignored."""
         known, start = self._index, self._mask_places
         if self.num_oov_indices > 1:
             buckets = self.num_oov_indices
@@ -281,7 +281,7 @@ class IndexLookup(Layer):
         return found
 
     def encode(self, indices: Array) -> Array:
-        """Indices as `output_mode` has them."""
+        """Indices in the form of `output_mode`."""
         if self.output_mode == "int":
             return indices
         depth = self._depth()
@@ -319,14 +319,14 @@ class IndexLookup(Layer):
     # Files and configuration.
 
     def get_weights(self) -> list[Array]:
-        """What was learnt, for `set_weights` of a layer of the same configuration: the tokens."""
+        """The tokens that were learned, for `set_weights` of a layer of the same configuration."""
         if not self._tokens:
             return []
         kind = str if self.vocabulary_dtype == "string" else np.int64
         return [np.array(self._tokens, kind), *self.named_arrays().values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Takes what `get_weights` of a layer of the same configuration gave."""
+        """Sets what `get_weights` of a layer of the same configuration returned."""
         if not len(weights):
             super().set_weights(weights)
             return
@@ -348,7 +348,7 @@ class IndexLookup(Layer):
             self.idf_weights = np.asarray(arrays["idf_weights"], floatx())
 
     def text_assets(self) -> dict[str, str]:
-        if self.input_vocabulary is not None:  # it stands in the configuration
+        if self.input_vocabulary is not None:  # it is in the configuration
             return {}
         return {_ASSET: "\n".join(map(str, self.get_vocabulary()))}
 
@@ -382,19 +382,19 @@ class IndexLookup(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new layer; a configuration may hold a vocabulary, not the path of one."""
+        """A new layer; the configuration may hold a vocabulary, but not the path of one."""
         if isinstance(config.get("vocabulary"), str):
             raise ValueError(  # noqa: TRY004 - the file is at fault
                 f"the configuration of a {cls.__name__} names the file {config['vocabulary']!r} as "
-                "its vocabulary: files outside of the model are not read"
+                "its vocabulary, but files outside the model are not read"
             )
         return cls(**config)
 
 
 def plain_list(values: Any) -> Any:
-    """An array as a list, anything else as it is."""
+    """An array as a list; any other value unchanged."""
     return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def _no_gradient(d_outputs: Any, grads: Any) -> None:
-    """Outputs do not depend on tokens as on numbers."""
+    """The vjp of outputs without derivatives: the inputs have no gradient."""

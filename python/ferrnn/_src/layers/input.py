@@ -1,4 +1,4 @@
-"""`Input` and its layer: say what a model will be given."""
+"""`Input` and its layer: the inputs of a model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ferrnn._src.tree.types import Shape
 
 _DTYPES = (
     *("float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"),
-    "string",  # of what `TextVectorization` and its like read
+    "string",  # for layers that read texts, such as `TextVectorization`
 )
-# What Keras takes them for.
+# Keras' names for Python's types.
 _PYTHON = {"int": "int32", "float": "float32", "bool_": "bool", "str": "string", "str_": "string"}
 
 
 class InputLayer(Layer):
-    """The place where a model takes an array; `output` is the symbolic tensor that stands for it.
+    """An input of a model; `output` is the symbolic tensor that stands for its array.
 
     >>> InputLayer((10, 3), name="prices").output
     <SymbolicTensor name=prices shape=(None, 10, 3) dtype=float32>
@@ -49,7 +49,7 @@ class InputLayer(Layer):
         for argument, wanted in {"sparse": sparse, "ragged": ragged}.items():
             if wanted:
                 raise ValueError(
-                    f"`{argument}=True` is not supported: arrays of Input are dense, received "
+                    f"`{argument}=True` is not supported, as arrays of Input are dense, received "
                     f"{argument}={wanted!r}"
                 )
         self.sparse = self.ragged = False
@@ -65,7 +65,7 @@ class InputLayer(Layer):
         self._inbound_nodes.append(node)
 
     def call(self, *inputs: Any) -> None:
-        """Gives nothing: a model puts the array that it is given in the place of `output`."""
+        """Returns nothing: a model substitutes its input array for `output`."""
 
     @property
     def input(self) -> Any:
@@ -110,7 +110,7 @@ def Input(  # noqa: N802 - Keras' name
 
 
 def _dtype_name(dtype: Any) -> str:
-    """Keras' name of a dtype, given by name, as Python's type or as NumPy's."""
+    """Keras' name for a dtype given by name, as a Python type or as a NumPy dtype."""
     name = (
         dtype
         if isinstance(dtype, str)
@@ -127,7 +127,7 @@ def _dtype_name(dtype: Any) -> str:
 
 
 def _older_shapes(shape: Any, batch_shape: Any, older: dict[str, Any]) -> tuple[Any, Any]:
-    """The shapes, those under earlier names among them, which are taken out."""
+    """The shapes, including those under older argument names, which are popped."""
     if "input_shape" in older:
         warn("Argument `input_shape` is deprecated. Use `shape` instead.", UserWarning)
         shape = older.pop("input_shape")
@@ -135,7 +135,7 @@ def _older_shapes(shape: Any, batch_shape: Any, older: dict[str, Any]) -> tuple[
 
 
 def _check_tensor(tensor: Any, given: dict[str, Any]) -> None:
-    """Refuses what is no symbolic tensor, and arguments that say something else of it."""
+    """Raises ValueError unless `tensor` is a graph input that agrees with the other arguments."""
     if not isinstance(tensor, SymbolicTensor):
         raise ValueError(  # noqa: TRY004 - Keras' error
             "Argument `input_tensor` must be a KerasTensor (a symbolic tensor). Received invalid "
@@ -143,7 +143,7 @@ def _check_tensor(tensor: Any, given: dict[str, Any]) -> None:
         )
     if tensor.node is not None:
         raise ValueError(
-            "Argument `input_tensor` must be a KerasTensor that no layer gives: "
+            "Argument `input_tensor` must be a KerasTensor that is not the output of a layer: "
             f"{tensor!r} is the output of {tensor.node.layer.name!r}"
         )
     has = {

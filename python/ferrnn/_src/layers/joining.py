@@ -1,4 +1,4 @@
-"""Several inputs made one by putting them side by side, or by products along an axis."""
+"""Layers that concatenate inputs, or multiply them along an axis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Concatenate(Merge):
         self.axis = axis
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
-        """One array out of a list or tuple of arrays, and the vjp."""
+        """The joined array of a list or tuple of arrays, and the vjp."""
         arrays, shapes, shape = self._checked(inputs)
         outputs = np.concatenate(arrays, axis=self.axis)
 
@@ -49,7 +49,7 @@ class Concatenate(Merge):
                 "A `Concatenate` layer should be called on a list of at least 1 input. "
                 f"Received: input_shape={input_shape} (in layer {self.name!r})"
             )
-        # Along the batch, lengths may differ.
+        # Batch sizes may differ if they are concatenated.
         shapes = self._shapes(input_shape) if self.axis else [tuple(each) for each in input_shape]
         rank = len(shapes[0])
         if any(len(shape) != rank for shape in shapes) or not -rank <= self.axis < rank:
@@ -74,7 +74,7 @@ class Concatenate(Merge):
         )
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The masks side by side if the steps are; else True where any input counts."""
+        """The masks concatenated if steps are; else True where any input is not masked."""
         if mask is None:
             return None
         self._check_count(inputs, mask)
@@ -94,7 +94,7 @@ class Concatenate(Merge):
 
 
 class _Rows:
-    """How arrays of one shape become `[batch, rows, length of an axis]`, and the way back.
+    """Turns arrays of one shape into `[batch, rows, length of an axis]`, and back.
 
     >>> turned = _Rows(1, (2, 3, 4, 5))
     >>> turned.rows(np.ones((2, 3, 4, 5))).shape, turned.back(np.ones((2, 20, 3))).shape
@@ -111,12 +111,12 @@ class _Rows:
         self._flat = (shape[0], math.prod(self._moved[1:-1]), shape[axis])
 
     def rows(self, array: Array) -> Array:
-        """The axis as the last, those before as one."""
+        """The array with the axis last and the other axes merged."""
         rows: Array = array.transpose(self._order).reshape(self._flat)
         return rows
 
     def back(self, rows: Array) -> Array:
-        """What undoes `rows`."""
+        """The inverse of `rows`."""
         array: Array = rows.reshape(self._moved).transpose(self._undone)
         return array
 
@@ -131,7 +131,7 @@ class Dot(Merge):
     (2, 5, 4)
     """
 
-    # The shapes that were checked last, and how each array becomes rows.
+    # The shapes checked last, and how each array becomes rows.
     _rows: tuple[Any, tuple[_Rows, ...]] | None = None
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
@@ -211,7 +211,7 @@ class Dot(Merge):
         return (*joined, 1) if len(joined) == 1 else joined
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """None: products have no steps."""
+        """None, as products have no steps."""
         return None
 
     def get_config(self) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class Dot(Merge):
 
 
 def _unit(array: Array) -> tuple[Array, Array]:
-    """The rows at length 1, and what they were multiplied with."""
+    """The rows normalized to length 1, and their factors."""
     squares = np.add.reduce(np.square(array), axis=-1, keepdims=True)
     scale = np.reciprocal(np.sqrt(np.maximum(squares, fuzz() ** 2)))
     return array * scale, scale
@@ -227,7 +227,7 @@ def _unit(array: Array) -> tuple[Array, Array]:
 
 def _unit_backward(unit: Array, scale: Array, d_unit: Array) -> Array:
     along = np.add.reduce(unit * d_unit, axis=-1, keepdims=True)
-    # A row shorter than the fuzz factor is multiplied with a constant.
+    # The factor of a row shorter than the fuzz factor is a constant.
     d_array: Array = scale * (d_unit - unit * along * (scale < 1 / fuzz()))
     return d_array
 

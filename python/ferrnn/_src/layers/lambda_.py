@@ -52,7 +52,7 @@ class Lambda(Layer):
         self.built = True
 
     def call(self, inputs: Any, mask: Mask | None = None, training: bool | None = None) -> Any:
-        """What the function gives."""
+        """The outputs of the function."""
         known, _ = parameters_of(self.function)
         options = {"mask": mask, "training": training}
         chosen = {key: value for key, value in options.items() if key in known}
@@ -74,7 +74,7 @@ class Lambda(Layer):
         return map_shapes(lambda shape: (batch, *shape), given)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask that was given for the outputs, or what its function gives."""
+        """The mask given for the outputs, or the result of the function given for it."""
         if callable(self.mask):
             return self.mask(inputs, mask)
         return None if self.mask is None else np.asarray(self.mask)
@@ -94,6 +94,6 @@ class Lambda(Layer):
         custom_objects: Mapping[str, Any] | None = None,
         safe_mode: bool | None = None,  # noqa: ARG003 - Keras' argument
     ) -> Any:
-        """A new layer of what `get_config` gave; code in it is refused, whatever `safe_mode` is."""
+        """A new layer from what `get_config` returned; refuses code, whatever `safe_mode` is."""
         with custom_object_scope(custom_objects):
             return super().from_config(config)

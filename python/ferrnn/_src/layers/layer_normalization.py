@@ -1,4 +1,4 @@
-"""Features of one step brought to mean 0 and variance 1."""
+"""Layer normalization."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LayerNormalization(GammaAndBeta):
         self.center, self.scale = bool(center), bool(scale)
         self._take_weight_settings(locals())
         self._lengths: tuple[int, ...] = ()
-        # Whether the axis is the last, and of which rank inputs must be for that (0: of any).
+        # Whether the axis is the last, and the rank that inputs must have for that (0: any).
         self._last, self._rank = False, 0
         self._packed: tuple[Any, NormalizationWeights] | None = None
 
@@ -119,13 +119,13 @@ class LayerNormalization(GammaAndBeta):
         return outputs, vjp
 
     def stream_weights(self) -> NormalizationWeights:
-        """The weights as the engine wants them, made anew after every write to one."""
+        """The weights in the form of the engine, made anew after every change of one."""
         if self.rms_scaling:
             raise TypeError(f"layer {self.name!r} cannot run in a stream with rms_scaling")
         if not self._last:
             raise ValueError(
-                f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has one "
-                "axis, the last"
+                f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has "
+                "only one axis, the last"
             )
         packed = self._packed
         if packed is not None and packed[0] == self._key():
@@ -150,7 +150,7 @@ class LayerNormalization(GammaAndBeta):
 
     @reads_one_version
     def _along_axes(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
-        """`forward` along axes that are not the last alone."""
+        """`forward` over axes other than just the last."""
         axes = self._checked(inputs)
         count = inputs.dtype.type(math.prod(self._lengths))
         broadcast = [1] * inputs.ndim
@@ -192,7 +192,7 @@ class LayerNormalization(GammaAndBeta):
     def _scaled(
         self, inputs: Array, known: tuple[Array, Array, Array, tuple[int, ...]], call: Call
     ) -> tuple[Array, Vjp | None]:
-        """`forward` with `rms_scaling`; the variance is that around the mean nevertheless."""
+        """`forward` with `rms_scaling`; the variance is still taken around the mean."""
         centered, inverse, gamma, axes = known
         scaled = inputs * inverse
         if not call.differentiable:

@@ -1,4 +1,4 @@
-"""Arguments of lookup layers that do not go together, with Keras' errors."""
+"""Checks for contradictory arguments of lookup layers, with Keras' errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def check_sizes(max_tokens: Any, num_oov_indices: int, *, pads: bool) -> None:
-    """Refuses a table that is too small, or of no known size where it is to be filled up."""
+    """Raises ValueError for a table that is too small, or of unknown size but to be padded."""
     if max_tokens is not None and max_tokens <= 1:
         raise ValueError(
             f"If set, `max_tokens` must be greater than 1. Received: max_tokens={max_tokens}"
@@ -24,9 +24,9 @@ def check_sizes(max_tokens: Any, num_oov_indices: int, *, pads: bool) -> None:
 
 
 def check_mode(mode: str, given: Any, vocabulary: Any, idf_weights: Any, *, invert: bool) -> None:
-    """Refuses weights of tokens where a mode has none, and the other way round.
+    """Raises ValueError for token weights in a mode without them, and the reverse.
 
-    `given` is the mode as the caller wrote it.
+    `given` is the mode as the caller passed it.
     """
     if invert and mode != "int":
         raise ValueError(
@@ -45,7 +45,7 @@ def check_mode(mode: str, given: Any, vocabulary: Any, idf_weights: Any, *, inve
 
 
 def check_hashing(oov_method: str, salt: Any, *, hashes: bool) -> None:
-    """Refuses another method than Keras', and a salt where nothing is hashed."""
+    """Raises ValueError for an unknown method, and for a salt where nothing is hashed."""
     if oov_method not in ("floormod", "farmhash"):
         raise ValueError(
             f"`oov_method` must be 'floormod' or 'farmhash'. Received: oov_method={oov_method!r}"

@@ -1,4 +1,4 @@
-"""Strings and whole numbers to indices of a vocabulary, and back."""
+"""Strings and integers to indices of a vocabulary, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StringLookup(IndexLookup):
         max_tokens: int | None = None,
         num_oov_indices: int = 1,
         mask_token: str | None = None,
-        oov_token: str = "[UNK]",  # noqa: S107 - a token of a text, no password
+        oov_token: str = "[UNK]",  # noqa: S107 - a token of a text, not a password
         vocabulary: Any = None,
         idf_weights: Any = None,
         invert: bool = False,
@@ -65,7 +65,7 @@ class StringLookup(IndexLookup):
 
 
 class IntegerLookup(IndexLookup):
-    """Whole numbers to their indices in a vocabulary, as `StringLookup` has them for strings.
+    """Integers to their indices in a vocabulary, as `StringLookup` does for strings.
 
     With several `num_oov_indices`, a number that is not in the vocabulary gets the index of its
     remainder.

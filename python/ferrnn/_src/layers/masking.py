@@ -37,7 +37,7 @@ class Masking(Layer):
         return np.where(kept, inputs, 0), vjp
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
-        """True at the steps that count, whatever mask there was before."""
+        """True at steps with another value, whatever mask the inputs carried."""
         return self._steps(np.asarray(inputs))
 
     def _steps(self, inputs: Array) -> Mask:

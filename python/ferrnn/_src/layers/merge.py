@@ -1,4 +1,4 @@
-"""Several inputs made one, entry by entry."""
+"""Layers that merge inputs element by element."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Merge(Layer):
     """
 
     takes_several = True
-    # The shapes that were checked last, and that of what they are broadcast to.
+    # The shapes checked last, and the shape that they are broadcast to.
     _known: tuple[list[tuple[int, ...]], tuple[int, ...]] | None = None
 
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
     def forward(self, inputs: Any, call: Call) -> tuple[Array, Vjp | None]:
-        """One array out of a list or tuple of arrays, and the vjp."""
+        """The merged array of a list or tuple of arrays, and the vjp."""
         arrays, shapes, shape = self._checked(inputs)
         parts = arrays
         if any(each != shape for each in shapes):
@@ -49,11 +49,11 @@ class Merge(Layer):
     def _merged(
         self, parts: list[Array], masks: list[Mask | None], shape: tuple[int, ...]
     ) -> tuple[Array, Any]:
-        """The outputs, and `backward(d_outputs)` that gives one array of their shape for each."""
+        """The outputs, and `backward(d_outputs)`, an array of their shape for each input."""
         raise NotImplementedError
 
     def _checked(self, inputs: Any) -> tuple[list[Array], list[tuple[int, ...]], tuple[int, ...]]:
-        """The arrays, their shapes and that of the outputs; shapes are checked when they change."""
+        """The arrays, their shapes and that of the outputs, checked when the shapes change."""
         if not isinstance(inputs, list | tuple):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "A merge layer should be called on a list of inputs. "
@@ -68,7 +68,7 @@ class Merge(Layer):
         return list(inputs), *known
 
     def _masks(self, masks: Any, parts: list[Array], rank: int) -> list[Mask | None]:
-        """For each part its mask, broadcastable to it, or None."""
+        """The mask of each input, broadcastable to it, or None."""
         if masks is None:
             return [None] * len(parts)
         self._check_count(parts, masks)
@@ -117,7 +117,7 @@ class Merge(Layer):
         return (batch, *(_broadcast(lengths, shapes) for lengths in zip(*rests, strict=True)))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True where any input counts; None if an input has no mask."""
+        """True where any input is not masked; None if an input has no mask."""
         if mask is None:
             return None
         self._check_count(inputs, mask)
@@ -283,7 +283,7 @@ def _product(factors: Sequence[Array]) -> Array:
 
 
 def _share(best: Array, other: Array, larger: bool) -> Array:
-    """1 where `best` is what was chosen, 0 where `other`, a half where they are equal."""
+    """1 where `best` was chosen, 0 where `other` was, 0.5 where they are equal."""
     chosen = best > other if larger else best < other
     return np.where(best == other, best.dtype.type(0.5), chosen)
 
@@ -304,7 +304,7 @@ def _broadcast(lengths: tuple[int | None, ...], shapes: list[tuple[int | None, .
 
 
 def summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient by an array of that shape that was broadcast, after axes of 1 were put in.
+    """The gradient for an array of that shape that was given axes of length 1 and broadcast.
 
     >>> summed_to(np.ones((2, 3, 4)), (2, 1, 4)).shape, summed_to(np.ones((2, 3, 4)), (2, 4)).shape
     ((2, 1, 4), (2, 4))

@@ -1,4 +1,4 @@
-"""Attention in several heads."""
+"""Multi-head attention."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class MultiHeadAttention(KernelAndBias):
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
         self._scale = 1.0 / math.sqrt(self.key_dim)
-        self._layout: Layout | None = None  # of the arrays of the last call
+        self._layout: Layout | None = None  # for the arrays of the last call
 
     # The arguments of a call.
 
@@ -100,7 +100,7 @@ class MultiHeadAttention(KernelAndBias):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """The tuple of query, value and perhaps key; with what else a call says, an `Attended`."""
+        """The tuple of query, value and perhaps key; an `Attended` if there are other arguments."""
         arrays = (query, value) if key is None else (query, value, key)
         masks = (query_mask, value_mask, key_mask)
         more = any(each is not None for each in (*masks, attention_mask))
@@ -179,8 +179,8 @@ class MultiHeadAttention(KernelAndBias):
         axes = tuple(axis % rank for axis in self.attention_axes)
         if any(not 1 <= axis < rank - 1 for axis in axes):
             raise ValueError(
-                f"`attention_axes` of layer {self.name!r} must name axes between the batch and the "
-                f"features of {rank} axes, received {self.attention_axes}"
+                f"`attention_axes` of layer {self.name!r} must name axes between the first (the "
+                f"batch) and the last (the features) of {rank}, received {self.attention_axes}"
             )
         return axes
 
@@ -234,7 +234,7 @@ class MultiHeadAttention(KernelAndBias):
         return returned, vjp
 
     def _laid_out(self, shapes: tuple[tuple[int, ...], ...]) -> Layout:
-        """What is known of arrays of these shapes, which are checked."""
+        """The layout for arrays of these shapes, after checking them."""
         self.compute_output_shape(*shapes)
         parts = self.query_dense, self.value_dense, self.key_dense
         for part, shape in zip(parts, shapes, strict=True):
@@ -302,7 +302,7 @@ class MultiHeadAttention(KernelAndBias):
         return (*query[:-1], *(self._output_shape or query[-1:]))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """That of the query."""
+        """The mask of the query."""
         return mask[0] if mask else None
 
     def get_config(self) -> dict[str, Any]:
@@ -357,7 +357,7 @@ def _axes(attention_axes: Any) -> tuple[int, ...] | None:
 
 
 def _fresh(initializer: Any) -> Any:
-    """An initializer of the same settings: one with a seed of its own gives equal values twice."""
+    """A copy of an initializer, as one that has drawn its seed always returns the same values."""
     if hasattr(initializer, "get_config") and hasattr(type(initializer), "from_config"):
         return type(initializer).from_config(initializer.get_config())
     return initializer

@@ -1,4 +1,4 @@
-"""Features of a batch brought to mean 0 and variance 1."""
+"""Batch normalization."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter, written
 
-# A factor and a term for rows normalized by the statistics of their batch.
+# A factor and an offset for rows normalized by the statistics of their batch.
 Correction: TypeAlias = "tuple[Array, Array]"
 
 
@@ -94,7 +94,7 @@ class BatchNormalization(GammaAndBeta):
         self._take_weight_settings(locals())
         self._rank = 0
         self._inner = False  # whether axes follow that of the features
-        self._known: tuple[int, ...] = ()  # the shape that was checked last
+        self._known: tuple[int, ...] = ()  # the shape checked last
 
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
@@ -172,7 +172,7 @@ class BatchNormalization(GammaAndBeta):
     def _statistics(
         self, rows: Array, weight: Array | None, in_training: bool
     ) -> tuple[Array, Array, Any, Correction | None]:
-        """Deviations from the mean, variance, the count of both, and how they are corrected."""
+        """Deviations from the mean, variance, the count of entries, and the correction."""
         if not in_training:
             return rows - self.moving_mean.value, self.moving_variance.value, 0.0, None
         mean, deviations, variance, count = _moments(rows, weight)
@@ -181,7 +181,7 @@ class BatchNormalization(GammaAndBeta):
         return deviations, variance, count, correction
 
     def _scale_and_offset(self, correction: Correction | None) -> tuple[Array | None, Array | None]:
-        """What normalized rows are multiplied by, and what is added to them."""
+        """The factor and the offset of normalized rows."""
         gamma = None if self.gamma is None else self.gamma.snapshot()
         beta = None if self.beta is None else self.beta.value
         if correction is None:
@@ -194,7 +194,7 @@ class BatchNormalization(GammaAndBeta):
     def _add_gradients(
         self, shift: Array, along: Array, correction: Correction | None, grads: Gradients
     ) -> None:
-        """The gradients by the weights: `shift` sums those by the outputs, `along` times rows."""
+        """Adds the weights' gradients: `shift` sums those of outputs, `along` those times rows."""
         if self.beta is not None:
             grads.add(self.beta, shift)
         if self.gamma is not None:
@@ -210,16 +210,16 @@ class BatchNormalization(GammaAndBeta):
             self._known = shape
 
     def _put_last(self, array: Array) -> Array:
-        """The array with the axis of the features as the last."""
+        """The array with the axis of the features last."""
         return np.moveaxis(array, self.axis, -1) if self._inner else array
 
     def _put_back(self, array: Array) -> Array:
-        """What undoes `_put_last`."""
+        """The inverse of `_put_last`."""
         return np.moveaxis(array, -1, self.axis) if self._inner else array
 
     def _weights_of(self, mask: Mask, inputs: Array) -> Array:
-        """1 for each entry that counts, 0 for the others: `[rows, features]`."""
-        if inputs.ndim > 2:  # a mask of steps
+        """1 for each entry that is not masked, else 0: `[rows, features]`."""
+        if inputs.ndim > 2:  # a mask over steps
             mask = of_axes(mask, inputs.ndim - 1)
         if mask.ndim != inputs.ndim - 1:
             raise ValueError(
@@ -248,7 +248,7 @@ class BatchNormalization(GammaAndBeta):
         self.moving_variance.assign(np.maximum(squares, 0.0))
 
     def _correction(self, mean: Array, variance: Array) -> Correction:
-        """The factor and the term that turn the batch's normalization into the moving one's."""
+        """The factor and offset from normalization by the batch to that by moving statistics."""
         least = np.sqrt(self._float.type(self.epsilon))
         moving = np.maximum(self.renorm_stddev.value, least)
         ratio = np.sqrt(variance + self.epsilon) / moving
@@ -285,7 +285,7 @@ class BatchNormalization(GammaAndBeta):
 
 
 def _checked_clipping(clipping: Any) -> dict[str, float]:
-    """Bounds of a renormalization that do not contradict each other."""
+    """`renorm_clipping`, after checking its bounds."""
     known = ("rmax", "rmin", "dmax")
     if set(clipping) - set(known):
         raise ValueError(
@@ -308,7 +308,7 @@ def _checked_clipping(clipping: Any) -> dict[str, float]:
 
 @functools.lru_cache(maxsize=256)
 def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """`value` as an array without axes: arithmetic takes half as long as with a Python number.
+    """`value` as a 0-d array, with which arithmetic takes half as long as with a Python number.
 
     >>> number(2, np.dtype("float32")).dtype.name
     'float32'
@@ -332,7 +332,7 @@ def _move(moving: Sequence[Parameter], values: Sequence[Array], momentum: float)
 
 
 def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Array, Any]:
-    """Mean of each column, deviations from it, biased variance, and the count of both."""
+    """Mean of each column, deviations from it, biased variance, and the count of entries."""
     if weight is None:
         count: Any = number(max(len(rows), 1), rows.dtype)
         mean = np.add.reduce(rows, 0) / count
@@ -348,13 +348,13 @@ def _moments(rows: Array, weight: Array | None) -> tuple[Array, Array, Array, An
 def _through_moments(
     shift: Array, along: Array, normalized: Array, weight: Array | None, count: Any
 ) -> Array:
-    """What the gradient by the rows loses through mean and variance, before it is scaled.
+    """The part of the rows' gradient that goes through mean and variance, before scaling.
 
-    `shift` is the sum of the gradients by the outputs, `along` that of them times the outputs.
+    `shift` is the sum of the outputs' gradients, `along` that of these times the outputs.
     """
     along = along / count
     if weight is not None:
-        # The count is not quite the number of rows, so deviations do not quite add up to zero.
+        # The count includes epsilon, so the sum of deviations is not exactly zero.
         shift = shift - along * np.add.reduce(normalized * weight, 0)
     change: Array = normalized * along
     change += shift / count

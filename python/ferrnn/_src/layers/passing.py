@@ -1,4 +1,4 @@
-"""Layers that hand their inputs on, as they are or scaled, and what they add to the loss."""
+"""Layers that pass their inputs on, unchanged or scaled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Identity(Layer):
         return map_shapes(tuple, input_shape)
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
-        """That of the inputs."""
+        """The mask of the inputs."""
         return mask
 
 
@@ -80,8 +80,8 @@ class Rescaling(Layer):
         outputs: Array = inputs * scale + self._along_features(self.offset, inputs)
         if outputs.shape != inputs.shape:
             raise ValueError(
-                f"`scale` and `offset` of layer {self.name!r} must fit the inputs' shape "
-                f"{inputs.shape}, received {self.scale!r} and {self.offset!r}"
+                f"`scale` and `offset` of layer {self.name!r} must be broadcastable to the inputs' "
+                f"shape {inputs.shape}, received {self.scale!r} and {self.offset!r}"
             )
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:

@@ -31,7 +31,7 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class Pooling(Layer):
-    """What pooling over windows has in common: sizes and places of the windows."""
+    """The base of pooling over windows."""
 
     supports_masking = False
     rank: ClassVar[int]
@@ -53,16 +53,16 @@ class Pooling(Layer):
         self.padding = checked_padding(padding)
         self.data_format = checked_data_format(data_format)
         self._geometry = Geometry(self.pool_size, self.strides, (1,) * self.rank, self.padding)
-        self._known: tuple[int, ...] = ()  # lengths that were checked
+        self._known: tuple[int, ...] = ()  # the lengths checked last
         self.built = True
 
     @property
     def window(self) -> Geometry:
-        """How windows lie over places."""
+        """The geometry of the windows."""
         return self._geometry
 
     def _places_inside(self, inputs: Array) -> Array:
-        """`[batch, *places, features]`, whichever the order of the axes."""
+        """`[batch, *places, features]`, whatever the `data_format`."""
         checked_rank(self.name, inputs.shape, self.rank + 2)
         return channels_last(inputs, self.data_format)
 
@@ -70,7 +70,7 @@ class Pooling(Layer):
         return given_order(outputs, self.data_format)
 
     def _checked_lengths(self, ordered: Array, shape: Any) -> tuple[int, ...]:
-        """The lengths of the axes of places, over which there are windows."""
+        """The lengths of the spatial axes, after checking that windows fit."""
         lengths: tuple[int, ...] = ordered.shape[1:-1]
         if lengths != self._known:
             self._counts(lengths, shape)
@@ -127,7 +127,7 @@ class MaxPooling(Pooling):
         return self._given_order(highest.reshape(shape)), vjp if call.differentiable else None
 
     def _of_nothing(self, ordered: Array) -> tuple[Array, Vjp]:
-        """Where there are no elements, there are no maxima."""
+        """The vjp for inputs without elements."""
         shape = (len(ordered), *self._geometry.counts(ordered.shape[1:-1]), ordered.shape[-1])
         zeros = np.zeros(ordered.shape, ordered.dtype)
         outputs = self._given_order(np.zeros(shape, ordered.dtype))
@@ -135,7 +135,7 @@ class MaxPooling(Pooling):
 
 
 class AveragePooling(Pooling):
-    """The mean of each window: of the places that are there, where it reaches beyond the ends."""
+    """The mean of each window; where a window reaches into the padding, of its real places."""
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs and their vjp."""
@@ -163,7 +163,7 @@ class AveragePooling(Pooling):
         return self._given_order(sums / sizes), vjp
 
     def _sizes(self, lengths: Sequence[int], ends: Sequence[tuple[int, int]]) -> Array:
-        """How many places of each window are there, `[*counts, 1]`."""
+        """The number of real places of each window, `[*counts, 1]`."""
         sizes = np.ones(1)
         counts = self._geometry.counts(lengths)
         rows = zip(lengths, ends, counts, self.strides, self.pool_size, strict=True)
@@ -226,8 +226,7 @@ class AveragePooling1D(AveragePooling):
     """The mean of each window of `pool_size` steps: `[batch, fewer steps, features]`.
 
     A window starts every `strides` steps, `pool_size` unless given. With `padding="same"` windows
-    may reach beyond the ends. The mean
-    is that of the steps that are there.
+    may reach beyond the ends; their mean is that of the real steps.
 
     >>> AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]])).ravel().tolist()
     [2.0, 1.0]
@@ -251,8 +250,7 @@ class AveragePooling2D(AveragePooling):
     """The mean of each window of `pool_size` places of frames.
 
     A window starts every `strides` places, `pool_size` unless given. With `padding="same"` windows
-    may reach beyond the ends. The mean
-    is that of the places that are there.
+    may reach beyond the ends; their mean is that of the real places.
 
     >>> AveragePooling2D(2)(np.array([[[[1.0], [3.0]], [[2.0], [0.0]]]])).ravel().tolist()
     [1.5]

@@ -1,4 +1,4 @@
-"""A product with a kernel of more than two axes, as attention in several heads has them."""
+"""A product with a kernel of more than two axes, for multi-head attention."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random_initializers import with_axes
 
-# The packed weights, the inputs, the outputs and what the engine kept for the way back.
+# The packed weights, the inputs, the outputs and what the engine kept for the vjp.
 Kept: TypeAlias = "tuple[DenseWeights, Array, Array, Array | None]"
 
 
@@ -60,8 +60,8 @@ class Projection(Layer):
     def build(self, input_shape: Any) -> None:
         if not all(self.inputs_shape):
             raise ValueError(
-                f"the projection {self.name!r} must be built for known numbers of features, at "
-                f"least one, received {self.inputs_shape}"
+                f"the projection {self.name!r} must be built for known, positive numbers of "
+                f"features, received {self.inputs_shape}"
             )
         initializer, regularizer, constraint = self.of_kernel
         axes, count = range(len(self.inputs_shape + self.outputs_shape)), len(self.inputs_shape)
@@ -100,12 +100,12 @@ class Projection(Layer):
         return outputs, vjp
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuses the shape of inputs that do not fit the kernel."""
+        """Raises ValueError for a shape of inputs that does not fit the kernel."""
         axes = len(shape) - len(self.inputs_shape)
         if axes < 1 or shape[axes:] != self.inputs_shape:
             raise ValueError(
-                f"the projection {self.name!r} must be given [..., *{self.inputs_shape}], received "
-                f"the shape {shape}"
+                f"the projection {self.name!r} must be given inputs [..., *{self.inputs_shape}], "
+                f"received the shape {shape}"
             )
 
     def product(self, inputs: Array, differentiable: bool) -> tuple[Array, Kept]:
@@ -119,7 +119,7 @@ class Projection(Layer):
     def gradients(
         self, kept: Kept, d_outputs: Array, grads: Gradients, inputs_need_gradient: bool = True
     ) -> Any:
-        """The gradient by the inputs, if wanted; those by the weights are added to `grads`."""
+        """The gradient for the inputs, if wanted; those for the weights are added to `grads`."""
         d_inputs, d_weights = dense_backward(*kept, d_outputs, inputs_need_gradient)
         grads.add(self.kernel, d_weights[0])
         if self.bias is not None:
@@ -127,13 +127,14 @@ class Projection(Layer):
         return d_inputs
 
     def _pack(self) -> DenseWeights:
-        """The weights as the engine wants them, packed after a write to one."""
+        """The weights packed for the engine, packed anew after every change of one."""
         kernel, bias = self.kernel, self.bias
         with one_version():
             version = kernel.version, 0 if bias is None else bias.version
             vector = None if bias is None else bias.value
             weights = DenseWeights(kernel.value, vector, self.activation, len(self.inputs_shape))
-        self._packed = (version, weights)  # one assignment: another thread sees both or neither
+        # One assignment, so that another thread sees both or neither.
+        self._packed = (version, weights)
         return weights
 
     def compute_output_shape(self, input_shape: Any) -> Any:

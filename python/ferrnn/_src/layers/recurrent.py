@@ -1,4 +1,4 @@
-"""How layers over sequences are called: states, masks and lengths beside the sequences."""
+"""Calls of layers over sequences, with initial states, masks and lengths."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ferrnn._src.tree.types import Array, Mask
 
 
 class Recurrent(Layer):
-    """A layer over sequences `[batch, time, ...]` with states that may be given and returned."""
+    """A layer over sequences `[batch, time, ...]` that can take and return states."""
 
-    _rank: int | None = None  # how many axes sequences must have; None: two or more
+    _rank: int | None = None  # the number of axes of sequences; None for two or more
 
     def __call__(  # type: ignore[override]
         self,
@@ -36,9 +36,9 @@ class Recurrent(Layer):
     ) -> Any:
         """Outputs for sequences `[batch, time, features]`, from the given initial states.
 
-        `lengths` `[batch]`, 0 to time, take the place of a mask that is True for so many steps.
+        `lengths` `[batch]`, from 0 to time, stands for a mask that is True for that many steps.
         """
-        # Most calls, without the steps of the general way.
+        # A shortcut for the most common calls.
         if type(sequences) is Output:
             sequences = sequences.view(np.ndarray)
         if type(sequences) is np.ndarray and lengths is None and tracing.current.get() is None:
@@ -51,10 +51,10 @@ class Recurrent(Layer):
         if lengths is not None:
             if is_symbolic((sequences,), states):
                 raise ValueError(
-                    f"`lengths` of layer {self.name!r} must be given with arrays; in a functional "
-                    "model a mask says how long sequences are, from `Masking` or `Embedding`"
+                    f"`lengths` of layer {self.name!r} can only be given with arrays; in a "
+                    "functional model, use a mask from `Masking` or `Embedding`"
                 )
-            if tracing.current.get() is None:  # the call below does not cast them again
+            if tracing.current.get() is None:  # so that the call below does not cast them again
                 sequences = self.main_input(self._cast_arguments(self.gather(sequences)))
             mask = chosen_mask(self.name, mask, lengths, self._first_of(sequences))
         elif isinstance(mask, list | tuple) and plain_numbers(mask):
@@ -97,17 +97,17 @@ class Recurrent(Layer):
         return (sequences,) if is_nested(sequences) else sequences
 
     def _mask_for(self, mask: Any, first: Array) -> Mask | None:
-        """The mask `[batch, time]` out of what a call brings: of several the first, as in Keras."""
+        """The mask `[batch, time]` of a call: of several the first, as in Keras."""
         known = mask[0] if isinstance(mask, list | tuple) else mask
         return None if known is None else checked_mask(self.name, known, first)
 
     def _mask_of_outputs(self, mask: Any, return_sequences: bool) -> Any:
-        """The mask `[batch, time]` for outputs at all steps, none for the last outputs."""
+        """The mask `[batch, time]` for outputs at all steps; None for the last outputs."""
         known = mask[0] if isinstance(mask, list | tuple) else mask
         if known is None or not return_sequences:
             return None
         return known if isinstance(known, SymbolicTensor) else of_axes(known, 2)
 
     def main_input(self, inputs: Any) -> Any:
-        """The sequences: shapes and masks are about them, not about initial states."""
+        """The sequences, which shapes and masks refer to, without initial states."""
         return inputs[0] if isinstance(inputs, tuple) else inputs

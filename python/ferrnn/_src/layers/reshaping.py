@@ -1,4 +1,4 @@
-"""The same numbers in another shape or order."""
+"""Layers that change the shape of inputs or the order of axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More steps or fewer: padding with zeros, cropping, repeating."""
+"""Zero padding, cropping and repetition of steps."""
 
 from __future__ import annotations
 

@@ -118,11 +118,11 @@ class RNN(Recurrent):
             self._states = self._packed(_kept(initial_state(self.cell, shape[0], self.dtype)))
 
     def _build_nested(self, shapes: Any) -> None:
-        """Builds a cell whose inputs are several, in nested tuples, lists and dicts."""
+        """Builds a cell with several inputs, in nested tuples, lists and dicts."""
         if self._rank is not None:
             raise ValueError(
                 f"layer {self.name!r} takes one array of sequences, received the shapes {shapes}: "
-                "only cells of users take several"
+                "only custom cells take several"
             )
         self._build_cell(map_shapes(lambda shape: (shape[0], *shape[2:]), shapes))
         batch = first_shape(shapes)[0]
@@ -155,11 +155,10 @@ class RNN(Recurrent):
 
     @property
     def states(self) -> Any:
-        """The stored states of a stateful layer, where the next call starts; None before any.
+        """The stored states of a stateful layer, from which the next call starts, or None.
 
-        The arrays are read-only; assign to `states` to change them, at any time. A layer that is
-        not stateful keeps what was set and, as in Keras, starts every call from its initial state
-        all the same.
+        The arrays are read-only; assign to `states` to change them. A layer that is not stateful
+        keeps what was assigned but, as in Keras, starts every call from its initial state.
         """
         states = self._states
         if states is None:
@@ -186,12 +185,12 @@ class RNN(Recurrent):
     reset_states = reset_state
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        """The states that a call starts from unless given others."""
+        """The states that a call starts from by default."""
         states = initial_state(self.cell, batch_size, self.dtype)
         return self._packed(list(map(as_output, states)))
 
     def _packed(self, flat: Sequence[Any]) -> list[Any]:
-        """Flat states as users see them: an entry for each state, or for each cell of a stack."""
+        """Flat states in public form: an entry for each state, or for each cell of a stack."""
         if not isinstance(self.cell, StackedRNNCells):
             packed = pack(listed(state_structure(self.cell)), flat)
             return list(packed.values()) if isinstance(packed, dict) else list(packed)
@@ -206,7 +205,7 @@ class RNN(Recurrent):
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs and vjp for sequences, or for a tuple of sequences and initial states.
 
-        The vjp gives the gradient in the same form: by the sequences, or by all of the tuple.
+        The vjp returns gradients in the same form: for the sequences, or for the whole tuple.
         """
         sequences, states = (inputs[0], inputs[1:]) if type(inputs) is tuple else (inputs, ())
         outputs, final, scan_vjp = self.run(sequences, states, call)
@@ -218,7 +217,7 @@ class RNN(Recurrent):
         return returned, partial(self._backward, scan_vjp, structure, len(states))
 
     def run(self, sequences: Any, states: tuple[Array, ...], call: Call) -> Scanned:
-        """One run of the cell: outputs, flat final states, and the vjp by sequences and states."""
+        """One run of the cell: outputs, flat final states, and the vjp for sequences and states."""
         nested = type(sequences) is not np.ndarray and is_nested(sequences)
         first = checked_sequences(self.name, sequences) if nested else sequences
         if not self.built:
@@ -243,14 +242,14 @@ class RNN(Recurrent):
             final_states=self.stateful or self.return_state,
         )
         if self.stateful:
-            # The arrays are the layer's own unless the caller gets them as well.
+            # The arrays belong to the layer alone unless they are returned as well.
             self._states = self._packed(_kept(final) if self.return_state else _locked(final))
         return outputs, final, scan_vjp
 
     def _backward(
         self, scan_vjp: ScanVjp, structure: Any, states: int, d_returned: Any, grads: Gradients
     ) -> Any:
-        """The vjp of `forward` for sequences in a structure (else None) and so many states."""
+        """The vjp of `forward`, for sequences in a structure (or None) and a number of states."""
         d_outputs, d_final = d_returned, None
         if self.return_state:
             d_outputs, d_final = d_returned[0], self._flat_gradients(d_returned[1:])
@@ -261,7 +260,7 @@ class RNN(Recurrent):
         return (d_sequences, *d_states[:states]) if as_tuple else d_sequences
 
     def stream(self, streams: int = 1) -> Stream:
-        """The layer one step a call, its states kept: see `Stream`. They start from zero."""
+        """The layer as a `Stream`, one step per call, with states that start from zero."""
         if not self.built or self._features is None:
             raise ValueError(
                 f"layer {self.name!r} must be built before it can run in a stream: call it once, "
@@ -270,21 +269,21 @@ class RNN(Recurrent):
         return Stream.over(self.stream_parts(self.name), self._features, streams, self.dtype)
 
     def stream_parts(self, name: str) -> list[StreamPart]:
-        """What a stream runs for the layer, its states called after `name`."""
+        """The parts of a stream for the layer; the names of their states begin with `name`."""
         self.check_stream(name)
         return cell_parts(name, self.cell)
 
     def check_stream(self, name: str) -> None:
-        """Refuses settings that no stream has."""
+        """Raises TypeError for settings that a stream does not support."""
         for option in ("go_backwards", "return_state"):
             if getattr(self, option):
                 raise ValueError(
-                    f"layer {name!r} cannot run in a stream with {option}=True: a stream goes "
-                    "forward and gives one array a step"
+                    f"layer {name!r} cannot run in a stream with {option}=True: a stream runs "
+                    "forward in time and returns one array per step"
                 )
 
     def _start(self, given: tuple[Array, ...], batch: int) -> States | None:
-        """The states to start from, given or stored; None for the cell's own initial state."""
+        """The given or stored states to start from, or None for the cell's initial state."""
         if given:
             checked_states(self.name, listed(state_structure(self.cell)), given, batch)
             return given
@@ -301,7 +300,7 @@ class RNN(Recurrent):
         return stored
 
     def _flat_gradients(self, d_states: Sequence[Any]) -> list[Array | None]:
-        """Gradients by the returned states, flat; None for a whole cell stands for all of it."""
+        """Gradients for the returned states, flat; None for a cell stands for all its states."""
         flat: list[Array | None] = []
         entries = listed(state_structure(self.cell))
         entries = list(entries.values()) if isinstance(entries, dict) else entries
@@ -311,7 +310,7 @@ class RNN(Recurrent):
         return [as_gradient(d_state, self._float) for d_state in flat]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of what a call returns, states and all."""
+        """The shapes of all that a call returns, including states."""
         batch, time = first_shape(input_shape)[:2]
         width = output_size_of(self.cell)
         outputs = (batch, time, width) if self.return_sequences else (batch, width)
@@ -325,7 +324,7 @@ class RNN(Recurrent):
         return type(self).compute_mask is not RNN.compute_mask
 
     def compute_mask(self, inputs: Any, mask: Mask | None = None) -> Any:
-        """The inputs' mask for the outputs at all steps, none for the last output and states."""
+        """The inputs' mask for the outputs at all steps; None for the last output and states."""
         # As in Keras the mask is not reversed with go_backwards, though the outputs are.
         outputs = self._mask_of_outputs(mask, self.return_sequences)
         return [outputs, *(None for _ in self.state_size)] if self.return_state else outputs
@@ -350,7 +349,7 @@ class RNN(Recurrent):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """A new layer; `custom_objects` names the classes of cells that are not built in."""
+        """A new layer; `custom_objects` names the classes of your own cells."""
         config = dict(config)
         if "cell" in config:
             config["cell"] = deserialized(config["cell"], custom_objects)
@@ -359,13 +358,13 @@ class RNN(Recurrent):
 
 def _scan_of(cell: Any) -> Callable[..., Scanned]:
     """What runs a cell that has no packed weights: a stack, or a cell of the user's."""
-    # Programs are for users' cells: loading them costs a megabyte.
+    # Programs are for users' cells, and loading their code takes a megabyte.
     scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
     return partial(scan, cell)
 
 
 def _kept(states: Sequence[Array]) -> Sequence[Array]:
-    """Read-only copies: what is written to an array outside must not change a layer's state."""
+    """Read-only copies, so that writing to the caller's array does not change the layer's state."""
     return _locked([np.array(state) for state in states])
 
 
@@ -376,5 +375,5 @@ def _locked(states: Sequence[Array]) -> Sequence[Array]:
 
 
 def as_gradient(gradient: Any, dtype: np.dtype[Any]) -> Array | None:
-    """A given gradient, as the engine takes it; None stands for zeros."""
+    """A gradient in the engine's form; None stands for zeros."""
     return None if gradient is None else np.asarray(gradient, dtype)

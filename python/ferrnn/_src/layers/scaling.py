@@ -1,4 +1,4 @@
-"""Normalization without statistics of the batch: by the root mean square, the norm, in groups."""
+"""Normalization by the root mean square or the norm, and in groups of channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
-# The norm of UnitNormalization is taken to be no smaller.
+# The smallest norm that UnitNormalization divides by.
 _LEAST_NORM = 1e-12
 
 
@@ -119,7 +119,7 @@ class UnitNormalization(Layer):
 
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             along = np.add.reduce(d_outputs * outputs, axis=axes, keepdims=True)
-            along *= norm > _LEAST_NORM  # below, the divisor is a constant
+            along *= norm > _LEAST_NORM  # below this norm, the divisor is a constant
             d_inputs: Array = inverse * (d_outputs - outputs * along)
             return d_inputs
 
@@ -233,12 +233,12 @@ class GroupNormalization(GammaAndBeta):
         return outputs, vjp
 
     def _grouped(self, array: Array) -> Array:
-        """`[batch, groups, what is normalized together]`."""
+        """The inputs as `[batch, groups, entries]`, of which each group is normalized."""
         first = np.moveaxis(array, self.axis, 1)
         return first.reshape(len(array), self.groups, -1)
 
     def _ungrouped(self, grouped: Array, like: Array) -> Array:
-        """What undoes `_grouped` for an array of the shape of `like`."""
+        """The inverse of `_grouped`, for an array of the shape of `like`."""
         shape = np.moveaxis(like, self.axis, 1).shape
         return np.moveaxis(grouped.reshape(shape), 1, self.axis)
 

@@ -30,7 +30,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     """
     if not isinstance(config, Mapping) or not {"class_name", "config"} <= set(config):
         raise ValueError(
-            "`config` must be what `keras.layers.serialize` gave, a dict with `class_name` and "
+            "`config` must be what `keras.layers.serialize` returned, a dict with `class_name` and "
             f"`config`. Received: {config!r}"
         )
     return layer_from(config, custom_objects)

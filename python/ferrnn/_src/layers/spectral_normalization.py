@@ -1,4 +1,4 @@
-"""A layer whose kernel is held at the spectral norm 1."""
+"""Spectral normalization of the kernel of another layer."""
 
 from __future__ import annotations
 

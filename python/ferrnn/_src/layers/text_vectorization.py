@@ -1,4 +1,4 @@
-"""Texts to indices of their words."""
+"""Texts to indices of their tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 _SPLITS = ("whitespace", "character")
 _PUNCTUATION = string.punctuation.encode()
-_SEPARATORS = re.compile("[\x1c-\x1f]")  # where `str.split` splits, and `bytes.split` does not
+# Whitespace at which `str.split` splits, but `bytes.split` does not.
+_SEPARATORS = re.compile("[\x1c-\x1f]")
 
 
 class TextVectorization(Layer):
@@ -114,10 +115,10 @@ class TextVectorization(Layer):
     # The vocabulary.
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
-        """Makes the tokens of `data` the vocabulary, the most frequent first.
+        """Learns the vocabulary from `data`, with the most frequent tokens first.
 
-        `data` is an array or a list of texts, or something that gives batches of them, of which
-        `steps` are taken.
+        `data` is an array or a list of texts, or an iterable of batches of texts, of which `steps`
+        are taken.
         """
         self.reset_state()
         data = read_column(data)
@@ -133,23 +134,23 @@ class TextVectorization(Layer):
         self._lookup_layer.count(self._documents(self.cast_inputs(data)))
 
     def finalize_state(self) -> None:
-        """Makes a vocabulary of what was counted."""
+        """Makes the vocabulary from the counts."""
         self._lookup_layer.finalize_state()
 
     def reset_state(self) -> None:
-        """Forgets what was counted."""
+        """Discards the counts."""
         self._lookup_layer.reset_state()
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
-        """The tokens, each at its index; without the padding and unknown ones, if wanted."""
+        """The tokens in the order of their indices, with or without the special tokens."""
         return self._lookup_layer.get_vocabulary(include_special_tokens)
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
-        """Takes a list or an array of tokens, or the path of a text file with one a line."""
+        """Sets the vocabulary: a list or array of tokens, or the path of a file with one a line."""
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
     def vocabulary_size(self) -> int:
-        """The number of tokens, those of padding and of unknown ones included."""
+        """The number of tokens, including those for padding and unknown tokens."""
         return self._lookup_layer.vocabulary_size()
 
     # From texts to tokens.
@@ -162,7 +163,7 @@ class TextVectorization(Layer):
     variable_dtype = compute_dtype
 
     def build(self, input_shape: Any = None) -> None:
-        """There are no weights to make."""
+        """Makes no weights, as there are none."""
 
     def cast_inputs(self, inputs: Any) -> Array:
         """`inputs` as an array of strings."""
@@ -175,7 +176,7 @@ class TextVectorization(Layer):
         return array
 
     def _documents(self, texts: Array) -> list[list[str]]:
-        """The tokens of each text, or of each row of tokens if nothing is to be split."""
+        """The tokens of each text, or of each row of tokens if nothing is split."""
         if self._split is not None and texts.ndim > 1 and texts.shape[-1] != 1:
             raise ValueError(
                 "When using `TextVectorization` to tokenize strings, the input rank must be 1 or "
@@ -254,7 +255,7 @@ class TextVectorization(Layer):
         return self._lookup_layer.get_weights()
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Takes what `get_weights` of a layer of the same configuration gave.
+        """Sets what `get_weights` of a layer of the same configuration returned.
 
         >>> layer = TextVectorization()
         >>> layer.adapt(["the cat"])
@@ -305,7 +306,7 @@ class TextVectorization(Layer):
         if isinstance(config.get("vocabulary"), str):
             raise ValueError(  # noqa: TRY004 - the file is at fault
                 f"the configuration of a TextVectorization names the file {config['vocabulary']!r} "
-                "as its vocabulary: files outside of the model are not read"
+                "as its vocabulary, but files outside the model are not read"
             )
         for argument in ("standardize", "split"):
             if isinstance(config.get(argument), Mapping):
@@ -317,7 +318,7 @@ class TextVectorization(Layer):
 
 
 def _words(text: str) -> list[str]:
-    r"""The parts between whitespace of ASCII, as TensorFlow has it.
+    r"""Splits at ASCII whitespace, as TensorFlow does.
 
     >>> _words("two\tparts\u00a0here\x1fnow")
     ['two', 'parts\xa0here\x1fnow']

@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
 _OURS = ("ferrnn._src.layers.", "ferrnn._src.cells.", "ferrnn._src.models.")
-# These do not treat each row of a batch for itself, or may not.
+# Layers that do not, or may not, treat each row of a batch independently.
 _MIXING = ("BatchNormalization", "Lambda")
 
 
@@ -57,7 +57,7 @@ class TimeDistributed(Wrapper):
         return (self._in_one if self._in_one_call else self._in_steps)(inputs, call)
 
     def _checked(self, mask: Mask, inputs: Array) -> Mask:
-        """The mask `[batch, time]`, or `[batch, time, ...]` if it tells more of a step."""
+        """The mask `[batch, time]`, or `[batch, time, ...]` if it also masks parts of a step."""
         if mask.shape[:2] != inputs.shape[:2]:
             raise ValueError(
                 "The `mask` passed to the `TimeDistributed` layer has a shape "
@@ -101,8 +101,8 @@ class TimeDistributed(Wrapper):
             vjps.append(vjp)
         if not outputs:
             raise ValueError(
-                f"layer {self.name!r} must be given at least one time step, for its inner layer "
-                f"{self.layer.name!r} is called step by step; received the shape {inputs.shape}"
+                f"layer {self.name!r} must be given at least one time step, as its inner layer "
+                f"{self.layer.name!r} is called step by step, received the shape {inputs.shape}"
             )
         returned = np.stack(outputs, axis=1)
         if not call.differentiable:
@@ -119,14 +119,14 @@ class TimeDistributed(Wrapper):
         return returned, backward
 
     def _mask_at(self, mask: Mask | None, t: int) -> Mask | None:
-        # A mask of steps says nothing of the steps inside one.
+        # A mask over steps does not apply inside a step.
         built_in = isinstance(self.layer, Recurrent) or hasattr(self.layer, "outputs_and_mask")
         if mask is None or (mask.ndim == 2 and built_in):
             return None
         return mask[:, t]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask `[batch, time]`, with further axes as long as the inner layer's outputs have."""
+        """The mask `[batch, time]`, with more axes if the inner layer's outputs have them."""
         if mask is None or isinstance(mask, SymbolicTensor) or np.ndim(mask) < 3:
             return mask
         known = self._checked(np.asarray(mask), inputs)
@@ -144,7 +144,7 @@ class TimeDistributed(Wrapper):
         return np.reshape(inner, (*known.shape[:2], *np.shape(inner)[1:]))
 
     def _mask_by_shape(self, shape: Any, mask: Mask) -> Mask | None:
-        """The mask if the outputs still have its axes: a model would have to run to tell it."""
+        """The mask if the outputs still have its axes; a model's own is known only when it runs."""
         outputs = self.compute_output_shape(shape)
         kept = len(outputs) > mask.ndim and tuple(outputs[: mask.ndim]) == mask.shape
         return mask.reshape(-1, *mask.shape[2:]) if kept else None
@@ -163,7 +163,7 @@ class TimeDistributed(Wrapper):
 
 
 def _of_one_step(shape: Any) -> tuple[int | None, ...]:
-    """The shape without time."""
+    """The shape without the axis of time."""
     if not isinstance(shape, tuple | list) or len(shape) < 3:
         raise ValueError(
             "`TimeDistributed` Layer should be passed an `input_shape` with at least 3 dimensions, "
@@ -173,7 +173,7 @@ def _of_one_step(shape: Any) -> tuple[int | None, ...]:
 
 
 def _rows_stand_alone(layer: Any) -> bool:
-    """Whether a row's output depends on that row alone, whatever else is in its batch."""
+    """Whether the output of each row of a batch depends on that row alone."""
     return all(
         type(part).__module__.startswith(_OURS)
         and type(part).__name__ not in _MIXING

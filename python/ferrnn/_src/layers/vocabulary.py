@@ -1,4 +1,4 @@
-"""Tokens and their places: what lookup layers learn from data, read from files and look up in."""
+"""Vocabularies of lookup layers: learned from data, read from files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ferrnn._src.tree.types import Array
 
 
 def is_row(value: Any) -> bool:
-    """Whether it holds tokens, and is none."""
+    """Whether it is a sequence of tokens, not a single token."""
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def as_tokens(given: Any, kind: str, encoding: str = "utf-8") -> list[Any]:
-    """Strings or whole numbers as a flat list of Python's own.
+    """Strings or integers as a flat list of Python objects.
 
     >>> as_tokens(np.array([[b"a", b"b"]]), "string"), as_tokens([3, 4], "int64")
     (['a', 'b'], [3, 4])
@@ -31,7 +31,7 @@ def as_tokens(given: Any, kind: str, encoding: str = "utf-8") -> list[Any]:
 
 
 def tokens_of_file(path: str, kind: str) -> list[Any]:
-    """The vocabulary in a text file, a token a line."""
+    """The vocabulary in a text file with one token per line."""
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"Vocabulary file {path} does not exist.")
@@ -39,7 +39,7 @@ def tokens_of_file(path: str, kind: str) -> list[Any]:
 
 
 def tokens_of_text(text: str, kind: str) -> list[Any]:
-    r"""The tokens of a text, one a line; what is empty at the end counts for nothing.
+    r"""The tokens of a text, one per line; empty lines at the end are ignored.
 
     >>> tokens_of_text("\n[UNK]\na\n\n", "string"), tokens_of_text("7\n5", "int64")
     (['', '[UNK]', 'a'], [7, 5])
@@ -51,7 +51,7 @@ def tokens_of_text(text: str, kind: str) -> list[Any]:
 
 
 def refuse_repeated(tokens: Sequence[Hashable]) -> None:
-    """Refuses a vocabulary that has a token twice."""
+    """Raises ValueError for a vocabulary with repeated tokens."""
     if len(set(tokens)) < len(tokens):
         repeated = [token for token, count in Counter(tokens).items() if count > 1]
         raise ValueError(
@@ -63,7 +63,7 @@ def refuse_repeated(tokens: Sequence[Hashable]) -> None:
 def refuse_reserved(
     tokens: Sequence[Any], reserved: Iterable[tuple[str, Any]], special: Sequence[Any]
 ) -> None:
-    """Refuses a vocabulary with a reserved token among the others; `special` may stand first."""
+    """Raises ValueError for reserved tokens in the vocabulary, except `special` at the start."""
     for name, token in reserved:
         if token is not None and token in tokens:
             raise ValueError(
@@ -74,7 +74,7 @@ def refuse_reserved(
 
 
 class Counts:
-    """How often tokens were seen, and in how many documents.
+    """Counts of tokens, and of the documents that contain them.
 
     >>> counts = Counts()
     >>> counts.add([["b", "a", "b"], ["c", "b"]])
@@ -88,14 +88,14 @@ class Counts:
         self.documents = 0
 
     def add(self, documents: Iterable[Sequence[Any]]) -> None:
-        """Takes documents in, each a sequence of tokens."""
+        """Counts the tokens of documents, each a sequence of tokens."""
         for document in documents:
             self.tokens.update(document)
             self.in_documents.update(set(document))
             self.documents += 1
 
     def most_common(self, limit: int | None, without: Iterable[Any]) -> list[Any]:
-        """The tokens, the most frequent first, of equally frequent ones the last in order."""
+        """The tokens by decreasing frequency, and for equal frequency in reverse order."""
         left_out = set(without)
         pairs = [(count, token) for token, count in self.tokens.items() if token not in left_out]
         return [token for _, token in sorted(pairs, reverse=True)][:limit]

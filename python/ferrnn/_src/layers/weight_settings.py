@@ -1,4 +1,4 @@
-"""Initializers, regularizers and constraints that a layer is given for its weights."""
+"""Initializers, regularizers and constraints of a layer's weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 def settings_of(*weights: str) -> tuple[str, ...]:
-    """The names of what the constructor of a layer takes for weights.
+    """The names of a layer's constructor arguments for weights.
 
     >>> settings_of("kernel")
     ('kernel_initializer', 'kernel_regularizer', 'kernel_constraint')
@@ -24,22 +24,22 @@ def settings_of(*weights: str) -> tuple[str, ...]:
 
 
 class WeightSettings(Layer):
-    """A layer that is told how its weights begin, and what holds them in bounds."""
+    """A layer with initializers, regularizers and constraints for its weights."""
 
     _weight_settings: ClassVar[tuple[str, ...]]
 
     def _take_weight_settings(self, given: Mapping[str, Any]) -> None:
-        """Takes the settings out of what the constructor was `given`, its `locals()`."""
+        """Sets the settings from `given`, the `locals()` of the constructor."""
         for name in self._weight_settings:
             setattr(self, name, read_setting(name, given[name], self.name))
 
     def _weights_config(self) -> dict[str, Any]:
-        """The settings as configurations hold them."""
+        """The settings as plain data."""
         return {name: write_setting(name, getattr(self, name)) for name in self._weight_settings}
 
 
 class KernelAndBias(WeightSettings):
-    """A layer that is told so of a kernel and a bias."""
+    """A layer with such settings for a kernel and a bias."""
 
     _weight_settings = settings_of("kernel", "bias")
 
@@ -52,7 +52,7 @@ class KernelAndBias(WeightSettings):
 
 
 class GammaAndBeta(WeightSettings):
-    """A layer that is told so of a factor and of what is added, for each feature."""
+    """A layer with such settings for a factor and an offset of each feature."""
 
     _weight_settings = settings_of("beta", "gamma")
 
@@ -67,7 +67,7 @@ class GammaAndBeta(WeightSettings):
     beta: Parameter | None = None
 
     def _add_gamma_and_beta(self, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
-        """Makes those that the layer is to have."""
+        """Makes the factor and the offset, each if the layer uses it."""
         if scale:
             self.gamma = self.add_weight(
                 shape,

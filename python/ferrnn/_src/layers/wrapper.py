@@ -1,4 +1,4 @@
-"""What layers around one other layer share."""
+"""The base of layers around one other layer."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ class Wrapper(Layer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """A new layer; `custom_objects` names the classes of layers of your own."""
+        """A new layer; `custom_objects` names the classes of your own layers."""
         layer = deserialized(config["layer"], custom_objects)
         return cls(**{**config, "layer": layer})
