@@ -176,6 +176,9 @@ from ferrnn._src.training.metrics.of_losses import (
     Poisson as Poisson,
 )
 from ferrnn._src.training.metrics.of_losses import (
+    RootMeanSquaredError as RootMeanSquaredError,
+)
+from ferrnn._src.training.metrics.of_losses import (
     SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
 )
 from ferrnn._src.training.metrics.of_losses import (
@@ -201,9 +204,6 @@ from ferrnn._src.training.metrics.regression import (
 )
 from ferrnn._src.training.metrics.regression import (
     R2Score as R2Score,
-)
-from ferrnn._src.training.metrics.regression import (
-    RootMeanSquaredError as RootMeanSquaredError,
 )
 from ferrnn._src.training.metrics.regression import (
     concordance_correlation as concordance_correlation,

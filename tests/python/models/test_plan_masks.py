@@ -53,8 +53,8 @@ def test_masked_errors_train_to_the_same_bits(loss, reduction, target, planned):
     y = y[..., None].astype("float32") if target == "column" else y.astype(target)
     compiled = {
         "loss": lambda: loss(reduction=reduction),
-        "metrics": ["mae", "mse"],
-        "weighted_metrics": lambda: [metrics.MeanAbsoluteError()],
+        "metrics": ["mae", "mse", "RootMeanSquaredError"],
+        "weighted_metrics": lambda: [metrics.MeanAbsoluteError(), "RootMeanSquaredError"],
     }
     weight = np.random.default_rng(3).uniform(0, 2, (ROWS, 6))
     for given in ({}, {"sample_weight": weight}):

@@ -63,8 +63,8 @@ def test_weighted_errors_train_to_the_same_bits(loss, weight, reduction, planned
 
     compiled = {
         "loss": lambda: loss(reduction=reduction),
-        "metrics": lambda: ["mae", "mse", metrics.LogCoshError()],
-        "weighted_metrics": lambda: [metrics.MeanSquaredError(), "mae"],
+        "metrics": lambda: ["mae", "mse", metrics.LogCoshError(), "RootMeanSquaredError"],
+        "weighted_metrics": lambda: [metrics.MeanSquaredError(), "mae", "RootMeanSquaredError"],
     }
     given = {"sample_weight": WEIGHTS[weight]}
     same(build, x, y, planned, compiled=compiled, **given)
@@ -78,9 +78,14 @@ def test_weights_of_steps_train_to_the_same_bits(shape, planned):
         return keras.Sequential([keras.Input((6, 5)), GRU(4, return_sequences=True), Dense(3)])
 
     binary = metrics.BinaryAccuracy(threshold=0.4)
-    compiled = {"weighted_metrics": lambda: ["mae", binary], "metrics": ["mse"]}
-    weight = RANDOM.uniform(0, 2, shape)
-    same(build, x, (y > 0).astype("float32"), planned, compiled=compiled, sample_weight=weight)
+    weighed = ["mae", binary, "RootMeanSquaredError"]
+    compiled = {"weighted_metrics": lambda: weighed, "metrics": ["mse"]}
+    weight, y = RANDOM.uniform(0, 2, shape), (y > 0).astype("float32")
+    model = same(build, x, y, planned, compiled=compiled, sample_weight=weight)
+    found = model.evaluate(x, y, sample_weight=weight, verbose=0)[-1]
+    squares = np.mean((model.predict(x, verbose=0) - y) ** 2, axis=-1)
+    each = np.broadcast_to(weight.reshape(ROWS, -1), (ROWS, 6))
+    np.testing.assert_allclose(found, np.sqrt(np.average(squares, weights=each)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [ROWS, 1500])

@@ -82,6 +82,18 @@ def test_one_weight_for_a_whole_batch():
     assert [float(v) for v in mean.variables] == [12, 4]
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (3,), (4, 3), (1, 3), (1, 1)])
+def test_the_root_of_squares_has_weights_of_rows_or_of_features(shape):
+    true, pred = RNG.normal(size=(2, 4, 3))
+    weights = RNG.uniform(0.25, 2.0, shape)
+    metric = metrics.RootMeanSquaredError()
+    metric.update_state(true, pred, weights)
+    each = np.broadcast_to(weights[:, None] if shape == (4,) else weights, (4, 3))
+    expected = np.sqrt(np.average((true - pred) ** 2, weights=each))
+    assert metric.result() == pytest.approx(expected, rel=1e-13)
+    assert float(metric.count) == pytest.approx(each.sum() / 3, rel=1e-13)
+
+
 SETTINGS = {
     "MeanMetricWrapper": {"fn": losses.mean_squared_error, "name": "mine"},
     "MeanRelativeError": {"normalizer": [1.0, 2.0]},

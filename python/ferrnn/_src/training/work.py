@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.training import metrics
 from ferrnn._src.training.averaged import Measure
+from ferrnn._src.training.metrics.of_losses import OfLoss
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -22,14 +23,6 @@ _ACCURACIES: dict[type, str] = {
     metrics.CategoricalAccuracy: "one-hot",
     metrics.SparseCategoricalAccuracy: "numbers",
 }
-_OF_LOSSES = (
-    metrics.MeanSquaredError,
-    metrics.MeanAbsoluteError,
-    metrics.LogCoshError,
-    metrics.BinaryCrossentropy,
-    metrics.CategoricalCrossentropy,
-    metrics.SparseCategoricalCrossentropy,
-)
 
 
 def measured(metric: Any) -> Measure | None:
@@ -39,7 +32,8 @@ def measured(metric: Any) -> Measure | None:
     ('hits', 'binary', (0.25,))
     """
     kind = type(metric)
-    if kind in _OF_LOSSES:
+    # A user's class may weigh and gather in a way of its own.
+    if isinstance(metric, OfLoss) and kind.__module__ == OfLoss.__module__:
         measure: Measure | None = metric.loss.measured()
         return measure if metric.loss.ignore_class is None else None
     if kind is metrics.BinaryAccuracy:

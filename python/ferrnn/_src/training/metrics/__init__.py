@@ -65,6 +65,7 @@ from ferrnn._src.training.metrics.of_losses import (
     MeanSquaredLogarithmicError as MeanSquaredLogarithmicError,
 )
 from ferrnn._src.training.metrics.of_losses import Poisson as Poisson
+from ferrnn._src.training.metrics.of_losses import RootMeanSquaredError as RootMeanSquaredError
 from ferrnn._src.training.metrics.of_losses import (
     SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
 )
@@ -76,7 +77,6 @@ from ferrnn._src.training.metrics.regression import ConcordanceCorrelation as Co
 from ferrnn._src.training.metrics.regression import CosineSimilarity as CosineSimilarity
 from ferrnn._src.training.metrics.regression import PearsonCorrelation as PearsonCorrelation
 from ferrnn._src.training.metrics.regression import R2Score as R2Score
-from ferrnn._src.training.metrics.regression import RootMeanSquaredError as RootMeanSquaredError
 from ferrnn._src.training.metrics.regression import (
     concordance_correlation as concordance_correlation,
 )

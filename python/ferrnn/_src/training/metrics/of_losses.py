@@ -1,4 +1,4 @@
-"""Metrics that are the mean of a loss."""
+"""Metrics that are the mean of a loss, or the root of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from ferrnn._src.training import losses
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.training.metrics.means import FixedFunction
-from ferrnn._src.training.reduction import spread
+from ferrnn._src.training.reduction import as_float, same_rank, spread
+from ferrnn._src.tree.types import Array
 
 
 class OfLoss(FixedFunction):
@@ -68,6 +69,41 @@ class MeanSquaredError(OfLoss):
 
     def __init__(self, name: str | None = "mean_squared_error", dtype: object = None) -> None:
         super().__init__(losses.MeanSquaredError(), name, dtype)
+
+
+class RootMeanSquaredError(OfLoss):
+    """The root of the mean of `(y_true - y_pred)^2`.
+
+    >>> RootMeanSquaredError()([[0, 1], [0, 0]], [[1, 1], [0, 0]])
+    0.5
+    """
+
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: object = None) -> None:
+        super().__init__(losses.MeanSquaredError(), name, dtype)
+        self._fn = _squares
+
+    def _added(self, y_true: Any, y_pred: Any, sample_weight: Any) -> bool:
+        # As in Keras, features may have weights too; the engine has them for whole rows only.
+        true, pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
+        if true.shape != pred.shape:
+            return False
+        if np.ndim(sample_weight):
+            weights = spread(np.asarray(sample_weight), pred.shape, "sample_weight")
+            if weights.shape[-1] != 1:
+                return False
+            sample_weight = weights[..., 0]
+        return super()._added(y_true, y_pred, sample_weight)
+
+    def result(self) -> float:
+        """The root of the mean since the last reset; 0 before the first batch."""
+        return float(np.sqrt(self._mean))
+
+
+def _squares(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """The squared errors in the shape of `y_pred`."""
+    true, pred = same_rank(as_float(y_true), as_float(y_pred))
+    error = pred - true
+    return np.asarray(error * error)
 
 
 class MeanAbsoluteError(OfLoss):

@@ -1,4 +1,4 @@
-"""Metrics of regression that are no mean of a loss: root, angle, correlation, variance."""
+"""Metrics of regression that are no mean of a loss: angle, correlation, variance."""
 
 from __future__ import annotations
 
@@ -10,36 +10,10 @@ from numpy.typing import ArrayLike
 from ferrnn._src.configs import config
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training import losses
-from ferrnn._src.training.metrics.means import FixedFunction, Weighted
+from ferrnn._src.training.metrics.means import FixedFunction
 from ferrnn._src.training.metrics.metric import Accumulator, Metric
 from ferrnn._src.training.reduction import as_float, same_rank, spread
 from ferrnn._src.tree.types import Array
-
-
-class RootMeanSquaredError(Weighted):
-    """The root of the mean of `(y_true - y_pred)^2`.
-
-    >>> RootMeanSquaredError()([[0, 1], [0, 0]], [[1, 1], [0, 0]])
-    0.5
-    """
-
-    _direction = "down"
-
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype: object = None) -> None:
-        super().__init__(dtype, name)
-
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
-        """Adds a batch; a mask attached to `y_pred` is applied."""
-        mask = getattr(y_pred, "_keras_mask", None)
-        true, pred = same_rank(as_float(y_true), as_float(y_pred))
-        error = pred - true
-        self._gather(error * error, sample_weight, mask)
-
-    def result(self) -> float:
-        """The root of the mean since the last reset."""
-        return float(np.sqrt(self._mean))
 
 
 class CosineSimilarity(FixedFunction):
