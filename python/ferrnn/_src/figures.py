@@ -16,12 +16,14 @@ def figure(width: float, height: float) -> Any:
     return _kind()(figsize=(width, height), layout="constrained")
 
 
-def short_dates(axis: Any) -> None:
-    """Shortens the labels of a date axis to what differs between them."""
+def short_dates(axis: Any, zone: Any = None) -> None:
+    """Shortens the labels of a date axis, in a time zone, to what differs between them."""
     from matplotlib import dates  # noqa: PLC0415 - optional
 
-    formatter: Any = dates.ConciseDateFormatter  # matplotlib has no type annotations here
-    axis.set_major_formatter(formatter(axis.get_major_locator()))
+    kinds: Any = dates  # matplotlib has no type annotations here
+    locator = kinds.AutoDateLocator(tz=zone)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(kinds.ConciseDateFormatter(locator, tz=zone))
 
 
 @cache

@@ -82,6 +82,22 @@ def test_a_series_of_pandas_is_one_series():
     assert made["ds"].tolist() == list(pandas.date_range("2026-05-31", periods=3, freq="ME"))
 
 
+def test_an_index_of_pandas_may_hold_names_and_times():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("narwhals")
+    frame = pandas.DataFrame(long_table(np.random.default_rng(9)))
+    plain = table_of(frame, NAMES)
+    for levels in (["ds"], ["unique_id"], ["unique_id", "ds"]):
+        same_rows(table_of(frame.set_index(levels), NAMES), plain)
+    numbered = frame.assign(ds=np.arange(len(frame))).set_index("ds")
+    np.testing.assert_array_equal(table_of(numbered, NAMES).times, np.arange(len(frame)))
+    wide = pandas.DataFrame({"a": [1.0, 2.0]}, pandas.period_range("2024-02", periods=2, freq="M"))
+    assert table_of(wide, NAMES).times.astype("M8[D]").astype(str).tolist() == [
+        "2024-02-01",
+        "2024-03-01",
+    ]
+
+
 def test_arrays_are_columns_and_lists_may_be_unequal():
     random = np.random.default_rng(5)
     y = random.normal(size=(30, 2))
@@ -134,13 +150,3 @@ def test_a_time_that_comes_twice_is_named():
     data = {"unique_id": ["a"] * 30, "ds": np.r_[0:29, 3], "y": np.arange(30.0)}
     with pytest.raises(ValueError, match=r"'a' has one twice \(row 29\)"):
         RecurrentForecaster(2, **QUICK).fit(data)
-
-
-def test_times_with_a_zone_are_refused():
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("narwhals")
-    frame = pandas.DataFrame(
-        {"ds": pandas.date_range("2023-01-01", periods=9, tz="Europe/Berlin"), "y": np.arange(9.0)}
-    )
-    with pytest.raises(TypeError, match="zone Europe/Berlin"):
-        table_of(frame, NAMES)

@@ -111,3 +111,18 @@ def test_steps_that_fit_was_not_told_of_are_refused():
     made = SktimeForecaster(**QUICK).fit(datasets.load_airline(), fh=[1, 2])
     with pytest.raises((NotImplementedError, ValueError), match="fh"):
         made.predict(fh=[5])
+
+
+def test_times_with_a_zone_stay_in_it_across_a_change_of_the_clock():
+    random = np.random.default_rng(7)
+    plain = pandas.date_range("2024-03-01", periods=60).delete([5, 9, 33])
+    values = random.normal(size=(len(plain), 2))
+    made = {}
+    for zone in (None, "Europe/Berlin"):
+        index = plain.tz_localize(zone)
+        y, known = pandas.Series(values[:, 0], index), pandas.DataFrame(values[:, 1:], index)
+        forecaster = SktimeForecaster(**QUICK).fit(y[:28], X=known[:28], fh=[1, 2])
+        forecaster.update(y[28:50], X=known[28:50])
+        made[zone] = forecaster.predict(X=known[50:52])
+        assert made[zone].index.equals(index[50:52])
+    np.testing.assert_array_equal(made[None], made["Europe/Berlin"])

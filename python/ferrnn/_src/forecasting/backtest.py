@@ -146,7 +146,7 @@ def long_form(fitted: Fitted, panel: Panel, after: int | None, until: int) -> di
     chosen = (ticks <= until) & (True if after is None else ticks > after)
     columns = {
         settings.id_column: panel.ids[panel.series][chosen],
-        settings.time_column: fitted.frequency.times(ticks[chosen]),
+        settings.time_column: fitted.frequency.labels(ticks[chosen]),
         settings.target_column: panel.y[chosen],
     }
     for kind, names in (("past", settings.past_covariates), ("future", settings.future_covariates)):
@@ -173,6 +173,6 @@ def _forecasts(
     rows = panel.starts[:-1][series] + ticks - panel.first[series]
     there = ticks <= panel.last[series]
     made["y"] = np.where(there, panel.y[np.where(there, rows, 0)], np.nan)
-    made["cutoff"] = np.repeat(begun.frequency.times(np.array([cut])), len(ticks))
+    made["cutoff"] = np.repeat(begun.frequency.labels(np.array([cut])), len(ticks))
     made["step"] = ticks - cut
     return made

@@ -24,6 +24,7 @@ from ferrnn._src.forecasting.quantiles import PROBABILITIES
 from ferrnn._src.forecasting.scaling import Scaling
 from ferrnn._src.forecasting.settings import Settings
 from ferrnn._src.forecasting.windows import Shape
+from ferrnn._src.forecasting.zones import zone_of
 from ferrnn._src.tree.types import Array
 
 _FORMAT, VERSION = "ferrnn_forecaster", "1"
@@ -131,6 +132,8 @@ def _fitted(settings: Settings, learned: dict[str, Any], arrays: _Arrays) -> Fit
     frequency = Frequency(**learned["frequency"])
     if frequency.kind not in ("number", "fixed", "month", "business") or frequency.step < 1:
         raise ValueError(f"the frequency {frequency!r} is none that is known")
+    if frequency.zone is not None:
+        zone_of(str(frequency.zone))
     kinds = tuple(map(str, learned["kinds"]))
     if not set(kinds) <= set(KINDS):
         raise ValueError(f"the kinds of the calendar must be among {KINDS}")

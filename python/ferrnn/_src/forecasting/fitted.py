@@ -96,6 +96,25 @@ def names_in(settings: Settings) -> Names:
     return Names(settings.id_column, settings.time_column, settings.target_column)
 
 
+def _check_times(table: Table, frequency: Frequency, name: str, argument: str) -> None:
+    """Refuses times that are not comparable with those of `fit`."""
+    numbers = table.times.dtype.kind == "i"
+    received, expected = numbers or table.zone, frequency.kind == "number" or frequency.zone
+    if received != expected:
+        zones = isinstance(received, str) and isinstance(expected, str)
+        kind = ValueError if zones else TypeError
+        raise kind(
+            f"{name!r} of `{argument}` must hold {_told(expected)}, as in `fit`; received "
+            f"{_told(received)}"
+        )
+
+
+def _told(kind: bool | str | None) -> str:
+    if kind is True:
+        return "whole numbers"
+    return f"times in the zone {kind}" if kind else "times without a zone"
+
+
 def panel_from(
     table: Table,
     settings: Settings,
@@ -103,8 +122,15 @@ def panel_from(
     static: Mapping[Any, Array],
     *,
     target: bool = True,
+    argument: str = "data",
 ) -> Panel:
-    """The rows of a table on the grid; `static` are features by id."""
+    """The rows of a table on the grid; `static` are features by id.
+
+    Raises:
+        TypeError: Its times are of another kind than those of `fit`.
+        ValueError: They are in another zone, or off the grid.
+    """
+    _check_times(table, frequency, settings.time_column, argument)
     past = settings.past_covariates if target else ()
     rows = len(table.ids)
     values = {

@@ -114,9 +114,8 @@ def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
     names = names_in(settings)
     table = table_of(data, names)
     order = np.lexsort((table.times, table.ids))
-    frequency = inferred(
-        table.times[order], np.unique(table.ids, return_inverse=True)[1][order], settings.freq
-    )
+    series = np.unique(table.ids, return_inverse=True)[1]
+    frequency = inferred(table.times[order], series[order], settings.freq, table.zone)
     of_statics = statics_of(table, static, settings, names)
     features, categories = static_features(of_statics, settings.static_covariates)
     panel = panel_from(table, settings, frequency, features)

@@ -132,10 +132,22 @@ class RecurrentForecaster:
     def fit(self, data: Any, *, static: Any = None) -> RecurrentForecaster:
         """Learns from all series of `data`; `static` is a table of a row for each series.
 
-        Missing values are NaN, or rows that are not there.
+        Missing values are NaN, or rows that are not there. Times may have a zone, one for all:
+        steps below a day are then counted as instants, days and longer ones are those of the clock
+        there, as is the calendar, and forecasts come back in the zone.
+
+        >>> import datetime, zoneinfo
+        >>> import numpy as np
+        >>> begin = datetime.datetime(2024, 2, 20, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
+        >>> days = [begin + datetime.timedelta(days=n) for n in range(40)]
+        >>> forecaster = RecurrentForecaster(2, units=4, epochs=1, context=8)
+        >>> made = forecaster.fit({"ds": days, "y": np.arange(40) % 7}).predict()
+        >>> [str(each) for each in made["ds"]]
+        ['2024-03-31 00:00:00+01:00', '2024-04-01 00:00:00+02:00']
 
         Raises:
-            ValueError: Series are too short, columns or times are missing, times come twice.
+            ValueError: Series are too short, columns or times are missing, times come twice or are
+                of several zones.
             TypeError: `data` is no frame, mapping or array of numbers.
         """
         self._fitted = fitting.fit(data, static, self.settings)

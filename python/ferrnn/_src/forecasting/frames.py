@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ferrnn._src.forecasting.panel import ids_of
+from ferrnn._src.forecasting.zones import aware, of_aware, zone_name
 from ferrnn._src.tree.types import Array
 
 
@@ -26,13 +28,15 @@ class Names:
 class Table:
     """A long table: columns `[rows]` by name, ids and times as given, or counted.
 
-    `backend` is the library of the frame it came from, None of arrays.
+    Times in a `zone` are instants. `backend` is the library of the frame it came from, None of
+    arrays.
     """
 
     columns: Mapping[str, Array]
     ids: Array
     times: Array
     backend: str | None = None
+    zone: str | None = None
 
     def numbers(self, names: Sequence[str], argument: str) -> Array:
         """Some of the columns `[rows, len(names)]` in float64."""
@@ -77,7 +81,7 @@ def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "d
         TypeError: It is none of these.
         ValueError: There are no rows, or ids or times are missing.
     """
-    columns, backend = _columns(data, names.time)
+    columns, backend = _columns(data, names)
     if columns is None:
         if not target:
             raise TypeError(
@@ -96,14 +100,16 @@ def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "d
     ids = columns.get(names.id)
     kept = np.zeros(rows, np.int64) if ids is None else _ids(ids, names.id)
     times = columns.get(names.time)
-    counted = _places(kept) if times is None else as_times(times, names.time)
-    return Table(columns, kept, counted, backend)
+    if times is None:
+        return Table(columns, kept, _places(kept), backend)
+    when, zone = as_times(times, names.time)
+    return Table(columns, kept, when, backend, zone)
 
 
-def _columns(data: Any, time: str) -> tuple[dict[str, Array] | None, str | None]:
-    """The columns of a frame or mapping, and the frame's library; an index of dates is `time`."""
+def _columns(data: Any, names: Names) -> tuple[dict[str, Array] | None, str | None]:
+    """The columns of a frame or mapping, some in its index, and the frame's library."""
     if isinstance(data, Mapping):
-        return {str(name): np.asarray(each) for name, each in data.items()}, None
+        return {str(name): _array(each) for name, each in data.items()}, None
     module = type(data).__module__.partition(".")[0]
     if isinstance(data, np.ndarray | Sequence) or module == "numpy":
         return None, None
@@ -114,26 +120,46 @@ def _columns(data: Any, time: str) -> tuple[dict[str, Array] | None, str | None]
         return None, None
     if isinstance(native, narwhals.LazyFrame):
         native = native.collect()
-    index = narwhals.maybe_get_index(native)
     backend = str(native.implementation)
     if isinstance(native, narwhals.Series):
         name = native.name or "y"
         columns = {str(name): _values(native)}
     else:
         columns = {str(name): _values(native[name]) for name in native.columns}
-    dates = None if index is None else np.asarray(index)
-    if dates is not None and dates.dtype.kind == "M" and time not in columns:
-        columns = {time: dates, **columns}
-    return columns, backend
+    return {**_of_index(narwhals.maybe_get_index(native), names), **columns}, backend
+
+
+def _of_index(index: Any, names: Names) -> dict[str, Array]:
+    """The columns that an index of pandas stands for: by their names, or an index of dates."""
+    found: dict[str, Array] = {}
+    for at, name in enumerate(getattr(index, "names", ())):
+        level = index.get_level_values(at)
+        if str(level.dtype).startswith("period"):
+            level = level.to_timestamp()
+        if name in (names.id, names.time):
+            found[name] = np.asarray(level)
+        elif str(level.dtype).startswith("datetime64"):
+            found.setdefault(names.time, np.asarray(level))
+    return found
+
+
+def _array(values: Any) -> Array:
+    """A column of a mapping; libraries of frames would lose the zone of theirs."""
+    kind = getattr(values, "dtype", getattr(values, "type", None))
+    if getattr(kind, "time_zone", None) or getattr(kind, "tz", None):
+        narwhals = _narwhals()
+        native = narwhals.from_native(values, series_only=True, pass_through=True)
+        if isinstance(native, narwhals.Series):
+            return _values(native)
+    return np.asarray(values)
 
 
 def _values(column: Any) -> Array:
     narwhals = _narwhals()
-    if getattr(column.dtype, "time_zone", None):
-        raise TypeError(
-            f"the column {column.name!r} has times in the zone {column.dtype.time_zone}: give them "
-            "without one, in pandas by `.dt.tz_localize(None)`"
-        )
+    zone = getattr(column.dtype, "time_zone", None)
+    if zone:
+        instants = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+        return aware(instants.astype("M8[us]"), zone_name(zone))
     number = column.dtype.is_numeric() or column.dtype == narwhals.Boolean
     if number and (column.null_count() or not column.dtype.is_integer()):
         column = column.cast(narwhals.Float64)
@@ -158,19 +184,21 @@ def _of_wide(columns: dict[str, Array], names: Names, backend: str | None) -> Ta
             f"the data must have a column {names.target!r} (`target_column`), or but for times a "
             f"column for each series; it has {given}"
         )
+    zone = None
     lengths = np.array([len(each) for each in columns.values()])
     ids = np.repeat(np.array(list(columns)), lengths)
     if times is None:
         when = np.concatenate([np.arange(length) for length in lengths])
     elif (lengths == len(times)).all():
-        when = np.tile(as_times(times, names.time), len(columns))
+        once, zone = as_times(times, names.time)
+        when = np.tile(once, len(columns))
     else:
         raise ValueError(
             f"each series must have the {len(times)} rows of {names.time!r}, received the lengths "
             f"{sorted(set(lengths.tolist()))}"
         )
     values = np.concatenate([as_numbers(each, name) for name, each in columns.items()])
-    return _without_ends(Table({names.target: values}, ids, when, backend), names.target)
+    return _without_ends(Table({names.target: values}, ids, when, backend, zone), names.target)
 
 
 def _of_arrays(data: Any) -> Table:
@@ -208,7 +236,7 @@ def _without_ends(table: Table, target: str) -> Table:
         begun[own] = np.maximum.accumulate(known[own])
         begun[own[-1:]] = True
     columns = {name: each[begun] for name, each in table.columns.items()}
-    return Table(columns, table.ids[begun], table.times[begun], table.backend)
+    return replace(table, columns=columns, ids=table.ids[begun], times=table.times[begun])
 
 
 def _ids(values: Array, name: str) -> Array:
@@ -231,41 +259,60 @@ def _places(ids: Array) -> Array:
     return made
 
 
-def as_times(values: Any, name: str) -> Array:
-    """Times as whole numbers, or as datetime64 in microseconds.
+def as_times(values: Any, name: str) -> tuple[Array, str | None]:
+    """Times as whole numbers, or as datetime64 in microseconds; instants, if they have a zone.
 
     Raises:
         TypeError: They are neither.
-        ValueError: One is missing.
+        ValueError: One is missing, or they are of several zones.
     """
-    times = np.asarray(values)
-    if times.dtype.kind in "OU":
-        try:
-            times = times.astype("M8[us]")
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"the column {name!r} must hold dates, times or whole numbers, received "
-                f"{times.dtype}"
-            ) from None
+    times, zone = np.asarray(values), None
+    if times.dtype.kind in "OUT":
+        times, zone = _read_times(times, name)
     if times.dtype.kind == "f" and bool((times == np.round(times)).all()):
         times = times.astype(np.int64)
     if times.dtype.kind in "iu":
-        return times.astype(np.int64)
+        return times.astype(np.int64), None
     if times.dtype.kind != "M":
-        raise TypeError(
-            f"the column {name!r} must hold dates, times or whole numbers, received {times.dtype}"
-        )
+        raise _no_times(name, times)
     if np.isnat(times).any():
         raise ValueError(f"the column {name!r} must have a time in every row, one is missing")
-    made: Array = times.astype("M8[us]")
-    return made
+    return times.astype("M8[us]"), zone
+
+
+def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
+    """Times out of texts and objects."""
+    found = of_aware(values, name) if values.dtype.kind == "O" else None
+    if found is not None:
+        return found
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy's, that it drops the offset of a text
+            return values.astype("M8[us]"), None
+    except (TypeError, ValueError, UserWarning, DeprecationWarning):
+        raise _no_times(name, values) from None
+
+
+def _no_times(name: str, values: Array) -> TypeError:
+    shown = values.dtype if values.dtype.kind == "f" else repr(values.tolist()[0])
+    return TypeError(
+        f"the column {name!r} must hold dates, times or whole numbers, received {shown}"
+    )
 
 
 def frame_of(columns: Mapping[str, Array], backend: str) -> Any:
     """A frame of the library that the data came in."""
     narwhals = _narwhals()
-    plain = {
-        name: each.tolist() if each.dtype.kind == "U" else each for name, each in columns.items()
-    }
-    kind = backend.rpartition(".")[2].lower()
-    return narwhals.from_dict(plain, backend=kind).to_native()
+    plain: dict[str, Any] = {}
+    zones: dict[str, str] = {}
+    for name, each in columns.items():
+        found = of_aware(each, name) if each.dtype.kind == "O" else None
+        if found is not None:
+            plain[name], zones[name] = found
+        else:
+            plain[name] = each.tolist() if each.dtype.kind == "U" else each
+    made = narwhals.from_dict(plain, backend=backend.rpartition(".")[2].lower())
+    for name, zone in zones.items():
+        local = narwhals.col(name).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+        made = made.with_columns(local)
+    return made.to_native()

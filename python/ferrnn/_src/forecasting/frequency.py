@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ferrnn._src.forecasting.zones import aware, to_instants, to_local
 from ferrnn._src.tree.types import Array
 
 HOUR = 3_600_000_000
@@ -31,13 +32,17 @@ class Frequency:
     """How times become ticks (whole numbers, one a step) and back.
 
     `kind` is "number", "fixed" (`step` and `offset` in microseconds), "month" (in months; `day` is
-    the day of the month less one, -1 its last) or "business" (days from Monday to Friday).
+    the day of the month less one, -1 its last) or "business" (days from Monday to Friday). Times
+    with a `zone` are instants; the grid lies on the clock of the zone if `local`, so that its days
+    may have 23 or 25 hours, else on the instants.
     """
 
     kind: str
     step: int = 1
     offset: int = 0
     day: int = 0
+    zone: str | None = None
+    local: bool = False
 
     def ticks(self, times: Array) -> Array:
         """The ticks of times.
@@ -45,6 +50,20 @@ class Frequency:
         Raises:
             ValueError: A time is not on the grid.
         """
+        own = self._own_zone
+        made, wrong = self._ticks(times if own is None else to_local(times, own))
+        if own is not None and wrong.any():
+            # A time that the clock leaves out is shown as a later one.
+            wrong &= self.times(made) != times
+        if wrong.any():
+            raise ValueError(
+                f"the times must be {self} apart; {self._named(times[wrong])[0]} is off that grid. "
+                "Give `freq` if they have another step"
+            )
+        return made
+
+    def _ticks(self, times: Array) -> tuple[Array, Array]:
+        """The ticks of times on the grid's own clock, and which of them are off the grid."""
         if self.kind == "business":
             days = times.astype("M8[D]")
             wrong = ~np.is_busday(days)
@@ -53,15 +72,32 @@ class Frequency:
             numbers = _months(times) if self.kind == "month" else times.astype(np.int64)
             made, rest = np.divmod(numbers - self.offset, self.step)
             wrong = rest != 0
-        if wrong.any():
-            raise ValueError(
-                f"the times must be {self} apart; {times[wrong][0]} is off that grid. Give `freq` "
-                "if they have another step"
-            )
-        return made
+        return made, wrong
+
+    @property
+    def _own_zone(self) -> str | None:
+        """The zone on whose clock the grid lies; None if it lies on times as they are."""
+        return self.zone if self.local else None
 
     def times(self, ticks: Array) -> Array:
-        """The times of ticks: whole numbers, or datetime64 in microseconds."""
+        """The times of ticks: whole numbers, or datetime64 in microseconds, instants in a zone."""
+        made, own = self._times(ticks), self._own_zone
+        return made if own is None else to_instants(made, own)
+
+    def clock(self, ticks: Array) -> Array:
+        """What the clock on the wall shows at ticks, as datetime64."""
+        made = self._times(ticks)
+        return made if self.zone is None or self.local else to_local(made, self.zone)
+
+    def labels(self, ticks: Array) -> Array:
+        """The times of ticks as they are told: in a zone as objects of datetime."""
+        return self._named(self.times(ticks))
+
+    def _named(self, times: Array) -> Array:
+        return times if self.zone is None else aware(times, self.zone)
+
+    def _times(self, ticks: Array) -> Array:
+        """The times of ticks on the grid's own clock."""
         if self.kind == "business":
             start = np.datetime64("1970-01-01", "D")
             days: Array = np.busday_offset(start, ticks, roll="forward")
@@ -97,12 +133,42 @@ class Frequency:
         return f"{self.step} months" if self.kind == "month" else "working days"
 
 
-def inferred(times: Array, series: Array, freq: object = None) -> Frequency:
+def inferred(
+    times: Array, series: Array, freq: object = None, zone: str | None = None
+) -> Frequency:
     """The grid of the times `[rows]` of several series, sorted by series and time.
+
+    Those in a zone are instants. Where the clock there shows one time of day at all of them, or
+    `freq` says so, they are days, weeks, months of that clock.
 
     Raises:
         ValueError: The times have no common step, or `freq` is none that is known.
     """
+    if zone is None:
+        return _inferred(times, series, freq)
+    shown, once_a_day = _shown(times, zone)
+    kind, step = _parsed(freq) if freq is not None else ("fixed", DAY)
+    local = kind != "fixed" or (once_a_day and step % DAY == 0)
+    found = _inferred(shown if local else times, series, freq)
+    return replace(found, zone=zone, local=local)
+
+
+def _shown(times: Array, zone: str) -> tuple[Array, bool]:
+    """What a clock in the zone shows at instants, and whether that is one time of day.
+
+    Where it leaves the usual time of day out, it counts as shown.
+    """
+    shown = to_local(times, zone)
+    days = shown.astype("M8[D]")
+    of_day, counts = np.unique(shown - days, return_counts=True)
+    usual = days + of_day[np.argmax(counts)]
+    odd = np.flatnonzero(shown != usual)
+    left_out = odd[to_instants(usual[odd], zone) == times[odd]]
+    shown[left_out] = usual[left_out]
+    return shown, len(left_out) == len(odd)
+
+
+def _inferred(times: Array, series: Array, freq: object) -> Frequency:
     steps = np.diff(times.astype(np.int64))[np.diff(series) == 0]
     steps = steps[steps > 0]
     if times.dtype.kind in "iu":
@@ -185,7 +251,7 @@ def calendar(kinds: tuple[str, ...], frequency: Frequency, season: int, ticks: A
     if not kinds:
         return np.zeros((*ticks.shape, 0))
     parts = []
-    times = frequency.times(ticks.reshape(-1)) if frequency.kind != "number" else None
+    times = frequency.clock(ticks.reshape(-1)) if frequency.kind != "number" else None
     for kind in kinds:
         if kind == "season" or times is None:
             turn = (ticks.reshape(-1) % season) / season

@@ -10,6 +10,7 @@ from ferrnn._src.figures import figure, short_dates
 from ferrnn._src.forecasting.fitted import Fitted
 from ferrnn._src.forecasting.frames import Names, table_of
 from ferrnn._src.forecasting.panel import ids_of
+from ferrnn._src.forecasting.zones import zone_of
 from ferrnn._src.training.samples import checked_count
 
 _TRUTH, _AHEAD = "#3b4252", "#d1495b"
@@ -69,6 +70,7 @@ def _draw_series(
     middle = table.columns["forecast"][rows]
     axes.plot(ahead, middle, color=_AHEAD, linewidth=1.3, label="forecast")
     if times.dtype.kind == "M":
-        short_dates(axes.xaxis)
+        zone = fitted.frequency.zone
+        short_dates(axes.xaxis, None if zone is None else zone_of(zone))
     axes.set_title("" if fitted.single else str(each), loc="left")
     axes.set_ylabel(names.target)

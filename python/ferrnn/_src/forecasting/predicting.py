@@ -83,9 +83,11 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
     if settings.time_column not in table.columns:  # counted: they follow the last row
         ends = dict(zip(panel.ids.tolist(), panel.last.tolist(), strict=True))
         last = np.array([ends.get(each, 0) for each in table.ids.tolist()])
-        table = replace(table, times=fitted.frequency.times(table.times + 1 + last))
+        frequency = fitted.frequency
+        times = frequency.times(table.times + 1 + last)
+        table = replace(table, times=times, zone=frequency.zone)
     blank = {each: np.full(panel.static.shape[1], np.nan) for each in panel.ids.tolist()}
-    known = panel_from(table, settings, fitted.frequency, blank, target=False)
+    known = panel_from(table, settings, fitted.frequency, blank, target=False, argument="future")
     check_kind(fitted, known.ids)
     last = panel.last
     known = known.chosen(np.flatnonzero(np.isin(known.ids, panel.ids)))
@@ -94,7 +96,7 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
     missing = np.isnan(made.future[ahead]).any(axis=2)
     if missing.any():
         at, step = np.argwhere(missing)[0]
-        when = fitted.frequency.times(last[at : at + 1] + 1 + step)[0]
+        when = fitted.frequency.labels(last[at : at + 1] + 1 + step)[0]
         raise ValueError(
             f"`future` must have {list(settings.future_covariates)} for all {steps} steps of "
             f"each series; for {made.ids[at].item()!r} they are missing at {when}"
@@ -105,7 +107,7 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
 def _labels(fitted: Fitted, panel: Panel, steps: int) -> dict[str, Array]:
     last = panel.last - fitted.settings.horizon
     ticks = (last[:, None] + np.arange(1, steps + 1)).reshape(-1)
-    times = fitted.frequency.times(ticks)
+    times = fitted.frequency.labels(ticks)
     ids = np.repeat(panel.ids, steps)
     return {fitted.settings.id_column: ids, fitted.settings.time_column: times}
 

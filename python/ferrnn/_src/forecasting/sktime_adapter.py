@@ -11,6 +11,7 @@ import numpy as np
 
 from ferrnn._src.forecasting import fitting
 from ferrnn._src.forecasting.forecaster import RecurrentForecaster
+from ferrnn._src.forecasting.frames import as_times
 from ferrnn._src.forecasting.predicting import predicted
 from ferrnn._src.forecasting.results import Forecast
 from ferrnn._src.tree.types import Array
@@ -224,8 +225,8 @@ class SktimeForecaster(BaseForecaster):
         """The times of steps ahead; of dates that do not say how far apart, the forecaster's."""
         if isinstance(self.cutoff, pd.DatetimeIndex) and self.cutoff.freq is None:
             frequency = self.forecaster_.fitted.frequency
-            last = frequency.ticks(_times(self.cutoff).astype("M8[us]"))
-            return pd.DatetimeIndex(frequency.times(last + steps))
+            last, _ = as_times(_times(self.cutoff), "y")
+            return pd.DatetimeIndex(frequency.labels(frequency.ticks(last) + steps))
         return fh.to_absolute_index(self.cutoff)
 
     def _future(self, exogenous: Any, length: int, names: tuple[str, ...]) -> dict[str, Array]:
