@@ -50,7 +50,7 @@ def test_a_chunk_that_inflates_to_more_than_it_holds(path):
     with h5py.File(path, "a") as file:
         bomb = zlib.compress(bytes(50 * 2**20), 9)
         file[f"{PLACE}/0"].id.write_direct_chunk((0, 0), bomb)
-    with pytest.raises(FileError, match=f"grow to more than its {value.nbytes} bytes"):
+    with pytest.raises(FileError, match=f"expand to more than its {value.nbytes} bytes"):
         load(path)
 
 
@@ -62,7 +62,7 @@ def test_compressed_arrays_of_other_writers_are_read(path):
 
 def test_filters_that_are_not_known(path):
     replaced(path, "0", chunks=(2, 2), compression="lzf")
-    with pytest.raises(FileError, match="stored plainly or by deflate"):
+    with pytest.raises(FileError, match="stored plainly or with deflate"):
         load(path)
 
 
@@ -73,7 +73,7 @@ def test_numbers_in_another_file(tmp_path, path):
         del file[f"{PLACE}/0"]
         elsewhere = [(str(tmp_path / "secret"), 0, 32)]
         file[PLACE].create_dataset("0", value.shape, "f4", external=elsewhere)
-    with pytest.raises(FileError, match="no array of its own"):
+    with pytest.raises(FileError, match="must hold an array"):
         load(path)
 
 
@@ -83,7 +83,7 @@ def test_a_virtual_array(tmp_path, path):
         layout[...] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (4, 2))
         del file[f"{PLACE}/0"]
         file[PLACE].create_virtual_dataset("0", layout)
-    with pytest.raises(FileError, match="no array of its own"):
+    with pytest.raises(FileError, match="must hold an array"):
         load(path)
 
 
@@ -139,7 +139,7 @@ def test_what_is_skipped_is_whole(path):
 def test_an_optimizer_that_is_gone(path):
     with h5py.File(path, "a") as file:
         file.move("optimizer", "optimizes")
-    with pytest.raises(FileError, match="the variables of the optimizer are not there"):
+    with pytest.raises(FileError, match="the variables of the optimizer are missing"):
         load(path)
 
 
@@ -154,7 +154,7 @@ def test_an_optimizer_that_is_gone(path):
         ("1", np.float32(-0.1), "'learning_rate' of the optimizer"),
         ("3", np.full((3, 16), -1e-9, "f4"), "'velocity' of the optimizer .* not be negative"),
         ("3", np.ones((3, 15), "f4"), r"must have the shape \(3, 16\)"),
-        ("3", np.ones((3, 16), "S4"), "the file has numbers of the shape"),
+        ("3", np.ones((3, 16), "S4"), "received the shape"),
     ],
 )
 def test_a_state_that_no_optimizer_has(path, name, value, reason):

@@ -43,7 +43,7 @@ def test_links_are_not_followed(path, link):
         group = file["model_weights/gru"]
         del group["gru"]
         group["gru"] = elsewhere if link == "external" else link
-    assert "leads elsewhere" in refusal(path)
+    assert "received a link to another place" in refusal(path)
 
 
 def changed(path, change):

@@ -63,7 +63,7 @@ HOSTILE = {
     "a hole": (file_of({"a": {**ONE, "data_offsets": [4, 12]}}, b"x" * 12), "leave a hole"),
     "bytes at the end": (file_of({"a": ONE}, b"x" * 9), "1 bytes at the end"),
     "weights alone": (file_of({"a": ONE}, b"x" * 8), "the file holds weights alone"),
-    "another version": (file_of({"__metadata__": {"ferrnn": "2"}}), "the version '2'"),
+    "another version": (file_of({"__metadata__": {"ferrnn": "2"}}), "received '2'"),
     "no checksum": (file_of({"__metadata__": {"ferrnn": "1"}}), "the metadata is damaged"),
 }  # fmt: skip
 

@@ -62,7 +62,7 @@ def test_a_folder_keeps_a_probe_too(tmp_path):
     small().save(path, zipped=False, probe=inputs())
     ferrnn.load_model(path)
     (path / PROBE_FILE).write_bytes(probe_file(small(seed=3), inputs()))
-    with pytest.raises(FileError, match="layer 'both' computes something else"):
+    with pytest.raises(FileError, match="layer 'both' computes other outputs"):
         ferrnn.load_model(path)
 
 
@@ -90,7 +90,7 @@ def test_a_probe_that_does_not_hold_names_the_layer(end, tmp_path):
     model.set_weights(weights)
     replaced(path, probe_file(model, inputs()))
     with pytest.raises(
-        FileError, match=r"probe.safetensors: layer 'head' computes something else here.*256"
+        FileError, match=r"probe.safetensors: layer 'head' computes other outputs here.*256"
     ):
         ferrnn.load_model(path)
 

@@ -101,11 +101,11 @@ def test_a_probe_that_does_not_hold_names_the_layer(tmp_path):
         array += 1e-3
 
     changed(path, "probe/1/0", shift)
-    with pytest.raises(FileError, match=r"probe: layer 'second' computes something else here.*256"):
+    with pytest.raises(FileError, match=r"probe: layer 'second' computes other outputs here.*256"):
         ferrnn.load_model(path)
     model.save(path, probe=np.ones((2, 5, 3)))
     changed(path, "layers/lstm/cell/vars/1", shift)
-    with pytest.raises(FileError, match="layer 'first' computes something else"):
+    with pytest.raises(FileError, match="layer 'first' computes other outputs"):
         ferrnn.load_model(path)
 
 

@@ -249,7 +249,7 @@ class TestModels:
         model.set_state_tree({"trainable_variables": bias, "optimizer_variables": rate})
         assert model.layers[0].bias.numpy().tolist() == [1.5, 2.5]
         assert float(model.optimizer.learning_rate) == 0.125
-        with pytest.raises(ValueError, match="which is none of the trainable_variables"):
+        with pytest.raises(ValueError, match="which is not among the trainable_variables"):
             model.set_state_tree({"trainable_variables": {"own": {"first": {"bias": [1.0]}}}})
         with pytest.raises(ValueError, match=r"must have the shape \(2,\), received \(1,\)"):
             model.set_state_tree({"trainable_variables": {"own": {"last": {"bias": [1.0]}}}})

@@ -226,7 +226,7 @@ def changed(source, **contents):
     ("ending", "other", "told"),
     [
         ("txt", lambda content: b"\n[UNK]\na\na", "at least one repeated term"),
-        ("txt", lambda content: b"\xff\xfe", "not text in UTF-8, at byte 0"),
+        ("txt", lambda content: b"\xff\xfe", "must be UTF-8, but is not at byte 0"),
         (
             "json",
             lambda content: content.replace(b'"vocabulary": null', b'"vocabulary": "/etc/passwd"'),
@@ -256,5 +256,5 @@ def test_weights_of_words_of_a_size_that_is_not_there_are_refused(tmp_path):
         group = file["layers/text_vectorization/vars"]
         del group["idf_weights"]
         group.create_dataset("idf_weights", shape=(10**9,), chunks=(1000,), dtype="f4")
-    with pytest.raises(ValueError, match="must be there in full"):
+    with pytest.raises(ValueError, match="must be stored in full"):
         model.load_weights(path)

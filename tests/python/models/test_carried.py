@@ -43,7 +43,10 @@ def test_a_model_goes_on_from_its_state_in_another_one():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda state: {"lstm/0": np.zeros((2, 3))}, r"no stateful layer has \['lstm/0'\]"),
+        (
+            lambda state: {"lstm/0": np.zeros((2, 3))},
+            r"no stateful layer has the states \['lstm/0'\]",
+        ),
         (lambda state: {**state, "inner/deep/0": np.zeros((2, 9))}, "another model"),
         (lambda state: {**state, "inner/deep/1": np.zeros((2, 4))}, "another model"),
     ],

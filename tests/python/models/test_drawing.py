@@ -47,7 +47,7 @@ def test_text_says_what_feeds_what(tmp_path):
 
 
 def test_another_format_becomes_svg_with_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match=r"instead of .*model\.png it writes .*model\.svg"):
+    with pytest.warns(UserWarning, match=r"writes .*model\.svg instead of .*model\.png"):
         picture = keras.utils.plot_model(twins(), str(tmp_path / "model.png"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.svg"]
     assert (tmp_path / "model.svg").read_text(encoding="utf-8") == picture

@@ -316,7 +316,7 @@ class TestErrors:
         model, (series, facts) = forked(), forked_inputs()
         with pytest.raises(ValueError, match=r"expects 2 input\(s\) \(series, facts\)"):
             model([series])
-        with pytest.raises(ValueError, match=r"\['series', 'facts'\].*\['facts'\] are missing"):
+        with pytest.raises(ValueError, match=r"\['series', 'facts'\].* without \['facts'\]"):
             model({"series": series})
         with pytest.raises(ValueError, match=r"name 'facts' .* shape=\(None, 4\)"):
             model([series, facts[:, 1:]])

@@ -104,7 +104,7 @@ def test_models_without_a_plan_are_trained_one_after_another_and_the_reason_is_t
         model.compile("adam", loss="mse")
         return model
 
-    with pytest.warns(UserWarning, match="mine: the engine's plans do not know Mine"):
+    with pytest.warns(UserWarning, match="mine: plans do not support Mine"):
         compare(made, groups(2), epochs=2)
 
 
@@ -198,7 +198,7 @@ def test_models_that_share_something_are_refused():
         ({"verbose": "loud"}, ValueError, "`verbose` must be 'auto', 0, 1 or 2, received 'loud'"),
         ({"seed": -1}, ValueError, "`seed` must lie in"),
         ({"seed": "a"}, TypeError, "`seed` must be an integer"),
-        ({"seed": {}}, ValueError, "has none for \\['series 0'\\]"),
+        ({"seed": {}}, ValueError, "received none for \\['series 0'\\]"),
         ({"groups": {1: 3}}, RuntimeError, "must be \\(x, y\\)"),
         ({"groups": {1: {"X": 3}}}, RuntimeError, "must hold arguments of `fit`"),
         ({"build": lambda: None}, RuntimeError, "must return a compiled model, received None"),
@@ -245,7 +245,7 @@ def test_one_file_keeps_them_all(tmp_path):
 
 def test_a_file_of_one_model_is_not_read_as_many(tmp_path):
     build().save(tmp_path / "one.safetensors")
-    with pytest.raises(ValueError, match="not a file of many models"):
+    with pytest.raises(ValueError, match="must be a file of many models"):
         keras.ManyModels.load(tmp_path / "one.safetensors")
 
 

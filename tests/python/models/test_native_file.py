@@ -223,7 +223,7 @@ def test_a_checkpoint_may_be_of_this_format(tmp_path):
 
 def test_a_model_without_weights_is_saved_with_a_warning(tmp_path):
     model = ferrnn.Sequential([layers.LSTM(2)])
-    with pytest.warns(UserWarning, match="saved before it was built"):
+    with pytest.warns(UserWarning, match="saved before it is built"):
         model.save(tmp_path / "m.safetensors")
     assert not ferrnn.load_model(tmp_path / "m.safetensors").built
 

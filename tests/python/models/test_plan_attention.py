@@ -142,8 +142,8 @@ def returned(x):
 BACK = {
     "it has dropout=0.2": several(dropout=0.2),
     "it has a gate": several(use_gate=True),
-    "it returns its weights": returned,
-    "NumPy computes its scores": lambda x: GRU(3)(
+    "it returns its attention scores": returned,
+    "its scores are computed in NumPy": lambda x: GRU(3)(
         layers.Attention(score_mode="concat")([layers.AdditiveAttention()([x, x]), x])
     ),
 }

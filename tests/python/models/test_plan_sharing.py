@@ -127,4 +127,4 @@ def test_weights_that_are_one_in_part_are_said():
     model = keras.Model(inputs, LSTM(3)(second(first(inputs))))
     second.kernel = first.kernel
     model.compile("sgd", "mse")
-    assert "two layers share one" in str(model.explain_plan())
+    assert "a weight is used by two layers" in str(model.explain_plan())

@@ -337,6 +337,6 @@ def test_the_report_names_what_is_not_planned():
     assert not report.covered
     assert str(report).splitlines() == [
         "lstm  not planned: it has stateful=True",
-        "own   not planned: the engine's plans do not know Own",
+        "own   not planned: plans do not support Own",
         "ftrl  not planned: the engine's plans do not know the rule of Ftrl",
     ]

@@ -48,7 +48,7 @@ class TestPuttingTogether:
             keras.Sequential([keras.Input((3,)), keras.Input((3,))])
         with pytest.raises(ValueError, match="must come first"):
             keras.Sequential([Dense(1), keras.Input((3,))])
-        with pytest.raises(IndexError, match="no layers to take off"):
+        with pytest.raises(IndexError, match="no layers to remove"):
             keras.Sequential().pop()
 
     def test_get_layer(self):
@@ -114,7 +114,7 @@ class TestBuilding:
             keras.Sequential()(np.ones((1, 3)))
         with pytest.raises(ValueError, match=r"input shape \(None, 5, 3\). You cannot build"):
             stack().build((None, 5, 4))
-        with pytest.raises(ValueError, match="needs a shape"):
+        with pytest.raises(ValueError, match="must be a shape"):
             keras.Sequential([Dense(1)]).build(None)
         with pytest.raises(TypeError, match=r"'dense_2'.*would receive 3 arrays"):
             keras.Sequential([keras.Input((5, 3)), LSTM(2, return_state=True), Dense(1)])

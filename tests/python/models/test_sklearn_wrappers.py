@@ -58,7 +58,7 @@ def test_wrong_models_and_targets_are_refused():
         SKLearnRegressor(regressor()).predict(X)
     with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
         SKLearnRegressor(regressor()).set_params(depth=3)
-    with pytest.raises(ValueError, match="one number of samples"):
+    with pytest.raises(ValueError, match="the same number of samples"):
         SKLearnRegressor(regressor()).fit(X, Y[1:])
 
 

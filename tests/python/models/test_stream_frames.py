@@ -244,7 +244,7 @@ def test_frames_of_another_shape_are_refused():
         (Conv2D(2, 2, name="odd"), "layer 'odd' .* in a TimeDistributed it would see one"),
         (
             TimeDistributed(UpSampling2D(2, interpolation="bilinear", name="odd")),
-            "odd' .* it mixes places",
+            "odd' .* it computes with its inputs",
         ),
         (TimeDistributed(Dense(3, "softmax", name="odd")), "odd' .* softmax over the features"),
     ],

@@ -229,19 +229,19 @@ class Written(Model):
     ("make", "message"),
     [
         (forked, "layer '.*' of the model 'm' cannot run .* takes something besides the outputs"),
-        (two_inputs, "the model 'm' cannot run in a stream: it has 2 inputs"),
-        (from_the_middle, "a stream gives the outputs of the last layer"),
+        (two_inputs, "the model 'm' cannot run in a stream: it must have one input"),
+        (from_the_middle, "a stream returns the outputs of the last layer"),
         (skipping, "cannot run in a stream: it takes something besides"),
         (always_dropping, "layer 'odd' .* training=True"),
         (lambda: Written(name="m"), "the model 'm' must be built .* subclassed model"),
         (
             of_layers(Embedding(4, 3), shape=(None, 2)),
-            r"takes one id at a time: .* must be \[batch, time\], not \(None, None, 2\)",
+            r"takes one id at a time: .* must be \[batch, time\], received \(None, None, 2\)",
         ),
         (of_layers(GRU(4, return_sequences=True), Embedding(4, 3, name="odd")), "'odd' .* first"),
         (of_layers(LayerNormalization(axis=[1, 2], name="odd"), shape=(3, 2)), "'odd' .* axis="),
-        (of_layers(TimeDistributed(GRU(3), name="td"), shape=(None, 4, 2)), "inside of a step"),
-        (of_layers(Dense(3), shape=(None, None, 2)), "of known lengths except batch and time"),
+        (of_layers(TimeDistributed(GRU(3), name="td"), shape=(None, 4, 2)), "inside a step"),
+        (of_layers(Dense(3), shape=(None, None, 2)), "with known lengths except batch and time"),
         (
             of_layers(
                 Embedding(4, 3, mask_zero=True),
@@ -260,5 +260,5 @@ def test_what_cannot_stream_is_named(make, message):
 def test_layers_that_are_not_of_rows_are_named_inside_a_time_distributed():
     odd = ferrnn.layers.UnitNormalization(name="odd")
     model = Sequential([Input((None, FEATURES)), TimeDistributed(odd)])
-    with pytest.raises(TypeError, match=r"/odd' .* it is a UnitNormalization, of which"):
+    with pytest.raises(TypeError, match=r"/odd' .* it is a UnitNormalization, which"):
         model.stream()

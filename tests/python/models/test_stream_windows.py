@@ -254,7 +254,7 @@ def test_out_is_written():
         (MaxPooling1D(2, name="odd"), "fewer outputs than steps"),
         (Conv1D(3, 2, data_format="channels_first", name="odd"), "channels_first"),
         (Conv1D(3, 2, activation="mish", name="odd"), "its activation mish"),
-        (BatchNormalization(axis=1, name="odd"), "axis=1 is none of a step's"),
+        (BatchNormalization(axis=1, name="odd"), "axis=1 is not an axis of one step"),
         (PReLU(name="odd"), "an alpha for each step"),
         (Softmax(axis=1, name="odd"), "axis=1"),
         (GlobalAveragePooling1D(name="odd"), "sees all steps"),
@@ -277,7 +277,7 @@ def test_attention_says_that_it_needs_the_whole_sequence():
 
 def test_layers_inside_of_a_step_may_not_be_recurrent():
     model = Sequential([Input((None, 5, FEATURES)), TimeDistributed(GRU(2, name="odd"))])
-    with pytest.raises(TypeError, match=r"layer .*odd' .* inside of a step"):
+    with pytest.raises(TypeError, match=r"layer .*odd' .* inside a step"):
         model.stream()
 
 

@@ -95,7 +95,7 @@ def test_some_layers_only():
     assert "lstm" not in text
     assert "gru" in text
     assert "dense" in text
-    with pytest.raises(ValueError, match="names no layers"):
+    with pytest.raises(ValueError, match="must match layers"):
         text_of(model(), layer_range=["gru", "conv"])
     with pytest.raises(ValueError, match="two names"):
         text_of(model(), layer_range=["gru"])

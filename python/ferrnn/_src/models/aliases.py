@@ -1,4 +1,4 @@
-"""Layers that a class of the user's knows by a second name: a property, in files by the first."""
+"""Second names of layers: properties of users' classes that return them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ferrnn._src.layer.layer import Layer
 
 
 def other_places(entries: Iterable[tuple[str, Any, Any]]) -> dict[str, list[str]]:
-    """For the places of layers the other places that properties of their holders name.
+    """Maps the places of layers to other places, which properties of their holders name.
 
     `entries` are those of `weights_file.saved`.
     """
@@ -26,14 +26,14 @@ def other_places(entries: Iterable[tuple[str, Any, Any]]) -> dict[str, list[str]
 
 
 def elsewhere(path: str, others: dict[str, list[str]]) -> Iterator[str]:
-    """The other places of a layer: its own, or those of what it is in."""
+    """The other places of a layer, by its own second name or by those of its holders."""
     for known, names in others.items():
         if path == known or path.startswith(f"{known}/"):
             yield from (name + path[len(known) :] for name in names)
 
 
 def _held_by_properties(owner: Layer) -> Iterator[tuple[str, Layer]]:
-    """The layers that properties of a user's class give; one that fails gives none."""
+    """The layers that properties of a user's class return; properties that raise are skipped."""
     for kind in type(owner).__mro__:
         if kind.__module__.startswith("ferrnn."):
             return

@@ -1,4 +1,4 @@
-"""Attention as parts of the engine, for plans, or why it is none."""
+"""Attention as parts of the engine, for plans, or the reason why it cannot be."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ferrnn._src.layers.multi_head_attention import MultiHeadAttention
 from ferrnn._src.layers.projection import Projection
 from ferrnn._src.training.plan_parts import Lowering
 
-# What an instance may be given in place of its class's own.
+# Attributes that an instance may override.
 _REPLACED = ("forward", "call", "compute_mask", "cast_inputs", "supports_masking")
 
 
 def attends(layer: Any) -> bool:
-    """Whether a layer is attention, which takes several values."""
+    """Whether a layer is attention, which has several inputs."""
     return type(layer) in (Attention, AdditiveAttention, MultiHeadAttention)
 
 
 def attention(step: Any, low: Lowering, given: list[int]) -> int | str:
-    """Adds the parts that attention is; gives the value that it makes, or why it is none."""
+    """Adds the parts of an attention layer; returns its value, or the reason why it has none."""
     layer, inputs = step.layer, step.node.inputs
     says = inputs if isinstance(inputs, Attended) else Attended(tuple(inputs))
     return _why_not(step, says) or _added(layer, says.use_causal_mask, low, given)
@@ -33,19 +33,19 @@ def _why_not(step: Any, says: Attended) -> str | None:
     if node.training is not None or any(mask is not None for mask in masks):
         why = "it is called with a mask or with `training`"
     elif says.return_attention_scores:
-        why = "it returns its weights"
+        why = "it returns its attention scores"
     elif layer.activity_regularizer is not None:
         why = "it has an activity regularizer"
     elif any(name in vars(layer) for name in _REPLACED):
-        why = "it has a method of its own"
+        why = "a method is overridden in the instance"
     elif not layer.built:
         why = "it is not built yet"
     elif layer.dropout:
         why = f"it has dropout={layer.dropout}"
     elif any(tensor.ndim != 3 or str(tensor.dtype) != str(layer.dtype) for tensor in tensors):
-        why = f"it does not take and give sequences of {layer.dtype}"
+        why = f"its inputs or outputs are not sequences of {layer.dtype}"
     elif isinstance(layer, AdditiveAttention) or getattr(layer, "score_mode", "dot") != "dot":
-        why = "NumPy computes its scores"
+        why = "its scores are computed in NumPy"
     elif type(layer) is MultiHeadAttention and layer.use_gate:
         why = "it has a gate"
     return why
@@ -55,7 +55,7 @@ def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | s
     if type(layer) is Attention:
         scale, weights = (1.0, []) if layer.scale is None else (None, [layer.scale])
         return low.add(("attention", 1, scale, False, causal, None), given, weights)
-    # Values of its own, in the order in which gradients by one are summed.
+    # Copies of the values, in the order in which the gradients of one value are summed.
     own = [low.copy(value) for value in reversed(given)][::-1]
     query, value, key = (*own, own[1])[:3]
     query = _projected(layer.query_dense, low, query)
@@ -67,7 +67,7 @@ def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | s
 
 
 def _projected(projection: Projection, low: Lowering, value: int) -> int:
-    """A product with a kernel whose axes are those of features, then those of units."""
+    """A product with a kernel whose first axes are features, and whose last axes are units."""
     kernel, bias = projection.kernel, projection.bias
     features = math.prod(projection.inputs_shape)
     part = ("dense", projection.activation, features, kernel.size // features, bias is not None)

@@ -1,4 +1,4 @@
-"""The part of `Model` that calls the engine's plans, and shows them inputs and outputs."""
+"""The part of `Model` that runs the engine's plans."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from ferrnn._src.training.trainer import Trainer
 
     class _Trained(Ends, Trainer):
-        """What `Model` is besides, after its layers."""
+        """The other bases of `Model`."""
 
 else:
     inference = later("ferrnn._src.models.inference")
     _Trained = Ends
 
-# Calls of a model of one structure before it is planned.
+# The number of calls of a model of one structure before a plan is made.
 _CALLS = 2
 
 
 class ByPlan(_Trained):
-    """What a model that is a graph does by a plan, where it has one."""
+    """Calls of a graph by its plan, if it has one."""
 
-    _inference: tuple[int, Any, int] = (0, None, 0)  # for which structure, the plan, calls so far
+    _inference: tuple[int, Any, int] = (0, None, 0)  # structure version, plan, calls so far
 
     def _planned_outputs(self, inputs: Any) -> Any:
-        """The outputs by one call of the engine, None if there is no plan that takes the inputs."""
+        """The outputs by one call of the engine, or None if no plan takes the inputs."""
         structure, plan, calls = self._inference
         if calls <= _CALLS or structure != structure_version():
             plan = self.predicting_plan(1)
@@ -71,7 +71,7 @@ class ByPlan(_Trained):
         now = structure_version()
         if structure != now:
             plan, calls = None, 0
-        if calls <= _CALLS:  # a plan is made for models that are called again and again
+        if calls <= _CALLS:  # a plan is only made for a model that is called repeatedly
             calls += batches
             if calls > _CALLS:
                 plan = inference.plan_of(self)

@@ -1,4 +1,4 @@
-"""What the stateful layers of a model carry from call to call, as values."""
+"""The states that stateful layers of a model carry from call to call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferrnn._src.tree.types import Array
 
 
 class Carried:
-    """Gives and takes the states of a model's stateful layers."""
+    """Methods that get and set the states of a model's stateful layers."""
 
     layers: Any
 
@@ -42,7 +42,7 @@ class Carried:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Gives the stateful layers the states of `get_state`; those without any begin at zero.
+        """Sets the states from `get_state`; layers without an entry start from zero.
 
         Raises:
             ValueError: The states are those of another model; nothing is changed then.
@@ -63,7 +63,8 @@ class Carried:
                 layer.states = states
             names = [path for path, _ in found]
             raise ValueError(
-                f"`state` is that of another model, whose stateful layers are not {names}: {error}"
+                f"`state` is that of another model than one with the stateful layers {names}: "
+                f"{error}"
             ) from error
 
     def reset_states(self, states: Any = None) -> None:
@@ -91,7 +92,7 @@ class Carried:
         return state_bytes(self.get_state())
 
     def state_from_bytes(self, data: bytes) -> None:
-        """Takes the states that `state_to_bytes` gave, in any process.
+        """Restores the states that `state_to_bytes` returned, in any process.
 
         Raises:
             ValueError: The bytes are damaged, of another version or of another model.
@@ -108,11 +109,11 @@ def is_stateful(layer: Any) -> bool:
 
 def _require_none(rest: Mapping[str, Any]) -> None:
     if rest:
-        raise ValueError(f"no stateful layer has {sorted(rest)[:5]}")
+        raise ValueError(f"no stateful layer has the states {sorted(rest)[:5]}")
 
 
 def _stateful(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The stateful layers, those of nested models and both of a Bidirectional, by their paths."""
+    """The stateful layers by path, including those in nested models and both of a Bidirectional."""
     for layer in model.layers:
         path = f"{prefix}{layer.name}"
         both = [getattr(layer, name, None) for name in ("forward_layer", "backward_layer")]

@@ -86,18 +86,18 @@ def clone_model(
 
 
 def _made_again(model: Model, functions: tuple[Any, ...]) -> Model:
-    """A new model of a class of the user's, which has no layers to look into."""
+    """A new model of a user's class, whose layers are unknown."""
     if any(each is not None for each in functions):
         raise ValueError(
             "Arguments `input_tensors`, `clone_function` and `call_function` are only supported "
             "for Sequential models or Functional models. Received model of type "
-            f"{type(model).__name__!r}, which writes `call` itself"
+            f"{type(model).__name__!r}, which defines `call` itself"
         )
     return _compiled_like(model, type(model).from_config(model.get_config()))  # type: ignore[no-any-return]
 
 
 def _compiled_like(model: Any, made: Any) -> Any:
-    """The clone, compiled as the model was, with metrics and an optimizer of its own."""
+    """The clone, compiled as the model was, with its own metrics and optimizer."""
     if model.compiled:
         made.compile_from_config(compile_data(model))
     return made
@@ -106,13 +106,13 @@ def _compiled_like(model: Any, made: Any) -> Any:
 def _nested(
     layer: Any, clone_function: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
 ) -> Model:
-    """The clone of a model inside a model; a stack calls no layers itself."""
+    """The clone of a model inside a model."""
     called = None if isinstance(layer, Sequential) else call_function
     return clone_model(layer, None, clone_function, called, recursive=True)
 
 
 def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
-    """Puts symbolic tensors in the place of a model's inputs, in its configuration."""
+    """Replaces a model's inputs by symbolic tensors, in its configuration."""
     given = flatten(tensors)
     if not all(isinstance(each, SymbolicTensor) for each in given):
         raise ValueError(
@@ -158,5 +158,5 @@ def _copied(layer: Layer) -> Layer:
 
 
 def _is_own(model: Model) -> bool:
-    """Whether a model is the code of a subclass: it has no layers to look into."""
+    """Whether a model is defined by the code of a subclass, so that its layers are unknown."""
     return model._graph is None and not isinstance(model, Sequential)

@@ -1,4 +1,4 @@
-"""How a model is compiled, as plain data in Keras' form, and back."""
+"""The arguments of `compile` as plain data in Keras' form, and back."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ else:
 
 
 def compile_config(model: Any) -> dict[str, Any]:
-    """What `compile` was given.
+    """The arguments of `compile` as plain data.
 
-    A function without a name of its own is named all the same, so that the model is not lost: its
-    file loads with `compile=False`.
+    A function without a name is written nevertheless, so that the model can be saved: its file
+    loads with `compile=False`.
     """
     return data_alone(compile_data(model))  # type: ignore[no-any-return]
 
 
 def compile_data(model: Any) -> dict[str, Any]:
-    """As `compile_config`, with functions known by what they are where this process reads it."""
+    """As `compile_config`, with references to functions for use in this process."""
     given = dict(model._compile_config)
     jit = given.pop("jit_compile")
     written = {
@@ -51,7 +51,7 @@ def _written(given: Any, write: Callable[[Any], Any]) -> Any:
 
 
 def compile_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `compile` of what a file says; what only Keras knows is left out.
+    """The arguments of `compile` from those in a file, without those that only Keras has.
 
     >>> compile_arguments({"optimizer": "adam", "loss": "mse", "auto_scale_loss": True})["loss"]
     'mse'

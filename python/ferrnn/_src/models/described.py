@@ -1,4 +1,4 @@
-"""What a model writes of itself: files, JSON, pickles, a table."""
+"""The methods of `Model` for files, JSON, pickles and summaries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Described(Configured):
     _graph: Any
 
     def __getstate__(self) -> dict[str, Any]:
-        # A graph knows the order to be copied in; a plan is the engine's, and made anew.
+        # A graph copies its nodes in their order; a plan belongs to the engine and is made anew.
         state = {"_graph": self._graph, **vars(self)}
         state.pop("_inference", None)
         return state
@@ -93,13 +93,13 @@ class Described(Configured):
         public("saving", "load_weights")(self, filepath, skip_mismatch, **options)
 
     def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was given, as plain data; a class with its own `compile` may add to it."""
+        """The arguments of `compile` as plain data; a class with its own `compile` may add some."""
         return compiling.compile_config(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as `get_compile_config` said.
 
-        A class that writes `compile` says how by writing this too: else it is left uncompiled.
+        A class that overrides `compile` must override this too, or it is left uncompiled.
 
         >>> import ferrnn as keras
         >>> model, again = (keras.Sequential([keras.layers.Dense(1)]) for _ in range(2))
@@ -149,7 +149,7 @@ class Described(Configured):
         return as_json(self.as_data(), **options)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the model: its summary."""
+        """The summary, as HTML for notebooks."""
         return summary.summary_html(self)
 
     def summary(

@@ -1,4 +1,4 @@
-"""Pictures of models: boxes for layers, lines for what they hand on, as SVG or as text."""
+"""Pictures of models as SVG or text: boxes for layers, lines for their connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferrnn._src.layer.layer import Layer
 from ferrnn._src.models.summary import connections, output_shape_of
 from ferrnn._src.symbolic.symbolic import Node
 
-# Pixels: of a letter, of a line of text, around the text of a box, between rows and columns.
+# In pixels: a letter, a line of text, padding of a box, distance of rows and of columns.
 _LETTER, _LINE, _PADDING, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 8, 18, 10, 40, 30
 
 
@@ -52,8 +52,8 @@ def plot_model(
     if to_file is not None and suffix not in (".svg", ".txt"):
         given, to_file = to_file, Path(to_file).with_suffix(".svg")
         warn(
-            f"plot_model draws SVG, since other formats need other programs: instead of {given} it "
-            f"writes {to_file}."
+            f"plot_model can only draw SVG: it writes {to_file} instead of {given}, as other "
+            "formats need other programs."
         )
     shown = (show_shapes, show_dtype, show_layer_names, show_trainable)
     labels = {layer: _label(layer, *shown) for layer in model.operations}
@@ -135,7 +135,7 @@ def _label(layer: Layer, shapes: bool, dtype: bool, names: bool, trainable: bool
 
 
 def _as_text(model: Any, labels: dict[Layer, list[str]]) -> str:
-    """A line for each layer: what it is, and the calls that feed it."""
+    """A line for each layer: its name and class, and the calls that it is connected to."""
     nodes = set(model._graph.nodes)
     lines = []
     for layer, label in labels.items():
@@ -145,7 +145,7 @@ def _as_text(model: Any, labels: dict[Layer, list[str]]) -> str:
 
 
 def _rows(nodes: list[Node]) -> list[list[Layer]]:
-    """The layers row by row: each below all that feed its first call."""
+    """The layers in rows: each below all layers that its first call is connected to."""
     row: dict[Layer, int] = {}
     for node in nodes:
         if node.layer not in row:

@@ -1,4 +1,4 @@
-"""What a model says of its graph: layers, inputs and outputs, their names and shapes."""
+"""Attributes of a model's graph: layers, inputs and outputs, their names and shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.symbolic.symbolic import SymbolicTensor
 
 
 class Ends:
-    """The part of `Model` that tells what its graph begins and ends with."""
+    """The part of `Model` with the attributes of its graph."""
 
     name: str
     _graph: Graph | None = None
@@ -23,7 +23,7 @@ class Ends:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in the order of a graph, a stack or attributes (a new list)."""
+        """The layers, in the order of the graph, the stack or the attributes (a new list)."""
         return self._listed_layers()
 
     @layers.setter
@@ -49,8 +49,8 @@ class Ends:
     def _require_graph(self, what: str) -> Graph:
         if self._graph is None:
             raise AttributeError(
-                f"The model {self.name!r} has no `{what}`: it is not a graph of symbolic tensors, "
-                "or it is not built yet"
+                f"The model {self.name!r} has no `{what}`: it is not a functional model, or it is "
+                "not built yet"
             )
         return self._graph
 
@@ -85,7 +85,7 @@ class Ends:
     def output_names(self) -> list[str]:
         """The names of the layers that make the outputs, or the keys of a dict of outputs.
 
-        A name that is there already is counted up.
+        A repeated name gets a number.
         """
         if self._graph is None:
             return []
@@ -103,16 +103,16 @@ class Ends:
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the input, None for the batch; a list of shapes for several."""
+        """The shape of the input, with None for the batch; a list of shapes for several."""
         return _one_or_list([tensor.shape for tensor in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the output, None for the batch; a list of shapes for several."""
+        """The shape of the output, with None for the batch; a list of shapes for several."""
         return _one_or_list([tensor.shape for tensor in self.outputs])
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place.
+        """The layer of that name, or at that index.
 
         >>> from ferrnn._src.models.sequential import Sequential
         >>> from ferrnn.layers import Dense
@@ -141,9 +141,9 @@ class Ends:
 
     @property
     def _one_output(self) -> bool:
-        """Whether a call gives one array: a list of one output means it as well, as in Keras."""
+        """Whether a call returns a single array: also for a list of one output, as in Keras."""
         made = self._outputs_structure
-        if type(made) is SymbolicTensor:  # before the other, which takes longer
+        if type(made) is SymbolicTensor:  # first, as the other check takes longer
             return True
         listed = isinstance(made, list | tuple) and len(made) == 1
         return listed and isinstance(made[0], SymbolicTensor)

@@ -44,12 +44,12 @@ def save_model(
     """Writes a model to a `.keras` file: its configuration, weights and how it is compiled.
 
     `more` are further parts, by name. With `zipped=False` it is a folder with the same contents.
-    Whenever this stops, at `filepath` is the file that was there or the new one; a folder may then
-    hold some files of each.
+    If this is interrupted, `filepath` is the old file or the new one; a folder may then hold some
+    files of each.
     """
     path = _checked_path(filepath, overwrite, zipped)
     if not model.built:
-        warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
+        warn(f"The model {model.name!r} is saved before it is built: the file has no weights.")
     data = model.as_data()
     if include_optimizer and model.compiled:
         data["compile_config"] = data_alone(plain(model.get_compile_config()))
@@ -75,7 +75,7 @@ def save_model(
 
 
 def _assets(model: Any) -> dict[str, bytes]:
-    """The files that layers keep, such as vocabularies, by their places in the archive."""
+    """Further files of layers, such as vocabularies, by their paths in the archive."""
     return {
         f"{_ASSETS}{path}/{name}": content
         for path, owner, _ in saved(model, include_optimizer=False)
@@ -101,7 +101,7 @@ def _checked_path(filepath: str | os.PathLike[str], overwrite: bool, zipped: boo
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Raises FileExistsError if there is a file at `path` that must not be replaced."""
+    """Raises FileExistsError if `path` exists and must not be replaced."""
     if path.exists() and not overwrite:
         raise FileExistsError(f"`{path}` already exists, and `overwrite` is False")
 
@@ -116,16 +116,16 @@ def read_model(
 ) -> Any:
     """The model of a `.keras` archive or folder, with its weights, compiled as it was.
 
-    `translate` gives the configuration in today's form of that in the file and the metadata;
-    `check` is called with the model and the parts in the end.
+    `translate` turns the configuration and the metadata of the file into a configuration in
+    today's form; `check` is called with the model and the parts at the end.
     """
     with reading(path), opened(path) as parts, limited(parts.size):
         with within(_CONFIG), custom_object_scope(custom_objects):
             text = parts.read(_CONFIG)
             if text is None:
                 raise ValueError(
-                    "there is no configuration of a model: a file of PyTorch opens with "
-                    "`ferrnn.from_torch`"
+                    "it has no `config.json`, the configuration of a model; to read a PyTorch "
+                    "file, use `ferrnn.from_torch`"
                 )
             data = translate(json.loads(text), parts.read(_METADATA))
             made = model_from(data, compiles=compiles)
@@ -139,12 +139,12 @@ def read_model(
 def _weights_in(parts: Parts) -> io.BytesIO:
     content = parts.read(_WEIGHTS)
     if content is None:
-        raise ValueError("there are no weights")
+        raise ValueError("it has no `model.weights.h5`, the weights of the model")
     return io.BytesIO(content)
 
 
 def _read_assets(model: Any, parts: Parts) -> None:
-    """Gives layers the texts that stand at their places."""
+    """Sets the texts of layers from their paths in the archive."""
     for path, owner, _ in saved(model, include_optimizer=False):
         place = f"{_ASSETS}{path}/"
         if loads_assets(owner):
@@ -156,7 +156,7 @@ def _read_assets(model: Any, parts: Parts) -> None:
             with within(place + name):
                 content = parts.read(place + name)
                 if content is None:
-                    raise ValueError(f"the text of the layer {owner.name!r} is not there")
+                    raise ValueError(f"the text of the layer {owner.name!r} is missing")
                 texts[name] = _decoded(content)
         if texts:
             owner.set_text_assets(texts)
@@ -166,7 +166,7 @@ def _decoded(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not text in UTF-8, at byte {error.start}") from None
+        raise ValueError(f"it must be UTF-8, but is not at byte {error.start}") from None
 
 
 def save_weights(
@@ -215,7 +215,7 @@ def load_weights(
             "`.keras` files are read."
         )
     if not path.exists():
-        raise FileNotFoundError(f"`{path}` is not there")
+        raise FileNotFoundError(f"`{path}` does not exist")
     check_built(model)
     with reading(path):
         if path.suffix == ".keras" or path.is_dir():
@@ -230,7 +230,7 @@ def load_weights(
 
 
 def check_built(model: Any) -> None:
-    """Raises ValueError if a model has no weights yet that could be loaded."""
+    """Raises ValueError if a model has no weights yet to load into."""
     if not model.built:
         raise ValueError(
             "You are loading weights into a model that has not yet been built. Build the model "

@@ -1,4 +1,4 @@
-"""What layers with windows become in a stream: over time, and over the places of a step."""
+"""Layers with windows as parts of a stream: over time, and over the places of a step."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ from ferrnn._src.models.stages import Place, Stage, function
 from ferrnn._src.sequence.stream import StreamPart
 from ferrnn._src.tree.types import Array
 
-# The engine's number of a piece that is filled.
+# The engine's index of a piece that is padding.
 _NOWHERE = 2**32 - 1
 
 
 def _select(pieces: int, width: int, numbers: Array, fill: float = 0.0) -> tuple[Any, ...]:
-    """Pieces in another order, for numbers from 1 on; 0 is a piece of `fill`."""
+    """Pieces in another order, by numbers from 1 on; 0 is padding with `fill`."""
     from_ = np.where(numbers == 0, _NOWHERE, numbers.astype(np.int64) - 1)
     return pieces, width, from_.reshape(-1).tolist(), fill
 
 
 def _moved(place: Place) -> list[StreamPart]:
-    """Layers that put elements elsewhere: asked with the elements' numbers."""
+    """Layers that only move elements, found by calling them on the elements' numbers."""
     count = int(np.prod(place.shape))
     numbers = np.arange(1, count + 1, dtype=np.float64)
     moved, squares = (
@@ -59,14 +59,14 @@ def _moved(place: Place) -> list[StreamPart]:
         for each in (numbers, numbers**2)
     )
     if np.any(moved**2 != squares):
-        place.refuse("it mixes places; a stream knows what moves them")
+        place.refuse("it computes with its inputs, where a stream can only move them")
     if np.array_equal(moved.reshape(-1), numbers):
         return []
     return [StreamPart(("select", _select(count, 1, moved)))]
 
 
 def _order(place: Place, shape: Sequence[int], source: int, to: int) -> list[StreamPart]:
-    """Moves the axis of the features of layers that have it first."""
+    """Moves the features' axis for layers that have it first."""
     if place.layer.data_format == "channels_last":
         return []
     count = int(np.prod(shape))
@@ -75,7 +75,7 @@ def _order(place: Place, shape: Sequence[int], source: int, to: int) -> list[Str
 
 
 def _ordered(place: Place, parts: list[StreamPart]) -> list[StreamPart]:
-    """Parts for features last, with what turns a layer's inputs before and its outputs after."""
+    """Parts for features last, between parts that move the axis of a layer's inputs and outputs."""
     if place.layer.data_format == "channels_last":
         return parts
     given = (*place.given[1:], place.given[0])
@@ -83,7 +83,7 @@ def _ordered(place: Place, parts: list[StreamPart]) -> list[StreamPart]:
 
 
 def _frame(place: Place) -> tuple[tuple[int, ...], int]:
-    """The lengths of a frame, and its features."""
+    """The lengths of a frame, and its number of features."""
     if place.layer.data_format == "channels_last":
         return place.shape[:-1], place.shape[-1]
     return place.shape[1:], place.shape[0]
@@ -92,7 +92,7 @@ def _frame(place: Place) -> tuple[tuple[int, ...], int]:
 def _taps(lengths: tuple[int, ...], geometry: Geometry, last_first: bool) -> Array:
     """The numbers of the places in each window, from 1 on: `[window, tap]`, 0 for padding.
 
-    Taps are in the order of the axes; or, as the products want them, those of the last axis first.
+    Taps are in the order of the axes or, for products, with those of the last axis first.
     """
     numbers = np.arange(1, int(np.prod(lengths)) + 1, dtype=np.float64).reshape(1, *lengths, 1)
     longer = padded(numbers, geometry.ends(lengths))
@@ -128,7 +128,7 @@ def _conv(place: Place) -> list[StreamPart]:
 
 
 def _conv_weights(place: Place) -> tuple[list[Any], list[StreamPart]]:
-    """The weights of each group, and the activation unless it is part of them."""
+    """The weights of each group, and the activation unless they include it."""
     layer = place.layer
     known = type(layer.activation) is Function and layer.activation.native
     inner = layer.activation.__name__ if known else "linear"
@@ -143,7 +143,7 @@ def _depthwise(place: Place) -> list[StreamPart]:
 
 
 def _apart(place: Place, places: int, taps: Array, features: int) -> list[StreamPart]:
-    """The parts of a convolution of each feature alone, over windows `[window, tap]`."""
+    """The parts of a depthwise convolution over windows `[window, tap]`."""
     layer = place.layer
     separable = isinstance(layer, SeparableConv)
     kernel = (layer.depthwise_kernel if separable else layer.kernel).value
@@ -195,17 +195,15 @@ def _global_pooling(place: Place) -> list[StreamPart]:
 
 
 def _window(place: Place, size: int, dilation: int, strides: int, padding: str) -> list[StreamPart]:
-    """The last steps side by side."""
+    """A part that gives the last steps, concatenated."""
     layer = place.layer
     if layer.data_format != "channels_last":
-        place.refuse("with data_format='channels_first' features would be its steps")
+        place.refuse("with data_format='channels_first', it would take features for steps")
     if strides > 1:
-        place.refuse(f"with strides={strides} it has fewer outputs than steps")
+        place.refuse(f"with strides={strides}, it has fewer outputs than steps")
     causal = padding == "causal"
     if padding == "same" and size > 1:
-        place.refuse(
-            "with padding='same' it sees later steps; with padding='causal' or 'valid' it does not"
-        )
+        place.refuse("with padding='same', it sees later steps: use padding='causal' or 'valid'")
     (features,) = place.shape
     if size == 1:
         causal = True
@@ -256,7 +254,7 @@ def _conv_lstm(place: Place) -> list[StreamPart]:
     for called in (cell.activation, cell.recurrent_activation):
         if type(called) is not Function or not called.native:
             name = getattr(called, "__name__", repr(called))
-            place.refuse(f"the engine does not know its activation {name}")
+            place.refuse(f"the engine does not have its activation {name}")
     lengths, features = _frame(place)
     counts = cell.window.counts(lengths)
     taps = _taps(lengths, cell.window, last_first=True)
@@ -279,7 +277,7 @@ def _conv_lstm(place: Place) -> list[StreamPart]:
     return _ordered(place, parts)
 
 
-# Layers of steps: their windows lie over time.
+# Layers over sequences, with windows over time.
 OVER_TIME: dict[type[Layer], Stage] = {
     Conv1D: _conv_over_time,
     DepthwiseConv1D: _depthwise_over_time,
@@ -290,7 +288,7 @@ OVER_TIME: dict[type[Layer], Stage] = {
     ConvLSTM2D: _conv_lstm,
 }
 
-# Layers of what stands in a step.
+# Layers inside a step, with windows over its places.
 OVER_PLACES: dict[type[Layer], Stage] = {
     Conv1D: _conv,
     Conv2D: _conv,

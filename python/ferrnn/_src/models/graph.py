@@ -1,4 +1,4 @@
-"""Nodes put in order and run: forward, and backward with gradients summed where they meet."""
+"""Runs the nodes of a graph in order, forward and backward."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Backward: TypeAlias = Callable[[Sequence[Any], Gradients], list[Any]]
 class Graph:
     """The nodes between symbolic inputs and outputs, each run once in a call.
 
-    Arrays stand in a list, one slot for each symbolic tensor, inputs first.
+    Arrays are kept in a list with one slot for each symbolic tensor, inputs first.
     """
 
     def __init__(self, inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> None:
@@ -39,12 +39,12 @@ class Graph:
         self._free_after()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Nodes first, in their order: so a copy meets each when those it reads are there, and
-        # needs no recursion from the last back to the first.
+        # Nodes come first, in their order, so that a copy finds each node's inputs copied already
+        # and does not recurse from the last node to the first.
         return {"nodes": self.nodes, **vars(self), "_planned": None}
 
     def _free_after(self) -> None:
-        """Says after which step no later one reads a slot, so that inference may drop the array."""
+        """Finds the step after which a slot is not read any more, so that inference may free it."""
         last: dict[int, _Step] = {}
         for step in self.steps:
             last.update(dict.fromkeys([*step.sources, *step.masked_by, *step.targets], step))
@@ -54,16 +54,16 @@ class Graph:
 
     @property
     def count(self) -> int:
-        """How many symbolic tensors there are, each with a slot."""
+        """The number of symbolic tensors, each of which has a slot."""
         return self._count
 
     @property
     def operations(self) -> list[Layer]:
-        """The layers in the order of their first call, operators among them."""
+        """The layers and operators in the order of their first call."""
         return list(dict.fromkeys(node.layer for node in self.nodes))
 
     def raw_inputs(self) -> list[bool]:
-        """For each input whether all layers that read it cast it in a way of their own."""
+        """For each input, whether all layers that read it cast it themselves."""
         raw = []
         for slot in range(len(self.inputs)):
             readers = [step.layer for step in self.steps if slot in step.sources]
@@ -99,7 +99,7 @@ class Graph:
             known = [*masks, *[None] * (self._count - len(masks))]
         if not call.differentiable:
             for step in self.steps:
-                # Asked here as well: a call of a function less for nearly every layer.
+                # Checked here too, which saves a function call for nearly every layer.
                 chosen = call if step.training is None else step.call_for(call)
                 _, known = step.run(values, known, chosen)
                 for slot in step.frees:
@@ -130,9 +130,9 @@ class Graph:
         return [values[slot] for slot in self._results], masks, vjp
 
     def _plan(self, call: Call) -> list[tuple[_Step, Call, bool]]:
-        """The steps, how each is called, and whether it has any part in the gradients.
+        """The steps, how each is called, and whether it takes part in the gradients.
 
-        It is kept for calls like the last one, as those of training are.
+        It is cached for calls like the last one, such as those of training.
         """
         known, version = self._planned, structure_version()
         if known is not None and known[0] == version and known[1] is call:
@@ -150,13 +150,14 @@ class Graph:
                 wanted[slot] = passes
             chosen = (above if asks else at_edge) if passes else below
             plan.append((step, step.call_for(chosen), passes))
-        if call.mask is None and call.losses is None:  # what it holds would be held with it
+        # The cache would keep alive what the call refers to.
+        if call.mask is None and call.losses is None:
             self._planned = (version, call, plan)
         return plan
 
 
 class _Step:
-    """One node, its tensors replaced by the places of arrays."""
+    """One node, with its tensors replaced by the slots of arrays."""
 
     def __init__(self, node: Node, slots: dict[int, int]) -> None:
         self.node, self.layer, self.training = node, node.layer, node.training
@@ -171,7 +172,7 @@ class _Step:
         self.single = isinstance(node.inputs, SymbolicTensor)
         self._single_output = isinstance(node.outputs, SymbolicTensor)
         self._source = self.sources[0] if self.single else -1
-        # A flat list or tuple of tensors is put together without a walk through its structure.
+        # A flat list or tuple of tensors is filled without walking through its structure.
         self.flat = type(node.inputs) in (list, tuple) and all(
             isinstance(part, SymbolicTensor) for part in node.inputs
         )
@@ -185,7 +186,7 @@ class _Step:
         self._leaves = [isinstance(leaf, SymbolicTensor) for leaf in flatten(node.inputs)]
 
     def call_for(self, call: Call) -> Call:
-        """The call, training or not as the node says."""
+        """The call, with the node's own `training` if it has one."""
         training = self.training
         if training is None or training == call.training:
             return call
@@ -194,7 +195,7 @@ class _Step:
     def run(
         self, values: list[Any], masks: list[Any] | None, call: Call
     ) -> tuple[Vjp | None, list[Any] | None]:
-        """Takes arrays out of their slots, and puts the outputs into theirs."""
+        """Runs the layer on arrays from their slots, and puts its outputs into theirs."""
         inputs = values[self._source] if self.single else self.gathered(values)
         if self._casts:
             inputs = self.layer.cast_inputs(inputs)
@@ -220,7 +221,7 @@ class _Step:
         return vjp, masks
 
     def gathered(self, values: list[Any]) -> Any:
-        """What the layer's `forward` takes, out of the slots."""
+        """The inputs of the layer's `forward`, from the slots."""
         if self.single:
             return values[self._source]
         if self.flat:
@@ -259,7 +260,7 @@ class _Step:
         return known
 
     def back(self, slots: list[Any], values: list[Any], vjp: Vjp, grads: Gradients) -> None:
-        """Takes the gradients by the outputs, adds those by the inputs to their slots."""
+        """Takes the gradients of the outputs, and adds those of the inputs to their slots."""
         if self._single_output:
             d_outputs = slots[self.targets[0]]
             if d_outputs is None:
@@ -293,7 +294,7 @@ class _Step:
                 return  # an optional input that was not given
             dtype = values[slot].dtype
             if dtype.kind != "f":
-                return  # an output does not depend on an integer as on a number
+                return  # integers have no gradient
             gradient = np.asarray(gradient).astype(dtype, copy=False)
         _meet(slots, slot, gradient)
 
@@ -305,7 +306,7 @@ def _changed(call: Call, training: bool | None, mask: Any) -> Call:
 
 
 def step_is_model(layer: Layer) -> bool:
-    """Whether the layer is a model, which says itself what masks its outputs have."""
+    """Whether the layer is a model, which returns the masks of its outputs itself."""
     return hasattr(type(layer), "outputs_and_mask")
 
 

@@ -1,4 +1,4 @@
-"""Arrays in HDF5 files: written with checksums, read only where the file itself holds them."""
+"""Arrays in HDF5 files: written with checksums, and read only from the file itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from ferrnn._src.tree.types import Array
 
 _CHECKSUM = "crc32"
-# What HDF5 calls the filters that are undone: deflate, shuffle, fletcher32.
+# HDF5's numbers of the supported filters: deflate, shuffle, fletcher32.
 _DEFLATE, _FILTERS = 1, frozenset({1, 2, 3})
-# A chunk of an array that can grow may be larger than what is in it, by so many bytes.
+# The bytes by which a chunk of a resizable array may be larger than its contents.
 _CHUNK = 2**20
 
 
@@ -24,7 +24,8 @@ def _h5py() -> Any:
         import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
-            "files of weights need h5py: install it with `pip install ferrnn[files]`"
+            "files of weights need h5py, which the extra `files` installs: pip install "
+            "'ferrnn[files]'"
         ) from error
     return h5py
 
@@ -38,7 +39,7 @@ def opened(source: BinaryIO) -> Iterator[Any]:
         try:
             file = h5py.File(guarded, "r")
         except OSError as error:
-            raise ValueError(f"this is not a readable HDF5 file: {error}") from error
+            raise ValueError(f"it must be an HDF5 file: {error}") from error
         with file:
             yield file
     finally:
@@ -58,9 +59,9 @@ def written(target: BinaryIO) -> Iterator[Any]:
 
 
 class _Guarded:
-    """A file for HDF5, which tells no reasons, and cannot be closed after a write that failed.
+    """A file for HDF5, which gives no reasons and cannot be closed after a failed write.
 
-    From the first failure on nothing is read or written, and HDF5 does not hear of it.
+    After the first failure nothing is read or written, and HDF5 is not told.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -75,7 +76,7 @@ class _Guarded:
         if self._failure is None:
             try:
                 return step()
-            except BaseException as error:  # noqa: BLE001 - raised when HDF5 is done
+            except BaseException as error:  # noqa: BLE001 - raised after HDF5 has closed the file
                 self._failure = error
         return instead
 
@@ -105,7 +106,7 @@ class _Guarded:
 
 
 def group_at(file: Any, path: str) -> Any:
-    """The group at a path inside the file; None if it is not there. Links elsewhere are refused."""
+    """The group at a path inside the file, or None. Links to other places are refused."""
     h5py = _h5py()
     group = file
     for name in path.split("/"):
@@ -114,8 +115,8 @@ def group_at(file: Any, path: str) -> Any:
             return None
         if not isinstance(link, h5py.HardLink):
             raise ValueError(  # noqa: TRY004 - the file is at fault
-                f"the file has a link at {path!r} that leads elsewhere, a {type(link).__name__}: "
-                "it is refused"
+                f"{path!r} must be in the file itself, received a link to another place, a "
+                f"{type(link).__name__}"
             )
         group = group[name]
         if not isinstance(group, h5py.Group):
@@ -124,42 +125,42 @@ def group_at(file: Any, path: str) -> Any:
 
 
 def write_array(group: Any, name: str, value: Array) -> None:
-    """Writes an array, and its checksum as an attribute, which Keras leaves aside."""
+    """Writes an array, and its checksum as an attribute, which Keras ignores."""
     dataset = group.create_dataset(name, data=value)
     dataset.attrs.create(_CHECKSUM, _checksum(group, name, value), dtype=np.uint32)
 
 
 def dataset_at(group: Any, name: str, what: str) -> Any:
-    """An array that the file itself holds, before it is read: its shape and dtype are known."""
+    """An array of the file that has not been read yet, with its shape and dtype."""
     h5py = _h5py()
     link = group.get(name, getlink=True)
     dataset = group[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(f"the file has no array of its own for {what}")
+        raise ValueError(f"the file must hold an array for {what} itself")
     if dataset.shape is None or dataset.dtype.itemsize > 16:
-        raise ValueError(f"the file has no numbers for {what}")
+        raise ValueError(f"the file must hold numbers for {what}")
     return dataset
 
 
 def read_array(group: Any, name: str, dataset: Any) -> Array:
-    """Reads what `dataset_at` gave, and compares it with its checksum if it has one."""
+    """Reads a dataset from `dataset_at`, and verifies its checksum if it has one."""
     _check_chunks(dataset)
     value = np.asarray(dataset[()])
     expected = dataset.attrs.get(_CHECKSUM)
     if expected is not None and expected != _checksum(group, name, value):
-        raise ValueError(f"the array {name!r} is damaged: its checksum is another")
+        raise ValueError(f"the array {name!r} is damaged: its checksum does not match")
     return value
 
 
 def _checksum(group: Any, name: str, value: Array) -> int:
-    """Of the numbers, their dtype and shape, and where they stand."""
+    """The checksum of an array's numbers, dtype, shape and path."""
     plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
     head = f"{group.name}/{name} {plain.dtype.str} {value.shape}"
     return zlib.crc32(plain.reshape(-1).view(np.uint8).data, zlib.crc32(head.encode()))
 
 
 def _check_chunks(dataset: Any) -> None:
-    """Refuses chunks that take much more memory than the array."""
+    """Raises ValueError for chunks that take much more memory than the array."""
     if dataset.chunks is None:
         return
     size = math.prod(dataset.chunks) * dataset.dtype.itemsize
@@ -168,7 +169,9 @@ def _check_chunks(dataset: Any) -> None:
     made = dataset.id.get_create_plist()
     filters = [made.get_filter(at)[0] for at in range(made.get_nfilters())]
     if not _FILTERS.issuperset(filters) or filters.count(_DEFLATE) > 1:
-        raise ValueError(f"an array must be stored plainly or by deflate, not by filters {filters}")
+        raise ValueError(
+            f"an array must be stored plainly or with deflate, received the filters {filters}"
+        )
     if _DEFLATE not in filters:
         return
     skipped = 1 << filters.index(_DEFLATE)
@@ -180,4 +183,4 @@ def _check_chunks(dataset: Any) -> None:
         inflating = zlib.decompressobj()
         inflating.decompress(content, size + 1)
         if inflating.unconsumed_tail:
-            raise ValueError(f"a chunk must not grow to more than its {size} bytes")
+            raise ValueError(f"a chunk must not expand to more than its {size} bytes")

@@ -1,4 +1,4 @@
-"""Calls of a model that train nothing, in one call of the engine: of a batch, or of many."""
+"""Inference of a model, on one batch or many, in one call of the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferrnn._src.training.work import LIMIT
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 
-# Inputs and outputs are copied through the plan's memory, which it keeps: only small ones are.
+# Larger inputs are not copied through the memory of a plan, which it keeps.
 _MOST_BYTES = 1 << 18
 _IDS = ("int32", "int64", "uint8")
 _version_of = operator.attrgetter("version")
@@ -24,8 +24,8 @@ _version_of = operator.attrgetter("version")
 class InferencePlan:
     """The layers of a model as one call; `plan_of` makes it.
 
-    What it does not take (other dtypes, strided arrays, ids that no row has) goes layer by layer,
-    which also says best what is wrong with it.
+    Inputs that it does not take (other dtypes, strided arrays, invalid ids) go layer by layer,
+    which also raises the better errors.
     """
 
     __slots__ = ("_alone", "_known", "_packed", "lowering", "native")
@@ -34,7 +34,7 @@ class InferencePlan:
         low = lowering
         double = low.dtype == "float64"
         self.native, self.lowering = Plan(low.parts, [], low.ends, double), low
-        # Else a batch goes layer by layer: nothing is won, or outputs have a mask.
+        # Otherwise a batch goes layer by layer: a plan saves nothing, or outputs have a mask.
         self._alone = not (low.handed_back or low.masked_outputs)
         self._packed: list[int] | None = None  # the versions that the engine has packed
         ids, floats = ({np.dtype(name) for name in names} for names in (_IDS, (low.dtype,)))
@@ -64,17 +64,17 @@ class InferencePlan:
         return made
 
     def takes(self, arranged: Sequence[Any] | None, size: int) -> list[Array] | None:
-        """The samples as `ahead` takes them in batches of `size`, or None if it does not."""
+        """The samples for `ahead` in batches of `size`, or None if it does not take them."""
         read = read_inputs(self.lowering, arranged)
         return None if read is None or too_large(read, size) else read
 
     def ahead(
         self, read: list[Array], size: int, done: int, outputs: list[Array] | None
     ) -> tuple[list[Array] | None, int]:
-        """The outputs for the samples from `done` on, batch by batch, in `outputs` if given.
+        """Computes outputs for the samples from `done` on, batch by batch, in `outputs` if given.
 
-        Gives them, and how many samples have theirs now: as many as there was time for, no more
-        than before if the plan does not take them.
+        Returns them and the number of samples done: as many as there was time for, or as before if
+        the plan does not take them.
         """
         rest = None if outputs is None else [each[done:] for each in outputs]
         given = (read, None, (done, len(read[0])), size, LIMIT)
@@ -85,9 +85,9 @@ class InferencePlan:
         return (made if outputs is None else outputs), done + rows
 
     def _computed(self, function: Any, *given: Any, **outputs: Any) -> Any:
-        """What a function of the plan gives, by weights that nobody writes; None if nothing."""
+        """The result of a function of the plan, while no other thread writes weights, or None."""
         lock = one_version()
-        # Nobody waits for the computation of another: its layers need the lock to pack alone.
+        # Threads do not wait for each other's plans: layer by layer, only packing needs the lock.
         if not lock.acquire(blocking=False):
             return None
         try:
@@ -98,7 +98,7 @@ class InferencePlan:
             made = function(arrays, *given, packed, **outputs)
         except InternalError:
             raise
-        except (ValueError, RuntimeError):  # or another thread computes by the plan
+        except (ValueError, RuntimeError):  # among others, if another thread uses the plan
             return None
         else:
             self._packed = versions
@@ -108,10 +108,10 @@ class InferencePlan:
 
 
 def plan_of(model: Any) -> InferencePlan | None:
-    """The plan of a model that is nothing but layers which plans know, or None.
+    """The plan of a model, or None if some of its layers cannot be in one.
 
-    Plans do not know weights of fewer bits. `FERRNN_PLAN=0` in the environment means that there is
-    none.
+    Plans do not support weights of reduced precision. `FERRNN_PLAN=0` in the environment switches
+    plans off.
     """
     if switched_off():
         return None

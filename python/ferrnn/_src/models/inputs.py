@@ -1,4 +1,4 @@
-"""What a model is given, brought into the order, shapes and dtypes of its symbolic inputs."""
+"""Brings inputs into the order, shapes and dtypes of a model's symbolic inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array, Shape
 
 
 class Inputs:
-    """The symbolic inputs of a model; `raw` says which of them the layers behind cast themselves.
+    """The symbolic inputs of a model; `raw` tells which of them the layers cast themselves.
 
     >>> ends = Inputs([SymbolicTensor((None, 3), "float32", name="a")], [False])
     >>> ends.cast(ends.arrange({"a": np.zeros((2, 3))}, "model"), "model").dtype.name
@@ -30,7 +30,7 @@ class Inputs:
         self.single = len(self.tensors) == 1
         self.names = [tensor.name for tensor in self.tensors]
         self._optional = [_is_optional(tensor) for tensor in self.tensors]
-        # A dict of inputs is taken by its keys, all else by the names of the inputs.
+        # A dict of inputs is matched by its keys, any other structure by the names of the inputs.
         self._keyed = isinstance(structure, dict)
         self._dtypes = [
             None if keep or tensor.dtype == "string" else np.dtype(tensor.dtype)
@@ -71,7 +71,7 @@ class Inputs:
         )
 
     def _take_listed(self, given: Any, model: str) -> None:
-        """A list for a dict of inputs: it is taken where nobody can be wrong about the order."""
+        """Takes a list for a dict of inputs, if its order is unambiguous."""
         if list(self.structure) != sorted(self.structure):
             raise ValueError(f"{self._mismatch(given)}\nModel: {model!r}")
         if not is_symbolic(given):
@@ -114,11 +114,11 @@ class Inputs:
     ) -> NoReturn:
         raise ValueError(
             f"the dict of inputs of the model {model!r} must have the keys {keys}, received "
-            f"{list(given)}: {missing} are missing"
+            f"{list(given)} without {missing}"
         )
 
     def arrange_shapes(self, shapes: Any) -> list[Shape]:
-        """Shapes in order, given one, a list or a dict of them."""
+        """Shapes in the order of the inputs, from one shape, a list or a dict."""
         if isinstance(shapes, dict) and not self._keyed:
             shapes = [shapes[name] for name in self.names]
         return list(_flat_shapes(shapes))
@@ -130,7 +130,7 @@ class Inputs:
                 self._refuse_count(arranged, [arranged], model)
             columns = zip(arranged, range(len(self.tensors)), strict=True)
             return tuple(self._cast(array, at, model) for array, at in columns)
-        # Most calls, without the steps of the general way: NumPy holds one object for each dtype.
+        # A shortcut for most calls: NumPy has one object for each dtype, so `is` suffices.
         if type(arranged) is np.ndarray and arranged.dtype is self._dtypes[0]:
             given, wanted = arranged.shape, self._shape
             if len(given) == len(wanted) > 1 and given[-1] == wanted[-1]:
@@ -152,7 +152,7 @@ class Inputs:
         except ValueError as error:
             raise ValueError(
                 f"the input {tensor.name!r} of the model {model!r} must be one array, received a "
-                f"{type(given).__name__} that makes none ({error})"
+                f"{type(given).__name__} that cannot be converted to one ({error})"
             ) from error
         if array.dtype.kind not in ("USOT" if tensor.dtype == "string" else "fiub"):
             wanted = "strings" if tensor.dtype == "string" else "real numbers"
@@ -165,8 +165,8 @@ class Inputs:
         return self._checked(array, at, model)
 
     def _checked(self, array: Array, at: int, model: str) -> Array:
-        # Other lengths may come, where the layers take them, but no other number of features; ids
-        # have no features.
+        # Lengths may differ where layers allow it, but not the number of features; ids have no
+        # features.
         tensor = self.tensors[at]
         ids = self._dtypes[at] is None and tensor.dtype != "string"
         expected = tuple(

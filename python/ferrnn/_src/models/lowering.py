@@ -1,4 +1,4 @@
-"""Models as parts of the engine, for plans: which layers are one, and why others are not."""
+"""Models as parts of the engine, for plans, and the reasons why layers cannot be parts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ from ferrnn._src.training.plan_parts import End, Lowering, Node
 
 
 def lowered(model: Any, plain: Collection[type]) -> Lowering:
-    """The layers of a model as parts; models of the `plain` kinds are nothing but their graph."""
+    """The layers of a model as parts; models of the `plain` classes consist of their graph."""
     graph: Graph | None = model._graph
     if type(model) not in plain:
-        return Lowering([Node(model.name, f"{type(model).__name__} may be more than its layers")])
+        return Lowering(
+            [
+                Node(
+                    model.name,
+                    f"{type(model).__name__} is a user's class, which may do more than its layers",
+                )
+            ]
+        )
     if graph is None or not model.built:
         return Lowering([Node(model.name, "it is not built yet")])
     low = Lowering(dtype=_dtype_of(graph), values=len(graph.inputs))
@@ -34,16 +41,17 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
 
 
 def _dtype_of(graph: Graph) -> str:
-    """The dtype of floats that a graph computes in: that of its outputs."""
+    """The dtype that a graph computes in: that of its outputs."""
     return str(graph.outputs[0].dtype)
 
 
 def _note_ends(graph: Graph, low: Lowering, reached: list[int]) -> None:
-    """Notes inputs and outputs, and what of them or of the weights does not fit."""
+    """Notes inputs and outputs, and reasons in them or in the weights against a plan."""
     seen: set[int] = set()
     for tensor, value in zip(graph.outputs, reached, strict=True):
         masked, own = value in low.masked, value
-        if value < len(low.inputs) or value in seen:  # the engine's outputs are all made, each once
+        # Each output of the engine must be a value of its own.
+        if value < len(low.inputs) or value in seen:
             own = low.copy(value)
         seen.add(own)
         low.outputs.append(End(own, tensor.shape, masked=masked))
@@ -56,26 +64,31 @@ def _note_ends(graph: Graph, low: Lowering, reached: list[int]) -> None:
         else:
             dtypes.add(str(source.dtype))
     if len(dtypes) > 1 or low.dtype not in ("float32", "float64"):
-        low.nodes.append(Node("dtype", f"there are several, or none of floats: {sorted(dtypes)}"))
+        low.nodes.append(
+            Node(
+                "dtype",
+                f"all dtypes must be float32, or all float64, but they are {sorted(dtypes)}",
+            )
+        )
     if len({id(weight) for weight in low.weights}) < len(low.weights):
-        low.nodes.append(Node("weights", "two layers share one"))
+        low.nodes.append(Node("weights", "a weight is used by two layers"))
     ends = [("inputs", end.shape, end.rank) for end in low.inputs]
     for name, shape, most in (*ends, *(("outputs", end.shape, 3) for end in low.outputs)):
         if not 2 <= len(shape) <= most or shape[1:].count(None) > 1:
-            low.nodes.append(Node(name, f"their shape is {tuple(shape)}"))
+            low.nodes.append(Node(name, f"plans do not support their shape {tuple(shape)}"))
 
 
 def _lower_graph(
     graph: Graph, plain: Collection[type], low: Lowering, sources: list[int], prefix: str
 ) -> list[int]:
-    """Lowers the layers of a graph that takes the values `sources`; gives those of its outputs."""
+    """Lowers the layers of a graph with the input values `sources`; returns its output values."""
     values = {id(tensor): at for tensor, at in zip(graph.inputs, sources, strict=True)}
     for step in graph.steps:
         node, layer = step.node, step.layer
         path = f"{prefix}{layer.name}"
         missing = [tensor for tensor in node.input_tensors if id(tensor) not in values]
-        if missing:  # a layer before is not planned
-            low.nodes.append(Node(path, "it takes what is not planned"))
+        if missing:  # an earlier layer is not in the plan
+            low.nodes.append(Node(path, "it takes the outputs of a layer that cannot be in a plan"))
             continue
         given = [values[id(tensor)] for tensor in node.input_tensors]
         if type(layer) is InputLayer:
@@ -90,7 +103,7 @@ def _lower_graph(
 
 
 def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
-    """Values for a model inside: its own where several layers read one, to sum gradients there."""
+    """A nested model's input values, copied where several layers read one, to sum gradients."""
     own = []
     for at, value in enumerate(given):
         readers = sum(at in step.sources for step in inner.steps)
@@ -100,7 +113,7 @@ def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
 
 
 def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: str) -> list[int]:
-    """Lowers one layer, or hands it back to Python; gives the values that it makes."""
+    """Lowers one layer, or hands it back to Python; returns its output values."""
     makes = len(step.node.output_tensors)
     found = attention(step, low, given) if attends(step.layer) else native(step, low, given)
     if isinstance(found, int):
@@ -116,7 +129,7 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
             taken = [value]
         masked = given[0] in low.masked
         if masked and not step.layer.supports_masking:
-            step.layer.compute_mask(None, True)  # warns that the mask goes no further
+            step.layer.compute_mask(None, True)  # warns that the mask is dropped
         if found and gives_mask(step.layer, masked):
             begins = type(step.layer) in (Embedding, Masking)
             low.masked[value] = value if begins else low.masked[given[0]]
@@ -138,30 +151,30 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
 
 
 def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
-    """Why a layer cannot be called from inside the engine, None if it can."""
+    """The reason why a layer cannot be called from the engine, or None if it can."""
     node, layer = step.node, step.layer
     if len(node.output_tensors) > 1 and any(value in low.masked for value in given):
-        return "it gives several values for inputs with masks"
+        return "it has several outputs for inputs with masks"
     if node.mask is not None or not layer.built:
         return "it is called with a mask, or not built yet"
     tensors = [*node.input_tensors, *node.output_tensors]
     wrong = [str(tensor.dtype) for tensor in tensors if str(tensor.dtype) != low.dtype]
     if wrong:
-        return f"it takes or gives {wrong[0]} where the model computes in {low.dtype}"
+        return f"an input or output of it is {wrong[0]}, while the model computes in {low.dtype}"
     shapes = [tensor.shape for tensor in tensors]
     unknown = [shape for shape in shapes if len(shape) < 2 or shape[0] != shapes[0][0]]
     unknown += [shape for shape in shapes if len(shape) != 3 and shape[1:].count(None) > 1]
     if unknown:
-        return f"the shape {unknown[0]} is not known well enough"
+        return f"too many lengths of the shape {unknown[0]} are unknown"
     return _unmasked(layer, [value in low.masked for value in given])
 
 
 def _unmasked(layer: Any, masked: list[bool]) -> str | None:
-    """Why the masks of some inputs of a layer keep it out of plans, None if they do not."""
+    """The reason why masks of a layer's inputs keep it out of plans, or None."""
     if not any(masked) or type(layer) in WITHOUT_MASKS:
         return None
     if type(layer).compute_mask is not Layer.compute_mask:
-        return "it makes a mask of that of its inputs"
+        return "it computes a new mask from that of its inputs"
     if len(masked) > 1 or not layer.supports_masking:
-        return "it does not take the masks that come with its inputs"
+        return "it does not support the masks that its inputs carry"
     return None

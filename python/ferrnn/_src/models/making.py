@@ -1,4 +1,4 @@
-"""Models out of their configurations."""
+"""Models from their configurations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def model_from(data: Mapping[str, Any], *, compiles: bool) -> Any:
     """A new model of a configuration, compiled as it was."""
     made: Any = layer_from(data)
     if not hasattr(made, "outputs_and_mask"):
-        raise ValueError(f"a {type(made).__name__} is not a model")
+        raise ValueError(
+            f"the configuration must be that of a model, received that of a {type(made).__name__}"
+        )
     shape = (data.get("build_config") or {}).get("input_shape")
     if not made.built and shape and not made.builds_itself:
         made.build_from_config({"input_shape": shape})

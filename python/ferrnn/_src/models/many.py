@@ -1,4 +1,4 @@
-"""One model for each of many groups: trained together, kept together."""
+"""One model for each of many groups, trained and kept together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ferrnn._src.training.many import (
 from ferrnn._src.training.progress import Progbar, checked_verbose
 from ferrnn._src.weights.random import draw_seed
 
-# The arguments of `fit` that a group may have for itself.
+# The arguments of `fit` that may differ between groups.
 _OF_GROUP = frozenset(
     (
         *("x", "y", "sample_weight", "class_weight", "validation_data", "validation_split"),
@@ -85,11 +85,11 @@ class ManyModels(Mapping[Hashable, Any]):
 
     def history(self, key: Hashable) -> History:
         """The history of one model's training."""
-        self[key]  # whose error says more
+        self[key]  # raises a better error
         return self.histories[key]
 
     def predict_many(self, inputs: Any, batch_size: int | None = None) -> dict[Hashable, Any]:
-        """The outputs of each model, by key: for inputs by key, or for one array that all take."""
+        """The outputs of each model by key, for inputs by key or for one array for all models."""
         by_key = inputs if isinstance(inputs, Mapping) else dict.fromkeys(self, inputs)
         self._require_known(by_key, "inputs")
         return {
@@ -119,7 +119,7 @@ class ManyModels(Mapping[Hashable, Any]):
                     f"`{argument}` must have keys of models, such as {[*self][:3]}, received "
                     f"{key!r}"
                 )
-            self[key]  # whose error tells what failed
+            self[key]  # raises the error of its training
 
     def save(self, filepath: Any) -> None:
         """Writes all models with their histories and seeds into one file, whole or not at all.
@@ -175,8 +175,8 @@ def fit_many(
         raise TypeError(f"`build` must be a function that returns a model, received {build!r}")
     if not isinstance(groups, Mapping):
         raise TypeError(
-            f"`groups` must map keys to (x, y), received {type(groups).__name__}: give "
-            "`dict(enumerate(groups))` for a list"
+            f"`groups` must map keys to (x, y), received {type(groups).__name__}: for a list, pass "
+            "`dict(enumerate(groups))`"
         )
     check_options(options)
     checked_verbose(verbose)
@@ -187,12 +187,12 @@ def fit_many(
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuses options that a group has not."""
+    """Raises TypeError for options that groups do not have."""
     unknown = sorted(set(options) - _OF_GROUP)
     if unknown:
         raise TypeError(
-            f"`fit_many` got unexpected arguments {unknown}; of those of `fit` it takes "
-            f"{sorted(_OF_GROUP)}"
+            f"`fit_many` got unexpected arguments {unknown}; it takes the arguments "
+            f"{sorted(_OF_GROUP)} of `fit`"
         )
 
 
@@ -204,7 +204,7 @@ def train_many(
     options: Mapping[str, Any],
     verbose: str | int = 0,
 ) -> tuple[ManyModels, list[Training]]:
-    """As `fit_many`, for what is checked and with a seed for each; and what was trained alone."""
+    """As `fit_many`, for checked arguments and with seeds; also returns what was trained alone."""
     takes_key = _takes_key(build)
 
     def made(key: Hashable, group: Any) -> Callable[[], tuple[Any, dict[str, Any]]]:
@@ -248,7 +248,9 @@ def seeds_of(groups: Iterable[Any], seed: Any) -> dict[Any, int]:
     if isinstance(seed, Mapping):
         missing = [key for key in groups if key not in seed]
         if missing:
-            raise ValueError(f"`seed` must have a seed for each group, has none for {missing[:5]}")
+            raise ValueError(
+                f"`seed` must have a seed for each group, received none for {missing[:5]}"
+            )
         return {key: _seed(seed[key]) for key in groups}
     first = _seed(seed)
     return {key: (first + at) % 2**32 for at, key in enumerate(groups)}
@@ -256,40 +258,43 @@ def seeds_of(groups: Iterable[Any], seed: Any) -> dict[Any, int]:
 
 def _seed(seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"`seed` must be an integer, a mapping of keys to some, received {seed!r}")
+        raise TypeError(
+            f"`seed` must be an integer or a mapping of keys to integers, received {seed!r}"
+        )
     if not 0 <= seed < 2**32:
         raise ValueError(f"`seed` must lie in [0, 2**32), received {seed}")
     return int(seed)
 
 
 def _takes_key(build: Callable[..., Any]) -> bool:
-    """Whether a function has an argument that must be given."""
+    """Whether a function has a required argument."""
     try:
         known = inspect.signature(build).parameters.values()
-    except (TypeError, ValueError):  # of some built-in functions nothing is known
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return False
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return any(each.kind in places and each.default is each.empty for each in known)
 
 
 def _note_alone(alone: list[Training]) -> None:
-    """Says once that models were trained by themselves, and why."""
+    """Warns once that models were trained one by one, and why."""
     if not alone:
         return
     first = alone[0]
     nodes = [(node.name, node.why or node.back) for node in first.model.explain_plan()]
     reasons = [f"{name}: {why}" for name, why in nodes if why]
     why = "; ".join(reasons) or (
-        "NumPy computes losses and metrics other than mean errors, crossentropies and accuracies"
+        "losses and metrics other than mean errors, crossentropies and accuracies are computed in "
+        "NumPy"
     )
     warn(
-        f"{len(alone)} models were trained one after another, not together: that of "
-        f"{first.key!r} has steps that the engine does not take alone ({why})"
+        f"{len(alone)} models were trained one after another, not together: that of {first.key!r} "
+        f"has steps that the engine cannot run alone ({why})"
     )
 
 
 def note_failures(failures: Mapping[Hashable, Exception], count: int) -> None:
-    """Warns of groups that failed; an error if all did."""
+    """Warns about groups that failed, or raises RuntimeError if all did."""
     if not failures:
         return
     key, error = next(iter(failures.items()))

@@ -1,4 +1,4 @@
-"""Many models in one file of safetensors: each with its arrays, an architecture only once."""
+"""Many models in one safetensors file: the arrays of each, but every architecture only once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_many(
     histories: Mapping[Hashable, History],
     seeds: Mapping[Hashable, int],
 ) -> None:
-    """Writes models with their histories and seeds, whole or not at all."""
+    """Writes models with their histories and seeds into one file, as a whole or not at all."""
     arrays: dict[str, Array] = {}
     texts: list[dict[str, str]] = []
     entries = []
@@ -57,9 +57,11 @@ def read_many(
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         version = contents.metadata.get(_VERSION)
         if version is None:
-            raise ValueError("it is not a file of many models, as `ManyModels.save` writes them")
+            raise ValueError("it must be a file of many models, as `ManyModels.save` writes them")
         if version != VERSION:
-            raise ValueError(f"it has the version {version!r} of the format, {VERSION!r} is read")
+            raise ValueError(
+                f"it must have the version {VERSION!r} of the format, received {version!r}"
+            )
         metadata, arrays = checked(contents)
         of_model: dict[str, dict[str, Array]] = {}
         for name, array in arrays.items():
@@ -81,12 +83,12 @@ def read_many(
 
 
 def _written(key: Any) -> Any:
-    """A key in JSON; a tuple is a list."""
+    """A key as JSON data; a tuple becomes a list."""
     if isinstance(key, tuple):
         return [_written(part) for part in key]
     if key is None or isinstance(key, bool | int | float | str):
         return key
-    if hasattr(key, "item") and getattr(key, "ndim", None) == 0:  # a number of NumPy
+    if hasattr(key, "item") and getattr(key, "ndim", None) == 0:  # a NumPy scalar
         return _written(key.item())
     raise TypeError(
         "the keys of models in a file must be texts, numbers, None, or tuples of them, received "

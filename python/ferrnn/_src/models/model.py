@@ -63,7 +63,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
     """
 
     takes_several = True
-    __setattr__: Any = object.__setattr__  # what a model has beside its graph is in no plan
+    __setattr__: Any = object.__setattr__  # plans contain only the graph of a model
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -113,7 +113,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
                 "All operation names should be unique."
             )
 
-    # A model counts those of `compile` too.
+    # A model also has the metrics of `compile`.
     metrics = Trainer.metrics
     metrics_variables = Trainer.metrics_variables
 
@@ -125,7 +125,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         return [layer for layer in self._graph.operations if not isinstance(layer, Operation)]
 
     def sublayers(self) -> Iterator[Layer]:
-        # What a subclass holds besides its graph counts as well; a plain graph holds nothing else.
+        # A subclass may hold layers besides its graph; a plain graph does not.
         if self._graph is not None:
             yield from self._graph.operations
             if type(self) in _PLAIN:
@@ -150,7 +150,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
 
     def build_for(self, inputs: Any) -> None:
         several = type(inputs) is Arguments and type(self).build is Model.build
-        text = any(_is_text(leaf) for leaf in flatten(inputs))  # zeros stand for no text
+        text = any(_is_text(leaf) for leaf in flatten(inputs))  # there are no zeros for texts
         if self._graph is not None or not (several or text):
             super().build_for(inputs)
             return
@@ -191,7 +191,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         """Gathered inputs as arrays of the dtypes and shapes that the model takes."""
         if self._graph is not None:
             return self._of_ends(inputs)
-        # The code of a subclass gets whole numbers and strings as they are.
+        # The code of a subclass gets integers and strings without a cast.
         leaves = flatten(inputs)
         if type(inputs) is Arguments or all(isinstance(leaf, np.ndarray) for leaf in leaves):
             return cast_floats(inputs, self._float)
@@ -199,7 +199,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
 
     def _of_ends(self, inputs: Any) -> Any:
         arrays = self._ends.cast(inputs, self.name)
-        if self.input_spec is not None:  # of the user's own
+        if self.input_spec is not None:  # the user's own code
             check_inputs(self.input_spec, arrays, self.name)
         return arrays
 
@@ -213,7 +213,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         return prepared
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
-        """Outputs for prepared inputs, and the function that takes gradients back."""
+        """Outputs for prepared inputs, and their vjp."""
         if self._graph is None:
             return super().forward(inputs, call)
         outputs, _, vjp = self.outputs_and_mask(inputs, call)
@@ -261,7 +261,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         return outputs, mask, vjp
 
     def lowered(self) -> Lowering:
-        """The model as parts of the engine, as far as it is one."""
+        """The model as parts of the engine, as far as its layers can be parts."""
         return lowering.lowered(self, _PLAIN)
 
     def stream(self, streams: int = 1) -> Stream:
@@ -295,7 +295,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
     def get_config(self) -> dict[str, Any]:
         """The layers of a graph and how they are connected, as plain data.
 
-        Of a class whose constructor makes the graph, the constructor's arguments instead.
+        For a class whose constructor makes the graph, the constructor's arguments instead.
         """
         own = self._remembers and not _takes_graph(type(self))
         return super().get_config() if self._graph is None or own else functional_config(self)
@@ -327,7 +327,7 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
 
 
 class _OfGraph(type):
-    """Models of a class of the user's count as `Functional` if they are a graph."""
+    """Makes models of users' classes instances of `Functional` if they are a graph."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return super().__instancecheck__(instance) or (
@@ -345,12 +345,12 @@ class Functional(Model, metaclass=_OfGraph):
     """
 
 
-# Classes of models that hold no layers but those of their graph.
+# Classes of models that have no layers besides those of their graph.
 _PLAIN: set[type] = {Functional}
 
 
 def _functional(inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True) -> None:
-    """The signature of a model as a graph."""
+    """Only the signature of a model that is a graph."""
 
 
 _FUNCTIONAL = inspect.signature(_functional)

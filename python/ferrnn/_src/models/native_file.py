@@ -1,4 +1,4 @@
-"""Models in ferrnn's own format: a file of safetensors with the architecture in its metadata."""
+"""Models in ferrnn's own format: a safetensors file with the architecture in its metadata."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from ferrnn._src.weights.initializer import undrawn
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
-# The metadata: a version of the format, and texts in JSON.
+# Keys of the metadata: a version of the format, and texts in JSON.
 VERSION = "1"
 _VERSION, _CONFIG, _COMPILED = "ferrnn", "config", "compile_config"
 _PROBE, _PRECISIONS = "probe", "inference_precision"
 _STREAMS = "streams"
-# Where arrays are that are no variables.
+# Prefixes of arrays that are not variables.
 _ASSETS, _OF_STREAMS, _OPTIMIZER = "assets/", "streams/", "optimizer"
 
 
@@ -56,19 +56,19 @@ def write_model(
     streams: Mapping[str, Stream] | None = None,
     probe: Any = None,
 ) -> None:
-    """Writes a model, whole or not at all, with all that it remembers.
+    """Writes a model with all its state, as a whole or not at all.
 
-    `probe` are inputs that are kept with what each layer gives for them.
+    `probe` are inputs to be kept with the outputs of each layer for them.
     """
     if not model.built:
-        warn(f"The model {model.name!r} is saved before it was built: the file has no weights.")
+        warn(f"The model {model.name!r} is saved before it is built: the file has no weights.")
     arrays, texts = _described(model, include_optimizer, streams or {}, probe)
     with whole_file(path) as file:
         write(file, arrays, texts)
 
 
 def model_bytes(model: Any) -> bytes:
-    """What a file of the model would hold, its optimizer included.
+    """The contents of a file of the model and its optimizer.
 
     >>> from ferrnn._src.layers.dense import Dense
     >>> from ferrnn._src.models.sequential import Sequential
@@ -90,14 +90,14 @@ def model_from_bytes(data: bytes) -> Any:
 
 
 def described(model: Any) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and texts of a model among others in a file."""
+    """The arrays and texts of a model, to be stored in a file with others."""
     return _parts(model, include_optimizer=True)
 
 
 def model_of(
     texts: Mapping[str, str], arrays: dict[str, Array], custom_objects: Mapping[str, Any] | None
 ) -> Any:
-    """The model of what `described` gave."""
+    """The model from what `described` returned."""
     return _made(texts, dict(arrays), custom_objects, compiles=True)
 
 
@@ -155,13 +155,13 @@ def _place(path: str, name: str) -> str:
 
 
 def _states(owner: Any) -> Any:
-    """What a stateful layer carries from call to call; an empty list of others."""
+    """The states that a stateful layer carries from call to call; empty for other layers."""
     states = getattr(owner, "_states", None) if getattr(owner, "stateful", False) else None
     return [] if states is None else states
 
 
 def is_model(contents: Contents) -> bool:
-    """Whether a file of safetensors is one of these, and not of weights alone."""
+    """Whether a safetensors file holds a model, not only weights."""
     return _VERSION in contents.metadata
 
 
@@ -195,16 +195,16 @@ def _made(
     arrays = {name: each for name, each in arrays.items() if not _is_apart(name, made)}
     _fill(made, arrays)
     if arrays:
-        raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+        raise ValueError(f"the model does not have the arrays {sorted(arrays)[:5]} of the file")
     with within(_PRECISIONS):
         set_precisions(made, _json(texts, _PRECISIONS))
     return made
 
 
 def read_weights(model: Any, path: Path) -> None:
-    """Gives a model the weights and states of a file of the same layers.
+    """Reads weights and states into a model with the same layers.
 
-    An optimizer takes up what the file has of one once it has been built.
+    An optimizer reads its variables once it has been built.
     """
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         _, arrays = _checked(contents)
@@ -217,11 +217,11 @@ def read_weights(model: Any, path: Path) -> None:
         }
         _fill(model, arrays)
         if arrays:
-            raise ValueError(f"the model has no place for the arrays {sorted(arrays)[:5]}")
+            raise ValueError(f"the model does not have the arrays {sorted(arrays)[:5]} of the file")
 
 
 def stored_probe(path: Path) -> tuple[list[Array], Outputs] | None:
-    """The inputs that a file keeps, and what each layer gave; None if there are none."""
+    """The probe inputs in a file and the outputs of each layer for them, or None."""
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         _checked(contents)
         if _PROBE not in contents.metadata:
@@ -242,7 +242,7 @@ def in_float64(model: Any) -> Any:
 
 
 def read_streams(path: Path, model: Any) -> dict[str, Stream]:
-    """The streams of a file, of a model that was read from it, with their states."""
+    """The streams in a file, with their states, for the model that was read from it."""
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         texts, arrays = _checked(contents)
         made: dict[str, Stream] = {}
@@ -251,20 +251,20 @@ def read_streams(path: Path, model: Any) -> dict[str, Stream]:
                 start = f"{_OF_STREAMS}{name}/"
                 own = {key: v for key, v in arrays.items() if key.startswith(start)}
                 if type(count) is not int or any(len(each) != count for each in own.values()):
-                    raise ValueError(f"its states are not those of {count} sequences")
+                    raise ValueError(f"its states must be those of {count} sequences")
                 made[name] = model.stream(count)
                 made[name].state = {key[len(start) :]: value for key, value in own.items()}
         return made
 
 
 def _is_apart(name: str, model: Any) -> bool:
-    """Whether an array is that of a stream, or of an optimizer that is not wanted."""
+    """Whether an array belongs to a stream, or to an optimizer that is not wanted."""
     optimizer = name.startswith(f"{_OPTIMIZER}/") and not getattr(model, "compiled", False)
     return name.startswith((_OF_STREAMS, OF_PROBE)) or optimizer
 
 
 def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:
-    """An object in the metadata; an empty one if it is not there."""
+    """A JSON object in the metadata; empty if it is missing."""
     with within(key):
         value = json.loads(texts.get(key, "{}"))
         if not isinstance(value, dict):
@@ -273,15 +273,17 @@ def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:
 
 
 def _checked(contents: Contents) -> tuple[Mapping[str, str], dict[str, Array]]:
-    """The texts and arrays of a file, when their checksums are right."""
+    """The texts and arrays of a file, after verifying version and checksums."""
     version = contents.metadata.get(_VERSION)
     if version != VERSION:
-        raise ValueError(f"it has the version {version!r} of the format, {VERSION!r} is read")
+        raise ValueError(
+            f"it must have the version {VERSION!r} of the format, received {version!r}"
+        )
     return checked(contents)
 
 
 def _fill(model: Any, arrays: dict[str, Array]) -> None:
-    """Gives a model what is its own, and takes that out of the arrays."""
+    """Sets the variables of a model, and removes them from the arrays."""
     found: list[tuple[Parameter, Array]] = []
     for path, owner, variables in saved(model):
         with within(path):
@@ -303,13 +305,14 @@ def _values(model: Any, entry: Entry, arrays: dict[str, Array]) -> list[tuple[Pa
     for at, variable in enumerate(variables):
         value = arrays.pop(_place(path, str(at)), None)
         if value is None and is_optimizer and at in (0, 2):
-            break  # it was not saved, or had not been built: the slots are as new
+            break  # it was not saved or not built, so its variables stay as they are
         if value is None:
-            raise ValueError(f"the array of {variable.path!r} is not there")
+            raise ValueError(f"the array of {variable.path!r} is missing")
         if value.shape != variable.shape or value.dtype.kind not in "fiub":
             raise ValueError(
                 f"the weight {variable.path!r} of {owner.name!r} must have the shape "
-                f"{variable.shape}, the file has the shape {value.shape} and dtype {value.dtype}"
+                f"{variable.shape}, received the shape {value.shape} and dtype {value.dtype} in "
+                "the file"
             )
         if is_optimizer:
             owner.check_variable(variable, value)
@@ -318,7 +321,7 @@ def _values(model: Any, entry: Entry, arrays: dict[str, Array]) -> list[tuple[Pa
 
 
 def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
-    """Arrays beside the weights, texts, and the states of a stateful layer."""
+    """Sets a layer's other arrays, texts and states."""
     if stores_itself(owner):
         owner.load_own_variables(_below(_place(path, ""), arrays))
     elif type(owner).set_named_arrays is not Layer.set_named_arrays:
@@ -330,7 +333,7 @@ def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
     for name in () if loads_assets(owner) else owner.text_assets():
         content = arrays.pop(f"{_ASSETS}{path}/{name}", None)
         if content is None or content.dtype != np.uint8:
-            raise ValueError(f"the text {name!r} is not there")
+            raise ValueError(f"the text {name!r} is missing")
         texts[name] = content.tobytes().decode()
     if texts:
         owner.set_text_assets(texts)
@@ -339,12 +342,12 @@ def _fill_rest(path: str, owner: Layer, arrays: dict[str, Array]) -> None:
         states.append(np.array(arrays.pop(f"{path}/states/{len(states)}")))
     if states:
         if not getattr(owner, "stateful", False):
-            raise ValueError(f"{owner.name!r} keeps no states, the file has some")
+            raise ValueError(f"layer {owner.name!r} is not stateful, but the file has states of it")
         owner.states = owner._packed(states)  # type: ignore[attr-defined]
 
 
 def _below(start: str, arrays: dict[str, Array]) -> dict[str, Array]:
-    """The arrays whose names go on from `start`, without a further step, taken out."""
+    """Pops the arrays whose names are `start` and one more part."""
     keys = [key for key in arrays if key.startswith(start) and "/" not in key[len(start) :]]
     return {key[len(start) :]: np.array(arrays.pop(key)) for key in keys}
 
@@ -358,5 +361,7 @@ def _named(path: str, owner: Layer, arrays: dict[str, Array]) -> dict[str, Array
             continue
         found[name] = np.array(arrays.pop(key))
         if found[name].dtype.kind != "f" or found[name].ndim != 1:
-            raise ValueError(f"{name!r} of {owner.name!r} must be a row of numbers")
+            raise ValueError(
+                f"{name!r} of {owner.name!r} must be a one-dimensional array of numbers"
+            )
     return found

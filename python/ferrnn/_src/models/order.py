@@ -1,4 +1,4 @@
-"""The order of nodes in a graph, and copies of a part of a graph with inputs of its own."""
+"""The order of nodes in a graph, and copies of a part of a graph with new inputs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ferrnn._src.tree.tree import flatten, map_structure
 
 
 def is_input(tensor: SymbolicTensor) -> bool:
-    """Whether the tensor is what an `InputLayer` gives."""
+    """Whether the tensor is the output of an `InputLayer`."""
     return tensor.node is not None and isinstance(tensor.node.layer, InputLayer)
 
 
 def ordered_nodes(
     inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
 ) -> list[Node]:
-    """The nodes that make the outputs, each after those that it needs, in Keras' order.
+    """The nodes that compute the outputs, each after those that it needs, in Keras' order.
 
-    Those that are further from the outputs come first, at equal distance those that are met first
-    on the way from the outputs; the inputs' nodes are among them.
+    Nodes further from the outputs come first; at equal distance, those met first on the way from
+    the outputs. The nodes of inputs are included.
     """
     given = [tensor.node for tensor in inputs if tensor.node is not None]
     found, met = _needed(outputs)
@@ -34,7 +34,7 @@ def ordered_nodes(
 
 
 def check_connected(inputs: Any, outputs: Any) -> None:
-    """Refuses outputs, nested in any way, that need an input which is not among `inputs`."""
+    """Raises ValueError for outputs that need an input which is not among `inputs`."""
     given = {tensor.node for tensor in flatten(inputs)}
     if all(node.input_tensors or node in given for node in _needed(flatten(outputs))[0]):
         return
@@ -44,16 +44,17 @@ def check_connected(inputs: Any, outputs: Any) -> None:
                 place = f"Output with path `{'.'.join(map(str, path))}`" if path else "The output"
                 raise ValueError(
                     f"{place} is not connected to `inputs`: the input {node.layer.name!r} is "
-                    f"needed to make it, `inputs` are {[each.name for each in flatten(inputs)]}"
+                    "needed to compute it, but `inputs` are "
+                    f"{[each.name for each in flatten(inputs)]}"
                 )
 
 
 def _needed(outputs: Sequence[SymbolicTensor]) -> tuple[list[Node], dict[Node, int]]:
-    """The nodes behind the outputs, each after what it needs, and when each layer is met."""
+    """The nodes that the outputs need, each after those it needs, and when each layer is met."""
     order: list[Node] = []
     met: dict[Node, int] = {}
     layers: dict[int, int] = {}
-    # A stack of its own: a model of many layers must not meet Python's limit of recursion.
+    # An explicit stack, as a model of many layers would exceed Python's recursion limit.
     stack = [(node, False) for tensor in reversed(outputs) if (node := tensor.node) is not None]
     done: set[Node] = set()
     while stack:
@@ -83,7 +84,7 @@ def _depths(order: list[Node]) -> dict[Node, int]:
 def cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     """Inputs and outputs of a copy of the nodes between them; the layers are the same ones.
 
-    Each input gets an `InputLayer`, unless it is one's tensor already.
+    Each input gets an `InputLayer`, unless it is the output of one.
     """
     if all(is_input(tensor) for tensor in flatten(inputs)):
         return inputs, outputs
@@ -105,7 +106,7 @@ def cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
 
 
 def _between(replaced: dict[int, SymbolicTensor], outputs: list[SymbolicTensor]) -> list[Node]:
-    """The nodes between the replaced tensors and the outputs, each after what it needs."""
+    """The nodes between the replaced tensors and the outputs, each after those it needs."""
     order: list[Node] = []
     done: set[Node] = set()
     stack = [(tensor.node, False) for tensor in outputs if id(tensor) not in replaced]
@@ -123,7 +124,7 @@ def _between(replaced: dict[int, SymbolicTensor], outputs: list[SymbolicTensor])
 
 
 def _copy(node: Node, replaced: dict[int, SymbolicTensor]) -> None:
-    """A node like this one on the replaced tensors; its outputs replace this one's."""
+    """A copy of the node on the replaced tensors, whose outputs replace the node's."""
 
     def swap(leaf: Any) -> Any:
         return replaced.get(id(leaf), leaf)

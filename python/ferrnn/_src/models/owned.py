@@ -1,4 +1,4 @@
-"""What classes of users keep in files in ways of their own: arrays by any names, and files."""
+"""Arrays and files that users' classes store in their own way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ else:
 
 
 def stores_itself(owner: Any) -> bool:
-    """Whether a layer says itself what arrays a file keeps of it, or how they are taken back."""
+    """Whether a layer overrides how its arrays are stored in a file or loaded from it."""
     kind = type(owner)
     return isinstance(owner, Layer) and (
         kind.save_own_variables is not Layer.save_own_variables
@@ -28,7 +28,7 @@ def stores_itself(owner: Any) -> bool:
 
 
 def own_arrays(owner: Layer) -> dict[str, Array]:
-    """What a layer that stores itself puts into the file."""
+    """The arrays of a layer that stores itself."""
     store: dict[str, Any] = {}
     owner.save_own_variables(store)
     arrays = {str(name): np.asarray(value) for name, value in store.items()}
@@ -42,7 +42,7 @@ def own_arrays(owner: Layer) -> dict[str, Array]:
 
 
 def asset_files(owner: Layer) -> dict[str, bytes]:
-    """The files that a layer keeps, by their names: its texts, or what `save_assets` writes."""
+    """The files of a layer by name: its texts, or what its `save_assets` writes."""
     if type(owner).save_assets is Layer.save_assets:
         return {name: text.encode() for name, text in owner.text_assets().items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -51,22 +51,22 @@ def asset_files(owner: Layer) -> dict[str, bytes]:
         deeper = [each.name for each in found if not each.is_file()]
         if deeper:
             raise ValueError(
-                f"`save_assets` of layer {owner.name!r} must write files into the folder that it "
-                f"is given, received the folders {deeper}"
+                f"`save_assets` of layer {owner.name!r} must write files into the given folder, "
+                f"not into subfolders, received {deeper}"
             )
         return {each.name: each.read_bytes() for each in found}
 
 
 def loads_assets(owner: Layer) -> bool:
-    """Whether a layer reads its files itself."""
+    """Whether a layer overrides how its files are loaded."""
     return type(owner).load_assets is not Layer.load_assets
 
 
 def give_files(owner: Layer, files: Mapping[str, bytes]) -> None:
-    """Lets a layer read files, by their names, which must not lead out of their folder."""
+    """Lets a layer read its files, whose names must not lead out of their folder."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             if Path(name).name != name or name in (".", ".."):
-                raise ValueError(f"{name!r} of layer {owner.name!r} is not a file name")
+                raise ValueError(f"{name!r} of layer {owner.name!r} must be a plain file name")
             Path(folder, name).write_bytes(content)
         owner.load_assets(folder)

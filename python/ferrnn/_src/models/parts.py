@@ -1,4 +1,4 @@
-"""Layers as parts of the engine, for plans, or why they are none."""
+"""Layers as parts of the engine, for plans, or the reasons why they cannot be."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ from ferrnn._src.weights.random import SeedGenerator
 # A part of the engine, and its weights in the engine's order.
 Part = tuple[tuple[Any, ...], list[Parameter]]
 
-# What is said of a layer whose product is the engine's.
-ACTIVATION: Final = "NumPy computes its activation"
+# The reason for a layer whose product the engine computes.
+ACTIVATION: Final = "its activation is computed in NumPy"
 
-# Activations beside products: the engine has their derivatives, of the others NumPy has them.
+# Activations whose derivatives the engine has when they are not part of a product.
 _ACTIVATIONS = frozenset(("tanh", "sigmoid", "relu", "elu", "softmax"))
 
-# Layers whose outputs have no mask, whatever their inputs have; some go on as if these had none.
+# Layers whose outputs have no mask even if their inputs do; some ignore the mask.
 WITHOUT_MASKS = frozenset((GlobalAveragePooling1D,))
 _ENDING_MASKS = WITHOUT_MASKS | {
     Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Flatten, Reshape, RepeatVector
 }  # fmt: skip
 
-# Ids up to here are numbers of float32.
+# Ids up to here are exact in float32.
 _IDS: Final = 1 << 24
 
-# What an instance may be given in place of its class's own.
+# Attributes that an instance may override.
 _REPLACED = ("forward", "call", "step", "compute_mask", "cast_inputs")
 
 
 def gives_mask(layer: Any, before: bool) -> bool:
-    """Whether the outputs of a layer that plans know carry a mask."""
+    """Whether the outputs of a layer in a plan carry a mask, given whether its inputs do."""
     if type(layer) is Masking:
         return True
     if type(layer) is Embedding:
@@ -66,7 +66,7 @@ def gives_mask(layer: Any, before: bool) -> bool:
 
 
 def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
-    """The parts that a layer is, or why it is none."""
+    """The parts of a layer, or the reason why it has none."""
     node, layer = step.node, step.layer
     taken = node.input_tensors[0].dtype
     why = None
@@ -77,17 +77,17 @@ def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     elif type(layer) in _JOINS:
         return _join(step, low, given)
     elif (len(given) != 1 or not step.single) and not _with_states(step, low, given):
-        why = "it takes several arrays"
+        why = "it has several inputs"
     elif type(layer) is Embedding and given[0] >= len(low.inputs):
-        why = "it is not the first layer"
+        why = "it is an Embedding, but not the first layer"
     elif type(layer) is not Embedding and str(layer.dtype) != str(taken):
         why = f"it casts {taken} to {layer.dtype}"
     elif given[0] in low.masked and _gives_two_sequences(layer):
-        why = "it gives two sequences with masks"
+        why = "it returns two sequences with masks"
     elif type(layer) in _ENDING_MASKS and "supports_masking" in vars(layer):
-        why = "it has a `supports_masking` of its own"
+        why = "`supports_masking` is set in the instance"
     elif given[0] in low.masked and type(layer) is Softmax:
-        why = "it hides what the mask of its inputs hides"
+        why = "it applies the mask that its inputs carry"
     return why or _part(layer, low)
 
 
@@ -96,7 +96,7 @@ def _gives_two_sequences(layer: Any) -> bool:
 
 
 def _with_states(step: Any, low: Lowering, given: list[int]) -> bool:
-    """Whether a layer takes a sequence and the states to begin with."""
+    """Whether a layer takes a sequence and initial states."""
     kind = _lowering_of(type(step.layer))
     tensors = step.node.input_tensors
     return (
@@ -111,9 +111,9 @@ def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     layer, shapes = step.layer, [tensor.shape for tensor in step.node.input_tensors]
     masks, kind = {low.masked.get(value) for value in given}, _JOINS[type(layer)]
     if masks != {None} and (len(masks) > 1 or kind in ("product", "concat")):
-        return "its inputs have masks"
+        return "its inputs carry masks"
     if len(given) < 2 or not step.flat:
-        return "it takes one array, or a structure of them"
+        return "its inputs are not a list of two or more arrays"
     lengths = shapes
     if kind == "concat":
         if layer.axis not in (-1, len(shapes[0]) - 1):
@@ -127,7 +127,7 @@ def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
 def _part(layer: Any, low: Lowering) -> list[Part] | str:
     lower = _lowering_of(type(layer))
     if lower is None:
-        return f"the engine's plans do not know {type(layer).__name__}"
+        return f"plans do not support {type(layer).__name__}"
     if any(name in vars(layer) for name in _REPLACED):
         return "it has a method of its own"
     if not layer.built:
@@ -140,16 +140,16 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.stateful:
         return "it has stateful=True"
     if not isinstance(cell, BuiltInCell) or not fused.supports(cell):
-        return f"its cell {type(cell).__name__} does not run in the engine as one"
+        return f"the engine does not run its cell {type(cell).__name__} as a single one"
     given = cell.native_weights
     if given.recurrent_kernel is None or given.projection is not None or cell.clip:
-        return "it has a clip, a projection, or no recurrent product"
+        return "its cell has a clip, a projection, or no recurrent product"
     low.fewer_bits |= cell.inference_precision != "full"
     if any(name in vars(cell) for name in _REPLACED):
-        return "its cell has a method of its own"
+        return "a method of its cell is overridden in the instance"
     gate = getattr(cell, "recurrent_activation", None)
     if gate is not None and not gate.native:
-        return f"a stand-in computes its recurrent_activation {gate.__name__}"
+        return f"its recurrent_activation {gate.__name__} is not native to the engine"
     features, _ = cell.kernel.shape
     gate_name = "sigmoid" if gate is None else gate.__name__
     reset_after = bool(getattr(cell, "reset_after", True))
@@ -170,7 +170,7 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
 
 
 def _drop_of(cell: Any, rate: float, low: Lowering) -> tuple[int, int, float] | None:
-    """The dropout of a cell's inputs or outputs, where its `draw_dropout` would draw a mask."""
+    """The dropout of a cell's inputs or outputs, if `draw_dropout` would draw a mask for it."""
     if not rate or (rate >= 1 and type(cell) is not SimpleRNNCell):
         return None
     return _drop(cell.seed_generator, rate, low)
@@ -184,7 +184,7 @@ def _drop(generator: SeedGenerator, rate: float, low: Lowering) -> tuple[int, in
 def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
     parts, weights = [], []
     for each in (layer.forward_layer, layer.backward_layer):
-        found = _part(each, low) if runs_one_cell(type(each)) else "it is no RNN"
+        found = _part(each, low) if runs_one_cell(type(each)) else "it is not an RNN"
         if isinstance(found, str):
             return f"{each.name}: {found}"
         parts.append(found[0][0])
@@ -226,7 +226,7 @@ def _flatten(layer: Any, low: Lowering) -> list[Part] | str:
 def _reshape(layer: Any, low: Lowering) -> list[Part] | str:
     shape = layer.target_shape
     if len(shape) > 2 or not shape:
-        return f"it gives values of {1 + len(shape)} axes"
+        return f"its outputs have {1 + len(shape)} axes"
     return [(("reshape", *(None if n == -1 else int(n) for n in (1, *shape)[-2:])), [])]
 
 
@@ -239,7 +239,7 @@ def _masking(layer: Any, low: Lowering) -> list[Part] | str:
 
 
 def _differentiates(function: Function) -> bool:
-    """Whether the engine has a function of layers, and its derivative."""
+    """Whether the engine has an activation and its derivative."""
     known = function.native or function.native_rows
     return known and function.__name__ in _ACTIVATIONS
 
@@ -268,7 +268,7 @@ def _activation(layer: Any, low: Lowering) -> list[Part] | str:
     if function is activations.linear:
         return []
     if type(function) is not Function or not _differentiates(function):
-        return f"NumPy computes the derivative of {function!r}"
+        return f"the derivative of {function!r} is computed in NumPy"
     return [(("activation", function.__name__), [])]
 
 
@@ -288,7 +288,7 @@ def _elu(layer: Any, low: Lowering) -> list[Part] | str:
 def _prelu(layer: Any, low: Lowering) -> list[Part] | str:
     shared, rank = list(layer.shared_axes or ()), layer.alpha.ndim
     if rank > 2 or shared not in ([], [1]) or (shared and rank == 1):
-        return f"it has shared_axes={layer.shared_axes} of {rank + 1} axes"
+        return f"it has shared_axes={layer.shared_axes} for {rank + 1} axes"
     return [(("prelu", layer.alpha.size, bool(shared)), [layer.alpha])]
 
 
@@ -297,7 +297,7 @@ def _softmax(layer: Any, low: Lowering) -> list[Part] | str:
 
 
 def _windows(layer: Any) -> tuple[int, int, int, str] | str:
-    """How windows lie over steps, as the engine is told of it; or why it does not know them."""
+    """The geometry of windows over steps, or the reason why the engine does not support them."""
     if layer.data_format != "channels_last":
         return f"it has data_format={layer.data_format!r}"
     (size,), (stride,), (dilation,), padding = layer.window
@@ -336,7 +336,7 @@ def _batch_normalization(layer: Any, low: Lowering) -> list[Part] | str:
         return f"it has axis={layer.axis}" if layer._inner else "it has renorm=True"
     moving = [layer.moving_mean, layer.moving_variance]
     if any(weight.trainable for weight in moving):
-        return "training changes its moving statistics"
+        return "its moving statistics are trainable"
     following = None
     if layer.trainable:
         following = layer.momentum, fuzz()
@@ -347,14 +347,14 @@ def _batch_normalization(layer: Any, low: Lowering) -> list[Part] | str:
 
 
 def _lowering_of(kind: type[Layer]) -> _Lower | None:
-    """What lowers a kind of layer; kinds are exact, since a subclass may override anything."""
+    """The function that lowers a class of layers; for subclasses, which may override all, None."""
     return _recurrent if runs_one_cell(kind) else _PARTS.get(kind)
 
 
 def _distributed(layer: Any, low: Lowering) -> list[Part] | str:
     inner = layer.layer
     if type(inner) is not Dense or not layer._in_one_call:
-        return f"plans do not know a TimeDistributed {type(inner).__name__}"
+        return f"plans do not support {type(inner).__name__} in a TimeDistributed"
     return _part(inner, low)
 
 

@@ -1,4 +1,4 @@
-"""How the weights of a model's recurrent cells are kept for inference, by where the cells are."""
+"""The `inference_precision` of a model's recurrent cells, by their paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.models.weights_file import saved
 
 
 def precisions(model: Any) -> dict[str, str]:
-    """The `inference_precision` of each cell that does not keep its weights as they are.
+    """The `inference_precision` of each cell in which it is not "full".
 
     >>> from ferrnn._src.layers.gru import GRU
     >>> from ferrnn._src.models.sequential import Sequential
@@ -25,10 +25,10 @@ def precisions(model: Any) -> dict[str, str]:
 
 
 def set_precisions(model: Any, values: Mapping[str, Any]) -> None:
-    """Gives cells the precisions that `precisions` told.
+    """Sets the precisions that `precisions` returned.
 
     Raises:
-        ValueError: A path leads to no such cell, or a value is no precision.
+        ValueError: A path does not lead to a recurrent cell, or a value is not a precision.
     """
     rest = dict(values)
     for path, cell in _cells(model):
@@ -40,23 +40,23 @@ def set_precisions(model: Any, values: Mapping[str, Any]) -> None:
 
 
 def set_precision(model: Any, value: str) -> None:
-    """Gives all cells one precision.
+    """Sets the same precision for all recurrent cells.
 
     Raises:
-        ValueError: There is none, or one whose weights are not float32.
+        ValueError: There are no such cells, or the weights of one are not float32.
     """
     cells = [cell for _, cell in _cells(model)]
     if not cells:
         raise ValueError(
-            f"`precision` is for models with recurrent layers, {model.name!r} has none that the "
-            "engine runs"
+            "`precision` is for models with recurrent layers that the engine runs, but "
+            f"{model.name!r} has none"
         )
     for cell in cells:
         cell.inference_precision = value
 
 
 def in_words(model: Any) -> str | None:
-    """Which weights are kept in fewer bits, as in "int8 (gru, lstm)"; None if none are."""
+    """The weights of reduced precision, as in "int8 (gru, lstm)", or None."""
     by_value: dict[str, list[str]] = {}
     for path, value in precisions(model).items():
         name = "/".join(part for part in path.split("/") if part not in ("layers", "cell", "cells"))

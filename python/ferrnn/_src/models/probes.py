@@ -1,4 +1,4 @@
-"""Inputs that a file keeps with what each layer gave for them, so that every load can check it."""
+"""Probes: inputs and the outputs of each layer for them, kept in a file to verify each load."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 
 OF_PROBE = "probe/"
-# Where other formats hold it, and the text in it.
+# Its name in files of other formats, and the key of the text in it.
 PROBE_FILE, OF_PROBE_FILE = "probe.safetensors", "probe"
-# How far a layer may be off, in units in the last place of its largest output: vectors of another
-# width sum in another order.
+# The allowed error of a layer, in units in the last place of its largest output: vectors of
+# another width sum in another order.
 ALLOWED = 256.0
 
 
 def probed(model: Any, inputs: Any) -> tuple[str, dict[str, Array]]:
-    """A text in JSON and the arrays that keep inputs and what each layer gives for them.
+    """A JSON text and arrays that hold inputs and the outputs of each layer for them.
 
     Raises:
-        ValueError: The inputs are no numbers.
+        ValueError: The inputs are not numbers.
     """
     arrays = [np.asarray(each) for each in flatten(model.prepare_inputs(inputs))]
     for each in arrays:
@@ -41,7 +41,7 @@ def probed(model: Any, inputs: Any) -> tuple[str, dict[str, Array]]:
 
 
 def probe_file(model: Any, inputs: Any) -> bytes:
-    """What `probed` gives, as a file of safetensors: for files of other formats to hold."""
+    """The result of `probed` as a safetensors file, to be put into files of other formats."""
     text, arrays = probed(model, inputs)
     file = io.BytesIO()
     write(file, arrays, {OF_PROBE_FILE: text})
@@ -49,7 +49,7 @@ def probe_file(model: Any, inputs: Any) -> bytes:
 
 
 def read_probe_file(content: bytes) -> tuple[list[Array], Outputs, float]:
-    """What `read_probe` gives, of a `probe_file`."""
+    """The result of `read_probe` for a `probe_file`."""
     contents = contents_of(memoryview(content))
     text = json.loads(contents.metadata.get(OF_PROBE_FILE, "null"))
     if not isinstance(text, Mapping):
@@ -67,7 +67,7 @@ def check_file(model: Any, content: bytes | None) -> None:
 def read_probe(
     text: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> tuple[list[Array], Outputs, float]:
-    """The inputs, the outputs by layer, and how many ulp are allowed."""
+    """The inputs, the outputs by layer, and the allowed error in ulp."""
     layers, allowed = text.get("layers"), text.get("ulp")
     if (
         not isinstance(layers, list)
@@ -85,21 +85,21 @@ def _row(arrays: Mapping[str, Array], place: str) -> list[Array]:
     while f"{OF_PROBE}{place}/{len(found)}" in arrays:
         found.append(np.array(arrays[f"{OF_PROBE}{place}/{len(found)}"]))
     if not found:
-        raise ValueError(f"the arrays {OF_PROBE}{place} are not there")
+        raise ValueError(f"the arrays {OF_PROBE}{place} are missing")
     return found
 
 
 def check(model: Any, inputs: list[Array], expected: Outputs, allowed: float) -> None:
-    """Raises ValueError, with the first layer's name, if a model computes something else."""
+    """Raises ValueError, naming the first layer, if a model's outputs differ from the probe's."""
     found = layer_outputs(model, _packed(inputs))
     if list(found) != list(expected):
-        raise ValueError(f"the outputs are those of the layers {list(expected)[:10]}")
+        raise ValueError(f"it has the outputs of the layers {list(expected)[:10]}")
     for each in differences(found, expected):
         if not each.ulp <= allowed:
             raise ValueError(
-                f"layer {each.layer!r} computes something else here than where the file was "
-                f"written: the largest difference is {each.largest:.3g} at outputs up to "
-                f"{each.scale:.3g}, {each.ulp:.3g} ulp, and {allowed:g} are allowed"
+                f"layer {each.layer!r} computes other outputs here than where the file was "
+                f"written: the largest difference is {each.largest:.3g} for outputs up to "
+                f"{each.scale:.3g}, which is {each.ulp:.3g} ulp, while {allowed:g} are allowed"
             )
 
 

@@ -1,4 +1,4 @@
-"""What each layer of a model computes for some inputs, and how far two models differ."""
+"""The outputs of each layer of a model for some inputs, and the differences of two models."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Outputs = dict[str, list[Array]]
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the outputs of a layer are from others.
+    """The difference of a layer's outputs from the expected ones.
 
-    `largest` is the largest difference, `scale` the largest of the expected outputs; `ulp` is the
-    first in units in the last place of the second, in the layer's dtype.
+    `largest` is the largest difference, `scale` the largest expected output, and `ulp` is `largest`
+    in units in the last place of `scale`, in the layer's dtype.
     """
 
     layer: str
@@ -35,10 +35,10 @@ class Difference:
 
 
 def layer_outputs(model: Any, inputs: Any) -> Outputs:
-    """What each layer of a graph gives, in inference; of a model written as code what it gives.
+    """The outputs of each layer of a graph in inference, or of the whole model if it is code.
 
-    A layer that is called several times is there once for each call. Stateful layers start from
-    zeros, and carry afterwards what they carried before.
+    A layer that is called several times is included once for each call. Stateful layers start from
+    zeros; their states are restored afterwards.
 
     >>> from ferrnn.layers import GRU, Dense, Input
     >>> from ferrnn.models import Sequential
@@ -70,7 +70,7 @@ def _plain(outputs: Any) -> list[Array]:
 
 @contextmanager
 def _from_zeros(model: Any) -> Iterator[None]:
-    """Inside, stateful layers start from zeros."""
+    """A block in which stateful layers start from zeros."""
     kept = [each for each in parts_inside(model) if getattr(each, "stateful", False)]
     kept = [each for each in kept if hasattr(each, "_states")]
     before = [each._states for each in kept]
@@ -84,7 +84,7 @@ def _from_zeros(model: Any) -> Iterator[None]:
 
 
 def differences(found: Mapping[str, Sequence[Array]], expected: Outputs) -> list[Difference]:
-    """How far the layers' outputs are from the expected ones, for the layers that are in both."""
+    """The differences of layers' outputs from the expected ones, for layers that are in both."""
     return [
         _difference(layer, found[layer], arrays)
         for layer, arrays in expected.items()
@@ -113,9 +113,9 @@ def _difference(layer: str, found: Sequence[Array], expected: Sequence[Array]) -
 
 
 def reference(model: Any, fill: Callable[[Any], None]) -> Any:
-    """The same model in float64, its recurrent cells in NumPy, step by step; `fill` gives weights.
+    """The same model in float64, with recurrent cells step by step in NumPy; `fill` sets weights.
 
-    The engine and this path share no arithmetic but NumPy's own.
+    The engine and this path have no arithmetic in common except NumPy's.
     """
     made: Any = layer_from(_doubled(data_alone(model.as_data())))
     shape = (model.as_data().get("build_config") or {}).get("input_shape")
@@ -127,13 +127,13 @@ def reference(model: Any, fill: Callable[[Any], None]) -> Any:
         if isinstance(part, RNN):
             for each in getattr(cell, "cells", [cell]):
                 kind = type(each)
-                # The engine runs built-in classes alone.
+                # The engine runs only built-in classes.
                 each.__class__ = type(kind.__name__, (kind,), {})
     return made
 
 
 def _doubled(value: Any) -> Any:
-    """A configuration with float64 for every smaller float."""
+    """A configuration with every floating-point dtype replaced by float64."""
     if isinstance(value, Mapping):
         return {
             key: "float64" if _is_float(key, part) else _doubled(part)

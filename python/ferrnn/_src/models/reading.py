@@ -1,4 +1,4 @@
-"""New models from plain data in Keras' form; no code is run that is not there already."""
+"""New models from plain data in Keras' form; code in the data is never run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferrnn._src.models.writing import first_call
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
 
-# What a graph's configuration says; the rest is for the constructor of a class of the user's.
+# The keys of a graph's configuration; others are arguments of a user's constructor.
 _OF_GRAPHS = frozenset(("name", "trainable", "layers", "input_layers", "output_layers"))
 
 
@@ -24,7 +24,7 @@ def sequential_from(
     config: Mapping[str, Any],
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A new Sequential model of what `get_config` gave."""
+    """A new Sequential model from what `get_config` returned."""
     if "name" not in config or "layers" not in config:
         raise ValueError(
             "A Sequential model configuration must be a dictionary containing the 'name' and "
@@ -48,7 +48,7 @@ def functional_from(
     custom_objects: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
 ) -> Any:
-    """A new graph of what `get_config` gave; `call(layer, ...)`, if given, calls the layers."""
+    """A new graph from what `get_config` returned; `call(layer, ...)`, if given, calls layers."""
     layers: dict[str, Layer] = {}
     waiting: list[tuple[Layer, Mapping[str, Any]]] = []
     for data in config["layers"]:
@@ -57,7 +57,8 @@ def functional_from(
         waiting += [(layer, _of_call(node)) for node in data["inbound_nodes"]]
     made: dict[tuple[str, int, int], SymbolicTensor] = {}
     for name, layer in layers.items():
-        if isinstance(layer, InputLayer | SymbolicTensor):  # a tensor stands for its own input
+        # A symbolic tensor given as input replaces the layer's own.
+        if isinstance(layer, InputLayer | SymbolicTensor):
             made[name, 0, 0] = layer.output if isinstance(layer, InputLayer) else layer
     names = {id(layer): name for name, layer in layers.items()}
     _connect(waiting, made, names, call)
@@ -85,7 +86,7 @@ def functional_from(
 
 
 def _of_call(node: Any) -> Mapping[str, Any]:
-    """A node as the arguments of its call; older files list its tensors `[name, node, index, ...]`.
+    """The arguments of a node's call; older files list its tensors `[name, node, index, ...]`.
 
     >>> _of_call([["dense", 0, 0, {}]])["args"]
     [{'class_name': '__keras_tensor__', 'config': {'keras_history': ['dense', 0, 0]}}]
@@ -101,7 +102,7 @@ def _of_call(node: Any) -> Mapping[str, Any]:
 
 
 def _made(data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Layer:
-    """A layer of its configuration, or what a function that replaces layers has put there."""
+    """A layer from its configuration, or the layer that a replacing function has put there."""
     if "made" not in data and "config" not in data:
         raise ValueError(
             "Expected a dictionary containing a 'config' key. Received the configuration of a "
@@ -116,7 +117,7 @@ def _connect(
     names: Mapping[int, str],
     call: Callable[..., Any] | None,
 ) -> None:
-    """Calls the layers as the nodes say, each when what it needs is there."""
+    """Calls the layers in the order in which their inputs become available."""
     lacking, after = _waits(waiting, made, names)
     called: dict[int, int] = {}
     done = 0
@@ -134,7 +135,7 @@ def _connect(
             made.update(fresh)
             for later in (later for key in [(*own, None), *fresh] for later in after.pop(key, ())):
                 lacking[later] -= 1
-                if not lacking[later] and later < at:  # the loop meets the others
+                if not lacking[later] and later < at:  # the loop comes to the other calls
                     ready.append(later)
     if done < len(waiting):
         _refuse_lacking({name for name, *_ in after}, set(names.values()), lacking, waiting)
@@ -143,17 +144,16 @@ def _connect(
 def _refuse_lacking(
     wanted: set[str], known: set[str], lacking: list[int], waiting: list[tuple[Layer, Any]]
 ) -> None:
-    """Says why calls are left over: a layer that is not there, or calls that wait in a circle."""
+    """Raises the reason why calls are left over: a missing layer, or a loop."""
     absent = sorted(wanted - known)
     left = sorted({layer.name for at, (layer, _) in enumerate(waiting) if lacking[at]})[:10]
     if absent:
         raise ValueError(
-            f"Missing node: {absent[0]}. The configuration has calls of layers whose inputs "
-            f"nothing makes: {left}"
+            f"Missing node: {absent[0]}. The configuration has calls of layers whose inputs are "
+            f"never computed: {left}"
         )
     raise ValueError(
-        "The configuration has a loop: calls of layers whose inputs nothing makes, since they wait "
-        f"for each other: {left}"
+        f"The configuration has a loop: these calls of layers need each other's outputs: {left}"
     )
 
 
@@ -162,10 +162,10 @@ def _waits(
     made: Mapping[Any, SymbolicTensor],
     names: Mapping[int, str],
 ) -> tuple[list[int], dict[Any, list[int]]]:
-    """How many results each call waits for, and the calls that wait for each.
+    """The number of results that each call waits for, and the calls that wait for each result.
 
-    A layer's calls keep their order, and so their numbers: each waits for the end of the one
-    before, which stands for an output None.
+    A layer's calls keep their order, and so their numbers: each waits for the one before, whose
+    end is represented by the output None.
     """
     counts: dict[int, int] = {}
     lacking: list[int] = []
@@ -189,7 +189,7 @@ def _call(layer: Layer, node: Mapping[str, Any], made: Any, call: Any) -> Any:
 
 
 def _histories(value: Any) -> Iterator[Any]:
-    """The places of the tensors in a call's arguments."""
+    """The histories of the tensors in a call's arguments."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -202,7 +202,7 @@ def _histories(value: Any) -> Iterator[Any]:
 
 
 def _read(value: Any, made: Mapping[tuple[str, int, int], SymbolicTensor]) -> Any:
-    """Arguments of a call: tensors, slices, arrays and tuples from what stands for them."""
+    """Arguments of a call, with tensors, slices, arrays and tuples restored from plain data."""
     if isinstance(value, list | tuple):
         return [_read(part, made) for part in value]
     if not isinstance(value, Mapping):

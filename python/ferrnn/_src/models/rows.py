@@ -1,4 +1,4 @@
-"""Frames whose rows are the samples of a model: numbers in columns, in and out."""
+"""Dataframes whose rows are samples of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ferrnn._src.tree.types import Array
 
 
 def shape_of_row(model: Any, count: int) -> tuple[int, ...]:
-    """The shape in which a model takes the numbers of one row.
+    """The shape of one sample for a model whose sample is one row.
 
     Raises:
         ValueError: If the model has several inputs, or `count` columns do not fill its input.

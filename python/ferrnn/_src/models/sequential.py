@@ -44,7 +44,7 @@ class Sequential(Model):
         super().__init__(name=name)
         self._layers: list[Layer] = []
         self._input: Any = None  # a symbolic tensor, or nested ones
-        # The symbolic tensor under the first layer, then what each layer makes of it.
+        # The symbolic input of the first layer, then the outputs of each layer.
         self._chain: list[Any] = []
         for layer in layers or ():
             self.add(layer, rebuild=False)
@@ -55,7 +55,7 @@ class Sequential(Model):
     # The stack.
 
     def add(self, layer: Layer | SymbolicTensor, rebuild: bool = True) -> None:
-        """Puts a layer on top; an `Input` may only come first.
+        """Adds a layer at the end; an `Input` may only come first.
 
         >>> from ferrnn.layers import Dense
         >>> model = Sequential()
@@ -96,15 +96,15 @@ class Sequential(Model):
             )
         if self._layers:
             raise ValueError(
-                f"An Input must come first in the Sequential model {self.name!r}, received one "
+                f"An Input must come first in the Sequential model {self.name!r}, received it "
                 f"after {len(self._layers)} layers"
             )
         self._input = tensor
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Takes the last layer off and gives it."""
+        """Removes and returns the last layer."""
         if not self._layers:
-            raise IndexError(f"Sequential model {self.name!r} has no layers to take off")
+            raise IndexError(f"Sequential model {self.name!r} has no layers to remove")
         layer = self._layers.pop()
         del self._chain[len(self._layers) + 1 :]
         self.built, self._graph = False, None
@@ -125,14 +125,17 @@ class Sequential(Model):
             self.build(first.input_shape)
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes the weights of all layers for inputs of `input_shape`, batch (None) included."""
+        """Makes the weights of all layers for inputs of `input_shape`, with the batch (None)."""
         if not self._layers:
             raise ValueError(
                 f"Sequential model {self.name!r} cannot be built because it has no layers. "
                 "Call `model.add(layer)`."
             )
         if input_shape is None:
-            raise ValueError(f"`build` of the model {self.name!r} needs a shape, received None")
+            raise ValueError(
+                f"`input_shape` for `build` of the model {self.name!r} must be a shape, received "
+                "None"
+            )
         shape = map_shapes(tuple, input_shape)
         if self._input is None:
             dtype = _read_by(self._layers[0])
@@ -157,22 +160,22 @@ class Sequential(Model):
         self._connect(self._input, chain[-1])
 
     def _shape_of_input(self) -> Any:
-        """The shape of the input; the shapes of nested ones."""
+        """The shape of the input, or the shapes of nested inputs."""
         return map_structure(lambda tensor: tensor.shape, self._input)
 
     def _check_names(self) -> None:
-        """Names were checked when layers were added."""
+        """Does nothing: names are checked when layers are added."""
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the inputs, None for the batch; the shapes of nested ones."""
+        """The shape of the inputs with None for the batch, or the shapes of nested inputs."""
         if self._input is None:
             raise AttributeError(f"Sequential model {self.name!r} has no defined input shape yet.")
         return self._shape_of_input()
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the outputs, None for the batch."""
+        """The shape of the outputs, with None for the batch."""
         if not self.built:
             raise AttributeError(f"Sequential model {self.name!r} has no defined output shape yet.")
         return super().output_shape
@@ -185,7 +188,7 @@ class Sequential(Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """A new model of the same layers; `custom_objects` names classes of your own.
+        """A new model of the same layers; `custom_objects` names your own classes.
 
         >>> from ferrnn.layers import Dense
         >>> Sequential.from_config(Sequential([Dense(1, name="only")]).get_config()).layers[0].name
@@ -219,7 +222,7 @@ class Sequential(Model):
         if self._input is not None:
             self.build(self._shape_of_input())
             return
-        # Any batch may come later, unless a layer keeps a state per sample.
+        # Later batches may differ in size, unless a layer keeps a state for each sample.
         stateful = any(is_stateful(layer) for layer in self._layers)
         self.build(
             map_structure(lambda each: each.shape if stateful else (None, *each.shape[1:]), array)
@@ -227,14 +230,14 @@ class Sequential(Model):
 
 
 def _read_by(layer: Layer) -> str:
-    """The dtype of what a layer, or the first one inside a model, reads."""
+    """The dtype of the inputs of a layer, or of the first layer inside a model."""
     if isinstance(layer, Sequential) and layer.layers:
         return _read_by(layer.layers[0])
     return layer.compute_dtype
 
 
 def _check_arguments(layer: Layer, error: TypeError) -> None:
-    """Explains an error where the layer does not take one tensor."""
+    """Explains an error if the layer does not take exactly one tensor."""
     taken = type(layer).call if layer.written_with_call else type(layer).gather
     known = [*inspect.signature(taken).parameters.values()][1:]
     places = [
@@ -251,7 +254,8 @@ def _check_arguments(layer: Layer, error: TypeError) -> None:
         raise ValueError(
             "Layers added to a Sequential model can only have a single required positional "
             f"argument, the input tensor. {kind} has multiple required positional arguments: "
-            f"{required}. Call it in a functional model, or give all but the first a default"
+            f"{required}. Call it in a functional model, or give all arguments but the first a "
+            "default"
         ) from error
 
 

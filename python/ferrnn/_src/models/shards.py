@@ -1,4 +1,4 @@
-"""Weights in several HDF5 files of limited size, with a JSON file that says what is where."""
+"""Weights in several HDF5 files of limited size, with a JSON file that maps weights to files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _GIGABYTE = 1024**3
 
 
 def write_shards(whole: io.BytesIO, path: Path, max_shard_size: float) -> None:
-    """Cuts a file of weights into files of at most `max_shard_size` gigabytes, beside `path`.
+    """Splits a file of weights into files of at most `max_shard_size` gigabytes beside `path`.
 
-    Files are written before any takes its place; a process that is killed meanwhile may leave some
-    of the old ones and some of the new.
+    All files are written before the first replaces an old one; a process that is killed while
+    replacing may leave some old and some new ones.
     """
     limit = float(max_shard_size) * _GIGABYTE
     shards: list[list[tuple[str, str, Array]]] = [[]]
@@ -43,8 +43,9 @@ def write_shards(whole: io.BytesIO, path: Path, max_shard_size: float) -> None:
                 array = read_array(group, name, group[name])
                 if array.nbytes > limit:
                     raise ValueError(
-                        f"`max_shard_size` of {max_shard_size} GB is less than the "
-                        f"{array.nbytes} bytes of the weight {group.name}/{name}"
+                        "`max_shard_size` must be at least the size of each weight, received "
+                        f"{max_shard_size} GB for {array.nbytes} bytes of the weight "
+                        f"{group.name}/{name}"
                     )
                 if size + array.nbytes > limit:
                     shards.append([])
@@ -92,7 +93,7 @@ def read_shards(path: Path) -> io.BytesIO:
         index = json.loads(path.read_text(encoding="utf-8"))
         where = index.get("weight_map") if isinstance(index, Mapping) else None
         if not isinstance(where, Mapping):
-            raise ValueError("it has no `weight_map` that says what is where")  # noqa: TRY004
+            raise ValueError("it must have a `weight_map` of weights to files")  # noqa: TRY004
     places = [
         (str(place).strip("/"), name)
         for place, given in where.items()
@@ -120,10 +121,10 @@ def read_shards(path: Path) -> io.BytesIO:
 def _copy(file: Any, place: str, target: Any) -> None:
     group = group_at(file, place)
     if group is None:
-        raise ValueError(f"there is no {place!r}, which `weight_map` says is here")
+        raise ValueError(f"{place!r} is missing, which `weight_map` places in this file")
     for name in group:
         dataset = dataset_at(group, name, f"{place}/{name}")
         if dataset.id.get_storage_size() < dataset.nbytes:
-            raise ValueError(f"{place}/{name} is not there in full")
+            raise ValueError(f"{place}/{name} must be stored in full")
         spend(dataset.shape, dataset.dtype.itemsize, f"{place}/{name}")
         write_array(target.require_group(place), name, read_array(group, name, dataset))

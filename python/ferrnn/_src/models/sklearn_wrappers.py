@@ -15,11 +15,11 @@ from ferrnn._src.tree.types import Array
 
 
 class SKLearnEstimator:
-    """What models as estimators have in common: parameters, `fit` and `predict`.
+    """The base of models as estimators: parameters, `fit` and `predict`.
 
     `model` is a compiled model, of which `fit` trains a copy (with `warm_start` itself), or a
     function `model(X, y, **model_kwargs)` that makes one. `fit_kwargs` go to the model's `fit`.
-    After it `model_` is the trained model and `history_` what `fit` gave.
+    Afterwards `model_` is the trained model and `history_` its history.
     """
 
     kind: ClassVar[str]
@@ -54,14 +54,14 @@ class SKLearnEstimator:
         return self
 
     def __sklearn_clone__(self) -> SKLearnEstimator:
-        """A new estimator of the same parameters; the model is the same object."""
+        """A new estimator with the same parameters, including the same model object."""
         return type(self)(**self.get_params())
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn, which asks for it, wants to know of an estimator."""
+        """The tags with which scikit-learn asks about an estimator."""
         utils = import_module("sklearn.utils")
         transforms = self.kind == "transformer"
         return utils.Tags(
@@ -82,8 +82,8 @@ class SKLearnEstimator:
         inputs, targets = np.asarray(X), self._taken(np.asarray(y))
         if len(inputs) != len(targets):
             raise ValueError(
-                "`X` and `y` must have one number of samples, received "
-                f"{len(inputs)} and {len(targets)}"
+                f"`X` and `y` must have the same number of samples, received {len(inputs)} and "
+                f"{len(targets)}"
             )
         self.model_ = self._made(inputs, targets)
         self.n_features_in_ = inputs.shape[1] if inputs.ndim > 1 else 1
@@ -127,12 +127,12 @@ class SKLearnEstimator:
         return np.asarray(self.model_.predict(np.asarray(inputs), verbose=0))
 
     def _taken(self, targets: Array) -> Array:
-        """The targets as the model is given them."""
+        """The targets in the form for the model."""
         raise NotImplementedError
 
 
 class SKLearnClassifier(SKLearnEstimator):
-    """A model as a scikit-learn classifier; it is given one-hot labels.
+    """A model as a scikit-learn classifier; the model gets one-hot labels.
 
     >>> from ferrnn.layers import Dense, Input
     >>> from ferrnn._src.models.sequential import Sequential
@@ -163,20 +163,20 @@ class SKLearnClassifier(SKLearnEstimator):
         return one_hot
 
     def decision_function(self, X: Any) -> Array:  # noqa: N803
-        """What the model gives for each class."""
+        """The model's output for each class."""
         return self._predicted(X)
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """What the model gives for each class."""
+        """The model's output for each class."""
         return self._predicted(X)
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        """The likeliest class of each sample."""
+        """The most probable class of each sample."""
         likeliest: Array = self.classes_[self._predicted(X).argmax(axis=-1)]
         return likeliest
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
-        """The share of samples whose class is found."""
+        """The share of samples whose class is predicted correctly."""
         found = self.predict(X) == np.asarray(y).reshape(-1)
         return float(np.average(found, weights=sample_weight))
 
@@ -200,12 +200,12 @@ class SKLearnRegressor(SKLearnEstimator):
         return targets.reshape(-1, 1) if self._flat else targets
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        """The model's outputs, of the targets' rank."""
+        """The model's outputs, with the rank of the targets."""
         outputs = self._predicted(X)
         return outputs.reshape(len(outputs)) if self._flat else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
-        """The explained share of the variance, R², the mean over several outputs."""
+        """R², the explained share of the variance; the mean over several outputs."""
         true, found = np.asarray(y, np.float64), np.asarray(self.predict(X), np.float64)
         weights = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight)
         mean = np.average(true, axis=0, weights=weights)
@@ -235,6 +235,6 @@ class SKLearnTransformer(SKLearnEstimator):
         return self._predicted(X)
 
     def fit_transform(self, X: Any, y: Any, **kwargs: Any) -> Array:  # noqa: N803
-        """Trains a model, and gives its outputs for the same samples."""
+        """Trains a model, and returns its outputs for the same samples."""
         self.fit(X, y, **kwargs)
         return self.transform(X)

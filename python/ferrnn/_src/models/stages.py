@@ -1,4 +1,4 @@
-"""What the layers of a model become in a stream: those that keep steps and features as they are."""
+"""Layers as parts of a stream: those that treat each step on its own."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from ferrnn._src.tree.types import Array
 
 
 class Place(NamedTuple):
-    """A layer where it stands in a model.
+    """A layer at its place in a model.
 
     `shape` and `given` are the shapes of one step of its inputs and outputs, without the batch.
-    `timed` says that time is an axis that the layer sees, the one after the batch.
+    With `timed`, the axis after the batch in the layer's inputs is time.
     """
 
     model: str
@@ -43,36 +43,39 @@ class Place(NamedTuple):
     timed: bool
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raises an error that names the layer."""
+        """Raises TypeError, naming the layer and the reason."""
         raise TypeError(
             f"layer {self.name!r} of the model {self.model!r} cannot run in a stream: {reason}"
         )
 
     def array(self, numbers: Any) -> Array:
-        """Numbers for each element of a step, of the layer's dtype."""
+        """A number for each element of a step, in the layer's dtype."""
         given = np.asarray(numbers, self.layer.dtype)
         if given.ndim > len(self.shape):
-            self.refuse(f"its settings of the shape {given.shape} are not those of one step")
+            self.refuse(
+                f"its settings have the shape {given.shape}, which does not fit one step of the "
+                f"shape {self.shape}"
+            )
         return np.ascontiguousarray(np.broadcast_to(given, self.shape)).reshape(-1)
 
     def outputs(self, number: float) -> Array:
-        """A number for each element of a step of the outputs, of the layer's dtype."""
+        """A number for each element of a step of the outputs, in the layer's dtype."""
         return np.full(_count(self.given), number, self.layer.dtype)
 
     def axis(self, axis: int) -> int:
-        """An axis of the layer's inputs as one of a step."""
+        """An axis of the layer's inputs as an axis of one step."""
         before = 2 if self.timed else 1
         own = axis % (len(self.shape) + before) - before
         if own < 0:
-            self.refuse(f"axis={axis} is none of a step's")
+            self.refuse(f"axis={axis} is not an axis of one step")
         return own
 
 
-# What a layer becomes.
+# The parts of a layer.
 Stage = Callable[[Place], list[StreamPart]]
 
 
-# Activations that other stages are together, and their numbers.
+# Activations that are composed of other stages, with their numbers.
 _COMPOSED: dict[str, list[tuple[str, float | None]]] = {
     "hard_sigmoid_keras2": [("multiply", 0.2), ("add", 0.5), ("relu", None), ("minimum", 1)],
     "leaky_relu": [("slope", 0.2)],
@@ -82,7 +85,7 @@ _COMPOSED: dict[str, list[tuple[str, float | None]]] = {
 
 
 def function(place: Place, called: Any) -> list[StreamPart]:
-    """An activation on its own."""
+    """The parts of an activation."""
     name = getattr(called, "__name__", repr(called))
     if type(called) is Function and name in _COMPOSED:
         return [
@@ -90,14 +93,14 @@ def function(place: Place, called: Any) -> list[StreamPart]:
             for part, number in _COMPOSED[name]
         ]
     if type(called) is not Function or not (called.native or called.native_rows):
-        place.refuse(f"the engine does not know its activation {name}")
+        place.refuse(f"the engine does not have its activation {name}")
     if called.native_rows and len(place.given) != 1:
-        place.refuse(f"{called.__name__} over the features of frames is none of the engine's")
+        place.refuse(f"{called.__name__} over the features of frames is not in the engine")
     return [] if called.__name__ == "linear" else [StreamPart(called.__name__)]
 
 
 def nothing(place: Place) -> list[StreamPart]:
-    """Layers that do nothing outside of training."""
+    """Layers that do nothing outside training."""
     return []
 
 
@@ -119,7 +122,7 @@ def _embedding(place: Place) -> list[StreamPart]:
 
 def _layer_normalization(place: Place) -> list[StreamPart]:
     if len(place.shape) != 1:
-        place.refuse("a stream normalizes steps [features], not frames")
+        place.refuse("a stream can normalize steps [features], but not frames")
     return [StreamPart(place.layer.stream_weights())]
 
 
@@ -150,11 +153,11 @@ def _normalization(place: Place) -> list[StreamPart]:
 
 
 def _of_a_step(place: Place, numbers: Any) -> Array:
-    """Numbers that are broadcast over a batch and time, without those axes."""
+    """Removes the axes of batch and time from numbers that are broadcast over them."""
     array = np.asarray(numbers)
     while array.ndim > len(place.shape):
         if len(array) != 1:
-            place.refuse("its numbers differ from step to step")
+            place.refuse("its settings differ from step to step")
         array = array[0]
     return array
 
@@ -170,7 +173,9 @@ def _relu(place: Place) -> list[StreamPart]:
     if most is None and not slope and not threshold:
         return [StreamPart("relu")]
     if slope and threshold:
-        place.refuse("the engine knows ReLU with a negative_slope or a threshold, not with both")
+        place.refuse(
+            "a stream supports ReLU with a negative_slope or a threshold, but not with both"
+        )
     parts = []
     if slope or threshold:
         part = ("slope", place.array(slope)) if slope else ("above", place.array(threshold))
@@ -189,7 +194,7 @@ def _prelu(place: Place) -> list[StreamPart]:
     if place.timed:
         if len(alpha) != 1:
             place.refuse(
-                "it learnt an alpha for each step; with shared_axes=[1] all steps have the same"
+                "it has learned an alpha for each step; with shared_axes=[1], all steps share one"
             )
         alpha = alpha[0]
     return [StreamPart(("slope", place.array(alpha)))]
@@ -198,7 +203,7 @@ def _prelu(place: Place) -> list[StreamPart]:
 def _elu(place: Place) -> list[StreamPart]:
     alpha = place.layer.alpha
     if alpha < 0:
-        place.refuse(f"the engine knows ELU with an alpha from 0 on, not {alpha}")
+        place.refuse(f"a stream supports ELU with a non-negative alpha, received {alpha}")
     parts = [StreamPart("elu")]
     return parts if alpha == 1 else [*parts, StreamPart(("slope", place.array(alpha)))]
 
@@ -206,7 +211,9 @@ def _elu(place: Place) -> list[StreamPart]:
 def _softmax(place: Place) -> list[StreamPart]:
     axis = place.layer.axis
     if not isinstance(axis, int) or len(place.shape) != 1 or place.axis(axis) != 0:
-        place.refuse(f"a stream has a softmax over the features of a step, not over axis={axis}")
+        place.refuse(
+            f"a stream supports Softmax over the features of a step, but not over axis={axis}"
+        )
     return [StreamPart("softmax")]
 
 
@@ -214,7 +221,7 @@ def _activation(place: Place) -> list[StreamPart]:
     return function(place, place.layer.activation)
 
 
-# Layers that treat a step as they would a frame without time.
+# Layers that treat each step on its own.
 PLAIN: dict[type[Layer], Stage] = {
     Dense: _dense,
     LayerNormalization: _layer_normalization,

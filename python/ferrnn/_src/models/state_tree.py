@@ -1,4 +1,4 @@
-"""The variables of a model as nested dicts, by their paths, and back."""
+"""The variables of a model as nested dicts by their paths, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMATS = ("backend_tensor", "numpy_array")
 
 
 def state_tree(model: Any, value_format: str = "backend_tensor") -> dict[str, Any]:
-    """The variables of a model, of its optimizer and its metrics, by kinds and paths."""
+    """The variables of a model, its optimizer and its metrics, by kind and path."""
     if value_format not in _FORMATS:
         raise ValueError(
             "Invalid `value_format` argument. Expected one of {'numpy_array', 'backend_tensor'}. "
@@ -24,7 +24,7 @@ def state_tree(model: Any, value_format: str = "backend_tensor") -> dict[str, An
 
 
 def set_state_tree(model: Any, tree: Mapping[str, Any]) -> None:
-    """Sets the variables that a tree names, all or none of them."""
+    """Sets the variables that a tree names: all of them, or none if one does not fit."""
     kinds = _kinds(model)
     pairs: list[tuple[Parameter, Any]] = []
     for kind, values in tree.items():
@@ -36,7 +36,7 @@ def set_state_tree(model: Any, tree: Mapping[str, Any]) -> None:
         for path, value in _flat(values, ""):
             if path not in known:
                 raise ValueError(
-                    f"`state_tree` has a value for {path!r}, which is none of the {kind} of the "
+                    f"`state_tree` has a value for {path!r}, which is not among the {kind} of the "
                     f"model {model.name!r}: {list(known)}"
                 )
             if np.shape(value) != known[path].shape:

@@ -1,4 +1,4 @@
-"""Streams of whole models: which layers can take one step a call, and in which order."""
+"""Streams of whole models: the layers that can run step by step, and their order."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ _UNTIMED = {**PLAIN, **OVER_PLACES}
 
 
 def _stage_of(kind: type[Layer], timed: bool) -> Stage | None:
-    """How a kind of layer takes a step; kinds are exact, since a subclass may override anything."""
+    """The stage of a class of layers; not of its subclasses, which may override anything."""
     if timed and runs_one_cell(kind):
         return _recurrent
     return (_TIMED if timed else _UNTIMED).get(kind)
 
 
 _BESIDES = (
-    "; `from_onnx(to_onnx(model, states=True)).stream()` takes steps of models with branches, "
+    "; `from_onnx(to_onnx(model, states=True)).stream()` runs models with branches step by step, "
     "operator by operator"
 )
 _BACKWARDS = "it also reads the sequence from its end"
 _WHOLE = "each of its outputs depends on the whole sequence"
-# Why layers that one might expect are not there.
+# Reasons for layers that one might expect in a stream.
 _REASONS: dict[type[Layer], str] = {
     Bidirectional: _BACKWARDS,
     Attention: _WHOLE,
     AdditiveAttention: _WHOLE,
     MultiHeadAttention: _WHOLE,
-    Masking: "a stream passes by no steps but those of the id 0 of an Embedding with mask_zero",
+    Masking: "a stream can only skip steps with the id 0 of an Embedding with mask_zero",
 }
 
 
 def make_stream(model: Any, plain: Collection[type], streams: int) -> Stream:
-    """A stream of a model's layers; models of the `plain` kinds are nothing but their graph."""
+    """A stream of a model's layers; models of the `plain` classes consist of their graph."""
     graph: Graph | None = model._graph
     if graph is None:
         raise ValueError(
             f"the model {model.name!r} must be built before it can run in a stream: give it an "
-            "`Input`, or call it once; a subclassed model has no layers to run"
+            "`Input`, or call it once(a subclassed model without a graph cannot run in a stream)"
         )
     parts: list[StreamPart] = []
     dtype, masked, warmup, ends = "", False, 0, [_ends(model.name, graph)]
@@ -70,18 +70,19 @@ def make_stream(model: Any, plain: Collection[type], streams: int) -> Stream:
             masked = type(layer) is Embedding and layer.mask_zero
         elif type(layer) is Embedding:
             place.refuse(
-                "an Embedding takes the ids that the model is given, so it must be the first layer"
+                "an Embedding takes the ids that are the model's inputs, so it must be the first "
+                "layer"
             )
         found = _parts_of(place, dtype)
         if masked and not layer.supports_masking and not _windowed(found):
-            # Padding is hidden from the layers up to here: a window of one step reads it.
+            # This layer does not skip masked steps: a window of one step passes them on.
             found = [StreamPart(("window", place.shape[0], 1, 1, True)), *found]
         masked = masked and layer.supports_masking
         if masked and getattr(layer, "zero_output_for_mask", False):
             raise ValueError(
                 f"layer {place.name!r} of the model {model.name!r} cannot run in a stream with "
-                "zero_output_for_mask=True after an Embedding with mask_zero=True: a step with the "
-                "id 0 gives the outputs of the step before"
+                "zero_output_for_mask=True after an Embedding with mask_zero=True: for a step with "
+                "the id 0, a stream repeats the outputs of the step before"
             )
         parts += found
         warmup += _warmup(found)
@@ -98,7 +99,7 @@ def _windowed(parts: list[StreamPart]) -> bool:
 
 
 def _warmup(parts: list[StreamPart]) -> int:
-    """How many steps windows without padding wait."""
+    """The number of steps before the windows without padding are full."""
     waiting = 0
     for part in parts:
         if isinstance(part.layer, tuple) and part.layer[0] == "window":
@@ -111,15 +112,15 @@ def _ends(model: str, graph: Graph) -> tuple[int, ...]:
     """The shape of a step of the model's inputs."""
     if len(graph.inputs) != 1:
         raise ValueError(
-            f"the model {model!r} cannot run in a stream: it has {len(graph.inputs)} inputs, a "
-            "stream one"
+            f"the model {model!r} cannot run in a stream: it must have one input, but has "
+            f"{len(graph.inputs)}"
         )
     shape = tuple(graph.inputs[0].shape)
     if graph.steps and type(graph.steps[0].layer) is Embedding:
         if len(shape) != 2:
             raise ValueError(
                 f"a stream of the model {model!r} takes one id at a time: the model's input shape "
-                f"must be [batch, time], not {shape}"
+                f"must be [batch, time], received {shape}"
             )
         return (1,)
     step = shape[2:] if len(shape) > 2 else shape[1:]
@@ -127,7 +128,7 @@ def _ends(model: str, graph: Graph) -> tuple[int, ...]:
         raise ValueError(
             f"a stream of the model {model!r} takes one step [features] at a time: the model's "
             "input shape must be [batch, time, features] (or frames for features) or [batch, "
-            f"features], of known lengths except batch and time, not {shape}"
+            f"features], with known lengths except batch and time, received {shape}"
         )
     return tuple(int(length or 0) for length in step)
 
@@ -137,17 +138,17 @@ def _check_inputs(model: str, graph: Graph, first: Layer) -> None:
     if type(first) is not Embedding and inputs.dtype != first.dtype:
         raise TypeError(
             f"the model {model!r} cannot run in a stream: its Input has the dtype {inputs.dtype}, "
-            f"its first layer {first.dtype}"
+            f"but its first layer {first.dtype}"
         )
 
 
 def _places(
     model: str, graph: Graph, plain: Collection[type], prefix: str = "", timed: bool | None = None
 ) -> Generator[Place, None, bool]:
-    """Each layer of a graph without forks in its place, those of nested models in theirs.
+    """The layers of a graph without forks in order, including those of nested models.
 
-    `timed` says whether time is an axis of the graph's inputs; None: it is if there is one to be.
-    Returns whether it is one of the outputs.
+    `timed` tells whether time is an axis of the graph's inputs; with None, it is if there are
+    enough axes. Returns whether it is an axis of the outputs.
     """
     reached = graph.inputs[0]
     for step in graph.steps:
@@ -157,14 +158,14 @@ def _places(
             raise ValueError(
                 f"layer {path!r} of the model {model!r} cannot run in a stream: it takes something "
                 "besides the outputs of the layer before (other arrays, initial states, a mask, or "
-                "training=True), and in a stream layers follow one another" + _BESIDES
+                "training=True), while the layers of a stream form a chain" + _BESIDES
             )
         if timed is None:
             timed = len(reached.shape) > 2 or type(layer) is Embedding
         if isinstance(node.outputs, list | tuple | dict):
             raise ValueError(  # noqa: TRY004 - a matter of settings
-                f"layer {path!r} of the model {model!r} cannot run in a stream: it gives several "
-                "arrays, as with return_state=True, and a stream returns one array per step"
+                f"layer {path!r} of the model {model!r} cannot run in a stream: it has several "
+                "outputs, as with return_state=True, but a stream returns one array per step"
             )
         if type(layer) in plain:
             timed = yield from _places(model, layer._graph, plain, f"{path}/", timed)
@@ -175,14 +176,14 @@ def _places(
         reached = node.outputs
     if len(graph.outputs) != 1 or graph.outputs[0] is not reached:
         raise ValueError(
-            f"the model {model!r} cannot run in a stream: a stream gives the outputs of the last "
-            f"layer, the model {[tensor.name for tensor in graph.outputs]}" + _BESIDES
+            f"the model {model!r} cannot run in a stream: a stream returns the outputs of the last "
+            f"layer, but the model returns {[tensor.name for tensor in graph.outputs]}" + _BESIDES
         )
     return bool(timed)
 
 
 def _unwrapped(place: Place, plain: Collection[type]) -> Iterator[Place]:
-    """The layer, or what a TimeDistributed holds; shapes with batch and time become a step's."""
+    """The layer, or the one inside a TimeDistributed, with the shapes of one step."""
     layer: Any = place.layer
     before = 1 + place.timed
     if place.timed and type(layer) is TimeDistributed:
@@ -207,9 +208,9 @@ def _parts_of(place: Place, dtype: str) -> list[StreamPart]:
     if stage is None:
         place.refuse(_REASONS.get(type(place.layer)) or _reason(place))
     if place.layer.dtype != dtype:
-        place.refuse(f"its dtype is {place.layer.dtype}, that of the first layer {dtype}")
+        place.refuse(f"its dtype is {place.layer.dtype}, but that of the first layer is {dtype}")
     if None in (*place.shape, *place.given):
-        place.refuse(f"the shape {place.shape} of a step must be known")
+        place.refuse(f"the lengths of a step must be known, received the shape {place.shape}")
     return stage(place)
 
 
@@ -217,8 +218,9 @@ def _reason(place: Place) -> str:
     kind = type(place.layer)
     if place.timed and kind in OVER_PLACES:
         return (
-            f"it is a {kind.__name__}, which sees all steps; in a TimeDistributed it would see one"
+            f"it is a {kind.__name__}, which sees all steps at once; in a TimeDistributed it would "
+            "see one step"
         )
     if not place.timed and (kind in OVER_TIME or runs_one_cell(kind)):
-        return f"it is a {kind.__name__} inside of a step, and streams go over time"
-    return f"it is a {kind.__name__}, of which the engine has no single steps"
+        return f"it is a {kind.__name__} inside a step, while streams run over time"
+    return f"it is a {kind.__name__}, which the engine cannot run step by step"

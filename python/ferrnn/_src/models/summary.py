@@ -1,4 +1,4 @@
-"""A model's layers, shapes and parameters as the table that Keras prints."""
+"""The table of a model's layers, shapes and parameters, as Keras prints it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ferrnn._src.weights.parameter import Parameter
 _HEADER = ("Layer (type)", "Output Shape", "Param #")
 _CONNECTED = "Connected to"
 _TRAINABLE = "Trainable"
-# Where columns end, as shares of the line.
+# The ends of columns, as shares of the line.
 _PLACES = (0.45, 0.80, 1.0)
 _FORKED_PLACES = (0.3, 0.56, 0.74, 1.0)
 
@@ -41,7 +41,7 @@ def summarize(
 ) -> str:
     """The table of layers with output shapes and parameters, then the totals.
 
-    A graph that is more than a chain of layers has a column that says what feeds each layer.
+    A graph that is more than a chain of layers has a column for the connections of each layer.
     """
     header, rows = table_of(model, expand_nested, show_trainable, layer_range)
     forked = _CONNECTED in header
@@ -96,12 +96,12 @@ def table_of(
 
 
 def _graph_of(model: Any) -> Any:
-    """The graph of a functional model; None for other models, which list their layers."""
+    """The graph of a functional model, or None for other models, which list their layers."""
     return None if hasattr(model, "add") else getattr(model, "_graph", None)
 
 
 def _nodes_of_fork(model: Any) -> set[Node] | None:
-    """The nodes of a graph that is more than one layer after the other, else None."""
+    """The nodes of a graph that is more than a chain of layers, else None."""
     graph = _graph_of(model)
     if graph is None:
         return None
@@ -115,7 +115,7 @@ def _nodes_of_fork(model: Any) -> set[Node] | None:
 
 
 def column_widths(length: int, positions: Sequence[float]) -> list[int]:
-    """Widths of the columns, padding included, for a table `length` characters wide.
+    """Widths of the columns, including padding, for a table `length` characters wide.
 
     >>> column_widths(76, (0.45, 0.80, 1.0))
     [33, 24, 15]
@@ -127,7 +127,7 @@ def column_widths(length: int, positions: Sequence[float]) -> list[int]:
             f"`line_length` must leave at least 4 characters for each column, received {length}"
         )
     widths = [width + 2 for width in wanted]
-    # The borders and the padding take their room from all columns alike.
+    # Borders and padding take space from all columns equally.
     excess = sum(widths) - (length - len(widths) - 1)
     for place in range(len(widths)):
         share = round(excess / (len(widths) - place))
@@ -137,7 +137,7 @@ def column_widths(length: int, positions: Sequence[float]) -> list[int]:
 
 
 def draw_table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
-    """A table with box lines; numbers of parameters stand at the right.
+    """A table with box lines, and with numbers of parameters aligned to the right.
 
     >>> print(draw_table(["Layer", "Param #"], [["dense", "12"]], [9, 10]), end="")
     ┏━━━━━━━━━┳━━━━━━━━━━┓
@@ -207,7 +207,7 @@ def _rows(
 
 
 def connections(layer: Layer, nodes: set[Node]) -> str:
-    """What feeds the layer in the calls that are among `nodes`: layer, call and output."""
+    """The inputs of a layer in its calls among `nodes`: layer, call and output."""
     sources = [
         f"{tensor.node.layer.name}[{tensor.node.index}][{tensor.index}]"
         for node in layer._inbound_nodes
@@ -219,9 +219,9 @@ def connections(layer: Layer, nodes: set[Node]) -> str:
 
 
 def output_shape_of(layer: Layer) -> str:
-    """The shape of what the layer gave when it was last called on symbolic tensors.
+    """The shape of the layer's outputs in its last call on symbolic tensors.
 
-    Of a layer that was built without them, what it would give; "?" if it is unknown.
+    For a layer that was built without them, the computed shape, or "?" if it is unknown.
     """
     if layer._inbound_nodes:
         shapes: Any = [tensor.shape for tensor in layer._inbound_nodes[-1].output_tensors]
@@ -238,7 +238,7 @@ def output_shape_of(layer: Layer) -> str:
 
 
 def _computed_shape(layer: Layer) -> Any:
-    """What `compute_output_shape` gives for the shapes that `build` was given."""
+    """The output shape that the layer computes for the shapes given to `build`."""
     shape = layer.build_shape
     if is_shape(shape) or len(inspect.signature(layer.compute_output_shape).parameters) == 1:
         return layer.compute_output_shape(shape)
@@ -254,7 +254,7 @@ def _shown_shape(shapes: Any) -> str:
 
 
 def totals_of(model: Any) -> str:
-    """The numbers of parameters, a line for each kind."""
+    """The numbers of parameters, with a line for each kind."""
     optimizer = model.optimizer if model.compiled else None
     optimizer_variables = None
     if optimizer is not None and optimizer.built:
@@ -287,7 +287,7 @@ def _within(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> Seque
     )
     if not first or not last:
         raise ValueError(
-            f"`layer_range` {list(layer_range)!r} names no layers, the model has "
+            f"`layer_range` {list(layer_range)!r} must match layers of the model, which are "
             f"{[layer.name for layer in layers]}"
         )
     return layers[first[0] : last[-1] + 1]

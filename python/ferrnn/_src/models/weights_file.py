@@ -1,4 +1,4 @@
-"""Weights in HDF5 as Keras 3 lays them out: a group for each layer on the way to it."""
+"""Weights in HDF5 in Keras 3's layout, with a group for each layer."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
-# A path in the file, the layer or optimizer that is found there, and its own variables.
+# A path in the file, the layer or optimizer at that path, and its own variables.
 Entry: TypeAlias = tuple[str, Any, list[Parameter]]
 
-# What a list, tuple or dict inside of another one is called.
+# The name of a list, tuple or dict inside another one.
 _CONTAINER = "container"
-# Says that the optimizer's variables are in the file.
+# Marks files that hold the optimizer's variables.
 _OPTIMIZER = "has_optimizer"
 
 
 class _MisfitError(ValueError):
-    """The file is whole, and of another model."""
+    """The file is intact, but that of another model."""
 
 
 def write_weights(
@@ -47,7 +47,7 @@ def write_weights(
     include_optimizer: bool = True,
     skip: Sequence[Any] = (),
 ) -> None:
-    """Writes the weights of a model, and what its optimizer remembers, to a file opened `w+b`."""
+    """Writes the weights of a model and the variables of its optimizer to a file opened `w+b`."""
     with written(target) as file:
         file.attrs[_OPTIMIZER] = include_optimizer and bool(getattr(model, "compiled", False))
         for path, owner, variables in saved(model, include_optimizer=include_optimizer, skip=skip):
@@ -68,7 +68,7 @@ def read_weights(
 ) -> None:
     """Reads weights into a model of the same layers; nothing changes if one does not fit.
 
-    With `skip_mismatch` what does not fit is left as it is, with a warning.
+    With `skip_mismatch`, layers that do not fit are skipped with a warning.
     """
     found: list[tuple[Parameter, Array]] = []
     named: list[tuple[Callable[[Any], None], dict[str, Array]]] = []
@@ -80,7 +80,7 @@ def read_weights(
                 group = _group_of(file, model, path, place)
                 if owner is getattr(model, "optimizer", None) and path == "optimizer":
                     if group is None and file.attrs.get(_OPTIMIZER):
-                        raise ValueError("the variables of the optimizer are not there")
+                        raise ValueError("the variables of the optimizer are missing")
                     found += _optimizer_values(group, owner, variables)
                     continue
                 if _in_lost_container(file, path, absent):
@@ -95,7 +95,7 @@ def read_weights(
                 except _MisfitError as error:
                     if not skip_mismatch:
                         raise
-                    warn(f"Layer {owner.name!r} is left as it is: {error}")
+                    warn(f"Layer {owner.name!r} is skipped: {error}")
     with one_version():
         for variable, value in found:
             variable.assign(value)
@@ -104,7 +104,7 @@ def read_weights(
 
 
 def _group_of(file: Any, model: Any, path: str, place: str) -> Any:
-    """The group of a layer, or that of the name of a property that gives it too; else None.
+    """The group of a layer, or that under the name of a property that returns it, or None.
 
     Keras 2 called the projections of attention `_query_dense`, and so on.
     """
@@ -119,9 +119,9 @@ def _group_of(file: Any, model: Any, path: str, place: str) -> Any:
 
 
 def _in_lost_container(file: Any, path: str, absent: set[str]) -> bool:
-    """Whether a layer is in a list inside of a list that the file knows nothing of.
+    """Whether a layer is in a nested list that the file does not have.
 
-    Earlier versions kept no layers there: they are left as they are, with a warning.
+    Earlier versions did not save such layers: they are skipped with a warning.
     """
     steps = path.split("/")
     inner = [at for at, step in enumerate(steps) if step.startswith(_CONTAINER)]
@@ -132,29 +132,31 @@ def _in_lost_container(file: Any, path: str, absent: set[str]) -> bool:
         absent.add(outer)
         warn(
             f"The file holds nothing for the layers in the nested container {outer!r}, which "
-            "earlier versions did not save: they are left as they are."
+            "earlier versions did not save: they are skipped."
         )
     return True
 
 
 def _stored(group: Any, owner: Layer) -> dict[str, Array]:
-    """All that stands in the file for a layer that stores itself."""
+    """All arrays in the file for a layer that stores itself."""
     found = {}
     for name in group or ():
         dataset = _in_full(group, name, owner)
         if dataset.dtype.kind not in "fiub":
-            raise ValueError(f"{name!r} of {owner.name!r} must be numbers, not {dataset.dtype}")
+            raise ValueError(
+                f"{name!r} of {owner.name!r} must be numbers, received the dtype {dataset.dtype}"
+            )
         found[name] = read_array(group, name, dataset)
     return found
 
 
 def _in_full(group: Any, name: str, owner: Any) -> Any:
-    """An array that the file holds in full, so that it could not be said to be of any size."""
+    """An array that the file holds in full, so that it cannot claim an arbitrary size."""
     dataset = dataset_at(group, name, f"{name!r} of {owner.name!r}")
     stored = dataset.id.get_storage_size()
     if stored < dataset.nbytes:
         raise ValueError(
-            f"{name!r} of {owner.name!r} must be there in full, the file has the shape "
+            f"{name!r} of {owner.name!r} must be stored in full, received the shape "
             f"{tuple(dataset.shape)} and dtype {dataset.dtype} in {stored} bytes"
         )
     spend(dataset.shape, dataset.dtype.itemsize, f"{name!r} of {owner.name!r}")
@@ -165,7 +167,7 @@ def _as_written(variable: Parameter, owner: Any) -> Array:
     value = variable.numpy()
     if isinstance(owner, Layer) or value.ndim:
         return value
-    # Keras' optimizers count in int32, and keep the learning rate in float32.
+    # Keras' optimizers count steps in int32, and store the learning rate in float32.
     return value.astype(np.int32 if value.dtype.kind in "iu" else np.float32)
 
 
@@ -174,7 +176,7 @@ def saved(
 ) -> Iterator[Entry]:
     """The path of each layer in the file, the layer, and its own variables, in Keras' order.
 
-    Those to `skip`, and what they hold, are left out.
+    Layers to `skip`, and those inside them, are left out.
     """
     seen = {id(each) for each in skip}
     yield from _walk(model, "", seen)
@@ -197,7 +199,7 @@ def _walk(owner: Layer, path: str, seen: set[int]) -> Iterator[Entry]:
 
 
 def _children(owner: Layer) -> Iterator[tuple[str, Any]]:
-    """What a layer holds, by the names of attributes; those of private ones come last."""
+    """The layers that a layer holds, by attribute names, with private attributes last."""
     if getattr(owner, "_graph", None) is not None or hasattr(owner, "add"):
         yield "layers", owner.layers  # type: ignore[attr-defined]
     held = {name: value for name, value in vars(owner).items() if _holds_layers(value)}
@@ -216,8 +218,8 @@ def _holds_layers(value: Any) -> bool:
 
 
 def _walk_all(container: Any, path: str, seen: set[int]) -> Iterator[Entry]:
-    """The layers of a list or dict, under the names of their classes, counted up."""
-    if id(container) in seen:  # it may hold itself
+    """The layers of a list or dict, under the numbered names of their classes."""
+    if id(container) in seen:  # it may contain itself
         return
     seen.add(id(container))
     counts: dict[str, int] = {}
@@ -255,7 +257,7 @@ def _arrays_of(owner: Any) -> dict[str, Array]:
 
 
 def _named(group: Any, owner: Any) -> dict[str, Array]:
-    """The arrays that stand by name beside the weights, for a layer that has some."""
+    """The named arrays beside the weights, for a layer that has some."""
     takes = isinstance(owner, Layer) and type(owner).set_named_arrays is not Layer.set_named_arrays
     found: dict[str, Array] = {}
     for name in group or () if takes else ():
@@ -264,8 +266,8 @@ def _named(group: Any, owner: Any) -> dict[str, Array]:
         dataset = _in_full(group, name, owner)
         if dataset.dtype.kind != "f" or dataset.ndim != 1:
             raise ValueError(
-                f"{name!r} of {owner.name!r} must be a row of numbers in full, the file has the "
-                f"shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
+                f"{name!r} of {owner.name!r} must be a one-dimensional array of numbers, stored in "
+                f"full, received the shape {tuple(dataset.shape)} and dtype {dataset.dtype}"
             )
         found[name] = read_array(group, name, dataset)
     return found
@@ -276,11 +278,10 @@ def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
     if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
         raise _MisfitError(
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
-            f"the file has numbers of the shape {tuple(dataset.shape)} and dtype {dataset.dtype}: "
-            "they must match"
+            f"received the shape {tuple(dataset.shape)} and dtype {dataset.dtype} in the file"
         )
     value = read_array(group, name, dataset)
-    # The learning rate has come with the configuration in full, while this one is rounded.
+    # The configuration has the exact learning rate, while this one is rounded.
     known = variable.numpy()
     same = not variable.shape and _as_written(variable, owner) == value
     return known if same else value
@@ -291,9 +292,10 @@ def _optimizer_values(
 ) -> list[tuple[Parameter, Array]]:
     if group is None:
         return []
-    if len(group) <= 2 < len(variables):  # it had not been built: no slots are in the file
+    if len(group) <= 2 < len(variables):  # it was saved before it was built
         variables = variables[: len(group)]
-    if len(group) == len(variables) - 1:  # Keras 2 leaves the learning rate to the configuration
+    # Keras 2 stores the learning rate only in the configuration.
+    if len(group) == len(variables) - 1:
         variables = [each for each in variables if not each.path.endswith("/learning_rate")]
     if len(group) != len(variables):
         warn(

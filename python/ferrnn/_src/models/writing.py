@@ -13,7 +13,7 @@ from ferrnn._src.tree.tree import map_structure
 
 
 def sequential_config(model: Any) -> dict[str, Any]:
-    """What `Sequential.get_config` gives: the layers in order, the `Input` first if known."""
+    """The result of `Sequential.get_config`: the layers in order, after the `Input` if known."""
     inputs = model._input
     known = isinstance(inputs, SymbolicTensor) and inputs.node is not None
     layers = [inputs.node.layer.as_data()] if known else []
@@ -29,7 +29,7 @@ def sequential_config(model: Any) -> dict[str, Any]:
 
 
 def functional_config(model: Any) -> dict[str, Any]:
-    """What `get_config` of a graph gives: the layers, and for each the calls that connect it."""
+    """The result of `get_config` of a graph: the layers, each with the calls that connect it."""
     graph = model._require_graph("get_config")
     places = _places(graph.nodes)
     layers = []
@@ -55,9 +55,9 @@ def functional_config(model: Any) -> dict[str, Any]:
 
 
 def first_call(layer: Any) -> int:
-    """The number of a layer's first call, where inputs and outputs of a model are listed.
+    """The number of a layer's first call in lists of a model's inputs and outputs.
 
-    Keras counts the making of a graph as one, there alone; a Sequential model's it does not.
+    Only there, Keras counts the making of a functional model as a call.
     """
     return int(getattr(layer, "_graph", None) is not None and not hasattr(layer, "add"))
 
@@ -96,7 +96,8 @@ def _serialized_node(node: Node, places: Mapping[Node, int]) -> dict[str, Any]:
         if leaf is None or isinstance(leaf, bool | int | float | str):
             return leaf
         raise NotImplementedError(
-            f"the argument {leaf!r} of a call of {node.layer.name!r} cannot be written down"
+            f"the argument {leaf!r} of a call of {node.layer.name!r} cannot be written to a "
+            "configuration"
         )
 
     args = [map_structure(write, _as_list(argument)) for argument in node.args]

@@ -249,7 +249,7 @@ def _fitting(pairs: Pairs, dialect: Dialect, *, skip_mismatch: bool) -> Found:
             except ValueError as error:
                 if not skip_mismatch:
                     raise
-                warn(f"Layer {layer.name!r} is left as it is: {error}")
+                warn(f"Layer {layer.name!r} is skipped: {error}")
     return found
 
 
