@@ -223,16 +223,20 @@ def test_without_held_out_windows_it_says_so():
         ({"random_state": "x"}, "`random_state` must be an integer of at least 0, received 'x'"),
         ({"time_column": None}, "`time_column` must be the name of a column, received None"),
         ({"verbose": "x"}, "`verbose` must be 'auto', 0, 1 or 2, received 'x'"),
-        ({"levels": 0.9}, "`levels` must be percents from 1 up to 100"),
+        ({"levels": 0.9}, "`levels` must be percents of at least 1 and below 100"),
         ({"calendar": "day"}, "`calendar` must be 'auto' or a list of some of"),
         ({"horizon": 0}, "`horizon` must be a positive integer"),
         ({"cell": "rnn"}, "`cell` must be one of"),
         ({"scaling": "best"}, "`scaling` must be one of"),
         ({"held_out": 1.0}, "`held_out` must be a number from 0 up to"),
-        ({"levels": [90, 100]}, "`levels` must be percents from 1 up to 100"),
+        ({"levels": [90, 100]}, "`levels` must be percents of at least 1 and below 100"),
         ({"calendar": ["minute"]}, "`calendar` must be"),
         ({"strategy": "recursive", "past_covariates": ["a"]}, "not known ahead"),
         ({"learning_rate": 0}, "`learning_rate` must be a number above 0"),
+        ({"future_covariates": ["y"]}, "`future_covariates` .* 'y', which `target_column` has"),
+        ({"static_covariates": ["a"], "past_covariates": ["a"]}, "'a', which `past_covariates`"),
+        ({"past_covariates": ["a", "a"]}, "`past_covariates` must name .* received 'a'"),
+        ({"target_column": "ds"}, "`target_column` must name .* 'ds', which `time_column` has"),
     ],
 )
 def test_wrong_arguments_are_named(options, match):
@@ -251,11 +255,13 @@ def test_calls_that_cannot_be_answered_say_why():
         forecaster.predict()
     with pytest.raises(ValueError, match=r"no window to train on.* has 3 rows, .* 3 known targets"):
         forecaster.fit(np.arange(3.0))
+    with pytest.raises(ValueError, match="no window to train on"):
+        RecurrentForecaster(2**40).fit(np.arange(60.0))  # takes no memory for the steps ahead
     forecaster.fit(weekly(np.random.default_rng(14), 60))
     with pytest.raises(ValueError, match="from 1 to the forecaster's `horizon` of 3"):
         forecaster.predict(4)
     with pytest.raises(
-        ValueError, match=r"`level` must be percents from 1 up to 100.*received 0.9"
+        ValueError, match=r"`level` must be percents of at least 1 and below 100.*received 0.9"
     ):
         forecaster.predict(level=0.9)
     with pytest.raises(TypeError, match=r"`level` must be percents, such as .* received \['80'\]"):
@@ -266,12 +272,16 @@ def test_calls_that_cannot_be_answered_say_why():
         forecaster.predict(quantiles="x")
     with pytest.raises(ValueError, match="`ids` must be those"):
         forecaster.predict(ids=[5])
+    with pytest.raises(ValueError, match="`ids` must name at least one series"):
+        forecaster.predict(ids=[])
     with pytest.raises(ValueError, match="no `static_covariates`"):
         forecaster.fit(np.arange(60.0), static={"unique_id": [0], "size": [1]})
     with pytest.raises(ValueError, match="no `future_covariates`"):
         forecaster.predict(future={"ds": [60]})
     with pytest.raises(TypeError, match="the ids of series"):
         forecaster.update({"unique_id": ["a"], "ds": [60], "y": [1.0]})
+    with pytest.raises(TypeError, match="'ds' of `data` must hold whole numbers, as in `fit`"):
+        forecaster.update({"ds": days(1), "y": [1.0]})
 
 
 def test_static_covariates_must_be_there_for_each_series():
@@ -283,6 +293,8 @@ def test_static_covariates_must_be_there_for_each_series():
         forecaster.fit(table, static=3)
     with pytest.raises(ValueError, match=r"a row with \['size'\] for each series; 's0' has none"):
         forecaster.fit(table, static={**static, "unique_id": np.arange(len(ids))})
+    with pytest.raises(ValueError, match="`static` must have the column 'unique_id'"):
+        forecaster.fit(table, static={"size": static["size"]})
     forecaster.fit(table, static=static)
     later = {"unique_id": ["new"], "ds": table["ds"][-1:], "y": [1.0]}
     with pytest.raises(ValueError, match="'new' has none, 1 of 1 in all"):

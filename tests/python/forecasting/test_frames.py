@@ -92,10 +92,10 @@ def test_an_index_of_pandas_may_hold_names_and_times():
     numbered = frame.assign(ds=np.arange(len(frame))).set_index("ds")
     np.testing.assert_array_equal(table_of(numbered, NAMES).times, np.arange(len(frame)))
     wide = pandas.DataFrame({"a": [1.0, 2.0]}, pandas.period_range("2024-02", periods=2, freq="M"))
-    assert table_of(wide, NAMES).times.astype("M8[D]").astype(str).tolist() == [
-        "2024-02-01",
-        "2024-03-01",
-    ]
+    long = pandas.DataFrame({"ds": wide.index, "y": wide["a"].to_numpy()})
+    for given in (wide, long):
+        months = table_of(given, NAMES).times.astype("M8[D]").astype(str)
+        assert months.tolist() == ["2024-02-01", "2024-03-01"]
 
 
 def test_arrays_are_columns_and_lists_may_be_unequal():
@@ -127,7 +127,21 @@ def test_rows_in_any_order_are_the_same_forecast():
         (object(), TypeError, "`data` must be a frame"),
         (np.zeros((2, 3, 4)), TypeError, r"\[time\] or \[time, series\]"),
         (np.zeros(0), ValueError, "must have rows"),
-        ({"ds": [1, 2], "y": ["a", "b"]}, TypeError, "column 'y' must hold numbers"),
+        ({"ds": [1, 2], "y": ["a", "b"]}, TypeError, "column 'y' must hold numbers, received 'a'"),
+        ({"ds": [1, 2], "y": ["1", "2"]}, TypeError, "column 'y' must hold numbers, received '1'"),
+        (
+            {"ds": [1, 2], "y": np.array([1, "2"], object)},
+            TypeError,
+            "column 'y' must hold numbers, received 1",
+        ),
+        ({"ds": [1, 2], "y": [1j, 2.0]}, TypeError, "must hold numbers, received complex128"),
+        ({"ds": [1, 2], "y": days(2)}, TypeError, r"must hold numbers, received datetime64\[D\]"),
+        ({"ds": [1, 2], "y": [[1.0], [2.0]]}, TypeError, r"'y' must have one .* shape \(2, 1\)"),
+        ({"ds": [1, 2], "y": [[1.0], [2.0, 3.0]]}, TypeError, "'y' must have one .* received list"),
+        ({"ds": 1, "y": 2.0}, TypeError, r"'ds' must have one value for each row, .* \(\)"),
+        ({"unique_id": [(1, 2)] * 2, "y": [1.0, 2.0]}, TypeError, "'unique_id' must have one"),
+        ([[1.0, [2.0]], [1.0]], TypeError, r"a list of series, must hold rows of numbers \[time\]"),
+        ([1.0, [2.0]], TypeError, r"a list of series, must hold rows of numbers \[time\]"),
         ({"ds": [1, 2], "y": [1.0, np.inf]}, ValueError, "finite numbers or NaN"),
         ({"ds": [1, 2, 3], "y": [1.0, 2.0]}, ValueError, "equally long"),
         ({"ds": ["a", "b"], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
@@ -144,6 +158,27 @@ def test_rows_in_any_order_are_the_same_forecast():
 def test_what_is_no_table_is_named(data, error, match):
     with pytest.raises(error, match=match):
         table_of(data, NAMES).numbers(["y"], "`target_column`")
+
+
+@each_case(
+    ("times", "match"),
+    [
+        (np.append(days(59), np.datetime64("2093-01-01")), "'a' reaches over 25,569 steps, .* 60"),
+        (np.append(np.arange(59), 2**62), "'a' reaches over 4,611,686,018,427,387,904 steps"),
+        (np.append(np.datetime64("2024-01-01", "s") + np.arange(59), days(1, "1970-01-01")), "'a'"),
+    ],
+)
+def test_a_time_far_off_is_named_before_memory_is_taken(times, match):
+    data = {"unique_id": ["a"] * 60, "ds": times, "y": np.arange(60.0)}
+    with pytest.raises(ValueError, match=f"`ds` of {match}"):
+        RecurrentForecaster(2, **QUICK).fit(data)
+
+
+def test_an_update_far_off_is_named_before_memory_is_taken():
+    seconds = np.datetime64("2024-01-01", "s") + np.arange(60)
+    made = RecurrentForecaster(2, **QUICK).fit({"ds": seconds, "y": np.arange(60.0)})
+    with pytest.raises(ValueError, match="`ds` of 0 reaches over 31,622,401 steps"):
+        made.update({"ds": [np.datetime64("2025-01-01", "s")], "y": [1.0]})
 
 
 def test_a_time_that_comes_twice_is_named():

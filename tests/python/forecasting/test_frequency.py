@@ -1,5 +1,7 @@
 """The grid of times is found, and times come back from it."""
 
+import datetime as dt
+
 import numpy as np
 import pytest
 
@@ -52,14 +54,28 @@ def test_gaps_do_not_change_the_step():
     ("name", "expected"),
     [("h", ("fixed", 36e8)), ("15min", ("fixed", 9e8)), ("MS", ("month", 1)),
      ("2QS", ("month", 6)), ("B", ("business", 1)), ("W-SUN", ("fixed", 7 * 864e8)),
-     (np.timedelta64(2, "D"), ("fixed", 2 * 864e8))],
+     (np.timedelta64(2, "D"), ("fixed", 2 * 864e8)), (np.timedelta64(2, "M"), ("month", 2)),
+     (np.timedelta64(1, "Y"), ("month", 12)), (dt.timedelta(hours=6), ("fixed", 216e8))],
 )  # fmt: skip
 def test_a_step_may_be_named(name, expected):
     frequency, _ = found(np.array(["2024-01-01"], "M8[D]"), name)
     assert (frequency.kind, frequency.step) == expected
 
 
-@pytest.mark.parametrize("name", ["fortnight", "0h", "2B", 3, ""])
+def test_a_step_may_be_an_offset_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    for name in ("D", "h", "W-SUN", "MS", "QS-OCT", "B"):
+        times = pandas.date_range("2024-01-01", periods=9, freq=name)
+        by_name, by_offset = (found(times, each)[0] for each in (name, times.freq))
+        assert by_name == by_offset
+
+
+NOTHING = np.timedelta64("NaT", "D")
+
+
+@pytest.mark.parametrize(
+    "name", ["fortnight", "0h", "2B", 3, "", np.timedelta64(-1, "D"), np.timedelta64(2), NOTHING]
+)
 def test_other_names_are_refused(name):
     with pytest.raises(ValueError, match="`freq` must be"):
         found(DAYS, name)
@@ -69,6 +85,9 @@ def test_times_off_the_grid_are_named():
     frequency, _ = found(DAYS[::2])
     with pytest.raises(ValueError, match="2020-01-02"):
         frequency.ticks(DAYS[:2].astype("M8[us]"))
+    monthly, _ = found(MONTHS.astype("M8[D]"))
+    with pytest.raises(ValueError, match="1 months apart; 2024-01-17"):
+        monthly.ticks(np.array(["2024-01-17"], "M8[us]"))
     with pytest.raises(ValueError, match="no common step"):
         found(np.cumsum([0, *[86_400_000_000] * 30, 7]).astype("M8[us]"))
 
@@ -90,3 +109,5 @@ def test_a_year_counts_only_when_two_were_seen():
     assert chosen_kinds("auto", daily, 7, 300) == ("weekday",)
     assert chosen_kinds("auto", Frequency("number"), 6, 100) == ("season",)
     assert chosen_kinds(("hour",), daily, 7, 3) == ("hour",)
+    with pytest.raises(ValueError, match=r"\['season'\] for times in whole numbers, .* \['hour'\]"):
+        chosen_kinds(("hour",), Frequency("number"), 6, 100)

@@ -37,6 +37,8 @@ def test_a_forecast_is_drawn_on_given_axes():
         forecaster.plot(history=-1)
     with pytest.raises(ValueError, match="one for each of 3 series"):
         forecaster.plot(axes=figures.Figure().subplots(2))
+    with pytest.raises(TypeError, match="`axes` must be those of matplotlib, received int"):
+        forecaster.plot(axes=[1, 2, 3])
 
 
 def test_dates_and_legend_leave_room_for_each_other():

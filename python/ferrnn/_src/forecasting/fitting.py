@@ -15,7 +15,7 @@ from ferrnn._src.forecasting.conformal import MOST, calibrated
 from ferrnn._src.forecasting.fitted import Fitted, names_in, panel_from
 from ferrnn._src.forecasting.frames import table_of
 from ferrnn._src.forecasting.frequency import chosen_kinds, inferred
-from ferrnn._src.forecasting.panel import Panel
+from ferrnn._src.forecasting.panel import Panel, check_span
 from ferrnn._src.forecasting.scaling import columns_scale, learned
 from ferrnn._src.forecasting.settings import Settings
 from ferrnn._src.forecasting.statics import check_statics, static_features, statics_of
@@ -97,16 +97,21 @@ def fitting(data: Any, static: Any, settings: Settings, networks: Sequence[Any] 
         columns_scale(begun.panel.static),
     )
     begun = replace(begun, scaling=scaling, scales=scales)
+    if lengths.max() <= settings.horizon:
+        raise _no_window(begun, least)
     rows = begun.rows(begun.panel.extended(settings.horizon))
     origins = origins_of(begun, rows, cut, held)
     if not len(origins.before):
-        raise ValueError(
-            f"there is no window to train on: a series must have more than {least} rows with known "
-            f"targets; the longest has {lengths.max()} rows, and all series together have "
-            f"{np.isfinite(begun.panel.y).sum()} known targets. Give a shorter `horizon` or "
-            "`context`"
-        )
+        raise _no_window(begun, least)
     return (yield from _trained(begun, rows, origins, networks))
+
+
+def _no_window(begun: Fitted, least: int) -> ValueError:
+    return ValueError(
+        f"there is no window to train on: a series must have more than {least} rows with known "
+        f"targets; the longest has {begun.panel.lengths.max()} rows, and all series together have "
+        f"{np.isfinite(begun.panel.y).sum()} known targets. Give a shorter `horizon` or `context`"
+    )
 
 
 def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
@@ -119,6 +124,7 @@ def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
     of_statics = statics_of(table, static, settings, names)
     features, categories = static_features(of_statics, settings.static_covariates)
     panel = panel_from(table, settings, frequency, features)
+    check_span(panel.ids, panel.first, panel.last, len(table.ids), 1000)
     check_statics(features, panel.ids, settings)
     longest = int(panel.lengths.max())
     season = settings.season_length or frequency.season

@@ -33,7 +33,8 @@ class RecurrentForecaster:
         context: The number of steps that the network sees; chosen by `horizon` and the season if
             None.
         season_length: Steps in a season; that of the calendar if None: 24 hours, 7 days, 12 months.
-        freq: The step of `ds` (such as "h", "D", "MS", "15min"); detected if None.
+        freq: The step of `ds`: a name such as "h", "D", "MS" or "15min", an offset of pandas, or a
+            duration; detected if None.
         strategy: "direct" predicts all steps at once, "recursive" one after the other.
         past_covariates: Columns that are known up to the present.
         future_covariates: Columns that are known ahead; `predict` needs them.

@@ -55,18 +55,27 @@ def as_numbers(values: Any, name: str) -> Array:
     """A column in float64, NaN where it is missing.
 
     Raises:
-        TypeError: It does not hold numbers.
+        TypeError: It does not hold numbers: texts of them are none.
         ValueError: It holds an infinite one.
     """
-    try:
-        made = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"the column {name!r} must hold numbers, received {np.asarray(values).dtype}"
-        ) from None
+    made = _floats(np.asarray(values))
+    if made is None:
+        received = _received(np.asarray(values))
+        raise TypeError(f"the column {name!r} must hold numbers, received {received}")
     if np.isinf(made).any():
         raise ValueError(f"the column {name!r} must hold finite numbers or NaN, has infinite ones")
     return made
+
+
+def _floats(values: Array) -> Array | None:
+    """Numbers in float64; None of anything else."""
+    texts = values.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in values.flat)
+    if texts or values.dtype.kind not in "fiubO":
+        return None
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "data") -> Table:
@@ -109,7 +118,7 @@ def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "d
 def _columns(data: Any, names: Names) -> tuple[dict[str, Array] | None, str | None]:
     """The columns of a frame or mapping, some in its index, and the frame's library."""
     if isinstance(data, Mapping):
-        return {str(name): _array(each) for name, each in data.items()}, None
+        return {str(name): _array(str(name), each) for name, each in data.items()}, None
     module = type(data).__module__.partition(".")[0]
     if isinstance(data, np.ndarray | Sequence) or module == "numpy":
         return None, None
@@ -143,15 +152,33 @@ def _of_index(index: Any, names: Names) -> dict[str, Array]:
     return found
 
 
-def _array(values: Any) -> Array:
-    """A column of a mapping; libraries of frames would lose the zone of theirs."""
+def _array(name: str, values: Any) -> Array:
+    """A column of a mapping; libraries of frames would lose the zone of theirs.
+
+    Raises:
+        TypeError: It does not have one value for each row.
+    """
     kind = getattr(values, "dtype", getattr(values, "type", None))
     if getattr(kind, "time_zone", None) or getattr(kind, "tz", None):
         narwhals = _narwhals()
         native = narwhals.from_native(values, series_only=True, pass_through=True)
         if isinstance(native, narwhals.Series):
             return _values(native)
-    return np.asarray(values)
+    made = _one_array(values)
+    if made is None or made.ndim != 1:
+        received = type(values).__name__ if made is None else f"the shape {made.shape}"
+        raise TypeError(
+            f"the column {name!r} must have one value for each row, received {received}"
+        )
+    return made
+
+
+def _one_array(values: Any) -> Array | None:
+    """An array; None of lists in lists that are not equally long."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return None
 
 
 def _values(column: Any) -> Array:
@@ -210,9 +237,11 @@ def _of_arrays(data: Any) -> Table:
             )
         parts = [data] if data.ndim == 1 else list(data.T)
     elif isinstance(data, Sequence) and not isinstance(data, str) and len(data):
-        flat = all(np.ndim(each) == 0 for each in data)
-        parts = [np.asarray(data)] if flat else [np.asarray(each) for each in data]
-        if any(each.ndim != 1 for each in parts):
+        read = [_one_array(each) for each in data]
+        parts = [each for each in read if each is not None and each.ndim == 1]
+        if all(each is not None and each.ndim == 0 for each in read):
+            parts = [np.asarray(data)]
+        elif len(parts) < len(read):
             raise TypeError("`data`, a list of series, must hold rows of numbers [time] each")
     else:
         raise TypeError(
@@ -281,7 +310,9 @@ def as_times(values: Any, name: str) -> tuple[Array, str | None]:
 
 
 def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
-    """Times out of texts and objects."""
+    """Times out of texts and objects; a period of pandas is its beginning."""
+    if values.dtype.kind == "O" and hasattr(values[0], "to_timestamp"):
+        values = np.array([getattr(each, "to_timestamp", lambda: None)() for each in values])
     found = of_aware(values, name) if values.dtype.kind == "O" else None
     if found is not None:
         return found
@@ -294,10 +325,14 @@ def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
 
 
 def _no_times(name: str, values: Array) -> TypeError:
-    shown = values.dtype if values.dtype.kind == "f" else repr(values.tolist()[0])
     return TypeError(
-        f"the column {name!r} must hold dates, times or whole numbers, received {shown}"
+        f"the column {name!r} must hold dates, times or whole numbers, received {_received(values)}"
     )
+
+
+def _received(values: Array) -> str:
+    """What a column has, for a message: its dtype, or of texts and objects the first."""
+    return repr(values.tolist()[0]) if values.dtype.kind in "OUST" else str(values.dtype)
 
 
 def frame_of(columns: Mapping[str, Array], backend: str) -> Any:

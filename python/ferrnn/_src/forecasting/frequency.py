@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from dataclasses import dataclass, replace
@@ -72,6 +73,8 @@ class Frequency:
             numbers = _months(times) if self.kind == "month" else times.astype(np.int64)
             made, rest = np.divmod(numbers - self.offset, self.step)
             wrong = rest != 0
+            if self.kind == "month":
+                wrong |= self._times(made).astype("M8[D]") != times.astype("M8[D]")
         return made, wrong
 
     @property
@@ -232,17 +235,32 @@ def _whole(freq: object) -> int:
 
 
 def _parsed(freq: object) -> tuple[str, int]:
-    if isinstance(freq, np.timedelta64):
-        return "fixed", int(freq.astype("m8[us]").astype(np.int64))
-    match = re.fullmatch(r"(\d*)([A-Za-z]+)(-[A-Za-z]+)?", freq) if isinstance(freq, str) else None
+    if isinstance(freq, np.timedelta64 | dt.timedelta):
+        return _of_duration(np.timedelta64(freq), freq)
+    name = getattr(freq, "freqstr", freq)  # of an offset of pandas
+    match = re.fullmatch(r"(\d*)([A-Za-z]+)(-[A-Za-z]+)?", name) if isinstance(name, str) else None
     if match and match[2].lower() in _NAMES:
         kind, step = _NAMES[match[2].lower()]
         count = int(match[1] or 1)
         if count > 0 and not (kind == "business" and count > 1):
             return kind, step * count
-    raise ValueError(
+    raise _no_freq(freq)
+
+
+def _of_duration(duration: np.timedelta64, freq: object) -> tuple[str, int]:
+    unit = np.datetime_data(duration.dtype)[0]
+    months = {"M": 1, "Y": 12}.get(unit)
+    if np.isnat(duration) or duration.astype(np.int64) <= 0 or unit == "generic":
+        raise _no_freq(freq)
+    if months is not None:
+        return "month", months * int(duration.astype(f"m8[{unit}]").astype(np.int64))
+    return "fixed", int(duration.astype("m8[us]").astype(np.int64))
+
+
+def _no_freq(freq: object) -> ValueError:
+    return ValueError(
         "`freq` must be a count and one of s, min, h, D, W, B, MS, ME, QS, QE, YS, YE, such as "
-        f"'15min', or a numpy.timedelta64; received {freq!r}"
+        f"'15min', an offset of pandas, or a duration above 0; received {freq!r}"
     )
 
 
@@ -288,6 +306,11 @@ def chosen_kinds(
     "auto" takes those that the data went through at least twice.
     """
     if asked != "auto":
+        if frequency.kind == "number" and not set(asked) <= {"season"}:
+            raise ValueError(
+                "`calendar` must be 'auto' or ['season'] for times in whole numbers, received "
+                f"{[*asked]}"
+            )
         return tuple(asked)
     if frequency.kind == "number":
         return ("season",) if season > 1 else ()

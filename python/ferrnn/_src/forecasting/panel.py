@@ -113,6 +113,7 @@ class Panel:
         first, last = base.first.copy(), base.last
         first[places] = np.minimum(first[places], other.first)
         last[places] = np.maximum(last[places], other.last)
+        check_span(base.ids, first, last, len(self.y) + len(other.y))
         made = base.rows_to(first, last)
         series = places[other.series]
         rows = made.starts[:-1][series] + other.ticks - made.first[series]
@@ -161,6 +162,7 @@ def panel_of(
             "`ds` must be different in all rows of a series; "
             f"{known[series[at]].item()!r} has one twice (row {int(order[at + 1])})"
         )
+    check_span(known, ticks[begins], ticks[ends], len(ticks))
     made = Panel(
         ids=known,
         first=ticks[begins],
@@ -174,6 +176,21 @@ def panel_of(
     for name in ("y", "past", "future"):
         getattr(made, name)[rows] = values[name][order]
     return made
+
+
+def check_span(ids: Array, first: Array, last: Array, rows: int, least: int = 1_000_000) -> None:
+    """Refuses series of so many rows in all that reach over `least` ticks and a hundred a row.
+
+    Raises:
+        ValueError: Almost all of the grid would be missing, and might not fit into memory.
+    """
+    lengths = last.astype(float) - first + 1
+    if lengths.sum() > least + 100 * rows:
+        at = int(np.argmax(lengths))
+        raise ValueError(
+            f"`ds` of {ids[at].item()!r} reaches over {lengths[at]:,.0f} steps, while all series "
+            f"have {rows:,} rows: a time is wrong, or the step (`freq`) too short"
+        )
 
 
 def ids_of(values: Any) -> Array:

@@ -41,6 +41,8 @@ def draw(
     axes = np.atleast_1d(np.asarray(axes, dtype=object))
     if len(axes) < len(ids):
         raise ValueError(f"`axes` must be one for each of {len(ids)} series, received {len(axes)}")
+    if not all(hasattr(each, "fill_between") for each in axes):
+        raise TypeError(f"`axes` must be those of matplotlib, received {type(axes[0]).__name__}")
     for each, place in zip(ids, axes, strict=False):
         _draw_series(fitted, table, each, place, names, history)
     above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}

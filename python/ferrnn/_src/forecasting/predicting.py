@@ -51,6 +51,8 @@ def _places(fitted: Fitted, ids: Any) -> Array:
     if ids is None:
         return np.arange(len(known))
     asked = ids_of(np.atleast_1d(np.asarray(ids))).tolist()
+    if not asked:
+        raise ValueError("`ids` must name at least one series, received none")
     unknown = [each for each in asked if each not in known]
     if unknown:
         raise ValueError(f"`ids` must be those of series that are known, not {unknown[0]!r}")

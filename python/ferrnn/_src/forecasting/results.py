@@ -64,7 +64,7 @@ def checked_levels(level: Any, name: str = "level") -> tuple[float, ...]:
     levels = _numbers(level, name, "percents, such as 90 or [80, 95]")
     if any(not 1 <= each < 100 for each in levels):
         raise ValueError(
-            f"`{name}` must be percents from 1 up to 100, such as 90, received {level!r}"
+            f"`{name}` must be percents of at least 1 and below 100, such as 90, received {level!r}"
         )
     return levels
 

@@ -24,6 +24,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "transform": (None, *TRANSFORMS),
     "intervals": METHODS,
 }
+_KEYS = ("id_column", "time_column", "target_column")
+_COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
 _COUNTS = ("horizon", "units", "layers", "epochs", "patience", "ensemble",
            "max_windows")  # fmt: skip
 
@@ -72,7 +74,7 @@ class Settings:
             ValueError: An argument is not one of those allowed.
         """
         _check_values(given)
-        for name in ("past_covariates", "future_covariates", "static_covariates"):
+        for name in _COVARIATES:
             given[name] = _columns(name, given[name])
         if given["calendar"] != "auto":
             kinds = given["calendar"]
@@ -86,6 +88,7 @@ class Settings:
                 "`past_covariates` are not known ahead, where strategy='recursive' would need "
                 "them: use strategy='direct'"
             )
+        _check_roles(given)
         given["levels"] = tuple(sorted(checked_levels(given["levels"], "levels")))
         return cls(**given)
 
@@ -95,6 +98,19 @@ class Settings:
         if made["freq"] is not None and not isinstance(made["freq"], str | int):
             made["freq"] = None  # the grid that was found with it is kept
         return made
+
+
+def _check_roles(given: Mapping[str, Any]) -> None:
+    """Refuses columns that are asked to be two things."""
+    roles: dict[str, str] = {}
+    for argument in (*_KEYS, *_COVARIATES):
+        for name in (given[argument],) if argument in _KEYS else given[argument]:
+            if name in roles:
+                raise ValueError(
+                    f"`{argument}` must name columns that are nothing else, received {name!r}, "
+                    f"which `{roles[name]}` has"
+                )
+            roles[name] = argument
 
 
 def _check_values(given: Mapping[str, Any]) -> None:
@@ -109,7 +125,7 @@ def _check_values(given: Mapping[str, Any]) -> None:
     _check_numbers(given)
     if not isinstance(given["refit"], bool | np.bool_):
         raise TypeError(f"`refit` must be True or False, received {given['refit']!r}")
-    for name in ("id_column", "time_column", "target_column"):
+    for name in _KEYS:
         if not isinstance(given[name], str):
             raise TypeError(f"`{name}` must be the name of a column, received {given[name]!r}")
     checked_verbose(given["verbose"])

@@ -25,7 +25,13 @@ def statics_of(table: Table, static: Any, settings: Settings, names: Names) -> T
         return table
     if not settings.static_covariates:
         raise ValueError("`static` is given, but there are no `static_covariates`")
-    return table_of(static, names, target=False, argument="static")
+    found = table_of(static, names, target=False, argument="static")
+    if names.id not in found.columns and len(np.unique(table.ids)) > 1:
+        raise ValueError(
+            f"`static` must have the column {names.id!r}, for there are several series; it has "
+            f"{sorted(found.columns)}"
+        )
+    return found
 
 
 def check_statics(features: Mapping[Any, Array], ids: Array, settings: Settings) -> None:
