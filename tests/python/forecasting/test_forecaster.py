@@ -217,7 +217,10 @@ def test_without_held_out_windows_it_says_so():
     ("options", "match"),
     [
         ({"refit": "x"}, "`refit` must be True or False, received 'x'"),
-        ({"held_out": "x"}, "`held_out` must be a number from 0 up to but not 1, received 'x'"),
+        (
+            {"held_out": "x"},
+            "`held_out` must be a number from 0 up to but not 1, received 'x'",
+        ),
         ({"learning_rate": "x"}, "`learning_rate` must be a number above 0, received 'x'"),
         ({"learning_rate": np.inf}, "`learning_rate` must be a number above 0, received inf"),
         ({"random_state": "x"}, "`random_state` must be an integer of at least 0, received 'x'"),

@@ -184,7 +184,7 @@ def test_models_that_share_something_are_refused():
         model.compile("adam", loss="mse")
         return model
 
-    with pytest.warns(RuntimeWarning, match="a model of its own for each group"):
+    with pytest.warns(RuntimeWarning, match="a separate model for each group"):
         many = keras.fit_many(sharing, groups(2))
     assert list(many) == ["series 0"]
 

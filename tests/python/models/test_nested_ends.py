@@ -90,7 +90,7 @@ class TestInputs:
         x = keras.Input((2,))
         model = keras.Model(x, layers.Dense(1)(x))
         model.compile("sgd", loss="mse")
-        with pytest.raises(ValueError, match="not optional must be given"):
+        with pytest.raises(ValueError, match="at least one input must be given"):
             model.fit([None], np.ones((2, 1)))
 
     def test_other_structures_are_told_or_refused(self):

@@ -159,5 +159,5 @@ def test_weights_that_no_one_can_spread_are_refused_as_before(monkeypatch):
         model = keras.Sequential([keras.Input((6, 5)), LSTM(4), Dense(3)])
         model.compile("sgd", "mse")
         for call in (model.fit, model.evaluate):
-            with pytest.raises(ValueError, match=r"`sample_weight` must match"):
+            with pytest.raises(ValueError, match=r"`sample_weight` must have one weight"):
                 call(x, y, sample_weight=np.ones((ROWS, 2)), verbose=0)

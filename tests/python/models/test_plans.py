@@ -278,7 +278,7 @@ def test_epochs_that_are_parts_of_a_pass_are_taken_up(monkeypatch):
 
 
 class Pairs:
-    """Batches that can be gone through again."""
+    """Batches that can be iterated over again."""
 
     def __iter__(self):
         x, y = data()
@@ -338,5 +338,5 @@ def test_the_report_names_what_is_not_planned():
     assert str(report).splitlines() == [
         "lstm  not planned: it has stateful=True",
         "own   not planned: plans do not support Own",
-        "ftrl  not planned: the engine's plans do not know the rule of Ftrl",
+        "ftrl  not planned: plans do not support the rule of Ftrl",
     ]

@@ -87,7 +87,7 @@ class TestClassWeight:
     def test_not_together_with_sample_weight(self):
         with pytest.raises(ValueError, match="`class_weight` and `sample_weight`"):
             Samples(np.zeros(1), np.zeros(1), np.ones(1)).weighted({0: 2.0, 2: 0.5})
-        with pytest.raises(ValueError, match="needs targets"):
+        with pytest.raises(ValueError, match="must be given with `class_weight`"):
             Samples(np.zeros(1)).weighted({0: 2.0, 2: 0.5})
 
 

@@ -113,7 +113,9 @@ def test_what_may_be_both_is_refused(y):
         [keras.Input((3, 2)), L.GRU(4, return_sequences=True), L.Dense(1), L.Reshape((3,))]
     )
     made.compile("sgd", "mse")
-    with pytest.raises(ValueError, match=r"`y` holds cannot be told.*\(5, 3\).*\(.*3\)"):
+    with pytest.raises(
+        ValueError, match=r"which of them it is cannot be determined.*\(5, 3\).*\(.*3\)"
+    ):
         made.fit(X, y, class_weight={1: 7.0}, verbose=0)
-    with pytest.raises(ValueError, match="Give `sample_weight` instead"):
+    with pytest.raises(ValueError, match="Pass `sample_weight` instead"):
         made.train_on_batch(X, y, class_weight={1: 7.0})

@@ -34,7 +34,7 @@ class Nothing(keras.utils.PyDataset):
 
 
 class Spent:
-    """It can be gone through again, and has nothing more to give then."""
+    """It can be iterated over again, and has nothing more to give then."""
 
     def __init__(self):
         self.batches = batches()
@@ -63,10 +63,10 @@ class TestValidation:
         assert stop.best == best.best == slow.best == history.history["val_loss"][0] > 0
         assert (stop.best_epoch, stop.wait, slow.wait) == (0, 0, 0)
         assert len(history.epoch) == 4
-        told = [text for text in said if "`validation_data` gave no batch this time" in text]
+        told = [text for text in said if "`validation_data` yielded no batch this time" in text]
         assert len(told) == 1
         assert "`validation_steps`" in told[0]
-        assert "can be gone through again" in told[0] or given is Spent
+        assert "can be iterated over again" in told[0] or given is Spent
 
     def test_the_best_model_is_not_overwritten_by_one_that_nobody_measured(self, tmp_path):
         pytest.importorskip("h5py")  # checkpoints are files
@@ -85,13 +85,13 @@ class TestValidation:
         history, said = fitted(X, Y, validation_data=batches(), validation_steps=2)
         assert len(history.history["val_loss"]) == 2
         assert "`validation_steps` is 2, `validation_data` ended after 1 batches" in said[0]
-        assert "`validation_data` gave no batch this time" in said[1]
+        assert "`validation_data` yielded no batch this time" in said[1]
 
     def test_a_number_of_steps_beyond_arrays(self):
         history, said = fitted(X, Y, validation_data=(X, Y), validation_steps=9, batch_size=4)
         assert len(history.history["val_loss"]) == 4
         assert len(said) == 1
-        assert "`validation_steps` is 9, the data makes 3 batches" in said[0]
+        assert "`validation_steps` is 9, the data has only 3 batches" in said[0]
 
 
 class TestTraining:
@@ -105,14 +105,14 @@ class TestTraining:
             "mse": 1,
         }
         assert stop.best == history.history["loss"][0] > 0
-        assert sum("`x` gave no batch this time" in text for text in said) == 1
+        assert sum("`x` yielded no batch this time" in text for text in said) == 1
 
     def test_steps_beyond_the_generator(self):
         history, said = fitted(batches(), steps_per_epoch=2)
         assert len(history.history["loss"]) == 2
         assert "`steps_per_epoch` is 2, `x` ended after 1 batches" in said[0]
-        assert "goes on for as long as it is asked" in said[0]
-        assert "`x` gave no batch this time" in said[1]
+        assert "that never ends" in said[0]
+        assert "`x` yielded no batch this time" in said[1]
         assert len(said) == 2
 
     def test_steps_that_end_with_the_data_need_no_word(self):
@@ -163,5 +163,5 @@ def test_more_steps_than_data_to_evaluate_and_predict():
     for data in ((batches(),), (X, Y)):
         with pytest.warns(UserWarning, match="ran out of data.*`steps` is 5"):
             assert made.evaluate(*data, batch_size=4, steps=5, verbose=0) == expected
-    with pytest.warns(UserWarning, match="ran out of data.*`steps` is 5, the data makes 3"):
+    with pytest.warns(UserWarning, match="ran out of data.*`steps` is 5, the data has only 3"):
         assert made.predict(X, batch_size=4, steps=5, verbose=0).shape == (12, 1)

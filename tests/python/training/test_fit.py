@@ -289,7 +289,7 @@ class TestErrors:
     def test_no_optimizer(self):
         model = affine(optimizer=None)
         assert model.evaluate(X, Y, verbose=0) > 0
-        with pytest.raises(ValueError, match="needs an optimizer"):
+        with pytest.raises(ValueError, match="requires an optimizer"):
             model.fit(X, Y, verbose=0)
 
     def test_a_loss_that_is_not_one_number(self):

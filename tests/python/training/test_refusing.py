@@ -28,7 +28,7 @@ WRONG = {
     ),
     "the best after batches": (
         lambda: callbacks.ModelCheckpoint("a.keras", save_best_only=True, save_freq=5),
-        "monitor='val_loss', which is known after epochs",
+        "monitor='val_loss' every 5 batches",
     ),
     "a place without a name": (lambda: callbacks.ModelCheckpoint("{}.keras"), "names ''"),
     "no format": (
@@ -92,7 +92,7 @@ def test_values_of_a_validation_are_in_a_path_only_with_one(tmp_path):
     path = str(tmp_path / "{epoch}-{val_loss:.3f}.keras")
     told, trained = begun(model(), callbacks.ModelCheckpoint(path))
     assert not trained
-    assert "names 'val_loss', and `fit` has no validation" in told
+    assert "names 'val_loss', but `fit` has no validation" in told
 
     class Own(callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

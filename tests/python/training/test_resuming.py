@@ -130,7 +130,7 @@ class TestModels:
         wider = keras.Sequential([keras.Input((4, 3)), layers.GRU(4), layers.Dense(1)])
         wider.compile("adam", "mse")
         with pytest.raises(
-            ValueError, match=r"of another model: .* has the shape \(3, 9\).* \(3, 12\)"
+            ValueError, match=r"of another model: .* must have the shape \(3, 12\).* \(3, 9\)"
         ):
             wider.fit(x, y, verbose=0, epochs=3, callbacks=[keep])
         longer = keras.Sequential(
@@ -278,5 +278,7 @@ class TestData:
         keep = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=2)
         with pytest.raises(KeyboardInterrupt):
             small().fit(x, y, batch_size=8, verbose=0, epochs=3, callbacks=[keep, Stop(3)])
-        with pytest.raises(ValueError, match=r"batch_size 8, shuffle True, now .* batch_size 4"):
+        with pytest.raises(
+            ValueError, match=r"batch_size 8, shuffle True, received .* batch_size 4"
+        ):
             small().fit(x, y, batch_size=4, verbose=0, epochs=3, callbacks=[keep])

@@ -93,7 +93,7 @@ class TestCallbacks:
         x, y = data()
         keep = keras.callbacks.BackupAndRestore(tmp_path / "b")
         with pytest.raises(
-            TypeError, match=r"get_state` of Wrong gives\['a'\]\[1\] must .* object"
+            TypeError, match=r"get_state` of Wrong returns\['a'\]\[1\] must .* object"
         ):
             small().fit(x, y, verbose=0, callbacks=[keep, Wrong()])
 

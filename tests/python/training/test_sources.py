@@ -28,7 +28,7 @@ def endless():
 
 
 class Again:
-    """Batches that can be gone through again and again; nobody knows how many."""
+    """Batches that can be iterated over again and again; nobody knows how many."""
 
     def __iter__(self):
         return batches()
@@ -150,7 +150,7 @@ class TestFrames:
         )
         frame["c"] = frame["c"] > 0
         assert as_samples(frame, "x").dtype == np.float64
-        with pytest.raises(TypeError, match="frame with columns that hold no numbers"):
+        with pytest.raises(TypeError, match="must be a dataframe with numbers in all columns"):
             as_samples(frame.assign(name="text"), "x")
 
     def test_of_polars(self):

@@ -179,11 +179,11 @@ class TestOptuna:
 
     def test_a_value_that_is_not_there_is_warned_of(self):
         trial = self.optuna.trial.FixedTrial({})
-        with pytest.warns(UserWarning, match="`val_f1`, which is not available"):
+        with pytest.warns(UserWarning, match="`val_f1` which is not available"):
             fitted(OptunaPruningCallback(trial, "val_f1"), epochs=1)
 
     def test_errors_name_the_argument(self):
-        with pytest.raises(TypeError, match="`trial` must be a trial of Optuna, received NoneType"):
+        with pytest.raises(TypeError, match="`trial` must be an Optuna trial, received NoneType"):
             OptunaPruningCallback(None)
         with pytest.raises(ValueError, match="`interval`"):
             OptunaPruningCallback(self.optuna.trial.FixedTrial({}), interval=0)

@@ -103,5 +103,5 @@ def test_of_outputs_without_time(shape, name):
 @each_case("shape", [(5,), (4, 2), (2, 3), (4, 3, 3), (4, 3, 1, 2)], ids=str)
 @each_case("masked", [False, True])
 def test_other_shapes_are_refused_in_a_sentence(shape, masked):
-    with pytest.raises(ValueError, match=r"`sample_weight` must match the values it weighs"):
+    with pytest.raises(ValueError, match=r"`sample_weight` must have one weight for each value"):
         model(masked).test_on_batch(X, Y, np.ones(shape))

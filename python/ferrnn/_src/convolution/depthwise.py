@@ -30,7 +30,7 @@ class Depthwise:
         self.outputs = sums.reshape(len(inputs), *counts, self.features * self.multiplier)
 
     def backward(self, d_outputs: Array) -> tuple[Array, Array]:
-        """Gradients by the inputs and by the kernel."""
+        """Gradients for the inputs and for the kernel."""
         shape = (*d_outputs.shape[:-1], self.features, self.multiplier)
         d_sums = np.ascontiguousarray(np.moveaxis(d_outputs.reshape(shape), -1, 0))
         d_padded = np.zeros(self.padded.shape, self.padded.dtype)

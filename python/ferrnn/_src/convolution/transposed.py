@@ -78,7 +78,7 @@ class Transposed:
         self.outputs: Array = sums[self.kept]
 
     def backward(self, d_outputs: Array, inputs_wanted: bool) -> tuple[Array | None, Array]:
-        """Gradients by the inputs and by the matrix `[features, window * filters]`."""
+        """Gradients for the inputs and for the matrix `[features, window * filters]`."""
         d_sums = np.zeros(self.whole, self.linear.dtype)
         d_sums[self.kept] = d_outputs
         d_windows = np.empty((*self.shape[:-1], len(self.places), self.filters), d_sums.dtype)

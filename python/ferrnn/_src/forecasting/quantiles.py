@@ -34,7 +34,7 @@ def ordered(raw: Array) -> Array:
 
 
 def ordered_vjp(raw: Array, d_quantiles: Array) -> Array:
-    """The gradient by the raw numbers of `ordered`."""
+    """The gradient for the raw numbers of `ordered`."""
     middle = raw.shape[-1] // 2
     slopes = 0.5 * (1 + np.tanh(0.5 * raw))
     made = np.empty_like(raw)
@@ -82,7 +82,7 @@ class PinballLoss(Loss):
         return "pinball", "weighted", self.probabilities
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, horizon]` and their gradient by `y_pred`."""
+        """Values `[batch, horizon]` and their gradient with respect to `y_pred`."""
         target, weight = y_true[..., :1], y_true[..., 1]
         probabilities = np.asarray(self.probabilities, y_pred.dtype)
         errors = target - ordered(y_pred)

@@ -16,7 +16,7 @@ from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
-# Inputs and their mask to the chosen output of each sample, and its gradients by the inputs.
+# Inputs and their mask to the chosen output of each sample, and its gradients for the inputs.
 Slope: TypeAlias = Callable[[list[Array], "Mask | None"], tuple[Array, list[Array]]]
 
 # Samples that go through the model at once.

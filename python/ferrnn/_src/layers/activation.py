@@ -310,7 +310,7 @@ def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 
 def softmax_backward(y: Array, d_y: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """The gradient by x, for `y = softmax(x, axis)`."""
+    """The gradient for x, for `y = softmax(x, axis)`."""
     d_x: Array = y * d_y
     np.subtract(d_y, np.add.reduce(d_x, axis=axis, keepdims=True), d_x)
     d_x *= y

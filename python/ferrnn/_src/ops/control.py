@@ -132,7 +132,7 @@ def associative_scan(
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of arrays that brings its own gradient: `f(*args) -> (outputs, grad)`.
 
-    `grad(*args, upstream=d_outputs)` gives the gradient by the arguments.
+    `grad(*args, upstream=d_outputs)` gives the gradient for the arguments.
 
     >>> @custom_gradient
     ... def halved(x):

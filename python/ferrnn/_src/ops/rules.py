@@ -15,7 +15,7 @@ import numpy as np
 from ferrnn._src.ops.tape import Node, Traced
 
 Maker: TypeAlias = "Callable[..., Callable[[Any], Any]] | None"
-# (places of the traced arguments, answer, args, options) -> (d_answer -> gradients by them)
+# (places of the traced arguments, answer, args, options) -> (d_answer -> gradients for them)
 Rule: TypeAlias = "Callable[[tuple[int, ...], Any, Any, Any], Callable[[Any], Iterable[Any]]]"
 
 

@@ -15,7 +15,7 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter
 
-# (gradient by the node's value, grads) -> gradients by the parents, None where there is none.
+# (gradient for the node's value, grads) -> gradients for the parents, None where there is none.
 Back: TypeAlias = "Callable[[Any, Gradients], Iterable[Any]]"
 
 # What a NumPy ufunc becomes on traced values: filled by the modules of operations.
@@ -213,7 +213,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
 
 
 class Part:
-    """A gradient by some entries of an array: zero elsewhere."""
+    """A gradient for some entries of an array: zero elsewhere."""
 
     __slots__ = ("gradient", "index")
 
@@ -316,7 +316,7 @@ def root(value: Array) -> Traced:
 
 
 def backward(seeds: Iterable[tuple[Node, Any]], grads: Gradients) -> dict[Node, Any]:
-    """Gradients by the nodes where traces start; layers on the way add to `grads`."""
+    """Gradients for the nodes where traces start; layers on the way add to `grads`."""
     # (gradient, whether it is this function's own array, to be added to in place)
     sums: dict[Node, tuple[Any, bool]] = {}
     for node, gradient in seeds:

@@ -43,7 +43,7 @@ def differentiate(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any
 
 
 def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
-    """The value of a function without arguments, and its gradients by parameters."""
+    """The value of a function without arguments, and its gradients for parameters."""
     trace, grads = Trace(), Gradients()
     token, inside = tracing.current.set(trace), tracing.running.set(True)
     try:
@@ -86,7 +86,7 @@ def _result(leaf: Any) -> Any:
 def _hand_over(
     trace: Trace, found: dict[Node, Any], grads: Gradients, starts: Sequence[Any]
 ) -> None:
-    """Puts gradients by parameters into `grads`."""
+    """Puts gradients for parameters into `grads`."""
     known = {start._node for start in starts if type(start) is Traced}
     for (parameter, _), leaf in trace.leaves.items():
         gradient = found.get(leaf._node)

@@ -67,7 +67,7 @@ class Tracer(Protocol):
         """A layer's outputs while a trace runs."""
 
     def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
-        """The value of a function without arguments, and its gradients by parameters."""
+        """The value of a function without arguments, and its gradients for parameters."""
 
     def activation(self, name: str) -> Callable[..., Any]:
         """The operation that computes an activation, with its options."""
@@ -103,7 +103,7 @@ def differentiate(
 
 
 def value_and_gradients(function: Callable[[], Any]) -> tuple[Any, Gradients]:
-    """`function()` and its gradients by all trainable parameters that it uses.
+    """`function()` and its gradients for all trainable parameters that it uses.
 
     The function gives one number, or a tuple whose first entry is that number.
 

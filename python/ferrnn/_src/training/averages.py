@@ -1,4 +1,4 @@
-"""A callback that tests and saves with averaged weights."""
+"""A callback for evaluating and saving with averaged weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SwapEMAWeights(Callback):
     """Evaluates and predicts with the moving averages that an optimizer with `use_ema=True` keeps.
 
     With `swap_on_epoch` the averages are in the model at the end of each epoch as well, for a
-    `ModelCheckpoint` that comes later in the list.
+    `ModelCheckpoint` later in the list.
 
     >>> SwapEMAWeights().swap_on_epoch
     False
@@ -25,7 +25,7 @@ class SwapEMAWeights(Callback):
         self._swapped = False
 
     def _pairs(self) -> list[tuple[Any, Any]]:
-        """Each weight that has an average, and that."""
+        """Each weight that has an average, and its average."""
         pairs: list[tuple[Any, Any]] = []
         for optimizer in optimizers_of(self.model):
             averages = getattr(optimizer, "_model_variables_moving_average", None)
@@ -50,11 +50,11 @@ class SwapEMAWeights(Callback):
         self._swapped = averaged
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Refuses optimizers that keep no averages."""
+        """Raises ValueError for optimizers that keep no averages."""
         self._pairs()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Takes the averages out for training."""
+        """Puts the weights back for training."""
         if self.swap_on_epoch:
             self._swap(False)
 
@@ -64,7 +64,7 @@ class SwapEMAWeights(Callback):
             return
         self._swap(True)
         if epoch == self.params["epochs"] - 1:
-            # `fit` ends by putting the averages in: they must be there to be put.
+            # At its end `fit` sets weights to the averages, which must be in the optimizer then.
             for weight, average in self._pairs():
                 average.assign(weight.numpy())
 
@@ -73,7 +73,7 @@ class SwapEMAWeights(Callback):
         self._swap(True)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Takes the averages out."""
+        """Puts the weights back."""
         self._swap(False)
 
     def on_predict_begin(self, logs: Any = None) -> None:
@@ -81,5 +81,5 @@ class SwapEMAWeights(Callback):
         self._swap(True)
 
     def on_predict_end(self, logs: Any = None) -> None:
-        """Takes the averages out."""
+        """Puts the weights back."""
         self._swap(False)

@@ -1,4 +1,4 @@
-"""The callback that keeps a training, and goes on with one that was interrupted."""
+"""The callback that saves the state of training, and resumes a training that was interrupted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.training.resuming.keeper import Keeper
 from ferrnn._src.training.resuming.memory import Memory
 from ferrnn._src.training.resuming.writer import Writer
 
-# How many seconds of work checkpoints after epochs may cost, and which part of the time besides.
+# The seconds of work that checkpoints after epochs may take, plus a share of the time.
 _ALLOWANCE, _SHARE = 0.02, 0.005
 
 
@@ -62,7 +62,7 @@ class BackupAndRestore(Keeper):
     def _begin(self) -> None:
         self._writer = Writer(self._files)
         self._number = 0  # of the last checkpoint
-        self._batches = 0  # since then
+        self._batches = 0  # since the last checkpoint
         self._began, self._seconds = time.perf_counter(), 0.0  # spent by training's own thread
         self._recalled: Any = None
         self._own_loop: _OwnLoop | None = None
@@ -75,7 +75,7 @@ class BackupAndRestore(Keeper):
         vars(self).update(state)
         self._begin()
 
-    # What the loop of `fit` asks for.
+    # Called by the loop of `fit`.
 
     def recall(self, loop: Any) -> bool:
         self._begin()
@@ -84,7 +84,7 @@ class BackupAndRestore(Keeper):
             return False
         self._number = found["number"]
         if Path(found["file"]) == self._files[0]:
-            self._writer.paths.reverse()  # the last good file is not the next to be replaced
+            self._writer.paths.reverse()  # the last intact file is replaced last
         rests = loop.memory.restore(found["memory"])
         loop.go_on(found["epoch"], found["step"], found["logs"], rests.get("data"))
         self._recalled = found["memory"] if found["step"] else None
@@ -112,7 +112,7 @@ class BackupAndRestore(Keeper):
                 self._write(loop)
 
     def _affordable(self) -> bool:
-        """Whether checkpoints have taken little of the time, so that there may be another."""
+        """Whether checkpoints have taken so little time that another may be written."""
         spent = self._seconds + self._writer.seconds
         return spent <= _ALLOWANCE + _SHARE * (time.perf_counter() - self._began)
 
@@ -134,7 +134,7 @@ class BackupAndRestore(Keeper):
         self._seconds += time.thread_time() - began
 
     def forget(self) -> None:
-        """Removes the files, unless they are to stay."""
+        """Removes the files, unless they are to be kept."""
         self._writer.settle()
         if self.delete_checkpoint:
             self._remove()
@@ -150,10 +150,10 @@ class BackupAndRestore(Keeper):
     def settle(self) -> None:
         self._writer.settle()
 
-    # In a training loop of a user's own.
+    # For users' own training loops.
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Restores the model, its optimizer and all generators; `fit` asks in another way."""
+        """Restores the model, its optimizer and all generators; `fit` calls `recall` instead."""
         if not self.model.built:
             raise ValueError(
                 "To use the BackupAndRestore callback, your model must be built before you call "
@@ -170,11 +170,11 @@ class BackupAndRestore(Keeper):
             self._own_loop = loop
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Writes, if that is due."""
+        """Writes a checkpoint if one is due."""
         self._told(epoch + 1, 0)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Removes the files, unless they are to stay."""
+        """Removes the files, unless they are to be kept."""
         if self._own_loop is not None:
             self.forget()
 
@@ -187,7 +187,7 @@ class BackupAndRestore(Keeper):
     # Files.
 
     def _read(self) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole."""
+        """The newest intact checkpoint."""
         found, damaged = list[dict[str, Any]](), list[FileError]()
         for path in filter(Path.exists, self._files):
             try:
@@ -200,7 +200,7 @@ class BackupAndRestore(Keeper):
         newest = max(found, key=lambda each: each["number"], default=None)
         if damaged and newest is None:
             first = damaged[0]
-            reason = f"{first.reason}. No checkpoint is whole: remove the folder to start over"
+            reason = f"{first.reason}. No checkpoint is intact: remove the folder to start over"
             raise FileError(first.filename, first.place, reason) from first
         if damaged:
             warn(
@@ -211,7 +211,7 @@ class BackupAndRestore(Keeper):
 
 
 class _OwnLoop:
-    """What is known of a loop that only calls the hooks of callbacks: the model, and the epoch."""
+    """The state of a loop that only calls the hooks of callbacks: the model, and the epoch."""
 
     whole, ends = True, True
 

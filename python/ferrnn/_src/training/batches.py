@@ -1,4 +1,4 @@
-"""Batches of samples, from arrays and from whatever gives batches itself."""
+"""Batches of samples, from arrays and from sources of batches."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 
-# With shuffle="batch", samples change places within this many batches.
+# With shuffle="batch", samples are shuffled within this many batches.
 _BLOCK = 100
 
 
 class Source:
-    """What gives the batches of a pass, again and again; `count` is None if it is not known."""
+    """A source of batches for several passes; `count` is None if it is not known."""
 
-    name = "x"  # the argument that it was given as
+    name = "x"  # the name of the argument
     count: int | None = None
-    once = False  # whether batches that were given are gone
-    endless = False  # whether it says itself that it has no end
+    once = False  # whether batches can be taken only once
+    endless = False  # whether it declares that it has no end
     samples: Samples | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         raise NotImplementedError(f"{type(self).__name__} must define `__iter__`")
 
     def first(self) -> Any:
-        """The inputs of the first batch; it will be given all the same."""
+        """The inputs of the first batch, which remains the first batch of the next pass."""
         return next(iter(self))[0]
 
     def starting_at(self, taken: int) -> Iterator[Batch]:
-        """The batches of a pass but for the first `taken`; the order is drawn at once."""
+        """The batches of a pass without the first `taken`; the order is drawn immediately."""
         batches = iter(self)
         for done in range(taken):
             if next(batches, None) is None:
@@ -51,18 +51,18 @@ class Source:
         return batches
 
     def signature(self) -> list[Any]:
-        """What must be the same for a pass to be taken up in the middle, in plain values."""
+        """What must be equal for resuming in the middle of a pass, as plain values."""
         return [type(self).__name__, self.count]
 
     def weigh(self, class_weight: Mapping[int, float], outputs: Callable[[Any], Any]) -> None:
-        """Gives samples weights by class; `outputs` gives the shape of outputs for inputs."""
+        """Weights samples by class; `outputs` returns the shape of outputs for inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `weigh`")
 
     def on_epoch_begin(self) -> None:
-        """Told before each epoch of `fit`."""
+        """Called before each epoch of `fit`."""
 
     def on_epoch_end(self) -> None:
-        """Told after each epoch of `fit`."""
+        """Called after each epoch of `fit`."""
 
 
 class Batches(Source):
@@ -113,7 +113,7 @@ class Batches(Source):
         return [*super().signature(), self.samples.count, self.batch_size, self.shuffle]
 
     def drawn_order(self) -> Array | None:
-        """The order of the next pass; None where samples are taken as they lie."""
+        """The order of the next pass, or None if samples are not shuffled."""
         if self._seeds is None:
             return None
         random, count = self._seeds.rewound_generator(), self.samples.count
@@ -126,7 +126,7 @@ class Batches(Source):
 
 
 class Pass(Iterator[Batch]):
-    """The batches of one pass over samples, but for the first `taken`; the order is drawn late.
+    """The batches of one pass without the first `taken`; the order is drawn when first needed.
 
     >>> batches = Pass(Batches(Samples(np.arange(5)), batch_size=2))
     >>> next(batches)[0].tolist(), batches.left
@@ -137,10 +137,10 @@ class Pass(Iterator[Batch]):
         self._source, self.taken = source, taken
         self._order: Array | None = None
         self._drawn = False
-        self.before_order: Callable[[], None] | None = None  # called just before it is drawn
+        self.before_order: Callable[[], None] | None = None  # called just before the order is drawn
 
     def order(self) -> Array | None:
-        """Which samples come one after the other, None where they come as they lie."""
+        """The order of the samples, or None if they are not shuffled."""
         if not self._drawn:
             if self.before_order is not None:
                 self.before_order()
@@ -149,21 +149,21 @@ class Pass(Iterator[Batch]):
 
     @property
     def samples(self) -> Samples:
-        """What is passed over."""
+        """The samples of the pass."""
         return self._source.samples
 
     @property
     def size(self) -> int:
-        """How many samples a batch has; the last may have fewer."""
+        """The number of samples in a batch; the last may have fewer."""
         return self._source.batch_size
 
     @property
     def left(self) -> int:
-        """How many batches there are still."""
+        """The number of batches left."""
         return max(len(self._source) - self.taken, 0)
 
     def places(self, count: int = 1) -> tuple[int, int]:
-        """Where the samples of the next `count` batches are in the order."""
+        """The slice of the order for the next `count` batches."""
         start = self.taken * self.size
         return start, min(start + count * self.size, self.samples.count)
 
@@ -179,7 +179,7 @@ class Pass(Iterator[Batch]):
 
 
 class GivenBatches(Source):
-    """Batches from a generator, a `PyDataset`, or anything that can be gone through again.
+    """Batches from a generator, a `PyDataset`, or another iterable.
 
     >>> [x.shape for x, _, _ in GivenBatches([(np.zeros((3, 2)), np.zeros(3))], "x")]
     [(3, 2)]
@@ -191,7 +191,7 @@ class GivenBatches(Source):
         self._by_class: tuple[Mapping[int, float], Callable[[Any], Any]] | None = None
         self._ahead: list[Batch] = []
         self.count = _length(given)
-        cardinality = getattr(given, "cardinality", None)  # of a dataset of ours or TensorFlow's
+        cardinality = getattr(given, "cardinality", None)  # for our own datasets and TensorFlow's
         self.endless = callable(cardinality) and int(cardinality()) == -1
 
     def __iter__(self) -> Iterator[Batch]:
@@ -233,7 +233,7 @@ class GivenBatches(Source):
             self.given.on_epoch_end()
 
     def _batch(self, given: Any) -> Batch:
-        """A batch as it was given, checked: x, (x, y) or (x, y, sample_weight)."""
+        """A batch as it was given, after checking it: x, (x, y) or (x, y, sample_weight)."""
         x, y, weight = unpack_batch(given)
         batch = Samples.of_batch(_numbers(as_samples(x, self.name)), y, weight)
         return batch.arrays if self._by_class is None else batch.weighted(*self._by_class).arrays
@@ -242,7 +242,7 @@ class GivenBatches(Source):
 def unpack_batch(data: Any) -> Batch:
     """Inputs, targets and weights of a batch: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
 
-    A list of up to three arrays, as loaders of PyTorch give, is a tuple of them.
+    A list of up to three arrays, as PyTorch's loaders give, is treated as a tuple.
 
     >>> unpack_batch(("x", "y"))
     ('x', 'y', None)
@@ -261,13 +261,13 @@ def unpack_batch(data: Any) -> Batch:
 
 
 def _holds_arrays(part: Any) -> bool:
-    """Whether it is an array with a first axis, or a structure of them: no row of numbers."""
+    """Whether it is an array with a first axis, or a structure of arrays; no list of numbers."""
     return all(len(getattr(leaf, "shape", ())) > 0 for leaf in flatten(part))
 
 
 def _numbers(x: Any) -> Any:
     if x is None:
-        raise ValueError("a batch must have inputs, received None")
+        raise ValueError("a batch must have inputs `x`, received None")
     return x
 
 
@@ -282,7 +282,7 @@ def _length(given: Any) -> int | None:
 
 
 def gives_batches(x: Any) -> bool:
-    """Whether `x` is no data but something that gives batches of it.
+    """Whether `x` yields batches of data, rather than being data.
 
     >>> gives_batches(np.zeros(3)), gives_batches(batch for batch in [])
     (False, True)
@@ -304,7 +304,7 @@ def source_of(
     class_weight: Mapping[int, float] | None = None,
     purpose: str = "fit",
 ) -> Source:
-    """The batches of what was given: arrays, or something that gives batches."""
+    """The source of batches for arrays, or for something that yields batches."""
     if isinstance(x, Source):
         return x
     if not gives_batches(x):
@@ -327,7 +327,7 @@ def source_of(
 
 
 def validation_source(data: Any, batch_size: int | None) -> Source:
-    """What `fit` validates on: `(x, y)`, `(x, y, sample_weight)`, or what gives batches."""
+    """The data for validation: `(x, y)`, `(x, y, sample_weight)`, or a source of batches."""
     if isinstance(data, Source):
         return data
     if isinstance(data, Samples):
@@ -335,13 +335,13 @@ def validation_source(data: Any, batch_size: int | None) -> Source:
     if isinstance(data, tuple | list):
         if not 2 <= len(data) <= 3:
             raise ValueError(
-                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give "
-                f"batches; received a {type(data).__name__} of {len(data)}"
+                "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or yield "
+                f"batches, received a {type(data).__name__} of {len(data)}"
             )
         return source_of(*data, batch_size=batch_size)
     if not gives_batches(data):
         raise ValueError(
-            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or give batches; "
+            "`validation_data` must be a tuple (x, y) or (x, y, sample_weight), or yield batches, "
             f"received {type(data).__name__}"
         )
     return GivenBatches(data, "validation_data")

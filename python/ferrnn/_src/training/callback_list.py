@@ -1,4 +1,4 @@
-"""Several callbacks, each told only what it listens to."""
+"""A list of callbacks as one, which calls only the hooks that each one overrides."""
 
 from __future__ import annotations
 
@@ -65,25 +65,25 @@ class CallbackList:
         return announce
 
     def heard(self, hook: str) -> bool:
-        """Whether anybody listens: asked before logs are made."""
+        """Whether any callback overrides the hook, so that logs are needed."""
         return bool(self._listeners[hook])
 
     def only_bars(self, hook: str) -> bool:
-        """Whether those who listen are bars, which look now and then."""
+        """Whether only progress bars listen, which need logs only now and then."""
         owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
         return all(type(owner) is ProgbarLogger for owner in owners)
 
     def due(self, hook: str, batch: int) -> bool:
-        """Whether anybody wants to hear of this batch: a bar is drawn only now and then."""
+        """Whether any callback wants the logs of this batch; a bar is drawn only now and then."""
         wanted = False
         for listener in self._listeners[hook]:
             owner = getattr(listener, "__self__", None)
-            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar hears of it
+            if type(owner) is not ProgbarLogger or owner.due(batch):  # every bar is asked
                 wanted = True
         return wanted
 
     def tell(self, hook: str, *arguments: Any) -> None:
-        """Calls `hook` of those who listen to it."""
+        """Calls `hook` of the callbacks that override it."""
         for listener in self._listeners[hook]:
             listener(*arguments)
 
@@ -97,7 +97,7 @@ def hooks_of(
     epochs: int,
     steps: int | None,
 ) -> CallbackList:
-    """The callbacks of a call of `fit` and the like: the user's, the history, the bar."""
+    """The callbacks of a call of `fit` or the like: the user's, the history and the bar."""
     verbose = checked_verbose(verbose)
     added: list[Any] = [history] if history is not None else []
     if verbose:
@@ -107,7 +107,7 @@ def hooks_of(
 
 
 def listed(callbacks: Any) -> list[Any]:
-    """Callbacks one by one, from one or from lists of them.
+    """Callbacks one by one, from a single one or from nested lists.
 
     >>> len(listed([History(), [History()]]))
     2
@@ -136,12 +136,12 @@ def hears(callback: Any, hook: str) -> bool:
         return False
     if getattr(own, "__func__", own) is not getattr(Callback, hook):
         return True
-    short = hook.replace("on_train_batch", "on_batch")  # the base passes one on to the other
+    short = hook.replace("on_train_batch", "on_batch")  # the base calls one from the other
     return short != hook and hears(callback, short)
 
 
-# Callbacks that change nothing of a model but values of its weights and its learning rate, by name:
-# to load their code costs a program that only predicts a tenth of a megabyte.
+# Callbacks that change nothing of a model but the values of weights and the learning rate. By name,
+# as loading their code would cost programs that only predict a tenth of a megabyte.
 _LOOKING_ON = frozenset(
     f"ferrnn._src.training.{name}"
     for name in (
@@ -154,7 +154,7 @@ _LOOKING_ON = frozenset(
 
 
 def looks_on(callback: Any) -> bool:
-    """Whether a callback leaves the layers and the compiled parts of a model as they are.
+    """Whether a callback does not change the layers and the compiled parts of a model.
 
     >>> from ferrnn.callbacks import CSVLogger, History
     >>> looks_on(History()), looks_on(CSVLogger("log.csv"))

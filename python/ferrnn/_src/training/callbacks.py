@@ -1,4 +1,4 @@
-"""Callbacks: what is told about each epoch and batch of training, testing and predicting."""
+"""Callbacks, which are called for each epoch and batch of training, testing and predicting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.training.plain import plain_attributes
 from ferrnn._src.training.progress import Progbar, is_interactive, write
 
 Logs: TypeAlias = dict[str, float]
-# What callbacks are told, by the names of the methods.
+# The names of the hooks of callbacks.
 HOOKS = (
     *(f"on_{kind}_{when}" for kind in ("train", "test", "predict") for when in ("begin", "end")),
     *(
@@ -25,7 +25,7 @@ HOOKS = (
 
 
 class Callback:
-    """Something that `fit`, `evaluate` and `predict` tell what happens; subclass and override.
+    """An object with hooks that `fit`, `evaluate` and `predict` call; subclass and override them.
 
     `logs` holds the running values of loss and metrics as floats. `self.model` is the model,
     `self.params` has "verbose", "epochs" and "steps".
@@ -42,11 +42,11 @@ class Callback:
         self.model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Told once, before anything begins."""
+        """Called once, before anything else."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
-        """Told once, before anything begins."""
+        """Called once, before anything else."""
         self.model = model
 
     def get_state(self) -> Any:
@@ -71,7 +71,7 @@ class Callback:
         return plain_attributes(self, frozenset({"params"}))
 
     def set_state(self, state: Any) -> None:
-        """Takes what `get_state` gave, in another process, after `on_train_begin`."""
+        """Restores what `get_state` returned, in another process, after `on_train_begin`."""
         vars(self).update(state)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -158,7 +158,7 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """A callback from functions, given by the names of what they listen to.
+    """A callback from functions, passed by the names of hooks.
 
     >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"])).on_epoch_end(
     ...     0, {"loss": 0.5}
@@ -189,7 +189,9 @@ class LambdaCallback(Callback):
         known = {*HOOKS, "on_batch_begin", "on_batch_end"}
         unknown = sorted(name for name in named if name not in known and name.startswith("on_"))
         if unknown:
-            raise ValueError(f"LambdaCallback knows nothing named {unknown}; it knows {HOOKS}")
+            raise ValueError(
+                f"LambdaCallback must be given hooks among {HOOKS}, received {unknown}"
+            )
         for hook, function in named.items():
             if function is not None and not callable(function):
                 raise TypeError(f"`{hook}` must be a function, received {function!r}")
@@ -204,7 +206,7 @@ class ProgbarLogger(Callback):
     1
     """
 
-    # Where no bar is drawn, no values need to be gathered after each batch.
+    # If no bar is drawn, no values are needed after each batch.
     unheard: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
@@ -218,29 +220,30 @@ class ProgbarLogger(Callback):
         self._screen: Screen | None = None
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Takes how much there is to draw."""
+        """Sets how many steps and epochs there are."""
         verbose = params["verbose"]
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self.epochs = params["epochs"]
         self.target = params["steps"]
         drawn = self.verbose == 1 and is_interactive()
-        counts = drawn or self.target is None  # else nobody knows how many batches there were
+        # Otherwise the number of batches would never be known.
+        counts = drawn or self.target is None
         self.unheard = frozenset(() if counts else (hook for hook in HOOKS if "_batch_" in hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """From now on validation is silent."""
+        """Silences the bars of validation."""
         self._in_fit = True
         self._open()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Names the epoch, if there are several."""
+        """Prints the number of the epoch, if there are several."""
         if self.verbose and self.epochs > 1:
             told = f"Epoch {epoch + 1}/{self.epochs}\n"
             (write if self._screen is None else self._screen.write)(told)
         self._begin()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Begins a bar, unless `fit` has one."""
+        """Begins a bar, unless `fit` is drawing one."""
         if not self._in_fit:
             self._open()
             self._begin()
@@ -268,11 +271,11 @@ class ProgbarLogger(Callback):
         self._end(logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Shows in a notebook what is not yet shown."""
+        """Shows pending output in a notebook."""
         self._close()
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Ends the bar, unless `fit` has one."""
+        """Ends the bar, unless `fit` is drawing one."""
         if not self._in_fit:
             self._end(logs)
             self._close()
@@ -296,10 +299,11 @@ class ProgbarLogger(Callback):
             self._screen.flush()
 
     def due(self, batch: int) -> bool:
-        """Whether the bar would be drawn after this batch, which counts as done."""
+        """Whether the bar would be drawn after this batch."""
         self._seen = batch + 1
         bar = self.progbar
-        if bar is None or (bar.verbose == 1 and not bar.interactive):  # a log gets a line an epoch
+        # A log gets one line per epoch.
+        if bar is None or (bar.verbose == 1 and not bar.interactive):
             return False
         return self._seen == 1 or bar.due()
 

@@ -57,7 +57,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = checked_freq(save_freq, "ModelCheckpoint")
         self._last_batch: int | None = None
-        self._batches = 0  # since the last time
+        self._batches = 0  # since the last save
         self._epoch = 0
         if save_weights_only and not self.filepath.endswith(".weights.h5"):
             raise ValueError(
@@ -74,12 +74,12 @@ class ModelCheckpoint(MonitorCallback):
         self._check_places()
         if save_best_only and save_freq != "epoch" and monitor.startswith("val_"):
             raise ValueError(
-                f"ModelCheckpoint cannot compare monitor={monitor!r}, which is known after epochs, "
-                f"every {save_freq} batches: give save_freq='epoch' or another `monitor`"
+                f"ModelCheckpoint cannot compare monitor={monitor!r} every {save_freq} batches, as "
+                "it is known only after epochs: pass save_freq='epoch' or another `monitor`"
             )
 
     def _check_places(self) -> None:
-        """Keeps the names in the path; refuses what is never known when it is written."""
+        """Stores the names in the path; refuses names that are unknown when it is written."""
         try:
             parts = list(string.Formatter().parse(self.filepath))
         except ValueError as error:
@@ -99,11 +99,11 @@ class ModelCheckpoint(MonitorCallback):
                 )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keeps the epoch's number."""
+        """Stores the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Saves, if it is due."""
+        """Saves, if a save is due."""
         if self._due(batch):
             self._save(self._epoch, batch, logs or {})
 
@@ -120,7 +120,7 @@ class ModelCheckpoint(MonitorCallback):
         return True
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Saves, if that is after epochs."""
+        """Saves, if `save_freq` is "epoch"."""
         if self.save_freq == "epoch":
             self._save(epoch, None, logs or {})
 
@@ -153,7 +153,7 @@ class ModelCheckpoint(MonitorCallback):
             ) from None
 
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
-        """Whether to save now; says so."""
+        """Whether to save now; prints the reason."""
         place = f"\nEpoch {epoch + 1}: "
         if not self.save_best_only:
             self._say(f"{place}saving model to {path}")
@@ -161,7 +161,8 @@ class ModelCheckpoint(MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             warn(f"Can save best model only with {self.monitor} available.")
-            return self.best is None  # the best that was measured is not overwritten by a guess
+            # The best measured model is not overwritten by an unmeasured one.
+            return self.best is None
         best = "None" if self.best is None else f"{self.best:.5f}"
         if not self.is_improvement(current, self.best):
             self._say(f"{place}{self.monitor} did not improve from {best}")
@@ -178,20 +179,20 @@ class ModelCheckpoint(MonitorCallback):
 
 
 def _method(model: Any, name: str) -> Any:
-    """A method of the model that reads or writes files."""
+    """The model's method that writes or reads files."""
     found = getattr(model, name, None)
     if found is None:
         raise NotImplementedError(
-            f"{type(model).__name__} has no `{name}`: this callback needs it. `get_weights` and "
-            "`set_weights` give and take the weights as arrays"
+            f"{type(model).__name__} has no `{name}`, which this callback needs. `get_weights` and "
+            "`set_weights` get and set the weights as arrays"
         )
     return found
 
 
 def refuse_names_of_validation(callbacks: Iterable[Any]) -> None:
-    """Refuses paths with values of a validation, for a `fit` that has none.
+    """Raises ValueError for paths with values of validation if `fit` has no validation.
 
-    With a callback of a user's own they are taken: it may log such values.
+    If there are users' callbacks, such paths are accepted, as these may log such values.
     """
     given = list(callbacks)
     if any(isinstance(each, LambdaCallback) or not of_package(type(each)) for each in given):
@@ -201,6 +202,6 @@ def refuse_names_of_validation(callbacks: Iterable[Any]) -> None:
         for name in names:
             if name.startswith("val_"):
                 raise ValueError(
-                    f"`filepath` {each.filepath!r} of ModelCheckpoint names {name!r}, and `fit` "
-                    "has no validation: give `validation_data`, or another path"
+                    f"`filepath` {each.filepath!r} of ModelCheckpoint names {name!r}, but `fit` "
+                    "has no validation: pass `validation_data`, or another path"
                 )

@@ -1,4 +1,4 @@
-"""The losses that `compile` was given, one for each output, and their sum."""
+"""The losses from `compile`, one for each output, and their sum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LossesVjp: TypeAlias = Callable[[float, Gradients], list[Any]]
 
 
 def classification_kind(y_true: Array, y_pred: Array) -> str:
-    """How labels are coded: "binary", "sparse" (class numbers) or "categorical" (one-hot).
+    """The coding of labels: "binary", "sparse" (class numbers) or "categorical" (one-hot).
 
     >>> classification_kind(np.zeros(3), np.zeros((3, 5)))
     'sparse'
@@ -36,7 +36,7 @@ def by_output(
 ) -> list[Any]:
     """One entry for each output, from a list in their order, a dict by their names, or one value.
 
-    What a dict does not name is None; one value is for a single output, or all if `shared`.
+    Outputs that a dict does not name get None; one value is for one output, or all if `shared`.
 
     >>> by_output({"b": "mse"}, ["a", "b"], "loss")
     [None, 'mse']
@@ -80,7 +80,7 @@ class CompiledLoss:
     def __init__(self, loss: Any, loss_weights: Any) -> None:
         self.given, self.given_weights = loss, loss_weights
         self.names: list[str] | None = None
-        self.only: Loss | None = None  # where there is one output, its loss of the weight 1
+        self.only: Loss | None = None  # if there is one output, its loss with weight 1
         self._checked = [_loss(each) for each in flatten(loss)]
         if len(self._checked) < len(flatten(loss_weights)):
             raise ValueError(
@@ -96,7 +96,7 @@ class CompiledLoss:
         required: bool = True,
         named: bool = True,
     ) -> None:
-        """Says which outputs there are, how they are nested, and whether one must have a loss.
+        """Sets the outputs and their nesting; `required` says whether one must have a loss.
 
         Without names of the outputs' own (`named`), losses go by theirs if those differ.
         """
@@ -106,7 +106,7 @@ class CompiledLoss:
         if required and not told:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         self.parts = sorted(told, key=lambda part: part.places[0])
-        # The places of the losses in `parts`, in the order in which they are told.
+        # The indices of the losses in `parts`, in the order in which they are reported.
         self.told = [self.parts.index(part) for part in told]
         self._losses = [self._checked[part.leaf] for part in self.parts]
         self._weights = self._weights_of(names)
@@ -138,12 +138,12 @@ class CompiledLoss:
 
     @property
     def told_names(self) -> list[str]:
-        """The names of the losses, in the order in which they are told."""
+        """The names of the losses, in the order in which they are reported."""
         return [self._names[at] for at in self.told]
 
     @property
     def needed(self) -> list[int]:
-        """The places of the outputs that have a loss, and so need targets."""
+        """The indices of the outputs that have a loss, and so need targets."""
         return [place for part in self.parts for place in part.places]
 
     def resolve(self, at: int, y_true: Array, y_pred: Array) -> Loss:
@@ -196,8 +196,8 @@ class CompiledLoss:
                 value, vjp = together(loss, true, pred, weight)
             if np.ndim(value):
                 raise ValueError(
-                    f"the loss {loss.name!r} gives one value per sample, for its `reduction` is "
-                    f"{loss.reduction!r}: training needs one number"
+                    f"the loss {loss.name!r} must return one number for training, but its "
+                    f"`reduction` {loss.reduction!r} gives one value per sample"
                 )
             values.append(float(value))
             vjps.append(vjp)
@@ -219,17 +219,18 @@ class CompiledLoss:
 
 
 def _only(weights: Any) -> Any:
-    """One weight, for the loss of all outputs."""
+    """The one weight of a loss for all outputs."""
     parts = flatten(weights)
     if len(parts) != 1:
         raise ValueError(
-            f"`loss_weights` has {len(parts)} entries for one `loss`: give a list or dict of losses"
+            f"`loss_weights` must have one entry for one `loss`, received {len(parts)}: pass a "
+            "list or dict of losses"
         )
     return parts[0]
 
 
 def _loss(identifier: Any) -> Any:
-    """A `Loss`, None, or the name of the crossentropy that shapes will choose."""
+    """A `Loss`, None, or the name of a crossentropy that is chosen by shapes later."""
     if identifier is None:
         return None
     by_shapes = str(identifier).lower() in ("crossentropy", "ce")

@@ -1,4 +1,4 @@
-"""The metrics that `compile` was given, for each output, under Keras' names."""
+"""The metrics from `compile` for each output, under Keras' names."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class CompiledMetrics:
     def __init__(self, given: Any, weighted: Any) -> None:
         self.given, self.given_weighted = given, weighted
         self.names: list[str] | None = None
-        self.only: list[Metric] = []  # where there is one output, its metrics
-        self.shapes: list[Any] | None = None  # of targets and outputs, which chose the metrics
+        self.only: list[Metric] = []  # if there is one output, its metrics
+        self.shapes: list[Any] | None = (
+            None  # shapes of targets and outputs, by which metrics were chosen
+        )
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
         for identifier in [*_leaves(given, "metrics"), *_leaves(weighted, "weighted_metrics")]:
@@ -40,7 +42,7 @@ class CompiledMetrics:
         self._resolved = self.empty
 
     def bind(self, names: Sequence[str]) -> None:
-        """Says which outputs there are."""
+        """Sets the outputs."""
         if self.names != list(names):
             self.names = list(names)
             self._for_outputs = _entries(self.given, names, "metrics")
@@ -48,12 +50,12 @@ class CompiledMetrics:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics; none before the first batch."""
+        """The metrics, or an empty list before the first batch."""
         return [metric for each in (*self._plain, *self._weighted) for metric in each]
 
     @property
     def to_come(self) -> bool:
-        """Whether there will be metrics, and the first batch has not chosen them yet."""
+        """Whether there are metrics that the first batch has yet to choose."""
         return not self._resolved
 
     def update(
@@ -63,7 +65,7 @@ class CompiledMetrics:
         weights: Sequence[Any] | None,
         masks: Sequence[Mask | None] | None,
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         if self.empty:
             return
         if not self._resolved:
@@ -74,7 +76,7 @@ class CompiledMetrics:
                 self._update(at, trues[at], pred, weight, None if masks is None else masks[at])
 
     def resolve(self, shapes: Sequence[Any]) -> None:
-        """Makes the metrics that a batch would make whose targets and outputs had these shapes."""
+        """Makes the metrics that a batch of targets and outputs of these shapes would choose."""
         trues, preds = zip(*shapes, strict=True)
         self._resolve([_of_shape(each) for each in trues], [_of_shape(each) for each in preds])
 
@@ -87,7 +89,7 @@ class CompiledMetrics:
         ):
             for (true, pred), given in zip(pairs, wanted, strict=True):
                 found.append([_metric(each, true, pred) for each in given])
-        self.reset()  # a metric may come from another model, with what it gathered there
+        self.reset()  # a metric may come from another model, with values from there
         self._resolved = True
         if len(preds) == 1:
             self.only = self.metrics
@@ -96,7 +98,8 @@ class CompiledMetrics:
         self, at: int, true: Array, pred: Array, weight: Array | None, mask: Mask | None
     ) -> None:
         if mask is not None and _lacks_axis(true, pred):
-            true = true[..., None]  # else metrics would average over time, masked steps too
+            # Otherwise metrics would average over all steps, including masked ones.
+            true = true[..., None]
         counted = None if mask is None else np.asarray(mask, pred.dtype)
         for metric in self._plain[at]:
             _update(metric, true, pred, counted)
@@ -109,12 +112,12 @@ class CompiledMetrics:
             _update(metric, true, pred, weight)
 
     def reset(self) -> None:
-        """Forgets all batches."""
+        """Resets all metrics."""
         for metric in self.metrics:
             metric.reset_state()
 
     def result(self) -> dict[str, Any]:
-        """The values, in the order of `compile`, a repeated name counted up."""
+        """The values, in the order of `compile`, with repeated names numbered."""
         results: dict[str, Any] = {}
         counts: dict[str, int] = {}
         several = len(self.names or ()) > 1
@@ -173,7 +176,7 @@ def _by_shapes(identifier: Any) -> bool:
 
 
 def _metric(identifier: Any, y_true: Array, y_pred: Array) -> Metric:
-    """The metric called as the user called it."""
+    """The metric, with the name that the user gave."""
     if _by_shapes(identifier):
         kind = classification_kind(y_true, y_pred)
         prefix = {"binary": "binary", "sparse": "sparse_categorical"}.get(kind, kind)
@@ -203,7 +206,7 @@ def _lacks_axis(true: Array, pred: Array) -> bool:
 
 
 def _product(weight: Array | None, mask: Array | None) -> Array | None:
-    """Weights of samples, steps or features, where the mask of the steps is true."""
+    """Weights of samples, steps or features, times the mask of the steps."""
     if weight is None or mask is None:
         return mask if weight is None else weight
     more = np.shape(weight)[mask.ndim :]

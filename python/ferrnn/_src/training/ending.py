@@ -1,4 +1,4 @@
-"""The end of the data: what is said where a pass over it was short or empty."""
+"""Warnings and errors for passes over data that were short or empty."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ferrnn._src.tree.tree import flatten
 
 
 class Ending:
-    """Says once that passes over a source are empty, and once that they are short.
+    """Warns once about empty passes over a source, and once about short ones.
 
-    A pass is limited to `steps` batches (None: not at all) by the argument of the name `argument`.
-    The first pass must give samples.
+    The argument named `argument` limits a pass to `steps` batches (None: no limit). The first pass
+    must yield samples.
 
     >>> ending = Ending(GivenBatches(iter([]), "x"), "steps", None)
     >>> ending.note(0, filled=False)
@@ -29,11 +29,11 @@ class Ending:
         self.source = source
         self.argument = argument
         self.steps = steps
-        self.begun = False  # whether a pass has given samples
+        self.begun = False  # whether a pass has yielded samples
         self._said_empty = self._said_short = False
 
     def note(self, batches: int, *, filled: bool) -> None:
-        """A pass is over after so many batches; `filled` says whether they held samples."""
+        """Called at the end of a pass with its number of batches, and whether they held samples."""
         if not filled:
             self._note_empty()
             return
@@ -52,7 +52,7 @@ class Ending:
         if not self._said_empty:
             self._said_empty = True
             warn(
-                f"{_INTERRUPTED} `{self.source.name}` gave no batch this time, so that there is "
+                f"{_INTERRUPTED} `{self.source.name}` yielded no batch this time, so there is "
                 f"nothing to log: it is {self._kind(ended=True)}. {self._remedy()}"
             )
 
@@ -72,11 +72,11 @@ class Ending:
 
     def _remedy(self) -> str:
         if not self.source.once:
-            return f"Give more data, or at most as many steps as it has as `{self.argument}`."
+            return f"Pass more data, or a `{self.argument}` of at most the number of its batches."
         return (
-            f"Give {self._kind(ended=False)} that goes on for as long as it is asked, and "
-            f"`{self.argument}`, or batches that can be gone through again: arrays, a `PyDataset`, "
-            "an object whose `__iter__` starts over."
+            f"Pass {self._kind(ended=False)} that never ends together with `{self.argument}`, or "
+            "batches that can be iterated over again: arrays, a `PyDataset`, or an object whose "
+            "`__iter__` starts over."
         )
 
 
@@ -84,11 +84,11 @@ _INTERRUPTED = "Your input ran out of data; interrupting the epoch."
 
 
 def _made(known: int) -> str:
-    return f"the data makes {known} batches"
+    return f"the data has only {known} batches"
 
 
 def holds_samples(batch: Batch) -> bool:
-    """Whether a batch is of at least one sample.
+    """Whether a batch has at least one sample.
 
     >>> import numpy as np
     >>> holds_samples((np.zeros((0, 3)), None, None))
@@ -100,7 +100,7 @@ def holds_samples(batch: Batch) -> bool:
 
 
 def refuse_endless(source: Source, argument: str, steps: int | None) -> None:
-    """Refuses a dataset without end where nothing says how many of its batches are meant."""
+    """Raises ValueError for an infinite dataset if the number of batches is not given."""
     if source.endless and steps is None:
         raise ValueError(
             f"`{source.name}` is an infinitely repeating dataset: specify `{argument}`, the number "

@@ -1,4 +1,4 @@
-"""The losses' formulas: each gives the values of its loss and the gradient by the predictions.
+"""The formulas of losses: each gives the values of a loss and the gradient for the predictions.
 
 A formula takes `y_true` and `y_pred` of one shape `[..., classes or features]` and returns values
 `[...]` with `vjp(d_values) -> d_y_pred`. Nothing here knows weights, masks or means over a batch.
@@ -62,7 +62,7 @@ def binary_crossentropy(
 
     def vjp(d_values: Array) -> Array:
         slope = (clipped - y_true) / (clipped * (1.0 - clipped))
-        slope *= y_pred == clipped  # a clipped prediction does not move the loss
+        slope *= y_pred == clipped  # a clipped prediction has no gradient
         d_pred: Array = (d_values * scale)[..., None] * slope
         return d_pred
 
@@ -99,7 +99,7 @@ def sparse_categorical_crossentropy(
     labels: Array, valid: Mask | None, y_pred: Array, *, from_logits: bool
 ) -> tuple[Array, ValuesVjp]:
     """`-log p[label]`, for labels `[...]` and predictions `[..., classes]`; 0 where not `valid`."""
-    # Only the label's own probability is needed, so no logarithm of the others is taken.
+    # Only the label's own probability is needed, which saves the logarithms of the others.
     rows = y_pred.reshape(-1, y_pred.shape[-1])
     own = (np.arange(len(rows)), labels.ravel())
     flat, back = (_own_logit if from_logits else _own_probability)(rows, own)
@@ -111,14 +111,14 @@ def sparse_categorical_crossentropy(
         if valid is not None:
             d_values = np.where(valid, d_values, 0)
         d_pred = back(d_values.reshape(-1)).reshape(y_pred.shape)
-        # A row that does not count may hold anything, and 0 times infinity is not 0.
+        # An ignored row may hold anything, and 0 times infinity is not 0.
         return d_pred if valid is None else np.where(valid[..., None], d_pred, 0)
 
     return values, vjp
 
 
 def _own_logit(rows: Array, own: tuple[Array, Array]) -> tuple[Array, ValuesVjp]:
-    """`-log softmax` of each row at one place."""
+    """`-log softmax` of each row at one index."""
     shifted = rows - np.maximum.reduce(rows, axis=-1, keepdims=True)
     raised = np.exp(shifted)
     total = np.add.reduce(raised, axis=-1)
@@ -132,7 +132,7 @@ def _own_logit(rows: Array, own: tuple[Array, Array]) -> tuple[Array, ValuesVjp]
 
 
 def _own_probability(rows: Array, own: tuple[Array, Array]) -> tuple[Array, ValuesVjp]:
-    """`-log` of each row at one place, the row scaled to sum 1 and the place clipped."""
+    """`-log` of each row at one index, with the row scaled to sum 1 and the entry clipped."""
     eps = config.epsilon()
     total = np.add.reduce(rows, axis=-1)
     p = rows[own] / total

@@ -1,4 +1,4 @@
-"""The loop of `fit`: epochs of batches, with validation, callbacks, and a word about NaN."""
+"""The loop of `fit`: epochs of batches, with validation, callbacks, and a warning about NaN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ferrnn._src.training.trained import Trained, together
 from ferrnn._src.training.validation import Validation
 from ferrnn._src.training.work import Work, finished
 
-# Work to be run before more is asked for.
+# Work that must be done before the next is requested.
 Turns: TypeAlias = Generator[Work, None, None]
 
 
@@ -44,27 +44,27 @@ class EpochLoop:
         self.hooks = hooks
         self.validation = validation
         self.steps = source.count if steps_per_epoch is None else steps_per_epoch
-        # One epoch is one pass; else an epoch goes on where the one before ended.
+        # Whether an epoch is one pass; otherwise it continues where the one before ended.
         self.whole = self.steps is None or (self.steps == source.count and not source.once)
         self.place = place
         self.ending = Ending(source, "steps_per_epoch", steps_per_epoch)
-        self.filled = False  # whether the epoch has had samples
-        self.epoch, self.step = 0, 0  # epochs done, and batches of the one after them
-        self.logs: Logs = {}  # of the last epoch
+        self.filled = False  # whether the epoch had samples
+        self.epoch, self.step = 0, 0  # epochs done, and batches of the current one
+        self.logs: Logs = {}  # logs of the last epoch
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
-        # Whether a callback may change layers between two epochs.
+        # Whether a callback might change layers between two epochs.
         self._watched = not all(map(looks_on, hooks))
         self._last = 0
-        self._start: tuple[int, int] | None = None  # where training began anew
+        self._start: tuple[int, int] | None = None  # where training began in this process
         self._stream: Iterator[Batch] | None = None
         self._reported = False
 
     def run(self, first: int, last: int) -> None:
-        """Trains epochs `first` to `last - 1`, or goes on with a training that was interrupted."""
+        """Trains epochs `first` to `last - 1`, or resumes a training that was interrupted."""
         finished(self.turns(first, last))
 
     def turns(self, first: int, last: int) -> Turns:
-        """As `run`, by work that others run."""
+        """As `run`, but yields its work for the caller to do."""
         model, hooks = self.model, self.hooks
         model.stop_training, self._last = False, last
         if self.validation is None:
@@ -94,13 +94,13 @@ class EpochLoop:
 
     @property
     def ends(self) -> bool:
-        """Whether there is no further epoch."""
+        """Whether training ends here."""
         return self.epoch >= self._last or self.model.stop_training
 
     def _resume_or_begin(self, first: int) -> bool:
-        """Whether there is an interrupted training to go on with; the place is known then."""
+        """Whether an interrupted training is resumed, in which case its place is set."""
         self.memory = self._memory()
-        # A callback of a user's may say where to begin.
+        # A user's callback may choose where to begin.
         self.epoch, self.model._initial_epoch = self.model._initial_epoch or first, 0
         if any(keeper.recall(self) for keeper in self._keepers):
             self.ending.begun = (self.epoch, self.step) > (first, 0)
@@ -111,7 +111,7 @@ class EpochLoop:
         return False
 
     def _memory(self) -> Memory | None:
-        """What the training will be gathered by, if somebody keeps it."""
+        """The object that gathers the state of training, if a callback keeps it."""
         if self.place is None:
             return None
         places = {"data": self.place}
@@ -122,13 +122,13 @@ class EpochLoop:
         return Memory(self.model, others, places)
 
     def go_on(self, epoch: int, step: int, logs: Logs, rest: Iterator[Batch] | None) -> None:
-        """Goes on in `epoch` after `step` batches, with what is left of the pass over the data."""
+        """Continues in `epoch` after `step` batches, with the rest of the pass over the data."""
         self.epoch, self.step, self.logs, self._stream = epoch, step, logs, rest
 
     def _run_epoch(self) -> Turns:
         model, hooks, epoch = self.model, self.hooks, self.epoch
         self.filled = self.step > 0
-        if self.step:  # callbacks may be of a new process; what they change here is given back
+        if self.step:  # callbacks may be new; what they change here is restored afterwards
             hooks.tell("on_epoch_begin", epoch, {})
             for keeper in self._keepers:
                 keeper.remind(self)
@@ -181,10 +181,10 @@ class EpochLoop:
         self.ending.note(self.step, filled=self.filled)
 
     def _run_ahead(self, batches: Pass, told: Told) -> Generator[Work, None, bool]:
-        """Takes the steps of a pass by the model's plan, if it has one; whether training ends.
+        """Takes steps of a pass by the model's plan, if it has one; returns whether training ends.
 
-        As many steps at a time as no callback has to hear of singly. What is left when the pass
-        ends, or where the plan ends, is for `_train`.
+        It takes as many steps at a time as no callback needs to see one by one. The rest of the
+        pass, or what the plan does not take, is left to `_train`.
         """
         model = self.model
         plan = model.training_plan(fresh=self._watched)
@@ -196,7 +196,7 @@ class EpochLoop:
             told.begin(self.step)
             most = min(left, told.unheard(self.step))
             done, loss = yield from plan.steps(batches, most, not self._reported)
-            if not done:  # the next step is for layers one by one
+            if not done:  # the next step runs layer by layer
                 break
             self.filled, last = True, self.step + done - 1
             if not math.isfinite(loss) and not self._reported:
@@ -209,9 +209,9 @@ class EpochLoop:
         return False
 
     def _batches_of_epoch(self, step: int) -> Iterator[Batch]:
-        """The next `steps` batches: an epoch shorter than the data goes on where the last ended.
+        """The next `steps` batches: an epoch shorter than the data continues where the last ended.
 
-        Without a number of steps an epoch is one pass, as far as it goes. `step` are done already.
+        Without a number of steps, an epoch is one whole pass. `step` batches are done already.
         """
         assert self._stream is not None, "made by `_train`"
         while self.steps is None or step < self.steps:

@@ -286,7 +286,7 @@ class Loss(Averaged):
         return total * values.dtype.type(factor), weights, factor
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         return {"name": self.name, "reduction": self.reduction}
 
     def __repr__(self) -> str:

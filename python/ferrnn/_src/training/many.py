@@ -1,4 +1,4 @@
-"""Training of many models at once: each takes its turns, what the engine does is done together."""
+"""Training of many models at once, which take turns and share calls of the engine."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ferrnn._src.tree.tree import flatten
 from ferrnn._src.weights.parameter import structure_version
 from ferrnn._src.weights.random import Session, places, set_places
 
-# So many models are in training at the same time: enough for all threads, and few enough that what
-# a step reads and writes of them is still in the caches when an epoch is short.
+# The number of models in training at the same time: enough for all threads, and few enough that
+# the memory of their steps stays in the caches while epochs are short.
 AT_ONCE = 64
 
 Turns: TypeAlias = Generator[Work, None, History]
-# Callbacks that write to a place of their own, which copies of them would share.
+# Callbacks that write to a path, which their copies would share.
 _PLACES = ("filepath", "filename", "log_dir", "backup_dir", "path")
 
 
 class Training:
-    """The training of one model: its turns, and what came of it.
+    """The training of one model: its turns and its result.
 
-    `make(key)` gives the model, built and compiled or not, and the keywords of `fit`.
+    `make(key)` returns the model, built and compiled or not, and the keywords of `fit`.
     """
 
     def __init__(
@@ -40,33 +40,34 @@ class Training:
         self.work: Work | None = None
         self.history: History | None = None
         self.error: Exception | None = None
-        self.worked = False  # whether the engine was given work of it
+        self.worked = False  # whether some of its work has been done by the engine
         self._turns: Turns | None = None
-        self._structure = 0  # of all models at the end of the last turn
+        self._structure = 0  # the structure version at the end of the last turn
 
     def begin(self, shared: dict[Any, Any], owners: Owners) -> None:
-        """Makes the model, and goes up to the first work."""
+        """Makes the model, and runs up to its first work."""
         with self.session:
             try:
-                with counted_anew():  # so that models of one architecture have one description
+                # So that models of the same architecture have the same description.
+                with counted_anew():
                     model, options = self.make()
                 owners.claim(self.key, _owned(self.key, model))
                 self.model = model
                 model._plans = PlanKeeper(shared)
                 self.session.whole = not all(map(looks_on, options.get("callbacks") or ()))
                 self._turns = model.training_turns(**options)
-            except Exception as error:  # noqa: BLE001 - of this model alone
+            except Exception as error:  # noqa: BLE001 - an error of this model alone
                 self.error = error
         self.go_on()
         if self.model is not None and self.error is None:
             try:
-                owners.claim(self.key, self.model.weights)  # the first batch may have made them
+                owners.claim(self.key, self.model.weights)  # the first batch may have made weights
             except ValueError as error:
                 self.error, self.work = error, None
                 self.close()
 
     def go_on(self) -> None:
-        """Goes up to the next work, if there is any."""
+        """Runs up to its next work, if there is any."""
         self.work = None
         if self._turns is None:
             return
@@ -77,12 +78,12 @@ class Training:
                 self.worked = not self.work.plan.lowering.handed_back
             except StopIteration as end:
                 self.history = end.value
-            except Exception as error:  # noqa: BLE001 - of this model alone
+            except Exception as error:  # noqa: BLE001 - an error of this model alone
                 self.error = error
             self._structure = structure_version()
 
     def _pass_by(self) -> None:
-        """What others have made since the last turn does not concern this model."""
+        """Ignores changes of structure that other models have made since the last turn."""
         before, now, model = self._structure, structure_version(), self.model
         if before in (0, now):
             return
@@ -95,34 +96,34 @@ class Training:
             model._held = (now, held[0][1]), held[1]
 
     def close(self) -> None:
-        """Ends a training that will not go on."""
+        """Ends a training that will not be continued."""
         if self._turns is not None:
             self._turns.close()
 
 
 class Owners:
-    """Whose weights, optimizers and metrics there are: models that train together share none."""
+    """Owners of weights, optimizers and metrics, which models trained together must not share."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Hashable, Any]] = {}
 
     def claim(self, key: Hashable, owned: Iterable[Any]) -> None:
-        """Notes what the model of a key has.
+        """Registers the parts of the model of a key.
 
         Raises:
-            ValueError: A model of another key has it as well.
+            ValueError: A model of another key has one of them as well.
         """
         for each in owned:
             other, _ = self._known.setdefault(id(each), (key, each))
             if other != key:
                 raise ValueError(
-                    f"`build` must return a model of its own for each group: those of {other!r} "
+                    f"`build` must return a separate model for each group, but those of {other!r} "
                     f"and {key!r} share {each!r}"
                 )
 
 
 def _owned(key: Hashable, model: Any) -> list[Any]:
-    """A compiled model, its optimizer, and the metrics that it was given."""
+    """A compiled model, its optimizer and its metrics."""
     if not hasattr(model, "training_turns") or not model.compiled:
         raise ValueError(
             f"`build` must return a compiled model, received {model!r} for the group {key!r}"
@@ -132,7 +133,7 @@ def _owned(key: Hashable, model: Any) -> list[Any]:
 
 
 def trained_together(trainings: Iterable[Training]) -> Iterator[Training]:
-    """Gives each training when it has ended; `AT_ONCE` of them are under way."""
+    """Yields each training when it has ended; `AT_ONCE` of them run at the same time."""
     waiting = iter(trainings)
     active: list[Training] = []
     shared: dict[Any, Any] = {}
@@ -159,7 +160,7 @@ def trained_together(trainings: Iterable[Training]) -> Iterator[Training]:
 
 
 def copied_callbacks(callbacks: Any, key: Hashable) -> list[Any]:
-    """Callbacks of a model's own: those that a function gives for its key, or copies."""
+    """The callbacks of one model: those that a function returns for its key, or copies."""
     if callable(callbacks) and not hasattr(callbacks, "set_model"):
         return listed(callbacks(key))
     return [_copy_of(each) for each in listed(callbacks)]
@@ -170,11 +171,11 @@ def _copy_of(callback: Any) -> Any:
     if known:
         raise ValueError(
             f"`callbacks`: a copy of {type(callback).__name__} for each model would write to the "
-            f"same `{known[0]}`: give a function `callbacks(key)` that makes each model's own"
+            f"same `{known[0]}`: pass a function `callbacks(key)` that makes them for each model"
         )
     if isinstance(callback, type) or not hasattr(callback, "set_model"):
         raise TypeError(
-            "`callbacks` must be `Callback` objects, or a function of the key that gives some, "
+            "`callbacks` must be `Callback` objects, or a function of the key that returns some, "
             f"received {callback!r}"
         )
     return copy.deepcopy(callback, {id(getattr(callback, "model", None)): None})

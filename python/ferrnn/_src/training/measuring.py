@@ -290,7 +290,7 @@ class CompileMetrics(Metric):
         return self._compiled.result()
 
     def reset_state(self) -> None:
-        """Forgets all batches."""
+        """Resets to the state without batches."""
         self._compiled.reset()
 
 

@@ -1,4 +1,4 @@
-"""Callbacks that compare a value with the best one so far: which way is better, and by how much."""
+"""The base of callbacks that compare a monitored value with the best one so far."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MonitorCallback(Callback):
         self.best = baseline
         self.min_delta = abs(min_delta)
         self.monitor_op: Callable[[Any, Any], Any] | None = None
-        self._sign = 0  # of what is better
+        self._sign = 0  # sign of the better direction
 
     def is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`."""
@@ -47,7 +47,7 @@ class MonitorCallback(Callback):
         return bool(self.comparison()(value - self._sign * self.min_delta, reference))
 
     def comparison(self) -> Callable[[Any, Any], Any]:
-        """What says which of two values is better: found once the model's metrics are known."""
+        """The function that compares two values, chosen once the model's metrics are known."""
         if self.monitor_op is None:
             self._sign = 1 if self._larger_is_better() else -1
             self.monitor_op = public("ops", "greater" if self._sign > 0 else "less")
@@ -71,10 +71,10 @@ class MonitorCallback(Callback):
 
 
 def _direction(name: str, compiled: Any) -> str | None:
-    """What the compiled metric of this name says, or Keras' metric of this name."""
+    """The better direction of the compiled metric, or of Keras' metric, of this name."""
     for metric in (part for each in compiled for part in getattr(each, "metrics", [each])):
         own = getattr(metric, "name", "")
-        # With several outputs the logs have the output's name before it.
+        # With several outputs, names in the logs begin with the output's.
         if own and (name == own or name.endswith(f"_{own}")):
             found: str | None = getattr(metric, "_direction", None)
             if found is not None:

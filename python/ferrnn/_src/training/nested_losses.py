@@ -1,4 +1,4 @@
-"""Which losses stand for which outputs, where losses or outputs are nested, and their names."""
+"""The assignment of losses to outputs, if either is nested, and the names of losses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ferrnn._src.weights.parameter import Gradients
 
 
 class Part(NamedTuple):
-    """One loss of those that `compile` was given: `leaf` counts them as `flatten` does.
+    """One of the losses given to `compile`; `leaf` is its index in the order of `flatten`.
 
-    `places` are the outputs that it takes, `structure` their nesting if it takes several at once.
+    `places` are the indices of its outputs, `structure` their nesting if it takes several at once.
     """
 
     leaf: int
@@ -27,7 +27,7 @@ class Part(NamedTuple):
     name: str
 
     def taken(self, columns: Sequence[Any] | None) -> Any:
-        """What the loss takes, out of an entry for each output."""
+        """The entries for the loss, from one entry for each output."""
         if columns is None:
             return None
         if self.structure is None:
@@ -35,7 +35,7 @@ class Part(NamedTuple):
         return map_structure(lambda place: columns[place], self.structure)
 
     def weights(self, columns: Sequence[Any] | None) -> Any:
-        """The weights of samples, one array, for one loss of several outputs too."""
+        """The weights of samples, which must be the same array for all outputs of the loss."""
         if columns is None:
             return None
         found = [columns[place] for place in self.places]
@@ -48,9 +48,9 @@ class Part(NamedTuple):
 
 
 def parts_of(given: Any, outputs: Any, names: Sequence[str]) -> list[Part]:
-    """The losses of a model whose outputs are nested as `outputs`, in the order Keras tells them.
+    """The losses for outputs nested as `outputs`, in the order in which Keras reports them.
 
-    A list that is no list of the outputs holds losses that all take the same outputs.
+    A list that does not correspond to the outputs holds losses that all take the same outputs.
 
     >>> both = {"a": 1, "b": 2}
     >>> [(part.name, part.places) for part in parts_of(["mse", {"b": "mae"}], both, ["a", "b"])]
@@ -67,7 +67,7 @@ def parts_of(given: Any, outputs: Any, names: Sequence[str]) -> list[Part]:
 
 
 def _in_order(losses: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """A dict of losses as the list of a model's outputs, or as the loss of the only one."""
+    """A dict of losses as a list in the order of the outputs, or as the loss of a single output."""
     unknown = [key for key in losses if key not in names]
     if unknown and len(names) == len(losses) == 1:
         return next(iter(losses.values()))
@@ -109,7 +109,7 @@ def _assigned(
 def _entered(
     losses: Any, places: Any, names: Sequence[str], path: tuple[Any, ...]
 ) -> Iterator[Part]:
-    """The losses of a container, each for what the outputs hold at its place."""
+    """The losses of a container, each for the outputs at the same place in theirs."""
     keyed = isinstance(losses, Mapping)
     for key, each in losses.items() if keyed else enumerate(losses):
         known = isinstance(places, Mapping) if keyed else isinstance(places, list | tuple)
@@ -123,7 +123,7 @@ def _entered(
 
 
 def _by_keys(spread: Any) -> Any:
-    """Losses that were spread over dicts of outputs, which are told by sorted keys."""
+    """Losses repeated for dicts of outputs, in the order of sorted keys, as they are reported."""
     if isinstance(spread, dict):
         return {key: _by_keys(spread[key]) for key in sorted(spread)}
     if isinstance(spread, list | tuple):
@@ -175,7 +175,7 @@ def flat_weights(given: Any, weights: Any) -> list[Any]:
 def together(loss: Loss, true: Any, pred: Any, weight: Any) -> tuple[Any, Vjp]:
     """The value of a loss that takes several outputs, nested, and `vjp(d_loss, grads) -> d_pred`.
 
-    What it gives for the samples is weighed and reduced as the values of other losses.
+    Its values for the samples are weighted and reduced as those of other losses.
     """
     trues = map_structure(_as_targets, true, pred)
     values, values_vjp = tracing.differentiate(lambda preds: loss.call(trues, preds), pred)

@@ -1,4 +1,4 @@
-"""A few lines in a notebook that are drawn over, instead of an output that grows."""
+"""Terminal output in a notebook, redrawn in a few lines instead of growing."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 else:
     html = later("html")
 
-# Seconds between two drawings: an update of a notebook goes to the browser and back.
+# Minimum seconds between two updates, which go to the browser and back.
 INTERVAL = 0.25
-# Lines that are shown; what came before is counted.
+# The number of lines shown; earlier lines are only counted.
 _MOST = 12
 _STYLES = {"1": "font-weight:bold", "32": "color:#2e8b57", "37": "color:#c8cdd2"}
 _SEQUENCE = re.compile("\x1b\\[(\\d+)m")
 
 
 class Screen:
-    """Takes what is written to a terminal, and shows its last lines in one place of a notebook.
+    """Takes output for a terminal, and shows its last lines in one place of a notebook.
 
-    `display` is IPython's. What is written too soon after the last drawing waits for the next one,
+    `display` is IPython's. Text that comes too soon after the last update waits for the next one,
     or for `flush`.
     """
 
@@ -42,7 +42,7 @@ class Screen:
         self._waiting = False
 
     def write(self, message: str) -> None:
-        """Adds text; a carriage return begins the line anew."""
+        """Adds text; a carriage return restarts the line."""
         first, *others = message.split("\n")
         self._lines[-1] = _over(self._lines[-1], first)
         self._lines += [_over("", each) for each in others]
@@ -55,7 +55,7 @@ class Screen:
             self.flush()
 
     def flush(self) -> None:
-        """Shows what waits."""
+        """Shows pending text."""
         if not self._waiting:
             return
         self._waiting, self._drawn = False, time.perf_counter()
@@ -71,7 +71,7 @@ class Screen:
 
 
 def _over(line: str, text: str) -> str:
-    """A line after text was written over it."""
+    """A line after text has been written over it."""
     *_, last = (line + text).split("\r")
     return last
 
@@ -92,11 +92,11 @@ def as_html(text: str) -> str:
 
 
 def screen_of_notebook() -> Screen | None:
-    """A screen in the cell of a notebook that runs; None elsewhere, or if output goes elsewhere."""
+    """A screen in the running cell of a notebook; None elsewhere, or if output is redirected."""
     of_kernel = type(sys.stdout).__module__.startswith("ipykernel")
     if not of_kernel or not config.is_interactive_logging_enabled():
         return None
-    # It is there where a kernel runs.
+    # Loaded already wherever a kernel runs.
     from IPython.display import (  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
         display,
     )

@@ -1,4 +1,4 @@
-"""What objects of users keep in attributes: which of them a training has changed."""
+"""Attributes of users' objects, and which of them training has changed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ferrnn._src.tree.types import Array
 
 Prints: TypeAlias = dict[str, Any]
 
-# Arrays above this size are data: a new array is a change, writing into it is none.
+# Larger arrays are data: assigning a new array is a change, but writing into one is not.
 _LARGE = 1 << 20
 
 
 def plain_attributes(value: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The attributes that are numbers, texts, arrays, and lists, tuples and dicts of them.
+    """The attributes that are numbers, strings, arrays, or lists, tuples and dicts of these.
 
     >>> class Count:
     ...     def __init__(self):
@@ -36,12 +36,12 @@ def _plain(value: Any, without: frozenset[str]) -> Iterator[tuple[str, Any]]:
 
 
 def prints(attributes: Mapping[str, Any]) -> Prints:
-    """What tells a later value of each attribute from the one that it has."""
+    """A fingerprint of each attribute, by which later changes are found."""
     return {name: _print(value) for name, value in attributes.items()}
 
 
 def changed(attributes: Mapping[str, Any], before: Prints) -> dict[str, Any]:
-    """The attributes that are not as they were.
+    """The attributes whose fingerprints have changed.
 
     >>> before = prints({"wait": 0, "seen": [1]})
     >>> changed({"wait": 0, "seen": [1, 2]}, before)
@@ -55,7 +55,7 @@ def changed(attributes: Mapping[str, Any], before: Prints) -> dict[str, Any]:
 
 
 def _print(value: Any) -> Any:
-    """The type with what is in it; of large arrays the array itself."""
+    """The type and contents of a value; for large arrays, the array itself."""
     kind = type(value)
     if kind is np.ndarray:
         if value.nbytes > _LARGE:

@@ -1,4 +1,4 @@
-"""The batches of `predict`: one by one, or many in one call where no callback listens."""
+"""The batches of `predict`: one by one, or many in one call if no callback listens."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _BEGIN, _END = "on_predict_batch_begin", "on_predict_batch_end"
 
 
 class Planned(Protocol):
-    """The outputs of a model by the engine."""
+    """A plan that computes outputs in the engine."""
 
     def takes(self, arranged: Sequence[Any] | None, size: int) -> list[Array] | None:
-        """The samples as `ahead` takes them in batches of `size`, or None if it does not."""
+        """The samples for `ahead` in batches of `size`, or None if it does not take them."""
 
     def ahead(
         self, read: list[Array], size: int, done: int, outputs: list[Array] | None
     ) -> tuple[list[Array] | None, int]:
-        """Outputs for the samples from `done` on, and how many samples have theirs now."""
+        """Outputs for the samples from `done` on, and the number of samples done."""
 
 
 class Predicting(Protocol):
-    """What is needed of a model."""
+    """The methods of a model that prediction uses."""
 
     stop_predicting: bool
     steps_per_execution: int
@@ -38,22 +38,22 @@ class Predicting(Protocol):
         """The outputs for one batch."""
 
     def predicting_plan(self, batches: int) -> Planned | None:
-        """The plan by which so many batches can be computed, if there is one."""
+        """The plan for computing that many batches, or None."""
 
     def prepare_inputs(self, inputs: Any) -> Any:
-        """Inputs as the model takes them, which it is built for then."""
+        """Inputs as the model takes them, after building it for them."""
 
     def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
-        """What stands for each input, None where that is better said elsewhere."""
+        """An entry for each input, or None if they do not fit."""
 
     def structured(self, outputs: list[Array]) -> Any:
-        """Outputs as a call of the model gives them."""
+        """Outputs in the structure that a call of the model returns."""
 
 
 def predicted(
     model: Predicting, source: Source, hooks: CallbackList, count: int | None
 ) -> tuple[list[Any], int]:
-    """The outputs of at most `count` batches, in parts of one or more, and how many batches."""
+    """The outputs of at most `count` batches, in parts, with the number of batches in each."""
     batches, done, together = iter(source), 0, model.steps_per_execution
     results: list[Any] = []
     if isinstance(batches, Pass) and not hooks.heard(_BEGIN) and hooks.only_bars(_END):
@@ -78,14 +78,14 @@ def predicted(
 def _ahead(
     model: Predicting, batches: Pass, hooks: CallbackList, count: int | None
 ) -> tuple[list[Any], int]:
-    """The outputs of many batches by the model's plan, as far as it goes, and how many batches."""
+    """The outputs of as many batches as the model's plan computes, and their number."""
     samples, size = batches.samples, batches.size
     most = min(samples.count, batches.left * size)
     if count is not None:
         most = min(most, count * size)
     if most <= size or batches.order() is not None:
         return [], 0
-    model.prepare_inputs(samples.part(0, size).x)  # which says what is wrong with them
+    model.prepare_inputs(samples.part(0, size).x)  # which raises the error
     plan = model.predicting_plan(-(-most // size))
     part = samples if most == samples.count else samples.part(0, most)
     read = None if plan is None else plan.takes(model.arranged_inputs(part.x), size)
@@ -109,7 +109,7 @@ def _ahead(
 
 
 def joined(parts: list[Any]) -> Any:
-    """The outputs of all batches one after the other, in the structure that the batches have."""
+    """The outputs of all batches, concatenated in their structure."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], np.ndarray):

@@ -1,4 +1,4 @@
-"""A progress bar as Keras draws it; plain lines where the output is no terminal."""
+"""Keras' progress bar, or plain lines if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
 
 def is_interactive() -> bool:
-    """Whether what is written to standard output can be drawn over: a terminal or a notebook."""
+    """Whether standard output can be redrawn: in a terminal or a notebook."""
     return config.is_interactive_logging_enabled() and (
         (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
         or "ipykernel" in sys.modules
@@ -31,8 +31,8 @@ def is_interactive() -> bool:
 def write(message: str) -> None:
     """Writes to standard output at once; characters that it cannot show become question marks.
 
-    Without a standard output (`pythonw`, some services) nothing is written. Where interactive
-    logging is disabled, the logger `ferrnn` is told instead.
+    Without a standard output (`pythonw`, some services) nothing is written. If interactive
+    logging is disabled, text goes to the logger `ferrnn` instead.
     """
     if not config.is_interactive_logging_enabled():
         logging.getLogger("ferrnn").info("%s", message.strip("\n"))
@@ -48,7 +48,7 @@ def write(message: str) -> None:
 
 
 def checked_verbose(verbose: str | int) -> str | int:
-    """How much is told, if it is one of "auto", 0, 1 and 2."""
+    """`verbose`, if it is one of "auto", 0, 1 and 2."""
     if verbose not in ("auto", 0, 1, 2):
         raise ValueError(f"`verbose` must be 'auto', 0, 1 or 2, received {verbose!r}")
     return verbose
@@ -100,11 +100,11 @@ class Progbar:
         self._write: Callable[[str], None] = write
 
     def draw_on(self, writer: Callable[[str], None], interval: float) -> None:
-        """Hands what is drawn, every `interval` seconds at most, to `writer`."""
+        """Sends the bar to `writer`, at most every `interval` seconds."""
         self._write, self.interval = writer, interval
 
     def due(self) -> bool:
-        """Whether a bar would be drawn now: asked before values are computed for it."""
+        """Whether a bar would be drawn now, to compute values only if it is."""
         if self.verbose != 1 or not self.interactive:
             return False
         return time.perf_counter() - self._drawn >= self.interval
@@ -115,7 +115,7 @@ class Progbar:
         values: Iterable[tuple[str, float]] | None = None,
         finalize: bool | None = None,
     ) -> None:
-        """Step `current` is done; `finalize` (by default: it is the last one) ends the line."""
+        """Shows that step `current` is done; `finalize` (default: at the last) ends the line."""
         last = self.target is not None and current >= self.target if finalize is None else finalize
         self._gather(current, values or (), last)
         now = time.perf_counter()
@@ -129,7 +129,7 @@ class Progbar:
             self._write(self._line(current, now, per_step))
 
     def add(self, n: int, values: Iterable[tuple[str, float]] | None = None) -> None:
-        """Another `n` steps are done."""
+        """Shows that another `n` steps are done."""
         self.update(self._seen + n, values)
 
     def _gather(self, current: int, values: Iterable[tuple[str, float]], last: bool) -> None:
@@ -150,7 +150,7 @@ class Progbar:
         return name in self.stateful_metrics
 
     def _time_per_step(self, current: int, now: float) -> float:
-        """The time of a step, without the first one where there are more: it warms up."""
+        """The mean time of a step, without the first one if there are more, as it warms up."""
         if not current:
             return 0.0
         first = self._first
@@ -189,7 +189,7 @@ class Progbar:
 
 
 def shown_values(values: Mapping[str, float]) -> str:
-    """Names and values as a bar shows them: four decimals, powers of ten below a thousandth.
+    """Names and values as a bar shows them: with four decimals, or an exponent below a thousandth.
 
     >>> shown_values({"loss": 0.25, "mae": 0.0001})
     ' - loss: 0.2500 - mae: 1.0000e-04'

@@ -40,7 +40,7 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """The number of batches of an epoch; None if there is no end."""
+        """The number of batches of an epoch, or None if there is no end."""
         try:
             return len(self)
         except NotImplementedError:
@@ -54,7 +54,7 @@ class PyDataset:
 
 
 def batches_of(dataset: PyDataset, first: int = 0) -> Iterator[Any]:
-    """The batches of an epoch (no method: a name that subclasses are free to use)."""
+    """The batches of an epoch (not a method, to leave the name to subclasses)."""
     count = dataset.num_batches
     numbers = itertools.count(first) if count is None else range(first, count)
     return (dataset[index] for index in numbers)

@@ -15,7 +15,7 @@ from ferrnn._src.training.progress import write
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """The model's optimizer, or those that it is made of."""
+    """The model's optimizer, or the optimizers that it consists of."""
     optimizer = model.optimizer
     return list(getattr(optimizer, "optimizers", None) or [optimizer])
 
@@ -29,21 +29,21 @@ def rates_of(model: Any) -> Logs:
 
 
 def rates_if_any(model: Any) -> Logs:
-    """As `rates_of`; nothing where an optimizer has no learning rate."""
+    """As `rates_of`, but empty if an optimizer has no learning rate."""
     rated = all(hasattr(each, "learning_rate") for each in optimizers_of(model))
     return rates_of(model) if rated else {}
 
 
 def _require_settable_rate(model: Any, callback: Callback) -> None:
-    """Refuses optimizers whose rate a schedule sets."""
+    """Raises TypeError for optimizers whose rate is set by a schedule."""
     for optimizer in optimizers_of(model):
         rate = getattr(optimizer, "_learning_rate", None)
         if isinstance(rate, LearningRateSchedule):
             raise TypeError(
                 f"{type(callback).__name__} sets the learning rate, which the optimizer "
                 f"{optimizer.name!r} takes from a {type(rate).__name__}. This optimizer was "
-                "created with a `LearningRateSchedule`, so its learning rate is not settable: give "
-                "it a number as `learning_rate`, or leave out the callback"
+                "created with a `LearningRateSchedule`, so its learning rate is not settable: pass "
+                "a number as `learning_rate`, or leave out the callback"
             )
 
 
@@ -82,12 +82,12 @@ class ReduceLROnPlateau(MonitorCallback):
         self.wait = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forgets earlier trainings."""
+        """Resets the state from earlier training."""
         _require_settable_rate(self.model, self)
         self.best, self.cooldown_counter, self.wait = None, 0, 0
 
     def in_cooldown(self) -> bool:
-        """Whether epochs do not count yet after a reduction."""
+        """Whether epochs do not count because of a recent reduction."""
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -114,7 +114,7 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.wait = 0
 
     def _reduce(self, epoch: int) -> bool:
-        """Reduces each rate above the least one; whether there was any."""
+        """Reduces each rate that is above `min_lr`; returns whether there was one."""
         found = False
         for optimizer in optimizers_of(self.model):
             old = float(optimizer.learning_rate)
@@ -147,7 +147,7 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Refuses optimizers whose rate cannot be set."""
+        """Raises TypeError for optimizers whose rate cannot be set."""
         _require_settable_rate(self.model, self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

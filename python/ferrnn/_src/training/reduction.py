@@ -1,4 +1,4 @@
-"""From values per element to one number: ranks made equal, weights, masks, sums and means."""
+"""Reduction of values per element to one number: ranks, weights, masks, sums and means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 
 
 def standardize_reduction(reduction: object) -> str | None:
-    """Gives `reduction` back, None for "none"; refuses what is not in `REDUCTIONS`.
+    """`reduction`, or None for "none"; raises ValueError unless it is in `REDUCTIONS`.
 
     >>> standardize_reduction("sum")
     'sum'
@@ -26,7 +26,7 @@ def standardize_reduction(reduction: object) -> str | None:
 
 
 def as_float(value: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-    """An array of `dtype`; by default float arrays keep theirs and all else becomes floatx.
+    """An array of `dtype`; by default float arrays keep theirs, and others become `floatx`.
 
     >>> as_float([1, 2]).dtype.name, as_float(np.zeros(2)).dtype.name
     ('float32', 'float64')
@@ -60,7 +60,7 @@ def weights_of(
 ) -> Array | None:
     """One weight for each of `values`, or None where all weigh the same.
 
-    `rescale` makes the unmasked entries weigh as much together as all entries would, so that a sum
+    With `rescale`, the weights of unmasked entries sum to the number of all entries, so that a sum
     divided by the number of entries is the mean over the unmasked ones.
 
     >>> weights_of(np.zeros(4), None, np.array([True, True, False, False]), rescale=True).tolist()
@@ -80,7 +80,7 @@ def weights_of(
 
 
 def both(first: Mask | None, second: Mask | None) -> Mask | None:
-    """What two masks show, either of which may be None.
+    """The conjunction of two masks, either of which may be None.
 
     >>> both(None, np.array([True, False])).tolist()
     [True, False]
@@ -93,7 +93,7 @@ def both(first: Mask | None, second: Mask | None) -> Mask | None:
 def by_sample_weight(
     values: Array, sample_weight: Array, mask: Mask | None, *, rescale: bool
 ) -> Array:
-    """The derivative of the weighted sum of `values` by `sample_weight`.
+    """The derivative of the weighted sum of `values` with respect to `sample_weight`.
 
     >>> by_sample_weight(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones(2), None, rescale=True)
     array([3., 7.])
@@ -109,9 +109,9 @@ def by_sample_weight(
 def spread(weights: Array, shape: tuple[int, ...], name: str) -> Array:
     """Gives `weights` the rank of values of this shape, so that they broadcast to it.
 
-    Their axes are the first of the values' (weights of samples, of steps); where they do not fit
-    there, the last, as NumPy has it, or those before the features. Further axes of size 1 at the
-    end are dropped.
+    Their axes are the first of the values' (weights of samples, of steps) or, if they do not fit
+    there, the last, as in NumPy, or those before the features. Additional axes of size 1 at the end
+    are dropped.
 
     >>> [spread(np.ones(s), (4, 3), "weights").shape for s in [(), (4,), (4, 3, 1), (1, 3), (3,)]]
     [(1, 1), (4, 1), (4, 3), (1, 3), (1, 3)]
@@ -128,15 +128,15 @@ def spread(weights: Array, shape: tuple[int, ...], name: str) -> Array:
         if len(axes) == len(shape) and all(have in (1, want) for have, want in pairs):
             return weights.reshape(axes)
     raise ValueError(
-        f"`{name}` must match the values it weighs, one for each of {shape}, "
-        f"received an array of shape {given}"
+        f"`{name}` must have one weight for each value of the shape {shape}, received an array of "
+        f"the shape {given}"
     )
 
 
 def reduction_factor(
     values: Array, weights: Array | None, *, reduction: str, weighted: bool
 ) -> float:
-    """What the weighted sum of `values` is multiplied by; 0 where there is nothing to divide by.
+    """The factor of the weighted sum of `values`; 0 if there is nothing to divide by.
 
     >>> reduction_factor(np.zeros((2, 5)), None, reduction="sum_over_batch_size", weighted=False)
     0.1

@@ -1,4 +1,4 @@
-"""Callbacks that write what training reports: to a table, to a server."""
+"""Callbacks that write logs to a table, or send them to a server."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self.writer: Any = None
         self.csv_file: IO[str] | None = None
-        self._anew = False  # whether the first row takes the place of what is in the file
+        self._anew = False  # whether the first row replaces the contents of the file
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy opens the file itself, and goes on below what is there.
+        # A copy opens the file itself, and appends to it.
         begun = self.keys is not None
         header = self.append_header and not begun
         return {**vars(self), "csv_file": None, "writer": None, "append_header": header}
@@ -61,11 +61,11 @@ class CSVLogger(Callback):
         self.keys, self._anew = None, not self.append
 
     def get_state(self) -> dict[str, Any]:
-        """The columns, and how long the file is."""
+        """The columns, and the length of the file."""
         return {"keys": self.keys, "size": Path(self.filename).stat().st_size}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on below the rows that were there; rows of epochs that come again are removed."""
+        """Continues after the saved rows; later rows, whose epochs are repeated, are removed."""
         self.keys = state["keys"]
         if self.keys is not None:
             file, self._anew = self._open(), False
@@ -73,19 +73,19 @@ class CSVLogger(Callback):
             self.append_header = Path(self.filename).stat().st_size == 0
 
     def _open(self) -> IO[str]:
-        """The file, open for more rows."""
+        """The file, opened for appending."""
         self._close()
         self.csv_file = Path(self.filename).open("a", encoding="utf-8", newline="")  # noqa: SIM115
         return self.csv_file
 
     def _empty(self, csv_file: IO[str]) -> None:
-        """Removes what is of a training before, once."""
+        """Removes the rows of earlier training, once."""
         if self._anew:
             csv_file.truncate(0)
             self._anew = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Writes a row, to the disk at once."""
+        """Writes a row, and flushes it to the disk."""
         csv_file = self.csv_file or self._open()
         self._empty(csv_file)
         logs = logs or {}
@@ -139,7 +139,7 @@ class RemoteMonitor(Callback):
         send_as_json: bool = False,
     ) -> None:
         super().__init__()
-        _requests()  # refuses at once where the package is missing
+        _requests()  # raises early if the package is missing
         self.root = root
         self.path = path
         self.field = field
@@ -147,7 +147,7 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Posts; warns if there is no answer."""
+        """Posts the logs; warns if there is no answer."""
         requests = _requests()
         send: dict[str, Any] = {"epoch": epoch}
         for name, value in (logs or {}).items():

@@ -40,7 +40,7 @@ def as_samples(value: Any, name: str) -> Any:
 
 
 def checked_inputs(x: Any) -> Any:
-    """`x` as samples, some of which must be there: inputs that are optional may be None.
+    """`x` as samples; optional inputs may be None, but not all inputs.
 
     >>> checked_inputs({"a": np.zeros(2), "b": None})["b"] is None
     True
@@ -50,8 +50,7 @@ def checked_inputs(x: Any) -> Any:
         return inputs
     if inputs is None or all(leaf is None for leaf in flatten(inputs)):
         raise ValueError(
-            "`x` must be an array of samples, received None: an input that is not optional must be "
-            "given"
+            "`x` must be an array of samples, received None: at least one input must be given"
         )
     return inputs
 
@@ -76,7 +75,7 @@ def _array(value: Any, name: str) -> Array:
     if isinstance(value, list | tuple | Mapping) or not hasattr(value, "__array__"):
         raise ValueError(
             f"Unrecognized data type: {name}={type(value).__name__}. Expected an array, or arrays "
-            "in a list or dict; a list of numbers becomes an array with `numpy.asarray`"
+            "in a list or dict; convert a list of numbers with `numpy.asarray`"
         )
     array = np.asarray(value)
     if array.dtype.kind == "O" and hasattr(value, "columns"):
@@ -86,31 +85,31 @@ def _array(value: Any, name: str) -> Array:
     ):
         raise TypeError(f"`{name}` must hold real numbers, received the dtype {array.dtype}")
     if array.ndim == 0:
-        raise ValueError(f"`{name}` must have a first axis of samples, received a scalar: {value}")
+        raise ValueError(f"`{name}` must have a first axis of samples, received the scalar {value}")
     named_column = hasattr(value, "to_frame") and array.ndim == 1
     return array[:, None] if named_column else array
 
 
 def _holds_texts(array: Array) -> bool:
-    """Whether it holds strings, for a model that begins with `TextVectorization` or its like."""
+    """Whether it holds strings, for a model that begins with `TextVectorization` or the like."""
     if array.dtype.kind == "O":
         return array.size > 0 and all(isinstance(each, str | bytes) for each in array.flat)
     return array.dtype.kind in "UST"
 
 
 def _of_mixed_columns(array: Array, frame: Any, name: str) -> Array:
-    """A frame of integers, floats and booleans side by side."""
+    """The array of a dataframe with columns of integers, floats and booleans."""
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"`{name}` is a frame with columns that hold no numbers ({error}); "
-            f"its columns are {list(frame.columns)}"
+            f"`{name}` must be a dataframe with numbers in all columns, received the columns "
+            f"{list(frame.columns)} ({error})"
         ) from error
 
 
 def checked_count(value: Any, name: str, least: int = 1) -> int:
-    """A whole number of at least `least`; errors speak of the argument `name`.
+    """An integer of at least `least`; errors name the argument `name`.
 
     >>> checked_count(np.int64(3), "epochs")
     3
@@ -137,7 +136,7 @@ class Samples:
 
     @classmethod
     def of(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
-        """Checks what the user gave."""
+        """Samples from the user's arguments, after checking them."""
         inputs = checked_inputs(x)
         made = cls(inputs, as_samples(y, "y"), as_weights(sample_weight))
         made.check_cardinality()
@@ -145,7 +144,7 @@ class Samples:
 
     @classmethod
     def of_batch(cls, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
-        """As `of`, for one batch: its weights may be of any shape that broadcasts, or one number.
+        """As `of`, for one batch: its weights may be any array that broadcasts, or one number.
 
         >>> Samples.of_batch(np.zeros((4, 2)), np.zeros(4), 0.5).sample_weight.shape
         ()
@@ -161,7 +160,7 @@ class Samples:
         return made
 
     def check_cardinality(self, *, weights: bool = True) -> None:
-        """Refuses arrays of different lengths."""
+        """Raises ValueError for arrays of different lengths."""
         x, y = self.x, self.y
         if type(x) is type(y) is np.ndarray and len(x) == len(y) and self.sample_weight is None:
             return
@@ -173,7 +172,7 @@ class Samples:
         if len({size for each in sizes.values() for size in each}) > 1:
             shown = (f"'{name}' sizes: {', '.join(map(str, s))}" for name, s in sizes.items() if s)
             several = len(set(sizes["x"])) > 1
-            remedy = f"; if they are sequences of one input: {REMEDY}" if several else ""
+            remedy = f"; if they are the sequences of one input: {REMEDY}" if several else ""
             raise ValueError(
                 "Data cardinality is ambiguous. Make sure all arrays contain the same number of "
                 f"samples. {', '.join(shown)}{remedy}"
@@ -187,7 +186,7 @@ class Samples:
         return len(next(leaf for leaf in flatten(self.x) if leaf is not None))
 
     def require_some(self, purpose: str) -> None:
-        """Refuses an empty set of samples."""
+        """Raises ValueError if there are no samples."""
         if not self.count:
             raise ValueError(
                 f"`x` must hold at least one sample for `{purpose}`, received the shape "
@@ -215,10 +214,10 @@ class Samples:
         class_weight: Mapping[int, float] | None,
         outputs: Callable[[Any], Any] | None = None,
     ) -> Samples:
-        """With weights by class: 1.0 for a class that `class_weight` does not name.
+        """The samples with weights by class, 1.0 for classes that `class_weight` does not name.
 
-        `outputs` gives the shape of the model's outputs for the inputs; without it they are taken
-        to be of the shape of one-hot targets.
+        `outputs` returns the shape of the model's outputs for the inputs; without it they are
+        assumed to have the shape of one-hot targets.
         """
         if class_weight is None:
             return self
@@ -230,7 +229,7 @@ class Samples:
         if self.sample_weight is not None:
             raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
         if self.y is None:
-            raise ValueError("`class_weight` needs targets: `y` is None")
+            raise ValueError("`y` must be given with `class_weight`, received None")
         if not isinstance(self.y, np.ndarray):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "`class_weight` is only supported for Models with a single output."
@@ -241,7 +240,7 @@ class Samples:
 
 
 def as_weights(value: Any) -> Any:
-    """`sample_weight` as arrays; one weight per sample is harmless as a list of numbers.
+    """`sample_weight` as arrays; for one weight per sample, a list of numbers is accepted.
 
     >>> as_weights([1.0, 2.0]).tolist()
     [1.0, 2.0]
@@ -259,8 +258,8 @@ def weights_by_class(
 ) -> Array:
     """A weight for each label: class numbers `[batch, ...]`, with a last axis of 1, or one-hot.
 
-    `outputs` gives the shape of the outputs, which have an axis more than class numbers; it is
-    asked only where `y` can be both.
+    `outputs` returns the shape of the outputs, which have one axis more than class numbers; it is
+    called only if `y` may be either.
 
     >>> weights_by_class(np.array([0, 2]), {2: 5.0}, lambda: (2, 3)).tolist()
     [1.0, 5.0]
@@ -289,9 +288,10 @@ def _is_one_hot(y: Array, shape: Any) -> bool:
     if fits and np.all(y >= 0) and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3):
         return True
     raise ValueError(
-        "`class_weight` needs one class for each weight: class numbers `[batch, ...]`, with a last "
-        "axis of 1, or one-hot (each row along the last axis sums to 1). Which `y` holds cannot be "
-        f"told: its shape is {y.shape}, that of the outputs {shape}. Give `sample_weight` instead"
+        "with `class_weight`, `y` must be class numbers `[batch, ...]`, possibly with a last axis "
+        "of 1, or one-hot (each row along the last axis sums to 1); which of them it is cannot be "
+        f"determined from its shape {y.shape} and that of the outputs, {shape}. Pass "
+        "`sample_weight` instead"
     )
 
 
@@ -323,7 +323,7 @@ def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]
 
 
 def not_finite(samples: Samples) -> str | None:
-    """Says which array holds NaN or infinity, and where it begins.
+    """Names the array that holds NaN or infinity, and the first such sample.
 
     >>> not_finite(Samples(np.array([[1.0], [np.nan]])))
     '`x` holds nan at sample 1, the first of 1 samples that are not finite.'

@@ -49,11 +49,11 @@ class EarlyStopping(MonitorCallback):
         self.best_weights: list[Array] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forgets earlier trainings."""
+        """Resets the state from earlier training."""
         self._reset()
 
     def get_monitor_value(self, logs: Logs | None) -> float | None:
-        """What is monitored; warns if the logs do not have it."""
+        """The monitored value; warns if the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
             warn(
@@ -64,7 +64,7 @@ class EarlyStopping(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compares, counts and may ask the model to stop."""
-        self.comparison()  # a name that says nothing is refused, be it in the logs or not
+        self.comparison()  # raises for a name without a direction, whether it is in the logs or not
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
             return
@@ -82,7 +82,7 @@ class EarlyStopping(MonitorCallback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Restores the best weights, if asked for."""
+        """Restores the best weights, if `restore_best_weights` is set."""
         if self.stopped_epoch > 0 and self.verbose:
             write(f"Epoch {self.stopped_epoch + 1}: early stopping\n")
         if self.restore_best_weights and self.best_weights is not None:
@@ -110,7 +110,7 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Looks at the loss."""
+        """Checks the loss."""
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return

@@ -1,4 +1,4 @@
-"""Telling callbacks of batches, as many at a time as a model's `steps_per_execution`."""
+"""Calls callbacks for batches, as many at a time as a model's `steps_per_execution`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ UNHEARD = 1 << 62
 
 
 class Told:
-    """Tells callbacks of batches, `steps_per_execution` of the model at a time, as Keras does.
+    """Calls the hooks for batches, once for each `steps_per_execution` batches, as Keras does.
 
-    Several are told of as one: by the first when they begin, by the last when they have ended.
+    The hook at the beginning gets the number of the first, and that at the end the last.
     """
 
     def __init__(self, hooks: CallbackList, of: str, model: Trained) -> None:
@@ -21,12 +21,12 @@ class Told:
         self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
 
     def begin(self, step: int) -> None:
-        """The batch `step` comes next."""
+        """Called before the batch `step`."""
         if self._begins and step % self.together == 0:
             self.hooks.tell(self._begin, step, {})
 
     def unheard(self, step: int) -> int:
-        """How many batches from `step` on may be told of by the end of the last alone."""
+        """The number of batches from `step` on of which no hook before the last must be called."""
         to_end = self.together - step % self.together
         if not (self._begins or self._ends):
             return UNHEARD
@@ -35,7 +35,7 @@ class Told:
         return UNHEARD
 
     def end(self, step: int) -> bool:
-        """The batch `step` is done; gives whether those that are told of together are."""
+        """Called after the batch `step`; returns whether its group of batches is done."""
         if (step + 1) % self.together:
             return False
         if self._ends and self.hooks.due(self._end, step):
@@ -43,7 +43,7 @@ class Told:
         return True
 
     def finish(self, count: int) -> None:
-        """There were `count` batches: the last ones may be fewer."""
+        """Called at the end of a pass of `count` batches, whose last group may be incomplete."""
         if count % self.together and self._ends:
             last = count - count % self.together + self.together - 1
             self.hooks.tell(self._end, last, self.model.metrics_result())

@@ -52,7 +52,7 @@ class TensorBoard(Callback):
                 "`update_freq` must be 'batch', 'epoch' or a number of batches, received "
                 f"{update_freq!r}"
             )
-        _summary_writer()  # refuses at once where the package is missing
+        _summary_writer()  # raises early if the package is missing
         self.log_dir = str(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -66,11 +66,11 @@ class TensorBoard(Callback):
         self._iterations_before = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_writers": {}}  # a copy opens files of its own
+        return {**vars(self), "_writers": {}}  # a copy opens its own files
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is written after batches, no values need to be gathered."""
+        """Hooks without effect, if nothing is written after batches."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
         return frozenset(hooks if self.update_freq == "epoch" else ())
 
@@ -91,11 +91,11 @@ class TensorBoard(Callback):
             )
 
     def get_state(self) -> int:
-        """The number of batches; clocks start anew."""
+        """The number of batches; clocks are not saved."""
         return self._batches
 
     def set_state(self, state: int) -> None:
-        """Takes the number of batches."""
+        """Restores the number of batches."""
         self._batches = state
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -174,7 +174,7 @@ class TensorBoard(Callback):
 
 
 def _picture(weight: Array) -> Array | None:
-    """A weight of at most two axes as a picture of values from 0 to 1, lying down."""
+    """A weight of at most two axes as a picture in landscape format, with values from 0 to 1."""
     flat = np.squeeze(weight)
     if flat.ndim > 2 or not flat.size:
         return None

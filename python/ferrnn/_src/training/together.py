@@ -1,4 +1,4 @@
-"""Training runs that are needed at the same time: together in the engine, where it can."""
+"""Runs several trainings at the same time, together in the engine where possible."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ferrnn._src.training.many import Training, trained_together
 
 @dataclass(frozen=True)
 class Fit:
-    """One training: `model.fit(**options)`, whose history goes to `ended`."""
+    """One training, `model.fit(**options)`, whose history is passed to `ended`."""
 
     model: Any
     options: dict[str, Any]
     ended: Callable[[Any], None]
 
     def run(self, verbose: str | int) -> None:
-        """Makes it alone."""
+        """Runs this training alone."""
         self.ended(self.model.fit(**self.options, verbose=verbose))
 
 
 def fit_all(
     begins: Sequence[Callable[[], Fit]], seeds: Iterable[int], verbose: str | int = 0
 ) -> None:
-    """Makes all the trainings that `begins` begin, each in a session of its seed.
+    """Runs all trainings that `begins` return, each in a session with its own seed.
 
-    One alone is in the session there is, and may tell how it goes.
+    A single one runs in the current session, and may print its progress.
 
     Raises:
-        Exception: What the first training that failed has raised; the others end there.
+        Exception: The error of the first training that fails, which ends the others.
     """
     if len(begins) == 1:
         begins[0]().run(verbose)

@@ -9,7 +9,7 @@ from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.callbacks import Callback, Logs
 from ferrnn._src.training.rates import rates_if_any
 
-# MLflow's limit of a parameter's value.
+# MLflow's limit on the length of a parameter's value.
 _LONGEST_VALUE = 6000
 
 
@@ -32,7 +32,7 @@ class MlflowCallback(Callback):
 
     def __init__(self, run: Any = None, log_every_n_steps: int | None = None) -> None:
         super().__init__()
-        mlflow_package()  # refuses at once where the package is missing
+        mlflow_package()  # raises early if the package is missing
         self.log_every_n_steps = _checked_interval(log_every_n_steps, "log_every_n_steps")
         self._given: str | None = run if run is None or isinstance(run, str) else run.info.run_id
         self.run_id = self._given
@@ -41,7 +41,7 @@ class MlflowCallback(Callback):
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is logged after batches, no values need to be gathered."""
+        """Hooks without effect, if nothing is logged after batches."""
         return frozenset(() if self.log_every_n_steps else ("on_train_batch_end",))
 
     def get_state(self) -> int:
@@ -49,7 +49,7 @@ class MlflowCallback(Callback):
         return self._batches
 
     def set_state(self, state: int) -> None:
-        """Takes the number of batches."""
+        """Restores the number of batches."""
         self._batches = state
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -127,14 +127,14 @@ class OptunaPruningCallback(Callback):
         optuna_package()
         if not hasattr(trial, "should_prune"):
             raise TypeError(
-                f"`trial` must be a trial of Optuna, received {type(trial).__name__}: {trial!r}"
+                f"`trial` must be an Optuna trial, received {type(trial).__name__}: {trial!r}"
             )
         self.trial = trial
         self.monitor = monitor
         self.interval = _checked_interval(interval, "interval") or 1
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Reports, and asks the pruner.
+        """Reports the value, and asks the pruner.
 
         Raises:
             optuna.TrialPruned: If the trial is to end.
@@ -142,8 +142,8 @@ class OptunaPruningCallback(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             warn(
-                f"Pruning goes by `{self.monitor}`, which is not available. Available metrics are: "
-                f"{','.join(logs or {})}."
+                f"Pruning is conditioned on metric `{self.monitor}` which is not available. "
+                f"Available metrics are: {','.join(logs or {})}."
             )
             return
         self.trial.report(float(value), step=epoch)
@@ -175,7 +175,7 @@ class WandbMetricsLogger(Callback):
     def __init__(self, log_freq: str | int = "epoch", initial_global_step: int = 0) -> None:
         super().__init__()
         if wandb_package().run is None:
-            raise RuntimeError("WandbMetricsLogger needs a run: call `wandb.init()` before")
+            raise RuntimeError("WandbMetricsLogger requires a run: call `wandb.init()` first")
         if log_freq == "batch":
             log_freq = 1
         if isinstance(log_freq, str) and log_freq != "epoch":
@@ -190,7 +190,7 @@ class WandbMetricsLogger(Callback):
 
     @property
     def unheard(self) -> frozenset[str]:
-        """Where nothing is logged after batches, no values need to be gathered."""
+        """Hooks without effect, if nothing is logged after batches."""
         return frozenset(() if self.log_freq else ("on_train_batch_end",))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -211,7 +211,7 @@ class WandbMetricsLogger(Callback):
 
 
 def _checked_interval(value: Any, name: str) -> int | None:
-    """A number of epochs or batches; None stays None."""
+    """A positive number of epochs or batches; None stays None."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -221,13 +221,13 @@ def _checked_interval(value: Any, name: str) -> int | None:
 
 def _missing(package: str) -> ImportError:
     return ImportError(
-        f"This needs the package `{package}`, which the extra of that name brings: "
-        f"pip install 'ferrnn[{package}]'"
+        f"This needs the package `{package}`, which the extra of that name installs: pip install "
+        f"'ferrnn[{package}]'"
     )
 
 
 def mlflow_package() -> Any:
-    """MLflow, which is loaded when it is first used."""
+    """MLflow, loaded on first use."""
     try:
         import mlflow  # noqa: PLC0415
     except ImportError:
@@ -236,7 +236,7 @@ def mlflow_package() -> Any:
 
 
 def optuna_package() -> Any:
-    """Optuna, which is loaded when it is first used."""
+    """Optuna, loaded on first use."""
     try:
         import optuna  # noqa: PLC0415
     except ImportError:
@@ -245,7 +245,7 @@ def optuna_package() -> Any:
 
 
 def wandb_package() -> Any:
-    """The package of Weights & Biases, which is loaded when it is first used."""
+    """The package of Weights & Biases, loaded on first use."""
     try:
         import wandb  # noqa: PLC0415
     except ImportError:

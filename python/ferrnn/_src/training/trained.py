@@ -1,4 +1,4 @@
-"""What the loop of `fit` needs of a model."""
+"""The methods of a model that the loop of `fit` uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.training.work import Turn
 
 
 class Trained(Protocol):
-    """What the loop needs of a model."""
+    """A model that the loop can train."""
 
     stop_training: bool
     stop_evaluating: bool
@@ -20,29 +20,29 @@ class Trained(Protocol):
     _initial_epoch: int
 
     def train_turn(self, batch: Batch) -> Turn:
-        """One update from one batch; gives its loss."""
+        """One update from one batch; returns its loss."""
 
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
-        """The plan by which steps can be taken, if there is one."""
+        """The plan for training steps, or None."""
 
     def testing_plan(self, batches: int) -> TestingPlan | None:
-        """The plan by which so many batches can be judged, if there is one."""
+        """The plan for evaluating that many batches, or None."""
 
     def test_turn(self, batch: Batch) -> Turn:
         """The loss of one batch."""
 
     def finish_training(self) -> None:
-        """What is left to do after the last epoch."""
+        """Called after the last epoch."""
 
     def reset_metrics(self) -> None:
-        """Forgets what metrics have gathered."""
+        """Resets the metrics."""
 
     def metrics_result(self) -> Logs:
-        """The values gathered so far."""
+        """The values of the metrics so far."""
 
 
 def together(steps: int | None, model: Trained) -> int | None:
-    """A number of steps that was asked for, up to the end of those that are told of together."""
+    """A number of steps, rounded up to whole groups of `steps_per_execution`."""
     return (
         None
         if steps is None

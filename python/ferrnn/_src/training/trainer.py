@@ -46,7 +46,7 @@ else:
 
 
 class Trainer(Steps):
-    """What a model gets for `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
+    """Training for any class with `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
 
     stop_training: bool = False
     stop_evaluating: bool = False
@@ -69,10 +69,10 @@ class Trainer(Steps):
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
-        """Says how to train: optimizer, loss and metrics, by name or as objects.
+        """Configures training: optimizer, loss and metrics, by name or as objects.
 
-        Callbacks are told of `steps_per_execution` batches at a time. `run_eagerly`, `jit_compile`
-        and `auto_scale_loss` are taken for Keras' sake and have nothing to change here.
+        Hooks of callbacks are called once for `steps_per_execution` batches. `run_eagerly`,
+        `jit_compile` and `auto_scale_loss` are accepted for compatibility and have no effect.
 
         >>> from ferrnn._src.models.sequential import Sequential
         >>> model = Sequential()
@@ -103,7 +103,7 @@ class Trainer(Steps):
 
     @property
     def compiled(self) -> bool:
-        """Whether `compile` was called."""
+        """Whether `compile` has been called."""
         return self._loss is not None
 
     # Training.
@@ -185,7 +185,7 @@ class Trainer(Steps):
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
     ) -> Generator[Work, None, History]:
-        """As `fit`, by work that others run, with that of other models."""
+        """As `fit`, but yields its work for the caller to do, with that of other models."""
         self._require_compiled("fit")
         epochs = capped("epochs", checked_count(epochs, "epochs", least=0)) or 0
         steps_per_epoch = capped("steps_per_epoch", steps_per_epoch)
@@ -205,7 +205,7 @@ class Trainer(Steps):
         )
         callbacks = listed(callbacks)
         kept = any(isinstance(each, keeper.Keeper) for each in callbacks)
-        at = place.Place(source) if kept else None  # before the first batch is looked at
+        at = place.Place(source) if kept else None  # before the first batch is used
         self._prepare_training(source)
         if class_weight is not None:
             source.weigh(class_weight, self._shape_of_outputs)
@@ -223,14 +223,14 @@ class Trainer(Steps):
             )
         loop = loops.EpochLoop(self, source, hooks, steps_per_epoch, check, at)
         yield from loop.turns(initial_epoch, epochs)
-        self._plans = PlanKeeper()  # its memory serves others
+        self._plans = PlanKeeper()  # so that others can use its memory
         return history
 
     def _prepare_training(self, source: Source | Any, *, fresh: bool = True) -> None:
-        """Builds the model and the optimizer's slots, before the first callback hears of it.
+        """Builds the model and the optimizer's slots, before the first callback is called.
 
-        `fresh` looks anew for the plan of a model that was prepared before; an optimizer whose
-        settings no longer fit the plan makes it look too.
+        With `fresh`, the plan of a model is made anew; so it is if the optimizer's settings have
+        changed.
         """
         if not self.built or self._makes_weights_late():
             self._make_weights(source.first() if isinstance(source, Source) else source)
@@ -243,7 +243,7 @@ class Trainer(Steps):
         if not weights:
             warn("The model does not have any trainable weights.")
         elif self.optimizer is None:
-            raise ValueError("`fit` needs an optimizer: `compile` received optimizer=None")
+            raise ValueError("`fit` requires an optimizer, but `compile` received optimizer=None")
         else:
             self.optimizer.build(weights)
         self._trained = tuple(weights)
@@ -252,15 +252,15 @@ class Trainer(Steps):
         self.training_plan(fresh=True)
 
     def _makes_weights_late(self) -> bool:
-        """Whether weights may be missing though the model counts as built."""
+        """Whether weights may be missing although the model is marked as built."""
         return False
 
     def _make_weights(self, first_inputs: Any) -> None:
-        """Makes all weights, given the inputs of one batch."""
+        """Makes all weights, by a call on the inputs of one batch."""
         self.prepare_inputs(first_inputs)
 
     def _shape_of_outputs(self, inputs: Any) -> Any:
-        """The shape of the outputs for a batch of inputs, by what the layers say of shapes."""
+        """The shape of the outputs for a batch of inputs, from `compute_output_shape`."""
         return self.compute_output_shape(map_structure(np.shape, inputs))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -268,7 +268,7 @@ class Trainer(Steps):
         raise NotImplementedError(f"{type(self).__name__} must define `compute_output_shape`")
 
     def _prepare_testing(self) -> None:
-        """Looks for what adds to the loss; weights may be made by the first batch only."""
+        """Finds what adds to the loss; some weights may be made only by the first batch."""
         if self._prepared == (structure_version(), id(self.optimizer)):
             return
         self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
@@ -340,7 +340,7 @@ class Trainer(Steps):
         return self.predict_on_batch(inputs)
 
     def predicting_plan(self, batches: int) -> Any:
-        """The plan by which so many batches can be computed, if there is one."""
+        """The plan for computing that many batches, or None."""
         return None
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -355,9 +355,9 @@ class Trainer(Steps):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update from one batch `x` `[batch, ...]`, `y` `[batch, ...]`; gives loss and metrics.
+        """Trains on one batch `x` `[batch, ...]`, `y` `[batch, ...]`; returns loss and metrics.
 
-        They cover this batch alone: metrics are reset at each call.
+        These cover only this batch: metrics are reset at each call.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
@@ -378,7 +378,7 @@ class Trainer(Steps):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Loss and metrics of one batch alone, as by `train_on_batch`."""
+        """Loss and metrics of one batch only, as in `train_on_batch`."""
         self._require_compiled("test_on_batch")
         batch = Samples.of_batch(x, y, sample_weight)
         batch.require_some("test_on_batch")

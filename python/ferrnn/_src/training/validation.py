@@ -32,21 +32,21 @@ class Validation:
         self.steps = source.count if steps is None else checked_count(steps, argument)
         self._asked = steps is not None
         self.freq = freq if isinstance(freq, int) else frozenset(freq)
-        self.place: Place | None = None  # where somebody keeps the training
+        self.place: Place | None = None  # set if a callback saves the training
         self.ending = Ending(source, argument, steps)
 
     def due(self, epoch: int) -> bool:
-        """Whether to run after this epoch (counted from 0)."""
+        """Whether it runs after this epoch (counted from 0)."""
         if isinstance(self.freq, int):
             return (epoch + 1) % self.freq == 0
         return epoch + 1 in self.freq
 
     def run(self, model: Trained, hooks: CallbackList) -> Logs:
-        """Loss and metrics over the samples; none of them where no batch came."""
+        """Loss and metrics over the samples, or an empty dict if there was no batch."""
         return finished(self.turns(model, hooks))
 
     def turns(self, model: Trained, hooks: CallbackList) -> Generator[Work, None, Logs]:
-        """As `run`, by work that others run."""
+        """As `run`, but yields its work for the caller to do."""
         model.reset_metrics()
         model.stop_evaluating = False
         hooks.tell("on_test_begin", {})
@@ -76,7 +76,7 @@ class Validation:
     def _ahead(
         model: Trained, batches: Pass, told: Told, limit: int | None
     ) -> Generator[Work, None, int]:
-        """Takes the batches of a pass by the model's plan, as far as it goes; gives how many."""
+        """Takes batches of a pass by the model's plan, as far as it goes; returns their number."""
         plan, count = model.testing_plan(batches.left), 0
         while plan is not None:
             left = batches.left if limit is None else min(limit - count, batches.left)

@@ -2,7 +2,7 @@
 
 The sum over all ways of spreading a label over the steps is taken forwards (`ahead`) and backwards
 (`behind`), in logarithms, over the label with blanks around each of its entries. Their product is
-the probability of passing an entry at a step, and the gradient by the logits is the softmax minus
+the probability of passing an entry at a step, and the gradient for the logits is the softmax minus
 that probability, class by class.
 """
 
@@ -18,8 +18,8 @@ from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss, LossVjp
 from ferrnn._src.tree.types import Array, Mask
 
-# What a label costs that needs more steps than there are: finite, as in Keras, so that one such
-# sample does not end the training; it gets no gradient.
+# The loss of a label that needs more steps than there are: finite, as in Keras, so that one such
+# sample does not ruin the training. It has no gradient.
 _IMPOSSIBLE = 1e5
 
 
@@ -45,7 +45,7 @@ class CTC(Loss):
         self._steps: Array | None = None
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch]` and their gradient by `y_pred`."""
+        """Values `[batch]` and their gradient with respect to `y_pred`."""
         shifted = y_pred - np.max(y_pred, axis=-1, keepdims=True)
         log_p = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
         lattice = _Lattice(y_true, log_p.astype(np.float64), self._steps)
@@ -86,7 +86,7 @@ class CTC(Loss):
         if np.any(mask[:, 1:] & ~mask[:, :-1]):
             raise ValueError(
                 f"`mask` of the loss {self.name!r} must be True for the first steps of a sequence "
-                "and False after them, received one with a masked step before a real one"
+                "and False after them, received a mask with a masked step before a real one"
             )
         bound = copy.copy(self)
         bound._steps = mask.sum(axis=1)
@@ -115,7 +115,7 @@ class CTC(Loss):
 
 
 class _Lattice:
-    """The ways through time (first axis here) and a label with blanks around its entries."""
+    """The paths through time (the first axis here) and a label with blanks around its entries."""
 
     def __init__(self, labels: Array, log_p: Array, steps: Array | None) -> None:
         batch, time, _ = log_p.shape
@@ -128,7 +128,7 @@ class _Lattice:
         self.emitted = np.moveaxis(emitted, 1, 0)
         width = self.places.shape[1]
         at = np.arange(width)
-        # A step may pass over the blank between two labels that differ.
+        # A path may skip the blank between two different labels.
         self.skips = np.zeros((batch, width), bool)
         self.skips[:, 3::2] = labels[:, 1:] != labels[:, :-1]
         self.ends = at == 2 * self.lengths[:, None]
@@ -144,7 +144,7 @@ class _Lattice:
         return np.where(np.isfinite(self.total), -self.total, _IMPOSSIBLE)
 
     def _forward(self) -> Array:
-        """The log of all ways up to each step and place, that step included."""
+        """The log-probability of all paths up to each step and place, including that step."""
         ahead = np.full(self.emitted.shape, -np.inf)
         if self.time:
             ahead[0, :, :2] = self.emitted[0, :, :2]
@@ -158,7 +158,7 @@ class _Lattice:
         return ahead
 
     def _backward(self) -> Array:
-        """The log of all ways from each step and place to the end, without that step."""
+        """The log-probability of all paths on from each step and place, excluding that step."""
         behind = np.full(self.emitted.shape, -np.inf)
         end = np.where(self.ends, 0.0, -np.inf)
         for step in reversed(range(self.time)):
@@ -174,7 +174,7 @@ class _Lattice:
         return behind
 
     def gradient(self, p: Array, d_values: Array) -> Array:
-        """By the logits `[batch, time, classes]`, whose softmax is `p`."""
+        """The gradient for the logits `[batch, time, classes]`, whose softmax is `p`."""
         possible = np.isfinite(self.total)
         total = np.where(possible, self.total, 0.0)
         passing = np.exp(self.ahead + self._backward() - total[None, :, None])

@@ -17,7 +17,7 @@ def moved_back(vjp: ValuesVjp, axis: int) -> ValuesVjp:
 
 
 def checked_axis(axis: object) -> int:
-    """`axis` if it is an integer: True and False are refused, as in Keras.
+    """`axis` if it is an integer; refuses True and False, as in Keras.
 
     >>> checked_axis(-1)
     -1

@@ -19,7 +19,7 @@ from ferrnn._src.tree.types import Array, Mask
 
 
 def several_classes(name: str, y_pred: Array, axis: int = -1) -> None:
-    """Warns of a softmax over a single class, which is always certain.
+    """Warns about a softmax over a single class, which is always 1.
 
     >>> several_classes("categorical_crossentropy", np.zeros((4, 3)))
     """
@@ -33,15 +33,15 @@ def several_classes(name: str, y_pred: Array, axis: int = -1) -> None:
 
 
 class _OfClasses(Loss):
-    """A crossentropy, whose plain mean is the engine's."""
+    """A crossentropy, whose unweighted mean the engine computes."""
 
-    _labels: ClassVar[str]  # what its targets are for the engine
+    _labels: ClassVar[str]  # the engine's name for the form of its targets
     from_logits: bool
     label_smoothing: float = 0.0
     axis: int
 
     def measured(self) -> Measure | None:
-        """The plain mean as the engine knows it, None where it knows none."""
+        """The unweighted mean in the engine's form, or None if the engine does not have it."""
         if type(self) not in _KNOWN or self.axis != -1:
             return None
         kind = "logits" if self.from_logits else "crossentropy"
@@ -81,7 +81,7 @@ class BinaryCrossentropy(_OfClasses):
         self.axis = checked_axis(axis)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         values, vjp = formulas.binary_crossentropy(
             true, pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
@@ -89,7 +89,7 @@ class BinaryCrossentropy(_OfClasses):
         return values, moved_back(vjp, self.axis)
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
-        """The gradient of the values by `y_true`."""
+        """The gradient of the values with respect to `y_true`."""
         pred = np.moveaxis(y_pred, self.axis, -1)
         vjp = target_formulas.binary_crossentropy(
             pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
@@ -97,7 +97,7 @@ class BinaryCrossentropy(_OfClasses):
         return moved_back(vjp, self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
         return {**super().get_config(), **own, "axis": self.axis}
 
@@ -130,7 +130,7 @@ class CategoricalCrossentropy(_OfClasses):
         self.axis = checked_axis(axis)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         several_classes(self.name, y_pred, self.axis)
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         values, vjp = formulas.categorical_crossentropy(
@@ -139,7 +139,7 @@ class CategoricalCrossentropy(_OfClasses):
         return values, moved_back(vjp, self.axis)
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
-        """The gradient of the values by `y_true`."""
+        """The gradient of the values with respect to `y_true`."""
         pred = np.moveaxis(y_pred, self.axis, -1)
         vjp = target_formulas.categorical_crossentropy(
             pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
@@ -147,7 +147,7 @@ class CategoricalCrossentropy(_OfClasses):
         return moved_back(vjp, self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
         return {**super().get_config(), **own, "axis": self.axis}
 
@@ -180,7 +180,7 @@ class SparseCategoricalCrossentropy(_OfClasses):
         self.axis = checked_axis(axis)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         valid = self.counts(y_true)
         pred = y_pred if self.axis == -1 else np.moveaxis(y_pred, self.axis, -1)
         labels = y_true if valid is None else np.where(valid, y_true, 0)
@@ -190,13 +190,13 @@ class SparseCategoricalCrossentropy(_OfClasses):
         return values, moved_back(vjp, self.axis)
 
     def checked_labels(self, labels: Array, classes: int) -> Array:
-        """`labels` as indices; refuses those outside of `[0, classes)`."""
-        # Not a number is no less than 0 either.
+        """`labels` as indices; raises ValueError for labels outside `[0, classes)`."""
+        # Written so that NaN is refused too.
         if labels.size and not (labels.min() >= 0 and labels.max() < classes):
             raise ValueError(
-                f"`y_true` of the loss {self.name!r} must hold labels in [0, {classes}), "
-                f"one for each of the {classes} predicted classes, "
-                f"received labels from {np.min(labels)} to {np.max(labels)}"
+                f"`y_true` of the loss {self.name!r} must hold labels in [0, {classes}), for the "
+                f"{classes} predicted classes, received labels from {np.min(labels)} to "
+                f"{np.max(labels)}"
             )
         return labels.astype(np.intp, copy=False)
 
@@ -220,12 +220,12 @@ class SparseCategoricalCrossentropy(_OfClasses):
         return true, pred
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class}
         return {**super().get_config(), **own, "axis": self.axis}
 
 
-# Subclasses may define values of their own.
+# Subclasses may define other values.
 _KNOWN = (BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
 
 

@@ -1,4 +1,4 @@
-"""Crossentropies that weigh by how sure a prediction is: focal ones, and the generalized one."""
+"""Crossentropies weighted by the confidence of predictions: focal, and generalized."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BinaryFocalCrossentropy(Loss):
         self.gamma = gamma
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         true = true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         p = _sigmoid(pred) if self.from_logits else pred
@@ -63,7 +63,7 @@ class BinaryFocalCrossentropy(Loss):
         return values, moved_back(vjp, self.axis)
 
     def _entries(self, true: Array, p: Array) -> tuple[Array, Array]:
-        """The loss of each entry, and its slope by the probability."""
+        """The loss of each entry, and its derivative with respect to the probability."""
         eps, gamma = config.epsilon(), self.gamma
         clipped = np.clip(p, eps, 1.0 - eps)
         crossentropy = -(true * np.log(clipped) + (1.0 - true) * np.log(1.0 - clipped))
@@ -78,7 +78,7 @@ class BinaryFocalCrossentropy(Loss):
         return entries, slope
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {
             "from_logits": self.from_logits,
             "label_smoothing": self.label_smoothing,
@@ -120,7 +120,7 @@ class CategoricalFocalCrossentropy(Loss):
         self.gamma = gamma
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         several_classes(self.name, y_pred, self.axis)
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         true = true * (1.0 - self.label_smoothing) + self.label_smoothing / true.shape[-1]
@@ -139,13 +139,13 @@ class CategoricalFocalCrossentropy(Loss):
             slope = weight * (factor / clipped + d_factor * log_p)
             d_p = d_values[..., None] * np.where(p == clipped, slope, 0)
             d_raised: Array = (d_p - np.sum(d_p * p, axis=-1, keepdims=True)) / total
-            # A softmax sums to 1 already: the division above does not move it.
+            # A softmax sums to 1 already, so the division above does not change it.
             return raised * d_raised if self.from_logits else d_raised
 
         return values, moved_back(vjp, self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {
             "from_logits": self.from_logits,
             "label_smoothing": self.label_smoothing,
@@ -174,18 +174,18 @@ class CategoricalGeneralizedCrossEntropy(SparseCategoricalCrossentropy):
         dtype: object = None,
     ) -> None:
         if not 0 < q < 1:
-            raise ValueError(f"q must be in the interval (0, 1), received {q}")
+            raise ValueError(f"`q` must lie in the interval (0, 1), received {q}")
         super().__init__(reduction=reduction, name=name, dtype=dtype)
         self.q = q
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         at = self.checked_labels(y_true, y_pred.shape[-1])[..., None]
         p = np.take_along_axis(y_pred, at, -1)
 
         def vjp(d_values: Array) -> Array:
             d_pred = np.zeros_like(y_pred)
-            # The slope at 0 is infinite, and a softmax would make NaN of it: as steep as at eps.
+            # The slope at 0 is infinite, which would give NaN in a softmax, so that at eps is used.
             slope = np.maximum(p, config.epsilon()) ** (self.q - 1.0)
             np.put_along_axis(d_pred, at, -d_values[..., None] * slope, -1)
             return d_pred
@@ -193,11 +193,11 @@ class CategoricalGeneralizedCrossEntropy(SparseCategoricalCrossentropy):
         return ((1.0 - p**self.q) / self.q)[..., 0], vjp
 
     def counts(self, y_true: Array, values: Array | None = None) -> Mask | None:
-        """All labels count."""
+        """True for all labels, as none is ignored."""
         return None
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         return {**Loss.get_config(self), "q": self.q}
 
 

@@ -1,4 +1,4 @@
-"""The losses of margins: hinge, squared hinge and categorical hinge."""
+"""Margin losses: hinge, squared hinge and categorical hinge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Array
 
 
 def signs(y_true: Array) -> Array:
-    """Labels -1 and 1 from labels 0 and 1; any other labels are given back.
+    """Turns labels 0 and 1 into -1 and 1; any other labels are unchanged.
 
     >>> signs(np.array([0.0, 1.0])).tolist(), signs(np.array([-1.0, 1.0])).tolist()
     ([-1.0, 1.0], [-1.0, 1.0])
@@ -36,7 +36,7 @@ class Hinge(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         true = signs(y_true)
         short = np.maximum(1.0 - true * y_pred, 0)
         return mean_of(short, np.where(short > 0, -true, 0))
@@ -58,7 +58,7 @@ class SquaredHinge(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         true = signs(y_true)
         short = np.maximum(1.0 - true * y_pred, 0)
         return mean_of(short * short, -2.0 * true * short)
@@ -80,13 +80,13 @@ class CategoricalHinge(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         others = (1.0 - y_true) * y_pred
         highest = others.max(axis=-1, keepdims=True)
         values = np.maximum(highest[..., 0] - np.sum(y_true * y_pred, axis=-1) + 1.0, 0)
 
         def vjp(d_values: Array) -> Array:
-            at_top = others == highest  # where several are, each gets its share
+            at_top = others == highest  # several maxima share the gradient
             share = at_top / np.add.reduce(at_top, axis=-1, keepdims=True, dtype=y_pred.dtype)
             active = np.where(values > 0, d_values, 0)[..., None]
             d_pred: Array = active * ((1.0 - y_true) * share - y_true)

@@ -16,7 +16,7 @@ Axes: TypeAlias = "int | tuple[int, ...] | None"
 
 
 def _ratio(over: Array, under: Array) -> tuple[Array, Array, Array]:
-    """`1 - over / (under + eps)`, and its slopes by `over` and by `under`."""
+    """`1 - over / (under + eps)`, and its derivatives with respect to `over` and `under`."""
     under = under + config.epsilon()
     return 1.0 - over / under, -1.0 / under, over / (under * under)
 
@@ -49,7 +49,7 @@ class Dice(Loss):
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values, of the shape that `axis` leaves, and their gradient by `y_pred`."""
+        """Values, of the shape that `axis` leaves, and their gradient with respect to `y_pred`."""
         both = 2.0 * np.sum(y_true * y_pred, axis=self.axis)
         either = np.sum(y_true, axis=self.axis) + np.sum(y_pred, axis=self.axis)
         values, by_both, by_either = _ratio(both, either)
@@ -62,7 +62,7 @@ class Dice(Loss):
         return np.asarray(values), vjp
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
 
 
@@ -92,7 +92,7 @@ class Tversky(Loss):
         self.axis = tuple(axis) if isinstance(axis, list | tuple) else axis
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values, of the shape that `axis` leaves, and their gradient by `y_pred`."""
+        """Values, of the shape that `axis` leaves, and their gradient with respect to `y_pred`."""
         both = np.sum(y_true * y_pred, axis=self.axis)
         missed = np.sum((1.0 - y_pred) * y_true, axis=self.axis)
         false = np.sum(y_pred * (1.0 - y_true), axis=self.axis)
@@ -108,7 +108,7 @@ class Tversky(Loss):
         return np.asarray(values), vjp
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {"alpha": self.alpha, "beta": self.beta, "axis": self.axis}
         return {**super().get_config(), **own}
 

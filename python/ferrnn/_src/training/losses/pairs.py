@@ -42,12 +42,12 @@ class Circle(Loss):
         self.remove_diagonal = remove_diagonal
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch]` and their gradient by `y_pred`."""
+        """Values `[batch]` and their gradient with respect to `y_pred`."""
         same, other = _pairs(y_true, y_true, self.remove_diagonal)
         values, by_distance = self._values(y_pred, y_pred, same, other)
 
         def vjp(d_values: Array) -> Array:
-            # A row is in the distances twice: as the one that looks and as one that is looked at.
+            # A row is in the distances twice: as a row and as another row's counterpart.
             d_products = -d_values[:, None] * by_distance
             d_pred: Array = d_products @ y_pred + d_products.T @ y_pred
             return d_pred
@@ -55,7 +55,7 @@ class Circle(Loss):
         return values, vjp
 
     def _values(self, pred: Array, others: Array, same: Mask, other: Mask) -> tuple[Array, Array]:
-        """Values `[batch]`, and their slope by each distance `[batch, others]`."""
+        """Values `[batch]`, and their derivative for each distance `[batch, others]`."""
         gamma, margin = self.gamma, self.margin
         raw = 1.0 - pred @ others.T
         distance = np.maximum(raw, 0)
@@ -80,14 +80,14 @@ class Circle(Loss):
     ) -> tuple[Array, Array]:
         if pred.ndim != 2 or true.shape not in ((len(pred),), (len(pred), 1)):
             raise ValueError(
-                f"the loss {self.name!r} needs `y_pred` of shape (batch, features) and one label "
-                f"for each row in `y_true`, received y_pred of shape {pred.shape} and y_true of "
-                f"shape {true.shape}"
+                f"the loss {self.name!r} must be given `y_pred` of the shape (batch, features) and "
+                f"one label for each row in `y_true`, received y_pred of the shape {pred.shape} "
+                f"and y_true of the shape {true.shape}"
             )
         return true.reshape(-1), pred
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         own = {
             "gamma": self.gamma,
             "margin": self.margin,
@@ -126,7 +126,7 @@ class _Against(Circle):
         self._labels, self._others = np.asarray(labels).reshape(-1), as_float(others)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch]` and their gradient by `y_pred`."""
+        """Values `[batch]` and their gradient with respect to `y_pred`."""
         others = self._others.astype(y_pred.dtype, copy=False)
         pairs = _pairs(y_true, self._labels, self.remove_diagonal)
         values, by_distance = self._values(y_pred, others, *pairs)
@@ -139,7 +139,7 @@ class _Against(Circle):
 
 
 def _pairs(labels: Array, others: Array, remove_diagonal: bool) -> tuple[Mask, Mask]:
-    """Which pairs have one label, and which have two."""
+    """The pairs with the same label, and those with different labels."""
     same = labels.astype(np.int64)[:, None] == others.astype(np.int64)[None, :]
     other = ~same
     if remove_diagonal:
@@ -148,7 +148,7 @@ def _pairs(labels: Array, others: Array, remove_diagonal: bool) -> tuple[Mask, M
 
 
 def _log_sum_exp(entries: Array, where: Mask) -> tuple[Array, Array]:
-    """Over each row, of the entries in `where`: -inf for none; and each entry's share in it."""
+    """The value for each row over the entries in `where` (-inf if none), and their shares."""
     entries = np.where(where, entries, -np.inf)
     highest = np.max(entries, axis=1, keepdims=True, initial=-np.inf)
     highest = np.where(np.isfinite(highest), highest, 0)

@@ -1,4 +1,4 @@
-"""The losses by name: `get`, `serialize`, `deserialize`, and what `compile` makes of each."""
+"""The losses by name: `get`, `serialize`, `deserialize`, and the conversion for `compile`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _KIND = Kind("loss", "losses", Loss, _KNOWN)
 
 
 def get(identifier: Any) -> Any:
-    """A loss function or `Loss` object from a name, a configuration, or itself.
+    """The loss function or `Loss` object for a name, a configuration, or itself.
 
     >>> get("mse").__name__, get("MeanSquaredError")
     ('mean_squared_error', <MeanSquaredError name=mean_squared_error reduction=sum_over_batch_size>)
@@ -80,7 +80,7 @@ def serialize(loss: Any) -> Any:
 
 
 def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The loss of a configuration or a name; `custom_objects` are looked at first.
+    """The loss for a configuration or a name; `custom_objects` come first.
 
     >>> deserialize({"class_name": "Huber", "config": {"delta": 2.0}}).delta
     2.0
@@ -89,7 +89,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
 
 
 def as_loss(identifier: Any) -> Loss:
-    """The `Loss` object that training uses, called as the user called it.
+    """The `Loss` object that training uses, with the name that the user gave.
 
     >>> as_loss("mse")
     <MeanSquaredError name=mse reduction=sum_over_batch_size>

@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array
 
 
 def _rewritten(loss: Loss, kind: type[Loss]) -> bool:
-    """Whether a loss of this kind has values of its own."""
+    """Whether a loss of this class overrides its values."""
     cls = type(loss)
     return cls.pointwise is not kind.pointwise or cls.call is not Loss.call
 
@@ -40,11 +40,11 @@ class MeanSquaredError(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return formulas.squared_error(y_true, y_pred)
 
     def measured(self) -> Measure | None:
-        """The mean error as the engine knows it."""
+        """The mean error in the engine's form."""
         return None if _rewritten(self, MeanSquaredError) else ("squared", "", ())
 
 
@@ -66,11 +66,11 @@ class MeanAbsoluteError(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return formulas.absolute_error(y_true, y_pred)
 
     def measured(self) -> Measure | None:
-        """The mean error as the engine knows it."""
+        """The mean error in the engine's form."""
         return None if _rewritten(self, MeanAbsoluteError) else ("absolute", "", ())
 
 
@@ -90,11 +90,11 @@ class MeanAbsolutePercentageError(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.percentage_error(y_true, y_pred)
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
-        """The gradient of the values by `y_true`."""
+        """The gradient of the values with respect to `y_true`."""
         return target_formulas.percentage_error(y_true, y_pred)
 
 
@@ -118,7 +118,7 @@ class MeanSquaredLogarithmicError(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.squared_logarithmic_error(y_true, y_pred)
 
 
@@ -144,16 +144,16 @@ class Huber(Loss):
         self.delta = delta
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.huber(y_true, y_pred, self.delta)
 
     def measured(self) -> Measure | None:
-        """The mean error as the engine knows it."""
+        """The mean error in the engine's form."""
         known = not _rewritten(self, Huber) and self.delta >= 0
         return ("huber", "", (float(self.delta),)) if known else None
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "delta": self.delta}
 
 
@@ -175,11 +175,11 @@ class LogCosh(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.log_cosh(y_true, y_pred)
 
     def measured(self) -> Measure | None:
-        """The mean error as the engine knows it."""
+        """The mean error in the engine's form."""
         return None if _rewritten(self, LogCosh) else ("log cosh", "", ())
 
 
@@ -203,13 +203,13 @@ class CosineSimilarity(Loss):
         self.axis = axis
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         true, pred = np.moveaxis(y_true, self.axis, -1), np.moveaxis(y_pred, self.axis, -1)
         values, vjp = regression_formulas.cosine_similarity(true, pred)
         return -values, moved_back(lambda d_values: -vjp(d_values), self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
 
 
@@ -229,11 +229,11 @@ class Poisson(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.poisson(y_true, y_pred)
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
-        """The gradient of the values by `y_true`."""
+        """The gradient of the values with respect to `y_true`."""
         return target_formulas.poisson(y_pred)
 
 
@@ -253,11 +253,11 @@ class KLDivergence(Loss):
         super().__init__(name, reduction, dtype)
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
-        """Values `[batch, ...]` and their gradient by `y_pred`."""
+        """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.kl_divergence(y_true, y_pred)
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
-        """The gradient of the values by `y_true`."""
+        """The gradient of the values with respect to `y_true`."""
         return target_formulas.kl_divergence(y_true, y_pred)
 
 

@@ -1,4 +1,4 @@
-"""Formulas of the regression losses: values of a loss and the gradient by the predictions.
+"""Formulas of the regression losses: values of a loss and the gradient for the predictions.
 
 As in `training.formulas`: `y_true` and `y_pred` are of one shape `[..., features]`, the values
 `[...]`, and `vjp(d_values) -> d_y_pred`.
@@ -14,7 +14,7 @@ from ferrnn._src.tree.types import Array
 
 
 def mean_of(entries: Array, slope: Array) -> tuple[Array, ValuesVjp]:
-    """The mean of `entries` over the last axis, each of which has the given slope by `y_pred`.
+    """The mean over the last axis of `entries` whose derivatives by `y_pred` are `slope`.
 
     >>> values, vjp = mean_of(np.array([[1.0, 3.0]]), np.array([[2.0, 4.0]]))
     >>> values.tolist(), vjp(np.ones(1)).tolist()
@@ -49,7 +49,7 @@ def huber(y_true: Array, y_pred: Array, delta: float) -> tuple[Array, ValuesVjp]
     """`mean(e^2 / 2)` where `|e| <= delta`, else `mean(delta |e| - delta^2 / 2)`, `e = p - y`."""
     error = y_pred - y_true
     clipped = np.clip(error, -delta, delta)
-    # For both branches: the slope is the clipped error, its integral clipped * (e - clipped / 2).
+    # In both branches: the derivative is the clipped error, the value clipped * (e - clipped / 2).
     return mean_of(clipped * (error - 0.5 * clipped), clipped)
 
 

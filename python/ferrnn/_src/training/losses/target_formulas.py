@@ -1,7 +1,7 @@
-"""Gradients of losses by their targets, for targets that are themselves computed.
+"""Gradients of losses with respect to their targets, for targets that are computed.
 
 Each function gives `vjp(d_values) -> d_y_true`; the values are those of `training.formulas` and of
-`regression_formulas`. Losses in which both arguments may change places need none.
+`regression_formulas`. Losses that are symmetric in both arguments need none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The metrics: what is gathered over an epoch, and functions that give values per sample."""
+"""The metrics: classes that accumulate over an epoch, and functions with values per sample."""
 
 from ferrnn._src.training.metrics.accuracies import Accuracy as Accuracy
 from ferrnn._src.training.metrics.accuracies import BinaryAccuracy as BinaryAccuracy

@@ -1,4 +1,4 @@
-"""Metrics of how often a prediction is right."""
+"""Accuracy metrics."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def sparse_top_k_categorical_accuracy(
 ) -> Array:
     """1 where the prediction of label `y_true` is among the `k` largest of a row, else 0.
 
-    With `from_sorted_ids`, `y_pred` are class numbers, the likeliest first.
+    With `from_sorted_ids`, `y_pred` are class numbers, the most probable first.
 
     >>> sparse_top_k_categorical_accuracy([2, 0], [[0.5, 0.1, 0.4], [0.1, 0.5, 0.4]], k=2)
     array([1., 0.], dtype=float32)
@@ -191,6 +191,6 @@ class SparseTopKCategoricalAccuracy(FixedFunction):
         self.from_sorted_ids = from_sorted_ids
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         given = super().get_config()
         return given if self.from_sorted_ids else {**Metric.get_config(self), "k": self.k}

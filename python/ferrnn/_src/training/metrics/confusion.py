@@ -1,4 +1,4 @@
-"""Counts of right and wrong positives and negatives at thresholds, and the metrics of one count."""
+"""Counts of true and false positives and negatives at thresholds, and metrics of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.training.metrics.metric import Accumulator, Metric, divided, nu
 from ferrnn._src.training.reduction import as_float, same_rank, spread
 from ferrnn._src.tree.types import Array
 
-# Below all predictions: what is not among the `top_k`, and the threshold that lets these pass.
+# Below all predictions: for those not among the `top_k`, and as the threshold that admits these.
 _LOWEST = -1e10
 
 
@@ -29,7 +29,7 @@ class Counts:
 
 
 class Thresholds:
-    """Numbers that predictions are compared with: positive is what is greater.
+    """Thresholds: a prediction above one is positive.
 
     >>> counts = Thresholds([0.5]).counts([1, 0, 1], [0.9, 0.6, 0.2])
     >>> counts.true_positives.tolist(), counts.false_positives.tolist()
@@ -43,7 +43,7 @@ class Thresholds:
 
     @classmethod
     def given(cls, thresholds: Any, top_k: int | None = None) -> Thresholds:
-        """What a user gave: a number, a list, or None for 0.5 (with `top_k`, for any)."""
+        """The user's argument: a number, a list, or None for 0.5 (with `top_k`: no threshold)."""
         if thresholds is None:
             return cls([0.5 if top_k is None else _LOWEST])
         values = list(thresholds) if isinstance(thresholds, list | tuple) else [thresholds]
@@ -112,9 +112,9 @@ class Thresholds:
         return Counts(hits, false, total(negative) - false, total(positive) - hits)
 
     def _buckets(self, pred: Array) -> Array:
-        """Where in the sorted thresholds the largest one below each prediction is; -1 for none."""
+        """The index of the largest sorted threshold below each prediction, or -1."""
         if self.even:
-            # As Keras rounds; without it a prediction between two floats counts elsewhere.
+            # Rounded as in Keras; otherwise a prediction at a threshold might count differently.
             with_margin = self.values[0] < 0.0 or self.values[-1] > 1.0
             number = pred.dtype.type(len(self) - 1)
             bucket = np.ceil(np.clip(pred, 0.0, 1.0) * number) - 1
@@ -126,7 +126,7 @@ class Thresholds:
 
 
 def evenly_spaced(thresholds: Sequence[float]) -> bool:
-    """Whether these are at least three numbers at equal distances from 0 to 1.
+    """Whether these are at least three evenly spaced numbers from 0 to 1.
 
     >>> evenly_spaced([0.0, 0.5, 1.0]), evenly_spaced([0.25, 0.5])
     (True, False)
@@ -139,7 +139,7 @@ def evenly_spaced(thresholds: Sequence[float]) -> bool:
 
 
 def _weights(pred: Array, sample_weight: ArrayLike | None) -> Array:
-    """Weights for each sample (or step) as they broadcast against the predictions."""
+    """Weights for each sample (or step), in a shape that broadcasts to the predictions."""
     if sample_weight is None:
         return np.ones((), np.float64)
     return spread(np.asarray(sample_weight, np.float64), pred.shape, "sample_weight")
@@ -153,7 +153,7 @@ def _only_largest(pred: Array, k: int) -> Array:
 
 
 class _Counting(Metric):
-    """Counts of some kinds at thresholds, each kind in a variable."""
+    """The base of metrics that count at thresholds, with a variable for each kind of count."""
 
     kinds: tuple[str, ...] = ()
 
@@ -168,7 +168,7 @@ class _Counting(Metric):
 
     @property
     def thresholds(self) -> list[float]:
-        """What predictions are compared with."""
+        """The thresholds that predictions are compared with."""
         return self._thresholds.values
 
     def _count(self, counts: Counts) -> None:
@@ -177,7 +177,7 @@ class _Counting(Metric):
 
 
 class _OneKind(_Counting):
-    """One kind of count."""
+    """A metric of one kind of count."""
 
     def __init__(
         self, thresholds: Any = None, name: str | None = None, dtype: object = None
@@ -189,7 +189,7 @@ class _OneKind(_Counting):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         self._count(self._thresholds.counts(y_true, y_pred, sample_weight))
 
     def result(self) -> Any:
@@ -197,7 +197,7 @@ class _OneKind(_Counting):
         return number_or_array(self._kept[self.kinds[0]].value)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
@@ -242,7 +242,7 @@ class FalseNegatives(_OneKind):
 
 
 class _Share(_Counting):
-    """True positives among all of another kind."""
+    """The ratio of true positives to another count."""
 
     _direction = "up"
 
@@ -263,19 +263,19 @@ class _Share(_Counting):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         counts = self._thresholds.counts(
             y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id
         )
         self._count(counts)
 
     def result(self) -> Any:
-        """The share since the last reset, or one for each threshold; 0 of nothing."""
+        """The ratio since the last reset, or one for each threshold; 0 for 0 / 0."""
         hits, other = (self._kept[kind].value for kind in self.kinds)
         return number_or_array(divided(hits, hits + other))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {
             "thresholds": self.init_thresholds,
             "top_k": self.top_k,

@@ -1,4 +1,4 @@
-"""Metrics over many thresholds: the best of one rate under a bound on another, and areas."""
+"""Metrics over many thresholds: the best rate under a bound on another, and areas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS = ("true_positives", "false_positives", "true_negatives", "false_negative
 
 
 class _AtBound(_Counting):
-    """The best of one rate among the thresholds where another is at least `bound`."""
+    """The best value of one rate over the thresholds at which another is at least `bound`."""
 
     _direction = "up"
     kinds = _KINDS
@@ -53,20 +53,20 @@ class _AtBound(_Counting):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         self._count(self._thresholds.counts(y_true, y_pred, sample_weight, class_id=self.class_id))
 
     def _rates(self, counts: Counts) -> tuple[Array, Array]:
-        """What is bounded, and what is to be largest."""
+        """The rate that is bounded, and the rate to be maximized."""
         raise NotImplementedError
 
     def result(self) -> float:
-        """The best since the last reset; 0 if the bound is nowhere kept."""
+        """The best value since the last reset; 0 if the bound is met at no threshold."""
         bounded, wanted = self._rates(Counts(*(self._kept[kind].value for kind in _KINDS)))
         return float(np.max(np.where(bounded >= self.bound, wanted, 0.0), initial=0.0))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {"num_thresholds": self.num_thresholds, self.argument: self.bound}
         return {**super().get_config(), "class_id": self.class_id, **own}
 
@@ -232,7 +232,7 @@ class AUC(Metric):
                     f"Received: num_thresholds={count}"
                 )
             inner = [(i + 1) / (count - 1) for i in range(count - 2)]
-        # Even is judged with 0 and 1 for ends; the ends are beyond them, so that all count.
+        # Spacing is checked with ends 0 and 1; the actual ends lie beyond, to include everything.
         even = self._given is None or Thresholds([0.0, *inner, 1.0]).even
         eps = config.epsilon()
         return Thresholds([-eps, *inner, 1.0 + eps], even=even)
@@ -251,7 +251,7 @@ class AUC(Metric):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         pred = as_float(y_pred)
         if self.multi_label and pred.ndim != 2:
             raise ValueError(
@@ -308,7 +308,7 @@ class AUC(Metric):
         return (np.minimum if self.summation_method == "minoring" else np.maximum)(y[:-1], y[1:])
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         weights = self.label_weights
         own = {
             "num_thresholds": self.num_thresholds,
@@ -324,9 +324,9 @@ class AUC(Metric):
 
 
 def _interpolated(counts: Counts) -> Array:
-    """Areas under precision over recall, where true positives grow in line with positives.
+    """Areas under precision over recall, with true positives linear in positives.
 
-    Davis and Goadrich, 2006: precision is then no line between two points.
+    Between two points precision is then not linear (Davis and Goadrich, 2006).
     """
     hits, found = counts.true_positives, counts.true_positives + counts.false_positives
     d_hits, d_found = hits[:-1] - hits[1:], np.maximum(found[:-1] - found[1:], 0)

@@ -49,7 +49,7 @@ class FBetaScore(Metric):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         true, pred = np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype)
         if true.ndim != 2 or pred.ndim != 2:
             raise ValueError(
@@ -61,7 +61,7 @@ class FBetaScore(Metric):
             shape = () if self.average == "micro" else pred.shape[1:]
             self._counts = [self.add_variable(shape, "zeros", "float64", name=n) for n in names]
         if self.threshold is None:
-            # A row of zeros has no positive one.
+            # A row of zeros has no positive entry.
             chosen = (pred >= pred.max(axis=-1, keepdims=True)) & (np.abs(pred) > 1e-9)
         else:
             chosen = pred > self.threshold
@@ -89,7 +89,7 @@ class FBetaScore(Metric):
         return score if self.average is None else float(np.mean(score))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
         return {**super().get_config(), **own}
 
@@ -113,7 +113,7 @@ class F1Score(FBetaScore):
         super().__init__(average, 1.0, threshold, name, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         given = super().get_config()
         del given["beta"]
         return given

@@ -57,7 +57,7 @@ class IoU(Metric):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in; weights are cut to whole numbers unless `dtype` is a float."""
+        """Adds a batch; weights are cut to whole numbers unless `dtype` is a float."""
         true = np.asarray(y_true) if self.sparse_y_true else np.argmax(y_true, axis=self.axis)
         pred = np.asarray(y_pred) if self.sparse_y_pred else np.argmax(y_pred, axis=self.axis)
         weights = self._weights(sample_weight, true.shape)
@@ -93,7 +93,7 @@ class IoU(Metric):
         return float(ratios.sum() / (np.count_nonzero(occurs) + config.epsilon()))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {
             "num_classes": self.num_classes,
             "target_class_ids": self.target_class_ids,
@@ -125,12 +125,12 @@ class BinaryIoU(IoU):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         found = np.asarray(y_pred, np.float32) >= self.threshold
         super().update_state(y_true, found, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}
         return {**Metric.get_config(self), **own}
 
@@ -164,7 +164,7 @@ class MeanIoU(IoU):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         given = super().get_config()
         del given["target_class_ids"]
         return given
@@ -195,7 +195,7 @@ class OneHotIoU(IoU):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         given = super().get_config()
         del given["sparse_y_true"]
         return given
@@ -222,7 +222,7 @@ class OneHotMeanIoU(MeanIoU):
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         given = super().get_config()
         del given["sparse_y_true"]
         return given

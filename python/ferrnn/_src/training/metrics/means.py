@@ -17,53 +17,53 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Weighted(Metric):
-    """A weighted sum of values and the sum of weights, both in float64."""
+    """The base of metrics with a weighted sum of values and a sum of weights, both in float64."""
 
     def __init__(self, dtype: object = None, name: str | None = None) -> None:
         super().__init__(dtype, name)
         self._total, self._count = 0.0, 0.0
 
     def reset_state(self) -> None:
-        """Forgets all batches."""
+        """Resets to the state without batches."""
         super().reset_state()
         self._total, self._count = 0.0, 0.0
 
     def _gather(
         self, values: Array, sample_weight: ArrayLike | None, mask: Mask | None = None
     ) -> None:
-        # A sample counts once, however many steps it has: hence the division by the steps.
+        # Divided by the number of steps, so that a sample counts once, however many steps it has.
         steps = values.size / len(values) if values.ndim > 1 and len(values) else 1.0
         if mask is None and sample_weight is None:
             self._total += float(np.add.reduce(values, axis=None, dtype=np.float64)) / steps
             self._count += values.size / steps
             return
         given = None if sample_weight is None else np.asarray(sample_weight)
-        if mask is None and given is not None and given.ndim == 0:  # one for the whole batch
+        if mask is None and given is not None and given.ndim == 0:  # one weight for the whole batch
             if values.size:
                 self._total += float(np.mean(values, dtype=np.float64)) * float(given)
                 self._count += float(given)
             return
-        if values.ndim == 0:  # one value for the batch, which counts once for each weight
+        if values.ndim == 0:  # one value for the batch, counted once for each weight
             like = mask if given is None else given
             values = np.broadcast_to(values, np.shape(np.asarray(like)))
         values = np.asarray(values, np.float64)
         weights = np.asarray(weights_of(values, given, mask, rescale=False))
-        # In one row, whose sum the engine has to the bit: `weighted_hits`.
+        # Flattened, as the engine sums it in the same order: see `weighted_hits`.
         self._total += float(np.add.reduce((values * weights).ravel())) / steps
         self._count += float(np.add.reduce(weights.ravel())) / steps
 
     def add(self, value: float, weight: float) -> None:
-        """Takes one number in, cheaply."""
+        """Adds one number, a fast path."""
         self._total += value * weight
         self._count += weight
 
     def put(self, total: float, count: float) -> None:
-        """Takes both sums, to which somebody else has added."""
+        """Sets both sums, to which the caller has added."""
         self._total, self._count = total, count
 
     @property
     def variables(self) -> list[Parameter]:
-        """Copies of the sum of values and of the sum of weights; then what a subclass keeps."""
+        """Copies of the sum of values and the sum of weights, then the variables of a subclass."""
         pairs = (("total", self._total), ("count", self._count))
         copies = [
             Accumulator(value, name, trainable=False, path=f"{self.name}/{name}")
@@ -100,7 +100,7 @@ class Mean(Weighted):
         super().__init__(dtype=dtype, name=name)
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Takes values `[batch, ...]` in."""
+        """Adds values `[batch, ...]`."""
         self._gather(as_float(values), sample_weight)
 
     def result(self) -> float:
@@ -121,7 +121,7 @@ class Sum(Metric):
         self.total = self.add_variable((), "zeros", "float64", name="total")
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Takes values `[batch, ...]` in."""
+        """Adds values `[batch, ...]`."""
         array = as_float(values)
         if sample_weight is not None and np.ndim(sample_weight) == 0:
             array = array * as_float(sample_weight)
@@ -135,7 +135,7 @@ class Sum(Metric):
 
 
 class MeanMetricWrapper(Weighted):
-    """The mean of what `fn(y_true, y_pred)` gives for each sample.
+    """The mean of the values of `fn(y_true, y_pred)` for each sample.
 
     >>> def worst(y_true, y_pred):
     ...     return abs(y_true - y_pred).max(-1)
@@ -169,12 +169,12 @@ class MeanMetricWrapper(Weighted):
         return self._mean
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "fn": written(self._fn), **self._arguments}
 
 
 class FixedFunction(MeanMetricWrapper):
-    """A `MeanMetricWrapper` that knows its function: its configuration has only the arguments.
+    """A `MeanMetricWrapper` with a fixed function: its configuration has only the arguments.
 
     >>> class Distance(FixedFunction):
     ...     def __init__(self, name="distance", dtype=None, scale=1.0):
@@ -184,7 +184,7 @@ class FixedFunction(MeanMetricWrapper):
     """
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {**Metric.get_config(self), **self._arguments}
 
 
@@ -206,7 +206,7 @@ class MeanRelativeError(Weighted):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         true, pred = same_rank(as_float(y_true), as_float(y_pred))
         self._gather(divided(np.abs(true - pred), self.normalizer), sample_weight)
 
@@ -215,5 +215,5 @@ class MeanRelativeError(Weighted):
         return self._mean
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {**super().get_config(), "normalizer": self.normalizer}

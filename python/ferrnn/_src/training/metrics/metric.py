@@ -1,4 +1,4 @@
-"""The base of every metric, and the variables a custom one keeps."""
+"""The base of all metrics, and the variables of custom ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Accumulator(Parameter):
 
 
 def _with_numpy(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A `result` whose numbers and arrays have the method `numpy()`."""
+    """Wraps `result` so that numbers and arrays have the method `numpy()`."""
 
     @functools.wraps(result)
     def converted(self: Any) -> Any:
@@ -76,7 +76,7 @@ class Metric(Gathering, Configured):
     0.0
     """
 
-    # Which way is better, for callbacks that compare: "up", "down", or None for unknown.
+    # The better direction, for callbacks that compare: "up", "down", or None if unknown.
     _direction: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -90,7 +90,7 @@ class Metric(Gathering, Configured):
         self.name = name or unique_name(snake_case(type(self).__name__))
         self._dtype = config.floatx() if dtype is None else str(getattr(dtype, "name", dtype))
         self._variables: list[Parameter] = []
-        note_change()  # a model looks for the metrics of its layers once for each structure
+        note_change()  # a model caches the metrics of its layers for each structure
 
     @property
     def dtype(self) -> str:
@@ -112,7 +112,8 @@ class Metric(Gathering, Configured):
                 "You forgot to call `super().__init__()` in the `__init__()` method. Go add it!"
             )
         kind = np.dtype(config.floatx() if dtype is None else str(dtype))
-        if isinstance(initializer, np.ndarray):  # in its own dtype: floats do not hold all counts
+        # In its own dtype, as floats cannot hold all counts.
+        if isinstance(initializer, np.ndarray):
             start = np.array(np.broadcast_to(initializer, tuple(shape)), kind)
         else:
             start = np.asarray(initializers.get(initializer or "zeros")(tuple(shape)), kind)
@@ -134,7 +135,7 @@ class Metric(Gathering, Configured):
 
     @property
     def variables(self) -> list[Parameter]:
-        """The metric's arrays, in lists and dicts too, and those of metrics it holds."""
+        """The metric's variables, also in lists and dicts, and those of metrics it holds."""
         held = [each for metric in self._held() for each in metric.variables]
         return list(dict.fromkeys([*self._own_variables(), *held]))
 
@@ -146,7 +147,7 @@ class Metric(Gathering, Configured):
         return [part for part in self._gathered() if isinstance(part, Metric)]
 
     def _gathered(self) -> list[Any]:
-        """The variables and metrics among the attributes, in lists and dicts too, each once."""
+        """The variables and metrics among the attributes, also in lists and dicts, each once."""
         found: list[Any] = []
         for value in vars(self).values():
             if isinstance(value, _KEPT):
@@ -156,15 +157,15 @@ class Metric(Gathering, Configured):
         return list(dict.fromkeys(found))
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Takes a batch in: mostly `(y_true, y_pred, sample_weight=None)`."""
-        raise NotImplementedError(f"{type(self).__name__} must write `update_state`")
+        """Adds a batch, usually `(y_true, y_pred, sample_weight=None)`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `update_state`")
 
     def result(self) -> Any:
-        """The number gathered since the last reset."""
-        raise NotImplementedError(f"{type(self).__name__} must write `result`")
+        """The value since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} must define `result`")
 
     def reset_state(self) -> None:
-        """Forgets all batches: every variable becomes zero."""
+        """Sets every variable to zero."""
         kept = self._gathered()
         variables = (part for part in kept if isinstance(part, Parameter))
         for variable in dict.fromkeys((*self._variables, *variables)):
@@ -174,25 +175,25 @@ class Metric(Gathering, Configured):
                 held.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Takes a batch in and gives the number gathered so far."""
+        """Adds a batch and returns the value so far."""
         self.update_state(*args, **kwargs)
         return self.result()
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-# What a metric keeps among its attributes. (A union would be made anew at each look.)
+# The types of a metric's parts. (A tuple, as a union would be made anew at each call.)
 _KEPT = (Parameter, Metric)
 _CONTAINERS = (dict, list, tuple)
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """What lists, tuples and dicts hold, and those in them."""
+    """The entries of nested lists, tuples and dicts."""
     if isinstance(value, _CONTAINERS):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _parts(part)
@@ -201,7 +202,7 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _outside_of_traces(update: Callable[..., Any]) -> Callable[..., Any]:
-    """`update_state` of plain arrays: what a metric sees has no part in gradients."""
+    """`update_state` on plain arrays, as metrics take no part in gradients."""
 
     @functools.wraps(update)
     def untraced(self: Metric, *args: Any, **kwargs: Any) -> Any:
@@ -227,7 +228,7 @@ def plain(value: Any) -> Any:
 
 
 def number_or_array(values: Array) -> Any:
-    """A float of an array with one entry, else the array.
+    """A float for an array with one entry, else the array.
 
     >>> number_or_array(np.array([0.5]))
     0.5

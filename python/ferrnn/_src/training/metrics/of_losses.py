@@ -37,9 +37,9 @@ class OfLoss(FixedFunction):
         super().update_state(y_true, y_pred, sample_weight)
 
     def _added(self, y_true: Any, y_pred: Any, sample_weight: Any) -> bool:
-        """Whether the engine has the mean of a batch, which is added then."""
+        """Adds a batch's mean from the engine, and tells whether the engine has it."""
         loss = self.loss
-        if loss.ignore_class is not None:  # its values are zeros, which count
+        if loss.ignore_class is not None:  # its values are zeros that count
             return False
         if sample_weight is None:
             short = loss.unweighted_mean(y_true, y_pred)
@@ -56,7 +56,7 @@ class OfLoss(FixedFunction):
         return found is not None
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         return {**super().get_config(), **self._settings}
 
 
@@ -278,7 +278,7 @@ class SparseCategoricalCrossentropy(OfLoss):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in; as in Keras, ignored labels count as 0 unless there are weights."""
+        """Adds a batch; as in Keras, ignored labels count as 0 unless there are weights."""
         if self.ignore_class is not None and sample_weight is not None:
             counts = np.asarray(y_true) != self.ignore_class
             weights = np.asarray(sample_weight, np.float64)

@@ -1,4 +1,4 @@
-"""Metrics of regression that are no mean of a loss: angle, correlation, variance."""
+"""Regression metrics that are not means of a loss, such as correlations and R²."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1
     pred_mean = np.mean(pred, axis=axis, keepdims=True)
     spread = np.var(true, axis=axis, keepdims=True) + np.var(pred, axis=axis, keepdims=True)
     norm = spread + (true_mean - pred_mean) ** 2
-    # Keras takes the mean of the predictions for both; the mean of the product is the same.
+    # Keras subtracts the predictions' mean from both; the mean of the product is the same.
     together = (true - pred_mean) * (pred - pred_mean)
     return np.asarray(np.mean(2.0 * together / (norm + config.epsilon()), axis=axis))
 
@@ -138,7 +138,7 @@ class R2Score(Metric):
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
-        """Takes a batch in."""
+        """Adds a batch."""
         true, pred = same_rank(as_float(y_true), as_float(y_pred))
         if true.ndim != 2 or pred.ndim != 2:
             raise ValueError(
@@ -186,7 +186,7 @@ class R2Score(Metric):
         return score
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """The constructor's arguments."""
         own = {
             "class_aggregation": self.class_aggregation,
             "num_regressors": self.num_regressors,

@@ -1,4 +1,4 @@
-"""What an optimizer tells of its next updates, for plans that make several in one call."""
+"""The rule and rates of an optimizer's next updates, for plans that make several in one call."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ferrnn._src.training.optimizers.clipping import Clipping
 from ferrnn._src.training.optimizers.schedules import LearningRateSchedule
 from ferrnn._src.training.optimizers.setting import Setting
 
-# The rule's name and numbers, and how gradients are clipped before.
+# The rule's name and numbers, and how gradients are clipped first.
 Way = tuple[tuple[Any, ...], "tuple[str, float] | None"]
 
 
-# Python adds up floats exactly, or nearly so, from 3.12 on.
+# From Python 3.12 on, `sum` of floats is compensated.
 _ALL = "all, exactly" if sys.version_info >= (3, 12) else "all"
 
 
 class Ahead:
-    """The part of `Optimizer` that plans ask.
+    """The part of `Optimizer` that plans use.
 
     >>> from ferrnn.optimizers import SGD
     >>> SGD(0.5, clipnorm=1.0).engine_way(), SGD(0.5).engine_paces(2)
@@ -37,23 +37,23 @@ class Ahead:
     _spared: Any
 
     def engine_rule(self) -> tuple[Any, ...] | None:
-        """The rule by name, with its numbers, if the engine's plans know it."""
+        """The name and numbers of the rule, or None if plans do not support it."""
         return None
 
     def unplanned(self) -> str | None:
-        """Why plans cannot make the updates; None if they can."""
+        """The reason why plans cannot make the updates, or None if they can."""
         kind = type(self).__name__
         if self.engine_rule() is None:
-            return f"the engine's plans do not know the rule of {kind}"
+            return f"plans do not support the rule of {kind}"
         for setting in ("use_ema", "loss_scale_factor", "gradient_accumulation_steps"):
             if getattr(self, setting):
                 return f"{kind} has {setting}={getattr(self, setting)!r}"
         if self.weight_decay is not None and self._spared != (frozenset(), None):
-            return f"{kind} spares some weights from decay"
+            return f"{kind} excludes some weights from decay"
         return None
 
     def engine_way(self) -> Way:
-        """The rule and the clipping, as they are now."""
+        """The current rule and clipping."""
         rule, clipping = self.engine_rule(), self._clipping
         assert rule is not None, "asked of an optimizer that `unplanned` refuses"
         if clipping.value is not None:
@@ -63,10 +63,10 @@ class Ahead:
         return rule, None if clipping.norm is None else ("norm", float(clipping.norm))
 
     def engine_paces(self, count: int) -> tuple[list[float], list[float] | None]:
-        """The rates of the next updates, corrections in them, and the shares that decay.
+        """The rates of the next updates, with corrections, and the shares that decay.
 
-        At most `count`, fewer where only the next is known: a schedule of the user's own, or a
-        function, is asked when its turn comes.
+        At most `count`, but only the next one for a user's schedule or function, which must be
+        called update by update.
         """
         start, given = self._iterations.item(), self._learning_rate
         if isinstance(given, Setting):
@@ -81,15 +81,15 @@ class Ahead:
         return self.corrected_rates(start + 1, rates), decays
 
     def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
-        """The numbers that the rule takes for each update, from the one numbered `first` on."""
+        """The rates of each update with corrections, from the update number `first` on."""
         return rates
 
     def engine_place(self) -> tuple[Any, ...]:
-        """What updates count up, the number of updates first."""
+        """The counters of updates, with the number of updates first."""
         return (self._iterations.item(),)
 
     def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
-        """So many updates have been made elsewhere, from a place on; may be said twice."""
+        """Counts updates that a plan made from `place` on; calling it twice counts them once."""
         if count:
             done = place[0] + count
             self._step = done

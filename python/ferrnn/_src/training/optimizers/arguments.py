@@ -1,4 +1,4 @@
-"""Checks of what an optimizer is given."""
+"""Checks of the arguments of optimizers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
 def check_averages(use_ema: bool, momentum: float, frequency: int | None) -> None:
-    """Refuses settings of moving averages that make no sense."""
+    """Raises ValueError for invalid settings of moving averages."""
     if not use_ema:
         return
     if not 0 <= momentum <= 1:
@@ -26,7 +26,7 @@ def check_averages(use_ema: bool, momentum: float, frequency: int | None) -> Non
 
 
 def check_accumulation(steps: int | None) -> None:
-    """Refuses to gather fewer than two gradients."""
+    """Raises ValueError unless at least two gradients are accumulated."""
     if steps and not (isinstance(steps, int) and steps >= 2):
         raise ValueError(
             "`gradient_accumulation_steps` must be an integer >= 2. Received: "
@@ -35,7 +35,7 @@ def check_accumulation(steps: int | None) -> None:
 
 
 def paired(grads: Sequence[Array | None], variables: Sequence[Parameter]) -> Gradients:
-    """Gradients in the order of the weights, by weight and in its dtype; None is left out."""
+    """Gradients by weight, in its dtype, from a list in the order of the weights without None."""
     if len(grads) != len(variables):
         raise ValueError(
             "When passing `grads` as a list of arrays, they must match the variables one to one. "

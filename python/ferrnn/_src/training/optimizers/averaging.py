@@ -1,4 +1,4 @@
-"""What optimizers with running means share."""
+"""Functions for optimizers with running means."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def move_towards(average: Array, target: Array, share: float, scratch: Array) ->
 
 
 def check_betas(beta_1: float, beta_2: float) -> None:
-    """Refuses rates of decay with which means never leave zero, or run away."""
+    """Raises ValueError for decay rates with which means stay zero or diverge."""
     for argument, value in (("beta_1", beta_1), ("beta_2", beta_2)):
         if not 0 <= value < 1:
             raise ValueError(f"`{argument}` must lie in [0, 1), received {value}")

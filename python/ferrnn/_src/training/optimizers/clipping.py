@@ -1,4 +1,4 @@
-"""Gradients made smaller: entry by entry, by the norm of each, by the norm of all together."""
+"""Gradient clipping: by value, by the norm of each gradient, or by the norm of all together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.tree.types import Array
 
 
 class Clipping:
-    """At most one of the three ways.
+    """At most one of the three ways of clipping.
 
     >>> Clipping(clipnorm=1.0).applied([np.array([3.0, 4.0])])[1]
     [0.2]
@@ -39,7 +39,7 @@ class Clipping:
         self.norm, self.value, self.global_norm = clipnorm, clipvalue, global_clipnorm
 
     def applied(self, gradients: list[Array]) -> tuple[list[Array], list[float] | None]:
-        """The gradients, and what each is to be multiplied by, None for 1."""
+        """The gradients, and a factor for each, or None for 1."""
         if self.value is not None:
             bound = self.value
             return [np.asarray(np.clip(each, -bound, bound)) for each in gradients], None

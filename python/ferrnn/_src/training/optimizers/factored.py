@@ -63,7 +63,7 @@ class Adafactor(Optimizer):
                 self._state.slots[weight] = tuple(self._means_of(weight))
 
     def _means_of(self, weight: Parameter) -> list[Parameter]:
-        # Files of Keras have two numbers for weights without rows and columns.
+        # Keras' files have two scalars for weights without rows and columns.
         shape, path = weight.shape, weight.path.replace("/", "_")
         axes = [shape[:-1], (*shape[:-2], shape[-1])] if len(shape) > 1 else [(), ()]
         made = [self._state.track(np.zeros(each, weight.dtype), "mean", path) for each in axes]
@@ -109,5 +109,5 @@ class Adafactor(Optimizer):
 
 
 def _rms(array: Array) -> float:
-    """The root of the mean square; 0 without entries."""
+    """The root mean square, or 0 for an empty array."""
     return math.sqrt(float(np.square(array).mean())) if array.size else 0.0

@@ -14,7 +14,7 @@ Rate: TypeAlias = "float | LearningRateSchedule | Callable[[], float]"
 
 
 class WithLearningRate:
-    """The part of `Optimizer` that has the learning rate."""
+    """The part of `Optimizer` with the learning rate."""
 
     name: str
     _iterations: Setting
@@ -28,7 +28,7 @@ class WithLearningRate:
         if isinstance(value, bool) or not isinstance(value, float | np.floating):
             raise ValueError(  # noqa: TRY004 - Keras' error
                 "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, "
-                "or a callable without arguments that gives one. Received instead: "
+                "or a callable without arguments that returns one. Received instead: "
                 f"learning_rate={value!r}"
             )
         return Setting(float(value), "learning_rate", path=f"{self.name}/learning_rate")

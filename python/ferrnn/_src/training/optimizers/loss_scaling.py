@@ -1,4 +1,4 @@
-"""An optimizer around another one, which scales the loss as far as gradients stay finite."""
+"""An optimizer around another one that scales the loss as far as gradients stay finite."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class LossScaleOptimizer(Optimizer):
         _refuse_settings(common)
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
-        inner_optimizer.loss_scale_factor = None  # there is one scale
+        inner_optimizer.loss_scale_factor = None  # there is only one scale
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
         scale, steps = f"{self.name}/dynamic_scale", f"{self.name}/step_counter"
         self.dynamic_scale = Setting(initial_scale, "dynamic_scale", path=scale)
         self.step_counter = Setting(0, "step_counter", path=steps, dtype=np.int64)
 
-    # What others read of an optimizer is that of the inner one.
+    # Attributes of the inner optimizer.
 
     @property
     def learning_rate(self) -> Any:
@@ -66,12 +66,12 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self) -> Any:
-        """The number of updates that were done."""
+        """The number of updates done."""
         return self.inner_optimizer.iterations
 
     @property
     def variables(self) -> list[Parameter]:
-        """How the scale stands, then the variables of the inner optimizer."""
+        """The variables of the scale, then those of the inner optimizer."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.variables]
 
     @property
@@ -88,19 +88,19 @@ class LossScaleOptimizer(Optimizer):
         self.built = True
 
     def finalize_variable_values(self, var_list: Iterable[Parameter]) -> None:
-        """What the inner optimizer has left to do at the end of `fit`."""
+        """Finalizes the inner optimizer at the end of `fit`."""
         self.inner_optimizer.finalize_variable_values(var_list)
 
     # The scale.
 
     @property
     def loss_scale_factor(self) -> float:
-        """What the loss is multiplied by now; `apply` takes it out of the gradients."""
+        """The current factor of the loss, by which `apply` divides the gradients."""
         return float(self.dynamic_scale)
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, value: float | None) -> None:
-        """Its own scale is the only one."""
+        """Has no effect: the dynamic scale is the only one."""
 
     def apply(
         self,
@@ -138,7 +138,7 @@ class LossScaleOptimizer(Optimizer):
         }
 
 
-# What the constructors of all optimizers take, and has no meaning around another one.
+# Arguments of all optimizers' constructors that have no meaning around another optimizer.
 _INNER = {
     "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
     "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,

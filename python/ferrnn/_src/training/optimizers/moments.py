@@ -76,7 +76,7 @@ class Nadam(Optimizer):
         super()._update_all(variables, gradients, scales, rate)
 
     def _factors(self, step: int, product: float, rate: float) -> tuple[float, float, float]:
-        """What momentum and gradient are multiplied by, and what the velocity is divided by."""
+        """The factors of momentum and gradient, and the divisor of the velocity."""
         here, ahead = self._share(step), self._share(step + 1)
         of_momentum = rate * ahead / (1.0 - product * ahead)
         return of_momentum, rate * (1.0 - here) / (1.0 - product), 1.0 - self.beta_2**step

@@ -94,7 +94,7 @@ class Muon(Optimizer):
         scales: list[float] | None,
         rate: float,
     ) -> Iterator[Part]:
-        """The weights one by one, each with the share that decays."""
+        """The weights one by one, each with its decay."""
         for at, weight in enumerate(variables):
             share = self.adam_weight_decay if self._by_adam(weight) else self.weight_decay
             decays = share is not None and self._decays(weight)

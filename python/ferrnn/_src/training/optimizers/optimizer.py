@@ -1,4 +1,4 @@
-"""What every optimizer does: clipping, weight decay, averages, and one `apply`."""
+"""The base of all optimizers: clipping, weight decay, averages, and `apply`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ferrnn._src.training.optimizers.state import OwnVariables, State
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients, Parameter, WritingAll
 
-# Weights, their gradients, what to multiply each by, and the part of a weight that decays.
+# Weights, their gradients, a factor for each, and the share of a weight that decays.
 Part: TypeAlias = tuple[Sequence[Parameter], list[Array], "list[float] | None", "float | None"]
 
 
@@ -91,7 +91,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         self._column: tuple[Sequence[Parameter], list[Parameter]] = ((), [])
         self._warned = False
 
-    # How often weights were updated.
+    # The number of updates.
 
     @property
     def iterations(self) -> Any:
@@ -102,15 +102,15 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
     # Slots.
 
     def slot_names(self) -> tuple[str, ...]:
-        """What this optimizer keeps for each weight, by name, in the order `update` gets it."""
+        """The names of the slots of each weight, in the order in which `update` gets them."""
         return ()
 
     def _slot_groups(self) -> Sequence[Sequence[str]]:
-        """The slots as they are stored: a group of all weights comes before the next group."""
+        """The groups of slots in the order of files: one group of all weights, then the next."""
         return [self.slot_names()]
 
     def _slot_starts(self) -> Mapping[str, float]:
-        """What slots start from, if not from zero."""
+        """The initial values of slots that do not start from zero."""
         return {}
 
     def build(self, variables: Sequence[Parameter]) -> None:
@@ -135,7 +135,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         var_list: Iterable[Parameter] | None = None,
         var_names: Iterable[str] | None = None,
     ) -> None:
-        """Spares weights from decay: those listed, and those whose name one of `var_names` matches.
+        """Excludes weights from decay: those listed, and those with names that `var_names` match.
 
         Called before the optimizer is built.
 
@@ -195,13 +195,13 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         self._iterations.put(count + 1)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Array | None, Parameter]]) -> Setting:
-        """Updates weights from pairs of gradient and weight; gives the number of calls so far."""
+        """Updates weights from pairs of gradient and weight; returns the number of updates."""
         gradients, variables = zip(*grads_and_vars, strict=True)
         self.apply(gradients, variables)
         return self._iterations
 
     def _checked(self, grads: Any, variables: Iterable[Parameter] | None) -> Sequence[Parameter]:
-        """The weights as a sequence, known to the optimizer; a tuple that was seen is not read."""
+        """The weights as a sequence known to the optimizer; a tuple seen before is not checked."""
         if variables is None:
             if not self.built:
                 if not isinstance(grads, Gradients):
@@ -220,7 +220,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         return checked
 
     def _with_gradient(self, variables: Sequence[Parameter], grads: Gradients) -> list[Parameter]:
-        """The weights that have a gradient; warns of the others once."""
+        """The weights that have a gradient; warns once about the others."""
         found = [variable for variable in variables if variable in grads]
         if not found:
             raise ValueError("No gradients provided for any variable.")
@@ -231,7 +231,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         return found
 
     def _in_engine(self) -> bool:
-        """Whether `_update_part` does what `update` says."""
+        """Whether `_update_part` can replace `update`."""
         return False
 
     def _update_part(self, part: Part, rate: float) -> None:
@@ -239,7 +239,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         raise NotImplementedError
 
     def _with_slots(self, variables: Sequence[Parameter]) -> list[Parameter]:
-        """The weights, then the first slot of each, then the second; kept for the next update."""
+        """The weights, then the first slots of all, then the second; cached for the next update."""
         if variables is not self._column[0]:
             kinds = zip(*(self._state.slots[variable] for variable in variables), strict=True)
             column = [*variables, *(slot for kind in kinds for slot in kind)]
@@ -308,7 +308,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
             self.update(weight, gradient, tuple(slots), scratch, rate)
 
     def _scratch_for(self, variable: Parameter) -> Array:
-        """A part of one buffer for all weights of a dtype: they are updated one after the other."""
+        """A part of one buffer for all weights of a dtype, which are updated in turn."""
         known = (each for each in self._scratch.values() if each.dtype == variable.dtype)
         buffer = next((each.base for each in known if each.base is not None), None)
         if buffer is None or buffer.size < variable.size:
@@ -328,11 +328,11 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
 
         All arrays have the weight's shape. `self.iterations` counts the updates done before.
         """
-        raise NotImplementedError(f"the optimizer {type(self).__name__} must write `update`")
+        raise NotImplementedError(f"the optimizer {type(self).__name__} must define `update`")
 
     def update_step(self, gradient: Array, variable: Parameter, learning_rate: float) -> None:
-        """Keras' way of writing an update: changes one weight with `assign` and its kin."""
-        raise NotImplementedError(f"the optimizer {type(self).__name__} must write `update`")
+        """Keras' form of an update: changes one weight with `assign` and the like."""
+        raise NotImplementedError(f"the optimizer {type(self).__name__} must define `update`")
 
     # Averages, and the scale of the loss.
 
@@ -343,12 +343,12 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
             self._state.overwrite()
 
     def finalize_variable_values(self, var_list: Iterable[Parameter]) -> None:
-        """What is left to do at the end of `fit`: with `use_ema`, weights become averages."""
+        """Called at the end of `fit`: with `use_ema`, sets the weights to their averages."""
         if self.use_ema and self.built:
             self._state.overwrite()
 
     def scale_loss(self, loss: Any) -> Any:
-        """The loss as an own training step differentiates it: `apply` takes the scale out again."""
+        """The scaled loss, for custom training steps; `apply` divides gradients by the scale."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     # Configuration.
@@ -375,7 +375,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """A new optimizer of the given configuration, without what it remembered."""
+        """A new optimizer of the given configuration, without its variables."""
         with custom_object_scope(custom_objects):
             return super().from_config(config)
 

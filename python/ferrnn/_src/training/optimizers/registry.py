@@ -8,7 +8,7 @@ from typing import Any
 from ferrnn._src.configs.objects import Kind, built_in
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 
-# Each is loaded when it is named.
+# Each module is loaded when one of its names is used.
 _NAMES = (
     "SGD", "RMSprop", "Adam", "AdamW", "Nadam", "Adamax", "Adagrad", "Adadelta", "Adafactor",
     "Ftrl", "Lion", "Lamb", "Muon", "ScheduleFreeAdamW",
@@ -17,7 +17,7 @@ _BY_LOWER = {name.lower(): name for name in _NAMES}
 
 
 class _Optimizers(Kind):
-    """Their names are known in any case."""
+    """The kind of optimizers, whose names are accepted in upper and lower case."""
 
     def named(self, name: str) -> Any:
         found = super().named(name)
@@ -42,7 +42,7 @@ def serialize(optimizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer of a configuration; `custom_objects` are looked at first.
+    """The optimizer of a configuration; `custom_objects` come first.
 
     >>> from ferrnn.optimizers import SGD
     >>> deserialize(serialize(SGD(0.5, momentum=0.25))).momentum

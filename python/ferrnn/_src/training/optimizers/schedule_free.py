@@ -46,8 +46,8 @@ class ScheduleFreeAdamW(Optimizer):
         check_betas(beta_1, beta_2)
         if beta_1 == 0:
             raise ValueError(
-                "`beta_1` must lie above 0: `x` is found from the weights by dividing by it, "
-                f"received {beta_1}"
+                "`beta_1` must be greater than 0, as `x` is computed from the weights by dividing "
+                f"by it, received {beta_1}"
             )
         self.beta_1 = beta_1
         self.beta_2 = beta_2

@@ -290,7 +290,7 @@ class CosineDecayRestarts(_Decay):
             part = part - wave
         else:
             # The waves before number n take 1 + t + ... + t^(n-1) = (1 - t^n) / (1 - t) lengths;
-            # the added part of a billionth keeps rounding from putting a beginning into an end.
+            # adding a billionth keeps rounding from assigning a wave's start to the one before.
             wave = np.floor(np.log(1.0 - part * (1.0 - ratio)) / math.log(ratio) + 1e-9)
             part = (part - (1.0 - ratio**wave) / (1.0 - ratio)) / ratio**wave
         height = 0.5 * np.power(float(self._m_mul), wave) * (1.0 + np.cos(math.pi * part))
@@ -321,7 +321,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The schedule of a configuration; `custom_objects` are looked at first.
+    """The schedule of a configuration; `custom_objects` come first.
 
     >>> deserialize(serialize(ExponentialDecay(0.5, 10, 0.5)))(0)
     0.5

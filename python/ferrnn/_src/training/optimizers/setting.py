@@ -28,7 +28,7 @@ class Setting(Parameter):
         return self._data.item()
 
     def put(self, value: float) -> None:
-        """Takes a new number, cheaply."""
+        """Sets the number, a fast path."""
         self._data[...] = value
         self._changed()
 

@@ -1,4 +1,4 @@
-"""One optimizer of several, each for weights of its own."""
+"""An optimizer made of several, each for some of the weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OptimizerMap(Configured, MutableMapping[str, Optimizer]):
 
     @property
     def default_optimizer(self) -> Optimizer:
-        """The optimizer of what no key matches."""
+        """The optimizer of weights that no key matches."""
         return self._default
 
     def __getitem__(self, key: str) -> Optimizer:
@@ -51,7 +51,7 @@ class OptimizerMap(Configured, MutableMapping[str, Optimizer]):
         found = [pattern for pattern in self._known if re.fullmatch(pattern, key)]
         if len(found) > 1:
             raise ValueError(
-                f"Multiple optimizers assigned to variable {key}: the keys {found} match it"
+                f"Multiple optimizers assigned to variable {key}, which matches the keys {found}"
             )
         return self._known[found[0]] if found else self._default
 
@@ -109,7 +109,7 @@ class MultiOptimizer(Optimizer):
     ) -> None:
         if not callable(optimizer_map):
             raise TypeError(
-                "`optimizer_map` must be an OptimizerMap, or a function that gives the optimizer "
+                "`optimizer_map` must be an OptimizerMap, or a function that returns the optimizer "
                 f"of a weight, received {optimizer_map!r}"
             )
         self._optimizers: list[Optimizer] = []
@@ -132,7 +132,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """There is none: each of `optimizers` has its own."""
+        """Raises AttributeError, as each of `optimizers` has its own."""
         raise AttributeError(
             "Learning rate cannot be accessed on a MultiOptimizer. Access the learning rate on the "
             "individual sub-optimizers instead: `for each in optimizer.optimizers`."
@@ -147,7 +147,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def loss_scale_factor(self) -> float | None:
-        """What the loss is multiplied by; the optimizers take it out of the gradients."""
+        """The factor of the loss, by which the optimizers divide the gradients."""
         return self._scale
 
     @loss_scale_factor.setter
@@ -163,7 +163,7 @@ class MultiOptimizer(Optimizer):
 
     @use_ema.setter
     def use_ema(self, value: bool) -> None:
-        """That of each optimizer is the only one."""
+        """Has no effect: each optimizer has its own setting."""
 
     @property
     def variables(self) -> list[Parameter]:
@@ -178,7 +178,7 @@ class MultiOptimizer(Optimizer):
         return [state.averages[state.index[weight]] for weight, state in states]
 
     def check_variable(self, variable: Parameter, value: Array) -> None:
-        """Refuses a value that the variable cannot have had when it was saved."""
+        """Raises ValueError for a value that the variable cannot have had when it was saved."""
         for optimizer in self._optimizers:
             if any(variable is known for known in optimizer.variables):
                 optimizer.check_variable(variable, value)
@@ -207,7 +207,7 @@ class MultiOptimizer(Optimizer):
         grads: Gradients | Sequence[Array | None],
         trainable_variables: Iterable[Parameter] | None = None,
     ) -> None:
-        """Updates each weight by its optimizer; those without a gradient are left aside."""
+        """Updates each weight by its optimizer, except those without a gradient."""
         if not isinstance(grads, Gradients) and not len(grads):
             return
         variables = self._checked(grads, trainable_variables)
@@ -223,7 +223,7 @@ class MultiOptimizer(Optimizer):
         self._iterations.put(self._iterations.item() + 1)
 
     def finalize_variable_values(self, var_list: Iterable[Parameter]) -> None:
-        """What the optimizers have left to do at the end of `fit`."""
+        """Finalizes the optimizers at the end of `fit`."""
         listed = list(var_list)
         for optimizer in self._optimizers:
             own = self._owned(optimizer, listed)

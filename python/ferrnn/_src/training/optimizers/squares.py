@@ -47,7 +47,7 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     def slot_names(self) -> tuple[str, ...]:
-        """The mean square, then a momentum and a mean if asked for."""
+        """The mean square, then the momentum and the mean, each if it is used."""
         momentum = ("momentum",) if self.momentum else ()
         return ("velocity", *momentum, *(("average_gradient",) if self.centered else ()))
 
@@ -156,7 +156,7 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps in units of the weights' own (Zeiler, 2012).
+    """Steps in units of the weights themselves (Zeiler, 2012).
 
     `G = rho G + (1 - rho) g^2`, `d = sqrt(D + epsilon) / sqrt(G + epsilon) g`,
     `D = rho D + (1 - rho) d^2`, `w -= lr d`. `common` are the arguments of `Optimizer`.

@@ -1,4 +1,4 @@
-"""What an optimizer remembers: its slots, moving averages, gradients gathered, own variables."""
+"""The state of an optimizer: slots, moving averages, accumulated gradients, own variables."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class State:
         return variable
 
     def gather(self, weights: Sequence[Parameter], gradients: Sequence[Array]) -> None:
-        """Adds gradients to those gathered before."""
+        """Adds gradients to the accumulated ones."""
         targets = [self.gathered[self.index[weight]] for weight in weights]
         with WritingAll(targets) as arrays:
             for array, gradient in zip(arrays, gradients, strict=True):
@@ -76,7 +76,7 @@ class State:
     def take(
         self, weights: Sequence[Parameter], gradients: Sequence[Array], steps: int
     ) -> list[Array]:
-        """The means of the gradients gathered and of these; nothing is gathered afterwards."""
+        """The means of the accumulated gradients and these; resets the accumulators."""
         means = [
             np.asarray((gradient + self.gathered[self.index[weight]].value) / steps, weight.dtype)
             for weight, gradient in zip(weights, gradients, strict=True)
@@ -94,14 +94,14 @@ class State:
                 np.add(array, (1.0 - momentum) * weight.value, out=array)
 
     def overwrite(self) -> None:
-        """The weights become their averages."""
+        """Sets the weights to their averages."""
         with WritingAll(self.weights) as arrays:
             for array, average in zip(arrays, self.averages, strict=True):
                 np.copyto(array, average.value)
 
 
 class OwnVariables:
-    """What an optimizer of a user's own calls to make and change variables, as in Keras."""
+    """Methods for users' optimizers to make and change variables, as in Keras."""
 
     name: str
     _state: State
@@ -111,7 +111,7 @@ class OwnVariables:
 
     @property
     def variables(self) -> list[Parameter]:
-        """All that the optimizer remembers: iteration, learning rate, then the rest."""
+        """All variables of the optimizer: iteration, learning rate, then the others."""
         rate = [self._learning_rate] if isinstance(self._learning_rate, Setting) else []
         return [self._iterations, *rate, *self._state.variables, *self._last]
 
@@ -184,22 +184,22 @@ class OwnVariables:
     _never_negative: frozenset[str] = frozenset()
 
     def check_variable(self, variable: Parameter, value: Array) -> None:
-        """Refuses a value that the variable cannot have had when it was saved.
+        """Raises ValueError for a value that the variable cannot have had when it was saved.
 
         >>> from ferrnn.optimizers import SGD
         >>> sgd = SGD(name="sgd")
         >>> sgd.check_variable(sgd.variables[0], np.array(-1))
         Traceback (most recent call last):
-        ValueError: 'iteration' of the optimizer 'sgd' must be a whole number from 0 on, received -1
+        ValueError: 'iteration' of the optimizer 'sgd' must be a non-negative integer, received -1
         """
         what = f"{variable.name!r} of the optimizer {self.name!r}"
         if variable is self._iterations:
             limit = np.iinfo(np.int64).max
             if value.dtype.kind not in "iu" or not 0 <= int(value) <= limit:
-                raise ValueError(f"{what} must be a whole number from 0 on, received {value}")
+                raise ValueError(f"{what} must be a non-negative integer, received {value}")
         elif variable is self._learning_rate:
             if value.dtype.kind not in "fiu" or not 0 <= float(value) < np.inf:
-                raise ValueError(f"{what} must be a number from 0 on, received {value}")
+                raise ValueError(f"{what} must be a non-negative number, received {value}")
         elif variable.name in self._never_negative and bool(np.any(value < 0)):
             raise ValueError(f"{what} must not be negative, received {value.min()}")
 

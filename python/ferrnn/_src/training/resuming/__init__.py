@@ -1,1 +1,1 @@
-"""What a training is at one moment, kept in a file and taken up again, to the bit."""
+"""The state of training at one moment, saved in a file and resumed to the bit."""

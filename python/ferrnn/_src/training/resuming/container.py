@@ -14,19 +14,19 @@ from ferrnn._src.tree.types import Array
 
 _MAGIC = b"ferrnn checkpoint 1\n"
 _HEAD = struct.Struct("<QQI")  # bytes of text, bytes of arrays, CRC-32 of both
-_KINDS = "?bhilqBHILQefdgFDGSUmM"  # arrays of bytes that mean the same everywhere
+_KINDS = "?bhilqBHILQefdgFDGSUmM"  # dtypes whose bytes mean the same everywhere
 _SCALARS = {str, int, float, bool, type(None)}
 _NOTHING = np.empty(0, np.uint8)
 
 
 class Packed:
-    """A tree of values, taken apart at once; the bytes are made when they are asked for.
+    """A tree of values, captured immediately; its bytes are made when they are requested.
 
     A tree is made of None, numbers, texts, bytes, NumPy's numbers and arrays, and lists, tuples and
-    dicts of them; it comes back as it was. Errors speak of `what`.
+    dicts of them, and is restored as it was. Errors name `what`.
 
     Raises:
-        TypeError: For anything else; it names the place.
+        TypeError: For anything else; the error names the place.
 
     >>> packed = Packed({"wait": 2, "weights": [np.zeros(2)], "at": (1, None)})
     >>> unpacked(b"".join(packed.parts()))
@@ -45,7 +45,7 @@ class Packed:
             ) from None
 
     def parts(self) -> list[bytes | memoryview]:
-        """The bytes: one part after the other they are the file."""
+        """The parts of the file, in order."""
         text = json.dumps(self._written, separators=(",", ":")).encode()
         arrays = [
             np.array(each, "<u4") if isinstance(each, Words) else each for each in self._arrays
@@ -59,7 +59,7 @@ class Packed:
 
 
 class _UnplainError(Exception):
-    """A value that cannot be packed, and the keys on the way there, the innermost first."""
+    """A value that cannot be packed, with the keys that lead to it, the innermost first."""
 
     def __init__(self, received: str) -> None:
         super().__init__(received)
@@ -67,7 +67,7 @@ class _UnplainError(Exception):
 
 
 def bytes_of(array: Array) -> memoryview:
-    """The bytes of an array, without a copy if they lie one after the other."""
+    """The bytes of an array, without a copy if they are contiguous."""
     return _as_bytes(array).data
 
 
@@ -79,19 +79,19 @@ def unpacked(content: bytes) -> Any:
     """The tree that was packed.
 
     Raises:
-        ValueError: If a bit of the content is not what it was.
+        ValueError: If the content has been damaged.
     """
     start = len(_MAGIC) + _HEAD.size
     if content[: len(_MAGIC)] != _MAGIC or len(content) < start:
-        raise ValueError("it does not begin as a checkpoint does")
+        raise ValueError("it must begin with the bytes of a checkpoint")
     text, size, checksum = _HEAD.unpack_from(content, len(_MAGIC))
     if len(content) != start + text + size:
         raise ValueError(
-            f"it must have {start + text + size} bytes and has {len(content)}: the end is missing "
-            "or belongs to something else"
+            f"it must have {start + text + size} bytes, received {len(content)}: the end is "
+            "missing, or does not belong to it"
         )
     if zlib.crc32(memoryview(content)[start:]) != checksum:
-        raise ValueError("its checksum does not fit what it holds")
+        raise ValueError("its checksum does not match its contents")
     try:
         return _read(json.loads(content[start : start + text]), content, start + text)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
@@ -99,7 +99,7 @@ def unpacked(content: bytes) -> Any:
 
 
 class Bundle:
-    """Arrays by name, whose bytes are copied together; comes back as a dict.
+    """Named arrays whose bytes are copied together; restored as a dict.
 
     >>> packed = Packed({"weights": Bundle({"a": np.arange(3.0)})})
     >>> unpacked(b"".join(packed.parts()))["weights"]["a"].tolist()
@@ -112,13 +112,13 @@ class Bundle:
 
 
 class Words(tuple[int, ...]):
-    """Numbers of 32 bits, stored as such; comes back as an array."""
+    """Numbers stored in 32 bits each; restored as an array."""
 
     __slots__ = ()
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value can be packed as it is.
+    """Whether a value can be packed.
 
     >>> is_plain([1, {"a": np.zeros(2)}]), is_plain([object()])
     (True, False)
@@ -134,7 +134,7 @@ def is_plain(value: Any) -> bool:
 
 
 def _written(value: Any, arrays: list[Any]) -> Any:
-    """As JSON: what is no number or text is a pair of a kind and its content."""
+    """A value as JSON data: anything but numbers and strings is a pair of kind and content."""
     kind = type(value)
     if kind in _SCALARS:
         return value
@@ -156,7 +156,7 @@ def _written(value: Any, arrays: list[Any]) -> Any:
 
 
 def _written_array(value: Any, arrays: list[Any]) -> Any:
-    """Bytes, arrays and NumPy's numbers; what may be written to later is copied now."""
+    """Bytes, arrays and NumPy's numbers; those that may be written to later are copied now."""
     kind = type(value)
     if kind is Bundle:
         arrays.append(value.content)
@@ -188,10 +188,10 @@ class _Reader:
     def array(self, dtype: str, shape: Sequence[int]) -> Array:
         kind = np.dtype(dtype)
         if kind.char not in _KINDS:
-            raise ValueError(f"arrays of {dtype} are not read")
+            raise ValueError(f"arrays of the dtype {dtype} are not supported")
         count = int(np.prod(shape, dtype=object))
         if count * kind.itemsize > len(self.content) - self.at or count < 0:
-            raise ValueError("an array is larger than the file")
+            raise ValueError("an array would be larger than the file")
         found: Array = np.frombuffer(self.content, kind, count, self.at).reshape(shape).copy()
         self.at += found.nbytes
         return found
@@ -208,7 +208,7 @@ class _Reader:
         if kind == "bundle":
             return {name: self.array(dtype, shape) for name, dtype, shape in content}
         if kind not in ("array", "number", "bytes", "floats"):
-            raise ValueError(f"values of the kind {kind!r} are not known")
+            raise ValueError(f"values of the kind {kind!r} are not supported")
         array = self.array(content, written[2])
         if kind in ("array", "number"):
             return array if kind == "array" else array[()]

@@ -1,4 +1,4 @@
-"""Generators of random numbers: where they are, how they stand, and how to set them back."""
+"""Random number generators: finding them, and saving and restoring their states."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ States: TypeAlias = dict[str, Any]
 
 
 def is_generator(value: Any) -> bool:
-    """Whether it is a generator of random numbers that can be set back.
+    """Whether it is a random number generator whose state can be restored.
 
     >>> is_generator(SeedGenerator(1)), is_generator(np.random.default_rng(1)), is_generator(1)
     (True, True, False)
     """
     if isinstance(value, SeedGenerator | random.Random):
         return True
-    # NumPy's take 7 MB, and are imported by whoever has one.
+    # `numpy.random` takes 7 MB; if a generator of it exists, it has been imported.
     return "numpy.random" in sys.modules and isinstance(
         value, np.random.Generator | np.random.RandomState
     )
 
 
 def state_of(generator: Any) -> Any:
-    """How a generator stands, in plain values.
+    """The state of a generator as plain values.
 
     >>> seeds = SeedGenerator(7)
     >>> before = state_of(seeds)
@@ -50,7 +50,7 @@ def state_of(generator: Any) -> Any:
 
 
 def set_state(generator: Any, state: Any) -> None:
-    """Sets a generator to what `state_of` gave of one of its kind."""
+    """Sets a generator to a state that `state_of` returned for one of the same kind."""
     if isinstance(generator, SeedGenerator):
         generator.initial_seed, generator.counter = state
     elif isinstance(generator, np.random.Generator):
@@ -63,12 +63,12 @@ def set_state(generator: Any, state: Any) -> None:
 
 
 def states_of(generators: Mapping[str, Any]) -> States:
-    """How each generator stands, with its kind."""
+    """The kind and the state of each generator."""
     return {place: [type(each).__name__, state_of(each)] for place, each in generators.items()}
 
 
 def set_states(generators: Mapping[str, Any], states: States) -> list[str]:
-    """Sets those that both sides know; gives the places that only one of them knows."""
+    """Sets the generators that have a state; returns the places that only one side has."""
     unknown = sorted(set(generators) ^ set(states))
     for place, (kind, state) in states.items():
         there = generators.get(place)
@@ -80,5 +80,5 @@ def set_states(generators: Mapping[str, Any], states: States) -> list[str]:
 
 
 def session() -> dict[str, Any]:
-    """The generators that belong to nobody: of seeds, of `random` and of `numpy.random`."""
+    """The global generators: of seeds, of `random` and of `numpy.random`."""
     return {f"session/{at}": each for at, each in enumerate(session_generators())}

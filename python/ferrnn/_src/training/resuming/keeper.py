@@ -1,4 +1,4 @@
-"""What the loop of `fit` asks of a callback that keeps the whole training."""
+"""The interface between the loop of `fit` and a callback that saves the state of training."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from ferrnn._src.training.callbacks import Callback
 
 
 class Keeper(Callback):
-    """A callback that keeps the whole training, with what it is told about by the loop itself.
+    """A callback that saves the whole state of training, and the methods that the loop calls.
 
-    The loop calls `recall` after all callbacks have heard that training begins, and `keep` after
-    all have heard of a batch or an epoch.
+    The loop calls `recall` after the `on_train_begin` of all callbacks, and `keep` after all their
+    hooks for the end of a batch or an epoch.
     """
 
-    counts_batches = False  # whether to be called after batches
+    counts_batches = False  # whether `keep` is called after batches
     in_fit = False  # whether a loop calls these methods
 
     def recall(self, loop: Any) -> bool:
-        """Makes the loop go on with a training that was interrupted; whether there is one."""
+        """Makes the loop resume an interrupted training; returns whether there is one."""
         raise NotImplementedError(f"{type(self).__name__} must define `recall`")
 
     def begin(self, loop: Any) -> None:
-        """Training is about to begin, with none before it to go on with."""
+        """Called when training begins without one to resume."""
 
     def give_up(self) -> None:
-        """The training that began has failed before its first batch was done."""
+        """Called if training fails before its first batch is done."""
 
     def remind(self, loop: Any) -> None:
-        """Gives back once more what `recall` gave, after an epoch has begun anew."""
+        """Restores the state from `recall` again, after an epoch has been restarted."""
 
     def keep(self, loop: Any) -> None:
-        """Keeps the training, if that is due."""
+        """Saves the state of training, if a save is due."""
         raise NotImplementedError(f"{type(self).__name__} must define `keep`")
 
     def forget(self) -> None:
-        """Training has ended."""
+        """Called when training has ended."""
 
     def settle(self) -> None:
-        """Training has ended or was interrupted: nothing may be under way afterwards."""
+        """Called when training has ended or was interrupted; waits for pending writes."""

@@ -1,4 +1,4 @@
-"""All that a training is at one moment, gathered from its parts and given back to them."""
+"""The state of training at one moment, gathered from its parts and restored to them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ferrnn._src.weights.parameter import Parameter
 
 
 class Memory:
-    """What a model, its callbacks and its data remember.
+    """The state of a model, its callbacks and its data.
 
-    Made when all of them are as a program makes them: what users' objects keep in attributes
-    belongs to the state only where training has changed it.
+    Make one before training begins: attributes of users' objects belong to the state only if
+    training has changed them since.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Memory:
         roots |= {name: data_of(place.source) for name, place in self.places.items()}
         self._search = Search(roots)
         self._fresh: dict[int, Prints] = {}
-        self._ahead: set[int] = set()  # generators of data that a thread draws from
+        self._ahead: set[int] = set()  # generators of data from which a thread draws ahead
         for owner in [*self.callbacks.values(), *self._found().owned.values()]:
             self._fresh[id(owner)] = prints(_attributes(owner))
 
@@ -57,10 +57,10 @@ class Memory:
         found.generators.update(session())
         return found
 
-    # Gathering.
+    # Saving.
 
     def state(self, *, inside: bool) -> dict[str, Any]:
-        """The state as plain values; `inside` an epoch or between two."""
+        """The state as plain values, `inside` an epoch or between two."""
         found = self._found()
         known = {id(variable): place for place, variable in found.parameters.items()}
         return {
@@ -88,20 +88,20 @@ class Memory:
         if own is None or own is Callback.get_state:
             return self._changed(callback)
         state = callback.get_state()
-        if not is_plain(state):  # says where
-            Packed(state, f"what `get_state` of {type(callback).__name__} gives")
+        if not is_plain(state):  # the error names the place
+            Packed(state, f"what `get_state` of {type(callback).__name__} returns")
         return state
 
     def _changed(self, owner: Any) -> dict[str, Any]:
         return changed(_attributes(owner), self._fresh.get(id(owner), {}))
 
-    # Giving back.
+    # Restoring.
 
     def restore(self, state: Mapping[str, Any]) -> dict[str, Iterator[Batch] | None]:
-        """Makes everything as it was; gives what is left of passes that had begun.
+        """Restores everything; returns the rest of each pass that had begun.
 
         Raises:
-            ValueError: If the weights are those of another model; nothing has changed then.
+            ValueError: If the weights are those of another model; then nothing is changed.
         """
         self._check(state["weights"])
         rests = {
@@ -109,7 +109,7 @@ class Memory:
             for name, place in self.places.items()
             if name in state["places"]
         }
-        # Elsewhere generators must stand as they did: somebody else may draw from them as well.
+        # Other generators must be restored, as they may be used elsewhere too.
         self._ahead = {
             id(generator)
             for name, rest in rests.items()
@@ -120,7 +120,7 @@ class Memory:
         return rests
 
     def give_back(self, state: Mapping[str, Any]) -> None:
-        """Gives everything back but the places in the data."""
+        """Restores everything except the places in the data."""
         make_metrics(self.model, state["shapes"])
         found = self._found()
         for place, value in state["weights"].items():
@@ -148,16 +148,15 @@ class Memory:
         if other:
             one = "the checkpoint" if other[0] in weights else "the model"
             raise ValueError(
-                "the checkpoint is one of another model: "
-                f"{len(weights)} weights are in it, {len(there)} in the model; only {one} has "
-                f"{other[0]!r}. Remove the folder to start over"
+                f"the checkpoint is one of another model: expected {len(there)} weights, received "
+                f"{len(weights)}; only {one} has {other[0]!r}. Remove the folder to start over"
             )
         for place, value in weights.items():
             if there[place].shape != value.shape or there[place].dtype != value.dtype:
                 raise ValueError(
-                    f"the checkpoint is one of another model: {place!r} has the shape "
-                    f"{value.shape} and dtype {value.dtype} in it, {there[place].shape} and "
-                    f"{there[place].dtype} in the model. Remove the folder to start over"
+                    f"the checkpoint is one of another model: {place!r} must have the shape "
+                    f"{there[place].shape} and dtype {there[place].dtype}, received {value.shape} "
+                    f"and {value.dtype}. Remove the folder to start over"
                 )
 
     def _restore_callbacks(self, states: Mapping[str, Any]) -> None:
@@ -177,13 +176,14 @@ class Memory:
         unknown = set_states(generators, wanted)
         if unknown:
             warn(
-                f"The checkpoint knows nothing of the random numbers at {', '.join(unknown)}: "
-                "training goes on with others than it would have drawn."
+                "The checkpoint does not have the random number generators at "
+                f"{', '.join(unknown)}: training continues with other random numbers than without "
+                "the interruption."
             )
 
 
 def _named(callbacks: Sequence[Any]) -> dict[str, Any]:
-    """By class, and by number where a class has several: others may stand between them."""
+    """Names callbacks by class, and numbers several of one class; others may come between them."""
     named: dict[str, Any] = {}
     counts: dict[str, int] = {}
     for each in callbacks:
@@ -194,11 +194,11 @@ def _named(callbacks: Sequence[Any]) -> dict[str, Any]:
 
 
 class _Nobody:
-    """Takes what no object is there for."""
+    """Receives attributes of objects that do not exist."""
 
 
 def _attributes(owner: Any) -> dict[str, Any]:
-    """The plain attributes that may be a state: of layers, those that are no private ones."""
+    """The plain attributes that may be state; for layers, only public ones."""
     given = plain_attributes(owner, frozenset({"params"}))
     if hasattr(owner, "set_params") or of_package(type(owner)):
         return given
@@ -220,8 +220,8 @@ def _restore_optimizer(
         optimizer.build([known[place] for place in weights])
     if [each.shape for each in optimizer.variables] != [np.shape(value) for value in values]:
         raise ValueError(
-            f"the checkpoint was made with another optimizer: {len(values)} variables are in it, "
-            f"{optimizer.name!r} has {len(optimizer.variables)}, or others. Remove the folder to "
-            "start over"
+            f"the checkpoint was made with another optimizer: {optimizer.name!r} must have "
+            f"{len(optimizer.variables)} variables of certain shapes, received {len(values)} "
+            "variables that do not match. Remove the folder to start over"
         )
     optimizer.set_weights(values)

@@ -1,4 +1,4 @@
-"""What metrics have gathered, the variables that they made on the way included."""
+"""The state of metrics, including variables that they have made during training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SETTINGS = frozenset({"name", "_dtype", "_variables"})
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
-    """What a metric has gathered, in plain values.
+    """The state of a metric as plain values.
 
     >>> from ferrnn._src.training.metrics import Mean
     >>> one, other = Mean(), Mean()
@@ -29,13 +29,13 @@ def metric_state(metric: Metric) -> dict[str, Any]:
     for name, value in vars(metric).items():
         if name not in _SETTINGS and _storable(value):
             attributes[name] = _stored(value, variables)
-    # Those that no `add_variable` made have been found on the way.
+    # Variables made without `add_variable` are found among the attributes.
     made = [[each.name, each.numpy()] for each in variables]
     return {"variables": made, "added": len(metric._variables), "attributes": attributes}
 
 
 def set_metric_state(metric: Metric, state: Mapping[str, Any]) -> None:
-    """Lets a metric go on from what `metric_state` gave."""
+    """Restores the state that `metric_state` returned."""
     known = list(metric._variables)
     for value in vars(metric).values():
         if _storable(value):
@@ -59,7 +59,7 @@ def _storable(value: Any) -> bool:
 
 
 def _stored(value: Any, variables: list[Parameter]) -> Any:
-    """A value with the numbers of variables in their place, as a pair of kind and content."""
+    """A value as a pair of kind and content, with variables replaced by their numbers."""
     if isinstance(value, Parameter):
         if value not in variables:
             variables.append(value)
@@ -80,7 +80,7 @@ def _taken(stored: Any, variables: list[Any]) -> Any:
 
 
 def shapes_of(model: Any) -> list[Any] | None:
-    """What the first batch told the metrics: names of outputs, shapes of targets and outputs."""
+    """What metrics know from the first batch: names of outputs, shapes of targets and outputs."""
     compiled: CompiledMetrics | None = getattr(model, "_metrics", None)
     if compiled is None or compiled.names is None:
         return None
@@ -90,7 +90,7 @@ def shapes_of(model: Any) -> list[Any] | None:
 
 
 def make_metrics(model: Any, told: Any) -> None:
-    """Makes the metrics that only a first batch makes, of what `shapes_of` gave."""
+    """Makes the metrics that a first batch would make, from what `shapes_of` returned."""
     compiled: CompiledMetrics | None = getattr(model, "_metrics", None)
     if compiled is None or told is None:
         return

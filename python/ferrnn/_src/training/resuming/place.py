@@ -1,4 +1,4 @@
-"""The place in the batches of `fit`, and how to get there again."""
+"""The place in the batches of `fit`, and how to return to it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ferrnn._src.training.samples import Batch
 
 
 def data_of(source: Source) -> Any:
-    """What the user gave to make batches of; the source itself where that is arrays."""
+    """The user's data behind a source, or the source itself if that is arrays."""
     return source.given if isinstance(source, GivenBatches) else source
 
 
 class Place:
-    """How far a source has been gone through, and how generators stood where that began.
+    """The number of batches taken from a source, and the states of generators at the start.
 
-    Arrays and a `PyDataset` are taken up by number. A generator is gone through again from its
-    first batch, anything else from where its pass began, with the generators that it holds, and
-    the session's, as they were then.
+    Arrays and a `PyDataset` are resumed by number. A generator is run again from its first batch,
+    anything else from the start of its pass, with the states that its own and the session's random
+    generators had then.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._taken = 0  # batches of the pass; of a generator, of all
-        self._pass: Pass | None = None  # which counts by itself
+        self._taken = 0  # batches of the pass; for a generator, of all passes
+        self._pass: Pass | None = None  # counts batches itself
         self._data = data_of(source)
         self._by_number = isinstance(self._data, PyDataset)
         self._own_state = _has_own_state(self._data)
-        # Whether a thread makes batches ahead: the generators of the data are ahead of `taken`.
+        # Whether a thread makes batches ahead, so that generators of the data are ahead of `taken`.
         self.runs_ahead = bool(getattr(self._data, "runs_ahead", False))
         self._search = Search({"data": self._data})
         self._begun = states_of(self._generators()) if source.once else {}
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def taken(self) -> int:
-        """How many batches of the pass were taken; of a generator, of all passes."""
+        """The number of batches taken in the pass; for a generator, in all passes."""
         return self._taken if self._pass is None else self._pass.taken
 
     def _generators(self) -> Mapping[str, Any]:
@@ -52,7 +52,7 @@ class Place:
         return list(self._search.found().generators.values())
 
     def passing(self, batches: Iterator[Batch], taken: int = 0) -> Iterator[Batch]:
-        """The batches of a pass, counted: those of arrays count by themselves."""
+        """The batches of a pass, counted as they are taken; a pass over arrays counts itself."""
         if isinstance(batches, Pass):
             self._pass = batches
             if not taken:
@@ -73,10 +73,10 @@ class Place:
             yield batch
 
     def tell(self, hook: str) -> None:
-        """Calls `on_epoch_begin` or `on_epoch_end` of the data, and keeps what it needs for that.
+        """Calls `on_epoch_begin` or `on_epoch_end` of the data, and records the call.
 
-        The calls change a `PyDataset` (it may change the order of its samples), and are made again
-        where a training is taken up.
+        The calls may change a `PyDataset` (such as the order of its samples), so they are repeated
+        when training is resumed.
         """
         told = getattr(self.source, hook)
         kept = self._by_number and not self._own_state
@@ -91,7 +91,7 @@ class Place:
         self._calls.append([hook, {name: before[name] for name in used}])
 
     def state(self, *, inside: bool) -> dict[str, Any]:
-        """All that `restore` wants; `inside` says whether the pass will be gone on with."""
+        """The state for `restore`; `inside` tells whether the pass will be continued."""
         needed = inside or self.source.once
         return {
             "signature": self.source.signature(),
@@ -102,7 +102,7 @@ class Place:
         }
 
     def restore(self, state: Mapping[str, Any]) -> Iterator[Batch] | None:
-        """What is left of the pass, if it had begun; generators stand anywhere afterwards."""
+        """The rest of the pass, if it had begun; changes the states of generators."""
         if self._own_state and state["own"] is not None:
             self._data.set_state(state["own"])
         for hook, states in state["calls"]:
@@ -115,9 +115,9 @@ class Place:
             return None
         if state["signature"] != self.source.signature():
             raise ValueError(
-                "the training was interrupted in the middle of an epoch over other data: then "
-                f"{_shown(state['signature'])}, now {_shown(self.source.signature())}. Give the "
-                "same data and batches, or remove the folder to start over"
+                "the training was interrupted in the middle of an epoch over other data: expected "
+                f"{_shown(state['signature'])}, received {_shown(self.source.signature())}. Pass "
+                "the same data and batches, or remove the folder to start over"
             )
         self._begun = state["begun"]
         set_states(self._generators(), self._begun)
@@ -127,7 +127,7 @@ class Place:
 
 
 def _has_own_state(data: Any) -> bool:
-    """Whether a data set says itself how it stands, with `get_state()` and `set_state(state)`."""
+    """Whether a dataset has `get_state()` and `set_state(state)` for its own state."""
     return all(callable(getattr(data, name, None)) for name in ("get_state", "set_state"))
 
 
@@ -149,5 +149,5 @@ def _shown(signature: list[Any]) -> str:
 
 
 def pass_at(source: Source, place: Place | None) -> Iterator[Batch]:
-    """A pass over a source, counted by a place if somebody keeps it."""
+    """A pass over a source, counted by a place if one is given."""
     return iter(source) if place is None else place.passing(iter(source))

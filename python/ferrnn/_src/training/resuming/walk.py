@@ -1,4 +1,4 @@
-"""Finds what a model, a data set or a callback holds that training changes."""
+"""Finds the parts of a model, a dataset or a callback that training changes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ferrnn._src.training.resuming.generators import is_generator
 from ferrnn._src.weights.parameter import Parameter, structure_version
 from ferrnn._src.weights.weighted import Weighted
 
-# Records of calls, and what is known without looking there.
+# Attributes that are not searched: records of calls, and parts that are found elsewhere.
 _SKIPPED = frozenset({"_inbound_nodes", "_chain", "history"})
 _OF_CALLBACKS = frozenset({"model", "params", "_model"})
 _ROOMS = tuple(f"ferrnn._src.{room}." for room in ("training", "data", "layers", "cells"))
 _CLOSED = (str, bytes, int, float, complex, np.ndarray, np.generic, type, types.ModuleType)
-_LENGTH = 10_000  # longer lists are data
-_DEPTH = 3  # how far into objects of others
+_LENGTH = 10_000  # longer lists are taken for data
+_DEPTH = 3  # the depth of the search in objects of other packages
 
 
 @dataclass
 class Found:
-    """What was found, by its place: attributes, keys and numbers on the way there.
+    """The parts found, by their places: the attributes, keys and indices that lead to them.
 
     `owned` are the objects of users' classes among the layers, `stateful` the layers that keep
     states from call to call.
@@ -42,13 +42,13 @@ class Found:
     owned: dict[str, Any] = field(default_factory=dict)
 
     def add(self, other: Found) -> None:
-        """Takes in what another place holds."""
+        """Adds the parts of another search."""
         for name, things in vars(other).items():
             vars(self)[name].update(things)
 
 
 class Search:
-    """Finds what roots hold, again and again: what only the package made is looked through once.
+    """Searches the same roots repeatedly; parts that only this package makes are searched once.
 
     >>> from ferrnn._src.layers.dropout import Dropout
     >>> list(Search({"model": Dropout(0.5)}).found().generators)
@@ -58,13 +58,13 @@ class Search:
     def __init__(self, roots: Mapping[str, Any]) -> None:
         self.roots = dict(roots)
         self._known: dict[str, tuple[Found, dict[int, Any]]] = {}
-        self._all: Found | None = None  # where all of it is known
+        self._all: Found | None = None  # places that need no further search
         self._version: Any = None
 
     def found(self, version: Any = None) -> Found:
-        """What the objects hold; each thing once, at the first place that leads there.
+        """The parts of the roots, each once, at the first place that leads to it.
 
-        A `version` unlike the last says that everything is to be looked through again.
+        A changed `version` makes the search start afresh.
         """
         version = (version, structure_version())
         if version != self._version:
@@ -87,7 +87,7 @@ class Search:
 
 
 def _look_through(name: str, root: Any, found: Found, seen: dict[int, Any]) -> bool:
-    """Adds to `found` and `seen`, which keeps alive what it names; whether users' code is there."""
+    """Adds to `found` and `seen`, which keeps objects alive; returns whether it met users' code."""
     foreign = False
     waiting = [(name, root, _DEPTH)]
     while waiting:
@@ -107,7 +107,7 @@ def _look_through(name: str, root: Any, found: Found, seen: dict[int, Any]) -> b
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether users' code made a thing that may hold other things later."""
+    """Whether an object comes from users' code and may hold other parts later."""
     if isinstance(value, types.FunctionType):
         return not value.__module__ or value.__module__.partition(".")[0] != "ferrnn"
     return isinstance(value, types.GeneratorType) or (
@@ -116,7 +116,7 @@ def _is_foreign(value: Any) -> bool:
 
 
 def _kept(found: Found, place: str, value: Any) -> bool:
-    """Takes a thing in; whether there is nothing to look for inside."""
+    """Adds an object; returns whether it need not be searched itself."""
     if isinstance(value, Parameter):
         found.parameters[place] = value
         return True
@@ -138,7 +138,7 @@ def _kept(found: Found, place: str, value: Any) -> bool:
 
 
 def _kept_parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Metrics inside a metric, and the generators of one or of an optimizer."""
+    """The metrics inside a metric, and the generators of a metric or an optimizer."""
     if isinstance(value, Metric | Optimizer):
         yield from ((name, part) for name, part in vars(value).items() if is_generator(part))
     if isinstance(value, Metric):
@@ -158,7 +158,7 @@ def _known(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """What an object holds, by name."""
+    """The parts of an object by name."""
     if isinstance(value, list | tuple | Mapping):
         if len(value) <= _LENGTH:
             named = value.items() if isinstance(value, Mapping) else enumerate(value)
@@ -210,7 +210,7 @@ def _of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _globals_of(code: types.CodeType, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The generators that code names directly: the rest of a program is not searched."""
+    """The generators that code names directly; the rest of a program is not searched."""
     for name in code.co_names:
         if is_generator(names.get(name)):
             yield name, names[name]

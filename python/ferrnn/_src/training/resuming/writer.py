@@ -1,4 +1,4 @@
-"""Writes checkpoints beside the training, so that it does not wait for the disk."""
+"""Writes checkpoints in the background, so that training does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.training.resuming.container import Packed
 
 
 class Writer:
-    """Writes whole files one after the other; of what waits, only the newest.
+    """Writes whole files one after the other; of those that wait, only the newest.
 
     An error of the disk is raised by the next call.
 
@@ -24,16 +24,16 @@ class Writer:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)  # written in turn
+        self.paths = list(paths)  # written alternately
         self._changed = threading.Condition()
         self._waiting: Packed | None = None
         self._ends = False
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self.seconds = 0.0  # of work so far, without waiting for the disk
+        self.seconds = 0.0  # seconds of work so far, without waiting for the disk
 
     def put(self, content: Packed) -> None:
-        """Has the content written, in place of any that still waits."""
+        """Queues the content, replacing one that still waits."""
         self._raise()
         with self._changed:
             self._waiting = content
@@ -43,7 +43,7 @@ class Writer:
             self._thread.start()
 
     def settle(self) -> None:
-        """Returns when nothing waits any more."""
+        """Waits until everything is written."""
         if self._thread is not None:
             with self._changed:
                 self._ends = True
