@@ -170,6 +170,32 @@ def test_a_model_of_ones_own_is_trained(build, ragged):
     assert type(made.model_.optimizer).__name__ == wanted
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+def test_outputs_of_a_classifiers_own_model_are_probabilities(ragged):
+    samples = [each[: 3 + at % 4] for at, each in enumerate(X)] if ragged else X
+    labels = np.digitize(Y, [-0.5, 0.5])
+
+    def ends_with(activation):
+        def build(features, outputs, seed):
+            model = own_model(features, outputs, seed)
+            return ferrnn.Sequential([*model.layers, layers.Activation(activation)])
+
+        return RecurrentClassifier(build=build, epochs=2, random_state=1)
+
+    for activation in ("linear", "tanh"):
+        with pytest.raises(ValueError, match=r"must return a model whose outputs are the probab"):
+            ends_with(activation).fit(samples, labels)
+    made = ends_with("softmax").fit(samples, labels)
+    found = made.predict_proba(samples)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_array_equal(made.classes_[found.argmax(axis=1)], made.predict(samples))
+    weights = made.model_.get_weights()
+    made.model_ = own_model(2, 3, 1)
+    made.model_.set_weights(weights)
+    with pytest.raises(ValueError, match=r"activation='softmax' gives; received \["):
+        made.predict(samples)
+
+
 @each_case(
     ("options", "error", "words"),
     [

@@ -104,6 +104,8 @@ def test_lists_of_frames_are_sequences():
         (CUBE[:, :, :2], "X has 2 features, but RecurrentClassifier is expecting 3"),
         (CUBE[:, :, 0], r"sequences of 3 features, an array \[samples, steps, 3\]"),
         (CUBE[:0], "0 sample"),
+        (CUBE[:, :0], rf"at least one step and one feature .* shape \({len(CUBE)}, 0, 3\)"),
+        (CUBE[:, :, :0], r"at least one step and one feature .* 0\)"),
         (np.full_like(CUBE, np.inf), "Input X contains infinity"),
     ],
 )
@@ -111,6 +113,12 @@ def test_other_samples_are_refused(samples, error):
     made = RecurrentClassifier(**SMALL).fit(CUBE, Y > 0)
     with pytest.raises(ValueError, match=error):
         made.predict(samples)
+
+
+@pytest.mark.parametrize("samples", [CUBE[:, :0], CUBE[:, :, :0]])
+def test_nothing_is_learned_of_no_steps_or_features(samples):
+    with pytest.raises(ValueError, match="at least one step and one feature"):
+        RecurrentRegressor(**SMALL).fit(samples, Y)
 
 
 def test_scale_is_that_of_features():

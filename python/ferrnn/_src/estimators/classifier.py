@@ -14,8 +14,12 @@ from sklearn.utils.validation import column_or_1d
 
 from ferrnn._src.estimators.ensembles import PredictingEstimator
 from ferrnn._src.estimators.networks import stack
+from ferrnn._src.estimators.recurrent import through
 from ferrnn._src.estimators.sequences import Sequences
 from ferrnn._src.tree.types import Array
+
+# The samples by which an untrained network of a user's is tried.
+_TRIED = 8
 
 
 class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
@@ -139,9 +143,7 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         mean_of_members = self._mean_of("predict_proba", X)
         if mean_of_members is not None:
             return mean_of_members
-        outputs = self._outputs(X)
-        probabilities: Array = outputs / outputs.sum(axis=1, keepdims=True)
-        return probabilities
+        return _as_probabilities(self._outputs(X))
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """The likeliest class of each sample."""
@@ -196,7 +198,27 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         outputs = len(self.classes_)
         if self.build is not None:
             model = self._made_by_user(sequences, outputs)
+            some = sequences.part(np.arange(min(len(sequences), _TRIED)))
+            _as_probabilities(through(model, some, masks=self._masks))
         else:
             self._masks = True
             model = stack(self, sequences.features, outputs, "softmax")
         return self._compiled(model, "sparse_categorical_crossentropy")
+
+
+def _as_probabilities(outputs: Array) -> Array:
+    """The outputs for each sample, divided so that they add up to 1.
+
+    Raises:
+        ValueError: They cannot be probabilities, which only a user's model may give.
+    """
+    sums = outputs.sum(axis=1, keepdims=True)
+    wrong = (outputs < 0).any(axis=1) | (sums[:, 0] == 0)
+    if wrong.any():
+        raise ValueError(
+            "`build` must return a model whose outputs are the probabilities of the classes, such "
+            "as a last layer with activation='softmax' gives; received "
+            f"{outputs[np.argmax(wrong)].tolist()} for a sample"
+        )
+    probabilities: Array = outputs / sums
+    return probabilities

@@ -28,6 +28,11 @@ def read(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
     options = {"input_name": "X", "estimator": estimator, "dtype": [np.float64, np.float32]}
     if isinstance(parts, np.ndarray):
         parts = check_array(parts, allow_nd=True, **options)
+        if 0 in parts.shape:
+            raise ValueError(
+                "`X` must be sequences of at least one step and one feature [samples, steps, "
+                f"features], received the shape {parts.shape}"
+            )
     first = parts[0]
     if reset or estimator._given == SEQUENCES or _columns(first) != 1:
         validate_data(estimator, first, skip_check_array=True, reset=reset)

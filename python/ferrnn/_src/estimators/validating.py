@@ -33,9 +33,10 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Scores of an estimator on folds: scikit-learn's `cross_validate`, the folds trained together.
 
-    Arguments, results and scores, to the bit, are those of the function of that name in
-    `sklearn.model_selection`. An error in a fold is raised. `fit_time` is the total time of
-    all folds, divided among them.
+    Results and scores are, to the bit, those of the function of that name in
+    `sklearn.model_selection`. The arguments are the same except those for worker processes and
+    `error_score`: an error in a fold is raised. `fit_time` is the total time of all folds, divided
+    among them.
 
     Args:
         estimator: A `RecurrentRegressor` or `RecurrentClassifier`; it is not changed.
