@@ -27,7 +27,7 @@ use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::models::{
     self, Clip, Data, Draws, Ends, Graph, Join, Joined, Judge, Linked, Loss, Node, Pace, Recurrent,
-    Setting, Span, Tally, Updates, gather, train,
+    Scored, Setting, Span, Tally, Updates, gather, train,
 };
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::measure::Measure;
@@ -315,8 +315,11 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
     let inputs = View::contiguous(&x, [rows, time, features]).unwrap();
     let targets = View::contiguous(&y, [rows, 1, 1]).unwrap();
     let data = Data { inputs: &[&inputs], targets: &[&targets], weights: &[None], order: None };
-    let losses =
-        vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
+    let losses = vec![Loss {
+        measure: Scored::Measure(Measure::Error(Kind::Squared)),
+        weight: 1.0,
+        divisor: Divisor::Rows,
+    }];
     let loss = &Judge { losses, exact: false, penalties: vec![] };
     let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
     let (limit, until_finite_no_more) = (Duration::MAX, false);

@@ -1,10 +1,13 @@
 //! Programs of users' cells without Python: a cell by hand against plain loops, its gradients against
 //! central differences, at every level and in both precisions; and what is refused.
 
+use std::sync::Arc;
+
 use ferrnn::error::Error;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
+use ferrnn::models::Scores;
 use ferrnn::programs::{
     Ends, Gradients, Home, Instruction, Join, Op, Operand, Options, Problem, Program, Register,
     Results, Run, SECTIONS, Section, Seeds, State,
@@ -200,7 +203,9 @@ fn gradients_match_central_differences() {
             d_states: vec![None],
         };
         let gradients = Gradients {
-            inputs: vec![ViewMut::contiguous(&mut found.inputs, [BATCH, TIME, FEATURES]).unwrap()],
+            inputs: vec![Some(
+                ViewMut::contiguous(&mut found.inputs, [BATCH, TIME, FEATURES]).unwrap(),
+            )],
             states: vec![ViewMut::contiguous(&mut found.state, [BATCH, 1, UNITS]).unwrap()],
             weights: vec![Some(&mut found.kernel), Some(&mut found.recurrent)],
         };
@@ -307,4 +312,10 @@ fn memory_that_cannot_be_had_is_an_error() {
     let program = cell(None).unwrap();
     assert!(Run::<f64>::new(&program, usize::MAX, TIME).is_err());
     assert!(Run::<f32>::new(&program, usize::MAX / 64, 4).is_err());
+}
+
+#[test]
+fn values_are_programs_of_targets_and_outputs_alone() {
+    let refused = Scores::new(Arc::new(cell(None).unwrap()), vec![vec![0.0; 15]; 2], false);
+    assert!(matches!(refused, Err(Error::Value { argument: "program", .. })), "{refused:?}");
 }

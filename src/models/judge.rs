@@ -5,10 +5,12 @@ use std::ops::Range;
 use super::graph::Graph;
 use super::node::Shape;
 use super::rows::Samples;
+use super::scores::{Scores, Scoring};
 use super::update::sum;
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists;
+use crate::machine::threads::Ask;
 use crate::training::classes::{hits, weighted_hits};
 use crate::training::measure::Measure;
 use crate::training::penalty::Penalty;
@@ -26,11 +28,41 @@ pub struct Data<'a, T> {
     pub order: Option<&'a [i64]>,
 }
 
+/// What is averaged over an output.
+#[derive(Clone, Debug)]
+pub enum Scored {
+    /// A measure of the engine.
+    Measure(Measure),
+    /// Code of a user.
+    Written(Scores),
+}
+
+impl Scored {
+    /// How many targets a sample has, if those `received` fit.
+    fn targets(&self, shape: Shape, received: &[usize]) -> Result<usize> {
+        let (expected, fits) = match self {
+            Self::Measure(measure) => {
+                let expected = [shape.time, measure.labels().width(shape.features)];
+                (expected, received == expected)
+            }
+            Self::Written(scores) => {
+                let expected = [1, scores.targets()];
+                (expected, received.iter().product::<usize>() == expected[1])
+            }
+        };
+        if fits {
+            Ok(expected.iter().product())
+        } else {
+            Err(Error::shape("y", expected, received))
+        }
+    }
+}
+
 /// What an output is judged by.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// What is averaged.
-    pub measure: Measure,
+    pub measure: Scored,
     /// What it counts among those of all outputs.
     pub weight: f64,
     /// What the sum of weighted values is divided by.
@@ -54,7 +86,7 @@ pub struct Measured {
     /// The number of its output.
     pub output: usize,
     /// What it averages.
-    pub measure: Measure,
+    pub measure: Scored,
     /// Whether the weights of samples count.
     pub weighted: bool,
     /// The sum of the values.
@@ -97,37 +129,55 @@ impl Judge {
         graph: &mut Graph<T>,
         data: &Data<'_, T>,
         places: Range<usize>,
-        (tally, weighing): (&mut Tally, &mut Weighing),
+        (tally, memory): (&mut Tally, &mut Memory<T>),
+        stop: Ask<'_>,
     ) -> Result<f64> {
         let (mut found, samples) = (lists::room(self.losses.len())?, places.len() as f64);
+        let Memory { weighing, written } = memory;
+        let mut written = Written { memory: written, at: 0 };
         for (number, (loss, of_output)) in self.losses.iter().zip(data.targets).enumerate() {
             let shape = graph.output_shape(number)?;
-            let features = loss.measure.labels().width(shape.features);
-            if of_output.axes()[1..] != [shape.time, features] {
-                let received = &of_output.axes()[1..];
-                return Err(Error::shape("y", [shape.time, features], received));
-            }
+            let width = loss.measure.targets(shape, &of_output.axes()[1..])?;
             weighing.read(data.weights[number], data.order, places.clone(), shape)?;
             weighing.mask(graph.output_mask(number)?, shape)?;
-            let (targets, outputs, slopes) = graph.judged(number)?;
-            let width = shape.time * features;
-            let targets = &mut targets[..width * shape.rows];
+            let (targets, outputs, slopes) = graph.judged(number, width)?;
             for (place, to) in places.clone().zip(targets.chunks_exact_mut(width.max(1))) {
                 of_output.read(sample(data.order, place), to);
             }
             let rows = Rows { targets, predictions: outputs, classes: shape.features };
             for metric in tally.measured.iter_mut().filter(|each| each.output == number) {
                 let weights = weighing.of_metric(metric.weighted)?;
-                let (total, count) = added(&metric.measure, &rows, weights, shape)?;
+                let (total, count) = match &metric.measure {
+                    Scored::Measure(measure) => added(measure, &rows, weights, shape)?,
+                    Scored::Written(scores) => {
+                        let pair = (rows.targets, rows.predictions);
+                        let sums = written.next(scores)?.sums(pair, shape, weights, stop)?;
+                        // A sample counts once, however many values it has; so does a batch of one.
+                        let by = if scores.whole { sums.weights } else { sums.values as f64 };
+                        (sums.total / by, sums.weights / by)
+                    }
+                };
                 metric.total += total;
                 metric.count += count;
             }
-            if let Measure::Crossentropy(of) = &loss.measure
+            if let Scored::Measure(Measure::Crossentropy(of)) = &loss.measure
                 && of.ignored.is_some()
             {
                 weighing.ignore(rows.targets.iter().map(|&label| of.ignores(label)), shape)?;
             }
-            let value = loss.of(&rows, weighing.of_loss(loss.divisor, shape)?, slopes)?;
+            let weights = weighing.of_loss(loss.divisor, shape)?;
+            let mean = match &loss.measure {
+                Scored::Measure(measure) => {
+                    let weights = weights.map(|rows| Weights { rows, divisor: loss.divisor });
+                    measure.mean(&rows, weights, Some(&mut *slopes))?
+                }
+                Scored::Written(scores) => {
+                    let (pair, scoring) = ((rows.targets, rows.predictions), written.next(scores)?);
+                    let sums = scoring.sums(pair, shape, weights, stop)?;
+                    scoring.mean(&sums, (shape, weights, loss.divisor), &mut *slopes, stop)?
+                }
+            };
+            let value = loss.weighted(mean, slopes);
             if let Some(sum) = tally.parts.get_mut(number) {
                 *sum += value * samples;
             }
@@ -137,25 +187,46 @@ impl Judge {
     }
 }
 
+/// Memory that is kept from batch to batch.
+pub(super) struct Memory<T: Engine> {
+    weighing: Weighing,
+    /// Of losses and metrics that are programs, in the order in which they are computed.
+    written: Vec<Scoring<T>>,
+}
+
+impl<T: Engine> Default for Memory<T> {
+    fn default() -> Self {
+        Self { weighing: Weighing::default(), written: Vec::new() }
+    }
+}
+
+/// The memory of one program after the other.
+struct Written<'a, T: Engine> {
+    memory: &'a mut Vec<Scoring<T>>,
+    at: usize,
+}
+
+impl<T: Engine> Written<'_, T> {
+    fn next(&mut self, scores: &Scores) -> Result<&mut Scoring<T>> {
+        if self.at == self.memory.len() {
+            lists::push(self.memory, scores.scoring()?)?;
+        }
+        self.at += 1;
+        Ok(&mut self.memory[self.at - 1])
+    }
+}
+
 impl Loss {
-    /// The mean, a number of the outputs' type; `slopes` take its weighted gradient.
+    /// The mean as a number of the outputs' type; `slopes` take the weight of the loss.
     #[allow(clippy::float_cmp, reason = "a weight of 1 changes nothing")]
-    fn of<T: Engine>(
-        &self,
-        rows: &Rows<'_, T>,
-        weights: Option<&[f64]>,
-        slopes: &mut [T],
-    ) -> Result<f64> {
-        let Self { ref measure, weight, divisor } = *self;
-        let weights = weights.map(|rows| Weights { rows, divisor });
-        let mean = measure.mean(rows, weights, Some(&mut *slopes))?;
-        if weight != 1.0 {
-            let weight = T::of(weight);
+    fn weighted<T: Engine>(&self, mean: f64, slopes: &mut [T]) -> f64 {
+        if self.weight != 1.0 {
+            let weight = T::of(self.weight);
             for slope in slopes {
                 *slope = weight * *slope;
             }
         }
-        Ok(T::of(mean).wide())
+        T::of(mean).wide()
     }
 }
 
@@ -186,10 +257,9 @@ fn added<T: Engine>(
     }
 }
 
-/// What the rows of an output count: by the weights of samples or of their steps, and by the mask. Memory
-/// is kept from batch to batch.
+/// What the rows of an output count: by the weights of samples or of their steps, and by the mask.
 #[derive(Default)]
-pub(super) struct Weighing {
+struct Weighing {
     given: Option<Vec<f64>>,
     mask: Option<Vec<f64>>,
     made: Vec<f64>,

@@ -162,6 +162,9 @@ pub trait Node<T: Engine>: Send {
     /// Writes the mask that the layer makes.
     fn make_mask(&self, _shape: Shape, _inputs: &[T], _mask: &mut [bool]) {}
 
+    /// Says that a call begins: what is not the engine's may have changed since the last one.
+    fn begin(&mut self) {}
+
     /// Takes the weights as they are now, C-contiguous, of [`Node::sizes`].
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::graph::Graph;
-use super::judge::{Data, Judge, Tally, Weighing, sample};
+use super::judge::{Data, Judge, Memory, Tally, sample};
 use super::node::{Draws, Shape};
 use super::rows::Samples;
 use super::update::{Pace, Updates};
@@ -43,7 +43,8 @@ pub fn train<T: Engine>(
     graph.check(weights)?;
     updates.check(weights)?;
     data.check(graph, judge, span)?;
-    let (start, mut weighing) = (Instant::now(), Weighing::default());
+    graph.begin();
+    let (start, mut memory) = (Instant::now(), Memory::default());
     let mut first = span.places.start;
     for &pace in paces {
         if first >= span.places.end || (tally.steps > 0 && start.elapsed() >= span.limit) {
@@ -56,7 +57,7 @@ pub fn train<T: Engine>(
         graph.pack(weights)?;
         graph.forward(weights, (true, true), draws, stop)?;
         let mut next = tally.clone();
-        let loss = judge.loss(graph, data, places, (&mut next, &mut weighing))?;
+        let loss = judge.loss(graph, data, places, (&mut next, &mut memory), stop)?;
         graph.backward(stop)?;
         let added = penalize(judge, weights, graph.gradients());
         updates.apply(pace, weights, graph.gradients())?;
@@ -84,9 +85,10 @@ pub fn judge<T: Engine>(
 ) -> Result<()> {
     graph.check(weights)?;
     data.check(graph, judge, span)?;
+    graph.begin();
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
-    let mut weighing = Weighing::default();
+    let mut memory = Memory::default();
     let added = penalize(judge, weights, &mut []);
     while first < span.places.end && (tally.steps == 0 || start.elapsed() < span.limit) {
         let places = first..span.places.end.min(first.saturating_add(span.batch));
@@ -97,7 +99,7 @@ pub fn judge<T: Engine>(
             graph.pack(weights)?;
         }
         graph.forward(weights, (false, false), &mut draws, stop)?;
-        let loss = judge.loss(graph, data, places, (tally, &mut weighing))?;
+        let loss = judge.loss(graph, data, places, (tally, &mut memory), stop)?;
         tally.count_in(loss + added, rows);
     }
     Ok(())
@@ -133,6 +135,7 @@ pub fn predict<T: Engine>(
         let expected = format!("{} arrays", graph.ends().1);
         return Err(Error::value("outputs", expected, outputs.len()));
     }
+    graph.begin();
     if !packed {
         graph.pack(weights)?;
     }

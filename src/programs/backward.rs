@@ -19,8 +19,8 @@ pub struct Seeds<'a, T> {
 
 /// Gradients by what forward read.
 pub struct Gradients<'a, T> {
-    /// `[batch, time, size]` by each of the inputs, or none of them.
-    pub inputs: Vec<ViewMut<'a, T>>,
+    /// `[batch, time, size]` by each of the inputs that want one, or none of them.
+    pub inputs: Vec<Option<ViewMut<'a, T>>>,
     /// `[batch, 1, size]` by each state.
     pub states: Vec<ViewMut<'a, T>>,
     /// By each of the weights that have one.
@@ -107,6 +107,7 @@ impl<T: Element> Run<T> {
             }
         }
         for (view, &register) in gradients.inputs.iter().zip(&ends.inputs) {
+            let Some(view) = view else { continue };
             expect_shape("d_inputs", [batch, self.time, program.width_of(register)], view.shape())?;
         }
         for (view, state) in gradients.states.iter().zip(&ends.states) {
@@ -300,6 +301,7 @@ impl<T: Element> Run<T> {
     fn give(&self, program: &Program, problem: &Problem<'_, T>, gradients: &mut Gradients<'_, T>) {
         let ends = program.ends();
         for (view, register) in gradients.inputs.iter_mut().zip(&ends.d_inputs) {
+            let Some(view) = view else { continue };
             for n in 0..self.time {
                 let step = problem.step(n, self.time);
                 for row in 0..self.batch {

@@ -2,15 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::arrays::{New, Number, flat};
 use super::leaving::Inside;
+use super::program::Program;
+use super::written::an_array;
 use crate::error::{Error, Result};
+use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
-use crate::models::{Draws, Masks, Node, Passed, Passing, Shape};
+use crate::models::{Draws, Masks, Node, Passed, Passing, Programmed, Shape, Weight};
 
 /// The exception that such a layer raised; the engine only knows that it was interrupted.
 pub(super) type Raised = Arc<Mutex<Option<PyErr>>>;
@@ -20,15 +24,36 @@ pub(super) fn take(raised: &Raised) -> Option<PyErr> {
     raised.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// The layer, as an object with `shape`, `forward` and `backward`.
-pub(super) struct HandedBack {
-    pub(super) layer: Py<PyAny>,
+/// The layer, as an object with `shape`, `program`, `forward` and `backward`.
+pub(super) struct HandedBack<T: Number> {
+    layer: Py<PyAny>,
     /// Of the weights that training changes.
+    sizes: Vec<usize>,
+    masks: Masks,
+    /// What it gave besides, then the gradients by that.
+    besides: Vec<Option<Py<PyAny>>>,
+    raised: Raised,
+    /// Its code as a program, and what Python said of that; None if Python runs it.
+    known: Option<(Py<PyAny>, Known<T>)>,
+    /// For which batches of this call that holds: their axes, whether there is a mask, whether it is
+    /// training, whether backward follows.
+    holds: Option<(Vec<Axes>, [bool; 3])>,
+}
+
+/// A layer as Python says it, in either number type.
+pub(super) struct Layer {
+    pub(super) object: Py<PyAny>,
     pub(super) sizes: Vec<usize>,
     pub(super) masks: Masks,
-    /// What it gave besides, then the gradients by that.
-    pub(super) besides: Vec<Option<Py<PyAny>>>,
+    /// How many values it gives.
+    pub(super) makes: usize,
     pub(super) raised: Raised,
+}
+
+/// A program, and how many of its rows a sample is.
+struct Known<T: Number> {
+    programmed: Programmed<T>,
+    parts: usize,
 }
 
 type Axes = (usize, usize, usize);
@@ -50,7 +75,72 @@ pub(super) fn as_bytes<'py>(py: Python<'py>, mask: &[bool]) -> Bound<'py, PyByte
     PyBytes::new(py, &bytes)
 }
 
-impl HandedBack {
+impl<T: Number> HandedBack<T> {
+    pub(super) fn new(said: Layer) -> Self {
+        let Layer { object: layer, sizes, masks, makes, raised } = said;
+        let besides = (1..makes).map(|_| None).collect();
+        Self { layer, sizes, masks, besides, raised, known: None, holds: None }
+    }
+
+    /// Asks for the program of the layer for such a call: its code is Python's until then.
+    fn take_program(&mut self, passing: &Passing<'_, T>) -> Result<()> {
+        if passing.shape.rows == 0 || !self.besides.is_empty() {
+            self.known = None;
+            return Ok(());
+        }
+        let more = passing.more.iter().map(|&(shape, _)| axes(shape));
+        let shapes: Vec<_> = std::iter::once(axes(passing.shape)).chain(more).collect();
+        let how = [passing.mask.is_some(), passing.training, passing.keep];
+        let asked = (shapes, how);
+        if self.holds.as_ref() == Some(&asked) {
+            return Ok(());
+        }
+        self.holds = None;
+        let found = self.ask(|py| {
+            let (shapes, [masked, training, keep]) = &asked;
+            let said = (shapes, masked, training, keep);
+            let found = self.layer.call_method1(py, "program", said)?;
+            match &self.known {
+                _ if found.is_none(py) => Ok(None),
+                Some((said, _)) if said.is(&found) => Ok(Some(None)),
+                _ => {
+                    let known = self.read(found.bind(py))?;
+                    Ok(Some(Some((found, known))))
+                }
+            }
+        })?;
+        match found {
+            None => self.known = None,
+            Some(None) => {}
+            Some(known) => self.known = known,
+        }
+        self.holds = Some(asked);
+        Ok(())
+    }
+
+    /// `(program, rows of a sample, weights)`; of a weight the number, or the array if it is a constant.
+    fn read(&self, said: &Bound<'_, PyAny>) -> PyResult<Known<T>> {
+        type Said<'py> = (Bound<'py, Program>, usize, Vec<Bound<'py, PyAny>>);
+        let (program, parts, weights) = said.extract::<Said<'_>>()?;
+        let weights = weights.iter().map(|weight| {
+            if let Ok(number) = weight.extract::<usize>() {
+                return Ok(Weight::Own(number));
+            }
+            let array = flat::<T>("weights", weight, an_array("weights", weight)?.shape())?;
+            let mut constant = Buffer::unfilled(array.elements().len())?;
+            constant.copy_from_slice(array.elements());
+            Ok(Weight::Constant(constant))
+        });
+        let weights = weights.collect::<PyResult<Vec<_>>>()?;
+        let programmed = Programmed::new(program.get().checked::<T>()?, weights);
+        for (number, size) in programmed.sizes() {
+            if self.sizes.get(number) != Some(&size) {
+                return Err(Error::value("weights", "weights of the layer", (number, size)).into());
+            }
+        }
+        Ok(Known { programmed, parts })
+    }
+
     /// The shape of one of the values that it gives.
     fn shape_of(&self, number: usize, inputs: &[Shape]) -> Result<Shape> {
         self.ask(|py| {
@@ -90,7 +180,7 @@ fn copied<T: Number>(name: &str, to: &mut [T], from: &Bound<'_, PyAny>) -> PyRes
     Ok(())
 }
 
-impl<T: Number> Node<T> for HandedBack {
+impl<T: Number> Node<T> for HandedBack<T> {
     fn sizes(&self) -> &[usize] {
         &self.sizes
     }
@@ -129,13 +219,24 @@ impl<T: Number> Node<T> for HandedBack {
         self.masks
     }
 
+    fn begin(&mut self) {
+        self.holds = None;
+    }
+
     fn forward(
         &mut self,
         passing: &Passing<'_, T>,
         outputs: &mut [T],
         _draws: &mut Draws,
-        _stop: Ask<'_>,
+        stop: Ask<'_>,
     ) -> Result<()> {
+        self.take_program(passing)?;
+        if let Some((_, Known { programmed, parts })) = &mut self.known {
+            let more = passing.more.iter().map(|&(_, values)| values);
+            let inputs = std::iter::once(passing.inputs).chain(more).listed()?;
+            let rows = passing.shape.rows.checked_mul(*parts).ok_or(Error::Memory(usize::MAX))?;
+            return programmed.forward(rows, &inputs, passing.weights, outputs, stop);
+        }
         let besides = self.ask(|py| {
             let inputs = PyList::empty(py);
             inputs.append(array(py, passing.shape, passing.inputs)?)?;
@@ -163,9 +264,14 @@ impl<T: Number> Node<T> for HandedBack {
         &mut self,
         passed: Passed<'_, T>,
         gradients: &mut [Buffer<T>],
-        _stop: Ask<'_>,
+        stop: Ask<'_>,
     ) -> Result<()> {
         let Passed { d_outputs, d_inputs, d_more, .. } = passed;
+        if let Some((_, Known { programmed, .. })) = &mut self.known {
+            let more = d_more.iter_mut().map(Option::take);
+            let mut d_inputs = std::iter::once(d_inputs).chain(more).listed()?;
+            return programmed.backward(d_outputs, &mut d_inputs, gradients, stop);
+        }
         self.ask(|py| {
             let given = PyList::empty(py);
             given.append(flat_array(py, d_outputs)?)?;

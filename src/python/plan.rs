@@ -125,6 +125,7 @@ impl<T: Read> Typed<T> {
         let done = detached(py, |stop| {
             let (weights, _) = arrays.parts();
             graph.check(&weights)?;
+            graph.begin();
             gather(graph, &x, order, first..last)?;
             if !packed {
                 graph.pack(&weights)?;
@@ -220,7 +221,7 @@ impl<T: Read> Typed<T> {
             graph.check(&weights)?;
             updates.check(&weights)?;
             for (number, slopes) in slopes.iter().enumerate() {
-                graph.judged(number)?.2.copy_from_slice(slopes);
+                graph.judged(number, 0)?.2.copy_from_slice(slopes);
             }
             graph.backward(stop)?;
             graph.add_to_gradients(&added)?;

@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::arrays::{Flat, flat};
 use super::guard::detached;
 use super::handed_back::{Raised, take};
-use super::plan_parts::{Measures, Read, Source, clip, divisor_of, measure, rule};
+use super::plan_parts::{Read, Source, clip, divisor_of, rule, scored};
 use super::written::{Spans, Written, an_array, written};
 use crate::error::{Error, Result};
 use crate::machine::threads::{self, Ask, Stop, for_each};
@@ -80,7 +80,7 @@ pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>),
     Samplings<'py>,
     ((usize, usize), usize, f64, bool),
-    Judged,
+    Judged<'py>,
     Option<Moving<'py>>,
     (f64, f64, Vec<f64>),
     Vec<(u64, u64)>,
@@ -100,10 +100,10 @@ type Moving<'py> = (Way<'py>, Vec<f64>, Option<Vec<f64>>);
 /// For each output what is averaged, its weight, and what a sum of weighted values is divided by; whether the sum of these is made up for its rounding; for each metric the output, what is
 /// averaged, whether the weights of samples count, and the sums so far; for each penalty the number of its
 /// weight, and both factors.
-type Judged = (
-    Vec<(Measures, f64, String)>,
+type Judged<'py> = (
+    Vec<(Bound<'py, PyAny>, f64, String)>,
     bool,
-    Vec<(usize, Measures, bool, (f64, f64))>,
+    Vec<(usize, Bound<'py, PyAny>, bool, (f64, f64))>,
     Vec<(usize, f64, f64)>,
 );
 
@@ -143,18 +143,18 @@ impl Work {
     fn new(
         (x, y, given, order): Samplings<'_>,
         span: ((usize, usize), usize, f64, bool),
-        judged: &Judged,
+        judged: &Judged<'_>,
         moves: Option<Moving<'_>>,
         tally: (f64, f64, Vec<f64>),
     ) -> PyResult<Self> {
         let (places, batch, limit, until_finite_no_more) = span;
         let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
         let measured = judged.2.iter().map(|&(output, ref of, weighted, (total, count))| {
-            Ok(Measured { output, measure: measure(of)?, weighted, total, count })
+            Ok(Measured { output, measure: scored(of)?, weighted, total, count })
         });
         let measured = measured.collect::<PyResult<_>>()?;
         let losses = judged.0.iter().map(|(of, weight, divisor)| {
-            Ok(Loss { measure: measure(of)?, weight: *weight, divisor: divisor_of(divisor)? })
+            Ok(Loss { measure: scored(of)?, weight: *weight, divisor: divisor_of(divisor)? })
         });
         let losses = losses.collect::<PyResult<_>>()?;
         let penalties = judged.3.iter().map(|&(at, l1, l2)| (at, Penalty { l1, l2 })).collect();

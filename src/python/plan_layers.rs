@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::arrays::Number;
-use super::handed_back::{HandedBack, Raised};
+use super::handed_back::{HandedBack, Layer, Raised};
 use crate::cells::CellKind;
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
@@ -53,7 +53,7 @@ enum Part {
     /// `("join", name)`
     Join(Join),
     /// `("handed back", layer, sizes, whether a mask stays, how many values it gives)`
-    HandedBack(HandedBack),
+    HandedBack(Layer),
 }
 
 /// `(layer, the values that it takes, whether gradients come to it, whose weights it has)`.
@@ -100,7 +100,7 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
         Part::LearntSlopes(size, by_features) => Box::new(LearntSlopes::new(size, by_features)),
         Part::Masking(value) => Box::new(Masking(value)),
         Part::Join(join) => Box::new(Joined(join)),
-        Part::HandedBack(layer) => Box::new(layer),
+        Part::HandedBack(layer) => Box::new(HandedBack::new(layer)),
     })
 }
 
@@ -218,8 +218,8 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             let layer = said.item()?.unbind();
             let sizes = said.item()?.extract::<Vec<usize>>()?;
             let masks = if said.flag()? { Masks::Stay } else { Masks::End };
-            let besides = (1..said.number()?).map(|_| None).collect();
-            Part::HandedBack(HandedBack { layer, sizes, masks, besides, raised: raised.clone() })
+            let makes = said.number()?;
+            Part::HandedBack(Layer { object: layer, sizes, masks, makes, raised: raised.clone() })
         }
         other => return Err(Error::value("parts", "a layer's kind", other).into()),
     })

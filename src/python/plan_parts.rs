@@ -4,10 +4,11 @@ use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use super::arrays::{Axes, Held, Number, hold, holds};
+use super::arrays::{Axes, Held, Number, flat, hold, holds};
+use super::program::Program;
 use super::written::an_array;
 use crate::error::Error;
-use crate::models::{Clip, Samples};
+use crate::models::{Clip, Samples, Scored, Scores};
 use crate::training::classes::Crossentropy;
 use crate::training::loss;
 use crate::training::measure::Measure;
@@ -156,6 +157,23 @@ fn labels_of(name: &str) -> PyResult<Labels> {
 /// label that is ignored, that of "logits" with the same, the "hits" of labels with a threshold, or the
 /// "pinball" loss of probabilities.
 pub(super) type Measures = (String, String, Vec<f64>);
+
+/// A measure as a tuple, or an object with the `program` of code of a user's, its `constants`, and whether
+/// the mean of its values is that of a `whole` batch.
+pub(super) fn scored(said: &Bound<'_, PyAny>) -> PyResult<Scored> {
+    if let Ok(tuple) = said.cast::<PyTuple>() {
+        return Ok(Scored::Measure(measure(&tuple.extract()?)?));
+    }
+    let program = said.getattr("program")?.cast_into::<Program>()?;
+    let constants = said.getattr("constants")?.try_iter()?.map(|array| {
+        let array = array?;
+        let shape = an_array("constants", &array)?.shape().to_vec();
+        Ok(flat::<f64>("constants", &array, &shape)?.elements().to_vec())
+    });
+    let constants = constants.collect::<PyResult<Vec<_>>>()?;
+    let whole = said.getattr("whole")?.extract()?;
+    Ok(Scored::Written(Scores::new(program.get().program(), constants, whole)?))
+}
 
 pub(super) fn measure((kind, labels, numbers): &Measures) -> PyResult<Measure> {
     let number = |at: usize| {

@@ -23,6 +23,23 @@ pub(super) struct Program {
     double: bool,
 }
 
+impl Program {
+    /// The program, which computes with numbers of either type.
+    pub(super) fn program(&self) -> Arc<programs::Program> {
+        self.program.clone()
+    }
+
+    /// The program, for numbers of its own type.
+    pub(super) fn checked<T: Number>(&self) -> PyResult<Arc<programs::Program>> {
+        if self.double == (size_of::<T>() == size_of::<f64>()) {
+            return Ok(self.program.clone());
+        }
+        let expected = "a program of the plan's number type";
+        Err(Error::value("program", expected, if self.double { "float64" } else { "float32" })
+            .into())
+    }
+}
+
 type ByAxis = (usize, usize, usize);
 type OperandArgument = (usize, usize, ByAxis);
 
@@ -354,7 +371,7 @@ fn backward<T: Number>(
             d_states: d_states.iter().map(|d| d.as_ref().map(Held::view)).collect(),
         };
         let d_inputs = inputs.iter_mut().zip(&input_sizes);
-        let d_inputs = d_inputs.map(|(d, &size)| d.view([batch, time, size]));
+        let d_inputs = d_inputs.map(|(d, &size)| d.view([batch, time, size]).map(Some));
         let d_initial = states.iter_mut().zip(&state_sizes);
         let d_initial = d_initial.map(|(d, &size)| d.view([batch, 1, size]));
         let gradients = Gradients {

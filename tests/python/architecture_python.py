@@ -33,8 +33,8 @@ PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "sequence": BASE | {"cells", "programs"},
     "layers": BASE | {"convolution", "cells", "sequence"},
     # The fit loop works on a protocol: it knows no layer by name.
-    "training": BASE,
-    "models": BASE | {"convolution", "cells", "sequence", "layers", "training"},
+    "training": BASE | {"programs"},
+    "models": BASE | {"convolution", "cells", "programs", "sequence", "layers", "training"},
     "interop": BASE | {"convolution", "cells", "sequence", "layers", "training", "models"},
     "forecasting": BASE | {"figures", "cells", "sequence", "layers", "training", "models"},
     "command": BASE | {"machine", "layers", "training", "models", "interop"},

@@ -7,8 +7,8 @@ use ferrnn::layers::sequence::Options;
 use ferrnn::machine::memory::View;
 use ferrnn::models::{
     BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Ends, Graph, Join, Joined, Judge,
-    Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Reshape, Samples, Setting,
-    Shape, Span, Tally, Updates, judge, predict, train,
+    Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Reshape, Samples, Scored,
+    Setting, Shape, Span, Tally, Updates, judge, predict, train,
 };
 use ferrnn::training::loss::Error as Kind;
 use ferrnn::training::measure::Measure;
@@ -118,7 +118,7 @@ impl Model {
         self.value(&seeds, true);
         let mut first = 0;
         for output in 0..self.graph.ends().1 {
-            let (_, _, slopes) = self.graph.judged(output).unwrap();
+            let (_, _, slopes) = self.graph.judged(output, 0).unwrap();
             slopes.copy_from_slice(&seeds[first..][..slopes.len()]);
             first += slopes.len();
         }
@@ -288,8 +288,11 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
     let data =
         Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
-    let losses =
-        vec![Loss { measure: Measure::Error(Kind::Squared), weight: 1.0, divisor: Divisor::Rows }];
+    let losses = vec![Loss {
+        measure: Scored::Measure(Measure::Error(Kind::Squared)),
+        weight: 1.0,
+        divisor: Divisor::Rows,
+    }];
     let penalties = vec![(1, Penalty { l1: 0.3, l2: 0.0 }), (3, Penalty { l1: 0.1, l2: 0.2 })];
     let mut loss = Judge { losses, exact: false, penalties };
     let span = Span {
@@ -311,7 +314,7 @@ fn a_step_of_training_is_forward_backward_and_update() {
         by_hand.inputs[0] = rows(&model.inputs[0], 12);
         let expected = rows(&targets, 2);
         by_hand.value(&[], true);
-        let (_, outputs, slopes) = by_hand.graph.judged(0).unwrap();
+        let (_, outputs, slopes) = by_hand.graph.judged(0, 0).unwrap();
         for ((slope, output), expected) in slopes.iter_mut().zip(outputs).zip(&expected) {
             let off = output - expected;
             total += off * off / 2.0;

@@ -86,6 +86,13 @@ impl<T: Engine> Graph<T> {
         sizes(&self.layers, false)
     }
 
+    /// Says to all layers that a call begins, see `Node::begin`.
+    pub fn begin(&mut self) {
+        for layer in &mut self.layers {
+            layer.node.begin();
+        }
+    }
+
     /// Makes room for a batch of inputs; [`Graph::inputs`] are to be written then.
     ///
     /// # Errors
@@ -192,17 +199,16 @@ impl<T: Engine> Graph<T> {
         Ok(self.masked[self.end(number)?].map(|mask| &self.masks[mask][..]))
     }
 
-    /// Room for a batch's targets, an output of the last forward pass, and the gradient by it, to be
-    /// written. The targets are those of one output at a time.
+    /// Room for a batch's targets, so many of each sample, an output of the last forward pass, and the
+    /// gradient by it, to be written. The targets are those of one output at a time.
     ///
     /// # Errors
     /// If no batch was prepared, or there is no such output.
-    pub fn judged(&mut self, number: usize) -> Result<(&mut [T], &[T], &mut [T])> {
+    pub fn judged(&mut self, number: usize, targets: usize) -> Result<(&mut [T], &[T], &mut [T])> {
         self.prepare_slopes()?;
         let value = self.end(number)?;
         let (shape, elements) = (self.shape_of(value)?, self.elements_of(value)?);
-        // Two of them may belong to one prediction.
-        let wanted = Shape { features: shape.features.max(2), ..shape }.elements()?;
+        let wanted = shape.rows.checked_mul(targets).ok_or(Error::Memory(usize::MAX))?;
         if self.targets.len() < wanted {
             self.targets = Buffer::unfilled(wanted)?;
         }

@@ -9,14 +9,14 @@ from ferrnn.layers import LSTM, Dense
 from models.planned import data, same, trained
 
 
-class Doubled(layers.Layer):
+class Sorted(layers.Layer):
     """A layer of a user's, with a weight."""
 
     def build(self, input_shape):
         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
 
     def call(self, inputs):
-        return 2 * inputs * self.scale
+        return ops.sort(inputs) * self.scale
 
 
 def functional(body, shape=(6, 5), out=3):
@@ -100,6 +100,7 @@ NATIVE = {
     "multiply": joined(layers.Multiply),
     "average": joined(layers.Average),
     "nested": nested,
+    "attention": attention,
     "masked": masked,
     "masked sums": masked_sums,
 }
@@ -108,10 +109,9 @@ HANDED_BACK = {
     "pooling": recurrent_before(layers.MaxPooling1D(2), layers.Activation("gelu")),
     "noise": recurrent_before(layers.GaussianDropout(0.2, seed=3)),
     "maximum": joined(layers.Maximum),
-    "attention": attention,
     "steps": of_steps,
-    "own": lambda x: LSTM(3)(Doubled()(layers.GRU(4, return_sequences=True)(x))),
-    "lambda": lambda x: layers.GRU(3)(layers.Lambda(ops.sin)(LSTM(4, return_sequences=True)(x))),
+    "own": lambda x: LSTM(3)(Sorted()(layers.GRU(4, return_sequences=True)(x))),
+    "lambda": lambda x: layers.GRU(3)(layers.Lambda(ops.sort)(LSTM(4, return_sequences=True)(x))),
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn import layers
+from ferrnn import layers, ops
 from ferrnn.layers import LSTM, Dense
 from models.planned import data, same
 
@@ -190,7 +190,7 @@ def test_a_step_that_fails_moves_no_statistics():
     def fails(true, pred):
         if calls:
             raise KeyError("of the user")
-        return ((true - pred) ** 2).mean(axis=-1)
+        return (ops.sort(true - pred) ** 2).mean(axis=-1)  # `sort` is Python's
 
     calls = []
     model = between(layers.BatchNormalization())()

@@ -108,7 +108,7 @@ class Traced(Scaled):
     """One that may add losses of its own."""
 
     def call(self, inputs):
-        return inputs * self.scale
+        return ops.sort(inputs) * self.scale
 
 
 KINDS = {
@@ -191,7 +191,7 @@ def test_other_regularizers_are_taken_in_python(judged, monkeypatch):
         assert len(judged) == 3 * 4
 
 
-@pytest.mark.parametrize("loss", ["mse", lambda true, pred: ops.mean((true - pred) ** 2)])
+@pytest.mark.parametrize("loss", ["mse", lambda true, pred: ops.mean(ops.sort(true - pred) ** 2)])
 def test_factors_may_change_at_any_time(loss, monkeypatch):
     def run(switch):
         monkeypatch.setenv("FERRNN_PLAN", switch)

@@ -38,6 +38,10 @@ class Operation(Layer):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
+    def applied(self, inputs: Any) -> Any:
+        """What it gives for values that are recorded, with Python's operators."""
+        return type(self).function(*inputs.args)  # type: ignore[attr-defined]
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
@@ -260,6 +264,9 @@ class Matmul(Operation):
 
 class GetItem(Operation):
     """`x[index]`."""
+
+    def applied(self, inputs: Any) -> Any:
+        return inputs.args[0][_key(inputs.args[1])]
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         x, index = inputs.args

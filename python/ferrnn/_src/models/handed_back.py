@@ -1,4 +1,4 @@
-"""Layers of a plan that the engine does not know: it hands them back to Python in their place."""
+"""Layers that plans do not know: the engine runs their code as a program, or hands them back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.layer.layer import Call, Vjp
+from ferrnn._src.models.written import Said, WrittenLayer
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
@@ -16,6 +17,10 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 
 # Rows, time and features: the engine's shape of any value.
 Axes: TypeAlias = tuple[int, int, int]
+
+
+# Stands for a length that is not known.
+ANY = 7
 
 
 class HandedBack:
@@ -31,9 +36,11 @@ class HandedBack:
         "_inputs",
         "_kept",
         "_losses",
+        "_runs",
         "_shapes",
         "_sources",
         "_step",
+        "_written",
         "weights",
     )
 
@@ -46,16 +53,57 @@ class HandedBack:
         self._shapes: dict[tuple[Axes, ...], list[Shape]] = {}
         self._kept: tuple[Vjp, list[Any]] | None = None
         self.weights: list[Parameter] = step.layer.trainable_weights
+        self._written = WrittenLayer(step, count, self.weights, asks)
+        # Whether its code is a program, in training and without.
+        self._runs = {True: False, False: False}
+
+    @property
+    def waits(self) -> bool:
+        """Whether Python sees its weights, which have new values when a call of the engine ends."""
+        return bool(self.weights) and not (self._runs[True] and self._runs[False])
+
+    def collects(self, training: bool) -> bool:
+        """Whether it may add to the loss."""
+        return self._losses is not None and not self._runs[training]
+
+    def unwritten(self) -> str | None:
+        """Why its code is Python's in a step of training, None if it is a program.
+
+        A length that is not known yet may be any.
+        """
+        tensors = self._step.node.input_tensors
+        shapes = [tuple(n or ANY for n in tensor.shape[1:]) for tensor in tensors]
+        made = self._symbolic([(ANY, *shape) for shape in shapes])
+        if len(made) > 1:
+            return "several outputs"
+        why = None
+        for training in (False, True):
+            how = (training, training)
+            found = self._written.found(shapes, made[0][1:], False, how)
+            self._runs[training] = not isinstance(found, str)
+            why = found if isinstance(found, str) else None
+        return why
+
+    def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
+        """The layer's code as a program for inputs of that shape, None if Python runs it."""
+        output, *_ = self._known(given)
+        shapes = [real_shape(*pair)[1:] for pair in zip(given, self._inputs, strict=True)]
+        found = self._written.found(shapes, output[1:], masked, (training, keep))
+        self._runs[training] = not isinstance(found, str)
+        return None if isinstance(found, str) else found
 
     def shape(self, given: list[Axes]) -> list[Axes]:
-        """The shapes of the outputs."""
+        """The shapes of the outputs, as the engine has them."""
+        return [*map(engine_axes, self._known(given))]
+
+    def _known(self, given: list[Axes]) -> list[Shape]:
         key = tuple(given)
         if key not in self._shapes:
             if len(self._shapes) > 8:
                 self._shapes.clear()
             pairs = zip(given, self._inputs, strict=True)
             self._shapes[key] = self._symbolic([real_shape(*pair) for pair in pairs])
-        return [*map(engine_axes, self._shapes[key])]
+        return self._shapes[key]
 
     def _symbolic(self, shapes: list[tuple[int, ...]]) -> list[Shape]:
         """The shapes that the layer says its outputs have for inputs of some shapes."""
@@ -78,10 +126,12 @@ class HandedBack:
         if mask is not None:
             masks = [None] * self._count
             masks[step.sources[0]] = np.frombuffer(mask, bool).reshape(arrays[0].shape[:2])
-        losses = self._losses if training else None
-        call = Call(training, keep, keep and self._asks, None, keep, losses)
+        added: list[float] = []
+        call = Call(training, keep, keep and self._asks, None, keep, added)
         self._kept = None
         vjp, made = step.run(values, masks, step.call_for(call))
+        if training and self._losses is not None:
+            self._losses += added
         if masks is None and made is not None:
             raise ValueError(f"layer {step.layer.name!r} makes a mask, which plans do not know")
         if keep and vjp is not None:
@@ -152,6 +202,11 @@ class AppliedToRows:
     __slots__ = ("_function", "_kept")
 
     weights: tuple[Parameter, ...] = ()
+    waits = False
+
+    def collects(self, training: bool) -> bool:
+        """Whether it may add to the loss: never."""
+        return False
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -161,11 +216,15 @@ class AppliedToRows:
         """That of the inputs."""
         return given
 
+    def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
+        """None: NumPy's bits are those of layers outside a plan."""
+        return None
+
     def forward(
         self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool
     ) -> list[Array]:
         """The outputs, flat; with `keep`, `backward` may follow."""
-        rows = arrays[0].reshape(-1, arrays[0].shape[-1])
+        rows = self.applied_to(arrays[0])
         made: Array = np.ascontiguousarray(self._function.of_layer(rows))
         self._kept = (rows, made) if keep else None
         return [made.reshape(-1)]
@@ -178,13 +237,21 @@ class AppliedToRows:
         slope = self._function.backward(rows, made, slopes[0].reshape(made.shape))
         return [_flat(np.asarray(slope, made.dtype))], []
 
+    def applied_to(self, array: Array) -> Array:
+        """What the function is applied to: rows of features."""
+        return array.reshape(-1, array.shape[-1])
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return (id(self._function),)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AppliedToRows):
             return NotImplemented
-        return self._function is other._function
+        return self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(id(self._function))
+        return hash(self._key)
 
 
 def _flat(slope: Any) -> Array | None:

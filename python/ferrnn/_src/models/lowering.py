@@ -6,12 +6,13 @@ from collections.abc import Collection
 from typing import Any
 
 from ferrnn._src.layer.layer import Layer
+from ferrnn._src.layer.operations import Operation
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.graph import Graph
-from ferrnn._src.models.handed_back import HandedBack
+from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
 from ferrnn._src.training.plan_parts import End, Lowering, Node
 
@@ -35,7 +36,7 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
     reached = _lower_graph(graph, plain, low, [*range(low.values)], "")
     if low.covered:
         _note_ends(graph, low, reached)
-    if all(part[0][0] == "handed back" for part in low.parts):
+    if all(node.back is not None or node.why is not None for node in low.nodes):
         low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
     return low
 
@@ -121,7 +122,9 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
         low.mask_as(given[0], found)
         return [found]
     if not isinstance(found, str):
-        numpy = any(part[0] == "handed back" for part, _ in found)
+        numpy = any(
+            part[0] == "handed back" and type(part[1]) is AppliedToRows for part, _ in found
+        )
         low.nodes.append(Node(path, None, ACTIVATION if numpy else None))
         value, taken = given[0], given
         for part, weights in found:
@@ -138,9 +141,12 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     if why is not None:
         low.nodes.append(Node(path, f"{found}, and {why}"))
         return []
-    low.nodes.append(Node(path, None, found))
     asks = any(value in low.wanted for value in given)
     back = HandedBack(step, graph.count, asks, low.losses)
+    missing = back.unwritten()
+    written = step.layer.written_with_call or isinstance(step.layer, Operation)
+    said = f"{found}, and its code has {missing}" if written else found
+    low.nodes.append(Node(path, None, None if missing is None else said))
     sizes = [weight.size for weight in back.weights]
     stays = given[0] in low.masked and type(step.layer) not in WITHOUT_MASKS
     low.handed_back.append(back)

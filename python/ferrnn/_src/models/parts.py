@@ -27,14 +27,11 @@ from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
 from ferrnn._src.layers.time_distributed import TimeDistributed
+from ferrnn._src.models.functions import REPLACED, Part, user_activation
 from ferrnn._src.models.handed_back import AppliedToRows
 from ferrnn._src.sequence import fused
 from ferrnn._src.training.plan_parts import Lowering
-from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
-
-# A part of the engine, and its weights in the engine's order.
-Part = tuple[tuple[Any, ...], list[Parameter]]
 
 # The reason for a layer whose product the engine computes.
 ACTIVATION: Final = "its activation is computed in NumPy"
@@ -50,9 +47,6 @@ _ENDING_MASKS = WITHOUT_MASKS | {
 
 # Ids up to here are exact in float32.
 _IDS: Final = 1 << 24
-
-# Attributes that an instance may override.
-_REPLACED = ("forward", "call", "step", "compute_mask", "cast_inputs")
 
 
 def gives_mask(layer: Any, before: bool) -> bool:
@@ -88,7 +82,7 @@ def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
         why = "`supports_masking` is set in the instance"
     elif given[0] in low.masked and type(layer) is Softmax:
         why = "it applies the mask that its inputs carry"
-    return why or _part(layer, low)
+    return why or user_activation(step, low) or _part(layer, low)
 
 
 def _gives_two_sequences(layer: Any) -> bool:
@@ -128,7 +122,7 @@ def _part(layer: Any, low: Lowering) -> list[Part] | str:
     lower = _lowering_of(type(layer))
     if lower is None:
         return f"plans do not support {type(layer).__name__}"
-    if any(name in vars(layer) for name in _REPLACED):
+    if any(name in vars(layer) for name in REPLACED):
         return "it has a method of its own"
     if not layer.built:
         return "it is not built yet"
@@ -145,7 +139,7 @@ def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
     if given.recurrent_kernel is None or given.projection is not None or cell.clip:
         return "its cell has a clip, a projection, or no recurrent product"
     low.fewer_bits |= cell.inference_precision != "full"
-    if any(name in vars(cell) for name in _REPLACED):
+    if any(name in vars(cell) for name in REPLACED):
         return "a method of its cell is overridden in the instance"
     gate = getattr(cell, "recurrent_activation", None)
     if gate is not None and not gate.native:

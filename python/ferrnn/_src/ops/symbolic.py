@@ -112,10 +112,10 @@ class FunctionOperation(Operation):
 
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         if not call.differentiable:
-            return self._apply(inputs), None
-        return tracing.differentiate(self._apply, inputs)
+            return self.applied(inputs), None
+        return tracing.differentiate(self.applied, inputs)
 
-    def _apply(self, inputs: Any) -> Any:
+    def applied(self, inputs: Any) -> Any:
         function = type(self).function
         return function(*self._before, *inputs.args, **self._named, **inputs.kwargs)
 

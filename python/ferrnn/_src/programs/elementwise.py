@@ -298,7 +298,7 @@ def _clip(trace: CellTrace, x: Any, x_min: Any = None, x_max: Any = None) -> Any
 
 
 @rule("cast")
-def _cast(trace: CellTrace, x: Any, dtype: Any) -> Any:
+def _cast(trace: CellTrace, x: Any, dtype: Any, copy: bool = True) -> Any:
     name = getattr(dtype, "name", dtype if isinstance(dtype, str) else np.dtype(dtype).name)
     if name == "bool" and x.view.is_bool:
         return x

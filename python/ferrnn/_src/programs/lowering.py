@@ -1,18 +1,16 @@
-"""A cell of a user as a program of the engine, or why it is none."""
+"""Code of a user as a program of the engine, or why it cannot be one."""
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._core import Program
-from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.programs import convolving, elementwise, layers, products, shaping
@@ -29,13 +27,16 @@ from ferrnn._src.programs.recorder import (
     View,
 )
 from ferrnn._src.programs.rules import note
-from ferrnn._src.programs.sketch import CellTrace, Sketch, cell_rules
+from ferrnn._src.programs.sketch import CellTrace, Sketch
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.tree.tree import map_structure
+from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 
-__all__ = ["Lowered", "lowered", "switched_off"]
+__all__ = ["Code", "Lowered", "Row", "Shapes", "lowered", "settings_of", "switched_off"]
+
+# What is traced: from the trace, the inputs and the states it gives the output and the new states.
+Code: TypeAlias = Callable[[CellTrace, Any, Any], tuple[Any, Sequence[Any]]]
 
 # What fills the tables of rules.
 _RULES = (convolving, elementwise, layers, products, shaping)
@@ -55,7 +56,8 @@ class Lowered:
     """A program, and the arrays that its weights are: parameters, and constants of the code.
 
     `output` is the shape of a step's output without its batch, `kept` the number of elements that
-    each step of a row keeps for the way back.
+    each step of a row keeps for the way back. `whole` says that the mean of the outputs over the
+    batch is what the code gives.
     """
 
     program: Program
@@ -64,23 +66,35 @@ class Lowered:
     parameters: tuple[Parameter, ...]
     constants: tuple[Array, ...]
     trained: tuple[bool, ...]
+    whole: bool = False
+
+
+class Row:
+    """One row's shape without the batch, as a leaf of a structure."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a trace is made for: one step's inputs and states without their batch."""
+    """What a trace is made for: one step's inputs, each a `Row`, and the shapes of its states.
+
+    Gradients by the inputs are wanted or not, for all of them or for each.
+    """
 
     inputs: Any
     states: tuple[tuple[int, ...], ...]
     dtype: np.dtype[Any]
-    training: bool | None
     differentiable: bool
-    inputs_need_gradient: bool
+    inputs_need_gradient: bool | tuple[bool, ...]
 
 
 @dataclass
 class _Traced:
-    """One run of a cell's code on sketches."""
+    """One run of the code on sketches."""
 
     trace: CellTrace
     inputs: list[View]
@@ -96,43 +110,43 @@ class _Traced:
         return recorder.sections, constants, ends
 
 
-def lowered(cell: Any, shapes: Shapes) -> Lowered:
-    """The program of a cell.
+def lowered(owner: Any, code: Code, shapes: Shapes) -> Lowered:
+    """The program of a user's code, which reads the attributes of its `owner`.
 
     Raises:
         UnsupportedError: With what it is that the engine's programs do not have.
     """
-    with _unchanged(cell):
-        first, second = (_traced(cell, shapes, batch) for batch in _BATCHES)
+    with _unchanged(owner):
+        first, second = (_traced(code, shapes, batch) for batch in _BATCHES)
     if first.told() != second.told():
         raise UnsupportedError(
             "a value that depends on the number of rows, or differs between calls"
         )
-    return _assembled(cell, first, shapes)
+    return _assembled(owner, first, shapes)
 
 
 @contextmanager
-def _unchanged(cell: Any) -> Iterator[None]:
-    """Takes back what code inside does to the cell's attributes, which makes it no program."""
-    before = settings_of(cell)
-    owners = [cell]
-    for owner in owners:
-        _tell(vars(owner).values(), [], owners)
-    kept = [(owner, _copied(vars(owner))) for owner in owners]
+def _unchanged(owner: Any) -> Iterator[None]:
+    """Takes back what code inside does to its owner's attributes: such code is not a program."""
+    before = settings_of(owner)
+    owners = [owner]
+    for each in owners:
+        _tell(vars(each).values(), [], owners)
+    kept = [(each, _copied(vars(each))) for each in owners]
     try:
         yield
     finally:
-        changed = settings_of(cell) != before
+        changed = settings_of(owner) != before
         if changed:
-            for owner, attributes in kept:
-                vars(owner).clear()
-                vars(owner).update({name: value for name, (value, _) in attributes.items()})
+            for each, attributes in kept:
+                vars(each).clear()
+                vars(each).update({name: value for name, (value, _) in attributes.items()})
                 for value, content in attributes.values():
                     if content is not None:
                         value.clear()
                         (value.extend if isinstance(value, list) else value.update)(content)
     if changed:
-        raise UnsupportedError("a change of the cell's own attributes")
+        raise UnsupportedError("an assignment to an attribute of its own")
 
 
 def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -143,32 +157,22 @@ def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
+def _traced(code: Code, shapes: Shapes, batch: int) -> _Traced:
     trace = CellTrace(shapes.dtype, batch)
     recorder = trace.recorder
-    inputs: list[View] = []
-
-    def sketch(shape: tuple[int, ...]) -> Sketch:
-        inputs.append(recorder.value(shape, STEP, shapes.inputs_need_gradient))
-        return trace.sketch(inputs[-1])
-
-    given = map_structure(lambda leaf: sketch(leaf.shape), shapes.inputs)
+    leaves = flatten(shapes.inputs)
+    wanted = shapes.inputs_need_gradient
+    if isinstance(wanted, bool):
+        wanted = (wanted,) * len(leaves)
+    pairs = zip(leaves, wanted, strict=True)
+    inputs = [recorder.value(leaf.shape, STEP, needs) for leaf, needs in pairs]
     states = [recorder.value(shape, STEP, True) for shape in shapes.states]
-    structure = listed(state_structure(cell))
-    taken = inspect.signature(cell.call).parameters.get("training")
-    by_default = taken is not None and taken.default is not taken.empty
-    unsaid = taken is None or (by_default and shapes.training is None)
-    options = {} if unsaid else {"training": shapes.training}
-    packed = pack(structure, [trace.sketch(state) for state in states])
+    given = pack_like(shapes.inputs, [trace.sketch(view) for view in inputs])
     token, running = tracing.current.set(trace), tracing.running.set(True)
     try:
         with gathering_losses() as losses:
             before = len(losses)
-            rule = cell_rules.get(type(cell))
-            if rule is None:
-                returned = cell.call(given, packed, **options)
-            else:
-                returned = rule(trace, cell, given, packed)
+            output, after = code(trace, given, [trace.sketch(state) for state in states])
             lost = len(losses) > before
     except UnsupportedError:
         raise
@@ -180,18 +184,8 @@ def _traced(cell: Any, shapes: Shapes, batch: int) -> _Traced:
         tracing.current.reset(token)
     if lost:
         raise UnsupportedError("`add_loss`")
-    rows: Any = tuple(trace.sketch(state) for state in states)
-    try:
-        output, after = checked_step(cell, returned, rows)
-    except ValueError as error:
-        raise UnsupportedError("a step that does not return an output and states") from error
-    return _Traced(
-        trace,
-        inputs,
-        states,
-        _whole(trace, output, []),
-        [_whole(trace, each, states) for each in after],
-    )
+    ends = [_whole(trace, each, states) for each in after]
+    return _Traced(trace, inputs, states, _whole(trace, output, []), ends)
 
 
 def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
@@ -207,16 +201,18 @@ def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
     return copy
 
 
-def settings_of(cell: Any) -> tuple[Any, ...]:
-    """What a trace may have read beside weights: the attributes of the cell and of its layers.
+def settings_of(owner: Any) -> tuple[Any, ...]:
+    """What a trace may have read beside weights: the attributes of the owner and of its layers.
 
     Plain values count themselves, of others which object they are. Every call asks for it.
     """
     told: list[Any] = []
-    owners = [cell]
-    for owner in owners:
-        attributes = vars(owner)
+    owners = [owner]
+    for each in owners:
+        attributes = vars(each)
         told.append(tuple(attributes))
+        if "_packed" in attributes:  # weights in the engine's form, which no code reads
+            attributes = {**attributes, "_packed": None}
         _tell(attributes.values(), told, owners)
     return tuple(told)
 
@@ -246,7 +242,7 @@ def _tell(values: Iterable[Any], told: list[Any], owners: list[Any]) -> None:
 # From a trace to a program.
 
 
-def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
+def _assembled(owner: Any, traced: _Traced, shapes: Shapes) -> Lowered:
     trace = traced.trace
     recorder = trace.recorder
     back = _way_back(traced, recorder) if shapes.differentiable else None
@@ -286,7 +282,7 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         for number, section in enumerate(recorder.sections)
     ]
     sections.insert(STEP, [each.told() for each in begin])
-    at = int(getattr(cell, "output_state", 0))
+    at = int(getattr(owner, "output_state", 0))
     alike = at < len(traced.states) and traced.states[at].shape == traced.output.shape
     program = Program(
         shapes.dtype == np.float64,
@@ -306,7 +302,8 @@ def _assembled(cell: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         width for home, width in zip(homes, recorder.widths, strict=True) if home in by_step
     )
     output = traced.output.shape
-    return Lowered(program, output, kept_elements, parameters, constants, trained)
+    whole = trace.gives_mean
+    return Lowered(program, output, kept_elements, parameters, constants, trained, whole)
 
 
 def _states(traced: _Traced) -> Iterator[tuple[View, View]]:

@@ -12,7 +12,7 @@ from ferrnn._src.programs.instructions import Outer
 from ferrnn._src.programs.recorder import SUMS, UnsupportedError, View
 from ferrnn._src.programs.rules import ask, note, rule, view_of
 from ferrnn._src.programs.shaping import inner_axis, packed
-from ferrnn._src.programs.sketch import CellTrace, Sketch
+from ferrnn._src.programs.sketch import BatchMean, CellTrace, Sketch
 
 
 @rule("matmul")
@@ -121,7 +121,7 @@ def _axes(x: Sketch, axis: Any) -> list[int]:
         if x.has_rows:
             raise UnsupportedError("an operation over the batch")
         return list(range(len(x.view.shape)))
-    given = axis if isinstance(axis, tuple | list) else [axis]
+    given = axis if isinstance(axis, tuple | list | range) else [axis]
     return sorted(inner_axis(x, each) for each in given)
 
 
@@ -169,6 +169,8 @@ def _sum(trace: CellTrace, x: Any, axis: Any = None, keepdims: bool = False) -> 
 
 @rule("mean")
 def _mean(trace: CellTrace, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    if axis is None and x.has_rows and trace.takes_means and not keepdims:
+        return BatchMean(_mean(trace, x, range(1, x.ndim)) if x.ndim > 1 else x)
     axes = _axes(x, axis)
     count = math.prod(x.view.shape[at] for at in axes)
     total = _without(trace, _sum_kept(trace, x, axes), axes, keepdims)

@@ -140,8 +140,52 @@ def _key(part: Any) -> Any:
     return None if None in keys else keys
 
 
+class BatchMean:
+    """The mean over a batch, by that of each row; of several such there are sums and multiples.
+
+    What is linear in the means of rows can be computed row by row.
+    """
+
+    __array_ufunc__ = None
+
+    def __init__(self, row: Any) -> None:
+        self.row = row
+
+    def __neg__(self) -> BatchMean:
+        return BatchMean(-self.row)
+
+    def __add__(self, other: Any) -> BatchMean:
+        return BatchMean(self.row + (other.row if isinstance(other, BatchMean) else _number(other)))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> BatchMean:
+        return self.__add__(-other)
+
+    def __rsub__(self, other: Any) -> BatchMean:
+        return (-self).__add__(other)
+
+    def __mul__(self, other: Any) -> BatchMean:
+        return BatchMean(self.row * _number(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> BatchMean:
+        return BatchMean(self.row / _number(other))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, int | float | np.number):
+        return float(value)
+    raise UnsupportedError("an operation on a mean over the batch")
+
+
 class CellTrace:
     """A run of a cell's code on sketches, the tracer that weights and layers ask meanwhile."""
+
+    # Whether the mean over a batch may be taken, and whether what the code gave is one.
+    takes_means = False
+    gives_mean = False
 
     def __init__(self, dtype: np.dtype[Any], batch: int) -> None:
         self.recorder = Recorder(dtype)

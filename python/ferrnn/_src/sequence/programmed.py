@@ -6,11 +6,8 @@ A cell that cannot be a program runs step by step; the logger `ferrnn` says once
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,8 +17,9 @@ from ferrnn._src.cells.protocol import Dropout, States, flatten, initial_state
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layer.calling import resolved_training
 from ferrnn._src.layer.layer import Call
-from ferrnn._src.programs.lowering import Lowered, Shapes, lowered, settings_of, switched_off
-from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.programs.cells import cell_code
+from ferrnn._src.programs.known import program
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of, switched_off
 from ferrnn._src.programs.sketch import cell_rules
 from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
@@ -31,12 +29,8 @@ from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Gradients
 
-# Programs kept for each cell: one for each shape of inputs, with and without training.
-_KEPT = 16
 # The most bytes that a program of a built-in cell may keep for its backward pass.
 _MOST_KEPT = 1 << 29
-_programs: WeakKeyDictionary[Any, OrderedDict[Any, Lowered | None]] = WeakKeyDictionary()
-_lock = threading.Lock()
 _told: set[tuple[str, str]] = set()
 
 
@@ -147,39 +141,17 @@ def _program(
         call.differentiable and call.inputs_need_gradient,
         settings_of(cell),
     )
-    with _lock:
-        kept = _programs.setdefault(cell, OrderedDict())
-        if key in kept:
-            kept.move_to_end(key)
-            return kept[key]
-    shapes = Shapes(
-        map_structure(lambda leaf: _Row(leaf.shape[2:]), inputs),
-        key[1],
-        leaves[0].dtype,
-        training,
-        call.differentiable,
-        key[6],
-    )
-    found: Lowered | None = None
-    try:
-        with one_version():
-            found = lowered(cell, shapes)
-    except UnsupportedError as error:
-        _tell(cell, str(error))
-    with _lock:
-        kept[key] = found
-        while len(kept) > _KEPT:
-            kept.popitem(last=False)
+
+    def asked() -> tuple[Code, Shapes]:
+        rows = map_structure(lambda leaf: Row(leaf.shape[2:]), inputs)
+        shapes = Shapes(rows, key[1], leaves[0].dtype, call.differentiable, key[6])
+        return cell_code(cell, training), shapes
+
+    found = program(cell, key, asked)
+    if isinstance(found, str):
+        _tell(cell, found)
+        return None
     return found
-
-
-class _Row:
-    """The shape of one step without its batch axis, as a leaf of a structure."""
-
-    __slots__ = ("shape",)
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
 
 
 def _may_be(cell: Any, leaves: list[Array], initial: States, call: Call) -> bool:

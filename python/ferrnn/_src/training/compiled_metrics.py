@@ -97,7 +97,7 @@ class CompiledMetrics:
     def _update(
         self, at: int, true: Array, pred: Array, weight: Array | None, mask: Mask | None
     ) -> None:
-        if mask is not None and _lacks_axis(true, pred):
+        if mask is not None and lacks_axis(true, pred):
             # Otherwise metrics would average over all steps, including masked ones.
             true = true[..., None]
         counted = None if mask is None else np.asarray(mask, pred.dtype)
@@ -105,7 +105,7 @@ class CompiledMetrics:
             _update(metric, true, pred, counted)
         sizes = () if weight is None else weight.shape
         per_step = len(sizes) >= true.ndim > 1 and any(size != 1 for size in sizes[1:])
-        if per_step and _lacks_axis(true, pred):
+        if per_step and lacks_axis(true, pred):
             true = true[..., None]
         weight = _product(weight, counted)
         for metric in self._weighted[at]:
@@ -201,7 +201,7 @@ def _update(metric: Metric, y_true: Array, y_pred: Array, weight: Array | None) 
         metric.update_state(y_true, y_pred, weight)
 
 
-def _lacks_axis(true: Array, pred: Array) -> bool:
+def lacks_axis(true: Array, pred: Array) -> bool:
     return pred.shape[-1] == 1 and pred.ndim == true.ndim + 1
 
 

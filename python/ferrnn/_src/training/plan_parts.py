@@ -87,6 +87,10 @@ class Lowering:
     generators: list[SeedGenerator] = field(default_factory=list)
     draws: list[int] = field(default_factory=list)
 
+    def collects(self, training: bool) -> bool:
+        """Whether code in Python may add to the loss."""
+        return any(each.collects(training) for each in self.handed_back)
+
     @property
     def masked_outputs(self) -> bool:
         """Whether an output comes with a mask."""

@@ -26,7 +26,7 @@ _AT_FIRST = 64
 class TrainingPlan(TestingPlan):
     """Steps of one model; `explained` must have found it covered, its optimizer is built."""
 
-    __slots__ = ("_ahead", "_bound", "_most", "_slots", "_trained")
+    __slots__ = ("_ahead", "_bound", "_slots", "_trained")
 
     def __init__(
         self, model: Planned, lowering: Lowering, shared: dict[Any, Plan] | None = None
@@ -50,9 +50,6 @@ class TrainingPlan(TestingPlan):
         self.written += dict.fromkeys(lowering.followed)
         self._ahead = _AT_FIRST
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
-        # Layers in Python see that weights have changed when a call has ended.
-        waits = self._bound or any(each.weights for each in lowering.handed_back)
-        self._most = 1 if waits else None
 
     def runs(self, lowering: Lowering) -> bool:
         """Whether a model is what it was when the plan was made."""
@@ -63,7 +60,7 @@ class TrainingPlan(TestingPlan):
 
     def step(self, batch: Batch) -> Generator[Work, None, float | None]:
         """One step; gives the loss, or None if it must be taken without the plan."""
-        found = self._ready(batch)
+        found = self._ready(batch, trains=True)
         if found is None:
             return None
         read, judge = found
@@ -82,7 +79,8 @@ class TrainingPlan(TestingPlan):
         With `finite`, a step with a loss that is not finite is the last. No step at all means that
         the next one must be taken without the plan.
         """
-        found, order = self._ready(batches.samples.arrays, batches.size), batches.order()
+        order = batches.order()
+        found = self._ready(batches.samples.arrays, batches.size, trains=True)
         if found is None:
             return 0, 0.0
         read, judge = found
@@ -93,7 +91,9 @@ class TrainingPlan(TestingPlan):
                 batches.taken = taken
                 return 0, 0.0
             return 1, loss
-        most = min(most, self._most or self._ahead)
+        # Layers in Python see that weights have changed when a call has ended.
+        alone = self._bound or any(each.waits for each in self.lowering.handed_back)
+        most = min(most, 1 if alone else self._ahead)
         work = self._work((read, order), batches.places(most), batches.size, (judge, most, finite))
         done, loss = yield from self._worked(work)
         batches.taken += done

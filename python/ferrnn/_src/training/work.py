@@ -12,6 +12,7 @@ from ferrnn._src.training import metrics
 from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.metrics.of_losses import OfLoss
 from ferrnn._src.training.plan_parts import Lowering
+from ferrnn._src.training.written import Judged, Scored
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter, written
@@ -58,14 +59,16 @@ class Judge:
     `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
     with the number of their output, and whether these weights count; `means` are those of the
     losses of several outputs. `penalties` have the number of their weight, and both factors.
+    `judged` says for which shapes all of this is.
     """
 
-    losses: Sequence[tuple[Measure, float, str]]
+    losses: Sequence[tuple[Scored, float, str]]
     targets: Sequence[Array]
     weights: Sequence[Array | None]
-    metrics: Sequence[tuple[int, Any, Measure, bool]]
+    metrics: Sequence[tuple[int, Any, Scored, bool]]
     means: Sequence[Any]
     penalties: Sequence[tuple[int, float, float]]
+    judged: Sequence[Judged]
 
     def asked(self) -> tuple[Any, ...]:
         """As the engine is told of it: for each metric what it sums, and its sums so far."""

@@ -1,0 +1,132 @@
+"""Losses and metrics of users for plans: their code is a program of the engine, where it can."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.native import Program
+from ferrnn._src.programs.known import program
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of
+from ferrnn._src.programs.sketch import BatchMean, CellTrace
+from ferrnn._src.training.averaged import Measure
+from ferrnn._src.training.compiled_metrics import lacks_axis
+from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.metrics.means import MeanMetricWrapper
+
+# What a loss of the user's may not write in a way of its own, besides `call`.
+_OF_LOSSES = (
+    "__call__", "_aligned", "_reduce", "_reduced", "counts", "evaluate", "forward", "pointwise",
+    "values",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an output is judged by: the shapes of a sample's targets and outputs, and of weights.
+
+    `weights` are the axes of the weights of samples, None if there are none.
+    """
+
+    true: tuple[int, ...]
+    pred: tuple[int, ...]
+    masked: bool
+    weights: int | None
+    dtype: str
+
+
+class WrittenMeasure:
+    """The values of a loss or a metric of a user's, as a program: see `Measure`."""
+
+    __slots__ = ("constants", "lowered")
+
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered
+        self.constants = [np.asarray(each, np.float64) for each in lowered.constants]
+
+    @property
+    def program(self) -> Program:
+        """The program, of targets and outputs."""
+        return self.lowered.program
+
+    @property
+    def whole(self) -> bool:
+        """Whether the mean of the values over a batch is one value of the batch."""
+        return self.lowered.whole
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WrittenMeasure) and self.lowered is other.lowered
+
+    def __hash__(self) -> int:
+        return id(self.lowered)
+
+
+# What is averaged over an output.
+Scored: TypeAlias = "Measure | WrittenMeasure"
+
+
+def written_loss(loss: Any, judged: Judged) -> WrittenMeasure | None:
+    """The code of a user's loss as a program, None if it is not one."""
+    kind = type(loss)
+    if not (isinstance(loss, Loss) and loss._written_as_call()):
+        return None
+    if any(getattr(kind, name) is not getattr(Loss, name) for name in _OF_LOSSES):
+        return None
+    mask = None if not judged.masked else np.ones((1, 1), bool)
+    weight = None if judged.weights is None else np.ones((1,) * judged.weights)
+
+    def values(true: Any, pred: Any) -> Any:
+        true, pred = loss._aligned(true, pred, mask, weight)
+        return loss.call(true, pred)
+
+    return _measure(loss, values, judged)
+
+
+def written_metric(metric: Any, judged: Judged, weighted: bool) -> WrittenMeasure | None:
+    """The code of a user's metric as a program, None if it is not one."""
+    if type(metric) is not MeanMetricWrapper:
+        return None
+    judged = judged if weighted else replace(judged, weights=None)
+    if (judged.weights or 0) > 1:
+        return None
+
+    def values(true: Any, pred: Any) -> Any:
+        if judged.masked and lacks_axis(true, pred):
+            true = true[..., None]
+        return metric._fn(true, pred, **metric._arguments)
+
+    return _measure(metric, values, judged)
+
+
+def _measure(
+    owner: Any, values: Callable[[Any, Any], Any], judged: Judged
+) -> WrittenMeasure | None:
+    def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
+        true, pred = given
+        trace.takes_means = not judged.masked and judged.weights is None
+        found = values(true, pred)
+        trace.gives_mean = isinstance(found, BatchMean)
+        return (found.row if trace.gives_mean else found), ()
+
+    def asked() -> tuple[Code, Shapes]:
+        rows = [Row(judged.true), Row(judged.pred)]
+        return code, Shapes(rows, (), np.dtype(judged.dtype), True, (False, True))
+
+    found = program(owner, (judged, settings_of(owner)), asked)
+    if isinstance(found, str) or found.parameters or not _fits(found.output, judged):
+        return None
+    return WrittenMeasure(found)
+
+
+def _fits(values: tuple[int, ...], judged: Judged) -> bool:
+    """Whether each of the values of a sample belongs to a step, if steps count differently."""
+    steps = judged.pred[:-1]
+    by_step = judged.masked or (judged.weights or 0) > 1
+    count, time = math.prod(values), math.prod(steps)
+    if by_step:
+        return values[: len(steps)] == steps
+    return count % time == 0 or count == 1

@@ -1,0 +1,141 @@
+//! Code of a user as a part of a model: a program that takes one step for each row.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::machine::lists::{self, Listed};
+use crate::machine::memory::{Buffer, View, ViewMut};
+use crate::machine::simd::Element;
+use crate::machine::threads::Ask;
+use crate::programs::{Gradients, Options, Problem, Program, Results, Run, Seeds};
+
+/// A weight of a program.
+pub enum Weight<T: Element> {
+    /// One of the weights that come with each call, by its number.
+    Own(usize),
+    /// A constant.
+    Constant(Buffer<T>),
+}
+
+/// A program, its constants, and the memory between forward and backward.
+pub struct Programmed<T: Element> {
+    program: Arc<Program>,
+    weights: Vec<Weight<T>>,
+    /// For the number of rows that it had last.
+    run: Option<(usize, Run<T>)>,
+}
+
+const OPTIONS: Options =
+    Options { go_backwards: false, return_sequences: false, zero_output: false };
+
+impl<T: Element> Programmed<T> {
+    /// A program with its weights in order.
+    #[must_use]
+    pub fn new(program: Arc<Program>, weights: Vec<Weight<T>>) -> Self {
+        Self { program, weights, run: None }
+    }
+
+    /// The number of elements of each weight of which there is a gradient, by its number.
+    pub fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let registers = self.weights.iter().zip(&self.program.ends().weights);
+        registers.filter_map(|(weight, &register)| match weight {
+            Weight::Own(number) => Some((*number, self.program.width_of(register))),
+            Weight::Constant(_) => None,
+        })
+    }
+
+    /// Elements of a row of the outputs.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.program.width_of(self.program.ends().output)
+    }
+
+    /// Computes `outputs` for so many rows; [`Programmed::backward`] may follow if the program goes back.
+    ///
+    /// # Errors
+    /// If arrays do not fit the program, if memory runs out, or if `stop` said so.
+    pub fn forward(
+        &mut self,
+        rows: usize,
+        inputs: &[&[T]],
+        weights: &[&mut [T]],
+        outputs: &mut [T],
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let mut given = lists::room(self.weights.len())?;
+        for weight in &self.weights {
+            let array = match weight {
+                Weight::Own(number) => weights.get(*number).map(|array| &**array),
+                Weight::Constant(array) => Some(&array[..]),
+            };
+            let missing = || Error::value("weights", "a weight for each number", weights.len());
+            lists::push(&mut given, array.ok_or_else(missing)?)?;
+        }
+        if self.run.as_ref().is_none_or(|(known, _)| *known != rows) {
+            self.run = None;
+            self.run = Some((rows, Run::new(&self.program, rows, 1)?));
+        }
+        let views = inputs.iter().map(|array| View::contiguous(array, axes(rows, array.len())));
+        let problem = Problem {
+            inputs: views.listed_or()?,
+            weights: given,
+            states: Vec::new(),
+            mask: None,
+            options: OPTIONS,
+        };
+        let shape = axes(rows, outputs.len());
+        let outputs = ViewMut::contiguous(outputs, shape)?;
+        let Some((_, run)) = &mut self.run else { unreachable!("made above") };
+        run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)
+    }
+
+    /// Writes the gradients by those inputs that want one, and by all weights, from that by the outputs.
+    ///
+    /// # Errors
+    /// If nothing was computed before, if arrays do not fit, if memory runs out, or if `stop` said so.
+    pub fn backward(
+        &mut self,
+        d_outputs: &[T],
+        d_inputs: &mut [Option<&mut [T]>],
+        gradients: &mut [Buffer<T>],
+        stop: Ask<'_>,
+    ) -> Result<()> {
+        let Some((rows, run)) = &mut self.run else {
+            return Err(Error::value("program", "a forward pass before backward", "none"));
+        };
+        let rows = *rows;
+        let mut places = gradients.iter_mut().map(|array| Some(&mut array[..])).listed()?;
+        let own = self.weights.iter().map(|weight| match weight {
+            Weight::Own(number) => places.get_mut(*number).and_then(Option::take),
+            Weight::Constant(_) => None,
+        });
+        let weights = own.listed()?;
+        for unread in places.into_iter().flatten() {
+            unread.fill(T::ZERO);
+        }
+        let inputs = d_inputs.iter_mut().map(|array| {
+            let view = |array| {
+                let array: &mut [T] = array;
+                let shape = axes(rows, array.len());
+                ViewMut::contiguous(array, shape)
+            };
+            array.as_deref_mut().map(view).transpose()
+        });
+        let gradients = Gradients { inputs: inputs.listed_or()?, states: Vec::new(), weights };
+        let problem = Problem {
+            inputs: Vec::new(),
+            weights: Vec::new(),
+            states: Vec::new(),
+            mask: None,
+            options: OPTIONS,
+        };
+        let d_outputs = View::contiguous(d_outputs, axes(rows, d_outputs.len()))?;
+        let seeds = Seeds { d_outputs: Some(d_outputs), d_states: Vec::new() };
+        run.backward(&self.program, &problem, &seeds, gradients, stop)
+    }
+}
+
+/// The shape of so many rows of one step.
+fn axes(rows: usize, elements: usize) -> [usize; 3] {
+    [rows, 1, elements / rows.max(1)]
+}
