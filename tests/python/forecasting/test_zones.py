@@ -219,6 +219,9 @@ def test_a_frame_comes_back_in_its_zone(library):
     np.testing.assert_array_equal(result["forecast"].to_numpy(), expected["forecast"])
     apart = forecaster().fit({"ds": given["ds"], "y": given["y"]}).predict()
     assert apart["ds"].tolist() == expected["ds"].tolist()
+    begun = narwhals.from_native(given).with_columns(narwhals.col("ds").shift(1))
+    with pytest.raises(ValueError, match="'ds' must have a time in every row, one is missing"):
+        forecaster().fit(begun.to_native())
 
 
 def test_a_picture_has_the_hours_of_the_zone():
@@ -278,3 +281,12 @@ def test_a_zone_has_one_name():
     assert {*map(zone_name, (fixed, "UTC+02:00", "+0200"))} == {"+02:00"}
     assert {*map(zone_name, (dt.timezone.utc, "UTC", "-00:00", ZoneInfo("UTC")))} == {"UTC"}
     assert zone_name(ZoneInfo(BERLIN)) == BERLIN
+
+
+def test_zones_of_dateutil_are_those_of_their_files():
+    tz = pytest.importorskip("dateutil.tz")
+    local = dates("2024-03-01", "2024-05-01")
+    plain = forecaster().fit({"ds": in_zone(local), "y": np.arange(61.0)}).predict()["ds"].tolist()
+    times = [each.replace(tzinfo=tz.gettz(BERLIN)) for each in local.tolist()]
+    assert forecaster().fit({"ds": times, "y": np.arange(61.0)}).predict()["ds"].tolist() == plain
+    assert zone_name(tz.UTC) == "UTC"

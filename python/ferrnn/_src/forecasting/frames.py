@@ -59,8 +59,8 @@ def as_numbers(values: Any, name: str) -> Array:
         ValueError: It holds an infinite one.
     """
     made = _floats(np.asarray(values))
-    if made is None:
-        received = _received(np.asarray(values))
+    if made is None or made.ndim != 1:
+        received = _received(np.asarray(values)) if made is None else f"the shape {made.shape}"
         raise TypeError(f"the column {name!r} must hold numbers, received {received}")
     if np.isinf(made).any():
         raise ValueError(f"the column {name!r} must hold finite numbers or NaN, has infinite ones")

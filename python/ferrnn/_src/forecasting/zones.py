@@ -19,6 +19,7 @@ from ferrnn._src.tree.types import Array
 _UTC = dt.timezone.utc
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=_UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
+_OF_DATEUTIL = re.compile(r"tzfile\('(?:.*/zoneinfo/)?(.+)'\)")
 _FIXED = re.compile(r"(?:UTC)?([+-])(\d\d):?(\d\d)")
 
 
@@ -59,6 +60,10 @@ def zone_name(zone: object) -> str:
         ValueError: It is none that is known.
     """
     name = str(getattr(zone, "key", None) or getattr(zone, "zone", None) or zone)
+    if name == "tzutc()":
+        name = "UTC"
+    of_file = _OF_DATEUTIL.fullmatch(name)
+    name = of_file[1] if of_file else name
     found = zone_of(name)
     if not isinstance(found, dt.timezone):
         return name
@@ -101,13 +106,17 @@ def to_instants(local: Array, zone: str) -> Array:
 
 
 def aware(instants: Array, zone: str) -> Array:
-    """Objects of datetime in the zone, for people.
+    """Objects of datetime in the zone, for people; None of what is missing.
 
     >>> str(aware(np.array(["2024-07-01T12:00"], "M8[us]"), "Europe/Berlin")[0])
     '2024-07-01 14:00:00+02:00'
     """
     found = zone_of(zone)
-    return _each(instants, lambda moment: moment.replace(tzinfo=_UTC).astimezone(found), object)
+
+    def told(moment: dt.datetime | None) -> dt.datetime | None:
+        return moment and moment.replace(tzinfo=_UTC).astimezone(found)
+
+    return _each(instants, told, object)
 
 
 def of_aware(values: Array, name: str) -> tuple[Array, str] | None:
@@ -121,8 +130,9 @@ def of_aware(values: Array, name: str) -> tuple[Array, str] | None:
         np.fromiter(map(id, values), np.int64, len(values)), return_index=True, return_inverse=True
     )
     once = [None if each is None or each != each else each for each in values[first]]  # noqa: PLR0124
-    zones = {getattr(each, "tzinfo", None) for each in once if each is not None}
-    if not zones - {None}:
+    found = (getattr(each, "tzinfo", None) for each in once if each is not None)
+    zones = [*{id(each): each for each in found}.values()]  # not all can be hashed
+    if all(each is None for each in zones):
         return None
     names = sorted({"none" if each is None else zone_name(each) for each in zones})
     if len(names) > 1:
