@@ -106,3 +106,13 @@ def test_too_few_rows_are_named():
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=40, step=1)
     with pytest.raises(ValueError, match="`windows` must be a positive integer"):
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=0)
+
+
+@pytest.mark.filterwarnings("ignore:No windows are held out")
+def test_a_past_shorter_than_a_season_has_no_scale():
+    made = RecurrentForecaster(3, season_length=7, **{**QUICK, "context": 4}).backtest(
+        daily(60), windows=18
+    )
+    found = made.summary()
+    assert np.isnan(found["mase"])
+    assert np.isfinite(found["mae"])

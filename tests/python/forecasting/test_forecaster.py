@@ -256,8 +256,10 @@ def test_calls_that_cannot_be_answered_say_why():
     forecaster = RecurrentForecaster(3, **QUICK)
     with pytest.raises(RuntimeError, match="must be fitted first"):
         forecaster.predict()
-    with pytest.raises(ValueError, match=r"no window to train on.* has 3 rows, .* 3 known targets"):
+    with pytest.raises(ValueError, match=r"no window .* at least 5 rows .* has 3 rows there"):
         forecaster.fit(np.arange(3.0))
+    with pytest.raises(ValueError, match=r"at least 10 rows .* has 6 rows there, .* 6 known"):
+        forecaster.fit({"ds": days(9), "y": np.arange(9.0)})
     with pytest.raises(ValueError, match="no window to train on"):
         RecurrentForecaster(2**40).fit(np.arange(60.0))  # takes no memory for the steps ahead
     forecaster.fit(weekly(np.random.default_rng(14), 60))

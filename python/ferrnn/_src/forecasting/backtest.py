@@ -60,7 +60,8 @@ class Backtest:
         scaled = np.abs(error) / self.scale[rows]
         made["mae"] = float(np.abs(error).mean())
         made["rmse"] = float(np.sqrt((error**2).mean()))
-        made["mase"] = float(scaled[np.isfinite(scaled)].mean())
+        known = scaled[np.isfinite(scaled)]
+        made["mase"] = float(known.mean()) if len(known) else float("nan")
         for level in self.levels:
             low, high = (self.forecasts[name][rows] for name in names_of(level))
             made[f"coverage-{level:g}"] = float(((low <= truth) & (truth <= high)).mean())

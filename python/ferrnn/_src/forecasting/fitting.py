@@ -98,20 +98,28 @@ def fitting(data: Any, static: Any, settings: Settings, networks: Sequence[Any] 
     )
     begun = replace(begun, scaling=scaling, scales=scales)
     if lengths.max() <= settings.horizon:
-        raise _no_window(begun, least)
+        raise _no_window(begun, past)
     rows = begun.rows(begun.panel.extended(settings.horizon))
     origins = origins_of(begun, rows, cut, held)
     if not len(origins.before):
-        raise _no_window(begun, least)
+        raise _no_window(begun, past)
     return (yield from _trained(begun, rows, origins, networks))
 
 
-def _no_window(begun: Fitted, least: int) -> ValueError:
+def _no_window(begun: Fitted, past: Panel) -> ValueError:
+    """The error for a `past`, all before what is held out, that is too short."""
+    least = begun.settings.horizon + _least_seen(begun.shape)
     return ValueError(
-        f"there is no window to train on: a series must have more than {least} rows with known "
-        f"targets; the longest has {begun.panel.lengths.max()} rows, and all series together have "
-        f"{np.isfinite(begun.panel.y).sum()} known targets. Give a shorter `horizon` or `context`"
+        "there is no window to train on: before what is held out a series must have at least "
+        f"{least} rows with known targets; the longest has {past.lengths.max()} rows there, and "
+        f"all series together have {np.isfinite(past.y).sum()} known targets. Give longer series, "
+        "a shorter `horizon` or `context`, or a smaller `held_out`"
     )
+
+
+def _least_seen(shape: Shape) -> int:
+    """How many known targets a window must see, of a series that is long enough."""
+    return max(2, min(shape.season, shape.context // 2))
 
 
 def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
@@ -157,7 +165,7 @@ def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
     known = np.concatenate([[0], np.cumsum(np.isfinite(rows.z))])
     at = np.arange(len(ticks))
     seen = known[at + 1] - known[np.maximum(at + 1 - shape.context, rows.begins)]
-    wanted = max(2, min(shape.season, shape.context // 2))
+    wanted = _least_seen(shape)
     ends = np.minimum(at + 1 + shape.horizon, len(ticks))
     longer = np.minimum(at + 1 + fitted.settings.horizon, len(ticks))
     inside = (ticks < panel.last[series]) & (seen >= np.minimum(wanted, panel.lengths[series] // 2))
