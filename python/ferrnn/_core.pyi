@@ -312,11 +312,13 @@ def mean_loss(
 ) -> tuple[float, float, Array | None]:
     """The mean of a loss over all values, the sum of their weights, the derivatives by `y_pred`.
 
-    `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh", a
-    "crossentropy" of labels ("binary", "one-hot" or "numbers") with their smoothing, the epsilon of
-    probabilities and perhaps a label that is ignored, that of "logits", or the "pinball" loss of
-    probabilities. `weights` are float64, one for each row; the weighted sum is divided by the
-    number of "rows", by the sum of "weights", or by "one".
+    `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh",
+    "percentage", "logarithmic", "poisson" or "divergence" with an epsilon, "hinge" or "squared
+    hinge" (labels 0 and 1 become -1 and 1 if a batch has no others), a "crossentropy" of labels
+    ("binary", "one-hot" or "numbers") with their smoothing, the epsilon of probabilities and
+    perhaps a label that is ignored, that of "logits", or the "pinball" loss of probabilities.
+    `weights` are float64, one for each row; the weighted sum is divided by the number of "rows", by
+    the sum of "weights", or by "one".
     """
 
 def attention_forward(

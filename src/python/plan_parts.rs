@@ -13,6 +13,7 @@ use crate::training::classes::Crossentropy;
 use crate::training::loss;
 use crate::training::measure::Measure;
 use crate::training::optimizer::Rule;
+use crate::training::pairs::Pair;
 use crate::training::quantiles::Quantiles;
 use crate::training::rows::{Divisor, Labels};
 
@@ -153,7 +154,8 @@ fn labels_of(name: &str) -> PyResult<Labels> {
 }
 
 /// What is averaged, of which labels, and its numbers: "squared" or "absolute" errors, "huber" up to a size,
-/// "log cosh", the "crossentropy" of labels with their smoothing, the epsilon of probabilities and perhaps a
+/// "log cosh", "percentage", "logarithmic", "poisson" or "divergence" with an epsilon, "hinge" or "squared
+/// hinge", the "crossentropy" of labels with their smoothing, the epsilon of probabilities and perhaps a
 /// label that is ignored, that of "logits" with the same, the "hits" of labels with a threshold, or the
 /// "pinball" loss of probabilities.
 pub(super) type Measures = (String, String, Vec<f64>);
@@ -180,11 +182,18 @@ pub(super) fn measure((kind, labels, numbers): &Measures) -> PyResult<Measure> {
         let missing = || Error::value("measure", format!("more numbers for {kind}"), numbers);
         numbers.get(at).copied().ok_or_else(missing)
     };
+    let pair = |pair: Pair| Ok(Measure::Error(loss::Error::Pair(pair)));
     match kind.as_str() {
         "squared" => Ok(Measure::Error(loss::Error::Squared)),
         "absolute" => Ok(Measure::Error(loss::Error::Absolute)),
         "huber" => Ok(Measure::Error(loss::Error::Huber(number(0)?))),
         "log cosh" => Ok(Measure::Error(loss::Error::LogCosh)),
+        "percentage" => pair(Pair::Percentage(number(0)?)),
+        "logarithmic" => pair(Pair::Logarithmic(number(0)?)),
+        "poisson" => pair(Pair::Poisson(number(0)?)),
+        "divergence" => pair(Pair::Divergence(number(0)?)),
+        "hinge" => pair(Pair::Hinge { squared: false, binary: false }),
+        "squared hinge" => pair(Pair::Hinge { squared: true, binary: false }),
         "crossentropy" | "logits" => {
             let (smoothing, epsilon, ignored) = (number(0)?, number(1)?, numbers.get(2).copied());
             let epsilon = (kind == "crossentropy").then_some(epsilon);
@@ -194,8 +203,8 @@ pub(super) fn measure((kind, labels, numbers): &Measures) -> PyResult<Measure> {
         "hits" => Ok(Measure::Hits(labels_of(labels)?, number(0)?)),
         "pinball" => Ok(Measure::Pinball(Quantiles { probabilities: numbers.clone() })),
         other => {
-            let expected = "squared, absolute, huber, log cosh, crossentropy, logits, hits or \
-                            pinball";
+            let expected = "squared, absolute, huber, log cosh, percentage, logarithmic, poisson, \
+                            divergence, hinge, squared hinge, crossentropy, logits, hits or pinball";
             Err(Error::value("measure", expected, other).into())
         }
     }

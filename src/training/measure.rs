@@ -59,10 +59,13 @@ impl Measure {
             return Err(Error::shape("sample_weight", [count], [weights.rows.len()]));
         }
         match self {
-            Self::Error(error) => Ok(match weights {
-                None => mean_error(*error, rows.targets, rows.predictions, gradient),
-                Some(weights) => weighted_error(*error, rows, weights, gradient),
-            }),
+            Self::Error(error) => {
+                let error = error.of_targets(rows.targets);
+                Ok(match weights {
+                    None => mean_error(error, rows, gradient),
+                    Some(weights) => weighted_error(error, rows, weights, gradient),
+                })
+            }
             Self::Crossentropy(of) => of.mean(rows, weights, gradient),
             Self::Pinball(of) => of.mean(rows, weights, gradient),
             Self::Hits(..) => Err(Error::value("measure", "one with a gradient", "hits")),

@@ -6,6 +6,7 @@ mod logits;
 pub mod loss;
 pub mod measure;
 pub mod optimizer;
+pub mod pairs;
 pub mod penalty;
 pub mod quantiles;
 pub mod rows;

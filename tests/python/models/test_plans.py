@@ -69,7 +69,7 @@ def test_optimizers_train_to_the_same_bits(optimizer, monkeypatch):
 
 @pytest.mark.parametrize(
     ("loss", "metrics"),
-    [("mse", ["mae", "mse"]), ("huber", None), ("hinge", None), ("mse", ["cosine_similarity"])],
+    [("mse", ["mae", "mse"]), ("huber", None), ("dice", None), ("mse", ["cosine_similarity"])],
 )
 def test_losses_and_metrics_of_python_see_the_same_outputs(loss, metrics, monkeypatch):
     def build():

@@ -14,6 +14,12 @@ SHORT = [
     losses.MeanAbsoluteError,
     partial(losses.Huber, 0.75),
     losses.LogCosh,
+    losses.MeanAbsolutePercentageError,
+    losses.MeanSquaredLogarithmicError,
+    losses.Poisson,
+    losses.KLDivergence,
+    losses.Hinge,
+    losses.SquaredHinge,
 ]
 
 
@@ -23,6 +29,8 @@ SHORT = [
 def test_the_short_way_gives_what_the_long_one_gives(kind, dtype, shape):
     rng = np.random.default_rng(3)
     y_true, y_pred = rng.standard_normal((2, *shape)).astype(dtype)
+    if kind is losses.Poisson:  # of the logarithm of predictions
+        y_pred = np.abs(y_pred)
 
     class Long(type(kind())):
         def pointwise(self, y_true, y_pred):
@@ -59,12 +67,23 @@ def test_targets_are_cast_and_aligned_on_the_short_way(kind):
 
 @pytest.mark.parametrize("kind", SHORT)
 def test_arrays_laid_out_in_any_way_take_the_short_way(kind):
-    rng = np.random.default_rng(3)
-    y_true, y_pred = rng.standard_normal((2, 6, 4))
+    y_true, y_pred = np.random.default_rng(3).uniform(size=(2, 6, 4))
     expected = kind().forward(y_true.T.copy(), y_pred.T.copy())
     found = kind().forward(y_true.T, y_pred.T)
     assert found[0] == expected[0]
     assert found[1](1.0, Gradients()).tolist() == expected[1](1.0, Gradients()).tolist()
+
+
+@pytest.mark.parametrize("kind", [losses.Hinge, losses.SquaredHinge])
+@pytest.mark.parametrize("labels", [[[0, 1], [1, 1]], [[0, 1], [-1, 1]], [[0, 1], [0.5, 1]]])
+@pytest.mark.parametrize("weight", [None, [0.5, 2.0]])
+def test_labels_are_0_and_1_if_all_of_a_batch_are(kind, labels, weight):
+    y_true, y_pred = np.array(labels, "float64"), np.array([[0.25, -0.5], [0.75, 3.0]])
+    signs = 2 * y_true - 1 if set(y_true.ravel()) <= {0, 1} else y_true
+    values = np.maximum(1 - signs * y_pred, 0) ** (1 if kind is losses.Hinge else 2)
+    expected = np.mean(values.mean(-1) * (1 if weight is None else np.array(weight)))
+    found, _ = kind().forward(y_true, y_pred, sample_weight=weight)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
 
 
 def test_a_formula_or_dtype_of_ones_own_takes_the_long_way():

@@ -326,6 +326,16 @@ class LossFunctionWrapper(Loss):
         return {**super().get_config(), "fn": written(self.fn), **self._arguments}
 
 
+def rewritten(loss: Loss, kind: type[Loss]) -> bool:
+    """Whether a loss of this class overrides its values.
+
+    >>> rewritten(LossFunctionWrapper(abs), Loss)
+    True
+    """
+    cls = type(loss)
+    return cls.pointwise is not kind.pointwise or cls.call is not Loss.call
+
+
 def _or_zero(value: ArrayLike | None) -> ArrayLike:
     return 0.0 if value is None else value
 

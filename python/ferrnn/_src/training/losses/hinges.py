@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.formulas import ValuesVjp
-from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.loss import Loss, rewritten
 from ferrnn._src.training.losses.regression_formulas import mean_of
 from ferrnn._src.tree.types import Array
 
@@ -41,6 +42,10 @@ class Hinge(Loss):
         short = np.maximum(1.0 - true * y_pred, 0)
         return mean_of(short, np.where(short > 0, -true, 0))
 
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return None if rewritten(self, Hinge) else ("hinge", "", ())
+
 
 class SquaredHinge(Loss):
     """`mean(max(1 - y p, 0)^2)` over the last axis; labels as for `Hinge`.
@@ -62,6 +67,10 @@ class SquaredHinge(Loss):
         true = signs(y_true)
         short = np.maximum(1.0 - true * y_pred, 0)
         return mean_of(short * short, -2.0 * true * short)
+
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return None if rewritten(self, SquaredHinge) else ("squared hinge", "", ())
 
 
 class CategoricalHinge(Loss):

@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferrnn._src.configs import config
 from ferrnn._src.training import formulas
 from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.formulas import ValuesVjp
-from ferrnn._src.training.loss import Loss
+from ferrnn._src.training.loss import Loss, rewritten
 from ferrnn._src.training.losses import regression_formulas, target_formulas
 from ferrnn._src.training.losses.axes import moved_back
 from ferrnn._src.tree.types import Array
-
-
-def _rewritten(loss: Loss, kind: type[Loss]) -> bool:
-    """Whether a loss of this class overrides its values."""
-    cls = type(loss)
-    return cls.pointwise is not kind.pointwise or cls.call is not Loss.call
 
 
 class MeanSquaredError(Loss):
@@ -45,7 +40,7 @@ class MeanSquaredError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error in the engine's form."""
-        return None if _rewritten(self, MeanSquaredError) else ("squared", "", ())
+        return None if rewritten(self, MeanSquaredError) else ("squared", "", ())
 
 
 class MeanAbsoluteError(Loss):
@@ -71,7 +66,7 @@ class MeanAbsoluteError(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error in the engine's form."""
-        return None if _rewritten(self, MeanAbsoluteError) else ("absolute", "", ())
+        return None if rewritten(self, MeanAbsoluteError) else ("absolute", "", ())
 
 
 class MeanAbsolutePercentageError(Loss):
@@ -92,6 +87,14 @@ class MeanAbsolutePercentageError(Loss):
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.percentage_error(y_true, y_pred)
+
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return (
+            None
+            if rewritten(self, MeanAbsolutePercentageError)
+            else ("percentage", "", (config.epsilon(),))
+        )
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
         """The gradient of the values with respect to `y_true`."""
@@ -121,6 +124,14 @@ class MeanSquaredLogarithmicError(Loss):
         """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.squared_logarithmic_error(y_true, y_pred)
 
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return (
+            None
+            if rewritten(self, MeanSquaredLogarithmicError)
+            else ("logarithmic", "", (config.epsilon(),))
+        )
+
 
 class Huber(Loss):
     """`mean(e^2 / 2)` where `|e| <= delta`, else `mean(delta |e| - delta^2 / 2)`; `e = p - y`.
@@ -149,7 +160,7 @@ class Huber(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error in the engine's form."""
-        known = not _rewritten(self, Huber) and self.delta >= 0
+        known = not rewritten(self, Huber) and self.delta >= 0
         return ("huber", "", (float(self.delta),)) if known else None
 
     def get_config(self) -> dict[str, Any]:
@@ -180,7 +191,7 @@ class LogCosh(Loss):
 
     def measured(self) -> Measure | None:
         """The mean error in the engine's form."""
-        return None if _rewritten(self, LogCosh) else ("log cosh", "", ())
+        return None if rewritten(self, LogCosh) else ("log cosh", "", ())
 
 
 class CosineSimilarity(Loss):
@@ -232,6 +243,10 @@ class Poisson(Loss):
         """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.poisson(y_true, y_pred)
 
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return None if rewritten(self, Poisson) else ("poisson", "", (config.epsilon(),))
+
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
         """The gradient of the values with respect to `y_true`."""
         return target_formulas.poisson(y_pred)
@@ -255,6 +270,10 @@ class KLDivergence(Loss):
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
         """Values `[batch, ...]` and their gradient with respect to `y_pred`."""
         return regression_formulas.kl_divergence(y_true, y_pred)
+
+    def measured(self) -> Measure | None:
+        """The mean error in the engine's form."""
+        return None if rewritten(self, KLDivergence) else ("divergence", "", (config.epsilon(),))
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp:
         """The gradient of the values with respect to `y_true`."""
