@@ -132,7 +132,7 @@ class TestElements:
         by_types = Dataset.from_generator(pairs, ("int16", {"y": "float64"}), args=[2])
         assert [part.dtype for part in keras.tree.flatten(next(iter(by_types)))] == ["int16", "f8"]
         wrong = Dataset.from_generator(pairs, output_shapes=((1,), {"y": ()}), args=[3])
-        with pytest.raises(TypeError, match=r"of the shape \(0,\) where the shape \(1,\) was told"):
+        with pytest.raises(TypeError, match=r"of the shape \(1,\), received the shape \(0,\)"):
             list(wrong)
 
     def test_cannot_be_written_to_where_others_get_them(self):
@@ -253,9 +253,9 @@ class TestRefused:
     @each_case(
         ("make", "error", "text"),
         [
-            (lambda: Dataset.from_tensor_slices(3), ValueError, "first axes of one length"),
+            (lambda: Dataset.from_tensor_slices(3), ValueError, "equal lengths of the first axes"),
             (lambda: Dataset.from_tensor_slices((X, Y[:3])), ValueError, r"\(7, 2\), \(3,\)"),
-            (lambda: Dataset.from_tensor_slices(()), ValueError, "first axes of one length"),
+            (lambda: Dataset.from_tensor_slices(()), ValueError, "equal lengths of the first axes"),
             (lambda: Dataset.range(3).batch(0), ValueError, "`batch_size` must be a positive"),
             (lambda: Dataset.range(3).shuffle(0), ValueError, "`buffer_size` must be a positive"),
             (lambda: Dataset.range(3).prefetch(0), ValueError, "`buffer_size` must be a positive"),

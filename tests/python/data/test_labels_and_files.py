@@ -101,14 +101,14 @@ class TestFiles:
         assert [path.name for path in folder.iterdir()] == ["new.txt"]
         with zipfile.ZipFile(source, "w") as archive:
             archive.writestr("../outside.txt", "")
-        with pytest.raises(ValueError, match="outside of its folder"):
+        with pytest.raises(ValueError, match="must lie inside its folder"):
             get_file(**options, force_download=True)
         assert [path.name for path in folder.iterdir()] == ["new.txt"]
         assert not list(folder.parent.glob(".*"))
 
     def test_what_was_downloaded_is_found(self, tmp_path, monkeypatch):
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-        with pytest.raises(FileNotFoundError, match=r"fetch https://x\.org/mnist\.npz yourself"):
+        with pytest.raises(FileNotFoundError, match=r"download https://x\.org/mnist\.npz yourself"):
             get_file(origin="https://x.org/mnist.npz")
         (tmp_path / "datasets").mkdir()
         (tmp_path / "datasets" / "mnist.npz").write_text("")
@@ -144,10 +144,10 @@ class TestFiles:
         with zipfile.ZipFile(tmp_path / "up.zip", "w") as file:
             file.write(tmp_path / "a.txt", "../a.txt")
         for name, message in (
-            ("up.tar", "outside of its folder"),
+            ("up.tar", "must lie inside its folder"),
             ("link.tar", "link or a device"),
-            ("up.zip", "outside of its folder"),
-            ("a.txt", "not an archive"),
+            ("up.zip", "must lie inside its folder"),
+            ("a.txt", "must be an archive"),
         ):
             with pytest.raises(ValueError, match=message):
                 get_file(name, str(tmp_path / name), **options)

@@ -57,7 +57,7 @@ def test_words_are_judged_behind_their_embedding():
     model = Sequential([Input((None,)), embedding, layers.LSTM(4), layers.Dense(1)])
     random_weights(model)
     words = np.array([[1, 2, 0], [3, 4, 5]])
-    with pytest.raises(TypeError, match="give its name as `layer`"):
+    with pytest.raises(TypeError, match="pass its name as `layer`"):
         integrated_gradients(model, words)
     found = integrated_gradients(model, words, layer="words")
     assert found.shape == (2, 3, 3)
@@ -80,7 +80,7 @@ def test_what_a_mask_leaves_out_has_no_part():
 def test_few_steps_over_kinks_are_told():
     model = Sequential([Input((3,)), layers.Dense(8, activation="relu"), layers.Dense(1)])
     random_weights(model)
-    with pytest.warns(UserWarning, match="give more than 1 `steps`"):
+    with pytest.warns(UserWarning, match="pass more than 1 `steps`"):
         integrated_gradients(model, 5 * X[:, 0], baseline=-1.0, steps=1)
 
 
@@ -137,5 +137,5 @@ def test_inputs_of_several_kinds_share_the_change(names):
     expected = r"a dict of \['past'.* received 2 in a list" if names else "a list of 3, received 2"
     with pytest.raises(ValueError, match=expected):
         integrated_gradients(model, x, [0.0, 1.0], output=(2, 0))
-    with pytest.raises(ValueError, match="`layer` is for models of one input, this one has 3"):
+    with pytest.raises(ValueError, match="`layer` can only be given for a model with one input"):
         integrated_gradients(model, x, output=(2, 0), layer="gru")

@@ -47,7 +47,7 @@ def test_a_history_shows_loss_and_metrics(model, tmp_path):
     assert plot_history(history.history, log=True).axes[0].get_yscale() == "log"
     with pytest.raises(ValueError, match=r"some of \['loss', 'mae'\], received 'acc'"):
         history.plot("acc")
-    with pytest.raises(ValueError, match="`history` must be of at least one epoch"):
+    with pytest.raises(ValueError, match="`history` must have at least one epoch"):
         plot_history({})
 
 
@@ -73,7 +73,7 @@ def test_attributions_are_a_heat_map_of_features(model):
     low, high = drawn.get_clim()
     assert low == -high
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["rain", "wind"]
-    with pytest.raises(ValueError, match="one for each of 2 features"):
+    with pytest.raises(ValueError, match="one name for each of 2 features"):
         plot_attributions(found, ["rain"])
     with pytest.raises(ValueError, match="`attributions` must be an array"):
         plot_attributions(found, sample=8)

@@ -115,5 +115,5 @@ def test_other_layers_are_refused():
         layer_states(model, X, "dense")
     inputs, start = Input((None, 2)), Input((4,))
     led = ferrnn.Model([inputs, start], layers.GRU(4)(inputs, initial_state=start))
-    with pytest.raises(ValueError, match="no initial states"):
+    with pytest.raises(ValueError, match="without initial states"):
         layer_states(led, [X, np.zeros((3, 4))])

@@ -54,5 +54,5 @@ def test_names_of_dtypes():
     for wrong in ("float", "float12", 3):
         with pytest.raises(ValueError, match=f"Invalid dtype: {wrong!r}"):
             utils.standardize_dtype(wrong)
-    with pytest.raises(ValueError, match="must be of numbers without an imaginary part"):
+    with pytest.raises(ValueError, match="must be dtypes of real numbers"):
         backend.result_type("complex64", "float32")

@@ -126,7 +126,7 @@ def test_one_of_your_own_may_be_written_as_keras_has_it():
         np.testing.assert_allclose(vjp(3.0, Gradients()), 6 * x**3)
     penalty, vjp = penalty_of(np.sum, np.ones(2))
     assert penalty == 2
-    with pytest.raises(TypeError, match=r"`numpy.sum` cannot work.*use `ops.sum`"):
+    with pytest.raises(TypeError, match=r"`numpy.sum` would.*use `ops.sum`"):
         vjp(1.0, Gradients())
 
 

@@ -1,1 +1,1 @@
-"""Arrays made ready for training: windows, padding, labels, files."""
+"""Preparation of data for training: windows, padding, labels, files."""

@@ -1,4 +1,4 @@
-"""Elements fetched on a thread, while those before them are in use."""
+"""Elements fetched on a thread while earlier ones are used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 class Ahead(Iterator[Any]):
     """The elements of a source, up to `size` of them fetched ahead.
 
-    The thread starts with the first element that is asked for. What the source raises is raised
-    where its element would have come. The thread ends with the source, or after the element that
-    it is at when the iterator is dropped.
+    The thread starts when the first element is requested. Errors of the source are raised where
+    its next element would have come. The thread ends with the source, or after the current element
+    when the iterator is dropped.
 
     >>> list(Ahead(range(4), 2))
     [0, 1, 2, 3]
@@ -27,7 +27,7 @@ class Ahead(Iterator[Any]):
 
     def __next__(self) -> Any:
         if self._source is not None:
-            # The thread knows what is shared alone, so that it does not keep the iterator alive.
+            # The thread refers only to the shared state, not to keep the iterator alive.
             arguments = (self._source, self._shared)
             self._source = None
             threading.Thread(target=_fetch, args=arguments, name="prefetch", daemon=True).start()
@@ -35,7 +35,7 @@ class Ahead(Iterator[Any]):
 
 
 class _Shared:
-    """What the thread and the iterator share: elements that wait, and how the source ended."""
+    """The state that the thread and the iterator share: waiting elements, and the source's end."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -51,7 +51,7 @@ class _Shared:
             self.changed.notify_all()
 
     def put(self, element: Any) -> bool:
-        """Adds an element when there is room; whether anybody still wants more."""
+        """Adds an element when there is room; returns whether more are wanted."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or len(self.waiting) < self.size)
             if not self.closed:
@@ -83,6 +83,6 @@ def _fetch(source: Iterable[Any], shared: _Shared) -> None:
         for element in source:
             if not shared.put(element):
                 break
-    except BaseException as raised:  # noqa: BLE001 - raised again where the elements are taken
+    except BaseException as raised:  # noqa: BLE001 - raised again in the iterator
         error = raised
     shared.end(error)

@@ -1,4 +1,4 @@
-"""What the steps of datasets are told, checked."""
+"""Checks of arguments of datasets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def element_check(types: Any, shapes: Any, signature: Any) -> Callable[[Any], An
     if signature is not None:
         if types is not None or shapes is not None:
             raise TypeError(
-                "give `output_signature`, or `output_types` and `output_shapes`: it holds both"
+                "`output_signature` must not be given with `output_types` or `output_shapes`, "
+                "which it includes"
             )
         return lambda element: _with_structure(
             lambda spec, leaf: _checked(leaf, spec.dtype, spec.shape), signature, element
@@ -47,7 +48,7 @@ def element_check(types: Any, shapes: Any, signature: Any) -> Callable[[Any], An
 
 
 def _with_shapes(shapes: Any, element: Any) -> Any:
-    """The element, each array of the shape at its place: a shape is a tuple, or None, itself."""
+    """The element, after checking its shapes; a tuple, or None, in `shapes` is one shape."""
     if isinstance(element, dict):
         return {key: _with_shapes(shapes[key], part) for key, part in element.items()}
     if isinstance(element, tuple):
@@ -61,8 +62,7 @@ def _with_structure(check: Callable[[Any, Any], Any], structure: Any, element: A
         return map_structure(check, structure, element)
     except (KeyError, IndexError, AttributeError) as error:
         raise TypeError(
-            f"`generator` gave an element of another structure than was told: {element!r} is not "
-            f"one of {structure!r}"
+            f"`generator` must yield elements of the structure {structure!r}, received {element!r}"
         ) from error
 
 
@@ -73,12 +73,12 @@ def _checked(leaf: Any, kind: Any, shape: Any) -> Any:
         pairs = zip(wanted, found, strict=False)
         if len(wanted) != len(found) or any(a is not None and a != b for a, b in pairs):
             raise TypeError(
-                f"`generator` gave an array of the shape {found} where the shape {wanted} was told"
+                f"`generator` must yield arrays of the shape {wanted}, received the shape {found}"
             )
     return array
 
 
 def _dtype(kind: Any) -> Any:
-    """A dtype of NumPy for its name, or for TensorFlow's, which has one."""
+    """The NumPy dtype for a name, or for a dtype of TensorFlow."""
     name = getattr(kind, "as_numpy_dtype", kind)
     return np.str_ if name in ("string", object) else np.dtype(name)

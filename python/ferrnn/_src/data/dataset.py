@@ -1,4 +1,4 @@
-"""`Dataset`: elements to go through again and again, and what is done with them on the way."""
+"""`Dataset`: a sequence of elements to iterate over repeatedly, with transformations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.data.checks import checked_size, element_check
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.weights.random import SeedGenerator
 
-# As in `tf.data`: lengths that are no numbers of elements, and "as many as are good".
+# As in `tf.data`: infinite and unknown lengths, and "as many as useful".
 INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, AUTOTUNE = -1, -2, -1
 
 
@@ -31,9 +31,9 @@ class Dataset:
     ([[0, 1], [4, 9], [16]], 3)
     """
 
-    runs_ahead = False  # whether a thread makes elements before they are asked for
+    runs_ahead = False  # whether a thread makes elements before they are requested
 
-    # What datasets are made of.
+    # Sources.
 
     @staticmethod
     def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:  # noqa: ARG004
@@ -47,8 +47,8 @@ class Dataset:
         shapes = [np.shape(leaf) for leaf in flatten(structure)]
         if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) != 1:
             raise ValueError(
-                "`tensors` must be an array, or a structure of arrays, with first axes of one "
-                f"length, received arrays of the shapes {shapes}"
+                "`tensors` must be an array, or a structure of arrays, with equal lengths of the "
+                f"first axes, received arrays of the shapes {shapes}"
             )
         return _Slices(structure, Dataset.range(shapes[0][0]))
 
@@ -90,7 +90,7 @@ class Dataset:
         output_type: Any = "int64",
         name: str | None = None,  # noqa: ARG004
     ) -> Dataset:
-        """The whole numbers of Python's `range`."""
+        """The integers of Python's `range`."""
         return _Range(range(*bounds), str(np.dtype(output_type)))
 
     @staticmethod
@@ -111,7 +111,7 @@ class Dataset:
         finite = [count for count in counts if count != INFINITE_CARDINALITY]
         return _Step(steps.zipped, sources, {"structure": structure}, min(finite, default=-1))
 
-    # What is done with elements.
+    # Transformations.
 
     def map(
         self,
@@ -251,7 +251,7 @@ class Dataset:
             known = INFINITE_CARDINALITY
         return _Chained((self, dataset), known)
 
-    # What is known of elements.
+    # Properties.
 
     def cardinality(self) -> int:
         """The number of elements; -1 if there is no end, -2 if it is not known."""
@@ -269,7 +269,7 @@ class Dataset:
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError(f"{type(self).__name__} must write `__iter__`")
+        raise NotImplementedError(f"{type(self).__name__} must define `__iter__`")
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The elements, as plain arrays."""
@@ -280,7 +280,7 @@ class Dataset:
 
 
 class _Step(Dataset):
-    """What a function makes of the elements of other datasets, pass by pass."""
+    """A dataset that a function makes from the elements of others, in each pass."""
 
     def __init__(
         self,
@@ -324,7 +324,7 @@ class _Range(Dataset):
 
 
 class _Listed(Dataset):
-    """The elements given, which have one structure."""
+    """The given elements, which have the same structure."""
 
     def __init__(self, *elements: Any) -> None:
         self.elements = elements
@@ -337,9 +337,9 @@ class _Listed(Dataset):
 
 
 class _Slices(Dataset):
-    """Arrays read along their first axis in an order, which is a dataset of numbers itself.
+    """Arrays read along their first axis in the order of a dataset of indices.
 
-    So a shuffle moves numbers alone, and a batch takes its rows at once.
+    So a shuffle only moves indices, and a batch takes all its rows at once.
     """
 
     def __init__(self, structure: Any, order: Dataset) -> None:
@@ -383,7 +383,7 @@ def _batches(count: int, size: int, whole: bool) -> int:
 
 
 def _leaves(structure: Any) -> list[Any]:
-    """The datasets of a structure in the order that `zipped` takes their elements in."""
+    """The datasets of a structure, in the order in which `zipped` takes elements."""
     if isinstance(structure, dict):
         structure = list(structure.values())
     if isinstance(structure, tuple | list):

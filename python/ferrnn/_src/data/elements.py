@@ -1,4 +1,4 @@
-"""Single samples that can be put into batches, and how a set of them is split in two."""
+"""Single samples that can be batched, and splitting a dataset in two."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EMPTY = "Received an empty dataset. Make sure `dataset` has at least one sample
 
 
 class Elements(Dataset):
-    """Samples that `read` gives by their numbers, one after another; `batch` puts them together.
+    """Samples that `read` returns by index, one after another; `batch` groups them.
 
     >>> elements = Elements([2, 0, 1], lambda number: (np.arange(2) + number, number))
     >>> [(x.tolist(), y.tolist()) for x, y in elements.batch(2)]

@@ -1,4 +1,4 @@
-"""Files of data that are on this machine already: found, checked, unpacked."""
+"""Files of data on this machine: found, verified, unpacked."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def get_file(
     source = _local(origin)
     if source is None and not target.exists():
         raise FileNotFoundError(
-            f"ferrnn downloads nothing: fetch {origin} yourself, and place the file as {target}"
+            f"ferrnn downloads nothing: download {origin} yourself, and save the file as {target}"
         )
     fits = target.exists() and (file_hash is None or _fits(target, file_hash, hash_algorithm))
     anew = source is not None and (force_download or not fits)
     if anew and source is not None and file_hash is not None:
-        fits = _fits(source, file_hash, hash_algorithm)  # before the old file is replaced
+        fits = _fits(source, file_hash, hash_algorithm)  # checked before the old file is replaced
     if not fits and file_hash is not None:
         raise ValueError(
             "Incomplete or corrupted file detected. The "
@@ -77,16 +77,16 @@ def _cache(given: str | os.PathLike[str] | None) -> Path:
 
 
 def _local(origin: str) -> Path | None:
-    """The path that `origin` names, or None for an address elsewhere."""
+    """The local path that `origin` names, or None for another address."""
     parts = urlsplit(origin)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
-    # One letter before a colon is a drive.
+    # A single letter before a colon is a drive.
     return Path(origin) if len(parts.scheme) < 2 else None
 
 
 def _places(folder: Path, fname: str | None, origin: str, *, unpack: bool) -> tuple[Path, Path]:
-    """Where the file is kept, and the folder that it is unpacked to."""
+    """The path of the file, and the folder to unpack it to."""
     name = fname or Path(urlsplit(origin).path).name
     if not name:
         raise ValueError(
@@ -117,7 +117,7 @@ def _fits(path: Path, expected: str, algorithm: str) -> bool:
 
 
 def _extract(path: Path, folder: Path, kind: str | None) -> None:
-    """Unpacks beside `folder`, which then takes the place of one that is there already."""
+    """Unpacks to a new folder, which then replaces `folder`."""
     draft = folder.with_name(f".{uuid.uuid4().hex}.tmp")
     old = folder.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
@@ -132,7 +132,7 @@ def _extract(path: Path, folder: Path, kind: str | None) -> None:
 
 
 def _unpack(path: Path, folder: Path, kind: str | None) -> None:
-    """Unpacks into `folder`; an archive with members outside of it is refused."""
+    """Unpacks into `folder`; refuses an archive with members outside it."""
     if kind not in ("auto", "tar", "zip", None):
         raise ValueError(
             f"`archive_format` must be 'auto', 'tar', 'zip' or None, received {kind!r}"
@@ -142,8 +142,11 @@ def _unpack(path: Path, folder: Path, kind: str | None) -> None:
             for member in archive.getmembers():
                 _inside(folder, member.name)
                 if not (member.isfile() or member.isdir()):
-                    raise ValueError(f"the archive {path} has a link or a device: {member.name!r}")
-            # Newer versions of Python look at the members too, and want to be asked to.
+                    raise ValueError(
+                        f"the archive {path} must hold only files and folders, received a link or "
+                        f"a device: {member.name!r}"
+                    )
+            # Newer versions of Python check the members too, and require a `filter`.
             options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             archive.extractall(folder, **options)  # noqa: S202 - the members were looked at above
     elif kind in ("auto", "zip") and zipfile.is_zipfile(path):
@@ -152,10 +155,10 @@ def _unpack(path: Path, folder: Path, kind: str | None) -> None:
                 _inside(folder, name)
             archive.extractall(folder)  # noqa: S202 - the members were looked at above
     elif kind is not None:
-        raise ValueError(f"{path} is not an archive of the format {kind!r}")
+        raise ValueError(f"{path} must be an archive of the format {kind!r}")
 
 
 def _inside(folder: Path, name: str) -> None:
     root = folder.resolve()
     if root not in (root / name).resolve().parents and (root / name).resolve() != root:
-        raise ValueError(f"an archive holds a member outside of its folder: {name!r}")
+        raise ValueError(f"the members of an archive must lie inside its folder, received {name!r}")

@@ -1,4 +1,4 @@
-"""Labels and features as networks take them."""
+"""Labels and features in the form for networks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> Array:
     [[0.6, 0.8], [0.0, 0.0]]
     """
     array = np.asarray(x)
-    if isinstance(x, np.ndarray) and x.ndim == 1:  # programs of Keras count on a row
+    if isinstance(x, np.ndarray) and x.ndim == 1:  # programs for Keras rely on this
         array = array[None]
     norm = np.linalg.norm(array, order, axis, keepdims=True)
     return np.asarray(array / np.where(norm == 0, 1, norm))

@@ -1,4 +1,4 @@
-"""What a pass through a dataset does: generators over the elements of others."""
+"""The transformations of datasets, as generators over elements."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.random import SeedGenerator
 
-_DRAWN = 1024  # random places at a time
+_DRAWN = 1024  # random indices drawn at a time
 
 
 def converted(value: Any) -> Any:
-    """An element of arrays: numbers, texts and lists become arrays, tuples and dicts stay.
+    """An element with arrays for numbers, strings and lists; tuples and dicts stay.
 
     >>> converted((1, {"a": [2.0, 3.0]}))
     (array(1), {'a': array([2., 3.])})
@@ -35,7 +35,7 @@ def converted(value: Any) -> Any:
 
 
 def protected(element: Any) -> Any:
-    """The element, whose arrays refuse to be written to: others get them as well."""
+    """The element with read-only arrays, as others get the same arrays."""
     for leaf in flatten(element):
         if isinstance(leaf, np.ndarray):
             leaf.flags.writeable = False
@@ -43,7 +43,7 @@ def protected(element: Any) -> Any:
 
 
 def called(function: Callable[..., Any], element: Any) -> Any:
-    """What `function` gives for an element; the parts of a tuple are arguments."""
+    """The result of `function` for an element; the parts of a tuple are separate arguments."""
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
@@ -58,7 +58,7 @@ def chosen(source: Iterable[Any], predicate: Callable[..., Any]) -> Iterator[Any
 def shuffled(
     source: Iterable[Any], buffer_size: int, seeds: SeedGenerator, reshuffles: bool
 ) -> Iterator[Any]:
-    """Elements drawn at random from a buffer that is filled up from the source."""
+    """Elements drawn at random from a buffer that is refilled from the source."""
     random = (seeds if reshuffles else copy.copy(seeds)).generator()
     held: list[Any] = []
     places: Iterator[int] = iter(())
@@ -90,7 +90,7 @@ def parts(source: Iterable[Any], size: int, whole: bool) -> Iterator[list[Any]]:
 
 
 def stacked(elements: Sequence[Any]) -> Any:
-    """Elements as one of arrays with a new first axis.
+    """Several elements as one, with arrays stacked along a new first axis.
 
     >>> stacked([(1, [2]), (4, [5])])
     (array([1, 4]), array([[2],
@@ -104,8 +104,9 @@ def _stacked_leaves(*leaves: Any) -> Array:
     for at, shape in enumerate(shapes):
         if shape is None or shape != shapes[0]:
             raise ValueError(
-                f"a batch must be of arrays of one shape: element 0 has the shape {shapes[0]}, "
-                f"element {at} {'is a ' + type(leaves[at]).__name__ if shape is None else shape}"
+                "the elements of a batch must have equal shapes, but element 0 has the shape "
+                f"{shapes[0]}, element {at} "
+                f"{'is a ' + type(leaves[at]).__name__ if shape is None else shape}"
             )
     return np.stack(leaves).view(Output)
 
@@ -129,7 +130,7 @@ def numbered(source: Iterable[Any], start: int) -> Iterator[Any]:
 
 
 def zipped(*sources: Iterable[Any], structure: Any) -> Iterator[Any]:
-    """An element of each source at a time, put together as the sources were given."""
+    """One element of each source at a time, in the structure of the sources."""
     return (_arranged(structure, iter(found)) for found in zip(*sources, strict=False))
 
 
@@ -142,7 +143,7 @@ def _arranged(structure: Any, elements: Iterator[Any]) -> Any:
 
 
 def cached(source: Iterable[Any], memory: dict[str, list[Any]]) -> Iterator[Any]:
-    """The elements of the first pass that came to its end, from memory once there was one."""
+    """The elements of the first complete pass, from memory in later passes."""
     if "elements" in memory:
         yield from memory["elements"]
         return
@@ -161,7 +162,7 @@ def windowed(
     whole: bool,
     made_of: Callable[..., Any],
 ) -> Iterator[Any]:
-    """Windows of every `stride`th of `size` elements; `made_of` makes a dataset of a leaf's."""
+    """Windows of `size` elements, `stride` apart; `made_of` makes a dataset from each leaf's."""
     span = (size - 1) * stride + 1
     held: list[Any] = []
     skipped = 0
@@ -184,7 +185,7 @@ def flattened(source: Iterable[Any], function: Callable[..., Any]) -> Iterator[A
         made = called(function, element)
         if not hasattr(made, "cardinality"):
             raise TypeError(
-                f"`map_func` of `flat_map` must return a dataset, it gave a {type(made).__name__}"
+                f"`map_func` of `flat_map` must return a dataset, received a {type(made).__name__}"
             )
         yield from made
 
@@ -203,7 +204,7 @@ def generated(
 
 
 def read(structure: Any, numbers: Iterable[int]) -> Iterator[Any]:
-    """The elements at these numbers of the first axes: views, which are not to be written to."""
+    """The elements at these indices of the first axes, as views that must not be written to."""
     return (protected(map_structure(functools.partial(_row, at), structure)) for at in numbers)
 
 
@@ -212,7 +213,7 @@ def _row(number: int, leaf: Array) -> Any:
 
 
 def gathered(structure: Any, numbers: Iterable[int], size: int, whole: bool) -> Iterator[Any]:
-    """As `batched` of `read`, without taking elements one by one."""
+    """As `batched` of `read`, but without taking elements one by one."""
     for part in parts(numbers, size, whole):
         yield map_structure(functools.partial(_rows, part), structure)
 

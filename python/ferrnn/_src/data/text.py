@@ -1,4 +1,4 @@
-"""Words as numbers: the tokenizer of Keras 2, which programs for text still use."""
+"""Words as numbers: Keras 2's tokenizer, which programs for text still use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hashing_trick(
     split: str = " ",
     analyzer: Analyzer = None,
 ) -> list[int]:
-    """A number from 1 to `n - 1` for each word, by its hash: two words may share one.
+    """A number from 1 to `n - 1` for each word, by its hash; two words may get the same one.
 
     `hash_function` is "md5", a function, or None for Python's `hash`, which changes from one run of
     Python to the next.
@@ -132,7 +132,7 @@ class Tokenizer:
             self.document_count += 1
             self.word_counts.update(words)
             self.word_docs.update(set(words))
-        # Equally frequent words stay in the order in which they were met.
+        # Equally frequent words stay in the order of their first occurrence.
         ordered = sorted(self.word_counts, key=lambda word: -self.word_counts[word])
         known = ordered if self.oov_token is None else [self.oov_token, *ordered]
         self.word_index = dict(zip(known, range(1, len(known) + 1), strict=True))
@@ -147,13 +147,13 @@ class Tokenizer:
             self.index_docs.update(set(sequence))
 
     def _kept(self, index: int | None) -> int | None:
-        """The number that stands for a word: its own, that of `oov_token`, or none."""
+        """The number of a word, or that of `oov_token`, or None."""
         if index is not None and not (self.num_words and index >= self.num_words):
             return index
         return None if self.oov_token is None else self.word_index.get(self.oov_token)
 
     def texts_to_sequences(self, texts: Iterable[str | list[str]]) -> list[list[int]]:
-        """The numbers of the words of each text; words that are not known are left out."""
+        """The numbers of the words of each text, without unknown words."""
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[str | list[str]]) -> Iterator[list[int]]:
@@ -203,7 +203,7 @@ class Tokenizer:
         return {"binary": 1.0, "count": float(count), "freq": count / length}[mode]
 
     def get_config(self) -> dict[str, Any]:
-        """The settings, and what was counted as JSON."""
+        """The settings, and the counts as JSON."""
         settings = ("num_words", "filters", "lower", "split", "char_level", "oov_token")
         counted = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
         return {
@@ -213,7 +213,7 @@ class Tokenizer:
         }
 
     def to_json(self, **options: Any) -> str:
-        """All of it as JSON, for `tokenizer_from_json`; options go to `json.dumps`."""
+        """Settings and counts as JSON for `tokenizer_from_json`; options go to `json.dumps`."""
         return json.dumps({"class_name": "Tokenizer", "config": self.get_config()}, **options)
 
 

@@ -1,4 +1,4 @@
-"""Texts in files, a folder for each class, as batches."""
+"""Batches of texts from files, with a folder for each class."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _labels(numbers: Array, mode: str, names: list[str] | None) -> Array:
 def _parts(
     count: int, split: float | None, subset: str | None, shuffle: bool, seed: int | None
 ) -> list[Array]:
-    """The numbers of the files of each part that is asked for."""
+    """The indices of the files of each part."""
     order = np.arange(count)
     if not split:
         if subset is not None:

@@ -1,4 +1,4 @@
-"""The data sets of Keras that would have to be downloaded: they say so."""
+"""Keras' datasets that would have to be downloaded, which are refused with an explanation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 class Absent:
-    """Stands where Keras has a data set that is not part of the package.
+    """A stand-in for a dataset of Keras that is not part of the package.
 
     >>> Absent("mnist").load_data()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -17,15 +17,15 @@ class Absent:
         self.name = name
 
     def load_data(self, *arguments: object, **options: object) -> NoReturn:
-        """Says what to do instead."""
+        """Raises NotImplementedError, which says what to do instead."""
         raise NotImplementedError(
             f"ferrnn downloads nothing, and `{self.name}` is not part of it. Fetch the file that "
             f"Keras would fetch (mostly {self.name}.npz) yourself, and read it with `numpy.load`. "
-            "What is here: `ferrnn.datasets.load_seattle_weather`"
+            "The dataset in ferrnn is `ferrnn.datasets.load_seattle_weather`"
         )
 
     def __repr__(self) -> str:
-        return f"<data set {self.name}, which is not part of ferrnn>"
+        return f"<dataset {self.name}, which is not part of ferrnn>"
 
 
 boston_housing = Absent("boston_housing")

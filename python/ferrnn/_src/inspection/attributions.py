@@ -1,4 +1,4 @@
-"""Which inputs an output is owed to: integrated gradients (Sundararajan et al., 2017)."""
+"""Attributions of outputs to inputs: integrated gradients (Sundararajan et al., 2017)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.parameter import Gradients
 
-# Inputs and their mask to the chosen output of each sample, and its gradients for the inputs.
+# From inputs and their mask to the chosen output of each sample and its gradients.
 Slope: TypeAlias = Callable[[list[Array], "Mask | None"], tuple[Array, list[Array]]]
 
-# Samples that go through the model at once.
+# The number of samples in one call of the model.
 _TOGETHER = 128
-# Of what is to be distributed, the part that may be missing.
+# The fraction of the difference that may be missing without a warning.
 _TOLERANCE = 0.01
 
 
@@ -73,7 +73,7 @@ def integrated_gradients(
     steps = checked_count(steps, "steps")
     given, mask, rest = _behind(model, x, layer)
     inputs = [np.asarray(each) for each in flatten(given)]
-    like = inputs[0] if len(inputs) == 1 else model.input  # of several, a list or a dict
+    like = inputs[0] if len(inputs) == 1 else model.input  # for several inputs, a list or a dict
     base = _baselines(baseline, like, inputs)
     slope = _slope(rest, output, given)
     made = [np.empty(each.shape) for each in inputs]
@@ -87,14 +87,16 @@ def integrated_gradients(
 
 
 def _behind(model: Any, x: Any, layer: Any) -> tuple[Any, Mask | None, Any]:
-    """What the model is given from a layer on, its mask, and the model from there on."""
+    """The outputs of a layer, their mask, and the part of the model after it."""
     if not model.built:
         model(x)
     mask, rest = None, model
     inputs = model.prepare_inputs(x)
     count = len(flatten(inputs))
     if layer is not None and count > 1:
-        raise ValueError(f"`layer` is for models of one input, this one has {count}")
+        raise ValueError(
+            f"`layer` can only be given for a model with one input, received a model with {count}"
+        )
     start = _named(model, layer) if layer is not None else _masking(model) if count == 1 else None
     if start is not None:
         before: Any = Model(model.input, start.output)
@@ -102,14 +104,14 @@ def _behind(model: Any, x: Any, layer: Any) -> tuple[Any, Mask | None, Any]:
         rest = Model(start.output, model.output)
     if any(each.dtype.kind != "f" for each in flatten(inputs)) or _embeds(rest):
         raise TypeError(
-            "`x` must be real numbers that the model can be differentiated by: for an `Embedding`, "
-            "give its name as `layer`"
+            "`x` must be real numbers, with respect to which the model can be differentiated: for "
+            "an `Embedding`, pass its name as `layer`"
         )
     return inputs, mask, rest
 
 
 def _baselines(baseline: Any, like: Any, inputs: list[Array]) -> list[Array]:
-    """The baseline of each input, in its shape; `like` are the inputs as a caller gives them."""
+    """The baseline of each input, in its shape; `like` are the inputs in the caller's structure."""
     given = _one_for_each(baseline, like, len(inputs))
     return [_baseline(each, array) for each, array in zip(given, inputs, strict=True)]
 
@@ -137,7 +139,7 @@ def _one_for_each(baseline: Any, like: Any, count: int) -> list[Any]:
 
 
 def _masking(model: Any) -> Any:
-    """A `Masking` layer at the very beginning: what it leaves out must not depend on the path."""
+    """A `Masking` layer at the very beginning, whose mask must not change along the path."""
     first = [each for each in model.layers if type(each).__name__ != "InputLayer"][:1]
     return first[0] if first and isinstance(first[0], Masking) else None
 
@@ -156,7 +158,7 @@ def _named(model: Any, layer: Any) -> Any:
 
 
 def _slope(model: Any, output: int | tuple[int, ...] | None, like: Any) -> Slope:
-    """The chosen output of a model and its gradients, for inputs (of `like`) and a mask."""
+    """The chosen output of a model and its gradients, for inputs in the structure of `like`."""
 
     def slope(inputs: list[Array], mask: Mask | None) -> tuple[Array, list[Array]]:
         call = Call(differentiable=True, mask=mask, consume=True)
@@ -172,7 +174,7 @@ def _slope(model: Any, output: int | tuple[int, ...] | None, like: Any) -> Slope
 
 def _place(outputs: Any, output: int | tuple[int, ...] | None) -> tuple[int, ...]:
     if not isinstance(outputs, np.ndarray):
-        raise ValueError("the model must have one output")  # noqa: TRY004 - as above
+        raise ValueError("`model` must have one output")  # noqa: TRY004 - as above
     shape = outputs.shape[1:]
     if output is None and np.prod(shape, dtype=int) == 1:
         return (0,) * len(shape)
@@ -202,8 +204,8 @@ def _integrated(
     missing = np.abs(sums - gained)
     if np.any(missing > _TOLERANCE * np.abs(gained) + 1e-4):
         warn(
-            f"the attributions sum to {missing.max():.3g} more or less than the output changes by: "
-            f"give more than {steps} `steps`"
+            f"the attributions sum to {missing.max():.3g} more or less than the change of the "
+            f"output: pass more than {steps} `steps`"
         )
     return made
 

@@ -1,4 +1,4 @@
-"""Pictures of trainings, of states over time, and of attributions, in matplotlib."""
+"""Figures of training runs, of states over time, and of attributions, in matplotlib."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.inspection.drawing import figure_of, heat_map
 from ferrnn._src.inspection.states import inputs_of, layer_states, recurrent_layer
 from ferrnn._src.tree.types import Array
 
-# By the end of its name: the range of what is shown, and its colours.
+# The range of values and the colours, by the end of a name.
 _GATE, _SIGNED = "gate", "signed"
 
 
@@ -36,7 +36,7 @@ def plot_history(
     names = [name for name in kept if not name.startswith("val_") or name[4:] not in kept]
     wanted = names if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
     if not kept:
-        raise ValueError("`history` must be of at least one epoch, received one without any")
+        raise ValueError("`history` must have at least one epoch, received none")
     unknown = [name for name in wanted if name not in kept]
     if unknown or not wanted:
         raise ValueError(f"`metrics` must be some of {names}, received {metrics!r}")
@@ -115,13 +115,13 @@ def plot_attributions(
     array = np.asarray(attributions, np.float64)
     if array.ndim not in (2, 3) or not -len(array) <= sample < len(array):
         raise ValueError(
-            "`attributions` must be an array [samples, time, features] with the number `sample`, "
-            f"{sample!r}, in it; received the shape {array.shape}"
+            "`attributions` must be an array [samples, time, features] or [samples, time] that has "
+            f"the sample {sample!r}, received the shape {array.shape}"
         )
     values = array[sample].reshape(array.shape[1], -1).T
     if names is not None and len(names) != len(values):
         raise ValueError(
-            f"`names` must have one for each of {len(values)} features, received {list(names)}"
+            f"`names` must have one name for each of {len(values)} features, received {list(names)}"
         )
     figure, (panel,) = figure_of(1, width=9.0, height=1.2 + 0.3 * len(values), columns=1)
     low, high, colours = _range(_SIGNED, values)
@@ -133,7 +133,7 @@ def plot_attributions(
 
 
 def _range(name: str, values: Array) -> tuple[float, float, str]:
-    """The ends of a scale and its colours: of gates from 0 to 1, of others the same both ways."""
+    """The ends of a scale and its colours: from 0 to 1 for gates, symmetric for others."""
     if name.endswith(_GATE):
         return 0.0, 1.0, "viridis"
     finite = np.abs(values[np.isfinite(values)])

@@ -24,14 +24,14 @@ States: TypeAlias = Sequence[Array]
 def gates_of(cell: Any, inputs: Array, before: States, after: States) -> Gates:
     """The gates of steps, each with its inputs `[steps, features]` and the states around it.
 
-    Of a cell without gates, or of the user's, an empty dict.
+    An empty dict for a cell without gates or a user's cell.
     """
     found = _KINDS.get(type(cell))
     return {} if found is None else found(cell, inputs, before, after)
 
 
 def _activated(cell: Any) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """What gates and candidates are activated by."""
+    """The activations of gates and of candidates."""
     return cell.on_sums(cell.recurrent_activation).function, cell.on_sums(cell.activation).function
 
 

@@ -48,7 +48,7 @@ def layer_states(model: Any, x: Any, layer: Any = None) -> dict[str, Array]:
 
 
 def recurrent_layer(model: Any, layer: Any = None) -> Any:
-    """A recurrent layer of a model: itself or by its name; None for the last one."""
+    """A recurrent layer of a model, given as itself, by its name, or as None for the last one."""
     known = [each for each in model.layers if isinstance(each, RNN | Bidirectional)]
     fitting = [each for each in known if layer is None or layer in (each, each.name)]
     if not fitting:
@@ -60,14 +60,14 @@ def recurrent_layer(model: Any, layer: Any = None) -> Any:
 
 
 def inputs_of(model: Any, x: Any, layer: Any) -> tuple[Array, Mask | None]:
-    """What a layer is given when a model is given `x`, and the mask of that."""
+    """The inputs of a layer and their mask, for the inputs `x` of the model."""
     if getattr(model, "_graph", None) is None and not model.built:
         model(x)
     tensors = layer.input
     if isinstance(tensors, list | tuple | dict):
         raise ValueError(  # noqa: TRY004 - it is the model that does not fit
-            f"the layer {layer.name!r} must be given one sequence, and no initial states: it is "
-            f"given {len(tensors)} tensors"
+            f"the layer {layer.name!r} must have one sequence as its input, without initial "
+            f"states, received {len(tensors)} tensors"
         )
     before: Any = Model(model.input, tensors)
     inputs, mask, _ = before.outputs_and_mask(before.prepare_inputs(x), Call())
@@ -110,13 +110,13 @@ def _chosen(real: Array) -> Any:
 
 
 def _joined(inputs: Array) -> Array:
-    """`[batch, time, features]` as the rows of all steps, one step after the other."""
+    """`[batch, time, features]` as rows, step by step."""
     rows: Array = inputs.swapaxes(0, 1).reshape(-1, *inputs.shape[2:])
     return rows
 
 
 def _listed(steps: list[States]) -> list[Array]:
-    """Each state with the rows of all steps."""
+    """Each state as rows, step by step."""
     return [np.concatenate(parts) for parts in zip(*steps, strict=True)]
 
 

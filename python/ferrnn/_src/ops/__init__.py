@@ -1,6 +1,6 @@
 """Keras' operations on arrays: NumPy on plain ones, traced in users' code that is trained."""
 
-# Packed: one name a line would be a file by itself.
+# Several names on a line: one per line would take as many lines as a whole file.
 # fmt: off
 # isort: off
 from typing import Any

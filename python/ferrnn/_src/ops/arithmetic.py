@@ -1,4 +1,4 @@
-"""Operations on two arrays, entry by entry: arithmetic, comparisons, logic."""
+"""Elementwise operations on two arrays: arithmetic, comparisons, logic."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _logaddexp2 = Primitive(np.logaddexp2, borrowed("logaddexp2"))
 
 @operation
 def add(x1: Any, x2: Any) -> Any:
-    """`x1 + x2`, of shapes that broadcast; a float wins over whole numbers.
+    """`x1 + x2`, with broadcasting; the result of a float and an integer is a float.
 
     >>> add(np.ones(2, "float32"), [1, 2]).tolist()
     [2.0, 3.0]
@@ -110,14 +110,14 @@ _floor_divide = quiet(np.floor_divide)
 
 
 def _counting(x1: Any, x2: Any) -> tuple[Any, Any]:
-    """Two operands in one dtype, booleans as whole numbers."""
+    """Two operands in one dtype, with booleans as integers."""
     a, b = pair(x1, x2)
     return (a.astype("int32"), b.astype("int32")) if a.dtype.kind == "b" else (a, b)
 
 
 @operation
 def mod(x1: Any, x2: Any) -> Any:
-    """What is left of `x1 / x2`, of the sign of `x2`."""
+    """The remainder of `x1 / x2`, with the sign of `x2`."""
     return _mod(*_counting(x1, x2))
 
 
@@ -255,7 +255,7 @@ def allclose(
 
 @operation
 def cast(x: Any, dtype: Any) -> Any:
-    """`x` in another dtype; to whole numbers or booleans it loses the gradient.
+    """`x` in another dtype; integers and booleans have no gradient.
 
     >>> cast([0.5, 2.5], "int32").tolist()
     [0, 2]

@@ -1,4 +1,4 @@
-"""Operations that are made of others, whose gradients come with them."""
+"""Operations composed of others, from which their gradients follow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ferrnn._src.ops.values import axes_of, floating, operation, pair, tensor
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.types import Array
 
-# Entry by entry.
+# Elementwise.
 
 _fmod = Primitive(
     np.fmod,
@@ -43,7 +43,7 @@ _fmod = Primitive(
 
 @operation
 def fmod(x1: Any, x2: Any) -> Any:
-    """What is left of `x1` after division by `x2`, with the sign of `x1`.
+    """The remainder of `x1 / x2`, with the sign of `x1`.
 
     >>> fmod([-3.0, 3.0], 2.0).tolist()
     [-1.0, 1.0]
@@ -131,7 +131,7 @@ def flipud(x: Any) -> Any:
 
 @operation
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    """`array` turned by so many right angles in the plane of two axes."""
+    """`array` rotated by `k` right angles in the plane of two axes."""
     first, second = axes_of(axes, tensor(array).ndim)
     turns = k % 4
     if turns == 2:
@@ -143,7 +143,7 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 @operation
 def dstack(xs: Any) -> Any:
-    """Arrays put together along the third axis, which is made if need be."""
+    """Arrays joined along the third axis, which is added if it is missing."""
     parts = [tensor(x) for x in xs]
     deep = [x if x.ndim > 2 else reshape(x, _three(x.shape)) for x in parts]
     return concatenate(deep, axis=2)
@@ -257,7 +257,7 @@ def _segments(data: Any, ids: Any, count: int | None) -> tuple[Any, list[Array]]
 def segment_max(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
-    """The largest entries of the rows that have the same number; -inf where there is none."""
+    """The maximum of the rows with the same segment id; -inf where there is none."""
     x, rows = _segments(data, segment_ids, num_segments)
     nothing = np.full(x.shape[1:], -np.inf, x.dtype)
     return stack([max_of(x[each], axis=0) if len(each) else nothing for each in rows])
@@ -267,7 +267,7 @@ def segment_max(
 def segment_min(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
-    """The smallest entries of the rows that have the same number; inf where there is none."""
+    """The minimum of the rows with the same segment id; inf where there is none."""
     x, rows = _segments(data, segment_ids, num_segments)
     nothing = np.full(x.shape[1:], np.inf, x.dtype)
     return stack([min_of(x[each], axis=0) if len(each) else nothing for each in rows])

@@ -1,4 +1,4 @@
-"""Loops and branches: eager, in Keras' form. Python's own work as well."""
+"""Loops and branches in Keras' form, run eagerly. Python's own work as well."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
 
 def switch(index: Any, branches: Any, *operands: Any) -> Any:
-    """The branch of that number, called on the operands; the number is brought into range."""
+    """Calls the branch of that index on the operands; the index is clamped to the valid range."""
     place = min(max(int(tracing.plain(index)), 0), len(branches) - 1)
     return branches[place](*operands)
 
@@ -76,7 +76,9 @@ def scan(
     if count is None:
         raise ValueError("`xs` or `length` of `ops.scan` must be given")
     if length is not None and length != count:
-        raise ValueError(f"`length` of `ops.scan` must be that of `xs`, {count}, received {length}")
+        raise ValueError(
+            f"`length` of `ops.scan` must be the length of `xs`, {count}, received {length}"
+        )
     carry, outputs = init, []
     for step in reversed(range(count)) if reverse else range(count):
         x = None if xs is None else _at(xs, step)
@@ -100,7 +102,7 @@ def _stacked(outputs: list[Any]) -> Any:
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """`f` of each entry along the first axis, the results side by side."""
+    """`f` of each entry along the first axis, with the results stacked."""
     return _stacked([f(_at(xs, step)) for step in range(len(flatten(xs)[0]))])
 
 
@@ -130,7 +132,7 @@ def associative_scan(
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays that brings its own gradient: `f(*args) -> (outputs, grad)`.
+    """A function of arrays with its own gradient: `f(*args) -> (outputs, grad)`.
 
     `grad(*args, upstream=d_outputs)` gives the gradient for the arguments.
 

@@ -1,4 +1,4 @@
-"""New arrays, conversions, and questions about arrays."""
+"""New arrays, conversions, and properties of arrays."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def convert_to_tensor(
 
 
 def array(x: Any, dtype: Any = None) -> Any:
-    """`x` as an array of its own."""
+    """`x` as a new array."""
     found = convert_to_tensor(x, dtype)
     return np.array(found, subok=True) if isinstance(found, np.ndarray) else found
 
 
 def convert_to_numpy(x: Any) -> Array:
-    """`x` as a NumPy array; refused for traced values, whose gradient would be lost."""
+    """`x` as a NumPy array; raises TypeError for traced values, whose gradient would be lost."""
     if isinstance(x, Parameter):
         return np.asarray(x)
     if isinstance(x, Traced) and tracing.running.get():
         raise TypeError(
-            "`ops.convert_to_numpy` would cut the gradient of a traced value: go on with the "
-            "functions of `ferrnn.ops`, or use `ops.stop_gradient(x)` where no gradient is wanted"
+            "`ops.convert_to_numpy` would cut the gradient of a traced value: use only functions "
+            "of `ferrnn.ops`, or `ops.stop_gradient(x)` where no gradient is wanted"
         )
     return np.asarray(tracing.plain(tensor(x)))
 
@@ -61,7 +61,7 @@ def stop_gradient(variable: Any) -> Any:
 
 @operation
 def copy(x: Any) -> Any:
-    """A copy; a traced value, which nobody writes to, as it is."""
+    """A copy; a traced value itself, as it cannot be written to."""
     x = tensor(x)
     return np.array(x) if isinstance(x, np.ndarray) else x
 
@@ -110,7 +110,7 @@ def ones(shape: Any, dtype: Any = None) -> Any:
 
 
 def empty(shape: Any, dtype: Any = None) -> Any:
-    """Zeros of a shape: nothing is left to chance."""
+    """Zeros of a shape, rather than arbitrary values."""
     return zeros(shape, dtype)
 
 
@@ -168,7 +168,7 @@ def linspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Any:
-    """So many numbers at equal distances from `start` to `stop`."""
+    """`num` evenly spaced numbers from `start` to `stop`."""
     found = np.linspace(
         tracing.plain(tensor(start)), tracing.plain(tensor(stop)), num, endpoint, axis=axis
     ).astype(dtype_name(dtype))

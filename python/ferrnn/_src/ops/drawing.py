@@ -1,4 +1,4 @@
-"""Random arrays, as `keras.random` draws them.
+"""Random arrays: the functions of `keras.random`.
 
 `seed` is a number (the same array every time), a `SeedGenerator` (the next array of its stream), or
 None (the stream that `set_random_seed` starts).
@@ -54,7 +54,7 @@ def normal(
 def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Any:
-    """Numbers of a normal distribution, drawn again where they lie beyond two deviations."""
+    """Numbers of a normal distribution, redrawn if they lie beyond two standard deviations."""
     generator = _stream(seed).generator()
     drawn = generator.standard_normal(_shape(shape))
     beyond = np.abs(drawn) > _TRUNCATED_AT
@@ -67,7 +67,7 @@ def truncated_normal(
 def uniform(
     shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None
 ) -> Any:
-    """Numbers between `minval` and `maxval`, without the latter; whole ones for a whole dtype."""
+    """Numbers in `[minval, maxval)`; integers for an integer dtype."""
     name = dtype_name(dtype)
     if np.dtype(name).kind in "iu":
         return randint(shape, minval, maxval, name, seed)
@@ -78,7 +78,7 @@ def uniform(
 
 
 def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Whole numbers from `minval` up to `maxval`, without the latter.
+    """Integers in `[minval, maxval)`.
 
     >>> sorted(set(randint((100,), 0, 3, seed=1).tolist()))
     [0, 1, 2]
@@ -114,7 +114,7 @@ def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None)
 def binomial(
     shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
 ) -> Any:
-    """How many of `counts` attempts succeed."""
+    """The number of successes in `counts` trials."""
     attempts = np.asarray(tracing.plain(tensor(counts))).astype(np.int64)
     chances = np.asarray(tracing.plain(tensor(probabilities)), np.float64)
     drawn = _stream(seed).generator().binomial(attempts, chances, _shape(shape))
@@ -136,7 +136,7 @@ def dropout(
 ) -> Any:
     """Zeros with probability `rate`, the other entries scaled up by `1 / (1 - rate)`.
 
-    `noise_shape` says where masks are shared: 1 on an axis shares one along it.
+    `noise_shape` says where the mask is shared: along axes on which it is 1.
 
     >>> dropout(np.ones((2, 2), "float32"), 0.0).tolist()
     [[1.0, 1.0], [1.0, 1.0]]

@@ -1,4 +1,4 @@
-"""Dtypes by name, and the dtype of what operands of several dtypes give."""
+"""Names of dtypes, and the dtype of results from operands of several dtypes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ferrnn._src.configs.config import floatx
 
 _PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", "int": "int32"}
 _INTEGERS = tuple(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64))
-_FLOATS = ("bfloat16", "float16", "float32", "float64")  # each before those that hold it
+_FLOATS = ("bfloat16", "float16", "float32", "float64")  # each before the dtypes that can hold it
 _NAMES = frozenset((*_INTEGERS, *_FLOATS, "bool", "string", "complex64", "complex128"))
 
 
@@ -51,7 +51,7 @@ def is_int_dtype(dtype: Any) -> bool:
 
 
 def result_type(*dtypes: Any) -> str:
-    """The dtype that operands of these dtypes give, by Keras' rules.
+    """The dtype of a result from operands of these dtypes, by Keras' rules.
 
     Integers do not widen floats, and Python's `int` and `float` widen nothing of their kind.
 
@@ -65,9 +65,7 @@ def result_type(*dtypes: Any) -> str:
     strong = set(named) - weak
     refused = strong - {"bool", *_INTEGERS, *_FLOATS}
     if refused:
-        raise ValueError(
-            f"`dtypes` must be of numbers without an imaginary part, received {dtypes}"
-        )
+        raise ValueError(f"`dtypes` must be dtypes of real numbers, received {dtypes}")
     floats = strong.intersection(_FLOATS)
     if {"bfloat16", "float16"} <= floats:
         floats.add("float32")
@@ -79,11 +77,12 @@ def result_type(*dtypes: Any) -> str:
     integers = strong.intersection(_INTEGERS)
     if integers:
         found = np.result_type(*integers).name
-        return found if found in _INTEGERS else f"float{bits}"  # none holds uint64 and a sign
+        # No integer dtype holds both uint64 and negative numbers.
+        return found if found in _INTEGERS else f"float{bits}"
     return f"int{bits}" if weak else "bool"
 
 
 def _weak(dtype: Any) -> str:
-    """The name of `int` or `float` of Python; nothing for other dtypes."""
+    """The name of Python's `int` or `float`, or None for other dtypes."""
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "")
     return name if name in ("int", "float") else ""

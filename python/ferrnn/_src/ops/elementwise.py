@@ -1,4 +1,4 @@
-"""Functions of one array, entry by entry."""
+"""Elementwise functions of one array."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def nan_to_num(
 def _constant(
     function: Callable[..., Any], name: str, text: str, taken: Function = tensor
 ) -> Function:
-    """An operation without a gradient: it is constant wherever it is smooth, or gives booleans."""
+    """An operation without a gradient: it is piecewise constant, or returns booleans."""
 
     def apply(x: Any) -> Any:
         return function(tracing.plain(taken(x)))
@@ -165,7 +165,7 @@ signbit = _constant(np.signbit, "signbit", "Where the sign of `x` is minus.")
 
 @operation
 def round(x: Any, decimals: int = 0) -> Any:
-    """`x` rounded to so many decimals; it has no gradient."""
+    """`x` rounded to `decimals` decimals; it has no gradient."""
     return np.round(tracing.plain(tensor(x)), decimals)
 
 

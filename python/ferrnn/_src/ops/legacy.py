@@ -1,4 +1,4 @@
-"""What Keras 2 called `backend`, for code of that time, in terms of the operations of today."""
+"""Keras 2's module `backend`, for older code, in terms of today's operations."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
 
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Any:
-    """The arrays one after the other, along the last axis unless told otherwise."""
+    """The arrays joined, by default along the last axis."""
     return shaping.concatenate(tensors, axis=axis)
 
 
 def constant(
     value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None
 ) -> Any:
-    """An array of `value`, of the default dtype unless told otherwise."""
+    """An array of `value`, by default in the default dtype."""
     array = creation.convert_to_tensor(value, dtype or config.floatx())
     return array if shape is None else shaping.broadcast_to(array, tuple(shape))
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
-    """Where the largest entry stands, along the last axis unless told otherwise."""
+    """The index of the largest entry, by default along the last axis."""
     return reductions.argmax(x, axis=axis)
 
 
 def argmin(x: Any, axis: int = -1) -> Any:
-    """Where the smallest entry stands, along the last axis unless told otherwise."""
+    """The index of the smallest entry, by default along the last axis."""
     return reductions.argmin(x, axis=axis)
 
 
@@ -67,12 +67,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") ->
 
 
 def cumprod(x: Any, axis: int = 0) -> Any:
-    """Running products, along the first axis unless told otherwise."""
+    """Running products, by default along the first axis."""
     return reductions.cumprod(x, axis=axis)
 
 
 def cumsum(x: Any, axis: int = 0) -> Any:
-    """Running sums, along the first axis unless told otherwise."""
+    """Running sums, by default along the first axis."""
     return reductions.cumsum(x, axis=axis)
 
 
@@ -82,7 +82,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 
 def expand_dims(x: Any, axis: int = -1) -> Any:
-    """`x` with an axis of length 1 more."""
+    """`x` with a new axis of length 1."""
     return shaping.expand_dims(x, axis)
 
 
@@ -102,7 +102,7 @@ def batch_flatten(x: Any) -> Any:
 
 
 def gather(reference: Any, indices: Any) -> Any:
-    """The rows of `reference` of these numbers."""
+    """The rows of `reference` at `indices`."""
     return selection.take(reference, indices, axis=0)
 
 
@@ -144,12 +144,12 @@ def l2_normalize(x: Any, axis: int | None = None) -> Any:
 
 
 def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Any:
-    """Ones, of the default dtype unless told otherwise."""
+    """Ones, by default in the default dtype."""
     return creation.ones(tuple(shape), dtype or config.floatx())
 
 
 def zeros(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Any:
-    """Zeros, of the default dtype unless told otherwise."""
+    """Zeros, by default in the default dtype."""
     return creation.zeros(tuple(shape), dtype or config.floatx())
 
 
@@ -191,7 +191,7 @@ def random_uniform(
     dtype: Any = None,
     seed: Any = None,
 ) -> Any:
-    """Numbers equally likely between two bounds."""
+    """Uniformly distributed numbers between two bounds."""
     return drawing.uniform(tuple(shape), minval, maxval, dtype, seed)
 
 
@@ -213,7 +213,7 @@ def repeat_elements(x: Any, rep: int, axis: int) -> Any:
 
 
 def reverse(x: Any, axes: int | Sequence[int]) -> Any:
-    """`x` back to front along `axes`."""
+    """`x` reversed along `axes`."""
     return shaping.flip(x, axis=axes)
 
 
@@ -238,19 +238,19 @@ def variable(value: Any, dtype: Any = None, name: str | None = None, constraint:
 
 
 def update(x: Any, new_x: Any) -> Any:
-    """Assigns to a variable, and gives it."""
+    """Assigns to a variable, and returns it."""
     x.assign(new_x)
     return x
 
 
 def update_add(x: Any, increment: Any) -> Any:
-    """Adds to a variable, and gives it."""
+    """Adds to a variable, and returns it."""
     x.assign(x.value + increment)
     return x
 
 
 def update_sub(x: Any, decrement: Any) -> Any:
-    """Subtracts from a variable, and gives it."""
+    """Subtracts from a variable, and returns it."""
     x.assign(x.value - decrement)
     return x
 
@@ -261,7 +261,7 @@ def count_params(x: Any) -> int:
 
 
 def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
-    """Sample by sample the product along one axis of each; vectors give `[batch, 1]`.
+    """The product of each sample along one axis of both arrays; vectors give `[batch, 1]`.
 
     >>> batch_dot(np.ones((2, 3, 4)), np.ones((2, 4, 5))).shape
     (2, 3, 5)

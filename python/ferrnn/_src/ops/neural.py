@@ -22,7 +22,7 @@ from ferrnn._src.symbolic import tracing
 
 
 def _activation(known: activations.Activation) -> Callable[[Any], Any]:
-    """An activation of the layers as an operation."""
+    """An activation of layers as an operation."""
     primitive = Primitive(
         known.function, own(lambda y, x: lambda g: known.backward(x, np.asarray(y), g))
     )
@@ -31,7 +31,7 @@ def _activation(known: activations.Activation) -> Callable[[Any], Any]:
         return primitive(floating(x))
 
     apply.__name__ = apply.__qualname__ = known.__name__
-    apply.__doc__ = f"The activation `{known.__name__}`, as `ferrnn.activations` has it."
+    apply.__doc__ = f"The activation `{known.__name__}`of `ferrnn.activations`."
     return operation(apply)
 
 
@@ -51,7 +51,7 @@ tanh_shrink = _activation(activations.tanh_shrink)
 
 @operation
 def relu(x: Any) -> Any:
-    """`max(x, 0)`; whole numbers stay whole."""
+    """`max(x, 0)`; integers stay integers."""
     x = tensor(x)
     return _relu(x) if x.dtype.kind == "f" else np.maximum(x, 0)
 
@@ -179,7 +179,7 @@ def _same_shape(target: Any, output: Any) -> None:
 def categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    """`-sum(target * log(output))` over the classes; probabilities are made to sum to 1."""
+    """`-sum(target * log(output))` over the classes; probabilities are scaled to sum 1."""
     target, output = floating(target), floating(output)
     _same_shape(target, output)
     if from_logits:
@@ -193,7 +193,7 @@ def categorical_crossentropy(
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    """`-log(output)` at the class that `target` numbers; probabilities are made to sum to 1."""
+    """`-log(output)` at the class that `target` numbers; probabilities are scaled to sum 1."""
     labels = np.asarray(tracing.plain(tensor(target))).astype(np.int64)
     output = floating(output)
     if labels.ndim == output.ndim and labels.shape[-1] == 1:

@@ -84,7 +84,7 @@ def inner(x1: Any, x2: Any) -> Any:
 
 @operation
 def outer(x1: Any, x2: Any) -> Any:
-    """Every entry of `x1` times every one of `x2`, `[entries, entries]`."""
+    """Each entry of `x1` times each entry of `x2`, `[entries, entries]`."""
     return _outer(*pair(x1, x2))
 
 
@@ -131,8 +131,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
         return _matrix_norm(x, ord, axes, keepdims)
     raise ValueError(
-        f"`ord` of `ops.norm` over {len(axes)} axes must be None, 'fro', 1, -1, inf or -inf "
-        f"(any number over one axis), received {ord!r}"
+        f"`ord` of `ops.norm` over {len(axes)} axes must be None, 'fro', 1, -1, inf or -inf (over "
+        f"one axis, any number), received {ord!r}"
     )
 
 
@@ -141,7 +141,7 @@ def _root_of_squares(x: Any, axes: Any, keepdims: bool) -> Any:
     return _safe_root(squares)
 
 
-# The norm of zeros has no direction: its gradient is zero, not NaN.
+# The gradient of the norm of zeros is defined as zero, not NaN.
 _safe_root = Primitive(
     np.sqrt,
     own(lambda y, x: lambda g: np.where(y > 0, 0.5 * g / np.where(y > 0, y, 1), 0)),
@@ -177,7 +177,7 @@ def _matrix_norm(x: Any, ord: Any, axes: Any, keepdims: bool) -> Any:
 
 @operation
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
-    """`x` divided by its norm along an axis, which is taken as `epsilon` if it is smaller."""
+    """`x` divided by its norm along an axis, or by `epsilon` if that is larger."""
     x = floating(x)
     epsilon = config.epsilon() if epsilon is None else epsilon
     if order == 2:

@@ -17,7 +17,7 @@ Axis = Any
 
 
 def _expanded(reduced: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
-    """What a reduction gave, with the reduced axes back as 1."""
+    """The result of a reduction, with the reduced axes restored as 1."""
     if keepdims:
         return reduced
     axes = axes_of(axis, len(shape))
@@ -72,7 +72,7 @@ _min = Primitive(
 
 
 def _products_of_others(x: Any, axis: int) -> Any:
-    """At each place the product of all other entries along the axis; zeros need no division."""
+    """For each entry, the product of all others along the axis, without dividing by zeros."""
     moved = np.moveaxis(x, axis, -1)
     before, after = np.ones_like(moved), np.ones_like(moved)
     np.cumprod(moved[..., :-1], axis=-1, out=before[..., 1:])
@@ -102,7 +102,7 @@ _cumsum = Primitive(
 
 def _cumprod_maker(y: Any, x: Any, axis: int) -> Any:
     def vjp(g: Any) -> Any:
-        # d y[j] / d x[i] is the product of the entries up to j but i: right at zeros too.
+        # d y[j] / d x[i] is the product of the entries up to j except i, which holds for zeros too.
         steps, d_steps = np.moveaxis(x, axis, 0), np.moveaxis(g, axis, 0)
         d_x = np.empty_like(steps)
         for at in range(len(steps)):
@@ -177,7 +177,9 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
     weights = floating(weights)
     if weights.ndim == 1 and x.ndim > 1:
         if axis is None:
-            raise ValueError("`axis` of `ops.average` must be given for weights of one axis")
+            raise ValueError(
+                "`axis` of `ops.average` must be given for weights with one axis, received None"
+            )
         at = one_axis(axis, x.ndim)
         weights = weights[(...,) + (None,) * (x.ndim - 1 - at)]
     return divide(sum(multiply(x, weights), axis), sum(add(multiply(x, 0), weights), axis))
@@ -274,13 +276,13 @@ def _plain(x: Any) -> Any:
 
 @operation
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The place of the largest entry, int32; it has no gradient."""
+    """The index of the largest entry, int32; it has no gradient."""
     return np.asarray(np.argmax(_plain(x), axis=axis, keepdims=keepdims), "int32")
 
 
 @operation
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The place of the smallest entry, int32; it has no gradient."""
+    """The index of the smallest entry, int32; it has no gradient."""
     return np.asarray(np.argmin(_plain(x), axis=axis, keepdims=keepdims), "int32")
 
 

@@ -1,8 +1,8 @@
-"""Operations that can be traced: a NumPy function with its rule of differentiation.
+"""Operations that can be traced: NumPy functions with rules of differentiation.
 
 A rule has one maker for each array argument, `maker(answer, *args, **options) -> (d_answer ->
 d_arg)`, or None where there is no gradient. The harder ones are those of HIPS/autograd, which is
-imported when the first of them is asked for.
+imported when the first of them is used.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Primitive:
                 return self._traced(args, options)
         return self.function(*args, **options)
 
-    # What most operations are, without a loop over the arguments.
+    # The most common case, without a loop over the arguments.
 
     def _of_one(self, x: Traced, options: Any) -> Traced:
         value = x._value
@@ -83,7 +83,7 @@ def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def own(*makers: Maker) -> Rule:
-    """The rule of makers, one for each argument."""
+    """The rule from makers, one for each argument."""
 
     def rule(places: tuple[int, ...], answer: Any, args: Any, options: Any) -> Any:
         if len(places) == 1:
@@ -103,7 +103,7 @@ def own(*makers: Maker) -> Rule:
 
 
 def of_each(maker: Callable[[int, Any, Any, Any], Callable[[Any], Any]]) -> Rule:
-    """The rule of one maker, told the place of the argument: for any number of arguments."""
+    """The rule from one maker for any number of arguments, which gets the argument's index."""
 
     def rule(places: tuple[int, ...], answer: Any, args: Any, options: Any) -> Any:
         vjps = [maker(place, answer, args, options) for place in places]

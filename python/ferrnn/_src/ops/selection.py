@@ -1,4 +1,4 @@
-"""Taking entries out of arrays and putting them in: indices, conditions, sorting."""
+"""Selecting and replacing entries of arrays: indices, conditions, sorting."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ _update = Primitive(
 
 @operation
 def get_item(x: Any, key: Any) -> Any:
-    """`x[key]`: with whole numbers, slices, None, Ellipsis, arrays of indices or of booleans."""
+    """`x[key]`, for integers, slices, None, Ellipsis, and arrays of indices or booleans."""
     return _getitem(tensor(x), index=_plain_index(key))
 
 
@@ -127,7 +127,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 @operation
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
-    """`x1` where the condition holds, else `x2`; with the condition alone, where it holds.
+    """`x1` where the condition holds, else `x2`; without these, the indices where it holds.
 
     >>> where([True, False], 1.0, 2.0).tolist()
     [1.0, 2.0]
@@ -135,7 +135,9 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     plain = np.asarray(tracing.plain(tensor(condition))).astype(bool, copy=False)
     if x1 is None or x2 is None:
         if x1 is not None or x2 is not None:
-            raise ValueError("`x1` and `x2` of `ops.where` must be given together")
+            raise ValueError(
+                "`x1` and `x2` of `ops.where` must be given together, received only one of them"
+            )
         return nonzero(plain)
     return _where(*pair(x1, x2), condition=plain)
 
@@ -151,7 +153,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @operation
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
-    """A block of a given shape, from given first indices; -1 stands for all that is left."""
+    """A block of a given shape from given first indices; -1 stands for all remaining entries."""
     x = tensor(inputs)
     index = tuple(
         builtins.slice(int(start), None if size == -1 else int(start) + int(size))
@@ -172,7 +174,7 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
 
 
 def _index_of(indices: Any) -> tuple[Any, ...]:
-    """Indices `[..., axes]` as one array for each axis."""
+    """Indices `[..., axes]` as a tuple of arrays, one for each axis."""
     return tuple(np.moveaxis(np.asarray(tracing.plain(tensor(indices))).astype(np.intp), -1, 0))
 
 
@@ -180,7 +182,7 @@ def _index_of(indices: Any) -> tuple[Any, ...]:
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     """`inputs` with entries at `indices` `[updates, axes]` replaced, or changed by `reduction`.
 
-    `reduction` is None, "add", or "multiply", "max" or "min" where no gradient is wanted.
+    `reduction` is None or "add", or "multiply", "max" or "min" if no gradient is wanted.
     """
     x, new = tensor(inputs), tensor(updates)
     how = "set" if reduction is None else str(reduction)
@@ -206,7 +208,7 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
 def segment_sum(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
-    """The sums of the rows that have the same number in `segment_ids`."""
+    """The sums of the rows with the same number in `segment_ids`."""
     x = tensor(data)
     ids = np.asarray(tracing.plain(tensor(segment_ids)))
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
@@ -214,12 +216,12 @@ def segment_sum(
     return _update(zeros, x, index=ids, how="add")
 
 
-# Sorting: the order has no gradient, the sorted entries have.
+# Sorting: the order has no gradient, but the sorted entries have one.
 
 
 @operation
 def argsort(x: Any, axis: int | None = -1) -> Any:
-    """The places of the entries in rising order along an axis, int32."""
+    """The indices of the entries in rising order along an axis, int32."""
     plain = tracing.plain(tensor(x))
     return np.argsort(plain, axis=axis, kind="stable").astype("int32")
 
@@ -233,7 +235,7 @@ def sort(x: Any, axis: int = -1) -> Any:
 
 @operation
 def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
-    """The `k` largest entries along the last axis, the largest first, and their places."""
+    """The `k` largest entries along the last axis, the largest first, and their indices."""
     x = tensor(x)
     places = np.argsort(-tracing.plain(x), axis=-1, kind="stable")[..., :k].astype("int32")
     return take_along_axis(x, places, -1), places
@@ -256,7 +258,7 @@ def nonzero(x: Any) -> Any:
 
 @operation
 def searchsorted(sorted_sequence: Any, values: Any, side: Any = "left") -> Any:
-    """Where values would go into a sorted sequence, int32."""
+    """The indices at which values would be inserted into a sorted sequence, int32."""
     found = np.searchsorted(
         tracing.plain(tensor(sorted_sequence)), tracing.plain(tensor(values)), side
     )
@@ -265,13 +267,13 @@ def searchsorted(sorted_sequence: Any, values: Any, side: Any = "left") -> Any:
 
 @operation
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
-    """Where entries of `x1` are among those of `x2`."""
+    """Whether each entry of `x1` is among those of `x2`."""
     return np.isin(tracing.plain(tensor(x1)), tracing.plain(tensor(x2)), assume_unique, invert)
 
 
 @operation
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
-    """How often each number from 0 on stands in a vector, or the sum of its weights."""
+    """How often each integer from 0 on occurs in a vector, or the sum of its weights."""
     plain = np.asarray(tracing.plain(tensor(x))).astype(np.intp)
     given = None if weights is None else tracing.plain(tensor(weights))
     counts = np.bincount(plain, given, int(minlength))
@@ -285,13 +287,16 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 def one_hot(
     x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
 ) -> Any:
-    """1 at the class of each entry on a new axis, 0 elsewhere; no class, no 1.
+    """1 at the class of each entry on a new axis, 0 elsewhere; all 0 for an invalid class.
 
     >>> one_hot([0, 2], 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     if sparse:
-        raise NotImplementedError("`sparse` of `ops.one_hot`: there are no sparse arrays here")
+        raise NotImplementedError(
+            "`sparse` of `ops.one_hot` must be False, received True: sparse arrays are not "
+            "supported"
+        )
     labels = np.asarray(tracing.plain(tensor(x))).astype(np.int64)
     hot = (labels[..., None] == np.arange(num_classes)).astype(dtype_name(dtype))
     return np.moveaxis(hot, -1, axis)
@@ -305,7 +310,7 @@ def multi_hot(
     dtype: Any = None,
     sparse: bool = False,
 ) -> Any:
-    """1 at every class that stands along the last axis."""
+    """1 at each class that occurs along the last axis."""
     if num_classes is None:
         raise ValueError("`num_classes` of `ops.multi_hot` must be given, received None")
     labels = np.asarray(tracing.plain(tensor(inputs)))

@@ -71,7 +71,7 @@ _repeat = Primitive(lambda x, *, repeats, axis: np.repeat(x, repeats, axis), own
 
 
 def _tile_maker(y: Any, x: Any, reps: tuple[int, ...]) -> Callable[[Any], Any]:
-    # As many entries in `reps` as x has axes: axis i is split into (reps[i], shape[i]).
+    # With as many entries in `reps` as x has axes, axis i is split into (reps[i], shape[i]).
     split = [part for pair in zip(reps, x.shape, strict=True) for part in pair]
     return lambda g: np.add.reduce(np.reshape(g, split), axis=tuple(range(0, 2 * x.ndim, 2)))
 
@@ -105,7 +105,7 @@ def reshape(x: Any, newshape: Any) -> Any:
 
 @operation
 def ravel(x: Any) -> Any:
-    """All entries in a row."""
+    """All entries along one axis."""
     return _reshape(tensor(x), shape=(-1,))
 
 
@@ -187,7 +187,7 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 @operation
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
-    """`x` shifted along an axis, what falls off coming back at the other end."""
+    """`x` shifted along an axis, with wrap-around."""
     return _roll(tensor(x), shift=shift, axis=axis)
 
 
@@ -221,7 +221,7 @@ def concatenate(xs: Any, axis: int = 0) -> Any:
 
 @operation
 def stack(x: Any, axis: int = 0) -> Any:
-    """Several arrays of one shape, side by side along a new axis."""
+    """Several arrays of one shape, joined along a new axis."""
     arrays = _alike(x)
     if not arrays:
         raise ValueError("`x` of `ops.stack` must hold at least one array, received none")
@@ -244,7 +244,7 @@ def hstack(xs: Any) -> Any:
 
 @operation
 def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
-    """`x2` after `x1` along an axis; None: all entries in a row."""
+    """`x2` after `x1` along an axis (None: both flattened)."""
     if axis is None:
         return concatenate([ravel(x1), ravel(x2)])
     return concatenate([x1, x2], axis)
@@ -252,7 +252,7 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
 
 @operation
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """`x` in so many equal parts, or cut before the given places.
+    """`x` in a number of equal parts, or split before the given indices.
 
     >>> [part.shape for part in split(np.ones((2, 6)), 3, axis=1)]
     [(2, 2), (2, 2), (2, 2)]
@@ -274,7 +274,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 @operation
 def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """`x` in so many parts, the first ones longer by one where they cannot be equal."""
+    """`x` in a number of parts, of which the first are longer by one if they cannot be equal."""
     x = tensor(x)
     at = one_axis(axis, x.ndim)
     if not isinstance(indices_or_sections, int | np.integer):
@@ -318,7 +318,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
 
 @operation
 def tile(x: Any, repeats: Any) -> Any:
-    """`x` as a whole several times along its axes (the last ones, if fewer are given)."""
+    """`x` repeated as a whole along its axes (the last ones, if fewer are given)."""
     x = tensor(x)
     given = [repeats] if isinstance(repeats, int | np.integer) else list(repeats)
     reps = [1] * (x.ndim - len(given)) + [int(each) for each in given]
@@ -329,9 +329,9 @@ def tile(x: Any, repeats: Any) -> Any:
 
 @operation
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    """`x` with so many entries before and after along each axis.
+    """`x` with a number of entries added before and after along each axis.
 
-    `mode` is "constant", or one that NumPy knows for arrays whose gradient is not wanted.
+    `mode` is "constant", or any of NumPy's for arrays whose gradient is not wanted.
 
     >>> pad([1, 2], (1, 2)).tolist()
     [0, 1, 2, 0, 0]

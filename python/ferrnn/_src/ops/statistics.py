@@ -1,4 +1,4 @@
-"""Quantiles, and reductions that leave NaN aside."""
+"""Quantiles, and reductions that ignore NaN."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ferrnn._src.symbolic import tracing
 def quantile(
     x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
-    """The entries below which the parts `q` (0 to 1) of all entries along axes lie.
+    """The entries below which the fractions `q` (0 to 1) of all entries along axes lie.
 
     Between two entries, `method` chooses: "linear", "lower", "higher", "nearest", "midpoint".
 
@@ -42,7 +42,7 @@ def quantile(
     rows = sort(rows, axis=-1)
     place = parts * (rows.shape[-1] - 1)
     if method == "nearest":
-        place = np.ceil(place - 0.5)  # half way between two, the lower one
+        place = np.ceil(place - 0.5)  # halfway between two, the lower one
     below, above = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
     share = {"linear": place - below, "lower": 0.0 * place, "midpoint": 0.5 + 0.0 * place}
     weight = np.asarray(share.get(method, np.ones_like(place)), x.dtype)
@@ -69,7 +69,7 @@ def percentile(
 
 @operation
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The entry in the middle along axes, or the mean of the two there.
+    """The middle entry along axes, or the mean of the two middle ones.
 
     >>> float(median([1.0, 4.0, 2.0]))
     2.0
@@ -78,7 +78,7 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _instead(x: Any, value: float) -> Any:
-    """`x` with a number in place of NaN; whole numbers as they are."""
+    """`x` with a number in place of NaN; integers are unchanged."""
     return where(isnan(x), np.asarray(value, x.dtype), x) if x.dtype.kind == "f" else x
 
 
@@ -88,13 +88,13 @@ def _nan_where(missing: Any, x: Any) -> Any:
 
 @operation
 def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The sum over axes, NaN left aside."""
+    """The sum over axes, ignoring NaN."""
     return sum_of(_instead(tensor(x), 0.0), axis, keepdims)
 
 
 @operation
 def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The product over axes, NaN left aside."""
+    """The product over axes, ignoring NaN."""
     return prod(_instead(tensor(x), 1.0), axis, keepdims)
 
 
@@ -112,7 +112,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 @operation
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The largest entry over axes, NaN left aside; NaN where there is no other."""
+    """The largest entry over axes, ignoring NaN; NaN where all entries are NaN."""
     x = tensor(x)
     missing = all_of(isnan(x), axis, keepdims)
     return _nan_where(missing, max_of(_instead(x, -np.inf), axis, keepdims))
@@ -120,7 +120,7 @@ def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation
 def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The smallest entry over axes, NaN left aside; NaN where there is no other."""
+    """The smallest entry over axes, ignoring NaN; NaN where all entries are NaN."""
     x = tensor(x)
     missing = all_of(isnan(x), axis, keepdims)
     return _nan_where(missing, min_of(_instead(x, np.inf), axis, keepdims))
@@ -128,7 +128,7 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation
 def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The mean over axes, NaN left aside.
+    """The mean over axes, ignoring NaN.
 
     >>> float(nanmean([1.0, float("nan"), 3.0]))
     2.0
@@ -140,10 +140,10 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation
 def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The mean square of the distance from the mean over axes, NaN left aside."""
+    """The variance over axes, ignoring NaN."""
     x = floating(x)
     missing = np.isnan(tracing.plain(x))
-    # Not NaN times 0 on the way back, which is NaN.
+    # To avoid NaN times 0 in the gradient, which is NaN.
     distance = multiply(subtract(_instead(x, 0.0), nanmean(x, axis, keepdims=True)), ~missing)
     count = np.sum(~missing, axis=_tuple(axis), keepdims=keepdims)
     return divide(sum_of(multiply(distance, distance), axis, keepdims), np.asarray(count, x.dtype))
@@ -157,13 +157,13 @@ def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @operation
 def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The place of the largest entry along an axis, NaN left aside; -1 where there is no other."""
+    """The index of the largest entry along an axis, ignoring NaN; -1 where all are NaN."""
     return _place(np.argmax, tracing.plain(tensor(x)), -np.inf, axis, keepdims)
 
 
 @operation
 def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The place of the smallest entry along an axis, NaN left aside; -1 where there is no other."""
+    """The index of the smallest entry along an axis, ignoring NaN; -1 where all are NaN."""
     return _place(np.argmin, tracing.plain(tensor(x)), np.inf, axis, keepdims)
 
 

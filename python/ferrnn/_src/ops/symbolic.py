@@ -17,7 +17,7 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten, map_structure
 
-# Where Keras has the classes of operations, but for those of `keras.src.ops.numpy`.
+# Keras' modules of operations' classes, except for those in `keras.src.ops.numpy`.
 _MODULES = {
     "core": "cast scatter scatter_update slice slice_update stop_gradient unstack",
     "linalg": "norm",
@@ -30,7 +30,7 @@ _MODULES = {
         "tanh_shrink threshold"
     ),
 }
-# The arguments that Keras keeps in an operation's configuration; the others are the call's.
+# The arguments that Keras keeps in an operation's configuration; others are those of the call.
 _SETTINGS = {
     "N increasing": "vander",
     "alpha": "celu elu",
@@ -99,7 +99,7 @@ class FunctionOperation(Operation):
     """A function of `ferrnn.ops` with its settings; its gradient is found by tracing it."""
 
     function: ClassVar[Callable[..., Any]]
-    # Settings that stand before the arrays, as in `einsum`: they go by position.
+    # Settings that come before the arrays, as in `einsum`, are passed by position.
     leading: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -137,7 +137,7 @@ class FunctionOperation(Operation):
 
 
 def _plain(value: Any) -> Any:
-    """Plain data for numbers and dtypes of NumPy."""
+    """NumPy's numbers and dtypes as plain data."""
     if isinstance(value, type | np.dtype):
         return np.dtype(value).name
     return map_structure(lambda leaf: leaf.item() if isinstance(leaf, np.generic) else leaf, value)
@@ -147,7 +147,7 @@ def _plain(value: Any) -> Any:
 def _kind(function: Callable[..., Any]) -> type[FunctionOperation]:
     """The class of an operation, with Keras' name: `Mean` for `mean`."""
     known = function.__name__
-    # Not a module of ours: the layers `Softmax` or `Dropout` of a file are others.
+    # Not a module of ferrnn: `Softmax` and `Dropout` in a file are different classes, the layers.
     members: dict[str, Any] = {"__module__": "keras.ops", "__doc__": function.__doc__}
     members["function"] = staticmethod(function)
     settings = _SETTINGS_OF.get(known, ())
@@ -195,13 +195,13 @@ def call_on_symbolic(function: Callable[..., Any], args: Any, options: Any) -> A
 
 
 def register(functions: Mapping[str, Callable[..., Any]]) -> None:
-    """Lets files of models name these functions, under the names of Keras' classes."""
+    """Registers functions for files of models, under the names of Keras' classes."""
     for name, function in functions.items():
         operations.known.setdefault(_class_name(name), _kind(function))
 
 
 def _as_given(value: Any) -> Any:
-    """Lists as the tuples that they were."""
+    """Restores tuples that have become lists."""
     if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":
         value = value["items"]
     return tuple(map(_as_given, value)) if isinstance(value, list | tuple) else value

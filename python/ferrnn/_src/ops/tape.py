@@ -1,4 +1,4 @@
-"""The tracer: values that remember how they came about, and the way back through them."""
+"""The tracer: values that record how they were computed, and the backward pass through them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 # (gradient for the node's value, grads) -> gradients for the parents, None where there is none.
 Back: TypeAlias = "Callable[[Any, Gradients], Iterable[Any]]"
 
-# What a NumPy ufunc becomes on traced values: filled by the modules of operations.
+# Operations for NumPy's ufuncs on traced values, filled in by the modules of operations.
 ufuncs: dict[Any, Callable[..., Any]] = {}
-# What an array's methods become, by name; "getitem" is indexing.
+# Operations for an array's methods, by name; "getitem" is indexing.
 methods: dict[str, Callable[..., Any]] = {}
-# Keras' names of what NumPy calls otherwise.
+# Keras' names of functions that have other names in NumPy.
 _RENAMED = {"amax": "max", "amin": "min", "asarray": "convert_to_tensor", "copyto": "slice_update"}
 
 _numbers = itertools.count()
 
 
 class Node:
-    """One step of a trace: what it was made from, and its way back (None: where traces start)."""
+    """One step of a trace: its inputs, and its backward function (None at the start of a trace)."""
 
     __slots__ = ("back", "dtype", "number", "parents", "shape")
 
@@ -40,7 +40,7 @@ class Node:
 
 
 class Bundle(Node):
-    """A node with several values, whose gradients arrive one by one as `(index, gradient)`."""
+    """A node with several outputs, whose gradients arrive one by one as `(index, gradient)`."""
 
     __slots__ = ()
 
@@ -103,7 +103,7 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         return apply_ufunc(ufunc, method, inputs, options)
 
-    # The common operators, past NumPy's dispatch, which takes as long as the operation.
+    # The common operators, without NumPy's dispatch, which takes as long as the operation.
 
     def __add__(self, other: Any) -> Any:
         return ufuncs[np.add](self, other)
@@ -130,12 +130,12 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
         if not tracing.running.get():
             return func(*map_structure(tracing.plain, args), **map_structure(tracing.plain, kwargs))
         raise TypeError(
-            f"`numpy.{func.__name__}` cannot work on a traced value, whose gradient it would lose: "
-            f"use `ops.{_RENAMED.get(func.__name__, func.__name__)}` of ferrnn"
+            f"`numpy.{func.__name__}` would lose the gradient of a traced value: use "
+            f"`ops.{_RENAMED.get(func.__name__, func.__name__)}` of ferrnn"
         )
 
     def _ended(self, what: str) -> Any:
-        """The plain array, once the trace has ended: before, its gradient would be lost."""
+        """The plain array, once the trace has ended; before, its gradient would be lost."""
         if tracing.running.get():
             raise TypeError(_lost(what))
         return self._value
@@ -153,11 +153,11 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
     __index__ = __int__
 
     def numpy(self) -> Any:
-        """The plain array, once the trace has ended; before, refused."""
+        """The plain array, once the trace has ended; raises TypeError before."""
         return np.asarray(self._ended("numpy()"))
 
     def item(self) -> Any:
-        """The only entry as a number of Python, once the trace has ended."""
+        """The only entry as a Python number, once the trace has ended."""
         return self._ended("item()").item()
 
     def tolist(self) -> Any:
@@ -183,7 +183,7 @@ class Traced(tracing.Traced, NDArrayOperatorsMixin):
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
             "a traced value cannot be written to: `ops.slice_update`, `ops.scatter_update` and "
-            "`ops.where` give a new one"
+            "`ops.where` return a new one"
         )
 
 
@@ -196,7 +196,7 @@ def _lost(what: str) -> str:
 
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
-    """A ufunc on operands of which one is traced, or a parameter while a trace runs."""
+    """A ufunc with a traced operand, or with a parameter while a trace runs."""
     found = ufuncs.get(ufunc)
     name = ufunc.__name__
     if method != "__call__":
@@ -204,16 +204,17 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
     if found is None:
         raise TypeError(f"`numpy.{name}` of a traced value has no gradient here: use `ferrnn.ops`")
     if set(options) == {"out"} and options["out"][0] is inputs[0]:
-        options = {}  # `x -= y` gives a new value, as in Keras, and `x` its name
+        options = {}  # as in Keras, `x -= y` makes a new value and assigns it to `x`
     if options:
         raise TypeError(
-            f"`numpy.{name}` of a traced value takes no {sorted(options)}: it gives a new value"
+            f"`numpy.{name}` of a traced value does not take the options {sorted(options)}: it "
+            "returns a new value"
         )
     return found(*inputs)
 
 
 class Part:
-    """A gradient for some entries of an array: zero elsewhere."""
+    """A gradient for some entries of an array, zero elsewhere."""
 
     __slots__ = ("gradient", "index")
 
@@ -221,7 +222,7 @@ class Part:
         self.index, self.gradient = index, gradient
 
     def add_to(self, array: Array) -> None:
-        """Adds it, several times where an entry was taken several times."""
+        """Adds it, repeatedly for entries that were taken repeatedly."""
         if _is_basic(self.index):
             array[self.index] += self.gradient
         else:
@@ -239,7 +240,7 @@ def _is_basic(index: Any) -> bool:
 
 
 class Trace:
-    """One run of a user's code; it knows the parameters that took part."""
+    """One run of a user's code, with the parameters that took part."""
 
     operation = None
 
@@ -279,11 +280,11 @@ class Trace:
         return pack_like(outputs, list(traced))
 
     def leaf(self, value: Any) -> Any:
-        """What stands for a parameter; anything else as it is."""
+        """The traced array of a parameter; any other value unchanged."""
         return self.parameter(value) if isinstance(value, Parameter) else value
 
     def leaving(self, what: str) -> None:
-        """The values are there: nothing to refuse."""
+        """Does nothing, as this trace has values."""
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
         """A ufunc with a parameter among its operands."""
@@ -311,13 +312,13 @@ def _part_of(bundle: Bundle, index: int, leaf: Any) -> Any:
 
 
 def root(value: Array) -> Traced:
-    """A traced value where a trace starts."""
+    """A traced value at the start of a trace."""
     return Traced(value, Node(value, (), None))
 
 
 def backward(seeds: Iterable[tuple[Node, Any]], grads: Gradients) -> dict[Node, Any]:
-    """Gradients for the nodes where traces start; layers on the way add to `grads`."""
-    # (gradient, whether it is this function's own array, to be added to in place)
+    """Gradients for the nodes at the start of the trace; layers on the way add to `grads`."""
+    # (gradient, whether this function made the array and may add to it in place)
     sums: dict[Node, tuple[Any, bool]] = {}
     for node, gradient in seeds:
         _add(sums, node, _fitted(np.asarray(gradient), node))
@@ -337,7 +338,7 @@ def backward(seeds: Iterable[tuple[Node, Any]], grads: Gradients) -> dict[Node, 
 
 
 def _reached(seeds: Iterable[Node]) -> list[Node]:
-    """All nodes that the seeds came from, the last made first."""
+    """All nodes that the seeds depend on, the last made first."""
     seen = set(seeds)
     waiting = list(seen)
     while waiting:

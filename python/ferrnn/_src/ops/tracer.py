@@ -1,4 +1,4 @@
-"""The tracer that layers ask: pairs of outputs and vjp for users' code, layers as one node each."""
+"""The tracer's interface for layers: outputs and vjp of users' code, with layers as nodes."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def _hand_over(
         if gradient is not None:
             grads.add(parameter, np.asarray(gradient))
     if not known.issuperset(found):
-        raise RuntimeError(
-            "code that is traced used a value of another trace: hand it over as an argument"
-        )
+        raise RuntimeError("traced code used a value of another trace: pass it as an argument")
 
 
 def _start_gradient(start: Any, found: dict[Node, Any]) -> Any:
@@ -140,7 +138,7 @@ def call_layer(layer: Any, inputs: Any, call: Call) -> Any:
 
 
 def _masked(outputs: Any, masks: Any) -> Any:
-    """The outputs, the first of several or each of them carrying a mask."""
+    """The outputs with a mask, on the first of several or on each of them."""
     if masks is None:
         return outputs
     if not isinstance(outputs, list | tuple):

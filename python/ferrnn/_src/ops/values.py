@@ -1,4 +1,4 @@
-"""What operations take: arrays, traced values, parameters, numbers, lists; and Keras' dtypes."""
+"""Operands of operations (arrays, traced values, parameters, numbers, lists), and their dtypes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ferrnn._src.weights.parameter import Parameter
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
 
-# How a symbolic tensor takes part in an operation: what `ops.symbolic` puts here.
+# The function for operations on symbolic tensors, set by `ops.symbolic`.
 symbolic_call: list[Callable[[Callable[..., Any], Any, Any], Any]] = []
 
 
@@ -26,7 +26,7 @@ _NEVER_SYMBOLIC = frozenset({np.ndarray, Output, Traced, float, int, bool, str, 
 
 
 def operation(function: Operation) -> Operation:
-    """A public operation: on symbolic tensors a layer of the model, on arrays with `numpy()`."""
+    """A public operation: a layer of the model on symbolic tensors; adds `numpy()` to arrays."""
 
     @functools.wraps(function)
     def outer(*args: Any, **options: Any) -> Any:
@@ -74,11 +74,13 @@ def dtype_name(dtype: Any) -> str:
     try:
         return str(np.dtype(getattr(dtype, "name", dtype)).name)
     except TypeError as error:
-        raise ValueError(f"`dtype` must name a dtype of NumPy, received {dtype!r}") from error
+        raise ValueError(
+            f"`dtype` must be the name of a NumPy dtype, received {dtype!r}"
+        ) from error
 
 
 def tensor(x: Any) -> Any:
-    """`x` as an array or a traced value: numbers and lists in Keras' default dtypes.
+    """`x` as an array or a traced value, with numbers and lists in Keras' default dtypes.
 
     >>> tensor(2).dtype.name, tensor([1.0, 2.0]).dtype.name, tensor(np.ones(1)).dtype.name
     ('int32', 'float32', 'float64')
@@ -100,7 +102,7 @@ def tensor(x: Any) -> Any:
 
 
 def _listed(parts: Any) -> Any:
-    """A list as one array; traced parts keep their gradients."""
+    """A list as one array, in which traced parts keep their gradients."""
     if _holds_traced(parts):
         return _stacked(*(_listed(p) if isinstance(p, list | tuple) else tensor(p) for p in parts))
     typed = _holds_arrays(parts)
@@ -128,7 +130,7 @@ def _plain_parts(part: Any) -> Any:
 
 
 def _defaulted(array: Any) -> Any:
-    """Numbers of Python in the dtypes that Keras gives them."""
+    """Python numbers in Keras' default dtypes."""
     if array.dtype.kind == "f":
         return array.astype(config.floatx())
     return array.astype("int32") if array.dtype.kind == "i" else array
@@ -152,7 +154,7 @@ as_dtype = Primitive(
 
 
 def cast_to(x: Any, dtype: Any) -> Any:
-    """`x` in the given dtype; to integers or booleans without a gradient."""
+    """`x` in the given dtype; integers and booleans have no gradient."""
     if x.dtype == dtype:
         return x
     if np.dtype(dtype).kind != "f":
@@ -161,13 +163,13 @@ def cast_to(x: Any, dtype: Any) -> Any:
 
 
 def floating(x: Any) -> Any:
-    """`x` as an array of floats: whole numbers become the default float."""
+    """`x` as an array of floats: integers become the default float."""
     x = tensor(x)
     return x if x.dtype.kind in "fc" else cast_to(x, config.floatx())
 
 
 def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
-    """Two operands in one dtype: a float wins over whole numbers, a number of Python is weak.
+    """Two operands in one dtype, where floats win over integers, and arrays over Python numbers.
 
     >>> [part.dtype.name for part in pair(np.ones(1, "float32"), np.ones(1, "int64"))]
     ['float32', 'float32']
@@ -180,10 +182,10 @@ def pair(x1: Any, x2: Any) -> tuple[Any, Any]:
         return a, b
     kind1, kind2 = a.dtype.kind, b.dtype.kind
     if weak1 != weak2:
-        # A number of Python follows the array, unless it is a float and the array is not.
+        # A Python number takes the array's dtype, unless it is a float and the array is not.
         strong, number = (b, a) if weak1 else (a, b)
         if _rank(number.dtype.kind) <= _rank(strong.dtype.kind):
-            # From the number itself: in between, float32 would cost float64 half its digits.
+            # From the number itself: a detour through float32 would lose half of float64's digits.
             cast = np.asarray(x1 if weak1 else x2, strong.dtype)
             return (cast, strong) if weak1 else (strong, cast)
     if kind1 == "f" and kind2 in "iub":
@@ -203,13 +205,13 @@ def _rank(kind: str) -> int:
 
 
 def float_pair(x1: Any, x2: Any) -> tuple[Any, Any]:
-    """Two operands in one dtype of floats."""
+    """Two operands in one floating-point dtype."""
     a, b = pair(x1, x2)
     return floating(a), floating(b)
 
 
 def common_dtype(arrays: Any) -> np.dtype[Any]:
-    """The dtype of several operands: the largest of the floats, if there is one."""
+    """The common dtype of several operands: the largest float, if there is one."""
     floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
     return np.result_type(*(floats or [array.dtype for array in arrays]))
 
