@@ -71,6 +71,23 @@ def counted_anew() -> Iterator[None]:
 
 
 @contextmanager
+def counts_kept() -> Iterator[None]:
+    """A block whose names are numbered on, and given again after it.
+
+    >>> with counts_kept():
+    ...     inside = unique_name("doctest_kept")
+    >>> inside == unique_name("doctest_kept")
+    True
+    """
+    before = dict(_counts)
+    try:
+        yield
+    finally:
+        _counts.clear()
+        _counts.update(before)
+
+
+@contextmanager
 def name_scope(
     name: str,
     caller: object = None,

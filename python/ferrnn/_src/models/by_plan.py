@@ -15,13 +15,14 @@ from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.weights.parameter import structure_version
 
 if TYPE_CHECKING:
-    from ferrnn._src.models import inference
+    from ferrnn._src.models import expanding, inference
     from ferrnn._src.training.trainer import Trainer
 
     class _Trained(Ends, Trainer):
         """The other bases of `Model`."""
 
 else:
+    expanding = later("ferrnn._src.models.expanding")
     inference = later("ferrnn._src.models.inference")
     _Trained = Ends
 
@@ -33,6 +34,7 @@ class ByPlan(_Trained):
     """Calls of a graph by its plan, if it has one."""
 
     _inference: tuple[int, Any, int] = (0, None, 0)  # structure version, plan, calls so far
+    _called_with: Any = None  # the inputs of the first call of a user's code, without their numbers
 
     def _planned_outputs(self, inputs: Any) -> Any:
         """The outputs by one call of the engine, or None if no plan takes the inputs."""
@@ -50,6 +52,8 @@ class ByPlan(_Trained):
         return made[0] if type(self._outputs_structure) is SymbolicTensor else self.structured(made)
 
     def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
+        if self._graph is None:
+            return expanding.leaves_like(self._called_with, x)
         if type(x) is np.ndarray:
             return [x]
         ends, parts = self._ends, flatten(x)
@@ -63,6 +67,8 @@ class ByPlan(_Trained):
         return [arranged] if ends.single else list(arranged)
 
     def structured(self, outputs: list[Any]) -> Any:
+        if self._graph is None:
+            return outputs[0]
         return outputs[0] if self._one_output else pack_like(self._outputs_structure, outputs)
 
     def predicting_plan(self, batches: int) -> inference.InferencePlan | None:

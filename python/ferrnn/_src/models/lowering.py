@@ -11,6 +11,7 @@ from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
+from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
@@ -20,25 +21,32 @@ from ferrnn._src.training.plan_parts import End, Lowering, Node
 def lowered(model: Any, plain: Collection[type]) -> Lowering:
     """The layers of a model as parts; models of the `plain` classes consist of their graph."""
     graph: Graph | None = model._graph
-    if type(model) not in plain:
-        return Lowering(
-            [
-                Node(
-                    model.name,
-                    f"{type(model).__name__} is a user's class, which may do more than its layers",
-                )
-            ]
-        )
+    exact = inlined = False
+    if graph is None and model.written_with_call:
+        found = code_of(model)
+        if isinstance(found, str):
+            return Lowering([Node(model.name, found)])
+        graph, exact, inlined = found.graph, found.exact, found.inlined
+    elif type(model) not in plain:
+        return Lowering([Node(model.name, f"{type(model).__name__} may do more than its layers")])
     if graph is None or not model.built:
         return Lowering([Node(model.name, "it is not built yet")])
     low = Lowering(dtype=_dtype_of(graph), values=len(graph.inputs))
     low.inputs = [End(at, tensor.shape) for at, tensor in enumerate(graph.inputs)]
+    for end in low.inputs:
+        end.exact = exact
     reached = _lower_graph(graph, plain, low, [*range(low.values)], "")
     if low.covered:
         _note_ends(graph, low, reached)
+    if inlined and low.masked:
+        low.nodes.append(Node(model.name, _MASKS))
     if all(node.back is not None or node.why is not None for node in low.nodes):
         low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
     return low
+
+
+# Why code with masks is not expanded: the outputs of a user's layer may lack that of its inputs.
+_MASKS = "its code calls layers of a user on inputs with masks"
 
 
 def _dtype_of(graph: Graph) -> str:
@@ -98,7 +106,7 @@ def _lower_graph(
             inner: Graph = layer._graph
             made = _lower_graph(inner, plain, low, _of_own(inner, low, given), f"{path}/")
         else:
-            made = _lower_step(graph, step, low, given, path)
+            made = _lower_step(graph, step, low, given, path, plain)
         values |= zip(map(id, node.output_tensors), made, strict=False)
     return [values.get(id(tensor), -1) for tensor in graph.outputs]
 
@@ -113,7 +121,9 @@ def _of_own(inner: Graph, low: Lowering, given: list[int]) -> list[int]:
     return own
 
 
-def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: str) -> list[int]:
+def _lower_step(
+    graph: Graph, step: Any, low: Lowering, given: list[int], path: str, plain: Collection[type]
+) -> list[int]:
     """Lowers one layer, or hands it back to Python; returns its output values."""
     makes = len(step.node.output_tensors)
     found = attention(step, low, given) if attends(step.layer) else native(step, low, given)
@@ -144,6 +154,10 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     asks = any(value in low.wanted for value in given)
     back = HandedBack(step, graph.count, asks, low.losses)
     missing = back.unwritten()
+    if missing is not None and step.layer.written_with_call:
+        made = _lower_code(step, low, given, path, plain)
+        if made is not None:
+            return made
     written = step.layer.written_with_call or isinstance(step.layer, Operation)
     said = f"{found}, and its code has {missing}" if written else found
     low.nodes.append(Node(path, None, None if missing is None else said))
@@ -154,6 +168,25 @@ def _lower_step(graph: Graph, step: Any, low: Lowering, given: list[int], path: 
     if stays:
         low.mask_as(given[0], value)
     return [*range(value, value + makes)]
+
+
+def _lower_code(
+    step: Any, low: Lowering, given: list[int], path: str, plain: Collection[type]
+) -> list[int] | None:
+    """Lowers the layers that the code of a user's layer calls; None if that is not all it does."""
+    found = expanded(step.layer, step.node.inputs)
+    masked = any(value in low.masked for value in given)
+    if isinstance(found, str) or masked or step.training is not None:
+        return None
+    if len(found.graph.outputs) != len(step.node.output_tensors):
+        return None
+    before, masks = low.copied(), len(low.masked)
+    made = _lower_graph(found.graph, plain, low, _of_own(found.graph, low, given), f"{path}/")
+    new = low.nodes[len(before.nodes) :]
+    if all(node.why is None for node in new) and len(low.masked) == masks:
+        return made
+    low.take_back(before)
+    return None
 
 
 def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:

@@ -39,10 +39,11 @@ from ferrnn._src.tree.tree import flatten, map_structure, pack_like
 from ferrnn._src.weights.parameter import Gradients
 
 if TYPE_CHECKING:
-    from ferrnn._src.models import lowering
+    from ferrnn._src.models import expanding, lowering
     from ferrnn._src.models import stream as streaming
     from ferrnn._src.sequence.sessions import Sessions
 else:
+    expanding = later("ferrnn._src.models.expanding")
     lowering = later("ferrnn._src.models.lowering")
     streaming = later("ferrnn._src.models.stream")
 
@@ -215,6 +216,8 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
     def forward(self, inputs: Any, call: Call) -> tuple[Any, Vjp | None]:
         """Outputs for prepared inputs, and their vjp."""
         if self._graph is None:
+            if self._called_with is None:
+                self._called_with = expanding.described(inputs)
             return super().forward(inputs, call)
         outputs, _, vjp = self.outputs_and_mask(inputs, call)
         return outputs, vjp

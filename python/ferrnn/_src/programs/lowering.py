@@ -33,7 +33,16 @@ from ferrnn._src.tree.tree import flatten, pack_like
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 
-__all__ = ["Code", "Lowered", "Row", "Shapes", "lowered", "settings_of", "switched_off"]
+__all__ = [
+    "Code",
+    "Lowered",
+    "Row",
+    "Shapes",
+    "lowered",
+    "settings_of",
+    "switched_off",
+    "unchanged",
+]
 
 # What is traced: from the trace, the inputs and the states it gives the output and the new states.
 Code: TypeAlias = Callable[[CellTrace, Any, Any], tuple[Any, Sequence[Any]]]
@@ -116,7 +125,7 @@ def lowered(owner: Any, code: Code, shapes: Shapes) -> Lowered:
     Raises:
         UnsupportedError: With what it is that the engine's programs do not have.
     """
-    with _unchanged(owner):
+    with unchanged(owner):
         first, second = (_traced(code, shapes, batch) for batch in _BATCHES)
     if first.told() != second.told():
         raise UnsupportedError(
@@ -126,7 +135,7 @@ def lowered(owner: Any, code: Code, shapes: Shapes) -> Lowered:
 
 
 @contextmanager
-def _unchanged(owner: Any) -> Iterator[None]:
+def unchanged(owner: Any) -> Iterator[None]:
     """Takes back what code inside does to its owner's attributes: such code is not a program."""
     before = settings_of(owner)
     owners = [owner]

@@ -45,7 +45,7 @@ class Judges:
         if flat or model._loss is None:
             return None
         targets = [y] if len(shapes) == 1 else model.arranged_targets(y)
-        weights = model.arranged_weights(weight)
+        weights = [weight] if len(shapes) == 1 else model.arranged_weights(weight)
         if targets is None or weights is None:
             return None
         ends = list(zip(low.outputs, shapes, targets, weights, strict=True))

@@ -194,6 +194,7 @@ def _readable_input(end: End, x: Any) -> bool:
         and x.dtype.str[1:] in READ
         and x.ndim == end.rank
         and end.features in (0, x.shape[-1])
+        and (not end.exact or x.shape[1:] == end.shape[1:])
         and not (end.ids and x.dtype.kind == "f")
         and x.size > 0
         and readable(x)

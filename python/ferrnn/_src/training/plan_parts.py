@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, TypeAlias
 
 from ferrnn._src.training.optimizers.optimizer import Optimizer
@@ -43,11 +43,11 @@ class End:
     the length of the last axis, 0 if any will do.
     """
 
-    __slots__ = ("features", "ids", "masked", "rank", "shape", "value")
+    __slots__ = ("exact", "features", "ids", "masked", "rank", "shape", "value")
 
     def __init__(self, value: int, shape: Shape, ids: bool = False, masked: bool = False) -> None:
         self.value, self.shape, self.ids, self.masked = value, shape, ids, masked
-        self.rank = len(shape)
+        self.rank, self.exact = len(shape), False
         self.features: int = 0 if ids else shape[-1] or 0
 
 
@@ -129,6 +129,20 @@ class Lowering:
         if passes:
             self.wanted.update(range(first, self.values))
         return first
+
+    def copied(self) -> Lowering:
+        """It as it is now, for `take_back`."""
+        kept = replace(self)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, list | dict | set) and each.name != "losses":
+                setattr(kept, each.name, value.copy())
+        return kept
+
+    def take_back(self, before: Lowering) -> None:
+        """Becomes again what it was."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(before, each.name))
 
     def copy(self, value: int) -> int:
         """Adds a value of the same numbers, and with the same mask."""
@@ -235,6 +249,8 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
     if lowering.covered and model._trained:
         known = {*map(id, model._trained)}
         own = [id(weight) for weight in lowering.weights if id(weight) in known]
-        if own != [*map(id, model._trained)]:
+        # The order only matters to the norm of all gradients.
+        ordered = own == [*map(id, model._trained)]
+        if {*own} != known or not (ordered or getattr(optimizer, "global_clipnorm", None) is None):
             nodes.append(Node("weights", "training changes others, or in another order"))
     return nodes
