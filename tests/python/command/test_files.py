@@ -62,7 +62,7 @@ def test_converted_weights_are_kept_in_fewer_bits(precision, path, tmp_path, cap
 def test_precisions_that_a_target_cannot_tell_are_refused(path, tmp_path, capsys):
     assert main(["convert", str(path), str(tmp_path / "b.onnx"), "--precision", "int8"]) == 1
     assert (
-        "`--precision` is for `.safetensors` files alone, received int8" in capsys.readouterr().err
+        "`--precision` is only for `.safetensors` files, received int8" in capsys.readouterr().err
     )
     ferrnn.Sequential([ferrnn.Input((3,)), layers.Dense(2)]).save(tmp_path / "d.safetensors")
     arguments = [tmp_path / "d.safetensors", tmp_path / "b.safetensors", "--precision", "int8"]
@@ -123,8 +123,8 @@ def test_files_of_pytorch_are_converted(file, chain, tmp_path, capsys):
 def test_options_that_do_not_fit_are_named(path, tmp_path, capsys):
     for options, reason in [
         (["out.txt"], "OUT must end in one of .keras, .h5"),
-        (["out.onnx", "--layers", "a"], "`--layers` is for files of PyTorch"),
-        (["out.onnx", "--keras", "2"], "`--keras` is for `.h5` files"),
+        (["out.onnx", "--layers", "a"], "`--layers` is only for files of PyTorch"),
+        (["out.onnx", "--keras", "2"], "`--keras` is only for `.h5` files"),
     ]:
         assert main(["convert", str(path), str(tmp_path / options[0]), *options[1:]]) == 1
         assert reason in capsys.readouterr().err

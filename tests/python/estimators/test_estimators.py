@@ -109,7 +109,7 @@ def test_partial_fit_goes_on_and_knows_its_classes():
         made.partial_fit(X, LABELS)
     assert made.n_iter_ == 31
     assert made.score(X, LABELS) > 0.8
-    with pytest.raises(ValueError, match=r"must hold the classes .* received \['new'\]"):
+    with pytest.raises(ValueError, match=r"must hold classes .* received \['new'\]"):
         made.partial_fit(X[:1], ["new"])
     with pytest.raises(ValueError, match="must be those of the first call"):
         made.partial_fit(X, LABELS, classes=["low", "mid"])
@@ -206,12 +206,12 @@ def test_outputs_of_a_classifiers_own_model_are_probabilities(ragged):
         ({"units": "many"}, ValueError, "`units` must be one number, or one for each"),
         ({"scale": "yes"}, TypeError, "`scale` must be True or False, received 'yes'"),
         ({"shuffle": 3}, TypeError, "`shuffle` must be True or False, received 3"),
-        ({"tol": "low"}, ValueError, "`tol` must be a number of at least 0, received 'low'"),
+        ({"tol": "low"}, ValueError, "`tol` must be a non-negative number, received 'low'"),
         ({"build": 3}, TypeError, "`build` must be a function that returns a model, received 3"),
         ({"batch_size": 2.5}, ValueError, "`batch_size` must be a positive integer"),
         ({"dropout": 1.5}, ValueError, "`dropout` must be at least 0 and below 1, received 1.5"),
         ({"optimizer": "best"}, ValueError, "best"),
-        ({"build": lambda f, o, s: 3}, TypeError, "`build` must return a model"),
+        ({"build": lambda f, o, s: 3}, TypeError, "`build` must return a ferrnn model"),
         ({"build": lambda f, o, s: own_model(f, o + 1, s)}, ValueError, r"outputs \[samples, 1\]"),
     ],
 )
@@ -230,7 +230,7 @@ def test_wrong_targets_and_weights_are_told():
         made.fit(X, Y, sample_weight=-np.ones(len(X)))
     with pytest.raises(ValueError, match=r"must have the shape \(45,\)"):
         made.fit(X, Y, sample_weight=np.ones(4))
-    with pytest.raises(ValueError, match="must have 1 outputs as at first, received 2"):
+    with pytest.raises(ValueError, match="must have 1 outputs, as in the first call, received 2"):
         made.fit(X, Y).partial_fit(X, np.column_stack([Y, Y]))
 
 

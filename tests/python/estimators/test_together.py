@@ -130,7 +130,7 @@ def test_weights_and_groups_are_routed_as_scikit_learn_routes_them():
         np.testing.assert_array_equal(ours["test_score"], theirs["test_score"])
         with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError):
             cross_validate(RecurrentRegressor(**SMALL), X, Y, **options)
-        with pytest.raises(ValueError, match="`groups` must be in `params`"):
+        with pytest.raises(ValueError, match="`groups` must be passed in `params`"):
             cross_validate(made, X, Y, groups=Y)
 
 
@@ -174,7 +174,9 @@ def test_one_network_after_an_ensemble_leaves_nothing_of_it_and_the_other_way_ro
     assert not hasattr(made, "estimators_")
     made.set_params(ensemble=2).fit(X, LABELS)
     assert not hasattr(made, "model_")
-    with pytest.raises(ValueError, match=r"`ensemble` must be 2, as when the training began, .* 1"):
+    with pytest.raises(
+        ValueError, match=r"`ensemble` must be 2, as at the beginning of training, .* 1"
+    ):
         made.set_params(ensemble=1).partial_fit(X, LABELS)
 
 
@@ -211,5 +213,5 @@ def test_estimators_of_others_and_unknown_params_are_refused():
             cross_validate(other, X, Y)
     with pytest.raises(ValueError, match=r"`sample_weight` must have the shape \(42,\)"):
         cross_validate(RecurrentRegressor(), X, Y, params={"sample_weight": WEIGHTS[:3]})
-    with pytest.raises(ValueError, match=r"nothing but `sample_weight`, received \['weights'\]"):
+    with pytest.raises(ValueError, match=r"only `sample_weight`, received \['weights'\]"):
         cross_validate(RecurrentRegressor(), X, Y, params={"weights": WEIGHTS})

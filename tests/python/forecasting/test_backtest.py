@@ -102,7 +102,9 @@ def test_covariates_and_statics_go_along():
 
 
 def test_too_few_rows_are_named():
-    with pytest.raises(ValueError, match="need more than 43 rows; the longest series has 40"):
+    with pytest.raises(
+        ValueError, match="require more than 43 rows, but the longest series has 40"
+    ):
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=40, step=1)
     with pytest.raises(ValueError, match="`windows` must be a positive integer"):
         RecurrentForecaster(4, **QUICK).backtest(daily(40), windows=0)

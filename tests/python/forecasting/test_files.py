@@ -94,7 +94,7 @@ HOSTILE = [
     (lambda t, a: t["learned"].pop("season"), "season"),
     (lambda t, a: a.pop("scaling/scale"), "scaling/scale"),
     (lambda t, a: a.pop("networks/0/1"), "networks/0/1"),
-    (lambda t, a: a["panel/starts"].__setitem__(1, 2**40), "do not fill the rows"),
+    (lambda t, a: a["panel/starts"].__setitem__(1, 2**40), "must fill the rows"),
     (lambda t, a: a.update({"panel/y": a["panel/y"].astype("int64")}), "kind"),
     (lambda t, a: a.update({"networks/0/0": a["networks/0/0"][:-1]}), "shape"),
 ]

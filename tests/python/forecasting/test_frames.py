@@ -147,11 +147,11 @@ def test_rows_in_any_order_are_the_same_forecast():
         ({"ds": ["a", "b"], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
         ({"ds": [1.5, 2.5], "y": [1.0, 2.0]}, TypeError, "column 'ds' must hold dates"),
         ({"ds": np.array(["NaT", "2020-01-01"], "M8[D]"), "y": [1.0, 2.0]}, ValueError, "missing"),
-        ({"unique_id": [None, "a"], "y": [1.0, 2.0]}, ValueError, "row 0 has none"),
+        ({"unique_id": [None, "a"], "y": [1.0, 2.0]}, ValueError, "received none in row 0"),
         (
             {"unique_id": ["a"] * 9, "ds": days(9), "sales": np.arange(9.0)},
             ValueError,
-            r"column 'y' \(`target_column`\), .* it has \['unique_id', 'ds', 'sales'\]",
+            r"column 'y'.* received the columns \['unique_id', 'ds', 'sales'\]",
         ),
     ],
 )
@@ -163,8 +163,8 @@ def test_what_is_no_table_is_named(data, error, match):
 @each_case(
     ("times", "match"),
     [
-        (np.append(days(59), np.datetime64("2093-01-01")), "'a' reaches over 25,569 steps, .* 60"),
-        (np.append(np.arange(59), 2**62), "'a' reaches over 4,611,686,018,427,387,904 steps"),
+        (np.append(days(59), np.datetime64("2093-01-01")), "'a' spans 25,569 steps, .* 60"),
+        (np.append(np.arange(59), 2**62), "'a' spans 4,611,686,018,427,387,904 steps"),
         (np.append(np.datetime64("2024-01-01", "s") + np.arange(59), days(1, "1970-01-01")), "'a'"),
     ],
 )
@@ -177,11 +177,11 @@ def test_a_time_far_off_is_named_before_memory_is_taken(times, match):
 def test_an_update_far_off_is_named_before_memory_is_taken():
     seconds = np.datetime64("2024-01-01", "s") + np.arange(60)
     made = RecurrentForecaster(2, **QUICK).fit({"ds": seconds, "y": np.arange(60.0)})
-    with pytest.raises(ValueError, match="`ds` of 0 reaches over 31,622,401 steps"):
+    with pytest.raises(ValueError, match="`ds` of 0 spans 31,622,401 steps"):
         made.update({"ds": [np.datetime64("2025-01-01", "s")], "y": [1.0]})
 
 
 def test_a_time_that_comes_twice_is_named():
     data = {"unique_id": ["a"] * 30, "ds": np.r_[0:29, 3], "y": np.arange(30.0)}
-    with pytest.raises(ValueError, match=r"'a' has one twice \(row 29\)"):
+    with pytest.raises(ValueError, match=r"'a' has a time twice \(row 29\)"):
         RecurrentForecaster(2, **QUICK).fit(data)

@@ -109,5 +109,7 @@ def test_a_year_counts_only_when_two_were_seen():
     assert chosen_kinds("auto", daily, 7, 300) == ("weekday",)
     assert chosen_kinds("auto", Frequency("number"), 6, 100) == ("season",)
     assert chosen_kinds(("hour",), daily, 7, 3) == ("hour",)
-    with pytest.raises(ValueError, match=r"\['season'\] for times in whole numbers, .* \['hour'\]"):
+    with pytest.raises(
+        ValueError, match=r"\['season'\] for times that are integers, .* \['hour'\]"
+    ):
         chosen_kinds(("hour",), Frequency("number"), 6, 100)

@@ -37,7 +37,7 @@ def test_a_forecast_is_drawn_on_given_axes():
         forecaster.plot(history=-1)
     with pytest.raises(ValueError, match="one for each of 3 series"):
         forecaster.plot(axes=figures.Figure().subplots(2))
-    with pytest.raises(TypeError, match="`axes` must be those of matplotlib, received int"):
+    with pytest.raises(TypeError, match="`axes` must be matplotlib's, received int"):
         forecaster.plot(axes=[1, 2, 3])
 
 

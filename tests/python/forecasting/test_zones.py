@@ -220,7 +220,9 @@ def test_a_frame_comes_back_in_its_zone(library):
     apart = forecaster().fit({"ds": given["ds"], "y": given["y"]}).predict()
     assert apart["ds"].tolist() == expected["ds"].tolist()
     begun = narwhals.from_native(given).with_columns(narwhals.col("ds").shift(1))
-    with pytest.raises(ValueError, match="'ds' must have a time in every row, one is missing"):
+    with pytest.raises(
+        ValueError, match="'ds' must have a time in every row, received a missing one"
+    ):
         forecaster().fit(begun.to_native())
 
 
@@ -237,9 +239,9 @@ def test_a_picture_has_the_hours_of_the_zone():
 @each_case(
     ("fitted", "given", "error", "match"),
     [
-        (None, BERLIN, TypeError, "without a zone, as in `fit`; received .* zone Europe/Berlin"),
-        (BERLIN, None, TypeError, "zone Europe/Berlin, as in `fit`; received times without a zone"),
-        (BERLIN, "UTC", ValueError, "zone Europe/Berlin, as in `fit`; received .* the zone UTC"),
+        (None, BERLIN, TypeError, "without a zone, as in `fit`, received .* zone Europe/Berlin"),
+        (BERLIN, None, TypeError, "zone Europe/Berlin, as in `fit`, received times without a zone"),
+        (BERLIN, "UTC", ValueError, "zone Europe/Berlin, as in `fit`, received .* the zone UTC"),
     ],
 )
 def test_another_zone_than_in_fit_is_refused(fitted, given, error, match):
@@ -261,7 +263,7 @@ FIRST, SECOND = dt.datetime(2024, 1, 1, tzinfo=ZoneInfo(BERLIN)), np.datetime64(
         (["2024-01-01T00:00+01:00", SECOND], TypeError, "received '2024-01-01T00"),
         ([FIRST, FIRST.astimezone(dt.timezone.utc)], ValueError, "zones Europe/Berlin, UTC"),
         ([FIRST, SECOND.astype(dt.datetime)], ValueError, "zones Europe/Berlin, none"),
-        ([FIRST, None], ValueError, "one is missing"),
+        ([FIRST, None], ValueError, "received a missing one"),
     ],
     ids=["texts", "zones", "some", "missing"],
 )

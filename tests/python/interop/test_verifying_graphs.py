@@ -148,5 +148,5 @@ def test_inputs_that_must_be_chosen_are_asked_for(tmp_path, capsys):
     for command in ("verify", "bench"):
         assert main([command, str(path)]) == 1
         told = capsys.readouterr().err
-        assert "random inputs do not do: the Reshape node 'reshape'" in told
+        assert "does not take random inputs: the Reshape node 'reshape'" in told
         assert "--inputs x.npz`: x ('batch', 'time')" in told

@@ -1,1 +1,1 @@
-"""Models on clusters: what is done there, whichever system runs the processes."""
+"""Models on clusters, whichever system runs the processes."""

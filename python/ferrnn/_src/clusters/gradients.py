@@ -1,4 +1,4 @@
-"""The gradients of one shard of a batch, and their sum in an order that is fixed."""
+"""The gradients of one shard of a batch, and their sum in a fixed order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ferrnn._src.training.samples import Samples
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.seed_state import SeedState
 
-# More random arrays than a layer draws in one step.
+# More than the number of random arrays that a layer draws in one step.
 _DRAWS = 1024
 
 
 class Part(NamedTuple):
-    """A share of the loss of a batch and of its gradients, one for each trainable weight."""
+    """A shard's part of the loss of a batch and of its gradients, one for each trainable weight."""
 
     loss: float
     gradients: list[Array]
@@ -31,14 +31,14 @@ def part_of(
     share: float,
     place: int,
 ) -> Part:
-    """What one shard adds: the gradients of its mean loss, times its share of the batch.
+    """The part of one shard: its mean loss and gradients, times its share of the batch.
 
-    `place` numbers the shards of a training, and is where random numbers begin: none depends on
-    the worker.
+    `place` numbers the shards of a training, and determines their random numbers, which therefore
+    do not depend on the worker.
     """
     model, lock = sent.opened()
     with lock:
-        # How arrays lie in memory depends on the way they came, and the order of sums on that.
+        # The layout of arrays in memory depends on how they were sent, and the order of sums on it.
         arrays = (None if a is None else np.ascontiguousarray(a) for a in (x, y, sample_weight))
         batch = Samples.of(*arrays)
         model._prepare_training(batch.x)
@@ -55,8 +55,8 @@ def part_of(
         changed = [variable.path for variable, version in still if variable.version != version]
         if changed:
             raise NotImplementedError(
-                f"`fit` on a cluster sums gradients alone: the model's {changed[0]!r} changes "
-                "in training by other means"
+                f"`fit` on a cluster only sums gradients, but the model's {changed[0]!r} is "
+                "changed in training by other means"
             )
         found = [grads.get(weight) for weight in trained]
     parts = zip(trained, found, strict=True)

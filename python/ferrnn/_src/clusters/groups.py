@@ -1,4 +1,4 @@
-"""One model for each of many groups, a part of the groups in each task."""
+"""One model for each of many groups, with several groups in each task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ferrnn._src.models.many import (
 
 
 def check_arguments(build: Any, options: Mapping[str, Any]) -> None:
-    """Refuses what is wrong before anything is sent."""
+    """Checks arguments before anything is sent."""
     if not callable(build):
         raise TypeError(f"`build` must be a function that returns a model, received {build!r}")
     check_options(options)
@@ -56,8 +56,8 @@ def train_parts(
         workers: The cluster.
         build: As for `ferrnn.fit_many`, and so `seed`, `callbacks` and `options`.
         parts: Pairs of key and group, or handles of such lists.
-        keys: Those of each part.
-        seed: That of the first group, or of each.
+        keys: The keys of each part.
+        seed: The seed of the first group, or a mapping.
         callbacks: Copied for each model.
         options: Arguments of `fit`.
 
@@ -67,7 +67,7 @@ def train_parts(
     known: set[Any] = set()
     for key in (key for part in keys for key in part):
         if key in known:
-            raise ValueError(f"`groups` must have each key once, received {key!r} twice")
+            raise ValueError(f"`groups` must have unique keys, received {key!r} twice")
         known.add(key)
     seeds = seeds_of([key for part in keys for key in part], seed)
     trained = [

@@ -13,7 +13,7 @@ from ferrnn._src.tree.types import Array
 
 
 def outputs_of_one(model: Any, shape: Iterable[int], dtype: Any) -> Array:
-    """The outputs for one sample of zeros, which tell shape and dtype of all.
+    """The outputs for one sample of zeros, for the shape and dtype of all outputs.
 
     Raises:
         ValueError: If the model has several outputs.
@@ -21,8 +21,8 @@ def outputs_of_one(model: Any, shape: Iterable[int], dtype: Any) -> Array:
     one = model.predict_on_batch(np.zeros((1, *map(int, shape)), dtype))
     if not isinstance(one, np.ndarray):
         raise ValueError(  # noqa: TRY004 - the model is of the right type
-            f"`model` must have one output, received {model.name!r}, which gives "
-            f"a {type(one).__name__}"
+            f"`model` must have one output, received {model.name!r}, which returns a "
+            f"{type(one).__name__}"
         )
     return one
 
@@ -50,5 +50,7 @@ def stacked(samples: Iterable[Any], name: str) -> Array:
     arrays = [np.asarray(sample) for sample in samples]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
-        raise ValueError(f"`{name}` must have samples of one shape, a partition has {shapes[:5]}")
+        raise ValueError(
+            f"`{name}` must have samples of one shape, received {shapes[:5]} in a partition"
+        )
     return np.stack(arrays)

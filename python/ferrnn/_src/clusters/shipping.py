@@ -1,4 +1,4 @@
-"""Models on their way to workers: sent as bytes, opened once in each process."""
+"""Models for workers: sent as bytes, opened once in each process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import cloudpickle
 
 from ferrnn._src.interop.load_model import load_model
 
-# How many models a worker keeps open: those used last.
+# The number of models that a worker keeps open, those used last.
 _MOST = 4
 _open: OrderedDict[str, tuple[Any, threading.Lock]] = OrderedDict()
 _opening = threading.Lock()
@@ -21,7 +21,7 @@ _opening = threading.Lock()
 
 @dataclass(frozen=True)
 class Shipped:
-    """A model as bytes, and a key that tells it from others."""
+    """A model as bytes, with a key that identifies it."""
 
     key: str
     content: bytes
@@ -38,7 +38,7 @@ class Shipped:
 
 
 def shipped(model: Any, purpose: str) -> Shipped:
-    """A model to send; models sent for different purposes are never one object."""
+    """A model to send; models sent for different purposes are never the same object."""
     content = cloudpickle.dumps(model)
     return Shipped(f"{purpose}-{hashlib.sha256(content).hexdigest()}", content)
 
@@ -55,6 +55,6 @@ def read_model(model: Any) -> Any:
     if not model.built:
         raise ValueError(
             f"`model` must be built before it is sent to workers, received {model.name!r} without "
-            "weights: begin it with `Input`, or call it once"
+            "weights: start it with an `Input`, or call it once"
         )
     return model

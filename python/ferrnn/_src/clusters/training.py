@@ -1,4 +1,4 @@
-"""One model trained by all workers, to the same bits however many they are."""
+"""One model trained by all workers, with the same bits for any number of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.training.steps import Steps
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 
-# How many gradients one task sums: fewer bytes reach the caller, in an order that is fixed.
+# The number of gradients that one task sums, in a fixed order, to send fewer bytes to the caller.
 _FAN = 8
 
 
@@ -46,16 +46,16 @@ def train(
 
     Args:
         workers: The cluster.
-        model: See the `fit` of each kind of cluster, also for the other arguments.
+        model: As for the `fit` of each kind of cluster, as are the other arguments.
         given: `x`, `y` and `sample_weight`.
-        cut: Cuts one of these into shards of a given size; takes its name for errors.
+        cut: Splits one of these into shards of a given size; takes its name for errors.
         batch_size: Samples of one update.
         shard_size: Samples of one task.
         epochs: Passes over the samples.
         shuffle: Whether each epoch visits the shards in another order.
         seed: The seed of that order.
         callbacks: They run in this process.
-        validation_data: It is evaluated in this process.
+        validation_data: Evaluated in this process.
         verbose: As in `model.fit`.
     """
     model = read_model(model)
@@ -108,7 +108,7 @@ def train(
 
 
 class _Run:
-    """Shards that workers hold, and steps over them."""
+    """Shards held by workers, and training steps over them."""
 
     def __init__(
         self, model: Any, workers: Workers, arrays: Mapping[str, Shards], together: int
@@ -122,7 +122,7 @@ class _Run:
         self._sent = workers.hold(shipped(model, "fit"))
 
     def epoch(self, order: Array, hooks: Any) -> float:
-        """Trains on all shards in this order; gives the mean loss."""
+        """Trains on all shards in this order; returns the mean loss."""
         loss = 0.0
         for step, at in enumerate(range(0, self.count, self.together)):
             hooks.tell("on_train_batch_begin", step, {})
@@ -136,7 +136,7 @@ class _Run:
         return loss / sum(self.sizes)
 
     def _step(self, chosen: list[int], samples: int) -> float:
-        """One update by the shards chosen; gives their loss."""
+        """One update by the chosen shards; returns their loss."""
         model, workers, optimizer = self.model, self.workers, self.model.optimizer
         trained = model.trainable_weights
         weights = workers.hold([weight.numpy() for weight in trained])
@@ -167,11 +167,11 @@ def _check_model(model: Any) -> None:
         raise ValueError("`model` must be compiled with a loss and an optimizer")
     if type(model).train_step is not Steps.train_step:
         raise ValueError(
-            "`model` must be trained by its loss: a custom `train_step` updates weights itself"
+            "`model` must not have a custom `train_step`, which updates weights itself"
         )
     stateful = [layer.name for layer in model.layers if getattr(layer, "stateful", False)]
     if stateful:
         raise ValueError(
             f"`model` must not be stateful, received the stateful layer {stateful[0]!r}: shards "
-            "are in no order"
+            "have no order"
         )

@@ -1,4 +1,4 @@
-"""What a cluster has to offer: functions that run in other processes."""
+"""The interface of a cluster: functions that run in other processes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Workers(Protocol):
     """
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A handle of what the function gives; handles among the arguments become values."""
+        """A handle of the function's result; handles among the arguments become values."""
 
     def hold(self, value: Any) -> Any:
-        """A handle of a value, which goes to a process once."""
+        """A handle of a value, which is sent to each process only once."""
 
     def result(self, handle: Any) -> Any:
-        """The value of a handle, which is waited for."""
+        """Waits for the value of a handle."""
 
 
 class Shards(NamedTuple):
-    """An array on a cluster, cut along its samples into parts of one size; the last may be less."""
+    """An array on a cluster, split along its samples into equal parts; the last may be smaller."""
 
     handles: list[Any]
     sizes: list[int]
@@ -43,12 +43,12 @@ class Shards(NamedTuple):
 
 
 def itself(value: Any) -> Any:
-    """The value, which a process has then."""
+    """Returns the value, so that a process has it."""
     return value
 
 
 def one_array(value: Any, name: str) -> Array:
-    """Samples in memory, as one array; `name` is the argument's.
+    """Samples in memory as one array; `name` is that of the argument.
 
     Raises:
         TypeError: If it is something else.

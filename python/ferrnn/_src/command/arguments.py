@@ -1,4 +1,4 @@
-"""What `ferrnn` on the command line understands."""
+"""The arguments of `ferrnn` on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.native import machine, num_threads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does what the arguments say; the process's status."""
+    """Runs a command; returns the exit status."""
     asked = _parser().parse_args(arguments)
     if asked.command == "config":
         if asked.json:
@@ -50,7 +50,7 @@ def _verify(asked: argparse.Namespace) -> None:
 
 
 def _source(asked: argparse.Namespace) -> Source:
-    """The file that is to be opened, and what is told about it."""
+    """The file to open, with the options for its reader."""
     return Source(asked.file, asked.layers, asked.input_shape, asked.backend)
 
 
@@ -98,17 +98,27 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser(
         "bench",
         help="time a few typical calls, in about 15 seconds",
-        description="Times a few typical calls and compares them with the least they could take.",
+        description="Times a few typical calls and compares them with the shortest time possible.",
     )
     table.add_argument(
-        "file", type=Path, nargs="?", help="time this model: a call, a step, beside ONNX Runtime"
+        "file",
+        type=Path,
+        nargs="?",
+        help="time this model: a call and a step, compared with ONNX Runtime",
     )
     table.add_argument(
-        "--threads", type=_threads, nargs="+", metavar="N", help="default: 1, and all in use"
+        "--threads",
+        type=_threads,
+        nargs="+",
+        metavar="N",
+        help="numbers of threads (default: 1, and all in use)",
     )
     table.add_argument("--cell", choices=tuple(GATES), default="lstm")
     table.add_argument(
-        "--seconds", type=_seconds, default=12.0, help="of timing in all, about (default 12)"
+        "--seconds",
+        type=_seconds,
+        default=12.0,
+        help="total time of measuring, approximately (default 12)",
     )
     table.add_argument("--json", action="store_true", help="print JSON")
     _add_reading(table)
@@ -123,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_files(commands: Any) -> None:
-    """The commands about files of models."""
-    info = commands.add_parser("info", help="tell what a file of a model holds")
+    """The commands for model files."""
+    info = commands.add_parser("info", help="describe the contents of a model file")
     info.add_argument("file", type=Path)
     convert = commands.add_parser(
         "convert", help="write a model in another format: .keras, .h5, .safetensors, .onnx"
@@ -137,7 +147,7 @@ def _add_files(commands: Any) -> None:
     convert.add_argument(
         "--precision",
         choices=("full", "bfloat16", "int8"),
-        help="how the weights of recurrent layers are kept for inference (.safetensors alone)",
+        help="precision of recurrent layers' weights for inference (.safetensors only)",
     )
     _add_reading(convert)
     verify = commands.add_parser(
@@ -146,8 +156,10 @@ def _add_files(commands: Any) -> None:
     verify.add_argument("file", type=Path)
     verify.add_argument(
         "--against",
-        help="float64 (in NumPy, step by step; the default), onnxruntime (the default for files of "
-        "ONNX if it is installed), keras, or another file",
+        help=(
+            "float64 (in NumPy, step by step; the default), onnxruntime (the default for ONNX "
+            "files if it is installed), keras, or another file"
+        ),
     )
     verify.add_argument(
         "--inputs",
@@ -158,22 +170,24 @@ def _add_files(commands: Any) -> None:
 
 
 def _add_reading(command: argparse.ArgumentParser) -> None:
-    """What a file does not tell about itself."""
+    """Options for what a file does not contain."""
     command.add_argument(
         "--layers",
         nargs="+",
         metavar="NAME[:SETTING=VALUE,...]",
-        help="of files of PyTorch, the modules in the order in which data passes through them; "
-        "see `ferrnn info FILE` and the documentation of `from_torch`",
+        help=(
+            "for PyTorch files, the modules in the order in which data passes through them; see "
+            "`ferrnn info FILE` and the documentation of `from_torch`"
+        ),
     )
     command.add_argument(
         "--input-shape",
         type=_shape,
         metavar="N,...",
-        help="of files of PyTorch, the shape of one input without the batch, as in none,16",
+        help="for PyTorch files, the shape of one input without the batch, as in none,16",
     )
     command.add_argument(
-        "--backend", choices=("theano",), help="of files of Keras 1 that Theano trained"
+        "--backend", choices=("theano",), help="for files of Keras 1 trained on Theano"
     )
 
 
@@ -201,7 +215,9 @@ def _shape(text: str) -> tuple[int | None, ...]:
     except ValueError:
         sizes = (0,)
     if any(size is not None and size < 1 for size in sizes):
-        raise argparse.ArgumentTypeError(f"expected numbers or none, as in none,16, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected numbers or none, as in none,16, received {text!r}"
+        )
     return sizes
 
 

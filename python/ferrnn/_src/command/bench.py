@@ -1,4 +1,4 @@
-"""This machine's short table: how long a few typical calls take, beside the least they could."""
+"""The benchmark of this machine: times of a few typical calls, and the shortest possible ones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ferrnn._src.training.optimizers.adam import Adam
 from ferrnn._src.weights.random import set_random_seed
 
 _LAYERS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
-# Seconds of one burst of calls; the best burst counts.
+# Seconds of one burst of calls, of which the fastest counts.
 _BURST = 0.02
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a case took: seconds a call, the floor, what is done each second."""
+    """The result of a case: seconds per call, the floor, and the rate."""
 
     case: Case
     threads: int
@@ -39,13 +39,13 @@ class Row:
     unit: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """The row as plain data."""
         rest = {key: value for key, value in asdict(self).items() if key != "case"}
         return {**asdict(self.case), **rest, "times_floor": self.seconds / self.floor}
 
 
 def cases(cell: str) -> list[Case]:
-    """The table's cases."""
+    """The cases of the table."""
     return [
         Case("streaming", cell, 1, 1, 128, 256),
         Case("one sequence", cell, 1, 100, 64, 128),
@@ -56,9 +56,9 @@ def cases(cell: str) -> list[Case]:
 
 
 def run(cell: str, threads: list[int], seconds: float) -> tuple[list[Limits], Iterator[Row]]:
-    """The machine's limits at each number of threads, and the rows as they are measured.
+    """Yields the machine's limits for each number of threads, and rows as they are measured.
 
-    The number of threads in use is set back when the last row has been taken.
+    The number of threads is restored after the last row.
     """
     before = num_threads()
     limits = [measure(count) for count in threads]
@@ -104,7 +104,7 @@ def _row(case: Case, limits: Limits, seconds: float) -> Row:
 
 
 def _time(call: Callable[[], object], budget: float) -> float:
-    """Seconds a call: the least mean of some bursts, in `budget` seconds and two calls."""
+    """Seconds per call: the smallest mean of several bursts, within `budget` seconds."""
     call()
     start = time.perf_counter()
     call()
@@ -127,7 +127,7 @@ def _time(call: Callable[[], object], budget: float) -> float:
 
 
 def heading(cell: str, limits: list[Limits]) -> str:
-    """What stands above the table."""
+    """The heading of the table."""
     lines = [f"ferrnn on {cpu_name()}, {simd_level()}, {cell}, float32"]
     for own in limits:
         names = ("L1", "L2", "L3", "memory")
@@ -165,7 +165,7 @@ def _line(texts: tuple[str, ...]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Three digits with a unit."""
+    """A duration with three digits and a unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"

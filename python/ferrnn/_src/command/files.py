@@ -1,4 +1,4 @@
-"""What the command line does with files of models: tells, converts, verifies and times them."""
+"""The commands for model files: info, convert, verify, bench."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _FORMATS = (".keras", ".h5", ".hdf5", ".safetensors", _ONNX)
 
 
 def info(path: Path) -> Iterator[str]:
-    """Lines that tell what a file holds: format, size, layers, origin and warnings.
+    """Lines about a file: format, size, layers, origin and warnings.
 
-    The first comes before the file is opened as a model, which may fail.
+    The first line comes before the file is opened as a model, which may fail.
     """
     kind = Source(path).kind
     with reading(path):
@@ -61,7 +61,7 @@ def info(path: Path) -> Iterator[str]:
 
 
 def _of_model(path: Path) -> list[str]:
-    """The layers of a model, how it is compiled, whether it has a probe, and warnings."""
+    """Lines about a model: layers, compilation, whether it has a probe, and warnings."""
     with warnings_given() as said:
         model = load_model(path)
     lines: list[str] = []
@@ -77,7 +77,7 @@ def _of_model(path: Path) -> list[str]:
 
 
 def _of_graph(model: OnnxModel) -> list[str]:
-    """What a graph of ONNX takes, gives and consists of, and whether it is a chain of layers."""
+    """Lines about an ONNX graph: inputs, outputs, nodes, and whether it is a chain of layers."""
     lines = [f"input {each.name}: {each.shape}, {each.dtype}" for each in model.inputs]
     lines += [f"output {each.name}: {each.shape}" for each in model.outputs]
     counts = Counter(step.node.operator for step in model.plan.steps)
@@ -94,7 +94,7 @@ def _of_graph(model: OnnxModel) -> list[str]:
 
 
 def _numbers(graph: Graph) -> int:
-    """How many floats the constants of a graph have, and of those inside of it."""
+    """The number of floats in the constants of a graph and of its subgraphs."""
     values = [each for node in graph.nodes for each in node.attributes.values()]
     inner = sum(_numbers(each) for each in values if isinstance(each, Graph))
     arrays = [*graph.constants.values(), *(each for each in values if isinstance(each, np.ndarray))]
@@ -102,7 +102,7 @@ def _numbers(graph: Graph) -> int:
 
 
 def _weights_alone(path: Path) -> list[str] | None:
-    """The arrays of an HDF5 file without a model, in one line each; None of other files."""
+    """One line for each array of an HDF5 file without a model; None for other files."""
     if path.is_dir() or path.suffix not in (".h5", ".hdf5"):
         return None
     with path.open("rb") as source:
@@ -112,7 +112,7 @@ def _weights_alone(path: Path) -> list[str] | None:
             if "model_config" in file.attrs:
                 return None
             found: list[str] = []
-            # Links that lead elsewhere are not followed.
+            # Links to other places are not followed.
             file.visititems(
                 lambda name, each: (
                     found.append(f"{name} {each.shape}") if hasattr(each, "shape") else None
@@ -124,10 +124,10 @@ def _weights_alone(path: Path) -> list[str] | None:
 def convert(
     source: Source, target: Path, keras: int | None = None, precision: str | None = None
 ) -> None:
-    """Writes a model in the format that the end of the target's name asks for.
+    """Writes a model in the format of the target's extension.
 
-    `keras` is the version that a `.h5` file is for; `precision` how the weights of recurrent layers
-    are kept for inference, which only ferrnn's own format tells.
+    `keras` is the version that a `.h5` file is for; `precision` is that of recurrent layers'
+    weights for inference, which only ferrnn's own format stores.
 
     Raises:
         ValueError: The target's extension is unknown, or the source is not a chain of layers.
@@ -135,10 +135,10 @@ def convert(
     if target.suffix not in _FORMATS:
         raise ValueError(f"OUT must end in one of {', '.join(_FORMATS)}, received {target}")
     if keras is not None and target.suffix not in (".h5", ".hdf5"):
-        raise ValueError(f"`--keras` is for `.h5` files alone, received {keras} for {target}")
+        raise ValueError(f"`--keras` is only for `.h5` files, received {keras} for {target}")
     if precision is not None and target.suffix != ".safetensors":
         raise ValueError(
-            f"`--precision` is for `.safetensors` files alone, received {precision} for {target}"
+            f"`--precision` is only for `.safetensors` files, received {precision} for {target}"
         )
     model = source.model()
     if precision is not None:
@@ -150,9 +150,9 @@ def convert(
 
 
 def verified(source: Source, against: str | None, inputs: Path | None) -> Report:
-    """How far the model of a file is from a second source, on inputs of a file or random ones.
+    """Compares the model of a file with a second source, on inputs of a file or random ones.
 
-    A file of ONNX is compared node by node: by itself with ONNX Runtime, if that is installed.
+    An ONNX file is compared node by node, by default with ONNX Runtime if that is installed.
     """
     known = against is None or against in ("float64", "onnxruntime", "keras")
     if not known and not Path(str(against)).exists():
@@ -170,7 +170,7 @@ def verified(source: Source, against: str | None, inputs: Path | None) -> Report
 
 
 def _second(source: Source, against: str | None, given: Any) -> Any:
-    """What a model of layers is compared with."""
+    """The second source for a model of layers."""
     if against is None or against in ("float64", "onnxruntime"):
         return against or "float64"
     if against == "keras":
@@ -189,7 +189,7 @@ def _verified_graph(source: Source, against: str | None, inputs: Path | None) ->
     if against in ("float64", "onnxruntime"):
         return verify(model, given, against)
     if against == "keras":
-        raise ValueError("`--against keras` is for files of Keras")
+        raise ValueError(f"`--against keras` is only for files of Keras, received {source.path}")
     other = Source(Path(against))
     if other.kind == ONNX:
         return verify(model, given, other.graph())
@@ -199,7 +199,7 @@ def _verified_graph(source: Source, against: str | None, inputs: Path | None) ->
 
 
 def _origin(path: Path, kind: str) -> str:
-    """The format of a file, and who wrote it."""
+    """The format of a file, and the program that wrote it."""
     if kind == ONNX:
         model = read_model(path.read_bytes())
         return (
@@ -224,7 +224,7 @@ def _origin(path: Path, kind: str) -> str:
 
 
 def _has_probe(path: Path) -> bool | None:
-    """Whether a file keeps a probe; None of a format that never does."""
+    """Whether a file holds a probe; None for a format that never does."""
     if path.suffix == ".safetensors":
         return stored_probe(path) is not None
     if path.suffix == ".keras":
@@ -243,7 +243,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def warnings_given() -> Iterator[list[str]]:
-    """The warnings that are given inside."""
+    """A block that collects the warnings given inside."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""The least time that a layer can take on this machine, from what the machine was measured to do.
+"""The shortest time that a layer can take on this machine, from the machine's measured limits.
 
 The floor is the larger of
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ferrnn._src.native import limits, machine
 
-# How many gates a cell has, and how many activations a unit and step.
+# The number of gates of a cell, and of activations for each unit and step.
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 _ACTIVATIONS = {"lstm": 5, "gru": 3, "simple_rnn": 1}
 _ACTIVATION_FLOPS = 40
@@ -27,7 +27,7 @@ _MOST_MEMORY = 1 << 28
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed: a cell, sizes, one step or sequences, forward or training."""
+    """A case to be timed: a cell, sizes, one step or sequences, forward or training."""
 
     name: str
     cell: str
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Limits:
-    """What some threads together can do: flops per second, and bytes per second by size.
+    """The limits of several threads together: flops per second, and bytes per second by size.
 
     Args:
         threads: how many.
@@ -59,7 +59,7 @@ class Limits:
     levels: tuple[tuple[float, float], ...]
 
     def bandwidth(self, size: int) -> float:
-        """Bytes per second of reading `size` bytes again and again."""
+        """Bytes per second when reading `size` bytes repeatedly."""
         for limit, rate in self.levels:
             if size <= limit:
                 return rate
@@ -67,7 +67,7 @@ class Limits:
 
 
 def measure(threads: int) -> Limits:
-    """What `threads` threads of this machine do: about half a second of measuring."""
+    """Measures the limits of `threads` threads of this machine, in about half a second."""
     level1, level2, level3 = machine()["caches"]
     memory = min(4 * level3, _MOST_MEMORY)
     sizes = [level1 // 2, level2 // 2, level3 // 4 // threads, memory // threads]
@@ -77,7 +77,7 @@ def measure(threads: int) -> Limits:
 
 
 def floor(case: Case, limits: Limits) -> float:
-    """The least seconds a call of `case` can take."""
+    """The shortest time in seconds that a call of `case` can take."""
     units = -(-case.units // _LANES) * _LANES
     steps, columns = case.batch * case.time, GATES[case.cell] * units
     flops = 2.0 * steps * (case.features + case.units) * columns * (3 if case.training else 1)

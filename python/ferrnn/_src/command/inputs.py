@@ -1,4 +1,4 @@
-"""Inputs for models whose file is all that is known of them."""
+"""Inputs for models of which only the file is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferrnn._src.interop.onnx.model import OnnxModel
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.tree.types import Array
 
-_STEPS = 32  # where a model leaves the number of steps open
+_STEPS = 32  # if a model leaves the number of steps open
 _SAME = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
@@ -23,7 +23,7 @@ def read_inputs(path: Path) -> Any:
     """The array of a `.npy` file, or those of a `.npz` file by their names.
 
     Raises:
-        ValueError: It is neither, or holds something else than numbers.
+        ValueError: It is neither, or holds anything but numbers.
     """
     try:
         with path.open("rb") as file:
@@ -37,7 +37,7 @@ def read_inputs(path: Path) -> Any:
 
 
 def random_inputs(model: Any, batch: int = 2) -> Any:
-    """Inputs that a model takes: ids for an Embedding, else normal numbers; always the same."""
+    """Inputs for a model: ids for an Embedding, else normally distributed; always the same."""
     rng = np.random.default_rng(1)
     if isinstance(model, OnnxModel):
         return _of_graph(model, batch, rng)
@@ -47,7 +47,7 @@ def random_inputs(model: Any, batch: int = 2) -> Any:
 
 @contextmanager
 def own_inputs(model: OnnxModel, *, chosen: bool) -> Iterator[None]:
-    """Says how inputs are chosen, where random ones do not do."""
+    """A block whose errors with random inputs explain how to pass others."""
     try:
         yield
     except ValueError as error:
@@ -55,7 +55,8 @@ def own_inputs(model: OnnxModel, *, chosen: bool) -> Iterator[None]:
             raise
         names = ", ".join(f"{each.name} {each.shape}" for each in model.inputs)
         raise ValueError(
-            f"random inputs do not do: {error}. Give yours by `--inputs x.npz`: {names}"
+            f"the model does not take random inputs: {error}. Pass inputs with `--inputs x.npz`: "
+            f"{names}"
         ) from error
 
 
@@ -69,7 +70,7 @@ def _random(model: Any, tensor: Any, batch: int, rng: np.random.Generator) -> Ar
 
 
 def _of_graph(model: OnnxModel, batch: int, rng: np.random.Generator) -> dict[str, Array]:
-    """By name; dimensions of one name have one size, and the first of all is the batch."""
+    """Inputs by name; dimensions of one name have one size, and the first is the batch."""
     sizes: dict[int | str | None, int] = {}
     made: dict[str, Array] = {}
     for value in model.inputs:
@@ -94,11 +95,12 @@ def _numbers(model: OnnxModel, value: Value, shape: list[int], rng: np.random.Ge
     rows = _rows(model, value.name)
     if rows is not None:
         return rng.integers(0, rows, size=shape).astype(dtype)
-    return np.ones(shape, dtype)  # lengths, rates and masks are rather ones than any other number
+    # For lengths, rates and masks, ones are more likely to be valid than other numbers.
+    return np.ones(shape, dtype)
 
 
 def _rows(model: OnnxModel, name: str) -> int | None:
-    """How many rows the table has in which an input's numbers are looked up."""
+    """The number of rows of the table in which an input's numbers are looked up."""
     names = {name}
     for step in model.plan.steps:
         node = step.node

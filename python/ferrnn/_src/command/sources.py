@@ -1,4 +1,4 @@
-"""Files of models that the command line is given: what they are, and the models in them."""
+"""Model files on the command line: their formats, and the models in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TORCH, ONNX, KERAS = "torch", "onnx", "keras"
 
 @dataclass
 class Source:
-    """A file, and what its reader has to be told: the chain of PyTorch's modules, a backend."""
+    """A file, with the options for its reader: the chain of PyTorch's modules, a backend."""
 
     path: Path
     layers: Sequence[str] | None = None
@@ -29,7 +29,7 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """Whose file it is, by its contents; a name that ends in `.onnx` is believed."""
+        """The format of the file, by its contents, or by the extension `.onnx`."""
         path = self.path
         if path.suffix == ".onnx":
             return ONNX
@@ -43,14 +43,14 @@ class Source:
         """The model of layers.
 
         Raises:
-            ValueError: The file is none of a model, or no chain of layers, or an option is given
-                that its format has no use for.
+            ValueError: The file is not that of a model, or not a chain of layers, or an option is
+                    given that does not apply to its format.
         """
         kind = self.kind
         if self.layers is not None and kind != TORCH:
-            raise ValueError(f"`--layers` is for files of PyTorch, {self.path} is none")
+            raise ValueError(f"`--layers` is only for files of PyTorch, received {self.path}")
         if self.backend is not None and kind != KERAS:
-            raise ValueError(f"`--backend` is for files of Keras, {self.path} is none")
+            raise ValueError(f"`--backend` is only for files of Keras, received {self.path}")
         if kind == ONNX:
             return self.graph().to_layers()
         if kind == TORCH:
@@ -59,16 +59,16 @@ class Source:
         return load_model(self.path, compile=compiles, backend=self.backend)
 
     def graph(self) -> OnnxModel:
-        """The graph of a file of ONNX.
+        """The graph of an ONNX file.
 
         Raises:
-            ValueError: An option is given that ONNX has no use for.
+            ValueError: An option is given that does not apply to ONNX.
         """
         told = {"--layers": self.layers, "--backend": self.backend}
         for option, value in told.items():
             if value is not None:
                 kind = "PyTorch" if option == "--layers" else "Keras"
-                raise ValueError(f"`{option}` is for files of {kind}, {self.path} is none")
+                raise ValueError(f"`{option}` is only for files of {kind}, received {self.path}")
         return from_onnx(self.path)
 
 
@@ -94,7 +94,7 @@ def _entry(text: str) -> str | tuple[str, Mapping[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """A number, true, false or null as JSON has them; any other text as it is."""
+    """A JSON number, true, false or null; any other text unchanged."""
     try:
         return json.loads(text)
     except ValueError:
@@ -102,9 +102,9 @@ def _value(text: str) -> Any:
 
 
 def _is_weights(path: Path) -> bool:
-    """Whether a file of safetensors holds weights alone."""
+    """Whether a safetensors file holds only weights."""
     try:
         with opened(path) as contents:
             return not is_model(contents)
     except ValueError:
-        return False  # what is wrong with it is told where it is read
+        return False  # the reader raises the error

@@ -1,4 +1,4 @@
-"""What `ferrnn bench FILE` prints: how long a model's calls and steps take."""
+"""The output of `ferrnn bench FILE`: times of a model's calls and steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADING = f"{'case':24}  {'ferrnn':>10}  {'ONNX Runtime':>12}"
 
 
 def timed(source: Source, seconds: float) -> list[str]:
-    """Lines with the time of one call and of one step of a model, beside ONNX Runtime's."""
+    """Lines with the times of one call and one step of a model, and those of ONNX Runtime."""
     if source.kind == ONNX:
         return _timed_graph(source, seconds)
     model = source.model(compiles=False)
@@ -49,7 +49,7 @@ def timed(source: Source, seconds: float) -> list[str]:
 
 
 def _timed_graph(source: Source, seconds: float) -> list[str]:
-    """The same of a graph of ONNX, as its file has it."""
+    """The same for an ONNX graph, as it is in its file."""
     model = source.graph()
     session = _session(lambda: model.content)
     lines = [_HEADING]
@@ -79,7 +79,7 @@ def _timed_graph(source: Source, seconds: float) -> list[str]:
 
 
 def _session(content: Callable[[], bytes]) -> Any:
-    """A model in ONNX Runtime; None if that is not installed, or the model cannot be exported."""
+    """A model in ONNX Runtime, or None if it is not installed or the model cannot be exported."""
     try:
         return onnx_session(content())
     except (ModuleNotFoundError, ValueError):

@@ -1,9 +1,9 @@
-"""Recurrent networks as estimators of scikit-learn, which is needed from here on."""
+"""Recurrent networks as scikit-learn estimators; importing them requires scikit-learn."""
 
 try:
     import sklearn  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "`ferrnn.sklearn` needs scikit-learn, which the extra `sklearn` brings: "
-        "pip install 'ferrnn[sklearn]'"
+        "`ferrnn.sklearn` requires scikit-learn, which the extra `sklearn` installs: pip install "
+        "'ferrnn[sklearn]'"
     ) from error

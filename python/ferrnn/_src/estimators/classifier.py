@@ -1,4 +1,4 @@
-"""`RecurrentClassifier`: classes of sequences."""
+"""`RecurrentClassifier`: classification of sequences."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RecurrentClassifier:  # noqa: N803
-        """Trains a new model, or with `warm_start` the one that is there.
+        """Trains a new model, or with `warm_start` the existing one.
 
         Args:
             X: `[samples, steps]`, `[samples, steps, features]`, or a list of `[steps, features]`.
@@ -118,14 +118,14 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         classes: Any = None,
         sample_weight: Any = None,
     ) -> RecurrentClassifier:
-        """Trains for one epoch more; the first call makes the model and must name all `classes`."""
+        """Trains for one more epoch; the first call makes the model and must name all `classes`."""
         fresh = not self.__sklearn_is_fitted__()
         if fresh and classes is None:
             raise ValueError("`classes` must be passed on the first call to partial_fit.")
         if self.class_weight == "balanced":
             raise ValueError(
-                '`class_weight="balanced"` is not for `partial_fit`, which does not know how many '
-                "samples of each class will come: give a dict of weights"
+                '`class_weight="balanced"` cannot be used in `partial_fit`, which does not know '
+                "the numbers of samples to come: pass a dict of weights"
             )
         if classes is not None:
             named = unique_labels(classes)
@@ -146,7 +146,7 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         return _as_probabilities(self._outputs(X))
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        """The likeliest class of each sample."""
+        """The most probable class of each sample."""
         probabilities = self.predict_proba(X)
         likeliest: Array = self.classes_[probabilities.argmax(axis=1)]
         return likeliest
@@ -175,7 +175,7 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"`y` must hold the classes {self.classes_.tolist()} that the model has, received "
+                f"`y` must hold classes of the model, {self.classes_.tolist()}, received "
                 f"{unknown.tolist()}"
             )
         return np.searchsorted(self.classes_, labels)
@@ -183,7 +183,7 @@ class RecurrentClassifier(ClassifierMixin, PredictingEstimator):
     def _begin(self, sequences: Sequences, targets: Array | None, weights: Array | None) -> None:
         assert targets is not None
         if getattr(self, "_given_classes", None) is None and len(np.unique(targets)) < 2:
-            raise ValueError("samples of at least two classes must have a weight")
+            raise ValueError("`sample_weight` must be non-zero for samples of at least two classes")
 
     def _of_classes(self, y: Any) -> Array | None:
         if self.class_weight is None:

@@ -1,4 +1,4 @@
-"""Estimators that predict: one network, or several of different seeds whose predictions count."""
+"""Estimators that predict with one network, or with several networks of different seeds."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _OF_ONE = ("model_", "history_")
 
 
 class PredictingEstimator(RecurrentEstimator):
-    """With `ensemble` above 1, `estimators_` are estimators of one network, each with its seed."""
+    """With `ensemble` above 1, `estimators_` are estimators of one network each."""
 
     ensemble: int
     estimators_: list[Any]
 
-    # What members are told before they learn, and what they know of the samples afterwards.
+    # Attributes that members get before training, and those that come from the samples.
     _told: ClassVar[tuple[str, ...]] = ()
     _seen: ClassVar[tuple[str, ...]] = ("n_features_in_", "feature_names_in_")
 
@@ -40,7 +40,7 @@ class PredictingEstimator(RecurrentEstimator):
         known = len(self.estimators_) if hasattr(self, "estimators_") else 1
         if goes_on and self.__sklearn_is_fitted__() and count != known:
             raise ValueError(
-                f"`ensemble` must be {known}, as when the training began, received {count}"
+                f"`ensemble` must be {known}, as at the beginning of training, received {count}"
             )
         if count == 1:
             begins = [_first(self, samples, y, weights, partial)]
@@ -50,7 +50,7 @@ class PredictingEstimator(RecurrentEstimator):
         return Fitting(begins, lambda: self._settle(members))
 
     def _members(self, *, fresh: bool) -> list[Any]:
-        """Estimators of one network each, which have this one's parameters but for the seed."""
+        """Estimators of one network each, with this one's parameters except for the seed."""
         if not fresh:
             own = self.get_params(deep=False)
             given = {name: own[name] for name in own if name not in ("ensemble", "random_state")}
@@ -64,7 +64,7 @@ class PredictingEstimator(RecurrentEstimator):
         return members
 
     def _settle(self, members: list[Any]) -> None:
-        """Keeps members that have learned, and what they know of the samples."""
+        """Stores the trained members, and their attributes that come from the samples."""
         self.estimators_ = members
         self.n_iter_ = max(each.n_iter_ for each in members)
         self._forget(*_OF_ONE, *self._seen)
@@ -77,7 +77,7 @@ class PredictingEstimator(RecurrentEstimator):
             self.__dict__.pop(name, None)
 
     def _mean_of(self, method: str, samples: Any) -> Array | None:
-        """The mean of what the members say; None if there is one network."""
+        """The mean of the members' predictions, or None if there is only one network."""
         check_is_fitted(self)
         if not hasattr(self, "estimators_"):
             return None

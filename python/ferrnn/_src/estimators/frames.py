@@ -1,4 +1,4 @@
-"""Frames of pandas, polars, pyarrow and others as arrays, through narwhals."""
+"""Dataframes of pandas, polars, pyarrow and others as arrays, through narwhals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def _narwhals() -> Any:
         import narwhals  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
-            "frames are read through narwhals, which the extra `sklearn` brings: "
-            "pip install 'ferrnn[sklearn]'"
+            "frames are read through narwhals, which the extra `sklearn` installs: pip install "
+            "'ferrnn[sklearn]'"
         ) from error
     return narwhals
 
@@ -23,7 +23,7 @@ def is_frame(value: Any) -> bool:
 
 
 def array_of(frame: Any) -> Any:
-    """The rows of a frame as an array `[rows, columns]`; of what is no frame, that itself."""
+    """The rows of a frame as an array `[rows, columns]`; any other value unchanged."""
     narwhals = _narwhals()
     found = narwhals.from_native(frame, eager_only=True, pass_through=True)
     return found.to_numpy() if isinstance(found, narwhals.DataFrame) else found

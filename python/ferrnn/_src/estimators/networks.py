@@ -1,4 +1,4 @@
-"""The networks that estimators train: recurrent layers on sequences, or what the user builds."""
+"""The networks of estimators: stacks of recurrent layers, or the user's own models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Seeds:
         self._random = np.random.default_rng(seed)
 
     def draw(self) -> int:
-        """The next one."""
+        """The next seed."""
         return int(self._random.integers(2**31))
 
 
@@ -102,10 +102,10 @@ def stack(estimator: Any, features: int, outputs: int, activation: str | None) -
 
 
 def built(estimator: Any, features: int, outputs: int, *, masks: bool) -> Any:
-    """What the user's `build` makes, behind a mask for the ends of shorter sequences if wanted."""
+    """The model from the user's `build`, after a mask for padding if wanted."""
     made = estimator.build(features, outputs, estimator._seed)
     if not isinstance(made, Model):
-        raise TypeError(f"`build` must return a model of ferrnn, received {made!r}")
+        raise TypeError(f"`build` must return a ferrnn model, received {made!r}")
     if not masks:
         return made
     whole = Sequential([Input((None, features)), Masking(PADDING), made])
@@ -115,7 +115,7 @@ def built(estimator: Any, features: int, outputs: int, *, masks: bool) -> Any:
 
 
 def optimizer_of(estimator: Any) -> Any:
-    """A new optimizer of the estimator's settings."""
+    """A new optimizer with the estimator's settings."""
     given = estimator.optimizer
     if not isinstance(given, str):
         return optimizers.deserialize(optimizers.serialize(optimizers.get(given)))

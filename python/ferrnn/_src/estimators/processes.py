@@ -1,4 +1,4 @@
-"""How many threads the engine takes inside of a process that joblib started."""
+"""The number of the engine's threads in a process that joblib started."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NAME, _SHARE = "LokyProcess", "OMP_NUM_THREADS"
 
 
 def take_share() -> None:
-    """In a worker of joblib, uses the threads that joblib leaves to each of its workers.
+    """In a worker of joblib, limits the engine to the threads that joblib leaves to each worker.
 
-    Elsewhere, and where `FERRNN_NUM_THREADS` says how many, nothing changes.
+    Does nothing elsewhere, or if `FERRNN_NUM_THREADS` is set.
     """
     worker = multiprocessing.current_process().name.startswith(_NAME)
     share = os.environ.get(_SHARE, "")

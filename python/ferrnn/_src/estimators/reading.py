@@ -1,4 +1,4 @@
-"""What users call `X`: rows of steps, arrays of sequences, lists of them, frames."""
+"""Reads users' `X`: rows of steps, arrays or lists of sequences, dataframes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ferrnn._src.estimators.frames import array_of, is_frame
 from ferrnn._src.estimators.sequences import Sequences
 from ferrnn._src.tree.types import Array
 
-# How an estimator was given its samples.
+# The form of an estimator's samples.
 ROWS, SEQUENCES = "rows", "sequences"
 
 
 def read(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
-    """`X` as sequences, checked against what `fit` saw; with `reset`, noted on the estimator.
+    """`X` as sequences, checked against those of `fit`; with `reset`, recorded on the estimator.
 
     Raises:
         ValueError: It has another number of features, values that are not finite, or no samples.
-        TypeError: It holds no numbers.
+        TypeError: It does not hold numbers.
     """
     parts = _parts(samples)
     if parts is None:
@@ -45,21 +45,21 @@ def read(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
     for at, part in enumerate(parts):
         if _names(part) != names:
             raise ValueError(
-                f"the frames in `X` must have the same columns: those of the first are {names}, "
-                f"of number {at} {_names(part)}"
+                f"the frames in `X` must have the same columns: expected {names}, received "
+                f"{_names(part)} in number {at}"
             )
         array = check_array(array_of(part) if is_frame(part) else part, **options)
         if array.shape[1] != _columns(first):
             raise ValueError(
-                f"the sequences in `X` must have the same features: the first has "
-                f"{_columns(first)}, number {at} has {array.shape[1]}"
+                "the sequences in `X` must have the same number of features: expected "
+                f"{_columns(first)}, received {array.shape[1]} in number {at}"
             )
         made.append(array)
     return Sequences(made)
 
 
 def _rows(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
-    """Each row a sequence of one feature."""
+    """Each row as a sequence of one feature."""
     values = array_of(samples) if is_frame(samples) else samples
     array = check_array(values, input_name="X", estimator=estimator, dtype=[np.float64, np.float32])
     if not reset and estimator._given == SEQUENCES:
@@ -67,8 +67,7 @@ def _rows(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
             raise ValueError(
                 f"`X` must be sequences of {estimator.n_features_in_} features, an array [samples, "
                 f"steps, {estimator.n_features_in_}] or a list of arrays [steps, "
-                f"{estimator.n_features_in_}], as `fit` was given; received the shape "
-                f"{np.shape(samples)}"
+                f"{estimator.n_features_in_}], as in `fit`, received the shape {np.shape(samples)}"
             )
     else:
         validate_data(estimator, samples, skip_check_array=True, reset=reset)
@@ -78,7 +77,7 @@ def _rows(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
 
 
 def _parts(samples: Any) -> Array | list[Any] | None:
-    """`X` as an array of sequences, or a list of them; None if it is rows of numbers."""
+    """`X` as an array or a list of sequences, or None if it is rows of numbers."""
     if is_frame(samples):
         return None
     if isinstance(samples, np.ndarray) and samples.dtype != object:
@@ -91,7 +90,7 @@ def _parts(samples: Any) -> Array | list[Any] | None:
 
 
 def _listed(samples: list[Any]) -> list[Any] | None:
-    """The members of a list as sequences `[steps, features]`; None if they are rows."""
+    """The members of a list as sequences `[steps, features]`, or None if they are rows."""
     if not samples or not all(map(_is_sequence, samples)):
         return None
     ranks = {2 if is_frame(each) else _rank(each) for each in samples}
@@ -100,7 +99,7 @@ def _listed(samples: list[Any]) -> list[Any] | None:
         return None if rows else [np.asarray(each).reshape(-1, 1) for each in samples]
     if ranks != {2}:
         raise ValueError(
-            "the members of `X` must be sequences [steps, features], or [steps] of one feature; "
+            "the members of `X` must be sequences [steps, features], or [steps] of one feature, "
             f"received members with {sorted(ranks)} axes"
         )
     return [each if is_frame(each) else np.asarray(each) for each in samples]

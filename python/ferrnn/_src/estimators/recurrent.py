@@ -1,4 +1,4 @@
-"""What recurrent estimators have in common: parameters, training, and what is pickled."""
+"""The base of recurrent estimators: parameters, training, and pickling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FLAGS = ("bidirectional", "shuffle", "scale", "early_stopping", "warm_start")
 
 
 class RecurrentEstimator(BaseEstimator):
-    """Parameters of the network and its training; see the estimators for what they mean."""
+    """Parameters of the network and its training; see the estimators for their meaning."""
 
     cell: str
     units: int | Sequence[int]
@@ -54,7 +54,7 @@ class RecurrentEstimator(BaseEstimator):
     model_: Any
 
     def _keep(self, given: dict[str, Any]) -> None:
-        """Keeps the arguments of a constructor as they came, which scikit-learn asks for."""
+        """Stores the arguments of a constructor unchanged, which scikit-learn requires."""
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
@@ -62,9 +62,9 @@ class RecurrentEstimator(BaseEstimator):
     # Fitting.
 
     def _fit(self, samples: Any, y: Any, weights: Any, *, partial: bool = False) -> None:
-        """Trains on samples: a new model, or for `partial` and `warm_start` the one that is there.
+        """Trains a new model on samples, or with `partial` or `warm_start` the existing one.
 
-        What is a part of more samples takes their weights as they are, and one epoch.
+        With `partial`, weights are used as they are, and there is one epoch.
         """
         for fit in self._learning(samples, y, weights, partial=partial):
             fit.run(self.verbose)
@@ -72,7 +72,7 @@ class RecurrentEstimator(BaseEstimator):
     def _learning(
         self, samples: Any, y: Any, weights: Any, *, partial: bool = False
     ) -> Iterator[Fit]:
-        """The trainings that `_fit` runs one after another; the seed is drawn at once."""
+        """The trainings that `_fit` runs one after another; the seed is drawn immediately."""
         seed = None
         if not (hasattr(self, "model_") and (partial or self.warm_start)):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -81,7 +81,7 @@ class RecurrentEstimator(BaseEstimator):
     def _learned(
         self, samples: Any, y: Any, weights: Any, seed: int | None, *, partial: bool
     ) -> Iterator[Fit]:
-        """The trainings of a new model with a `seed`, of that which is there without one."""
+        """The trainings of a new model with a `seed`, or of the existing one without."""
         fresh = seed is not None
         take_share()
         self._check_parameters()
@@ -90,7 +90,7 @@ class RecurrentEstimator(BaseEstimator):
         check_consistent_length(sequences, targets)
         weights = self._weights(weights, y, len(sequences))
         if weights is not None:
-            kept = np.flatnonzero(weights)  # a sample without weight is none
+            kept = np.flatnonzero(weights)  # samples of weight 0 are left out
             sequences, weights = sequences.part(kept), weights[kept]
             weights = weights if partial else weights / weights.mean()
             targets = None if targets is None else targets[kept]
@@ -112,7 +112,7 @@ class RecurrentEstimator(BaseEstimator):
         *,
         fresh: bool,
     ) -> Iterator[Fit]:
-        """The trainings of the estimator's models on what is scaled."""
+        """The trainings of the estimator's models on scaled samples."""
         if fresh:
             self.model_ = self._network(sequences)
         told = None if targets is None else self._as_learned(targets)
@@ -133,10 +133,10 @@ class RecurrentEstimator(BaseEstimator):
         weights: Array | None,
         epochs: int,
     ) -> dict[str, Any]:
-        """What the model's `fit` is called with."""
+        """The arguments for the model's `fit`."""
         random = np.random.default_rng((self._seed, self._fits))
         for layer in model.layers:
-            if isinstance(layer, Dropout):  # what is pickled does not say how much it has drawn
+            if isinstance(layer, Dropout):  # pickles do not contain the generator's state
                 layer.seed_generator.counter = self._fits << 32
         parts: list[Any] = [sequences, targets, weights]
         callbacks, check = [], None
@@ -160,7 +160,7 @@ class RecurrentEstimator(BaseEstimator):
         return batches_of((sequences, targets, weights), self.batch_size, random)
 
     def _split(self, count: int, targets: Array | None) -> tuple[Array, Array]:
-        """The numbers of the samples to train on and of those held out."""
+        """The indices of the samples to train on and of those held out."""
         return tuple(
             train_test_split(
                 np.arange(count),
@@ -178,7 +178,7 @@ class RecurrentEstimator(BaseEstimator):
             if not isinstance(value, _NUMBERS) or not 0 <= value < 1:
                 raise ValueError(f"`{name}` must be at least 0 and below 1, received {value!r}")
         if not isinstance(self.tol, _NUMBERS) or not self.tol >= 0:
-            raise ValueError(f"`tol` must be a number of at least 0, received {self.tol!r}")
+            raise ValueError(f"`tol` must be a non-negative number, received {self.tol!r}")
         for name in _FLAGS:
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
@@ -189,7 +189,7 @@ class RecurrentEstimator(BaseEstimator):
             )
 
     def _weights(self, given: Any, y: Any, count: int) -> Array | None:
-        """One weight for each sample; None if all are alike."""
+        """One weight for each sample, or None if all are equal."""
         weights = self._of_classes(y)
         if given is not None:
             options = {"ensure_2d": False, "input_name": "sample_weight"}
@@ -210,21 +210,21 @@ class RecurrentEstimator(BaseEstimator):
     # Predicting.
 
     def _outputs(self, samples: Any) -> Array:
-        """What the model gives for each sample, `[samples, outputs]` in float64."""
+        """The model's outputs for each sample, `[samples, outputs]` in float64."""
         check_is_fitted(self)
         take_share()
         sequences = read(self, samples, reset=False).scaled(self._scale)
         return through(self.model_, sequences, masks=self._masks)
 
     def _made_by_user(self, sequences: Sequences, outputs: int) -> Any:
-        """The user's model; that it fits is seen by what it gives for one sample."""
+        """The user's model, checked by its outputs for one sample."""
         self._masks = sequences.ragged
         model = built(self, sequences.features, outputs, masks=self._masks)
         given = model.predict_on_batch(sequences.batch(np.array([0])))
         if np.shape(given) != (1, outputs):
             raise ValueError(
-                f"`build` must return a model with outputs [samples, {outputs}], received one that "
-                f"gives the shape {np.shape(given)} for one sample"
+                f"`build` must return a model with outputs [samples, {outputs}], received one "
+                f"whose outputs for one sample have the shape {np.shape(given)}"
             )
         return model
 
@@ -233,32 +233,32 @@ class RecurrentEstimator(BaseEstimator):
             model.compile(optimizer_of(self), loss)
         return model
 
-    # What the estimators say.
+    # Methods of the estimators.
 
     def _targets(self, y: Any, *, reset: bool) -> Array | None:
-        """The targets, checked."""
+        """The targets, after checking them."""
         raise NotImplementedError(type(self).__name__)
 
     def _begin(self, sequences: Sequences, targets: Array | None, weights: Array | None) -> None:
-        """Notes what a new model needs to know of the first samples."""
+        """Records what a new model needs to know from the first samples."""
 
     def _network(self, sequences: Sequences) -> Any:
         """A new model, compiled."""
         raise NotImplementedError(type(self).__name__)
 
     def _as_learned(self, targets: Array) -> Array:
-        """The targets as the model is to give them."""
+        """The targets in the form of the model's outputs."""
         return targets
 
     def _strata(self, targets: Array | None) -> Array | None:
-        """Labels whose shares held-out samples keep."""
+        """Labels by which held-out samples are stratified."""
         return None
 
     def _of_classes(self, y: Any) -> Array | None:
         """Weights of samples by their classes."""
         return None
 
-    # scikit-learn asks.
+    # Hooks of scikit-learn.
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -268,7 +268,7 @@ class RecurrentEstimator(BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
-    # A model is kept as the bytes of a file, which hold no code, unless the user built it.
+    # A model is pickled as the bytes of a file, without code, unless the user built it.
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -1,4 +1,4 @@
-"""`RecurrentRegressor`: numbers from sequences."""
+"""`RecurrentRegressor`: regression on sequences."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RecurrentRegressor(RegressorMixin, PredictingEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RecurrentRegressor:  # noqa: N803
-        """Trains a new model, or with `warm_start` the one that is there.
+        """Trains a new model, or with `warm_start` the existing one.
 
         Args:
             X: `[samples, steps]`, `[samples, steps, features]`, or a list of `[steps, features]`.
@@ -113,12 +113,12 @@ class RecurrentRegressor(RegressorMixin, PredictingEstimator):
         y: Any,
         sample_weight: Any = None,
     ) -> RecurrentRegressor:
-        """Trains for one epoch more; the first call makes the model."""
+        """Trains for one more epoch; the first call makes the model."""
         self._fit(X, y, sample_weight, partial=True)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        """The targets of each sample, of the rank that `fit` was given."""
+        """The targets of each sample, with the rank of those in `fit`."""
         mean_of_members = self._mean_of("predict", X)
         if mean_of_members is not None:
             return mean_of_members
@@ -139,7 +139,7 @@ class RecurrentRegressor(RegressorMixin, PredictingEstimator):
         columns = 1 if one else targets.shape[1]
         if not reset and columns != self.n_outputs_:
             raise ValueError(
-                f"`y` must have {self.n_outputs_} outputs as at first, received {columns}"
+                f"`y` must have {self.n_outputs_} outputs, as in the first call, received {columns}"
             )
         if reset:
             self._one_target, self.n_outputs_ = one, columns

@@ -13,12 +13,12 @@ from ferrnn._src.training.py_dataset import PyDataset
 from ferrnn._src.training.samples import Samples
 from ferrnn._src.tree.types import Array
 
-# What stands at the steps behind the end of a sequence: no data is scaled to it, and float32 holds
-# it exactly.
+# The value at steps after the end of a sequence: scaled data never has it, and it is exact in
+# float32.
 PADDING = -(2.0**120)
 # The mean and the deviation of each feature.
 Scale: TypeAlias = "tuple[Array, Array]"
-# Sequences that a model reads at once when nothing is learned.
+# The number of sequences in one call of a model in inference.
 _TOGETHER = 256
 
 
@@ -41,16 +41,16 @@ class Sequences:
 
     @property
     def ragged(self) -> bool:
-        """Whether there are different lengths."""
+        """Whether lengths differ."""
         return isinstance(self._parts, list)
 
     @property
     def array(self) -> Array | None:
-        """All of them `[samples, steps, features]`; None if their lengths differ."""
+        """All sequences `[samples, steps, features]`, or None if their lengths differ."""
         return None if isinstance(self._parts, list) else self._parts
 
     def batch(self, index: Array) -> Array:
-        """Those at `index`, `[batch, longest, features]`, `PADDING` behind the shorter ones."""
+        """The sequences at `index`, `[batch, longest, features]`, padded with `PADDING`."""
         if not isinstance(self._parts, list):
             return self._parts.take(index, 0)
         parts = [self._parts[at] for at in index]
@@ -60,19 +60,19 @@ class Sequences:
         return made
 
     def part(self, index: Array) -> Sequences:
-        """Those at `index`."""
+        """The sequences at `index`."""
         if isinstance(self._parts, list):
             return Sequences([self._parts[at] for at in index])
         return Sequences(self._parts[index])
 
     def backwards(self) -> Sequences:
-        """The same from their ends."""
+        """The sequences reversed."""
         if isinstance(self._parts, list):
             return Sequences([part[::-1] for part in self._parts])
         return Sequences(self._parts[:, ::-1])
 
     def scaled(self, scale: Scale) -> Sequences:
-        """In float32, with means and deviations taken out."""
+        """The sequences standardized, in float32."""
         mean, deviation = scale
         if isinstance(self._parts, list):
             return Sequences([as_scaled(part, mean, deviation) for part in self._parts])
@@ -85,9 +85,9 @@ class Sequences:
         return scale_of(whole.reshape(-1, self.features))
 
     def chunks(self, masks: bool) -> Iterator[Array]:
-        """The numbers of the sequences in chunks for a model to read, short ones together.
+        """The indices of the sequences in chunks for a model, grouped by length.
 
-        Without `masks` those of a chunk have one length.
+        Without `masks`, the sequences of a chunk have equal lengths.
         """
         if not isinstance(self._parts, list):
             yield from _pieces(np.arange(len(self)))
@@ -105,7 +105,7 @@ def _pieces(numbers: Array) -> Iterator[Array]:
 
 
 def as_scaled(values: Array, mean: Array, deviation: Array) -> Array:
-    """`values` in float32, with the mean and the deviation taken out."""
+    """`values` standardized, in float32."""
     scaled: Array = ((values - mean) / deviation).astype(np.float32)
     return scaled
 
@@ -119,7 +119,7 @@ def scale_of(rows: Array, weights: Array | None = None) -> Scale:
     """
     mean = np.average(rows, axis=0, weights=weights)
     deviation = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights))
-    # What is left of a constant column are the errors of rounding.
+    # The deviation of a constant column is only rounding error.
     constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, deviation)
 
@@ -136,7 +136,8 @@ def batches_of(
 ) -> Source | PyDataset:
     """Batches of sequences, targets and weights, in an order that `random` draws for each epoch.
 
-    Sequences of one length with targets are arrays, of which the engine takes many batches a call.
+    Sequences of equal lengths with targets are arrays, of which the engine takes many batches a
+    call.
     """
     sequences, targets, weights = parts
     if sequences.array is None or targets is None:
@@ -192,7 +193,7 @@ class Shuffled(PyDataset):
 
 
 def delayed(inputs: Array) -> Array:
-    """Each step a step later, after one of zeros; the padding stays where it is.
+    """Sequences delayed by one step, with zeros first; the padding stays in place.
 
     >>> delayed(np.array([[[1.0], [2.0], [PADDING]]]))[0, :2, 0].tolist()
     [0.0, 1.0]

@@ -1,4 +1,4 @@
-"""Networks of estimators that are trained at the same time."""
+"""Training the networks of several estimators at the same time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ferrnn._src.weights.random import draw_seed
 
 @dataclass(frozen=True)
 class Fitting:
-    """The trainings of one estimator, each of which a function begins, and what follows them."""
+    """The trainings of one estimator, each begun by a function, and what follows them."""
 
     begins: Sequence[Callable[[], Fit]]
     settle: Callable[[], None]
 
 
 def fit_together(fittings: Sequence[Fitting], verbose: int = 0) -> None:
-    """Trains all networks of all estimators; one alone may tell how it goes.
+    """Trains all networks of all estimators; a single one may print its progress.
 
     Raises:
-        Exception: What the first training that failed has raised; the others end there.
+        Exception: The error of the first training that fails, which ends the others.
     """
     begins = [begin for fitting in fittings for begin in fitting.begins]
     fit_all(begins, (draw_seed() for _ in itertools.count()), verbose)

@@ -1,4 +1,4 @@
-"""`RecurrentTransformer`: the states of a network that learned to foretell, as features."""
+"""`RecurrentTransformer`: states of a network trained to predict the next step, as features."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         y: Any = None,
         sample_weight: Any = None,
     ) -> RecurrentTransformer:
-        """Teaches the network to foretell sequences; `y` is not looked at."""
+        """Trains the network to predict each next step; `y` is ignored."""
         self._fit(X, None, sample_weight)
         return self
 
@@ -103,7 +103,7 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         y: Any = None,
         sample_weight: Any = None,
     ) -> RecurrentTransformer:
-        """Trains for one epoch more; the first call makes the network."""
+        """Trains for one more epoch; the first call makes the network."""
         self._fit(X, None, sample_weight, partial=True)
         return self
 
@@ -168,7 +168,7 @@ class RecurrentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
 
 
 def _reader(model: Any) -> Any:
-    """The model that gives the last recurrent layer's states instead of what it foretells."""
+    """The model that returns the last recurrent layer's states instead of predictions."""
     kinds = tuple(CELLS.values())
     last = [layer for layer in model.layers if isinstance(layer, kinds)][-1]
     _, *states = last.output

@@ -1,4 +1,4 @@
-"""`cross_validate`: that of scikit-learn, its folds trained together."""
+"""scikit-learn's `cross_validate`, with all folds trained together."""
 
 from __future__ import annotations
 
@@ -99,18 +99,18 @@ def cross_validate(
 
 
 def _routed(estimator: Any, scorer: Any, splitter: Any, groups: Any, params: dict[str, Any]) -> Any:
-    """What `estimator.fit`, `scorer.score` and `splitter.split` are given beside samples."""
+    """The arguments of `estimator.fit`, `scorer.score` and `splitter.split` besides samples."""
     if not sklearn.get_config()["enable_metadata_routing"]:
         unknown = sorted(set(params) - {"sample_weight"})
         if unknown:
-            raise ValueError(f"`params` must hold nothing but `sample_weight`, received {unknown}")
+            raise ValueError(f"`params` must hold only `sample_weight`, received {unknown}")
         return Bunch(
             estimator=Bunch(fit=params),
             scorer=Bunch(score={}),
             splitter=Bunch(split={"groups": groups}),
         )
     if groups is not None:
-        raise ValueError("`groups` must be in `params` while metadata routing is on")
+        raise ValueError("`groups` must be passed in `params` while metadata routing is enabled")
     mapping = {"estimator": (estimator, "fit"), "scorer": (scorer, "score")}
     mapping["splitter"] = (splitter, "split")
     router = MetadataRouter(owner="cross_validate")
@@ -125,13 +125,13 @@ def _part(values: Any, index: Any) -> Any:
 
 
 def _part_of_all(values: Any, index: Any, y: Any) -> Any:
-    """Of what has a value for each sample; anything else as it is."""
+    """The part of a value that has an entry for each sample; any other value unchanged."""
     each = hasattr(values, "__len__") and y is not None and len(values) == len(y)
     return _part(values, index) if each else values
 
 
 def _by_name(part: str, scores: list[Any]) -> dict[str, Any]:
-    """The scores of all folds, as `test_score` or, of several scorers, by their names."""
+    """The scores of all folds, as `test_score` or, with several scorers, by their names."""
     if not isinstance(scores[0], Mapping):
         return {f"{part}_score": np.array(scores)}
     return {f"{part}_{name}": np.array([each[name] for each in scores]) for name in scores[0]}

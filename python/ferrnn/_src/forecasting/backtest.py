@@ -1,4 +1,4 @@
-"""Rolling origins: what a forecaster would have said at times in the past, and how it was."""
+"""Backtests with rolling origins: forecasts made at times in the past, and their errors."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Backtest:
         return self._measured(np.isfinite(self.forecasts["y"]))
 
     def by_step(self) -> dict[str, Array]:
-        """What `summary` gives, for each step ahead `[h]`."""
+        """The columns of `summary` for each step ahead `[h]`."""
         steps = self.forecasts["step"]
         known = np.isfinite(self.forecasts["y"])
         parts = [self._measured(known & (steps == step)) for step in np.unique(steps)]
         return {name: np.array([part[name] for part in parts]) for name in parts[0]}
 
     def _measured(self, rows: Array) -> dict[str, float]:
-        """Of some rows; NaN without any."""
+        """The measures of some rows; NaN if there are none."""
         made: dict[str, float] = {}
         truth = self.forecasts["y"][rows]
         if not len(truth):
@@ -86,17 +86,18 @@ def rolled(
     """The backtest of a copy of `forecaster`.
 
     Raises:
-        ValueError: The rows do not suffice for the origins.
+        ValueError: There are too few rows for the origins.
     """
     for name, value in (("windows", windows), ("step", step)):
         checked_count(value, name)
     begun = prepared(data, static, forecaster.settings)
     panel = begun.panel
-    behind = steps + step * np.arange(windows - 1, -1, -1)  # of the last rows, at each origin
+    # Distances from the last rows, for each origin.
+    behind = steps + step * np.arange(windows - 1, -1, -1)
     if behind[0] >= panel.lengths.max():
         raise ValueError(
-            f"`windows={windows}` origins of {steps} steps, {step} apart, need more than "
-            f"{behind[0]} rows; the longest series has {panel.lengths.max()}"
+            f"`windows={windows}` origins of {steps} steps, {step} apart, require more than "
+            f"{behind[0]} rows, but the longest series has {panel.lengths.max()}"
         )
     end = int(panel.last.max())
     scale = naive_scale(panel.until(np.full(len(panel.ids), end - behind[0])), begun.shape.season)
@@ -128,7 +129,7 @@ def rolled(
 
 
 def naive_scale(panel: Panel, season: int) -> Array:
-    """The mean absolute difference of a value and that of one season before `[series]`."""
+    """The mean absolute difference from the value one season before `[series]`."""
     y, rows = panel.y, np.arange(len(panel.y))
     before = rows - season
     inside = before >= panel.starts[:-1][panel.series]
@@ -141,7 +142,7 @@ def naive_scale(panel: Panel, season: int) -> Array:
 
 
 def long_form(fitted: Fitted, panel: Panel, after: int | None, until: int) -> dict[str, Array]:
-    """The rows after one tick and up to another as columns; static covariates apart."""
+    """The rows after one tick up to another as columns, without static covariates."""
     settings = fitted.settings
     ticks = panel.ticks
     chosen = (ticks <= until) & (True if after is None else ticks > after)
@@ -159,7 +160,7 @@ def long_form(fitted: Fitted, panel: Panel, after: int | None, until: int) -> di
 def _forecasts(
     fitted: Fitted, begun: Fitted, cut: int, steps: int, levels: tuple[float, ...]
 ) -> dict[str, Array]:
-    """What `fitted` says at a tick of the series that go on after it, and the truth."""
+    """Forecasts made at a tick for the series that continue after it, with the truth."""
     panel, settings = begun.panel, begun.settings
     wanted = steps if settings.future_covariates else 1
     going = np.flatnonzero((panel.first <= cut) & (panel.last >= cut + wanted))

@@ -10,15 +10,15 @@ from ferrnn._src.forecasting.quantiles import MIDDLE, at_probability
 from ferrnn._src.tree.types import Array
 
 METHODS = ("cqr", "split", "none")
-# The windows that are remembered; the oldest make room.
+# The number of windows that are kept; the oldest are dropped.
 MOST = 4096
-# A miss and a hit move the level by these parts of what it is off.
+# The rate at which hits and misses move a level towards the target.
 RATE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Held-out windows in the order of their origins' ticks, and what adapts to drift.
+    """Held-out windows in the order of their origins' ticks, and miss rates that adapt to drift.
 
     `quantiles` `[windows, horizon, quantiles]` and `truth` `[windows, horizon]` (NaN where missing)
     are scaled; `series` and `ticks` `[windows]` say where they come from. `missed` `[changes,
@@ -44,39 +44,39 @@ class Calibration:
             return low, high
         margin = self.margins(level)[: low.shape[1]]
         low, high = low - margin, high + margin
-        # A negative margin may not turn an interval round.
+        # A negative margin must not swap the ends of an interval.
         middle = quantiles[..., MIDDLE]
         return np.minimum(low, middle), np.maximum(high, middle)
 
     def margins(self, level: float) -> Array:
-        """What is added at both ends `[horizon]` so that `level` percent of the windows hit."""
+        """The margins `[horizon]` at both ends with which `level` percent of the windows hit."""
         return _ranked(*self._sorted(level), self.aimed(level))
 
     def _sorted(self, level: float) -> tuple[Array, Array]:
-        """The scores of each step in order, those that are missing last, and how many there are."""
+        """The sorted scores of each step, with missing ones last, and their number."""
         scores = np.sort(self._scores(self.quantiles, self.truth, level), axis=0)
         return scores, np.isfinite(scores).sum(axis=0)
 
     def _scores(self, quantiles: Array, truth: Array, level: float) -> Array:
-        """How far outside the ends the truth is; negative inside."""
+        """The distance of the truth from the interval; negative inside."""
         low, high = _ends(quantiles, level, self.method)
         made: Array = np.maximum(low - truth, truth - high)
         return made
 
     def aimed(self, level: float) -> Array:
-        """The coverage aimed at `[horizon]`, after what hits and misses have moved."""
+        """The target coverage `[horizon]`, as moved by hits and misses."""
         nominal = level / 100
         if not self.missed.size:
             return np.full(self.truth.shape[1], nominal)
         moved = self.missed[-1] - (1 - np.array(self.levels)[:, None] / 100)
-        # Between the levels that are followed, their shifts are.
+        # Between the levels that are followed, shifts are interpolated.
         known = np.array(self.levels) / 100
         shift = np.array([np.interp(nominal, known, each) for each in moved.T])
         made: Array = np.clip(nominal - shift, 0.0, 1.0)
         return made
 
     def followed(self, quantiles: Array, truth: Array, ticks: Array) -> Calibration:
-        """With the miss rates moved by forecasts `[windows, horizon, quantiles]` that have ended.
+        """A copy with miss rates moved by ended forecasts `[windows, horizon, quantiles]`.
 
         `truth` `[windows, horizon]` is NaN where it is not to count; `ticks` `[windows]` are those
         of the origins. Errors count in the order of the times that were forecast: nothing later
@@ -111,12 +111,12 @@ class Calibration:
                 rates[n] = rates[n - 1] + moved
                 margins[n] = _ranked(*known, 1 - rates[n])
             missed.append(rates)
-        # One more than the origins whose forecasts have not ended.
+        # One more than the number of origins whose forecasts have not ended.
         kept = np.stack(missed, axis=1)[-horizon - 1 :]
         return replace(self, missed=kept, since=since[-horizon - 1 :])
 
     def remembering(self, other: Calibration) -> Calibration:
-        """With the windows of `other` in place of those of the same origins; the newest stay."""
+        """A copy with the windows of `other`, which replace those of the same origins."""
         keys = {*zip(other.series.tolist(), other.ticks.tolist(), strict=True)}
         pairs = zip(self.series.tolist(), self.ticks.tolist(), strict=True)
         kept = np.array([pair not in keys for pair in pairs], bool)
@@ -130,7 +130,7 @@ class Calibration:
         return Calibration(self.method, self.levels, **newest, **followed)
 
     def arrays(self) -> dict[str, Array]:
-        """Its arrays by name."""
+        """The arrays by name."""
         names = ("quantiles", "truth", "series", "ticks", "missed", "since")
         return {name: getattr(self, name) for name in names}
 
@@ -143,16 +143,16 @@ def calibrated(
     series: Array,
     ticks: Array,
 ) -> Calibration:
-    """A calibration by held-out windows; of many, the newest."""
+    """A calibration from held-out windows, or the newest of them if there are many."""
     order = np.argsort(ticks, kind="stable")[-MOST:]
     missed = np.repeat(1 - np.array(levels)[:, None] / 100, truth.shape[1], axis=1)
     parts = (quantiles[order], truth[order], series[order], ticks[order])
-    # Before any change, these rates hold for all origins.
+    # Before any change, these rates apply to all origins.
     return Calibration(method, levels, *parts, missed[None], np.zeros(1, np.int64))
 
 
 def _ends(quantiles: Array, level: float, method: str) -> tuple[Array, Array]:
-    """What the margins are added to: the quantiles, or the median twice for "split"."""
+    """The ends that margins are added to: the quantiles, or the median twice for "split"."""
     if method == "split":
         return quantiles[..., MIDDLE], quantiles[..., MIDDLE]
     tail = (1 - level / 100) / 2
@@ -160,12 +160,12 @@ def _ends(quantiles: Array, level: float, method: str) -> tuple[Array, Array]:
 
 
 def _ranked(scores: Array, number: Array, coverage: Array) -> Array:
-    """The smallest margins that cover: of n scores that of rank `ceil((n + h) coverage)`.
+    """The smallest margins that cover: of n scores, the one of rank `ceil((n + h) coverage)`.
 
-    At the first step, `h = 1`, that is the rank of conformal prediction. Windows that overlap err
-    together: at step h, n of them tell no more than n / h that do not. The largest score, where
-    there are too few for that rank; 0 without any. `scores` are `[windows, horizon]`, in order
-    along the first axis; `number` and `coverage` `[horizon]`.
+    At the first step, `h = 1`, this is the rank of conformal prediction. The errors of overlapping
+    windows are dependent: at step h, n of them are worth no more than n / h independent ones. With
+    too few scores for that rank, it is the largest one; without any, 0. `scores` are
+    `[windows, horizon]`, sorted along the first axis; `number` and `coverage` are `[horizon]`.
     """
     if not len(scores):
         return np.zeros(len(number))

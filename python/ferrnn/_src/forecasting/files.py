@@ -1,4 +1,4 @@
-"""A forecaster as one file of safetensors: texts in JSON and arrays, each with a checksum."""
+"""A forecaster as one safetensors file: JSON texts and arrays, each with a checksum."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from ferrnn._src.tree.types import Array
 _FORMAT, VERSION = "ferrnn_forecaster", "1"
 _SETTINGS, _LEARNED = "settings", "learned"
 _SCALES = ("past", "future", "static")
-_LARGEST = 2**20  # what one size in the settings may be
+_LARGEST = 2**20  # the largest size in the settings
 
 
 def write_forecaster(fitted: Fitted, path: str | os.PathLike[str]) -> None:
-    """Writes what a forecaster has learned."""
+    """Writes a fitted forecaster."""
     calibration = fitted.calibration
     learned = {
         "frequency": asdict(fitted.frequency),
@@ -66,16 +66,16 @@ def write_forecaster(fitted: Fitted, path: str | os.PathLike[str]) -> None:
 
 
 def read_forecaster(path: str | os.PathLike[str]) -> Fitted:
-    """What a file holds of a forecaster.
+    """Reads a fitted forecaster from a file.
 
     Raises:
-        ValueError: It is no such file, damaged, or its parts do not fit together.
+        ValueError: It is not such a file, it is damaged, or its parts are inconsistent.
     """
     path = Path(path)
     with reading(path), opened(path) as contents, limited(path.stat().st_size):
         if contents.metadata.get(_FORMAT) != VERSION:
             raise ValueError(
-                f"it must be a forecaster's file of the version {VERSION!r}, has "
+                f"it must be a forecaster's file of the version {VERSION!r}, received "
                 f"{contents.metadata.get(_FORMAT)!r}"
             )
         texts, arrays = checked(contents)
@@ -86,23 +86,23 @@ def read_forecaster(path: str | os.PathLike[str]) -> Fitted:
 
 
 class _Arrays:
-    """The arrays of a file by name, each of the shape and kind that is asked for."""
+    """The arrays of a file by name, checked for their shapes and kinds."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = arrays
 
     def take(self, name: str, shape: tuple[int | None, ...], kind: str = "f") -> Array:
-        """A copy; None in `shape` is any size."""
+        """A copy of an array; None in `shape` stands for any size."""
         found = self.arrays.get(name)
         if found is None:
-            raise ValueError(f"the array {name!r} is not there")
+            raise ValueError(f"the array {name!r} is missing")
         fits = len(found.shape) == len(shape) and all(
             wanted is None or wanted == size
             for wanted, size in zip(shape, found.shape, strict=True)
         )
         if not fits or found.dtype.kind != kind:
             raise ValueError(
-                f"the array {name!r} must have the shape {shape} and the kind {kind!r}, has "
+                f"the array {name!r} must have the shape {shape} and the kind {kind!r}, received "
                 f"{found.shape} and {found.dtype}"
             )
         return np.array(found)
@@ -121,22 +121,25 @@ def _object(texts: Mapping[str, str], key: str) -> dict[str, Any]:
 def _settings(data: dict[str, Any]) -> Settings:
     names = {field.name for field in fields(Settings)}
     if data.keys() != names:
-        raise ValueError(f"it must have the settings {sorted(names ^ data.keys())[:5]}, or not")
+        raise ValueError(
+            "its settings must be those of this version, which differ in "
+            f"{sorted(names ^ data.keys())[:5]}"
+        )
     for name, value in data.items():
         if isinstance(value, int) and abs(value) > _LARGEST and name != "random_state":
-            raise ValueError(f"`{name}` is {value}, more than {_LARGEST}")
+            raise ValueError(f"`{name}` must be at most {_LARGEST}, received {value}")
     return Settings.of(**data)
 
 
 def _fitted(settings: Settings, learned: dict[str, Any], arrays: _Arrays) -> Fitted:
     frequency = Frequency(**learned["frequency"])
     if frequency.kind not in ("number", "fixed", "month", "business") or frequency.step < 1:
-        raise ValueError(f"the frequency {frequency!r} is none that is known")
+        raise ValueError(f"the frequency must be one of this version, received {frequency!r}")
     if frequency.zone is not None:
         zone_of(str(frequency.zone))
     kinds = tuple(map(str, learned["kinds"]))
     if not set(kinds) <= set(KINDS):
-        raise ValueError(f"the kinds of the calendar must be among {KINDS}")
+        raise ValueError(f"the kinds of the calendar must be among {KINDS}, received {kinds}")
     ids = np.array(learned["ids"])
     context, season = _size(learned, "context"), _size(learned, "season")
     steps = 1 if settings.strategy == "recursive" else settings.horizon
@@ -180,19 +183,19 @@ def _fitted(settings: Settings, learned: dict[str, Any], arrays: _Arrays) -> Fit
 def _size(learned: Mapping[str, Any], name: str) -> int:
     value = learned[name]
     if type(value) is not int or not 1 <= value <= _LARGEST:
-        raise ValueError(f"{name!r} must be a whole number from 1 on, is {value!r}")
+        raise ValueError(f"{name!r} must be a positive integer, received {value!r}")
     return value
 
 
 def _panel(settings: Settings, ids: Array, arrays: _Arrays) -> Panel:
-    """The last rows, whose lengths and places must fit together."""
+    """The last rows, after checking that their lengths and places are consistent."""
     count = len(ids)
     if ids.ndim != 1 or not count or ids.dtype.kind not in "iU" or len(np.unique(ids)) < count:
-        raise ValueError("the ids must be different names or numbers")
+        raise ValueError("the ids must be unique names or numbers")
     starts = arrays.take("panel/starts", (count + 1,), "i")
     y = arrays.take("panel/y", (None,))
     if starts[0] != 0 or starts[-1] != len(y) or (np.diff(starts) < 1).any():
-        raise ValueError("the series do not fill the rows")
+        raise ValueError("the series must fill the rows without gaps")
     return Panel(
         ids=ids,
         first=arrays.take("panel/first", (count,), "i"),
@@ -208,7 +211,10 @@ def _calibration(settings: Settings, arrays: _Arrays) -> Calibration:
     truth = arrays.take("calibration/truth", (None, settings.horizon))
     quantiles = arrays.take("calibration/quantiles", (*truth.shape, None))
     if quantiles.shape[2] != len(PROBABILITIES):
-        raise ValueError(f"the calibration must have {len(PROBABILITIES)} quantiles")
+        raise ValueError(
+            f"the calibration must have {len(PROBABILITIES)} quantiles, received "
+            f"{quantiles.shape[2]}"
+        )
     missed = arrays.take("calibration/missed", (None, len(settings.levels), settings.horizon))
     return Calibration(
         settings.intervals,

@@ -1,4 +1,4 @@
-"""What a forecaster has learned, and the forecasts it makes of it."""
+"""The state of a fitted forecaster, and its forecasts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Everything that `predict` and `update` need; the panel is what is left of the past."""
+    """Everything that `predict` and `update` need; the panel holds the last rows."""
 
     settings: Settings
     frequency: Frequency
@@ -40,7 +40,7 @@ class Fitted:
 
     @property
     def kept(self) -> int:
-        """How many rows of each series later forecasts can need."""
+        """The number of rows of each series that later forecasts may need."""
         return self.shape.context + 2 * self.settings.horizon + self.shape.season
 
     def rows(self, panel: Panel, scaling: Scaling | None = None) -> Rows:
@@ -60,7 +60,7 @@ class Fitted:
         return forecast(list(self.networks), rows, origins, steps, self.shape, recursive=recursive)
 
     def new_network(self, seed: int) -> Any:
-        """A network with fresh weights."""
+        """A network with new weights."""
         settings, known = self.settings, 2 * len(self.kinds) + len(self.settings.future_covariates)
         static = self.scales[2].shape[1]
         seen = 2 + len(settings.past_covariates) + known + static
@@ -75,7 +75,7 @@ class Fitted:
         )
 
     def with_panel(self, panel: Panel) -> Fitted:
-        """With more rows or series; new series are scaled by what is there of them."""
+        """A copy with more rows or series; new series are scaled by their own rows."""
         new = np.arange(len(self.panel.ids), len(panel.ids))
         scaling = self.scaling
         if len(new):
@@ -92,26 +92,26 @@ class Fitted:
 
 
 def names_in(settings: Settings) -> Names:
-    """The columns that a table of a forecaster has."""
+    """The names of the columns of a forecaster's tables."""
     return Names(settings.id_column, settings.time_column, settings.target_column)
 
 
 def _check_times(table: Table, frequency: Frequency, name: str, argument: str) -> None:
-    """Refuses times that are not comparable with those of `fit`."""
+    """Raises an error for times that are not comparable with those of `fit`."""
     numbers = table.times.dtype.kind == "i"
     received, expected = numbers or table.zone, frequency.kind == "number" or frequency.zone
     if received != expected:
         zones = isinstance(received, str) and isinstance(expected, str)
         kind = ValueError if zones else TypeError
         raise kind(
-            f"{name!r} of `{argument}` must hold {_told(expected)}, as in `fit`; received "
+            f"{name!r} of `{argument}` must hold {_told(expected)}, as in `fit`, received "
             f"{_told(received)}"
         )
 
 
 def _told(kind: bool | str | None) -> str:
     if kind is True:
-        return "whole numbers"
+        return "integers"
     return f"times in the zone {kind}" if kind else "times without a zone"
 
 
@@ -124,7 +124,7 @@ def panel_from(
     target: bool = True,
     argument: str = "data",
 ) -> Panel:
-    """The rows of a table on the grid; `static` are features by id.
+    """The rows of a table as a panel; `static` are features by id.
 
     Raises:
         TypeError: Its times are of another kind than those of `fit`.

@@ -1,4 +1,4 @@
-"""How a forecaster is fitted: the cut, the scales before it, training, calibration after it."""
+"""Fitting a forecaster: the cut, scales from before it, training, calibration after it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ferrnn._src.forecasting.windows import Rows, Shape
 from ferrnn._src.training.together import Fit, fit_all
 from ferrnn._src.tree.types import Array
 
-# The held-out windows that decide when to stop.
+# The most held-out windows for early stopping.
 _JUDGED = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """The rows that windows are made at, by where the targets lie.
+    """The origins of windows, by the place of their targets.
 
-    `before` the cut are those trained on; after it the first half of what is held out is `judged`
-    to stop training, the second half makes `margins`. A series with less than two horizons held
-    out serves for both.
+    Those `before` the cut are for training. Of those after it, the first half is `judged` for early
+    stopping, and the second half gives `margins`; a series with less than two horizons held out
+    serves for both.
     """
 
     before: Array
@@ -43,17 +43,17 @@ class Origins:
     all: Array
 
 
-# Trainings, of networks of which none needs another; when they are made it goes on.
+# Independent trainings of networks, after which the generator continues.
 Trainings: TypeAlias = Generator[Sequence[Callable[[], Fit]], None, Fitted]
 
 
 def fit(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()) -> Fitted:
-    """Everything learned from `data`; weights begin as those of `networks`, if there are any."""
+    """Fits a forecaster to `data`, with initial weights from `networks` if given."""
     return fit_together([fitting(data, static, settings, networks)], settings.verbose)[0]
 
 
 def fit_together(all_of: Sequence[Trainings], verbose: str | int = 0) -> list[Fitted]:
-    """What several fits learn, whose networks are trained together."""
+    """The results of several fits, whose networks are trained together."""
     learned: dict[int, Fitted] = {}
     active = dict(enumerate(all_of))
     while active:
@@ -66,12 +66,12 @@ def fit_together(all_of: Sequence[Trainings], verbose: str | int = 0) -> list[Fi
             else:
                 begins += more
         if begins:
-            fit_all(begins, itertools.repeat(0), verbose)  # seeds are those of the networks
+            fit_all(begins, itertools.repeat(0), verbose)  # the networks have their own seeds
     return [learned[at] for at in range(len(all_of))]
 
 
 def _more_of(trainings: Trainings) -> Sequence[Callable[[], Fit]] | Fitted:
-    """Trainings to make, or what was learned by them all."""
+    """The trainings that come next, or the results of all fits."""
     try:
         return next(trainings)
     except StopIteration as end:
@@ -80,7 +80,7 @@ def _more_of(trainings: Trainings) -> Sequence[Callable[[], Fit]] | Fitted:
 
 
 def fitting(data: Any, static: Any, settings: Settings, networks: Sequence[Any] = ()) -> Trainings:
-    """As `fit`, by trainings that others make."""
+    """As `fit`, but yields trainings for the caller to run."""
     begun = prepared(data, static, settings)
     lengths = begun.panel.lengths
     held = np.maximum(np.ceil(settings.held_out * lengths), settings.horizon).astype(int)
@@ -111,9 +111,9 @@ def _no_window(begun: Fitted, past: Panel) -> ValueError:
     least = begun.settings.horizon + _least_seen(begun.shape)
     return ValueError(
         "there is no window to train on: before what is held out a series must have at least "
-        f"{least} rows with known targets; the longest has {past.lengths.max()} rows there, and "
-        f"all series together have {np.isfinite(past.y).sum()} known targets. Give longer series, "
-        "a shorter `horizon` or `context`, or a smaller `held_out`"
+        f"{least} rows with known targets, but the longest has {past.lengths.max()} rows there, "
+        f"and all series together have {np.isfinite(past.y).sum()} known targets. Use longer "
+        "series, a shorter `horizon` or `context`, or a smaller `held_out`"
     )
 
 
@@ -123,7 +123,7 @@ def _least_seen(shape: Shape) -> int:
 
 
 def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
-    """The panel of `data` and what follows from its times; nothing is learned yet."""
+    """The panel of `data` and what follows from its times, before training."""
     names = names_in(settings)
     table = table_of(data, names)
     order = np.lexsort((table.times, table.ids))
@@ -155,9 +155,9 @@ def prepared(data: Any, static: Any, settings: Settings) -> Fitted:
 
 
 def origins_of(fitted: Fitted, rows: Rows, cut: Array, held: Array) -> Origins:
-    """The rows of the extended panel that windows can be made at.
+    """The rows of the extended panel at which windows can be made.
 
-    A window must see some known targets, and one of those ahead must be known.
+    A window must contain some known targets, and at least one target ahead must be known.
     """
     panel, shape = fitted.panel, fitted.shape
     extended = panel.extended(fitted.settings.horizon)
@@ -230,7 +230,7 @@ def _calibration(fitted: Fitted, rows: Rows, after: Array) -> Any:
     if not len(after):
         if settings.intervals != "none":
             warn(
-                "No windows are held out, so intervals are the network's quantiles alone: give "
+                "No windows are held out, so intervals are only the network's quantiles: use a "
                 "`held_out` above 0, longer series or a shorter `horizon`"
             )
         return None
@@ -246,7 +246,7 @@ def _calibration(fitted: Fitted, rows: Rows, after: Array) -> Any:
 
 
 def _newest(fitted: Fitted, origins: Array, most: int) -> Array:
-    """Up to `most` of the origins, evenly from all series: the latest ones."""
+    """The latest origins of each series, up to `most` in total, evenly from all series."""
     extended: Panel = fitted.panel.extended(fitted.settings.horizon)
     left = fitted.panel.last[extended.series[origins]] - extended.ticks[origins]
     made: Array = np.sort(origins[np.argsort(left, kind="stable")[:most]])

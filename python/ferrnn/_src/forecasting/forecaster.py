@@ -116,13 +116,15 @@ class RecurrentForecaster:
 
     @property
     def fitted(self) -> Fitted:
-        """What was learned.
+        """The fitted state.
 
         Raises:
-            RuntimeError: Nothing was, yet.
+            RuntimeError: The forecaster is not fitted.
         """
         if self._fitted is None:
-            raise RuntimeError("the forecaster must be fitted first: call `fit`, or `load` one")
+            raise RuntimeError(
+                "the forecaster must be fitted first: call `fit`, or `load` a fitted one"
+            )
         return self._fitted
 
     def clone(self, **changes: Any) -> RecurrentForecaster:
@@ -269,7 +271,7 @@ class RecurrentForecaster:
             return horizon
         if isinstance(h, bool) or not hasattr(h, "__index__") or not 1 <= h <= horizon:
             raise ValueError(
-                f"`h` must be a whole number from 1 to the forecaster's `horizon` of {horizon}, "
-                f"received {h!r}"
+                f"`h` must be an integer from 1 to the forecaster's `horizon`, {horizon}, received "
+                f"{h!r}"
             )
         return int(h)

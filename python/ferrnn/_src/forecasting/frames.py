@@ -1,4 +1,4 @@
-"""Tables as people have them: frames (through narwhals), columns by name, arrays; and back."""
+"""Users' tables: dataframes (through narwhals), columns by name, arrays; and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True)
 class Names:
-    """The columns of a long table: which series, when, what."""
+    """The names of a long table's columns for series, times and targets."""
 
     id: str = "unique_id"
     time: str = "ds"
@@ -26,7 +26,7 @@ class Names:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A long table: columns `[rows]` by name, ids and times as given, or counted.
+    """A long table: columns `[rows]` by name, with ids and times as given, or numbered.
 
     Times in a `zone` are instants. `backend` is the library of the frame it came from, None of
     arrays.
@@ -44,7 +44,7 @@ class Table:
         for name in names:
             if name not in self.columns:
                 raise ValueError(
-                    f"{argument} names the column {name!r}, which is not there; there are "
+                    f"{argument} must name columns of the table, received {name!r}; it has "
                     f"{sorted(self.columns)}"
                 )
             made.append(as_numbers(self.columns[name], name)[:, None])
@@ -55,7 +55,7 @@ def as_numbers(values: Any, name: str) -> Array:
     """A column in float64, NaN where it is missing.
 
     Raises:
-        TypeError: It does not hold numbers: texts of them are none.
+        TypeError: It does not hold numbers (strings of numbers are not accepted).
         ValueError: It holds an infinite one.
     """
     made = _floats(np.asarray(values))
@@ -63,12 +63,14 @@ def as_numbers(values: Any, name: str) -> Array:
         received = _received(np.asarray(values)) if made is None else f"the shape {made.shape}"
         raise TypeError(f"the column {name!r} must hold numbers, received {received}")
     if np.isinf(made).any():
-        raise ValueError(f"the column {name!r} must hold finite numbers or NaN, has infinite ones")
+        raise ValueError(
+            f"the column {name!r} must hold finite numbers or NaN, received infinite ones"
+        )
     return made
 
 
 def _floats(values: Array) -> Array | None:
-    """Numbers in float64; None of anything else."""
+    """Numbers in float64, or None for anything else."""
     texts = values.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in values.flat)
     if texts or values.dtype.kind not in "fiubO":
         return None
@@ -79,12 +81,12 @@ def _floats(values: Array) -> Array | None:
 
 
 def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "data") -> Table:
-    """A long table of what a user has.
+    """A long table from a user's data.
 
     A frame or mapping with the target's column is long; another frame is wide, a series for each
     column but `ds`; another mapping has a series for each name. Arrays are `[time]`,
-    `[time, series]`, or a list of `[time]`. Without `target` it must be a frame or mapping, and is
-    long.
+    `[time, series]`, or a list of `[time]`. Without `target`, it must be a long frame or
+    mapping.
 
     Raises:
         TypeError: It is none of these.
@@ -116,7 +118,7 @@ def table_of(data: Any, names: Names, *, target: bool = True, argument: str = "d
 
 
 def _columns(data: Any, names: Names) -> tuple[dict[str, Array] | None, str | None]:
-    """The columns of a frame or mapping, some in its index, and the frame's library."""
+    """The columns of a frame or mapping, including those in its index, and the frame's library."""
     if isinstance(data, Mapping):
         return {str(name): _array(str(name), each) for name, each in data.items()}, None
     module = type(data).__module__.partition(".")[0]
@@ -139,7 +141,7 @@ def _columns(data: Any, names: Names) -> tuple[dict[str, Array] | None, str | No
 
 
 def _of_index(index: Any, names: Names) -> dict[str, Array]:
-    """The columns that an index of pandas stands for: by their names, or an index of dates."""
+    """The columns in a pandas index: levels with names, or an index of dates."""
     found: dict[str, Array] = {}
     for at, name in enumerate(getattr(index, "names", ())):
         level = index.get_level_values(at)
@@ -153,12 +155,13 @@ def _of_index(index: Any, names: Names) -> dict[str, Array]:
 
 
 def _array(name: str, values: Any) -> Array:
-    """A column of a mapping; libraries of frames would lose the zone of theirs.
+    """A column of a mapping as an array.
 
     Raises:
         TypeError: It does not have one value for each row.
     """
     kind = getattr(values, "dtype", getattr(values, "type", None))
+    # NumPy would lose the time zone of a column of a dataframe library.
     if getattr(kind, "time_zone", None) or getattr(kind, "tz", None):
         narwhals = _narwhals()
         native = narwhals.from_native(values, series_only=True, pass_through=True)
@@ -174,7 +177,7 @@ def _array(name: str, values: Any) -> Array:
 
 
 def _one_array(values: Any) -> Array | None:
-    """An array; None of lists in lists that are not equally long."""
+    """A value as an array, or None for nested lists of unequal lengths."""
     try:
         return np.asarray(values)
     except ValueError:
@@ -198,8 +201,8 @@ def _narwhals() -> Any:
         return import_module("narwhals.stable.v2")
     except ImportError as error:
         raise ImportError(
-            "frames are read through narwhals, which the extra `forecasting` brings: "
-            "pip install 'ferrnn[forecasting]'. Arrays and mappings of columns need NumPy alone"
+            "frames are read through narwhals, which the extra `forecasting` installs: pip install "
+            "'ferrnn[forecasting]'. Arrays and mappings of columns need only NumPy"
         ) from error
 
 
@@ -208,8 +211,8 @@ def _of_wide(columns: dict[str, Array], names: Names, backend: str | None) -> Ta
     times = columns.pop(names.time, None)
     if not columns or names.id in columns:
         raise ValueError(
-            f"the data must have a column {names.target!r} (`target_column`), or but for times a "
-            f"column for each series; it has {given}"
+            f"the data must have a column {names.target!r} (`target_column`), or one column for "
+            f"each series besides times, received the columns {given}"
         )
     zone = None
     lengths = np.array([len(each) for each in columns.values()])
@@ -257,7 +260,7 @@ def _of_arrays(data: Any) -> Table:
 
 
 def _without_ends(table: Table, target: str) -> Table:
-    """Without the missing values at the beginning of each series, and with one row at least."""
+    """The table without missing values at the beginning of each series, but at least one row."""
     known = np.isfinite(table.columns[target])
     begun = np.zeros(len(known), bool)
     for each in np.unique(table.ids):
@@ -271,8 +274,9 @@ def _without_ends(table: Table, target: str) -> Table:
 def _ids(values: Array, name: str) -> Array:
     missing = np.array([each is None or each != each for each in values.tolist()])  # noqa: PLR0124
     if missing.any():
-        raise ValueError(f"the column {name!r} must name a series in every row, row "
-                         f"{int(np.argmax(missing))} has none")  # fmt: skip
+        raise ValueError(
+            f"the column {name!r} must name a series in every row, received none in row "
+            f"{int(np.argmax(missing))}")  # fmt: skip
     if values.dtype.kind == "f" and (values == np.round(values)).all():
         values = values.astype(np.int64)
     return ids_of(values)
@@ -289,7 +293,7 @@ def _places(ids: Array) -> Array:
 
 
 def as_times(values: Any, name: str) -> tuple[Array, str | None]:
-    """Times as whole numbers, or as datetime64 in microseconds; instants, if they have a zone.
+    """Times as integers, or as datetime64 in microseconds, which are instants if they have a zone.
 
     Raises:
         TypeError: They are neither.
@@ -305,12 +309,14 @@ def as_times(values: Any, name: str) -> tuple[Array, str | None]:
     if times.dtype.kind != "M":
         raise _no_times(name, times)
     if np.isnat(times).any():
-        raise ValueError(f"the column {name!r} must have a time in every row, one is missing")
+        raise ValueError(
+            f"the column {name!r} must have a time in every row, received a missing one"
+        )
     return times.astype("M8[us]"), zone
 
 
 def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
-    """Times out of texts and objects; a period of pandas is its beginning."""
+    """Times from strings and objects; for a pandas period, its beginning."""
     if values.dtype.kind == "O" and hasattr(values[0], "to_timestamp"):
         values = np.array([getattr(each, "to_timestamp", lambda: None)() for each in values])
     found = of_aware(values, name) if values.dtype.kind == "O" else None
@@ -318,7 +324,7 @@ def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
         return found
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy's, that it drops the offset of a text
+            warnings.simplefilter("error")  # NumPy warns that it drops the offset of a string
             return values.astype("M8[us]"), None
     except (TypeError, ValueError, UserWarning, DeprecationWarning):
         raise _no_times(name, values) from None
@@ -326,17 +332,17 @@ def _read_times(values: Array, name: str) -> tuple[Array, str | None]:
 
 def _no_times(name: str, values: Array) -> TypeError:
     return TypeError(
-        f"the column {name!r} must hold dates, times or whole numbers, received {_received(values)}"
+        f"the column {name!r} must hold dates, times or integers, received {_received(values)}"
     )
 
 
 def _received(values: Array) -> str:
-    """What a column has, for a message: its dtype, or of texts and objects the first."""
+    """The contents of a column for a message: its dtype, or the first string or object."""
     return repr(values.tolist()[0]) if values.dtype.kind in "OUST" else str(values.dtype)
 
 
 def frame_of(columns: Mapping[str, Array], backend: str) -> Any:
-    """A frame of the library that the data came in."""
+    """A frame of the library that the data came from."""
     narwhals = _narwhals()
     plain: dict[str, Any] = {}
     zones: dict[str, str] = {}

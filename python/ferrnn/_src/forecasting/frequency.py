@@ -1,4 +1,4 @@
-"""The grid of times that a series lies on: whole numbers, fixed steps, months or working days."""
+"""The grid of a series' times: integers, fixed steps, months or business days."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.tree.types import Array
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
-# What of pandas' and polars' names is understood, as kind and step.
+# The supported names of pandas and polars, as kind and step.
 _NAMES = {
     "s": ("fixed", 1_000_000),
     "min": ("fixed", 60_000_000),
@@ -30,7 +30,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Frequency:
-    """How times become ticks (whole numbers, one a step) and back.
+    """The conversion of times to ticks (integers, one for each step) and back.
 
     `kind` is "number", "fixed" (`step` and `offset` in microseconds), "month" (in months; `day` is
     the day of the month less one, -1 its last) or "business" (days from Monday to Friday). Times
@@ -54,12 +54,12 @@ class Frequency:
         own = self._own_zone
         made, wrong = self._ticks(times if own is None else to_local(times, own))
         if own is not None and wrong.any():
-            # A time that the clock leaves out is shown as a later one.
+            # A local time that the clock skips is shown as a later one.
             wrong &= self.times(made) != times
         if wrong.any():
             raise ValueError(
                 f"the times must be {self} apart; {self._named(times[wrong])[0]} is off that grid. "
-                "Give `freq` if they have another step"
+                "Pass `freq` if they have another step"
             )
         return made
 
@@ -79,21 +79,21 @@ class Frequency:
 
     @property
     def _own_zone(self) -> str | None:
-        """The zone on whose clock the grid lies; None if it lies on times as they are."""
+        """The zone on whose clock the grid lies, or None if it lies on the times themselves."""
         return self.zone if self.local else None
 
     def times(self, ticks: Array) -> Array:
-        """The times of ticks: whole numbers, or datetime64 in microseconds, instants in a zone."""
+        """The times of ticks: integers, or datetime64 in microseconds (instants in a zone)."""
         made, own = self._times(ticks), self._own_zone
         return made if own is None else to_instants(made, own)
 
     def clock(self, ticks: Array) -> Array:
-        """What the clock on the wall shows at ticks, as datetime64."""
+        """The local times of ticks, as datetime64."""
         made = self._times(ticks)
         return made if self.zone is None or self.local else to_local(made, self.zone)
 
     def labels(self, ticks: Array) -> Array:
-        """The times of ticks as they are told: in a zone as objects of datetime."""
+        """The times of ticks as users get them: in a zone, as datetime objects."""
         return self._named(self.times(ticks))
 
     def _named(self, times: Array) -> Array:
@@ -145,7 +145,7 @@ def inferred(
     `freq` says so, they are days, weeks, months of that clock.
 
     Raises:
-        ValueError: The times have no common step, or `freq` is none that is known.
+        ValueError: The times have no common step, or `freq` is unknown.
     """
     if zone is None:
         return _inferred(times, series, freq)
@@ -157,9 +157,9 @@ def inferred(
 
 
 def _shown(times: Array, zone: str) -> tuple[Array, bool]:
-    """What a clock in the zone shows at instants, and whether that is one time of day.
+    """The local times of instants, and whether they are all the same time of day.
 
-    Where it leaves the usual time of day out, it counts as shown.
+    On a day when the clock skips that time of day, it is returned nevertheless.
     """
     shown = to_local(times, zone)
     days = shown.astype("M8[D]")
@@ -188,7 +188,7 @@ def _inferred(times: Array, series: Array, freq: object) -> Frequency:
     if len(steps) and np.median(steps) > 50 * step:
         raise ValueError(
             f"`ds` has no common step: half of the steps are longer than {np.median(steps) / 1e6:g}"
-            f" s, some divide by no more than {step / 1e6:g} s. Give `freq`, or times on a grid"
+            f" s, but their common divisor is {step / 1e6:g} s. Pass `freq`, or times on a grid"
         )
     if daily and step == DAY and len(steps) >= 10 and bool(np.is_busday(days).all()):
         return Frequency("business")
@@ -211,14 +211,14 @@ def _months(times: Array) -> Array:
 
 
 def _same_day(days: Array) -> int | None:
-    """The day of the month less one that all have, -1 if it is always the last; else None."""
+    """The common day of the month, less one, or -1 if it is always the last; else None."""
     months = days.astype("M8[M]")
     ends = (months + 1).astype("M8[D]") - 1
     if len(days) and bool((days == ends).all()):
         return -1
     day = (days - months.astype("M8[D]")).astype(np.int64)
     largest = int(day.max()) if len(day) else 0
-    # The 30th is the last day there is in February.
+    # In February, the 30th becomes the last day.
     same = (day == largest) | (days == ends)
     return largest if bool(same.all()) else None
 
@@ -231,13 +231,13 @@ def _common(steps: Array) -> int:
 def _whole(freq: object) -> int:
     if isinstance(freq, int | np.integer) and freq > 0:
         return int(freq)
-    raise ValueError(f"`freq` must be a whole number for times in numbers, received {freq!r}")
+    raise ValueError(f"`freq` must be an integer for times that are numbers, received {freq!r}")
 
 
 def _parsed(freq: object) -> tuple[str, int]:
     if isinstance(freq, np.timedelta64 | dt.timedelta):
         return _of_duration(np.timedelta64(freq), freq)
-    name = getattr(freq, "freqstr", freq)  # of an offset of pandas
+    name = getattr(freq, "freqstr", freq)  # of a pandas offset
     match = re.fullmatch(r"(\d*)([A-Za-z]+)(-[A-Za-z]+)?", name) if isinstance(name, str) else None
     if match and match[2].lower() in _NAMES:
         kind, step = _NAMES[match[2].lower()]
@@ -260,7 +260,7 @@ def _of_duration(duration: np.timedelta64, freq: object) -> tuple[str, int]:
 def _no_freq(freq: object) -> ValueError:
     return ValueError(
         "`freq` must be a count and one of s, min, h, D, W, B, MS, ME, QS, QE, YS, YE, such as "
-        f"'15min', an offset of pandas, or a duration above 0; received {freq!r}"
+        f"'15min', a pandas offset, or a positive duration, received {freq!r}"
     )
 
 
@@ -281,7 +281,7 @@ def calendar(kinds: tuple[str, ...], frequency: Frequency, season: int, ticks: A
 
 
 def _turn(kind: str, times: Array) -> Array:
-    """How much of a day, week, month or year is over, from 0 to 1."""
+    """The elapsed fraction of a day, week, month or year, from 0 to 1."""
     days = times.astype("M8[D]")
     if kind == "hour":
         of_day: Array = (times - days) / np.timedelta64(DAY, "us")
@@ -301,14 +301,14 @@ KINDS = ("hour", "weekday", "monthday", "yearday", "season")
 def chosen_kinds(
     asked: str | tuple[str, ...], frequency: Frequency, season: int, span: int
 ) -> tuple[str, ...]:
-    """The places in the calendar that are features; `span` is the longest series' steps.
+    """The kinds of calendar features; `span` is the number of steps of the longest series.
 
-    "auto" takes those that the data went through at least twice.
+    "auto" chooses those whose cycle the data covers at least twice.
     """
     if asked != "auto":
         if frequency.kind == "number" and not set(asked) <= {"season"}:
             raise ValueError(
-                "`calendar` must be 'auto' or ['season'] for times in whole numbers, received "
+                "`calendar` must be 'auto' or ['season'] for times that are integers, received "
                 f"{[*asked]}"
             )
         return tuple(asked)

@@ -1,4 +1,4 @@
-"""The network: an encoder reads the window, a decoder the steps ahead; both are recurrent."""
+"""The network: a recurrent encoder for the window, and a recurrent decoder for the steps ahead."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def make_network(
     """A model from windows to raw quantiles `[batch, horizon, quantiles]`.
 
     `sizes` are the context, its features, the horizon, its features. The decoder starts in the
-    encoder's last states. Beside the recurrent path run two linear ones, from the inputs of each
-    step ahead and from the window: they are what an autoregression would learn. All weights and
-    masks are drawn from `seed`.
+    encoder's last states. Two linear paths run beside the recurrent one, from the inputs of each
+    step ahead and from the window, which can learn an autoregression. All weights and masks are
+    drawn from `seed`.
     """
     draws = np.random.default_rng(seed)
 

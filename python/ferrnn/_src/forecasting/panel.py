@@ -1,4 +1,4 @@
-"""Many series of unequal length as flat arrays, each on its grid without gaps."""
+"""Many series of different lengths as flat arrays, each on its grid without gaps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferrnn._src.tree.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Rows of all series one after the other; a row that is missing is NaN.
+    """The rows of all series one after the other; missing rows are NaN.
 
     `ids` `[series]`, `first` `[series]` (the tick of a series' first row), `starts` `[series + 1]`
     (where its rows begin), `y` `[rows]`, `past` and `future` `[rows, features]`, `static`
@@ -35,7 +35,7 @@ class Panel:
 
     @property
     def series(self) -> Array:
-        """The number of the series that each row belongs to `[rows]`."""
+        """The index of the series that each row belongs to `[rows]`."""
         return np.repeat(np.arange(len(self.ids)), self.lengths)
 
     @property
@@ -76,11 +76,11 @@ class Panel:
         )
 
     def extended(self, steps: int) -> Panel:
-        """With `steps` more rows at the end of each series."""
+        """A copy with `steps` more rows at the end of each series."""
         return self.rows_to(self.first, self.last + steps)
 
     def until(self, last: Array) -> Panel:
-        """Without the rows after the ticks `last` `[series]`."""
+        """A copy without the rows after the ticks `last` `[series]`."""
         return self.rows_to(self.first, np.minimum(self.last, last))
 
     def tail(self, rows: int) -> Panel:
@@ -104,7 +104,7 @@ class Panel:
         )
 
     def merged(self, other: Panel) -> Panel:
-        """With the rows of `other`: what it knows replaces what is here; new ids come last."""
+        """A copy with the rows of `other`, whose known values win; new ids come last."""
         known = {each: at for at, each in enumerate(self.ids.tolist())}
         new = [at for at, each in enumerate(other.ids.tolist()) if each not in known]
         base = self.joined(other.chosen(np.array(new, int))) if new else self
@@ -125,7 +125,7 @@ class Panel:
         return replace(made, static=static)
 
     def joined(self, other: Panel) -> Panel:
-        """With the series of `other` after those here; no id may be in both."""
+        """A copy with the series of `other` at the end; no id may be in both."""
         parts = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("ids", "first", "y", "past", "future", "static")
@@ -134,7 +134,7 @@ class Panel:
         return Panel(starts=starts, **parts)
 
     def arrays(self) -> dict[str, Array]:
-        """All arrays but the ids, by name."""
+        """All arrays except the ids, by name."""
         names = ("first", "starts", "y", "past", "future", "static")
         return {name: getattr(self, name) for name in names}
 
@@ -148,7 +148,7 @@ def panel_of(
     `[rows, features]`; `static` is `[series, features]` for the sorted ids.
 
     Raises:
-        ValueError: A time comes twice in a series.
+        ValueError: A time occurs twice in a series.
     """
     known, series = np.unique(ids, return_inverse=True)
     order = np.lexsort((ticks, series))
@@ -159,8 +159,8 @@ def panel_of(
     if twice.any():
         at = int(np.flatnonzero(twice)[0])
         raise ValueError(
-            "`ds` must be different in all rows of a series; "
-            f"{known[series[at]].item()!r} has one twice (row {int(order[at + 1])})"
+            f"`ds` must be different in all rows of a series; {known[series[at]].item()!r} has a "
+            f"time twice (row {int(order[at + 1])})"
         )
     check_span(known, ticks[begins], ticks[ends], len(ticks))
     made = Panel(
@@ -179,7 +179,7 @@ def panel_of(
 
 
 def check_span(ids: Array, first: Array, last: Array, rows: int, least: int = 1_000_000) -> None:
-    """Refuses series of so many rows in all that reach over `least` ticks and a hundred a row.
+    """Raises ValueError for series that span more than `least` ticks and a hundred per row.
 
     Raises:
         ValueError: Almost all of the grid would be missing, and might not fit into memory.
@@ -188,12 +188,12 @@ def check_span(ids: Array, first: Array, last: Array, rows: int, least: int = 1_
     if lengths.sum() > least + 100 * rows:
         at = int(np.argmax(lengths))
         raise ValueError(
-            f"`ds` of {ids[at].item()!r} reaches over {lengths[at]:,.0f} steps, while all series "
-            f"have {rows:,} rows: a time is wrong, or the step (`freq`) too short"
+            f"`ds` of {ids[at].item()!r} spans {lengths[at]:,.0f} steps, while all series have "
+            f"only {rows:,} rows: a time is wrong, or the step (`freq`) is too short"
         )
 
 
 def ids_of(values: Any) -> Array:
-    """Names of series: whole numbers stay, all else becomes text."""
+    """Names of series: integers stay, anything else becomes a string."""
     ids = np.asarray(values)
     return ids.astype(np.int64) if ids.dtype.kind in "iu" else ids.astype(str)

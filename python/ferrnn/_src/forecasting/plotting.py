@@ -1,4 +1,4 @@
-"""Pictures of forecasts: the last values, the median ahead, intervals as bands."""
+"""Figures of forecasts: the last values, the median ahead, intervals as bands."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def draw(
         axes = made.subplots(len(ids), 1, squeeze=False)[:, 0]
     axes = np.atleast_1d(np.asarray(axes, dtype=object))
     if len(axes) < len(ids):
-        raise ValueError(f"`axes` must be one for each of {len(ids)} series, received {len(axes)}")
+        raise ValueError(
+            f"`axes` must have one for each of {len(ids)} series, received {len(axes)}"
+        )
     if not all(hasattr(each, "fill_between") for each in axes):
-        raise TypeError(f"`axes` must be those of matplotlib, received {type(axes[0]).__name__}")
+        raise TypeError(f"`axes` must be matplotlib's, received {type(axes[0]).__name__}")
     for each, place in zip(ids, axes, strict=False):
         _draw_series(fitted, table, each, place, names, history)
     above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}

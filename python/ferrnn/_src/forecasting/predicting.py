@@ -1,4 +1,4 @@
-"""Forecasts of what was learned: rows ahead, quantiles, intervals, and their columns."""
+"""Forecasts of a fitted forecaster: rows ahead, quantiles, intervals, and their columns."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _places(fitted: Fitted, ids: Any) -> Array:
         raise ValueError("`ids` must name at least one series, received none")
     unknown = [each for each in asked if each not in known]
     if unknown:
-        raise ValueError(f"`ids` must be those of series that are known, not {unknown[0]!r}")
+        raise ValueError(f"`ids` must be those of known series, received {unknown[0]!r}")
     numbers = {each: at for at, each in enumerate(known)}
     return np.array([numbers[each] for each in asked], int)
 
@@ -64,17 +64,19 @@ def check_kind(fitted: Fitted, ids: Array) -> None:
     known = fitted.panel.ids
     if ids.dtype.kind != known.dtype.kind:
         raise TypeError(
-            f"the ids of series must be as in `fit`, such as {known[0].item()!r}; received "
+            f"the ids of series must be as in `fit`, such as {known[0].item()!r}, received "
             f"{ids[0].item()!r}"
         )
 
 
 def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel:
-    """The panel with all rows of the horizon, and what is known of them."""
+    """The panel with all rows of the horizon, and their future covariates."""
     settings = fitted.settings
     if not settings.future_covariates:
         if future is not None:
-            raise ValueError("`future` is given, but there are no `future_covariates`")
+            raise ValueError(
+                "`future` must be None, as there are no `future_covariates`, received a table"
+            )
         return panel.extended(settings.horizon)
     if future is None:
         raise ValueError(
@@ -82,7 +84,7 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
             "steps ahead, received None"
         )
     table = table_of(future, names_in(settings), target=False, argument="future")
-    if settings.time_column not in table.columns:  # counted: they follow the last row
+    if settings.time_column not in table.columns:  # numbered: they follow the last row
         ends = dict(zip(panel.ids.tolist(), panel.last.tolist(), strict=True))
         last = np.array([ends.get(each, 0) for each in table.ids.tolist()])
         frequency = fitted.frequency
@@ -115,7 +117,7 @@ def _labels(fitted: Fitted, panel: Panel, steps: int) -> dict[str, Array]:
 
 
 def _ends(fitted: Fitted, made: Array, levels: Sequence[float]) -> dict[float, tuple[Array, Array]]:
-    """The intervals of some levels, each inside the wider ones."""
+    """The intervals of several levels, each inside the wider ones."""
     ends: dict[float, tuple[Array, Array]] = {}
     low = high = made[..., MIDDLE]
     for level in sorted(set(levels)):
@@ -135,5 +137,5 @@ def _interval(fitted: Fitted, made: Array, level: float) -> tuple[Array, Array]:
 
 
 def _level_of(probability: float) -> float:
-    """The level of the interval that ends at a quantile; 0 is the median alone."""
+    """The level of the interval that ends at a quantile; 0 for the median."""
     return float(round(100 * abs(1 - 2 * probability), 9))

@@ -1,4 +1,4 @@
-"""Quantiles: the network's numbers as quantiles that never cross, and their pinball loss."""
+"""Quantiles that never cross, from the network's outputs, and their pinball loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferrnn._src.training.formulas import ValuesVjp
 from ferrnn._src.training.loss import Loss
 from ferrnn._src.tree.types import Array
 
-# Dense where intervals end; the middle one is the median.
+# Denser at the ends of intervals; the middle one is the median.
 PROBABILITIES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99)
 MIDDLE = len(PROBABILITIES) // 2
 
@@ -48,7 +48,7 @@ def ordered_vjp(raw: Array, d_quantiles: Array) -> Array:
 
 
 class PinballLoss(Loss):
-    """The mean over quantiles of `max(p e, (p - 1) e)`, `e = y - quantile`, weighed by step.
+    """The mean over quantiles of `max(p e, (p - 1) e)`, `e = y - quantile`, weighted by step.
 
     `y_true` `[batch, horizon, 2]` holds targets and weights, `y_pred` `[batch, horizon, quantiles]`
     the raw numbers of `ordered`.
@@ -64,7 +64,7 @@ class PinballLoss(Loss):
         self.probabilities = tuple(map(float, probabilities))
 
     def cast_targets(self, y_true: Array, y_pred: Array) -> Array:
-        """Targets in the dtype of the predictions; their last axis is another.
+        """Targets in the dtype of the predictions; their last axis differs.
 
         Raises:
             ValueError: They are not targets and weights for each step.
@@ -78,7 +78,7 @@ class PinballLoss(Loss):
         return np.asarray(y_true, y_pred.dtype)
 
     def measured(self) -> Measure | None:
-        """The mean as the engine knows it."""
+        """The mean in the engine's form."""
         return "pinball", "weighted", self.probabilities
 
     def pointwise(self, y_true: Array, y_pred: Array) -> tuple[Array, ValuesVjp]:
@@ -99,7 +99,7 @@ class PinballLoss(Loss):
 def at_probability(quantiles: Array, probability: float) -> Array:
     """The quantile `[...]` of a probability, between those of `PROBABILITIES` `[..., quantiles]`.
 
-    Beyond the first or last it is that one: conformal margins widen it.
+    Beyond the first or last one, it is that one, which conformal margins widen.
     """
     known = np.asarray(PROBABILITIES)
     right = int(np.clip(np.searchsorted(known, probability), 1, len(known) - 1))

@@ -1,4 +1,4 @@
-"""Forecasts as columns: a mapping of arrays, or a frame."""
+"""Forecasts as columns, in a mapping of arrays or in a frame."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Forecast(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:
-            raise KeyError(f"{name!r}: the forecast has {list(self.columns)}")
+            raise KeyError(f"{name!r}: the forecast has the columns {list(self.columns)}")
         return self.columns[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -41,7 +41,7 @@ class Forecast(Mapping[str, Array]):
         return self[name].reshape(self.series, -1)
 
     def to_frame(self, backend: str = "pandas") -> Any:
-        """As a frame of pandas, polars or pyarrow, through narwhals."""
+        """The forecast as a frame of pandas, polars or pyarrow, through narwhals."""
         return frame_of(self.columns, backend)
 
     def __repr__(self) -> str:
@@ -58,8 +58,8 @@ def checked_levels(level: Any, name: str = "level") -> tuple[float, ...]:
     """Levels in percent, from one or several.
 
     Raises:
-        TypeError: They are no numbers.
-        ValueError: One is not between 1 and 100: a part, such as 0.9, is no percent.
+        TypeError: They are not numbers.
+        ValueError: One is not between 1 and 100, such as a fraction like 0.9.
     """
     levels = _numbers(level, name, "percents, such as 90 or [80, 95]")
     if any(not 1 <= each < 100 for each in levels):
@@ -73,7 +73,7 @@ def checked_probabilities(quantiles: Any) -> tuple[float, ...]:
     """Probabilities of quantiles, from one or several.
 
     Raises:
-        TypeError: They are no numbers.
+        TypeError: They are not numbers.
         ValueError: One is not between 0 and 1.
     """
     found = _numbers(quantiles, "quantiles", "probabilities, such as [0.1, 0.9]")

@@ -1,4 +1,4 @@
-"""Scales: of each series' target, of covariates; learned from rows before the cut alone."""
+"""Scales of targets, for each series, and of covariates, learned only from rows before the cut."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Scaling:
     transform: str | None = None
 
     def forward(self, y: Array, series: Array) -> Array:
-        """Scaled targets, for `y` and numbers of series of one shape."""
+        """Scaled targets, for `y` and indices of series of the same shape."""
         made: Array = (transformed(y, self.transform) - self.center[series]) / self.scale[series]
         return made
 
     def chosen(self, numbers: Array) -> Scaling:
-        """Of some of the series."""
+        """The scales of some of the series."""
         return Scaling(self.center[numbers], self.scale[numbers], self.transform)
 
     def backward(self, z: Array, series: Array) -> Array:
-        """Targets for scaled ones `[rows, ...]`, for the numbers of series `[rows]`."""
+        """Targets from scaled ones `[rows, ...]`, for the indices of series `[rows]`."""
         places = (slice(None), *[None] * (z.ndim - 1))
         y = z * self.scale[series][places] + self.center[series][places]
         if self.transform == "log":
@@ -42,10 +42,10 @@ class Scaling:
 
 
 def transformed(y: Array, transform: str | None) -> Array:
-    """`y` through a monotonic function.
+    """A monotonic function of `y`.
 
     Raises:
-        ValueError: A value is out of its domain.
+        ValueError: A value is outside its domain.
     """
     if transform is None:
         return y
@@ -54,16 +54,16 @@ def transformed(y: Array, transform: str | None) -> Array:
     least = 0.0 if transform == "log" else -1.0
     if bool((y <= least).any()):
         raise ValueError(
-            f"`transform={transform!r}` needs targets above {least:g}, received {np.nanmin(y):g}"
+            f"`transform={transform!r}` requires targets above {least:g}, received {np.nanmin(y):g}"
         )
     return np.log(y) if transform == "log" else np.log1p(y)
 
 
 def learned(panel: Panel, kind: str, transform: str | None, season: int) -> Scaling:
-    """The scaling of the targets of a panel, each series by its own rows.
+    """The scaling of a panel's targets, for each series by its own rows.
 
-    "level" divides by how far a value is off the mean of the season before it, "standard" by the
-    deviation, "robust" by the quartiles' distance.
+    "level" divides by the typical distance from the mean of the season before, "standard" by the
+    standard deviation, "robust" by the interquartile range.
     """
     y, series, count = transformed(panel.y, transform), panel.series, len(panel.ids)
     center = _means(y, series, count)
@@ -128,6 +128,6 @@ def columns_scale(values: Array) -> Array:
 
 
 def scaled_columns(values: Array, scale: Array) -> Array:
-    """Covariates scaled; the mean stands for what is missing."""
+    """Scaled covariates, with the mean in place of missing values."""
     made = (values - scale[0]) / scale[1]
     return np.where(np.isfinite(made), made, 0.0)

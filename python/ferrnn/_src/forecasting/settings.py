@@ -32,7 +32,7 @@ _COUNTS = ("horizon", "units", "layers", "epochs", "patience", "ensemble",
 
 @dataclass(frozen=True)
 class Settings:
-    """What `RecurrentForecaster` was given."""
+    """The arguments of a `RecurrentForecaster`."""
 
     horizon: int
     context: int | None
@@ -67,10 +67,10 @@ class Settings:
 
     @classmethod
     def of(cls, **given: Any) -> Settings:
-        """Settings of checked arguments.
+        """Settings from arguments, after checking them.
 
         Raises:
-            TypeError: A list of columns is none.
+            TypeError: An argument is not a list of columns.
             ValueError: An argument is not one of those allowed.
         """
         _check_values(given)
@@ -85,30 +85,30 @@ class Settings:
             given["calendar"] = _columns("calendar", kinds)
         if given["strategy"] == "recursive" and given["past_covariates"]:
             raise ValueError(
-                "`past_covariates` are not known ahead, where strategy='recursive' would need "
-                "them: use strategy='direct'"
+                "`past_covariates` cannot be used with strategy='recursive', as they are not known "
+                "ahead: use strategy='direct'"
             )
         _check_roles(given)
         given["levels"] = tuple(sorted(checked_levels(given["levels"], "levels")))
         return cls(**given)
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON knows it."""
+        """The settings as JSON data."""
         made = asdict(self)
         if made["freq"] is not None and not isinstance(made["freq"], str | int):
-            made["freq"] = None  # the grid that was found with it is kept
+            made["freq"] = None  # the grid found with it is stored instead
         return made
 
 
 def _check_roles(given: Mapping[str, Any]) -> None:
-    """Refuses columns that are asked to be two things."""
+    """Raises ValueError for columns with two roles."""
     roles: dict[str, str] = {}
     for argument in (*_KEYS, *_COVARIATES):
         for name in (given[argument],) if argument in _KEYS else given[argument]:
             if name in roles:
                 raise ValueError(
-                    f"`{argument}` must name columns that are nothing else, received {name!r}, "
-                    f"which `{roles[name]}` has"
+                    f"`{argument}` must name columns without another role, received {name!r}, "
+                    f"which is in `{roles[name]}`"
                 )
             roles[name] = argument
 
@@ -135,12 +135,10 @@ def _check_numbers(given: Mapping[str, Any]) -> None:
     checked_count(given["random_state"], "random_state", least=0)
     for name in ("dropout", "held_out"):
         if not (_is_number(given[name]) and 0 <= given[name] < 1):
-            raise ValueError(
-                f"`{name}` must be a number from 0 up to but not 1, received {given[name]!r}"
-            )
+            raise ValueError(f"`{name}` must be at least 0 and below 1, received {given[name]!r}")
     if not (_is_number(given["learning_rate"]) and 0 < given["learning_rate"] < float("inf")):
         raise ValueError(
-            f"`learning_rate` must be a number above 0, received {given['learning_rate']!r}"
+            f"`learning_rate` must be a positive number, received {given['learning_rate']!r}"
         )
 
 

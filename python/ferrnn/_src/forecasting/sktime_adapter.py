@@ -1,4 +1,4 @@
-"""`SktimeForecaster`: the forecaster behind sktime's interface, which is needed from here on."""
+"""`SktimeForecaster`: the forecaster with sktime's interface; importing it requires sktime."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ try:
     from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 except ImportError as error:
     raise ImportError(
-        "`ferrnn.forecasting.SktimeForecaster` needs sktime: pip install 'ferrnn[sktime]'"
+        "`ferrnn.forecasting.SktimeForecaster` requires sktime: pip install 'ferrnn[sktime]'"
     ) from error
 
-# What series are called whose index has no level for them.
+# The name of a series whose index has no level for it.
 _ALONE = "series"
 _PANELS = ["pd-multiindex", "pd_multiindex_hier"]
 
@@ -76,7 +76,7 @@ class SktimeForecaster(BaseForecaster):
         "X-y-must-have-same-index": False,
     }
 
-    # What is needed of the past is in the forecaster, which `update` gives it to.
+    # The forecaster keeps what it needs of the past, which it gets from `update`.
     _config: ClassVar[dict[str, Any]] = {"remember_data": False}
 
     def __init__(
@@ -95,7 +95,7 @@ class SktimeForecaster(BaseForecaster):
         self.random_state = random_state
         self.options = options
         super().__init__()
-        self._X = self._y = None  # for users who turn `remember_data` on
+        self._X = self._y = None  # for users who switch `remember_data` on
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> Any:  # noqa: ARG003
@@ -105,7 +105,7 @@ class SktimeForecaster(BaseForecaster):
             {"units": 2, "epochs": 1, "options": {"cell": "lstm", "intervals": "split"}},
         ]
 
-    # What sktime calls.
+    # Methods that sktime calls.
 
     def _fit(self, y: Any, X: Any = None, fh: Any = None) -> SktimeForecaster:  # noqa: N803
         horizon = self._last_step(fh)
@@ -116,8 +116,8 @@ class SktimeForecaster(BaseForecaster):
             return self
         if horizon > before.settings.horizon:
             raise ValueError(
-                f"`fh` must be within the {before.settings.horizon} steps of `pretrain`, reaches "
-                f"{horizon}"
+                f"`fh` must be within the {before.settings.horizon} steps of `pretrain`, received "
+                f"one of {horizon} steps"
             )
         self.forecaster_ = copy.deepcopy(before)
         return self._update(y, X)
@@ -144,12 +144,12 @@ class SktimeForecaster(BaseForecaster):
         X: Any = None,  # noqa: N803
         fh: Any = None,
     ) -> SktimeForecaster:
-        """Trains on with another panel: the weights begin as they are."""
+        """Continues training on another panel, from the current weights."""
         before = self.pretrained_forecaster_
         if fh is not None and self._last_step(fh) != before.settings.horizon:
             raise ValueError(
-                f"`fh` must reach {before.settings.horizon} steps, as in the first `pretrain`; it "
-                f"reaches {self._last_step(fh)}"
+                f"`fh` must reach {before.settings.horizon} steps ahead, as in the first "
+                f"`pretrain`, received one of {self._last_step(fh)} steps"
             )
         learned = before.fitted
         made = before.clone(
@@ -176,12 +176,12 @@ class SktimeForecaster(BaseForecaster):
     # Parts.
 
     def _last_step(self, fh: Any) -> int:
-        """How far `fh` reaches beyond the last row; one step at least."""
+        """The number of steps that `fh` reaches beyond the last row, at least one."""
         cutoff = None if fh.is_relative else self.cutoff
         return max(int(np.max(np.asarray(fh.to_relative(cutoff)))), 1)
 
     def _own(self, ids: list[str]) -> Array:
-        """The ids of series that were fitted: apart from those of `pretrain`."""
+        """The ids of series that were fitted, without those of `pretrain`."""
         pretrained = hasattr(self, "pretrained_forecaster_")
         return np.array([f"fit/{each}" if pretrained else each for each in ids])
 
@@ -200,13 +200,13 @@ class SktimeForecaster(BaseForecaster):
     def _ahead(
         self, fh: Any, exogenous: Any, probabilities: Sequence[float]
     ) -> tuple[Forecast, Any, Array]:
-        """All steps of all series, the index of those asked for, and where they are."""
+        """All steps of all series, the index of the requested ones, and their places."""
         steps = np.asarray(fh.to_relative(self.cutoff)).astype(int) - 1
         fitted = self.forecaster_.fitted
         if steps.min() < 0 or steps.max() >= fitted.settings.horizon:
             raise NotImplementedError(
                 f"`fh` must be within the {fitted.settings.horizon} steps after the last row, as "
-                f"`fit` was told; received {(steps + 1).tolist()}"
+                f"in `fit`, received {(steps + 1).tolist()}"
             )
         length = int(steps.max()) + 1
         future = None
@@ -222,7 +222,7 @@ class SktimeForecaster(BaseForecaster):
         return made, pd.MultiIndex.from_tuples(rows), chosen
 
     def _index(self, fh: Any, steps: Array) -> Any:
-        """The times of steps ahead; of dates that do not say how far apart, the forecaster's."""
+        """The times of steps ahead; for dates without a frequency, by that of the forecaster."""
         if isinstance(self.cutoff, pd.DatetimeIndex) and self.cutoff.freq is None:
             frequency = self.forecaster_.fitted.frequency
             last, _ = as_times(_times(self.cutoff), "y")
@@ -230,9 +230,9 @@ class SktimeForecaster(BaseForecaster):
         return fh.to_absolute_index(self.cutoff)
 
     def _future(self, exogenous: Any, length: int, names: tuple[str, ...]) -> dict[str, Array]:
-        """`X` of all steps; for those that `fh` leaves out, the one before stands."""
+        """`X` of all steps; steps that `fh` leaves out repeat the one before."""
         if exogenous is None:
-            raise ValueError("`X` must be given for the steps of `fh`, as it was in `fit`")
+            raise ValueError("`X` must be given for the steps of `fh`, as in `fit`, received None")
         steps = np.arange(1, length + 1)
         times = self._index(ForecastingHorizon(steps), steps)
         columns: dict[str, list[Array]] = {name: [] for name in ("unique_id", "ds", *names)}
@@ -262,7 +262,7 @@ def _keys(y: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _columns(y: Any, exogenous: Any, names: tuple[str, ...]) -> dict[str, Array]:
-    """A long table of what sktime gives; series that end early get a row without a value."""
+    """A long table from sktime's data; series that end early get a row without a value."""
     several = isinstance(y.index, pd.MultiIndex)
     times = y.index.get_level_values(-1) if several else y.index
     values = y.iloc[:, 0].to_numpy(np.float64)
@@ -285,7 +285,7 @@ def _columns(y: Any, exogenous: Any, names: tuple[str, ...]) -> dict[str, Array]
 
 
 def _times(index: Any) -> Array:
-    """Times as the forecaster knows them; a period is its beginning."""
+    """Times in the forecaster's form; for a period, its beginning."""
     index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
     made: Array = np.asarray(index)
     return made

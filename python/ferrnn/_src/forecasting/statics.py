@@ -1,4 +1,4 @@
-"""Static covariates: numbers, or words that become a column each."""
+"""Static covariates: numbers, or categories that become one column each."""
 
 from __future__ import annotations
 
@@ -11,60 +11,62 @@ from ferrnn._src.forecasting.frames import Names, Table, as_numbers, table_of
 from ferrnn._src.forecasting.settings import Settings
 from ferrnn._src.tree.types import Array
 
-# The words of each column, None of numbers.
+# The categories of each column, or None for numbers.
 Categories: TypeAlias = Mapping[str, tuple[str, ...] | None]
 
 
 def statics_of(table: Table, static: Any, settings: Settings, names: Names) -> Table:
-    """The table that has the static covariates: one of its own, or the data.
+    """The table with the static covariates: a separate one, or the data.
 
     Raises:
-        ValueError: There is one, but there are no static covariates.
+        ValueError: There is a table, but there are no static covariates.
     """
     if static is None:
         return table
     if not settings.static_covariates:
-        raise ValueError("`static` is given, but there are no `static_covariates`")
+        raise ValueError(
+            "`static` must be None, as there are no `static_covariates`, received a table"
+        )
     found = table_of(static, names, target=False, argument="static")
     if names.id not in found.columns and len(np.unique(table.ids)) > 1:
         raise ValueError(
-            f"`static` must have the column {names.id!r}, for there are several series; it has "
-            f"{sorted(found.columns)}"
+            f"`static` must have the column {names.id!r}, as there are several series, received "
+            f"the columns {sorted(found.columns)}"
         )
     return found
 
 
 def check_statics(features: Mapping[Any, Array], ids: Array, settings: Settings) -> None:
-    """Refuses series without static covariates, where there are some."""
+    """Raises ValueError for series without static covariates, if there are any."""
     missing = [each for each in ids.tolist() if each not in features]
     if settings.static_covariates and missing:
         raise ValueError(
-            f"`static` must have a row with {list(settings.static_covariates)} for each series; "
-            f"{missing[0]!r} has none, {len(missing)} of {len(ids)} in all"
+            f"`static` must have a row with {list(settings.static_covariates)} for each series, "
+            f"received none for {missing[0]!r} ({len(missing)} of {len(ids)} are missing)"
         )
 
 
 def static_features(
     table: Table | None, names: Sequence[str], categories: Categories | None = None
 ) -> tuple[dict[Any, Array], Categories]:
-    """Features by id, and the words there are; `categories` are those of an earlier call.
+    """Features by id, and the categories; `categories` are those of an earlier call.
 
-    A table may have a row for each series or for each time: what it says of a series must be one.
+    A table may have a row for each series or for each time, but must agree on each series.
 
     Raises:
-        ValueError: A column is not there, or differs within a series.
+        ValueError: A column is missing, or differs within a series.
     """
     if not names:
         return {}, {}
     if table is None:
-        raise ValueError(f"`static` must be given, with the columns {list(names)}")
+        raise ValueError(f"`static` must be a table with the columns {list(names)}, received None")
     ids, first, which = np.unique(table.ids, return_index=True, return_inverse=True)
     known: dict[str, tuple[str, ...] | None] = {}
     parts = []
     for name in names:
         if name not in table.columns:
             raise ValueError(
-                f"`static_covariates` names the column {name!r}, which is not there; there are "
+                f"`static_covariates` must name columns of the table, received {name!r}; it has "
                 f"{sorted(table.columns)}"
             )
         column = table.columns[name]
@@ -73,8 +75,8 @@ def static_features(
         differs = (values != values[first][which]) & (is_text | (values == values))  # noqa: PLR0124
         if differs.any():
             raise ValueError(
-                f"the static column {name!r} must be the same in all rows of a series; "
-                f"{table.ids[differs][0].item()!r} has several values"
+                f"the static column {name!r} must be the same in all rows of a series, received "
+                f"several values for {table.ids[differs][0].item()!r}"
             )
         if not is_text:
             known[name] = None

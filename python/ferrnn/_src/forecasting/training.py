@@ -1,4 +1,4 @@
-"""Windows to train on, trainings of networks, and forecasts in chunks."""
+"""Windows for training, trainings of networks, and forecasts in chunks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from ferrnn._src.training.stopping import EarlyStopping
 from ferrnn._src.training.together import Fit
 from ferrnn._src.tree.types import Array
 
-# Windows made at once.
+# The number of windows made at once.
 CHUNK = 1024
-# The windows of an epoch take no more than this.
+# The most bytes that the windows of an epoch may take.
 _MOST_BYTES = 1 << 27
 
 
@@ -42,17 +42,17 @@ class WindowsAt:
 
     @cached_property
     def all(self) -> Samples:
-        """Those at all of them."""
+        """The windows at all origins."""
         return self.some(np.arange(len(self.origins)))
 
     @cached_property
     def bytes_each(self) -> int:
-        """What a window takes."""
+        """The bytes of one window."""
         one = self.some(np.zeros(1, int))
         return sum(int(array.nbytes) for array in (*one.x, one.y))
 
     def some(self, chosen: Array) -> Samples:
-        """Those at some of them."""
+        """The windows at some of the origins."""
         parts: list[tuple[Array, ...]] = []
         for at in range(0, len(chosen), CHUNK):
             origins = self.origins[chosen[at : at + CHUNK]]
@@ -64,10 +64,10 @@ class WindowsAt:
 
 
 class WindowBatches(Batches):
-    """Batches of windows: each epoch in another order, or `most` others of them.
+    """Batches of windows, in another order for each epoch, or `most` others of them.
 
-    Those of an epoch are gathered before it begins, all of them once. Without a `seed` they come
-    as they lie.
+    Those of an epoch are gathered before it begins; if an epoch has all of them, only once. Without
+    a `seed` they are not shuffled.
     """
 
     def __init__(self, windows: WindowsAt, batch: int, most: int, seed: int | None) -> None:
@@ -84,7 +84,7 @@ class WindowBatches(Batches):
 
     @property
     def _parts(self) -> bool:
-        """Whether an epoch has a part of the windows."""
+        """Whether an epoch has only a part of the windows."""
         return self._most < len(self._order)
 
     def _drawn(self) -> Samples:
@@ -96,7 +96,7 @@ class WindowBatches(Batches):
 
 @dataclass(frozen=True)
 class Stop:
-    """When a training ends: after `epochs`, or when windows `held_out` are forecast no better."""
+    """The end of training: after `epochs`, or when the loss on `held_out` does not improve."""
 
     epochs: int
     patience: int = 1
@@ -110,7 +110,7 @@ def training(
     stop: Stop,
     end: Callable[[int], None],
 ) -> Fit:
-    """A training of a network; `end` gets the number of epochs that were best."""
+    """A training of a network; `end` gets the best number of epochs."""
     network.compile(Adam(learning_rate=rate, global_clipnorm=1.0), loss=PinballLoss())
     options = {"x": batches, "epochs": stop.epochs, "validation_data": stop.held_out}
     if stop.held_out is None:
@@ -124,7 +124,7 @@ def training(
 def forecast(
     networks: list[Any], rows: Rows, origins: Array, steps: int, shape: Shape, *, recursive: bool
 ) -> Array:
-    """Scaled quantiles `[origins, steps, quantiles]`; the mean of the networks'."""
+    """Scaled quantiles `[origins, steps, quantiles]`, the mean over networks."""
     make: Callable[..., Array] = _recursive if recursive else _direct
     wanted = Shape(shape.context, steps if recursive else shape.horizon, shape.season)
     made = [
@@ -146,7 +146,7 @@ def _direct(networks: list[Any], context: Context, shape: Shape) -> Array:
 
 
 def _recursive(networks: list[Any], context: Context, shape: Shape) -> Array:
-    """One step after the other: the median becomes the newest value of the window."""
+    """Forecasts step by step, where the median becomes the newest value of the window."""
     parts = []
     coming = context.coming
     for step in range(coming.shape[1]):

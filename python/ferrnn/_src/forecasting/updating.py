@@ -1,4 +1,4 @@
-"""Later rows: they follow those known, and their hits and misses move the intervals."""
+"""Updates with later rows, whose hits and misses adapt the intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ferrnn._src.forecasting.statics import check_statics, static_features, stat
 
 
 def updated(fitted: Fitted, data: Any, static: Any) -> Fitted:
-    """What `fitted` knows after the rows of `data`."""
+    """The fitted state after the rows of `data`."""
     settings, names = fitted.settings, names_in(fitted.settings)
     table = table_of(data, names)
     wanted = settings.static_covariates
@@ -38,7 +38,7 @@ def updated(fitted: Fitted, data: Any, static: Any) -> Fitted:
 
 
 def _followed(made: Fitted, known: Panel) -> Calibration | None:
-    """The calibration after the rows that came: what was forecast for them, and how it ended."""
+    """The calibration after the new rows, from what was forecast for them."""
     calibration, horizon, panel = made.calibration, made.settings.horizon, made.panel
     if calibration is None:
         return None

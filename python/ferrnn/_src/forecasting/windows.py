@@ -1,7 +1,7 @@
-"""Windows: what a forecast made at a row may see, gathered for many rows at once.
+"""Windows: what a forecast at a row may use, gathered for many rows at once.
 
-The row a forecast is made at, its origin, is the last one whose target and past covariates are
-looked at. Of the rows after it only the calendar and the future covariates are.
+The origin of a forecast is the last row whose target and past covariates it uses. Of the rows after
+it, it uses only the calendar and the future covariates.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """What the network takes.
+    """The inputs of the network.
 
     `seen` `[batch, context, features]`, `ahead` `[batch, horizon, features]`, `recent`
     `[batch, context]`; and `level` `[batch]`, which is subtracted from all of it and from the
@@ -57,13 +57,13 @@ class Windows:
 
     @property
     def inputs(self) -> tuple[Array, Array, Array]:
-        """In the order of the network's inputs."""
+        """The arrays in the order of the network's inputs."""
         return self.seen, self.ahead, self.recent
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The rows that windows see and know.
+    """The rows behind windows.
 
     `z` `[batch, context]`, `past` and `known` for them `[batch, context, features]`, `coming`
     `[batch, horizon, features]`, `static` `[batch, features]`.
@@ -76,7 +76,7 @@ class Context:
     static: Array
 
     def moved(self, values: Array, coming: Array) -> Context:
-        """One step on, with `values` `[batch]` for the targets of the step."""
+        """The context one step later, with `values` `[batch]` as the targets of that step."""
         z = np.concatenate([self.z[:, 1:], values[:, None]], axis=1)
         known = np.concatenate([self.known[:, 1:], self.coming[:, :1]], axis=1)
         return replace(self, z=z, known=known, coming=coming)
@@ -90,7 +90,7 @@ def scaled_rows(
     kinds: tuple[str, ...],
     season: int,
 ) -> Rows:
-    """The rows of a panel as windows gather them; `scales` are those of past, future, static."""
+    """The scaled rows of a panel; `scales` are those of past, future and static covariates."""
     series = panel.series
     known = np.concatenate(
         [
@@ -110,7 +110,7 @@ def scaled_rows(
 
 
 def context_of(rows: Rows, origins: Array, shape: Shape) -> Context:
-    """What forecasts made at the rows `origins` `[batch]` may look at.
+    """The context of forecasts made at the rows `origins` `[batch]`.
 
     All rows up to an origin's `horizon` rows later must belong to its series.
     """
@@ -170,9 +170,9 @@ def windows_of(context: Context, shape: Shape) -> Windows:
 
 
 def season_before(steps: int, length: int, season: int) -> Array:
-    """Where in a window of `length` the step a whole number of seasons before each one ahead is.
+    """For each step ahead, the place in a window of `length` that is whole seasons before.
 
-    The last step, where the window is shorter than a season.
+    It is the last step if the window is shorter than a season.
     """
     if season > length:
         return np.full(steps, length - 1)
@@ -184,7 +184,7 @@ def season_before(steps: int, length: int, season: int) -> Array:
 def targets_of(rows: Rows, origins: Array, level: Array, horizon: int) -> Array:
     """Scaled targets less the windows' level, and their weights: `[batch, horizon, 2]` float32.
 
-    A missing target is 0 and weighs 0.
+    A missing target is 0 with weight 0.
     """
     values = rows.z[origins[:, None] + np.arange(1, horizon + 1)] - level[:, None]
     known = np.isfinite(values)
@@ -192,7 +192,7 @@ def targets_of(rows: Rows, origins: Array, level: Array, horizon: int) -> Array:
 
 
 def _filled(z: Array, known: Array) -> Array:
-    """The last known value before what is missing, the first known one at the beginning."""
+    """Fills missing values with the last known value, or at the beginning with the first one."""
     if known.all():
         return z
     places = np.maximum.accumulate(np.where(known, np.arange(z.shape[1]), -1), axis=1)
@@ -202,7 +202,7 @@ def _filled(z: Array, known: Array) -> Array:
 
 
 def _level(z: Array, known: Array, season: int) -> Array:
-    """The mean of the last season's known values; of all, where it has none; 0 without any."""
+    """The mean of the last season's known values, or of all if it has none, or 0 without any."""
     part = slice(-min(season, z.shape[1]), None)
     values = np.where(known, z, 0.0)
     number, sums = known[:, part].sum(axis=1), values[:, part].sum(axis=1)

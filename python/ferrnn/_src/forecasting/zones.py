@@ -1,4 +1,4 @@
-"""Times with a zone: instants in UTC, what a clock there shows, and the zones' names.
+"""Times with a zone: instants in UTC, local times, and names of zones.
 
 Instants and local times are datetime64 in microseconds.
 """
@@ -31,7 +31,7 @@ def zone_of(name: str) -> dt.tzinfo:
     datetime.timedelta(seconds=7200)
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is no such zone.
     """
     if name == "UTC":
         return _UTC
@@ -44,20 +44,20 @@ def zone_of(name: str) -> dt.tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (OSError, ValueError, KeyError):
         raise ValueError(
-            "the time zone must be one of the IANA database, such as 'Europe/Berlin', or an "
-            f"offset such as '+02:00'; received {name!r}. If it is a right one, the database is "
+            "the time zone must be one of the IANA database, such as 'Europe/Berlin', or an offset "
+            f"such as '+02:00', received {name!r}. If the name is correct, the database is "
             "missing: pip install tzdata"
         ) from None
 
 
 def zone_name(zone: object) -> str:
-    """The name of a zone, as a text or as an object of datetime; fixed offsets have one spelling.
+    """The name of a zone given as a string or a datetime object; normalizes fixed offsets.
 
     >>> zone_name(dt.timezone(dt.timedelta(hours=-3))), zone_name("+00:00")
     ('-03:00', 'UTC')
 
     Raises:
-        ValueError: It is none that is known.
+        ValueError: The zone is unknown.
     """
     name = str(getattr(zone, "key", None) or getattr(zone, "zone", None) or zone)
     if name == "tzutc()":
@@ -71,7 +71,7 @@ def zone_name(zone: object) -> str:
 
 
 def to_local(instants: Array, zone: str) -> Array:
-    """What a clock in the zone shows at instants `[...]`.
+    """The local times in the zone of instants `[...]`.
 
     >>> to_local(np.array(["2024-03-31T00:30", "2024-03-31T01:30"], "M8[us]"), "Europe/Berlin")
     array(['2024-03-31T01:30:00.000000', '2024-03-31T03:30:00.000000'],
@@ -79,7 +79,7 @@ def to_local(instants: Array, zone: str) -> Array:
     """
     days, place = np.unique(instants.astype("M8[D]"), return_inverse=True)
     found = zone_of(zone)
-    # No zone changes its clock twice in a day, so a day that ends as it began has one offset.
+    # No zone changes its clock twice a day, so a day whose ends have equal offsets has only one.
     begun, ended = _offsets(days, found), _offsets(days + 1, found)
     made: Array = instants + begun[place]
     changing = (begun != ended)[place]
@@ -88,10 +88,10 @@ def to_local(instants: Array, zone: str) -> Array:
 
 
 def to_instants(local: Array, zone: str) -> Array:
-    """The instants `[...]` at which a clock in the zone shows local times.
+    """The instants `[...]` of local times in the zone.
 
-    Of the two in an hour that comes twice it is the first; a time that the clock leaves out is
-    read by the offset before.
+    In an hour that is repeated, it is the first of the two; a time that the clock skips is taken
+    with the offset before.
 
     >>> to_instants(np.array(["2024-03-31T02:30", "2024-10-27T02:30"], "M8[us]"), "Europe/Berlin")
     array(['2024-03-31T01:30:00.000000', '2024-10-27T00:30:00.000000'],
@@ -106,7 +106,7 @@ def to_instants(local: Array, zone: str) -> Array:
 
 
 def aware(instants: Array, zone: str) -> Array:
-    """Objects of datetime in the zone, for people; None of what is missing.
+    """Datetime objects in the zone; None for missing times.
 
     >>> str(aware(np.array(["2024-07-01T12:00"], "M8[us]"), "Europe/Berlin")[0])
     '2024-07-01 14:00:00+02:00'
@@ -120,12 +120,12 @@ def aware(instants: Array, zone: str) -> Array:
 
 
 def of_aware(values: Array, name: str) -> tuple[Array, str] | None:
-    """Instants and zone of objects `[rows]` of datetime; None if none of them has a zone.
+    """Instants and zone of datetime objects `[rows]`, or None if none of them has a zone.
 
     Raises:
-        ValueError: One has none, or another; or the zone is unknown.
+        ValueError: One has no zone, or another one, or the zone is unknown.
     """
-    # Tables repeat their objects: each is read once.
+    # Objects are often repeated in tables, so each is read only once.
     _, first, place = np.unique(
         np.fromiter(map(id, values), np.int64, len(values)), return_index=True, return_inverse=True
     )
@@ -146,7 +146,7 @@ def of_aware(values: Array, name: str) -> tuple[Array, str] | None:
 
 
 def _offsets(instants: Array, zone: dt.tzinfo) -> Array:
-    """How far a clock in the zone is ahead of UTC."""
+    """The offset of the zone from UTC."""
 
     def offset(moment: dt.datetime) -> int:
         ahead = moment.replace(tzinfo=_UTC).astimezone(zone).utcoffset()
@@ -157,10 +157,10 @@ def _offsets(instants: Array, zone: dt.tzinfo) -> Array:
 
 
 def _each(times: Array, function: Callable[[dt.datetime], Any], dtype: Any = np.int64) -> Array:
-    """What a function makes of times, each called once.
+    """The results of a function for times, called once for each distinct time.
 
     Raises:
-        ValueError: One is in a year that datetime does not know.
+        ValueError: One is in a year that datetime does not support.
     """
     once, place = np.unique(times.astype("M8[us]"), return_inverse=True)
     made = np.empty(len(once), dtype)

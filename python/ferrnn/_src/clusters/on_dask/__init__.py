@@ -1,4 +1,4 @@
-"""Models on clusters of Dask, which is needed from here on."""
+"""Models on Dask clusters; importing this requires Dask."""
 
 try:
     import dask.array
@@ -6,5 +6,5 @@ try:
     import distributed  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "`ferrnn.dask` needs Dask, which the extra `dask` brings: pip install 'ferrnn[dask]'"
+        "`ferrnn.dask` requires Dask, which the extra `dask` installs: pip install 'ferrnn[dask]'"
     ) from error

@@ -1,4 +1,4 @@
-"""One model for each of many groups, a part of the groups on each worker of Dask."""
+"""One model for each of many groups, trained by Dask's workers."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def predict(
     model, size = read_model(model), checked_count(batch_size, "batch_size")
     if columns is not None and not isinstance(collection, dd.DataFrame):
         raise ValueError(
-            f"`columns` are those of a dataframe, received a {type(collection).__name__}"
+            f"`columns` can only be given for a dataframe, received a {type(collection).__name__}"
         )
     if isinstance(collection, da.Array):
         return _of_array(model, collection, size)
@@ -70,7 +70,7 @@ def predict(
 def _of_array(model: Any, array: Any, size: int) -> Any:
     if any(math.isnan(extent) for extent in array.shape[1:]):
         raise ValueError(
-            "`collection` must be an array whose axes but the first have known lengths, received "
+            "`collection` must be an array with known lengths of all axes but the first, received "
             f"the shape {array.shape}"
         )
     one = outputs_of_one(model, array.shape[1:], array.dtype)
@@ -89,7 +89,8 @@ def _of_frame(model: Any, frame: Any, size: int, columns: Sequence[Any] | None) 
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise ValueError(
-            f"`columns` has {missing}, which the dataframe has not: it has {list(frame.columns)}"
+            f"`columns` must be columns of the dataframe, received {missing}; it has "
+            f"{list(frame.columns)}"
         )
     shape = shape_of_row(model, len(names))
     one = outputs_of_one(model, shape, np.dtype(np.float32))

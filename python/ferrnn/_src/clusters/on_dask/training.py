@@ -1,4 +1,4 @@
-"""One model trained by the workers of Dask."""
+"""One model trained by Dask's workers."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def _in_shards(value: Any, size: int, name: str) -> Any:
     if not isinstance(value, da.Array):
         if hasattr(value, "dask"):
             raise TypeError(
-                f"`{name}` must be a Dask or NumPy array, received {type(value).__name__}; a "
-                "dataframe has `to_dask_array(lengths=True)`"
+                f"`{name}` must be a Dask or NumPy array, received {type(value).__name__}; convert "
+                "a dataframe with `to_dask_array(lengths=True)`"
             )
         value = da.from_array(one_array(value, name))
     if value.ndim == 0 or np.isnan(value.shape).any():
         raise ValueError(
-            f"`{name}` must have a known number of samples, received the shape {value.shape}; "
-            "`compute_chunk_sizes()` finds it"
+            f"`{name}` must have a known number of samples, received the shape {value.shape}; call "
+            "`compute_chunk_sizes()` to find it"
         )
     if not len(value):
         raise ValueError(f"`{name}` must have samples, received the shape {value.shape}")

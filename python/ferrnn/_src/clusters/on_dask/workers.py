@@ -1,4 +1,4 @@
-"""The workers of Dask, behind a client of `distributed`."""
+"""Dask's workers, through a client of `distributed`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ferrnn._src.clusters.workers import itself
 
 
 class DaskWorkers:
-    """`Workers` of a client; of the one in use if None."""
+    """`Workers` of a client, or of the one in use if None."""
 
     def __init__(self, client: Any) -> None:
         self.client = _read_client(client)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A future."""
+        """A future of the task."""
         return self.client.submit(function, *arguments, pure=False)
 
     def hold(self, value: Any) -> Any:
-        """A future of a task, not of scattered data: what is lost with a worker is made again."""
+        """A future of a task, not of scattered data: it is made again if its worker is lost."""
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
             return self.submit(itself, value)
 
@@ -38,7 +38,7 @@ def _read_client(client: Any) -> Any:
             return distributed.default_client()
         except ValueError as error:
             raise ValueError(
-                "`client` must be a `distributed.Client` where none is in use, received None"
+                "`client` must be a `distributed.Client` if none is in use, received None"
             ) from error
     if not isinstance(client, distributed.Client):
         raise TypeError(

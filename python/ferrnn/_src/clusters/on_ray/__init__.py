@@ -1,9 +1,9 @@
-"""Models on clusters of Ray, which is needed from here on."""
+"""Models on Ray clusters; importing this requires Ray."""
 
 try:
     import ray
     import ray.data  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "`ferrnn.ray` needs Ray, which the extra `ray` brings: pip install 'ferrnn[ray]'"
+        "`ferrnn.ray` requires Ray, which the extra `ray` installs: pip install 'ferrnn[ray]'"
     ) from error

@@ -1,4 +1,4 @@
-"""The outputs of one model for all rows of a dataset of Ray."""
+"""The outputs of one model for all rows of a Ray dataset."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def predict(
     wanted = [columns] if isinstance(columns, str) else list(columns)
     check_columns(names, wanted, "columns")
     if names is not None and output in names:
-        raise ValueError(f"`output` must be a new column, the dataset has {output!r} already")
+        raise ValueError(
+            f"`output` must name a new column, received {output!r}, which the dataset already has"
+        )
     shape = None
     if not isinstance(columns, str):
         shape = shape_of_row(model, len(wanted))
@@ -75,16 +77,17 @@ def predict(
 
 
 def check_columns(names: Sequence[str] | None, wanted: Sequence[str], argument: str) -> None:
-    """Refuses columns that are not among `names`, where these are known already.
+    """Raises ValueError for columns that are not among `names`, if these are known.
 
     >>> check_columns(["a"], ["b"], "columns")
     Traceback (most recent call last):
-    ValueError: `columns` has 'b', which the dataset has not: it has ['a']
+    ValueError: `columns` must name columns of the dataset, received 'b'; it has ['a']
     """
     for name in wanted:
         if names is not None and name not in names:
             raise ValueError(
-                f"`{argument}` has {name!r}, which the dataset has not: it has {list(names)}"
+                f"`{argument}` must name columns of the dataset, received {name!r}; it has "
+                f"{list(names)}"
             )
 
 
@@ -106,6 +109,6 @@ def _score_batch(
     scores = scores_of(samples, sent, size)
     if not isinstance(scores, np.ndarray):
         raise ValueError(  # noqa: TRY004 - the model is of the right type
-            f"`model` must have one output, it gives a {type(scores).__name__}"
+            f"`model` must have one output, received one that returns a {type(scores).__name__}"
         )
     return {**batch, output: scores}

@@ -1,4 +1,4 @@
-"""One model trained by the workers of Ray."""
+"""One model trained by Ray's workers."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class _Column(NamedTuple):
 
 
 def _given(x: Any, y: Any, sample_weight: Any, inputs: str) -> dict[str, Any]:
-    """The three arguments; columns where `x` is a dataset."""
+    """`x`, `y` and `sample_weight`, as columns if `x` is a dataset."""
     if not isinstance(x, ray.data.Dataset):
         return {"x": x, "y": y, "sample_weight": sample_weight}
     rows = x.materialize()
@@ -124,7 +124,7 @@ def _given(x: Any, y: Any, sample_weight: Any, inputs: str) -> dict[str, Any]:
         argument = "inputs" if name == "x" else name
         if not isinstance(column, str):
             raise TypeError(
-                f"`{argument}` must name a column where `x` is a Ray Dataset, received "
+                f"`{argument}` must name a column if `x` is a Ray Dataset, received "
                 f"{type(column).__name__}"
             )
         check_columns(rows.schema().names, [column], argument)
@@ -134,7 +134,7 @@ def _given(x: Any, y: Any, sample_weight: Any, inputs: str) -> dict[str, Any]:
 
 
 def _shards_of_column(workers: RayWorkers, column: _Column, size: int, name: str) -> Shards:
-    """Shards of `size` out of blocks of any size, made where these are."""
+    """Shards of `size` from blocks of any size, made where the blocks are."""
     blocks = column.dataset.to_numpy_refs(column=column.name)
     kinds = [workers.result(each) for each in [workers.submit(_kind, block) for block in blocks]]
     full = [(block, kind) for block, kind in zip(blocks, kinds, strict=True) if kind[0]]
@@ -143,8 +143,8 @@ def _shards_of_column(workers: RayWorkers, column: _Column, size: int, name: str
     shapes = sorted({kind[1:] for _, kind in full}, key=str)
     if len(shapes) > 1 or shapes[0][1].hasobject:
         raise ValueError(
-            f"`{name}` must have samples of one shape and type, the column {column.name!r} has "
-            f"{shapes[:5]}"
+            f"`{name}` must have samples of one shape and type, received {shapes[:5]} in the "
+            f"column {column.name!r}"
         )
     ends = list(accumulate(kind[0] for _, kind in full))
     spans = [(block, end - kind[0], end) for (block, kind), end in zip(full, ends, strict=True)]
@@ -159,12 +159,12 @@ def _shards_of_column(workers: RayWorkers, column: _Column, size: int, name: str
 
 
 def _kind(block: Array) -> tuple[int, tuple[int, ...], Any]:
-    """How many samples a block has, of which shape and type."""
+    """The number of samples in a block, with their shape and type."""
     return len(block), block.shape[1:], block.dtype
 
 
 def _joined(cuts: list[tuple[int, int]], *blocks: Array) -> Array:
-    """A part of each block, one after the other."""
+    """Parts of several blocks, concatenated."""
     return np.concatenate(
         [block[start:stop] for (start, stop), block in zip(cuts, blocks, strict=True)]
     )

@@ -1,4 +1,4 @@
-"""The worker processes of Ray, and what lies in its store."""
+"""Ray's worker processes, and its object store."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import ray
 
 
 class RayWorkers:
-    """`Workers` of the cluster in use; Ray starts one where there is none.
+    """`Workers` of the cluster in use; Ray starts one if there is none.
 
-    `options` are Ray's for tasks: `num_cpus`, `max_retries` and so on.
+    `options` are those of Ray's tasks, such as `num_cpus` and `max_retries`.
     """
 
     def __init__(self, options: Mapping[str, Any] | None) -> None:
