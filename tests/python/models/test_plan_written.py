@@ -394,5 +394,10 @@ def test_losses_that_are_no_programs_are_pythons(judged, monkeypatch):
         return ops.sqrt(ops.mean(ops.square(y_true - y_pred)))
 
     x, y = data(dtype="float64")
-    close(functional(plain), x, y, monkeypatch, compiled={"loss": lambda: root})
+    compiled = {"loss": lambda: root, "metrics": lambda: [keras.metrics.R2Score()]}
+    model = close(functional(plain), x, y, monkeypatch, compiled=compiled)
     assert judged
+    loss, metric = model.explain_plan()[-2:]
+    assert loss.name == "root"
+    assert "an operation on a mean over the batch" in loss.back
+    assert (metric.name, metric.back) == ("r2_score", "the engine does not know it")

@@ -299,7 +299,7 @@ class TestErrors:
     def test_a_loss_without_a_gradient(self):
         model = affine(loss=lambda y_true, y_pred: np.sort(abs(y_true - y_pred)))
         assert model.evaluate(X, Y, verbose=0) == pytest.approx(4.0)
-        with pytest.raises(TypeError, match=r"`numpy.sort` cannot .* use `ops.sort`"):
+        with pytest.raises(TypeError, match=r"`numpy.sort` .* use `ops.sort`"):
             model.fit(X, Y, verbose=0)
 
     def test_validation_data_that_is_not_a_pair(self):

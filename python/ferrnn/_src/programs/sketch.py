@@ -173,6 +173,12 @@ class BatchMean:
     def __truediv__(self, other: Any) -> BatchMean:
         return BatchMean(self.row / _number(other))
 
+    def __float__(self) -> NoReturn:
+        raise UnsupportedError("an operation on a mean over the batch")
+
+    def __array__(self, *args: Any, **options: Any) -> NoReturn:
+        raise UnsupportedError("an operation on a mean over the batch")
+
 
 def _number(value: Any) -> float:
     if isinstance(value, int | float | np.number):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.training.averaged import DIVISORS
-from ferrnn._src.training.plan_parts import End, Lowering, Planned
+from ferrnn._src.training.plan_parts import End, Lowering, Node, Planned
 from ferrnn._src.training.work import Judge, measured
 from ferrnn._src.training.written import (
     Judged,
@@ -69,6 +69,28 @@ class Judges:
             weighings.append(weighing)
         return Judge(found[0], arrays, weighings, metrics, found[1], penalties, judged)
 
+    def explained(self) -> list[Node]:
+        """The losses and metrics of a single output that Python computes, as far as is known.
+
+        Targets are taken to have the shape of the outputs.
+        """
+        model, low = self._model, self._lowering
+        if len(low.outputs) != 1 or not low.covered or model._loss is None:
+            return []
+        (end,) = low.outputs
+        shape = tuple(length or 1 for length in end.shape[1:])
+        judged = Judged(shape, shape, end.masked, None, low.dtype)
+        nodes = []
+        for loss in model._loss._checked:
+            found = "" if isinstance(loss, str) else _averaged(loss, judged)
+            if found and isinstance(found, str):
+                nodes.append(Node(loss.name, None, found))
+        for metric in model._metrics.metrics:
+            found = measured(metric) or written_metric(metric, judged, weighted=False)
+            if isinstance(found, str):
+                nodes.append(Node(metric.name, None, found))
+        return nodes
+
     def still(self, judge: Judge) -> bool:
         """Whether judging is what it was: the settings of its parts may change at any time."""
         same_losses = self._losses(judge.judged) == (judge.losses, judge.means)
@@ -97,7 +119,7 @@ class Judges:
         found = []
         for loss, weight, known in zip(losses, weights, judged, strict=True):
             measure = _averaged(loss, known)
-            if measure is None:
+            if isinstance(measure, str):
                 return None
             whole = isinstance(measure, WrittenMeasure) and measure.whole
             found.append((measure, weight, "rows" if whole else DIVISORS[loss.reduction]))
@@ -118,7 +140,7 @@ class Judges:
             for own, weighted in zip(pair, (False, True), strict=True):
                 for metric in own:
                     measure = measured(metric) or written_metric(metric, judged[at], weighted)
-                    if measure is None:
+                    if isinstance(measure, str):
                         return None
                     found.append((at, metric, measure, weighted))
         return found
@@ -159,12 +181,14 @@ def _axes(weight: Any) -> int | None:
     return len(sizes)
 
 
-def _averaged(loss: Any, judged: Judged) -> Scored | None:
-    """A loss as the engine knows it, None if it does not."""
+def _averaged(loss: Any, judged: Judged) -> Scored | str:
+    """A loss as the engine knows it, or why it does not."""
     if loss is None or isinstance(loss, str):  # the shapes of targets say what a name stands for
-        return None
-    if loss.reduction not in DIVISORS or loss.dtype not in (None, judged.dtype):
-        return None
+        return "its name stands for none yet"
+    if loss.reduction not in DIVISORS:
+        return f"it has reduction={loss.reduction!r}"
+    if loss.dtype not in (None, judged.dtype):
+        return f"it computes in {loss.dtype}"
     # A user's class may weigh and reduce in a way of its own.
     ours = type(loss).__module__.startswith("ferrnn._src.")
     measure: Scored | None = loss.measured() if ours else None

@@ -14,6 +14,7 @@ from ferrnn._src.layer.signatures import parameters_of
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
+from ferrnn._src.training.judges import Judges
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers.optimizer import Optimizer
@@ -133,10 +134,10 @@ class Steps(Measuring):
         """Which parts of a training step run in the engine, and why others do not.
 
         A built and compiled model is lowered to a plan: forward, backward and optimizer are one
-        call, and so are many steps if losses and metrics are mean errors, crossentropies and
-        accuracies, and regularizers of weights `L1` and `L2`. A layer that the engine does not know
-        is handed back to Python in its place. If something does not fit into a plan, `fit` runs
-        layer by layer, with the same results.
+        call, and so are many steps if the engine knows losses, metrics and regularizers of weights
+        too. A layer that the engine does not know is handed back to Python in its place, a loss or
+        metric is computed in Python between two calls; both are listed. If something does not fit
+        into a plan, `fit` runs layer by layer, with the same results.
 
         >>> import ferrnn as keras
         >>> model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3, name="gru")])
@@ -145,7 +146,8 @@ class Steps(Measuring):
         gru  the engine
         sgd  the engine
         """
-        return PlanReport(explained(self, self.lowered()))
+        lowering = self.lowered()
+        return PlanReport([*explained(self, lowering), *Judges(self, lowering).explained()])
 
     def lowered(self) -> Lowering:
         """The model as parts of the engine, as far as it is one."""

@@ -69,13 +69,14 @@ class WrittenMeasure:
 Scored: TypeAlias = "Measure | WrittenMeasure"
 
 
-def written_loss(loss: Any, judged: Judged) -> WrittenMeasure | None:
-    """The code of a user's loss as a program, None if it is not one."""
+def written_loss(loss: Any, judged: Judged) -> WrittenMeasure | str:
+    """The code of a user's loss as a program, or why it is not one."""
     kind = type(loss)
     if not (isinstance(loss, Loss) and loss._written_as_call()):
-        return None
-    if any(getattr(kind, name) is not getattr(Loss, name) for name in _OF_LOSSES):
-        return None
+        return "the engine does not know it"
+    more = [name for name in _OF_LOSSES if getattr(kind, name) is not getattr(Loss, name)]
+    if more:
+        return f"{kind.__name__} defines `{more[0]}`"
     mask = None if not judged.masked else np.ones((1, 1), bool)
     weight = None if judged.weights is None else np.ones((1,) * judged.weights)
 
@@ -86,13 +87,13 @@ def written_loss(loss: Any, judged: Judged) -> WrittenMeasure | None:
     return _measure(loss, values, judged)
 
 
-def written_metric(metric: Any, judged: Judged, weighted: bool) -> WrittenMeasure | None:
-    """The code of a user's metric as a program, None if it is not one."""
+def written_metric(metric: Any, judged: Judged, weighted: bool) -> WrittenMeasure | str:
+    """The code of a user's metric as a program, or why it is not one."""
     if type(metric) is not MeanMetricWrapper:
-        return None
+        return "the engine does not know it"
     judged = judged if weighted else replace(judged, weights=None)
     if (judged.weights or 0) > 1:
-        return None
+        return "steps are weighted"
 
     def values(true: Any, pred: Any) -> Any:
         if judged.masked and lacks_axis(true, pred):
@@ -102,9 +103,7 @@ def written_metric(metric: Any, judged: Judged, weighted: bool) -> WrittenMeasur
     return _measure(metric, values, judged)
 
 
-def _measure(
-    owner: Any, values: Callable[[Any, Any], Any], judged: Judged
-) -> WrittenMeasure | None:
+def _measure(owner: Any, values: Callable[[Any, Any], Any], judged: Judged) -> WrittenMeasure | str:
     def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
         true, pred = given
         trace.takes_means = not judged.masked and judged.weights is None
@@ -117,8 +116,12 @@ def _measure(
         return code, Shapes(rows, (), np.dtype(judged.dtype), True, (False, True))
 
     found = program(owner, (judged, settings_of(owner)), asked)
-    if isinstance(found, str) or found.parameters or not _fits(found.output, judged):
-        return None
+    if isinstance(found, str):
+        return f"its code has {found}"
+    if found.parameters:
+        return "its code has a weight"
+    if not _fits(found.output, judged):
+        return "its values do not belong to steps, which count differently"
     return WrittenMeasure(found)
 
 
