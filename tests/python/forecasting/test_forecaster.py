@@ -288,7 +288,7 @@ def test_calls_that_cannot_be_answered_say_why():
         forecaster.predict(future={"ds": [60]})
     with pytest.raises(TypeError, match="the ids of series"):
         forecaster.update({"unique_id": ["a"], "ds": [60], "y": [1.0]})
-    with pytest.raises(TypeError, match="'ds' of `data` must hold whole numbers, as in `fit`"):
+    with pytest.raises(TypeError, match="'ds' of `data` must hold integers, as in `fit`"):
         forecaster.update({"ds": days(1), "y": [1.0]})
 
 
