@@ -336,7 +336,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         let slots = moments.iter_mut().map(|[m, v]| [&mut m[..], &mut v[..], &mut []]).collect();
         let mut updates = Updates { rule, clip: Clip::Never, trained: &trained, slots };
         let given = (&data, &span, &paces[..]);
-        let told = (&mut Tally::default(), &mut draws);
+        let told = (&mut Tally::default(), &mut draws, &mut [][..]);
         train(&mut graph, loss, &mut updates, &mut all, given, told, &|| false).unwrap();
     });
 }

@@ -27,7 +27,8 @@ pub struct Span {
 }
 
 /// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
-/// also where a later one fails. A step that fails has changed no weight.
+/// also where a later one fails. A step that fails has changed no weight. `kept` takes the outputs of the
+/// samples at `span.places`, one array for each output, or has none.
 ///
 /// # Errors
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
@@ -37,7 +38,7 @@ pub fn train<T: Engine>(
     updates: &mut Updates<'_, T>,
     weights: &mut [&mut [T]],
     (data, span, paces): (&Data<'_, T>, &Span, &[Pace]),
-    (tally, draws): (&mut Tally, &mut Draws),
+    (tally, draws, kept): (&mut Tally, &mut Draws, &mut [&mut [T]]),
     stop: Ask<'_>,
 ) -> Result<()> {
     graph.check(weights)?;
@@ -56,6 +57,7 @@ pub fn train<T: Engine>(
         gather(graph, data.inputs, data.order, places.clone())?;
         graph.pack(weights)?;
         graph.forward(weights, (true, true), draws, stop)?;
+        keep(graph, kept, places.clone(), span)?;
         let mut next = tally.clone();
         let loss = judge.loss(graph, data, places, (&mut next, &mut memory), stop)?;
         graph.backward(stop)?;
@@ -142,19 +144,30 @@ pub fn predict<T: Engine>(
     let (start, mut first, mut draws) = (Instant::now(), span.places.start, Draws::default());
     while first < span.places.end && (*done == 0 || start.elapsed() < span.limit) {
         let places = first..span.places.end.min(first.saturating_add(span.batch));
-        let rows = places.len();
         first = places.end;
-        gather(graph, inputs, order, places)?;
+        gather(graph, inputs, order, places.clone())?;
         graph.forward(weights, (false, false), &mut draws, stop)?;
-        for (number, all) in outputs.iter_mut().enumerate() {
-            let (width, made) = (all.len() / span.places.len(), graph.outputs(number)?);
-            if made.len() != rows * width {
-                let axes = graph.output_shape(number)?.axes();
-                return Err(Error::shape("outputs", [rows, width], axes));
-            }
-            all[*done * width..][..made.len()].copy_from_slice(made);
+        keep(graph, outputs, places.clone(), span)?;
+        *done += places.len();
+    }
+    Ok(())
+}
+
+/// Writes the outputs of a batch into arrays for all samples at `span.places`.
+fn keep<T: Engine>(
+    graph: &Graph<T>,
+    outputs: &mut [&mut [T]],
+    places: Range<usize>,
+    span: &Span,
+) -> Result<()> {
+    let (before, rows) = (places.start - span.places.start, places.len());
+    for (number, all) in outputs.iter_mut().enumerate() {
+        let (width, made) = (all.len() / span.places.len(), graph.outputs(number)?);
+        if made.len() != rows * width {
+            let axes = graph.output_shape(number)?.axes();
+            return Err(Error::shape("outputs", [rows, width], axes));
         }
-        *done += rows;
+        all[before * width..][..made.len()].copy_from_slice(made);
     }
     Ok(())
 }

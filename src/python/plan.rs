@@ -123,7 +123,7 @@ impl<T: Read> Typed<T> {
             .map(|number| New::<T>::empty(py, &self.shape_of(graph, number, rows)?));
         let mut outputs = outputs.collect::<PyResult<Vec<_>>>()?;
         let done = detached(py, |stop| {
-            let (weights, _) = arrays.parts();
+            let (weights, ..) = arrays.parts();
             graph.check(&weights)?;
             graph.begin();
             gather(graph, &x, order, first..last)?;
@@ -173,7 +173,7 @@ impl<T: Read> Typed<T> {
         let mut to: Vec<_> = outputs.iter_mut().map(Written::elements).collect();
         let all = (&mut to[..], &mut done);
         let result = detached(py, |stop| {
-            let (weights, _) = arrays.parts();
+            let (weights, ..) = arrays.parts();
             predict(graph, (&weights, packed), (&x, order, span), all, stop)
         });
         self.or_raised(result)?;
@@ -216,7 +216,7 @@ impl<T: Read> Typed<T> {
         let added = added.collect::<PyResult<Vec<_>>>()?;
         let added: Vec<_> = added.iter().map(|(at, array)| (*at, array.elements())).collect();
         let done = detached(py, |stop| {
-            let (mut weights, slots) = arrays.parts();
+            let (mut weights, slots, _) = arrays.parts();
             let mut updates = Updates { rule, clip, trained, slots };
             graph.check(&weights)?;
             updates.check(&weights)?;

@@ -20,10 +20,11 @@ use crate::models::{
 use crate::training::optimizer::Rule;
 use crate::training::penalty::Penalty;
 
-/// Arrays that are written: the weights of all layers, and the slots of those that are trained.
+/// Arrays that are written: the weights of all layers, the slots of those that are trained, and outputs.
 pub(super) struct Arrays<T> {
     weights: Vec<Written<T>>,
     slots: Vec<[Option<Written<T>>; 3]>,
+    outputs: Vec<Written<T>>,
 }
 
 // SAFETY: other threads must not use the arrays during a call, see `Written`.
@@ -31,13 +32,17 @@ unsafe impl<T: Send> Send for Arrays<T> {}
 
 impl<T: Read> Arrays<T> {
     pub(super) fn new(weights: &Bound<'_, PyList>, slots: &Bound<'_, PyList>) -> PyResult<Self> {
-        let arrays = Self::unchecked(weights, slots)?;
+        let arrays = Self::unchecked(weights, slots, &[])?;
         Spans::of(arrays.spans())?;
         Ok(arrays)
     }
 
     /// Without a look at whether two share memory.
-    fn unchecked(weights: &Bound<'_, PyList>, slots: &Bound<'_, PyList>) -> PyResult<Self> {
+    fn unchecked(
+        weights: &Bound<'_, PyList>,
+        slots: &Bound<'_, PyList>,
+        outputs: &[Bound<'_, PyAny>],
+    ) -> PyResult<Self> {
         let one = |name: &str, array: &Bound<'_, PyAny>| {
             let shape = an_array(name, array)?.shape().to_vec();
             written::<T>(name, array, &shape)
@@ -52,32 +57,39 @@ impl<T: Read> Arrays<T> {
             Ok(moments)
         };
         let slots = slots.iter().map(of_weight).collect::<PyResult<Vec<_>>>()?;
-        Ok(Self { weights, slots })
+        let outputs = outputs.iter().map(|output| one("outputs", output));
+        Ok(Self { weights, slots, outputs: outputs.collect::<PyResult<_>>()? })
     }
 
     fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.weights.iter().chain(self.slots.iter().flatten().flatten()).map(Written::span)
+        let slots = self.slots.iter().flatten().flatten();
+        self.weights.iter().chain(slots).chain(&self.outputs).map(Written::span)
     }
 
-    /// The weights, and the slots of those that move.
-    #[allow(clippy::type_complexity, reason = "two lists")]
-    pub(super) fn parts(&mut self) -> (Vec<&mut [T]>, Vec<[&mut [T]; 3]>) {
+    /// The weights, the slots of those that move, and the outputs.
+    #[allow(clippy::type_complexity, reason = "three lists")]
+    pub(super) fn parts(&mut self) -> (Vec<&mut [T]>, Vec<[&mut [T]; 3]>, Vec<&mut [T]>) {
         let slots = self.slots.iter_mut().map(|moments| {
             moments.each_mut().map(|slot| slot.as_mut().map_or(&mut [][..], Written::elements))
         });
-        (self.weights.iter_mut().map(Written::elements).collect(), slots.collect())
+        let [weights, outputs] = [&mut self.weights, &mut self.outputs];
+        (
+            weights.iter_mut().map(Written::elements).collect(),
+            slots.collect(),
+            outputs.iter_mut().map(Written::elements).collect(),
+        )
     }
 }
 
 /// How weights move: the rule, and what happens to gradients before.
 pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
-/// Weights and slots; inputs, targets, the weights of samples for each output, and order; places, batch, the limit of time, and whether a loss
+/// Weights, slots, and arrays for the outputs of all samples, if they are wanted; inputs, targets, the weights of samples for each output, and order; places, batch, the limit of time, and whether a loss
 /// that is not finite ends it; what it is judged by; how weights move, the rates and decays of the steps
 /// (nothing of it: it is judged alone); the sum of losses, of samples and of the losses of each output so
 /// far; the generators.
 pub(super) type Asked<'py> = (
-    (Bound<'py, PyList>, Bound<'py, PyList>),
+    (Bound<'py, PyList>, Bound<'py, PyList>, Vec<Bound<'py, PyAny>>),
     Samplings<'py>,
     ((usize, usize), usize, f64, bool),
     Judged<'py>,
@@ -190,9 +202,9 @@ impl Work {
 
 impl<T: Read> Job<T> {
     fn new(said: Asked<'_>) -> PyResult<Self> {
-        let ((weights, slots), samples, span, judged, moves, tally, draws) = said;
+        let ((weights, slots, outputs), samples, span, judged, moves, tally, draws) = said;
         Ok(Self {
-            arrays: Arrays::unchecked(&weights, &slots)?,
+            arrays: Arrays::unchecked(&weights, &slots, &outputs)?,
             work: Work::new(samples, span, &judged, moves, tally)?,
             draws: Draws(draws),
             // What is not begun was interrupted.
@@ -202,7 +214,7 @@ impl<T: Read> Job<T> {
     }
 
     fn run(&mut self, graph: &mut Graph<T>, trained: &[usize], stop: Ask<'_>) -> Result<()> {
-        let (mut weights, slots) = self.arrays.parts();
+        let (mut weights, slots, mut kept) = self.arrays.parts();
         let work = &mut self.work;
         let order = work.order.as_ref().map(Flat::elements);
         let [x, y] = [&work.x, &work.y].map(|all| all.iter().map(T::rows).collect::<Vec<_>>());
@@ -215,7 +227,8 @@ impl<T: Read> Job<T> {
         };
         let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
         let given = (&data, span, &paces[..]);
-        train(graph, judged, &mut updates, &mut weights, given, (tally, &mut self.draws), stop)
+        let told = (tally, &mut self.draws, &mut kept[..]);
+        train(graph, judged, &mut updates, &mut weights, given, told, stop)
     }
 
     fn done<'py>(&self, py: Python<'py>) -> Done<'py> {

@@ -295,16 +295,12 @@ fn a_step_of_training_is_forward_backward_and_update() {
     }];
     let penalties = vec![(1, Penalty { l1: 0.3, l2: 0.0 }), (3, Penalty { l1: 0.1, l2: 0.2 })];
     let mut loss = Judge { losses, exact: false, penalties };
-    let span = Span {
-        places: 0..7,
-        batch: 3,
-        limit: std::time::Duration::MAX,
-        until_finite_no_more: false,
-    };
+    let (limit, until_finite_no_more) = (std::time::Duration::MAX, false);
+    let span = Span { places: 0..7, batch: 3, limit, until_finite_no_more };
     // By hand: each batch gathered, its gradient, and a step against it.
     let mut by_hand = Model::new(layers(), Shape { rows: 0, ..samples }, 6);
     by_hand.weights.clone_from(&model.weights);
-    let mut total = 0.0;
+    let (mut total, mut outputs_by_hand) = (0.0, Vec::new());
     for batch in order.chunks(3) {
         let rows = |all: &[f64], width: usize| -> Vec<f64> {
             let row = |row: &i64| usize::try_from(*row).unwrap() * width;
@@ -315,6 +311,7 @@ fn a_step_of_training_is_forward_backward_and_update() {
         let expected = rows(&targets, 2);
         by_hand.value(&[], true);
         let (_, outputs, slopes) = by_hand.graph.judged(0, 0).unwrap();
+        outputs_by_hand.extend_from_slice(outputs);
         for ((slope, output), expected) in slopes.iter_mut().zip(outputs).zip(&expected) {
             let off = output - expected;
             total += off * off / 2.0;
@@ -344,11 +341,15 @@ fn a_step_of_training_is_forward_backward_and_update() {
     let paces = [Pace { rates: [0.1, 0.0, 0.0], decay: None }; 3];
     let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
     let graph = &mut model.graph;
-    let (given, told) = ((&data, &span, &paces[..]), (&mut tally, &mut draws));
+    let mut outputs = [f64::NAN; 14];
+    let mut kept = [&mut outputs[..]];
+    let (given, told) = ((&data, &span, &paces[..]), (&mut tally, &mut draws, &mut kept[..]));
     train(graph, &loss, &mut updates, &mut weights, given, told, &|| false).unwrap();
     assert_eq!(tally.steps, 3);
     assert!((tally.total - total).abs() < 1e-12 * total, "{} and {total}", tally.total);
-    for (own, other) in model.weights.iter().flatten().zip(by_hand.weights.iter().flatten()) {
+    let own = model.weights.iter().flatten().chain(&outputs);
+    let other = by_hand.weights.iter().flatten().chain(&outputs_by_hand);
+    for (own, other) in own.zip(other) {
         assert!((own - other).abs() < 1e-12, "{own} and {other}");
     }
     assert_ne!(model.weights, before);

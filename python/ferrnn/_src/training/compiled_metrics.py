@@ -33,6 +33,7 @@ class CompiledMetrics:
         self.shapes: list[Any] | None = (
             None  # shapes of targets and outputs, by which metrics were chosen
         )
+        self.measured: Any = None  # what plans have let them measure before weights changed
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
         for identifier in [*_leaves(given, "metrics"), *_leaves(weighted, "weighted_metrics")]:

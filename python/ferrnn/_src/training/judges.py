@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._src.training.averaged import DIVISORS
 from ferrnn._src.training.plan_parts import End, Lowering, Node, Planned
-from ferrnn._src.training.work import Judge, measured
+from ferrnn._src.training.work import Judge, measured, reads_outputs_alone
 from ferrnn._src.training.written import (
     Judged,
     Scored,
@@ -22,6 +22,8 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.penalties import regularized
 from ferrnn._src.weights.regularizers import factors_of
 
+# The number of an output, its metric, what that averages, and whether weights of samples count.
+Metered: TypeAlias = tuple[int, Any, Scored, bool]
 # Number types of arrays that the engine reads as they are.
 READ = ("f4", "f8", "i4", "i8", "u1")
 
@@ -55,9 +57,10 @@ class Judges:
             Judged(true.shape[1:], shape[1:], end.masked, _axes(given), low.dtype)
             for end, shape, true, given in ends
         ]
-        found, metrics, penalties = self._losses(judged), self._metrics(judged), self._penalties()
-        if found is None or metrics is None or penalties is None:
+        found, metered, penalties = self._losses(judged), self._metered(judged), self._penalties()
+        if found is None or metered is None or penalties is None:
             return None
+        metrics, later = metered
         arrays: list[Array] = []
         weighings: list[Array | None] = []
         for at, (end, shape, true, given) in enumerate(ends):
@@ -67,7 +70,7 @@ class Judges:
                 return None
             arrays.append(array)
             weighings.append(weighing)
-        return Judge(found[0], arrays, weighings, metrics, found[1], penalties, judged)
+        return Judge(found[0], arrays, weighings, metrics, found[1], penalties, judged, later)
 
     def explained(self) -> list[Node]:
         """The losses and metrics of a single output that Python computes, as far as is known.
@@ -94,8 +97,26 @@ class Judges:
     def still(self, judge: Judge) -> bool:
         """Whether judging is what it was: the settings of its parts may change at any time."""
         same_losses = self._losses(judge.judged) == (judge.losses, judge.means)
-        same = same_losses and self._metrics(judge.judged) == judge.metrics
+        same = same_losses and self._metered(judge.judged) == (judge.metrics, judge.later)
         return same and self._penalties() == judge.penalties
+
+    def _metered(self, judged: Sequence[Judged]) -> tuple[list[Metered], bool] | None:
+        """The metrics as `_metrics` has them, or none where Python updates them after the steps.
+
+        None where it must update them before a step changes weights.
+        """
+        found = self._metrics(judged)
+        if found is not None:
+            return found, False
+        return ([], True) if self._by_outputs() else None
+
+    def _by_outputs(self) -> bool:
+        """Whether all that metrics depend on is known after a step that has changed weights."""
+        compiled, low = self._model._metrics, self._lowering
+        if compiled.to_come or not self._model.measures_as_compiled:
+            return False
+        plain = not any(end.masked or end.rank > 3 for end in low.outputs)
+        return plain and all(map(reads_outputs_alone, compiled.metrics))
 
     def _losses(
         self, judged: Sequence[Judged]
@@ -125,7 +146,7 @@ class Judges:
             found.append((measure, weight, "rows" if whole else DIVISORS[loss.reduction]))
         return found, means
 
-    def _metrics(self, judged: Sequence[Judged]) -> list[tuple[int, Any, Scored, bool]] | None:
+    def _metrics(self, judged: Sequence[Judged]) -> list[Metered] | None:
         """The metrics with the numbers of their outputs, and whether weights of samples count.
 
         None if the engine does not know all.

@@ -82,11 +82,16 @@ class TestingPlan:
         return loss if done else None
 
     def _ready(
-        self, samples: Batch, rows: int | None = None, trains: bool = False
+        self,
+        samples: Batch,
+        rows: int | None = None,
+        trains: bool = False,
+        later: bool = False,
     ) -> tuple[list[Array], Judge | None] | None:
         """Samples as the engine reads them, and how they are judged: by Python if that is None.
 
-        They are a batch, or all samples, of which a batch has so many `rows`.
+        They are a batch, or all samples, of which a batch has so many `rows`. Metrics may have to
+        be updated after the steps only if `later` is allowed.
         """
         if self._refused:
             return None
@@ -95,6 +100,8 @@ class TestingPlan:
         like = None if collects else self._like.get(kind)
         if like is not None and self._judges.still(like[0]):
             judge, shape, own = like
+            if judge.later and not later:
+                return [x], None
             weights = [None if own is None else weight.reshape(own)]
             return [x], replace(judge, targets=[y.reshape(shape)], weights=weights)
         read = self._read(x)
@@ -108,7 +115,7 @@ class TestingPlan:
             shape, weighing = found.targets[0].shape, found.weights[0]
             own = None if weighing is None else weighing.shape
             self._like[kind] = replace(found, targets=(), weights=()), shape, own
-        return read, found
+        return read, None if found is not None and found.later and not later else found
 
     def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:
         """As `tests`, where loss and metrics take the outputs of the engine in Python."""

@@ -137,9 +137,14 @@ class Measuring:
         known = [name for name in names if name in logs]
         return [logs[name] for name in [*known, *sorted(set(logs) - set(known))]]
 
+    @property
+    def measures_as_compiled(self) -> bool:
+        """Whether metrics are those of `compile`, updated by no code of the user's."""
+        return type(self).compute_metrics is Measuring.compute_metrics
+
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""
-        if type(self).compute_metrics is not Measuring.compute_metrics:
+        if not self.measures_as_compiled:
             self._logged(self.compute_metrics(x, y, with_masks(outputs, mask), weight))
             return
         compiled = self._require_compiled("fit")[1]

@@ -214,6 +214,10 @@ class Planned(Protocol):
     def arranged_weights(self, weight: Any) -> Sequence[Any] | None:
         """What weighs each output's samples, None where that is better said elsewhere."""
 
+    @property
+    def measures_as_compiled(self) -> bool:
+        """Whether metrics are those of `compile`, updated by no code of the user's."""
+
     def structured(self, outputs: list[Array]) -> Any:
         """Outputs as a call of the model gives them."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from ferrnn._src.training.batches import Pass
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
-from ferrnn._src.training.work import Work
+from ferrnn._src.training.work import Judge, Work
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
@@ -21,6 +23,8 @@ from ferrnn._src.weights.penalties import penalties_on
 
 # How many steps the first call of many is given rates for; later ones twice what the last did.
 _AT_FIRST = 64
+# So many numbers of outputs are kept for metrics that Python computes.
+_MOST_OUTPUTS = 1 << 18
 
 
 class TrainingPlan(TestingPlan):
@@ -80,10 +84,14 @@ class TrainingPlan(TestingPlan):
         the next one must be taken without the plan.
         """
         order = batches.order()
-        found = self._ready(batches.samples.arrays, batches.size, trains=True)
+        found = self._ready(batches.samples.arrays, batches.size, trains=True, later=True)
         if found is None:
             return 0, 0.0
         read, judge = found
+        compiled = self._model._metrics
+        if judge is not None and judge.later and compiled.measured != judge.judged:
+            # What metrics refuse is refused before weights change.
+            compiled.measured, judge = judge.judged, None
         if judge is None:
             places, taken = batches.places(), batches.taken
             loss = self._judged(next(batches), read, order, places)
@@ -94,11 +102,32 @@ class TrainingPlan(TestingPlan):
         # Layers in Python see that weights have changed when a call has ended.
         alone = self._bound or any(each.waits for each in self.lowering.handed_back)
         most = min(most, 1 if alone else self._ahead)
+        if judge.later:
+            most, judge = self._keeping(batches, most, judge)
         work = self._work((read, order), batches.places(most), batches.size, (judge, most, finite))
         done, loss = yield from self._worked(work)
-        batches.taken += done
+        if judge.later:
+            self._measure(batches, done, judge.outputs)
+        else:
+            batches.taken += done
         self._ahead = max(_AT_FIRST, 2 * done)
         return done, loss
+
+    def _keeping(self, batches: Pass, most: int, judge: Judge) -> tuple[int, Judge]:
+        """How many of at most so many steps to take, and arrays for their outputs."""
+        shapes, dtype = [each.pred for each in judge.judged], self.lowering.dtype
+        numbers = sum(math.prod(shape) for shape in shapes) * batches.size
+        most = min(most, max(1, _MOST_OUTPUTS // numbers))
+        first, last = batches.places(most)
+        return most, replace(judge, outputs=[np.empty((last - first, *s), dtype) for s in shapes])
+
+    def _measure(self, batches: Pass, done: int, outputs: Sequence[Array]) -> None:
+        """Lets the metrics see the outputs of the next batches, which the engine has done."""
+        model, size = self._model, batches.size
+        for start in range(0, done * size, size):
+            x, y, weight = next(batches)
+            made = model.structured([each[start : start + size] for each in outputs])
+            model._measure(x, y, made, weight, None)
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""

@@ -26,6 +26,18 @@ _ACCURACIES: dict[type, str] = {
 }
 
 
+def reads_outputs_alone(metric: Any) -> bool:
+    """Whether a metric depends on nothing but targets, outputs and weights of samples.
+
+    >>> reads_outputs_alone(metrics.AUC())
+    True
+    """
+    kind = type(metric)
+    # A function, or a class of the user's, may read weights of the model.
+    ours = kind.__module__.startswith("ferrnn._src.")
+    return ours and kind is not metrics.MeanMetricWrapper
+
+
 def measured(metric: Any) -> Measure | None:
     """A metric as the engine knows it, None if it does not.
 
@@ -59,7 +71,8 @@ class Judge:
     `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
     with the number of their output, and whether these weights count; `means` are those of the
     losses of several outputs. `penalties` have the number of their weight, and both factors.
-    `judged` says for which shapes all of this is.
+    `judged` says for which shapes all of this is. If `later`, Python updates all metrics after the
+    steps, from their outputs, which go to `outputs`.
     """
 
     losses: Sequence[tuple[Scored, float, str]]
@@ -69,6 +82,8 @@ class Judge:
     means: Sequence[Any]
     penalties: Sequence[tuple[int, float, float]]
     judged: Sequence[Judged]
+    later: bool = False
+    outputs: Sequence[Array] = ()
 
     def asked(self) -> tuple[Any, ...]:
         """As the engine is told of it: for each metric what it sums, and its sums so far."""
@@ -153,7 +168,7 @@ class Work:
         span = (self._places, self._batch, LIMIT, self._finite)
         sums = (mean.total, mean.count, [each.total for each in judge.means])
         data = (x, judge.targets, judge.weights, order)
-        return (weights, slots), data, span, judge.asked(), moves, sums, draws
+        return (weights, slots, judge.outputs), data, span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
         """Takes down what the engine has done; may be said twice."""
