@@ -7,6 +7,7 @@ import ferrnn as keras
 from ferrnn import layers, losses, metrics
 from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import GRU, LSTM, Dense
+from models.many import compare, groups
 from models.planned import data, same, trained
 from models.test_plan_classes import ROWS, classifier, inputs, labels
 from models.test_plan_masks import padded, tagger
@@ -36,7 +37,10 @@ def test_metrics_of_labels_train_to_the_same_bits(dtype, weight, judged, monkeyp
     compiled = {
         "loss": "binary_crossentropy",
         "metrics": of_labels,
-        "weighted_metrics": lambda: [metrics.Recall(name="recall"), metrics.TruePositives(name="right")],
+        "weighted_metrics": lambda: [
+            metrics.Recall(name="recall"),
+            metrics.TruePositives(name="right"),
+        ],
     }
     x, y = inputs(dtype), labels("binary")
     given = {"compiled": compiled, "sample_weight": weight, "validation_data": (x, y, weight)}
@@ -101,6 +105,16 @@ def test_several_outputs_and_inputs_train_to_the_same_bits(judged, monkeypatch):
     given = {"compiled": compiled, "sample_weight": [SAMPLES, SAMPLES[::-1].copy()]}
     same(build, [x, b[:, 0].copy()], [a, b], monkeypatch, **given)
     assert len(judged) == 2  # the first learns of the outputs
+
+
+def test_models_that_are_trained_together_have_metrics_of_their_own(judged):
+    def made():
+        model = keras.Sequential([keras.Input((6, 2)), LSTM(5), Dense(1)])
+        model.compile("adam", "mse", metrics=[metrics.R2Score(name="r2")])
+        return model
+
+    compare(made, groups(3), epochs=3, batch_size=4, validation_split=0.2)
+    assert len(judged) == 6  # the first of each model, together and alone
 
 
 def test_masked_outputs_are_judged_step_by_step(judged, monkeypatch):
