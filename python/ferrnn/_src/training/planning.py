@@ -116,7 +116,7 @@ class TrainingPlan(TestingPlan):
     def _keeping(self, batches: Pass, most: int, judge: Judge) -> tuple[int, Judge]:
         """How many of at most so many steps to take, and arrays for their outputs."""
         shapes, dtype = [each.pred for each in judge.judged], self.lowering.dtype
-        numbers = sum(math.prod(shape) for shape in shapes) * batches.size
+        numbers = max(sum(math.prod(shape) for shape in shapes) * batches.size, 1)
         most = min(most, max(1, _MOST_OUTPUTS // numbers))
         first, last = batches.places(most)
         return most, replace(judge, outputs=[np.empty((last - first, *s), dtype) for s in shapes])
