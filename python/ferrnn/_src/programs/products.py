@@ -42,7 +42,11 @@ def with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
         raise UnsupportedError("a product with a part of a matrix")
     view, matrix = left.view, right.view
     depth, columns = matrix.shape
-    out = recorder.multiplied(view, matrix.register, columns)
+    column = replace(matrix, shape=(depth,), strides=(1,)) if columns == 1 else None
+    if column is None:
+        out = recorder.multiplied(view, matrix.register, columns)
+    else:  # a tile would compute as many columns as a vector has lanes
+        out = recorder.reduced("sum", recorder.map("multiply", view, column), [len(view.shape) - 1])
     recorder.wanted[out.register] = recorder.wants(view, matrix)
     rows = math.prod(view.shape[:-1])
 
@@ -50,7 +54,9 @@ def with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
         if recorder.wants(matrix):
             total, given = adjoints.summed(matrix.register), (view.register, view.offset)
             recorder.put(SUMS, Outer(total, given, g.register, (rows, depth, columns)))
-        if recorder.wants(view):
+        if recorder.wants(view) and column is not None:
+            adjoints.add(view, "multiply", g, column)
+        elif recorder.wants(view):
             section = adjoints.section
             d_left = recorder.multiplied(
                 g, matrix.register, depth, transposed=True, section=section
