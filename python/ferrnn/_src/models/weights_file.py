@@ -278,7 +278,8 @@ def _read(group: Any, name: str, variable: Parameter, owner: Any) -> Array:
     if tuple(dataset.shape) != variable.shape or dataset.dtype.kind not in "fiub":
         raise _MisfitError(
             f"the weight {variable.path!r} of {owner.name!r} must have the shape {variable.shape}, "
-            f"received the shape {tuple(dataset.shape)} and dtype {dataset.dtype} in the file"
+            f"received the shape {tuple(dataset.shape)} and dtype {dataset.dtype} in the file: "
+            "they must match"
         )
     value = read_array(group, name, dataset)
     # The configuration has the exact learning rate, while this one is rounded.

@@ -50,7 +50,8 @@ def checked_inputs(x: Any) -> Any:
         return inputs
     if inputs is None or all(leaf is None for leaf in flatten(inputs)):
         raise ValueError(
-            "`x` must be an array of samples, received None: at least one input must be given"
+            "`x` must be an array of samples, received None: it is not optional, at least one "
+            "input must be given"
         )
     return inputs
 
