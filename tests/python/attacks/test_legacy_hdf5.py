@@ -62,7 +62,7 @@ def test_code_and_operations_of_tensorflow_are_refused_by_name(path):
     code = {"name": "evil", "function": ["4wEAAAA=", None, None], "function_type": "lambda"}
     whole = path.read_bytes()
     for kind, said in (
-        ("Lambda", "the Lambda 'evil': it holds code"),
+        ("Lambda", "the Lambda 'evil': it holds Python code"),
         ("TFOpLambda", "the TFOpLambda 'evil': a layer that"),
     ):
         path.write_bytes(whole)

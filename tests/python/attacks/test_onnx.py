@@ -137,7 +137,7 @@ def test_graphs_inside_of_graphs_end():
         attribute = writing._text(1, "body") + writing._inside(6, inner) + writing._integer(20, 5)
         node = writing._text(4, "Scan") + writing._inside(5, attribute)
         inner = writing._inside(1, node)
-    with pytest.raises(ValueError, match="more than 16 graphs inside of each other"):
+    with pytest.raises(ValueError, match="nested more than 16 deep"):
         ferrnn.from_onnx(writing._integer(1, 8) + writing._inside(7, inner))
 
 
@@ -187,7 +187,7 @@ def test_axes_that_a_scan_has_not_got_are_named_when_it_runs():
 
 def test_a_body_that_asks_for_what_nothing_computes():
     model = ferrnn.from_onnx(scanning(lambda b, x: b.op("Add", x, "nowhere")))
-    with pytest.raises(ValueError, match="'nowhere', which nothing computes"):
+    with pytest.raises(ValueError, match="'nowhere', which is not computed by any node"):
         model(np.ones((3, 2), "float32"))
 
 
@@ -209,7 +209,7 @@ def test_many_outputs_of_a_split_and_the_largest_of_more_than_there_are():
 
     start = time.perf_counter()
     ferrnn.from_onnx(model_of(split))
-    with pytest.raises(ValueError, match="largest of 4 are asked for"):
+    with pytest.raises(ValueError, match="k must be between 0 and"):
         ferrnn.from_onnx(
             model_of(
                 lambda b: b.node("TopK", b.constant(np.ones(4)), b.integers(1 << 40), count=2)[0]

@@ -62,7 +62,7 @@ HOSTILE = {
     "the same bytes": (file_of({"a": ONE, "b": ONE}, b"x" * 8), "overlap"),
     "a hole": (file_of({"a": {**ONE, "data_offsets": [4, 12]}}, b"x" * 12), "leave a hole"),
     "bytes at the end": (file_of({"a": ONE}, b"x" * 9), "1 bytes at the end"),
-    "weights alone": (file_of({"a": ONE}, b"x" * 8), "the file holds weights alone"),
+    "weights alone": (file_of({"a": ONE}, b"x" * 8), "the file holds only weights"),
     "another version": (file_of({"__metadata__": {"ferrnn": "2"}}), "received '2'"),
     "no checksum": (file_of({"__metadata__": {"ferrnn": "1"}}), "the metadata is damaged"),
 }  # fmt: skip

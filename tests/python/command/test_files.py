@@ -175,7 +175,7 @@ def test_info_tells_what_a_graph_is(path, tmp_path, capsys):
     read = layers.Input((None, 3))
     forked = ferrnn.Model(read, layers.add([layers.GRU(3, return_sequences=True)(read), read]))
     forked.export(tmp_path / "forked.onnx")
-    assert "no chain of layers: the Add node" in said(capsys, "info", tmp_path / "forked.onnx")
+    assert "not a chain of layers: the Add node" in said(capsys, "info", tmp_path / "forked.onnx")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,9 @@ class TestErrors:
     def test_a_shortened_file_is_an_error_or_a_smaller_model(self, name, tmp_path):
         whole = (foreign.DATA / "onnx" / f"{name}.onnx").read_bytes()
         for part in range(50):
-            with pytest.raises(ValueError, match=r"damaged|ONNX|not supported|nothing computes|in"):
+            with pytest.raises(
+                ValueError, match=r"damaged|ONNX|not supported|not computed by any node|in"
+            ):
                 ferrnn.from_onnx(whole[: len(whole) * part // 50])(np.zeros(1))
 
     def test_flipped_bytes_are_errors_or_other_numbers(self):

@@ -81,7 +81,7 @@ def test_a_setting_without_a_layer_is_named(name, reason):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_model_of_known_layers_is_refused(name):
     case = foreign.load("torch", name)
-    with pytest.raises(ValueError, match=r"`layers`|`source`|not allowed|not read|not a model"):
+    with pytest.raises(ValueError, match=r"`layers`|`source`|not allowed|not supported|model"):
         ferrnn.from_torch(foreign.DATA / case.about["file"], layers=["lstm"])
 
 
@@ -121,7 +121,7 @@ def state(rng):
 
 class TestChains:
     def test_without_an_order_the_error_lists_what_was_found(self):
-        with pytest.raises(ValueError, match="`layers` is needed") as error:
+        with pytest.raises(ValueError, match="`layers` is required") as error:
             ferrnn.from_torch(state(np.random.default_rng(1)))
         assert "net.rnn: module with weight_ih_l0 (12, 3)" in str(error.value)
         assert "net.head: module with weight (2, 4), bias (2,)" in str(error.value)
@@ -137,9 +137,9 @@ class TestChains:
             (["lstm"], ValueError, "no module named 'lstm'"),
             ("rnn", TypeError, "must be a list"),
             ([3], TypeError, "must hold names"),
-            ([("rnn", {"kind": "Transformer"})], ValueError, "Transformer is not known"),
-            (["head", "rnn"], ValueError, "the shapes .* they would have to be"),
-            (["net"], ValueError, "do not say what it is"),
+            ([("rnn", {"kind": "Transformer"})], ValueError, "Transformer is not supported"),
+            (["head", "rnn"], ValueError, "the shapes .* at this place in the chain"),
+            (["net"], ValueError, "its class cannot be determined"),
         ],
     )
     def test_a_wrong_chain_is_named(self, layers, error, message):

@@ -77,7 +77,7 @@ def test_what_the_layout_cannot_hold_is_refused(tmp_path):
     words.adapt(["a b"])
     texts = keras.Sequential([keras.Input((), dtype="string"), words])
     unbuilt = keras.Sequential([layers.Dense(1)])
-    for model, message in ((texts, "has no place for what layer"), (unbuilt, "is not built")):
+    for model, message in ((texts, "cannot store what layer"), (unbuilt, "must be built")):
         with pytest.raises(ValueError, match=message):
             model.save(tmp_path / "model.h5")
     assert not list(tmp_path.iterdir())

@@ -125,7 +125,9 @@ def test_arrays_side_by_side(saved):
 )
 def test_others_are_refused_by_name(saved, function, node):
     path = replaced(saved[0], "TFOpLambda", {"function": function}, node)
-    with pytest.raises(ferrnn.saving.FileError, match="the TFOpLambda 'odd': a layer that stands"):
+    with pytest.raises(
+        ferrnn.saving.FileError, match="the TFOpLambda 'odd': a layer that represents"
+    ):
         ferrnn.load_model(path)
 
 
@@ -147,7 +149,7 @@ def test_a_lambda_with_a_name_takes_the_function_that_the_caller_gives(saved):
 def test_a_lambda_of_code_is_refused_in_a_sentence(saved):
     code = {"function": ["4wEAAAA=", None, None], "function_type": "lambda", "module": "__main__"}
     path = replaced(saved[0], "Lambda", code, y_with())
-    with pytest.raises(ferrnn.saving.FileError, match="the Lambda 'odd': it holds code of Python"):
+    with pytest.raises(ferrnn.saving.FileError, match="the Lambda 'odd': it holds Python code"):
         ferrnn.load_model(path)
 
 

@@ -105,5 +105,5 @@ def test_errors_say_what_is_wrong(tmp_path):
     (tmp_path / "echo.py").write_text("def _load_pyfunc(path): ...", encoding="utf-8")
     options = {"code_paths": ["echo.py"], "pip_requirements": []}
     mlflow.pyfunc.save_model(str(tmp_path / "other"), loader_module="echo", **options)
-    with pytest.raises(ValueError, match="`model_uri` must be a model of the flavour 'ferrnn'"):
+    with pytest.raises(ValueError, match="`model_uri` must be a model with the flavor 'ferrnn'"):
         flavour.load_model(str(tmp_path / "other"))

@@ -71,5 +71,5 @@ def test_a_layer_of_the_users_opens_with_custom_objects(name):
 
 def test_the_state_of_an_optimizer_is_no_model():
     path = others.MODELS / "NOAA-OWP+lstm" / "optimizer_state_epoch009.pt"
-    with pytest.raises(ValueError, match="holds no named tensors"):
+    with pytest.raises(ValueError, match="has no named tensors"):
         ferrnn.from_torch(path)

@@ -91,7 +91,7 @@ def test_a_loop_that_no_output_needs_does_not_run():
 def test_a_body_that_does_not_fit_is_named():
     made = model("yes")
     made.graph.node[0].input.pop()
-    with pytest.raises(ValueError, match="Loop node 'y' has no body that fits its inputs"):
+    with pytest.raises(ValueError, match="Loop node 'y' must have a body that fits its inputs"):
         ferrnn.from_onnx(made)
 
 
@@ -151,10 +151,12 @@ def test_a_scan_goes_along_its_axes_in_its_directions(options, steps):
 def test_scans_that_do_not_fit_are_named():
     made = running_sums(scan_input_axes=[0, 1])
     x = np.ones((4, 3), "f4")
-    with pytest.raises(ValueError, match=r"Scan node 's1': its sequences .* lengths, \[3, 4\]"):
+    with pytest.raises(
+        ValueError, match=r"Scan node 's1': its sequences .* lengths, received \[3, 4\]"
+    ):
         ferrnn.from_onnx(made)(np.ones(3, "f4"), x, x)
     with pytest.raises(ValueError, match=r"scan_input_axes and .* must be 2 numbers"):
         ferrnn.from_onnx(running_sums(scan_input_axes=[0]))
     made.graph.node[0].input.pop()
-    with pytest.raises(ValueError, match="Scan node 's1' has no body that fits its inputs"):
+    with pytest.raises(ValueError, match="Scan node 's1' must have a body that fits its inputs"):
         ferrnn.from_onnx(made)

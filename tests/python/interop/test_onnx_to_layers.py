@@ -139,7 +139,7 @@ def test_outputs_in_the_order_of_time_of_a_node_that_runs_backwards_are_refused(
     def write(b, x, normal):
         return rnn(b, b.op("Transpose", x, perm=[1, 0, 2]), normal, FEATURES, 5, "reverse")
 
-    with pytest.raises(ValueError, match=r"no chain of layers: its outputs .* runs backwards"):
+    with pytest.raises(ValueError, match=r"not a chain of layers: its outputs .* runs backwards"):
         graph(write).to_layers()
 
 
@@ -148,7 +148,7 @@ def test_the_last_step_of_a_node_that_runs_backwards_is_refused():
         x = rnn(b, b.op("Transpose", x, perm=[1, 0, 2]), normal, FEATURES, 5, "reverse")
         return b.op("Gather", x, b.constant(-1, "at", "int64"), axis=0)
 
-    with pytest.raises(ValueError, match="something else than the last step"):
+    with pytest.raises(ValueError, match="something other than the last step"):
         graph(write).to_layers()
 
 
@@ -210,19 +210,19 @@ def frames(b, x, normal):
 @pytest.mark.parametrize(
     ("write", "shape", "reason"),
     [
-        (*conv_refused(auto_pad="SAME_LOWER"), "no layer has its auto_pad SAME_LOWER"),
+        (*conv_refused(auto_pad="SAME_LOWER"), "its auto_pad SAME_LOWER is not that of a layer"),
         (frames, ("batch", FEATURES, 8, 9), "its input has the shape"),
         (
             lambda b, x, normal: b.op("MaxPool", x, kernel_shape=[2], pads=[1, 0]),
             ("batch", FEATURES, "time"),
-            "no layer has its padding, dilations or rounding",
+            "its padding, dilations or rounding are not those of a layer",
         ),
         (
             lambda b, x, normal: b.op(
                 "Conv", b.op("Pad", x, b.integers(0, 1, 0, 0, 0, 0)), normal(6, FEATURES + 1, 3)
             ),
             ("batch", FEATURES, "time"),
-            "it pads another axis than time",
+            "it pads an axis other than time",
         ),
         (
             lambda b, x, normal: b.op(
@@ -230,12 +230,12 @@ def frames(b, x, normal):
                 normal(6, FEATURES, 3),
             ),
             ("batch", FEATURES, "time"),
-            "it adds something else than a fixed number of zeros",
+            "it adds something other than a fixed number of zeros",
         ),
     ],
 )  # fmt: skip
 def test_windows_that_no_layer_has_are_refused(write, shape, reason):
-    with pytest.raises(ValueError, match=f"no chain of layers: .*{reason}"):
+    with pytest.raises(ValueError, match=f"not a chain of layers: .*{reason}"):
         graph(write, shape).to_layers()
 
 

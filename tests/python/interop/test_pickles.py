@@ -135,14 +135,14 @@ def test_a_view_of_a_storage_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("offset", "size", "stride", "count", "message"),
     [
-        (1, (6,), (1,), 6, "outside of its 6 elements"),
-        (0, (2, 4), (4, 1), 6, "outside of its 6 elements"),
-        (0, (2,), (2**31 - 1,), 6, "outside of its 6 elements"),
-        (-1, (2,), (1,), 6, "not all are counts"),
-        (5, (2,), (-1,), 6, "not all are counts"),
-        (0, (2, 3), (1,), 6, "not all are counts"),
-        (0, (6,), (1,), 7, "should have 7 elements"),
-        (0, (2**30,), (0,), 6, "more elements than its bytes could hold"),
+        (1, (6,), (1,), 6, "outside the storage's 6 elements"),
+        (0, (2, 4), (4, 1), 6, "outside the storage's 6 elements"),
+        (0, (2,), (2**31 - 1,), 6, "outside the storage's 6 elements"),
+        (-1, (2,), (1,), 6, "all must be non-negative integers"),
+        (5, (2,), (-1,), 6, "all must be non-negative integers"),
+        (0, (2, 3), (1,), 6, "all must be non-negative integers"),
+        (0, (6,), (1,), 7, "must have 7 elements"),
+        (0, (2**30,), (0,), 6, "more elements than its bytes can hold"),
     ],
 )
 def test_a_view_outside_of_its_storage_is_refused(tmp_path, offset, size, stride, count, message):
@@ -156,9 +156,9 @@ def test_a_view_outside_of_its_storage_is_refused(tmp_path, offset, size, stride
     ("change", "message"),
     [
         ({"storages": {}}, "is missing"),
-        ({"kind": b"ctorch\nQInt8Storage\n"}, "not read"),
-        ({"kind": b"cos\nsystem\n"}, "not read"),
-        ({"compress": zipfile.ZIP_DEFLATED}, "compressed"),
+        ({"kind": b"ctorch\nQInt8Storage\n"}, "not supported"),
+        ({"kind": b"cos\nsystem\n"}, "not supported"),
+        ({"compress": zipfile.ZIP_DEFLATED}, "without compression"),
     ],
 )
 def test_what_torch_does_not_write_is_refused(tmp_path, change, message):
@@ -186,7 +186,7 @@ def test_two_pickles_are_refused(tmp_path):
         archive.writestr("a/data.pkl", b"\x80\x02}.")
         archive.writestr("b/data.pkl", b"\x80\x02}.")
     (tmp_path / "a.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(ValueError, match="2 pickles"):
+    with pytest.raises(ValueError, match="must have one pickle"):
         read_torch_file(tmp_path / "a.pt")
 
 
@@ -223,5 +223,5 @@ class TestOldFiles:
             damaged = bytearray(whole)
             damaged[counts[0] : counts[0] + 8] = struct.pack("<q", wrong)
             path.write_bytes(damaged)
-            with pytest.raises(ValueError, match=f"should have 21 elements, and has {wrong}"):
+            with pytest.raises(ValueError, match=f"must have 21 elements, received {wrong}"):
                 read_torch_file(path)

@@ -96,15 +96,15 @@ class TestDamage:
 
     def test_another_end_is_named(self, folder):
         damage(folder, INDEX, -8, struct.pack("<Q", 1))
-        refused(folder, "does not end as such a table does")
+        refused(folder, "does not end with the footer")
 
     def test_without_keras_metadata_the_graph_is_not_read(self, folder):
         (folder / "keras_metadata.pb").unlink()
         (folder / "saved_model.pb").write_bytes(b"code")
-        refused(folder, "in its graph alone, which is not read")
+        refused(folder, "only by its graph, which is not read")
 
     @pytest.mark.parametrize("name", [INDEX, DATA, "keras_metadata.pb"])
     def test_no_link_is_followed(self, folder, tmp_path, name):
         shutil.move(folder / name, tmp_path / "elsewhere")
         (folder / name).symlink_to(tmp_path / "elsewhere")
-        refused(folder, "no plain file|there is no keras_metadata.pb")
+        refused(folder, "not a regular file|the file keras_metadata.pb is missing")

@@ -219,9 +219,7 @@ def test_masks_that_have_no_form_are_named():
         (layers.Attention(name="odd"), [hidden, hidden]),
         (layers.Softmax(name="odd"), hidden),
     ]:
-        with pytest.raises(
-            ValueError, match="layer 'odd' is given a mask, which cannot be written"
-        ):
+        with pytest.raises(ValueError, match="layer 'odd' gets a mask, which cannot be written"):
             ferrnn.to_onnx(ferrnn.Model(x, layer(inputs)))
 
 
@@ -320,13 +318,16 @@ def test_what_is_refused(tmp_path):
     x = ferrnn.Input((None, 3))
     for model, reason in [
         (ferrnn.Model(x, ferrnn.ops.cumsum(x)), "the operation Cumsum"),
-        (ferrnn.Model(x, x[:, None]), "an index of numbers and slices"),
-        (ferrnn.Model(x, layers.RNN(Own(3))(x)), "its cell is a Own; CoupledLSTMCell, GRUCell"),
+        (ferrnn.Model(x, x[:, None]), "an index must be made of numbers and slices"),
+        (
+            ferrnn.Model(x, layers.RNN(Own(3))(x)),
+            "its cell is a Own; supported are CoupledLSTMCell, GRUCell",
+        ),
         (ferrnn.Model(x, layers.Dense(3, np.cbrt)(x)), "the activation cbrt of layer"),
         (ferrnn.Model(x, layers.LSTM(3, activation=np.cbrt)(x)), "the activation cbrt of layer"),
         (ferrnn.Model(x, layers.Lambda(np.cbrt)(x)), "cannot be written to ONNX: it is Lambda"),
-        (ferrnn.Model(x, layers.IntegerLookup(vocabulary=[1])(x)), "up in a vocabulary or hashes"),
-        (ferrnn.Sequential([layers.Dense(3)]), "must be a graph of layers"),
+        (ferrnn.Model(x, layers.IntegerLookup(vocabulary=[1])(x)), "uses a vocabulary or hashes"),
+        (ferrnn.Sequential([layers.Dense(3)]), "must be a Sequential or functional model"),
     ]:
         with pytest.raises(ValueError, match=reason):
             model.export(tmp_path / "m.onnx")

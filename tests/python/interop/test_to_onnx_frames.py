@@ -294,11 +294,13 @@ def test_float64_stays():
 
 def test_frames_that_are_refused():
     layer = L.UpSampling2D(2, interpolation="lanczos3", name="odd")
-    with pytest.raises(ValueError, match="layer 'odd' must be given frames of a known size"):
+    with pytest.raises(ValueError, match="layer 'odd' must have frames of a known size"):
         ferrnn.to_onnx(of_frames(layer, shape=(None, 4, 2)))
 
 
 def test_attention_that_is_refused():
     frames = ferrnn.Input((5, 6, FEATURES))
-    with pytest.raises(ValueError, match=r"layer 'odd' has a form in ONNX for .* not for 4 axes"):
+    with pytest.raises(
+        ValueError, match=r"layer 'odd' can be written to ONNX only for .* received 4 axes"
+    ):
         ferrnn.to_onnx(ferrnn.Model(frames, L.MultiHeadAttention(2, 3, name="odd")(frames, frames)))

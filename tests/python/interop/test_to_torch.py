@@ -94,12 +94,15 @@ def test_what_is_refused():
     for outputs, reason in [
         (layers.GRU(3, reset_after=False)(x), r"layer 'gru\w*' cannot be converted to PyTorch"),
         (layers.LSTM(3, clip=2.0)(x), r"layer 'lstm\w*' cannot be converted to PyTorch"),
-        (layers.ProjectedLSTM(3, 3)(x), "a projection is narrower than the units"),
+        (layers.ProjectedLSTM(3, 3)(x), "a projection must have fewer units"),
         (layers.LSTM(3, activation="relu")(x), r"layer 'lstm\w*' cannot be converted to PyTorch"),
         (layers.Masking()(x), "it is a Masking"),
         (layers.Dense(3, "squareplus")(x), "the activation .squareplus."),
         (layers.Add()([x, layers.Dense(3)(x)]), "the model must be a chain"),
-        (layers.Bidirectional(layers.LSTM(3), merge_mode=None)(x)[0], "must be alike"),
+        (
+            layers.Bidirectional(layers.LSTM(3), merge_mode=None)(x)[0],
+            "must have the same settings",
+        ),
     ]:
         with pytest.raises(ValueError, match=reason):
             ferrnn.to_torch(ferrnn.Model(x, outputs))

@@ -177,7 +177,7 @@ def test_load_model_prints_a_report(tmp_path, capsys):
 
 
 def test_arguments_that_do_not_go_together(tmp_path):
-    with pytest.raises(ValueError, match="`streams` are kept in"):
+    with pytest.raises(ValueError, match="`streams` can only be stored in"):
         small().save(tmp_path / "m.keras", streams={"a": small().stream()})
     words = layers.StringLookup(vocabulary=["a"])
     model = ferrnn.Sequential([ferrnn.Input((1,), dtype="string"), words])

@@ -1,1 +1,1 @@
-"""Models and weights of other frameworks, and ours for them."""
+"""Models and weights from other frameworks, and for them."""

@@ -1,4 +1,4 @@
-"""Opens models of PyTorch, without PyTorch."""
+"""Opens PyTorch models without PyTorch."""
 
 from __future__ import annotations
 
@@ -80,15 +80,16 @@ def from_torch(
             continue
         if not layer.built:
             raise ValueError(
-                f"`input_shape` is needed to build the layer {layer.name!r}, which the source does "
-                "not contain: give the shape of one input without the batch, None for the time"
+                f"`input_shape` is required to build the layer {layer.name!r}, which the source "
+                "does not contain: pass the shape of one input without the batch, with None for "
+                "time"
             )
         _fill(layer, weights)
     return model
 
 
 def _opened(source: Any) -> Any:
-    """What a path leads to; anything else as it is."""
+    """The contents of the file at a path; any other source unchanged."""
     if not isinstance(source, str | os.PathLike):
         return source
     path = Path(source)
@@ -119,7 +120,7 @@ def _entry(root: Module, entry: Any) -> list[Made]:
 def _named(root: Module, name: str, options: Mapping[str, Any]) -> Module:
     """The module of this name, or the only one whose name ends with it.
 
-    A module without tensors leaves no trace in a state dict: its `kind` is enough.
+    A module without tensors is not in a state dict, so its `kind` is sufficient.
     """
     modules = [module for module in root.walk() if module.name]
     exact = [module for module in modules if module.name == name]
@@ -135,15 +136,15 @@ def _named(root: Module, name: str, options: Mapping[str, Any]) -> Module:
 
 
 def _only(root: Module) -> list[Made]:
-    """The layers of a source that leaves no choice."""
+    """The layers of a source with only one possible chain."""
     module = root
     while not module.kind and not module.tensors and len(module.inside) == 1:
         module = next(iter(module.inside.values()))
     if (module.tensors and not module.inside) or module.kind == "Sequential":
         return layers_of(module, {})
     raise ValueError(
-        "`layers` is needed: the source has several modules, and does not say in which order they "
-        f"are called. {_listing(root)}"
+        "`layers` is required: the source has several modules, but not the order in which they are "
+        f"called. {_listing(root)}"
     )
 
 
@@ -160,7 +161,7 @@ def _listing(root: Module) -> str:
 
 
 def _input_shape(made: Sequence[Made]) -> tuple[int | None, ...] | None:
-    """The shape of one input, as far as the first layers with weights tell it."""
+    """The shape of one input, as far as it follows from the first layers with weights."""
     over_time = any(each.over_time for each in made)
     for each in made:
         if isinstance(each.layer, Layer) and type(each.layer).__name__ == "Embedding":
@@ -179,8 +180,8 @@ def _fill(layer: Layer, weights: Sequence[Array]) -> None:
     have = [tuple(weight.shape) for weight in weights]
     if want != have:
         raise ValueError(
-            f"`layers`: the weights of {layer.name!r} have the shapes {have}, where it stands they "
-            f"would have to be {want}"
+            f"`layers`: the weights of {layer.name!r} must have the shapes {want} at this place in "
+            f"the chain, received {have}"
         )
     layer.set_weights([np.ascontiguousarray(weight) for weight in weights])
 

@@ -1,4 +1,4 @@
-"""The order of gates in other frameworks' weights, and ours (Keras'): LSTM `ifco`, GRU `zrh`."""
+"""The order of gates in other frameworks' weights, and in ours (Keras'): LSTM `ifco`, GRU `zrh`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from ferrnn._src.tree.types import Array
 
-# Where each of our gates stands among PyTorch's: LSTM i, f, g, o; GRU r, z, n.
+# The index of each of our gates among PyTorch's: LSTM i, f, g, o; GRU r, z, n.
 TORCH = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}
-# And among ONNX': LSTM i, o, f, c; GRU z, r, h.
+# The same among ONNX's: LSTM i, o, f, c; GRU z, r, h.
 ONNX = {"LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2), "RNN": (0,)}
 
 
@@ -23,7 +23,7 @@ def ordered(weight: Array, order: tuple[int, ...]) -> Array:
 
 
 def from_ours(weight: Array, order: tuple[int, ...]) -> Array:
-    """The gates along the first axis, from our order to the other one: undoes `ordered`.
+    """The gates along the first axis, from our order to the other one: the inverse of `ordered`.
 
     >>> from_ours(ordered(np.arange(6.0), TORCH["GRU"]), TORCH["GRU"]).tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]

@@ -1,4 +1,4 @@
-"""`load_model` and `load_weights`, which go by the contents of a file, not its name."""
+"""`load_model` and `load_weights`, which detect the format from the contents of a file."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def load_model(
 def _loaded(
     path: Path, custom_objects: Mapping[str, Any] | None, *, compiles: bool, backend: str | None
 ) -> Any:
-    """The model of a file, whatever its format."""
+    """The model of a file of any format."""
     if not path.exists():
         wanted = f"an accessible `{path.suffix}` file."
         if path.suffix not in _NAMES:
@@ -95,7 +95,7 @@ def _loaded(
     if not kind.startswith(_ZIP) and not path.is_dir() and path.suffix != ".keras":
         raise ValueError(
             f"File format not supported: filepath={path}. Expected {_READ}; `ferrnn.from_onnx` "
-            "opens files of ONNX, `ferrnn.from_torch` those of PyTorch."
+            "opens ONNX files, `ferrnn.from_torch` PyTorch files."
         )
     translate = partial(_translated, compiles=compiles)
     return files.read_model(
@@ -104,7 +104,7 @@ def _loaded(
 
 
 def _check_probe(model: Any, parts: Parts) -> None:
-    """Computes what a `.keras` archive keeps of the model's outputs, if it keeps any."""
+    """Verifies the probe of a `.keras` archive, if it has one."""
     check_file(model, parts.read(PROBE_FILE))
 
 
@@ -133,12 +133,12 @@ def load_streams(
 
 
 def _check_whole(path: Path) -> None:
-    """Raises FileError if a file of safetensors has weights, but no model."""
+    """Raises FileError if a safetensors file has only weights."""
     with reading(path), opened_tensors(path) as contents:
         if not native_file.is_model(contents):
             raise ValueError(
-                "the file holds weights alone: `ferrnn.from_torch(path, layers=[...])` makes a "
-                f"model of them. It has the arrays {sorted(contents.tensors)[:10]}"
+                "the file holds only weights: `ferrnn.from_torch(path, layers=[...])` makes a "
+                f"model from them. It has the arrays {sorted(contents.tensors)[:10]}"
             )
 
 
@@ -160,16 +160,16 @@ def load_weights(
     path = Path(filepath)
     if path.suffix not in (*_NAMES, ".json") and not path.exists():
         raise ValueError(
-            f"File format not supported: filepath={path}. `.keras`, `.weights.h5` and legacy `.h5` "
-            "files are read."
+            f"File format not supported: filepath={path}. Expected a `.keras`, `.weights.h5` or "
+            "legacy `.h5` file."
         )
     if not path.exists():
-        raise FileNotFoundError(f"`{path}` is not there")
+        raise FileNotFoundError(f"`{path}` does not exist")
     if path.is_file() and is_safetensors(path):
         if by_name or skip_mismatch or objects_to_skip is not None:
             raise ValueError(
-                "`by_name`, `skip_mismatch`, `objects_to_skip` are not for `.safetensors` files, "
-                f"of which all weights must fit: received {path}"
+                "`by_name`, `skip_mismatch`, `objects_to_skip` cannot be used for `.safetensors` "
+                f"files, whose weights must all fit, received {path}"
             )
         _check_whole(path)
         files.check_built(model)
@@ -189,15 +189,15 @@ def load_weights(
         return
     if by_name:
         raise ValueError(
-            "`by_name` only supports loading legacy '.h5' or '.hdf5' files: in `.weights.h5` files "
-            "weights are found by their layers' places (`skip_mismatch=True` leaves aside what "
-            f"does not fit), received by_name={by_name!r} for {path}"
+            "`by_name` only supports loading legacy '.h5' or '.hdf5' files: in `.weights.h5` "
+            "files, weights are matched by the places of layers (`skip_mismatch=True` skips those "
+            f"that do not fit), received by_name={by_name!r} for {path}"
         )
     files.load_weights(model, path, skip_mismatch, objects_to_skip or ())
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes of a file; none of a folder."""
+    """The first bytes of a file; empty for a folder."""
     if not path.is_file():
         return b""
     with path.open("rb") as file:
@@ -211,13 +211,13 @@ def _is_legacy(path: Path) -> bool:
         with path.open("rb") as source, hdf5.opened(source) as file:
             return keras_h5.is_legacy(file)
     except ValueError:
-        return not path.name.endswith(_NEW)  # what is wrong with it is told where it is read
+        return not path.name.endswith(_NEW)  # the reader raises the error
 
 
 def _translated(
     data: Mapping[str, Any], metadata: bytes | None, *, compiles: bool
 ) -> Mapping[str, Any]:
-    """The configuration of an archive, of Keras 2.12 to 2.15 in today's form."""
+    """The configuration of an archive in today's form, also for those of Keras 2.12 to 2.15."""
     version = str(json.loads(metadata or b"{}").get("keras_version", "3"))
     if not version.startswith("2."):
         return data
@@ -232,6 +232,6 @@ def _translated(
         if compiles and isinstance(optimizer, Mapping) and optimizer.get("module") == _LEGACY:
             warn(
                 f"The optimizer {optimizer.get('class_name')!r} starts afresh: `.keras` files of "
-                f"Keras {version} keep nothing of its legacy optimizers."
+                f"Keras {version} do not store the variables of its legacy optimizers."
             )
     return made

@@ -1,4 +1,4 @@
-"""The flavour `ferrnn` of MLflow's models, which any program opens through `mlflow.pyfunc`."""
+"""The flavor `ferrnn` of MLflow models, which any program can open through `mlflow.pyfunc`."""
 
 from __future__ import annotations
 
@@ -95,19 +95,19 @@ def load_model(model_uri: str, **options: Any) -> Any:
     flavours = mlflow.models.Model.load(folder).flavors
     if _FLAVOUR not in flavours:
         raise ValueError(
-            f"`model_uri` must be a model of the flavour {_FLAVOUR!r}, {model_uri!r} has "
-            f"{sorted(flavours)}"
+            f"`model_uri` must be a model with the flavor {_FLAVOUR!r}, received {model_uri!r} "
+            f"with {sorted(flavours)}"
         )
     return load_file(Path(folder, flavours[_FLAVOUR]["data"]), **options)
 
 
 def _load_pyfunc(path: str) -> _Predictor:
-    """What MLflow calls to open the flavor `python_function`."""
+    """Called by MLflow to open the flavor `python_function`."""
     return _Predictor(load_file(path))
 
 
 class _Predictor:
-    """A model as MLflow's scoring wants it: frames give frames, arrays give arrays."""
+    """A model for MLflow's scoring: returns frames for frames, and arrays for arrays."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -121,5 +121,5 @@ class _Predictor:
         return self.model.predict(given, batch_size=size, verbose=0)
 
     def get_raw_model(self) -> Any:
-        """The model of ferrnn: `mlflow.pyfunc.PyFuncModel.get_raw_model()`."""
+        """The ferrnn model, for `mlflow.pyfunc.PyFuncModel.get_raw_model()`."""
         return self.model

@@ -1,7 +1,7 @@
 """The wire format of protobuf messages: https://protobuf.dev/programming-guides/encoding/.
 
-Reading the few messages that are needed costs no package of 18 MB and no import of one. A message
-is what its bytes say: for each number of a field the values, in their order.
+Reading the few messages that are needed here saves a package of 18 MB and its import. A message is
+the values of each field number, in order.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import numpy as np
 
 from ferrnn._src.tree.types import Array
 
-# A part takes about a thousand bytes of memory: so many may be small, more have so many bytes each.
+# A part takes about a thousand bytes of memory: this many may be small, and more must have this
+# many bytes each.
 _MANY, _LEAST = 4096, 16
 
 
 class MessageError(ValueError):
-    """What is wrong with a message, and where."""
+    """A message is damaged or not supported."""
 
 
 class Message:
-    """The fields of one protobuf message: for each number the values, as they come."""
+    """The fields of one protobuf message: the values of each number, in order."""
 
     def __init__(self, data: memoryview, place: str) -> None:
         self.place = place
@@ -68,7 +69,7 @@ class Message:
         if value is None:
             return default
         if not isinstance(value, int):
-            raise MessageError(f"{self.place} is damaged: field {number} holds no number")
+            raise MessageError(f"{self.place} is damaged: field {number} does not hold a number")
         return _signed(value)
 
     def message(self, number: int, place: str) -> Message:
@@ -78,7 +79,7 @@ class Message:
         return (Message(value, place) for value in self.lengths(number))
 
     def integers(self, number: int) -> list[int]:
-        """Repeated integers, whether packed or not."""
+        """Repeated integers, packed or not."""
         found: list[int] = []
         for value in self.fields.get(number, []):
             if isinstance(value, int):
@@ -91,7 +92,7 @@ class Message:
         return found
 
     def numbers(self, number: int, layout: str) -> Array:
-        """Repeated floats of a fixed width, whether packed or not."""
+        """Repeated floats of a fixed width, packed or not."""
         parts = [bytes(v) for v in self.fields.get(number, []) if not isinstance(v, int)]
         data = b"".join(parts)
         if len(data) % np.dtype(layout).itemsize:
@@ -100,7 +101,7 @@ class Message:
 
 
 class _Fixed(bytes):
-    """The bytes of a number of fixed width, which is no text."""
+    """The bytes of a number of fixed width, as opposed to text."""
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:

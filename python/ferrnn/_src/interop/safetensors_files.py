@@ -1,4 +1,4 @@
-"""Reads tensors of `.safetensors` files of others."""
+"""Reads tensors from `.safetensors` files of other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_safetensors(path: Path) -> dict[str, Array]:
     """The tensors of a file by name; bfloat16 as float32.
 
     Raises:
-        FileError: The file is damaged, or has numbers of a type that is not read.
+        FileError: The file is damaged, or has numbers of an unsupported type.
     """
     with reading(path), opened(path) as contents:
         return {name: np.array(tensor.array()) for name, tensor in contents.tensors.items()}

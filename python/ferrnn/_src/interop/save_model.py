@@ -1,4 +1,4 @@
-"""`save_model`, which writes the format that a file's name asks for."""
+"""`save_model`, which chooses the format by the extension."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def save_model(
         )
     if path.suffix in (".h5", ".hdf5"):
         if streams or zipped:
-            raise ValueError(f"`streams` and `zipped` are not for HDF5 files, received {path}")
+            raise ValueError(
+                f"`streams` and `zipped` cannot be used for HDF5 files, received {path}"
+            )
         files.check_free(path, overwrite)
         h5_writing.write_model(
             model,
@@ -76,18 +78,18 @@ def save_model(
         )
         return
     if keras is not None:
-        raise ValueError(f"`keras` is for `.h5` files alone, received {keras!r} for {path}")
+        raise ValueError(f"`keras` is only for `.h5` files, received {keras!r} for {path}")
     if path.suffix != ".safetensors":
         if streams:
             raise ValueError(
-                f"`streams` are kept in `.safetensors` files alone, received filepath={path}"
+                f"`streams` can only be stored in `.safetensors` files, received filepath={path}"
             )
         more = {} if probe is None else {PROBE_FILE: probe_file(model, probe)}
         files.save_model(model, path, overwrite, zipped, include_optimizer, more)
         return
     if zipped is not None:
         raise ValueError(
-            f"`zipped` is for `.keras` files alone, received zipped={zipped!r} for {path}"
+            f"`zipped` is only for `.keras` files, received zipped={zipped!r} for {path}"
         )
     files.check_free(path, overwrite)
     native_file.write_model(
@@ -100,13 +102,13 @@ def save_model(
 
 
 def _checked(streams: Any) -> Mapping[str, Stream]:
-    """The streams by name, if they are that."""
+    """The streams by name, after checking them."""
     if streams is None:
         return {}
     named = isinstance(streams, Mapping) and all(isinstance(name, str) for name in streams)
     if not named or not all(isinstance(each, Stream) for each in streams.values()):
-        raise TypeError(f"`streams` must be a dict of names and streams, received {streams!r}")
+        raise TypeError(f"`streams` must be a dict of streams by name, received {streams!r}")
     bad = [name for name in streams if not name or "/" in name]
     if bad:
-        raise ValueError(f"the names of `streams` must be without slashes, received {bad[0]!r}")
+        raise ValueError(f"the names in `streams` must not contain slashes, received {bad[0]!r}")
     return dict(streams)

@@ -53,12 +53,14 @@ def to_onnx(model: Any, *, states: bool = False) -> bytes:
     graph = getattr(model, "_graph", None)
     if graph is None:
         raise ValueError(
-            f"the model {model.name!r} must be a graph of layers to become ONNX: build it, and do "
-            "not write it as code"
+            f"the model {model.name!r} must be a Sequential or functional model to be written to "
+            "ONNX, and built"
         )
     dtypes = {weight.dtype.name for weight in model.weights if weight.dtype.kind == "f"}
     if dtypes - {"float32"} and dtypes - {"float64"}:
-        raise ValueError(f"the layers must have one dtype, float32 or float64, not {dtypes}")
+        raise ValueError(
+            f"the layers must all have the dtype float32, or all float64, received {dtypes}"
+        )
     b = Builder(dtypes.pop() if dtypes else "float32")
     kept = States(b, kept=states)
     values = {
@@ -87,7 +89,7 @@ def export_model(
 
 
 def _dims(tensor: SymbolicTensor) -> list[int | str]:
-    """A shape with names for what is free."""
+    """A shape with names for free dimensions."""
     names = ("batch", "time")
     return [
         size if isinstance(size, int) and at else (names[at] if at < 2 else f"axis_{at}")
@@ -107,14 +109,14 @@ def _run(
     masks: dict[int, str],
     prefix: str,
 ) -> None:
-    """The nodes of a graph; `values` and `masks` are known by the tensors that stand for them."""
+    """Writes the nodes of a graph, with `values` and `masks` by symbolic tensors."""
     for step in graph.steps:
         node, layer = step.node, step.layer
         name = f"{prefix}{layer.name}"
         if node.mask is not None or node.training:
             raise ValueError(
-                f"layer {name!r} is called with a mask or with training=True, which ONNX has no "
-                "form for"
+                f"layer {name!r} is called with a mask or with training=True, which cannot be "
+                "written to ONNX"
             )
         if is_known(layer):
             with within(f"the operator {name!r}"):
@@ -136,7 +138,7 @@ def _called(
     values: dict[int, str],
     masks: dict[int, str],
 ) -> None:
-    """One call of a layer: its outputs and their mask."""
+    """Writes one call of a layer: its outputs and their mask."""
     layer, tensors, outputs = node.layer, node.input_tensors, flatten(node.outputs)
     kind = type(layer)
     says = node.inputs if isinstance(node.inputs, Attended) else None
@@ -170,7 +172,7 @@ def _nested(
     masks: dict[int, str],
     prefix: str,
 ) -> None:
-    """A model in a model: its values and masks go in and come out."""
+    """Writes a nested model: its outputs and their masks."""
     inner = model._graph
     into = list(zip(inner.inputs, node.input_tensors, strict=True))
     own = {id(each): values[id(given)] for each, given in into}
@@ -192,7 +194,7 @@ def _layer(
     mask: str | None = None,
 ) -> list[str]:
     kind = type(layer)
-    if kind in (Functional, Sequential):  # for each step of a TimeDistributed
+    if kind in (Functional, Sequential):  # one for each step of a TimeDistributed
         inner = layer._graph
         known = {id(each): value for each, value in zip(inner.inputs, inputs, strict=True)}
         _run(b, states, inner, known, {}, f"{name}/")
@@ -202,7 +204,7 @@ def _layer(
     if kind is RNN or (isinstance(layer, BuiltInRNN) and kind.__module__.startswith("ferrnn.")):
         if kind in (ConvLSTM1D, ConvLSTM2D):
             if mask is not None:
-                raise ValueError(f"layer {name!r} is given a mask, which cannot be written to ONNX")
+                raise ValueError(f"layer {name!r} gets a mask, which cannot be written to ONNX")
             return conv_lstm(b, states, name, layer, inputs, shapes[0])
         return written(b, states, name, layer, inputs, mask)
     if kind is SpectralNormalization:
@@ -213,15 +215,15 @@ def _layer(
         return [WRITERS[kind](b, layer, inputs, shapes)]
     what = f"the operation {kind.__name__}" if isinstance(layer, Operation) else kind.__name__
     raise ValueError(
-        f"layer {name!r} cannot be written to ONNX: it is {what}; ferrnn's layers can, except "
-        "Lambda, lookups and hashing, and so can the common operations of `keras.ops`"
+        f"layer {name!r} cannot be written to ONNX: it is {what}; supported are ferrnn's layers "
+        "except Lambda, lookups and hashing, and the common operations of `keras.ops`"
     )
 
 
 def _over_time(
     b: Builder, states: States, name: str, layer: Any, inputs: list[str], shapes: Any
 ) -> str:
-    """What is done to each step: of all layers but those of single rows, with time in the batch."""
+    """Writes a layer for each step, with time merged into the batch unless it takes single rows."""
     shape = tuple(shapes[0])
     chain = layer.layers if type(layer) is Sequential else [layer]
     if all(type(each) in OF_ROWS and _is_last(each, len(shape)) for each in chain):
@@ -230,7 +232,7 @@ def _over_time(
             inputs = [WRITERS[type(each)](b, each, inputs, [shape])]
         return inputs[0]
     if None in shape[2:]:
-        raise ValueError(f"layer {name!r} must be given steps of a known shape, not {shape}")
+        raise ValueError(f"layer {name!r} must have steps of a known shape, received {shape}")
     rows = b.op("Reshape", inputs[0], b.integers(-1, *shape[2:]))
     (made,) = _layer(b, states, name, layer, [rows], [(None, *shape[2:])])
     given = layer.compute_output_shape((None, *shape[2:]))
@@ -239,5 +241,5 @@ def _over_time(
 
 
 def _is_last(layer: Any, rank: int) -> bool:
-    """Whether a layer of one axis has the last, of as many as a step and its batch have."""
+    """Whether the axis of a layer is the last of a step with its batch."""
     return not hasattr(layer, "axis") or layer.axis in (-1, [-1], rank - 2)

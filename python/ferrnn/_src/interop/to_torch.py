@@ -1,4 +1,4 @@
-"""Models for PyTorch: a state dict of arrays, and the lines of Python that build the module."""
+"""Models for PyTorch: a state dict of arrays, and the Python source of the module."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ferrnn._src.models.model import Functional
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.tree.types import Array
 
-# Functions of an activation: how it is called on `x`.
+# The PyTorch code that applies each activation to `x`.
 _FUNCTIONS = {
     "relu": "torch.relu(x)",
     "tanh": "torch.tanh(x)",
@@ -59,7 +59,7 @@ _INDENT = " " * 8
 
 @dataclass
 class TorchModel:
-    """What `to_torch` gives: the arrays by name, and the source of the class `Model`."""
+    """The result of `to_torch`: the arrays by name, and the source of the class `Model`."""
 
     state: dict[str, Array]
     code: str
@@ -74,7 +74,7 @@ class _Parts:
     calls: list[str] = field(default_factory=list)
 
     def module(self, layer: Any, made: str, arrays: dict[str, Any]) -> str:
-        """Adds a module; its name."""
+        """Adds a module, and returns its name."""
         name = re.sub(r"\W", "_", layer.name)
         name = name if name.isidentifier() else f"layer_{name}"
         while any(line.startswith(f"self.{name} =") for line in self.made):
@@ -94,8 +94,8 @@ class _Parts:
             return
         if name not in _FUNCTIONS:
             raise ValueError(
-                f"the activation {name or function!r} of layer {layer.name!r} cannot "
-                f"be converted to PyTorch: {', '.join(sorted(_FUNCTIONS))} can"
+                f"the activation {name or function!r} of layer {layer.name!r} cannot be converted "
+                f"to PyTorch; supported are {', '.join(sorted(_FUNCTIONS))}"
             )
         self.call(f"x = {_FUNCTIONS[name]}")
 
@@ -158,7 +158,7 @@ def to_torch(model: Any) -> TorchModel:
 
 
 def _chain(model: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Each layer of a graph without forks, and the shape of what it takes."""
+    """Each layer of a graph without forks, and the shape of its inputs."""
     graph = getattr(model, "_graph", None)
     if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ValueError(
@@ -170,8 +170,8 @@ def _chain(model: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         layer = step.layer
         if step.node.inputs is not reached or step.node.mask is not None:
             raise ValueError(
-                f"layer {layer.name!r} takes something besides the outputs of the layer before: "
-                "the model must be a chain"
+                f"layer {layer.name!r} takes something besides the outputs of the layer before, "
+                "while the model must be a chain"
             )
         if type(layer) in (Functional, Sequential):
             yield from _chain(layer)
@@ -194,7 +194,9 @@ def _dense(parts: _Parts, layer: Any, rank: int) -> None:
 
 def _embedding(parts: _Parts, layer: Any, rank: int) -> None:
     if layer.mask_zero:
-        raise ValueError(f"layer {layer.name!r} makes a mask, which PyTorch's layers do not take")
+        raise ValueError(
+            f"layer {layer.name!r} makes a mask, which PyTorch's layers do not support"
+        )
     made = f"nn.Embedding({layer.input_dim}, {layer.output_dim})"
     name = parts.module(layer, made, {"weight": layer.embeddings})
     parts.call(f"x = self.{name}(x)")
@@ -220,17 +222,19 @@ def _direction(layer: Any, suffix: str) -> tuple[str, str, dict[str, Any]]:
         or cell.clip
     ):
         raise ValueError(
-            f"layer {layer.name!r} cannot be converted to PyTorch: its LSTM and GRU have tanh and "
-            "sigmoid, its GRU the reset gate after the product (`reset_after=True`), its RNN tanh "
-            "or relu, and none has a clip"
+            f"layer {layer.name!r} cannot be converted to PyTorch, where LSTM and GRU have tanh "
+            "and sigmoid, the GRU applies the reset gate after the product (`reset_after=True`), "
+            "the RNN has tanh or relu, and none has a clip"
         )
     if projected and wide:
         raise ValueError(
-            f"layer {layer.name!r} cannot be converted to PyTorch: there, a projection is "
-            f"narrower than the units, of which this one has {cell.units}"
+            f"layer {layer.name!r} cannot be converted to PyTorch, where a projection must have "
+            f"fewer units than the LSTM, {cell.units}"
         )
     if layer.return_state or layer.stateful:
-        raise ValueError(f"layer {layer.name!r}: a chain in PyTorch cannot pass its states on")
+        raise ValueError(
+            f"layer {layer.name!r}returns its states, which a chain in PyTorch cannot pass on"
+        )
     order = TORCH[kind]
     arrays: dict[str, Any] = {
         f"weight_ih_l0{suffix}": from_ours(cell.kernel.numpy().T, order),
@@ -268,8 +272,8 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
     alike = (kind, options, units) == (other, more, back.cell.units)
     if not alike or ahead.go_backwards or layer.merge_mode is None:
         raise ValueError(
-            f"layer {layer.name!r} cannot be converted to PyTorch: both directions must be "
-            "alike, the first one forward, and merged"
+            f"layer {layer.name!r} cannot be converted to PyTorch: both directions must have the "
+            "same settings, the first must go forward, and the outputs must be merged"
         )
     made = f"nn.{kind}({ahead.cell.kernel.shape[0]}, {units}, batch_first=True, "
     made += f"bidirectional=True{options})"
@@ -287,7 +291,10 @@ def _bidirectional(parts: _Parts, layer: Any, rank: int) -> None:
 def _layer_normalization(parts: _Parts, layer: Any, rank: int) -> None:
     last = [axis % rank for axis in layer.axis] == [rank - 1]
     if not last or layer.gamma is None or layer.rms_scaling:
-        raise ValueError(f"layer {layer.name!r} must center and scale the last axis for PyTorch")
+        raise ValueError(
+            f"layer {layer.name!r} must center and scale over the last axis to be converted to "
+            "PyTorch"
+        )
     size = layer.gamma.shape[0]
     arrays = {"weight": layer.gamma, "bias": np.zeros(size, layer.gamma.dtype)}
     if layer.beta is not None:
@@ -298,7 +305,10 @@ def _layer_normalization(parts: _Parts, layer: Any, rank: int) -> None:
 
 def _batch_normalization(parts: _Parts, layer: Any, rank: int) -> None:
     if layer.axis % rank != rank - 1 or rank not in (2, 3):
-        raise ValueError(f"layer {layer.name!r} must normalize the last of 2 or 3 axes for PyTorch")
+        raise ValueError(
+            f"layer {layer.name!r} must normalize the last of 2 or 3 axes to be converted to "
+            "PyTorch"
+        )
     mean = layer.moving_mean.numpy()
     arrays = {
         "weight": np.ones_like(mean) if layer.gamma is None else layer.gamma,
@@ -318,8 +328,8 @@ def _convolution(parts: _Parts, layer: Any, rank: int) -> None:
     reach = dilation * (size - 1)
     if layer.data_format != "channels_last" or (layer.padding == "same" and stride > 1):
         raise ValueError(
-            f"layer {layer.name!r} must have the features last, and no strides with the padding "
-            "'same', for PyTorch"
+            f"layer {layer.name!r} must have features last, and no strides with padding='same', to "
+            "be converted to PyTorch"
         )
     arrays = {"weight": layer.kernel.numpy().transpose(2, 1, 0)}
     if layer.bias is not None:
@@ -341,14 +351,17 @@ def _over_time(parts: _Parts, layer: Any, rank: int) -> None:
     if type(inner) not in (Dense, Activation, Dropout):
         raise ValueError(
             f"layer {layer.name!r} cannot be converted to PyTorch: it is a TimeDistributed of "
-            f"{type(inner).__name__}; one of Dense, Activation or Dropout can"
+            f"{type(inner).__name__}; supported are those of Dense, Activation and Dropout"
         )
     _WRITERS[type(inner)](parts, inner, rank)
 
 
 def _relu(parts: _Parts, layer: Any, rank: int) -> None:
     if layer.threshold or layer.negative_slope or layer.max_value is not None:
-        raise ValueError(f"layer {layer.name!r}: PyTorch's ReLU has no such settings")
+        raise ValueError(
+            f"layer {layer.name!r}cannot be converted to PyTorch, whose ReLU does not have its "
+            "settings"
+        )
     parts.call("x = torch.relu(x)")
 
 

@@ -1,4 +1,4 @@
-"""Proof that a model computes what another source says, layer by layer."""
+"""Verification of a model against a second source, layer by layer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def largest(self) -> float:
-        """The largest difference of all, relative to the scale of the layer's outputs."""
+        """The largest difference, relative to the scale of the layer's outputs."""
         return max((each.largest / (each.scale or 1.0) for each in self.layers), default=0.0)
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ def _expected(model: Any, inputs: Any, against: Any, found: Outputs) -> tuple[Ou
 def _expected_of_graph(
     model: OnnxModel, inputs: Any, against: Any, found: Outputs
 ) -> tuple[Outputs, str]:
-    """What a second source gives for a graph; adds the graph's outputs to what was found."""
+    """The outputs of a second source for a graph; adds the graph's outputs to those found."""
     if isinstance(against, str):
         if against == "float64":
             return graphs.in_float64(model, inputs), "the same graph in float64"
@@ -135,7 +135,7 @@ def _arrays(value: Any) -> list[Any]:
 
 
 def _called(against: Any, inputs: Any) -> list[Any]:
-    """The outputs of a model of others."""
+    """The outputs of a model of another framework."""
     if hasattr(against, "predict"):
         return _arrays(against.predict(inputs, verbose=0))
     if hasattr(against, "state_dict") and hasattr(against, "eval"):
@@ -155,9 +155,12 @@ def _torch() -> Any:
 
 
 def _by_onnxruntime(model: Any, inputs: Any) -> Outputs:
-    """What each layer gives in ONNX Runtime."""
+    """The outputs of each layer in ONNX Runtime."""
     if getattr(model, "_graph", None) is None:
-        raise ValueError(f"the model {model.name!r} must be a graph of layers to become ONNX")
+        raise ValueError(
+            f"the model {model.name!r} must be a Sequential or functional model to be written to "
+            "ONNX"
+        )
     steps = [(step.layer.name, step.node) for step in model._graph.steps]
     tensors = [tensor for _, node in steps for tensor in flatten(node.outputs)]
     names = [
@@ -179,7 +182,7 @@ def _by_onnxruntime(model: Any, inputs: Any) -> Outputs:
 
 
 def in_keras(path: Path) -> Any:
-    """What the installed Keras makes of a file: a function that gives each layer's outputs.
+    """A function that returns each layer's outputs for a file in the installed Keras.
 
     Raises:
         ModuleNotFoundError: Keras is not installed.
@@ -187,7 +190,7 @@ def in_keras(path: Path) -> Any:
     try:
         import keras  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - optional
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("this needs Keras: pip install keras", name="keras") from error
+        raise ModuleNotFoundError("this requires Keras: pip install keras", name="keras") from error
     model = keras.models.load_model(path, compile=False)
     layers = [each for each in model.layers if not isinstance(each, keras.layers.InputLayer)]
     inner = keras.Model(model.inputs, [each.output for each in layers])

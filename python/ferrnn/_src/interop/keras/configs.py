@@ -11,12 +11,12 @@ from ferrnn._src.interop.keras.graphs import functional, sequential
 Config: TypeAlias = dict[str, Any]
 
 _MODELS = {"Model": functional, "Functional": functional, "Sequential": sequential}
-# What says nothing about what a layer computes, or only repeats what the files of weights tell.
+# Settings that do not affect what a layer computes, or only repeat what is in files of weights.
 _IGNORED = frozenset({
     "batch_input_shape", "build_config", "consume_less", "implementation", "input_dtype",
     "input_length", "ragged", "shared_object_id", "sparse", "_keras_api_names", "inbound_nodes",
 })  # fmt: skip
-# Keras 1's regularizers of weights and of outputs, by the name in their settings.
+# Keras 1's regularizers of weights and outputs, by the names in their settings.
 _PENALTIES = ("L1L2Regularizer", "WeightRegularizer", "ActivityRegularizer")
 _ACTIVATIONS = ("activation", "recurrent_activation")
 _HARD = "hard_sigmoid"
@@ -24,7 +24,7 @@ _RENAMED = {
     "CuDNNGRU": "GRU", "CuDNNLSTM": "LSTM", "Convolution1D": "Conv1D",
     "TimeDistributedDense": "Dense",
 }  # fmt: skip
-# Layers that hold code, or stand for operations of TensorFlow's.
+# Layers that hold code, or represent operations of TensorFlow.
 _REFUSED = frozenset({
     "ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda",
     "TensorFlowOpLayer",
@@ -47,12 +47,12 @@ def modern_settings(value: Any, version: str) -> Any:
 
 
 def _function(config: Mapping[str, Any]) -> Config:
-    """The settings of a `Lambda`, whose function has a name that the caller gives a meaning."""
+    """The settings of a `Lambda` whose function is a name that the caller defines."""
     function = config.get("function")
     if config.get("function_type") != "function" or not isinstance(function, str):
         raise ValueError(
-            "it holds code of Python, which is never run: put a layer of your own in its place, "
-            "or load the weights into a model that you build, by `load_weights`"
+            "it holds Python code, which is never run: replace it by a layer of your own, or build "
+            "the model yourself and load the weights with `load_weights`"
         )
     kept = {
         key: config[key] for key in ("name", "trainable", "dtype", "arguments") if key in config
@@ -68,7 +68,7 @@ class _Reader:
         self.major = major
 
     def read(self, value: Any) -> Any:
-        """Settings at any depth: configurations of objects in today's form, the rest as it is."""
+        """Settings at any depth, with configurations of objects in today's form."""
         if isinstance(value, list | tuple):
             return [self.read(part) for part in value]
         if not isinstance(value, Mapping):
@@ -88,8 +88,8 @@ class _Reader:
         if str(made.get("module", "")).startswith("keras.src.ops."):
             return {**data}  # an operation
         if str(made.get("module", "")).startswith(("keras.src.", "tf_keras.")):
-            del made["module"]  # of no version but the one that wrote it
-        if ">" in kind:  # the registered name of a class of a user's
+            del made["module"]  # only the version that wrote it can read it
+        if ">" in kind:  # the registered name of a user's class
             made, kind = {"module": None, "registered_name": kind}, kind.rpartition(">")[2]
         name = config.get("name", "") if isinstance(config, Mapping) else ""
         with within(f"the {kind} {name!r}" if name else f"the {kind}"):
@@ -101,7 +101,7 @@ class _Reader:
 
     def _layer(self, kind: str, config: Mapping[str, Any]) -> tuple[str, Config]:
         if kind in _REFUSED:
-            raise ValueError("a layer that stands for an operation of TensorFlow is not supported")
+            raise ValueError("a layer that represents an operation of TensorFlow is not supported")
         if kind == "Lambda" and self.major < 3:
             return kind, _function(config)
         if kind == "InputLayer" and "batch_input_shape" in config:
@@ -122,7 +122,7 @@ class _Reader:
         return _RENAMED.get(kind, kind), made
 
     def _old_defaults(self, kind: str, made: Config) -> None:
-        """Settings that were added later, or had another default."""
+        """Adds settings that came later or had another default."""
         if kind.startswith("CuDNN"):
             made["recurrent_activation"] = "sigmoid"
         elif kind in ("LSTM", "GRU", "LSTMCell", "GRUCell", "ConvLSTM1D"):
@@ -134,7 +134,7 @@ class _Reader:
         for part in made.values():
             settings = part.get("config") if isinstance(part, dict) else None
             if isinstance(settings, dict) and not settings.get("name"):
-                settings.pop("dtype", None)  # of an initializer: that of the weight
+                settings.pop("dtype", None)  # an initializer's dtype is that of the weight
 
 
 def _fix_normalization(made: Config) -> None:
@@ -142,7 +142,7 @@ def _fix_normalization(made: Config) -> None:
     made["axis"] = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     for key in ("renorm", "virtual_batch_size", "adjustment"):
         if made.pop(key, None):
-            raise NotImplementedError(f"`{key}` of a batch normalization is not supported")
+            raise NotImplementedError(f"`{key}` of BatchNormalization is not supported")
     for key in ("fused", "renorm_clipping", "renorm_momentum"):
         made.pop(key, None)
 
@@ -167,13 +167,13 @@ def _fix_scaling(made: Config) -> None:
 
 
 def _fix_heads(made: Config) -> None:
-    for key in ("query_shape", "key_shape", "value_shape"):  # a call tells them
+    for key in ("query_shape", "key_shape", "value_shape"):  # a call finds them
         made.pop(key, None)
 
 
 def _fix_attention(made: Config) -> None:
     if made.pop("causal", False):
-        raise NotImplementedError("`causal=True` of an attention is not supported")
+        raise NotImplementedError("`causal=True` of an attention layer is not supported")
 
 
 _FIXES: dict[str, Callable[[Config], None]] = {
@@ -212,9 +212,9 @@ _NO_INPUT_DIM = frozenset({"Embedding"})
 
 
 def keras1_layer(kind: str, config: Config) -> tuple[str, Config]:
-    """A layer of Keras 1 with the names that its arguments have had since."""
+    """A layer of Keras 1 with today's names of arguments."""
     if kind == "BatchNormalization" and config.get("mode") not in (0, None):
-        raise NotImplementedError(f"`mode={config['mode']}` is not supported: mode 0 is")
+        raise NotImplementedError(f"`mode={config['mode']}` is not supported, only mode 0")
     if kind in ("Merge", "Highway", "MaxoutDense"):
         raise NotImplementedError(f"the layer {kind} of Keras 1 is not supported here")
     made: Config = {}

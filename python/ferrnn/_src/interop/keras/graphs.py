@@ -1,4 +1,4 @@
-"""The layers of old models and how they are connected, as Keras 3 would write it."""
+"""The layers of old models and their connections, in the form of Keras 3."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Config: TypeAlias = dict[str, Any]
 Read: TypeAlias = Callable[[Any], Any]
 
 _MODELS = ("Model", "Functional", "Sequential")
-# Their initial states were further inputs.
+# Layers whose initial states were additional inputs.
 _RECURRENT = frozenset({
     "Bidirectional", "ConvLSTM1D", "CuDNNGRU", "CuDNNLSTM", "GRU", "LSTM", "RNN", "SimpleRNN",
 })  # fmt: skip
-# What `Merge` of Keras 1 does, as a layer of today.
+# Today's layers for the modes of Keras 1's `Merge`.
 _MERGES = {
     "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
     "dot": "Dot", "cos": "Dot",
@@ -26,8 +26,8 @@ _MERGES = {
 def sequential(config: Any, read: Read, *, keras1: bool) -> tuple[str, Config]:
     """A Sequential model: its class and configuration.
 
-    The list of layers was all there was up to Keras 2.2.2. A shape that stood in the first layer
-    becomes an `InputLayer`; one that begins with `Merge` becomes a graph.
+    Up to Keras 2.2.2 the configuration was just the list of layers. A shape in the first layer
+    becomes an `InputLayer`; a model that begins with `Merge` becomes a graph.
     """
     config = {"layers": config} if isinstance(config, list) else config
     layers = list(config["layers"])
@@ -62,7 +62,7 @@ def _transposition(name: str) -> Config:
 
 
 def _first_input(layers: Sequence[Mapping[str, Any]]) -> Config | None:
-    """The input that the shape in the first layer stands for."""
+    """The `InputLayer` for the shape in the first layer."""
     if not layers or layers[0]["class_name"] == "InputLayer":
         return None
     if layers[0]["class_name"] in _MODELS:
@@ -83,9 +83,12 @@ def _first_input(layers: Sequence[Mapping[str, Any]]) -> Config | None:
 
 
 def functional(config: Mapping[str, Any], read: Read, *, keras1: bool) -> tuple[str, Config]:
-    """A model of connected layers, whose calls were lists of tensors' places."""
+    """A functional model, whose calls were lists of tensors' places."""
     if "layers" not in config:  # a subclass of `Model`
-        raise ValueError("a subclassed model has no configuration of its layers")
+        raise ValueError(
+            "the model must be Sequential or functional, as a subclassed model has no "
+            "configuration of its layers"
+        )
     graph = _Graph(config)
     made = []
     for written in config["layers"]:
@@ -105,7 +108,7 @@ def functional(config: Mapping[str, Any], read: Read, *, keras1: bool) -> tuple[
 
 
 class _Graph:
-    """The places of tensors in one model: layer, call of it, output of the call."""
+    """The places of tensors in one model: layer, index of the call, index of the output."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         lists = any(isinstance(node, list) for node in _nodes(config))
@@ -146,7 +149,7 @@ class _Graph:
         return {"args": inputs if len(inputs) == 1 else [inputs], "kwargs": kwargs}
 
     def ends(self, entries: Any) -> Any:
-        """The inputs or outputs of the model: one alone is no list."""
+        """The inputs or outputs of the model; a single one is not in a list."""
         if isinstance(entries, Mapping):
             return {key: self.ends(part) for key, part in entries.items()}
         if entries and isinstance(entries[0], str):
@@ -157,7 +160,7 @@ class _Graph:
 
 
 def _dict(config: Any) -> Config:
-    """The configuration of a layer; that of a Sequential model may be a list."""
+    """The configuration of a layer as a dict; that of a Sequential model may be a list."""
     return {"layers": config} if isinstance(config, list) else config
 
 
@@ -187,7 +190,7 @@ def _nodes(config: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _skipped(config: Mapping[str, Any]) -> dict[str, int]:
-    """How many calls are left out of the file, for each model inside.
+    """The number of calls that the file leaves out, for each nested model.
 
     The first call of a model with inputs is the one that made it; versions that counted it number
     the others from 1.
@@ -203,7 +206,7 @@ def _skipped(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _own_merge(layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The layer of today for a `Merge` of Keras 1; any other layer as it is."""
+    """Today's layer for a `Merge` of Keras 1; any other layer unchanged."""
     if layer["class_name"] != "Merge":
         return layer
     config = layer["config"]
@@ -219,7 +222,7 @@ def _own_merge(layer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def merged_branches(config: Mapping[str, Any], read: Read) -> tuple[str, Config]:
-    """A Sequential model of Keras 1 that begins with the outputs of several: a graph."""
+    """A Sequential model of Keras 1 that begins with the outputs of several models, as a graph."""
     merge, *rest = config["layers"]
     layers: list[Config] = []
     inputs: list[list[Any]] = []
@@ -234,7 +237,7 @@ def merged_branches(config: Mapping[str, Any], read: Read) -> tuple[str, Config]
             if each["class_name"] == "InputLayer":
                 inputs.append(last)
         if last is None:
-            raise ValueError("`Merge` of a model without layers")
+            raise ValueError("`Merge` of a model without layers is not supported")
         return last
 
     for branch in merge["config"]["layers"]:

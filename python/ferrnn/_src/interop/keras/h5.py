@@ -45,19 +45,22 @@ def read_model(
         text = _text(file, "model_config")
         if text is None:
             raise ValueError(
-                "the file holds weights alone: build the model, and call `model.load_weights` with "
-                "it"
+                "the file holds only weights: build the model, and pass the file to "
+                "`model.load_weights`"
             )
         group = group_at(file, _WEIGHTS)
         if group is None:
-            raise ValueError("there are no weights")
+            raise ValueError("it has no weights")
         version = _text(file, "keras_version") or _text(group, "keras_version") or "1"
         dialect = _dialect(version, _text(group, "backend"), backend)
         with custom_object_scope(custom_objects):
             with within("model_config"):
                 made: Any = layer_from(modern(json.loads(text), version))
                 if not hasattr(made, "outputs_and_mask"):
-                    raise ValueError(f"a {type(made).__name__} is not a model")
+                    raise ValueError(
+                        "the configuration must be that of a model, received that of a "
+                        f"{type(made).__name__}"
+                    )
             with within(_WEIGHTS):
                 _assign(_by_name(made, _layers(group), dialect))
             training = _text(file, "training_config")
@@ -69,13 +72,13 @@ def read_model(
 
 
 def probe_in(file: Any) -> bytes | None:
-    """The probe that an open file keeps, if there is one."""
+    """The probe in an open file, or None."""
     if PROBE_FILE not in file:
         return None
     with within(PROBE_FILE):
         dataset = dataset_at(file, PROBE_FILE, "the probe")
         if dataset.dtype.kind not in "fiub":
-            raise ValueError(f"the probe has no numbers, but {dataset.dtype}")
+            raise ValueError(f"the probe must be numbers, received {dataset.dtype}")
         spend(dataset.shape, dataset.dtype.itemsize, "the probe")
         return read_array(file, PROBE_FILE, dataset).astype(np.uint8).tobytes()
 
@@ -89,7 +92,7 @@ def _opened(path: Path) -> Iterator[Any]:
 def read_weights(
     model: Any, path: Path, *, by_name: bool, skip_mismatch: bool, backend: str | None
 ) -> None:
-    """Reads the weights of a legacy HDF5 file into a model, by the layers' places or names."""
+    """Reads the weights of a legacy HDF5 file into a model, by the layers' order or names."""
     with reading(path), limited(path.stat().st_size), _opened(path) as file:
         group = file if "layer_names" in file.attrs else group_at(file, _WEIGHTS)
         group = file if group is None else group
@@ -107,7 +110,7 @@ def is_legacy(file: Any) -> bool:
 
 
 def _dialect(version: str, written: str | None, backend: str | None) -> Dialect:
-    """Who wrote the weights: `backend` is the caller's word, for files that do not tell."""
+    """The version and backend that wrote the weights; `backend` is for files without one."""
     if backend not in _BACKENDS:
         raise ValueError(f"`backend` must be 'tensorflow' or 'theano', received {backend!r}")
     major = int(version.split(".", maxsplit=1)[0])
@@ -115,7 +118,7 @@ def _dialect(version: str, written: str | None, backend: str | None) -> Dialect:
 
 
 def _text(group: Any, name: str) -> str | None:
-    """An attribute that is text; None if it is not there."""
+    """A text attribute, or None."""
     value = group.attrs.get(name)
     if value is None:
         return None
@@ -127,7 +130,7 @@ def _text(group: Any, name: str) -> str | None:
 
 
 def _names(group: Any, name: str) -> list[str]:
-    """A list of names, which is cut into several attributes if it is long."""
+    """A list of names, which is split over several attributes if it is long."""
     chunks = []
     if name in group.attrs:
         chunks.append(group.attrs[name])
@@ -141,13 +144,13 @@ def _names(group: Any, name: str) -> list[str]:
 
 
 def _layers(group: Any) -> list[tuple[str, list[Array]]]:
-    """The layers of a file, in its order, with their arrays in its order."""
+    """The layers of a file and their arrays, in the order of the file."""
     found = []
     for name in _names(group, "layer_names"):
         with within(name):
             inner = group_at(group, name)
             if inner is None:
-                raise ValueError("the group of this layer is not there")
+                raise ValueError("the group of this layer is missing")
             found.append((name, _values(inner)))
     return found
 
@@ -158,17 +161,17 @@ def _values(group: Any) -> list[Array]:
         folder, _, last = name.rpartition("/")
         holder = group_at(group, folder) if folder else group
         if holder is None:
-            raise ValueError(f"the array {name!r} is not there")
+            raise ValueError(f"the array {name!r} is missing")
         dataset = dataset_at(holder, last, f"the weight {name!r}")
         if dataset.dtype.kind not in "fiub":
-            raise ValueError(f"the weight {name!r} has no numbers, but {dataset.dtype}")
+            raise ValueError(f"the weight {name!r} must be numbers, received {dataset.dtype}")
         spend(dataset.shape, dataset.dtype.itemsize, f"the weight {name!r}")
         found.append(read_array(holder, last, dataset))
     return found
 
 
 def _optimizer_values(file: Any, model: Any, weights: Any, dialect: Dialect) -> list[Array] | None:
-    """The arrays of the optimizer, in the order of the model's weights; None if there are none.
+    """The arrays of the optimizer, in the order of the model's weights, or None.
 
     Keras 1 had them for each gate apart, sorted by the names of weights; on Theano by names that
     are in no file.
@@ -189,7 +192,7 @@ def _optimizer_values(file: Any, model: Any, weights: Any, dialect: Dialect) -> 
     places = sorted(range(len(names)), key=names.__getitem__)
     left = values[counted:]
     if not names or len(left) % len(names):
-        return values  # which do not fit: it is told where the model is compiled
+        return values  # they do not fit, about which compiling the model warns
     ordered: list[Array] = []
     for start in range(0, len(left), len(names)):
         known = dict(zip(places, left[start : start + len(names)], strict=True))
@@ -202,7 +205,7 @@ def _optimizer_values(file: Any, model: Any, weights: Any, dialect: Dialect) -> 
 
 
 def _by_name(model: Any, layers: Sequence[tuple[str, list[Array]]], dialect: Dialect) -> Found:
-    """The weights of a model that was made of the same file: names are those of the layers."""
+    """The weights of a model made from the same file, whose layers have the names in it."""
     known = {layer.name: layer for layer in model.layers}
     found: Found = []
     for name, arrays in layers:
@@ -223,11 +226,11 @@ Pairs: TypeAlias = Sequence[tuple[Any, str, Sequence[Array]]]
 
 
 def _paired(model: Any, layers: Sequence[tuple[str, list[Array]]]) -> Pairs:
-    """Layers by their places among those that have weights."""
+    """Layers matched by their order among those that have weights."""
     own = [layer for layer in model.layers if layer.weights]
     if len(own) != len(layers):
         raise ValueError(
-            f"the file has weights of {len(layers)} layers, the model {model.name!r} has "
+            f"the file has weights of {len(layers)} layers, but the model {model.name!r} has "
             f"{len(own)} layers with weights: {[layer.name for layer in own]} for "
             f"{[name for name, _ in layers]}"
         )
@@ -240,7 +243,7 @@ def _named_pairs(model: Any, layers: Sequence[tuple[str, list[Array]]]) -> Pairs
 
 
 def _fitting(pairs: Pairs, dialect: Dialect, *, skip_mismatch: bool) -> Found:
-    """What fits; what does not is an error, or a warning with `skip_mismatch`."""
+    """The layers whose weights fit; others raise an error, or with `skip_mismatch` warn."""
     found: Found = []
     for layer, name, arrays in pairs:
         with within(name):

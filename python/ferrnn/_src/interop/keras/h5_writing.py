@@ -1,4 +1,4 @@
-"""Whole models in the legacy HDF5 layout, as Keras 2.15 writes it, or Keras 3 where a name asks."""
+"""Whole models in the legacy HDF5 layout of Keras 2.15, or of Keras 3."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ferrnn._src.training.metrics.registry import named
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Parameter
 
-# The versions that are written for.
+# The versions of Keras to write for.
 _VERSIONS = {2: "2.15.0", 3: KERAS_VERSION}
-# Variables of optimizers that Keras 2 keeps elsewhere.
+# Variables of optimizers that Keras 2 stores elsewhere.
 _NOT_IN_KERAS2 = ("/learning_rate", "/u_product")
-# Metrics of which the outputs decide what they are.
+# Metrics whose class depends on the outputs.
 _OF_OUTPUTS = ("accuracy", "acc", "crossentropy", "ce")
 _WEIGHTS, _OPTIMIZER, _TOP = "model_weights", "optimizer_weights", "top_level_model_weights"
-# HDF5 keeps attributes in a header of 64 kB, less what stands around them.
+# HDF5 keeps attributes in a header of 64 kB, minus its overhead.
 _LIMIT = 64512
 
 
@@ -45,10 +45,10 @@ def write_model(
     keras: int = 3,
     probe: bytes | None = None,
 ) -> None:
-    """Writes the configuration of a model, its weights, how it is compiled and its optimizer.
+    """Writes a model's configuration, weights, compile settings and optimizer.
 
-    `keras` is the version for which it is written, 2 or 3; `probe` is kept beside all that.
-    Whenever this stops, at `path` is the file that was there or the new one.
+    `keras` is the version to write for, 2 or 3; `probe` is stored besides. If this is
+    interrupted, `path` is the old file or the new one.
     """
     if keras not in _VERSIONS:
         raise ValueError(f"`keras` must be 2 or 3, received {keras!r}")
@@ -63,8 +63,8 @@ def write_model(
         texts["training_config"] = json.dumps(training)
     if keras == 3:
         warn(
-            f"`{path.name}` is an HDF5 file, a format that is considered legacy: names that end in "
-            "`.keras` ask for the native Keras format, which keeps more."
+            f"`{path.name}` is an HDF5 file, a format that is considered legacy. A name that ends "
+            "in `.keras` gives the native Keras format, which stores more."
         )
     with whole_file(path) as file, written(file) as target:
         for name, text in texts.items():
@@ -85,12 +85,15 @@ def write_model(
 
 def _check_layers(model: Any, path: Path) -> None:
     if not model.built or not hasattr(model, "layers"):
-        raise ValueError(f"the model {model.name!r} is not built: {path} would hold no weights")
+        raise ValueError(
+            f"the model {model.name!r} must be built before it is saved, or {path} would have no "
+            "weights"
+        )
     for _, owner, _ in saved(model, include_optimizer=False):
         if stores_itself(owner) or asset_files(owner):
             raise ValueError(
-                f"the legacy HDF5 format of {path} has no place for what layer {owner.name!r} "
-                "keeps besides its weights: use a name that ends in `.keras`"
+                f"the legacy HDF5 format of {path} cannot store what layer {owner.name!r} keeps "
+                "besides its weights: use a name that ends in `.keras`"
             )
 
 
@@ -100,16 +103,16 @@ def _model_config(model: Any, keras: int) -> dict[str, Any]:
         return data
     if model._graph is None:
         raise ValueError(
-            f"the model {model.name!r} is written as code, which files of Keras 2 do not hold: "
-            "save it as `.keras` or `.safetensors`, or its weights alone"
+            f"the model {model.name!r} is defined by code, which files of Keras 2 cannot store: "
+            "save it as `.keras` or `.safetensors`, or save only its weights"
         )
     return keras2_writing.model_config(data)
 
 
 def _training_config(model: Any, keras: int) -> dict[str, Any]:
-    """How a model is compiled, with objects for the names of losses and metrics.
+    """The arguments of `compile`, with objects for the names of losses and metrics.
 
-    Keras 3 does not find the names of functions that are in such a file.
+    Keras 3 cannot look up the names of functions in such a file.
     """
     config: dict[str, Any] = data_alone(plain(model.get_compile_config()))
     config["loss"] = _map_names(config.get("loss"), lambda name: losses.serialize(as_loss(name)))
@@ -141,9 +144,9 @@ def _map_names(value: Any, make: Callable[[str], Any]) -> Any:
 
 
 def _optimizer_arrays(optimizer: Any, keras: int, *, old: bool) -> list[tuple[str, Array]]:
-    """The variables of an optimizer in the order of a version of Keras.
+    """The variables of an optimizer in the order of the given version of Keras.
 
-    `old` optimizers have slot after slot, each of all weights.
+    `old` optimizers store slot after slot, each for all weights.
     """
     left_out = _NOT_IN_KERAS2 if keras == 2 else ()
     variables = [each for each in optimizer.variables if not each.path.endswith(left_out)]
@@ -159,7 +162,7 @@ def _optimizer_arrays(optimizer: Any, keras: int, *, old: bool) -> list[tuple[st
 
 
 def _ordered(layer: Any) -> list[Parameter]:
-    """The weights of a layer: those that train, then the others."""
+    """The weights of a layer: trainable ones, then the others."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
@@ -168,7 +171,7 @@ def _write_weights(group: Any, weights: Iterable[Parameter]) -> None:
 
 
 def _write_arrays(group: Any, arrays: Iterable[tuple[str, Array]]) -> None:
-    """Arrays under the names of their variables, which tell folders; a name twice is counted up."""
+    """Writes arrays under the names of their variables, in groups; numbers repeated names."""
     names: list[str] = []
     for path, array in arrays:
         name = path if path not in names else f"{path}_{len(names)}"

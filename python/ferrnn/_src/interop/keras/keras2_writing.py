@@ -1,4 +1,4 @@
-"""Configurations of models and of how they are compiled, as Keras 2.15 writes them."""
+"""Configurations of models, and arguments of `compile`, in the form of Keras 2.15."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Config: TypeAlias = dict[str, Any]
 
 _MODELS = ("Functional", "Sequential", "Model")
 _ACTIVATIONS = ("activation", "recurrent_activation")
-# What came with Keras 3, and says nothing where it has this value.
+# Settings that came with Keras 3, with the values at which they have no effect.
 _NEW: Mapping[str, Any] = {
     "flash_attention": None, "gradient_accumulation_steps": None, "lora_rank": None,
     "lora_alpha": None, "loss_scale_factor": None, "optional": False, "quantization_config": None,
@@ -19,14 +19,14 @@ _NEW: Mapping[str, Any] = {
     "sliding_window": None, "use_gate": False, "weights": None,
 }  # fmt: skip
 _OLD_OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adamax", "Adagrad", "Adadelta")
-# What Keras 3 computes alike without it, whatever it is.
+# Settings without effect on what Keras 3 computes.
 _LEFT_OUT = frozenset({"ragged", "seed_generator", "renorm_momentum", "build_config"})
-# These have had a seed in Keras 2 as well.
+# Classes that had a seed in Keras 2 as well.
 _SEEDED = frozenset({"Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout"})
 
 
 def model_config(data: Mapping[str, Any]) -> Config:
-    """A model's class and configuration, of those that Keras 3 would write.
+    """A model's class and configuration for Keras 2, from those for Keras 3.
 
     Raises:
         ValueError: Keras 2 has no equivalent of something in it.
@@ -35,16 +35,16 @@ def model_config(data: Mapping[str, Any]) -> Config:
 
 
 def training_config(data: Mapping[str, Any]) -> Config:
-    """How a model is compiled; losses and metrics must be objects or names that need no class."""
+    """The arguments of `compile`; losses and metrics must be objects, or names without a class."""
     made = {key: _value(data.get(key)) for key in ("metrics", "weighted_metrics", "loss_weights")}
     losses = _without_dtypes(_value(data.get("loss")))
     return {**made, "loss": losses, "optimizer_config": _optimizer(data["optimizer"])}
 
 
 def is_old(optimizer_config: Mapping[str, Any]) -> bool:
-    """Whether an optimizer is of the kind that was the only one before Keras 2.11.
+    """Whether an optimizer is of the kind that Keras had before 2.11.
 
-    Keras 3 knows its settings, and does not know those of the kind that came then.
+    Keras 3 has the settings of the old kind, but not those of the kind introduced in 2.11.
     """
     return "is_legacy_optimizer" not in optimizer_config["config"]
 
@@ -53,7 +53,7 @@ def _optimizer(data: Mapping[str, Any]) -> Config:
     config = {key: _value(value) for key, value in data["config"].items()}
     for key, value in _NEW.items():
         if config.pop(key, value) != value:
-            raise ValueError(f"`{key}` of an optimizer is unknown to Keras 2: pass `keras=3`")
+            raise ValueError(f"`{key}` of an optimizer is not in Keras 2: pass `keras=3`")
     averaged = config["use_ema"] or config.get("weight_decay")
     if data["class_name"] in _OLD_OPTIMIZERS and not averaged:
         left_out = {key for key in config if key.startswith(("ema_", "clip", "global_clip"))}
@@ -66,7 +66,7 @@ def _optimizer(data: Mapping[str, Any]) -> Config:
 
 
 def _without_dtypes(value: Any) -> Any:
-    """Losses as Keras 2 takes them."""
+    """Losses in the form of Keras 2."""
     if isinstance(value, list):
         return [_without_dtypes(part) for part in value]
     if isinstance(value, dict):
@@ -91,8 +91,8 @@ def _object(data: Mapping[str, Any]) -> Config:
         return config["name"]  # type: ignore[no-any-return]
     if str(data.get("module", "")).startswith("keras.src.ops"):
         raise ValueError(
-            f"the operation {kind} between layers is unknown to Keras 2: use a layer, "
-            "such as Add or Reshape, or pass `keras=3`"
+            f"the operation {kind} between layers is not in Keras 2: use a layer, such as Add or "
+            "Reshape, or pass `keras=3`"
         )
     name = config.get("name", "") if isinstance(config, Mapping) else ""
     with within(f"the {kind} {name!r}" if name else f"the {kind}"):
@@ -112,7 +112,7 @@ def _layer(kind: str, config: Mapping[str, Any]) -> Config:
             continue
         if key in _NEW:
             if value != _NEW[key]:
-                raise ValueError(f"`{key}={value!r}` is unknown to Keras 2: pass `keras=3`")
+                raise ValueError(f"`{key}={value!r}` is not in Keras 2: pass `keras=3`")
             continue
         made[key] = _value(value)
     if isinstance(made.get("seed"), dict):
@@ -120,8 +120,8 @@ def _layer(kind: str, config: Mapping[str, Any]) -> Config:
     for key in _ACTIVATIONS:
         if made.get(key) == "hard_sigmoid":
             raise ValueError(
-                f"`{key}='hard_sigmoid'` is another function in Keras 2, `hard_sigmoid_keras2` of "
-                "ferrnn: pass `keras=3`"
+                f"`{key}='hard_sigmoid'` is a different function in Keras 2, which is ferrnn's "
+                "`hard_sigmoid_keras2`: pass `keras=3`"
             )
         if made.get(key) == "hard_sigmoid_keras2":
             made[key] = "hard_sigmoid"
@@ -140,7 +140,7 @@ def _fix_leaky(made: Config) -> None:
 
 
 def _fix_heads(made: Config) -> None:
-    made |= dict.fromkeys(("query_shape", "key_shape", "value_shape"))  # which a call tells
+    made |= dict.fromkeys(("query_shape", "key_shape", "value_shape"))  # which a call finds
 
 
 def _fix_padding(made: Config) -> None:
@@ -157,7 +157,7 @@ _FIXES: dict[str, Callable[[Config], None]] = {
     "ZeroPadding1D": _fix_padding,
 }
 
-# The arguments after the first, which may be given without their names.
+# The arguments after the first that may be passed by position.
 _NAMED_ARGUMENTS = {"MultiHeadAttention": ("value", "key")}
 
 
@@ -172,7 +172,7 @@ def _sequential(config: Mapping[str, Any]) -> Config:
 
 
 def _functional(config: Mapping[str, Any]) -> Config:
-    # A model inside has a call of its own, the first, if it knows its inputs.
+    # The first call of a nested model with known inputs is the one that made it.
     first = {each["name"]: int(_knows_inputs(each)) for each in config["layers"]}
 
     def place(history: Any) -> list[Any]:
@@ -216,7 +216,7 @@ def _knows_inputs(layer: Mapping[str, Any]) -> bool:
 
 
 def _node(kind: str, node: Mapping[str, Any], place: Callable[[Any], list[Any]]) -> list[Any]:
-    """One call of a layer: the places of its inputs, each with the arguments by name."""
+    """One call of a layer: the places of its inputs, each with the keyword arguments."""
 
     def written(value: Any) -> Any:
         if _is_tensor(value):
@@ -239,11 +239,11 @@ def _node(kind: str, node: Mapping[str, Any], place: Callable[[Any], list[Any]])
     inputs = list(first) if isinstance(first, list | tuple) else [first]
     if not inputs or not all(map(_is_tensor, inputs)) or any(each is not None for each in others):
         raise ValueError(
-            "a call without tensors, or with several arguments without names, cannot be written "
-            "for Keras 2: name the arguments after the first, or pass `keras=3`"
+            "a call without tensors, or with several positional arguments, cannot be written for "
+            "Keras 2: pass the arguments after the first by name, or pass `keras=3`"
         )
     state = kwargs.pop("initial_state", None)
-    if state is not None:  # further inputs
+    if state is not None:  # additional inputs
         states = [state] if _is_place(state) else state
         return [[*written(each), kwargs] for each in inputs] + [[*each, kwargs] for each in states]
     return [[*written(each), kwargs] for each in inputs]

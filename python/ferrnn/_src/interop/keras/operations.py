@@ -1,7 +1,7 @@
-"""TensorFlow's operations between layers of functional models, as operators and layers of today.
+"""TensorFlow's operations in functional models, as today's operators and layers.
 
 Keras 2 wrote `x + y` as a `TFOpLambda` and `x[:, -1]` as a `SlicingOpLambda`, with the name of
-TensorFlow's function. Names are looked up here and nowhere else.
+TensorFlow's function. Only the names in this file are supported.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _FUNCTIONS = {
     "nn.swish": "silu", "nn.tanh": "tanh", "sigmoid": "sigmoid", "softmax": "softmax",
     "tanh": "tanh",
 }  # fmt: skip
-_REASON = "a layer that stands for an operation of TensorFlow is not supported"
+_REASON = "a layer that represents an operation of TensorFlow is not supported"
 
 
 def operation(name: str, config: Mapping[str, Any], nodes: list[Config]) -> Config:
-    """An operation of TensorFlow with its calls, each `args` and `kwargs`, as Keras 3 writes it.
+    """An operation of TensorFlow with its calls (`args` and `kwargs`), in the form of Keras 3.
 
     Raises:
-        ValueError: It is none of those that are known, or is called with other settings.
+        ValueError: The operation, or a setting of a call, is not supported.
     """
     function = config.get("function")
     if function == "__operators__.getitem":
@@ -59,7 +59,7 @@ def operation(name: str, config: Mapping[str, Any], nodes: list[Config]) -> Conf
 
 
 def _called(node: Config, wanted: list[str]) -> tuple[Any, ...]:
-    """The arguments of a call by position, and those of these names; no others may be given."""
+    """The positional arguments of a call, and those of these names; no others may be given."""
     rest = {key: value for key, value in node["kwargs"].items() if value is not None}
     found = [rest.pop(key) for key in wanted if key in rest]
     if rest.get("axis") == -1:

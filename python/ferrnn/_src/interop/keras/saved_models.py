@@ -1,7 +1,7 @@
-"""TensorFlow's SavedModels that Keras 2 wrote: their weights and the model's configuration.
+"""SavedModels written by Keras 2: the weights and the configuration of the model.
 
-`keras_metadata.pb` holds the configuration of each layer as JSON, the checkpoint in `variables` the
-weights and, by name, which object has which. The graph, `saved_model.pb`, is never read.
+`keras_metadata.pb` holds the configuration of each layer as JSON; the checkpoint in `variables`
+holds the weights, and the objects to which they belong. The graph, `saved_model.pb`, is never read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ferrnn._src.layer.serialization import layer_from
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 
-# Of an optimizer of Keras before 2.11: its own numbers, and what it has for each weight.
+# The hyperparameters and the slots of an optimizer of Keras before 2.11.
 _SCALARS = ("iter", "momentum_cache")
 _SLOTS = (
     *("m", "v", "vhat", "rms", "momentum", "mg", "accum_grad", "accum_var", "accumulator"),
@@ -49,7 +49,10 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None, *, compiles
             with within(_METADATA):
                 made: Any = layer_from(modern(_plain(data), version))
                 if not hasattr(made, "outputs_and_mask"):
-                    raise ValueError(f"a {type(made).__name__} is not a model")
+                    raise ValueError(
+                        "the configuration must be that of a model, received that of a "
+                        f"{type(made).__name__}"
+                    )
             folder = path / "variables" if (path / "variables").is_dir() else path
             with within(_INDEX):
                 bundle = Bundle(folder / _INDEX)
@@ -68,26 +71,26 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _root(path: Path) -> dict[str, Any]:
-    """What the file of metadata says of the model itself."""
+    """The metadata of the model itself."""
     file = path / _METADATA
     if file.is_symlink() or not file.is_file():
         raise ValueError(
-            f"there is no {_METADATA}: the model was saved before TensorFlow 2.5, or not by Keras, "
-            "and what it computes is in its graph alone, which is not read. Save it as `.h5` with "
-            "Keras 2, or export it to ONNX"
+            f"the file {_METADATA} is missing: the model was saved before TensorFlow 2.5, or not "
+            "by Keras, and is described only by its graph, which is not read. Save it as `.h5` "
+            "with Keras 2, or export it to ONNX"
         )
     with within(_METADATA):
         for node in Message(memoryview(file.read_bytes()), "the metadata").messages(1, "an object"):
             if node.text(3) == "root":
                 root: dict[str, Any] = json.loads(node.text(5))
                 if not isinstance(root, dict) or not {"class_name", "config"} <= set(root):
-                    raise ValueError("the model's own metadata have no configuration")
+                    raise ValueError("the metadata of the model has no configuration")
                 return root
-        raise ValueError("there is not a model")
+        raise ValueError("it has no metadata of a model")
 
 
 def _plain(value: Any) -> Any:
-    """Tuples, which JSON has not, as lists; classes that TensorFlow registers by their names."""
+    """Lists for tuples, which JSON lacks; plain names for classes that TensorFlow registers."""
     if isinstance(value, list):
         return [_plain(part) for part in value]
     if not isinstance(value, dict):
@@ -102,11 +105,11 @@ def _plain(value: Any) -> Any:
 
 
 def _keys(objects: list[Node], *path: str) -> list[str]:
-    """The keys of a numbered list of variables that is found along a path from the root."""
+    """The keys of a numbered list of variables at a path from the root."""
     node = _at(objects, 0)
     for name in path:
         if name not in node.children:
-            raise ValueError(f"the model has no {'.'.join(path)}")
+            raise ValueError(f"the checkpoint has no object {'.'.join(path)}")
         node = _at(objects, node.children[name])
     numbered = {int(name): at for name, at in node.children.items() if name.isdecimal()}
     found = [_at(objects, numbered[number]).key for number in sorted(numbered)]
@@ -115,18 +118,20 @@ def _keys(objects: list[Node], *path: str) -> list[str]:
 
 def _at(objects: list[Node], number: int) -> Node:
     if not 0 <= number < len(objects):
-        raise ValueError(f"the graph of objects names object {number} of {len(objects)}")
+        raise ValueError(
+            f"the graph of objects refers to object {number}, but has only {len(objects)}"
+        )
     return objects[number]
 
 
 def _assign(model: Any, arrays: list[Array]) -> None:
-    """Gives the arrays to the layers, in their order."""
+    """Sets the weights of the layers from the arrays, in order."""
     own = [layer for layer in model.layers if layer.weights]
     counts = [len(layer.weights) for layer in own]
     if sum(counts) != len(arrays):
         raise ValueError(
-            f"the file has {len(arrays)} weights, the layers {[layer.name for layer in own]} have "
-            f"{counts}"
+            f"the file must have as many weights as the layers {[layer.name for layer in own]}, "
+            f"{counts}, received {len(arrays)}"
         )
     found = []
     for layer, count in zip(own, counts, strict=True):
@@ -139,7 +144,7 @@ def _assign(model: Any, arrays: list[Array]) -> None:
 
 
 def _optimizer(bundle: Bundle, objects: list[Node]) -> list[Array] | None:
-    """The variables of an optimizer, in the order of `.h5` files; None if there are none."""
+    """The variables of an optimizer, in the order of `.h5` files, or None."""
     if "optimizer" not in _at(objects, 0).children:
         return None
     optimizer = _at(objects, _at(objects, 0).children["optimizer"])

@@ -1,8 +1,8 @@
 """Reads TensorFlow's checkpoints, `variables.index` and `variables.data-*`, without TensorFlow.
 
-The index is a sorted table as in LevelDB: blocks of keys and values, each key told by what it
-shares with the one before, then a footer of 48 bytes with the places of the index of blocks. A
-value is the message BundleEntryProto: dtype, shape, file, offset and size of a tensor.
+The index is a sorted table as in LevelDB: blocks of keys and values, in which each key is stored
+as its difference from the one before, then a footer of 48 bytes with the place of the index of
+blocks. A value is the message BundleEntryProto: dtype, shape, file, offset and size of a tensor.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bundle:
     """The tensors of one checkpoint, by their keys.
 
     Raises:
-        MessageError: The files are damaged, or say what they do not hold.
+        MessageError: The files are damaged or inconsistent.
     """
 
     def __init__(self, index: Path) -> None:
@@ -42,7 +42,7 @@ class Bundle:
         header = Message(memoryview(table.pop("", b"")), "the header of the index")
         self._files = header.integer(1, 1)
         if header.integer(2, 0):
-            raise MessageError("its numbers are big-endian, which is not read")
+            raise MessageError("its numbers are big-endian, which is not supported")
         self._entries = table
 
     def read(self, key: str) -> Array:
@@ -50,14 +50,14 @@ class Bundle:
         entry, data = self._bytes(key)
         kind = entry.integer(1, 0)
         if kind not in _DTYPES:
-            raise MessageError(f"tensor {key!r} has the data type {kind}, which is not read")
+            raise MessageError(f"tensor {key!r} has the data type {kind}, which is not supported")
         dtype = np.dtype(_DTYPES[kind])
         axes = entry.message(2, f"the shape of {key!r}").messages(2, f"an axis of {key!r}")
         shape = tuple(axis.integer(1, 0) for axis in axes)
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
             raise MessageError(
-                f"tensor {key!r} of the shape {shape} should have "
-                f"{math.prod(shape) * dtype.itemsize} bytes, and has {len(data)}"
+                f"tensor {key!r} of the shape {shape} must have "
+                f"{math.prod(shape) * dtype.itemsize} bytes, received {len(data)}"
             )
         return np.frombuffer(data, dtype).reshape(shape)
 
@@ -65,33 +65,35 @@ class Bundle:
         """The objects whose variables the checkpoint holds, the root first."""
         entry, data = self._bytes(_OBJECTS)
         if entry.integer(1, 0) != _STRING:
-            raise MessageError("the graph of objects is not text")
+            raise MessageError("the graph of objects must be a string tensor")
         size, at = _number(data, 0)
         message = Message(data[at + 4 : at + 4 + size], "the graph of objects")  # 4: a checksum
         return [_node(each) for each in message.messages(1, "an object")]
 
     def _bytes(self, key: str) -> tuple[Message, memoryview]:
         if key not in self._entries:
-            raise MessageError(f"there is no tensor {key!r}")
+            raise MessageError(f"tensor {key!r} is missing")
         entry = Message(memoryview(self._entries[key]), f"the entry of {key!r}")
         number, offset, size = (entry.integer(at, 0) for at in (3, 4, 5))
         if not 0 <= number < self._files:
-            raise MessageError(f"tensor {key!r} lies in a file {number} of {self._files}")
+            raise MessageError(
+                f"tensor {key!r} must lie in one of {self._files} files, received file {number}"
+            )
         if number not in self._data:
             name = f"{self._name}.data-{number:05d}-of-{self._files:05d}"
             self._data[number] = memoryview(_read(self._folder / name))
         data = self._data[number]
         if min(offset, size) < 0 or offset + size > len(data):
-            raise MessageError(f"tensor {key!r} lies outside of its file's {len(data)} bytes")
+            raise MessageError(f"tensor {key!r} lies outside the {len(data)} bytes of its file")
         return entry, data[offset : offset + size]
 
 
 @dataclass(frozen=True)
 class Node:
-    """An object: the numbers of those that it holds, by their names, and the key of its value.
+    """An object: the indices of its parts by name, and the key of its value.
 
-    `slots` are what an optimizer remembers: the number of the weight, a name, the number of the
-    object that has the value.
+    `slots` are those of an optimizer: the index of the weight, a name, and the index of the object
+    that has the value.
     """
 
     children: dict[str, int]
@@ -111,14 +113,14 @@ def _node(message: Message) -> Node:
 
 def _read(path: Path) -> bytes:
     if path.is_symlink() or not path.is_file():
-        raise MessageError(f"{path.name} is missing, or no plain file")
+        raise MessageError(f"{path.name} is missing, or not a regular file")
     return path.read_bytes()
 
 
 def _table(data: bytes) -> Iterator[tuple[str, bytes]]:
     """The keys and values of a sorted table."""
     if len(data) < _FOOTER or struct.unpack("<Q", data[-8:])[0] != _MAGIC:
-        raise MessageError("the index is damaged: it does not end as such a table does")
+        raise MessageError("the index is damaged: it does not end with the footer of a table")
     numbers, at = [], 0
     footer = memoryview(data)[-_FOOTER:]
     for _ in range(4):
@@ -132,11 +134,11 @@ def _table(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of a block; it ends with the places where keys are told in full."""
+    """The keys and values of a block, which ends with the places of keys stored in full."""
     if size < 4 or offset + size + 1 > len(data):
-        raise MessageError("the index is damaged: a block lies outside of it")
+        raise MessageError("the index is damaged: a block lies outside it")
     if data[offset + size]:
-        raise MessageError("a block of the index is compressed, which is not read")
+        raise MessageError("a block of the index is compressed, which is not supported")
     block = memoryview(data)[offset : offset + size]
     restarts = struct.unpack("<I", block[-4:])[0]
     end, at, key = size - 4 - 4 * restarts, 0, b""

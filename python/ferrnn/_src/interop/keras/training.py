@@ -1,4 +1,4 @@
-"""How models of earlier versions of Keras were compiled, and what their optimizers remember."""
+"""The compile settings of models of earlier versions of Keras, and their optimizers' variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version
 from ferrnn._src.weights.parameter import Parameter
 
-# What optimizers say that changes nothing, or nothing here.
+# Settings of optimizers without effect, or without effect here.
 _IGNORED = frozenset({"is_legacy_optimizer", "jit_compile", "name"})
 _KEPT = ("loss", "metrics", "weighted_metrics", "loss_weights")
 
@@ -20,7 +20,7 @@ _KEPT = ("loss", "metrics", "weighted_metrics", "loss_weights")
 def compile_as_saved(
     model: Any, training: Mapping[str, Any], version: str, values: Sequence[Array] | None
 ) -> None:
-    """Compiles a model as a file says, with what its optimizer remembers; else warns.
+    """Compiles a model as stored in a file, with its optimizer's variables; warns if it cannot.
 
     `values` are the arrays of the optimizer, in the file's order.
     """
@@ -28,7 +28,7 @@ def compile_as_saved(
         config = modern_compile_config(training, version)
         model.compile(**compile_arguments(config))
     except (ValueError, TypeError, NotImplementedError, KeyError) as error:
-        warn(f"The model {model.name!r} is not compiled as it was: {error}")
+        warn(f"The model {model.name!r} could not be compiled as it was: {error}")
         return
     optimizer = model.optimizer
     if optimizer is None or not model.trainable_weights:
@@ -38,7 +38,7 @@ def compile_as_saved(
     if pairs is None:
         warn(
             f"The optimizer {optimizer.name!r} starts afresh: the file has {len(values or ())} "
-            f"variables of it, which do not fit the {len(optimizer.variables)} of this one."
+            f"variables of it, which do not match its {len(optimizer.variables)} variables here."
         )
         return
     with one_version():
@@ -47,7 +47,7 @@ def compile_as_saved(
 
 
 def modern_compile_config(training: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """What `compile` was given, as Keras 3 would write it."""
+    """The arguments of `compile`, in the form of Keras 3."""
     written = training.get("optimizer_config") or training.get("optimizer")
     made = {key: modern_settings(training.get(key), version) for key in _KEPT}
     made = {key: _plain(value) for key, value in made.items()}
@@ -55,14 +55,14 @@ def modern_compile_config(training: Mapping[str, Any], version: str) -> dict[str
 
 
 def _is_new(training: Mapping[str, Any], version: str) -> bool:
-    """Whether an optimizer is one of those that Keras has had since 2.11."""
+    """Whether an optimizer is of the kind that Keras has had since 2.11."""
     written = training.get("optimizer_config") or {}
     legacy = (written.get("config") or {}).get("is_legacy_optimizer", version.startswith("2."))
     return not legacy and not version.startswith("1")
 
 
 def _plain(value: Any) -> Any:
-    """Losses and metrics, those that wrap a function by its name."""
+    """Losses and metrics as plain data; those that wrap a function as its name."""
     if isinstance(value, list):
         return [_plain(part) for part in value]
     if not isinstance(value, Mapping):
@@ -82,16 +82,16 @@ def _plain(value: Any) -> Any:
 
 
 def _optimizer(data: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """An optimizer by its class and settings of today."""
+    """An optimizer by its class and settings in today's form."""
     config = {key: value for key, value in data["config"].items() if key not in _IGNORED}
     if "lr" in config:
         config["learning_rate"] = config.pop("lr")
     for key in ("rho", "beta_1", "beta_2", "schedule_decay", "epsilon"):
         if config.get(key, 0) is None:
             del config[key]
-    config.pop("schedule_decay", None)  # of Nadam, which has it fixed
+    config.pop("schedule_decay", None)  # Nadam has a fixed one
     decay = config.pop("decay", 0.0)
-    if decay and data["class_name"].lower() != "nadam":  # whose rate it does not change
+    if decay and data["class_name"].lower() != "nadam":  # which has no effect on its rate
         rate = {"initial_learning_rate": config["learning_rate"], "decay_steps": 1}
         config["learning_rate"] = {
             "module": "keras.optimizers.schedules",
@@ -110,10 +110,10 @@ def _optimizer(data: Mapping[str, Any], version: str) -> dict[str, Any]:
 def _slots(
     optimizer: Any, values: Sequence[Array], *, by_weight: bool
 ) -> list[tuple[Parameter, Array]] | None:
-    """The variables of an optimizer and their values; None if these are of another.
+    """The variables of an optimizer and their values, or None if these belong to another one.
 
-    Keras 1 to 2.10 wrote slot by slot, each of all weights, some optimizers without the number of
-    updates; later versions write in our order (`by_weight`).
+    Keras 1 to 2.10 wrote slot by slot, each for all weights, and some optimizers without the number
+    of updates; later versions write in our order (`by_weight`).
     """
     counter, *others = optimizer.variables
     slots = [each for each in others if not each.path.endswith("/learning_rate")]
@@ -122,8 +122,8 @@ def _slots(
     if left and left[0].shape == ():
         pairs.append((counter, left.pop(0)))
     if left and left[0].shape == () and by_weight and len(slots) < len(others):
-        left.pop(0)  # the learning rate, which the configuration has as well
-    if len(left) > len(slots):  # what `amsgrad` would need stands there, empty
+        left.pop(0)  # the learning rate, which is also in the configuration
+    if len(left) > len(slots):  # empty placeholders for `amsgrad`
         left = [value for value in left if value.shape != (1,)]
     if not left:
         return pairs
@@ -135,7 +135,7 @@ def _slots(
 
 
 def slot_by_slot(optimizer: Any, count: int) -> list[int]:
-    """Where slots stand among ours that are written one after the other, each of all weights."""
+    """The indices among our slots of slots written one after the other, for all weights."""
     groups = [len(group) for group in optimizer._slot_groups()]
     weights = count // max(sum(groups), 1)
     found: list[int] = []

@@ -1,7 +1,7 @@
-"""Weights of earlier versions of Keras, converted into today's layout.
+"""Weights of earlier versions of Keras, converted to today's layout.
 
-In a file the weights of a layer stand in one list: what training changes of all layers and cells
-inside, in their order, then what it leaves alone.
+In a file the weights of a layer are one list: the trainable weights of all layers and cells inside,
+in order, then the others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ferrnn._src.weights.parameter import Parameter
 Found: TypeAlias = list[tuple[Parameter, Array]]
 
 _GATES = {"LSTMCell": 4, "GRUCell": 3, "ConvLSTMCell": 4}
-# Where Keras 1 has each of our gates: an LSTM's were written i, c, f, o, a GRU's z, r, h.
+# The index of each of our gates in Keras 1: i, c, f, o for an LSTM, z, r, h for a GRU.
 _KERAS1 = {4: (0, 2, 1, 3), 3: (0, 1, 2)}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """Who wrote a file: the major version of Keras, and whether on Theano."""
+    """The major version of Keras that wrote a file, and whether it ran on Theano."""
 
     major: int
     theano: bool = False
@@ -32,7 +32,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class _Group:
-    """Weights of one layer or cell, of a class; whether training changes them."""
+    """Weights of one layer or cell, its class, and whether they are trainable."""
 
     kind: str
     weights: list[Parameter]
@@ -40,10 +40,10 @@ class _Group:
 
 
 def converted(layer: Any, arrays: Sequence[Array], dialect: Dialect) -> Found:
-    """The weights of a layer, with cells and layers inside, and their values of a file.
+    """The weights of a layer, with those inside, and their values from a file.
 
     Raises:
-        ValueError: The arrays are too few, too many, or of other shapes.
+        ValueError: The number or the shapes of the arrays are wrong.
     """
     groups = list(_groups(layer))
     ordered = [group for group in groups if group.changes]
@@ -57,10 +57,10 @@ def converted(layer: Any, arrays: Sequence[Array], dialect: Dialect) -> Found:
 def converted_slots(
     layers: Sequence[Any], weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
 ) -> list[Array]:
-    """What an optimizer has for each weight of some layers, slot by slot, in the weights' order.
+    """The slots of an optimizer for the weights of layers, slot by slot, in the weights' order.
 
     Raises:
-        ValueError: The arrays are not those of these weights, once or several times over.
+        ValueError: The arrays are not those of these weights, repeated for each slot.
     """
     made: list[Array] = []
     left = list(arrays)
@@ -71,13 +71,13 @@ def converted_slots(
             found, left = _taken(layer, groups, left, dialect)
             known.update(found)
         if not known or set(known) != set(weights):
-            raise ValueError("the optimizer's variables are those of other weights")
+            raise ValueError("the optimizer's variables do not match the weights")
         made += [known[weight] for weight in weights]
     return made
 
 
 def count_trained(layer: Any, arrays: Sequence[Array]) -> int:
-    """How many of the arrays of a layer, the first ones, training changes."""
+    """The number of a layer's arrays, from the first on, that are trainable."""
     taken = 0
     for group in _groups(layer):
         taken += _count(group, arrays[taken:]) if group.changes else 0
@@ -87,7 +87,7 @@ def count_trained(layer: Any, arrays: Sequence[Array]) -> int:
 def _taken(
     layer: Any, groups: Sequence[_Group], arrays: Sequence[Array], dialect: Dialect
 ) -> tuple[Found, list[Array]]:
-    """The values of some weights from the front of the arrays, and the arrays left."""
+    """The values of some weights from the first arrays, and the remaining arrays."""
     found: Found = []
     left = list(arrays)
     for group in groups:
@@ -102,7 +102,7 @@ def _taken(
             if weight.shape != value.shape:
                 raise ValueError(
                     f"the weight {weight.path!r} of {layer.name!r} must have the shape "
-                    f"{weight.shape}, the file has {value.shape}"
+                    f"{weight.shape}, received {value.shape}"
                 )
             found.append((weight, value))
     return found, left
@@ -111,13 +111,13 @@ def _taken(
 def _mismatch(layer: Any, arrays: Sequence[Array]) -> ValueError:
     return ValueError(
         f"the layer {layer.name!r} expects {len(layer.weights)} weights of the shapes "
-        f"{[weight.shape for weight in layer.weights]}, the file has {len(arrays)} of the shapes "
-        f"{[array.shape for array in arrays]}"
+        f"{[weight.shape for weight in layer.weights]}, but the file has {len(arrays)} of the "
+        f"shapes {[array.shape for array in arrays]}"
     )
 
 
 def _groups(layer: Any) -> Iterator[_Group]:
-    """The weights of each layer or cell inside, those that training changes apart."""
+    """The weights of each layer or cell inside, divided into trainable ones and others."""
     seen: set[Parameter] = set()
     changing = set(layer.trainable_weights)
     for part in _parts(layer):
@@ -136,7 +136,7 @@ def _parts(layer: Any) -> Iterator[Any]:
 
 
 def _count(group: _Group, arrays: Sequence[Array]) -> int:
-    """How many of the arrays are those of a layer or cell: Keras 1 had some for each gate."""
+    """The number of arrays of a layer or cell, of which Keras 1 had some for each gate."""
     gates, weights = _GATES.get(group.kind), group.weights
     split = gates and arrays and arrays[0].shape[-1:] == (weights[0].shape[-1] // gates,)
     return len(weights) * gates if gates and split else len(weights)
@@ -151,7 +151,7 @@ def _values(group: _Group, arrays: Sequence[Array], dialect: Dialect) -> list[Ar
 
 
 def _joined(arrays: Sequence[Array], gates: int) -> list[Array]:
-    """Kernel, recurrent kernel and bias of arrays for each gate, in our order."""
+    """Kernel, recurrent kernel and bias in our order, from arrays for each gate."""
     per_gate = len(arrays) // gates
     order = _KERAS1[gates]
     return [
@@ -161,7 +161,7 @@ def _joined(arrays: Sequence[Array], gates: int) -> list[Array]:
 
 
 def _lstm(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect) -> list[Array]:
-    """An LSTM; cuDNN's has two biases that add, and matrices that are transposed."""
+    """The weights of an LSTM; cuDNN's has two biases to add, and transposed matrices."""
     made = list(arrays)
     if len(made) == 3 and made[2].shape == (2 * made[1].shape[-1],):
         kernel, recurrent, bias = made
@@ -170,7 +170,7 @@ def _lstm(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialec
 
 
 def _gru(weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect) -> list[Array]:
-    """A GRU; the bias tells who wrote it: one row, two rows, or cuDNN's two in one."""
+    """The weights of a GRU; the bias shows the variant: one row, two, or cuDNN's two in one."""
     made = list(arrays)
     if len(made) == 3 and made[2].shape == (2 * made[1].shape[-1],):
         kernel, recurrent, bias = made
@@ -190,7 +190,7 @@ def _from_cudnn(kernel: Array, recurrent: Array, gates: int) -> list[Array]:
 def _convolution(
     weights: Sequence[Parameter], arrays: Sequence[Array], dialect: Dialect
 ) -> list[Array]:
-    """A convolution over time: Keras 1 stores a second axis of length one, Theano reversed."""
+    """The kernel of a Conv1D: Keras 1 has a second axis of length 1, and Theano reverses it."""
     kernel, *rest = arrays
     if kernel.ndim == 4:
         length, _, filters = weights[0].shape

@@ -1,1 +1,1 @@
-"""Graphs of ONNX: read, run, streamed and written."""
+"""ONNX graphs: reading, running, streaming and writing."""

@@ -1,7 +1,7 @@
-"""The engine's weights for one direction of an ONNX LSTM, GRU or RNN, where it has such a cell.
+"""The engine's weights for one direction of an ONNX LSTM, GRU or RNN, if it has such a cell.
 
-An activation of ONNX' that is one of the engine's at `scale * x + shift` becomes that one, and the
-scale and the shift go into the weights and the bias: `HardSigmoid` with any alpha and beta is
+An ONNX activation that is one of the engine's at `scale * x + shift` becomes that one, with the
+scale and the shift moved into the weights and the bias: `HardSigmoid` with any alpha and beta is
 `relu6(6 alpha x + 6 beta) / 6`.
 """
 
@@ -21,14 +21,14 @@ _PLAIN = frozenset({"relu", "tanh", "sigmoid", "softsign", "softplus"})
 
 @dataclass(frozen=True)
 class Function:
-    """An activation of ONNX' with its alpha and beta, "" for what takes none."""
+    """An ONNX activation with its alpha and beta, "" for those that it does not take."""
 
     name: str
     alpha: float = 0.0
     beta: float = 0.0
 
     def native(self) -> tuple[str, float, float] | None:
-        """The engine's activation, and the scale and shift of its input; None if there is none."""
+        """The engine's activation, with the scale and shift of its input, or None."""
         if self.name in _PLAIN:
             return self.name, 1.0, 0.0
         if self.name == "hardsigmoid":
@@ -42,7 +42,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Direction:
-    """What one direction of a node computes; weights in ONNX' order and shapes."""
+    """One direction of a node, with weights in ONNX's order and shapes."""
 
     kind: str
     functions: list[Function]
@@ -56,7 +56,7 @@ class Direction:
 
 
 def engine_weights(direction: Direction) -> Weights | None:
-    """The weights packed for the engine; None if it has no such cell."""
+    """The weights packed for the engine, or None if it has no such cell."""
     native = [function.native() for function in direction.functions]
     found = [each for each in native if each is not None]
     if len(found) < len(native):
@@ -70,12 +70,12 @@ def engine_weights(direction: Direction) -> Weights | None:
     gate, candidate = found[0], found[min(1, len(found) - 1)]
     bounds: tuple[float | None, float | None] = (None, None)
     if direction.clip is not None:
-        # The bounds move with the sums; the engine's lie around zero.
+        # A shift moves the bounds of `clip`, but the engine's are symmetric.
         if any(shift != 0 or scale == 0 for _, scale, shift in found):
             return None
         bounds = (direction.clip * abs(candidate[1]), direction.clip * abs(gate[1]))
     gates = 4 if direction.kind == "LSTM" else 3 if direction.kind == "GRU" else 1
-    # In our order: i, f, c, o; z, r, h; or the only one.
+    # In our order: i, f, c, o; z, r, h; or a single gate.
     inner = {"LSTM": 2, "GRU": 2, "RNN": 0}[direction.kind]
     scales = [(candidate if at == inner else gate)[1:] for at in range(gates)]
     kernel, recurrent, bias = _scaled(direction, scales)
@@ -102,7 +102,7 @@ def engine_weights(direction: Direction) -> Weights | None:
 
 
 def _scaled(direction: Direction, scales: list[tuple[float, float]]) -> tuple[Array, Array, Array]:
-    """Kernel, recurrent kernel and bias in our order, each gate's with its scale and shift."""
+    """Kernel, recurrent kernel and bias in our order, with the scale and shift of each gate."""
     order, dtype = ONNX[direction.kind], direction.w.dtype
     units = direction.r.shape[1]
     factor = np.repeat([scale for scale, _ in scales], units)
@@ -117,6 +117,6 @@ def _scaled(direction: Direction, scales: list[tuple[float, float]]) -> tuple[Ar
 
 
 def _coupled(array: Array) -> Array:
-    """Blocks f, c, o of i, f, c, o, where f is 1 - i: a gate's complement is that of -z."""
+    """Blocks f, c, o from i, f, c, o, where f is 1 - i: a gate's complement is the gate of -z."""
     i, _, c, o = np.split(array, 4, axis=-1)
     return np.concatenate([-i, c, o], axis=-1)

@@ -1,7 +1,7 @@
-"""Reads ONNX files: the protobuf messages of a model, as far as running it needs them.
+"""Reads ONNX files: those protobuf messages of a model that are needed to run it.
 
-The numbers of the fields are those of `onnx.proto` (https://github.com/onnx/onnx). Nothing is read
-but the bytes that are given.
+The numbers of the fields are those of `onnx.proto` (https://github.com/onnx/onnx). Only the given
+bytes are read, and no other files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ferrnn._src.interop.protobufs import Message, MessageError
 from ferrnn._src.tree.types import Array
 
-_DEEPEST = 16  # graphs inside of graphs
+_DEEPEST = 16  # nesting of graphs
 _MOST_AXES = 32
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -37,7 +37,7 @@ _BFLOAT16 = 16
 
 
 class OnnxError(MessageError):
-    """What is wrong with an ONNX model, and where."""
+    """An ONNX model is damaged or not supported."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Node:
     attributes: dict[str, Any]
 
     def described(self) -> str:
-        """The operator, and the node's name or that of its first output."""
+        """The operator with the node's name, or with that of its first output."""
         return f"{self.operator} node {self.name or (self.outputs or ['?'])[0]!r}"
 
 
@@ -67,7 +67,7 @@ class Value:
 
 @dataclass
 class Graph:
-    """Nodes in an order in which they can run, the constants, and what goes in and out."""
+    """Nodes in an order in which they can run, with constants, inputs and outputs."""
 
     name: str = ""
     nodes: list[Node] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Graph:
 
 @dataclass
 class Model:
-    """A graph, the version of the operators it is written in, and who wrote it."""
+    """A graph, the version of its operators, and the program that wrote it."""
 
     graph: Graph
     opset: int
@@ -90,7 +90,7 @@ def read_model(data: bytes) -> Model:
     """The model of an ONNX file's bytes.
 
     Raises:
-        OnnxError: They are no ONNX model, a damaged one, or one with weights in another file.
+        OnnxError: They are not an ONNX model, or it is damaged, or has weights in other files.
     """
     message = Message(memoryview(data), "the model")
     if not message.has(7):
@@ -101,14 +101,14 @@ def read_model(data: bytes) -> Model:
             opset = each.integer(2, 1)
     if message.has(25):
         names = [each.text(1) for each in message.messages(25, "a function")]
-        raise OnnxError(f"functions of the model's own are not supported: {names[:5]}")
+        raise OnnxError(f"functions defined in the model are not supported: {names[:5]}")
     graph = _graph(message.message(7, "the graph"), 0)
     return Model(graph, opset, message.text(2), message.text(3))
 
 
 def _graph(message: Message, depth: int) -> Graph:
     if depth > _DEEPEST:
-        raise OnnxError(f"more than {_DEEPEST} graphs inside of each other")
+        raise OnnxError(f"graphs must not be nested more than {_DEEPEST} deep")
     graph = Graph(message.text(2))
     if message.has(15):
         raise OnnxError(f"graph {graph.name!r} has sparse constants, which are not supported")
@@ -176,7 +176,9 @@ def _numbers(message: Message, kind: int) -> Array:
     raw = message.data(9)
     if raw is not None:
         if len(raw) % dtype.itemsize:
-            raise OnnxError(f"tensor {message.text(8)!r} is damaged: half a number at its end")
+            raise OnnxError(
+                f"tensor {message.text(8)!r} is damaged: it ends in the middle of a number"
+            )
         values = np.frombuffer(raw, dtype)
     elif kind == 1:
         values = message.numbers(4, "<f4")
@@ -197,7 +199,9 @@ def _cast(numbers: list[int], dtype: np.dtype[Any], message: Message) -> Array:
     try:
         return np.asarray(numbers, dtype)
     except OverflowError:
-        raise OnnxError(f"tensor {message.text(8)!r} has numbers that no {dtype} holds") from None
+        raise OnnxError(
+            f"tensor {message.text(8)!r} has numbers outside the range of {dtype}"
+        ) from None
 
 
 _ATTRIBUTES: dict[int, Callable[[Message], Any]] = {

@@ -1,4 +1,4 @@
-"""How much memory the constants of an ONNX graph may become: a few times what the file has."""
+"""The memory limit for folded constants of an ONNX graph: a multiple of the file's size."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from ferrnn._src.interop.onnx.files import Node
 from ferrnn._src.interop.onnx.shaping import padding
 from ferrnn._src.tree.types import Array
 
-# As for other files of models: so many times the file's size, and so many bytes.
+# As for other model files: a multiple of the file's size, plus a number of bytes.
 _TIMES, _BYTES = 16, 16 << 20
-_WIDEST = 8  # bytes of a number
+_WIDEST = 8  # bytes per number
 
 
 class Budget:
-    """What is left of the memory for constants that are computed when a file is read."""
+    """The memory left for constants that are computed when a file is read."""
 
     def __init__(self, size: int) -> None:
         self.left = _TIMES * size + _BYTES
 
     def has_room(self, node: Node, x: Sequence[Any]) -> bool:
-        """Whether a node's outputs for these inputs certainly fit; sizes that overflow do not."""
+        """Whether a node's outputs for these inputs certainly fit; overflowing sizes do not."""
         try:
             return _WIDEST * _elements(node, x) <= self.left
         except (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError):
-            return True  # which fails, and is told, when it is computed
+            return True  # computing it will raise the error
 
     def take(self, found: Sequence[Array], x: Sequence[Any]) -> None:
-        """Counts what was computed, but for views of what is there."""
+        """Counts computed arrays, except for views of existing ones."""
         for each in found:
             views = any(given is not None and np.may_share_memory(each, given) for given in x)
             self.left -= 0 if views else each.nbytes
 
 
 def _elements(node: Node, x: Sequence[Any]) -> float:
-    """At most so many elements a node gives, and works on while it computes them."""
+    """An upper bound for the elements that a node outputs and uses in between."""
     count = _COUNTS.get(node.operator)
     if count is not None:
         return float(count(list(x), node.attributes))
@@ -74,7 +74,7 @@ def _matrix(x: list[Any], a: Mapping[str, Any]) -> float:
 
 
 def _einsum(x: list[Any], a: Mapping[str, Any]) -> float:
-    """All that its letters run over; three dots may stand for anything."""
+    """The product of the sizes of all letters; an ellipsis may stand for any axes."""
     letters: dict[str, int] = {}
     terms = str(a["equation"]).replace(" ", "").partition("->")[0].split(",")
     if any("." in term for term in terms):
@@ -97,17 +97,17 @@ def _range(x: list[Any], a: Mapping[str, Any]) -> float:
 def _resized(x: list[Any], a: Mapping[str, Any]) -> float:
     given = [np.asarray(each, float) for each in x[1:] if each is not None and np.size(each)]
     given += [np.asarray(a["scales"])] if "scales" in a else []
-    # Sizes are larger than the factors that they stand for.
+    # Sizes are upper bounds for the factors.
     return np.size(x[0]) * max((_product(np.maximum(each, 1)) for each in given), default=1.0)
 
 
 def _recurrent(x: list[Any], a: Mapping[str, Any]) -> float:
-    """All gates of all steps; of `W` the columns are the features."""
+    """The gates of all steps; the columns of `W` are the features."""
     return np.size(x[0]) * np.size(x[1])
 
 
 def _windows(x: list[Any], a: Mapping[str, Any]) -> float:
-    """Nothing that models compute of constants alone."""
+    """Unbounded, as models do not compute this from constants alone."""
     return math.inf
 
 

@@ -1,4 +1,4 @@
-"""Two ways from one value that meet again: a Bidirectional layer of a chain."""
+"""Two branches from one value that are merged again: a Bidirectional layer of a chain."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MODES = {"Add": "sum", "Mul": "mul", "Concat": "concat"}
 
 
 class ForkedChain(RecurrentChain, Protocol):
-    """What forks need to know of a chain besides."""
+    """The additional interface of a chain that forks use."""
 
     def take(self, noted: Noted) -> None: ...
 
 
 def both_ways(chain: ForkedChain, steps: Sequence[Noted]) -> int:
-    """How many of the steps are a layer in both directions, which is made; 0 if none are."""
+    """Makes a layer of both directions, if the first steps are one; returns their number, or 0."""
     start = chain.at, chain.axes, chain.flipped, chain.made
     node, _, _, outputs = steps[0]
     parts = node.operator == "Split" and len(outputs) == 2
@@ -47,7 +47,7 @@ def both_ways(chain: ForkedChain, steps: Sequence[Noted]) -> int:
     chain.made = start[-1]
     joined = _joined(chain, ends) if len(starts) == 1 else _chosen(chain, ends)
     if not joined or not _merges(join[0], len(chain.axes)):
-        raise chain.refused(join[0], "the values are not those of one layer in both directions")
+        raise chain.refused(join[0], "its inputs are not the two directions of one layer")
     layer: Any = chain.made[-1][0]
     layer.merge_mode = _MODES[join[0].operator]
     chain.at, chain.flipped = join[3][0], False
@@ -58,7 +58,7 @@ _End = tuple[list[tuple[Layer, list[Array]]], str, bool]
 
 
 def _joined(chain: ForkedChain, ends: list[_End]) -> bool:
-    """Makes one layer of the layers of two ways, if they are those of its directions."""
+    """Makes one layer from the layers of two branches, if they are its two directions."""
     (ahead, axes, turned), (back, other, again) = ends
     if len(ahead) != 1 or len(back) != 1 or axes != other or turned or ("t" in axes and not again):
         return False
@@ -73,14 +73,14 @@ def _joined(chain: ForkedChain, ends: list[_End]) -> bool:
 
 
 def _chosen(chain: ForkedChain, ends: list[_End]) -> bool:
-    """Whether two ways change nothing of what the layer before gives for its directions."""
+    """Whether two branches pass on the directions of the layer before unchanged."""
     (ahead, axes, _), (back, other, _) = ends
     layer = chain.made[-1][0] if chain.made else None
     return not ahead and not back and axes == other and isinstance(layer, Bidirectional)
 
 
 def halved(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
-    """A product with 0.5, which makes the sum of two directions their mean."""
+    """A product with 0.5, which turns the sum of two directions into their mean."""
     layer: Any = chain.made[-1][0] if chain.made else None
     half = next((each for each in x if each is not None), None)
     if not isinstance(layer, Bidirectional) or layer.merge_mode != "sum":
@@ -91,9 +91,9 @@ def halved(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
 
 
 def _ways(starts: Sequence[str], steps: Sequence[Noted]) -> tuple[list[list[Noted]], int] | None:
-    """The steps of two ways to the first step that takes both, and their number.
+    """The steps of two branches up to the first step that takes both, and their number.
 
-    The ways begin at two values, or both at one.
+    The branches begin at two values, or both at one.
     """
     apart = len(starts) == 2
     owners = {name: way for way, name in enumerate(starts)} if apart else {}

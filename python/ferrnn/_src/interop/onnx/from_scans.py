@@ -1,6 +1,6 @@
-"""Scans as recurrent cells: the equations that `to_steps` writes, found again in a file.
+"""Scans as recurrent cells: recognizes the equations that `to_steps` writes.
 
-The nodes of the graph inside a Scan are followed in their order, by the functions that write them.
+The functions that write equations follow the nodes of the graph inside a Scan in order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.tree.types import Array
 
-# By the name of the cell, with the arrays that come behind kernel, recurrent kernel and bias.
+# By the name of the cell, with the arrays after kernel, recurrent kernel and bias.
 _LAYERS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "SimpleRNNCell": (SimpleRNN, ()),
     "IndRNNCell": (IndRNN, ()),
@@ -48,10 +48,10 @@ def layer_of(
     bias: Array | None,
     options: Mapping[str, Any],
 ) -> tuple[Any, list[Array]] | None:
-    """The recurrent layer whose step a graph is, with its weights; None if it is none.
+    """The recurrent layer whose step a graph computes, with its weights, or None.
 
-    `kernel` and `bias` are of the product before the Scan, `sizes` the states' lengths, and
-    `options` more arguments of the layer.
+    `kernel` and `bias` are those of the product before the Scan, `sizes` the lengths of states, and
+    `options` additional arguments of the layer.
     """
     body = _Body.of(graph, {**constants, **graph.constants})
     if len(body.inputs) != len(sizes) + 1 or len(body.outputs) != len(sizes) + 1:
@@ -94,11 +94,11 @@ def _layer(
 
 
 class _DiffersError(Exception):
-    """The nodes of a file are not those that would be written."""
+    """The nodes of a file differ from those that would be written."""
 
 
 class _Asked(str):
-    """A constant that is written: with a value, or a parameter that is not known yet."""
+    """A constant to be written: with a value, or a parameter that is still unknown."""
 
     __slots__ = ("role", "value")
     value: Array | None
@@ -113,7 +113,7 @@ class _Asked(str):
 
 @dataclass
 class _Body:
-    """The nodes of a step but for those that change nothing, and what values are called."""
+    """The nodes of a step except those without effect, and the names of values."""
 
     nodes: list[Node]
     inputs: list[str]
@@ -134,7 +134,7 @@ class _Body:
         return cls(nodes, inputs, outputs, same, constants)
 
     def bounds(self) -> Iterator[float | None]:
-        """None, and what `clip` may be."""
+        """None, and the possible values of `clip`."""
         yield None
         for node in self.nodes:
             most = self.constants.get(node.inputs[-1]) if node.operator == "Clip" else None
@@ -144,7 +144,7 @@ class _Body:
 
 
 class _Reader(Builder):
-    """Takes nodes of a file where a Builder writes them, as long as they are the same."""
+    """Takes nodes of a file in place of a Builder's writing, as long as they are the same."""
 
     def __init__(self, body: _Body) -> None:
         super().__init__("float32")
@@ -185,7 +185,7 @@ class _Reader(Builder):
 
 
 class _StepReader(StepWriter):
-    """The equations of a step, with activations that are not known yet."""
+    """The equations of a step, with activations that are still unknown."""
 
     def __init__(self, reader: _Reader, cell: Any) -> None:
         super().__init__(reader, cell, "")
@@ -201,7 +201,7 @@ class _StepReader(StepWriter):
         return named(self.b, self.functions[role], z)
 
     def _longest(self, z: str) -> str:
-        """The activation that takes most of the nodes that follow."""
+        """The activation that matches the most of the following nodes."""
         start, best, most = self.reader.at, "linear", 0
         for name in NAMES:
             try:
@@ -216,7 +216,7 @@ class _StepReader(StepWriter):
 
 
 def _matched(body: _Body, kind: type, cell: Any) -> _StepReader | None:
-    """What was read of a body that is the step of such a cell."""
+    """The parts of a body that is the step of such a cell, or None."""
     step = _StepReader(_Reader(body), cell)
     *states, x = body.inputs
     if kind.__name__ not in _LAYERS:

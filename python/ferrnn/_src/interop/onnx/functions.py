@@ -1,4 +1,4 @@
-"""Activations as nodes of ONNX, and as the activations of its recurrent operators."""
+"""Activations as ONNX nodes, and as activations of ONNX's recurrent operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ferrnn._src.activations.activations import Activation
 from ferrnn._src.interop.onnx.writing import Builder
 
-# The operator that computes the function, with its settings.
+# The operator that computes the activation, with its settings.
 _OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -29,7 +29,7 @@ _OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": -1}),
     "log_softmax": ("LogSoftmax", {"axis": -1}),
 }
-# Those of LSTM, GRU and RNN: the name there, its alpha and its beta if it has them.
+# Activations of LSTM, GRU and RNN: the name there, with alpha and beta if it has them.
 _RECURRENT: dict[str, tuple[str, list[float], list[float]]] = {
     "tanh": ("Tanh", [], []),
     "sigmoid": ("Sigmoid", [], []),
@@ -91,7 +91,7 @@ def _sparse_plus(b: Builder, x: str) -> str:
 
 
 def _sparsemax(b: Builder, x: str) -> str:
-    """As `activations.sparsemax`: the bound follows from the sorted entries."""
+    """As `activations.sparsemax`, with the threshold from the sorted entries."""
     length = b.op("Slice", b.op("Shape", x), b.integers(-1), b.integers(2**62))
     falling = b.node("TopK", x, length, count=2, axis=-1)[0]
     one, first = b.constant(1.0), b.constant(1, "one", "int64")
@@ -121,7 +121,7 @@ _COMPOSED: dict[str, Callable[[Builder, str], str]] = {
     "linear": lambda b, x: x,
 }
 
-# All that have a form in ONNX.
+# All activations that can be written to ONNX.
 NAMES = (*_OPERATORS, *_COMPOSED)
 
 
@@ -146,12 +146,12 @@ def named(b: Builder, name: str, x: str) -> str:
 
 
 def recurrent(functions: list[Any]) -> dict[str, Any] | None:
-    """The attributes that say which activations a recurrent operator has; None if it has not."""
+    """The attributes for the activations of a recurrent operator, or None if it lacks one."""
     names = [_name(function) for function in functions]
     if not all(name in _RECURRENT for name in names):
         return None
     found = [_RECURRENT[name] for name in names]
-    # Each function takes as many of the numbers as it has, in order.
+    # Each function takes its numbers from the lists, in order.
     numbers = {
         "activation_alpha": [each for _, alpha, _ in found for each in alpha],
         "activation_beta": [each for *_, beta in found for each in beta],
@@ -167,6 +167,6 @@ def _name(function: Any) -> str:
 def _unknown(function: Any, of: str, known: list[str]) -> ValueError:
     called = getattr(function, "__name__", repr(function))
     return ValueError(
-        f"the activation {called} of layer {of!r} cannot be written to ONNX: these can, "
+        f"the activation {called} of layer {of!r} cannot be written to ONNX; supported are "
         f"{', '.join(sorted(known))}"
     )

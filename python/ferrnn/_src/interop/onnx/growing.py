@@ -1,4 +1,4 @@
-"""ONNX' operators that make more places of few: transposed convolutions, and resizing."""
+"""ONNX's operators for upsampling: transposed convolutions, and resizing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def transposed_convolution(attributes: Mapping[str, Any], place: str) -> Run:
 
 
 class _Spread:
-    """Where the windows of a transposed convolution lie, and which places it gives."""
+    """The geometry of a transposed convolution: its windows and its outputs' places."""
 
     def __init__(
         self, lengths: Sequence[int], taps: Sequence[int], a: Mapping[str, Any], place: str
@@ -68,7 +68,7 @@ class _Spread:
         if not len(self.strides) == len(self.dilations) == len(more) == axes or (
             min((*self.strides, *self.dilations)) < 1 or min(more) < 0
         ):
-            raise OnnxError(f"{place}: its windows do not fit {axes} axes")
+            raise OnnxError(f"{place}: the settings of windows do not fit {axes} axes")
         reach = [(tap - 1) * step + 1 for tap, step in zip(taps, self.dilations, strict=True)]
         rows = zip(lengths, self.strides, reach, strict=True)
         self.whole = [max(0, length - 1) * stride + need for length, stride, need in rows]
@@ -83,7 +83,7 @@ class _Spread:
             rest = [max(0, each) - half for each, half in zip(total, less, strict=True)]
             first, last = (less, rest) if automatic == "SAME_UPPER" else (rest, less)
             pads = [*first, *last]
-            if a.get("output_shape") is not None:  # what is wanted beyond the windows is zero
+            if a.get("output_shape") is not None:  # outputs beyond the windows are zero
                 full = [max(size, each) for size, each in zip(full, wanted[-axes:], strict=True)]
         if len(pads) != 2 * axes or min(pads) < 0:
             raise OnnxError(f"{place}: pads {pads} do not fit {axes} axes")
@@ -92,14 +92,14 @@ class _Spread:
         self.kept = [slice(at, max(at, end)) for at, end in zip(pads[:axes], ends, strict=True)]
 
     def places(self, tap: Sequence[int]) -> list[slice]:
-        """Where one tap of every window lies."""
+        """The indices of one tap of all windows."""
         starts = [at * step for at, step in zip(tap, self.dilations, strict=True)]
         rows = zip(starts, self.lengths, self.strides, strict=True)
         return [slice(at, at + length * stride, stride) for at, length, stride in rows]
 
 
 def resize(x: list[Any], a: Mapping[str, Any], opset: int) -> Any:
-    """Resize, axis by axis, and its forerunner Upsample."""
+    """Resize, axis by axis, and its predecessor Upsample."""
     mode = a.get("mode", "nearest")
     if a.get("antialias", 0) or a.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise OnnxError("a Resize with antialias or keep_aspect_ratio_policy is not supported")
@@ -115,7 +115,7 @@ def resize(x: list[Any], a: Mapping[str, Any], opset: int) -> Any:
         if length == before and scale == 1:
             continue
         if before == 0:
-            raise OnnxError(f"a Resize of no places, in the shape {x[0].shape}")
+            raise OnnxError(f"Resize of an empty axis, in the shape {x[0].shape}, is not possible")
         at = _coordinates(length, before, scale, a, opset)
         if mode == "nearest":
             result = result.take(_nearest(at, before, a, opset), axis)
@@ -131,7 +131,7 @@ def resize(x: list[Any], a: Mapping[str, Any], opset: int) -> Any:
 
 
 def _resized(x: list[Any], a: Mapping[str, Any], opset: int) -> tuple[list[int], list[float]]:
-    """The lengths of the outputs, and how many times as long each is."""
+    """The lengths of the outputs, and their factors."""
     before = list(x[0].shape)
     if opset < 11:  # Upsample, and Resize of opset 10
         scales, sizes = (x[1] if len(x) > 1 else a.get("scales")), None
@@ -146,18 +146,21 @@ def _resized(x: list[Any], a: Mapping[str, Any], opset: int) -> tuple[list[int],
     elif scales is not None and np.size(scales):
         for axis, scale in zip(axes, np.ravel(scales), strict=True):
             if not 0 < float(scale) < 1 << 31:
-                raise OnnxError(f"a Resize by the factor {float(scale)}")
+                raise OnnxError(
+                    "the scales of a Resize must be positive and below 2**31, received "
+                    f"{float(scale)}"
+                )
             lengths[axis], factors[axis] = int(before[axis] * float(scale)), float(scale)
     else:
-        raise OnnxError("a Resize without scales or sizes")
+        raise OnnxError("a Resize must have scales or sizes, received neither")
     return lengths, factors
 
 
 def _coordinates(length: int, before: int, scale: Any, a: Mapping[str, Any], opset: int) -> Any:
-    """Where the places of the outputs lie between those of the inputs."""
+    """The positions of the outputs' places in the inputs."""
     default = "asymmetric" if opset < 11 else "half_pixel"
     kind = a.get("coordinate_transformation_mode", default)
-    # In float32, as runtimes compute it: which place is nearest may hang on its rounding.
+    # In float32, as runtimes compute it, as its rounding may decide which place is nearest.
     at: Array = np.arange(length, dtype="f4")
     scale, half = np.float32(scale), np.float32(0.5)
     if kind == "asymmetric":
@@ -193,7 +196,7 @@ _Taps = list[tuple[Array, Array]]
 
 
 def _linear(at: Array, before: int, a: Mapping[str, Any]) -> _Taps:
-    """The places that each of the outputs mixes, with their shares."""
+    """The input places of each output, with their weights."""
     at = np.clip(at, 0, before - 1)
     first = np.floor(at).astype(np.intp)
     share = at - first
@@ -201,7 +204,7 @@ def _linear(at: Array, before: int, a: Mapping[str, Any]) -> _Taps:
 
 
 def _cubic(at: Array, before: int, a: Mapping[str, Any]) -> _Taps:
-    """As `_linear`, by the cubic curve; the places at the ends stand for those outside."""
+    """As `_linear`, with cubic interpolation; places outside are replaced by those at the ends."""
     slope, first = a.get("cubic_coeff_a", -0.75), np.floor(at)
     places, shares = [], []
     for step in range(-1, 3):

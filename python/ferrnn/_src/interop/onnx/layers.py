@@ -1,8 +1,8 @@
-"""Chains of ONNX nodes that are layers: a trainable model with the file's weights.
+"""Chains of ONNX nodes as layers: a trainable model with the file's weights.
 
-A run with made-up sizes shows which nodes hang on the input at all. Those are followed with the
-meaning of each axis (batch, time, features, direction), so that whatever transposes, squeezes and
-reshapes an exporter wrote, a chain of layers is seen as one.
+A run with arbitrary sizes shows which nodes depend on the input. These are followed with the
+meaning of each axis (batch, time, features, direction), so that a chain of layers is recognized
+whatever transposes, squeezes and reshapes an exporter wrote.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.models.sequential import Sequential
 from ferrnn._src.tree.types import Array
 
-# Sizes for axes that the file leaves open: unlike each other and anything's usual size. Where one
-# window does not fit into the steps, there are more.
+# Sizes for axes that the file leaves open, different from each other and from usual sizes. If a
+# window does not fit into the steps, there are more steps.
 _SIZES = ((3, 5), (3, 67), (3, 1031))
 _ACTIVATIONS = {
     "Elu": "elu", "Gelu": "gelu", "LogSoftmax": "log_softmax", "Mish": "mish", "Relu": "relu",
@@ -40,7 +40,7 @@ _ACTIVATIONS = {
 
 _OVER_TIME = RECURRENT | {"Scan"}
 
-# Settings that the layers of activations do not have.
+# Settings of activations that layers do not have.
 _ONLY: Mapping[str, Mapping[str, Any]] = {
     "Elu": {"alpha": 1.0},
     "Gelu": {"approximate": "none"},
@@ -48,24 +48,24 @@ _ONLY: Mapping[str, Mapping[str, Any]] = {
 
 
 def layers_of(plan: Planned, inputs: tuple[Value, ...], outputs: tuple[Value, ...]) -> Sequential:
-    """The chain of layers that a graph is, up to its first output.
+    """The chain of layers in a graph, up to its first output.
 
     Raises:
-        OnnxError: It is none: the message names the first node that is no layer of a chain.
+        OnnxError: It is not a chain of layers; the message names the first other node.
     """
     if len(inputs) != 1 or not outputs:
-        raise OnnxError(f"no chain of layers: it has {len(inputs)} inputs")
+        raise OnnxError(f"not a chain of layers: it has {len(inputs)} inputs")
     *fewer, most = _SIZES
     for sizes in fewer:
         try:
             return _Chain(plan, inputs[0], outputs[0].name, sizes).model()
-        except OnnxError as error:  # noqa: PERF203 - there are three turns
+        except OnnxError as error:  # noqa: PERF203 - there are only three turns
             if "no window" not in str(error):
                 raise
     return _Chain(plan, inputs[0], outputs[0].name, most).model()
 
 
-_WHOLE = (6, 7)  # ONNX' numbers of the types int32 and int64
+_WHOLE = (6, 7)  # ONNX's numbers for the types int32 and int64
 
 
 class _Chain:
@@ -73,7 +73,7 @@ class _Chain:
 
     def __init__(self, plan: Planned, value: Value, output: str, open_to: tuple[int, int]) -> None:
         if value.shape is None or not 1 <= len(value.shape) <= 3:
-            raise OnnxError(f"no chain of layers: its input has the shape {value.shape}")
+            raise OnnxError(f"not a chain of layers: its input has the shape {value.shape}")
         open_sizes = iter(open_to * 2)
         sizes = [
             size if isinstance(size, int) and size > 0 else next(open_sizes) for size in value.shape
@@ -84,20 +84,20 @@ class _Chain:
         self.at = value.name
         self.ids = sample.dtype.kind in "iu" or self._starts_with_ids()
         self.dtype = "float64" if sample.dtype == np.float64 else "float32"
-        # Of the value that was reached: b, t, f (features) and d (directions).
+        # The axes of the current value: b, t, f (features) and d (directions).
         self.axes = self._first_axes(sample.ndim)
-        # Whether steps stand in the reverse of the file's order.
+        # Whether the steps are in reverse order.
         self.flipped = False
         self.features = None if self.ids else int(sizes[self.axes.index("f")])
         self.made: list[tuple[Layer, list[Array]]] = []
 
     def _starts_with_ids(self) -> bool:
-        """Whether the input's numbers are made whole before anything else."""
+        """Whether the input is cast to integers before anything else."""
         node = self.noted[0][0] if self.noted else None
         return node is not None and node.operator == "Cast" and node.attributes.get("to") in _WHOLE
 
     def _first_axes(self, rank: int) -> str:
-        """Whether the batch or the time comes first is for the first node over time to say."""
+        """The axes of the input; the first node over time decides if batch or time is first."""
         kinds = {*_OVER_TIME, "Conv", "MaxPool", "AveragePool"}
         names = self._path()
         node = next((node for node, _, _, _ in self.noted if node.operator in kinds), None)
@@ -129,11 +129,11 @@ class _Chain:
                 self.take(self.noted[done])
             done += both or 1
         if self.at != self.last or not self.made:
-            raise OnnxError("no chain of layers: its output is not that of the last node")
+            raise OnnxError("not a chain of layers: its output is not that of the last node")
         if self.flipped and "t" in self.axes:
             raise OnnxError(
-                "no chain of layers: its outputs are those of a node that runs backwards, in the "
-                "order of time; a layer that goes backwards gives them in its own"
+                "not a chain of layers: its outputs are those of a node that runs backwards, in "
+                "the order of time, while a layer that goes backwards returns them in reverse"
             )
         shape: tuple[int | None, ...] = (None,) if self.ids else (None, self.features)
         kinds = ONE_WAY | Bidirectional | OVER_TIME
@@ -151,7 +151,7 @@ class _Chain:
         node, _, inputs, outputs = noted
         data = [name for name in inputs if name in self._live()]
         if not data or any(name != self.at for name in data):
-            raise self.refused(node, "it takes another value than that of the node before")
+            raise self.refused(node, "its input is not the output of the node before")
         follow = _FOLLOW.get(node.operator)
         if follow is None:
             if node.operator not in _ACTIVATIONS:
@@ -168,18 +168,18 @@ class _Chain:
         return None if not name or name in self._live() else np.asarray(self.values[name])
 
     def constants(self, names: Iterable[str]) -> dict[str, Array]:
-        """Those of the values that are the same in every run."""
+        """The values that are the same in every run."""
         known = [name for name in names if name in self.values and name not in self._live()]
         return {name: np.asarray(self.values[name]) for name in known}
 
     def refused(self, node: Node, why: str) -> OnnxError:
-        """The error that says why a node is no layer."""
-        return OnnxError(f"no chain of layers: the {node.described()}: {why}")
+        """The error with the reason why a node is not a layer."""
+        return OnnxError(f"not a chain of layers: the {node.described()}: {why}")
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return np.shape(self.values[name])
 
-    # Each takes a node, and its inputs if they are constants.
+    # Each takes a node, and those of its inputs that are constants.
 
     def _transpose(self, node: Node, x: list[Array | None]) -> None:
         axes = node.attributes.get("perm") or range(len(self.axes))[::-1]
@@ -192,11 +192,11 @@ class _Chain:
             axis for axis, size in enumerate(shape) if size == 1
         ]  # fmt: skip
         if any(self.axes[axis] not in "d1" for axis in axes):
-            raise self.refused(node, f"it drops an axis of {shape}, and gives {new}")
+            raise self.refused(node, f"it removes an axis of {shape}, which gives {new}")
         self.axes = "".join(each for at, each in enumerate(self.axes) if at not in axes)
 
     def _reshape(self, node: Node, x: list[Array | None]) -> None:
-        """Directions and features become one, or an axis of 1 goes."""
+        """Merges directions and features, or removes an axis of 1."""
         shape, new = self._shape(self.at), self._shape(node.outputs[0])
         if self.axes.endswith("df") and new == (*shape[:-2], shape[-2] * shape[-1]):
             self.axes = self.axes[:-2] + "f"
@@ -205,7 +205,7 @@ class _Chain:
         ):  # fmt: skip
             self.axes = self.axes.replace("d", "")
         elif new != shape:
-            raise self.refused(node, f"it makes {new} of {shape}")
+            raise self.refused(node, f"it reshapes {shape} to {new}")
 
     def _cast(self, node: Node, x: list[Array | None]) -> None:
         if not self.ids or self.made:
@@ -220,18 +220,18 @@ class _Chain:
         self._pick(node, axis, x[1])
 
     def _slice(self, node: Node, x: list[Array | None]) -> None:
-        """The last step, with an axis of 1 in place of the time; or all, the last one first."""
+        """Takes the last step, with an axis of 1 in place of time, or reverses all steps."""
         from_input = len(x) > 1
         starts = x[1] if from_input else node.attributes["starts"]
         axes = (x[3] if len(x) > 3 else None) if from_input else node.attributes.get("axes")
         new = self._shape(node.outputs[0])
         if starts is None or axes is None or np.size(axes) != 1:
-            raise self.refused(node, "it cuts something else than the last step")
+            raise self.refused(node, "it takes something other than the last step")
         axis, start = int(np.ravel(axes)[0]), int(np.ravel(starts)[0])
         at = axis % len(new)
         if len(x) > 4 and x[4] is not None and int(np.ravel(x[4])[0]) == -1:
             if self.axes[at] != "t" or new != self._shape(self.at):
-                raise self.refused(node, "it turns something else than the order of all steps")
+                raise self.refused(node, "it reverses something other than all steps")
             self.flipped = not self.flipped
             return
         first = start == 0 and new[at] == 1
@@ -239,7 +239,7 @@ class _Chain:
         self.axes = self.axes[:at] + "1" + self.axes[at:]
 
     def _pick(self, node: Node, axis: int, index: Array | None) -> None:
-        """The last of the steps: what a recurrent layer without `return_sequences` gives.
+        """Takes the last step, as a recurrent layer without `return_sequences` does.
 
         If the layer went backwards, that is the first one in the file.
         """
@@ -252,7 +252,7 @@ class _Chain:
             return
         layer = self.made[-1][0] if self.made else None
         if not last or self.axes[at] != "t" or not isinstance(layer, ONE_WAY):
-            raise self.refused(node, "it takes something else than the last step of one direction")
+            raise self.refused(node, "it takes something other than the last step of one direction")
         layer.return_sequences = False
         self.axes, self.flipped = self.axes.replace("t", ""), False
 
@@ -268,7 +268,7 @@ class _Chain:
     def _gemm(self, node: Node, x: list[Array | None]) -> None:
         plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
         if any(node.attributes.get(key, value) != value for key, value in plain.items()):
-            raise self.refused(node, "it scales its products")
+            raise self.refused(node, "its alpha or beta is not 1")
         kernel, bias = x[1], x[2] if len(x) > 2 else None
         if kernel is None:
             raise self.refused(node, "it is not a product with a constant matrix")
@@ -278,7 +278,7 @@ class _Chain:
         self._dense(node, turned, bias)
 
     def _add(self, node: Node, x: list[Array | None]) -> None:
-        """The bias of the product before."""
+        """Takes the bias of the product before."""
         bias = next((each for each in x if each is not None), None)
         layer, weights = self.made[-1] if self.made else (None, [])
         if (
@@ -291,12 +291,12 @@ class _Chain:
         self.made[-1] = (Dense(layer.units, dtype=self.dtype), [weights[0], bias.reshape(-1)])
 
     def _nothing(self, node: Node, x: list[Array | None]) -> None:
-        """What changes nothing outside of training."""
+        """A node without effect outside training."""
 
     def _activation(self, node: Node, x: list[Array | None]) -> None:
         given = _ONLY.get(node.operator, {})
         if any(node.attributes.get(key, value) != value for key, value in given.items()):
-            raise self.refused(node, f"no layer has its settings but {given}")
+            raise self.refused(node, f"its settings must be {given} for a layer")
         rank = len(self.axes)
         last = node.attributes.get("axis", -1) in {-1, rank - 1}
         if "oftmax" in node.operator and not (last and self.axes.endswith("f")):
@@ -324,14 +324,14 @@ class _Chain:
         self.made.append((layer, [each for each in x[1:3] if each is not None]))
 
     def used(self, name: str) -> bool:
-        """Whether the output, or a node on the way to it, needs a value."""
+        """Whether the output, or a node that it depends on, needs a value."""
         return bool(name) and (
             name == self.last or any(name in inputs for _, _, inputs, _ in self.noted)
         )
 
 
 def _of_values(noted: list[Noted], start: str) -> list[Noted]:
-    """The steps without those that hang on shapes alone: no layer's depend on its numbers."""
+    """The steps without those that depend only on shapes."""
     kept: list[Noted] = []
     live, of_shapes = {start}, set[str]()
     for step in noted:

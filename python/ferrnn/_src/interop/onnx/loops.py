@@ -1,4 +1,4 @@
-"""ONNX' Loop and Scan: a graph that runs again and again, on what it gave the time before."""
+"""ONNX's Loop and Scan, which run a graph repeatedly on its last results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from ferrnn._src.interop.onnx.files import Graph, OnnxError, Value
 from ferrnn._src.tree.types import Array
 
-# These have a graph that runs several times.
+# Operators with a graph that runs several times.
 INSIDE = ("Loop", "Scan")
-# What no model of sequences needs: a condition may hold for ever.
+# More turns than any model of sequences needs, as a condition may never become false.
 _MOST_TURNS = 1 << 24
 
 
@@ -26,13 +26,14 @@ class Body(Protocol):
 def loop(
     graph: Graph, body: Body, outside: Sequence[str], place: str
 ) -> Callable[[list[Any]], list[Array]]:
-    """What runs a Loop: its inputs are the count, the condition, the states, the values outside."""
+    """The function of a Loop, whose inputs are count, condition, states and values from outside."""
     names = [value.name for value in graph.inputs]
     carried = len(names) - 2
     scanned = len(graph.outputs) - 1 - carried
     if carried < 0 or scanned < 0:
         raise OnnxError(
-            f"{place}: a body of {len(names)} inputs and {len(graph.outputs)} outputs is none"
+            f"{place}: its body must have at least 2 inputs, and an output for each state and the "
+            f"condition, received {len(names)} inputs and {len(graph.outputs)} outputs"
         )
 
     def run(x: list[Any]) -> list[Array]:
@@ -44,7 +45,7 @@ def loop(
         turn = 0
         while goes and turn < turns:
             if turn == _MOST_TURNS:
-                raise OnnxError(f"{place}: it goes on after {_MOST_TURNS:,} turns")
+                raise OnnxError(f"{place}: it must end within {_MOST_TURNS:,} turns")
             inputs = (np.asarray(turn, np.int64), np.asarray(True), *states)
             found = body.run({**given, **dict(zip(names, inputs, strict=True))})
             goes, states = bool(np.ravel(found[0])[0]), found[1 : 1 + carried]
@@ -59,13 +60,13 @@ def loop(
 
 
 def _none(shape: tuple[int | str | None, ...] | None) -> tuple[int, ...]:
-    """The shape of no turns, as far as the file tells it."""
+    """The shape of the results of no turns, as far as the file has it."""
     return (0, *(size if isinstance(size, int) else 0 for size in shape or ()))
 
 
 @dataclass
 class _Axes:
-    """Along which axis of each array a Scan goes, and which way."""
+    """The axis of each array that a Scan runs along, and its direction."""
 
     axes: list[int]
     backwards: list[bool]
@@ -93,7 +94,7 @@ class _Axes:
 def scan(
     graph: Graph, body: Body, attributes: Mapping[str, Any], outside: Sequence[str], place: str
 ) -> Callable[[list[Any]], list[Array]]:
-    """What runs a Scan: its inputs are the states, the sequences, the values outside."""
+    """The function of a Scan, whose inputs are states, sequences and values from outside."""
     names = [value.name for value in graph.inputs]
     given = attributes.get("num_scan_inputs", 0)
     carried = len(names) - given
@@ -112,7 +113,9 @@ def scan(
         fixed = dict(zip(outside, x[len(names) :], strict=True))
         lengths = {len(each) for each in sequences}
         if len(lengths) > 1:
-            raise OnnxError(f"{place}: its sequences have different lengths, {sorted(lengths)}")
+            raise OnnxError(
+                f"{place}: its sequences must have equal lengths, received {sorted(lengths)}"
+            )
         kept: list[list[Array]] = [[] for _ in range(scanned)]
         for inputs in zip(*sequences, strict=True):
             found = body.run({**fixed, **dict(zip(names, (*states, *inputs), strict=True))})
@@ -128,5 +131,5 @@ def scan(
 
 
 def _stacked(steps: list[Array], end: Value) -> Array:
-    """What each turn gave, one after the other."""
+    """The results of all turns, stacked."""
     return np.stack(steps) if steps else np.zeros(_none(end.shape), end.dtype or np.float32)

@@ -1,4 +1,4 @@
-"""Models of ONNX: what goes in and out, and the nodes that nothing here runs."""
+"""ONNX models: their inputs and outputs, and nodes that are not supported."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class OnnxModel:
 
     @property
     def plan(self) -> Plan:
-        """What is left of the graph to run."""
+        """The part of the graph that must run."""
         return self._plan
 
     def checked(self, x: Any) -> dict[str, Array]:
-        """What `predict` takes, by the names of the inputs, if it fits them."""
+        """The arguments of `predict` by the names of the inputs, after checking them."""
         if isinstance(x, Mapping):
             return self._checked(x)
         return self._checked(self._named(x if isinstance(x, list | tuple) else [x], {}))
@@ -122,7 +122,9 @@ class OnnxModel:
     def _named(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         names = [value.name for value in self.inputs]
         if len(inputs) > len(names):
-            raise ValueError(f"the model takes {len(names)} inputs {names}, received {len(inputs)}")
+            raise ValueError(
+                f"the model takes the {len(names)} inputs {names}, received {len(inputs)}"
+            )
         return {**dict(zip(names, inputs, strict=False)), **named}
 
     def _checked(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
@@ -207,7 +209,7 @@ def _bytes(source: Any) -> bytes:
 
 
 def _unknown(graph: Graph) -> list[str]:
-    """The nodes that nothing here runs."""
+    """The nodes that are not supported."""
     found = []
     for node in graph.nodes:
         inner = [value for value in node.attributes.values() if isinstance(value, Graph)]
@@ -220,7 +222,7 @@ def _unknown(graph: Graph) -> list[str]:
 
 
 def _reset_gates(graph: Graph, producer: str) -> list[str]:
-    """The GRUs of PyTorch without `linear_before_reset`, whose biases tell the two apart."""
+    """PyTorch's GRUs without `linear_before_reset`, recognized by their biases."""
     if producer != "pytorch":
         return []
     found = []

@@ -1,7 +1,7 @@
-"""ONNX' operators on NumPy arrays, but for the recurrent ones, convolutions and pooling.
+"""ONNX's operators on NumPy arrays, except recurrent ones, convolutions and pooling.
 
 Each takes the inputs (None for one left out), the attributes and the version of the operators, and
-gives one array, or a list of several. The definitions: https://onnx.ai/onnx/operators/.
+returns one array, or a list of several. For definitions, see https://onnx.ai/onnx/operators/.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _fold(function: Callable[[Array, Array], Any]) -> Operator:
 
 
 def _divide(x: Array, y: Array) -> Any:
-    """Integers are cut towards zero, as in C."""
+    """Integers are truncated towards zero, as in C."""
     if np.issubdtype(np.result_type(x, y), np.integer):
         quotient: Array = np.trunc(np.divide(x, y)).astype(np.result_type(x, y))
         return quotient
@@ -120,7 +120,7 @@ def _arg(function: Callable[..., Any]) -> Operator:
 def _softmax(x: Inputs, a: Attributes, v: int, *, log: bool = False) -> Any:
     data, axis = x[0], a.get("axis", -1 if v >= 13 else 1)
     shape = data.shape
-    if v < 13:  # everything from the axis on is one
+    if v < 13:  # all axes from this one on are merged
         data = data.reshape(int(np.prod(shape[: axis % max(data.ndim, 1)])), -1)
         axis = -1
     shifted = data - data.max(axis=axis, keepdims=True)

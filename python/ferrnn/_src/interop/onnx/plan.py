@@ -1,4 +1,4 @@
-"""What is left of an ONNX graph to run, once all that depends on constants alone is computed."""
+"""The part of an ONNX graph that must run, after folding what depends only on constants."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ferrnn._src.interop.onnx.unrolled import unrolled
 from ferrnn._src.tree.types import Array
 
 RECURRENT = ("LSTM", "GRU", "RNN")
-# What makes a node's function, and the functions that are ready.
+# Functions that make a node's function from its attributes, and fixed functions.
 MADE: Mapping[str, Callable[[Mapping[str, Any], str], Run]] = {
     **PREPARED,
     "ConvTranspose": transposed_convolution,
 }
 COMPUTED: Mapping[str, Operator] = {**OPERATORS, "Resize": resize, "Upsample": resize}
-# A fold may repeat a constant; what becomes much larger than the file is not kept.
+# Folding may repeat a constant; results much larger than the file are not kept.
 _LARGEST_FOLD = 64 << 20
 
 
@@ -35,12 +35,12 @@ def _branch(node: Node, condition: Array) -> Graph:
     key = "then_branch" if bool(np.ravel(condition)[0]) else "else_branch"
     branch = node.attributes.get(key)
     if not isinstance(branch, Graph):
-        raise OnnxError(f"the {node.described()} has no {key}")
+        raise OnnxError(f"the {node.described()} must have the attribute {key}")
     return branch
 
 
 class Plan:
-    """What is left of a graph to run, and the constants that the rest has become."""
+    """The part of a graph that must run, and the constants that the rest is folded into."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Plan:
         engine: bool = True,
     ) -> None:
         self._opset, self._shapes, self._budget = opset, shapes, budget
-        self._engine = engine  # else everything runs in NumPy
+        self._engine = engine  # otherwise everything runs in NumPy
         self.constants = {**outside, **graph.constants}
         self.outputs = [value.name for value in graph.outputs]
         self.steps: list[Step] = []
@@ -78,7 +78,7 @@ class Plan:
                 self.steps.append(step)
 
     def _join(self) -> None:
-        """Puts one step in the place of those that are a step of an LSTM together."""
+        """Replaces the nodes that together are a step of an LSTM by one step."""
         nodes = [step.node for step in self.steps]
         for found in unrolled(nodes, self.constants, self.outputs):
             at = next(n for n, step in enumerate(self.steps) if step.node is found.place)
@@ -87,7 +87,7 @@ class Plan:
             self.steps = [step for step in self.steps if id(step.node) not in gone]
 
     def _drop(self) -> None:
-        """Leaves out what no output needs."""
+        """Removes the steps that no output needs."""
         wanted, kept = set(self.outputs), []
         for step in reversed(self.steps):
             if wanted.intersection(name for name in step.node.outputs if name):
@@ -99,7 +99,7 @@ class Plan:
         return prepared(node, self._opset, self.constants, engine=self._engine)
 
     def _fold(self, step: Step) -> bool:
-        """Keeps a node's outputs as constants, if none of them depends on an input."""
+        """Keeps a node's outputs as constants, if they do not depend on an input."""
         node = step.node
         if not node.outputs:
             return False
@@ -122,7 +122,7 @@ class Plan:
         return True
 
     def _alias(self, inner: str, outer: str) -> None:
-        """Lets a value of a branch be known by its name outside, too."""
+        """Makes a value of a branch available under its name outside as well."""
         if inner in self.constants:
             self.constants[outer] = self.constants[inner]
         else:
@@ -133,7 +133,7 @@ class Plan:
         return Plan(graph, self._opset, outside, shapes, self._budget, engine=self._engine)
 
     def _choice(self, node: Node) -> Step:
-        """An `If` on a value that is known only when it runs; it takes what its branches use."""
+        """An `If` on a value known only when it runs; its inputs include what its branches use."""
         branches = {
             key: self._inner(_branch(node, np.array(key)), self.constants, self._shapes)
             for key in (True, False)
@@ -148,13 +148,13 @@ class Plan:
         return Step(whole, run, self._opset, branches)
 
     def _loop(self, node: Node) -> Step:
-        """A Loop or Scan, not run before the model is: it takes what its body uses, too."""
+        """A Loop or Scan, which is not folded; its inputs include what its body uses."""
         graph, place = node.attributes.get("body"), f"the {node.described()}"
         is_loop = node.operator == "Loop"
         if not isinstance(graph, Graph) or len(node.inputs) != len(graph.inputs):
-            raise OnnxError(f"{place} has no body that fits its inputs")
+            raise OnnxError(f"{place} must have a body that fits its inputs")
         if (is_loop and len(node.inputs) < 2) or (not is_loop and "" in node.inputs):
-            raise OnnxError(f"{place} has no body that fits its inputs")
+            raise OnnxError(f"{place} must have a body that fits its inputs")
         own = {value.name for value in graph.inputs}
         around = {name: value for name, value in self.constants.items() if name not in own}
         body = self._inner(graph, around, {})
@@ -164,12 +164,12 @@ class Plan:
         if is_loop:
             return Step(whole, loop(graph, body, outer, place), self._opset)
         if self._opset < 9:
-            raise OnnxError(f"{place} is one of opset 8, which is not supported")
+            raise OnnxError(f"{place} has the form of opset 8, which is not supported")
         turned: Body = Programs(body) if self._engine else body
         return Step(whole, scan(graph, turned, node.attributes, outer, place), self._opset)
 
     def free(self) -> set[str]:
-        """The names of the values that it takes from outside."""
+        """The names of the values that the plan takes from outside."""
         inside = {name for step in self.steps for name in step.node.outputs}
         used = {name for step in self.steps for name in step.node.inputs if name}
         return (used | set(self.outputs)) - inside - set(self.constants)
@@ -179,7 +179,7 @@ class Plan:
         values = self.values(given)
         for name in self.outputs:
             if name not in values:
-                raise OnnxError(f"the output {name!r} is one that nothing computes")
+                raise OnnxError(f"the output {name!r} is not computed by any node")
         return [np.asarray(values[name]) for name in self.outputs]
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,13 +189,15 @@ class Plan:
             for name in step.node.inputs:
                 if name and name not in values:
                     place = step.node.described()
-                    raise OnnxError(f"the {place} needs {name!r}, which nothing computes")
+                    raise OnnxError(
+                        f"the {place} needs {name!r}, which is not computed by any node"
+                    )
             needed = [values[name] if name else None for name in step.node.inputs]
             values.update(zip(step.node.outputs, run_step(step, needed), strict=False))
         return values
 
 
-# All operators that are read.
+# All supported operators.
 KNOWN = frozenset({*MADE, *COMPUTED, *RECURRENT, *INSIDE, "If"})
 
 

@@ -1,4 +1,4 @@
-"""ONNX' products, convolutions and pooling: constant weights are packed once for the engine."""
+"""ONNX's products, convolutions and pooling, with constant weights packed once for the engine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ferrnn._src.tree.types import Array
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 
 
-# An attribute of nodes that run in NumPy, not in the engine; no name of ONNX' has a space.
+# An attribute that marks nodes to run in NumPy; no ONNX name has a space.
 IN_NUMPY = "in NumPy"
 
 
 class Product:
-    """`x @ weights + bias`; the weights are packed again only when other arrays come."""
+    """`x @ weights + bias`; the weights are packed again only when the arrays change."""
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self.engine = IN_NUMPY not in attributes
@@ -31,7 +31,7 @@ class Product:
     def __call__(
         self, x: Array, weights: Array, bias: Array | None, key: tuple[Array | None, ...]
     ) -> Array:
-        """`key` are the arrays that `weights` and `bias` were made of."""
+        """`key` are the arrays that `weights` and `bias` were made from."""
         other = not self.engine or x.dtype not in _FLOATS or weights.dtype != x.dtype
         if other or 0 in (*x.shape, *weights.shape):
             product: Array = np.matmul(x, weights)
@@ -42,7 +42,7 @@ class Product:
             kernel = np.ascontiguousarray(weights)
             own = None if bias is None else np.ascontiguousarray(bias, dtype=x.dtype)
             packed = DenseWeights(kernel, own)
-            self.kept = key, packed  # one assignment: another thread sees both or neither
+            self.kept = key, packed  # one assignment, so that another thread sees both or neither
         rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
         outputs, _ = dense_forward(packed, rows)
         return outputs.reshape(*x.shape[:-1], weights.shape[1])
@@ -112,7 +112,7 @@ def convolution(attributes: Mapping[str, Any], place: str) -> Run:
 
 
 def along_time(attributes: Mapping[str, Any], x: list[Any]) -> Run | None:
-    """A convolution of one axis and one group, of a constant kernel and inputs of this shape."""
+    """A convolution with one axis, one group and a constant kernel, for inputs of this shape."""
     data, kernel, bias = (*x, None)[:3]
     if data.ndim != 3 or kernel.shape[1:2] != data.shape[1:2] or data.dtype not in _FLOATS:
         return None
@@ -149,7 +149,7 @@ def along_time(attributes: Mapping[str, Any], x: list[Any]) -> Run | None:
 
 
 def max_pool(attributes: Mapping[str, Any], place: str) -> Run:
-    """The largest number of each window."""
+    """The maximum of each window."""
 
     def run(x: list[Any]) -> list[Array]:
         least = -np.inf if x[0].dtype.kind == "f" else np.iinfo(x[0].dtype).min
@@ -161,7 +161,7 @@ def max_pool(attributes: Mapping[str, Any], place: str) -> Run:
 
 
 def average_pool(attributes: Mapping[str, Any], place: str) -> Run:
-    """The mean of each window, of the numbers in it or, if asked for, of the zeros beside them."""
+    """The mean of each window, with or without padding."""
 
     def run(x: list[Any]) -> list[Array]:
         kernel = attributes["kernel_shape"]
@@ -186,7 +186,9 @@ def _windows(
     reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
     pads = _pads(data.shape[2:], reach, strides, attributes)
     if min((*reach, *strides, *pads, 1)) < 0 or data.ndim != 2 + axes:
-        raise OnnxError(f"{place}: windows {list(kernel)} do not fit the shape {data.shape}")
+        raise OnnxError(
+            f"{place}: windows of the size {list(kernel)} do not fit the shape {data.shape}"
+        )
     widths = [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)]
     if any(pads):
         pairs = zip(data.shape, widths, strict=True)
@@ -201,7 +203,7 @@ def _windows(
 
 
 def _pads(sizes: Any, reach: list[int], strides: Any, attributes: Mapping[str, Any]) -> list[int]:
-    """What is put before and after each axis: said, or found out so that the windows fit."""
+    """The padding before and after each axis: given, or computed for `auto_pad`."""
     automatic = attributes.get("auto_pad", "NOTSET")
     given = list(attributes.get("pads") or [0] * (2 * len(reach)))
     if automatic in {"SAME_UPPER", "SAME_LOWER"}:

@@ -1,6 +1,6 @@
-"""An ONNX plan for each set of input shapes: what hangs on shapes alone is computed once.
+"""An ONNX plan for each set of input shapes, with what depends only on shapes computed once.
 
-The first call with new shapes runs node by node and notes what it does; later ones repeat that. An
+The first call with new shapes runs node by node and records its steps; later ones repeat them. An
 `If` on shapes is decided then, and so is one on an input that is a single integer (a sampling
 rate), as long as it takes few values.
 """
@@ -18,18 +18,18 @@ from ferrnn._src.interop.onnx.quick import RESHAPES, quick
 from ferrnn._src.interop.onnx.steps import Planned, Run, Step, failed
 from ferrnn._src.tree.types import Array
 
-# So many programs are kept, and so many are made before single integers are no longer settled.
+# The number of programs kept, and of programs made before integers are no longer fixed.
 _MOST_KEPT, _MOST_SETTLED = 16, 32
-# Which inputs say, by their values, what shape the outputs have.
+# The inputs whose values determine the shape of the outputs.
 _SHAPES_FROM = {
     "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1, 3), "Range": (0, 1, 2),
     "Reshape": (1,), "Slice": (1, 2, 3, 4), "Split": (1,), "Squeeze": (1,), "Tile": (1,),
     "TopK": (1,), "Unsqueeze": (1,),
 }  # fmt: skip
 _REDUCTIONS = (1,)
-# A constant that depends on shapes and is larger is computed anew.
+# Larger constants that depend on shapes are computed in each call.
 _LARGEST_FOLD = 1 << 20
-# Smaller values are kept until the end of a call.
+# Smaller values are not freed before the end of a call.
 _LARGE = 1 << 14
 
 Noted: TypeAlias = "tuple[Node, Run, list[str], list[str]]"
@@ -37,7 +37,7 @@ _Fast: TypeAlias = "tuple[Run, tuple[int, ...], tuple[int, ...], tuple[int, ...]
 
 
 class Programs:
-    """A plan, and the programs that it became."""
+    """A plan with its programs."""
 
     def __init__(self, plan: Planned) -> None:
         self.plan = plan
@@ -65,32 +65,32 @@ class Programs:
         trace.walk(self.plan)
         outputs = [trace.value(name) for name in self.plan.outputs]
         newest = list(self._kept.items())[1 - _MOST_KEPT :]
-        # One assignment: another thread sees the old ones or the new ones.
+        # One assignment, so that another thread sees the old ones or the new ones.
         self._kept = {**dict(newest), key: _Program(trace, self.plan.outputs)}
         self._made += 1
         return outputs
 
 
 class _Trace:
-    """One run, node by node, and what it notes."""
+    """One run, node by node, which records its steps."""
 
     def __init__(self, given: Mapping[str, Array], settled: set[str]) -> None:
         self.values: dict[str, Any] = dict(given)
         self.given = list(given)
-        self.fixed = set(settled)  # values that depend on shapes alone
-        self.firm = set(given)  # values whose shapes do
+        self.fixed = set(settled)  # values that depend only on shapes
+        self.firm = set(given)  # values whose shapes depend only on shapes
         self.same: dict[str, str] = {}  # other names of values
-        self.reshaped: dict[str, str] = {}  # of what a value is a reshape
+        self.reshaped: dict[str, str] = {}  # the value that a value is a reshape of
         self.noted: list[Noted] = []
 
     def value(self, name: str) -> Array:
         """An output of the graph."""
         if name not in self.values:
-            raise OnnxError(f"the output {name!r} is one that nothing computes")
+            raise OnnxError(f"the output {name!r} is not computed by any node")
         return np.asarray(self.values[name])
 
     def walk(self, plan: Planned) -> None:
-        """Runs the steps of a plan, those of branches that are decided in their place."""
+        """Runs the steps of a plan, with decided branches replaced by their steps."""
         self.values.update(plan.constants)
         self.fixed.update(plan.constants)
         self.firm.update(plan.constants)
@@ -99,7 +99,7 @@ class _Trace:
             for name in node.inputs:
                 if name and name not in self.values:
                     raise OnnxError(
-                        f"the {node.described()} needs {name!r}, which nothing computes"
+                        f"the {node.described()} needs {name!r}, which is not computed by any node"
                     )
             if step.branches is not None and node.inputs[0] in self.fixed:
                 inner = step.branches[bool(np.ravel(self.values[node.inputs[0]])[0])]
@@ -154,20 +154,20 @@ class _Trace:
 
 
 def _is_same(node: Node, x: list[Any], found: list[Array]) -> bool:
-    """Whether the node gives its input on, whatever is in it."""
+    """Whether the node passes its input on unchanged."""
     if node.operator == "Cast":
         return bool(found[0].dtype == np.asarray(x[0]).dtype)
     return node.operator == "Identity" or (node.operator == "Dropout" and len(node.outputs) == 1)
 
 
 class _Program:
-    """The steps that a trace noted and the outputs need, on numbered values."""
+    """The recorded steps that the outputs need, on numbered values."""
 
     def __init__(self, trace: _Trace, outputs: list[str]) -> None:
         wanted = [trace.same.get(name, name) for name in outputs]
         steps = _needed(trace.noted, wanted)
         made = {name for _, _, _, names in steps for name in names if name} | {*trace.given}
-        numbers: dict[str, int] = {"": 0}  # the inputs that are left out: None
+        numbers: dict[str, int] = {"": 0}  # None, for inputs that are left out
         for name in trace.given:
             numbers[name] = len(numbers)
         for name in [name for _, _, inputs, names in steps for name in (*inputs, *names)] + wanted:
@@ -194,7 +194,7 @@ class _Program:
         values[1 : 1 + len(given)] = given.values()
         x: list[Any] = []
         node: Node | None = None
-        with np.errstate(all="ignore"):  # as in C: infinities and NaN are results
+        with np.errstate(all="ignore"):  # as in C, without warnings about infinities and NaN
             try:
                 for run, inputs, outputs, dead, node in self._steps:  # noqa: B007 - for an error
                     x = [values[at] for at in inputs]
@@ -222,7 +222,7 @@ def all_values(plan: Planned, given: Mapping[str, Array]) -> Mapping[str, Any]:
 def traced(
     plan: Planned, given: Mapping[str, Array], output: str
 ) -> tuple[Mapping[str, Any], list[Noted], str]:
-    """Every value of one run, the steps that an output hangs on, and the output's first name."""
+    """Every value of one run, the steps that an output depends on, and the output's first name."""
     trace = _Trace(given, set())
     trace.walk(plan)
     last = trace.same.get(output, output)
@@ -230,7 +230,7 @@ def traced(
 
 
 def _needed(noted: list[Noted], outputs: list[str]) -> list[Noted]:
-    """The steps without which an output is not known, in their order."""
+    """The steps that an output depends on, in order."""
     wanted, found = set(outputs), []
     for each in reversed(noted):
         if wanted.intersection(each[3]):
@@ -240,7 +240,7 @@ def _needed(noted: list[Noted], outputs: list[str]) -> list[Noted]:
 
 
 def _last_uses(steps: list[Noted], kept: list[str], large: set[str]) -> list[list[str]]:
-    """For each step the large values that no later one needs."""
+    """For each step, the large values that no later step needs."""
     last = {name: at for at, step in enumerate(steps) for name in (*step[2], *step[3])}
     freed: list[list[str]] = [[] for _ in steps]
     for name, at in last.items():

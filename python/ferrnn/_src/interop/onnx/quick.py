@@ -1,4 +1,4 @@
-"""ONNX' operators for inputs of known shapes: what depends on these alone is computed once."""
+"""ONNX's operators for inputs of known shapes, with what depends on them computed once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Run: TypeAlias = Callable[[list[Any]], "list[Array]"]
 _Make: TypeAlias = Callable[[Node, int, "list[Any]", "list[bool]"], "Run | None"]
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 
-# As `np.sum`, without what it does to find out that it may.
+# As `np.sum`, without its checks.
 _SUM: Callable[..., Array] = np.add.reduce
-# What leaves the numbers in their order.
+# Operators that keep the numbers in their order.
 RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def quick(node: Node, opset: int, x: list[Any], fixed: list[bool]) -> Run | None:
-    """What gives the node's outputs for inputs like `x`; None if nothing is gained.
+    """A function for the node's outputs with inputs like `x`, or None if it would not be faster.
 
-    Inputs that are `fixed` are always these, the others have these shapes and dtypes.
+    Inputs that are `fixed` are always the same; others have the same shapes and dtypes.
     """
     make = _QUICK.get(node.operator)
     return None if make is None or not x or x[0] is None else make(node, opset, x, fixed)

@@ -1,4 +1,4 @@
-"""ONNX's LSTM, GRU and RNN: in the engine, or step by step in NumPy where it has no such cell.
+"""ONNX's LSTM, GRU and RNN: in the engine, or step by step in NumPy for cells that it lacks.
 
 The equations and defaults are those of https://onnx.ai/onnx/operators/onnx__LSTM.html, `__GRU` and
 `__RNN`. A cell with coupled gates and peepholes, or with activations that the engine does not have,
@@ -21,13 +21,13 @@ from ferrnn._src.sequence.one_step import MOST_ROWS, OneStep
 from ferrnn._src.tree.types import Array
 
 Activation = Callable[[Array], Array]
-# A direction's weights in the engine, what runs a single step of them, and their dtype.
+# A direction's weights in the engine, its single-step runner, and the dtype.
 _Ready: TypeAlias = tuple[Weights, OneStep, np.dtype[Any]]
 
 _FLOATS = (np.dtype("f4"), np.dtype("f8"))
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
-# What each activation's alpha and beta are if the node does not say; None where it has none.
+# The default alpha and beta of each activation, or None where it has none.
 _SCALES: Mapping[str, tuple[float | None, float | None]] = {
     "relu": (None, None),
     "tanh": (None, None),
@@ -69,18 +69,21 @@ def _formula(function: Function) -> Activation:
 
 
 def _same(known: tuple[Array | None, ...], given: tuple[Array | None, ...]) -> bool:
-    """Whether these are the very arrays: a graph writes to none."""
+    """Whether these are the same arrays, which a graph never writes to."""
     return len(known) == len(given) and all(map(operator.is_, known, given))
 
 
 class Recurrent:
-    """A recurrent node that is ready to run: its attributes are read."""
+    """A recurrent node that is ready to run, with its attributes read."""
 
     def __init__(self, kind: str, attributes: Mapping[str, Any], place: str) -> None:
         self.kind, self.place = kind, place
         direction = attributes.get("direction", "forward")
         if direction not in {"forward", "reverse", "bidirectional"}:
-            raise OnnxError(f"{place}: direction {direction!r} is not known")
+            raise OnnxError(
+                f"{place}: direction must be forward, reverse or bidirectional, received "
+                f"{direction!r}"
+            )
         self.reversed = {"forward": [False], "reverse": [True]}.get(direction, [False, True])
         self.units = attributes.get("hidden_size")
         self.layout = int(attributes.get("layout", 0))
@@ -90,7 +93,7 @@ class Recurrent:
         self.engine = IN_NUMPY not in attributes
         self.functions = self._activations(attributes)
         self.formulas = [[_formula(each) for each in own] for own in self.functions]
-        # The engine's weights for each direction, and the arrays that they were made of.
+        # The engine's weights for each direction, and the arrays that they were made from.
         self.packed: tuple[tuple[Array | None, ...], list[_Ready | None]] = ((), [])
 
     def _activations(self, attributes: Mapping[str, Any]) -> list[list[Function]]:
@@ -107,19 +110,19 @@ class Recurrent:
         for full in asked:
             name = full.lower()
             if name not in _SCALES:
-                raise OnnxError(f"{self.place}: the activation {full!r} is not known")
+                raise OnnxError(f"{self.place}: the activation {full!r} is not supported")
             alpha, beta = _SCALES[name]
-            # Given in the order of the functions that take one.
+            # In the order of the functions that take one.
             alpha = alphas.pop(0) if alpha is not None and alphas else alpha
             beta = betas.pop(0) if beta is not None and betas else beta
             functions.append(Function(name, alpha or 0.0, beta or 0.0))
         return [functions[at : at + each] for at in range(0, len(asked), each)]
 
     def run(self, inputs: list[Array | None]) -> list[Array]:
-        """Y, Y_h and, of an LSTM, Y_c."""
+        """Y, Y_h and, for an LSTM, Y_c."""
         x, w, r, bias, lengths, h, c, peepholes = (*inputs, *[None] * 8)[:8]
         if x is None or w is None or r is None or x.ndim != 3:
-            raise OnnxError(f"{self.place}: X [time, batch, features], W and R are needed")
+            raise OnnxError(f"{self.place}: X [time, batch, features], W and R must be given")
         x = x if self.layout else x.swapaxes(0, 1)  # [batch, time, features] from here on
         made_of, packed = self.packed
         if not _same(made_of, (w, r, bias, peepholes)) or w.shape[-1] != x.shape[2]:
@@ -146,7 +149,7 @@ class Recurrent:
                 steps = (index, x, w[index], r[index], *arrays, start, mask, reverse)
                 found = self._steps(*steps)
             runs.append(found)
-        if len(runs) == 1:  # views, no copies
+        if len(runs) == 1:  # views, not copies
             y, finals = runs[0][0][:, :, None], [final[None] for final in runs[0][1:]]
         else:
             y = np.stack([run[0] for run in runs], axis=2)  # [batch, time, directions, units]
@@ -163,7 +166,7 @@ class Recurrent:
         mask: Array | None,
         reverse: bool,
     ) -> list[Array] | None:
-        """What one direction gives, as `_steps` does; None if the engine has no such cell."""
+        """The results of one direction, as `_steps`, or None if the engine has no such cell."""
         if ready is None:
             return None
         weights, step, dtype = ready
@@ -178,7 +181,7 @@ class Recurrent:
     def _pack(
         self, w: Array, r: Array, bias: Array | None, peepholes: Array | None
     ) -> list[_Ready | None]:
-        """Each direction's weights for the engine; None where NumPy runs it."""
+        """The engine's weights for each direction, or None if it runs in NumPy."""
         if w.dtype not in _FLOATS or not self.engine:
             return [None] * len(self.reversed)
         found = [
@@ -207,7 +210,7 @@ class Recurrent:
         peepholes: Array | None = None,
         features: int | None = None,
     ) -> None:
-        """Refuses weights that are not as large as the node says, as far as they are known."""
+        """Raises OnnxError for known weights whose shapes do not match the node's attributes."""
         count, gates = len(self.reversed), _GATES[self.kind]
         if self.units is None and r is not None and r.ndim == 3:
             self.units = r.shape[2]
@@ -227,13 +230,15 @@ class Recurrent:
                 )
 
     def _state(self, state: Array | None, x: Array, name: str) -> Array:
-        """[directions, batch, units], zeros if it was not given."""
+        """The state [directions, batch, units], zeros if it is not given."""
         shape = (len(self.reversed), len(x), int(self.units or 0))
         if state is None:
             return np.zeros(shape, x.dtype)
         state = state.swapaxes(0, 1) if self.layout and state.ndim == 3 else state
         if state.shape != shape:
-            raise OnnxError(f"{self.place}: {name} must have the shape {shape}: {state.shape}")
+            raise OnnxError(
+                f"{self.place}: {name} must have the shape {shape}, received {state.shape}"
+            )
         return state
 
     def _steps(

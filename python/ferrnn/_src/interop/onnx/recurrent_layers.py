@@ -1,4 +1,4 @@
-"""ONNX' recurrent nodes, and Scans of recurrent cells, as layers of a chain."""
+"""ONNX's recurrent nodes, and Scans of recurrent cells, as layers of a chain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ferrnn._src.layers.projected_lstm import ProjectedLSTM
 from ferrnn._src.layers.simple_rnn import SimpleRNN
 from ferrnn._src.tree.types import Array
 
-# These go one way; a model whose layers are none of these, nor windows, takes single rows.
+# Layers of one direction; a model without these and without windows takes single rows.
 ONE_WAY = (
     LSTM | GRU | SimpleRNN | CoupledLSTM | PeepholeLSTM | ProjectedLSTM | IndRNN | MinimalGatedUnit
 )
@@ -34,7 +34,7 @@ RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
 class RecurrentChain(Chain, Protocol):
-    """What recurrent nodes need to know of a chain besides."""
+    """The additional interface of a chain that recurrent nodes use."""
 
     at: str
 
@@ -44,18 +44,18 @@ class RecurrentChain(Chain, Protocol):
 
 
 def recurrent(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
-    """An LSTM, GRU or RNN of one direction or both."""
+    """Makes a layer of an LSTM, GRU or RNN with one direction or both."""
     read = Recurrent(node.operator, node.attributes, f"the {node.described()}")
     x = [*x, *[None] * 8][:8]
     w, r, bias, lengths, peepholes = x[1], x[2], x[3], x[4], x[7]
     if w is None or r is None or lengths is not None:
-        raise chain.refused(node, "it has lengths")
+        raise chain.refused(node, "it has sequence_lens")
     if any(np.any(each) for each in x[5:7] if each is not None):
-        raise chain.refused(node, "it begins from states that are not zero")
+        raise chain.refused(node, "its initial states are not zero")
     if chain.axes != ("btf" if read.layout else "tbf"):
-        raise chain.refused(node, "it runs over another axis than time")
+        raise chain.refused(node, "it runs over an axis other than time")
     if chain.flipped and len(read.reversed) == 2:
-        raise chain.refused(node, "it reads steps that stand backwards, in both directions")
+        raise chain.refused(node, "it reads reversed steps in both directions")
     made = []
     for index in range(len(read.reversed)):
         own = [None if each is None else each[index] for each in (bias, peepholes)]
@@ -66,7 +66,7 @@ def recurrent(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
     if len(made) == 2:
         layer = Bidirectional(layer)
     else:
-        # What the file reads from its end stands in the order that the layer reads it in.
+        # A reverse node outputs steps in the file's order, a backwards layer in reading order.
         layer.go_backwards = read.reversed[0] != chain.flipped
         chain.flipped = read.reversed[0] and sequences
     chain.made.append((layer, [each for _, weights in made for each in weights]))
@@ -76,14 +76,16 @@ def recurrent(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
 
 
 def scanned(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
-    """A Scan over time of a cell's equations, as `export` writes it, and the product before it."""
+    """Makes a layer of a Scan over a cell's equations, as `export` writes it."""
     body, count = node.attributes.get("body"), len(node.outputs) - 1
     layer, weights = chain.made[-1] if chain.made else (None, [])
     plain = node.attributes.keys() <= {"body", "num_scan_inputs"} and len(x) == count + 1
     if not isinstance(body, Graph) or not plain or not isinstance(layer, Dense):
-        raise chain.refused(node, "it is none that ferrnn writes for a layer without a mask")
+        raise chain.refused(node, "it is not one that ferrnn writes for a layer without a mask")
     if chain.axes != "tbf" or any(each is None or each.any() for each in x[:count]):
-        raise chain.refused(node, "it runs over another axis than time, or not from zeros")
+        raise chain.refused(
+            node, "it runs over an axis other than time, or its initial states are not zero"
+        )
     sizes = [np.shape(each)[-1] for each in x[:count] if each is not None]
     sequences = _sequences(chain, node, node.outputs[-1], node.outputs[:-1])
     options = {
@@ -95,14 +97,14 @@ def scanned(chain: RecurrentChain, node: Node, x: list[Array | None]) -> None:
     bias = weights[1] if len(weights) > 1 else None
     found = layer_of(body, outer, sizes, weights[0], bias, options)
     if found is None:
-        raise chain.refused(node, "its steps are those of no layer")
+        raise chain.refused(node, "its steps are not those of a layer")
     chain.made[-1] = found
     chain.flipped = False
     chain.axes, chain.at = ("tbf", node.outputs[-1]) if sequences else ("bf", node.outputs[0])
 
 
 def _sequences(chain: RecurrentChain, node: Node, outputs: str, last: list[str]) -> bool:
-    """Whether all outputs go on; else the last state does."""
+    """Whether all outputs are used, rather than the last state."""
     sequences = chain.used(outputs)
     if sequences == any(chain.used(name) for name in last):
         raise chain.refused(node, "both its outputs and its last states are used")
@@ -122,7 +124,7 @@ def _direction(
     """A layer and its weights."""
     names = [_keras_name(function) for function in read.functions[index]]
     if None in names or (read.kind == "LSTM" and names[1] != names[2]):
-        raise chain.refused(node, "no layer has its activations")
+        raise chain.refused(node, "its activations are not those of a layer")
     order = ONNX[read.kind]
     options: dict[str, Any] = {"use_bias": bias is not None, "dtype": chain.dtype}
     if read.clip:
@@ -141,7 +143,7 @@ def _direction(
     if read.coupled and (
         peepholes is not None or names[0] not in {"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"}
     ):
-        raise chain.refused(node, "no layer has its coupled gates")
+        raise chain.refused(node, "its coupled gates are not those of a layer")
     if peepholes is not None:
         p_i, p_o, p_f = np.split(peepholes, 3)
         rows = np.stack([p_i, p_f, p_o])
@@ -154,7 +156,7 @@ def _direction(
 
 
 def _keras_name(function: Function) -> str | None:
-    """The name of an activation among Keras'."""
+    """Keras' name of an activation."""
     if function.name == "hardsigmoid" and math.isclose(function.beta, 0.5, rel_tol=1e-6):
         for alpha, name in ((0.2, "hard_sigmoid_keras2"), (1 / 6, "hard_sigmoid")):
             if math.isclose(function.alpha, alpha, rel_tol=1e-6):

@@ -1,6 +1,6 @@
-"""ONNX' operators that shape, cut, join, pick and arrange arrays.
+"""ONNX's operators that reshape, slice, join, select and rearrange arrays.
 
-As in `onnx_operators`: inputs, attributes and the version of the operators give one array or more.
+As in `operators`, they take inputs, attributes and the version of the operators.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Inputs: TypeAlias = "list[Any]"
 Attributes: TypeAlias = Mapping[str, Any]
 Operator: TypeAlias = Callable[[Inputs, Attributes, int], Any]
 
-# No array of more elements than this is made because a graph says so.
+# The most elements of an array that a graph may request.
 _LARGEST = 1 << 31
 
 
@@ -26,10 +26,10 @@ def _filled(x: Inputs, a: Attributes, v: int) -> Any:
 
 
 def shape_given(values: Any) -> tuple[int, ...]:
-    """A shape that a graph computed, if an array of it can be meant."""
+    """A shape that a graph computed, if it is plausible."""
     shape = tuple(int(value) for value in np.ravel(values))
     if any(size < 0 for size in shape) or float(np.prod(shape, dtype=float)) > _LARGEST:
-        raise OnnxError(f"an array of the shape {shape} is asked for")
+        raise OnnxError(f"an array of the shape {shape} is invalid or too large")
     return shape
 
 
@@ -41,7 +41,7 @@ def _reshape(x: Inputs, a: Attributes, v: int) -> Any:
 
 
 def axes_given(x: Inputs, a: Attributes, position: int = 1) -> tuple[int, ...] | None:
-    """Axes that are an attribute in older versions, an input in newer ones."""
+    """The axes, which are an attribute in older versions and an input in newer ones."""
     axes = x[position] if len(x) > position and x[position] is not None else a.get("axes")
     return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
 
@@ -64,7 +64,7 @@ def _expand(x: Inputs, a: Attributes, v: int) -> Any:
 
 
 def slices(x: Inputs, a: Attributes) -> tuple[slice, ...]:
-    """What a Slice node takes of each axis."""
+    """The slices of a Slice node, one for each axis."""
     if len(x) == 1:
         starts, ends, axes, steps = a["starts"], a["ends"], a.get("axes"), None
     else:
@@ -74,7 +74,7 @@ def slices(x: Inputs, a: Attributes) -> tuple[slice, ...]:
     cut: list[slice] = [slice(None)] * x[0].ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = x[0].shape[int(axis)]
-        # An end before the beginning cannot be said with a negative number, which counts anew.
+        # An end before the beginning cannot be a negative number, which would count from the end.
         last = None if step < 0 and end < -size else int(end)
         cut[int(axis)] = slice(int(start), last, int(step))
     return tuple(cut)
@@ -132,7 +132,7 @@ def _where(x: Inputs, a: Attributes, v: int) -> Any:
 
 
 def padding(x: Inputs, a: Attributes) -> list[tuple[int, int]]:
-    """What a Pad node puts before and after each axis, or takes off if it is negative."""
+    """The entries that a Pad node adds before and after each axis, or removes if negative."""
     pads = [int(p) for p in (x[1] if len(x) > 1 else a["pads"])]
     axes = [int(axis) for axis in x[3]] if len(x) > 3 and x[3] is not None else range(x[0].ndim)
     widths = [(0, 0)] * x[0].ndim
@@ -173,7 +173,7 @@ def _cumulative(x: Inputs, a: Attributes, v: int) -> Any:
 
 
 def _reverse_sequence(x: Inputs, a: Attributes, v: int) -> Any:
-    """Each sequence's first steps, as many as it has, in the opposite order."""
+    """Reverses each sequence up to its length."""
     time, batch = a.get("time_axis", 0), a.get("batch_axis", 1)
     moved = np.moveaxis(x[0], (time, batch), (0, 1))
     steps, lengths = np.arange(moved.shape[0])[:, None], np.asarray(x[1])[None, :]
@@ -184,7 +184,9 @@ def _reverse_sequence(x: Inputs, a: Attributes, v: int) -> Any:
 def _top_k(x: Inputs, a: Attributes, v: int) -> Any:
     count, axis = int(np.ravel(x[1])[0]) if len(x) > 1 else a["k"], a.get("axis", -1)
     if not 0 <= count <= x[0].shape[axis]:
-        raise OnnxError(f"the {count} largest of {x[0].shape[axis]} are asked for")
+        raise OnnxError(
+            f"k must be between 0 and the length of the axis, {x[0].shape[axis]}, received {count}"
+        )
     keys = -x[0] if a.get("largest", 1) else x[0]
     order = np.argsort(keys, axis=axis, kind="stable")
     order = np.take(order, np.arange(count), axis=axis)

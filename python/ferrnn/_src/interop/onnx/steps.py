@@ -1,4 +1,4 @@
-"""The nodes of an ONNX graph, ready to run, and what goes wrong when they do."""
+"""The nodes of an ONNX graph, ready to run, and the errors that name them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[[list[Any]], "list[Array]"]
 
 
 class Planned(Protocol):
-    """The steps of a graph, the constants they need, and the names of what they give."""
+    """The steps of a graph, the constants they need, and the names of their outputs."""
 
     constants: dict[str, Array]
     outputs: list[str]
@@ -25,7 +25,7 @@ class Planned(Protocol):
 
 @dataclass
 class Step:
-    """A node that is ready to run; `branches` are those of an `If` that is not yet decided."""
+    """A node that is ready to run; `branches` are those of an `If` that is not decided."""
 
     node: Node
     run: Run
@@ -41,7 +41,7 @@ def run_step(step: Step, inputs: list[Any]) -> list[Array]:
 
 @contextmanager
 def failed(node: Node, inputs: list[Any]) -> Iterator[None]:
-    """Names the node in what goes wrong."""
+    """A block whose errors name the node."""
     try:
         yield
     except OnnxError:

@@ -1,4 +1,4 @@
-"""ONNX models one step a call: the states that go in and come out are carried from call to call."""
+"""ONNX models step by step, with states carried from call to call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferrnn._src.tree.types import Array
 
 
 class Runnable(Protocol):
-    """What a stream needs of a model."""
+    """The interface of a model that a stream uses."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
@@ -50,24 +50,24 @@ class OnnxStream:
         self._now = dict(self._start)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
-        """One step: the outputs that are no states."""
+        """One step; returns the outputs that are not states."""
         if len(inputs) > len(self.inputs):
             raise ValueError(
-                f"the stream takes {len(self.inputs)} inputs {list(self.inputs)}, received "
+                f"the stream takes the {len(self.inputs)} inputs {list(self.inputs)}, received "
                 f"{len(inputs)}"
             )
         given = {**dict(zip(self.inputs, inputs, strict=False)), **named}
         if set(given) != set(self.inputs):
             raise ValueError(f"`inputs` must be {list(self.inputs)}, received {sorted(given)}")
         found = self._model.run({**given, **self._now, **self._settled})
-        # Copies: an output may be the same array, and belongs to the caller.
+        # Copies, as an output may be the same array, which the caller may change.
         self._now = {name: np.array(found[output]) for name, output in self.states.items()}
         outputs = tuple(found[name] for name in self.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property
     def state(self) -> dict[str, Array]:
-        """The states, a copy, by the names of the inputs; what is assigned is taken over."""
+        """A copy of the states by the names of the inputs; assign to set them."""
         return {name: np.array(value) for name, value in self._now.items()}
 
     @state.setter
@@ -86,11 +86,11 @@ class OnnxStream:
         self._now = made
 
     def reset(self) -> None:
-        """Sets the states to what they were at first."""
+        """Resets the states to their initial values."""
         self._now = dict(self._start)
 
     def copy(self) -> OnnxStream:
-        """A stream of the same model, from this one's states, that goes its own way."""
+        """An independent stream of the same model, from this one's states."""
         other = OnnxStream(self._model, self.states, self._settled, self._start)
         other.state = self._now
         return other
@@ -111,7 +111,10 @@ def stream_of(
     outputs = {value.name: value for value in model.outputs}
     unknown = set(settled) - set(inputs)
     if unknown:
-        raise ValueError(f"no inputs named {sorted(unknown)}: the model has {list(inputs)}")
+        raise ValueError(
+            f"`states`, `initial` and `settled` must name inputs of the model, {list(inputs)}, "
+            f"received {sorted(unknown)}"
+        )
     if states is None:
         states = _found(model, settled)
     for name, output in states.items():
@@ -122,21 +125,23 @@ def stream_of(
             )
     if not states:
         raise ValueError(
-            "the model cannot run in a stream: no input is a state that an output becomes, and it "
+            "the model cannot run in a stream: no input is a state that an output updates, and it "
             f"is not a chain of layers. Inputs: {_listed(model.inputs)}. Outputs: "
-            f"{_listed(model.outputs)}. Pass `states={{input: output}}` if one is"
+            f"{_listed(model.outputs)}. Pass `states={{input: output}}` if there is one"
         )
     given = dict(initial or {})
     if set(given) - set(states):
-        raise ValueError(f"`initial` must hold states {list(states)}, received {sorted(given)}")
+        raise ValueError(
+            f"`initial` must have names of states, {list(states)}, received {sorted(given)}"
+        )
     start = {name: _start(inputs[name], given.get(name), streams) for name in states}
     return OnnxStream(model, states, settled, start)
 
 
 def _found(model: Runnable, settled: Mapping[str, Any]) -> dict[str, str]:
-    """Inputs and outputs that belong together: by their shapes, and by their names or order.
+    """Pairs of inputs and outputs that are states, by their shapes and by their names or order.
 
-    The first input and the first output are what the model reads and says.
+    The first input and the first output are never states.
     """
     inputs = [value for value in model.inputs[1:] if value.name not in settled]
     outputs = list(model.outputs[1:])
@@ -170,7 +175,7 @@ _BEGINNINGS = ("new_", "next_", "prev_", "initial_", "final_", "in_", "out_", "o
 
 
 def _stem(name: str) -> str:
-    """A name without what tells the state before from the one after."""
+    """A name without the part that distinguishes states before and after a step."""
     for beginning in _BEGINNINGS:
         name = name.removeprefix(beginning)
     for ending in _ENDINGS:
@@ -191,14 +196,14 @@ def _alike(one: Value, other: Value) -> bool:
 
 
 def _start(value: Value, given: Any, streams: int) -> Array:
-    """What a state is at first: zeros, the axis that the file leaves open as long as `streams`."""
+    """The initial value of a state: zeros, with `streams` for an axis that the file leaves open."""
     if given is not None:
         return np.asarray(given).astype(value.dtype or np.float32)
     shape = value.shape
     open_axes = [not isinstance(size, int) or size <= 0 for size in shape or ()]
     if shape is None or sum(open_axes) > 1:
         raise ValueError(
-            f"`initial` must hold the state {value.name!r}: the file says of its shape only {shape}"
+            f"`initial` must have the state {value.name!r}, whose shape in the file is only {shape}"
         )
     sizes = [streams if free else size for free, size in zip(open_axes, shape, strict=True)]
     return np.zeros(sizes, value.dtype or np.float32)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Attention, and other products of two inputs, as nodes of ONNX."""
+"""Attention, and other products of two inputs, as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ferrnn._src.layers.joining import Dot
 from ferrnn._src.layers.multi_head_attention import MultiHeadAttention
 
 Shapes = list[tuple[Any, ...]]
-# The score of what is hidden, as Keras has it.
+# The score of masked values, as in Keras.
 _HIDDEN = -1e9
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def attended(b: Builder, layer: Any, says: Attended, x: list[str], shapes: Shapes) -> list[str]:
-    """A layer of attention: its outputs, and its weights if the call wants them."""
+    """Writes an attention layer: its outputs, and its scores if the call returns them."""
     if says.attention_mask is not None or any(each is not None for each in says.masks):
         raise ValueError(
             f"layer {layer.name!r} is called with a mask, which cannot be written to ONNX"
@@ -81,16 +81,16 @@ def _softened(
     causal: bool,
     window: int | None = None,
 ) -> str:
-    """The weights of scores. Time is the `axis` of query and key.
+    """The weights from scores, where `axis` is the time of query and key.
 
-    With `causal` no query sees a value after it, with a `window` none so many steps away or more.
+    With `causal`, no query sees later values; with a `window`, none that many steps away or more.
     """
     if not causal and window is None:
         return b.op("Softmax", scores, axis=-1)
     query, key = arrays
 
     def steps(x: str, towards: int) -> str:
-        """The numbers of steps along one axis of the scores."""
+        """The indices of steps along one axis of the scores."""
         length = b.op("Gather", b.op("Shape", x), b.constant(axis, "axis", "int64"))
         zero, one = (b.constant(each, "number", "int64") for each in (0, 1))
         return b.op("Unsqueeze", b.op("Range", zero, length, one), b.integers(towards))
@@ -111,8 +111,8 @@ def _several_heads(
 ) -> list[str]:
     if rank != 3:
         raise ValueError(
-            f"layer {layer.name!r} has a form in ONNX for [batch, time, features], not for {rank} "
-            "axes"
+            f"layer {layer.name!r} can be written to ONNX only for inputs [batch, time, features], "
+            f"received {rank} axes"
         )
     heads = layer.num_heads
 
@@ -146,7 +146,7 @@ def _several_heads(
 
 
 def _product(b: Builder, part: Any, x: str) -> str:
-    """A projection, its outputs on one axis."""
+    """A projection with its outputs on one axis."""
     kernel = part.kernel.numpy().reshape(math.prod(part.inputs_shape), -1)
     made = b.op("MatMul", x, b.constant(kernel, f"{part.name}/kernel"))
     if part.bias is None:

@@ -1,4 +1,4 @@
-"""Layers that make categories of numbers, as nodes of ONNX."""
+"""Layers that turn numbers into categories, as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferrnn._src.layers.lookups import IntegerLookup, StringLookup
 from ferrnn._src.layers.text_vectorization import TextVectorization
 
 Shapes = list[tuple[Any, ...]]
-_DOUBLE, _INT32, _INT64 = 11, 6, 7  # as ONNX numbers its types
+_DOUBLE, _INT32, _INT64 = 11, 6, 7  # ONNX's numbers for types
 
 
 def _encoded(b: Builder, ids: str, mode: str, depth: int, shape: tuple[Any, ...]) -> str:
@@ -40,7 +40,7 @@ def _categories(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 def _intervals(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     if layer.bin_boundaries is None:
-        raise ValueError(f"layer {layer.name!r} has no boundaries yet: call `adapt` first")
+        raise ValueError(f"layer {layer.name!r} must have boundaries: call `adapt` first")
     bounds = b.constant(np.asarray(layer.bin_boundaries), f"{layer.name}/bounds", "float64")
     wide = b.op("Unsqueeze", b.op("Cast", x[0], to=_DOUBLE), b.integers(-1))
     above = b.op("Cast", b.op("GreaterOrEqual", wide, bounds), to=_INT64)
@@ -52,8 +52,8 @@ def _intervals(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 def _by_table(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
     raise ValueError(
-        f"layer {layer.name!r} looks strings or numbers up in a vocabulary or hashes them, which "
-        "cannot be written to ONNX: export the model behind it, which takes the indices"
+        f"layer {layer.name!r} uses a vocabulary or hashes, which cannot be written to ONNX: "
+        "export the model after it, which takes indices"
     )
 
 

@@ -1,4 +1,4 @@
-"""Layers with windows over places, of sequences and of frames, as nodes of ONNX."""
+"""Layers with windows, over sequences and frames, as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ferrnn._src.layers.pooling import (
 from ferrnn._src.layers.resizing import Cropping1D, UpSampling1D, ZeroPadding1D
 from ferrnn._src.tree.types import Array
 
-# What a function is given besides the builder: the layer and its inputs, their ranks in `shapes`.
+# The arguments of functions besides the builder: the layer and its inputs, with ranks in `shapes`.
 Shapes = list[tuple[Any, ...]]
 Writer = Callable[[Builder, Any, list[str], Shapes], str]
 
@@ -50,7 +50,7 @@ def features_first(b: Builder, x: str, rank: int) -> str:
 
 
 def features_last(b: Builder, x: str, rank: int) -> str:
-    """The way back from `features_first`."""
+    """The inverse of `features_first`."""
     return b.op("Transpose", x, perm=[0, *range(2, rank), 1])
 
 
@@ -63,7 +63,7 @@ def _back(b: Builder, layer: Any, x: str, rank: int) -> str:
 
 
 def padding(geometry: Geometry) -> dict[str, Any]:
-    """Where windows lie, as attributes of ONNX."""
+    """The geometry of windows as ONNX attributes."""
     size, strides, dilation, kind = geometry
     settings: dict[str, Any] = {
         "kernel_shape": list(size),
@@ -73,7 +73,7 @@ def padding(geometry: Geometry) -> dict[str, Any]:
     if kind == "causal":
         settings["pads"] = [geometry.reach[0] - 1, 0]
     elif kind == "same" and max(strides) == 1:
-        # What SAME_UPPER stands for, which runtimes do not take together with dilations.
+        # Explicit padding for SAME_UPPER, which runtimes do not accept together with dilations.
         spare = [reach - 1 for reach in geometry.reach]
         before = [each // 2 for each in spare]
         settings["pads"] = [*before, *(all_ - b for all_, b in zip(spare, before, strict=True))]
@@ -89,7 +89,7 @@ def kernel_first(kernel: Array) -> Array:
 
 
 def _activated(b: Builder, layer: Any, x: str, rank: int) -> str:
-    """The activation, on outputs as the layer gives them: some are of whichever axis is last."""
+    """The activation, on outputs in the layer's order, as some apply to the last axis."""
     return applied(b, layer.activation, _back(b, layer, x, rank), layer.name)
 
 
@@ -107,7 +107,7 @@ def _convolution(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _apart(b: Builder, layer: Any, kernel: Array, x: str, more: list[str]) -> str:
-    """A convolution of each feature alone; features are first."""
+    """A depthwise convolution, with features first."""
     *size, features, multiplier = kernel.shape
     rank = len(size)
     own = kernel.transpose(rank, rank + 1, *range(rank)).reshape(features * multiplier, 1, *size)
@@ -143,7 +143,7 @@ def _transposed(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
         "pads": [*cut, *(max(each, 0) for each in left)],
         "output_padding": [max(-each, 0) for each in left],
     }
-    # ONNX has the features of inputs first, then the filters.
+    # In ONNX, the features of inputs come first, then the filters.
     kernel = b.constant(kernel_first(layer.kernel.numpy()), f"{layer.name}/kernel")
     turned = _turned(b, layer, x[0], rank)
     made = b.op("ConvTranspose", turned, kernel, *_bias(b, layer), **settings)
@@ -171,7 +171,7 @@ def _global_pooling(operator: str) -> Writer:
 
 
 def _pairs(value: Any) -> list[tuple[int, int]]:
-    """Two numbers for each axis of places."""
+    """Two numbers for each spatial axis."""
     if all(isinstance(each, int | np.integer) for each in value):
         return [(int(value[0]), int(value[1]))]
     return [(int(first), int(last)) for first, last in value]
@@ -224,8 +224,8 @@ def _upsampled_frames(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> s
         made = _resized(b, layer, rows, {**told, "cubic_coeff_a": -0.5, "exclude_outside": 1})
     else:
         raise ValueError(
-            f"layer {layer.name!r} must be given frames of a known size to become ONNX with the "
-            f"interpolation {kind!r}, not of the size {known}"
+            f"layer {layer.name!r} must have frames of a known size to be written to ONNX with the "
+            f"interpolation {kind!r}, received the size {known}"
         )
     return _back(b, layer, made, 4)
 
@@ -235,7 +235,7 @@ def _resized(b: Builder, layer: Any, x: str, settings: dict[str, Any]) -> str:
 
 
 def _adaptive(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    """Windows whose places follow from the length: a row for each, True at its steps."""
+    """Adaptive windows for a length: a row for each, True at its steps."""
     first = layer.data_format == "channels_first"
     rows = b.op("Transpose", x[0], perm=[0, 2, 1]) if first else x[0]
     (count,) = layer.output_size

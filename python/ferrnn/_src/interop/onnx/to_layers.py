@@ -1,4 +1,4 @@
-"""Layers without states as nodes of ONNX, one function for each."""
+"""Layers without states as ONNX nodes, with a function for each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescali
 from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from ferrnn._src.layers.scaling import GroupNormalization, RMSNormalization, UnitNormalization
 
-# What a function is given besides the builder: the layer and its inputs, their ranks in `shapes`.
+# The arguments of functions besides the builder: the layer and its inputs, with ranks in `shapes`.
 Shapes = list[tuple[Any, ...]]
 
 
@@ -111,7 +111,7 @@ def _broadcast(axes: list[int], shape: tuple[Any, ...]) -> list[int]:
 
 
 def _normalized(b: Builder, layer: Any, x: str, shape: tuple[Any, ...]) -> str:
-    """Over axes that ONNX' LayerNormalization does not take, or scaled without centering."""
+    """Normalization over axes that ONNX's operator does not take, or without centering."""
     axes = _axes(layer, len(shape))
     centered = b.op("Sub", x, b.op("ReduceMean", x, axes=axes, keepdims=1))
     scaled = b.op("Div", x if layer.rms_scaling else centered, _root(b, layer, centered, axes))
@@ -133,7 +133,7 @@ def _gamma_and_beta(b: Builder, layer: Any, x: str, shape: list[int]) -> str:
 
 
 def _along(vector: Any, axis: int, rank: int) -> Any:
-    """A row of numbers as a constant that stands along one axis."""
+    """Numbers as a constant along one axis."""
     shape = [1] * rank
     shape[axis % rank] = -1
     return np.reshape(vector, shape)
@@ -198,7 +198,7 @@ def _scaled(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
 
 
 def _grouped(b: Builder, layer: Any, x: list[str], shapes: Shapes) -> str:
-    """The channels are put first, and each group of them and all places in one row."""
+    """Moves channels first, and flattens each group of channels and all places into one row."""
     rank = len(shapes[0])
     axis = layer.axis % rank
     turned = [0, axis, *(at for at in range(1, rank) if at != axis)]
@@ -269,7 +269,7 @@ WRITERS: dict[type, Callable[[Builder, Any, list[str], Shapes], str]] = {
     **OF_PRODUCTS,
     **OF_CATEGORIES,
 }
-# These compute each row of the last axis by itself, at whatever place it stands.
+# Layers that compute each row of the last axis independently.
 OF_ROWS = frozenset({
     Dense, Activation, ReLU, LeakyReLU, ELU, Dropout, GaussianNoise, GaussianDropout,
     LayerNormalization, BatchNormalization, RMSNormalization, Softmax,

@@ -1,4 +1,4 @@
-"""Masks of steps as values of ONNX: `[batch, time]`, True at steps that count."""
+"""Masks of steps as ONNX values: `[batch, time]`, True at real steps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from ferrnn._src.layers.rnn import RNN
 from ferrnn._src.layers.scaling import UnitNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
 
-_BOOL, _FLOAT, _INT64 = 9, 1, 7  # as ONNX numbers its types
-# These do the same at hidden steps, and hand the mask on.
+_BOOL, _FLOAT, _INT64 = 9, 1, 7  # ONNX's numbers for types
+# Layers that treat masked steps like others, and pass the mask on.
 _PASSING = frozenset({
     Activation, ActivityRegularization, AlphaDropout, BatchNormalization, Dense, Dropout, ELU,
     GaussianDropout, GaussianNoise, Identity, LayerNormalization, LeakyReLU, PReLU, ReLU,
@@ -37,10 +37,10 @@ _PASSING = frozenset({
 
 
 def mask_after(b: Builder, layer: Any, x: str, mask: str | None, rank: int) -> str | None:
-    """The mask of a layer's first outputs, given that of its inputs `x`; None for none.
+    """The mask of a layer's first outputs, from that of its inputs `x`, or None.
 
     Raises:
-        ValueError: What the layer does with masks cannot be written to ONNX.
+        ValueError: The layer's use of masks cannot be written to ONNX.
     """
     kind = type(layer)
     if kind is Embedding and layer.mask_zero:
@@ -56,19 +56,19 @@ def mask_after(b: Builder, layer: Any, x: str, mask: str | None, rank: int) -> s
         return mask if layer.return_sequences else None
     if kind not in _PASSING or rank < 3:
         raise ValueError(
-            f"layer {layer.name!r} is given a mask, which cannot be written to ONNX for a "
+            f"layer {layer.name!r} gets a mask, which cannot be written to ONNX for a "
             f"{kind.__name__}"
         )
     return mask
 
 
 def masked_steps(b: Builder, layer: Any, x: str, mask: str) -> str:
-    """The outputs of `Masking`: zeros at hidden steps."""
+    """The outputs of `Masking`: zeros at masked steps."""
     return b.op("Where", b.op("Unsqueeze", mask, b.integers(2)), x, b.constant(0.0))
 
 
 def masked_mean(b: Builder, layer: Any, x: str, mask: str) -> str:
-    """The outputs of `GlobalAveragePooling1D`: means of the steps that count."""
+    """The outputs of `GlobalAveragePooling1D`: means over real steps."""
     first = layer.data_format == "channels_first"
     axis = 2 if first else 1
     wide = b.op("Unsqueeze", mask, b.integers(3 - axis))

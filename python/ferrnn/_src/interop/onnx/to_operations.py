@@ -1,4 +1,4 @@
-"""Operators between layers as nodes of ONNX: arithmetic, indexing, common ones of `keras.ops`."""
+"""Operators between layers as ONNX nodes: arithmetic, indexing, common ones of `keras.ops`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNARY = {
     "Sign": "Sign", "Floor": "Floor", "Ceil": "Ceil", "Sin": "Sin", "Cos": "Cos", "Erf": "Erf",
     "Reciprocal": "Reciprocal",
 }  # fmt: skip
-# Of `keras.ops`, by the name of the activation.
+# Functions of `keras.ops`, by the name of the activation.
 _FUNCTIONS = {
     "Relu": activations.relu, "Relu6": activations.relu6, "Sigmoid": activations.sigmoid,
     "Tanh": activations.tanh, "Silu": activations.silu, "Softplus": activations.softplus,
@@ -36,7 +36,7 @@ _END = 2**63 - 1
 
 
 def is_known(layer: Any) -> bool:
-    """Whether it is an operator that `operation` writes."""
+    """Whether `operation` can write an operator."""
     kind = type(layer)
     known = {*_BINARY, *_UNARY, *_WITH_SETTINGS, "GetItem", "Square"}
     known |= {name for name in _FUNCTIONS if not getattr(layer, "_settings", None)}
@@ -44,10 +44,10 @@ def is_known(layer: Any) -> bool:
 
 
 def operation(b: Builder, layer: Any, node: Any, value: Callable[[SymbolicTensor], str]) -> str:
-    """An operator on tensors and numbers; `value` gives the name of a tensor's value.
+    """Writes an operator on tensors and numbers; `value` returns the name of a tensor's value.
 
     Raises:
-        ValueError: An index that cannot be written to ONNX.
+        ValueError: The operator, or an index, cannot be written to ONNX.
     """
     kind = type(layer).__name__
     if kind == "GetItem":
@@ -93,7 +93,7 @@ def _reshaped(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
 
 
 def _with_axis(operator: str) -> _Writer:
-    """An operator with one axis, as an attribute or, where axes may be added, an input."""
+    """An operator with one axis, as an attribute or, if axes may be added, as an input."""
 
     def written(b: Builder, x: list[str], settings: dict[str, Any]) -> str:
         axis = settings["axis"]
@@ -141,7 +141,8 @@ def _indexed(b: Builder, x: str, index: Any, rank: int) -> str:
             gone.append(axis)
         elif not isinstance(part, slice):
             raise ValueError(  # noqa: TRY004 - it is about what a file can hold
-                f"an index of numbers and slices has a form in ONNX, received {part!r}"
+                "an index must be made of numbers and slices to be written to ONNX, received "
+                f"{part!r}"
             )
         else:
             step = 1 if part.step is None else int(part.step)

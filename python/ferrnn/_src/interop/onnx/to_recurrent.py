@@ -1,4 +1,4 @@
-"""Recurrent layers as nodes of ONNX."""
+"""Recurrent layers as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ferrnn._src.interop.onnx.to_steps import STEPS, scanned, sizes
 from ferrnn._src.interop.onnx.writing import Builder
 from ferrnn._src.tree.types import Array
 
-_LOWEST = -(2**63) + 1  # as an end: beyond the first entry
+_LOWEST = -(2**63) + 1  # as the end of a slice: beyond the first entry
 
 
 class States:
-    """The states that a graph takes and gives, if it does: a name, and the values in and out."""
+    """The states among the inputs and outputs of a graph, if any, by name."""
 
     def __init__(self, b: Builder, *, kept: bool) -> None:
         self._builder, self.kept = b, kept
         self.found: list[tuple[str, str, tuple[int, ...]]] = []
 
     def start(self, layer: str, cell: Any, given: list[str], number: str = "") -> list[str]:
-        """The values that a cell starts from, `[batch, units]`; none for zeros."""
+        """The initial values of a cell's states, `[batch, units]`; empty for zeros."""
         if given or not self.kept:
             return given
         return [
@@ -38,14 +38,14 @@ class States:
         ]
 
     def end(self, layer: str, cell: Any, given: list[str], last: list[str], number: str) -> None:
-        """The values that a cell ends with."""
+        """Makes the final values of a cell's states outputs."""
         if given or not self.kept:
             return
         for letter, value, size in zip("hc", last, sizes(cell), strict=False):
             self.found.append((f"{layer}/{number}{letter}", value, (size,)))
 
     def end_frames(self, layer: str, last: Sequence[str], shape: tuple[int, ...]) -> None:
-        """The frames that a convolutional LSTM ends with, `[batch, filters, *places]`."""
+        """Makes the final frames of a convolutional LSTM outputs, `[batch, filters, *places]`."""
         if self.kept:
             pairs = zip("hc", last, strict=True)
             self.found += [(f"{layer}/{letter}", value, shape) for letter, value in pairs]
@@ -61,16 +61,16 @@ def written(
     *,
     turned: bool = False,
 ) -> list[str]:
-    """A recurrent layer: its outputs, and its last states if it returns them.
+    """Writes a recurrent layer: its outputs, and its last states if it returns them.
 
     `inputs` are the sequences `[batch, time, features]` and, if given, initial states; the mask is
-    `[batch, time]`. With `turned` the outputs of all steps stand in the order of time though the
+    `[batch, time]`. With `turned`, the outputs of all steps are in the order of time, although the
     layer goes backwards.
     """
     if layer.stateful and not states.kept:
         raise ValueError(
             f"layer {name!r} is stateful, which cannot be written to ONNX: pass `states=True`, "
-            "which makes the states inputs and outputs"
+            "which turns states into inputs and outputs"
         )
     cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
     x = b.op("Transpose", inputs[0], perm=[1, 0, 2])
@@ -109,7 +109,7 @@ def both_directions(
     inputs: list[str],
     mask: str | None = None,
 ) -> list[str]:
-    """A `Bidirectional` layer."""
+    """Writes a `Bidirectional` layer."""
     given = inputs[1:]
     half = len(given) // 2
     layers = (layer.forward_layer, layer.backward_layer)
@@ -139,7 +139,7 @@ def _merged(b: Builder, mode: str | None, ahead: str, back: str) -> list[str]:
 
 
 def _both(cells: list[Any]) -> tuple[str, dict[str, Any]] | None:
-    """The operator that two cells are together, if they are alike; activations may differ."""
+    """One operator for two cells of the same kind, whose activations may differ, or None."""
     found = [_operator(cell) for cell in cells if not isinstance(cell, StackedRNNCells)]
     if len(found) != 2 or None in found:
         return None
@@ -181,7 +181,7 @@ def _one_operator(
 
 
 def _parted(b: Builder, x: str, axis: int) -> list[str]:
-    """What each direction has of a value with an axis for them."""
+    """The parts of both directions of a value with an axis for them."""
     parts = b.node("Split", x, b.integers(1, 1), count=2, axis=axis)
     return [b.op("Squeeze", each, b.integers(axis)) for each in parts]
 
@@ -192,7 +192,7 @@ def _reversed(b: Builder, x: str) -> str:
 
 
 def _operator(cell: Any) -> tuple[str, dict[str, Any]] | None:
-    """The operator that a cell is, with its attributes; None if ONNX has none."""
+    """The operator for a cell, with its attributes, or None if ONNX has none."""
     kind = type(cell)
     settings: dict[str, Any] = {"hidden_size": int(cell.units)}
     if kind in (LSTMCell, PeepholeLSTMCell):
@@ -214,12 +214,13 @@ def _operator(cell: Any) -> tuple[str, dict[str, Any]] | None:
 def _cell(
     b: Builder, name: str, cell: Any, x: str, start: list[str], counts: str | None
 ) -> tuple[str, list[str]]:
-    """All outputs `[time, batch, units]`, and the last states `[batch, units]`."""
+    """Writes a cell over time: outputs `[time, batch, units]`, last states `[batch, units]`."""
     kind = type(cell)
     if kind not in STEPS:
         known = ", ".join(sorted(each.__name__ for each in STEPS))
         raise ValueError(
-            f"layer {name!r} cannot be written to ONNX: its cell is a {kind.__name__}; {known} can"
+            f"layer {name!r} cannot be written to ONNX: its cell is a {kind.__name__}; supported "
+            f"are {known}"
         )
     found = _operator(cell)
     if found is None or counts is not None:
@@ -235,7 +236,7 @@ def _cell(
 def _weights(
     b: Builder, name: str, cells: list[Any], operator: str, start: Sequence[str] = ()
 ) -> list[str]:
-    """What an operator is given behind the sequences; the cells are its directions."""
+    """The inputs of an operator after the sequences; the cells are its directions."""
     order = ONNX[operator]
 
     def stacked(made: Sequence[Array], letter: str) -> str:
@@ -257,7 +258,7 @@ def _weights(
 
 
 def _bias(cell: Any, operator: str, order: tuple[int, ...]) -> Array | None:
-    """The biases of inputs and states in a row."""
+    """The concatenated biases of inputs and states."""
     if cell.bias is None:
         return None
     bias = cell.bias.numpy()

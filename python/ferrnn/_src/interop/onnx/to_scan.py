@@ -1,4 +1,4 @@
-"""Convolutional LSTMs as nodes of ONNX: a Scan over time of convolutions."""
+"""Convolutional LSTMs as ONNX nodes: a Scan of convolutions over time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ferrnn._src.interop.onnx.writing import Builder
 def conv_lstm(
     b: Builder, states: States, name: str, layer: Any, inputs: list[str], shape: tuple[Any, ...]
 ) -> list[str]:
-    """A ConvLSTM: its outputs, and its last states if it returns them.
+    """Writes a ConvLSTM: its outputs, and its last states if it returns them.
 
-    `inputs` are the sequences, of the shape, and, if given, initial states. Inside, features come
-    before places.
+    `inputs` are the sequences, of the given shape, and initial states, if given. Inside, features
+    come before places.
     """
     if layer.stateful and not states.kept:
         raise ValueError(
             f"layer {name!r} is stateful, which cannot be written to ONNX: pass `states=True`, "
-            "which makes the states inputs and outputs"
+            "which turns states into inputs and outputs"
         )
     rank, first = len(shape), layer.data_format == "channels_first"
     places = list(range(2, rank - 1))

@@ -1,7 +1,7 @@
-"""Recurrent cells as nodes of ONNX: a Scan over time of a step's equations.
+"""Recurrent cells as ONNX nodes: a Scan of a step's equations over time.
 
-For the cells, activations and masks that ONNX' own LSTM, GRU and RNN cannot express. The product
-with the inputs is one of all steps, before the Scan.
+For cells, activations and masks that ONNX's LSTM, GRU and RNN cannot express. The product with the
+inputs is computed for all steps at once, before the Scan.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ferrnn._src.interop.onnx.writing import Builder
 
 
 class StepWriter:
-    """What writes the equations of one step of a cell.
+    """The interface for writing the equations of one step of a cell.
 
-    `from_scans` reads files by the same equations: they use nothing of the cell but `units`,
+    `from_scans` reads files by the same equations, which therefore use only the cell's `units`,
     `clip`, `reset_after` and whether `bias` is None.
     """
 
@@ -39,7 +39,7 @@ class StepWriter:
         return self.b.constant(value[part], f"{self.name}/{called}")
 
     def product(self, h: str, part: Any = ...) -> str:
-        """Of a state with the recurrent kernel, or with some of its columns."""
+        """The product of a state with the recurrent kernel, or with some of its columns."""
         return self.b.op("MatMul", h, self.weight("recurrent_kernel", "R", part))
 
     def parts(self, z: str, count: int) -> list[str]:
@@ -57,7 +57,7 @@ class StepWriter:
         return self.applied("recurrent_activation", self._clipped(z))
 
     def of_state(self, c: str) -> str:
-        """The activation of a state, which `clip` does not touch."""
+        """The activation of a state, to which `clip` does not apply."""
         return self.applied("activation", c)
 
     def mixed(self, share: str, one: str, other: str) -> str:
@@ -165,7 +165,7 @@ def sizes(cell: Any) -> list[int]:
 def scanned(
     b: Builder, name: str, cell: Any, x: str, start: list[str], mask: str | None = None
 ) -> tuple[str, list[str]]:
-    """A cell over sequences `[time, batch, features]`: all outputs, and the last states.
+    """Writes a cell over sequences `[time, batch, features]`: all outputs, and the last states.
 
     Where the mask `[time, batch, 1]` is False, the states are carried over and the output repeated.
     """

@@ -1,8 +1,8 @@
-"""Finds steps of an LSTM that an exporter wrote as their arithmetic, for the engine to run.
+"""Finds steps of an LSTM that an exporter wrote as arithmetic, to run them in the engine.
 
-PyTorch's exporter writes an `LSTMCell` so, and Keras an LSTM that is unrolled: two products and a
-bias, a Split in four, three sigmoids and a tanh, and what follows of them. Which part is which gate
-is seen by what becomes of it.
+PyTorch's exporter writes an `LSTMCell` this way, and Keras an unrolled LSTM: two products and a
+bias, a Split in four, three sigmoids and a tanh, and their combination. The use of each part shows
+which gate it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Terms:
 
 @dataclass
 class Found:
-    """A step of an LSTM: the node that stands for those that are `gone`, the place of its state."""
+    """A step of an LSTM: the node that replaces those in `gone`, and the place of its state."""
 
     node: Node
     weights: Weights
@@ -58,7 +58,7 @@ class Found:
 
 
 class _OtherError(Exception):
-    """The nodes are something else."""
+    """The nodes are not a step of an LSTM."""
 
 
 def _need(condition: object) -> None:
@@ -67,7 +67,7 @@ def _need(condition: object) -> None:
 
 
 def unrolled(nodes: list[Node], constants: Mapping[str, Array], outputs: list[str]) -> list[Found]:
-    """The steps of LSTMs among nodes that run one after another."""
+    """The steps of LSTMs in a sequence of nodes."""
     reader = _Reader(nodes, constants, outputs)
     found = []
     for node in nodes:
@@ -78,7 +78,7 @@ def unrolled(nodes: list[Node], constants: Mapping[str, Array], outputs: list[st
 
 
 class _Reader:
-    """Who makes each value, and who takes it; whatever is not as it should be is an error."""
+    """The producers and consumers of values; raises `_OtherError` for anything unexpected."""
 
     def __init__(
         self, nodes: list[Node], constants: Mapping[str, Array], outputs: list[str]
@@ -91,14 +91,14 @@ class _Reader:
                 self.takers.setdefault(name, []).append(node)
 
     def only(self, name: str, *operators: str) -> Node:
-        """The node that alone takes a value, one of these operators."""
+        """The only node that takes a value, which must have one of these operators."""
         takers = self.takers.get(name, [])
         if len(takers) != 1 or takers[0] is None or takers[0].operator not in operators:
             raise _OtherError
         return takers[0]
 
     def terms(self, name: str, gone: list[Node]) -> _Terms:
-        """What a value is the sum of."""
+        """The terms of a value that is a sum."""
         if name in self.constants:
             return _Terms([], self.constants[name])
         node = self.maker.get(name)
@@ -139,7 +139,7 @@ class _Reader:
         return Found(node, weights, gone, place, kernel.dtype)
 
     def _gates(self, split: Node, gone: list[Node]) -> tuple[list[int], tuple[str, str, str], Node]:
-        """Which part each gate i, f, c, o is; the names of c before and after, and of h.
+        """The parts that are the gates i, f, c, o, and the names of c before and after, and of h.
 
         `i * tanh` and `f * c` are added, and `o` is multiplied by the tanh of that.
         """
@@ -170,7 +170,7 @@ class _Reader:
 
 
 def _other(node: Node, name: str) -> str:
-    """The input that is not this one."""
+    """The other input."""
     others = [each for each in node.inputs if each != name]
     _need(len(others) == 1)
     return others[0]

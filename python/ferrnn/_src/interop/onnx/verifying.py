@@ -17,19 +17,19 @@ from ferrnn._src.interop.onnx.writing import with_outputs
 from ferrnn._src.models.probing import Outputs
 from ferrnn._src.tree.types import Array
 
-_FLOAT, _DOUBLE = 1, 11  # ONNX' numbers of the types
+_FLOAT, _DOUBLE = 1, 11  # ONNX's numbers for types
 
 
 def node_outputs(model: OnnxModel, inputs: Any) -> Outputs:
-    """What each node gives that hangs on the inputs, as far as it is one of floats; the outputs."""
+    """The float outputs of each node that depends on the inputs, and the graph's outputs."""
     values = all_values(model.plan, model.checked(inputs))
     return _by_node(model, values)
 
 
 def in_float64(model: OnnxModel, inputs: Any) -> Outputs:
-    """The same in float64, in NumPy: recurrent nodes step by step, products and convolutions too.
+    """The same in float64 in NumPy, with recurrent nodes step by step.
 
-    Shares no arithmetic with the engine.
+    It has no arithmetic in common with the engine.
     """
     given = {
         name: array.astype("f8") if array.dtype == np.float32 else array
@@ -46,7 +46,7 @@ def in_onnxruntime(model: OnnxModel, inputs: Any) -> Outputs:
 
     Raises:
         ModuleNotFoundError: It is not installed.
-        ValueError: It does not run the model.
+        ValueError: ONNX Runtime cannot run the model.
     """
     given = model.checked(inputs)
     names = {value.name for value in model.outputs}
@@ -61,28 +61,28 @@ def in_onnxruntime(model: OnnxModel, inputs: Any) -> Outputs:
     try:
         found = session.run(wanted, given)
     except Exception as error:  # its errors have no base but this one
-        raise ValueError(f"ONNX Runtime does not run the model: {error}") from error
+        raise ValueError(f"ONNX Runtime cannot run the model: {error}") from error
     return _by_node(model, dict(zip(wanted, found, strict=True)))
 
 
 def onnx_session(content: bytes) -> Any:
-    """ONNX Runtime with a model."""
+    """A session of ONNX Runtime for a model."""
     try:
         import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "this needs ONNX Runtime: pip install onnxruntime", name="onnxruntime"
+            "this requires ONNX Runtime: pip install onnxruntime", name="onnxruntime"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is in the error
+    options.log_severity_level = 4  # the error contains the details
     try:
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base but this one
-        raise ValueError(f"ONNX Runtime does not open the model: {error}") from error
+        raise ValueError(f"ONNX Runtime cannot open the model: {error}") from error
 
 
 def _by_node(model: OnnxModel, values: Mapping[str, Any]) -> Outputs:
-    """Values by the nodes that give them, in the order of the file."""
+    """Values by the nodes that compute them, in the order of the file."""
     made: Outputs = {}
     ends = {value.name for value in model.outputs}
     for node in model.graph.nodes:
@@ -99,7 +99,7 @@ def _by_node(model: OnnxModel, values: Mapping[str, Any]) -> Outputs:
 
 
 def _doubled(graph: Graph) -> Graph:
-    """A graph with float64 for every float32."""
+    """A graph with every float32 replaced by float64."""
     return Graph(
         graph.name,
         [_doubled_node(node) for node in graph.nodes],

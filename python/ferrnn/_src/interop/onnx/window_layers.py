@@ -1,4 +1,4 @@
-"""ONNX' convolutions, padding and pooling over time as layers of a chain."""
+"""ONNX's convolutions, padding and pooling over time as layers of a chain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OVER_TIME = Conv1D | ZeroPadding1D | MaxPooling1D | AveragePooling1D
 
 
 class Chain(Protocol):
-    """What is known of a chain that is being followed."""
+    """The interface of a chain that is being followed."""
 
     axes: str
     dtype: str
@@ -28,17 +28,17 @@ class Chain(Protocol):
 
 
 def conv(chain: Chain, node: Node, x: list[Array | None]) -> None:
-    """A convolution over time, and what it pads with as a layer of its own where it must."""
+    """Makes a layer of a convolution over time, with a separate layer for padding if necessary."""
     kernel, bias = x[1], x[2] if len(x) > 2 else None
     _check_axes(chain, node)
     if kernel is None or kernel.ndim != 3:
-        raise chain.refused(node, "its kernel is not a constant with one axis of places")
+        raise chain.refused(node, "its kernel is not a constant with one spatial axis")
     filters, _, size = kernel.shape
     strides, dilation = _one(node, "strides"), _one(node, "dilations")
     before, after, padding = _padding(chain, node)
     reach = (size - 1) * dilation
     if chain.made and type(chain.made[-1][0]) is ZeroPadding1D and padding == "valid":
-        # A Pad node before it.
+        # A Pad node before the convolution.
         layer: Any = chain.made[-1][0]
         before, after = before + layer.padding[0], after + layer.padding[1]
         chain.made.pop()
@@ -60,14 +60,14 @@ def conv(chain: Chain, node: Node, x: list[Array | None]) -> None:
 
 
 def pad(chain: Chain, node: Node, x: list[Array | None]) -> None:
-    """Zeros before or after all steps."""
+    """Makes a layer of zeros before or after all steps."""
     pads: Any = x[1] if len(x) > 1 else node.attributes.get("pads")
     value: Any = x[2] if len(x) > 2 else node.attributes.get("value", 0.0)
     rank = len(chain.axes)
     kept = node.attributes.get("mode", "constant") == "constant" and not np.any(value)
     axes: Any = x[3] if len(x) > 3 else None
     if pads is None or not kept or (axes is None and np.size(pads) != 2 * rank):
-        raise chain.refused(node, "it adds something else than a fixed number of zeros")
+        raise chain.refused(node, "it adds something other than a fixed number of zeros")
     half = [int(each) for each in np.ravel(pads)]
     places = range(rank) if axes is None else [int(each) % rank for each in np.ravel(axes)]
     for axis, before, after in zip(
@@ -76,17 +76,17 @@ def pad(chain: Chain, node: Node, x: list[Array | None]) -> None:
         if not before and not after:
             continue
         if chain.axes[axis] != "t" or chain.flipped or min(before, after) < 0:
-            raise chain.refused(node, "it pads another axis than time, or takes steps away")
+            raise chain.refused(node, "it pads an axis other than time, or removes steps")
         chain.made.append((ZeroPadding1D((before, after), dtype=chain.dtype), []))
 
 
 def max_pool(chain: Chain, node: Node, x: list[Array | None]) -> None:
-    """The greatest of some steps."""
+    """Makes a layer of max pooling over time."""
     _pool(chain, node, MaxPooling1D)
 
 
 def average_pool(chain: Chain, node: Node, x: list[Array | None]) -> None:
-    """The mean of some steps."""
+    """Makes a layer of average pooling over time."""
     _pool(chain, node, AveragePooling1D)
 
 
@@ -95,7 +95,7 @@ def _pool(chain: Chain, node: Node, kind: type[MaxPooling1D | AveragePooling1D])
     before, after, padding = _padding(chain, node)
     whole = not node.attributes.get("ceil_mode", 0) and _one(node, "dilations") == 1
     if before or after or not whole or len(node.outputs) > 1:
-        raise chain.refused(node, "no layer has its padding, dilations or rounding")
+        raise chain.refused(node, "its padding, dilations or rounding are not those of a layer")
     size = int(node.attributes["kernel_shape"][0])
     layer = kind(size, strides=_one(node, "strides"), padding=padding, dtype=chain.dtype)
     chain.made.append((layer, []))
@@ -103,9 +103,9 @@ def _pool(chain: Chain, node: Node, kind: type[MaxPooling1D | AveragePooling1D])
 
 def _check_axes(chain: Chain, node: Node) -> None:
     if chain.axes != "bft":
-        raise chain.refused(node, "it goes over other axes than time")
+        raise chain.refused(node, "it goes over axes other than time")
     if chain.flipped:
-        raise chain.refused(node, "it reads steps that stand backwards")
+        raise chain.refused(node, "it reads reversed steps")
 
 
 def _one(node: Node, name: str) -> int:
@@ -114,12 +114,12 @@ def _one(node: Node, name: str) -> int:
 
 
 def _padding(chain: Chain, node: Node) -> tuple[int, int, str]:
-    """How many zeros come before and after, and the layer's padding."""
+    """The numbers of zeros before and after, and the layer's `padding`."""
     kind = str(node.attributes.get("auto_pad") or "NOTSET")
     if kind == "SAME_UPPER":
         return 0, 0, "same"
     if kind not in ("NOTSET", "VALID"):
-        raise chain.refused(node, f"no layer has its auto_pad {kind}")
+        raise chain.refused(node, f"its auto_pad {kind} is not that of a layer")
     pads = node.attributes.get("pads") or [0, 0]
     before, after = (0, 0) if kind == "VALID" else (int(pads[0]), int(pads[1]))
     return before, after, "valid"

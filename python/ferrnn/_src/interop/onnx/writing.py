@@ -20,32 +20,32 @@ _DTYPES = {
     "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
     "string": 8, "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13,
 }  # fmt: skip
-# Of attributes: the kind, and the field that has the value.
+# For attributes: the kind, and the field that holds the value.
 _FLOAT, _INT, _STRING, _GRAPH, _FLOATS, _INTS, _STRINGS = 1, 2, 3, 5, 6, 7, 8
 
-# A dimension is a number, or a name of what a caller chooses.
+# A dimension is a number, or a name if the caller chooses it.
 Dims = Sequence["int | str"]
 
 
 class Builder:
-    """Collects the nodes and constants of one graph; values are known by their names."""
+    """Collects the nodes and constants of one graph, with values by name."""
 
     def __init__(self, dtype: str, around: Builder | None = None) -> None:
         self.dtype = dtype
         self._nodes: list[bytes] = []
         self._inputs: list[bytes] = []
         self._outputs: list[bytes] = []
-        # The graph around has the constants, and no name is there twice.
+        # The enclosing graph holds the constants, and names are unique in both.
         self._constants: list[bytes] = [] if around is None else around._constants
         self._taken: set[str] = set() if around is None else around._taken
         self._is_inside = around is not None
 
     def inside(self) -> Builder:
-        """What collects the nodes of a graph inside of this one, for an attribute of a node."""
+        """The builder of a subgraph, for an attribute of a node."""
         return Builder(self.dtype, self)
 
     def name(self, wanted: str) -> str:
-        """A name that no other value has."""
+        """A new, unique name."""
         made, count = wanted, 1
         while made in self._taken:
             count += 1
@@ -54,14 +54,14 @@ class Builder:
         return made
 
     def constant(self, value: Any, name: str = "constant", dtype: str | None = None) -> str:
-        """A constant, in the dtype of the graph if it is not told."""
+        """A constant, by default in the dtype of the graph."""
         array = np.asarray(value, dtype or self.dtype)
         made = self.name(name)
         self._constants.append(_tensor(array, made))
         return made
 
     def integers(self, *values: int) -> str:
-        """A constant row of whole numbers."""
+        """A constant array of integers."""
         return self.constant(values, "integers", "int64")
 
     def node(self, operator: str, *inputs: str, count: int = 1, **attributes: Any) -> list[str]:
@@ -119,7 +119,7 @@ class Builder:
 
 
 def with_outputs(content: bytes, names: Iterable[str]) -> bytes:
-    """A model that gives more values of its graph: parts of a message that follow are added."""
+    """A model with more values of its graph as outputs, added by appending to the message."""
     more = b"".join(_inside(12, _text(1, name)) for name in names)
     return content + _inside(7, more)
 

@@ -1,1 +1,1 @@
-"""Files and modules of PyTorch."""
+"""PyTorch files and modules."""

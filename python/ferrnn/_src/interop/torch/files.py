@@ -1,4 +1,4 @@
-"""Reads PyTorch's files, `.pt` and `.pth`, TorchScript too, without PyTorch.
+"""Reads PyTorch's `.pt` and `.pth` files, including TorchScript, without PyTorch.
 
 Such a file is a zip archive of one pickle and the bytes of each storage (`torch.save` since
 PyTorch 1.6, `torch.jit.save`); an older one is read by `torch_legacy_files`.
@@ -16,19 +16,19 @@ from ferrnn._src.interop.torch.pickles import PickleError, read_pickle
 from ferrnn._src.interop.torch.tensors import Storage, Tensors, dtype_of, storage_of
 
 _OLD_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-# The pickle describes tensors and settings; a larger one is not a model's.
+# The pickle describes tensors and settings; that of a model is not larger.
 _LARGEST_PICKLE = 64 << 20
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> Any:
-    """What a file of PyTorch holds: dicts, lists, numbers, arrays, and `Inert` modules.
+    """The contents of a PyTorch file: dicts, lists, numbers, arrays, and `Inert` modules.
 
     Arrays are read-only views of the file's bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a file that `torch.save` or `torch.jit.save` wrote, it is damaged, or
-            its pickle wants to call something else than what makes tensors.
+        ValueError: It was not written by `torch.save` or `torch.jit.save`, it is damaged, or its
+                    pickle calls anything but the functions that make tensors.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -39,13 +39,13 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
         with zipfile.ZipFile(path) as archive:
             return _Archive(path, archive).read()
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not a file of PyTorch, or a damaged one: {error}") from error
+        raise ValueError(f"{path}: not a PyTorch file, or a damaged one: {error}") from error
     except PickleError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def is_torch_file(path: Path) -> bool:
-    """Whether a file is one that `torch.save` or `torch.jit.save` wrote, as far as its layout says.
+    """Whether a file has the layout of those that `torch.save` and `torch.jit.save` write.
 
     >>> from pathlib import Path
     >>> _ = Path("notes.txt").write_text("nothing")
@@ -63,7 +63,7 @@ def is_torch_file(path: Path) -> bool:
 
 
 class _Archive:
-    """One file of PyTorch."""
+    """One PyTorch file."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
@@ -74,25 +74,25 @@ class _Archive:
         self.storages: dict[str, Storage] = {}
 
     def _folder(self) -> str:
-        """The one folder that everything lies in, its name is anything."""
+        """The one folder with everything in it, which may have any name."""
         tops = [name[: -len("/data.pkl")] for name in self.archive.namelist() if _is_pickle(name)]
         if len(tops) != 1:
-            raise PickleError(f"{len(tops)} pickles named data.pkl instead of one: not a model")
+            raise PickleError(f"it must have one pickle named data.pkl, received {len(tops)}")
         stored = [e for e in self.archive.infolist() if e.compress_type == zipfile.ZIP_STORED]
         total = sum(entry.file_size for entry in stored)
         if total > self.size:
-            raise PickleError(f"its entries say {total:,} bytes, the file has {self.size:,}")
+            raise PickleError(f"its entries claim {total:,} bytes, but the file has {self.size:,}")
         return tops[0]
 
     def read(self) -> Any:
         order = self._entry("byteorder", optional=True)
         if order not in {b"", b"little"}:
-            raise PickleError(f"byte order {order!r} is not read, only little")
+            raise PickleError(f"byte order {order!r} is not supported, only little")
         pickled = self._entry("data.pkl")
         return read_pickle(pickled, self.tensors.functions(), self._storage)
 
     def _entry(self, name: str, *, optional: bool = False) -> bytes:
-        """The bytes of an entry, which PyTorch stores as they are."""
+        """The bytes of an entry, which PyTorch stores without compression."""
         full = f"{self.folder}/{name}"
         try:
             entry = self.archive.getinfo(full)
@@ -101,16 +101,16 @@ class _Archive:
                 return b""
             raise PickleError(f"entry {full!r} is missing") from None
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise PickleError(f"entry {full!r} is compressed, which PyTorch never does")
+            raise PickleError(f"entry {full!r} must be stored without compression, as PyTorch does")
         if name == "data.pkl" and entry.file_size > _LARGEST_PICKLE:
-            raise PickleError(f"entry {full!r} has {entry.file_size:,} bytes: not a model's")
+            raise PickleError(f"entry {full!r} has {entry.file_size:,} bytes, too many for a model")
         try:
             return self.archive.read(entry)
         except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise PickleError(f"entry {full!r} is damaged: {error}") from error
 
     def _storage(self, identity: Any) -> Storage:
-        """The storage of a persistent id: ('storage', type, key, device, count of elements)."""
+        """The storage for a persistent id: ('storage', type, key, device, count of elements)."""
         if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
             raise PickleError(f"a persistent id {identity!r} is not a storage")
         _, kind, key, _, count = identity

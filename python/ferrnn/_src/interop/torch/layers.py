@@ -1,4 +1,4 @@
-"""The layers that compute what a module of PyTorch does, with its weights."""
+"""The layers that compute the same as a PyTorch module, with its weights."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GATES = {1: "RNN", 3: "GRU", 4: "LSTM"}
 
 @dataclass(frozen=True)
 class Made:
-    """A layer, the weights it gets once it is built, and the features that it takes, if known."""
+    """A layer, the weights to set once it is built, and the number of its features, if known."""
 
     layer: Layer
     weights: list[Array]
@@ -46,10 +46,10 @@ class Made:
 
 
 def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
-    """The layers of one module; `options` are what its tensors do not say, over its settings.
+    """The layers of one module; `options` override its settings.
 
     Raises:
-        ValueError: The module is not one that is known, or has weights that do not fit each other.
+        ValueError: The module is not supported, or its weights do not fit together.
     """
     known = {**module.settings, **options}
     kind = str(known.pop("kind", "") or module.kind or _kind_of(module))
@@ -58,11 +58,15 @@ def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
         return [made for part in module.inside.values() for made in layers_of(part, {})]
     make = _MAKERS.get(kind)
     if make is None:
-        told = "its tensors do not say what it is" if not kind else f"{kind} is not known"
+        told = (
+            "its class cannot be determined from its tensors"
+            if not kind
+            else f"{kind} is not supported"
+        )
         raise ValueError(
-            f"`layers`: {told}, at {module.described()}. Say it as ({name!r}, "
-            f"{{'kind': ...}}) with one of {', '.join(sorted(_MAKERS))}, or put a layer of ferrnn "
-            "in its place"
+            f"`layers`: {told}, at {module.described()}. Give it as ({name!r}, "
+            f"{{'kind': ...}}) with one of {', '.join(sorted(_MAKERS))}, or replace it by a ferrnn "
+            "layer"
         )
     try:
         return make(module, known)
@@ -71,7 +75,7 @@ def layers_of(module: Module, options: Mapping[str, Any]) -> list[Made]:
 
 
 def _kind_of(module: Module) -> str:
-    """The class that the names and shapes of a module's tensors belong to; "" if several."""
+    """The class to which the names and shapes of a module's tensors belong, or "" if ambiguous."""
     tensors = module.tensors
     for key, recurrent in tensors.items():
         if re.fullmatch(r"weight_hh(_l0)?", key) and recurrent.ndim == 2:
@@ -88,7 +92,7 @@ def _kind_of(module: Module) -> str:
 
 
 def _recurrent(module: Module, known: Mapping[str, Any], kind: str) -> list[Made]:
-    """A stack of recurrent layers, one direction or two, with PyTorch's dropout between them."""
+    """A stack of recurrent layers with one direction or two, and PyTorch's dropout between them."""
     depth = 1 + max(
         int(match[3] or 0) for key in module.tensors if (match := _RECURRENT.fullmatch(key))
     )
@@ -167,7 +171,7 @@ def _direction(
 
 
 def _biases(kind: str, given: list[Array]) -> list[Array]:
-    """PyTorch's two biases added up; the GRU's stay apart, since its reset gate comes between."""
+    """The sum of PyTorch's two biases; for a GRU, both, as its reset gate comes between them."""
     if not given:
         return []
     if kind == "GRU":
@@ -258,8 +262,8 @@ def _rms_norm(module: Module, known: Mapping[str, Any]) -> list[Made]:
     weight = module.tensors["weight"]
     if known.get("eps") is None:
         raise ValueError(
-            f"`layers`: `eps` of the RMSNorm {module.name!r} is needed, PyTorch's default is the "
-            "least of the dtype: np.finfo(np.float32).eps"
+            f"`layers`: `eps` of the RMSNorm {module.name!r} is required; PyTorch's default is the "
+            "dtype's: np.finfo(np.float32).eps"
         )
     axis = -1 if weight.ndim == 1 else list(range(-weight.ndim, 0))
     return [Made(RMSNormalization(axis, float(known["eps"]), name=_name(module)), [weight])]
@@ -282,7 +286,7 @@ def _plain(make: Callable[[Mapping[str, Any]], Layer]) -> Callable[..., list[Mad
 
 
 def _activation(name: str, **expected: Any) -> Callable[..., list[Made]]:
-    """An activation without settings; another value than PyTorch's default is refused."""
+    """An activation without settings; refuses values other than PyTorch's defaults."""
 
     def make(module: Module, known: Mapping[str, Any]) -> list[Made]:
         _refuse_others(module, known, expected)
@@ -292,7 +296,7 @@ def _activation(name: str, **expected: Any) -> Callable[..., list[Made]]:
 
 
 def _refuse_others(module: Module, known: Mapping[str, Any], only: Mapping[str, Any]) -> None:
-    """An error for settings that have other values than those that are supported."""
+    """Raises ValueError for settings with values that are not supported."""
     for setting, value in only.items():
         given = known.get(setting, value)
         if (given[0] if isinstance(given, tuple) and len(set(given)) == 1 else given) != value:
@@ -315,7 +319,7 @@ def _elu(module: Module, known: Mapping[str, Any]) -> list[Made]:
 
 
 def _softmax(module: Module, known: Mapping[str, Any]) -> list[Made]:
-    """The axis is the last one in what is read here."""
+    """The axis must be the last one."""
     axis = known.get("dim", -1)
     if axis not in {-1, 1, 2, None}:
         raise ValueError(f"`source`: a softmax over the axis {axis} is not supported")

@@ -1,8 +1,8 @@
-"""Reads the files that `torch.save` wrote before PyTorch 1.6, or was told to write so since.
+"""Reads files in the format of `torch.save` before PyTorch 1.6.
 
-They are pickles one after the other: a magic number, a version, the sizes of the machine's numbers,
-the object, and the keys of its storages; then for each key the count of its elements in 8 bytes,
-and the elements. The object is read twice, as its storages come after it.
+They are a sequence of pickles: a magic number, a version, the sizes of the machine's numbers, the
+object, and the keys of its storages; then for each key the count of its elements in 8 bytes, and
+the elements. The object is read twice, as its storages come after it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ def read_legacy_file(data: bytes, start: int) -> Any:
     """The object of a file whose magic number ends at `start`.
 
     Raises:
-        PickleError: The file is damaged, or wants to call something else than what makes tensors.
+        PickleError: The file is damaged, or calls anything but the functions that make tensors.
     """
     version, at = read_pickle_at(data, start, {}, _refused)
     if version != 1001:
-        raise PickleError(f"version {version!r} of PyTorch's old files is not known")
+        raise PickleError(f"version {version!r} of PyTorch's old files is not supported")
     machine, at = read_pickle_at(data, at, {}, _refused)
     if isinstance(machine, dict) and machine.get("little_endian", True) is not True:
-        raise PickleError("its numbers are big-endian, which is not read")
+        raise PickleError("its numbers are big-endian, which is not supported")
     told: dict[str, tuple[Any, int]] = {}
     functions = Tensors(len(data)).functions()
     hollow = {name: _nothing if "rebuild" in name else made for name, made in functions.items()}
@@ -33,7 +33,7 @@ def read_legacy_file(data: bytes, start: int) -> Any:
     storages: dict[str, Storage] = {}
     for key in keys if isinstance(keys, list) else []:
         if not isinstance(key, str) or key not in told or key in storages:
-            raise PickleError(f"storage {key!r} is none of those that its object has")
+            raise PickleError(f"storage {key!r} does not belong to the object")
         storages[key], place = _storage(data, place, key, *told[key])
     if set(storages) != set(told):
         raise PickleError(f"the storages {sorted(set(told) - set(storages))} are missing")
@@ -46,9 +46,9 @@ def _found(storages: dict[str, Storage], identity: Any) -> Any:
 
 
 def _noted(told: dict[str, tuple[Any, int]], identity: Any) -> Any:
-    """Keeps the type and the count of elements that a persistent id tells.
+    """Records the type and the count of elements in a persistent id.
 
-    That of a module pickled whole is the class, with the text of its code.
+    For a module pickled as a whole, it is the class, with the text of its code.
     """
     if isinstance(identity, tuple) and len(identity) == 4 and identity[0] == "module":
         return identity[1]
@@ -58,7 +58,7 @@ def _noted(told: dict[str, tuple[Any, int]], identity: Any) -> Any:
     if not isinstance(key, str) or type(count) is not int:
         raise PickleError(f"a persistent id {identity!r} is not a storage")
     if len(identity) == 6 and identity[5] is not None:
-        raise PickleError(f"storage {key!r} is a view of another, which is not read")
+        raise PickleError(f"storage {key!r} is a view of another, which is not supported")
     dtype_of(kind, key)
     told[key] = kind, count
     return None
@@ -69,13 +69,13 @@ def _storage(data: bytes, place: int, key: str, kind: Any, count: int) -> tuple[
     size = int.from_bytes(data[place : place + 8], "little", signed=True)
     begin = place + 8
     if size != count or begin > len(data):
-        raise PickleError(f"storage {key!r} should have {count} elements, and has {size}")
+        raise PickleError(f"storage {key!r} must have {count} elements, received {size}")
     end = begin + max(count, 0) * dtype_of(kind, key)[0].itemsize
     return storage_of(kind, key, count, memoryview(data)[begin:end]), end
 
 
 def _refused(identity: Any) -> Any:
-    raise PickleError("a storage where none should be")
+    raise PickleError("unexpected storage")
 
 
 def _nothing(*_: Any) -> None:

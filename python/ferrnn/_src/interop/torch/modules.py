@@ -1,6 +1,6 @@
-"""What a source of PyTorch holds: modules with names, tensors and settings.
+"""The modules of a PyTorch source, with names, tensors and settings.
 
-The source is a live module, what `files` read, or a dict of tensors; all become one tree.
+The source is a live module, the contents of a file, or a dict of tensors; all become a tree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ferrnn._src.interop.torch.pickles import Inert
 from ferrnn._src.tree.types import Array
 
-# Where checkpoints keep the tensors, besides what else they hold.
+# The keys under which checkpoints keep the tensors.
 _NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "network")
 _MOST_MODULES = 100_000
 _MANGLED = re.compile(r"\.___torch_mangle_\d+")
@@ -23,7 +23,7 @@ _MANGLED = re.compile(r"\.___torch_mangle_\d+")
 
 @dataclass
 class Module:
-    """A module: its class if the source says it, its own tensors, settings, and modules inside."""
+    """A module: its class if known, its own tensors and settings, and the modules inside."""
 
     name: str
     kind: str = ""
@@ -43,7 +43,7 @@ class Module:
         return self.inside.setdefault(name, Module(full))
 
     def described(self) -> str:
-        """One line: the name, the class if it is known, and the tensors' shapes."""
+        """One line with the name, the class if it is known, and the tensors' shapes."""
         shapes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in self.tensors.items())
         name, kind = self.name or "(the source itself)", self.kind or "module"
         return f"{name}: {kind} {f'with {shapes}' if shapes else 'without tensors'}"
@@ -53,7 +53,7 @@ def module_tree(source: Any) -> Module:
     """The modules of a source.
 
     Raises:
-        ValueError: There are no named tensors in it.
+        ValueError: It has no named tensors.
     """
     root = Module("")
     for key in _NESTED:
@@ -74,18 +74,18 @@ def module_tree(source: Any) -> Module:
                 module.tensors[last] = tensor
     if not any(module.tensors for module in root.walk()):
         raise ValueError(
-            f"`source` holds no named tensors: expected a module, a state dict, or a checkpoint "
-            f"with one under one of {', '.join(_NESTED)}; received a {type(source).__name__}"
+            "`source` has no named tensors: expected a module, a state dict, or a checkpoint with "
+            f"one under one of {', '.join(_NESTED)}; received a {type(source).__name__}"
             + (f" with the keys {list(source)[:10]}" if isinstance(source, Mapping) else "")
         )
     return root
 
 
 def _fill(module: Module, source: Any, attributes: Mapping[Any, Any], count: list[int]) -> None:
-    """Takes tensors, settings and inner modules out of the attributes of a module."""
+    """Reads tensors, settings and inner modules from the attributes of a module."""
     count[0] += 1
     if count[0] > _MOST_MODULES or module.name.count(".") > 50:
-        raise ValueError("`source` holds modules inside modules without end")
+        raise ValueError("the modules of `source` must not contain each other")
     module.kind = _kind(source)
     groups = [attributes.get(key) for key in ("_parameters", "_buffers", "_modules")]
     own = [group for group in groups if isinstance(group, Mapping)]
@@ -105,7 +105,7 @@ def _fill(module: Module, source: Any, attributes: Mapping[Any, Any], count: lis
 
 
 def _kind(source: Any) -> str:
-    """The name of PyTorch's class, without what scripting put before it; "" of other classes."""
+    """The name of PyTorch's class, without a prefix from scripting, or "" for other classes."""
     full = (
         _MANGLED.sub("", source.kind).removeprefix("__torch__.")
         if isinstance(source, Inert)
@@ -115,21 +115,21 @@ def _kind(source: Any) -> str:
 
 
 def _attributes(source: Any) -> Mapping[Any, Any] | None:
-    """The attributes of a module, live or read from a file; None of anything else."""
+    """The attributes of a module, live or from a file, or None for anything else."""
     if isinstance(source, Inert):
         return source.state if isinstance(source.state, Mapping) else {}
     return vars(source) if _is_live(source) else None
 
 
 def _is_live(source: Any) -> bool:
-    """Whether it is a module of PyTorch, asked without importing PyTorch."""
+    """Whether it is a PyTorch module, without importing PyTorch."""
     return hasattr(source, "state_dict") and isinstance(
         getattr(source, "__dict__", {}).get("_parameters"), dict
     )
 
 
 def _array(value: Any) -> Array | None:
-    """A tensor as an array, float16 and bfloat16 as float32; None of what is no tensor."""
+    """A tensor as an array, with float16 and bfloat16 as float32, or None for anything else."""
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
         if str(value.dtype) in {"torch.bfloat16", "torch.float16"}:

@@ -1,8 +1,8 @@
-"""Reads the pickles that PyTorch writes: plain data, tensors, inert objects; nothing is imported.
+"""Reads PyTorch's pickles: plain data, tensors, inert objects; nothing is imported.
 
-Python's own reader calls what a file names. This one knows the opcodes that PyTorch's files have
-(pickle protocol 2, https://docs.python.org/3/library/pickletools.html), and a name in the file is
-looked up in the table that the caller hands in, or stays a name.
+Python's own reader calls what a file names. This one supports only the opcodes in PyTorch's files
+(pickle protocol 2, https://docs.python.org/3/library/pickletools.html), and looks names up only in
+the caller's table.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# How deep lists and tuples may lie in each other: whoever walks the result may recurse.
+# The deepest nesting of lists and tuples, as callers may walk the result recursively.
 _DEEPEST = 200
 
 
 class PickleError(ValueError):
-    """What is wrong with a pickle, and where."""
+    """A pickle is damaged or not supported."""
 
 
 @dataclass(eq=False)
 class Named:
-    """A class or function that a pickle names: never imported, never called."""
+    """A class or function named in a pickle, which is never imported or called."""
 
     name: str
 
 
 @dataclass(eq=False)
 class Inert:
-    """An object of a class that a pickle names: its state, and no behaviour."""
+    """An object of a class named in a pickle: its state, without behavior."""
 
     kind: str
     state: Any = None
@@ -44,7 +44,7 @@ def read_pickle(
 ) -> Any:
     """The object of a pickle.
 
-    `functions` are those that the pickle may call, by full name; `persistent` gives what stands
+    `functions` are those that the pickle may call, by full name; `persistent` returns the object
     for a persistent id. An object of a class becomes an `Inert`.
 
     Raises:
@@ -114,7 +114,7 @@ class _Reader:
                 raise
             except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
                 raise PickleError(
-                    f"byte {start} of the pickle: opcode {code!r} does not fit what came before it"
+                    f"byte {start} of the pickle: opcode {code!r} does not fit the preceding ones"
                 ) from error
 
     def bytes(self, count: int) -> bytes:
@@ -138,15 +138,17 @@ class _Reader:
         return text
 
     def push(self, value: Any, *inside: Any) -> None:
-        """Puts a value on the stack; `inside` are those that it holds."""
+        """Pushes a value on the stack; `inside` are its parts."""
         self.deepen(value, inside)
         self.stack.append(value)
 
     def deepen(self, value: Any, inside: Any) -> None:
-        """Keeps count of how deep values lie in each other."""
+        """Tracks the nesting depth of values."""
         depth = 1 + max((self.depths.get(id(part), (0,))[0] for part in inside), default=0)
         if depth > _DEEPEST:
-            raise PickleError(f"byte {self.at} of the pickle: more than {_DEEPEST} levels")
+            raise PickleError(
+                f"byte {self.at} of the pickle: values are nested more than {_DEEPEST} levels deep"
+            )
         if isinstance(value, list | dict | tuple | Inert):
             known = self.depths.get(id(value), (0,))[0]
             self.depths[id(value)] = (max(depth, known), value)
@@ -188,7 +190,7 @@ class _Reader:
         self.deepen(target, items[1::2])
 
     def reduce(self) -> None:
-        """Calls a function that is allowed."""
+        """Calls an allowed function."""
         arguments, function = self.pop(), self.pop()
         name = function.name if isinstance(function, Named) else repr(function)
         allowed = self.functions.get(name)
@@ -205,7 +207,7 @@ class _Reader:
         self.push(Inert(kind.name, arguments=arguments), *arguments)
 
     def build(self) -> None:
-        """Gives an inert object its state; the attributes of a dict are of no use here."""
+        """Sets the state of an inert object; attributes of a dict are ignored."""
         state = self.pop()
         target = self.stack[-1]
         if isinstance(target, Inert):
@@ -213,7 +215,7 @@ class _Reader:
             self.deepen(target, [state])
 
     def remember(self, key: int) -> None:
-        """Keeps the value on top of the stack under a number."""
+        """Stores the value on top of the stack under a number."""
         self.memo[key] = self.stack[-1]
 
 
