@@ -233,7 +233,7 @@ def _direction(layer: Any, suffix: str) -> tuple[str, str, dict[str, Any]]:
         )
     if layer.return_state or layer.stateful:
         raise ValueError(
-            f"layer {layer.name!r}returns its states, which a chain in PyTorch cannot pass on"
+            f"layer {layer.name!r} returns its states, which a chain in PyTorch cannot pass on"
         )
     order = TORCH[kind]
     arrays: dict[str, Any] = {
@@ -359,7 +359,7 @@ def _over_time(parts: _Parts, layer: Any, rank: int) -> None:
 def _relu(parts: _Parts, layer: Any, rank: int) -> None:
     if layer.threshold or layer.negative_slope or layer.max_value is not None:
         raise ValueError(
-            f"layer {layer.name!r}cannot be converted to PyTorch, whose ReLU does not have its "
+            f"layer {layer.name!r} cannot be converted to PyTorch, whose ReLU does not have its "
             "settings"
         )
     parts.call("x = torch.relu(x)")
