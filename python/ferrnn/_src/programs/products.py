@@ -54,9 +54,7 @@ def with_matrix(trace: CellTrace, left: Sketch, right: Sketch) -> Sketch:
         if recorder.wants(matrix):
             total, given = adjoints.summed(matrix.register), (view.register, view.offset)
             recorder.put(SUMS, Outer(total, given, g.register, (rows, depth, columns)))
-        if recorder.wants(view) and column is not None:
-            adjoints.add(view, "multiply", g, column)
-        elif recorder.wants(view):
+        if recorder.wants(view):
             section = adjoints.section
             d_left = recorder.multiplied(
                 g, matrix.register, depth, transposed=True, section=section
