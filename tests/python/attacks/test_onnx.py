@@ -166,9 +166,9 @@ def test_a_body_of_a_scan_is_no_bomb():
 @each_case(
     ("attributes", "reason"),
     [
-        ({"num_scan_inputs": 0}, "is none"),
-        ({"num_scan_inputs": -1}, "is none"),
-        ({"num_scan_inputs": 10**12}, "is none"),
+        ({"num_scan_inputs": 0}, "between 1 and the number"),
+        ({"num_scan_inputs": -1}, "between 1 and the number"),
+        ({"num_scan_inputs": 10**12}, "between 1 and the number"),
         ({"scan_input_directions": [2]}, "directions 0 or 1"),
         ({"scan_input_axes": [0, 0, 0]}, "must be 1 numbers"),
         ({"scan_output_axes": [1, 2]}, "must be 1 numbers"),

@@ -192,7 +192,7 @@ def test_outputs_of_a_classifiers_own_model_are_probabilities(ragged):
     weights = made.model_.get_weights()
     made.model_ = own_model(2, 3, 1)
     made.model_.set_weights(weights)
-    with pytest.raises(ValueError, match=r"activation='softmax' gives; received \["):
+    with pytest.raises(ValueError, match=r"activation='softmax'; received the outputs \["):
         made.predict(samples)
 
 

@@ -320,7 +320,7 @@ def test_future_covariates_must_be_there_for_all_steps():
     with pytest.raises(ValueError, match="`future` must be a table"):
         forecaster.predict()
     ahead = ahead_of(table, 3)
-    with pytest.raises(ValueError, match=r"for 's1' they are missing at 2023-03-28"):
+    with pytest.raises(ValueError, match=r"the series 's1' lacks them at 2023-03-28"):
         forecaster.predict(future=rows_of(ahead, np.arange(9) != 5))
     with pytest.raises(ValueError, match="must name columns of the table, received 'price'"):
         forecaster.predict(future={"unique_id": ahead["unique_id"], "ds": ahead["ds"]})

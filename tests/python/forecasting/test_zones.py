@@ -185,7 +185,7 @@ def test_updates_covariates_backtests_and_files_are_those_without_a_zone(tmp_pat
         np.testing.assert_array_equal(shown(zoned.forecasts[name]), plain.forecasts[name])
     for name in ("y", "forecast", "forecast-lo-80", "step"):
         np.testing.assert_array_equal(zoned.forecasts[name], plain.forecasts[name])
-    with pytest.raises(ValueError, match=r"missing at 2024-04-09 00:00:00\+02:00"):
+    with pytest.raises(ValueError, match=r"lacks them at 2024-04-09 00:00:00\+02:00"):
         made.predict(future={name: data[name][50:51] for name in ("ds", "price")})
 
 

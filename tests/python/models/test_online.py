@@ -144,7 +144,7 @@ def test_it_learns():
     ("layers", "said"),
     [
         ([LSTM(3)], "must have return_sequences=True"),
-        ([Conv1D(3, 2, padding="causal"), GRU(2, return_sequences=True)], "carry nothing but"),
+        ([Conv1D(3, 2, padding="causal"), GRU(2, return_sequences=True)], "keep only the states"),
     ],
 )
 def test_models_that_cannot_are_refused(layers, said):

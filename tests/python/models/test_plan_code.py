@@ -258,7 +258,7 @@ class Several(Plain):
         (Assigning, "an assignment to an attribute"),
         (Adding, "`add_loss`"),
         (Scaling, "a weight outside of a layer"),
-        (Choosing, "other code in training"),
+        (Choosing, "operations that differ in training"),
         (Judging, "defines `compute_loss`"),
         (Drawing, "random numbers"),
         (Several, "several outputs"),

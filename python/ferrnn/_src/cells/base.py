@@ -62,7 +62,7 @@ class Cell(Layer):
     def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
         """Zeros `[batch, size]` for each state."""
         if batch_size is None:
-            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
+            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given, received None")
         sizes = flatten(self.state_size)
         return [as_output(np.zeros((batch_size, size), self.dtype)) for size in sizes]
 

@@ -72,7 +72,7 @@ class ConvLSTMCell(LSTMCell):
     def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
         """Zeros `[batch, *windows, filters]` for h and c."""
         if batch_size is None:
-            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
+            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given, received None")
         shape = (batch_size, *self.window.counts(self._shape[:-1]), self.filters)
         return [np.zeros(shape, self.dtype), np.zeros(shape, self.dtype)]
 

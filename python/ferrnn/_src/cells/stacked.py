@@ -85,7 +85,7 @@ class StackedRNNCells(Cell):
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """Each cell's initial state, in the nesting of `state_size`."""
         if batch_size is None:
-            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given")
+            raise ValueError(f"`batch_size` of the cell {self.name!r} must be given, received None")
         return [
             pack(cell.state_size, initial_state(cell, batch_size, self.dtype))
             if getattr(cell, "get_initial_state", None) is None

@@ -137,13 +137,13 @@ def nameless(place: str, found: Any) -> str:
     """The message that refuses to write a function, or a callable object, without a name.
 
     >>> nameless("`obj`", lambda x: x).partition(":")[0]
-    '`obj` is a lambda, which has no name that a file could give'
+    '`obj` is a lambda, which has no name that a file could store'
     """
     kind = "lambda" if hasattr(found, "__name__") else type(found).__name__
     return (
-        f"{place} is a {kind}, which has no name that a file could give: write a function, and "
-        "register it with `keras.saving.register_keras_serializable()`. Its code is not written, "
-        "as loading code would allow arbitrary code execution"
+        f"{place} is a {kind}, which has no name that a file could store: use a function instead, "
+        "registered with `keras.saving.register_keras_serializable()`. Files do not store code, as "
+        "loading code would allow arbitrary code execution"
     )
 
 

@@ -216,7 +216,7 @@ class TimeseriesGenerator:
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there is no batch {index}: there are {len(self)}")
+            raise IndexError(f"there is no batch {index}: the generator has {len(self)} batches")
         if self._seeds is not None:
             random = self._seeds.generator()
             rows = random.integers(self.start_index, self.end_index + 1, self.batch_size)

@@ -19,9 +19,10 @@ class Absent:
     def load_data(self, *arguments: object, **options: object) -> NoReturn:
         """Raises NotImplementedError, which says what to do instead."""
         raise NotImplementedError(
-            f"ferrnn downloads nothing, and `{self.name}` is not part of it. Fetch the file that "
-            f"Keras would fetch (mostly {self.name}.npz) yourself, and read it with `numpy.load`. "
-            "The dataset in ferrnn is `ferrnn.datasets.load_seattle_weather`"
+            f"ferrnn downloads nothing, and `{self.name}` is not part of it. Download "
+            f"the file that Keras uses (for most datasets, {self.name}.npz) yourself, and read it "
+            "with `numpy.load`. The dataset that comes with ferrnn is "
+            "`ferrnn.datasets.load_seattle_weather`"
         )
 
     def __repr__(self) -> str:

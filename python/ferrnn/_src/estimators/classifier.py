@@ -216,8 +216,8 @@ def _as_probabilities(outputs: Array) -> Array:
     wrong = (outputs < 0).any(axis=1) | (sums[:, 0] == 0)
     if wrong.any():
         raise ValueError(
-            "`build` must return a model whose outputs are the probabilities of the classes, such "
-            "as a last layer with activation='softmax' gives; received "
+            "`build` must return a model whose outputs are the probabilities of the classes, for "
+            "example one that ends in a layer with activation='softmax'; received the outputs "
             f"{outputs[np.argmax(wrong)].tolist()} for a sample"
         )
     probabilities: Array = outputs / sums

@@ -201,7 +201,12 @@ def _of_kind(kind: str, step: int, times: Array) -> Frequency:
     if kind == "month":
         day = _same_day(times.astype("M8[D]"))
         if day is None:
-            raise ValueError("`ds` must be the same day of each month, or its last")
+            dates = times.astype("M8[D]")
+            days = np.unique((dates - dates.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1)
+            raise ValueError(
+                "`ds` must be the same day of each month, or the last day of each month, received "
+                f"the days {days.tolist()}"
+            )
         return Frequency("month", step, int(_months(times)[0]) % step, day)
     return Frequency("fixed", step, int(times.astype(np.int64)[0]) % step)
 

@@ -103,7 +103,7 @@ def _with_future(fitted: Fitted, panel: Panel, future: Any, steps: int) -> Panel
         when = fitted.frequency.labels(last[at : at + 1] + 1 + step)[0]
         raise ValueError(
             f"`future` must have {list(settings.future_covariates)} for all {steps} steps of "
-            f"each series; for {made.ids[at].item()!r} they are missing at {when}"
+            f"each series; the series {made.ids[at].item()!r} lacks them at {when}"
         )
     return made
 

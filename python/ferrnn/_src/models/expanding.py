@@ -123,15 +123,15 @@ class _Recording:
         raise UnsupportedError("a weight outside of a layer")
 
     def record(self, forward: Any, inputs: Any) -> NoReturn:
-        """A function with its vjp is no layer."""
+        """Refuses a function with its own vjp, which is not a layer."""
         raise UnsupportedError("a function with a gradient of its own")
 
     def cast(self, value: Any, dtype: Any) -> NoReturn:
-        """Nothing here is traced."""
+        """Refuses a cast, which is not a layer."""
         raise UnsupportedError("a cast")
 
     def leaving(self, what: str) -> NoReturn:
-        """What differs from call to call, or has an effect beside the values."""
+        """Refuses what differs from call to call, or has an effect besides its outputs."""
         raise UnsupportedError(what)
 
 
@@ -142,7 +142,7 @@ def writes_masks(layer: Any) -> bool:
 
 
 def expanded(layer: Any, inputs: Any) -> Expanded | str:
-    """The code of a model or a layer for symbolic inputs as a graph, or why it is none."""
+    """The code of a model or a layer for symbolic inputs as a graph, or the reason why not."""
     if writes_masks(layer):
         return "a `compute_mask` of its own"
     version = structure_version()
@@ -166,14 +166,14 @@ def _note_training(
     Both must be alike, and have made no weights since that version of the structure.
     """
     if version != structure_version():
-        raise UnsupportedError("code that makes weights")
+        raise UnsupportedError("weights that the call creates")
     if _signature(*plain[:2]) != _signature(*training[:2]):
-        raise UnsupportedError("other code in training")
+        raise UnsupportedError("operations that differ in training")
     for node, other in zip(_nodes(plain[1]), _nodes(training[1]), strict=True):
         if (node.training, other.training) == (False, True):
             node.training = None
         elif node.training != other.training:
-            raise UnsupportedError("a layer that trains where the call does not")
+            raise UnsupportedError("a layer whose `training` differs from that of the call")
 
 
 def _recorded(layer: Any, inputs: Any, training: bool) -> tuple[Any, Any, bool]:
@@ -259,9 +259,9 @@ _WRITTEN = frozenset(
 
 
 def code_of(model: Any) -> Expanded | str:
-    """The code of a model as a graph, or why it is none.
+    """The code of a model as a graph, or the reason why it cannot be one.
 
-    A length of time that the code does not look at may be any.
+    Where the code does not read the length of time, it may be any.
     """
     kind = type(model)
     for each in kind.__mro__:

@@ -67,8 +67,9 @@ class OnlineLearner:
         names = [name for name in stream.state if not name.endswith(("/h", "/c"))]
         if names or stream.ids is not None:
             raise ValueError(
-                "the layers of `model` must carry nothing but the states of recurrent layers from "
-                f"step to step, and take numbers; these keep {names or 'ids'}"
+                "from step to step, `model` must keep only the states of recurrent layers, and its "
+                "inputs must be numbers; received a model that "
+                f"{f'keeps {names}' if names else 'takes integer ids'}"
             )
 
     def __repr__(self) -> str:

@@ -48,8 +48,8 @@ def set_precision(model: Any, value: str) -> None:
     cells = [cell for _, cell in _cells(model)]
     if not cells:
         raise ValueError(
-            "`precision` is for models with recurrent layers that the engine runs, but "
-            f"{model.name!r} has none"
+            "`precision` is for models with recurrent layers that the engine runs; the model "
+            f"{model.name!r} has no such layer"
         )
     for cell in cells:
         cell.inference_precision = value

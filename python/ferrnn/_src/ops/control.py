@@ -74,7 +74,7 @@ def scan(
     leaves = [] if xs is None else flatten(xs)
     count = len(leaves[0]) if leaves else length
     if count is None:
-        raise ValueError("`xs` or `length` of `ops.scan` must be given")
+        raise ValueError("`xs` or `length` of `ops.scan` must be given, received neither")
     if length is not None and length != count:
         raise ValueError(
             f"`length` of `ops.scan` must be the length of `xs`, {count}, received {length}"

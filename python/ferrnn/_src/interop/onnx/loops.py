@@ -101,8 +101,9 @@ def scan(
     scanned = len(graph.outputs) - carried
     if not 0 < given <= len(names) or scanned < 0:
         raise OnnxError(
-            f"{place}: a body of {len(names)} inputs, {given} of them steps of sequences, and "
-            f"{len(graph.outputs)} outputs is none"
+            f"{place}: `num_scan_inputs` must be between 1 and the number of inputs of the body, "
+            f"which must have an output for each state; received {given}, with {len(names)} inputs "
+            f"and {len(graph.outputs)} outputs"
         )
     into = _Axes.read(attributes, "input", given, place)
     out = _Axes.read(attributes, "output", scanned, place)
