@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -57,7 +58,8 @@ class _Archive:
         self._left = limit_of(size)
         self._members = {each.filename: each for each in archive.infolist()}
         if len(self._members) < len(archive.infolist()):
-            raise ValueError("the archive has several parts of the same name")
+            name, _ = Counter(archive.namelist()).most_common(1)[0]
+            raise ValueError(f"the archive has several parts of the same name: {name!r}")
         inside = sorted(archive.infolist(), key=lambda member: member.header_offset)
         for before, after in pairwise(inside):
             if before.header_offset + before.compress_size > after.header_offset:

@@ -171,7 +171,9 @@ def _header(text: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"the header is not JSON: {error}") from None
     if not isinstance(header, dict):
-        raise ValueError("the header must be a JSON object")  # noqa: TRY004 - the file is at fault
+        raise ValueError(  # noqa: TRY004 - the file is at fault
+            f"the header must be a JSON object, received a {type(header).__name__}"
+        )
     return header
 
 

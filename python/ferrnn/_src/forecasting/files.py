@@ -114,7 +114,9 @@ def _object(texts: Mapping[str, str], key: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("the text is nested too deeply") from None
     if not isinstance(value, dict):
-        raise ValueError("it must be a JSON object")  # noqa: TRY004 - the file is at fault
+        raise ValueError(  # noqa: TRY004 - the file is at fault
+            f"it must be a JSON object, received a {type(value).__name__}"
+        )
     return value
 
 
@@ -191,7 +193,7 @@ def _panel(settings: Settings, ids: Array, arrays: _Arrays) -> Panel:
     """The last rows, after checking that their lengths and places are consistent."""
     count = len(ids)
     if ids.ndim != 1 or not count or ids.dtype.kind not in "iU" or len(np.unique(ids)) < count:
-        raise ValueError("the ids must be unique names or numbers")
+        raise ValueError("the ids must be strings or integers, none of them twice")
     starts = arrays.take("panel/starts", (count + 1,), "i")
     y = arrays.take("panel/y", (None,))
     if starts[0] != 0 or starts[-1] != len(y) or (np.diff(starts) < 1).any():

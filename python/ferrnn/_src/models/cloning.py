@@ -122,7 +122,9 @@ def _begin_at(data: dict[str, Any], model: Model, tensors: Any) -> None:
     entries = data["config"]["layers"]
     if isinstance(model, Sequential):
         if len(given) != 1:
-            raise ValueError("Argument `input_tensors` must contain a single tensor.")
+            raise ValueError(
+                f"Argument `input_tensors` must contain a single tensor. Received: {len(given)}"
+            )
         tensor = given[0]
         if tensor.node is None or not isinstance(tensor.node.layer, InputLayer):
             tensor = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype).output

@@ -136,7 +136,7 @@ def dataset_at(group: Any, name: str, what: str) -> Any:
     link = group.get(name, getlink=True)
     dataset = group[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(f"the file must hold an array for {what} itself")
+        raise ValueError(f"the file must hold an array for {what}, not a group or a link")
     if dataset.shape is None or dataset.dtype.itemsize > 16:
         raise ValueError(f"the file must hold numbers for {what}")
     return dataset

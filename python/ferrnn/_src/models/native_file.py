@@ -251,7 +251,9 @@ def read_streams(path: Path, model: Any) -> dict[str, Stream]:
                 start = f"{_OF_STREAMS}{name}/"
                 own = {key: v for key, v in arrays.items() if key.startswith(start)}
                 if type(count) is not int or any(len(each) != count for each in own.values()):
-                    raise ValueError(f"its states must be those of {count} sequences")
+                    raise ValueError(
+                        f"each state must have a row for each of the {count} sequences"
+                    )
                 made[name] = model.stream(count)
                 made[name].state = {key[len(start) :]: value for key, value in own.items()}
         return made
@@ -268,7 +270,9 @@ def _json(texts: Mapping[str, str], key: str) -> dict[str, Any]:
     with within(key):
         value = json.loads(texts.get(key, "{}"))
         if not isinstance(value, dict):
-            raise ValueError("it must be a JSON object")  # noqa: TRY004 - the file is at fault
+            raise ValueError(  # noqa: TRY004 - the file is at fault
+                f"it must be a JSON object, received a {type(value).__name__}"
+            )
         return value
 
 

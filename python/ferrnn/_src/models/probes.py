@@ -93,7 +93,10 @@ def check(model: Any, inputs: list[Array], expected: Outputs, allowed: float) ->
     """Raises ValueError, naming the first layer, if a model's outputs differ from the probe's."""
     found = layer_outputs(model, _packed(inputs))
     if list(found) != list(expected):
-        raise ValueError(f"it has the outputs of the layers {list(expected)[:10]}")
+        raise ValueError(
+            f"it must have the outputs of the layers {list(found)[:10]}, received those of "
+            f"{list(expected)[:10]}"
+        )
     for each in differences(found, expected):
         if not each.ulp <= allowed:
             raise ValueError(

@@ -45,7 +45,7 @@ def loop(
         turn = 0
         while goes and turn < turns:
             if turn == _MOST_TURNS:
-                raise OnnxError(f"{place}: it must end within {_MOST_TURNS:,} turns")
+                raise OnnxError(f"{place}: it must end within {_MOST_TURNS:,} iterations")
             inputs = (np.asarray(turn, np.int64), np.asarray(True), *states)
             found = body.run({**given, **dict(zip(names, inputs, strict=True))})
             goes, states = bool(np.ravel(found[0])[0]), found[1 : 1 + carried]
