@@ -35,11 +35,13 @@ class ByPlan(_Trained):
 
     _inference: tuple[int, Any, int] = (0, None, 0)  # structure version, plan, calls so far
     _called_with: Any = None  # the inputs of the first call of a user's code, without their numbers
+    _expanded: Any = None  # the user's code as a graph, while it holds
 
     def _planned_outputs(self, inputs: Any) -> Any:
         """The outputs by one call of the engine, or None if no plan takes the inputs."""
         structure, plan, calls = self._inference
-        if calls <= _CALLS or structure != structure_version():
+        stale = structure != structure_version() or not (plan is None or plan.lowering.current)
+        if calls <= _CALLS or stale:
             plan = self.predicting_plan(1)
         if plan is None:
             return None
@@ -75,7 +77,7 @@ class ByPlan(_Trained):
         plan: inference.InferencePlan | None
         structure, plan, calls = self._inference
         now = structure_version()
-        if structure != now:
+        if structure != now or not (plan is None or plan.lowering.current):
             plan, calls = None, 0
         if calls <= _CALLS:  # a plan is only made for a model that is called repeatedly
             calls += batches

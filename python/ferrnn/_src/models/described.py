@@ -30,6 +30,7 @@ class Described(Configured):
         # A graph copies its nodes in their order; a plan belongs to the engine and is made anew.
         state = {"_graph": self._graph, **vars(self)}
         state.pop("_inference", None)
+        state.pop("_expanded", None)
         return state
 
     def save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -14,8 +15,8 @@ from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.graph import Graph
-from ferrnn._src.programs.lowering import unchanged
 from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.programs.settings import Watched, unchanged
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor, symbolic_leaves
 from ferrnn._src.tree.tree import flatten, map_structure
@@ -37,13 +38,48 @@ class Expanded:
     exact: bool = False
 
 
+class _Shape(tuple[int | None, ...]):  # noqa: SLOT001 - tuples cannot have slots
+    """A shape of which code must not see the lengths that are not known: they may be any."""
+
+    recording: _Recording
+
+    def _see(self, axes: Iterable[int]) -> None:
+        if self.recording.layers:
+            return  # a layer that is called
+        for axis in axes:
+            if tuple.__getitem__(self, axis) is None:
+                what = "a length that may be any" if axis else "the number of rows"
+                raise UnsupportedError(f"a use of {what}")
+
+    def __getitem__(self, index: Any) -> Any:
+        axes = range(len(self))[index]
+        self._see(axes if isinstance(axes, range) else (axes,))
+        return super().__getitem__(index)
+
+    def __iter__(self) -> Iterator[int | None]:
+        # That of rows too, but it is seldom used.
+        self._see(range(1, len(self)))
+        return super().__iter__()
+
+    def __eq__(self, other: object) -> bool:
+        self._see(range(1, len(self)))
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
 class _Value(SymbolicTensor):
     """A value in code that is expanded: calls of layers on it become nodes of a graph apart."""
 
     takes_layers = True
 
     def __init__(self, known: SymbolicTensor, recording: _Recording) -> None:
-        super().__init__(known.shape, known.dtype, name="value")
+        shape = _Shape(known.shape)
+        shape.recording = recording
+        super().__init__(shape, known.dtype, name="value")
         self._recording = recording
 
     def recorded_layer(
@@ -65,6 +101,7 @@ class _Recording:
     def __init__(self, training: bool) -> None:
         self.training = training
         self.count, self.inlined = 0, False
+        self.layers = False  # whether code of ferrnn's runs, which may see all of a shape
 
     def value(self, leaf: Any) -> Any:
         """What stands for a symbolic tensor in the code; anything else as it is."""
@@ -95,15 +132,19 @@ class _Recording:
             else:
                 self.inlined = True
                 return made
-        if layer.input_spec is not None:
-            check_inputs(layer.input_spec, layer.main_input(inputs), layer.name)
         self.count += 1
         if self.count > _MOST_NODES:
             raise UnsupportedError(f"more than {_MOST_NODES} calls")
         node = Node(layer, args, kwargs, inputs, training=chosen)
-        with tracing.suspended():
-            made = layer.symbolic_outputs(inputs)
-        node.outputs = map_structure(self.value, made)
+        self.layers = True
+        try:
+            if layer.input_spec is not None:
+                check_inputs(layer.input_spec, layer.main_input(inputs), layer.name)
+            with tracing.suspended():
+                made = layer.symbolic_outputs(inputs)
+            node.outputs = map_structure(self.value, made)
+        finally:
+            self.layers = False
         for index, tensor in enumerate(flatten(node.outputs)):
             tensor.node, tensor.index = node, index
         return node.outputs
@@ -153,9 +194,22 @@ def expanded(layer: Any, inputs: Any) -> Expanded | str:
     except UnsupportedError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - where it runs on numbers, its own error is raised
-        return f"code that fails on values without numbers ({error})"
+        return f"an operation that fails on values without numbers ({error})"
     taken, given, inlined = plain
     return Expanded(Graph(list(symbolic_leaves(taken)), flatten(given)), given, inlined)
+
+
+class Kept:
+    """What was found for code, as long as that holds."""
+
+    __slots__ = ("_version", "_watched", "found")
+
+    def __init__(self, layer: Any, found: Expanded | str) -> None:
+        self.found, self._version, self._watched = found, structure_version(), Watched(layer)
+
+    def holds(self) -> bool:
+        """Whether layers, and what the code reads beside them, are what they were."""
+        return self._version == structure_version() and self._watched.same()
 
 
 def _note_training(
@@ -188,6 +242,7 @@ def _recorded(layer: Any, inputs: Any, training: bool) -> tuple[Any, Any, bool]:
                 raise UnsupportedError("`add_loss`")
     finally:
         tracing.current.reset(token)
+        recording.layers = True
     leaves = flatten(outputs)
     if not leaves or not all(isinstance(leaf, _Value) for leaf in leaves):
         raise UnsupportedError("outputs that do not depend on the inputs")
@@ -273,6 +328,13 @@ def code_of(model: Any) -> Expanded | str:
             return f"{kind.__name__} defines `{more[0]}`"
     if model._called_with is None or not model.built:
         return "it is not built yet"
+    if model._expanded is None or not model._expanded.holds():
+        model._expanded = Kept(model, _found(model))
+    found: Expanded | str = model._expanded.found
+    return found
+
+
+def _found(model: Any) -> Expanded | str:
     found: Expanded | str = ""
     for exact in (False, True):
         inputs = map_structure(_any_length if not exact else _tensor, model._called_with)

@@ -14,7 +14,8 @@ from ferrnn._src.layers.dense import Dense
 from ferrnn._src.models.handed_back import ANY, AppliedToRows, Axes, real_shape
 from ferrnn._src.models.written import Said
 from ferrnn._src.programs.known import program
-from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
+from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import CellTrace
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.types import Array, Shape

@@ -35,13 +35,14 @@ class Graph:
         self.steps = [_Step(node, slots) for node in self.nodes if node.input_tensors]
         self._count = len(slots)
         self._results = [slots[id(tensor)] for tensor in self.outputs]
+        self.expanded: dict[int, Any] = {}  # code of users as graphs, by the ids of steps
         self._planned: tuple[int, Call, list[tuple[_Step, Call, bool]]] | None = None
         self._free_after()
 
     def __getstate__(self) -> dict[str, Any]:
         # Nodes come first, in their order, so that a copy finds each node's inputs copied already
         # and does not recurse from the last node to the first.
-        return {"nodes": self.nodes, **vars(self), "_planned": None}
+        return {"nodes": self.nodes, **vars(self), "_planned": None, "expanded": {}}
 
     def _free_after(self) -> None:
         """Finds the step after which a slot is not read any more, so that inference may free it."""

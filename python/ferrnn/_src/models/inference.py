@@ -111,9 +111,9 @@ def plan_of(model: Any) -> InferencePlan | None:
     """The plan of a model, or None if some of its layers cannot be in one.
 
     Plans do not support weights of reduced precision. `FERRNN_PLAN=0` in the environment switches
-    plans off.
+    plans off, as does `compile(run_eagerly=True)`.
     """
-    if switched_off():
+    if switched_off() or model.run_eagerly:
         return None
     lowering = model.lowered()
     return InferencePlan(lowering) if lowering.covered and not lowering.fewer_bits else None

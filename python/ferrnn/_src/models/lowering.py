@@ -11,10 +11,11 @@ from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
-from ferrnn._src.models.expanding import code_of, expanded
+from ferrnn._src.models.expanding import Kept, code_of, expanded
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
+from ferrnn._src.programs.settings import Watched
 from ferrnn._src.training.plan_parts import End, Lowering, Node
 
 
@@ -32,6 +33,8 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
     if graph is None or not model.built:
         return Lowering([Node(model.name, "it is not built yet")])
     low = Lowering(dtype=_dtype_of(graph), values=len(graph.inputs))
+    if model._graph is None:
+        low.watched.append(Watched(model))
     low.inputs = [End(at, tensor.shape) for at, tensor in enumerate(graph.inputs)]
     for end in low.inputs:
         end.exact = exact
@@ -155,7 +158,7 @@ def _lower_step(
     back = HandedBack(step, graph.count, asks, low.losses)
     missing = back.unwritten()
     if missing is not None and step.layer.written_with_call:
-        made = _lower_code(step, low, given, path, plain)
+        made = _lower_code(graph, step, low, given, path, plain)
         if made is not None:
             return made
     written = step.layer.written_with_call or isinstance(step.layer, Operation)
@@ -171,12 +174,17 @@ def _lower_step(
 
 
 def _lower_code(
-    step: Any, low: Lowering, given: list[int], path: str, plain: Collection[type]
+    graph: Graph, step: Any, low: Lowering, given: list[int], path: str, plain: Collection[type]
 ) -> list[int] | None:
     """Lowers the layers that the code of a user's layer calls; None if that is not all it does."""
-    found = expanded(step.layer, step.node.inputs)
-    masked = any(value in low.masked for value in given)
-    if isinstance(found, str) or masked or step.training is not None:
+    if any(value in low.masked for value in given) or step.training is not None:
+        return None
+    kept = graph.expanded.get(id(step))
+    if kept is None or not kept.holds():
+        found = expanded(step.layer, step.node.inputs)
+        kept = graph.expanded[id(step)] = Kept(step.layer, found)
+    found = kept.found
+    if isinstance(found, str):
         return None
     if len(found.graph.outputs) != len(step.node.output_tensors):
         return None
@@ -184,6 +192,7 @@ def _lower_code(
     made = _lower_graph(found.graph, plain, low, _of_own(found.graph, low, given), f"{path}/")
     new = low.nodes[len(before.nodes) :]
     if all(node.why is None for node in new) and len(low.masked) == masks:
+        low.watched.append(Watched(step.layer))
         return made
     low.take_back(before)
     return None

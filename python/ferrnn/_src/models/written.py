@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -13,7 +14,8 @@ from ferrnn._src.layer.signatures import parameters_of
 from ferrnn._src.layers.lambda_ import Lambda
 from ferrnn._src.native import Program
 from ferrnn._src.programs.known import program
-from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
+from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import CellTrace
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
@@ -97,7 +99,8 @@ class WrittenLayer:
             return "a class without `__hash__`"
         wanted = keep and self._asks
         chosen = training if step.training is None else step.training
-        key = (step.node, tuple(shapes), self._dtype, chosen, keep, wanted, settings)
+        # Programs are kept as long as the layer is, which the node would keep in turn.
+        key = (weakref.ref(step.node), tuple(shapes), self._dtype, chosen, keep, wanted, settings)
 
         def asked() -> tuple[Code, Shapes]:
             rows = [Row(shape) for shape in shapes]

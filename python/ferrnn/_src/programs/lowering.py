@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ferrnn._core import Program
-from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.programs import convolving, elementwise, layers, products, shaping
 from ferrnn._src.programs.adjoints import Adjoints
@@ -27,6 +25,7 @@ from ferrnn._src.programs.recorder import (
     View,
 )
 from ferrnn._src.programs.rules import note
+from ferrnn._src.programs.settings import unchanged
 from ferrnn._src.programs.sketch import CellTrace, Sketch
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.tree import flatten, pack_like
@@ -39,9 +38,7 @@ __all__ = [
     "Row",
     "Shapes",
     "lowered",
-    "settings_of",
     "switched_off",
-    "unchanged",
 ]
 
 # What is traced: from the trace, the inputs and the states it gives the output and the new states.
@@ -134,38 +131,6 @@ def lowered(owner: Any, code: Code, shapes: Shapes) -> Lowered:
     return _assembled(owner, first, shapes)
 
 
-@contextmanager
-def unchanged(owner: Any) -> Iterator[None]:
-    """Takes back what code inside does to its owner's attributes: such code is not a program."""
-    before = settings_of(owner)
-    owners = [owner]
-    for each in owners:
-        _tell(vars(each).values(), [], owners)
-    kept = [(each, _copied(vars(each))) for each in owners]
-    try:
-        yield
-    finally:
-        changed = settings_of(owner) != before
-        if changed:
-            for each, attributes in kept:
-                vars(each).clear()
-                vars(each).update({name: value for name, (value, _) in attributes.items()})
-                for value, content in attributes.values():
-                    if content is not None:
-                        value.clear()
-                        (value.extend if isinstance(value, list) else value.update)(content)
-    if changed:
-        raise UnsupportedError("an assignment to an attribute of its own")
-
-
-def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Attributes, with what is in those that are lists, dicts or sets."""
-    return {
-        name: (value, value.copy() if type(value) in (list, dict, set) else None)
-        for name, value in attributes.items()
-    }
-
-
 def _traced(code: Code, shapes: Shapes, batch: int) -> _Traced:
     trace = CellTrace(shapes.dtype, batch)
     recorder = trace.recorder
@@ -208,44 +173,6 @@ def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
     copy = recorder.copied(view, level=STEP)
     note(trace, copy, lambda adjoints, g: adjoints.add(view, "copy", g))
     return copy
-
-
-def settings_of(owner: Any) -> tuple[Any, ...]:
-    """What a trace may have read beside weights: the attributes of the owner and of its layers.
-
-    Plain values count themselves, of others which object they are. Every call asks for it.
-    """
-    told: list[Any] = []
-    owners = [owner]
-    for each in owners:
-        attributes = vars(each)
-        told.append(tuple(attributes))
-        if "_packed" in attributes:  # weights in the engine's form, which no code reads
-            attributes = {**attributes, "_packed": None}
-        _tell(attributes.values(), told, owners)
-    return tuple(told)
-
-
-_PLAIN = frozenset({bool, int, float, str, type(None)})
-
-
-def _tell(values: Iterable[Any], told: list[Any], owners: list[Any]) -> None:
-    for value in values:
-        kind = type(value)
-        if kind in _PLAIN:
-            told += (kind, value)
-        elif kind is list or kind is tuple:
-            told.append(len(value))
-            _tell(value, told, owners)
-        elif kind is dict:
-            told.append(len(value))
-            _tell(value.values(), told, owners)
-        else:
-            told.append(id(value))
-            if isinstance(value, Parameter):
-                told.append(value.trainable)
-            elif isinstance(value, Layer) and not any(value is known for known in owners):
-                owners.append(value)
 
 
 # From a trace to a program.

@@ -19,7 +19,8 @@ from ferrnn._src.layer.calling import resolved_training
 from ferrnn._src.layer.layer import Call
 from ferrnn._src.programs.cells import cell_code
 from ferrnn._src.programs.known import program
-from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of, switched_off
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, switched_off
+from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import cell_rules
 from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp

@@ -194,6 +194,9 @@ class EpochLoop:
             if not left or not plan.takes(batches.samples.arrays):
                 break
             told.begin(self.step)
+            plan = model.training_plan()  # a callback may have changed the model
+            if plan is None:
+                break
             most = min(left, told.unheard(self.step))
             done, loss = yield from plan.steps(batches, most, not self._reported)
             if not done:  # the next step runs layer by layer

@@ -86,6 +86,13 @@ class Lowering:
     # The generators of random numbers, and how often a step draws from each.
     generators: list[SeedGenerator] = field(default_factory=list)
     draws: list[int] = field(default_factory=list)
+    # What the code of users that was expanded has read, each telling whether it is the `same`.
+    watched: list[Any] = field(default_factory=list)
+
+    @property
+    def current(self) -> bool:
+        """Whether attributes that the code of users has read are what they were."""
+        return all(each.same() for each in self.watched)
 
     def collects(self, training: bool) -> bool:
         """Whether code in Python may add to the loss."""
@@ -192,6 +199,7 @@ class Planned(Protocol):
     """What a plan needs of a model."""
 
     optimizer: Any
+    run_eagerly: bool
     _loss: Any
     _metrics: Any
     _loss_mean: Any
@@ -242,6 +250,8 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
     nodes = list(lowering.nodes)
     if switched_off():
         nodes.insert(0, Node("plan", "the environment says FERRNN_PLAN=0"))
+    elif model.run_eagerly:
+        nodes.insert(0, Node("plan", "the model was compiled with run_eagerly=True"))
     optimizer = model.optimizer
     if isinstance(optimizer, Optimizer):
         nodes.append(Node(optimizer.name, optimizer.unplanned()))

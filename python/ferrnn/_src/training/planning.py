@@ -25,6 +25,8 @@ from ferrnn._src.weights.penalties import penalties_on
 _AT_FIRST = 64
 # So many numbers of outputs are kept for metrics that Python computes.
 _MOST_OUTPUTS = 1 << 18
+# A plan that is asked for less often is not worth making; after more of those, none is made.
+_LASTS, _MOST_LOST = 16, 3
 
 
 class TrainingPlan(TestingPlan):
@@ -208,12 +210,28 @@ class PlanKeeper:
     True
     """
 
-    __slots__ = ("plan", "prepared", "shared")
+    __slots__ = ("_asked", "_lost", "plan", "prepared", "shared")
 
     def __init__(self, shared: dict[Any, Plan] | None = None) -> None:
         self.plan: TrainingPlan | None = None
         self.shared = shared  # the engine's part, by structure, of models that have one together
         self.prepared: tuple[int, int] | None = None  # for which weights and optimizer
+        # How often the plan was asked for, and how many plans were soon lost to new attributes.
+        self._asked = self._lost = 0
+
+    def holds(self) -> bool:
+        """Whether the attributes that the plan has read of users' code are what they were."""
+        self._asked += 1
+        if self.plan is None or self.plan.lowering.current:
+            return True
+        self._lost += self._asked < _LASTS
+        self._asked = 0
+        return False
+
+    @property
+    def given_up(self) -> bool:
+        """Whether attributes change so often that making plans takes longer than they save."""
+        return self._lost > _MOST_LOST
 
     def __reduce__(self) -> Any:
         return PlanKeeper, ()

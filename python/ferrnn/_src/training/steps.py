@@ -18,7 +18,7 @@ from ferrnn._src.training.judges import Judges
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers.optimizer import Optimizer
-from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained
+from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained, switched_off
 from ferrnn._src.training.planning import PlanKeeper, TrainingPlan
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.training.work import Turn, finished
@@ -36,6 +36,7 @@ class Steps(Measuring):
     name: str
     built: bool
     optimizer: Any = None
+    run_eagerly: bool = False
     _trained: tuple[Parameter, ...] = ()
     _prepared: tuple[int, int] | None = None  # for which weights and optimizer `_trained` holds
     _regularized: tuple[Parameter, ...] | None = None
@@ -156,16 +157,18 @@ class Steps(Measuring):
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
         """The plan for what the model is, None where a part is not planned; `fresh` looks again."""
         prepared, kept = (structure_version(), id(self.optimizer)), self._plans
-        if kept.prepared == prepared and not fresh:
+        if kept.prepared == prepared and not fresh and kept.holds():
             return kept.plan
-        own = type(self).train_step is not Steps.train_step
+        own = type(self).train_step is not Steps.train_step or switched_off() or self.run_eagerly
         if own or not self._trained or not self._still_prepared(prepared):
             return None
-        lowering = self.lowered()
+        lowering = Lowering() if kept.given_up else self.lowered()
         if not lowering.covered or any(node.why for node in explained(self, lowering)):
             kept.plan = None
         elif kept.plan is None or kept.prepared != prepared or not kept.plan.runs(lowering):
             kept.plan = TrainingPlan(self, lowering, kept.shared)
+        else:
+            kept.plan.lowering.watched = lowering.watched
         kept.prepared = prepared
         return kept.plan
 

@@ -19,10 +19,12 @@ class Told:
         self.hooks, self.model, self.together = hooks, model, model.steps_per_execution
         self._begin, self._end = f"on_{of}_batch_begin", f"on_{of}_batch_end"
         self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
+        self._begun = -1  # the step before which the hook was called last
 
     def begin(self, step: int) -> None:
-        """Called before the batch `step`."""
-        if self._begins and step % self.together == 0:
+        """Called before the batch `step`, again if it was not taken the first time."""
+        if self._begins and step % self.together == 0 and step != self._begun:
+            self._begun = step
             self.hooks.tell(self._begin, step, {})
 
     def unheard(self, step: int) -> int:

@@ -71,8 +71,9 @@ class Trainer(Steps):
     ) -> None:
         """Configures training: optimizer, loss and metrics, by name or as objects.
 
-        Hooks of callbacks are called once for `steps_per_execution` batches. `run_eagerly`,
-        `jit_compile` and `auto_scale_loss` are accepted for compatibility and have no effect.
+        Hooks of callbacks are called once for `steps_per_execution` batches. With `run_eagerly`,
+        there are no plans: Python runs each layer and all code of users in each step. `jit_compile`
+        and `auto_scale_loss` are accepted for compatibility and have no effect.
 
         >>> from ferrnn._src.models.sequential import Sequential
         >>> model = Sequential()

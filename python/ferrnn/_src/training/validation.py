@@ -83,6 +83,9 @@ class Validation:
             if left <= 0 or not plan.takes(batches.samples.arrays):
                 break
             told.begin(count)
+            plan = model.testing_plan(0)  # a callback may have changed the model
+            if plan is None:
+                break
             done = yield from plan.tests(batches, min(left, told.unheard(count)))
             if not done:
                 break

@@ -11,7 +11,8 @@ import numpy as np
 
 from ferrnn._src.native import Program
 from ferrnn._src.programs.known import program
-from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, settings_of
+from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
+from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import BatchMean, CellTrace
 from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.compiled_metrics import lacks_axis

@@ -94,6 +94,26 @@ def set_places(known: tuple[Any, Any]) -> None:
     np.random.set_state(known[1])  # noqa: NPY002
 
 
+def all_places() -> tuple[Any, ...]:
+    """The states of the generator of seeds, of `random` and of `numpy.random`, to be compared.
+
+    >>> before = all_places()
+    >>> _ = draw_seed()
+    >>> all_places() == before
+    False
+    """
+    given: Any = np.random.get_state()  # noqa: NPY002
+    kind, words, *rest = given
+    return _seeds.getstate(), python_random.getstate(), (kind, words.tobytes(), *rest)
+
+
+def set_all_places(known: tuple[Any, ...]) -> None:
+    """Restores the states that `all_places` returned."""
+    kind, words, *rest = known[2]
+    _seeds.setstate(known[0])
+    set_places((known[1], (kind, np.frombuffer(words, np.uint32), *rest)))
+
+
 def session_generators() -> tuple[Any, ...]:
     """The global generators: of seeds, of the module `random` and of `numpy.random`.
 
