@@ -21,6 +21,7 @@ from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor, symbolic_leaves
 from ferrnn._src.tree.tree import flatten, map_structure
 from ferrnn._src.weights.parameter import Parameter, structure_version
+from ferrnn._src.weights.random import taken_back
 
 # A graph of more calls is not worth it: a loop over time unrolled, say.
 _MOST_NODES = 256
@@ -188,7 +189,7 @@ def expanded(layer: Any, inputs: Any) -> Expanded | str:
         return "a `compute_mask` of its own"
     version = structure_version()
     try:
-        with unchanged(layer), counts_kept():
+        with taken_back(), unchanged(layer), counts_kept():
             plain, training = (_recorded(layer, inputs, each) for each in (False, True))
         _note_training(plain, training, version)
     except UnsupportedError as error:

@@ -14,6 +14,7 @@ from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.random import taken_back
 
 # Rows, time and features: the engine's shape of any value.
 Axes: TypeAlias = tuple[int, int, int]
@@ -111,7 +112,8 @@ class HandedBack:
         tensors = self._step.node.input_tensors
         for source, shape, tensor in zip(self._sources, shapes, tensors, strict=True):
             values[source] = SymbolicTensor(shape, tensor.dtype)
-        outputs = self._step.layer.symbolic_outputs(self._step.gathered(values))
+        with taken_back():
+            outputs = self._step.layer.symbolic_outputs(self._step.gathered(values))
         return [tensor.shape for tensor in flatten(outputs)]
 
     def forward(

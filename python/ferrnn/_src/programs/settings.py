@@ -76,9 +76,10 @@ class _Telling:
                 told += (kind, value)
             elif isinstance(value, _CONTAINERS):
                 told += (kind, len(value))
+                first = self._first(value)
                 if len(value) > _MOST:
                     told.append(id(value))
-                elif value and self._first(value):
+                elif first:
                     self.tell(value)  # of a dict, the keys
                     if isinstance(value, dict):
                         self.tell(value.values())
@@ -207,10 +208,11 @@ _LIBRARIES = frozenset(("builtins", "ferrnn", "numpy", "pandas", "logging", "thr
 class Watched:
     """The attributes of a layer or model of a user's, and of those inside, as they are now.
 
-    >>> class Scaled(Layer):
-    ...     factor = 2.0
-    >>> layer = Scaled()
+    >>> layer = type("Scaled", (Layer,), {"__module__": "own"})()
+    >>> layer.factor = 2.0
     >>> watched = Watched(layer)
+    >>> watched.same()
+    True
     >>> layer.factor = 3.0
     >>> watched.same()
     False

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random as python_random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -114,6 +117,32 @@ def set_all_places(known: tuple[Any, ...]) -> None:
     set_places((known[1], (kind, np.frombuffer(words, np.uint32), *rest)))
 
 
+# The generators that have drawn in a `taken_back` block, each with its counter before.
+_drawn: ContextVar[list[tuple[SeedGenerator, int]] | None] = ContextVar("drawn", default=None)
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """A block of which no generator of random numbers, global or not, knows afterwards.
+
+    >>> generator = SeedGenerator(1)
+    >>> with taken_back():
+    ...     _ = generator.bits(3)
+    >>> generator.counter
+    0
+    """
+    drawn: list[tuple[SeedGenerator, int]] = []
+    before, token = all_places(), _drawn.set(drawn)
+    try:
+        yield
+    finally:
+        _drawn.reset(token)
+        for generator, counter in reversed(drawn):
+            generator.counter = counter
+        if all_places() != before:
+            set_all_places(before)
+
+
 def session_generators() -> tuple[Any, ...]:
     """The global generators: of seeds, of the module `random` and of `numpy.random`.
 
@@ -167,6 +196,9 @@ class SeedGenerator:
 
     def _advance(self) -> None:
         tracing.leaving("random numbers")
+        drawn = _drawn.get()
+        if drawn is not None:
+            drawn.append((self, self.counter))
         self.counter += 1
 
     def bits(self, count: int) -> Array:
