@@ -152,7 +152,7 @@ def _lower_step(
         return [*range(value, value + makes)]
     why = _not_handed_back(step, low, given)
     if why is not None:
-        low.nodes.append(Node(path, f"{found}, and {why}"))
+        low.nodes.append(Node(path, _also(step.layer, found, why)))
         return []
     asks = any(value in low.wanted for value in given)
     back = HandedBack(step, graph.count, asks, low.losses)
@@ -161,9 +161,7 @@ def _lower_step(
         made = _lower_code(graph, step, low, given, path, plain)
         if made is not None:
             return made
-    written = step.layer.written_with_call or isinstance(step.layer, Operation)
-    said = f"{found}, and its code has {missing}" if written else found
-    low.nodes.append(Node(path, None, None if missing is None else said))
+    low.nodes.append(Node(path, None, missing and _handed(step.layer, found, missing)))
     sizes = [weight.size for weight in back.weights]
     stays = given[0] in low.masked and type(step.layer) not in WITHOUT_MASKS
     low.handed_back.append(back)
@@ -171,6 +169,18 @@ def _lower_step(
     if stays:
         low.mask_as(given[0], value)
     return [*range(value, value + makes)]
+
+
+def _handed(layer: Any, found: str, missing: str) -> str:
+    """Why a layer is handed back: it is no part of the engine, and no program."""
+    if isinstance(layer, Operation):
+        return f"programs of the engine do not have {missing}"
+    return f"{found}, and its code has {missing}" if layer.written_with_call else found
+
+
+def _also(layer: Any, found: str, why: str) -> str:
+    """Why a layer cannot be in a plan at all; operations are never parts of the engine."""
+    return why if isinstance(layer, Operation) else f"{found}, and {why}"
 
 
 def _lower_code(

@@ -96,9 +96,13 @@ _pad = Primitive(
 def reshape(x: Any, newshape: Any) -> Any:
     """`x` in another shape; one length may be -1.
 
+    A first length of None, as symbolic tensors have it, is that of `x`.
+
     >>> reshape(np.arange(6), (2, -1)).tolist()
     [[0, 1, 2], [3, 4, 5]]
     """
+    if isinstance(newshape, tuple | list) and newshape and newshape[0] is None:
+        newshape = (tensor(x).shape[0], *newshape[1:])
     shape = (newshape,) if isinstance(newshape, int | np.integer) else tuple(map(int, newshape))
     return _reshape(tensor(x), shape=shape)
 

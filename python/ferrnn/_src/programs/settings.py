@@ -22,17 +22,20 @@ _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 # A larger array, and what a longer list holds, count as changed only if another takes its place.
 _MOST_BYTES = 1 << 18
 _MOST = 256
-# Attributes that calls and training set, which no code of a layer or a model reads.
-_BESIDE = frozenset(
+# Attributes that training sets, maybe in another thread, and no code of a layer or model reads.
+_OF_TRAINING = frozenset(
     (
-        "_activity_losses", "_added_losses", "_building", "_called_with", "_collects",
-        "_compile_config", "_compile_metrics", "_expanded", "_held", "_inbound_nodes", "_inference",
-        "_initial_epoch", "_loss", "_loss_mean", "_loss_means", "_metrics", "_own_logs", "_packed",
-        "_plans", "_prepared", "_regularized", "_trained", "history", "jit_compile", "loss",
-        "optimizer", "run_eagerly", "steps_per_execution", "stop_evaluating", "stop_predicting",
-        "stop_training",
+        "_called_with", "_collects", "_compile_config", "_compile_metrics", "_expanded",
+        "_inference", "_initial_epoch", "_loss", "_loss_mean", "_loss_means", "_metrics",
+        "_own_logs", "_packed", "_plans", "_prepared", "_regularized", "_trained", "history",
+        "jit_compile", "loss", "optimizer", "run_eagerly", "steps_per_execution",
+        "stop_evaluating", "stop_predicting", "stop_training",
     )
 )  # fmt: skip
+# And those that each call sets.
+_BESIDE = _OF_TRAINING | {
+    "_activity_losses", "_added_losses", "_building", "_held", "_inbound_nodes"
+}  # fmt: skip
 
 
 def settings_of(owner: Any) -> tuple[Any, ...]:
@@ -46,10 +49,9 @@ def settings_of(owner: Any) -> tuple[Any, ...]:
     telling = _Telling(told, owner)
     for each in telling.owners:
         attributes = vars(each)
-        told.append(tuple(attributes))
-        if "_packed" in attributes:  # weights in the engine's form, which no code reads
-            attributes = {**attributes, "_packed": None}
-        telling.tell(attributes.values())
+        names = [name for name in attributes if name not in _OF_TRAINING]
+        told += names
+        telling.tell([attributes[name] for name in names])
         telling.tell_around(_code_of(each))
     return tuple(told)
 
@@ -129,9 +131,9 @@ class _Telling:
 # What variables around code count by. Lists are not among it: code writes to them what it does.
 _TOLD = (dict, tuple, np.ndarray, np.generic)
 _LOGS = (list, set, deque)
-# The global variables with plain values that code reads, each as a namespace and a name, and the
-# functions in it that have closures or defaults.
-_Around: TypeAlias = "tuple[list[tuple[dict[str, Any], str]], list[types.FunctionType]]"
+# The variables with plain values that code reads, of classes and global ones, each as a mapping and
+# a name in it, and the functions in it that have closures or defaults.
+_Around: TypeAlias = "tuple[list[tuple[Any, str]], list[types.FunctionType]]"
 _known: WeakKeyDictionary[Any, _Around] = WeakKeyDictionary()
 
 
@@ -144,33 +146,44 @@ def _around(code: Any) -> _Around:
 
 def _looked_around(code: Any) -> _Around:
     waiting: list[Any] = [code]
-    if isinstance(code, type):
-        users = (kind for kind in code.__mro__ if _by_user(kind.__module__))
-        waiting = [value for kind in users for value in vars(kind).values()]
-    variables: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
-    functions: dict[types.FunctionType, None] = {}
+    variables: dict[tuple[int, str], tuple[Any, str]] = {}
+    seen: dict[Any, None] = {}
     while waiting:
         each = waiting.pop()
         each = getattr(each, "__func__", getattr(each, "fget", each))
         each = getattr(each, "__wrapped__", each)
-        if type(each) is not types.FunctionType or each in functions:
-            continue
-        if not _by_user(each.__module__):
-            continue
-        functions[each] = None
-        known = each.__globals__
-        for name in _names(each.__code__):
-            value = known.get(name, known)
-            if value is not known and (type(value) in _PLAIN or isinstance(value, _TOLD)):
-                variables[id(known), name] = known, name
-            else:
-                waiting.append(value)
+        kinds = each.__mro__ if isinstance(each, type) else (each,)
+        for part in kinds:
+            if not isinstance(part, type | types.FunctionType) or part in seen:
+                continue
+            if not _by_user(part.__module__):
+                continue
+            seen[part] = None
+            for known, name in _read(part):
+                value = known[name]
+                if type(value) in _PLAIN or isinstance(value, _TOLD):
+                    variables[id(part), name] = known, name
+                else:
+                    waiting.append(value)
+    functions = [each for each in seen if isinstance(each, types.FunctionType)]
     closed = [each for each in functions if _has_more(each)]
     return [*variables.values()], closed
 
 
 def _has_more(function: types.FunctionType) -> bool:
     return bool(function.__closure__ or function.__defaults__ or function.__kwdefaults__)
+
+
+def _read(part: Any) -> list[tuple[Any, str]]:
+    """The attributes of a class, or the global variables that a function names, with their place.
+
+    Each is a mapping and a name in it.
+    """
+    if isinstance(part, type):
+        own = vars(part)
+        return [(own, name) for name in own if not name.startswith("__") or name == "__call__"]
+    known = part.__globals__
+    return [(known, name) for name in _names(part.__code__) if name in known]
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -280,9 +293,9 @@ def unchanged(owner: Any) -> Iterator[None]:
 def _restore(value: Any, content: Any) -> None:
     """Gives a dict, a list, a set or an array its former content."""
     if isinstance(value, dict):
-        for name in value.keys() - content.keys():
+        for name in value.keys() - content.keys() - _OF_TRAINING:
             del value[name]
-        value.update(content)
+        value.update({name: content[name] for name in content.keys() - _OF_TRAINING})
     elif isinstance(value, np.ndarray):
         np.copyto(value, content)
     elif isinstance(value, list):

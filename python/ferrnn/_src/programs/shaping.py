@@ -111,7 +111,10 @@ def _unstack(trace: CellTrace, x: Any, num: int | None = None, axis: int = 0) ->
 
 @rule("reshape")
 def _reshape(trace: CellTrace, x: Any, newshape: Any) -> Any:
-    wanted = [int(n) for n in (newshape if isinstance(newshape, tuple | list) else [newshape])]
+    given = newshape if isinstance(newshape, tuple | list) else [newshape]
+    if x.has_rows and given and given[0] is None:
+        given = [trace.batch, *given[1:]]
+    wanted = [int(n) for n in given]
     size = x.view.size
     if x.has_rows:
         if wanted[0] not in (-1, trace.batch) or (wanted[0] == -1 and -1 in wanted[1:]):

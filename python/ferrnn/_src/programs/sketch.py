@@ -62,6 +62,8 @@ class Sketch(SymbolicTensor):
     def __getattr__(self, name: str) -> Any:
         found = _METHODS.get(name)
         if found is None:
+            if name.startswith("__array"):
+                raise UnsupportedError("a conversion to a NumPy array")
             raise UnsupportedError(f"the attribute {name!r} of a value")
         return lambda *args, **options: self.trace.call(found, (self, *args), options)
 

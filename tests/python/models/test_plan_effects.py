@@ -1,0 +1,94 @@
+"""Making plans of users' code has no effects: on random numbers, attributes, counts of calls."""
+
+import numpy as np
+
+import ferrnn as keras
+from ferrnn import layers
+from ferrnn.layers import GRU
+from models.planned import data
+from models.test_plan_settings import Reading, built
+
+
+class Noisy(Reading):
+    """Draws from a generator that is not the model's, and makes a layer that takes a seed."""
+
+    def call(self, inputs):
+        noise = np.random.normal(size=3).astype("float32")  # noqa: NPY002
+        return self.out(layers.Dropout(0.2)(self.read(inputs))) + noise
+
+
+def test_random_numbers_are_drawn_as_often(monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        model, _ = built(Noisy)
+        if planned == "1":
+            assert "random numbers" in str(model.explain_plan())
+        losses = model.fit(x, y, epochs=2, verbose=0).history["loss"]
+        drawn = np.random.random(), keras.random.uniform((2,))  # noqa: NPY002
+        results.append([losses, *drawn, model.predict(x, verbose=0, batch_size=4)])
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+class Dropped(layers.Layer):
+    """Draws from a generator of its own, in training, or of NumPy's."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(3)
+
+    def call(self, inputs, training=False):
+        if training:
+            return keras.random.dropout(inputs, 0.3, seed=self.seed)
+        return inputs + float(np.random.normal())  # noqa: NPY002
+
+
+def test_layers_draw_as_often(monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        body = [keras.Input((6, 5)), Dropped(), GRU(3), layers.Lambda(lambda v: v * 2), Dropped()]
+        model = keras.Sequential(body)
+        model.compile("sgd", "mse")
+        losses = model.fit(x, y, epochs=2, verbose=0).history["loss"]
+        losses += model.fit(x, y, verbose=0, validation_data=(x, y)).history["val_loss"]
+        results.append([losses, model.layers[0].seed.counter, np.random.random()])  # noqa: NPY002
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    assert results[0][1:] == results[1][1:]
+
+
+class Counting(Reading):
+    def __init__(self):
+        super().__init__()
+        self.log = {"calls": [], "new": [], "places": np.zeros(2)}
+
+    def call(self, inputs):
+        self.log["new"].append(1)
+        self.log["calls"].append(1)
+        self.log["places"][0] += 1
+        self.options.calls = len(self.log["calls"])
+        return super().call(inputs)
+
+
+def test_code_that_counts_its_calls_runs_as_often(monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        model, _ = built(Counting)
+        model.log["new"].clear()
+        model.fit(x, y, verbose=0)
+        model.predict(x, verbose=0, batch_size=4)
+        results.append(
+            [
+                len(model.log["calls"]),
+                len(model.log["new"]),
+                model.log["places"][0],
+                model.options.calls,
+            ]
+        )
+    assert results[0] == results[1]
