@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
-use crate::machine::threads::Ask;
+use crate::machine::threads::{Ask, hold};
 
 /// Which samples are taken, and for how long.
 pub struct Span {
@@ -45,6 +45,7 @@ pub fn train<T: Engine>(
     updates.check(weights)?;
     data.check(graph, judge, span)?;
     graph.begin();
+    let _held = hold();
     let (start, mut memory) = (Instant::now(), Memory::default());
     let mut first = span.places.start;
     for &pace in paces {
@@ -88,6 +89,7 @@ pub fn judge<T: Engine>(
     graph.check(weights)?;
     data.check(graph, judge, span)?;
     graph.begin();
+    let _held = hold();
     let start = Instant::now();
     let (mut first, mut draws) = (span.places.start, Draws::default());
     let mut memory = Memory::default();
@@ -138,6 +140,7 @@ pub fn predict<T: Engine>(
         return Err(Error::value("outputs", expected, outputs.len()));
     }
     graph.begin();
+    let _held = hold();
     if !packed {
         graph.pack(weights)?;
     }

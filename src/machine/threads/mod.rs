@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use exchange::{Exchange, Geometry, Planes, Turn, UnitsMut};
-pub use team::{Team, for_each};
+pub use team::{Held, Team, for_each, hold};
 pub(crate) use together::together;
 
 use crate::error::{Error, Result};

@@ -1,7 +1,8 @@
 //! A team: the caller and some workers of a small pool, for the regions of one call.
 //!
 //! Workers spin only between the regions of a call, for some microseconds, and sleep when the team
-//! is dropped; nothing ever spins without a call. A caller that finds the pool taken does its work
+//! is dropped, or with the last [`Held`] if calls of several layers are one; nothing ever spins without
+//! a call. A caller that finds the pool taken does its work
 //! alone, so no thread waits for another's call. The pool belongs to one process: after a `fork` the
 //! child, which has none of its threads, makes its own.
 
@@ -19,6 +20,26 @@ use crate::machine::lists::Listed;
 const SPINS: usize = 2_000;
 /// Helpers later than this, and later than half of the caller's own work, have been kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
+
+/// How many [`Held`] there are.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// While it lives, workers that have had a job wait for the next for some microseconds, even if their team
+/// is gone: teams of one call that follow each other closely find them awake.
+pub struct Held(());
+
+/// See [`Held`].
+#[must_use]
+pub fn hold() -> Held {
+    HELD.fetch_add(1, Ordering::Relaxed);
+    Held(())
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The threads of one call.
 pub struct Team {
@@ -185,6 +206,12 @@ struct Seat {
     on_call: AtomicBool,
 }
 
+impl Seat {
+    fn may_have_job(&self) -> bool {
+        self.on_call.load(Ordering::Acquire) || HELD.load(Ordering::Relaxed) > 0
+    }
+}
+
 struct Worker {
     seat: Arc<Seat>,
     thread: Thread,
@@ -208,7 +235,7 @@ impl Worker {
                         caller.unpark();
                     }
                     spins = 0;
-                } else if of_worker.on_call.load(Ordering::Acquire) && spins < SPINS {
+                } else if spins < SPINS && of_worker.may_have_job() {
                     spins += 1;
                     std::hint::spin_loop();
                 } else {
