@@ -20,6 +20,13 @@ use crate::machine::lists::Listed;
 const SPINS: usize = 2_000;
 /// Helpers later than this, and later than half of the caller's own work, have been kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
+/// The same of helpers that are late in one region after the other, as on a core that they share: a wait
+/// of this length alone may be chance.
+const LATE_AGAIN: Duration = Duration::from_micros(40);
+/// Regions in a row that show it.
+const IN_A_ROW: usize = 3;
+/// How many regions in a row had helpers that late.
+static LATE_IN_A_ROW: AtomicUsize = AtomicUsize::new(0);
 
 /// How many [`Held`] there are.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -142,9 +149,7 @@ impl Team {
             job.run(0);
             let of_caller = start.elapsed();
             wait(|| job.pending.load(Ordering::Acquire) == 0);
-            if start.elapsed() > of_caller + (of_caller / 2).max(LATE) {
-                crowd::report();
-            }
+            note_wait(start.elapsed().saturating_sub(of_caller), of_caller);
         }
         if let Some(panic) = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
             resume_unwind(panic);
@@ -163,6 +168,19 @@ impl Drop for Team {
 /// Calls `work` once for each state on up to `threads` threads: see [`Team::for_each`].
 pub fn for_each<S: Send>(threads: usize, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
     Team::gather(threads.min(states.len())).for_each(states, work);
+}
+
+/// Reports a neighbour if the caller has waited long for its helpers, or again and again.
+fn note_wait(waited: Duration, of_caller: Duration) {
+    if waited <= (of_caller / 2).max(LATE_AGAIN) {
+        LATE_IN_A_ROW.store(0, Ordering::Relaxed);
+        return;
+    }
+    let row = LATE_IN_A_ROW.fetch_add(1, Ordering::Relaxed) + 1;
+    if waited > LATE || row >= IN_A_ROW {
+        LATE_IN_A_ROW.store(0, Ordering::Relaxed);
+        crowd::report();
+    }
 }
 
 /// Waits for `done`, asleep after a short spin; whoever makes it true unparks this thread.
