@@ -1,4 +1,4 @@
-"""Code of users as a graph: a model or a layer with a `call` that calls other layers."""
+"""Users' code as a graph: the `call` of a model or layer that calls other layers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_NODES = 256
 
 @dataclass(frozen=True)
 class Expanded:
-    """What a call does as a graph, and the structure of its outputs."""
+    """A call as a graph, and the structure of its outputs."""
 
     graph: Graph
     outputs: Any
@@ -40,7 +40,7 @@ class Expanded:
 
 
 class _Shape(tuple[int | None, ...]):  # noqa: SLOT001 - tuples cannot have slots
-    """A shape of which code must not see the lengths that are not known: they may be any."""
+    """A shape whose unknown lengths code must not read: they may be any."""
 
     recording: _Recording
 
@@ -73,7 +73,7 @@ class _Shape(tuple[int | None, ...]):  # noqa: SLOT001 - tuples cannot have slot
 
 
 class _Value(SymbolicTensor):
-    """A value in code that is expanded: calls of layers on it become nodes of a graph apart."""
+    """A value in code that is expanded: calls of layers on it become nodes of a separate graph."""
 
     takes_layers = True
 
@@ -153,7 +153,7 @@ class _Recording:
     # What the room `symbolic` asks of a trace.
 
     def parameter(self, parameter: Parameter) -> NoReturn:
-        """Weights are those of layers."""
+        """Refuses a weight that is read outside of its layer."""
         raise UnsupportedError("a weight outside of a layer")
 
     def leaf(self, value: Any) -> Any:
@@ -161,7 +161,7 @@ class _Recording:
         return self.parameter(value) if isinstance(value, Parameter) else value
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> NoReturn:
-        """Values take none, so an operand is a weight."""
+        """Refuses a ufunc, one of whose operands is a weight."""
         raise UnsupportedError("a weight outside of a layer")
 
     def record(self, forward: Any, inputs: Any) -> NoReturn:
@@ -380,7 +380,7 @@ def described(inputs: Any) -> Any:
 
 
 def leaves_like(known: Any, given: Any) -> list[Any] | None:
-    """The arrays of a structure like a known one, None if it is another."""
+    """The arrays of a structure that matches a known one, or None."""
     if isinstance(known, Seen):
         alike = isinstance(given, np.ndarray) and given.dtype.kind == known.dtype.kind
         return [given] if alike else None

@@ -1,4 +1,4 @@
-"""Activations that a user wrote, in plans: as programs they run in the engine, where they can."""
+"""Users' activations in plans: they run in the engine as programs where they can."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPLACED: Final = ("forward", "call", "step", "compute_mask", "cast_inputs")
 
 
 def user_activation(step: Any, low: Lowering) -> list[Part]:
-    """The parts of a layer whose activation a user wrote; none where it cannot be a program."""
+    """The parts of a layer with a user's activation; empty if that cannot be a program."""
     layer = step.layer
     if type(layer) not in (Dense, Activation) or isinstance(layer.activation, Function):
         return []

@@ -215,7 +215,7 @@ class AppliedToRows:
         self._kept: tuple[Array, Array] | None = None
 
     def shape(self, given: list[Axes]) -> list[Axes]:
-        """That of the inputs."""
+        """The shape of the inputs."""
         return given
 
     def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:

@@ -1,4 +1,4 @@
-"""Layers of users and operations in plans: as programs they run in the engine, where they can."""
+"""Users' layers and operations in plans: they run in the engine as programs where they can."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WrittenLayer:
     def found(
         self, shapes: list[tuple[int, ...]], output: Shape, masked: bool, how: tuple[bool, bool]
     ) -> Said | str:
-        """The program for samples of some shapes, or why there is none.
+        """The program for samples of some shapes, or the reason why there is none.
 
         `how` says whether layers are as in training, and whether a gradient is wanted.
         """

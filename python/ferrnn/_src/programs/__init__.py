@@ -1,1 +1,1 @@
-"""Users' cells as programs of the engine: traced, lowered, differentiated."""
+"""Users' code as programs of the engine: traced, lowered, differentiated."""

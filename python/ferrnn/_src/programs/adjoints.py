@@ -1,4 +1,4 @@
-"""The way back through a recorded cell: instructions that compute gradients, from last to first."""
+"""The backward pass of recorded code: instructions that compute gradients, from last to first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell of a user as code that is traced: its signature, and what a step gives."""
+"""Tracing a user's cell: its signature, and the results of a step."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def cell_code(cell: Any, training: bool | None) -> Code:
         try:
             return checked_step(cell, returned, tuple(states))
         except ValueError as error:
-            raise UnsupportedError("a step that does not return an output and states") from error
+            raise UnsupportedError(
+                "a step that does not return an output and new states"
+            ) from error
 
     return code

@@ -28,7 +28,7 @@ def convolved(trace: CellTrace, x: Sketch, kernel: Sketch, geometry: Geometry) -
     """`[batch, *windows, filters]` of places and a kernel `[*taps, features, filters]`."""
     *places, features = x.view.shape
     if kernel.view.shape[-2] != features:
-        raise UnsupportedError("a convolution of other features than it was built for")
+        raise UnsupportedError("a convolution of a number of features it was not built for")
     counts = geometry.counts(places)
     positions, depth = math.prod(counts), geometry.taps * features
     if not positions or positions * depth > _LARGEST:
@@ -115,7 +115,7 @@ def _layer(trace: CellTrace, layer: Any, args: Any, kwargs: Any) -> Any:
         return NotImplemented
     x = plain(layer, args, kwargs)
     if layer.groups > 1 or layer.data_format != "channels_last":
-        raise UnsupportedError("a convolution of groups, or with channels first")
+        raise UnsupportedError("a convolution with groups or with channels first")
     if x.ndim != layer.rank + 2:
         raise UnsupportedError(f"a call of the layer {name} with {x.ndim} axes")
     out = convolved(trace, x, trace.parameter(layer.kernel), layer.window)

@@ -237,7 +237,7 @@ _truth("equal", "equal")
 
 def _bools(trace: CellTrace, *values: Any) -> None:
     if not all(isinstance(value, Sketch) and value.view.is_bool for value in values):
-        raise UnsupportedError("logic of numbers")
+        raise UnsupportedError("a logical operation on numbers")
 
 
 @rule("logical_not")

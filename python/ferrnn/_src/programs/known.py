@@ -1,4 +1,4 @@
-"""The programs that there are of users' code: each is traced once for its shapes and settings."""
+"""A cache of programs: users' code is traced once for its shapes and settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _lock = threading.Lock()
 def program(
     owner: Any, key: tuple[Any, ...], asked: Callable[[], tuple[Code, Shapes]]
 ) -> Lowered | str:
-    """The program for a `key`, or what the code of the owner has that no program has.
+    """The program for a `key`, or the reason why the owner's code cannot be one.
 
     What is `asked` for is called if nobody has asked before.
     """

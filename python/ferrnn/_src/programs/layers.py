@@ -18,7 +18,7 @@ _TAKEN = ("Dense", "Activation", "Dropout", "LayerNormalization")
 
 
 def plain(layer: Any, args: Any, kwargs: Any) -> Sketch:
-    """The one argument of a call of a layer that has nothing else to it."""
+    """The only argument of a plain call of a layer."""
     if len(args) != 1 or not isinstance(args[0], Sketch) or kwargs.keys() - {"training"}:
         raise UnsupportedError(
             f"a call of the layer {type(layer).__name__} with more than one argument"
@@ -56,7 +56,7 @@ def _built_in(trace: CellTrace, layer: Any, args: Any, kwargs: Any) -> Any:
         return x
     if name == "Dense":
         if type(layer.kernel).__name__ != "Parameter" or x.ndim < 2:
-            raise UnsupportedError("a Dense layer with a kernel of its own kind")
+            raise UnsupportedError("a Dense layer with a special kernel")
         out = ask(trace, "matmul", x, trace.parameter(layer.kernel))
         if layer.bias is not None:
             out = ask(trace, "add", out, trace.parameter(layer.bias))
@@ -67,7 +67,7 @@ def _built_in(trace: CellTrace, layer: Any, args: Any, kwargs: Any) -> Any:
 def _layer_normalization(trace: CellTrace, layer: Any, x: Sketch) -> Any:
     axes = layer.axis if isinstance(layer.axis, tuple | list) else [layer.axis]
     if [int(axis) % x.ndim for axis in axes] != [x.ndim - 1] or layer.rms_scaling:
-        raise UnsupportedError("a LayerNormalization over other axes than the last")
+        raise UnsupportedError("a LayerNormalization over axes other than the last")
     made = normalized(trace, x, [x.ndim - 2], layer.epsilon)
     for weight, name in ((layer.gamma, "multiply"), (layer.beta, "add")):
         if weight is not None:

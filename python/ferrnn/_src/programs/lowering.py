@@ -152,7 +152,9 @@ def _traced(code: Code, shapes: Shapes, batch: int) -> _Traced:
         raise
     except Exception as error:
         # What is wrong with the code itself shows where it runs on numbers.
-        raise UnsupportedError(f"code that fails on values without numbers ({error})") from error
+        raise UnsupportedError(
+            f"an operation that fails on values without numbers ({error})"
+        ) from error
     finally:
         tracing.running.reset(running)
         tracing.current.reset(token)
@@ -163,9 +165,9 @@ def _traced(code: Code, shapes: Shapes, batch: int) -> _Traced:
 
 
 def _whole(trace: CellTrace, value: Any, states: list[View]) -> View:
-    """What a step gives as a register of its own."""
+    """The output of a step in a register of its own."""
     if not isinstance(value, Sketch) or not value.has_rows:
-        raise UnsupportedError("a step that gives what depends on neither inputs nor states")
+        raise UnsupportedError("an output that depends on neither the inputs nor the states")
     recorder, view = trace.recorder, value.view
     taken = any(view.register == state.register for state in states)
     if recorder.whole(view) and recorder.levels[view.register] == STEP and not taken:

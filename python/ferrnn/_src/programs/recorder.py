@@ -1,4 +1,4 @@
-"""What a traced cell does, as instructions on registers; the engine's programs are made of them.
+"""Traced code as instructions on registers, of which the engine's programs consist.
 
 A value of one row is a register of the engine, or some of it: a `View`. Values are of two levels:
 those that depend on weights alone are computed once, the others step by step.
@@ -185,7 +185,7 @@ class Recorder:
         self.put(section, Map(op, add, counts, to, operands))
 
     def map(self, op: str, *sources: View, section: int | None = None) -> View:
-        """A new value `op(sources)`, without a way back."""
+        """A new value `op(sources)`, without a gradient."""
         shape = np.broadcast_shapes(*(source.shape for source in sources))
         level = self.level(*sources)
         view = self.value(shape, level, self.wants(*sources))

@@ -73,7 +73,7 @@ def note(
 
 
 def settled(trace: CellTrace, view: View) -> Sketch:
-    """Some of a value as a value; what is fixed gets a register of its own."""
+    """Part of a value as a value of its own; a fixed one gets its own register."""
     recorder = trace.recorder
     if recorder.levels[view.register] > FIXED or recorder.whole(view):
         return trace.sketch(view)
@@ -110,5 +110,5 @@ def rule(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def ask(trace: CellTrace, name: str, *args: Any, **options: Any) -> Any:
-    """What another operation gives."""
+    """The result of another operation."""
     return trace.call(name, args, options)

@@ -39,7 +39,7 @@ _BESIDE = _OF_TRAINING | {
 
 
 def settings_of(owner: Any) -> tuple[Any, ...]:
-    """What a trace may have read beside weights: the attributes of the owner and of its layers.
+    """What a trace may have read besides weights: the attributes of the owner and of its layers.
 
     Plain values and arrays count themselves, of others which object they are, and what an object of
     a user's class has as attributes. So do global variables, and those around a function, that the
@@ -61,7 +61,7 @@ def _code_of(owner: Any) -> Any:
 
 
 class _Telling:
-    """Tells values, and gathers the layers among them as owners of more."""
+    """Lists values, and collects the layers among them, whose attributes count too."""
 
     __slots__ = ("held", "owners", "seen", "told")
 

@@ -25,7 +25,7 @@ _RENAMED = {"true_divide": "divide", "float_power": "power", "fabs": "absolute"}
 
 
 class Sketch(SymbolicTensor):
-    """The value of a cell's batch in a trace; it has a shape and no numbers."""
+    """A value in a trace, for all rows of a batch: a shape without numbers."""
 
     takes_layers = True
 
@@ -80,7 +80,7 @@ class Sketch(SymbolicTensor):
         training: bool | None,
         mask: Any,
     ) -> Any:
-        """What a call of a layer gives."""
+        """The outputs of a layer's call."""
         return self.trace.layer(layer, args, {"training": training, **kwargs}, mask)
 
 
@@ -189,7 +189,7 @@ def _number(value: Any) -> float:
 
 
 class CellTrace:
-    """A run of a cell's code on sketches, the tracer that weights and layers ask meanwhile."""
+    """A run of users' code on sketches; weights and layers record themselves here meanwhile."""
 
     # Whether the mean over a batch may be taken, and whether what the code gave is one.
     takes_means = False
@@ -206,7 +206,7 @@ class CellTrace:
         return Sketch(self, view)
 
     def call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """What an operation gives."""
+        """The result of an operation."""
         rule = rules.get(name)
         if rule is None:
             raise UnsupportedError(f"the operation `{name}`")
@@ -230,7 +230,7 @@ class CellTrace:
         return self._known[key]
 
     def layer(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any) -> Any:
-        """What a call of a layer gives."""
+        """The outputs of a layer's call."""
         if mask is not None:
             raise UnsupportedError("a mask given to a layer inside the cell")
         for rule in layer_rules:
@@ -257,7 +257,7 @@ class CellTrace:
         return self.parameter(value) if isinstance(value, Parameter) else value
 
     def operation(self, function: Callable[..., Any], args: Any, options: Any) -> Any:
-        """What an operation of `ops` gives, of sketches or parameters."""
+        """The result of an operation of `ops` on sketches or parameters."""
         return self.call(function.__name__, args, options)
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, options: Any) -> Any:

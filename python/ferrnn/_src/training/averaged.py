@@ -25,7 +25,7 @@ DIVISORS = {
 
 
 class Averaged(Configured):
-    """A loss whose mean over all values is the engine's, where that knows the loss."""
+    """A loss whose mean over all values is computed by the engine, where it can be."""
 
     dtype: str | None
     reduction: str | None

@@ -1,4 +1,4 @@
-"""What batches are judged by in the engine: losses, metrics and penalties, targets and weights."""
+"""How the engine judges batches: losses, metrics and penalties, targets and weights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Judges:
         self._model, self._lowering = model, lowering
 
     def judge(self, read: list[Array], y: Any, weight: Any, rows: int) -> Judge | None:
-        """How the engine judges outputs; None where Python does. A batch has so many `rows`."""
+        """How the engine judges outputs, None if Python must. A batch has that many `rows`."""
         model, low = self._model, self._lowering
         shapes = [_shape_for(end, read[0]) for end in low.outputs]
         if len(shapes) == 1 and type(y) is np.ndarray:
@@ -167,7 +167,7 @@ class Judges:
         return found
 
     def _penalties(self) -> list[tuple[int, float, float]] | None:
-        """The numbers of weights that have a penalty, with its factors, None if one has others."""
+        """The numbers of penalized weights with their factors, or None if one is not L1 or L2."""
         model = self._model
         if model._regularized is None:
             model._regularized = regularized(model.trainable_weights)
@@ -193,7 +193,7 @@ def _shape_for(end: End, x: Array) -> tuple[int, ...]:
 
 
 def _axes(weight: Any) -> int | None:
-    """How many axes weights of samples have, without those of length one at the end."""
+    """The number of axes of sample weights, without trailing axes of length one."""
     if weight is None:
         return None
     sizes = np.shape(weight)
@@ -203,7 +203,7 @@ def _axes(weight: Any) -> int | None:
 
 
 def _averaged(loss: Any, judged: Judged) -> Scored | str:
-    """A loss as the engine knows it, or why it does not."""
+    """The engine's measure for a loss, or the reason why there is none."""
     if loss is None or isinstance(loss, str):  # the shapes of targets say what a name stands for
         return "its name stands for none yet"
     if loss.reduction not in DIVISORS:
@@ -219,7 +219,7 @@ def _averaged(loss: Any, judged: Judged) -> Scored | str:
 def _fitting(
     end: End, shape: tuple[int, ...], y: Array, measures: Sequence[Scored]
 ) -> Array | None:
-    """Targets as the engine takes them, None if it does not."""
+    """Targets as the engine takes them, or None."""
     if y.dtype.str[1:] not in READ or not readable(y):
         return None
     known = [each for each in measures if not isinstance(each, WrittenMeasure)]
@@ -247,7 +247,7 @@ def _as_labels(end: End, shape: tuple[int, ...], y: Array, labels: set[str]) -> 
 
 
 def _weighing(shape: tuple[int, ...], weight: Any) -> Array | None:
-    """Weights of samples or of steps for an output of a shape, None if the engine reads none."""
+    """Weights of samples or steps for an output of that shape, None if they are unreadable."""
     if not (type(weight) is np.ndarray and weight.dtype.str[1:] in READ and weight.ndim):
         return None
     sizes = weight.shape[1:]

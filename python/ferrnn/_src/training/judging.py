@@ -49,14 +49,14 @@ class TestingPlan:
         return self._seen[1] is not None
 
     def _read(self, x: Any) -> list[Array] | None:
-        """The inputs as the engine reads them where they are, None if it does not."""
+        """The inputs as the engine reads them in place, or None if it cannot."""
         (known, read), self._seen = self._seen, (None, None)
         if known is not x or read is None:
             read = read_inputs(self.lowering, self._model.arranged_inputs(x))
         return read
 
     def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
-        """At most so many batches, as many as there is time for; gives how many.
+        """Evaluates at most that many batches, as time permits; returns how many.
 
         None at all means that the next one must be taken without the plan.
         """
@@ -88,7 +88,7 @@ class TestingPlan:
         trains: bool = False,
         later: bool = False,
     ) -> tuple[list[Array], Judge | None] | None:
-        """Samples as the engine reads them, and how they are judged: by Python if that is None.
+        """Samples as the engine reads them, and their judge, None if Python must judge them.
 
         They are a batch, or all samples, of which a batch has so many `rows`. Metrics may have to
         be updated after the steps only if `later` is allowed.
@@ -145,7 +145,7 @@ class TestingPlan:
         return [(each.initial_seed, each.counter) for each in self.lowering.generators]
 
     def drawn(self, since: Sequence[tuple[int, int]], steps: int) -> None:
-        """So many steps have drawn since `draws` gave that."""
+        """Advances the generators: that many steps have drawn since `draws` was called."""
         low = self.lowering
         for generator, draws, (_, first) in zip(low.generators, low.draws, since, strict=True):
             generator.counter = first + steps * draws
@@ -163,7 +163,7 @@ class TestingPlan:
         return Work(self, given, places, batch, asked, told)
 
     def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
-        """Hands work out; gives what was done, which may be nothing of what the engine refuses."""
+        """Yields work to be run; returns what was done: nothing if the engine refuses it."""
         yield work
         error = work.error
         if isinstance(error, ValueError):
@@ -188,7 +188,7 @@ def as_steps(x: Array) -> Array:
 
 
 def read_inputs(low: Lowering, arranged: Sequence[Any] | None) -> list[Array] | None:
-    """The inputs of a model as the engine reads them where they are, None if it does not."""
+    """The inputs of a model as the engine reads them in place, or None if it cannot."""
     if arranged is None or len(arranged) != len(low.inputs):
         return None
     known = zip(low.inputs, arranged, strict=True)

@@ -1,4 +1,4 @@
-"""What of a model is a part of the engine, and why the rest is none."""
+"""Which parts of a model run in the engine, and why the others do not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LoweredPart: TypeAlias = "tuple[tuple[Any, ...], list[int], bool, int | None]"
 
 @dataclass
 class Lowering:
-    """A model as the engine's parts: `nodes` say what of it is one, `weights` come in their order.
+    """A model as parts of the engine: `nodes` list them, `weights` are in the parts' order.
 
     A part stands with the numbers of the values that it takes (the first are the inputs, each part
     makes the next), with whether gradients come to it, and with the last part before it whose
@@ -105,7 +105,7 @@ class Lowering:
 
     @property
     def ends(self) -> tuple[int, list[tuple[int, int]]]:
-        """As the engine is told of inputs and outputs."""
+        """Inputs and outputs in the form that the engine takes."""
         return len(self.inputs), [(end.value, end.rank) for end in self.outputs]
 
     @property
@@ -123,7 +123,7 @@ class Lowering:
     def add(
         self, part: tuple[Any, ...], taken: list[int], weights: Sequence[Parameter], makes: int = 1
     ) -> int:
-        """Adds a part that takes some values; gives the number of the first value that it makes."""
+        """Adds a part with some input values; returns the number of its first output value."""
         trains = any(weight.trainable for weight in weights)
         passes = trains or any(value in self.wanted for value in taken)
         own = tuple(map(id, weights))
@@ -138,7 +138,7 @@ class Lowering:
         return first
 
     def copied(self) -> Lowering:
-        """It as it is now, for `take_back`."""
+        """A copy of the current state, for `take_back`."""
         kept = replace(self)
         for each in fields(self):
             value = getattr(self, each.name)
@@ -147,7 +147,7 @@ class Lowering:
         return kept
 
     def take_back(self, before: Lowering) -> None:
-        """Becomes again what it was."""
+        """Restores an earlier state."""
         for each in fields(self):
             setattr(self, each.name, getattr(before, each.name))
 
@@ -158,12 +158,12 @@ class Lowering:
         return made
 
     def mask_as(self, value: int, made: int) -> None:
-        """Notes that what was made has the mask of a value, if that has one."""
+        """Notes that an output carries the mask of a value, if there is one."""
         if value in self.masked:
             self.masked[made] = self.masked[value]
 
     def draw_from(self, generator: SeedGenerator) -> int:
-        """The number of a generator, from which a step draws once more."""
+        """The number of a generator, from which each step makes one more draw."""
         known = next((at for at, own in enumerate(self.generators) if own is generator), None)
         if known is None:
             known = len(self.generators)
@@ -242,7 +242,7 @@ class Planned(Protocol):
         """Lets the metrics see a batch."""
 
     def _tested(self, batch: Batch, outputs: Any, mask: Any, losses: Sequence[float]) -> float:
-        """The loss of a batch that nothing is trained by."""
+        """The loss of a batch, without training."""
 
 
 def explained(model: Planned, lowering: Lowering) -> list[Node]:
@@ -259,7 +259,7 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
         nodes.append(Node("optimizer", f"it is {optimizer!r}"))
     several = len(lowering.outputs) > 1 and model._loss is not None
     if several and len(set(model.bind_outputs())) < len(lowering.outputs):
-        nodes.append(Node("loss", "an output has none"))
+        nodes.append(Node("loss", "an output has no loss"))
     if lowering.covered and model._trained:
         known = {*map(id, model._trained)}
         own = [id(weight) for weight in lowering.weights if id(weight) in known]

@@ -65,7 +65,7 @@ class TrainingPlan(TestingPlan):
         return same and next(held) == next(held)
 
     def step(self, batch: Batch) -> Generator[Work, None, float | None]:
-        """One step; gives the loss, or None if it must be taken without the plan."""
+        """Takes one step; returns the loss, or None if it must be taken without the plan."""
         found = self._ready(batch, trains=True)
         if found is None:
             return None
@@ -80,7 +80,7 @@ class TrainingPlan(TestingPlan):
     def steps(
         self, batches: Pass, most: int, finite: bool
     ) -> Generator[Work, None, tuple[int, float]]:
-        """At most so many steps, as many as there is time for; gives how many, and the last loss.
+        """Takes at most that many steps, as time permits; returns how many, and the last loss.
 
         With `finite`, a step with a loss that is not finite is the last. No step at all means that
         the next one must be taken without the plan.

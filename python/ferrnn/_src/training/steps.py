@@ -31,7 +31,7 @@ _TRAINING = Call(training=True, differentiable=True, inputs_need_gradient=False,
 
 
 class Steps(Measuring):
-    """What a model that defines `outputs_and_mask` and `prepare_inputs` does with a batch."""
+    """Steps on one batch, for a model that defines `outputs_and_mask` and `prepare_inputs`."""
 
     name: str
     built: bool
@@ -70,7 +70,7 @@ class Steps(Measuring):
     # Steps of a user's own, or the ones here.
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update from a batch `(x, y, sample_weight)`; gives the logs.
+        """One update from a batch `(x, y, sample_weight)`; returns the logs.
 
         A subclass may write its own, with `value_and_gradients` and `optimizer.apply`.
         """
@@ -87,7 +87,7 @@ class Steps(Measuring):
         return self._predict(unpack_batch(data)[0])
 
     def train_turn(self, batch: Batch) -> Turn:
-        """One update, by an own `train_step` if there is one; gives the loss."""
+        """One update, by the user's `train_step` if there is one; returns the loss."""
         if type(self).train_step is Steps.train_step:
             return (yield from self._train(batch))
         return self._logged(self.train_step(_given(batch)))
@@ -151,11 +151,11 @@ class Steps(Measuring):
         return PlanReport([*explained(self, lowering), *Judges(self, lowering).explained()])
 
     def lowered(self) -> Lowering:
-        """The model as parts of the engine, as far as it is one."""
+        """The model as parts of the engine, as far as it can be."""
         return Lowering([Node(self.name, f"{type(self).__name__} is written as code")])
 
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
-        """The plan for what the model is, None where a part is not planned; `fresh` looks again."""
+        """The model's plan, or None if a part cannot be in one; `fresh` makes it anew."""
         prepared, kept = (structure_version(), id(self.optimizer)), self._plans
         if kept.prepared == prepared and not fresh and kept.holds():
             return kept.plan
@@ -173,7 +173,7 @@ class Steps(Measuring):
         return kept.plan
 
     def testing_plan(self, batches: int) -> TestingPlan | None:
-        """The plan by which so many batches can be judged, if there is one."""
+        """The plan for evaluating that many batches, or None."""
         plan = self.training_plan()
         return None if plan is None or plan.lowering.fewer_bits else plan
 

@@ -39,7 +39,7 @@ def reads_outputs_alone(metric: Any) -> bool:
 
 
 def measured(metric: Any) -> Measure | None:
-    """A metric as the engine knows it, None if it does not.
+    """The engine's measure for a metric, or None.
 
     >>> measured(metrics.BinaryAccuracy(threshold=0.25))
     ('hits', 'binary', (0.25,))
@@ -65,7 +65,7 @@ _EXACT = sys.version_info >= (3, 12)
 
 @dataclass(frozen=True)
 class Judge:
-    """For each output a mean error and its targets `[samples, ...]`, and the metrics that are one.
+    """A loss and targets `[samples, ...]` for each output, and the metrics of the engine.
 
     `losses` are what is averaged, the weight, and what a weighted sum is divided by, see
     `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
@@ -86,7 +86,7 @@ class Judge:
     outputs: Sequence[Array] = ()
 
     def asked(self) -> tuple[Any, ...]:
-        """As the engine is told of it: for each metric what it sums, and its sums so far."""
+        """In the form that the engine takes: for each metric what it sums, and its sums so far."""
         metrics = [
             (at, measure, weighted, (float(metric.total), float(metric.count)))
             for at, metric, measure, weighted in self.metrics
@@ -108,7 +108,7 @@ class Worked(Protocol):
         """The seeds of the generators, and the numbers of their next calls."""
 
     def drawn(self, since: Sequence[tuple[int, int]], steps: int) -> None:
-        """So many steps have drawn since `draws` gave that."""
+        """Advances the generators: that many steps have drawn since `draws` was called."""
 
 
 class Work:
@@ -154,7 +154,7 @@ class Work:
         return [] if self._optimizer is None else self.plan.written
 
     def said(self) -> tuple[Any, ...]:
-        """As the engine is told of it."""
+        """The work in the form that the engine takes."""
         (x, order), judge, mean = self._x, self._judge, self._mean
         weights, slots = self.plan.arrays()
         moves, optimizer, draws, place = None, self._optimizer, [], ()
@@ -171,7 +171,7 @@ class Work:
         return (weights, slots, judge.outputs), data, span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
-        """Takes down what the engine has done; may be said twice."""
+        """Notes what the engine has done; may be called twice."""
         steps, total, count, self._loss, parts, sums, self.error = done
         (before, *counts), place, draws = self._before
         judge, more = self._judge, count - before
@@ -186,7 +186,7 @@ class Work:
             self.plan.drawn(draws, steps)
 
     def taken(self) -> tuple[int, float]:
-        """How many steps were taken, and the last loss."""
+        """The number of steps taken, and the last loss."""
         return self._done, self._loss
 
 
@@ -195,7 +195,7 @@ Turn: TypeAlias = Generator[Work, None, float]
 
 
 def run_together(works: Sequence[Work]) -> None:
-    """Runs the work of models, of one structure in a call; what goes wrong is in their `error`."""
+    """Runs the work of models, those of one structure in one call; leaves errors in `error`."""
     if not works:
         return
     of_plan: dict[int, list[Work]] = {}
@@ -228,14 +228,14 @@ def _run(works: list[Work]) -> None:
 
 
 def _take_down(works: list[Work], done: list[tuple[Any, ...]]) -> None:
-    """Takes down what was done; weights have new versions."""
+    """Notes what was done; weights get new versions."""
     for work, each in zip(works, done, strict=False):
         work.took(each)
     written(weight for work in works for weight in work.written)
 
 
 def finished(turns: Generator[Work, None, R]) -> R:
-    """What a generator of work gives in the end, when each piece has been run."""
+    """The result of a generator of work, after each piece has been run."""
     while True:
         try:
             work = next(turns)

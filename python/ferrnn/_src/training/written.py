@@ -1,4 +1,4 @@
-"""Losses and metrics of users for plans: their code is a program of the engine, where it can."""
+"""Users' losses and metrics in plans: they run in the engine as programs where they can."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Judged:
 
 
 class WrittenMeasure:
-    """The values of a loss or a metric of a user's, as a program: see `Measure`."""
+    """A program for the values of a user's loss or metric, in place of a `Measure`."""
 
     __slots__ = ("constants", "lowered")
 
