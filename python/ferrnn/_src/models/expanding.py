@@ -16,7 +16,7 @@ from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.programs.recorder import UnsupportedError
-from ferrnn._src.programs.settings import Watched, unchanged
+from ferrnn._src.programs.settings import Kept, unchanged
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor, symbolic_leaves
 from ferrnn._src.tree.tree import flatten, map_structure
@@ -122,7 +122,9 @@ class _Recording:
         if any(isinstance(leaf, Parameter) for leaf in flatten((args, kwargs))):
             raise UnsupportedError("a weight outside of a layer")
         if not layer.built:
-            raise UnsupportedError(f"a call of the layer {layer.name!r}, which is not built")
+            raise UnsupportedError(
+                f"a call of the layer {layer.name!r}, which is not built: create it in `__init__`"
+            )
         inputs = layer.gather(*args, **kwargs)
         chosen = resolved_training(training)
         if layer.written_with_call and [*layer.sublayers()] and not writes_masks(layer):
@@ -200,19 +202,6 @@ def expanded(layer: Any, inputs: Any) -> Expanded | str:
     return Expanded(Graph(list(symbolic_leaves(taken)), flatten(given)), given, inlined)
 
 
-class Kept:
-    """What was found for code, as long as that holds."""
-
-    __slots__ = ("_version", "_watched", "found")
-
-    def __init__(self, layer: Any, found: Expanded | str) -> None:
-        self.found, self._version, self._watched = found, structure_version(), Watched(layer)
-
-    def holds(self) -> bool:
-        """Whether layers, and what the code reads beside them, are what they were."""
-        return self._version == structure_version() and self._watched.same()
-
-
 def _note_training(
     plain: tuple[Any, Any, bool], training: tuple[Any, Any, bool], version: int
 ) -> None:
@@ -223,12 +212,22 @@ def _note_training(
     if version != structure_version():
         raise UnsupportedError("weights that the call creates")
     if _signature(*plain[:2]) != _signature(*training[:2]):
+        _refuse_new({id(node.layer) for node in _nodes(plain[1])}, training[1])
         raise UnsupportedError("operations that differ in training")
     for node, other in zip(_nodes(plain[1]), _nodes(training[1]), strict=True):
         if (node.training, other.training) == (False, True):
             node.training = None
         elif node.training != other.training:
             raise UnsupportedError("a layer whose `training` differs from that of the call")
+
+
+def _refuse_new(known: set[int], outputs: Any) -> None:
+    """Refuses layers that are not known from another run of the same code."""
+    for node in _nodes(outputs):
+        if id(node.layer) not in known and not isinstance(node.layer, Operation):
+            raise UnsupportedError(
+                f"the layer {node.layer.name!r}, which the call creates or only training uses"
+            )
 
 
 def _recorded(layer: Any, inputs: Any, training: bool) -> tuple[Any, Any, bool]:

@@ -11,11 +11,11 @@ from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
-from ferrnn._src.models.expanding import Kept, code_of, expanded
+from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
-from ferrnn._src.programs.settings import Watched
+from ferrnn._src.programs.settings import Kept
 from ferrnn._src.training.plan_parts import End, Lowering, Node
 
 
@@ -34,7 +34,7 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
         return Lowering([Node(model.name, "it is not built yet")])
     low = Lowering(dtype=_dtype_of(graph), values=len(graph.inputs))
     if model._graph is None:
-        low.watched.append(Watched(model))
+        low.watched.append(model._expanded.watched)
     low.inputs = [End(at, tensor.shape) for at, tensor in enumerate(graph.inputs)]
     for end in low.inputs:
         end.exact = exact
@@ -202,7 +202,7 @@ def _lower_code(
     made = _lower_graph(found.graph, plain, low, _of_own(found.graph, low, given), f"{path}/")
     new = low.nodes[len(before.nodes) :]
     if all(node.why is None for node in new) and len(low.masked) == masks:
-        low.watched.append(Watched(step.layer))
+        low.watched.append(kept.watched)
         return made
     low.take_back(before)
     return None

@@ -15,7 +15,7 @@ import numpy as np
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.programs.recorder import UnsupportedError
 from ferrnn._src.weights import random
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn._src.weights.parameter import Parameter, structure_version
 
 _PLAIN = frozenset({bool, int, float, str, type(None), complex, bytes})
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
@@ -260,6 +260,24 @@ class Watched:
             telling.tell([attributes[name] for name in names])
             telling.tell_around(type(each))
         return told
+
+
+class Kept:
+    """What was found for the code of a layer, as long as that holds.
+
+    >>> kept = Kept(Layer(), "a sort")
+    >>> kept.found if kept.holds() else "looked at again"
+    'a sort'
+    """
+
+    __slots__ = ("_version", "found", "watched")
+
+    def __init__(self, layer: Any, found: Any) -> None:
+        self.found, self._version, self.watched = found, structure_version(), Watched(layer)
+
+    def holds(self) -> bool:
+        """Whether layers, and what the code reads beside them, are what they were."""
+        return self._version == structure_version() and self.watched.same()
 
 
 @contextmanager
