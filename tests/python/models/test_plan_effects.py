@@ -1,9 +1,13 @@
-"""Making plans of users' code has no effects: on random numbers, attributes, counts of calls."""
+"""Making plans of users' code has no effects: on random numbers, attributes, counts of calls.
+
+Nor does code take another branch for them.
+"""
 
 import numpy as np
+import pytest
 
 import ferrnn as keras
-from ferrnn import layers
+from ferrnn import layers, ops
 from ferrnn.layers import GRU
 from models.planned import data
 from models.test_plan_settings import Reading, built
@@ -92,3 +96,58 @@ def test_code_that_counts_its_calls_runs_as_often(monkeypatch):
             ]
         )
     assert results[0] == results[1]
+
+
+SQUARES = lambda true, pred: ops.mean(ops.square(true - pred))  # noqa: E731
+ZERO = lambda true: ops.mean(true * 0)  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda true, pred: ZERO(true) or SQUARES(true, pred),
+        lambda true, pred: SQUARES(true, pred) * (2 if ZERO(true) == 0 else 1),
+        lambda true, pred: SQUARES(true, pred) * (1 if ZERO(true) != 0 else 2),
+        lambda true, pred: SQUARES(true, pred) * (2 if hasattr(ZERO(true), "shape") else 1),
+        lambda true, pred: SQUARES(true, pred) * (1 if ZERO(true) > 0 else 2),
+    ],
+)
+def test_losses_that_look_at_a_mean(loss, monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((6, 5)), GRU(3)])
+        model.compile("sgd", loss)
+        results.append(model.fit(x, y, epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(*results, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "looked",
+    [
+        lambda values: values.dtype == np.float32,
+        lambda values: values.dtype == "float32",
+        lambda values: hasattr(values, "sum"),
+        lambda values: getattr(values, "nbytes", None) is None,
+        lambda values: values.shape == (29, 4),
+        lambda values: values.shape[1] == 4,
+        lambda values: values.shape[0] == 29,
+    ],
+)
+def test_models_that_look_at_values(looked, monkeypatch):
+    class Looking(Reading):
+        def call(self, inputs):
+            h = self.read(inputs)
+            return self.out(h * (2.0 if looked(h) else 1.0))
+
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        model, _ = built(Looking)
+        losses = model.fit(x, y, batch_size=29, epochs=2, verbose=0).history["loss"]
+        results.append([losses, model.predict(x, batch_size=15, verbose=0)])
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)

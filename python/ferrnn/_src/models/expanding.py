@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.layer.operations import Operation
 from ferrnn._src.models.graph import Graph
+from ferrnn._src.models.values import Value
 from ferrnn._src.programs.recorder import UnsupportedError
 from ferrnn._src.programs.settings import Kept, unchanged
 from ferrnn._src.symbolic import tracing
@@ -39,61 +39,6 @@ class Expanded:
     exact: bool = False
 
 
-class _Shape(tuple[int | None, ...]):  # noqa: SLOT001 - tuples cannot have slots
-    """A shape whose unknown lengths code must not read: they may be any."""
-
-    recording: _Recording
-
-    def _see(self, axes: Iterable[int]) -> None:
-        if self.recording.layers:
-            return  # a layer that is called
-        for axis in axes:
-            if tuple.__getitem__(self, axis) is None:
-                what = "a length that may be any" if axis else "the number of rows"
-                raise UnsupportedError(f"a use of {what}")
-
-    def __getitem__(self, index: Any) -> Any:
-        axes = range(len(self))[index]
-        self._see(axes if isinstance(axes, range) else (axes,))
-        return super().__getitem__(index)
-
-    def __iter__(self) -> Iterator[int | None]:
-        # That of rows too, but it is seldom used.
-        self._see(range(1, len(self)))
-        return super().__iter__()
-
-    def __eq__(self, other: object) -> bool:
-        self._see(range(1, len(self)))
-        return super().__eq__(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = tuple.__hash__
-
-
-class _Value(SymbolicTensor):
-    """A value in code that is expanded: calls of layers on it become nodes of a separate graph."""
-
-    takes_layers = True
-
-    def __init__(self, known: SymbolicTensor, recording: _Recording) -> None:
-        shape = _Shape(known.shape)
-        shape.recording = recording
-        super().__init__(shape, known.dtype, name="value")
-        self._recording = recording
-
-    def recorded_layer(
-        self,
-        layer: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        training: bool | None,
-        mask: Any,
-    ) -> Any:
-        return self._recording.call(layer, args, kwargs, training, mask)
-
-
 class _Recording:
     """One run of the code, in training or not, and the trace that weights ask meanwhile."""
 
@@ -106,7 +51,7 @@ class _Recording:
 
     def value(self, leaf: Any) -> Any:
         """What stands for a symbolic tensor in the code; anything else as it is."""
-        return _Value(leaf, self) if isinstance(leaf, SymbolicTensor) else leaf
+        return Value(leaf, self) if isinstance(leaf, SymbolicTensor) else leaf
 
     def call(
         self,
@@ -244,7 +189,7 @@ def _recorded(layer: Any, inputs: Any, training: bool) -> tuple[Any, Any, bool]:
         tracing.current.reset(token)
         recording.layers = True
     leaves = flatten(outputs)
-    if not leaves or not all(isinstance(leaf, _Value) for leaf in leaves):
+    if not leaves or not all(isinstance(leaf, Value) for leaf in leaves):
         raise UnsupportedError("outputs that do not depend on the inputs")
     return given, outputs, recording.inlined
 

@@ -175,11 +175,13 @@ class BatchMean:
     def __truediv__(self, other: Any) -> BatchMean:
         return BatchMean(self.row / _number(other))
 
-    def __float__(self) -> NoReturn:
+    def _refused(self, *args: Any, **options: Any) -> NoReturn:
         raise UnsupportedError("an operation on a mean over the batch")
 
-    def __array__(self, *args: Any, **options: Any) -> NoReturn:
-        raise UnsupportedError("an operation on a mean over the batch")
+    __abs__ = __array__ = __bool__ = __float__ = __int__ = _refused
+    __pow__ = __rpow__ = __rtruediv__ = __getattr__ = __getitem__ = _refused
+    __eq__ = __ge__ = __gt__ = __le__ = __lt__ = __ne__ = _refused
+    __hash__ = object.__hash__
 
 
 def _number(value: Any) -> float:
