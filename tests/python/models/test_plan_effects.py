@@ -124,18 +124,18 @@ def test_losses_that_look_at_a_mean(loss, monkeypatch):
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "looked",
-    [
-        lambda values: values.dtype == np.float32,
-        lambda values: values.dtype == "float32",
-        lambda values: hasattr(values, "sum"),
-        lambda values: getattr(values, "nbytes", None) is None,
-        lambda values: values.shape == (29, 4),
-        lambda values: values.shape[1] == 4,
-        lambda values: values.shape[0] == 29,
-    ],
-)
+LOOKS = [
+    lambda values: values.dtype == np.float32,
+    lambda values: values.dtype == "float32",
+    lambda values: hasattr(values, "sum"),
+    lambda values: getattr(values, "nbytes", None) is None,
+    lambda values: values.shape == (29, 4),
+    lambda values: values.shape[1] == 4,
+    lambda values: values.shape[0] == 29,
+]
+
+
+@pytest.mark.parametrize("looked", LOOKS)
 def test_models_that_look_at_values(looked, monkeypatch):
     class Looking(Reading):
         def call(self, inputs):
@@ -147,6 +147,32 @@ def test_models_that_look_at_values(looked, monkeypatch):
     for planned in ("1", "0"):
         monkeypatch.setenv("FERRNN_PLAN", planned)
         model, _ = built(Looking)
+        losses = model.fit(x, y, batch_size=29, epochs=2, verbose=0).history["loss"]
+        results.append([losses, model.predict(x, batch_size=15, verbose=0)])
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("looked", LOOKS)
+@pytest.mark.parametrize("of", ["layer", "activation", "loss"])
+def test_programs_that_look_at_values(of, looked, monkeypatch):
+    def chosen(values):
+        return values * (2.0 if looked(values) else 1.0)
+
+    class Looking(layers.Layer):
+        def call(self, inputs):
+            return chosen(inputs)
+
+    x, y = data(out=(4,))
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        more = [Looking()] if of == "layer" else []
+        last = layers.Dense(4, activation=chosen if of == "activation" else None)
+        model = keras.Sequential([keras.Input((6, 5)), GRU(4), *more, last])
+        losses = {"loss": lambda true, pred: ops.mean(ops.square(true - chosen(pred)), -1)}
+        model.compile("sgd", losses.get(of, "mse"))
         losses = model.fit(x, y, batch_size=29, epochs=2, verbose=0).history["loss"]
         results.append([losses, model.predict(x, batch_size=15, verbose=0)])
     for own, other in zip(*results, strict=True):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-import numpy as np
-
 from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.programs.sketch import DType
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 
 
@@ -54,7 +53,7 @@ class Value(SymbolicTensor):
     def __init__(self, known: SymbolicTensor, recording: Any) -> None:
         shape = _Shape(known.shape)
         shape.recording = recording
-        super().__init__(shape, _DType(known.dtype), name="value")
+        super().__init__(shape, DType(known.dtype), name="value")
         self._recording = recording
 
     def recorded_layer(
@@ -72,17 +71,3 @@ class Value(SymbolicTensor):
         if name.startswith("__"):
             raise AttributeError(name)
         raise UnsupportedError(f"the attribute {name!r} of a value")
-
-
-class _DType(str):
-    """The name of a dtype, which equals all that stands for it, as the dtype of an array does."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return bool(np.dtype(str(self)) == other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__

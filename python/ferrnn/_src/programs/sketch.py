@@ -24,6 +24,30 @@ cell_rules: dict[type, Callable[[Any, Any, Any, Any], Any]] = {}
 _RENAMED = {"true_divide": "divide", "float_power": "power", "fabs": "absolute"}
 
 
+class DType(str):
+    """The name of a dtype, which equals all that stands for it, as the dtype of an array does."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return bool(np.dtype(str(self)) == other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class Rows(int):
+    """The number of rows of a batch, which may be any: code must not compare it."""
+
+    def _refused(self, other: object) -> NoReturn:
+        raise UnsupportedError("a comparison of the number of rows")
+
+    __eq__ = __ge__ = __gt__ = __le__ = __lt__ = __ne__ = _refused
+    __hash__ = int.__hash__
+
+
 class Sketch(SymbolicTensor):
     """A value in a trace, for all rows of a batch: a shape without numbers."""
 
@@ -31,9 +55,9 @@ class Sketch(SymbolicTensor):
 
     def __init__(self, trace: CellTrace, view: View) -> None:
         rows = trace.recorder.levels[view.register] > FIXED
-        shape = (trace.batch, *view.shape) if rows else view.shape
+        shape = (trace.rows, *view.shape) if rows else view.shape
         dtype = "bool" if view.is_bool else trace.recorder.dtype.name
-        super().__init__(shape, dtype, name="traced")
+        super().__init__(shape, DType(dtype), name="traced")
         self.trace, self.view, self.has_rows = trace, view, rows
 
     def __array_ufunc__(  # type: ignore[override]
@@ -199,7 +223,7 @@ class CellTrace:
 
     def __init__(self, dtype: np.dtype[Any], batch: int) -> None:
         self.recorder = Recorder(dtype)
-        self.batch = batch
+        self.batch, self.rows = batch, Rows(batch)
         self.parameters: dict[Parameter, View] = {}
         self._known: dict[Any, Any] = {}
 
