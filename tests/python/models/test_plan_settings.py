@@ -151,13 +151,27 @@ def test_by_callbacks(kind, how, hook, monkeypatch):
     for planned in ("1", "0"):
         monkeypatch.setenv("FERRNN_PLAN", planned)
         model, owner = built(kind)
-        owner.factor = 1e-3
-        owner.array[:] = 1e-3
+        owner.factor = 0.02  # it may be doubled eight times
         options = {"callbacks": [Changing(owner, how, hook)], "epochs": 2, "verbose": 0}
         history = model.fit(x, y, batch_size=8, shuffle=False, **options).history["loss"]
         results.append([history, model.predict(x, verbose=0, batch_size=4)])
     for own, other in zip(*results, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("hook", ["on_test_begin", "on_test_batch_begin", "on_test_batch_end"])
+def test_by_callbacks_of_evaluation(hook, monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        model, owner = built(Reading)
+        owner.factor = 0.02
+        options = {"callbacks": [Changing(owner, "number", hook)], "verbose": 0}
+        history = model.fit(x, y, batch_size=8, validation_data=(x, y), **options).history
+        results.append([history["val_loss"], model.evaluate(x, y, batch_size=8, **options)])
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-5)
 
 
 def test_losses_and_activations(monkeypatch):
