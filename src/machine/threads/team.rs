@@ -8,12 +8,12 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::crowd;
+use super::{cores, crowd};
 use crate::machine::lists::Listed;
 
 /// Turns of a spinning loop before a waiting thread sleeps: some 20 us.
@@ -22,9 +22,9 @@ const SPINS: usize = 2_000;
 const LATE: Duration = Duration::from_micros(300);
 /// The same of helpers that are late in one region after the other, as on a core that they share: a wait
 /// of this length alone may be chance.
-const LATE_AGAIN: Duration = Duration::from_micros(40);
+const LATE_AGAIN: Duration = Duration::from_micros(60);
 /// Regions in a row that show it.
-const IN_A_ROW: usize = 3;
+const IN_A_ROW: usize = 10;
 /// How many regions in a row had helpers that late.
 static LATE_IN_A_ROW: AtomicUsize = AtomicUsize::new(0);
 
@@ -68,7 +68,9 @@ impl Team {
             workers.push(worker);
         }
         let helpers = wanted.min(workers.len());
+        let core = cores::current();
         for worker in &workers[..helpers] {
+            worker.seat.leave(core);
             worker.seat.on_call.store(true, Ordering::Release);
             worker.thread.unpark();
         }
@@ -183,9 +185,10 @@ fn note_wait(waited: Duration, of_caller: Duration) {
     }
 }
 
-/// Waits for `done`, asleep after a short spin; whoever makes it true unparks this thread.
+/// Waits for `done`, asleep after a spin; whoever makes it true unparks this thread. The spin is longer than
+/// a helper's, since Linux wakes the caller on the core of that helper, which costs more than to wait.
 fn wait(done: impl Fn() -> bool) {
-    for _ in 0..SPINS {
+    for _ in 0..5 * SPINS {
         if done() {
             return;
         }
@@ -222,9 +225,26 @@ struct Seat {
     job: AtomicPtr<Job<'static>>,
     /// Whether a team has it, so that a job may come soon.
     on_call: AtomicBool,
+    /// The thread, and one more than the core on which it took its last job; 0 before.
+    thread: AtomicI32,
+    core: AtomicI32,
+    /// Whether it was sent to other cores.
+    sent: AtomicBool,
 }
 
 impl Seat {
+    /// Sends the worker to other cores, if it was last on this one. While it is held it is awake, so that
+    /// the system itself moves it, to where it may run.
+    fn leave(&self, core: i32) {
+        if HELD.load(Ordering::Relaxed) == 0
+            && self.core.load(Ordering::Relaxed) == core + 1
+            && core >= 0
+        {
+            cores::move_away(self.thread.load(Ordering::Relaxed), core);
+            self.sent.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn may_have_job(&self) -> bool {
         self.on_call.load(Ordering::Acquire) || HELD.load(Ordering::Relaxed) > 0
     }
@@ -241,13 +261,21 @@ impl Worker {
         let seat = Arc::new(Seat::default());
         let of_worker = seat.clone();
         let body = move || {
+            of_worker.thread.store(cores::this_thread(), Ordering::Relaxed);
+            let allowed = cores::allowed();
             let mut spins = 0;
             loop {
                 let job = of_worker.job.swap(std::ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
+                    of_worker.core.store(cores::current() + 1, Ordering::Relaxed);
                     job.run(number);
+                    if HELD.load(Ordering::Relaxed) > 0
+                        && of_worker.sent.swap(false, Ordering::Relaxed)
+                    {
+                        cores::return_to(allowed.as_ref());
+                    }
                     let caller = job.caller.clone();
                     if job.pending.fetch_sub(1, Ordering::Release) == 1 {
                         caller.unpark();

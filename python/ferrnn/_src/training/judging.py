@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +102,7 @@ class TestingPlan:
             if judge.later and not later:
                 return [x], None
             weights = [None if own is None else weight.reshape(own)]
-            return [x], replace(judge, targets=[y.reshape(shape)], weights=weights)
+            return [x], judge.of([y.reshape(shape)], weights)
         read = self._read(x)
         if read is None:
             return None
@@ -114,7 +113,7 @@ class TestingPlan:
                 self._like.clear()
             shape, weighing = found.targets[0].shape, found.weights[0]
             own = None if weighing is None else weighing.shape
-            self._like[kind] = replace(found, targets=(), weights=()), shape, own
+            self._like[kind] = found.of((), ()), shape, own
         return read, None if found is not None and found.later and not later else found
 
     def _judged_in_python(self, batches: Pass, read: list[Array], places: tuple[int, int]) -> int:

@@ -96,7 +96,8 @@ class Lowering:
 
     def collects(self, training: bool) -> bool:
         """Whether code in Python may add to the loss."""
-        return any(each.collects(training) for each in self.handed_back)
+        back = self.handed_back
+        return bool(back) and any(each.collects(training) for each in back)
 
     @property
     def masked_outputs(self) -> bool:
