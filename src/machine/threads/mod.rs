@@ -1,7 +1,6 @@
 //! Threads: how many a call may use, the team that runs it, rows that its members exchange step by
 //! step, and the wish to stop.
 
-mod cores;
 mod crowd;
 mod exchange;
 mod team;

@@ -8,25 +8,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::{cores, crowd};
+use super::crowd;
 use crate::machine::lists::Listed;
 
 /// Turns of a spinning loop before a waiting thread sleeps: some 20 us.
 const SPINS: usize = 2_000;
 /// Helpers later than this, and later than half of the caller's own work, have been kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
-/// The same of helpers that are late in one region after the other, as on a core that they share: a wait
-/// of this length alone may be chance.
-const LATE_AGAIN: Duration = Duration::from_micros(60);
-/// Regions in a row that show it.
-const IN_A_ROW: usize = 10;
-/// How many regions in a row had helpers that late.
-static LATE_IN_A_ROW: AtomicUsize = AtomicUsize::new(0);
 
 /// How many [`Held`] there are.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -68,9 +61,7 @@ impl Team {
             workers.push(worker);
         }
         let helpers = wanted.min(workers.len());
-        let core = cores::current();
         for worker in &workers[..helpers] {
-            worker.seat.leave(core);
             worker.seat.on_call.store(true, Ordering::Release);
             worker.thread.unpark();
         }
@@ -151,7 +142,9 @@ impl Team {
             job.run(0);
             let of_caller = start.elapsed();
             wait(|| job.pending.load(Ordering::Acquire) == 0);
-            note_wait(start.elapsed().saturating_sub(of_caller), of_caller);
+            if start.elapsed() > of_caller + (of_caller / 2).max(LATE) {
+                crowd::report();
+            }
         }
         if let Some(panic) = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
             resume_unwind(panic);
@@ -172,23 +165,9 @@ pub fn for_each<S: Send>(threads: usize, states: &mut [S], work: impl Fn(usize, 
     Team::gather(threads.min(states.len())).for_each(states, work);
 }
 
-/// Reports a neighbour if the caller has waited long for its helpers, or again and again.
-fn note_wait(waited: Duration, of_caller: Duration) {
-    if waited <= (of_caller / 2).max(LATE_AGAIN) {
-        LATE_IN_A_ROW.store(0, Ordering::Relaxed);
-        return;
-    }
-    let row = LATE_IN_A_ROW.fetch_add(1, Ordering::Relaxed) + 1;
-    if waited > LATE || row >= IN_A_ROW {
-        LATE_IN_A_ROW.store(0, Ordering::Relaxed);
-        crowd::report();
-    }
-}
-
-/// Waits for `done`, asleep after a spin; whoever makes it true unparks this thread. The spin is longer than
-/// a helper's, since Linux wakes the caller on the core of that helper, which costs more than to wait.
+/// Waits for `done`, asleep after a short spin; whoever makes it true unparks this thread.
 fn wait(done: impl Fn() -> bool) {
-    for _ in 0..5 * SPINS {
+    for _ in 0..SPINS {
         if done() {
             return;
         }
@@ -225,26 +204,9 @@ struct Seat {
     job: AtomicPtr<Job<'static>>,
     /// Whether a team has it, so that a job may come soon.
     on_call: AtomicBool,
-    /// The thread, and one more than the core on which it took its last job; 0 before.
-    thread: AtomicI32,
-    core: AtomicI32,
-    /// Whether it was sent to other cores.
-    sent: AtomicBool,
 }
 
 impl Seat {
-    /// Sends the worker to other cores, if it was last on this one. While it is held it is awake, so that
-    /// the system itself moves it, to where it may run.
-    fn leave(&self, core: i32) {
-        if HELD.load(Ordering::Relaxed) == 0
-            && self.core.load(Ordering::Relaxed) == core + 1
-            && core >= 0
-        {
-            cores::move_away(self.thread.load(Ordering::Relaxed), core);
-            self.sent.store(true, Ordering::Relaxed);
-        }
-    }
-
     fn may_have_job(&self) -> bool {
         self.on_call.load(Ordering::Acquire) || HELD.load(Ordering::Relaxed) > 0
     }
@@ -261,21 +223,13 @@ impl Worker {
         let seat = Arc::new(Seat::default());
         let of_worker = seat.clone();
         let body = move || {
-            of_worker.thread.store(cores::this_thread(), Ordering::Relaxed);
-            let allowed = cores::allowed();
             let mut spins = 0;
             loop {
                 let job = of_worker.job.swap(std::ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
-                    of_worker.core.store(cores::current() + 1, Ordering::Relaxed);
                     job.run(number);
-                    if HELD.load(Ordering::Relaxed) > 0
-                        && of_worker.sent.swap(false, Ordering::Relaxed)
-                    {
-                        cores::return_to(allowed.as_ref());
-                    }
                     let caller = job.caller.clone();
                     if job.pending.fetch_sub(1, Ordering::Release) == 1 {
                         caller.unpark();
