@@ -6,10 +6,10 @@ import pytest
 import ferrnn as keras
 from ferrnn import layers, ops
 from ferrnn._src.training import work
-from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import GRU, LSTM, Dense
 from ferrnn.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from models.many import compare, counted, series  # noqa: F401 - a fixture
+from models.own_code import judged_in_python  # noqa: F401 - a fixture
 from models.planned import data, same, trained
 
 FACTORS = {
@@ -36,21 +36,6 @@ def stack(dtype="float32"):
     own = {"dtype": dtype}
     made = [penalized(LSTM, 9, return_sequences=True, **own), penalized(GRU, 4, **own)]
     return keras.Sequential([keras.Input((6, 5), **own), *made, penalized(Dense, 3, **own)])
-
-
-@pytest.fixture
-def judged(monkeypatch):
-    """What was judged in Python: steps, and looks at many batches."""
-    found = []
-    for name in ("_judged", "_judged_in_python"):
-        inner = getattr(TrainingPlan, name)
-
-        def noted(*given, name=name, inner=inner):
-            found.append(name)
-            return inner(*given)
-
-        monkeypatch.setattr(TrainingPlan, name, noted)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,11 @@ class Expanded:
 
 
 class _Recording:
-    """One run of the code, in training or not, and the trace that weights ask meanwhile."""
+    """One run of the code, and the trace that weights ask meanwhile."""
 
     operation = None  # of `ops`: a node of the graph, as outside of traces
 
-    def __init__(self, training: bool) -> None:
-        self.training = training
+    def __init__(self) -> None:
         self.count, self.inlined = 0, False
         self.layers = False  # whether code of ferrnn's runs, which may see all of a shape
 
@@ -177,7 +176,7 @@ def _refuse_new(known: set[int], outputs: Any) -> None:
 
 def _recorded(layer: Any, inputs: Any, training: bool) -> tuple[Any, Any, bool]:
     """The inputs and the outputs of one run of the code, and whether layers are expanded in it."""
-    recording = _Recording(training)
+    recording = _Recording()
     given = map_structure(recording.value, inputs)
     token = tracing.current.set(recording)
     try:

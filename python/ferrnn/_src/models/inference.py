@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.native import InternalError, Plan
+from ferrnn._src.programs.lowering import switched_off
 from ferrnn._src.training.judging import read_inputs, too_large
-from ferrnn._src.training.plan_parts import Lowering, switched_off
+from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.work import LIMIT
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import one_version

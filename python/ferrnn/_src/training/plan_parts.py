@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, TypeAlias
 
+from ferrnn._src.programs.lowering import switched_off
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
 from ferrnn._src.weights.random import SeedGenerator
-
-
-def switched_off() -> bool:
-    """Whether the environment says `FERRNN_PLAN=0`."""
-    return os.environ.get("FERRNN_PLAN", "").strip() == "0"
 
 
 @dataclass(frozen=True)

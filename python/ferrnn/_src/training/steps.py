@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn._src.layer.layer import PLAIN_CALLS, Call, Vjp
 from ferrnn._src.layer.masked import carried_mask, with_masks
 from ferrnn._src.layer.signatures import parameters_of
+from ferrnn._src.programs.lowering import switched_off
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.training.batches import unpack_batch
 from ferrnn._src.training.compiled import CompiledLoss
@@ -18,7 +19,7 @@ from ferrnn._src.training.judges import Judges
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.measuring import Columns, Measuring, batch_size
 from ferrnn._src.training.optimizers.optimizer import Optimizer
-from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained, switched_off
+from ferrnn._src.training.plan_parts import Lowering, Node, PlanReport, explained
 from ferrnn._src.training.planning import PlanKeeper, TrainingPlan
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.training.work import Turn, finished
