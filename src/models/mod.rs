@@ -48,7 +48,7 @@ pub use masking::Masking;
 pub use node::{Draws, Masks, Node, Passed, Passing, Shape};
 pub use normalization::Normalization;
 pub use pooling::Pooling;
-pub use programmed::{Programmed, Weight};
+pub use programmed::{Over, Programmed, Weight};
 pub use rectified::{LearntSlopes, Rectified};
 pub use recurrent::{Recurrent, Setting};
 pub use repeat::Repeat;

@@ -1,4 +1,5 @@
-//! Code of a user as a part of a model: a program that takes one step for each row.
+//! Code of a user as a part of a model: a program that takes one step for each row, or the steps of a
+//! cell over time.
 
 use std::sync::Arc;
 
@@ -21,18 +22,36 @@ pub enum Weight<T: Element> {
 pub struct Programmed<T: Element> {
     program: Arc<Program>,
     weights: Vec<Weight<T>>,
+    over: Option<Over>,
     /// For the number of rows that it had last.
     run: Option<(usize, Run<T>)>,
 }
 
-const OPTIONS: Options =
-    Options { go_backwards: false, return_sequences: false, zero_output: false };
+/// The steps of a cell, which start from states of zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Over {
+    /// How many there are.
+    pub time: usize,
+    /// How they are taken.
+    pub options: Options,
+}
+
+/// Of code that is no cell.
+const OF_ROWS: Over = Over {
+    time: 1,
+    options: Options { go_backwards: false, return_sequences: false, zero_output: false },
+};
 
 impl<T: Element> Programmed<T> {
-    /// A program with its weights in order.
+    /// A program with its weights in order; it takes steps `over` time, or one for each row.
     #[must_use]
-    pub fn new(program: Arc<Program>, weights: Vec<Weight<T>>) -> Self {
-        Self { program, weights, run: None }
+    pub fn new(program: Arc<Program>, weights: Vec<Weight<T>>, over: Option<Over>) -> Self {
+        Self { program, weights, over, run: None }
+    }
+
+    /// The steps, and the mask as far as it says which of them count.
+    fn steps<'a>(&self, mask: Option<&'a [bool]>) -> (Over, Option<&'a [bool]>) {
+        self.over.map_or((OF_ROWS, None), |over| (over, mask))
     }
 
     /// The number of elements of each weight of which there is a gradient, by its number.
@@ -50,14 +69,14 @@ impl<T: Element> Programmed<T> {
         self.program.width_of(self.program.ends().output)
     }
 
-    /// Computes `outputs` for so many rows; [`Programmed::backward`] may follow if the program goes back.
+    /// Computes `outputs` for so many rows, `[rows, time, size]` as all arrays; [`Programmed::backward`] may follow if the program goes back.
     ///
     /// # Errors
     /// If arrays do not fit the program, if memory runs out, or if `stop` said so.
     pub fn forward(
         &mut self,
         rows: usize,
-        inputs: &[&[T]],
+        (inputs, mask): (&[&[T]], Option<&[bool]>),
         weights: &[&mut [T]],
         outputs: &mut [T],
         stop: Ask<'_>,
@@ -71,19 +90,22 @@ impl<T: Element> Programmed<T> {
             let missing = || Error::value("weights", "a weight for each number", weights.len());
             lists::push(&mut given, array.ok_or_else(missing)?)?;
         }
+        let (Over { time, options }, mask) = self.steps(mask);
         if self.run.as_ref().is_none_or(|(known, _)| *known != rows) {
             self.run = None;
-            self.run = Some((rows, Run::new(&self.program, rows, 1)?));
+            self.run = Some((rows, Run::new(&self.program, rows, time)?));
         }
-        let views = inputs.iter().map(|array| View::contiguous(array, axes(rows, array.len())));
+        let views =
+            inputs.iter().map(|array| View::contiguous(array, axes(rows, time, array.len())));
         let problem = Problem {
             inputs: views.listed_or()?,
             weights: given,
             states: Vec::new(),
-            mask: None,
-            options: OPTIONS,
+            mask,
+            options,
         };
-        let shape = axes(rows, outputs.len());
+        let steps = if options.return_sequences { time } else { 1 };
+        let shape = axes(rows, steps, outputs.len());
         let outputs = ViewMut::contiguous(outputs, shape)?;
         let Some((_, run)) = &mut self.run else { unreachable!("made above") };
         run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)
@@ -95,11 +117,12 @@ impl<T: Element> Programmed<T> {
     /// If nothing was computed before, if arrays do not fit, if memory runs out, or if `stop` said so.
     pub fn backward(
         &mut self,
-        d_outputs: &[T],
+        (d_outputs, mask): (&[T], Option<&[bool]>),
         d_inputs: &mut [Option<&mut [T]>],
         gradients: &mut [Buffer<T>],
         stop: Ask<'_>,
     ) -> Result<()> {
+        let (Over { time, options }, mask) = self.steps(mask);
         let Some((rows, run)) = &mut self.run else {
             return Err(Error::value("program", "a forward pass before backward", "none"));
         };
@@ -116,26 +139,22 @@ impl<T: Element> Programmed<T> {
         let inputs = d_inputs.iter_mut().map(|array| {
             let view = |array| {
                 let array: &mut [T] = array;
-                let shape = axes(rows, array.len());
+                let shape = axes(rows, time, array.len());
                 ViewMut::contiguous(array, shape)
             };
             array.as_deref_mut().map(view).transpose()
         });
         let gradients = Gradients { inputs: inputs.listed_or()?, states: Vec::new(), weights };
-        let problem = Problem {
-            inputs: Vec::new(),
-            weights: Vec::new(),
-            states: Vec::new(),
-            mask: None,
-            options: OPTIONS,
-        };
-        let d_outputs = View::contiguous(d_outputs, axes(rows, d_outputs.len()))?;
+        let problem =
+            Problem { inputs: Vec::new(), weights: Vec::new(), states: Vec::new(), mask, options };
+        let steps = if options.return_sequences { time } else { 1 };
+        let d_outputs = View::contiguous(d_outputs, axes(rows, steps, d_outputs.len()))?;
         let seeds = Seeds { d_outputs: Some(d_outputs), d_states: Vec::new() };
         run.backward(&self.program, &problem, &seeds, gradients, stop)
     }
 }
 
-/// The shape of so many rows of one step.
-fn axes(rows: usize, elements: usize) -> [usize; 3] {
-    [rows, 1, elements / rows.max(1)]
+/// The shape of so many rows and steps.
+fn axes(rows: usize, steps: usize, elements: usize) -> [usize; 3] {
+    [rows, steps, elements / rows.saturating_mul(steps).max(1)]
 }

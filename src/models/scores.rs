@@ -59,7 +59,7 @@ impl Scores {
             Ok(Weight::Constant(constant))
         });
         Ok(Scoring {
-            programmed: Programmed::new(self.program.clone(), constants.listed_or()?),
+            programmed: Programmed::new(self.program.clone(), constants.listed_or()?, None),
             values: Buffer::default(),
         })
     }
@@ -93,7 +93,13 @@ impl<T: Element> Scoring<T> {
     ) -> Result<Sums> {
         let each = self.programmed.width();
         sized(&mut self.values, shape.rows.checked_mul(each).ok_or(Error::Memory(usize::MAX))?)?;
-        self.programmed.forward(shape.rows, &[targets, outputs], &[], &mut self.values, stop)?;
+        self.programmed.forward(
+            shape.rows,
+            (&[targets, outputs], None),
+            &[],
+            &mut self.values,
+            stop,
+        )?;
         let (mut total, mut all) = (0.0, 0.0);
         for (at, value) in self.values.iter().enumerate() {
             let weight = weights.map_or(1.0, |weights| weights[row_of(at, each, shape)]);
@@ -124,7 +130,7 @@ impl<T: Element> Scoring<T> {
         let mut d_inputs = lists::room(2)?;
         lists::push(&mut d_inputs, None)?;
         lists::push(&mut d_inputs, Some(slopes))?;
-        self.programmed.backward(&self.values, &mut d_inputs, &mut [], stop)?;
+        self.programmed.backward((&self.values, None), &mut d_inputs, &mut [], stop)?;
         Ok(sums.total * share)
     }
 }

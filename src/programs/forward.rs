@@ -25,7 +25,7 @@ pub struct Problem<'a, T> {
     pub inputs: Vec<View<'a, T>>,
     /// Weights and constants.
     pub weights: Vec<&'a [T]>,
-    /// Where the states start.
+    /// Where the states start; none of them: from zero.
     pub states: Vec<View<'a, T>>,
     /// Which steps are real, `[batch, time]`.
     pub mask: Option<&'a [bool]>,
@@ -70,7 +70,8 @@ impl<T: Element> Run<T> {
             ("states", problem.states.len(), ends.states.len()),
         ];
         for (argument, received, expected) in counts {
-            if received != expected {
+            let from_zero = argument == "states" && received == 0;
+            if received != expected && !from_zero {
                 return Err(Error::value(argument, format!("{expected} arrays"), received));
             }
         }
@@ -160,20 +161,24 @@ impl<T: Element> Run<T> {
         last: &mut [T],
     ) {
         let ends = program.ends();
-        for (view, state) in problem.states.iter().zip(&ends.states) {
+        for (n, state) in ends.states.iter().enumerate() {
             let (base, stride) = Self::place(program, state.before, first);
+            let size = program.width_of(state.before);
             for row in 0..rows {
-                let from = view.row(first + row, 0);
-                self.registers[state.before][base + row * stride..][..from.len()]
-                    .copy_from_slice(from);
+                let to = &mut self.registers[state.before][base + row * stride..][..size];
+                match problem.states.get(n) {
+                    Some(view) => to.copy_from_slice(view.row(first + row, 0)),
+                    None => to.fill(T::ZERO),
+                }
             }
         }
         last.fill(T::ZERO);
         let zeroed = problem.options.zero_output && problem.mask.is_some();
-        if let Some(state) = ends.output_state.filter(|_| !zeroed) {
+        let repeated = ends.output_state.filter(|_| !zeroed);
+        if let Some(state) = repeated.and_then(|state| problem.states.get(state)) {
             let size = program.width_of(ends.output);
             for (row, last) in last.chunks_exact_mut(size).take(rows).enumerate() {
-                last.copy_from_slice(problem.states[state].row(first + row, 0));
+                last.copy_from_slice(state.row(first + row, 0));
             }
         }
     }

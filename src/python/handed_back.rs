@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
-use crate::models::{Draws, Masks, Node, Passed, Passing, Programmed, Shape, Weight};
+use crate::models::{Draws, Masks, Node, Over, Passed, Passing, Programmed, Shape, Weight};
+use crate::programs::Options;
 
 /// The exception that such a layer raised; the engine only knows that it was interrupted.
 pub(super) type Raised = Arc<Mutex<Option<PyErr>>>;
@@ -84,7 +85,8 @@ impl<T: Number> HandedBack<T> {
 
     /// Asks for the program of the layer for such a call: its code is Python's until then.
     fn take_program(&mut self, passing: &Passing<'_, T>) -> Result<()> {
-        if passing.shape.rows == 0 || !self.besides.is_empty() {
+        let Shape { rows, time, .. } = passing.shape;
+        if rows == 0 || time == 0 || !self.besides.is_empty() {
             self.known = None;
             return Ok(());
         }
@@ -118,10 +120,16 @@ impl<T: Number> HandedBack<T> {
         Ok(())
     }
 
-    /// `(program, rows of a sample, weights)`; of a weight the number, or the array if it is a constant.
+    /// `(program, rows of a sample, of a cell (time, go_backwards, return_sequences,
+    /// zero_output_for_mask), weights)`; of a weight the number, or the array if it is a constant.
     fn read(&self, said: &Bound<'_, PyAny>) -> PyResult<Known<T>> {
-        type Said<'py> = (Bound<'py, Program>, usize, Vec<Bound<'py, PyAny>>);
-        let (program, parts, weights) = said.extract::<Said<'_>>()?;
+        type Steps = (usize, bool, bool, bool);
+        type Said<'py> = (Bound<'py, Program>, usize, Option<Steps>, Vec<Bound<'py, PyAny>>);
+        let (program, parts, over, weights) = said.extract::<Said<'_>>()?;
+        let over = over.map(|(time, go_backwards, return_sequences, zero_output)| Over {
+            time,
+            options: Options { go_backwards, return_sequences, zero_output },
+        });
         let weights = weights.iter().map(|weight| {
             if let Ok(number) = weight.extract::<usize>() {
                 return Ok(Weight::Own(number));
@@ -132,7 +140,7 @@ impl<T: Number> HandedBack<T> {
             Ok(Weight::Constant(constant))
         });
         let weights = weights.collect::<PyResult<Vec<_>>>()?;
-        let programmed = Programmed::new(program.get().checked::<T>()?, weights);
+        let programmed = Programmed::new(program.get().checked::<T>()?, weights, over);
         for (number, size) in programmed.sizes() {
             if self.sizes.get(number) != Some(&size) {
                 return Err(Error::value("weights", "weights of the layer", (number, size)).into());
@@ -235,7 +243,8 @@ impl<T: Number> Node<T> for HandedBack<T> {
             let more = passing.more.iter().map(|&(_, values)| values);
             let inputs = std::iter::once(passing.inputs).chain(more).listed()?;
             let rows = passing.shape.rows.checked_mul(*parts).ok_or(Error::Memory(usize::MAX))?;
-            return programmed.forward(rows, &inputs, passing.weights, outputs, stop);
+            let given = (&inputs[..], passing.mask);
+            return programmed.forward(rows, given, passing.weights, outputs, stop);
         }
         let besides = self.ask(|py| {
             let inputs = PyList::empty(py);
@@ -266,11 +275,11 @@ impl<T: Number> Node<T> for HandedBack<T> {
         gradients: &mut [Buffer<T>],
         stop: Ask<'_>,
     ) -> Result<()> {
-        let Passed { d_outputs, d_inputs, d_more, .. } = passed;
+        let Passed { d_outputs, d_inputs, d_more, mask, .. } = passed;
         if let Some((_, Known { programmed, .. })) = &mut self.known {
             let more = d_more.iter_mut().map(Option::take);
             let mut d_inputs = std::iter::once(d_inputs).chain(more).listed()?;
-            return programmed.backward(d_outputs, &mut d_inputs, gradients, stop);
+            return programmed.backward((d_outputs, mask), &mut d_inputs, gradients, stop);
         }
         self.ask(|py| {
             let given = PyList::empty(py);

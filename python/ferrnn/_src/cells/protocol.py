@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from ferrnn._src.layer.layer import Call
+from ferrnn._src.layer.calling import resolved_training, training_is
+from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import map_shapes
 from ferrnn._src.tree.results import as_output
@@ -104,7 +105,16 @@ def state_structure(cell: Any) -> Any:
         return [state_structure(part) for part in cell.cells]
     if by_state_size(cell):
         return cell.state_size
-    return map_structure(_length_of, cell.get_initial_state(batch_size=1))
+    try:
+        made = cell.get_initial_state(batch_size=1)
+    except AttributeError:
+        # It may read weights, which are not there before the cell is built.
+        size = getattr(cell, "state_size", None)
+        known = size is not None and all(map(_is_length, flatten(size)))
+        if known and isinstance(cell, Layer) and not cell.built:
+            return size
+        raise
+    return map_structure(_length_of, made)
 
 
 def by_state_size(cell: Any) -> bool:
@@ -136,6 +146,17 @@ def initial_state(cell: Any, batch: int, dtype: str) -> States:
     if own is None:
         return tuple(np.zeros((batch, size), dtype) for size in flatten(cell.state_size))
     return tuple(np.asarray(state, dtype) for state in flatten(own(batch_size=batch)))
+
+
+def learned_state(
+    cell: Any, batch: int, dtype: str
+) -> tuple[States, Callable[[States, Gradients], Any]] | None:
+    """The initial state that a user's cell computes, and its vjp; None if it starts from zeros."""
+    cells = getattr(cell, "cells", [cell]) if getattr(cell, "takes_flat_states", False) else [cell]
+    if all(map(by_state_size, cells)):
+        return None
+    made, vjp = tracing.differentiate(lambda _: cell.get_initial_state(batch_size=batch), ())
+    return tuple(np.asarray(state, dtype) for state in flatten(made)), vjp
 
 
 def checked_step(cell: Any, returned: Any, states: States) -> tuple[Any, tuple[Any, ...]]:
@@ -296,7 +317,9 @@ def _keras_step(cell: Any) -> Step:
         options = {} if unsaid else {"training": call.training}
 
         def run(given: Any) -> Any:
-            return checked_step(cell, cell.call(*given, **options), states)
+            with training_is(resolved_training(call.training)):  # for layers called inside
+                returned = cell.call(*given, **options)
+            return checked_step(cell, returned, states)
 
         given = (inputs, pack(structure, states))
         if not call.differentiable:

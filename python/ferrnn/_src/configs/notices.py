@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from types import FrameType
+from typing import Any
 
 # Files that are not the user's: those of this package and of the tracer that runs users' code.
 _INSIDE = ("ferrnn", "autograd")
@@ -32,3 +34,9 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 def _is_inside(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__") or ""
     return str(name).partition(".")[0] in _INSIDE
+
+
+def warn_of_no_gradient(weights: Iterable[Any]) -> None:
+    """Warns of weights that a loss does not depend on."""
+    missing = [weight.path for weight in weights]
+    warn(f"Gradients do not exist for variables {missing} when minimizing the loss.")

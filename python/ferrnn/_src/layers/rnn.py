@@ -18,6 +18,7 @@ from ferrnn._src.cells.protocol import (
     draw_dropout,
     flatten,
     initial_state,
+    learned_state,
     listed,
     pack,
     state_structure,
@@ -230,9 +231,13 @@ class RNN(Recurrent):
         dropout = draw_dropout(cell, shape[0], shape[-1]) if call.training else None
         packed = fused.packed_for(cell, exact=call.differentiable or bool(call.training))
         scan = _scan_of(cell) if packed is None else packed.scan
+        start = self._start(states, shape[0]) if states or self.stateful else None
+        learned = None
+        if packed is None and start is None and call.differentiable:
+            learned = learned_state(cell, shape[0], self.dtype)
         outputs, final, scan_vjp = scan(
             sequences,
-            self._start(states, shape[0]) if states or self.stateful else None,
+            start if learned is None else learned[0],
             call,
             mask=mask,
             go_backwards=self.go_backwards,
@@ -244,6 +249,8 @@ class RNN(Recurrent):
         if self.stateful:
             # The arrays belong to the layer alone unless they are returned as well.
             self._states = self._packed(_kept(final) if self.return_state else _locked(final))
+        if learned is not None and scan_vjp is not None:
+            scan_vjp = _through_start(scan_vjp, learned[1])
         return outputs, final, scan_vjp
 
     def _backward(
@@ -361,6 +368,17 @@ def _scan_of(cell: Any) -> Callable[..., Scanned]:
     # Programs are for users' cells, and loading their code takes a megabyte.
     scan = fused.scan if fused.supports(cell) else import_module(_PROGRAMMED).scan
     return partial(scan, cell)
+
+
+def _through_start(scan_vjp: ScanVjp, start_vjp: Callable[[States, Gradients], Any]) -> ScanVjp:
+    """A vjp that goes on to the weights from which a cell computes its initial state."""
+
+    def vjp(d_outputs: Any, d_final: Any, grads: Gradients) -> tuple[Any, States]:
+        d_inputs, d_states = scan_vjp(d_outputs, d_final, grads)
+        start_vjp(d_states, grads)
+        return d_inputs, d_states
+
+    return vjp
 
 
 def _kept(states: Sequence[Array]) -> Sequence[Array]:

@@ -64,7 +64,9 @@ class AppliedFunction(AppliedToRows):
     def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
         """The function as a program, None if Python applies it."""
         lowered = self._lowered(real_shape(given[0], self._shape)[1:], keep)
-        return None if isinstance(lowered, str) else (lowered.program, 1, [*lowered.constants])
+        return (
+            None if isinstance(lowered, str) else (lowered.program, 1, None, [*lowered.constants])
+        )
 
     def _lowered(self, shape: tuple[int, ...], keep: bool) -> Lowered | str:
         function = self._written

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.configs.notices import warn_of_no_gradient
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.models.written import Said, WrittenLayer
+from ferrnn._src.models.written import Said
+from ferrnn._src.models.written_cells import written
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
@@ -42,6 +44,7 @@ class HandedBack:
         "_shapes",
         "_sources",
         "_step",
+        "_warned",
         "_written",
         "weights",
     )
@@ -55,7 +58,8 @@ class HandedBack:
         self._shapes: dict[tuple[Axes, ...], list[Shape]] = {}
         self._kept: tuple[Vjp, list[Any]] | None = None
         self.weights: list[Parameter] = step.layer.trainable_weights
-        self._written = WrittenLayer(step, count, self.weights, asks)
+        self._written = written(step, count, self.weights, asks)
+        self._warned = False
         # Whether its code is a program, in training and without.
         self._runs = {True: False, False: False}
 
@@ -92,7 +96,14 @@ class HandedBack:
         shapes = [real_shape(*pair)[1:] for pair in zip(given, self._inputs, strict=True)]
         found = self._written.found(shapes, output[1:], masked, (training, keep))
         self._runs[training] = not isinstance(found, str)
-        return None if isinstance(found, str) else found
+        if isinstance(found, str):
+            return None
+        unused = {*range(len(self.weights))}.difference(
+            each for each in found[3] if type(each) is int
+        )
+        if keep and unused:
+            self._warn_of([self.weights[n] for n in sorted(unused)])
+        return found
 
     def shape(self, given: list[Axes]) -> list[Axes]:
         """The shapes of the outputs, as the engine has them."""
@@ -168,8 +179,18 @@ class HandedBack:
         grads = Gradients()
         step.back(slots, values, vjp, grads)
         by_inputs = [slots[source].next() for source in self._sources]
+        unused = [weight for weight in self.weights if weight not in grads]
+        if unused:
+            self._warn_of(unused)
+            for weight in unused:
+                grads.add(weight, np.zeros(weight.shape, weight.dtype))
         by_weights = [grads[weight] for weight in self.weights]
         return [*map(_flat, by_inputs)], [np.ravel(gradient) for gradient in by_weights]
+
+    def _warn_of(self, unused: Sequence[Parameter]) -> None:
+        if not self._warned:
+            self._warned = True
+            warn_of_no_gradient(unused)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HandedBack):

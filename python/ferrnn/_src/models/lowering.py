@@ -15,6 +15,7 @@ from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
+from ferrnn._src.models.written_cells import runs_users_cell
 from ferrnn._src.programs.settings import Kept
 from ferrnn._src.training.plan_parts import End, Lowering, Node
 
@@ -163,7 +164,7 @@ def _lower_step(
             return made
     low.nodes.append(Node(path, None, missing and _handed(step.layer, found, missing)))
     sizes = [weight.size for weight in back.weights]
-    stays = given[0] in low.masked and type(step.layer) not in WITHOUT_MASKS
+    stays = given[0] in low.masked and gives_mask(step.layer, True)
     low.handed_back.append(back)
     value = low.add(("handed back", back, sizes, stays, makes), given, back.weights, makes)
     if stays:
@@ -175,6 +176,8 @@ def _handed(layer: Any, found: str, missing: str) -> str:
     """Why a layer is handed back: it is no part of the engine, and no program."""
     if isinstance(layer, Operation):
         return f"programs of the engine do not have {missing}"
+    if runs_users_cell(layer):
+        return f"its cell {type(layer.cell).__name__} is a user's, with {missing}"
     return f"{found}, and its code has {missing}" if layer.written_with_call else found
 
 
@@ -230,6 +233,8 @@ def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
 def _unmasked(layer: Any, masked: list[bool]) -> str | None:
     """The reason why masks of a layer's inputs keep it out of plans, or None."""
     if not any(masked) or type(layer) in WITHOUT_MASKS:
+        return None
+    if runs_users_cell(layer) and len(masked) == 1:
         return None
     if type(layer).compute_mask is not Layer.compute_mask:
         return "it computes a new mask from that of its inputs"

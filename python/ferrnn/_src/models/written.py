@@ -20,9 +20,12 @@ from ferrnn._src.programs.sketch import CellTrace
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
 
-# The program, how many of its rows a sample is, and its weights: the number of one that is trained,
-# or an array that no step of training changes.
-Said: TypeAlias = "tuple[Program, int, list[int | Array]]"
+# Of a program that takes the steps of a cell: how many there are, and the flags `go_backwards`,
+# `return_sequences`, `zero_output_for_mask`.
+Over: TypeAlias = "tuple[int, bool, bool, bool]"
+# The program, how many of its rows a sample is, the steps over time if it is a cell's, and the
+# weights: the number of one that is trained, or an array that no step of training changes.
+Said: TypeAlias = "tuple[Program, int, Over | None, list[int | Array]]"
 
 
 class WrittenLayer:
@@ -50,31 +53,43 @@ class WrittenLayer:
 
         `how` says whether layers are as in training, and whether a gradient is wanted.
         """
-        settings = settings_of(self._step.layer)
+        settings = settings_of(self._owner)
         asked, known = (shapes, masked, settings), self._asked.get(how)
         if known is None or known[0] != asked:
             known = self._asked[how] = asked, self._lowered(shapes, masked, settings, *how)
         lowered = known[1]
         if isinstance(lowered, str):
             return lowered
-        if lowered.output != tuple(output):
-            return f"outputs of the shape {lowered.output} where {tuple(output)} was expected"
+        over, made = self._over(shapes), lowered.output
+        if over is not None and over[2]:
+            made = (over[0], *made)
+        if made != tuple(output):
+            return f"outputs of the shape {made} where {tuple(output)} was expected"
         others = [weight for weight in lowered.parameters if weight not in self._own]
         if any(weight not in self._step.layer.weights for weight in others):
             return "a weight that is not its own"
         # Both are kept as long as what is said holds, so that no other has their place in memory.
-        held = (lowered, [(weight, weight.version) for weight in others])
+        held = (lowered, over, [(weight, weight.version) for weight in others])
         said = self._said.get(how)
-        if said is None or said[0][0] is not lowered or said[0][1] != held[1]:
-            said = self._said[how] = held, self._say(lowered)
+        if said is None or said[0][0] is not lowered or said[0][1:] != held[1:]:
+            said = self._said[how] = held, self._say(lowered, over)
         return said[1]
 
-    def _say(self, lowered: Lowered) -> Said:
+    @property
+    def _owner(self) -> Any:
+        """What has the code."""
+        return self._step.layer
+
+    def _over(self, shapes: list[tuple[int, ...]]) -> Over | None:
+        """How the program runs over time, None for samples."""
+        return None
+
+    def _say(self, lowered: Lowered, over: Over | None) -> Said:
         weights: list[int | Array] = []
         for weight in lowered.parameters:
             number = self._own.get(weight)
             weights.append(weight.numpy().reshape(-1) if number is None else number)
-        return lowered.program, 1, [*weights, *lowered.constants]
+        return lowered.program, 1, over, [*weights, *lowered.constants]
 
     def _lowered(
         self,
@@ -84,7 +99,28 @@ class WrittenLayer:
         training: bool,
         keep: bool,
     ) -> Lowered | str:
-        step, layer = self._step, self._step.layer
+        step = self._step
+        why = self._refused(masked)
+        if why is not None:
+            return why
+        wanted = keep and self._asks
+        chosen = training if step.training is None else step.training
+        # Programs are kept as long as the layer is, which the node would keep in turn.
+        key = (weakref.ref(step.node), tuple(shapes), self._dtype, chosen, keep, wanted, settings)
+
+        def asked() -> tuple[Code, Shapes]:
+            rows, states = self._rows(shapes)
+            return self._code(chosen), Shapes(rows, states, self._dtype, keep, wanted)
+
+        return program(self._owner, key, asked)
+
+    def _rows(self, shapes: list[tuple[int, ...]]) -> tuple[Any, tuple[tuple[int, ...], ...]]:
+        """What a row of the program takes, and its states."""
+        return [Row(shape) for shape in shapes], ()
+
+    def _refused(self, masked: bool) -> str | None:
+        """Why the code cannot be a program, whatever it says."""
+        layer = self._step.layer
         operates = isinstance(layer, Operation)
         if not (operates or layer.written_with_call):
             return "no `call` of a user's"
@@ -97,16 +133,7 @@ class WrittenLayer:
             return "a `compute_mask` of its own"
         if type(layer).__hash__ is None:
             return "a class without `__hash__`"
-        wanted = keep and self._asks
-        chosen = training if step.training is None else step.training
-        # Programs are kept as long as the layer is, which the node would keep in turn.
-        key = (weakref.ref(step.node), tuple(shapes), self._dtype, chosen, keep, wanted, settings)
-
-        def asked() -> tuple[Code, Shapes]:
-            rows = [Row(shape) for shape in shapes]
-            return self._code(chosen), Shapes(rows, (), self._dtype, keep, wanted)
-
-        return program(layer, key, asked)
+        return None
 
     def _code(self, training: bool) -> Code:
         step = self._step

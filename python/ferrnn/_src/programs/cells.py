@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from ferrnn._src.cells.protocol import checked_step, listed, pack, state_structure
+from ferrnn._src.layer.calling import resolved_training, training_is
 from ferrnn._src.programs.lowering import Code
 from ferrnn._src.programs.recorder import UnsupportedError
 from ferrnn._src.programs.sketch import CellTrace, cell_rules
@@ -23,7 +24,8 @@ def cell_code(cell: Any, training: bool | None) -> Code:
         packed = pack(structure, [*states])
         rule = cell_rules.get(type(cell))
         if rule is None:
-            returned = cell.call(given, packed, **options)
+            with training_is(resolved_training(training)):  # for layers called inside
+                returned = cell.call(given, packed, **options)
         else:
             returned = rule(trace, cell, given, packed)
         try:

@@ -183,14 +183,14 @@ def _read(part: Any) -> list[tuple[Any, str]]:
         own = vars(part)
         return [(own, name) for name in own if not name.startswith("__") or name == "__call__"]
     known = part.__globals__
-    return [(known, name) for name in _names(part.__code__) if name in known]
+    return [(known, name) for name in names_in(part.__code__) if name in known]
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def names_in(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from names_in(constant)
 
 
 def _by_user(module: str | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ferrnn._src.configs.custom_objects import custom_object_scope
 from ferrnn._src.configs.names import snake_case, unique_name
-from ferrnn._src.configs.notices import warn
+from ferrnn._src.configs.notices import warn, warn_of_no_gradient
 from ferrnn._src.configs.objects import Configured, written
 from ferrnn._src.training.optimizers.ahead import Ahead
 from ferrnn._src.training.optimizers.arguments import check_accumulation, check_averages, paired
@@ -226,8 +226,7 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
             raise ValueError("No gradients provided for any variable.")
         if not self._warned:
             self._warned = True
-            missing = [variable.path for variable in variables if variable not in grads]
-            warn(f"Gradients do not exist for variables {missing} when minimizing the loss.")
+            warn_of_no_gradient([variable for variable in variables if variable not in grads])
         return found
 
     def _in_engine(self) -> bool:
