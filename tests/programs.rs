@@ -124,7 +124,6 @@ const OPTIONS: Options =
 fn problem<T: Element>(arrays: &Arrays<T>) -> Problem<'_, T> {
     Problem {
         inputs: vec![View::contiguous(&arrays.inputs, [BATCH, TIME, FEATURES]).unwrap()],
-        weights: vec![&arrays.kernel, &arrays.recurrent],
         states: vec![View::contiguous(&arrays.state, [BATCH, 1, UNITS]).unwrap()],
         mask: None,
         options: OPTIONS,
@@ -134,6 +133,7 @@ fn problem<T: Element>(arrays: &Arrays<T>) -> Problem<'_, T> {
 /// Outputs of a program.
 fn outputs<T: Element>(program: &Program, arrays: &Arrays<T>) -> (Run<T>, Vec<T>) {
     let mut run = Run::new(program, BATCH, TIME).unwrap();
+    run.take(program, &[&arrays.kernel, &arrays.recurrent]).unwrap();
     let mut outputs = vec![T::ZERO; BATCH * TIME * UNITS];
     let view = ViewMut::contiguous(&mut outputs, [BATCH, TIME, UNITS]).unwrap();
     let results = Results { outputs: view, states: vec![] };
@@ -295,16 +295,49 @@ fn arrays_of_other_shapes_are_refused() {
     let mut outputs = vec![0.0; BATCH * TIME * UNITS];
     let mut attempt = |problem: Problem<'_, f64>| {
         let mut run = Run::new(&program, BATCH, TIME).unwrap();
+        run.take(&program, &[&given.kernel, &given.recurrent]).unwrap();
         let view = ViewMut::contiguous(&mut outputs, [BATCH, TIME, UNITS]).unwrap();
         run.forward(&program, &problem, Results { outputs: view, states: vec![] }, &|| false)
     };
     attempt(problem(&given)).unwrap();
-    attempt(Problem { weights: vec![&given.kernel], ..problem(&given) }).unwrap_err();
-    attempt(Problem { weights: vec![&given.recurrent; 2], ..problem(&given) }).unwrap_err();
     attempt(Problem { states: vec![], ..problem(&given) }).unwrap_err();
     attempt(Problem { mask: Some(&[true]), ..problem(&given) }).unwrap_err();
     let options = Options { return_sequences: false, ..OPTIONS };
     attempt(Problem { options, ..problem(&given) }).unwrap_err();
+    let mut run = Run::<f64>::new(&program, BATCH, TIME).unwrap();
+    run.take(&program, &[&given.kernel[..]]).unwrap_err();
+    run.take(&program, &[&given.recurrent[..]; 2]).unwrap_err();
+}
+
+#[test]
+fn weights_are_taken_once_for_calls_of_all_sizes() {
+    let (program, given) = (cell(None).unwrap(), arrays::<f64>());
+    let forward = |run: &mut Run<f64>, batch: usize| {
+        let mut outputs = vec![0.0; batch * TIME * UNITS];
+        let (state, inputs) = (&given.state[..batch * UNITS], &given.inputs);
+        let problem = Problem {
+            inputs: vec![
+                View::contiguous(&inputs[..batch * TIME * FEATURES], [batch, TIME, FEATURES])
+                    .unwrap(),
+            ],
+            states: vec![View::contiguous(state, [batch, 1, UNITS]).unwrap()],
+            ..problem(&given)
+        };
+        let view = ViewMut::contiguous(&mut outputs, [batch, TIME, UNITS]).unwrap();
+        let results = Results { outputs: view, states: vec![] };
+        run.forward(&program, &problem, results, &|| false).map(|()| outputs)
+    };
+    let expected = outputs(&program, &given).1;
+    let mut run = Run::<f64>::new(&program, 2, TIME).unwrap();
+    forward(&mut run, 2).unwrap_err(); // there are none yet
+    run.take(&program, &[&given.kernel, &given.recurrent]).unwrap();
+    for batch in [2, BATCH, 1, BATCH] {
+        run.make_room(&program, batch, TIME).unwrap();
+        let found = forward(&mut run, batch).unwrap();
+        assert_eq!(found, expected[..found.len()], "{batch}");
+    }
+    run.take(&program, &[&given.kernel, &numbers(UNITS * UNITS, 9)[..]]).unwrap();
+    assert_ne!(forward(&mut run, BATCH).unwrap(), expected);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::machine::lists::{self, Listed};
+use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
@@ -23,8 +23,9 @@ pub struct Programmed<T: Element> {
     program: Arc<Program>,
     weights: Vec<Weight<T>>,
     over: Option<Over>,
-    /// For the number of rows that it had last.
-    run: Option<(usize, Run<T>)>,
+    run: Option<Run<T>>,
+    /// Whether the weights are still those that it has taken.
+    current: bool,
 }
 
 /// The steps of a cell, which start from states of zeros.
@@ -46,7 +47,12 @@ impl<T: Element> Programmed<T> {
     /// A program with its weights in order; it takes steps `over` time, or one for each row.
     #[must_use]
     pub fn new(program: Arc<Program>, weights: Vec<Weight<T>>, over: Option<Over>) -> Self {
-        Self { program, weights, over, run: None }
+        Self { program, weights, over, run: None, current: false }
+    }
+
+    /// Says that weights may have changed: until then they are taken once.
+    pub fn renew(&mut self) {
+        self.current = false;
     }
 
     /// The steps, and the mask as far as it says which of them count.
@@ -81,33 +87,23 @@ impl<T: Element> Programmed<T> {
         outputs: &mut [T],
         stop: Ask<'_>,
     ) -> Result<()> {
-        let mut given = lists::room(self.weights.len())?;
-        for weight in &self.weights {
-            let array = match weight {
-                Weight::Own(number) => weights.get(*number).map(|array| &**array),
-                Weight::Constant(array) => Some(&array[..]),
-            };
-            let missing = || Error::value("weights", "a weight for each number", weights.len());
-            lists::push(&mut given, array.ok_or_else(missing)?)?;
-        }
         let (Over { time, options }, mask) = self.steps(mask);
-        if self.run.as_ref().is_none_or(|(known, _)| *known != rows) {
-            self.run = None;
-            self.run = Some((rows, Run::new(&self.program, rows, time)?));
+        if let Some(run) = &mut self.run {
+            run.make_room(&self.program, rows, time)?;
+        } else {
+            self.run = Some(Run::new(&self.program, rows, time)?);
+        }
+        let Some(run) = &mut self.run else { unreachable!("made above") };
+        if !self.current {
+            run.take(&self.program, &given(&self.weights, weights)?)?;
+            self.current = true;
         }
         let views =
             inputs.iter().map(|array| View::contiguous(array, axes(rows, time, array.len())));
-        let problem = Problem {
-            inputs: views.listed_or()?,
-            weights: given,
-            states: Vec::new(),
-            mask,
-            options,
-        };
+        let problem = Problem { inputs: views.listed_or()?, states: Vec::new(), mask, options };
         let steps = if options.return_sequences { time } else { 1 };
         let shape = axes(rows, steps, outputs.len());
         let outputs = ViewMut::contiguous(outputs, shape)?;
-        let Some((_, run)) = &mut self.run else { unreachable!("made above") };
         run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)
     }
 
@@ -123,10 +119,11 @@ impl<T: Element> Programmed<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let (Over { time, options }, mask) = self.steps(mask);
-        let Some((rows, run)) = &mut self.run else {
+        let steps = if options.return_sequences { time } else { 1 };
+        let rows = d_outputs.len() / steps.saturating_mul(self.width()).max(1);
+        let Some(run) = &mut self.run else {
             return Err(Error::value("program", "a forward pass before backward", "none"));
         };
-        let rows = *rows;
         let mut places = gradients.iter_mut().map(|array| Some(&mut array[..])).listed()?;
         let own = self.weights.iter().map(|weight| match weight {
             Weight::Own(number) => places.get_mut(*number).and_then(Option::take),
@@ -145,13 +142,23 @@ impl<T: Element> Programmed<T> {
             array.as_deref_mut().map(view).transpose()
         });
         let gradients = Gradients { inputs: inputs.listed_or()?, states: Vec::new(), weights };
-        let problem =
-            Problem { inputs: Vec::new(), weights: Vec::new(), states: Vec::new(), mask, options };
-        let steps = if options.return_sequences { time } else { 1 };
+        let problem = Problem { inputs: Vec::new(), states: Vec::new(), mask, options };
         let d_outputs = View::contiguous(d_outputs, axes(rows, steps, d_outputs.len()))?;
         let seeds = Seeds { d_outputs: Some(d_outputs), d_states: Vec::new() };
         run.backward(&self.program, &problem, &seeds, gradients, stop)
     }
+}
+
+/// The weights and constants in order.
+fn given<'a, T: Element>(of: &'a [Weight<T>], weights: &'a [&mut [T]]) -> Result<Vec<&'a [T]>> {
+    let arrays = of.iter().map(|weight| match weight {
+        Weight::Own(number) => weights
+            .get(*number)
+            .map(|array| &**array)
+            .ok_or_else(|| Error::value("weights", "a weight for each number", weights.len())),
+        Weight::Constant(array) => Ok(&array[..]),
+    });
+    arrays.listed_or()
 }
 
 /// The shape of so many rows and steps.

@@ -19,12 +19,10 @@ pub struct Options {
     pub zero_output: bool,
 }
 
-/// What a call reads: `[batch, time, size]`, states and weights `[batch, 1, size]` and `[size]`.
+/// What a call reads besides weights: `[batch, time, size]`, and states `[batch, 1, size]`.
 pub struct Problem<'a, T> {
     /// Sequences.
     pub inputs: Vec<View<'a, T>>,
-    /// Weights and constants.
-    pub weights: Vec<&'a [T]>,
     /// Where the states start; none of them: from zero.
     pub states: Vec<View<'a, T>>,
     /// Which steps are real, `[batch, time]`.
@@ -64,9 +62,11 @@ impl<T: Element> Run<T> {
         if batch == 0 || time == 0 {
             return Err(Error::value("inputs", "at least one row and one step", [batch, time]));
         }
+        if !self.has_weights {
+            return Err(Error::value("weights", "weights taken before", "none"));
+        }
         let counts = [
             ("inputs", problem.inputs.len(), ends.inputs.len()),
-            ("weights", problem.weights.len(), ends.weights.len()),
             ("states", problem.states.len(), ends.states.len()),
         ];
         for (argument, received, expected) in counts {
@@ -77,12 +77,6 @@ impl<T: Element> Run<T> {
         }
         for (view, &register) in problem.inputs.iter().zip(&ends.inputs) {
             expect_shape("inputs", [batch, time, program.width_of(register)], view.shape())?;
-        }
-        for (weight, &register) in problem.weights.iter().zip(&ends.weights) {
-            if weight.len() != program.width_of(register) {
-                let expected = [program.width_of(register)];
-                return Err(Error::shape("weights", expected, [weight.len()]));
-            }
         }
         for (view, state) in problem.states.iter().zip(&ends.states) {
             expect_shape("states", [batch, 1, program.width_of(state.before)], view.shape())?;
@@ -99,10 +93,10 @@ impl<T: Element> Run<T> {
         Ok(())
     }
 
-    /// Computes outputs and final states.
+    /// Computes outputs and final states, with the weights that were taken.
     ///
     /// # Errors
-    /// If a shape does not fit, if memory runs out, or if `stop` said so.
+    /// If no weights were taken, if a shape does not fit, if memory runs out, or if `stop` said so.
     pub fn forward(
         &mut self,
         program: &Program,
@@ -112,12 +106,7 @@ impl<T: Element> Run<T> {
     ) -> Result<()> {
         self.check(program, problem, &results)?;
         let stop = Stop::new(stop);
-        for (weight, &register) in problem.weights.iter().zip(&program.ends().weights) {
-            self.registers[register][..weight.len()].copy_from_slice(weight);
-        }
         self.take_inputs(program, problem);
-        self.execute(program, Section::Static, 0, 1)?;
-        self.pack(program, false)?;
         let size = program.width_of(program.ends().output);
         let mut last = Buffer::zeroed(self.group * size)?;
         for first in (0..self.batch).step_by(self.group) {

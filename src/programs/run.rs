@@ -7,7 +7,7 @@ use super::program::{Program, Section};
 use super::reduce::{Join, Reduce};
 use crate::error::{Error, Result};
 use crate::kernels::pack::Packed;
-use crate::machine::lists::{self, Listed};
+use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, MAX_LANES};
 
@@ -21,8 +21,11 @@ pub struct Run<T: Element> {
     /// Rows of a group.
     pub(super) group: usize,
     pub(super) registers: Vec<Buffer<T>>,
+    /// Packed, those that were wanted since the weights were taken.
     matrices: Vec<Option<Packed<T>>>,
     scratch: Buffer<T>,
+    /// Whether it has weights, and what depends on them alone.
+    pub(super) has_weights: bool,
 }
 
 impl<T: Element> Run<T> {
@@ -31,11 +34,32 @@ impl<T: Element> Run<T> {
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(program: &Program, batch: usize, time: usize) -> Result<Self> {
+        let registers = program.registers.iter().map(|_| Buffer::default()).listed()?;
+        let matrices = program.matrices.iter().map(|_| None).listed()?;
+        let wide = program.matrices.iter().map(|(_, shape, _)| shape[1]).max().unwrap_or(0);
+        let highest = program.sections.iter().flatten().map(|instruction| match instruction {
+            Instruction::Product { shape, .. } => shape[0],
+            _ => 0,
+        });
+        let highest = highest.max().unwrap_or(0);
+        let scratch = wide.next_multiple_of(MAX_LANES).checked_mul(highest);
+        let scratch = Buffer::unfilled(scratch.ok_or(Error::Memory(usize::MAX))?)?;
+        let mut made =
+            Self { batch: 0, time: 0, group: 0, registers, matrices, scratch, has_weights: false };
+        made.make_room(program, batch, time)?;
+        Ok(made)
+    }
+
+    /// Makes room for another batch or number of steps; weights stay.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn make_room(&mut self, program: &Program, batch: usize, time: usize) -> Result<()> {
         let groups = batch.div_ceil(GROUP).max(1);
         let group = batch.div_ceil(groups);
         let rows = batch.checked_mul(time).and_then(|rows| rows.checked_add(batch));
         let rows = rows.ok_or(Error::Memory(usize::MAX))?;
-        let registers = program.registers.iter().map(|register| {
+        for (register, buffer) in program.registers.iter().zip(&mut self.registers) {
             let count = match register.home {
                 Home::Static => 1,
                 Home::Series => rows - batch,
@@ -45,31 +69,48 @@ impl<T: Element> Run<T> {
             let size = count.checked_mul(register.stride());
             let size = size.and_then(|size| size.checked_add(MAX_LANES));
             let size = size.ok_or(Error::Memory(usize::MAX))?;
-            // What pads ragged rows takes part in operations of whole vectors.
-            let ragged = register.width != register.stride();
-            if ragged { Buffer::zeroed(size) } else { Buffer::unfilled(size) }
-        });
-        let registers = registers.listed_or()?;
-        let mut matrices = lists::room(program.matrices.len())?;
-        for _ in &program.matrices {
-            lists::push(&mut matrices, None)?;
+            if buffer.len() < size {
+                // What pads ragged rows takes part in operations of whole vectors.
+                let ragged = register.width != register.stride();
+                *buffer = if ragged { Buffer::zeroed(size) } else { Buffer::unfilled(size) }?;
+            }
         }
-        let wide = program.matrices.iter().map(|(_, shape, _)| shape[1]).max().unwrap_or(0);
-        let highest = program.sections.iter().flatten().map(|instruction| match instruction {
-            Instruction::Product { shape, .. } => shape[0],
-            _ => 0,
-        });
-        let highest = highest.max().unwrap_or(0);
-        let scratch = wide.next_multiple_of(MAX_LANES).checked_mul(highest);
-        let scratch = Buffer::unfilled(scratch.ok_or(Error::Memory(usize::MAX))?)?;
-        Ok(Self { batch, time, group, registers, matrices, scratch })
+        (self.batch, self.time, self.group) = (batch, time, group);
+        Ok(())
     }
 
-    /// Packs the matrices of products, transposed or not.
+    /// Takes weights and constants, and computes what depends on them alone.
+    ///
+    /// # Errors
+    /// If a shape does not fit, or if memory runs out.
+    pub fn take(&mut self, program: &Program, weights: &[&[T]]) -> Result<()> {
+        let registers = &program.ends().weights;
+        if weights.len() != registers.len() {
+            let expected = format!("{} arrays", registers.len());
+            return Err(Error::value("weights", expected, weights.len()));
+        }
+        for (weight, &register) in weights.iter().zip(registers) {
+            if weight.len() != program.width_of(register) {
+                let expected = [program.width_of(register)];
+                return Err(Error::shape("weights", expected, [weight.len()]));
+            }
+        }
+        self.has_weights = false;
+        self.matrices.fill_with(|| None);
+        for (weight, &register) in weights.iter().zip(registers) {
+            self.registers[register][..weight.len()].copy_from_slice(weight);
+        }
+        self.execute(program, Section::Static, 0, 1)?;
+        self.pack(program, false)?;
+        self.has_weights = true;
+        Ok(())
+    }
+
+    /// Packs the matrices of products, transposed or not, that are not packed yet.
     pub(super) fn pack(&mut self, program: &Program, transposed: bool) -> Result<()> {
         for (n, &(register, [depth, columns], is_transposed)) in program.matrices.iter().enumerate()
         {
-            if is_transposed != transposed {
+            if is_transposed != transposed || self.matrices[n].is_some() {
                 continue;
             }
             let data = &self.registers[register];

@@ -231,6 +231,13 @@ impl<T: Number> Node<T> for HandedBack<T> {
         self.holds = None;
     }
 
+    fn pack(&mut self, _weights: &[&mut [T]]) -> Result<()> {
+        if let Some((_, Known { programmed, .. })) = &mut self.known {
+            programmed.renew();
+        }
+        Ok(())
+    }
+
     fn forward(
         &mut self,
         passing: &Passing<'_, T>,

@@ -182,7 +182,6 @@ impl<T: Number> Given<T> {
     fn problem(&self) -> Problem<'_, T> {
         Problem {
             inputs: self.inputs.iter().map(Held::view).collect(),
-            weights: self.weights.iter().map(Flat::elements).collect(),
             states: self.states.iter().map(Held::view).collect(),
             mask: self.mask.as_ref().map(Flat::elements),
             options: self.options,
@@ -296,8 +295,10 @@ fn forward<T: Number>(
     let new = |&size: &usize| New::<T>::empty(py, &[batch, size]);
     let mut states = sizes.iter().map(new).collect::<PyResult<Vec<_>>>()?;
     let problem = given.problem();
+    let weights: Vec<_> = given.weights.iter().map(Flat::elements).collect();
     let run = detached(py, |stop| {
         let mut run = Run::new(program, batch, time)?;
+        run.take(program, &weights)?;
         let steps = if sequences { time } else { 1 };
         let views = states.iter_mut().zip(&sizes);
         let views = views.map(|(state, &size)| state.view([batch, 1, size]));
@@ -308,7 +309,7 @@ fn forward<T: Number>(
         run.forward(program, &problem, results, stop)?;
         Ok(run)
     })?;
-    drop(problem);
+    drop((problem, weights));
     let states = PyTuple::new(py, states.into_iter().map(New::finish))?.unbind();
     let kept =
         program.goes_back().then(|| Both { program: program.clone(), given, run: Mutex::new(run) });

@@ -155,6 +155,22 @@ def test_attributes_and_untrained_weights_may_change(monkeypatch):
     np.testing.assert_allclose(*results, rtol=1e-9)
 
 
+def test_predict_and_evaluate_follow_new_weights_at_any_batch_size(monkeypatch):
+    x, y = data()
+    body = functional(lambda x: (shared := Gated())(shared(GRU(4)(x))), "float32")
+    model, _ = trained(body, x, y, monkeypatch, planned=True)
+    gated = model.layers[2]
+    for size in (8, 5, 8, 16):
+        # What the engine has packed serves all batches, until a weight is another.
+        gated.scale.assign(gated.scale * 1.5)
+        for batch_size in (size, 7):
+            outputs = model.predict(x, batch_size=batch_size, verbose=0)
+            np.testing.assert_allclose(outputs, model(x), rtol=1e-5)
+        loss = model.evaluate(x, y, batch_size=size, verbose=0)
+        np.testing.assert_allclose(loss, np.mean((outputs - y) ** 2), rtol=1e-5)
+        model.fit(x, y, batch_size=size, verbose=0)
+
+
 class Sorted(layers.Layer):
     def call(self, inputs):
         return ops.sort(inputs)
