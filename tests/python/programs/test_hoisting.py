@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ferrnn import ops
-from ferrnn._src.sequence import programmed
+from ferrnn._src.programs import telling
 from program_comparison import BEGIN, STEP, agree, drawn, made, names, recorded
 from users_cells import AttentionCell, Written
 
@@ -54,7 +54,7 @@ def turned(memory, other):
 @pytest.mark.parametrize("after", [as_they_are, of_another, exchanged, halved, turned])
 @pytest.mark.parametrize("masked", [False, True])
 def test_states_are_those_of_steps_in_python(after, masked, caplog):
-    programmed._told.clear()
+    telling.forget()
     cell = made(Looking, after=after)
     inputs, states = drawn(cell, 35, 4)  # more rows than are computed together
     mask = np.random.default_rng(0).random((35, 4)) < 0.7 if masked else None

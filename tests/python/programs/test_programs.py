@@ -7,6 +7,7 @@ import pytest
 
 from each_case import each_case
 from ferrnn import Call, layers, ops
+from ferrnn._src.programs import telling
 from ferrnn._src.sequence import programmed, stepwise
 from ferrnn.testing import check_vjp
 from program_comparison import TOLERANCES, agree, drawn, made
@@ -25,7 +26,7 @@ FALL_BACK = {
 @pytest.fixture(autouse=True)
 def no_message(request, caplog):
     """A cell that runs step by step after all would compare it with itself."""
-    programmed._told.clear()
+    telling.forget()
     with caplog.at_level(logging.WARNING, "ferrnn"):
         yield
     if request.function.__name__ not in FALL_BACK:

@@ -72,6 +72,11 @@ class HandedBack:
         """Whether it may add to the loss."""
         return self._losses is not None and not self._runs[training]
 
+    def is_inside(self, layer: Any) -> None:
+        """Notes the user's layer whose code it is a part of, unless it is known."""
+        if self._written.inside is None:
+            self._written.inside = layer
+
     def unwritten(self) -> str | None:
         """Why its code is Python's in a step of training, None if it is a program.
 
@@ -97,6 +102,7 @@ class HandedBack:
         found = self._written.found(shapes, output[1:], masked, (training, keep))
         self._runs[training] = not isinstance(found, str)
         if isinstance(found, str):
+            self._written.tell(found)
             return None
         unused = {*range(len(self.weights))}.difference(
             each for each in found[3] if type(each) is int
@@ -238,6 +244,9 @@ class AppliedToRows:
     def collects(self, training: bool) -> bool:
         """Whether it may add to the loss: never."""
         return False
+
+    def is_inside(self, layer: Any) -> None:
+        """Nothing is said of it."""
 
     def __init__(self, function: Any) -> None:
         self._function = function

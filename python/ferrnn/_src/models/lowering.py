@@ -206,6 +206,8 @@ def _lower_code(
     new = low.nodes[len(before.nodes) :]
     if all(node.why is None for node in new) and len(low.masked) == masks:
         low.watched.append(kept.watched)
+        for back in low.handed_back[len(before.handed_back) :]:
+            back.is_inside(step.layer)
         return made
     low.take_back(before)
     return None

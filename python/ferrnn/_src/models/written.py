@@ -17,6 +17,7 @@ from ferrnn._src.programs.known import program
 from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
 from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import CellTrace
+from ferrnn._src.programs.telling import tell
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
 
@@ -35,10 +36,11 @@ class WrittenLayer:
     wanted.
     """
 
-    __slots__ = ("_asked", "_asks", "_count", "_dtype", "_own", "_said", "_step")
+    __slots__ = ("_asked", "_asks", "_count", "_dtype", "_own", "_said", "_step", "inside")
 
     def __init__(self, step: Any, count: int, own: Sequence[Parameter], asks: bool) -> None:
         self._step, self._count, self._asks = step, count, asks
+        self.inside: Any = None  # the user's layer whose code it is a part of
         self._own = {weight: number for number, weight in enumerate(own)}
         self._dtype = np.dtype(step.node.input_tensors[0].dtype)
         # What was found last, in training and without, and what it was asked for.
@@ -74,6 +76,15 @@ class WrittenLayer:
         if said is None or said[0][0] is not lowered or said[0][1:] != held[1:]:
             said = self._said[how] = held, self._say(lowered, over)
         return said[1]
+
+    def tell(self, why: str) -> None:
+        """Says once why Python runs it, if it is a user's."""
+        layer = self._step.layer
+        if isinstance(layer, Operation):
+            whole = "a model" if self.inside is None else _described(self.inside)
+            tell(f"a part of {whole} runs", f"programs of the engine do not have {why}")
+        elif layer.written_with_call:
+            tell(f"{_described(layer)} runs", f"its code has {why}")
 
     @property
     def _owner(self) -> Any:
@@ -148,3 +159,10 @@ class WrittenLayer:
             return step.layer._apply_call(inputs, Call(training)), ()
 
         return code
+
+
+def _described(layer: Any) -> str:
+    if type(layer) is Lambda:
+        name = getattr(layer.function, "__qualname__", repr(layer.function))
+        return f"the function `{name}` of a Lambda"
+    return f"the layer `{type(layer).__name__}`"

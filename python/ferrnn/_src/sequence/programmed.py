@@ -5,7 +5,6 @@ A cell that cannot be a program runs step by step; the logger `ferrnn` says once
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from ferrnn._src.programs.known import program
 from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes, switched_off
 from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import cell_rules
+from ferrnn._src.programs.telling import tell
 from ferrnn._src.sequence import fused, stepwise
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.symbolic import tracing
@@ -32,7 +32,6 @@ from ferrnn._src.weights.parameter import Gradients
 
 # The most bytes that a program of a built-in cell may keep for its backward pass.
 _MOST_KEPT = 1 << 29
-_told: set[tuple[str, str]] = set()
 
 
 def scan(
@@ -150,7 +149,9 @@ def _program(
 
     found = program(cell, key, asked)
     if isinstance(found, str):
-        _tell(cell, found)
+        if type(cell) not in cell_rules:
+            kind = type(cell).__name__
+            tell(f"the cell {kind} runs step by step", f"its code has {found}")
         return None
     return found
 
@@ -174,14 +175,3 @@ def _may_be(cell: Any, leaves: list[Array], initial: States, call: Call) -> bool
         and not isinstance(cell, BuiltInCell)
         and type(cell).__hash__ is not None
     )
-
-
-def _tell(cell: Any, why: str) -> None:
-    if type(cell) in cell_rules:
-        return
-    kind = type(cell).__name__
-    if (kind, why) not in _told:
-        _told.add((kind, why))
-        logging.getLogger("ferrnn").warning(
-            "the cell %s runs step by step in Python, not in the engine: its code has %s", kind, why
-        )

@@ -15,6 +15,7 @@ from ferrnn._src.training.written import (
     Judged,
     Scored,
     WrittenMeasure,
+    tell_of,
     written_loss,
     written_metric,
 )
@@ -141,6 +142,7 @@ class Judges:
         for loss, weight, known in zip(losses, weights, judged, strict=True):
             measure = _averaged(loss, known)
             if isinstance(measure, str):
+                tell_of("loss", loss, measure)
                 return None
             whole = isinstance(measure, WrittenMeasure) and measure.whole
             found.append((measure, weight, "rows" if whole else DIVISORS[loss.reduction]))
@@ -162,6 +164,7 @@ class Judges:
                 for metric in own:
                     measure = measured(metric) or written_metric(metric, judged[at], weighted)
                     if isinstance(measure, str):
+                        tell_of("metric", metric, measure)
                         return None
                     found.append((at, metric, measure, weighted))
         return found

@@ -14,6 +14,7 @@ from ferrnn._src.programs.known import program
 from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
 from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import BatchMean, CellTrace
+from ferrnn._src.programs.telling import tell
 from ferrnn._src.training.averaged import Measure
 from ferrnn._src.training.compiled_metrics import lacks_axis
 from ferrnn._src.training.loss import Loss
@@ -102,6 +103,16 @@ def written_metric(metric: Any, judged: Judged, weighted: bool) -> WrittenMeasur
         return metric._fn(true, pred, **metric._arguments)
 
     return _measure(metric, values, judged)
+
+
+def tell_of(kind: str, judge: Any, why: str) -> None:
+    """Says once why Python computes a user's loss or metric, if it could be a program."""
+    code = getattr(judge, "fn", getattr(judge, "_fn", None))
+    if code is None and isinstance(judge, Loss) and judge._written_as_call():
+        code = type(judge)
+    if code is not None and not getattr(code, "__module__", "").startswith("ferrnn._src."):
+        name = getattr(code, "__qualname__", repr(code))
+        tell(f"the {kind} `{name}` is computed", why)
 
 
 def _measure(owner: Any, values: Callable[[Any, Any], Any], judged: Judged) -> WrittenMeasure | str:
